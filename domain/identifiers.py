@@ -1,0 +1,38 @@
+"""What may become a NATS subject token, and nothing else may.
+
+Ids travel inside subjects (`towpath.task.<task_id>.<event>`), where a dot, a star or a space would
+change the meaning of the subject. So every id is checked where it enters, against one of two shapes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def check_name(value: str, what: str = "id") -> str:
+    """Return `value` if it may name a workspace, pool or runner; else ValueError."""
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"a {what} is 1 to 64 of the characters A-Z a-z 0-9 _ -")
+    return value
+
+
+def check_task_id(value: str) -> str:
+    """Return `value` if it is a UUIDv7 in canonical lower-case form; else ValueError."""
+    try:
+        parsed = UUID(value)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.version != 7 or str(parsed) != value:
+        raise ValueError("a task id is a UUIDv7 in canonical form (8-4-4-4-12 lower-case hex digits)")
+    return value
+
+
+TaskId = Annotated[str, AfterValidator(check_task_id), Field(examples=["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"])]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["acme-api"])]

@@ -1,0 +1,119 @@
+"""What runners and the control plane say to each other: submission, report, heartbeat.
+
+These shapes are the published contract: programs in any language are written against them, over
+HTTP and over NATS alike. Sizes are bounded here, so that a report always fits into one event.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from domain.identifiers import Name, TaskId
+
+ExecutionMode = Literal["no-workspace", "shared-workspace"]
+LockMode = Literal["exclusive", "shared"]
+ReportedStatus = Literal["queued", "running", "succeeded", "failed", "canceled"]
+FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
+
+OUTPUT_TAIL_BYTES = 8192
+MESSAGE_CHARS = 2000
+RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
+
+
+def _keep_tail(value: str) -> str:
+    """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
+    raw = value.encode("utf-8", "replace")
+    if len(raw) <= OUTPUT_TAIL_BYTES:
+        return value
+    return raw[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
+
+
+def _alias(value: Any) -> Any:
+    return "succeeded" if value == "success" else value
+
+
+OutputTail = Annotated[str, AfterValidator(_keep_tail)]
+
+
+class Wire(BaseModel):
+    """Unknown fields are ignored: a newer program may say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SubmittedWorkspace(Wire):
+    """The workspace an attempt works in; `lock_token` is the grant's stream sequence (fencing token)."""
+
+    id: Name
+    root: str
+    lock_paths: list[str]
+    lock_mode: LockMode
+    lock_token: int
+
+
+class Submission(Wire):
+    """One attempt on its way to a runner: body of POST `<runner>/tasks/submit` and of `towpath.submit.<pool>`."""
+
+    task_id: TaskId
+    attempt: int = Field(ge=1)
+    title: str
+    command: list[str] = Field(min_length=1)
+    env: dict[str, str] = Field(default_factory=dict)
+    timeout_seconds: float | None = Field(default=None, gt=0)
+    execution_mode: ExecutionMode
+    workspace: SubmittedWorkspace | None = None
+    status_callback_url: str | None = None
+    status_callback_token: str | None = None
+
+
+class Accepted(Wire):
+    """A runner's 202 to a submission. `runner_id` is optional: the seed's kind of runner does not say it."""
+
+    task_id: TaskId
+    attempt: int
+    status: Literal["queued"] = "queued"
+    runner_id: Name | None = None
+
+
+class Report(Wire):
+    """What a runner says happened: callback body and body of `towpath.report.<task_id>`.
+
+    Only `status` is required. Times are RFC 3339 with an offset. `output_tail` keeps its last 8 KiB.
+    """
+
+    status: Annotated[ReportedStatus, BeforeValidator(_alias)]
+    attempt: int | None = Field(default=None, ge=1)
+    runner_id: Name | None = None
+    message: str | None = Field(default=None, max_length=MESSAGE_CHARS)
+    exit_code: int | None = None
+    reason: str | None = Field(default=None, max_length=200)
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    pid: int | None = Field(default=None, ge=0)
+    output_tail: OutputTail | None = None
+
+
+class Held(Wire):
+    """One attempt a runner holds, from its acceptance until its terminal report is answered."""
+
+    task_id: TaskId
+    attempt: int = Field(ge=1)
+
+
+class Heartbeat(Wire):
+    """What a runner is and holds; published on `towpath.runner.<runner_id>`. `counter` only rises."""
+
+    runner_id: Name
+    pools: list[Name] = Field(min_length=1, max_length=64)
+    host: str = Field(max_length=255)
+    capacity: int = Field(ge=0)
+    counter: int = Field(ge=0)
+    held: list[Held] = Field(default_factory=list, max_length=10_000)
+
+
+def rfc3339(at: datetime) -> str:
+    """`at` (aware) as RFC 3339 in UTC with microseconds, e.g. `2026-03-01T12:00:00.000000Z`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
