@@ -34,5 +34,7 @@ def check_task_id(value: str) -> str:
     return value
 
 
-TaskId = Annotated[str, AfterValidator(check_task_id), Field(examples=["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"])]
+TaskId = Annotated[
+    str, AfterValidator(check_task_id), Field(examples=["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"])
+]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["acme-api"])]

@@ -7,9 +7,17 @@ HTTP and over NATS alike. Sizes are bounded here, so that a report always fits i
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from domain.identifiers import Name, TaskId
 
@@ -18,13 +26,20 @@ LockMode = Literal["exclusive", "shared"]
 ReportedStatus = Literal["queued", "running", "succeeded", "failed", "canceled"]
 FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
 
+FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
 OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
 RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
 
 
+def _printable(value: str) -> str:
+    """`value` without NUL, which PostgreSQL and argv cannot hold."""
+    return value.replace("\x00", "\ufffd")
+
+
 def _keep_tail(value: str) -> str:
     """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
+    value = _printable(value)
     raw = value.encode("utf-8", "replace")
     if len(raw) <= OUTPUT_TAIL_BYTES:
         return value
@@ -55,7 +70,7 @@ class SubmittedWorkspace(Wire):
 
 
 class Submission(Wire):
-    """One attempt on its way to a runner: body of POST `<runner>/tasks/submit` and of `towpath.submit.<pool>`."""
+    """One attempt on its way to a runner: by POST `<runner>/tasks/submit` or on `towpath.submit.<pool>`."""
 
     task_id: TaskId
     attempt: int = Field(ge=1)
@@ -87,13 +102,25 @@ class Report(Wire):
     status: Annotated[ReportedStatus, BeforeValidator(_alias)]
     attempt: int | None = Field(default=None, ge=1)
     runner_id: Name | None = None
-    message: str | None = Field(default=None, max_length=MESSAGE_CHARS)
+    message: Annotated[str, Field(max_length=MESSAGE_CHARS), AfterValidator(_printable)] | None = None
     exit_code: int | None = None
     reason: str | None = Field(default=None, max_length=200)
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     pid: int | None = Field(default=None, ge=0)
     output_tail: OutputTail | None = None
+
+    @model_validator(mode="after")
+    def _known_reason(self) -> Report:
+        if self.status == "failed" and self.reason is not None and self.reason not in FAILED_REASONS:
+            raise ValueError(f"the reason of `failed` is one of {', '.join(FAILED_REASONS)}")
+        return self
+
+    @property
+    def failed_reason(self) -> FailedReason:
+        """The reason of a `failed` report; `exit` where an exit code says it, else `error`."""
+        given = {reason: reason for reason in FAILED_REASONS}.get(self.reason)
+        return given or ("exit" if self.exit_code is not None else "error")
 
 
 class Held(Wire):

@@ -1,0 +1,132 @@
+"""What stands in a lock table: claims that wait, grants that hold, and facts to append next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.events import EventData, OnConflict
+from domain.paths import Components, components, paths_overlap
+from domain.wire import LockMode
+
+FIRST_CHAIN = "0" * 64
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one attempt wants locked. `seq` is its `dispatched` sequence: the order of waiting."""
+
+    task_id: str
+    attempt: int
+    workspace: str
+    root: str
+    paths: tuple[str, ...]
+    mode: LockMode
+    on_conflict: OnConflict
+    seq: int
+    since: str
+    parts: tuple[Components, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(components(path) for path in self.paths))
+
+    @property
+    def key(self) -> Key:
+        """Claims are told apart by task and attempt."""
+        return (self.task_id, self.attempt)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it conflicts with every other claim of its workspace."""
+        return self.mode == "exclusive" and not self.paths
+
+    def conflicts(self, other: Claim) -> bool:
+        """Whether the two may not hold at once; under different roots they always overlap."""
+        if self.mode == "shared" and other.mode == "shared":
+            return False
+        return self.root != other.root or paths_overlap(self.parts, other.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Why a release is owed: the event that ended the attempt or `operator`, where it stands, by whom."""
+
+    cause: str
+    seq: int
+    by: str
+
+
+@dataclass(slots=True)
+class Grant:
+    """A claim that holds. `token` is the grant's stream sequence; `owed` is set once it must go."""
+
+    claim: Claim
+    token: int
+    since: str
+    owed: Owed | None = None
+    runner_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockFact:
+    """What to append next for a workspace, and what the append must find: its last lock fact."""
+
+    workspace: str
+    event: str
+    data: EventData
+    expected_seq: int
+    version: int
+    previous_chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A claim that waits: its place (1 = next) and the tasks in its way."""
+
+    claim: Claim
+    position: int
+    blocked_by: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class WorkspaceLocks:
+    """One workspace's claims. `ended` remembers, until the next lock fact, what ended while waiting."""
+
+    waiting: dict[Key, Claim] = field(default_factory=dict)
+    holders: dict[Key, Grant] = field(default_factory=dict)
+    ended: dict[Key, Owed] = field(default_factory=dict)
+    last_seq: int = 0
+    last_version: int = 0
+    last_chain: str = FIRST_CHAIN
+
+    def blockers(self, claim: Claim, ahead: list[Claim]) -> list[Claim]:
+        """The holders and earlier waiters that `claim` conflicts with, holders first."""
+        held = [grant.claim for grant in self.holders.values()]
+        return [other for other in (*held, *ahead) if claim.conflicts(other)]
+
+    def blocked(self, claim: Claim, ahead: list[Claim]) -> bool:
+        """Whether `blockers` is not empty, without building it."""
+        return any(claim.conflicts(grant.claim) for grant in self.holders.values()) or any(
+            claim.conflicts(other) for other in ahead
+        )
+
+
+def claim_to_json(claim: Claim) -> dict[str, Any]:
+    """A claim as plain data, for a snapshot."""
+    return {
+        "task_id": claim.task_id,
+        "attempt": claim.attempt,
+        "workspace": claim.workspace,
+        "root": claim.root,
+        "paths": list(claim.paths),
+        "mode": claim.mode,
+        "on_conflict": claim.on_conflict,
+        "seq": claim.seq,
+        "since": claim.since,
+    }
+
+
+def claim_from_json(state: dict[str, Any]) -> Claim:
+    """The claim that `claim_to_json` described."""
+    return Claim(**{**state, "paths": tuple(state["paths"])})

@@ -1,0 +1,61 @@
+"""What the domain answers when it cannot do what was asked.
+
+Each error carries a stable `code` (the last part of the problem's `type`) and a sentence that says
+what to do. None of them has recorded anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class DomainError(Exception):
+    """Base of all refusals; `code` is stable, `detail` is for people, `extra` for programs."""
+
+    def __init__(self, code: str, detail: str, extra: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.extra = dict(extra or {})
+
+
+class Invalid(DomainError):
+    """The request can never succeed as it is (422)."""
+
+
+class NotFound(DomainError):
+    """There is no such task, workspace or runner (404)."""
+
+
+class Refused(DomainError):
+    """The task's present state does not allow it (409)."""
+
+
+class Busy(DomainError):
+    """Too many conflicts in a row, or the log does not answer: try again later (503)."""
+
+
+class LogFull(DomainError):
+    """The log has no room left for new work (507)."""
+
+
+_ADVICE = {
+    "not-dispatched": "dispatch the task first; a runner reports only on a dispatched attempt",
+    "already-dispatched": "an attempt is open; cancel it or wait for its end before dispatching again",
+    "already-succeeded": "the task has succeeded; create a new task to run it again",
+    "ended": "the attempt has ended; do not start it and stop what still runs",
+    "conflicting-end": "the attempt has already ended another way; the first end stands",
+    "stale-attempt": "a newer attempt exists; stop working on this one",
+    "unknown-attempt": "the task has no such attempt yet; report the attempt that was submitted",
+    "attempt-required": "the task has had several attempts; name yours in `attempt`",
+    "not-your-attempt": "another runner holds this attempt; do not start it",
+    "not-granted": "the attempt has not been granted its lock; wait for its submission",
+    "cancel-requested": "a cancel was requested; do not start, report `canceled`",
+    "lock-release-requested": "an operator released the lock; do not start, report `canceled`",
+}
+
+
+def refused(code: str, **extra: Any) -> Refused:
+    """A Refused with the standard advice of its code."""
+    return Refused(code, _ADVICE[code], extra)

@@ -1,0 +1,299 @@
+"""The lock table: folds the log, and says which lock fact to append next. Pure and deterministic.
+
+Releases are owed by state, never by the moment an event is seen: first all releases that are owed,
+then claims in the order of their `dispatched` sequence. What an append must find (its expected
+sequence and the chain's predecessor) is that of the last lock fact folded here, never the log's end:
+a decider that lags loses its compare-and-set, folds on and decides anew. Any number of them may run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from domain import events as data
+from domain.claims import (
+    Claim,
+    Grant,
+    Key,
+    LockFact,
+    Owed,
+    Waiter,
+    WorkspaceLocks,
+    claim_from_json,
+    claim_to_json,
+)
+from domain.log import Recorded
+from domain.transitions import TERMINAL
+
+_TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
+_VOID = "void"
+
+
+class LockTable:
+    """Open claims and grants of all workspaces. Memory grows with what is open, not with history."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self._workspaces: dict[str, WorkspaceLocks] = {}
+        self._where: dict[Key, str] = {}
+
+    # ------------------------------------------------------------------ folding
+
+    def fold(self, event: Recorded) -> str | None:
+        """Apply one event of any kind; return the workspace whose next decision may have changed.
+
+        A lock fact at or before the last one applied to its workspace is passed over, so that a
+        projector may fold its own fact as soon as the log has acknowledged it.
+        """
+        if event.seq > self.seq:
+            self.seq = event.seq
+        if event.kind == "task":
+            return self._fold_task(event)
+        if event.kind == "lock":
+            return self._fold_lock(event)
+        return None
+
+    def fold_own(self, event: Recorded) -> None:
+        """Apply a fact this decider has just appended; the position in the log stays where it was."""
+        self._fold_lock(event)
+
+    def _fold_task(self, event: Recorded) -> str | None:
+        name = event.event
+        if name == "dispatched":
+            return self._open(event)
+        if event.attempt is None:
+            return None
+        key = (event.subject_id, event.attempt)
+        workspace = self._where.get(key)
+        if workspace is None:
+            return None
+        locks = self._workspaces[workspace]
+        grant = locks.holders.get(key)
+        if name in _TERMINAL_EVENTS:
+            owed = Owed(name, event.seq, event.actor)
+            if grant is not None:
+                grant.owed = grant.owed or owed
+            elif locks.waiting.pop(key, None) is not None:
+                locks.ended[key] = owed
+                del self._where[key]
+            return workspace
+        if grant is None:
+            return workspace
+        if name == "lock-release-requested" and event.data["token"] == grant.token:
+            grant.owed = grant.owed or Owed("operator", event.seq, event.data["by"])
+        elif name in ("queued", "running"):
+            grant.runner_id = event.data.get("runner_id") or grant.runner_id
+        return workspace
+
+    def _open(self, event: Recorded) -> str | None:
+        dispatched = event.data
+        workspace = dispatched["workspace"]
+        if workspace is None:
+            return None
+        claim = Claim(
+            task_id=event.subject_id,
+            attempt=dispatched["attempt"],
+            workspace=workspace,
+            root=dispatched["root"],
+            paths=tuple(dispatched["lock_paths"]),
+            mode=dispatched["lock_mode"],
+            on_conflict=dispatched["on_conflict"],
+            seq=event.seq,
+            since=event.time,
+        )
+        locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
+        locks.waiting[claim.key] = claim
+        self._where[claim.key] = workspace
+        return str(workspace)
+
+    def _fold_lock(self, event: Recorded) -> str | None:
+        workspace = event.subject_id
+        locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
+        if event.seq <= locks.last_seq:
+            return None
+        key = (event.data["task_id"], event.data["attempt"])
+        if event.event == "granted":
+            self._hold(locks, key, event)
+        elif event.event == "refused":
+            if locks.waiting.pop(key, None) is not None:
+                del self._where[key]
+        elif locks.holders.pop(key, None) is not None:
+            del self._where[key]
+        locks.ended.clear()
+        locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
+        return workspace
+
+    def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
+        """A grant holds from its position on; one whose claim was not open there is void: owed at once."""
+        claim = locks.waiting.pop(key, None)
+        owed = None
+        if claim is None:
+            owed = locks.ended.get(key) or Owed(_VOID, event.seq, event.actor)
+            claim = Claim(
+                task_id=key[0],
+                attempt=key[1],
+                workspace=event.subject_id,
+                root=event.data["root"],
+                paths=tuple(event.data["paths"]),
+                mode=event.data["mode"],
+                on_conflict="wait",
+                seq=event.seq,
+                since=event.time,
+            )
+        locks.holders[key] = Grant(claim, token=event.seq, since=event.time, owed=owed)
+        self._where[key] = event.subject_id
+
+    # ------------------------------------------------------------------ deciding
+
+    def decide(self, workspace: str) -> LockFact | None:
+        """The one fact to append next for `workspace`, or None where nothing is to be done."""
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            return None
+        for grant in locks.holders.values():
+            if grant.owed is not None:
+                return self._release(locks, grant.claim, grant.owed)
+        ahead: list[Claim] = []
+        rejecting = any(claim.on_conflict == "reject" for claim in locks.waiting.values())
+        for claim in locks.waiting.values():
+            if not locks.blocked(claim, ahead):
+                return self._grant(locks, claim)
+            if claim.on_conflict == "reject":
+                return self._refuse(locks, claim, ahead)
+            if claim.takes_all and not rejecting:
+                return None
+            ahead.append(claim)
+        return None
+
+    def pending(self) -> list[str]:
+        """Workspaces for which a fact is to be appended now; asked once after a start."""
+        return [workspace for workspace in self._workspaces if self.decide(workspace) is not None]
+
+    def _fact(self, locks: WorkspaceLocks, workspace: str, event: str, fact: data.EventData) -> LockFact:
+        return LockFact(workspace, event, fact, locks.last_seq, locks.last_version + 1, locks.last_chain)
+
+    def _release(self, locks: WorkspaceLocks, claim: Claim, owed: Owed) -> LockFact:
+        released = data.ReleasedData(
+            task_id=claim.task_id,
+            attempt=claim.attempt,
+            paths=list(claim.paths),
+            cause=owed.cause,
+            cause_seq=owed.seq,
+            by=owed.by,
+            seen_seq=self.seq,
+        )
+        return self._fact(locks, claim.workspace, "released", released)
+
+    def _grant(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
+        return self._fact(locks, claim.workspace, "granted", data.GrantedData(**self._claim_data(claim)))
+
+    def _refuse(self, locks: WorkspaceLocks, claim: Claim, ahead: list[Claim]) -> LockFact:
+        holders = [
+            data.Holder(
+                task_id=other.task_id,
+                attempt=other.attempt,
+                token=locks.holders[other.key].token if other.key in locks.holders else None,
+            )
+            for other in locks.blockers(claim, ahead)
+        ]
+        refused = data.RefusedData(**self._claim_data(claim), holders=holders)
+        return self._fact(locks, claim.workspace, "refused", refused)
+
+    def _claim_data(self, claim: Claim) -> dict[str, Any]:
+        return {
+            "task_id": claim.task_id,
+            "attempt": claim.attempt,
+            "root": claim.root,
+            "paths": list(claim.paths),
+            "mode": claim.mode,
+            "seen_seq": self.seq,
+        }
+
+    # ------------------------------------------------------------------ looking
+
+    def workspaces(self) -> Iterator[str]:
+        """Workspaces in which anything holds or waits, by name."""
+        return iter(
+            sorted(name for name, locks in self._workspaces.items() if locks.holders or locks.waiting)
+        )
+
+    def grant(self, task_id: str, attempt: int) -> Grant | None:
+        """What this attempt holds, also a void grant and one whose release is owed."""
+        workspace = self._where.get((task_id, attempt))
+        return self._workspaces[workspace].holders.get((task_id, attempt)) if workspace else None
+
+    def waiter(self, task_id: str, attempt: int) -> Waiter | None:
+        """Where this attempt waits, and behind whom."""
+        key = (task_id, attempt)
+        workspace = self._where.get(key)
+        if workspace is None or key not in self._workspaces[workspace].waiting:
+            return None
+        return next(waiter for waiter in self.waiters(workspace) if waiter.claim.key == key)
+
+    def holders(self, workspace: str) -> list[Grant]:
+        """All grants of a workspace in the order they were made."""
+        locks = self._workspaces.get(workspace)
+        return list(locks.holders.values()) if locks else []
+
+    def waiters(self, workspace: str) -> Iterator[Waiter]:
+        """All waiting claims of a workspace in their order, each with what is in its way."""
+        locks = self._workspaces.get(workspace, WorkspaceLocks())
+        ahead: list[Claim] = []
+        for position, claim in enumerate(locks.waiting.values(), start=1):
+            blocked_by = dict.fromkeys(other.task_id for other in locks.blockers(claim, ahead))
+            yield Waiter(claim, position, tuple(blocked_by))
+            ahead.append(claim)
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data that `restore` takes back; its size is that of what is open."""
+        return {
+            "seq": self.seq,
+            "workspaces": {name: _locks_to_json(locks) for name, locks in self._workspaces.items()},
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> LockTable:
+        """The table that `snapshot` was taken of."""
+        table = cls()
+        table.seq = state["seq"]
+        for name, stored in state["workspaces"].items():
+            locks = table._workspaces[name] = _locks_from_json(stored)
+            for key in (*locks.waiting, *locks.holders):
+                table._where[key] = name
+        return table
+
+
+def _locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
+    return {
+        "waiting": [claim_to_json(claim) for claim in locks.waiting.values()],
+        "holders": [
+            {
+                "claim": claim_to_json(grant.claim),
+                "token": grant.token,
+                "since": grant.since,
+                "owed": [grant.owed.cause, grant.owed.seq, grant.owed.by] if grant.owed else None,
+                "runner_id": grant.runner_id,
+            }
+            for grant in locks.holders.values()
+        ],
+        "ended": [[*key, owed.cause, owed.seq, owed.by] for key, owed in locks.ended.items()],
+        "last": [locks.last_seq, locks.last_version, locks.last_chain],
+    }
+
+
+def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
+    locks = WorkspaceLocks()
+    for stored in state["waiting"]:
+        claim = claim_from_json(stored)
+        locks.waiting[claim.key] = claim
+    for stored in state["holders"]:
+        claim = claim_from_json(stored["claim"])
+        owed = Owed(*stored["owed"]) if stored["owed"] else None
+        locks.holders[claim.key] = Grant(claim, stored["token"], stored["since"], owed, stored["runner_id"])
+    for task_id, attempt, cause, seq, by in state["ended"]:
+        locks.ended[(task_id, attempt)] = Owed(cause, seq, by)
+    locks.last_seq, locks.last_version, locks.last_chain = state["last"]
+    return locks

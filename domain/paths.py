@@ -1,0 +1,81 @@
+"""Lock paths: what a claim covers inside its workspace.
+
+Overlap is decided on path components, never on string prefixes: `src` overlaps `src/api` but not
+`src2`. Paths are normalised once, where they enter; after that only components are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from domain.errors import Invalid
+
+Components = tuple[str, ...]
+MAX_PATHS = 256
+MAX_PATH_CHARS = 1024
+
+
+def normalise_root(root: str) -> str:
+    """An absolute POSIX path without `.`/`..`, doubled or trailing slashes; else Invalid."""
+    if not root.startswith("/") or "\x00" in root or len(root) > MAX_PATH_CHARS:
+        raise Invalid("bad-root", "`root` must be an absolute POSIX path of at most 1024 characters")
+    parts = root.split("/")
+    if ".." in parts or "." in parts:
+        raise Invalid("bad-root", "`root` must not contain `.` or `..`; give the real path")
+    return "/" + "/".join(part for part in parts if part)
+
+
+def normalise_lock_paths(paths: Sequence[str], root: str) -> list[str]:
+    """Paths relative to `root`, without duplicates or paths covered by another; [] = all of it.
+
+    Raises:
+        Invalid: a path holds `..` or NUL, is absolute outside `root`, is too long, or too many.
+    """
+    if len(paths) > MAX_PATHS:
+        raise Invalid("bad-lock-path", f"at most {MAX_PATHS} lock paths; lock a directory above them instead")
+    found = [_relative(path, root) for path in paths]
+    if any(not one for one in found):
+        return []
+    kept: list[Components] = []
+    for one in sorted(set(found)):
+        if not any(_covers(other, one) for other in kept):
+            kept.append(one)
+    return ["/".join(one) for one in kept]
+
+
+def components(path: str) -> Components:
+    """The components of a normalised path: `src/api` -> (`src`, `api`)."""
+    return tuple(part for part in path.split("/") if part)
+
+
+def paths_overlap(left: Iterable[Components], right: Iterable[Components]) -> bool:
+    """Whether any path of one side equals, contains or lies in one of the other; empty = everything."""
+    ours, theirs = list(left), list(right)
+    if not ours or not theirs:
+        return True
+    return any(_covers(one, other) or _covers(other, one) for one in ours for other in theirs)
+
+
+def roots_overlap(one: str, other: str) -> bool:
+    """Whether two roots are equal or one lies inside the other."""
+    left, right = components(one), components(other)
+    return _covers(left, right) or _covers(right, left)
+
+
+def _covers(outer: Components, inner: Components) -> bool:
+    return inner[: len(outer)] == outer
+
+
+def _relative(path: str, root: str) -> Components:
+    advice = "give paths relative to the workspace's root, without `..`"
+    if not path or "\x00" in path or len(path) > MAX_PATH_CHARS:
+        raise Invalid("bad-lock-path", f"a lock path is empty, too long or holds NUL; {advice}")
+    parts = tuple(part for part in path.split("/") if part not in ("", "."))
+    if ".." in parts:
+        raise Invalid("bad-lock-path", f"lock path {path!r} holds `..`; {advice}")
+    if not path.startswith("/"):
+        return parts
+    base = components(root)
+    if not _covers(base, parts):
+        raise Invalid("bad-lock-path", f"lock path {path!r} is outside the root {root}; {advice}")
+    return parts[len(base) :]

@@ -1,0 +1,243 @@
+"""The one code path that appends task events: load, decide, append, and on a conflict decide again.
+
+A decision that records nothing (stale, refused) is only answered once the leader has confirmed the
+task it was made on, since no compare-and-set would catch a task that is out of date. Every method
+names its attempt, so that what was meant for one attempt never touches a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from domain.attempt_token import Proof
+from domain.claims import FIRST_CHAIN
+from domain.errors import Busy, Invalid, NotFound, Refused
+from domain.events import CreatedData, SubmitFailedReason, Transport
+from domain.paths import normalise_lock_paths
+from domain.ports import AppendConflict, Clock, LockView, Sealer, Stored, TaskStore
+from domain.task import Task
+from domain.task_spec import TaskSpec
+from domain.transitions import TERMINAL, Status
+from domain.wire import Report
+from domain.workspaces import Registration
+
+MAX_TRIES = 8
+
+
+class TaskService:
+    """Commands, reports and the control plane's findings about tasks."""
+
+    def __init__(self, tasks: TaskStore, locks: LockView, sealer: Sealer, clock: Clock) -> None:
+        self._tasks = tasks
+        self._locks = locks
+        self._sealer = sealer
+        self._clock = clock
+
+    # ------------------------------------------------------------------ operators
+
+    async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[Stored, bool]:
+        """Create a task; the same id with the same content again answers the task that is there.
+
+        Returns the task and whether this call created it.
+
+        Raises:
+            Refused: the id exists with other content (`id-taken`).
+            NotFound: the workspace is not registered.
+            Invalid: a lock path leaves the workspace.
+        """
+        data = await self._created_data(task_id, spec)
+        async with self._tasks.exclusive(task_id):
+            task = Task.create(task_id, data, at=self._clock(), actor=actor)
+            try:
+                return await self._tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True)), True
+            except AppendConflict:
+                existing = await self._tasks.load(task_id)
+        if existing is None:
+            raise Busy("busy", "the log did not settle whether this task exists; send the same request again")
+        if not self._same_content(task_id, existing.task.spec, data, spec.env):
+            raise Refused("id-taken", "a task with this id and other content exists; choose another id")
+        return existing, False
+
+    async def read(self, task_id: str) -> Stored:
+        """The task as the leader has it."""
+        async with self._tasks.exclusive(task_id):
+            for _ in range(MAX_TRIES):
+                stored = await self._load(task_id)
+                if stored.fresh or await self._tasks.is_current(stored):
+                    return stored
+        raise _busy()
+
+    async def dispatch(self, task_id: str, actor: str) -> Stored:
+        """Begin the next attempt."""
+        registration: Registration | None = None
+        workspace = (await self.read(task_id)).task.spec.workspace
+        if workspace is not None:
+            registration = await self._registration(workspace)
+        return await self._change(
+            task_id, lambda task: task.dispatch(registration, at=self._clock(), actor=actor)
+        )
+
+    async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
+        """Cancel at once, or ask the runner to; a repeated request changes nothing."""
+        return await self._change(
+            task_id, lambda task: task.cancel(reason=reason, at=self._clock(), actor=actor)
+        )
+
+    async def release_locks(
+        self, task_id: str, reason: str, actor: str
+    ) -> tuple[Stored, int | None, bool, list[str]]:
+        """Free by hand what the current attempt holds.
+
+        Returns the task, the fencing token freed (None: nothing was held and nothing is recorded),
+        whether a process may still be writing, and the paths freed ([] with a token: all of it).
+        """
+        stored = await self.read(task_id)
+        attempt, workspace = stored.task.attempt, stored.task.spec.workspace
+        if workspace is None or attempt == 0:
+            return stored, None, False, []
+        token = await self._locks.holding(task_id, attempt, workspace)
+        if token is None:
+            return stored, None, False, []
+        may_run = False
+        while True:
+            before = stored.task.version
+
+            def request(task: Task) -> None:
+                nonlocal may_run
+                may_run = task.is_open(attempt, Status.QUEUED, Status.RUNNING)
+                task.request_release(attempt, token, reason=reason, at=self._clock(), actor=actor)
+
+            stored = await self._change(task_id, request)
+            if stored.task.version == before:
+                return stored, token, may_run, stored.task.spec.lock_paths
+
+    # ------------------------------------------------------------------ runners
+
+    async def report(
+        self, task_id: str, report: Report, proof: Proof | None, transport: Transport, actor: str
+    ) -> Stored:
+        """Record what a runner says. `proof` comes from its attempt token, where it brought one.
+
+        Raises:
+            Refused: see `Task.report`; nothing was recorded.
+            NotFound: no such task.
+        """
+        if proof is not None:
+            if report.attempt is None:
+                report = report.model_copy(update={"attempt": proof.attempt})
+            elif report.attempt != proof.attempt:
+                raise Invalid("wrong-token", "the token belongs to another attempt than the report names")
+        known = proof is not None
+
+        def decide(task: Task) -> None:
+            asked = task.needs_lock and task.status is Status.DISPATCHED
+            granted = known or not asked
+            task.report(report, granted=granted, transport=transport, at=self._clock(), actor=actor)
+
+        try:
+            return await self._change(task_id, decide)
+        except Refused as refusal:
+            if refusal.code != "not-granted" or not await self._granted(task_id):
+                raise
+        known = True
+        return await self._change(task_id, decide)
+
+    # ------------------------------------------------------------------ the control plane
+
+    async def accepted(self, task_id: str, attempt: int, runner_id: str | None) -> Stored:
+        """Record `queued` from a push runner's 202; an attempt further on or replaced is left alone."""
+        report = Report(status="queued", attempt=attempt, runner_id=runner_id)
+        actor = f"runner:{runner_id}" if runner_id else "runner"
+
+        def decide(task: Task) -> None:
+            if task.is_open(attempt, Status.DISPATCHED):
+                task.report(report, granted=True, transport="http", at=self._clock(), actor=actor)
+
+        return await self._change(task_id, decide)
+
+    async def submit_failed(
+        self, task_id: str, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
+    ) -> Stored:
+        """Record that this attempt reached no runner, unless it is further on, ended or replaced."""
+        return await self._change(
+            task_id,
+            lambda task: task.submit_failed(attempt, reason, message, at=self._clock(), actor=actor),
+        )
+
+    async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
+        """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
+        return await self._change(
+            task_id, lambda task: task.runner_lost(attempt, message, at=self._clock(), actor=actor)
+        )
+
+    # ------------------------------------------------------------------ the loop
+
+    async def _change(self, task_id: str, decide: Callable[[Task], None]) -> Stored:
+        async with self._tasks.exclusive(task_id):
+            for _ in range(MAX_TRIES):
+                stored = await self._load(task_id)
+                try:
+                    decide(stored.task)
+                except Refused:
+                    if stored.fresh or await self._tasks.is_current(stored):
+                        raise
+                    continue
+                if stored.task.pending_events:
+                    try:
+                        return await self._tasks.append(stored)
+                    except AppendConflict:
+                        continue
+                if stored.fresh or await self._tasks.is_current(stored):
+                    return stored
+        raise _busy()
+
+    async def _load(self, task_id: str) -> Stored:
+        stored = await self._tasks.load(task_id)
+        if stored is None:
+            raise NotFound("no-such-task", f"there is no task {task_id}; list them with GET /tasks")
+        return stored
+
+    async def _granted(self, task_id: str) -> bool:
+        task = (await self.read(task_id)).task
+        if task.status in TERMINAL or task.spec.workspace is None:
+            return False
+        return await self._locks.granted(task_id, task.attempt, task.spec.workspace)
+
+    async def _registration(self, workspace: str) -> Registration:
+        registration = await self._locks.registration(workspace)
+        if registration is None:
+            raise NotFound(
+                "no-such-workspace",
+                f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",
+            )
+        return registration
+
+    async def _created_data(self, task_id: str, spec: TaskSpec) -> CreatedData:
+        lock_paths: list[str] = []
+        if spec.workspace is not None:
+            root = (await self._registration(spec.workspace)).root
+            lock_paths = normalise_lock_paths(spec.lock_paths, root)
+        return CreatedData(
+            title=spec.shown_title,
+            command=list(spec.command),
+            execution_mode=spec.execution_mode,
+            workspace=spec.workspace,
+            lock_paths=lock_paths,
+            lock_mode=spec.lock_mode,
+            on_conflict=spec.on_conflict,
+            pool=spec.pool,
+            env=self._sealer.seal(task_id, dict(spec.env)) if spec.env else {},
+            timeout_seconds=spec.timeout_seconds,
+            labels=dict(spec.labels),
+        )
+
+    def _same_content(
+        self, task_id: str, stored: CreatedData, asked: CreatedData, env: dict[str, str]
+    ) -> bool:
+        if stored.model_copy(update={"env": {}}) != asked.model_copy(update={"env": {}}):
+            return False
+        return (self._sealer.unseal(task_id, stored.env) if stored.env else {}) == dict(env)
+
+
+def _busy() -> Busy:
+    return Busy("busy", "the task kept changing under this request; send it again")

@@ -1,0 +1,66 @@
+"""What a client asks for when it creates a task, checked where it enters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from domain.events import OnConflict
+from domain.identifiers import Name, TaskId
+from domain.paths import MAX_PATHS
+from domain.wire import ExecutionMode, LockMode
+
+MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("NUL cannot stand here")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+Label = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+
+
+class TaskSpec(BaseModel):
+    """Body of `POST /tasks`. Only `command` is required; naming a workspace asks for its lock."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: TaskId | None = None
+    title: Annotated[Text, Field(max_length=500)] | None = None
+    command: Annotated[list[Text], Field(min_length=1, max_length=1000)]
+    execution_mode: ExecutionMode = "no-workspace"
+    workspace: Name | None = None
+    lock_paths: Annotated[list[Text], Field(max_length=MAX_PATHS)] = []
+    lock_mode: LockMode = "exclusive"
+    on_conflict: OnConflict = "wait"
+    pool: Name = "default"
+    env: Annotated[dict[EnvName, Text], Field(max_length=500)] = {}
+    timeout_seconds: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)] | None = None
+    labels: Annotated[dict[Label, Annotated[Text, Field(max_length=500)]], Field(max_length=50)] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _workspace_means_shared(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("workspace") and "execution_mode" not in given:
+            return {**given, "execution_mode": "shared-workspace"}
+        return given
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TaskSpec:
+        if self.execution_mode == "shared-workspace" and self.workspace is None:
+            raise ValueError("`shared-workspace` needs a `workspace`; or use `no-workspace`")
+        if self.execution_mode == "no-workspace" and (self.workspace or self.lock_paths):
+            raise ValueError("`no-workspace` takes no `workspace` and no `lock_paths`")
+        if not self.command[0]:
+            raise ValueError("the first item of `command` names the program to run")
+        return self
+
+    @property
+    def shown_title(self) -> str:
+        """The title, or the command line where none was given."""
+        return self.title if self.title is not None else " ".join(self.command)[:500]
