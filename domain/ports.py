@@ -299,7 +299,7 @@ class ReadModel(Protocol):
     async def find(
         self, wanted: TaskFilter, limit: int, after: str | None
     ) -> tuple[list[TaskRead], str | None]:
-        """Newest first; `after` is the opaque cursor of an earlier call, the answer's second part the next."""
+        """Newest first. `after` is the opaque cursor of an earlier call; the second part is the next one."""
         ...
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from domain.attempt_token import Proof
 from domain.claims import FIRST_CHAIN
-from domain.errors import Busy, Invalid, NotFound, Refused
+from domain.errors import Busy, Invalid, NotFound, Refused, refused
 from domain.events import CreatedData, SubmitFailedReason, Transport
 from domain.paths import normalise_lock_paths
 from domain.ports import AppendConflict, Clock, LockView, Sealer, Stored, TaskStore
@@ -69,18 +69,22 @@ class TaskService:
 
     async def dispatch(self, task_id: str, actor: str) -> Stored:
         """Begin the next attempt."""
+        task = (await self.read(task_id)).task
         registration: Registration | None = None
-        workspace = (await self.read(task_id)).task.spec.workspace
-        if workspace is not None:
-            registration = await self._registration(workspace)
+        if task.spec.workspace is not None:
+            registration = await self._registration(task.spec.workspace)
         return await self._change(
-            task_id, lambda task: task.dispatch(registration, at=self._clock(), actor=actor)
+            task_id,
+            lambda task: task.dispatch(registration, at=self._clock(), actor=actor),
+            about=task.attempt,
         )
 
     async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
         """Cancel at once, or ask the runner to; a repeated request changes nothing."""
         return await self._change(
-            task_id, lambda task: task.cancel(reason=reason, at=self._clock(), actor=actor)
+            task_id,
+            lambda task: task.cancel(reason=reason, at=self._clock(), actor=actor),
+            about=(await self.read(task_id)).task.attempt,
         )
 
     async def release_locks(
@@ -172,11 +176,14 @@ class TaskService:
 
     # ------------------------------------------------------------------ the loop
 
-    async def _change(self, task_id: str, decide: Callable[[Task], None]) -> Stored:
+    async def _change(self, task_id: str, decide: Callable[[Task], None], about: int | None = None) -> Stored:
+        """`about` names the attempt that a command without one of its own was decided for."""
         async with self._tasks.exclusive(task_id):
             for _ in range(MAX_TRIES):
                 stored = await self._load(task_id)
                 try:
+                    if about is not None and stored.task.attempt != about:
+                        raise refused("stale-attempt", attempt=stored.task.attempt)
                     decide(stored.task)
                 except Refused:
                     if stored.fresh or await self._tasks.is_current(stored):

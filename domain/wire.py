@@ -119,7 +119,7 @@ class Report(Wire):
     @property
     def failed_reason(self) -> FailedReason:
         """The reason of a `failed` report; `exit` where an exit code says it, else `error`."""
-        given = {reason: reason for reason in FAILED_REASONS}.get(self.reason)
+        given = next((known for known in FAILED_REASONS if known == self.reason), None)
         return given or ("exit" if self.exit_code is not None else "error")
 
 
