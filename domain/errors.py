@@ -46,7 +46,7 @@ _ADVICE = {
     "already-succeeded": "the task has succeeded; create a new task to run it again",
     "ended": "the attempt has ended; do not start it and stop what still runs",
     "conflicting-end": "the attempt has already ended another way; the first end stands",
-    "stale-attempt": "a newer attempt exists; stop working on this one, and look at the task before asking again",
+    "stale-attempt": "another attempt is current by now; look at the task before you go on",
     "unknown-attempt": "the task has no such attempt yet; report the attempt that was submitted",
     "attempt-required": "the task has had several attempts; name yours in `attempt`",
     "not-your-attempt": "another runner holds this attempt; do not start it",

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from domain.claims import LockFact
 from domain.events import OnRunnerLost
+from domain.lock_read import LockEntry
 from domain.log import Recorded
 from domain.task import Task
 from domain.task_read import LockRead, TaskRead
@@ -137,6 +138,9 @@ class LogReader(Protocol):
         ...
 
 
+LockDecision = Literal["granted", "refused", "waiting", "undecided"]
+
+
 class LockView(Protocol):
     """This process's own fold of the locks and registrations, always a little behind the log."""
 
@@ -163,6 +167,29 @@ class LockView(Protocol):
 
     def lock_of(self, task: Task) -> LockRead:
         """The lock of the task's current attempt as far as it is folded."""
+        ...
+
+    async def decided(self, task_id: str, attempt: int, timeout: float = 2.0) -> LockDecision:
+        """Wait until the lock projection has granted or refused this attempt, or it waits behind others.
+
+        `undecided` after `timeout` seconds, or if the attempt has no open claim.
+        """
+        ...
+
+    async def released(self, task_id: str, attempt: int, timeout: float = 2.0) -> bool:
+        """Wait until this attempt holds nothing; False after `timeout` seconds."""
+        ...
+
+    def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
+        """Who was in the way of a recently refused attempt: `{"task_id", "attempt", "token"}` each."""
+        ...
+
+    def registrations(self) -> list[Registration]:
+        """All valid workspace registrations, by id."""
+        ...
+
+    def entries(self, workspace: str | None = None) -> list[LockEntry]:
+        """Holders and waiters: of one workspace (always one entry), or of all where anything is open."""
         ...
 
 

@@ -1,0 +1,96 @@
+"""Registers workspaces: which directory an id means, and what happens when a runner is lost there.
+
+Two overlapping roots cannot both be registered. Each workspace has its own compare-and-set, so two
+requests can race past the check; the fold (`WorkspaceTable`) settles it by the log's order, and the
+later one is answered with the conflict once its own fold has caught up.
+"""
+
+from __future__ import annotations
+
+from domain.errors import Busy, NotFound, Refused
+from domain.events import OnRunnerLost
+from domain.paths import normalise_root, roots_overlap
+from domain.ports import AppendConflict, Clock, LockView, WorkspaceLog
+from domain.workspaces import Registration
+
+MAX_TRIES = 8
+
+
+class WorkspaceService:
+    """Registrations and removals of workspaces."""
+
+    def __init__(self, log: WorkspaceLog, view: LockView, clock: Clock) -> None:
+        self._log = log
+        self._view = view
+        self._clock = clock
+
+    async def register(
+        self, workspace: str, root: str, on_runner_lost: OnRunnerLost, actor: str
+    ) -> tuple[Registration, bool]:
+        """Register or change a workspace; the same again records nothing.
+
+        Returns the registration and whether the workspace is new.
+
+        Raises:
+            Invalid: `root` is not an absolute, plain path.
+            Refused: the root overlaps another workspace's (`root-overlap`).
+        """
+        root = normalise_root(root)
+        for _ in range(MAX_TRIES):
+            current = await self._view.registration(workspace)
+            self._check_free(workspace, root)
+            if current is not None and (current.root, current.on_runner_lost) == (root, on_runner_lost):
+                return current, False
+            last = await self._log.last_registration(workspace)
+            try:
+                event = await self._log.append_registered(
+                    workspace, last, root, on_runner_lost, at=self._clock(), actor=actor
+                )
+            except AppendConflict:
+                continue
+            if not await self._view.caught_up(event.seq):
+                raise _busy(workspace)
+            self._check_free(workspace, root)
+            registered = Registration(workspace, root, on_runner_lost, event.seq, event.version)
+            return registered, current is None
+        raise _busy(workspace)
+
+    async def remove(self, workspace: str, reason: str | None, actor: str) -> None:
+        """Forget a registration; only while nothing holds or waits in the workspace.
+
+        Raises:
+            NotFound: it is not registered.
+            Refused: something is open in it (`workspace-in-use`).
+        """
+        for _ in range(MAX_TRIES):
+            current = await self._view.registration(workspace)
+            last = await self._log.last_registration(workspace)
+            if current is None or last is None:
+                raise NotFound("no-such-workspace", f"workspace {workspace} is not registered")
+            entry = self._view.entries(workspace)[0]
+            if entry.holders or entry.waiters:
+                raise Refused(
+                    "workspace-in-use",
+                    f"tasks hold or wait in workspace {workspace}; let them end or cancel them first",
+                )
+            try:
+                event = await self._log.append_removed(workspace, last, reason, at=self._clock(), actor=actor)
+            except AppendConflict:
+                continue
+            await self._view.caught_up(event.seq)
+            return
+        raise _busy(workspace)
+
+    def _check_free(self, workspace: str, root: str) -> None:
+        for other in self._view.registrations():
+            if other.id != workspace and roots_overlap(other.root, root):
+                raise Refused(
+                    "root-overlap",
+                    f"root {root} overlaps {other.root} of workspace {other.id}; "
+                    "use that workspace with lock_paths, or another root",
+                    {"workspace": other.id, "root": other.root},
+                )
+
+
+def _busy(workspace: str) -> Busy:
+    return Busy("busy", f"registrations of {workspace} kept changing or lag behind; send the request again")
