@@ -1,0 +1,227 @@
+"""The life of one attempt on this host: wait for a slot, ask to start, run, report.
+
+Anything may end it at any point (a cancel, the log's news that it is over, the runner's own stop), so
+every wait before the start is a wait for that as well, and after the start the shim is told. The
+first of these wishes decides what is reported; only `forget` overrides the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import structlog
+
+from domain.wire import FailedReason, Report
+from runner.clock import utcnow
+from runner.config import RunnerConfig
+from runner.errors import Refused
+from runner.gate import Gate, Permission, Standing
+from runner.lease import Lease
+from runner.orphans import kill_orphans
+from runner.outcome import Final, final_report, unstarted_report
+from runner.process import Job, JobProcess
+from runner.redaction import output_tail, redact
+from runner.state import Attempt, RunnerState, Transport
+from runner.workspace import job_environment, working_directory
+
+T = TypeVar("T")
+Wish = Literal["canceled", "stopped", "forgotten"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all attempts of a runner share."""
+
+    config: RunnerConfig
+    runner_id: str
+    state: RunnerState
+    lease: Lease
+    gates: Mapping[Transport, Gate]
+    slots: asyncio.Semaphore
+
+
+class AttemptRun:
+    """One held attempt. `run` is to be started once; it returns when the attempt is over and written down."""
+
+    def __init__(self, attempt: Attempt, bench: Bench, older: Sequence[AttemptRun]) -> None:
+        self.attempt = attempt
+        self.finished = asyncio.Event()
+        self._bench = bench
+        self._older = older  # earlier attempts of the same task: their processes must be gone first
+        self._wish: Wish | None = None
+        self._wished = asyncio.Event()
+        self._process: JobProcess | None = None
+        self._log = structlog.get_logger(__name__).bind(
+            task_id=attempt.key.task_id, attempt=attempt.key.attempt
+        )
+
+    def cancel(self) -> None:
+        self._end("canceled")
+
+    def stop(self) -> None:
+        """The runner itself is stopping."""
+        self._end("stopped")
+
+    def forget(self) -> None:
+        """The attempt is over in the log, whatever happens here: kill, and report nothing."""
+        self._end("forgotten")
+
+    def renew(self, deadline: float) -> None:
+        if self._process is not None:
+            self._process.renew(deadline)
+
+    async def run(self) -> Report | None:
+        """Live through the attempt; the terminal report as written to the outbox, if there is one."""
+        try:
+            report = await self._live()
+        except Exception as error:
+            self._log.exception("attempt broke")
+            report = self._final("failed", f"the runner failed: {type(error).__name__}", "error")
+        finally:
+            if self._process is not None:
+                await self._process.kill()
+        if self._wish == "forgotten":
+            report = None
+        self._bench.state.end(self.attempt, report.status if report else "forgotten", report)
+        await asyncio.to_thread(shutil.rmtree, self._own_directory, ignore_errors=True)
+        self._bench.state.shims.joinpath(f"{self.attempt.key.file_stem}.lock").unlink(missing_ok=True)
+        self._log.info("attempt over", outcome=report.status if report else "forgotten")
+        self.finished.set()
+        return report
+
+    async def _live(self) -> Report | None:
+        for older in self._older:
+            await older.finished.wait()
+        if await self._unless_wished(self._bench.slots.acquire()) is None:
+            return self._unstarted()
+        try:
+            permission = None if self._wish else await self._unless_wished(self._permission())
+            if permission is None or self._wish is not None:
+                return self._unstarted()
+            if permission.standing is Standing.RUNNING:
+                return await self._work()
+            return self._not_permitted(permission)
+        finally:
+            self._bench.slots.release()
+
+    async def _permission(self) -> Permission:
+        """The gate's answer, given while the lease was valid."""
+        gate = self._bench.gates[self.attempt.transport]
+        while True:
+            await self._bench.lease.wait_valid()
+            permission = await gate.permission(self.attempt)
+            if permission.standing is not Standing.RUNNING or self._bench.lease.valid:
+                return permission
+
+    async def _work(self) -> Report | None:
+        try:
+            job = self._job()
+        except Refused as error:
+            return self._final("failed", error.message, "error")
+        started_at = utcnow()
+        process = self._process = await JobProcess.spawn(job)
+        if self._bench.lease.deadline is not None:
+            process.renew(self._bench.lease.deadline)
+        if self._wish is not None:  # it came while the shim was being started
+            self._tell(process)
+        if await process.started():
+            self._bench.state.advance(self.attempt, "running")
+            self._log.info("job started")
+        ended = await process.ended()
+        if ended.shim_died:
+            await kill_orphans(self.attempt.key)
+        return self._redacted(
+            final_report(
+                ended,
+                attempt=self.attempt.key.attempt,
+                runner_id=self._bench.runner_id,
+                timeout=job.timeout,
+                started_at=started_at,
+                tail=await asyncio.to_thread(output_tail, job.output, self._secrets()),
+            )
+        )
+
+    def _job(self) -> Job:
+        bench, submission, stem = self._bench, self.attempt.submission, self.attempt.key.file_stem
+        return Job(
+            command=submission.command,
+            cwd=working_directory(submission, bench.config.roots, self._own_directory),
+            env=job_environment(submission),
+            output=bench.state.outputs / f"{stem}.log",
+            lock=bench.state.shims / f"{stem}.lock",
+            timeout=submission.timeout_seconds,
+            lease=bench.lease.deadline,
+            grace=bench.config.kill_grace_seconds,
+        )
+
+    @property
+    def _own_directory(self) -> Path:
+        return self._bench.state.work / self.attempt.key.file_stem
+
+    def _end(self, wish: Wish) -> None:
+        if self._wish is not None and wish != "forgotten":
+            return
+        self._log.info("attempt is to end", why=wish)
+        self._wish = wish
+        self._wished.set()
+        if self._process is not None:
+            self._tell(self._process)
+
+    def _tell(self, process: JobProcess) -> None:
+        assert self._wish is not None
+        process.stop(self._wish, 0 if self._wish == "forgotten" else self._bench.config.kill_grace_seconds)
+
+    async def _unless_wished(self, wait: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `wait`, or None if a wish to end came first."""
+        waiting = asyncio.ensure_future(wait)
+        wished = asyncio.ensure_future(self._wished.wait())
+        try:
+            await asyncio.wait({waiting, wished}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            return None
+        finally:
+            for task in (waiting, wished):
+                task.cancel()
+            await asyncio.gather(waiting, wished, return_exceptions=True)
+
+    def _unstarted(self) -> Report | None:
+        if self._wish == "canceled":
+            return self._final("canceled", "canceled before it started")
+        return self._final("failed", "runner stopped", "runner-lost")
+
+    def _not_permitted(self, permission: Permission) -> Report | None:
+        self._log.warning("not permitted to start", why=permission.message)
+        if permission.standing is Standing.OVER:
+            self._wish = "forgotten"
+            return None
+        if permission.standing is Standing.CANCEL:
+            return self._final("canceled", permission.message)
+        return self._final("failed", permission.message, "error")
+
+    def _final(self, status: Final, message: str, reason: FailedReason | None = None) -> Report | None:
+        return self._redacted(
+            unstarted_report(
+                status,
+                attempt=self.attempt.key.attempt,
+                runner_id=self._bench.runner_id,
+                at=utcnow(),
+                message=message,
+                reason=reason,
+            )
+        )
+
+    def _redacted(self, report: Report | None) -> Report | None:
+        if report is None or report.message is None:
+            return report
+        return report.model_copy(update={"message": redact(report.message, self._secrets())})
+
+    def _secrets(self) -> list[str]:
+        submission = self.attempt.submission
+        token = submission.status_callback_token
+        return [*submission.env.values(), *self._bench.config.secrets, *([token] if token else [])]

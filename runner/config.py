@@ -1,0 +1,119 @@
+"""All settings of a runner in one frozen object, cross-checked when it is made.
+
+Whoever starts a runner (the CLI, a test) fills it; nothing in this package reads the environment
+for settings. Every error names the setting to change.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from domain.identifiers import check_name
+from runner.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerConfig:
+    """What a runner is told at its start. Secrets do not appear in its repr."""
+
+    state_dir: Path
+    """Where attempts, reports and outputs are kept. Emptied, the runner becomes a new one."""
+    roots: tuple[Path, ...] = ()
+    """Directories that workspaces may lie in (`--root`)."""
+    pools: tuple[str, ...] = ("default",)
+    """Pools to take attempts from."""
+    capacity: int = 4
+    """Attempts running at the same time; as many more wait accepted."""
+    host: str = field(default_factory=socket.gethostname)
+    """Label shown to people."""
+    runner_id: str | None = None
+    """None: made once and kept in the state directory."""
+    nats_url: str | None = None
+    """Where to take submissions, publish reports and heartbeats; several servers separated by commas."""
+    nats_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Further arguments of `nats.connect`: user, password, token, tls, …"""
+    intake_host: str = "127.0.0.1"
+    """Address of the HTTP intake; off loopback it needs `runner_token`."""
+    intake_port: int | None = None
+    """None: no HTTP intake. 0: any free port."""
+    runner_token: str | None = field(default=None, repr=False)
+    """What submitters send in `X-Runner-Token` (TOWPATH_RUNNER_TOKEN)."""
+    callback_hosts: tuple[str, ...] = ()
+    """Hosts (`name` or `name:port`) that reports may be POSTed to; empty: the host of `api_url`."""
+    api_url: str | None = None
+    """The control plane this runner works for."""
+    lease_seconds: float = 15.0
+    """How long attempts may go on after the sending of the last acknowledged heartbeat."""
+    kill_grace_seconds: float = 5.0
+    """Between SIGTERM and SIGKILL."""
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_names()
+        self._check_doors()
+        for root in self.roots:
+            if not root.is_absolute():
+                raise ConfigError(f"--root {root}: give an absolute path")
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """A third of the lease: two heartbeats may be lost."""
+        return self.lease_seconds / 3
+
+    @property
+    def allowed_callback_hosts(self) -> tuple[str, ...]:
+        """`callback_hosts`, else the host of the control plane, else nothing."""
+        if self.callback_hosts:
+            return tuple(host.lower() for host in self.callback_hosts)
+        return (urlsplit(self.api_url).hostname or "",) if self.api_url else ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The runner's own secrets, which no output tail may show."""
+        options = (self.nats_options.get(name) for name in ("password", "token"))
+        from_url = urlsplit(self.nats_url).password if self.nats_url else None
+        found = (self.runner_token, from_url, *options)
+        return tuple(value for value in found if isinstance(value, str) and value)
+
+    def _check_numbers(self) -> None:
+        if not 1 <= self.capacity <= 1000:
+            raise ConfigError(f"capacity {self.capacity}: a runner runs 1 to 1000 attempts at a time")
+        if self.lease_seconds < 1:
+            raise ConfigError(f"lease_seconds {self.lease_seconds}: give at least 1 second")
+        if self.kill_grace_seconds < 0:
+            raise ConfigError("kill_grace_seconds: give 0 or more")
+
+    def _check_names(self) -> None:
+        if not self.pools:
+            raise ConfigError("no pools: name at least one, such as `default`")
+        for what, names in (("pool", self.pools), ("runner id", (self.runner_id or "-",))):
+            for name in names:
+                try:
+                    check_name(name, what)
+                except ValueError as error:
+                    raise ConfigError(f"{name!r}: {error}") from None
+
+    def _check_doors(self) -> None:
+        if self.nats_url is None and self.intake_port is None:
+            raise ConfigError("nothing to take attempts from: give nats_url, intake_port, or both")
+        if self.intake_port is not None and self.runner_token is None and not is_loopback(self.intake_host):
+            raise ConfigError(
+                f"the HTTP intake executes commands, and {self.intake_host} is not a loopback address: "
+                "set TOWPATH_RUNNER_TOKEN (submitters send it in X-Runner-Token) or listen on 127.0.0.1"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """True for 127.0.0.0/8, ::1 and `localhost`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

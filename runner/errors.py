@@ -1,0 +1,21 @@
+"""What a runner refuses or fails at; every message says what to do about it."""
+
+from __future__ import annotations
+
+
+class RunnerError(Exception):
+    """Base of this package's errors."""
+
+
+class ConfigError(RunnerError):
+    """The runner cannot start as configured."""
+
+
+class Refused(RunnerError):
+    """A submission not taken. `status` is what the HTTP intake answers, `kind` its problem type."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message

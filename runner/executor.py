@@ -1,0 +1,188 @@
+"""Takes attempts in and keeps their lives going: at most `capacity` run, as many more wait.
+
+An attempt is held from the moment it is durably written; only then does an intake answer 202 or
+acknowledge. The same (task, attempt) is taken once, also across restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+
+import structlog
+
+from domain.wire import Held, Report, Submission
+from runner.attempt_run import AttemptRun, Bench
+from runner.clock import utcnow
+from runner.errors import Refused
+from runner.follower import Follower
+from runner.gate import Standing
+from runner.outcome import unstarted_report
+from runner.reporter import Reporter
+from runner.state import Attempt, Key, Transport
+from runner.transports import check_callback_url
+from runner.workspace import check_workspace
+
+STOP_MARGIN_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Executor:
+    """All attempts of this runner that are not over."""
+
+    def __init__(self, bench: Bench, reporter: Reporter, follower: Follower | None) -> None:
+        self._bench = bench
+        self._reporter = reporter
+        self._follower = follower
+        self._runs: dict[Key, AttemptRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._left = asyncio.Event()
+
+    # -- taking in
+
+    def accept(self, submission: Submission, intake: Transport) -> Attempt:
+        """Hold the attempt (again: the one held or ended already). Raises Refused."""
+        key = Key(submission.task_id, submission.attempt)
+        known = self._bench.state.find(key)
+        if known is not None:
+            return known
+        transport = self._check(submission, intake)
+        queued = Report(status="queued", attempt=key.attempt, runner_id=self._bench.runner_id)
+        # Over HTTP the 202 says `queued` itself.
+        self._bench.state.accept(submission, transport, queued if intake == "nats" else None)
+        attempt = Attempt(key, submission, transport, "accepted", None, settled=False, changed_at=0)
+        log.info("attempt accepted", task_id=key.task_id, attempt=key.attempt, intake=intake)
+        self._reporter.wake(key.task_id)
+        self._begin(attempt)
+        return attempt
+
+    def refuse(self, submission: Submission, error: Refused) -> None:
+        """For an intake that cannot answer: the refusal goes out as the attempt's `failed`."""
+        key = Key(submission.task_id, submission.attempt)
+        self._bench.state.accept(submission, "nats", None)
+        attempt = Attempt(key, submission, "nats", "accepted", None, settled=False, changed_at=0)
+        report = self._failed(attempt, error.message, lost=False)
+        log.warning("attempt refused", task_id=key.task_id, attempt=key.attempt, why=error.message)
+        self._bench.state.end(attempt, "failed", report)
+        self._reporter.wake(key.task_id)
+
+    async def room(self) -> None:
+        """Wait until another attempt may be taken."""
+        while self._stopping or len(self._runs) >= 2 * self._bench.config.capacity:
+            self._left.clear()
+            await self._left.wait()
+
+    # -- steering
+
+    def cancel(self, task_id: str, attempt: int | None) -> Attempt | None:
+        """End the newest (or the named) attempt of the task if it is not over; None if none is known."""
+        state = self._bench.state
+        found = state.newest(task_id) if attempt is None else state.find(Key(task_id, attempt))
+        if found is not None and found.key in self._runs:
+            self._runs[found.key].cancel()
+        return found
+
+    def see(self, key: Key, standing: Standing) -> None:
+        """The log says something that decides about a held attempt."""
+        run = self._runs.get(key)
+        if run is not None and standing is Standing.CANCEL:
+            run.cancel()
+        elif run is not None and standing is Standing.OVER:
+            run.forget()
+
+    def renew(self, deadline: float) -> None:
+        """The lease lasts until `deadline` (CLOCK_BOOTTIME)."""
+        for run in self._runs.values():
+            run.renew(deadline)
+
+    def held(self) -> list[Held]:
+        return [Held(task_id=key.task_id, attempt=key.attempt) for key in self._bench.state.held()]
+
+    # -- beginning and end of the runner
+
+    def recover(self, gone: Callable[[Key], Awaitable[None]]) -> None:
+        """Report what an earlier run held as lost, each once `gone` says that nothing of it is left."""
+        for attempt in self._bench.state.unsettled():
+            if attempt.phase != "ended":
+                self._spawn(self._give_up(attempt, gone))
+
+    async def stop(self) -> None:
+        """End all attempts; returns when they have ended, or after grace and a margin."""
+        self._stopping = True
+        for run in list(self._runs.values()):
+            run.stop()
+        running = [run.finished.wait() for run in self._runs.values()]
+        bound = self._bench.config.kill_grace_seconds + STOP_MARGIN_SECONDS
+        if running:
+            await asyncio.wait([asyncio.ensure_future(wait) for wait in running], timeout=bound)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- inside
+
+    def _check(self, submission: Submission, intake: Transport) -> Transport:
+        """The way of this attempt's reports. Raises Refused."""
+        bench = self._bench
+        if self._stopping:
+            raise Refused(503, "stopping", "this runner is stopping: submit to another one")
+        if intake == "http" and len(self._runs) >= 2 * bench.config.capacity:
+            raise Refused(503, "busy", "this runner is busy and its queue is full: try again later")
+        check_workspace(submission, bench.config.roots)
+        if intake == "nats":
+            return "nats"
+        if submission.status_callback_url is not None:
+            check_callback_url(submission.status_callback_url, bench.config.allowed_callback_hosts)
+            return "http"
+        if "nats" not in bench.gates:
+            raise Refused(
+                422, "callback-url", "give a status_callback_url: this runner has no NATS to report on"
+            )
+        return "nats"
+
+    def _begin(self, attempt: Attempt) -> None:
+        older = [run for key, run in self._runs.items() if key.task_id == attempt.key.task_id]
+        for run in older:
+            if run.attempt.key.attempt < attempt.key.attempt:
+                run.forget()  # a newer attempt was dispatched, so this one is over
+        run = self._runs[attempt.key] = AttemptRun(attempt, self._bench, older)
+        if self._follower is not None:
+            self._follower.follow(attempt.key)
+        self._spawn(self._live(run))
+
+    async def _live(self, run: AttemptRun) -> None:
+        key = run.attempt.key
+        try:
+            await run.run()
+        finally:
+            del self._runs[key]
+            self._left.set()
+            self._reporter.wake(key.task_id)
+            if self._follower is not None:
+                await self._follower.unfollow(key)
+        for forgotten in self._bench.state.prune():
+            self._bench.state.outputs.joinpath(f"{forgotten.file_stem}.log").unlink(missing_ok=True)
+
+    async def _give_up(self, attempt: Attempt, gone: Callable[[Key], Awaitable[None]]) -> None:
+        await gone(attempt.key)
+        report = self._failed(attempt, "the runner was restarted; nothing of the attempt is left", lost=True)
+        log.warning("attempt lost by a restart", task_id=attempt.key.task_id, attempt=attempt.key.attempt)
+        self._bench.state.end(attempt, "failed", report)
+        self._reporter.wake(attempt.key.task_id)
+
+    def _failed(self, attempt: Attempt, message: str, *, lost: bool) -> Report:
+        return unstarted_report(
+            "failed",
+            attempt=attempt.key.attempt,
+            runner_id=self._bench.runner_id,
+            at=utcnow(),
+            message=message,
+            reason="runner-lost" if lost else "error",
+        )
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

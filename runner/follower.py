@@ -1,0 +1,119 @@
+"""Follows the events of every attempt this runner holds, so that a cancel reaches it however it was away.
+
+One loop per attempt: it reads the task's last event from the leader whenever something may have
+happened (an event heard, a heartbeat, a reconnect) and, while the gate waits, at growing intervals,
+since what is heard may be lost. It only reads; a crash loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+
+from runner.gate import Standing, judge_event
+from runner.nats_link import NATS_TROUBLE
+from runner.state import Key, RunnerState
+from runner.task_log import TaskLog
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+IDLE_SECONDS = 30.0
+SETTLE_AT_ONCE = 100
+SETTLE_SECONDS = 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+class _Watch:
+    """What one loop and those who wait for it share."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self.permitted: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def asked(self) -> bool:
+        return self.permitted is not None and not self.permitted.done()
+
+
+class Follower:
+    """`see(key, standing)` is called with every standing that decides something."""
+
+    def __init__(
+        self, task_log: TaskLog, state: RunnerState, runner_id: str, see: Callable[[Key, Standing], None]
+    ) -> None:
+        self._log = task_log
+        self._state = state
+        self._runner_id = runner_id
+        self._see = see
+        self._watches: dict[Key, _Watch] = {}
+
+    def follow(self, key: Key) -> None:
+        watch = self._watches[key] = _Watch()
+        watch.task = asyncio.create_task(self._run(key, watch), name=f"follow {key.file_stem}")
+
+    async def unfollow(self, key: Key) -> None:
+        watch = self._watches.pop(key, None)
+        if watch is not None and watch.task is not None:
+            watch.task.cancel()
+            await asyncio.gather(watch.task, return_exceptions=True)
+
+    def nudge(self) -> None:
+        """Read everything again: a heartbeat is due, or the connection is back."""
+        for watch in self._watches.values():
+            watch.wake.set()
+
+    async def seen_running(self, key: Key) -> None:
+        """Wait until a read that begins from now on sees `running` of this attempt by this runner, last."""
+        watch = self._watches[key]
+        watch.permitted = asyncio.get_running_loop().create_future()
+        watch.wake.set()
+        await watch.permitted
+
+    async def settle(self) -> None:
+        """Let go of ended attempts whose end the log shows, or has not shown for an hour."""
+        for attempt in self._state.unsettled()[:SETTLE_AT_ONCE]:
+            if attempt.phase != "ended" or attempt.transport != "nats":
+                continue
+            if self._state.pending(attempt.key.task_id) is not None:
+                continue
+            overdue = time.time() - attempt.changed_at > SETTLE_SECONDS
+            if overdue or await self._standing(attempt.key) is Standing.OVER:
+                self._state.settle(attempt.key)
+
+    async def _run(self, key: Key, watch: _Watch) -> None:
+        while True:
+            try:
+                async with self._log.watching(key.task_id, watch.wake.set):
+                    await self._look(key, watch)
+            except NATS_TROUBLE as error:
+                log.info(
+                    "cannot follow, trying again", task_id=key.task_id, attempt=key.attempt, error=str(error)
+                )
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+
+    async def _look(self, key: Key, watch: _Watch) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            watch.wake.clear()
+            asked = watch.permitted if watch.asked else None
+            standing = await self._standing(key)
+            if standing is Standing.RUNNING and asked is not None and not asked.done():
+                asked.set_result(None)
+            elif standing in {Standing.CANCEL, Standing.OVER}:
+                self._see(key, standing)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if watch.asked else FIRST_PAUSE_SECONDS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watch.wake.wait(), pause if watch.asked else IDLE_SECONDS)
+
+    async def _standing(self, key: Key) -> Standing:
+        try:
+            return judge_event(await self._log.last_event(key.task_id), key, self._runner_id)
+        except NATS_TROUBLE as error:
+            log.info("log not readable", task_id=key.task_id, attempt=key.attempt, error=str(error))
+            return Standing.WAIT

@@ -1,0 +1,142 @@
+"""The runner's own small HTTP face: submit, look, cancel, health.
+
+It executes what it is told, so it wants the runner token where one is set, and where none is set
+(loopback only) it also turns away browsers: a page from anywhere can POST to 127.0.0.1, but not
+without an `Origin` header, nor under a name of its own without showing it in `Host`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from domain.identifiers import check_task_id
+from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
+from runner.config import is_loopback
+from runner.errors import Refused
+from runner.executor import Executor
+from runner.state import Attempt, RunnerState
+
+BODY_BYTES = 1024 * 1024
+
+
+class HttpIntake:
+    """Routes over one executor. `app` is an ASGI application."""
+
+    def __init__(self, executor: Executor, state: RunnerState, runner_id: str, token: str | None) -> None:
+        self._executor = executor
+        self._state = state
+        self._runner_id = runner_id
+        self._token = token
+        self.app = Starlette(
+            routes=[
+                Route("/tasks/submit", self._submit, methods=["POST"]),
+                Route("/tasks/{task_id}/cancel", self._cancel, methods=["POST"]),
+                Route("/tasks/{task_id}", self._look, methods=["GET"]),
+                Route("/health", self._health, methods=["GET"]),
+            ],
+            exception_handlers={Refused: _problem},
+        )
+
+    async def _submit(self, request: Request) -> Response:
+        self._admit(request)
+        try:
+            submission = Submission.model_validate_json(await _body(request))
+        except ValidationError as error:
+            raise Refused(422, "invalid-submission", _explain(error)) from None
+        attempt = self._executor.accept(submission, "http")
+        answer = Accepted(task_id=attempt.key.task_id, attempt=attempt.key.attempt, runner_id=self._runner_id)
+        return JSONResponse(answer.model_dump(), status_code=202)
+
+    async def _look(self, request: Request) -> Response:
+        self._admit(request)
+        attempt = self._state.newest(_task_id(request))
+        if attempt is None:
+            raise _unknown(request)
+        return JSONResponse(self._view(attempt))
+
+    async def _cancel(self, request: Request) -> Response:
+        self._admit(request)
+        attempt = self._executor.cancel(_task_id(request), _named_attempt(await _body(request)))
+        if attempt is None:
+            raise _unknown(request)
+        return JSONResponse(self._view(attempt), status_code=202)
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "runner_id": self._runner_id, "held": len(self._state.held())})
+
+    def _view(self, attempt: Attempt) -> dict[str, Any]:
+        waiting = attempt.phase in {"accepted", "starting"}
+        return {
+            "task_id": attempt.key.task_id,
+            "attempt": attempt.key.attempt,
+            "status": attempt.outcome or ("queued" if waiting else attempt.phase),
+            "runner_id": self._runner_id,
+        }
+
+    def _admit(self, request: Request) -> None:
+        if self._token is not None:
+            given = request.headers.get(RUNNER_TOKEN_HEADER, "")
+            if not hmac.compare_digest(given.encode(), self._token.encode()):
+                raise Refused(401, "runner-token", f"send this runner's token in {RUNNER_TOKEN_HEADER}")
+        elif "origin" in request.headers or not is_loopback(request.url.hostname or ""):
+            raise Refused(403, "no-browsers", "set TOWPATH_RUNNER_TOKEN to reach this intake from elsewhere")
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise Refused(413, "too-large", f"a submission has at most {BODY_BYTES} bytes")
+    return body
+
+
+def _task_id(request: Request) -> str:
+    try:
+        return check_task_id(request.path_params["task_id"])
+    except ValueError as error:
+        raise Refused(422, "task-id", str(error)) from None
+
+
+def _named_attempt(body: bytes) -> int | None:
+    """`{"attempt": n}` cancels only that attempt; no body cancels the newest."""
+    if not body:
+        return None
+    try:
+        attempt = orjson.loads(body).get("attempt")
+    except (orjson.JSONDecodeError, AttributeError):
+        raise Refused(400, "invalid-cancel", 'send {"attempt": n}, or no body') from None
+    if attempt is not None and (not isinstance(attempt, int) or isinstance(attempt, bool)):
+        raise Refused(400, "invalid-cancel", "`attempt` is a whole number")
+    return attempt
+
+
+def _unknown(request: Request) -> Refused:
+    return Refused(
+        404, "unknown-task", f"this runner knows no such attempt of {request.path_params['task_id']}"
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    found = error.errors(include_input=False, include_url=False)
+    return "; ".join("/".join(map(str, item["loc"])) + ": " + item["msg"] for item in found[:10])
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    body = {
+        "type": f"urn:towpath:problem:{error.kind}",
+        "title": error.kind.replace("-", " "),
+        "status": error.status,
+        "detail": error.message,
+    }
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse(body, error.status, headers, media_type="application/problem+json")

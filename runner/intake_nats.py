@@ -1,0 +1,121 @@
+"""Takes submissions from a pool's work queue, no more than this runner has room for.
+
+Delivery: acknowledged once the attempt is durably held, so a crash before that hands it to another
+runner after `ack_wait`. That is short, because the whole submission has a deadline of 30 s. A body
+that is no submission moves to `towpath.dead.submit.<pool>`; one that this runner must refuse is
+reported as `failed`, since nobody else can answer it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig
+from pydantic import ValidationError
+
+from domain.wire import Submission
+from runner.errors import Refused
+from runner.executor import Executor
+from runner.nats_link import NATS_TROUBLE, NatsLink
+
+STREAM = "TOWPATH_SUBMIT"
+FETCH_SECONDS = 5.0
+ACK_WAIT_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
+REASON_CHARS = 500
+
+log = structlog.get_logger(__name__)
+
+
+class PoolIntake:
+    """The loop of one pool, over the durable consumer that all runners of the pool share."""
+
+    def __init__(self, pool: str, link: NatsLink, executor: Executor) -> None:
+        self._pool = pool
+        self._link = link
+        self._executor = executor
+        self._log = log.bind(pool=pool)
+
+    async def run(self) -> None:
+        """Until canceled. A missing stream or consumer is waited for, or made anew."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                js = await self._link.jetstream()
+                subscription = await self._bind(js)
+                try:
+                    pause = FIRST_PAUSE_SECONDS
+                    await self._take(js, subscription)
+                finally:
+                    await _quietly(subscription)
+            except NATS_TROUBLE as error:
+                self._log.warning(
+                    "cannot take submissions, trying again",
+                    error=f"{type(error).__name__} {error}".strip(),
+                    pause_seconds=pause,
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _bind(self, js: JetStreamContext) -> JetStreamContext.PullSubscription:
+        name = f"pool-{self._pool}"
+        try:
+            await js.consumer_info(STREAM, name)
+        except nats.js.errors.NotFoundError:
+            config = ConsumerConfig(
+                durable_name=name,
+                filter_subject=f"towpath.submit.{self._pool}",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_SECONDS,
+            )
+            await js.add_consumer(STREAM, config)
+        return await js.pull_subscribe_bind(consumer=name, stream=STREAM)
+
+    async def _take(self, js: JetStreamContext, subscription: JetStreamContext.PullSubscription) -> None:
+        while True:
+            await self._executor.room()
+            try:
+                messages = await subscription.fetch(1, timeout=FETCH_SECONDS)
+            except TimeoutError:
+                await subscription.consumer_info()  # a deleted consumer looks idle: this raises
+                continue
+            for message in messages:
+                await self._settle(js, message)
+
+    async def _settle(self, js: JetStreamContext, message: Msg) -> None:
+        try:
+            submission = Submission.model_validate_json(message.data)
+        except ValidationError as error:
+            await self._bury(js, message, error)
+            return
+        try:
+            self._executor.accept(submission, "nats")
+        except Refused as error:
+            if error.status == 503:  # stopping: somebody else's
+                await message.nak()
+                return
+            self._executor.refuse(submission, error)
+        await message.ack()
+
+    async def _bury(self, js: JetStreamContext, message: Msg, error: ValidationError) -> None:
+        wrong = [
+            "/".join(map(str, item["loc"])) + ": " + item["msg"] for item in error.errors(include_input=False)
+        ]
+        reason = ("not a submission: " + "; ".join(wrong))[:REASON_CHARS]
+        reason = reason.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
+        self._log.warning("submission not readable, moved to the dead letters", reason=reason)
+        subject = f"towpath.dead.submit.{self._pool}"
+        await js.publish(subject, message.data, headers={"towpath-reason": reason})
+        await message.term()
+
+
+async def _quietly(subscription: JetStreamContext.PullSubscription) -> None:
+    try:
+        await subscription.unsubscribe()
+    except NATS_TROUBLE as error:
+        log.debug("unsubscribe failed", error=str(error))

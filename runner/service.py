@@ -1,0 +1,180 @@
+"""Puts a runner together, starts it and stops it; the only place that knows all its parts.
+
+Stopping ends the attempts: nothing may go on where nobody renews a lease. Their reports are sent
+while there is time and otherwise wait in the outbox for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+
+import structlog
+
+from runner.attempt_run import Bench
+from runner.config import RunnerConfig
+from runner.executor import Executor
+from runner.follower import Follower
+from runner.gate import Gate
+from runner.gates import HttpGate, NatsGate
+from runner.heartbeat import Heart
+from runner.intake_http import HttpIntake
+from runner.intake_nats import PoolIntake
+from runner.intake_server import IntakeServer
+from runner.lease import HeartbeatLease, NoLease
+from runner.nats_link import NatsLink
+from runner.orphans import kill_orphans
+from runner.reporter import Reporter
+from runner.state import Key, OutboxRow, RunnerState, Transport
+from runner.task_log import TaskLog
+from runner.transports import HttpReports, NatsReports, ReportTransport
+
+CONNECT_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+SHIM_POLL_SECONDS = 0.1
+FINAL = {"succeeded", "failed", "canceled"}
+
+log = structlog.get_logger(__name__)
+
+
+class RunnerService:
+    """One runner. Make it, `start` it, `stop` it; both on the event loop of the main thread."""
+
+    def __init__(self, config: RunnerConfig) -> None:
+        self.config = config
+        self.state = RunnerState(config.state_dir)
+        self.runner_id = self.state.runner_id(config.runner_id)
+        self._link = (
+            NatsLink(config.nats_url, config.nats_options, self.runner_id) if config.nats_url else None
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: IntakeServer | None = None
+        self._stopped = False
+        self._http = HttpReports(config.allowed_callback_hosts)
+        transports: dict[Transport, ReportTransport] = {"http": self._http}
+        if self._link is not None:
+            transports["nats"] = NatsReports(self._link)
+        self._reporter = Reporter(self.state, transports, self._on_answered)
+        gates: dict[Transport, Gate] = {"http": HttpGate(self.state, self._reporter, self.runner_id)}
+        self._lease: HeartbeatLease | NoLease = NoLease()
+        self._follower: Follower | None = None
+        if self._link is not None:
+            self._lease = HeartbeatLease(config.lease_seconds)
+            task_log = TaskLog(self._link)
+            self._follower = Follower(
+                task_log, self.state, self.runner_id, lambda key, standing: self._executor.see(key, standing)
+            )
+            gates["nats"] = NatsGate(self.state, self._reporter, self.runner_id, self._follower)
+        slots = asyncio.Semaphore(config.capacity)
+        bench = Bench(config, self.runner_id, self.state, self._lease, gates, slots)
+        self._executor = Executor(bench, self._reporter, self._follower)
+
+    @property
+    def intake_url(self) -> str | None:
+        """Where the HTTP intake listens; None without one or before `start`."""
+        return self._server.url if self._server is not None else None
+
+    async def start(self) -> None:
+        """Take up the outbox and what was held, then take attempts. Goes on while NATS is away."""
+        for leftover in self.state.work.iterdir():
+            await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+        self._reporter.start()
+        self._executor.recover(self._nothing_left)
+        if self.config.intake_port is not None:
+            intake = HttpIntake(self._executor, self.state, self.runner_id, self.config.runner_token)
+            self._server = IntakeServer(intake.app, self.config.intake_host, self.config.intake_port)
+            await self._server.start()
+        if self._link is not None:
+            await self._start_nats(self._link)
+        log.info("runner started", runner_id=self.runner_id, pools=self.config.pools, intake=self.intake_url)
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Start, wait for `stop`, stop."""
+        try:
+            await self.start()
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """End all attempts (SIGTERM, grace, SIGKILL), send what can be sent, close. May be called again."""
+        if self._stopped:
+            return
+        self._stopped = True
+        await self._executor.stop()
+        if not await self._reporter.drain(DRAIN_SECONDS):
+            log.warning("reports are left in the outbox; the next start sends them")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._reporter.stop()
+        if self._server is not None:
+            await self._server.stop()
+        await self._http.close()
+        if self._link is not None:
+            await self._link.close()
+        self.state.close()
+        log.info("runner stopped", runner_id=self.runner_id)
+
+    async def _start_nats(self, link: NatsLink) -> None:
+        assert isinstance(self._lease, HeartbeatLease)
+        assert self._follower is not None
+        heart = Heart(
+            self.config, self.runner_id, self.state, link, self._lease, self._executor, self._follower
+        )
+        for hurry in (heart.hurry, self._reporter.hurry, self._follower.nudge):
+            link.on_connected(hurry)
+        link.start()
+        pools = [PoolIntake(pool, link, self._executor) for pool in self.config.pools]
+        for work in (heart.run(), *(pool.run() for pool in pools)):
+            self._tasks.append(asyncio.create_task(work))
+        if not await link.ready(CONNECT_SECONDS):
+            log.warning("nats is not there yet, going on trying")
+
+    def _on_answered(self, row: OutboxRow) -> None:
+        """Over HTTP an answer to the end settles the attempt; over NATS the log does (`Follower.settle`)."""
+        if row.transport == "http" and row.report.status in FINAL:
+            self.state.settle(row.key)
+
+    async def _nothing_left(self, key: Key) -> None:
+        """Wait until an earlier run's shim is gone, which has killed everything by then."""
+        lock = self.state.shims / f"{key.file_stem}.lock"
+        if lock.exists():
+            handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                while not _taken(handle):  # noqa: ASYNC110 - a file lock has no event
+                    await asyncio.sleep(SHIM_POLL_SECONDS)
+            finally:
+                os.close(handle)
+            lock.unlink(missing_ok=True)
+        await kill_orphans(key)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def run_runner(config: RunnerConfig) -> None:
+    """Run until SIGINT or SIGTERM. Blocks; to be called on the main thread."""
+    asyncio.run(_until_signal(config))
+
+
+async def _until_signal(config: RunnerConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await RunnerService(config).run_until(stop)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)

@@ -1,0 +1,312 @@
+"""The process between a runner and a job: nothing the job starts outlives the shim's end of it.
+
+Run as `python -I -S shim.py`, standard library only (30 ms, 10 MB). It is a child subreaper, so every
+orphan of the job becomes its child, and "no child left" means "no descendant left", whatever forked,
+called setsid or ignores SIGTERM. It kills on its own account when the runner is gone (parent-death
+signal and end of file on its control pipe) and when the lease ran out on CLOCK_BOOTTIME: a stopped
+runner kills nothing. Stdin: one JSON line with the job, then `{"lease": deadline}` and
+`{"stop": why, "grace": seconds}`. Stdout: `started`, then `ended` once nothing is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+TICK_SECONDS = 0.5  # how late a timer may be: poll() stands still while the host sleeps, BOOTTIME does not
+SWEEP_SECONDS = 0.02
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def boottime() -> float:
+    """Seconds since boot, suspended time included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def prctl(option: int, value: int) -> None:
+    if LIBC.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), f"prctl({option})")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def process_table() -> dict[int, tuple[int, str]]:
+    """pid -> (parent's pid, start time in clock ticks) of every process in /proc."""
+    table = {}
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            stat = _stat(int(entry.name)) if entry.name.isdigit() else None
+            if stat is not None:
+                table[int(entry.name)] = stat
+    return table
+
+
+def _stat(pid: int) -> tuple[int, str] | None:
+    try:
+        handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        raw = os.read(handle, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(handle)
+    fields = raw[raw.rindex(b")") + 2 :].split()
+    return int(fields[1]), fields[19].decode()
+
+
+def descendants(root: int) -> list[tuple[int, str]]:
+    """(pid, start time) of all processes below `root`, parents first."""
+    table = process_table()
+    children: dict[int, list[int]] = {}
+    for pid, (parent, _) in table.items():
+        children.setdefault(parent, []).append(pid)
+    found: list[tuple[int, str]] = []
+    level = [root]
+    while level:  # pop(): each parent once, also where a reused pid closes a circle
+        level = [child for parent in level for child in children.pop(parent, ())]
+        found += [(pid, table[pid][1]) for pid in level]
+    return found
+
+
+def send(pid: int, started: str, number: int) -> None:
+    """Signal exactly that process: a pid that was given to another one meanwhile is left alone."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        stat = _stat(pid)
+        if stat is not None and stat[1] == started:
+            signal.pidfd_send_signal(handle, number)
+    except OSError:  # gone, or (setuid) not ours to signal: the sweep comes back to it
+        return
+    finally:
+        os.close(handle)
+
+
+class Shim:
+    """One job from its start until nothing of it is left."""
+
+    def __init__(self, job: dict[str, Any], rest: bytes) -> None:
+        self.job = job
+        self.lease: float | None = job["lease"]
+        self.grace: float = job["grace"]
+        self.timeout_at: float | None = None
+        self.kill_at: float | None = None  # when SIGTERM turns into SIGKILL
+        self.why: str | None = None
+        self.message: str | None = None
+        self.main: int | None = None
+        self.status: int | None = None
+        self.control_open = True
+        self.buffer = rest
+        self.wake_read, self.wake_write = os.pipe()
+        for end in (self.wake_read, self.wake_write):
+            os.set_blocking(end, False)
+
+    # -- what happens around the job
+
+    def listen(self, seconds: float) -> None:
+        """Wait up to `seconds` for the runner, a signal or a dead child, then bring everything up to date."""
+        ends = [self.wake_read, 0] if self.control_open else [self.wake_read]
+        ready, _, _ = select.select(ends, [], [], max(seconds, 0))
+        if self.wake_read in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self.wake_read, 4096)
+        if 0 in ready:
+            self._read_control()
+        for line in self._lines():
+            self._obey(json.loads(line))
+        self._check()
+
+    def _read_control(self) -> None:
+        try:
+            chunk = os.read(0, 65536)
+        except OSError:  # reset: the runner died with something unread
+            chunk = b""
+        self.buffer += chunk
+        if not chunk:
+            self.control_open = False
+            self.end("runner-gone", 0)
+
+    def _lines(self) -> list[bytes]:
+        *lines, self.buffer = self.buffer.split(b"\n")
+        return [line for line in lines if line]
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        if "lease" in order:
+            self.lease = order["lease"]
+        if "stop" in order:
+            self.end(order["stop"], order["grace"])
+
+    def _check(self) -> None:
+        at = boottime()
+        if os.getppid() != self.job["runner_pid"]:
+            self.end("runner-gone", 0)
+        if self.lease is not None and at >= self.lease:
+            self.end("lease", 0)
+        if self.timeout_at is not None and at >= self.timeout_at and self.why is None:
+            self.end("timeout", self.grace)
+
+    def end(self, why: str, grace: float) -> None:
+        """The job is to end. The first reason is the one reported; a later one may only hurry."""
+        if self.why is None:
+            self.why = why
+            self.kill_at = boottime() + grace
+            if self.main is not None and grace > 0:
+                self._signal_all(signal.SIGTERM)
+        elif self.kill_at is not None:
+            self.kill_at = min(self.kill_at, boottime() + grace)
+
+    # -- the job
+
+    def run(self) -> None:
+        self.listen(0)  # whatever is known by now: no exec after a cancel, without a runner or a lease
+        if self.why is None:
+            self._start()
+        while self._reap():
+            self.listen(self._patience())
+            if self.kill_at is not None and boottime() >= self.kill_at:
+                self._signal_all(signal.SIGKILL)
+        self.tell("ended", finished_at=now(), **self._result())
+
+    def abandon(self) -> None:
+        """After an error of the shim itself: leave nothing, whatever else is broken."""
+        while self._reap():
+            self._signal_all(signal.SIGKILL)
+            time.sleep(SWEEP_SECONDS)
+
+    def _start(self) -> None:
+        job = self.job
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        output = os.open(job["output"], flags, 0o600)
+        try:
+            process = subprocess.Popen(
+                job["command"],
+                cwd=job["cwd"],
+                env=job["env"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=self._before_exec,
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            self.message = explain(error, job["command"][0], job["cwd"])
+            self._check()
+            self.end("error", 0)
+            return
+        finally:
+            os.close(output)
+        self.main = process.pid
+        process.returncode = 0  # this class reaps; Popen must not warn that nobody did
+        if job["timeout"] is not None:
+            self.timeout_at = boottime() + job["timeout"]
+        self.tell("started", pid=process.pid, started_at=now())
+
+    def _before_exec(self) -> None:
+        """In the forked child: the last look at the lease, and a death with the shim for the job itself."""
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.lease is not None and boottime() >= self.lease:
+            raise TimeoutError
+
+    def _reap(self) -> bool:
+        """Collect the dead. False once no child is left: then, under a subreaper, no descendant is."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.main:
+                self.status = status
+                self.end("exit", self.grace)  # what the job left behind ends with it
+
+    def _patience(self) -> float:
+        if self.kill_at is None:
+            timers = [at for at in (self.lease, self.timeout_at) if at is not None]
+            return min([TICK_SECONDS, *(at - boottime() for at in timers)])
+        return min(TICK_SECONDS, max(self.kill_at - boottime(), SWEEP_SECONDS))
+
+    def _signal_all(self, number: int) -> None:
+        for pid, started in descendants(os.getpid()):
+            send(pid, started, number)
+            if number == signal.SIGTERM:
+                send(pid, started, signal.SIGCONT)  # a stopped process takes no SIGTERM
+
+    # -- what the runner hears
+
+    def _result(self) -> dict[str, Any]:
+        code = number = None
+        if self.status is not None and os.WIFSIGNALED(self.status):
+            number = os.WTERMSIG(self.status)
+        elif self.status is not None:
+            code = os.WEXITSTATUS(self.status)
+        return {"why": self.why, "exit_code": code, "signal": number, "message": self.message}
+
+    def tell(self, event: str, **fields: Any) -> None:
+        with contextlib.suppress(OSError):  # a runner that is gone hears nothing
+            os.write(1, json.dumps({"event": event, **fields}).encode() + b"\n")
+
+
+def explain(error: Exception, program: str, cwd: str) -> str:
+    """Why a job could not be started, for the person who reads the task."""
+    if isinstance(error, OSError) and error.filename == cwd:
+        return f"cannot start in directory {cwd!r}: {error.strerror}"
+    if isinstance(error, OSError):
+        hint = ": no such program on PATH" if error.errno == errno.ENOENT else f": {error.strerror}"
+        return f"cannot start {program!r}{hint}"
+    return f"cannot start {program!r}: {error}"
+
+
+def receive_job() -> tuple[dict[str, Any], bytes]:
+    """The first line on stdin, and what came after it. Exits where the runner died before sending it."""
+    raw = b""
+    while b"\n" not in raw:
+        chunk = os.read(0, 65536)
+        if not chunk:
+            sys.exit(1)
+        raw += chunk
+    line, _, rest = raw.partition(b"\n")
+    return json.loads(line), rest
+
+
+def main() -> None:
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    job, rest = receive_job()
+    # Held until this process is gone: a restarted runner waits for it before it calls the attempt lost.
+    fcntl.flock(os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), fcntl.LOCK_EX)
+    shim = Shim(job, rest)
+    # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: shim.end("runner-gone", 0))
+    signal.set_wakeup_fd(shim.wake_write, warn_on_full_buffer=False)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        shim.run()  # its first look compares getppid(): the runner may have died before the line above
+    except BaseException:
+        shim.abandon()
+        raise
+
+
+if __name__ == "__main__":
+    main()

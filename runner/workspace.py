@@ -1,0 +1,82 @@
+"""Where a job may work and what it may see: roots, working directory, environment.
+
+Roots are compared after resolving symlinks, so that no link under a root leads out of it. The check
+is made on intake and again right before the start, since links may change in between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from domain.wire import Submission
+from runner.errors import Refused
+
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "TZ",
+)
+
+
+def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
+    """Raise Refused unless the submission's workspace lies in one of `roots`."""
+    workspace = submission.workspace
+    if submission.execution_mode == "shared-workspace" and workspace is None:
+        raise Refused(422, "workspace-missing", "execution_mode shared-workspace needs a `workspace`")
+    if workspace is None:
+        return
+    if "\0" in workspace.root or not Path(workspace.root).is_absolute():
+        raise Refused(422, "workspace-root", f"workspace {workspace.id}: its root must be an absolute path")
+    try:
+        target = Path(workspace.root).resolve()
+        allowed = any(target.is_relative_to(root.resolve()) for root in roots)
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise Refused(422, "workspace-root", f"cannot resolve {workspace.root}: {error}") from None
+    if not allowed:
+        where = f"{workspace.root} (which is {target})" if str(target) != workspace.root else workspace.root
+        raise Refused(
+            422,
+            "workspace-root",
+            f"{where} is under none of this runner's roots: start the runner with --root {target}",
+        )
+
+
+def working_directory(submission: Submission, roots: Sequence[Path], own: Path) -> Path:
+    """The directory to start in: the workspace's resolved root, else `own`, made here. Refused if missing."""
+    check_workspace(submission, roots)
+    if submission.workspace is None:
+        own.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return own
+    root = Path(submission.workspace.root).resolve()
+    if not root.is_dir():
+        raise Refused(
+            422,
+            "workspace-root",
+            f"the root of workspace {submission.workspace.id}, {root}, is no directory on this host: make it",
+        )
+    return root
+
+
+def job_environment(submission: Submission) -> dict[str, str]:
+    """The job's whole environment: a few inherited names, the task's own, and what Towpath says.
+
+    The runner's own variables (tokens, passwords) are not among them.
+    """
+    env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    env.update(submission.env)
+    env["TOWPATH_TASK_ID"] = submission.task_id
+    env["TOWPATH_ATTEMPT"] = str(submission.attempt)
+    if submission.workspace is not None:
+        env["TOWPATH_WORKSPACE"] = submission.workspace.id
+        env["TOWPATH_LOCK_TOKEN"] = str(submission.workspace.lock_token)
+    return env
