@@ -1,0 +1,56 @@
+"""What a nats-server says about itself on its monitoring port, for `towpath doctor` and the start check.
+
+The one fact that no client can see is whether an acknowledgement means "on disk" (`sync_always`): with the
+default interval a power cut loses acknowledged events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+
+
+class MonitorUnavailable(Exception):
+    """The monitoring endpoint did not answer as one."""
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """`sync_interval_seconds` is how long an acknowledged write may be in memory only; 0 is never."""
+
+    version: str
+    name: str
+    jetstream: bool
+    sync_always: bool
+    sync_interval_seconds: float
+    max_payload_bytes: int
+    store_dir: str
+    stored_bytes: int
+    max_storage_bytes: int
+
+
+async def server_facts(monitor_url: str, timeout_seconds: float = 5.0) -> ServerFacts:
+    """Read `/varz` and `/jsz` below `monitor_url` (`http://host:8222`). Raises MonitorUnavailable."""
+    try:
+        async with httpx.AsyncClient(base_url=monitor_url, timeout=timeout_seconds) as client:
+            varz = (await client.get("/varz")).raise_for_status().json()
+            jsz = (await client.get("/jsz")).raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise MonitorUnavailable(
+            f"no answer from the NATS monitoring port at {monitor_url}: {error!r}. Start the server with "
+            "`http: 127.0.0.1:8222` in its configuration, or leave out the monitoring URL."
+        ) from error
+    config = jsz.get("config") or {}
+    always = bool(config.get("sync_always", False))
+    return ServerFacts(
+        version=varz["version"],
+        name=varz["server_name"],
+        jetstream=not jsz.get("disabled", False),
+        sync_always=always,
+        sync_interval_seconds=0.0 if always else config.get("sync_interval", 0) / 1e9,
+        max_payload_bytes=varz["max_payload"],
+        store_dir=config.get("store_dir", ""),
+        stored_bytes=jsz.get("storage", 0),
+        max_storage_bytes=config.get("max_storage", 0),
+    )

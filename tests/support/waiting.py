@@ -1,0 +1,34 @@
+"""Waiting for a condition with a deadline: the only way a test may let time pass."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.01
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float = 10.0) -> T:
+    """Call `condition` until it answers something true, and return that.
+
+    `condition` may be sync or async; an AssertionError counts as "not yet". After `timeout` seconds the
+    last AssertionError, or one with the last answer, is raised. Any other exception passes at once.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout
+    while True:
+        failed: AssertionError | None = None
+        answer: object = None
+        try:
+            result = condition()
+            answer = await result if inspect.isawaitable(result) else result
+        except AssertionError as error:
+            failed = error
+        if failed is None and answer:
+            return answer  # type: ignore[return-value]
+        if asyncio.get_running_loop().time() > deadline:
+            raise failed or AssertionError(f"still {answer!r} after {timeout} s: {condition}")
+        await asyncio.sleep(_POLL_SECONDS)
