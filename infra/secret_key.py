@@ -1,0 +1,50 @@
+"""The secret key of an installation that was given none: made once, in the data directory.
+
+Attempt tokens and sealed env values hang on it, so it must survive restarts, and two processes that start at
+the same time must end up with the same one: the file appears whole, by a link that fails if it exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from pathlib import Path
+
+KEY_BYTES = 32
+
+
+def load_or_make(data_dir: Path) -> bytes:
+    """The key in `data_dir/secret-key` (mode 0600), made if there is none.
+
+    The key is the file's text itself, 64 hex digits, so that it can be moved to TOWPATH_SECRET_KEY.
+
+    Raises:
+        ValueError: the file does not hold 64 hex digits.
+        OSError: it cannot be read or written.
+    """
+    path = data_dir / "secret-key"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        _make(path)
+    key = path.read_text().strip()
+    if not re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key):
+        raise ValueError(
+            f"{path} does not hold a key of {KEY_BYTES * 2} hex digits: restore it from a backup; "
+            "deleting it makes a new key, with which env values already in the log stay sealed for ever"
+        )
+    return key.encode()
+
+
+def _make(path: Path) -> None:
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()

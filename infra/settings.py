@@ -1,0 +1,337 @@
+"""All of Towpath's settings in one frozen object, read once from the environment.
+
+Nothing else reads the environment, and no default stands anywhere else: whoever needs a value gets this
+object, or a part of it, from the composition root. Command-line options are overrides of fields. What must
+hold between settings is checked here, and every error names the variable to change and never shows a value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.identifiers import Name
+
+Role = Literal["viewer", "auditor", "operator", "admin"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+ROLES: tuple[Role, ...] = get_args(Role)
+PREFIX = "TOWPATH_"
+MIN_SECRET_CHARS = 16
+_DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m|h)")
+
+
+class SettingsError(ValueError):
+    """The environment or the options cannot be used; the message says which and what to do."""
+
+
+def _split(separator: str) -> Callable[[Any], Any]:
+    def split(given: Any) -> Any:
+        if isinstance(given, str):
+            return [part.strip() for part in given.split(separator) if part.strip()]
+        return given
+
+    return split
+
+
+def _lower(given: Any) -> Any:
+    return given.lower() if isinstance(given, str) else given
+
+
+def _number(given: Any) -> Any:
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+
+def _http_url(given: str) -> str:
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give a URL such as http://127.0.0.1:8000")
+    return given.rstrip("/")
+
+
+def _sync_interval(given: str) -> str:
+    if not _DURATION.fullmatch(given):
+        raise ValueError("give `always` or a duration such as 100ms, 10s or 2m")
+    return given
+
+
+def _secret_keys(given: SecretStr) -> SecretStr:
+    keys = given.get_secret_value().split(",")
+    if any(len(key.strip()) < MIN_SECRET_CHARS for key in keys):
+        raise ValueError(
+            f"every key needs at least {MIN_SECRET_CHARS} characters; `openssl rand -hex 32` makes one"
+        )
+    return given
+
+
+def _api_tokens(given: SecretStr) -> SecretStr:
+    _hashed_tokens(given)
+    return given
+
+
+def _hashed_tokens(given: SecretStr) -> dict[str, Role]:
+    tokens: dict[str, Role] = {}
+    for entry in _split(",")(given.get_secret_value()):
+        name, _, token = entry.partition(":")
+        role = next((known for known in ROLES if known == name), None)
+        if role is None or not token:
+            raise ValueError(f"give role:token,role:token,… with the roles {', '.join(ROLES)}")
+        if tokens.setdefault(hashlib.sha256(token.encode()).hexdigest(), role) != role:
+            raise ValueError("the same token stands there with two roles; give each role its own")
+    return tokens
+
+
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Field(min_length=1)]
+Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split(":"))]
+
+
+class Settings(BaseSettings):
+    """Use `load_settings`: it turns problems into one SettingsError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    data_dir: AbsolutePath = Field(
+        Path(".towpath"), description="Directory of everything that is kept: log, read model, secrets."
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        "info", description="What is logged at least: `debug`, `info`, `warning` or `error`."
+    )
+
+    host: str = Field(
+        "127.0.0.1", description="Address the API listens on; off loopback it needs `TOWPATH_API_TOKENS`."
+    )
+    port: Port = Field(8000, description="Port the API listens on; 0: any free one.")
+    api_public_base_url: HttpUrl | None = Field(
+        None,
+        validation_alias="API_PUBLIC_BASE_URL",
+        description="URL under which others reach the API; default: the address it listens on.",
+    )
+    api_runner_callback_base_url: HttpUrl | None = Field(
+        None,
+        validation_alias="API_RUNNER_CALLBACK_BASE_URL",
+        description="URL under which runners reach the API for callbacks; default: `API_PUBLIC_BASE_URL`.",
+    )
+    api_runner_callback_token: SecretStr | None = Field(
+        None,
+        validation_alias="API_RUNNER_CALLBACK_TOKEN",
+        description="What runners send in `X-Runner-Token`. Set: a callback without it or the attempt's own "
+        "token gets 401. Unset: callbacks need no token.",
+    )
+    api_tokens: Annotated[SecretStr, AfterValidator(_api_tokens)] | None = Field(
+        None,
+        description="Who may call the API: `role:token,…` with the roles viewer, auditor, operator, admin. "
+        "Unset: everybody may do everything, on loopback only.",
+    )
+    secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)] | None = Field(
+        None,
+        description="Signs attempt tokens and seals env values. Several, separated by commas: the first is "
+        "used, all are accepted. Default: made once, in `secret-key` in the data directory.",
+    )
+    submit_deadline_seconds: float = Field(
+        30.0, gt=0, description="A runner must take an attempt within this time, else it is `submit-failed`."
+    )
+    lease_seconds: float = Field(
+        15.0,
+        ge=1,
+        description="A runner that sends no heartbeat for so long stops its attempts. Same everywhere.",
+    )
+    task_cache: int = Field(10_000, ge=1, description="Tasks kept in memory by each process that appends.")
+    database_url: str | None = Field(
+        None,
+        repr=False,
+        description="SQLAlchemy URL of the read model, `postgresql://…` or `sqlite:///…`. "
+        "Default: `read-model.db` in the data directory.",
+    )
+    host_runner_url: HttpUrl | None = Field(
+        None,
+        validation_alias="HOST_RUNNER_URL",
+        description="Base URL of a push runner: attempts of pool `default` go to its `/tasks/submit`, "
+        "and `towpath up` starts no runner of its own.",
+    )
+
+    nats_url: str | None = Field(
+        None,
+        repr=False,
+        description="NATS servers to use, separated by commas. Unset: `towpath up` starts one of its own.",
+    )
+    nats_port: Port = Field(4222, description="Port of the embedded NATS server; 0: any free one.")
+    nats_user: str | None = Field(None, description="User on `TOWPATH_NATS_URL`.")
+    nats_password: SecretStr | None = Field(None, description="Password of `TOWPATH_NATS_USER`.")
+    nats_ca: AbsolutePath | None = Field(
+        None, description="CA certificates (PEM) to check the NATS servers against."
+    )
+    nats_replicas: Replicas = Field(1, description="Copies of each stream: 1, or 3 or 5 in a cluster.")
+    nats_sync_interval: Annotated[str, AfterValidator(_sync_interval)] = Field(
+        "always",
+        description="When the embedded server syncs to disk: `always`, or a duration such as `2m`, which is "
+        "faster and may lose that much in a power cut.",
+    )
+
+    roots: Roots = Field(
+        (),
+        description="Directories a runner may work under, separated by colons. "
+        "Default: none; for `towpath up` the current directory.",
+    )
+    pools: Pools = Field(("default",), description="Pools a runner takes attempts from, separated by commas.")
+    runner_id: Name | None = Field(
+        None, description="Name of the runner. Default: made once, kept in its state."
+    )
+    runner_capacity: int = Field(4, ge=1, le=1000, description="Attempts a runner runs at the same time.")
+    runner_state_dir: AbsolutePath | None = Field(
+        None, description="Directory of a runner's state. Default: `runner` in the data directory."
+    )
+    runner_host: str = Field(
+        "127.0.0.1",
+        description="Address of a runner's HTTP intake; off loopback it needs `TOWPATH_RUNNER_TOKEN`.",
+    )
+    runner_port: Port | None = Field(
+        None, description="Port of a runner's HTTP intake. Unset: no HTTP intake."
+    )
+    runner_token: SecretStr | None = Field(
+        None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
+    )
+
+    url: HttpUrl = Field(
+        "http://127.0.0.1:8000", description="Where client commands and runners find the API."
+    )
+    token: SecretStr | None = Field(None, description="The API token client commands send.")
+
+    @property
+    def listen_url(self) -> str:
+        """URL of the address the API listens on; a wildcard address is shown as loopback."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def callback_base(self) -> str:
+        """Where runners POST their reports: `<this>/runner/tasks/<id>/status`."""
+        return self.api_runner_callback_base_url or self.api_public_base_url or self.listen_url
+
+    @property
+    def read_model_url(self) -> str:
+        """SQLAlchemy URL with an async driver: a secret, never log it."""
+        url = self.database_url or f"sqlite:///{self.data_dir / 'read-model.db'}"
+        return re.sub(r"^(postgres(ql)?|sqlite)://", _with_async_driver, url)
+
+    @property
+    def runner_state(self) -> Path:
+        """Where a runner keeps its state."""
+        return self.runner_state_dir or self.data_dir / "runner"
+
+    @property
+    def token_roles(self) -> dict[str, Role]:
+        """SHA-256 (hex) of each API token → its role; empty where none are set."""
+        return _hashed_tokens(self.api_tokens) if self.api_tokens else {}
+
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """The keys, the one in use first; makes the file in the data directory if need be.
+
+        Raises:
+            SettingsError: the file is damaged or cannot be read or made.
+        """
+        from infra.secret_key import load_or_make
+
+        if self.secret_key is not None:
+            return tuple(key.strip().encode() for key in self.secret_key.get_secret_value().split(","))
+        try:
+            return (load_or_make(self.data_dir),)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{error}; or set TOWPATH_SECRET_KEY") from error
+
+    def check_api(self) -> None:
+        """What must hold for a process that serves the API. Raises SettingsError."""
+        if not _is_loopback(self.host) and not self.token_roles:
+            raise SettingsError(
+                f"{self.host} can be reached by others, and no API tokens are set: set TOWPATH_API_TOKENS, "
+                'for example to "admin:$(openssl rand -hex 24)", or listen on 127.0.0.1'
+            )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if (self.nats_user is None) != (self.nats_password is None):
+            raise ValueError("TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD go together: set both or neither")
+        if self.nats_url is None:
+            if self.nats_user is not None or self.nats_ca is not None:
+                raise ValueError(
+                    "TOWPATH_NATS_USER and TOWPATH_NATS_CA are for TOWPATH_NATS_URL: set that, too"
+                )
+            if self.nats_replicas > 1:
+                raise ValueError("TOWPATH_NATS_REPLICAS above 1 needs a cluster: set TOWPATH_NATS_URL to it")
+        return self
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process: `overrides` (None: not given), else the environment, else defaults.
+
+    Raises:
+        SettingsError: one line per problem.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(
+            "\n".join(_problem(dict(one)) for one in error.errors(include_url=False))
+        ) from None
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a field."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table, for `docs/settings.md`."""
+    rows = [
+        f"| `{env_name(name)}` | {_shown_default(info)} | {info.description} |"
+        for name, info in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | what it does |", "|---|---|---|", *rows]) + "\n"
+
+
+def _shown_default(info: FieldInfo) -> str:
+    if info.default is None or info.default == ():
+        return "–"
+    value = ",".join(info.default) if isinstance(info.default, tuple) else info.default
+    return f"`{value}`"
+
+
+def _problem(error: dict[str, Any]) -> str:
+    where = [str(part) for part in error["loc"]]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not where:
+        return message
+    return f"{env_name(where[0]) if where[0] in Settings.model_fields else where[0]}: {message}"
+
+
+def _with_async_driver(match: re.Match[str]) -> str:
+    return "sqlite+aiosqlite://" if match[1] == "sqlite" else "postgresql+asyncpg://"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
