@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from domain.claims import LockFact
 from domain.events import OnRunnerLost
@@ -47,6 +47,17 @@ class Clock(Protocol):
     """Now, aware, UTC."""
 
     def __call__(self) -> datetime: ...
+
+
+Appended = TypeVar("Appended", contravariant=True)
+
+
+class Appender(Protocol[Appended]):
+    """The one function that appends to the log; what it appends is the adapter's own message."""
+
+    async def append(self, message: Appended) -> int:
+        """Append; return the stream sequence. AppendConflict, Busy and LogFull as in `TaskStore.append`."""
+        ...
 
 
 class TaskStore(Protocol):

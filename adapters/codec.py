@@ -1,0 +1,172 @@
+"""Between an event and its stored form: subject, CloudEvents headers in binary mode, JSON data.
+
+`ce-chain` links each event to its predecessor, so that a changed, dropped or reordered event shows.
+Encoding is deterministic: a retry is byte-identical. Stored names come from `domain.events`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote, unquote
+
+import orjson
+
+from domain.claims import FIRST_CHAIN
+from domain.events import EventData, Kind, type_name
+from domain.log import Recorded
+from domain.wire import rfc3339
+
+SOURCE = "/towpath"
+PREFIX = "towpath."
+APPEND_PREFIX = "towpath.append."
+EXPECTED_SEQ = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
+MSG_ID = "Nats-Msg-Id"
+_CHAINED = (
+    "ce-actor",
+    "ce-attempt",
+    "ce-datacontenttype",
+    "ce-entityversion",
+    "ce-id",
+    "ce-source",
+    "ce-specversion",
+    "ce-subject",
+    "ce-time",
+    "ce-type",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One append: what is published, and what the log must look like for it to be accepted.
+
+    `subject` is the stored subject; it is published on `append_subject`. `headers` hold everything but
+    the expectation, so that a retry behind another sequence can never happen by accident.
+    """
+
+    subject: str
+    filter: str
+    expected_seq: int
+    headers: dict[str, str]
+    data: bytes
+    event: Recorded
+
+    @property
+    def id(self) -> str:
+        """The event's `ce-id`, also its `Nats-Msg-Id`."""
+        return self.event.id
+
+    @property
+    def append_subject(self) -> str:
+        """The subject that the stream takes and transforms into `subject`."""
+        return APPEND_PREFIX + self.subject[len(PREFIX) :]
+
+    @property
+    def publish_headers(self) -> dict[str, str]:
+        """All headers of the publish, expectation included."""
+        return {**self.headers, EXPECTED_SEQ: str(self.expected_seq), EXPECTED_FILTER: self.filter}
+
+
+def subject_of(kind: Kind, subject_id: str, event: str) -> str:
+    """The stored subject of an event."""
+    return f"towpath.{kind}.{subject_id}.{event}"
+
+
+def filter_of(kind: Kind, subject_id: str) -> str:
+    """The one filter string that every append about this subject sends, and every reader uses."""
+    return f"towpath.{kind}.{subject_id}.*"
+
+
+def chain_link(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str:
+    """The `ce-chain` of an event: lower-case hex SHA-256 over predecessor, subject, headers and data."""
+    lines = [previous, subject]
+    lines += [f"{name}:{headers[name]}" for name in _CHAINED if name in headers]
+    return hashlib.sha256("\n".join(lines).encode() + b"\n" + data).hexdigest()
+
+
+def encode(
+    kind: Kind,
+    subject_id: str,
+    event: str,
+    data: EventData,
+    *,
+    id: str,
+    version: int,
+    at: datetime,
+    actor: str,
+    expected_seq: int,
+    previous_chain: str = FIRST_CHAIN,
+    traceparent: str | None = None,
+) -> Message:
+    """The message that appends this event behind `expected_seq`; `event.seq` is 0 until it is stored."""
+    body = data.model_dump_json().encode()
+    subject = subject_of(kind, subject_id, event)
+    attempt = getattr(data, "attempt", None)
+    time = rfc3339(at)
+    headers = {
+        "ce-actor": quote(actor, safe=":/@+-._~"),
+        "ce-datacontenttype": "application/json",
+        "ce-entityversion": str(version),
+        "ce-id": id,
+        "ce-source": SOURCE,
+        "ce-specversion": "1.0",
+        "ce-subject": subject_id,
+        "ce-time": time,
+        "ce-type": type_name(kind, event),
+    }
+    if attempt is not None:
+        headers["ce-attempt"] = str(attempt)
+    chain = chain_link(previous_chain, subject, headers, body)
+    headers["ce-chain"] = chain
+    headers[MSG_ID] = id
+    if traceparent:
+        headers["traceparent"] = traceparent
+    recorded = Recorded(
+        seq=0,
+        kind=kind,
+        subject_id=subject_id,
+        event=event,
+        id=id,
+        version=version,
+        attempt=attempt,
+        time=time,
+        actor=actor,
+        chain=chain,
+        data=orjson.loads(body),
+        traceparent=traceparent,
+    )
+    return Message(subject, filter_of(kind, subject_id), expected_seq, headers, body, recorded)
+
+
+def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:
+    """The event that is stored at `seq`.
+
+    Raises:
+        ValueError: it is not an event of this log.
+    """
+    try:
+        _, kind, subject_id, event = subject.split(".")
+        attempt = headers.get("ce-attempt")
+        actor = headers["ce-actor"]
+        return Recorded(
+            seq,
+            cast(Kind, kind),
+            subject_id,
+            event,
+            headers["ce-id"],
+            int(headers["ce-entityversion"]),
+            int(attempt) if attempt else None,
+            headers["ce-time"],
+            unquote(actor) if "%" in actor else actor,
+            headers["ce-chain"],
+            cast(dict[str, Any], orjson.loads(data)),
+            headers.get("traceparent"),
+        )
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"what stands at sequence {seq} ({subject}) is not an event of Towpath: {error!r}"
+        ) from error

@@ -1,0 +1,137 @@
+"""Coalesces concurrent appends into atomic batches, where every acknowledgement costs an fsync.
+
+Worth it from about 16 waiting appends: they then share one fsync. A batch never holds two appends of
+one filter, since the compare-and-set does not see earlier messages of its own batch. One refused
+append refuses the whole batch, so a refusal sends them one by one; an unknown outcome is read back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+from adapters.codec import Message
+from adapters.jetstream_api import REQUEST_TIMEOUT_SECONDS
+from adapters.jetstream_append import SingleAppender
+
+GROUP_FROM = 16
+GROUP_AT_MOST = 100
+SINGLES_IN_FLIGHT = 12
+
+
+@dataclass(slots=True)
+class _Waiting:
+    message: Message
+    done: asyncio.Future[int]
+
+
+class GroupAppender:
+    """Appends like SingleAppender, in batches while many wait. `stop` waits for what is in flight."""
+
+    def __init__(self, connection: Client, single: SingleAppender, batch_ids: Any) -> None:
+        self._nc = connection
+        self._single = single
+        self._batch_id = batch_ids
+        self._queue: deque[_Waiting] = deque()
+        self._singles = 0
+        self._batch_running = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def append(self, message: Message) -> int:
+        """Append `message`; return its stream sequence. Errors as SingleAppender.append."""
+        waiting = _Waiting(message, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._pump()
+        return await asyncio.shield(waiting.done)
+
+    async def stop(self) -> None:
+        """Wait until nothing is in flight."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _pump(self) -> None:
+        while self._queue:
+            if len(self._queue) >= GROUP_FROM and not self._batch_running:
+                self._batch_running = True
+                self._start(self._send_batch(self._take_distinct()))
+            elif self._singles < SINGLES_IN_FLIGHT and len(self._queue) < GROUP_FROM:
+                self._singles += 1
+                self._start(self._send_single(self._queue.popleft()))
+            else:
+                return
+
+    def _take_distinct(self) -> list[_Waiting]:
+        taken: dict[str, _Waiting] = {}
+        later: list[_Waiting] = []
+        while self._queue and len(taken) < GROUP_AT_MOST:
+            waiting = self._queue.popleft()
+            if waiting.message.filter in taken:
+                later.append(waiting)
+            else:
+                taken[waiting.message.filter] = waiting
+        self._queue.extendleft(reversed(later))
+        return list(taken.values())
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_single(self, waiting: _Waiting) -> None:
+        try:
+            await _resolve(waiting, self._single.append(waiting.message))
+        finally:
+            self._singles -= 1
+            self._pump()
+
+    async def _send_batch(self, group: list[_Waiting]) -> None:
+        try:
+            last_seq = await self._publish_batch([waiting.message for waiting in group])
+            if last_seq is None:
+                await asyncio.gather(*(_resolve(one, self._single.append(one.message)) for one in group))
+                return
+            for behind, waiting in enumerate(reversed(group)):
+                if not waiting.done.done():
+                    waiting.done.set_result(last_seq - behind)
+        except (nats.errors.Error, TimeoutError):
+            await asyncio.gather(*(_resolve(one, self._single.settle(one.message)) for one in group))
+        finally:
+            self._batch_running = False
+            self._pump()
+
+    async def _publish_batch(self, messages: list[Message]) -> int | None:
+        """The sequence of the last message, or None if the batch was refused and nothing of it is stored."""
+        batch_id = self._batch_id()
+        for number, message in enumerate(messages, start=1):
+            headers = message.publish_headers
+            headers["Nats-Batch-Id"] = batch_id
+            headers["Nats-Batch-Sequence"] = str(number)
+            if number < len(messages):
+                await self._nc.publish(message.append_subject, message.data, headers=headers)
+                continue
+            headers["Nats-Batch-Commit"] = "1"
+            answer = await self._nc.request(
+                message.append_subject, message.data, timeout=REQUEST_TIMEOUT_SECONDS, headers=headers
+            )
+        acknowledged: dict[str, Any] = orjson.loads(answer.data)
+        if "error" in acknowledged or acknowledged.get("count") != len(messages):
+            return None
+        return int(acknowledged["seq"])
+
+
+async def _resolve(waiting: _Waiting, appending: Any) -> None:
+    try:
+        seq = await appending
+    except Exception as error:
+        with contextlib.suppress(asyncio.InvalidStateError):
+            waiting.done.set_exception(error)
+    else:
+        with contextlib.suppress(asyncio.InvalidStateError):
+            waiting.done.set_result(seq)

@@ -1,0 +1,161 @@
+"""Reads from JetStream that nats-py does not offer: by subject from the leader, and bounded batches.
+
+Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals. Direct reads are faster and may
+come from a follower that lags, so they only ever fill in what a leader read has bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from adapters.codec import decode
+from domain.errors import Busy
+from domain.log import Recorded
+
+STREAM = "TOWPATH"
+REQUEST_TIMEOUT_SECONDS = 5.0
+_NO_MESSAGE = 10037
+
+
+class LogUnreachable(Busy):
+    """The log did not answer in time; the request can be repeated."""
+
+    def __init__(self, detail: str = "the log does not answer") -> None:
+        super().__init__("log-unreachable", f"{detail}; is NATS up? Try again in a moment")
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A stored message as JetStream returns it."""
+
+    seq: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+    def decoded(self) -> Recorded:
+        """The event it holds."""
+        return decode(self.seq, self.subject, self.headers, self.data)
+
+
+class JetStreamApi:
+    """Reads of the log over one connection."""
+
+    def __init__(self, connection: Client, stream: str = STREAM) -> None:
+        self._nc = connection
+        self._stream = stream
+        self._inbox = ""
+        self._waiting: dict[str, _Batch] = {}
+        self._counter = 0
+        self._starting = asyncio.Lock()
+
+    async def last(self, subject: str) -> RawMessage | None:
+        """The last message whose subject matches, from the leader."""
+        return await self._get({"last_by_subj": subject})
+
+    async def next(self, subject: str, seq: int) -> RawMessage | None:
+        """The first message at or behind `seq` whose subject matches, from the leader."""
+        return await self._get({"next_by_subj": subject, "seq": seq})
+
+    async def get(self, seq: int) -> RawMessage | None:
+        """The message at `seq`, from the leader."""
+        return await self._get({"seq": seq})
+
+    async def info(self) -> dict[str, Any]:
+        """The stream's info, from the leader."""
+        return await self._request(f"$JS.API.STREAM.INFO.{self._stream}", b"")
+
+    async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
+        """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
+        await self._ensure_inbox()
+        self._counter += 1
+        token = str(self._counter)
+        batch = self._waiting[token] = _Batch(count, asyncio.get_running_loop().create_future())
+        request = orjson.dumps({"next_by_subj": subject, "seq": seq, "batch": count})
+        try:
+            await self._nc.publish(
+                f"$JS.API.DIRECT.GET.{self._stream}", request, reply=f"{self._inbox}.{token}"
+            )
+            return await asyncio.wait_for(batch.done, REQUEST_TIMEOUT_SECONDS)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnreachable from error
+        finally:
+            del self._waiting[token]
+
+    async def _get(self, query: dict[str, Any]) -> RawMessage | None:
+        answer = await self._request(f"$JS.API.STREAM.MSG.GET.{self._stream}", orjson.dumps(query))
+        message = answer.get("message")
+        if message is None:
+            return None
+        headers = parse_headers(base64.b64decode(message.get("hdrs", "")))
+        data = base64.b64decode(message.get("data", ""))
+        return RawMessage(message["seq"], message["subject"], headers, data)
+
+    async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
+        try:
+            answer = await self._nc.request(subject, body, timeout=REQUEST_TIMEOUT_SECONDS)
+        except (nats.errors.Error, TimeoutError) as unreachable:
+            raise LogUnreachable from unreachable
+        parsed: dict[str, Any] = orjson.loads(answer.data)
+        error = parsed.get("error")
+        if error and error.get("err_code") != _NO_MESSAGE:
+            raise LogUnreachable(f"the log answered: {error.get('description')}")
+        return parsed
+
+    async def _ensure_inbox(self) -> None:
+        if self._inbox:
+            return
+        async with self._starting:
+            if not self._inbox:
+                inbox = self._nc.new_inbox()
+                await self._nc.subscribe(f"{inbox}.*", cb=self._on_message)
+                self._inbox = inbox
+
+    async def _on_message(self, message: Msg) -> None:
+        batch = self._waiting.get(message.subject.rpartition(".")[2])
+        if batch is None or batch.done.done():
+            return
+        headers = message.headers or {}
+        if "Nats-Sequence" not in headers:
+            batch.end(headers.get("Status", ""))
+            return
+        batch.add(RawMessage(int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, message.data))
+
+
+class _Batch:
+    """Collects one batch's messages until all are there or the server says that there are no more."""
+
+    def __init__(self, wanted: int, done: asyncio.Future[list[RawMessage]]) -> None:
+        self._wanted = wanted
+        self._messages: list[RawMessage] = []
+        self.done = done
+
+    def add(self, message: RawMessage) -> None:
+        self._messages.append(message)
+        if len(self._messages) == self._wanted:
+            self.done.set_result(self._messages)
+
+    def end(self, status: str) -> None:
+        if status in ("204", "404"):
+            self.done.set_result(self._messages)
+        else:
+            self.done.set_exception(LogUnreachable(f"a read of the log was answered with status {status}"))
+
+
+def parse_headers(raw: bytes) -> dict[str, str]:
+    """The headers of a stored message, names as they were sent."""
+    found: dict[str, str] = {}
+    for line in raw.decode().split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name.strip()] = value.strip()
+    return found

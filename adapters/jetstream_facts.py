@@ -1,0 +1,110 @@
+"""Lock facts and workspace registrations in the log on JetStream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from adapters.codec import Message, encode, filter_of
+from adapters.jetstream_api import JetStreamApi
+from domain.claims import FIRST_CHAIN, LockFact
+from domain.events import EventData, OnRunnerLost, RegisteredData, RemovedData
+from domain.log import Recorded
+from domain.ports import Appender
+from domain.trace import current_traceparent
+
+
+def lock_message(fact: LockFact, message_id: str, at: datetime, actor: str) -> Message:
+    """The message that appends a lock fact behind the last one its decider had folded."""
+    return encode(
+        "lock",
+        fact.workspace,
+        fact.event,
+        fact.data,
+        id=message_id,
+        version=fact.version,
+        at=at,
+        actor=actor,
+        expected_seq=fact.expected_seq,
+        previous_chain=fact.previous_chain,
+        traceparent=current_traceparent(),
+    )
+
+
+def registration_message(
+    workspace: str,
+    event: str,
+    data: EventData,
+    last: Recorded | None,
+    message_id: str,
+    at: datetime,
+    actor: str,
+) -> Message:
+    """The message that appends a registration event behind `last`."""
+    return encode(
+        "workspace",
+        workspace,
+        event,
+        data,
+        id=message_id,
+        version=last.version + 1 if last else 1,
+        at=at,
+        actor=actor,
+        expected_seq=last.seq if last else 0,
+        previous_chain=last.chain if last else FIRST_CHAIN,
+        traceparent=current_traceparent(),
+    )
+
+
+class JetStreamLockLog:
+    """Port `LockLog`."""
+
+    def __init__(self, appender: Appender[Message], new_id: Callable[[], str]) -> None:
+        self._appender = appender
+        self._new_id = new_id
+
+    async def append_lock(self, fact: LockFact, *, at: datetime, actor: str) -> Recorded:
+        """See the port."""
+        message = lock_message(fact, self._new_id(), at, actor)
+        return replace(message.event, seq=await self._appender.append(message))
+
+
+class JetStreamWorkspaceLog:
+    """Port `WorkspaceLog`."""
+
+    def __init__(self, api: JetStreamApi, appender: Appender[Message], new_id: Callable[[], str]) -> None:
+        self._api = api
+        self._appender = appender
+        self._new_id = new_id
+
+    async def last_registration(self, workspace: str) -> Recorded | None:
+        """See the port."""
+        last = await self._api.last(filter_of("workspace", workspace))
+        return last.decoded() if last else None
+
+    async def append_registered(
+        self,
+        workspace: str,
+        last: Recorded | None,
+        root: str,
+        on_runner_lost: OnRunnerLost,
+        *,
+        at: datetime,
+        actor: str,
+    ) -> Recorded:
+        """See the port."""
+        data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by=actor)
+        return await self._append(workspace, "registered", data, last, at, actor)
+
+    async def append_removed(
+        self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
+    ) -> Recorded:
+        """See the port."""
+        return await self._append(workspace, "removed", RemovedData(by=actor, reason=reason), last, at, actor)
+
+    async def _append(
+        self, workspace: str, event: str, data: EventData, last: Recorded | None, at: datetime, actor: str
+    ) -> Recorded:
+        message = registration_message(workspace, event, data, last, self._new_id(), at, actor)
+        return replace(message.event, seq=await self._appender.append(message))

@@ -1,0 +1,69 @@
+"""Tasks in the log on JetStream: loaded in two bounded reads, from a bounded cache in none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from adapters.codec import Message, filter_of
+from adapters.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.task_cache import TaskCache
+from adapters.task_codec import pending_message, replay
+from domain.ports import AppendConflict, Appender, Stored
+
+READ_TRIES = 5
+
+
+class JetStreamTaskStore:
+    """Port `TaskStore` on stream TOWPATH. Safe with any number of other writers."""
+
+    def __init__(
+        self, api: JetStreamApi, appender: Appender[Message], new_id: Callable[[], str], cache: TaskCache
+    ) -> None:
+        self._api = api
+        self._appender = appender
+        self._new_id = new_id
+        self._cache = cache
+
+    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
+        """See the port."""
+        return self._cache.exclusive(task_id)
+
+    async def load(self, task_id: str) -> Stored | None:
+        """See the port. The leader's last event says how many there are; then exactly those are read."""
+        cached = self._cache.get(task_id)
+        if cached is not None:
+            return cached
+        subject = filter_of("task", task_id)
+        last = await self._api.last(subject)
+        if last is None:
+            return None
+        event = last.decoded()
+        for _ in range(READ_TRIES):
+            earlier = await self._api.batch(subject, 1, event.version - 1) if event.version > 1 else []
+            if len(earlier) == event.version - 1:
+                stored = replay([*(raw.decoded() for raw in earlier), event])
+                self._cache.put(stored)
+                return stored
+        raise LogUnreachable(f"only {len(earlier)} of {event.version} events of a task could be read")
+
+    async def is_current(self, stored: Stored) -> bool:
+        """See the port."""
+        last = await self._api.last(filter_of("task", stored.task.id))
+        stored.fresh = last is not None and last.seq == stored.seq
+        if not stored.fresh:
+            self._cache.forget(stored.task.id)
+        return stored.fresh
+
+    async def append(self, stored: Stored) -> Stored:
+        """See the port."""
+        message = pending_message(stored, self._new_id())
+        try:
+            seq = await self._appender.append(message)
+        except AppendConflict:
+            self._cache.forget(stored.task.id)
+            raise
+        stored.task.pending_events.clear()
+        appended = Stored(stored.task, seq, message.event.chain, fresh=True)
+        self._cache.put(appended)
+        return appended

@@ -1,0 +1,240 @@
+"""The log in memory: the same contracts as on JetStream, for tests and for trying the domain out.
+
+One `MemoryLog` is one log; stores and readers share it. Encoding is the real one, so what passes here
+has been through the stored form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from adapters.codec import Message, decode, filter_of
+from adapters.jetstream_facts import lock_message, registration_message
+from adapters.task_cache import TaskCache
+from adapters.task_codec import pending_message, replay
+from domain.claims import LockFact
+from domain.events import OnRunnerLost, RegisteredData, RemovedData
+from domain.log import Recorded
+from domain.ports import AppendConflict, Stored
+from domain.wire import Heartbeat
+
+
+class MemoryLog:
+    """An append-only list with the compare-and-set of the real log. Port `Appender[Message]`."""
+
+    def __init__(self) -> None:
+        self.events: list[Recorded] = []
+        self._last: dict[str, int] = {}
+        self._grown = asyncio.Event()
+
+    async def append(self, message: Message) -> int:
+        """Append behind `message.expected_seq`; the stored event is decoded from the message's bytes."""
+        await asyncio.sleep(0)
+        if self._last.get(message.filter, 0) != message.expected_seq:
+            raise AppendConflict(f"{message.filter} has moved on from {message.expected_seq}")
+        seq = len(self.events) + 1
+        self.events.append(decode(seq, message.subject, message.headers, message.data))
+        self._last[message.filter] = seq
+        self._grown.set()
+        self._grown = asyncio.Event()
+        return seq
+
+    def of(self, filter_subject: str) -> list[Recorded]:
+        """All events whose subject matches an append filter."""
+        return [event for event in self.events if filter_of(event.kind, event.subject_id) == filter_subject]
+
+    def last(self, filter_subject: str) -> int:
+        """The sequence of the last event of an append filter; 0 without one."""
+        return self._last.get(filter_subject, 0)
+
+    async def grown(self, beyond: int) -> None:
+        """Wait until the log holds more than `beyond` events."""
+        while len(self.events) <= beyond:
+            await self._grown.wait()
+
+
+class MemoryTaskStore:
+    """Port `TaskStore` on a MemoryLog."""
+
+    def __init__(self, log: MemoryLog, new_id: Callable[[], str], cache: TaskCache) -> None:
+        self._log = log
+        self._new_id = new_id
+        self._cache = cache
+
+    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
+        """See the port."""
+        return self._cache.exclusive(task_id)
+
+    async def load(self, task_id: str) -> Stored | None:
+        """See the port."""
+        cached = self._cache.get(task_id)
+        if cached is not None:
+            return cached
+        events = self._log.of(filter_of("task", task_id))
+        if not events:
+            return None
+        stored = replay(events)
+        self._cache.put(stored)
+        return stored
+
+    async def is_current(self, stored: Stored) -> bool:
+        """See the port."""
+        stored.fresh = self._log.last(filter_of("task", stored.task.id)) == stored.seq
+        if not stored.fresh:
+            self._cache.forget(stored.task.id)
+        return stored.fresh
+
+    async def append(self, stored: Stored) -> Stored:
+        """See the port."""
+        message = pending_message(stored, self._new_id())
+        try:
+            seq = await self._log.append(message)
+        except AppendConflict:
+            self._cache.forget(stored.task.id)
+            raise
+        stored.task.pending_events.clear()
+        appended = Stored(stored.task, seq, message.event.chain, fresh=True)
+        self._cache.put(appended)
+        return appended
+
+
+class MemoryLogReader:
+    """Port `LogReader` on a MemoryLog."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    async def last_seq(self) -> int:
+        """See the port."""
+        return len(self._log.events)
+
+    async def last_lock_seq(self, workspace: str) -> int:
+        """See the port."""
+        return self._log.last(filter_of("lock", workspace))
+
+    async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+        """See the port."""
+        found = (
+            event for event in self._log.events[after_seq:] if subject is None or _matches(event, subject)
+        )
+        return [event for _, event in zip(range(limit), found, strict=False)]
+
+    async def at(self, seqs: Sequence[int]) -> list[Recorded]:
+        """See the port."""
+        return [self._log.events[seq - 1] for seq in seqs if 0 < seq <= len(self._log.events)]
+
+    async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+        """See the port."""
+        position = after_seq
+        while True:
+            await self._log.grown(position)
+            batch = self._log.events[position:]
+            position += len(batch)
+            yield batch
+
+
+def _matches(event: Recorded, subject: str) -> bool:
+    tokens = ("towpath", event.kind, event.subject_id, event.event)
+    wanted = subject.split(".")
+    if wanted[-1] == ">":
+        return all(want in ("*", have) for want, have in zip(wanted[:-1], tokens, strict=False))
+    return len(wanted) == len(tokens) and all(
+        want in ("*", have) for want, have in zip(wanted, tokens, strict=True)
+    )
+
+
+class MemoryLockLog:
+    """Port `LockLog` on a MemoryLog."""
+
+    def __init__(self, log: MemoryLog, new_id: Callable[[], str]) -> None:
+        self._log = log
+        self._new_id = new_id
+
+    async def append_lock(self, fact: LockFact, *, at: datetime, actor: str) -> Recorded:
+        """See the port."""
+        message = lock_message(fact, self._new_id(), at, actor)
+        return replace(message.event, seq=await self._log.append(message))
+
+
+class MemoryWorkspaceLog:
+    """Port `WorkspaceLog` on a MemoryLog."""
+
+    def __init__(self, log: MemoryLog, new_id: Callable[[], str]) -> None:
+        self._log = log
+        self._new_id = new_id
+
+    async def last_registration(self, workspace: str) -> Recorded | None:
+        """See the port."""
+        events = self._log.of(filter_of("workspace", workspace))
+        return events[-1] if events else None
+
+    async def append_registered(
+        self,
+        workspace: str,
+        last: Recorded | None,
+        root: str,
+        on_runner_lost: OnRunnerLost,
+        *,
+        at: datetime,
+        actor: str,
+    ) -> Recorded:
+        """See the port."""
+        data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by=actor)
+        message = registration_message(workspace, "registered", data, last, self._new_id(), at, actor)
+        return replace(message.event, seq=await self._log.append(message))
+
+    async def append_removed(
+        self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
+    ) -> Recorded:
+        """See the port."""
+        data = RemovedData(by=actor, reason=reason)
+        message = registration_message(workspace, "removed", data, last, self._new_id(), at, actor)
+        return replace(message.event, seq=await self._log.append(message))
+
+
+class MemoryDeadLetters:
+    """Port `DeadLetters`; `kept` shows what was kept."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str, bytes, str, str]] = []
+
+    async def keep(self, kind: str, subject_id: str, body: bytes, reason: str, detail: str) -> None:
+        """See the port."""
+        self.kept.append((kind, subject_id, body, reason, detail))
+
+
+class MemoryHeartbeats:
+    """Port `Heartbeats`."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._last: dict[str, tuple[Heartbeat, datetime]] = {}
+
+    async def publish(self, heartbeat: Heartbeat) -> None:
+        """See the port."""
+        self._last[heartbeat.runner_id] = (heartbeat, self._clock())
+
+    async def all(self) -> list[tuple[Heartbeat, datetime]]:
+        """See the port."""
+        return [self._last[runner_id] for runner_id in sorted(self._last)]
+
+
+class MemoryCheckpoints:
+    """Port `Checkpoints`."""
+
+    def __init__(self) -> None:
+        self._saved: dict[str, tuple[int, Any]] = {}
+
+    async def load(self, name: str) -> tuple[int, Any] | None:
+        """See the port."""
+        return self._saved.get(name)
+
+    async def save(self, name: str, seq: int, state: Any) -> None:
+        """See the port."""
+        if name not in self._saved or self._saved[name][0] <= seq:
+            self._saved[name] = (seq, state)
