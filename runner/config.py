@@ -34,7 +34,7 @@ class RunnerConfig:
     """Label shown to people."""
     runner_id: str | None = None
     """None: made once and kept in the state directory."""
-    nats_url: str | None = None
+    nats_url: str | None = field(default=None, repr=False)
     """Where to take submissions, publish reports and heartbeats; several servers separated by commas."""
     nats_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Further arguments of `nats.connect`: user, password, token, tls, …"""
@@ -71,7 +71,8 @@ class RunnerConfig:
         """`callback_hosts`, else the host of the control plane, else nothing."""
         if self.callback_hosts:
             return tuple(host.lower() for host in self.callback_hosts)
-        return (urlsplit(self.api_url).hostname or "",) if self.api_url else ()
+        host = urlsplit(self.api_url).hostname if self.api_url else None
+        return (host,) if host else ()
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -67,6 +67,11 @@ class JobProcess:
         self._send({**order, "runner_pid": os.getpid()})
         return self
 
+    @property
+    def pid(self) -> int:
+        """The shim's."""
+        return self._process.pid
+
     def renew(self, deadline: float) -> None:
         self._send({"lease": deadline})
 

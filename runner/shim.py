@@ -272,8 +272,10 @@ def explain(error: Exception, program: str, cwd: str) -> str:
     if isinstance(error, OSError) and error.filename == cwd:
         return f"cannot start in directory {cwd!r}: {error.strerror}"
     if isinstance(error, OSError):
-        hint = ": no such program on PATH" if error.errno == errno.ENOENT else f": {error.strerror}"
-        return f"cannot start {program!r}{hint}"
+        if error.errno != errno.ENOENT:
+            return f"cannot start {program!r}: {error.strerror}"
+        missing = "no such file or interpreter" if "/" in program else "no such program on PATH"
+        return f"cannot start {program!r}: {missing}"
     return f"cannot start {program!r}: {error}"
 
 

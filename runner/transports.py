@@ -57,7 +57,7 @@ def check_callback_url(url: str, allowed: Iterable[str]) -> None:
     host = parsed.host.lower()
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     names = {host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"}
-    if names.isdisjoint(allowed):
+    if not host or names.isdisjoint(allowed):
         raise Refused(
             422, "callback-url", f"this runner does not call back to {host}: start it with that callback host"
         )

@@ -1,0 +1,260 @@
+"""What runner tests stand on: jobs that resist, two small control planes, a runner process to kill.
+
+The control planes are stand-ins at the contract's edge only: a real HTTP server that answers reports, and
+a task on a real NATS that turns stored reports into stored events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uuid_utils.compat import uuid7
+
+from domain.wire import Submission
+from runner.config import RunnerConfig
+from runner.intake_server import IntakeServer
+from tests.support.waiting import eventually
+
+DEADLINE = 30.0
+REPO = Path(__file__).resolve().parents[3]
+
+_RESISTING = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def child(detach):
+    if os.fork():
+        return
+    for step in range(detach):
+        os.setsid() if step == 0 else None
+        if step and os.fork():
+            os._exit(0)
+    time.sleep(300)
+    os._exit(0)
+child(0); child(1); child(2)
+print("up", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def resisting_job(marker: str, main_seconds: float = 300) -> list[str]:
+    """A command that ignores SIGTERM and forks plainly, into its own session, and as a daemon."""
+    return [sys.executable, "-I", "-S", "-c", _RESISTING, marker, str(main_seconds)]
+
+
+def new_marker() -> str:
+    """A word to find a test's processes by."""
+    return f"mark-{secrets.token_hex(8)}"
+
+
+def alive(marker: str) -> list[int]:
+    """Pids of processes whose command line holds `marker`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if marker.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+async def all_up(marker: str) -> None:
+    """Wait until the four processes of a resisting job run."""
+    await eventually(lambda: len(alive(marker)) == 4, DEADLINE)
+
+
+async def all_gone(marker: str) -> None:
+    await eventually(lambda: not alive(marker), DEADLINE)
+
+
+def submission(command: list[str], **changes: Any) -> dict[str, Any]:
+    """A submission without a workspace."""
+    return {
+        "task_id": str(uuid7()),
+        "attempt": 1,
+        "title": "t",
+        "command": command,
+        "execution_mode": "no-workspace",
+        "workspace": None,
+        **changes,
+    }
+
+
+def workspace(root: Path, token: int = 7) -> dict[str, Any]:
+    lock = {"lock_paths": [], "lock_mode": "exclusive", "lock_token": token}
+    return {"execution_mode": "shared-workspace", "workspace": {"id": "acme", "root": str(root), **lock}}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
+
+
+@dataclass
+class ControlPlane:
+    """Records what is POSTed to /callback/<task_id>; `answer` may be replaced."""
+
+    url: str = ""
+    posts: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
+    answer: Answer | None = None
+
+    def callback(self, task_id: str) -> dict[str, str]:
+        return {"status_callback_url": f"{self.url}/callback/{task_id}", "status_callback_token": "cb-token"}
+
+    def said(self, task_id: str) -> list[str]:
+        """Statuses reported about a task, in order."""
+        return [body["status"] for posted, body, _ in self.posts if posted == task_id]
+
+    async def final(self, task_id: str) -> dict[str, Any]:
+        """Wait for the task's terminal report."""
+        found = await eventually(
+            lambda: [
+                b for t, b, _ in self.posts if t == task_id and b["status"] not in {"queued", "running"}
+            ],
+            DEADLINE,
+        )
+        return found[0]
+
+    async def receive(self, request: Request) -> Response:
+        body = json.loads(await request.body())
+        self.posts.append((request.path_params["task_id"], body, dict(request.headers)))
+        status, read = (self.answer or agree)(body)
+        headers = {"location": self.url + "/elsewhere"} if 300 <= status < 400 else None
+        return JSONResponse(read, status_code=status, headers=headers)
+
+
+def agree(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """The TaskRead of a control plane that accepts everything."""
+    return 200, {**body, "cancel_requested": False}
+
+
+@contextlib.asynccontextmanager
+async def control_plane(port: int = 0) -> AsyncIterator[ControlPlane]:
+    plane = ControlPlane()
+    app = Starlette(routes=[Route("/callback/{task_id}", plane.receive, methods=["POST"])])
+    server = IntakeServer(app, "127.0.0.1", port)
+    await server.start()
+    plane.url = server.url
+    try:
+        yield plane
+    finally:
+        await server.stop()
+
+
+class RunnerProcess:
+    """A runner in a process of its own, with an HTTP intake, to be killed or stopped."""
+
+    def __init__(self, **config: Any) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        fields = {"intake_port": self.port, "kill_grace_seconds": 0.5, **config}
+        code = (
+            "from pathlib import Path\nfrom runner.config import RunnerConfig\n"
+            f"from runner.service import run_runner\nrun_runner(RunnerConfig(**{fields!r}))"
+        ).replace("PosixPath(", "Path(")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=REPO, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+
+    async def submit(self, body: dict[str, Any]) -> None:
+        async with httpx.AsyncClient(base_url=self.url) as client:
+
+            async def posted() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.post("/tasks/submit", json=body)).status_code == 202
+                return False
+
+            await eventually(posted, DEADLINE)
+
+    def end(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class LogPlane:
+    """Turns reports on a real NATS into events of the log, as long as they come in a sensible order."""
+
+    def __init__(self, nc: Client) -> None:
+        self.nc = nc
+        self.js = nc.jetstream()
+        self.reports: list[dict[str, Any]] = []
+        self.deaf_to: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.js.add_consumer("TOWPATH_REPORT", ConsumerConfig(durable_name="reports"))
+        subscription = await self.js.pull_subscribe_bind(consumer="reports", stream="TOWPATH_REPORT")
+
+        async def consume() -> None:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    for message in await subscription.fetch(1, timeout=5):
+                        body = json.loads(message.data)
+                        task_id = message.subject.rsplit(".", 1)[-1]
+                        self.reports.append({**body, "task_id": task_id, "headers": message.headers})
+                        if body["status"] not in self.deaf_to:
+                            await self.append(task_id, body["status"], body["attempt"], body)
+                        await message.ack()
+
+        self._task = asyncio.create_task(consume())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def append(self, task_id: str, event: str, attempt: int, data: dict[str, Any]) -> None:
+        headers = {"ce-attempt": str(attempt)}
+        await self.js.publish(
+            f"towpath.append.task.{task_id}.{event}", json.dumps(data).encode(), headers=headers
+        )
+
+    async def submit(self, body: dict[str, Any], pool: str = "default") -> str:
+        Submission.model_validate(body)
+        await self.append(body["task_id"], "dispatched", body["attempt"], {"attempt": body["attempt"]})
+        await self.js.publish(f"towpath.submit.{pool}", json.dumps(body).encode())
+        return str(body["task_id"])
+
+    def said(self, task_id: str) -> list[str]:
+        return [report["status"] for report in self.reports if report["task_id"] == task_id]
+
+    async def final(self, task_id: str) -> dict[str, Any]:
+        found = await eventually(
+            lambda: [
+                r
+                for r in self.reports
+                if r["task_id"] == task_id and r["status"] not in {"queued", "running"}
+            ],
+            DEADLINE,
+        )
+        return found[0]
+
+
+def runner_config(state_dir: Path, **changes: Any) -> RunnerConfig:
+    """A quick runner with an HTTP intake on any port."""
+    fields: dict[str, Any] = {"intake_port": 0, "kill_grace_seconds": 0.5, "capacity": 2}
+    return RunnerConfig(state_dir=state_dir, **{**fields, **changes})

@@ -1,0 +1,146 @@
+"""Nothing a job starts outlives its attempt: real processes that fork, detach and ignore SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.clock import boottime
+from runner.orphans import kill_orphans
+from runner.process import Ended, Job, JobProcess
+from runner.state import Key
+from tests.integration.runner.stage import alive, all_gone, all_up, new_marker, resisting_job
+from tests.support.waiting import eventually
+
+
+def job(tmp_path: Path, command: list[str], **changes: Any) -> Job:
+    fields: dict[str, Any] = {"cwd": tmp_path, "env": {"PATH": os.environ["PATH"]}, "grace": 0.3}
+    fields |= {"output": tmp_path / "output", "lock": tmp_path / "lock", "timeout": None, "lease": None}
+    return Job(command=command, **{**fields, **changes})
+
+
+async def outcome(tmp_path: Path, command: list[str], **changes: Any) -> Ended:
+    process = await JobProcess.spawn(job(tmp_path, command, **changes))
+    await process.started()
+    return await process.ended()
+
+
+@pytest.mark.parametrize("code", [0, 1, 127, 255])
+async def test_exit_codes(tmp_path: Path, code: int) -> None:
+    ended = await outcome(tmp_path, ["sh", "-c", f"exit {code}"])
+    assert (ended.why, ended.exit_code, ended.signal) == ("exit", code, None)
+
+
+async def test_a_signal_from_outside(tmp_path: Path) -> None:
+    ended = await outcome(tmp_path, ["sh", "-c", "kill -9 $$"])
+    assert (ended.why, ended.exit_code, ended.signal) == ("exit", None, 9)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["no-such-program-here"], "no such program on PATH"),
+        (["/no/such/file"], "no such file"),
+        (["/etc/passwd"], "Permission denied"),
+        (["nul\0byte"], "null byte"),
+    ],
+)
+async def test_what_cannot_be_started(tmp_path: Path, command: list[str], says: str) -> None:
+    ended = await outcome(tmp_path, command)
+    assert ended.why == "error"
+    assert says in (ended.message or "")
+
+
+async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    ended = await outcome(tmp_path, ["true"], cwd=tmp_path / "gone")
+    assert f"directory '{tmp_path / 'gone'}'" in (ended.message or "")
+
+
+async def test_output_of_both_streams_goes_to_the_file(tmp_path: Path) -> None:
+    await outcome(tmp_path, ["sh", "-c", "echo one; echo two >&2"])
+    assert (tmp_path / "output").read_text() == "one\ntwo\n"
+    assert (tmp_path / "output").stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_job_starts_with_plain_signals_and_descriptors(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "print([signal.getsignal(n) == signal.SIG_DFL for n in (1, 15, 17)], signal.pthread_sigmask(0, []))\n"
+        "print([d for d in os.listdir('/proc/self/fd') if int(d) > 3])"
+    )
+    await outcome(tmp_path, [sys.executable, "-c", code])
+    assert (tmp_path / "output").read_text() == "[True, True, True] set()\n[]\n"
+
+
+@pytest.mark.parametrize("why", ["canceled", "stopped"])
+async def test_a_stop_leaves_nothing(tmp_path: Path, why: Any) -> None:
+    marker = new_marker()
+    process = await JobProcess.spawn(job(tmp_path, resisting_job(marker)))
+    await process.started()
+    await all_up(marker)
+    process.stop(why, 0.3)
+    ended = await process.ended()
+    assert alive(marker) == []
+    assert (ended.why, ended.signal) == (why, signal.SIGKILL)
+
+
+async def test_a_stop_lets_a_willing_job_end_itself(tmp_path: Path) -> None:
+    script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    process = await JobProcess.spawn(job(tmp_path, ["sh", "-c", script], grace=20))
+    await process.started()
+    await eventually(lambda: "up" in (tmp_path / "output").read_text())
+    process.stop("canceled", 20)
+    assert (await process.ended()).exit_code == 0
+    assert "bye" in (tmp_path / "output").read_text()
+
+
+async def test_a_timeout_leaves_nothing(tmp_path: Path) -> None:
+    marker = new_marker()
+    ended = await outcome(tmp_path, resisting_job(marker), timeout=0.5)
+    assert alive(marker) == []
+    assert ended.why == "timeout"
+
+
+async def test_what_the_main_process_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    marker = new_marker()
+    ended = await outcome(tmp_path, resisting_job(marker, main_seconds=0))
+    assert alive(marker) == []
+    assert (ended.why, ended.exit_code) == ("exit", 0)
+
+
+async def test_the_lease_ends_the_job(tmp_path: Path) -> None:
+    marker = new_marker()
+    ended = await outcome(tmp_path, resisting_job(marker), lease=boottime() + 1.0)
+    assert alive(marker) == []
+    assert ended.why == "lease"
+
+
+async def test_renewals_keep_the_job_alive(tmp_path: Path) -> None:
+    process = await JobProcess.spawn(job(tmp_path, ["sleep", "1.5"], lease=boottime() + 1.0))
+    process.renew(boottime() + 60)
+    await process.started()
+    assert (await process.ended()).why == "exit"
+
+
+async def test_no_start_without_a_lease(tmp_path: Path) -> None:
+    process = await JobProcess.spawn(job(tmp_path, ["touch", str(tmp_path / "ran")], lease=boottime() - 1))
+    assert not await process.started()
+    assert (await process.ended()).why == "lease"
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_a_killed_shim_is_noticed_and_its_orphans_are_found(tmp_path: Path) -> None:
+    marker, key = new_marker(), Key("0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", 4)
+    env = {"TOWPATH_TASK_ID": key.task_id, "TOWPATH_ATTEMPT": "4"}
+    process = await JobProcess.spawn(job(tmp_path, resisting_job(marker), env=env))
+    await process.started()
+    await all_up(marker)
+    os.kill(process.pid, signal.SIGKILL)
+    assert (await process.ended()).shim_died
+    await kill_orphans(key)
+    await all_gone(marker)

@@ -1,0 +1,56 @@
+"""A runner that cannot work as configured says so before it starts, and how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.config import RunnerConfig
+from runner.errors import ConfigError
+
+
+def config(**changes: object) -> RunnerConfig:
+    return RunnerConfig(**{"state_dir": Path("/state"), "intake_port": 0, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"capacity": 0}, "capacity"),
+        ({"lease_seconds": 0.5}, "lease_seconds"),
+        ({"kill_grace_seconds": -1}, "kill_grace_seconds"),
+        ({"pools": ()}, "pools"),
+        ({"pools": ("a.b",)}, "a.b"),
+        ({"runner_id": "no*stars"}, "runner id"),
+        ({"roots": (Path("relative"),)}, "absolute"),
+        ({"intake_port": None}, "nats_url"),
+        ({"intake_host": "0.0.0.0"}, "TOWPATH_RUNNER_TOKEN"),
+    ],
+)
+def test_refuses_with_the_remedy(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        config(**changes)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_needs_no_token(host: str) -> None:
+    assert config(intake_host=host).runner_token is None
+
+
+def test_an_open_address_with_a_token_is_fine() -> None:
+    assert config(intake_host="0.0.0.0", runner_token="hidden-1").intake_host == "0.0.0.0"
+
+
+def test_secrets_stay_out_of_the_repr() -> None:
+    made = config(
+        runner_token="hidden-1", nats_options={"password": "hidden-2"}, nats_url="nats://u:hidden-3@h:1"
+    )
+    assert set(made.secrets) == {"hidden-1", "hidden-2", "hidden-3"}
+    assert "hidden" not in repr(made)
+
+
+def test_callbacks_go_to_the_control_plane_unless_told_otherwise() -> None:
+    assert config().allowed_callback_hosts == ()
+    assert config(api_url="http://Control.example:8000").allowed_callback_hosts == ("control.example",)
+    assert config(api_url="http://a", callback_hosts=("B:1",)).allowed_callback_hosts == ("b:1",)

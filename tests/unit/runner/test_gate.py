@@ -1,0 +1,87 @@
+"""Only `running` of this attempt by this runner opens the gate; everything else has its own meaning."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runner.gate import Standing, TaskEvent, judge_answer, judge_event
+from runner.state import Key
+from runner.task_log import parse_event
+from runner.transports import Answer
+
+KEY = Key("task", 2)
+ME, OTHER = "me", "other"
+
+
+@pytest.mark.parametrize(
+    ("event", "standing"),
+    [
+        (None, Standing.WAIT),
+        (TaskEvent("created", None, None), Standing.WAIT),
+        (TaskEvent("failed", 1, OTHER), Standing.WAIT),
+        (TaskEvent("dispatched", 2, None), Standing.WAIT),
+        (TaskEvent("queued", 2, ME), Standing.WAIT),
+        (TaskEvent("queued", 2, OTHER), Standing.OVER),
+        (TaskEvent("running", 2, ME), Standing.RUNNING),
+        (TaskEvent("running", 2, None), Standing.WAIT),
+        (TaskEvent("running", 2, OTHER), Standing.OVER),
+        (TaskEvent("cancel-requested", 2, None), Standing.CANCEL),
+        (TaskEvent("lock-release-requested", 2, None), Standing.CANCEL),
+        (TaskEvent("canceled", 2, None), Standing.OVER),
+        (TaskEvent("submit-failed", 2, None), Standing.OVER),
+        (TaskEvent("failed", 2, ME), Standing.OVER),
+        (TaskEvent("dispatched", 3, None), Standing.OVER),
+        (TaskEvent("some-later-kind", 2, None), Standing.WAIT),
+    ],
+)
+def test_the_last_event_decides(event: TaskEvent | None, standing: Standing) -> None:
+    assert judge_event(event, KEY, ME) is standing
+
+
+def accepted(**body: Any) -> Answer:
+    return Answer("accepted", "HTTP 200", 200, json.dumps(body).encode())
+
+
+def refused(kind: str, **body: Any) -> Answer:
+    problem = {"type": f"https://towpath.example/problems/{kind}", **body}
+    return Answer("rejected", f"HTTP 409 {kind}", 409, json.dumps(problem).encode())
+
+
+OURS = {"status": "running", "attempt": 2, "runner_id": ME, "cancel_requested": False}
+
+
+@pytest.mark.parametrize(
+    ("answer", "standing"),
+    [
+        (accepted(**OURS), Standing.RUNNING),
+        (accepted(**{**OURS, "cancel_requested": True}), Standing.CANCEL),
+        (accepted(**{**OURS, "status": "queued"}), Standing.REFUSED),
+        (accepted(**{**OURS, "status": "canceled"}), Standing.OVER),
+        (accepted(**{**OURS, "attempt": 3}), Standing.OVER),
+        (accepted(**{**OURS, "attempt": 1}), Standing.REFUSED),
+        (accepted(**{**OURS, "runner_id": OTHER}), Standing.OVER),
+        (accepted(**{**OURS, "runner_id": None}), Standing.REFUSED),
+        (accepted(), Standing.REFUSED),
+        (Answer("accepted", "", 200, b"not json"), Standing.REFUSED),
+        (Answer("accepted", "", 204, json.dumps(OURS).encode()), Standing.REFUSED),
+        (refused("stale-attempt"), Standing.OVER),
+        (refused("not-your-attempt"), Standing.OVER),
+        (refused("ended"), Standing.OVER),
+        (refused("cancel-requested"), Standing.CANCEL),
+        (refused("transition", detail="a cancel was requested"), Standing.CANCEL),
+        (refused("not-granted"), Standing.REFUSED),
+    ],
+)
+def test_the_answer_decides(answer: Answer, standing: Standing) -> None:
+    assert judge_answer(answer, KEY, ME).standing is standing
+
+
+def test_events_are_read_from_header_or_data() -> None:
+    data = b'{"attempt": 2, "runner_id": "me"}'
+    assert parse_event("towpath.task.x.running", "3", data) == TaskEvent("running", 3, "me")
+    assert parse_event("towpath.task.x.running", None, data) == TaskEvent("running", 2, "me")
+    assert parse_event("towpath.task.x.created", None, b"[]") == TaskEvent("created", None, None)
+    assert parse_event("towpath.task.x.created", "x", b"?") == TaskEvent("created", None, None)

@@ -1,0 +1,46 @@
+"""Each way a job can end has one status, one reason and a sentence for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.wire import Report
+from runner.clock import utcnow
+from runner.outcome import final_report
+from runner.process import Ended
+
+
+def report_of(**ended: Any) -> Report | None:
+    now = utcnow()
+    return final_report(
+        Ended(finished_at=now, **ended), attempt=1, runner_id="me", timeout=1.5, started_at=now, tail="end"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "reason", "code", "says"),
+    [
+        ({"why": "exit", "exit_code": 0}, "succeeded", None, 0, "code 0"),
+        ({"why": "exit", "exit_code": 3}, "failed", "exit", 3, "code 3"),
+        ({"why": "exit", "signal": 9}, "failed", "killed", -9, "SIGKILL"),
+        ({"why": "exit", "signal": 40}, "failed", "killed", -40, "signal 40"),
+        ({"why": "timeout", "signal": 15}, "failed", "timeout", -15, "1.5 seconds"),
+        ({"why": "canceled", "exit_code": 0}, "canceled", None, 0, "nothing of it is left"),
+        ({"why": "lease", "signal": 9}, "failed", "runner-lost", -9, "lease"),
+        ({"why": "stopped", "signal": 15}, "failed", "runner-lost", -15, "runner stopped"),
+        ({"why": "runner-gone"}, "failed", "runner-lost", None, "gone"),
+        ({"why": "error", "message": "cannot start 'x'"}, "failed", "error", None, "cannot start 'x'"),
+    ],
+)
+def test_table(ended: dict[str, Any], status: str, reason: str | None, code: int | None, says: str) -> None:
+    report = report_of(**ended)
+    assert report is not None
+    assert (report.status, report.reason, report.exit_code) == (status, reason, code)
+    assert says in (report.message or "")
+    assert report.output_tail == "end"
+
+
+def test_nobody_waits_for_a_forgotten_attempt() -> None:
+    assert report_of(why="forgotten", signal=9) is None

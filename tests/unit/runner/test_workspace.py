@@ -1,0 +1,78 @@
+"""A job works under the configured roots only, and sees only what it is meant to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from domain.wire import Submission
+from runner.errors import Refused
+from runner.workspace import check_workspace, job_environment, working_directory
+
+
+def submission(root: str | None, **changes: object) -> Submission:
+    workspace = {"id": "w", "root": root, "lock_paths": [], "lock_mode": "exclusive", "lock_token": 57}
+    fields = {
+        "task_id": str(uuid7()),
+        "attempt": 3,
+        "title": "t",
+        "command": ["true"],
+        "execution_mode": "shared-workspace" if root else "no-workspace",
+        "workspace": workspace if root else None,
+    }
+    return Submission.model_validate({**fields, **changes})
+
+
+def test_a_root_or_below_it_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    check_workspace(submission(str(tmp_path)), [tmp_path])
+    check_workspace(submission(str(tmp_path / "a")), [tmp_path])
+
+
+@pytest.mark.parametrize("inside", ["../b", "a/../../b", "link"])
+def test_ways_out_are_refused_with_the_option_to_add(tmp_path: Path, inside: str) -> None:
+    root, other = tmp_path / "root", tmp_path / "b"
+    (root / "a").mkdir(parents=True)
+    other.mkdir()
+    (root / "link").symlink_to(other)
+    with pytest.raises(Refused, match=f"--root {other}"):
+        check_workspace(submission(f"{root}/{inside}"), [root])
+
+
+def test_a_neighbour_with_the_same_beginning_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        check_workspace(submission(f"{tmp_path}/src2"), [tmp_path / "src"])
+
+
+@pytest.mark.parametrize("root", ["relative", "/a\0b"])
+def test_odd_roots_are_refused(root: str) -> None:
+    with pytest.raises(Refused):
+        check_workspace(submission(root), [Path("/")])
+
+
+def test_shared_workspace_without_workspace_is_refused() -> None:
+    with pytest.raises(Refused, match="needs a `workspace`"):
+        check_workspace(submission(None, execution_mode="shared-workspace"), [])
+
+
+def test_a_missing_root_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="no directory on this host"):
+        working_directory(submission(str(tmp_path / "gone")), [tmp_path], tmp_path / "own")
+
+
+def test_without_a_workspace_the_job_gets_a_directory_of_its_own(tmp_path: Path) -> None:
+    assert working_directory(submission(None), [], tmp_path / "w" / "own").is_dir()
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWPATH_RUNNER_TOKEN", "secret")
+    monkeypatch.setenv("PATH", "/bin")
+    sent = submission("/srv", env={"A": "1", "TOWPATH_ATTEMPT": "99"})
+    env = job_environment(sent)
+    assert "TOWPATH_RUNNER_TOKEN" not in env
+    assert env["PATH"] == "/bin"
+    assert env["A"] == "1"
+    assert env["TOWPATH_TASK_ID"] == sent.task_id
+    assert (env["TOWPATH_ATTEMPT"], env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("3", "57", "w")
