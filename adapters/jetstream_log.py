@@ -41,9 +41,9 @@ class JetStreamLogReader:
         """See the port."""
         return int((await self._api.info())["state"]["last_seq"])
 
-    async def last_lock_seq(self, workspace: str) -> int:
+    async def last_seq_of(self, subject: str) -> int:
         """See the port."""
-        last = await self._api.last(f"towpath.lock.{workspace}.*")
+        last = await self._api.last(subject)
         return last.seq if last else 0
 
     async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:

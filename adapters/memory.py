@@ -113,9 +113,9 @@ class MemoryLogReader:
         """See the port."""
         return len(self._log.events)
 
-    async def last_lock_seq(self, workspace: str) -> int:
+    async def last_seq_of(self, subject: str) -> int:
         """See the port."""
-        return self._log.last(filter_of("lock", workspace))
+        return max((event.seq for event in self._log.events if _matches(event, subject)), default=0)
 
     async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
         """See the port."""

@@ -212,6 +212,11 @@ class LockTable:
 
     # ------------------------------------------------------------------ looking
 
+    def last_seq(self, workspace: str) -> int:
+        """The sequence of the last lock fact applied to `workspace`; 0 without one."""
+        locks = self._workspaces.get(workspace)
+        return locks.last_seq if locks else 0
+
     def workspaces(self) -> Iterator[str]:
         """Workspaces in which anything holds or waits, by name."""
         return iter(

@@ -5,7 +5,7 @@ Each port has one adapter per technology and one contract suite that every adapt
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -136,8 +136,8 @@ class LogReader(Protocol):
         """The last stream sequence, from the leader; 0 for an empty log."""
         ...
 
-    async def last_lock_seq(self, workspace: str) -> int:
-        """The sequence of the workspace's last lock fact, from the leader; 0 if there is none."""
+    async def last_seq_of(self, subject: str) -> int:
+        """The sequence of the last event whose stored subject matches, from the leader; 0 without one."""
         ...
 
     async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
@@ -253,16 +253,45 @@ class RunnerClient(Protocol):
         """
         ...
 
-    async def cancel(self, task_id: str, attempt: int) -> None:
-        """Ask a push runner to stop; runners on NATS read the event themselves."""
+    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+        """Ask a push runner to stop; runners on NATS read the event themselves.
+
+        Raises:
+            SubmitUnreachable: the runner does not answer; ask again.
+        """
         ...
+
+
+class EventQueue(Protocol):
+    """Events to be acted on, shared among any number of workers; each is handled at least once."""
+
+    async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
+        """Hand out events for ever; one whose handling fails comes again, in the end as a dead letter."""
+        ...
+
+
+class DueQueue(Protocol):
+    """Deadlines that have come due, shared among any number of workers; each at least once."""
+
+    async def consume(self, handle: Callable[[Deadline], Awaitable[None]]) -> None:
+        """Hand out deadlines for ever."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A deadline of one attempt, e.g. of kind `submit`."""
+
+    kind: str
+    task_id: str
+    attempt: int
 
 
 class Timers(Protocol):
     """Deadlines that survive every process."""
 
-    async def arm(self, kind: str, task_id: str, attempt: int, at: datetime) -> None:
-        """Let `kind` come due for this attempt at `at`; arming it again replaces it."""
+    async def arm(self, deadline: Deadline, at: datetime) -> None:
+        """Let `deadline` come due at `at`; arming it again replaces it."""
         ...
 
 

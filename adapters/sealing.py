@@ -1,0 +1,59 @@
+"""Seals env values with AES-GCM, so that attempts can be rebuilt from the log and no reader sees them.
+
+A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`, bound to its task and name: it cannot be
+moved to another. The first key seals, every key unseals, so that keys can be rotated.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.ports import SealBroken
+
+NONCE_BYTES = 12
+
+
+class AesGcmSealer:
+    """Port `Sealer`."""
+
+    def __init__(self, *keys: bytes) -> None:
+        if not keys:
+            raise ValueError("sealing needs at least one key")
+        derived = [hashlib.sha256(b"towpath env sealing\n" + key).digest() for key in keys]
+        self._ciphers = {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in derived}
+        self._key_id = next(iter(self._ciphers))
+
+    def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        """See the port."""
+        return {name: self._seal(task_id, name, value) for name, value in env.items()}
+
+    def unseal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        """See the port."""
+        return {name: self._unseal(task_id, name, value) for name, value in env.items()}
+
+    def _seal(self, task_id: str, name: str, value: str) -> str:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._ciphers[self._key_id].encrypt(nonce, value.encode(), _bound_to(task_id, name))
+        return f"v1.{self._key_id}.{base64.b64encode(nonce + sealed).decode()}"
+
+    def _unseal(self, task_id: str, name: str, sealed: str) -> str:
+        version, _, rest = sealed.partition(".")
+        key_id, _, text = rest.partition(".")
+        cipher = self._ciphers.get(key_id)
+        if version != "v1" or cipher is None:
+            raise SealBroken(f"env value {name} was sealed with another secret key; give that one as well")
+        try:
+            raw = base64.b64decode(text, validate=True)
+            return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(task_id, name)).decode()
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise SealBroken(f"the sealed env value {name} was changed") from error
+
+
+def _bound_to(task_id: str, name: str) -> bytes:
+    return f"{task_id}\n{name}".encode()

@@ -1,0 +1,115 @@
+"""Hands attempts to runners: onto a pool's work queue, or by HTTP to a push runner.
+
+A pool's queue stores a submission at most once per attempt within the duplicate window; a push runner
+treats a repeated one as already accepted. So sending again after an unknown outcome is harmless.
+"""
+
+from __future__ import annotations
+
+import httpx
+from nats.aio.client import Client
+from pydantic import ValidationError
+
+from adapters.jetstream_api import LogUnreachable
+from adapters.publish import publish
+from domain.ports import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
+from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
+
+PUSH_SECONDS = 10.0
+DETAIL_CHARS = 500
+
+
+class QueueRunnerClient:
+    """Port `RunnerClient` on TOWPATH_SUBMIT; the runner reports `queued` itself."""
+
+    def __init__(self, connection: Client) -> None:
+        self._nc = connection
+
+    async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
+        """See the port."""
+        headers = {"Nats-Msg-Id": f"{submission.task_id}.{submission.attempt}"}
+        body = submission.model_dump_json().encode()
+        try:
+            await publish(self._nc, "TOWPATH_SUBMIT", f"towpath.submit.{pool}", body, headers)
+        except LogUnreachable as error:
+            raise SubmitUnreachable(f"the queue of pool {pool} did not take it: {error.detail}") from error
+        return SubmitOutcome(queued=False, transport="nats")
+
+    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+        """Runners on NATS follow the events of what they hold."""
+
+
+class PushRunnerClient:
+    """Port `RunnerClient` for one runner with an HTTP intake. Follows no redirect."""
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, token: str | None) -> None:
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._headers = {RUNNER_TOKEN_HEADER: token} if token else {}
+
+    async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
+        """See the port."""
+        answer = await self._post("/tasks/submit", submission.model_dump_json())
+        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+            raise SubmitRejected(f"the runner refused with {answer.status_code}: {_reason(answer)}")
+        if not answer.is_success:
+            raise SubmitUnreachable(f"the runner answered {answer.status_code}: {_reason(answer)}")
+        return SubmitOutcome(queued=True, transport="http", runner_id=_runner_id(answer))
+
+    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+        """See the port. An unknown task is no error: the runner may never have got it."""
+        answer = await self._post(f"/tasks/{task_id}/cancel", f'{{"attempt": {attempt}}}')
+        if answer.status_code >= 500:
+            raise SubmitUnreachable(f"the runner answered {answer.status_code} to a cancel")
+
+    async def _post(self, path: str, body: str) -> httpx.Response:
+        headers = {**self._headers, "Content-Type": "application/json"}
+        try:
+            return await self._http.post(
+                self._base_url + path,
+                content=body,
+                headers=headers,
+                timeout=PUSH_SECONDS,
+                follow_redirects=False,
+            )
+        except httpx.HTTPError as error:
+            raise SubmitUnreachable(f"the runner at {self._base_url} does not answer: {error!r}") from error
+
+
+class PoolRunnerClient:
+    """Chooses by pool: pool `default` is pushed where a push runner is configured, others are queued."""
+
+    def __init__(self, queue: RunnerClient, push: RunnerClient | None, push_pool: str = "default") -> None:
+        self._queue = queue
+        self._push = push
+        self._push_pool = push_pool
+
+    async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
+        """See the port."""
+        return await self._client(pool).submit(submission, pool)
+
+    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+        """See the port."""
+        await self._client(pool).cancel(task_id, attempt, pool)
+
+    def _client(self, pool: str) -> RunnerClient:
+        return self._push if self._push is not None and pool == self._push_pool else self._queue
+
+
+def _runner_id(answer: httpx.Response) -> str | None:
+    try:
+        return Accepted.model_validate_json(answer.content).runner_id
+    except ValidationError:
+        return None
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.text[:DETAIL_CHARS]
+    if isinstance(body, dict):
+        for name in ("detail", "reason", "title", "message"):
+            if isinstance(body.get(name), str):
+                return str(body[name])[:DETAIL_CHARS]
+    return answer.text[:DETAIL_CHARS]

@@ -1,0 +1,184 @@
+"""Work shared through a durable JetStream consumer: events to act on, and deadlines that came due.
+
+Delivery: at least once. A message is acknowledged when its handler returns; while a handler takes long it
+is told so; a handler that raises gets it again with growing delay, and after the last try it is kept as a
+dead letter with the reason, so that one poisoned message never stops the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from adapters.codec import decode
+from domain.log import Recorded
+from domain.ports import DeadLetters, Deadline
+from domain.trace import use_traceparent
+
+CONCURRENCY = 64
+FETCH_SECONDS = 5.0
+ACK_WAIT_SECONDS = 30.0
+PROGRESS_SECONDS = 10.0
+MAX_DELIVER = 12
+RETRY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 30.0
+
+Item = TypeVar("Item")
+log = structlog.get_logger(__name__)
+
+
+class DurableQueue:
+    """One durable pull consumer; any number of processes may share it."""
+
+    def __init__(
+        self,
+        connection: Client,
+        dead_letters: DeadLetters,
+        *,
+        stream: str,
+        name: str,
+        subjects: Sequence[str],
+    ) -> None:
+        self._nc = connection
+        self._dead_letters = dead_letters
+        self._stream = stream
+        self._name = name
+        self._subjects = list(subjects)
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+
+    async def run(self, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
+        """Fetch and handle for ever; up to CONCURRENCY at once, in no particular order."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    subscription = await self._subscribe()
+                    await self._pull(subscription, parse, handle, group)
+                except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                    log.warning("queue not reachable, will retry", queue=self._name, error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+
+    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+        jetstream = self._nc.jetstream()
+        await jetstream.add_consumer(
+            self._stream,
+            ConsumerConfig(
+                durable_name=self._name,
+                filter_subjects=self._subjects,
+                ack_policy=AckPolicy.EXPLICIT,
+                deliver_policy=DeliverPolicy.ALL,
+                ack_wait=ACK_WAIT_SECONDS,
+                max_deliver=-1,
+                max_ack_pending=10_000,
+            ),
+        )
+        return await jetstream.pull_subscribe_bind(self._name, self._stream)
+
+    async def _pull(
+        self,
+        subscription: JetStreamContext.PullSubscription,
+        parse: Callable[[Msg], Item],
+        handle: Callable[[Item], Awaitable[None]],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        idle = 0
+        while True:
+            await self._slots.acquire()
+            free = 1
+            while free < CONCURRENCY and not self._slots.locked():
+                await self._slots.acquire()
+                free += 1
+            messages: list[Msg] = []
+            try:
+                messages = await subscription.fetch(free, timeout=FETCH_SECONDS)
+                idle = 0
+            except TimeoutError:
+                idle += 1
+            finally:
+                for _ in range(free - len(messages)):
+                    self._slots.release()
+            if idle and idle % 3 == 0:
+                await self._nc.jetstream().consumer_info(self._stream, self._name)
+            for message in messages:
+                group.create_task(self._settle(message, parse, handle))
+
+    async def _settle(
+        self, message: Msg, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]
+    ) -> None:
+        try:
+            use_traceparent((message.headers or {}).get("traceparent"))
+            working = asyncio.ensure_future(handle(parse(message)))
+            while not (await asyncio.wait({working}, timeout=PROGRESS_SECONDS))[0]:
+                await message.in_progress()
+            working.result()
+            await message.ack()
+        except nats.errors.Error as error:
+            log.warning("acknowledgement lost, will come again", queue=self._name, error=str(error))
+        except Exception as error:
+            await self._failed(message, error)
+        finally:
+            self._slots.release()
+
+    async def _failed(self, message: Msg, error: Exception) -> None:
+        tries = message.metadata.num_delivered or 1
+        log.warning(
+            "event not handled", queue=self._name, subject=message.subject, tries=tries, exc_info=error
+        )
+        try:
+            if tries < MAX_DELIVER:
+                await message.nak(min(RETRY_SECONDS * 2**tries, MAX_DELAY_SECONDS))
+                return
+            subject_id = message.subject.split(".")[2]
+            await self._dead_letters.keep(
+                self._name, subject_id, message.data, "not-handled", f"{message.subject}: {error!r}"
+            )
+            await message.term()
+        except Exception as lost:
+            log.warning("could not settle, will come again", queue=self._name, error=str(lost))
+
+
+def _event(message: Msg) -> Recorded:
+    return decode(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data)
+
+
+def _deadline(message: Msg) -> Deadline:
+    kind, task_id, attempt = message.subject.split(".")[-3:]
+    return Deadline(kind, task_id, int(attempt))
+
+
+class JetStreamEventQueue:
+    """Port `EventQueue` on the log."""
+
+    def __init__(
+        self, connection: Client, dead_letters: DeadLetters, name: str, subjects: Sequence[str]
+    ) -> None:
+        self._queue = DurableQueue(connection, dead_letters, stream="TOWPATH", name=name, subjects=subjects)
+
+    async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
+        """See the port."""
+        await self._queue.run(_event, handle)
+
+
+class JetStreamDueQueue:
+    """Port `DueQueue` on stream TOWPATH_TIMER."""
+
+    def __init__(self, connection: Client, dead_letters: DeadLetters, kind: str) -> None:
+        self._queue = DurableQueue(
+            connection,
+            dead_letters,
+            stream="TOWPATH_TIMER",
+            name=f"due-{kind}",
+            subjects=[f"towpath.timer.due.{kind}.*.*"],
+        )
+
+    async def consume(self, handle: Callable[[Deadline], Awaitable[None]]) -> None:
+        """See the port."""
+        await self._queue.run(_deadline, handle)

@@ -1,0 +1,166 @@
+"""Dispatch: hands every granted attempt (or one that needs no lock) to a runner, and records refusals.
+
+Delivery: each event is handled at least once, by any of the dispatchers, and acknowledged when all that
+follows from it stands in the log. A crash in between means it comes again: the attempt is read from the
+leader first, and only one that is still `dispatched` is sent; sending it twice is harmless, since a
+runner starts nothing before its `running` is recorded. The deadline is armed before the send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.attempt_token import AttemptTokens
+from domain.log import Recorded
+from domain.ports import (
+    Clock,
+    Deadline,
+    EventQueue,
+    Heartbeats,
+    RunnerClient,
+    SealBroken,
+    Sealer,
+    SubmitRejected,
+    SubmitUnreachable,
+    Timers,
+)
+from domain.service import TaskService
+from domain.task import Task
+from domain.transitions import Status
+from domain.wire import Submission, SubmittedWorkspace
+
+ACTOR = "dispatch"
+SUBJECTS = (
+    "towpath.lock.*.granted",
+    "towpath.lock.*.refused",
+    "towpath.task.*.dispatched",
+    "towpath.task.*.cancel-requested",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchConfig:
+    """`callback_base_url` without a trailing slash; `submit_deadline` from the grant to the acceptance."""
+
+    callback_base_url: str
+    submit_deadline: timedelta
+
+
+class Dispatch:
+    """One dispatcher; any number may run."""
+
+    def __init__(
+        self,
+        service: TaskService,
+        runners: RunnerClient,
+        timers: Timers,
+        sealer: Sealer,
+        tokens: AttemptTokens,
+        config: DispatchConfig,
+    ) -> None:
+        self._service = service
+        self._runners = runners
+        self._timers = timers
+        self._sealer = sealer
+        self._tokens = tokens
+        self._config = config
+
+    async def run(self, queue: EventQueue) -> None:
+        """Act on events for ever."""
+        await queue.consume(self.handle)
+
+    async def handle(self, event: Recorded) -> None:
+        """Do what follows from one event; doing it again changes nothing."""
+        if event.kind == "lock":
+            task_id, attempt = event.data["task_id"], event.data["attempt"]
+            if event.event == "granted":
+                await self._send(task_id, attempt, event.seq, event.at)
+            elif event.event == "refused":
+                await self._refused(task_id, attempt, event)
+        elif event.event == "dispatched" and event.data["workspace"] is None:
+            await self._send(event.subject_id, event.data["attempt"], 0, event.at)
+        elif event.event == "cancel-requested":
+            await self._cancel(event.subject_id, event.data["attempt"])
+
+    async def _refused(self, task_id: str, attempt: int, event: Recorded) -> None:
+        holders = ", ".join(holder["task_id"] for holder in event.data["holders"])
+        await self._service.submit_failed(
+            task_id, attempt, "workspace-locked", f"workspace {event.subject_id} is held by {holders}", ACTOR
+        )
+
+    async def _cancel(self, task_id: str, attempt: int) -> None:
+        task = (await self._service.read(task_id)).task
+        if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
+            await self._runners.cancel(task_id, attempt, task.spec.pool)
+
+    async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
+        task = (await self._service.read(task_id)).task
+        if not task.is_open(attempt, Status.DISPATCHED):
+            return
+        try:
+            submission = self._submission(task, token)
+        except SealBroken as error:
+            await self._service.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
+            return
+        deadline = Deadline("submit", task_id, attempt)
+        await self._timers.arm(deadline, since + self._config.submit_deadline)
+        try:
+            outcome = await self._runners.submit(submission, task.spec.pool)
+        except SubmitRejected as error:
+            await self._service.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
+        except SubmitUnreachable as error:
+            await self._service.submit_failed(task_id, attempt, "unreachable", str(error), ACTOR)
+        else:
+            if outcome.queued:
+                await self._service.accepted(task_id, attempt, outcome.runner_id)
+
+    def _submission(self, task: Task, token: int) -> Submission:
+        spec, dispatched = task.spec, task.dispatched
+        assert dispatched is not None
+        workspace = None
+        if dispatched.workspace is not None and dispatched.root is not None:
+            workspace = SubmittedWorkspace(
+                id=dispatched.workspace,
+                root=dispatched.root,
+                lock_paths=dispatched.lock_paths,
+                lock_mode=dispatched.lock_mode,
+                lock_token=token,
+            )
+        return Submission(
+            task_id=task.id,
+            attempt=task.attempt,
+            title=spec.title,
+            command=spec.command,
+            env=self._sealer.unseal(task.id, spec.env) if spec.env else {},
+            timeout_seconds=spec.timeout_seconds,
+            execution_mode=spec.execution_mode,
+            workspace=workspace,
+            status_callback_url=f"{self._config.callback_base_url}/runner/tasks/{task.id}/status",
+            status_callback_token=self._tokens.mint(task.id, task.attempt, token),
+        )
+
+
+class SubmitDeadlines:
+    """Ends attempts that nobody took in time. Delivery as for Dispatch; coming due twice is harmless."""
+
+    def __init__(self, service: TaskService, heartbeats: Heartbeats, clock: Clock, alive: timedelta) -> None:
+        self._service = service
+        self._heartbeats = heartbeats
+        self._clock = clock
+        self._alive = alive
+
+    async def handle(self, due: Deadline) -> None:
+        """Record `submit-failed` if the attempt is still only dispatched."""
+        stored = await self._service.read(due.task_id)
+        if not stored.task.is_open(due.attempt, Status.DISPATCHED):
+            return
+        pool = stored.task.spec.pool
+        horizon = self._clock() - self._alive
+        served = any(pool in beat.pools and at >= horizon for beat, at in await self._heartbeats.all())
+        if served:
+            text = f"no runner of pool {pool} took it in time; they may all be busy"
+            await self._service.submit_failed(due.task_id, due.attempt, "deadline", text, ACTOR)
+        else:
+            text = f"pool {pool} has no live runner; start one with `towpath runner --pool {pool}`"
+            await self._service.submit_failed(due.task_id, due.attempt, "no-runner", text, ACTOR)

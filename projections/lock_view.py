@@ -1,0 +1,170 @@
+"""This process's own view of locks and registrations, folded from the log; it appends nothing.
+
+An API process answers lock queries and waits for decisions on it. Delivery: reads the log from the lock
+projection's checkpoint and acknowledges nothing; a crash costs a longer fold after the start. What must
+be decided on everything the leader has first waits until the view has caught up with the leader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from domain.errors import Busy
+from domain.lock_read import LockEntry, lock_entry
+from domain.locks import LockTable
+from domain.log import Recorded
+from domain.ports import Checkpoints, LockDecision, LogReader
+from domain.task import Task
+from domain.task_read import NO_LOCK, LockRead, held, waiting
+from domain.workspaces import Registration, WorkspaceTable
+
+CHECKPOINT = "view"
+CHECKPOINT_EVERY = 20000
+REMEMBERED = 4096
+CATCH_UP_SECONDS = 2.0
+
+
+class FoldedLockView:
+    """Port `LockView`; `run` it beside whatever asks."""
+
+    def __init__(self, reader: LogReader, checkpoints: Checkpoints) -> None:
+        self._reader = reader
+        self._checkpoints = checkpoints
+        self._table = LockTable()
+        self._workspaces = WorkspaceTable()
+        self._moved = asyncio.Event()
+        self._past: OrderedDict[tuple[str, int], Recorded] = OrderedDict()
+        self._saved = 0
+
+    async def run(self) -> None:
+        """Fold for ever. LogGap if the log is not contiguous."""
+        saved = await self._checkpoints.load(CHECKPOINT)
+        if saved is not None:
+            self._saved, state = saved
+            self._table = LockTable.restore(state["locks"])
+            self._workspaces = WorkspaceTable.restore(state["workspaces"])
+        async for batch in self._reader.follow(self._table.seq):
+            self.fold(batch)
+            if self._table.seq - self._saved >= CHECKPOINT_EVERY:
+                await self.save()
+
+    async def save(self) -> None:
+        """Keep position and tables, so that the next start folds only what comes after."""
+        state = {"locks": self._table.snapshot(), "workspaces": self._workspaces.snapshot()}
+        self._saved = self._table.seq
+        await self._checkpoints.save(CHECKPOINT, self._saved, state)
+
+    def fold(self, batch: Iterable[Recorded]) -> None:
+        """Fold a batch and wake who waits for it."""
+        for event in batch:
+            self._table.fold(event)
+            if event.kind == "workspace":
+                self._workspaces.fold(event)
+            elif event.kind == "lock" and event.event != "granted":
+                self._remember(event)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _remember(self, event: Recorded) -> None:
+        self._past[(event.data["task_id"], event.data["attempt"])] = event
+        if len(self._past) > REMEMBERED:
+            self._past.popitem(last=False)
+
+    # ------------------------------------------------------------------ waiting
+
+    @property
+    def seq(self) -> int:
+        """See the port."""
+        return self._table.seq
+
+    async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    await self._moved.wait()
+        except TimeoutError:
+            return condition()
+        return True
+
+    async def caught_up(self, seq: int, timeout: float = CATCH_UP_SECONDS) -> bool:
+        """See the port."""
+        return await self._until(lambda: self._table.seq >= seq, timeout)
+
+    async def _caught_up_with_leader(self, subject: str) -> None:
+        if not await self.caught_up(await self._reader.last_seq_of(subject)):
+            raise Busy("view-behind", "this process is still reading the log; try again in a moment")
+
+    async def decided(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
+        """See the port."""
+        await self._until(lambda: self._decision(task_id, attempt) != "undecided", timeout)
+        return self._decision(task_id, attempt)
+
+    def _decision(self, task_id: str, attempt: int) -> LockDecision:
+        if self._table.grant(task_id, attempt) is not None:
+            return "granted"
+        past = self._past.get((task_id, attempt))
+        if past is not None:
+            return "refused" if past.event == "refused" else "granted"
+        waiter = self._table.waiter(task_id, attempt)
+        if waiter is not None and waiter.blocked_by and waiter.claim.on_conflict == "wait":
+            return "waiting"
+        return "undecided"
+
+    async def released(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> bool:
+        """See the port."""
+        return await self._until(lambda: self._table.grant(task_id, attempt) is None, timeout)
+
+    # ------------------------------------------------------------------ asking
+
+    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
+        """See the port."""
+        if self._table.grant(task_id, attempt) is None:
+            await self._caught_up_with_leader(f"towpath.lock.{workspace}.*")
+        return self._table.grant(task_id, attempt) is not None
+
+    async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
+        """See the port."""
+        await self._caught_up_with_leader(f"towpath.lock.{workspace}.*")
+        grant = self._table.grant(task_id, attempt)
+        return grant.token if grant is not None and grant.owed is None else None
+
+    async def registration(self, workspace: str) -> Registration | None:
+        """See the port. A known one is answered as folded: a dispatch pins whatever it is."""
+        found = self._workspaces.get(workspace)
+        if found is None:
+            await self._caught_up_with_leader(f"towpath.workspace.{workspace}.*")
+            found = self._workspaces.get(workspace)
+        return found
+
+    def registrations(self) -> list[Registration]:
+        """See the port."""
+        return list(self._workspaces)
+
+    def lock_of(self, task: Task) -> LockRead:
+        """See the port."""
+        if not task.needs_lock or task.attempt == 0:
+            return NO_LOCK
+        grant = self._table.grant(task.id, task.attempt)
+        if grant is not None:
+            return held(grant)
+        waiter = self._table.waiter(task.id, task.attempt)
+        if waiter is not None:
+            return waiting(waiter)
+        past = self._past.get((task.id, task.attempt))
+        if past is not None and past.event == "released":
+            return LockRead(state="released", since=datetime.fromisoformat(past.time))
+        return NO_LOCK
+
+    def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
+        """See the port."""
+        past = self._past.get((task_id, attempt))
+        return past.data["holders"] if past is not None and past.event == "refused" else []
+
+    def entries(self, workspace: str | None = None) -> list[LockEntry]:
+        """See the port."""
+        names = self._table.workspaces() if workspace is None else [workspace]
+        return [lock_entry(self._table, name) for name in names]

@@ -1,0 +1,104 @@
+"""The lock projection: folds the log and appends the grants, refusals and releases that are due.
+
+Delivery: it reads the log from its own checkpoint and acknowledges nothing. A crash costs a longer fold
+after the start; facts are decided from the fold and appended with its compare-and-set, so any number of
+projectors, however far behind, append each fact once. A lost race means: fold on, decide anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from domain.errors import Busy, LogFull
+from domain.locks import LockTable
+from domain.log import Recorded
+from domain.ports import AppendConflict, Checkpoints, Clock, LockLog, LogReader
+
+ACTOR = "lock-projection"
+CHECKPOINT = "locks"
+CHECKPOINT_EVERY = 5000
+RETRY_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class LockProjection:
+    """One projector; `run` it until it is canceled, then `save`."""
+
+    def __init__(self, reader: LogReader, lock_log: LockLog, checkpoints: Checkpoints, clock: Clock) -> None:
+        self._reader = reader
+        self._lock_log = lock_log
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._saved = 0
+        self._working: set[str] = set()
+        self.table = LockTable()
+
+    async def run(self) -> None:
+        """Fold and decide for ever.
+
+        Raises:
+            LogGap: the log is not contiguous; nothing is decided on a hole.
+        """
+        await self.restore()
+        start = await self._reader.last_seq()
+        behind = self.table.seq < start
+        async with asyncio.TaskGroup() as workers:
+            if not behind:
+                self._decide(self.table.pending(), workers)
+            async for batch in self._reader.follow(self.table.seq):
+                changed: Iterable[str] = self.fold(batch)
+                if behind:
+                    if self.table.seq < start:
+                        continue
+                    behind, changed = False, self.table.pending()
+                self._decide(changed, workers)
+                if self.table.seq - self._saved >= CHECKPOINT_EVERY:
+                    await self.save()
+
+    async def restore(self) -> None:
+        """Take up the last checkpoint, if there is one."""
+        saved = await self._checkpoints.load(CHECKPOINT)
+        if saved is not None:
+            self._saved, state = saved
+            self.table = LockTable.restore(state)
+
+    async def save(self) -> None:
+        """Keep position and table, so that the next start folds only what comes after."""
+        await self._checkpoints.save(CHECKPOINT, self.table.seq, self.table.snapshot())
+        self._saved = self.table.seq
+
+    def fold(self, batch: Iterable[Recorded]) -> dict[str, None]:
+        """Fold a batch; the workspaces in which something may be due, in order."""
+        changed: dict[str, None] = {}
+        for event in batch:
+            workspace = self.table.fold(event)
+            if workspace is not None:
+                changed[workspace] = None
+        return changed
+
+    def _decide(self, workspaces: Iterable[str], workers: asyncio.TaskGroup) -> None:
+        for workspace in workspaces:
+            if workspace not in self._working and self.table.decide(workspace) is not None:
+                self._working.add(workspace)
+                workers.create_task(self._work(workspace), name=f"locks of {workspace}")
+
+    async def _work(self, workspace: str) -> None:
+        """Append what is due in one workspace, one fact after the other, until nothing is."""
+        try:
+            while (fact := self.table.decide(workspace)) is not None:
+                try:
+                    appended = await self._lock_log.append_lock(fact, at=self._clock(), actor=ACTOR)
+                except AppendConflict:
+                    if self.table.last_seq(workspace) == fact.expected_seq:
+                        return
+                except (Busy, LogFull) as error:
+                    log.warning("lock fact not appended, will retry", workspace=workspace, error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+                else:
+                    self.table.fold_own(appended)
+        finally:
+            self._working.discard(workspace)
