@@ -1,0 +1,216 @@
+"""The log's contract: every store and reader, in memory and on a real nats-server, behaves the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client
+
+from adapters.codec import chain_link, encode, subject_of
+from domain.claims import FIRST_CHAIN, LockFact
+from domain.events import GrantedData
+from domain.log import Recorded
+from domain.ports import AppendConflict, Stored
+from domain.task import Task
+from domain.wire import Report
+from tests.support.worlds import World, created, jetstream_world, memory_world, new_id, now
+
+
+@pytest.fixture(params=["memory", "jetstream", "jetstream-grouped"])
+async def world(request: pytest.FixtureRequest, js_connection: Client) -> World:
+    if request.param == "memory":
+        return memory_world()
+    return jetstream_world(js_connection, grouped=request.param.endswith("grouped"))
+
+
+async def create(world: World, **spec: object) -> Stored:
+    task = Task.create(new_id(), created(**spec), at=now(), actor="operator:ann")
+    return await world.tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True))
+
+
+async def take(events: AsyncIterator[object], count: int) -> list[Recorded]:
+    found: list[Recorded] = []
+    async with asyncio.timeout(20):
+        async for batch in events:
+            found.extend(batch)  # type: ignore[arg-type]
+            if len(found) >= count:
+                return found
+    raise AssertionError("the log ended")
+
+
+async def test_a_task_loads_as_it_was_appended(world: World) -> None:
+    stored = await create(world, env={"TOKEN": "sealed"}, labels={"team": "käse"})
+    stored.task.dispatch(None, at=now(), actor="operator:ann")
+    stored = await world.tasks.append(stored)
+    loaded = await world.new_store().load(stored.task.id)
+    assert loaded is not None
+    assert loaded.fresh
+    assert (loaded.seq, loaded.chain) == (stored.seq, stored.chain)
+    assert loaded.task == stored.task
+
+
+async def test_an_unknown_task_is_none(world: World) -> None:
+    assert await world.tasks.load(new_id()) is None
+
+
+async def test_of_racing_appends_one_wins(world: World) -> None:
+    stored = await create(world)
+    stores = [world.new_store() for _ in range(3)]
+
+    async def race(number: int) -> str:
+        loaded = await stores[number].load(stored.task.id)
+        assert loaded is not None
+        loaded.task.dispatch(None, at=now(), actor=f"operator:{number}")
+        try:
+            await stores[number].append(loaded)
+        except AppendConflict:
+            return "lost"
+        return "won"
+
+    assert sorted(await asyncio.gather(*map(race, range(3)))) == ["lost", "lost", "won"]
+    final = await world.new_store().load(stored.task.id)
+    assert final is not None
+    assert final.task.version == 2
+
+
+async def test_a_lost_race_empties_the_cache(world: World) -> None:
+    stored = await create(world)
+    other = await world.new_store().load(stored.task.id)
+    assert other is not None
+    other.task.cancel(reason=None, at=now(), actor="operator:ann")
+    await world.new_store().append(other)
+    cached = await world.tasks.load(stored.task.id)
+    assert cached is not None
+    assert not cached.fresh
+    assert not await world.tasks.is_current(cached)
+    again = await world.tasks.load(stored.task.id)
+    assert again is not None
+    assert again.task.status == "canceled"
+
+
+async def test_the_same_message_twice_stands_once(world: World) -> None:
+    message = encode(
+        "task",
+        new_id(),
+        "created",
+        created(),
+        id=new_id(),
+        version=1,
+        at=now(),
+        actor="operator:ann",
+        expected_seq=0,
+    )
+    assert await world.appender.append(message) == 1
+    if not type(world.appender).__name__.startswith("Memory"):
+        assert await world.appender.append(message) == 1
+    assert await world.reader.last_seq() == 1
+
+
+async def test_many_concurrent_appends_all_stand(world: World) -> None:
+    stored = await asyncio.gather(*(create(world) for _ in range(200)))
+    assert sorted(one.seq for one in stored) == list(range(1, 201))
+    for one in stored[::20]:
+        loaded = await world.new_store().load(one.task.id)
+        assert loaded is not None
+        assert (loaded.seq, loaded.chain) == (one.seq, one.chain)
+
+
+async def test_a_conflict_amid_many_appends_hits_only_its_own(world: World) -> None:
+    stored = await create(world)
+    stale = await world.new_store().load(stored.task.id)
+    assert stale is not None
+    stored.task.dispatch(None, at=now(), actor="operator:ann")
+    await world.tasks.append(stored)
+    stale.task.cancel(reason=None, at=now(), actor="operator:ann")
+    outcomes = await asyncio.gather(
+        *(create(world) for _ in range(40)), world.new_store().append(stale), return_exceptions=True
+    )
+    assert [type(one) for one in outcomes if isinstance(one, BaseException)] == [AppendConflict]
+    assert await world.reader.last_seq() == 42
+
+
+async def test_following_sees_everything_in_order_and_what_comes_later(world: World) -> None:
+    for _ in range(5):
+        await create(world)
+    events = world.reader.follow(2)
+    first = await take(events, 3)
+    assert [event.seq for event in first] == [3, 4, 5]
+    late = await create(world)
+    assert [event.seq for event in await take(events, 1)] == [late.seq]
+    await events.aclose()  # type: ignore[attr-defined]
+
+
+async def test_pages_and_single_events(world: World) -> None:
+    tasks = [await create(world) for _ in range(6)]
+    wanted = f"towpath.task.{tasks[3].task.id}.*"
+    assert [event.seq for event in await world.reader.page(2, 3)] == [3, 4, 5]
+    assert [event.seq for event in await world.reader.page(0, 10, wanted)] == [4]
+    assert [event.seq for event in await world.reader.page(4, 10, wanted)] == []
+    assert [event.subject_id for event in await world.reader.at([2, 6])] == [
+        tasks[1].task.id,
+        tasks[5].task.id,
+    ]
+    assert await world.reader.last_seq_of(wanted) == 4
+
+
+async def test_lock_facts_chain_within_their_workspace(world: World) -> None:
+    def grant(expected: int, version: int, previous: str) -> LockFact:
+        data = GrantedData(task_id=new_id(), attempt=1, root="/w", paths=[], mode="shared", seen_seq=0)
+        return LockFact("acme", "granted", data, expected, version, previous)
+
+    first = await world.locks.append_lock(grant(0, 1, FIRST_CHAIN), at=now(), actor="lock-projection")
+    second = await world.locks.append_lock(
+        grant(first.seq, 2, first.chain), at=now(), actor="lock-projection"
+    )
+    with pytest.raises(AppendConflict):
+        await world.locks.append_lock(grant(first.seq, 2, first.chain), at=now(), actor="lock-projection")
+    stored = await world.reader.page(0, 10, "towpath.lock.acme.*")
+    assert [(event.seq, event.version, event.chain) for event in stored] == [
+        (first.seq, 1, first.chain),
+        (second.seq, 2, second.chain),
+    ]
+
+
+async def test_registrations(world: World) -> None:
+    assert await world.workspaces.last_registration("acme") is None
+    first = await world.workspaces.append_registered(
+        "acme", None, "/srv/acme", "fail", at=now(), actor="operator:ann"
+    )
+    with pytest.raises(AppendConflict):
+        await world.workspaces.append_registered(
+            "acme", None, "/srv/other", "fail", at=now(), actor="operator:bob"
+        )
+    removed = await world.workspaces.append_removed("acme", first, "moved", at=now(), actor="operator:ann")
+    last = await world.workspaces.last_registration("acme")
+    assert last is not None
+    assert (last.seq, last.event, last.version) == (removed.seq, "removed", 2)
+
+
+async def test_the_chain_of_a_whole_life_can_be_recomputed(world: World) -> None:
+    stored = await create(world)
+    stored.task.dispatch(None, at=now(), actor="operator:ann")
+    stored = await world.tasks.append(stored)
+    stored.task.report(
+        Report(status="running", runner_id="r1"), granted=True, transport="nats", at=now(), actor="runner:r1"
+    )
+    stored = await world.tasks.append(stored)
+    events = await world.reader.page(0, 10)
+    assert [event.version for event in events] == [1, 2, 3]
+    assert len({event.chain for event in events}) == 3
+    assert events[-1].chain == stored.chain
+
+
+def test_the_chain_covers_subject_headers_and_data() -> None:
+    task_id = new_id()
+    message = encode(
+        "task", task_id, "created", created(), id="e1", version=1, at=now(), actor="a b", expected_seq=0
+    )
+    subject = subject_of("task", task_id, "created")
+    link = chain_link(FIRST_CHAIN, subject, message.headers, message.data)
+    assert message.headers["ce-chain"] == link
+    assert chain_link("1" * 64, subject, message.headers, message.data) != link
+    assert chain_link(FIRST_CHAIN, subject + "x", message.headers, message.data) != link
+    assert chain_link(FIRST_CHAIN, subject, {**message.headers, "ce-actor": "b"}, message.data) != link
+    assert chain_link(FIRST_CHAIN, subject, message.headers, message.data + b" ") != link

@@ -1,0 +1,106 @@
+"""One log and its stores, in memory or on a real server: what the contract suites are run against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nats.aio.client import Client
+from uuid_utils.compat import uuid7
+
+from adapters.codec import Message
+from adapters.group_append import GroupAppender
+from adapters.jetstream_api import JetStreamApi
+from adapters.jetstream_append import SingleAppender
+from adapters.jetstream_facts import JetStreamLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_log import JetStreamLogReader
+from adapters.jetstream_tasks import JetStreamTaskStore
+from adapters.memory import (
+    MemoryLockLog,
+    MemoryLog,
+    MemoryLogReader,
+    MemoryTaskStore,
+    MemoryWorkspaceLog,
+)
+from adapters.task_cache import TaskCache
+from domain.events import CreatedData
+from domain.ports import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
+
+
+def new_id() -> str:
+    """A fresh UUIDv7."""
+    return str(uuid7())
+
+
+def now() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class World:
+    """All adapters of one log. `new_store` makes a further store with a cache of its own."""
+
+    tasks: TaskStore
+    locks: LockLog
+    workspaces: WorkspaceLog
+    reader: LogReader
+    appender: Appender[Message]
+    new_store: Callable[[], TaskStore]
+
+
+def memory_world() -> World:
+    """A log in memory."""
+    log = MemoryLog()
+
+    def new_store() -> TaskStore:
+        return MemoryTaskStore(log, new_id, TaskCache(100))
+
+    return World(
+        new_store(),
+        MemoryLockLog(log, new_id),
+        MemoryWorkspaceLog(log, new_id),
+        MemoryLogReader(log),
+        log,
+        new_store,
+    )
+
+
+def jetstream_world(connection: Client, *, grouped: bool) -> World:
+    """The log on a server; `grouped` coalesces concurrent appends into atomic batches."""
+    api = JetStreamApi(connection)
+    single = SingleAppender(connection, api)
+    appender: Appender[Message] = GroupAppender(connection, single, new_id) if grouped else single
+
+    def new_store() -> TaskStore:
+        return JetStreamTaskStore(api, appender, new_id, TaskCache(100))
+
+    return World(
+        new_store(),
+        JetStreamLockLog(appender, new_id),
+        JetStreamWorkspaceLog(api, appender, new_id),
+        JetStreamLogReader(connection, api),
+        appender,
+        new_store,
+    )
+
+
+def created(**changes: object) -> CreatedData:
+    """Data of a `created` event with plain defaults."""
+    return CreatedData.model_validate(
+        {
+            "title": "demo",
+            "command": ["true"],
+            "execution_mode": "no-workspace",
+            "workspace": None,
+            "lock_paths": [],
+            "lock_mode": "exclusive",
+            "on_conflict": "wait",
+            "pool": "default",
+            "env": {},
+            "timeout_seconds": None,
+            "labels": {},
+            **changes,
+        }
+    )
