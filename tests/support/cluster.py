@@ -44,14 +44,19 @@ class Cluster:
     def urls(self) -> list[str]:
         return [node.url for node in self.nodes]
 
-    async def ready(self, timeout: float = 30.0) -> None:
+    async def ready(self) -> None:
         """Wait until all nodes have joined and JetStream has a leader."""
-        for node in self.nodes:
-            nc = await eventually(lambda node=node: _try_connect(node.url), timeout)
-            try:
-                await eventually(lambda nc=nc: _has_leader(nc), timeout)
-            finally:
-                await nc.close()
+        await cluster_ready(self.urls)
+
+
+async def cluster_ready(urls: list[str], timeout: float = 30.0) -> None:
+    """Wait until JetStream has a leader that every one of `urls` can reach."""
+    for url in urls:
+        nc = await eventually(lambda url=url: _try_connect(url), timeout)
+        try:
+            await eventually(lambda nc=nc: _has_leader(nc), timeout)
+        finally:
+            await nc.close()
 
 
 @contextlib.contextmanager
@@ -87,7 +92,7 @@ def cluster_config(name: str, listen: str, route_listen: str, routes: list[str],
 server_name: {name}
 listen: "{listen}"
 jetstream {{ store_dir: "{store}" }}
-cluster {{ name: towpath, listen: "{route_listen}", routes: [{peers}] }}
+cluster {{ name: towpath, listen: "{route_listen}", routes: [{peers}], no_advertise: true }}
 """
 
 

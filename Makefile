@@ -1,0 +1,51 @@
+# The same verbs for people and for CI. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+ENV := .venv/.installed
+BIN := .venv/bin
+
+.PHONY: help demo up test check bench docs test-containers clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Stamped, so that an environment that is up to date costs nothing. uv only makes it fast; every package,
+# uv included, is installed by hash. What make says goes to stderr: stdout belongs to the programs.
+$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml
+	@{ set -e; \
+	echo "making the environment in .venv"; \
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	touch $(ENV); \
+	} >&2
+
+demo: $(ENV) ## run real tasks that contend for a workspace, and show the trail
+	@$(BIN)/towpath demo
+
+up: $(ENV) ## start NATS, API, projections and one runner; stop with Ctrl-C
+	@$(BIN)/towpath up
+
+test: $(ENV) ## all tests that need nothing but Python
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(ENV) ## lint, format, types, and who may import whom
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(ENV) ## measure; ARGS="…" goes to the program, whose output alone is on stdout
+	@$(BIN)/python -m infra.bench $(ARGS)
+
+docs: $(ENV) ## write what is generated: diagrams, schemas, references
+	@$(BIN)/python -m infra.docs
+
+test-containers: $(ENV) ## tests against NATS in containers; needs a Docker engine
+	@TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/python -m pytest -m containers tests/containers $(ARGS)
+
+clean: ## remove the environment and all that was built, but no data
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
