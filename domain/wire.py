@@ -33,17 +33,20 @@ RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
 
 
 def _printable(value: str) -> str:
-    """`value` without NUL, which PostgreSQL and argv cannot hold."""
-    return value.replace("\x00", "\ufffd")
+    """`value` without what cannot be stored: NUL (PostgreSQL, argv) and lone surrogates (UTF-8)."""
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _keep_tail(value: str) -> str:
     """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
-    value = _printable(value)
-    raw = value.encode("utf-8", "replace")
-    if len(raw) <= OUTPUT_TAIL_BYTES:
-        return value
-    return raw[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
+    return _printable(value).encode("utf-8")[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time must lie within the years 1 to 9999 in UTC") from None
 
 
 def _alias(value: Any) -> Any:
@@ -51,6 +54,7 @@ def _alias(value: Any) -> Any:
 
 
 OutputTail = Annotated[str, AfterValidator(_keep_tail)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class Wire(BaseModel):
@@ -96,18 +100,19 @@ class Accepted(Wire):
 class Report(Wire):
     """What a runner says happened: callback body and body of `towpath.report.<task_id>`.
 
-    Only `status` is required. Times are RFC 3339 with an offset. `output_tail` keeps its last 8 KiB.
+    Only `status` is required. Times are RFC 3339 with an offset and kept in UTC. `output_tail` keeps its
+    last 8 KiB. Numbers fit into 32 bits, as everything that stores them may assume.
     """
 
     status: Annotated[ReportedStatus, BeforeValidator(_alias)]
     attempt: int | None = Field(default=None, ge=1)
     runner_id: Name | None = None
     message: Annotated[str, Field(max_length=MESSAGE_CHARS), AfterValidator(_printable)] | None = None
-    exit_code: int | None = None
-    reason: str | None = Field(default=None, max_length=200)
-    started_at: AwareDatetime | None = None
-    finished_at: AwareDatetime | None = None
-    pid: int | None = Field(default=None, ge=0)
+    exit_code: int | None = Field(default=None, ge=-(2**31), lt=2**31)
+    reason: Annotated[str, Field(max_length=200), AfterValidator(_printable)] | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+    pid: int | None = Field(default=None, ge=0, lt=2**31)
     output_tail: OutputTail | None = None
 
     @model_validator(mode="after")
@@ -143,4 +148,4 @@ class Heartbeat(Wire):
 
 def rfc3339(at: datetime) -> str:
     """`at` (aware) as RFC 3339 in UTC with microseconds, e.g. `2026-03-01T12:00:00.000000Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
