@@ -1,0 +1,79 @@
+"""The application: routes, middlewares and error handlers around one set of parts.
+
+`create_app` opens nothing and starts nothing. `begin_closing` ends live streams and turns `/readyz` to
+503; call it when the process is told to stop, before the server waits for its connections to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from api import (
+    command_routes,
+    docs_page,
+    event_routes,
+    health_routes,
+    openapi,
+    problems,
+    runner_routes,
+    task_routes,
+    workspace_routes,
+)
+from api.body_limit import LimitBody
+from api.event_pages import EventPages
+from api.metrics import CountRequests, Metrics
+from api.parts import ApiParts
+from api.status_route import status_route
+
+_ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """The ASGI application on `parts`. Its metrics are at `app.state.metrics`, for the report intake too."""
+    metrics = Metrics(lambda: parts.view.seq)
+    app = FastAPI(
+        title="Towpath",
+        version=_version(),
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.parts = parts
+    app.state.metrics = metrics
+    app.state.event_pages = EventPages(parts)
+    app.state.closing = asyncio.Event()
+    app.router.routes.insert(0, status_route(parts, metrics))
+    for routes in (task_routes, command_routes, event_routes, workspace_routes, runner_routes, health_routes):
+        app.include_router(routes.router)
+    app.include_router(health_routes.probes)
+    app.include_router(docs_page.router)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
+    app.add_middleware(CountRequests, metrics=metrics)
+    return app
+
+
+def begin_closing(app: FastAPI) -> None:
+    """Let live streams end now; may be called twice."""
+    app.state.closing.set()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    begin_closing(app)
+
+
+def _version() -> str:
+    try:
+        return version("towpath")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,143 @@
+"""Who is asking: operators by bearer token with a role, runners by callback token or attempt token.
+
+A route says which role it needs where it is declared; a route that forgets cannot be built. The check
+runs before the body is read. Events name the actor `api` where no tokens are configured, else role and
+token fingerprint (`operator:1a2b3c4d`). Tokens are compared by digest in constant time, never logged.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.config import ApiConfig, OperatorToken, Role, digest_of, is_loopback
+from api.parts import ApiParts
+from api.problems import HttpProblem
+from domain.attempt_token import Proof
+
+OPEN_ACTOR = "api"
+ROLE_KEY = "x-required-role"
+SECURITY_SCHEME = "operator"
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def needs(role: Role) -> dict[str, Any]:
+    """What a route declares: `@router.get(…, openapi_extra=needs(Role.VIEWER))`; documented and enforced."""
+    return {ROLE_KEY: role.label, "security": [{SECURITY_SCHEME: []}, {}]}
+
+
+class GuardedRoute(APIRoute):
+    """A route that checks the caller's role before it reads anything else."""
+
+    def get_route_handler(self) -> _Handler:
+        """FastAPI's handler behind the check."""
+        handle = super().get_route_handler()
+        role = Role[(self.openapi_extra or {})[ROLE_KEY].upper()]
+
+        async def guarded(request: Request) -> Response:
+            request.state.actor = authorise(request.app.state.parts.config, request.headers, role)
+            return await handle(request)
+
+        return guarded
+
+
+def authorise(config: ApiConfig, headers: Headers, role: Role) -> str:
+    """The actor of a request that may do what `role` may.
+
+    Raises:
+        HttpProblem: 401 without a known token, 403 for a lower role or a foreign web page.
+    """
+    if not config.operator_tokens:
+        _check_origin(headers)
+        return OPEN_ACTOR
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    token = _find(config, given.strip()) if scheme.lower() == "bearer" else None
+    if token is None:
+        raise HttpProblem(
+            401,
+            "unauthorised",
+            "send Authorization: Bearer <token> with one of the tokens in TOWPATH_API_TOKENS",
+            {"WWW-Authenticate": 'Bearer realm="towpath"'},
+        )
+    if token.role < role:
+        raise HttpProblem(
+            403,
+            "forbidden",
+            f"this needs the role {role.label}; the token has the role {token.role.label}",
+            required_role=role.label,
+        )
+    return token.actor
+
+
+def _find(config: ApiConfig, given: str) -> OperatorToken | None:
+    digest = digest_of(given)
+    found = None
+    for token in config.operator_tokens:
+        if hmac.compare_digest(token.digest, digest):
+            found = token
+    return found
+
+
+def _check_origin(headers: Headers) -> None:
+    """An open API on loopback must not be usable by any page a browser on this machine shows."""
+    origin = headers.get("origin")
+    if origin is None:
+        return
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        host = ""
+    if not is_loopback(host):
+        raise HttpProblem(
+            403,
+            "foreign-origin",
+            "web pages of other hosts may not call an API without tokens; set TOWPATH_API_TOKENS",
+        )
+
+
+def prove(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
+    """What a runner's X-Runner-Token proves about `task_id`; None where nothing has to be proved.
+
+    Raises:
+        HttpProblem: 401 where a token is missing though one is configured, or is neither that one nor
+            the attempt's own.
+    """
+    expected = parts.config.callback_token
+    if token is None and expected is None:
+        return None
+    if token is not None:
+        if expected is not None and hmac.compare_digest(digest_of(expected), digest_of(token)):
+            return None
+        proof = parts.tokens.check(task_id, token)
+        if proof is not None:
+            return proof
+    raise HttpProblem(
+        401,
+        "unauthorised",
+        "send X-Runner-Token with the status_callback_token of the submission"
+        + (" or API_RUNNER_CALLBACK_TOKEN" if expected is not None else ", or leave it out"),
+        {"WWW-Authenticate": "X-Runner-Token"},
+    )
+
+
+async def actor_of(request: Request) -> str:
+    """Who the guarded route found."""
+    return str(request.state.actor)
+
+
+async def parts_of(request: Request) -> ApiParts:
+    """The parts the application was created with."""
+    parts: ApiParts = request.app.state.parts
+    return parts
+
+
+Actor = Annotated[str, Depends(actor_of)]
+Parts = Annotated[ApiParts, Depends(parts_of)]

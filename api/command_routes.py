@@ -1,0 +1,123 @@
+"""Operators' commands on a task: dispatch, cancel, release its locks by hand.
+
+An answer waits at most two seconds for the lock projection, so that a caller learns in the same breath
+whether the lock was granted; the wait changes nothing that is recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.auth import Actor, GuardedRoute, Parts, needs
+from api.config import Role
+from api.openapi import problems
+from api.parts import ApiParts
+from api.task_answers import shown, task_response
+from domain.errors import Refused
+from domain.identifiers import TaskId
+from domain.task_read import TaskRead
+from domain.task_spec import Text
+
+WAIT_SECONDS = 2.0
+WHOLE_WORKSPACE = "."
+
+router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
+
+
+class CancelBody(BaseModel):
+    """Why a task is canceled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Text, Field(max_length=500)] | None = None
+
+
+class ReleaseBody(BaseModel):
+    """Why a lock is freed by hand; it stays in the log."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class LocksReleased(BaseModel):
+    """What was freed. `released_paths` is ["."] for the whole workspace and [] where nothing was held."""
+
+    task_id: str
+    released_paths: list[str]
+    process_may_run: bool = Field(description="a process of the attempt may still be writing there")
+
+
+async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str) -> TaskRead:
+    """Begin the next attempt and wait until the lock projection has decided about it.
+
+    Raises:
+        Refused: also `workspace-locked`, with the `holders`, where the claim was refused; the attempt
+            then ends `submit-failed`.
+    """
+    stored = await parts.service.dispatch(task_id, actor)
+    task, attempt = stored.task, stored.task.attempt
+    read = shown(parts, stored)
+    if not task.needs_lock:
+        return read
+    if await parts.view.decided(task_id, attempt, WAIT_SECONDS) == "refused":
+        raise Refused(
+            "workspace-locked",
+            "others hold or wait for these paths; dispatch again later, or use on_conflict `wait`",
+            {"task_id": task_id, "attempt": attempt, "holders": parts.view.refusal(task_id, attempt)},
+        )
+    if task.attempt == attempt:
+        read.lock = parts.view.lock_of(task)
+    return read
+
+
+@router.post(
+    "/tasks/{task_id}/dispatch",
+    status_code=202,
+    response_model=TaskRead,
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(404, 409, 503, 507),
+)
+async def dispatch_task(task_id: TaskId, parts: Parts, actor: Actor) -> Response:
+    """Begin the next attempt; 409 with the holders where the task rejects a conflict."""
+    return task_response(await dispatch_and_wait(parts, task_id, actor), 202)
+
+
+@router.post(
+    "/tasks/{task_id}/cancel",
+    status_code=202,
+    response_model=TaskRead,
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(400, 404, 409, 413, 415, 503),
+)
+async def cancel_task(
+    task_id: TaskId, parts: Parts, actor: Actor, body: Annotated[CancelBody | None, Body()] = None
+) -> Response:
+    """Cancel at once where nothing can have started, else ask the runner to stop."""
+    stored = await parts.service.cancel(task_id, body.reason if body else None, actor)
+    return task_response(shown(parts, stored), 202)
+
+
+@router.post(
+    "/tasks/{task_id}/locks/release",
+    response_model=LocksReleased,
+    openapi_extra=needs(Role.OPERATOR),
+    responses={
+        202: {"model": LocksReleased, "description": "requested; `released` is not in the log yet"},
+        **problems(400, 404, 409, 413, 415, 503),
+    },
+)
+async def release_locks(
+    task_id: TaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
+) -> Any:
+    """Free by hand what the current attempt holds: the one way to free a lock under a live process."""
+    stored, token, may_run, paths = await parts.service.release_locks(task_id, body.reason, actor)
+    if token is None:
+        return LocksReleased(task_id=task_id, released_paths=[], process_may_run=False)
+    attempt, freed = stored.task.attempt, list(paths) or [WHOLE_WORKSPACE]
+    if not await parts.view.released(task_id, attempt, WAIT_SECONDS):
+        response.status_code = 202
+    return LocksReleased(task_id=task_id, released_paths=freed, process_may_run=may_run)

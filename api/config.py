@@ -1,0 +1,120 @@
+"""Who may call the API, and where it may listen: read once, checked before anything listens.
+
+Operator tokens are kept as SHA-256 digests only, so that neither a dump nor a log line of the settings
+gives one away. Without tokens the API is open, which is right on loopback and nowhere else: the
+commands it takes are executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+BODY_LIMIT_BYTES = 512 * 1024
+_FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer, auditor, operator, admin"
+
+
+class ConfigError(ValueError):
+    """The settings do not fit together; the message says what to change."""
+
+
+class Role(IntEnum):
+    """What an operator's token allows; each role includes the ones below it."""
+
+    VIEWER = 1
+    AUDITOR = 2
+    OPERATOR = 3
+    ADMIN = 4
+
+    @property
+    def label(self) -> str:
+        """The role's name as people write it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorToken:
+    """One operator's token: its role and the SHA-256 digest of its UTF-8 bytes."""
+
+    role: Role
+    digest: bytes = field(repr=False)
+
+    @property
+    def actor(self) -> str:
+        """How events name who used it: the role and the first 8 hex digits of the digest."""
+        return f"{self.role.label}:{self.digest.hex()[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """Settings of the API.
+
+    `operator_tokens`: who may call operators' routes; empty leaves them open (loopback only).
+    `callback_token`: what runners must bring in X-Runner-Token, unless they bring their attempt's own
+    token; None lets reports without a token in. `body_limit_bytes`: the largest request body.
+    """
+
+    operator_tokens: tuple[OperatorToken, ...] = ()
+    callback_token: str | None = field(default=None, repr=False)
+    body_limit_bytes: int = BODY_LIMIT_BYTES
+
+    def __post_init__(self) -> None:
+        if self.callback_token == "":
+            raise ConfigError("API_RUNNER_CALLBACK_TOKEN is empty; set a token or leave it unset")
+        if self.body_limit_bytes < 1:
+            raise ConfigError("the body limit must be at least 1 byte")
+
+
+def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
+    """The tokens of `role:token,…`; a token may hold colons but no comma. Empty text means none.
+
+    Raises:
+        ConfigError: an unknown role, a missing token, or one token with two roles.
+    """
+    found: dict[bytes, OperatorToken] = {}
+    for number, part in enumerate((part.strip() for part in text.split(",")), start=1):
+        if not part:
+            continue
+        name, colon, token = part.partition(":")
+        role = Role.__members__.get(name.strip().upper())
+        token = token.strip()
+        if not colon or not token:
+            raise ConfigError(f"operator token {number} lacks a role or a token; {_FORM}")
+        if role is None:
+            raise ConfigError(f"operator token {number} has an unknown role; {_FORM}")
+        digest = digest_of(token)
+        if digest in found and found[digest].role is not role:
+            raise ConfigError(f"operator token {number} has two roles; give every role a token of its own")
+        found[digest] = OperatorToken(role, digest)
+    return tuple(found.values())
+
+
+def digest_of(token: str) -> bytes:
+    """What is kept and compared instead of a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` (a name or an address, IPv6 with or without brackets) is this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_listen(host: str, config: ApiConfig) -> None:
+    """Refuse to listen beyond this machine without operator tokens.
+
+    Raises:
+        ConfigError: with what to set, or where to listen instead.
+    """
+    if config.operator_tokens or is_loopback(host):
+        return
+    raise ConfigError(
+        f"listening on {host or 'every address'} would let anyone who reaches it run commands; "
+        "set TOWPATH_API_TOKENS (role:token,…), or listen on 127.0.0.1"
+    )

@@ -1,0 +1,158 @@
+"""The log over HTTP: the trail of a task, pages of the whole log, and the live stream.
+
+Events come from the log itself, never from the read model. A page of a filtered list may be shorter
+than `limit`, even empty, and still have a `next_cursor`: the scan behind it is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import StreamingResponse
+
+from api.auth import GuardedRoute, Parts, needs
+from api.config import Role
+from api.event_pages import EventPage, EventPages, Wanted
+from api.event_stream import EventStream
+from api.openapi import problems
+from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from domain.events import EVENTS
+from domain.identifiers import Name, TaskId
+
+MAX_SEQ = 2**63 - 1
+EventName = Literal[
+    "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",
+    "submit-failed", "lock-release-requested", "registered", "removed", "granted", "refused", "released",
+]  # fmt: skip
+assert set(get_args(EventName)) == {event for _, event in EVENTS}
+
+router = APIRouter(route_class=GuardedRoute, tags=["events"])
+
+
+class EventRead(BaseModel):
+    """One event; `seq` is its stream sequence, `data` depends on `type`."""
+
+    seq: int
+    id: str
+    type: str
+    event: str
+    task_id: str | None
+    workspace: str | None
+    attempt: int | None
+    version: int
+    time: str
+    actor: str
+    chain: str
+    data: dict[str, Any]
+
+
+class EventFilter(BaseModel):
+    """Filters of the log; all given ones must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after_seq: int | None = Field(
+        default=None, ge=0, le=MAX_SEQ, description="only events behind this sequence"
+    )
+    task_id: TaskId | None = None
+    workspace: Name | None = Field(
+        default=None, description="lock facts, registrations and events of tasks of this workspace"
+    )
+    event: EventName | None = None
+
+    def wanted(self) -> Wanted:
+        """The filter as the log's pages take it."""
+        return Wanted(self.task_id, self.workspace, self.event)
+
+
+class EventQuery(EventFilter, PageQuery):
+    """Query of `GET /events`; `cursor` goes before `after_seq`."""
+
+
+class StreamQuery(EventFilter):
+    """Query of `GET /events/stream`."""
+
+    from_end: bool = Field(default=False, description="begin with what comes next, where nothing else says")
+
+
+@router.get(
+    "/tasks/{task_id}/events",
+    response_model=Page[EventRead],
+    openapi_extra=needs(Role.AUDITOR),
+    responses=problems(404, 503),
+)
+async def trail(
+    task_id: TaskId, request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """The trail: all events of a task and its lock facts, in the log's order."""
+    found = await _pages(request).of_task(task_id, _position(query.cursor), query.limit)
+    return _answer(request, response, found)
+
+
+@router.get(
+    "/events",
+    response_model=Page[EventRead],
+    openapi_extra=needs(Role.AUDITOR),
+    responses=problems(404, 503),
+)
+async def events(request: Request, response: Response, query: Annotated[EventQuery, Query()]) -> Any:
+    """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end."""
+    after = _position(query.cursor) if query.cursor else query.after_seq or 0
+    found = await _pages(request).page(query.wanted(), after, query.limit)
+    return _answer(request, response, found)
+
+
+@router.get(
+    "/events/stream",
+    response_class=StreamingResponse,
+    openapi_extra=needs(Role.AUDITOR),
+    responses={
+        200: {
+            "description": "`id:` is the stream sequence, `event:` the event's name, `data:` the event",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **problems(404, 503),
+    },
+)
+async def stream(
+    request: Request,
+    parts: Parts,
+    query: Annotated[StreamQuery, Query()],
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=MAX_SEQ, description="resume behind this sequence")
+    ] = None,
+) -> StreamingResponse:
+    """The log as server-sent events: from the beginning, or behind Last-Event-ID or `after_seq`."""
+    after = last_event_id if last_event_id is not None else query.after_seq
+    if after is None:
+        after = await parts.log.last_seq() if query.from_end else 0
+    if query.task_id is not None:
+        await parts.service.read(query.task_id)
+    live = EventStream(parts, _pages(request), request.app.state.closing)
+    return StreamingResponse(
+        live.chunks(query.wanted(), after),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _pages(request: Request) -> EventPages:
+    pages: EventPages = request.app.state.event_pages
+    return pages
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    text = decode_cursor(cursor)
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise bad_cursor()
+    return int(text)
+
+
+def _answer(request: Request, response: Response, found: EventPage) -> dict[str, Any]:
+    cursor = encode_cursor(str(found.upto)) if found.more else None
+    link_next(request, response, cursor)
+    return {"items": [event.as_json() for event in found.events], "next_cursor": cursor}

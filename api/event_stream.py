@@ -1,0 +1,90 @@
+"""The log as server-sent events, from any position on and then live.
+
+Each stream holds one page at a time and its own position, whatever the reader's speed: a slow reader
+slows only itself. Between pages it waits for this process's fold to see the next sequence; a comment
+every HEARTBEAT_SECONDS keeps proxies awake. It ends when the reader goes or the process closes; the
+reader comes back with Last-Event-ID and misses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from api.event_pages import EventPage, EventPages, Wanted
+from api.parts import ApiParts
+from domain.errors import Busy
+from domain.log import Recorded
+
+HEARTBEAT_SECONDS = 15.0
+LAG_SECONDS = 0.05
+PAGE = 200
+_HEARTBEAT = b": heartbeat\n\n"
+_HELLO = b"retry: 1000\n\n"
+
+
+class EventStream:
+    """One reader's stream; `closing` ends it."""
+
+    def __init__(
+        self,
+        parts: ApiParts,
+        pages: EventPages,
+        closing: asyncio.Event,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._parts = parts
+        self._pages = pages
+        self._closing = closing
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
+        """Events behind `after` as SSE, one chunk a page; ends when `closing` is set."""
+        yield _HELLO
+        catching_up = wanted.task_id is not None
+        while not self._closing.is_set():
+            page = await self._next(wanted, after, catching_up)
+            if page.events:
+                yield b"".join(_as_sse(event) for event in page.events)
+            if catching_up:
+                catching_up = page.more
+            elif page.upto == after and not await self._grown(after):
+                yield _HEARTBEAT
+            after = page.upto
+
+    async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
+        """The trail of one task is read as such; after that, and else, the log itself, whole."""
+        if not catching_up:
+            return await self._pages.scan(wanted, after, PAGE, steps=1)
+        try:
+            return await self._pages.of_task(str(wanted.task_id), after, PAGE, wanted)
+        except Busy:
+            await self._pause(LAG_SECONDS)
+            return EventPage([], after, True)
+
+    async def _grown(self, after: int) -> bool:
+        """Wait until this process has folded more than `after`; False after one heartbeat or on closing."""
+        if self._parts.view.seq > after:
+            await self._pause(LAG_SECONDS)
+            return True
+        waiting = asyncio.ensure_future(self._parts.view.caught_up(after + 1, self._heartbeat_seconds))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({waiting, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done() and waiting.result()
+        finally:
+            waiting.cancel()
+            closing.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """A replica lags behind the fold: try again in a moment, or end at once on closing."""
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def _as_sse(event: Recorded) -> bytes:
+    data = json.dumps(event.as_json(), ensure_ascii=False, separators=(",", ":"))
+    return f"id: {event.seq}\nevent: {event.event}\ndata: {data}\n\n".encode()

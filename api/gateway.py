@@ -1,0 +1,37 @@
+"""The callback gateway: one function that takes a runner's report, over HTTP and over NATS alike.
+
+It proves who is reporting, validates the body and hands it to TaskService; it decides nothing. It stays
+lean because every step of every task passes here.
+"""
+
+from __future__ import annotations
+
+from api.auth import prove
+from api.parts import ApiParts
+from domain.errors import Invalid
+from domain.events import Transport
+from domain.identifiers import check_task_id
+from domain.ports import Stored
+from domain.wire import Report
+
+CONFLICTING_END = "conflicting-end"
+
+
+async def accept_report(
+    parts: ApiParts, task_id: str, body: bytes, token: str | None, transport: Transport
+) -> Stored:
+    """Record what a runner says about `task_id`; stale reports answer the task as it is.
+
+    Raises:
+        HttpProblem: 401, see `prove`.
+        ValidationError: the body is no report (type `json_invalid`: no JSON).
+        DomainError: see `TaskService.report`; nothing was recorded.
+    """
+    try:
+        check_task_id(task_id)
+    except ValueError as error:
+        raise Invalid("bad-task-id", f"{error}; use the id that POST /tasks answered") from error
+    proof = prove(parts, task_id, token)
+    report = Report.model_validate_json(body)
+    actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
+    return await parts.service.report(task_id, report, proof, transport, actor)

@@ -1,0 +1,97 @@
+"""What Prometheus scrapes: one registry per application, so that several can live in one process.
+
+Labels hold route templates, statuses and problem codes, never an id: their number stays bounded.
+`towpath_events_seen_total` is the sequence this process has folded, since the log has no holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain.events import Transport
+
+ACCEPTED = "accepted"
+METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """The application's counters."""
+
+    def __init__(self, events_seen: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_EventsSeen(events_seen))
+        self._requests = Counter(
+            "towpath_http_requests",
+            "HTTP requests by method, route template and status",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._callbacks = Counter(
+            "towpath_callbacks",
+            "Runner reports by transport and outcome (accepted, or the problem's code)",
+            ["transport", "outcome"],
+            registry=self.registry,
+        )
+        self._callback_seconds = Histogram(
+            "towpath_callback_seconds",
+            "How long a runner's report took until it was answered",
+            ["transport"],
+            registry=self.registry,
+            buckets=_BUCKETS,
+        )
+
+    def request(self, method: str, route: str, status: int) -> None:
+        """Count one answered request."""
+        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
+
+    def callback(self, transport: Transport, outcome: str, seconds: float) -> None:
+        """Count one report."""
+        self._callbacks.labels(transport, outcome).inc()
+        self._callback_seconds.labels(transport).observe(seconds)
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)
+
+
+class _EventsSeen(Collector):
+    def __init__(self, events_seen: Callable[[], int]) -> None:
+        self._events_seen = events_seen
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "towpath_events_seen", "Events of the log this process has folded", self._events_seen()
+        )
+
+
+class CountRequests:
+    """ASGI middleware: counts every answer under the template of the route that gave it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; note the status on its way out."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.request(scope["method"], route, status)

@@ -1,0 +1,85 @@
+"""Lists: `limit`, an opaque `cursor`, `{"items", "next_cursor"}` and `Link: rel="next"`.
+
+A cursor is text only this API reads; it is base64 so that nobody builds one by hand. Lists that the
+process holds in memory anyway (workspaces, locks, runners) are cut by their sort key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import Invalid
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 50
+T = TypeVar("T")
+
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="how many items at most")]
+Cursor = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,500}$"),
+    Field(description="`next_cursor` of the answer before"),
+]
+
+
+class PageQuery(BaseModel):
+    """What every list takes. Unknown parameters are refused: a mistyped filter must not list everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list; `next_cursor` is null on the last one."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+def encode_cursor(text: str) -> str:
+    """An opaque cursor that says `text`."""
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """What a cursor says.
+
+    Raises:
+        Invalid: no cursor of ours.
+    """
+    try:
+        padded = cursor.rstrip("=") + "=" * (-len(cursor.rstrip("=")) % 4)
+        return base64.urlsafe_b64decode(padded.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise bad_cursor() from error
+
+
+def bad_cursor() -> Invalid:
+    """The error of a cursor that no answer of this list has given."""
+    return Invalid("bad-cursor", "use `next_cursor` of this list's answer as it is, or leave `cursor` out")
+
+
+def cut(items: Sequence[T], key: Callable[[T], str], query: PageQuery) -> tuple[list[T], str | None]:
+    """One page of `items`, which are sorted by `key`, and the cursor of the next."""
+    after = decode_cursor(query.cursor) if query.cursor else ""
+    left = [item for item in items if key(item) > after]
+    page = left[: query.limit]
+    more = len(left) > len(page)
+    return page, encode_cursor(key(page[-1])) if more else None
+
+
+def link_next(request: Request, response: Response, cursor: str | None) -> None:
+    """Set `Link: rel="next"`: this request's URL with the cursor of the next page."""
+    if cursor is None:
+        return
+    url = request.url.include_query_params(cursor=cursor).remove_query_params("after_seq")
+    response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

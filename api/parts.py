@@ -1,0 +1,39 @@
+"""Everything the routes call, as one object that the composition root builds.
+
+The API holds no state of its own but bounded caches; whatever it needs comes in here, so that the same
+routes run on JetStream and SQL or on memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from api.config import ApiConfig
+from domain.attempt_token import AttemptTokens
+from domain.ports import Clock, DeadLetters, Heartbeats, LockView, LogReader, ReadModel
+from domain.service import TaskService
+from domain.workspace_service import WorkspaceService
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """Use cases, readers and settings.
+
+    `new_task_id` makes a UUIDv7 string. `readiness` names each part with "ok" or a sentence that says
+    what is wrong. A runner is `silent` once its last heartbeat is older than `lease_seconds`.
+    """
+
+    service: TaskService
+    workspaces: WorkspaceService
+    log: LogReader
+    view: LockView
+    read_model: ReadModel
+    heartbeats: Heartbeats
+    dead_letters: DeadLetters
+    tokens: AttemptTokens
+    clock: Clock
+    new_task_id: Callable[[], str]
+    readiness: Callable[[], Awaitable[dict[str, str]]]
+    config: ApiConfig
+    lease_seconds: float = 15.0

@@ -1,0 +1,62 @@
+"""Runners, as their last heartbeats show them.
+
+`silent` is a plain statement about time: no heartbeat stored within the lease. Whether an attempt is
+lost is decided elsewhere, on the broker's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from api.auth import GuardedRoute, Parts, needs
+from api.config import Role
+from api.openapi import problems
+from api.paging import Page, PageQuery, cut, link_next
+from domain.wire import Heartbeat, Held
+
+router = APIRouter(route_class=GuardedRoute, tags=["runners"])
+
+
+class RunnerRead(BaseModel):
+    """A runner; `running_attempts` is what it said it holds, from acceptance to the answered end."""
+
+    id: str
+    pools: list[str]
+    host: str
+    capacity: int
+    running_attempts: list[Held]
+    last_heartbeat: datetime
+    state: Literal["alive", "silent"]
+
+
+@router.get(
+    "/runners",
+    response_model=Page[RunnerRead],
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(503),
+)
+async def runners(
+    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """All runners that have ever sent a heartbeat, by id."""
+    last = sorted(await parts.heartbeats.all(), key=lambda one: one[0].runner_id)
+    found, cursor = cut(last, lambda one: one[0].runner_id, query)
+    link_next(request, response, cursor)
+    oldest = parts.clock() - timedelta(seconds=parts.lease_seconds)
+    return Page[RunnerRead](items=[_shown(beat, at, at >= oldest) for beat, at in found], next_cursor=cursor)
+
+
+def _shown(beat: Heartbeat, at: datetime, alive: bool) -> RunnerRead:
+    return RunnerRead(
+        id=beat.runner_id,
+        pools=beat.pools,
+        host=beat.host,
+        capacity=beat.capacity,
+        running_attempts=beat.held,
+        last_heartbeat=at,
+        state="alive" if alive else "silent",
+    )

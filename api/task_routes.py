@@ -1,0 +1,140 @@
+"""Tasks: create, look, list. A single task comes from the log, lists come from the read model.
+
+`GET /tasks/{id}` is confirmed by the leader, so it never shows less than an earlier answer did; a list
+may lag behind the log by the read model's delay. Creating with a client's `id` may be repeated.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from api.auth import Actor, GuardedRoute, Parts, needs
+from api.command_routes import dispatch_and_wait
+from api.config import Role
+from api.openapi import problems
+from api.paging import Page, PageQuery, bad_cursor, link_next
+from api.parts import ApiParts
+from api.task_answers import shown, task_response
+from domain.errors import DomainError, Refused
+from domain.identifiers import Name, TaskId
+from domain.ports import Stored, TaskFilter
+from domain.task_read import TaskRead
+from domain.task_spec import TaskSpec
+from domain.transitions import Status
+
+router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
+
+
+def _label(value: str) -> str:
+    name, colon, text = value.partition(":")
+    if not colon or not name or "\x00" in value or len(name) > 200 or len(text) > 500:
+        raise ValueError("write a label as name:value")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time is out of range") from error
+
+
+LabelFilter = Annotated[str, AfterValidator(_label)]
+
+
+class TaskQuery(PageQuery):
+    """Filters of `GET /tasks`; all given ones must hold."""
+
+    status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
+    workspace: Name | None = None
+    pool: Name | None = None
+    label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
+    created_after: Annotated[AwareDatetime, AfterValidator(_utc)] | None = Field(
+        default=None, description="RFC 3339 with an offset"
+    )
+
+    def wanted(self) -> TaskFilter:
+        """The filter as the read model takes it."""
+        name, _, value = self.label[0].partition(":") if self.label else ("", "", "")
+        return TaskFilter(
+            status=tuple(status.value for status in self.status),
+            workspace=self.workspace,
+            pool=self.pool,
+            label=(name, value) if name else None,
+            created_after=self.created_after,
+        )
+
+
+@router.post(
+    "/tasks",
+    status_code=201,
+    response_model=TaskRead,
+    openapi_extra=needs(Role.OPERATOR),
+    responses={
+        200: {"model": TaskRead, "description": "the same `id` and content again: the task that is there"},
+        **problems(400, 404, 409, 413, 415, 503, 507),
+    },
+)
+async def create_task(
+    spec: TaskSpec,
+    parts: Parts,
+    actor: Actor,
+    dispatch: Annotated[bool, Query(description="also begin the first attempt")] = False,
+) -> Response:
+    """Create a task. With a client's `id` the request may be sent again: 200 and the same task."""
+    task_id = spec.id or parts.new_task_id()
+    stored, created = await parts.service.create(task_id, spec, actor)
+    read = shown(parts, stored)
+    if dispatch and stored.task.attempt == 0 and not stored.task.ended:
+        read = await _dispatch_new(parts, stored, actor)
+    headers = {"Location": f"/tasks/{task_id}"}
+    return task_response(read, 201 if created else 200, headers)
+
+
+async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead:
+    """Dispatch a task that has no attempt yet; the same request running beside this one may be first."""
+    task_id = stored.task.id
+    try:
+        return await dispatch_and_wait(parts, task_id, actor)
+    except Refused as error:
+        if error.code not in ("already-dispatched", "stale-attempt"):
+            raise
+        return shown(parts, await parts.service.read(task_id))
+    except DomainError as error:
+        error.extra.setdefault("task_id", task_id)
+        raise
+
+
+@router.get(
+    "/tasks",
+    response_model=Page[TaskRead],
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(503),
+)
+async def list_tasks(
+    request: Request, response: Response, parts: Parts, query: Annotated[TaskQuery, Query()]
+) -> Any:
+    """List tasks, newest first, as far as the read model has come."""
+    try:
+        found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
+    except ValueError as error:
+        if query.cursor is None:
+            raise
+        raise bad_cursor() from error
+    link_next(request, response, cursor)
+    return Page[TaskRead](items=found, next_cursor=cursor)
+
+
+@router.get(
+    "/tasks/{task_id}",
+    response_model=TaskRead,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def get_task(task_id: TaskId, parts: Parts) -> Response:
+    """One task, as the log's leader has it now."""
+    return task_response(shown(parts, await parts.service.read(task_id)), 200)

@@ -1,0 +1,149 @@
+"""Workspaces and their locks: what is registered, who holds what, who waits behind whom.
+
+Registrations are confirmed by the leader where one is asked for; lists and locks show what this process
+has folded, a few milliseconds behind the log.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import Actor, GuardedRoute, Parts, needs
+from api.config import Role
+from api.openapi import problems
+from api.paging import Page, PageQuery, cut, link_next
+from api.parts import ApiParts
+from domain.errors import NotFound
+from domain.events import OnRunnerLost
+from domain.identifiers import Name
+from domain.lock_read import LockEntry
+from domain.task_spec import Text
+from domain.workspaces import Registration
+
+router = APIRouter(route_class=GuardedRoute, tags=["workspaces"])
+
+
+class WorkspaceBody(BaseModel):
+    """What an id shall mean: an absolute directory, and what happens there when a runner is lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    root: Text
+    on_runner_lost: OnRunnerLost = "fail"
+
+
+class WorkspaceRead(BaseModel):
+    """A registered workspace; `seq` is the stream sequence of its registration."""
+
+    id: str
+    root: str
+    on_runner_lost: str
+    seq: int
+    version: int
+
+
+class RemovalQuery(BaseModel):
+    """Query of `DELETE /workspaces/{id}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Text, Field(max_length=500)] | None = None
+
+
+@router.put(
+    "/workspaces/{workspace}",
+    response_model=WorkspaceRead,
+    openapi_extra=needs(Role.OPERATOR),
+    responses={
+        201: {"model": WorkspaceRead, "description": "registered for the first time"},
+        **problems(400, 409, 413, 415, 503, 507),
+    },
+)
+async def register(
+    workspace: Name, body: WorkspaceBody, response: Response, parts: Parts, actor: Actor
+) -> Any:
+    """Register or change a workspace; the same again records nothing."""
+    registered, new = await parts.workspaces.register(workspace, body.root, body.on_runner_lost, actor)
+    response.status_code = 201 if new else 200
+    return _shown(registered)
+
+
+@router.delete(
+    "/workspaces/{workspace}",
+    status_code=204,
+    openapi_extra=needs(Role.ADMIN),
+    responses=problems(404, 409, 503, 507),
+)
+async def remove(
+    workspace: Name, parts: Parts, actor: Actor, query: Annotated[RemovalQuery, Query()]
+) -> Response:
+    """Forget a registration; only while nothing holds or waits in the workspace."""
+    await parts.workspaces.remove(workspace, query.reason, actor)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/workspaces",
+    response_model=Page[WorkspaceRead],
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(),
+)
+async def list_workspaces(
+    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """All registered workspaces, by id."""
+    found, cursor = cut(parts.view.registrations(), lambda one: one.id, query)
+    link_next(request, response, cursor)
+    return Page[WorkspaceRead](items=[_shown(one) for one in found], next_cursor=cursor)
+
+
+@router.get(
+    "/workspaces/{workspace}",
+    response_model=WorkspaceRead,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def get_workspace(workspace: Name, parts: Parts) -> Any:
+    """One registered workspace."""
+    return _shown(await _registered(parts, workspace))
+
+
+@router.get(
+    "/workspaces/{workspace}/locks",
+    response_model=LockEntry,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def workspace_locks(workspace: Name, parts: Parts) -> Any:
+    """Holders of one workspace, and waiters in order with what blocks them."""
+    await _registered(parts, workspace)
+    return parts.view.entries(workspace)[0]
+
+
+@router.get("/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems())
+async def locks(
+    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """Workspaces in which anything holds or waits, by id."""
+    found, cursor = cut(parts.view.entries(), lambda one: one.workspace, query)
+    link_next(request, response, cursor)
+    return Page[LockEntry](items=found, next_cursor=cursor)
+
+
+async def _registered(parts: ApiParts, workspace: str) -> Registration:
+    registration = await parts.view.registration(workspace)
+    if registration is None:
+        raise NotFound(
+            "no-such-workspace",
+            f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",
+        )
+    return registration
+
+
+def _shown(one: Registration) -> WorkspaceRead:
+    return WorkspaceRead(
+        id=one.id, root=one.root, on_runner_lost=one.on_runner_lost, seq=one.seq, version=one.version
+    )
