@@ -57,6 +57,14 @@ class Owed:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A claim whose attempt ended while it waited; a grant that crosses with the end is void."""
+
+    claim: Claim
+    owed: Owed
+
+
 @dataclass(slots=True)
 class Grant:
     """A claim that holds. `token` is the grant's stream sequence; `owed` is set once it must go."""
@@ -91,11 +99,16 @@ class Waiter:
 
 @dataclass(slots=True)
 class WorkspaceLocks:
-    """One workspace's claims. `ended` remembers, until the next lock fact, what ended while waiting."""
+    """One workspace's claims. `ended` remembers what ended while waiting, until no grant of it can come.
+
+    A void grant comes from a decider that had not folded the end. Once a lock fact stands whose decider
+    had (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
+    since a decider folds its own facts ahead of the log.
+    """
 
     waiting: dict[Key, Claim] = field(default_factory=dict)
     holders: dict[Key, Grant] = field(default_factory=dict)
-    ended: dict[Key, Owed] = field(default_factory=dict)
+    ended: dict[Key, Ended] = field(default_factory=dict)
     last_seq: int = 0
     last_version: int = 0
     last_chain: str = FIRST_CHAIN

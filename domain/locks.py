@@ -9,11 +9,13 @@ a decider that lags loses its compare-and-set, folds on and decides anew. Any nu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from typing import Any
 
 from domain import events as data
 from domain.claims import (
     Claim,
+    Ended,
     Grant,
     Key,
     LockFact,
@@ -43,11 +45,13 @@ class LockTable:
     def fold(self, event: Recorded) -> str | None:
         """Apply one event of any kind; return the workspace whose next decision may have changed.
 
-        A lock fact at or before the last one applied to its workspace is passed over, so that a
-        projector may fold its own fact as soon as the log has acknowledged it.
+        An event folded before is passed over, so that a redelivery does no harm; so is a lock fact at or
+        before the last one applied to its workspace, so that a projector may fold its own fact as soon
+        as the log has acknowledged it.
         """
-        if event.seq > self.seq:
-            self.seq = event.seq
+        if event.seq <= self.seq:
+            return None
+        self.seq = event.seq
         if event.kind == "task":
             return self._fold_task(event)
         if event.kind == "lock":
@@ -74,8 +78,8 @@ class LockTable:
             owed = Owed(name, event.seq, event.actor)
             if grant is not None:
                 grant.owed = grant.owed or owed
-            elif locks.waiting.pop(key, None) is not None:
-                locks.ended[key] = owed
+            elif key in locks.waiting:
+                locks.ended[key] = Ended(locks.waiting.pop(key), owed)
                 del self._where[key]
             return workspace
         if grant is None:
@@ -116,20 +120,25 @@ class LockTable:
         if event.event == "granted":
             self._hold(locks, key, event)
         elif event.event == "refused":
+            locks.ended.pop(key, None)
             if locks.waiting.pop(key, None) is not None:
                 del self._where[key]
         elif locks.holders.pop(key, None) is not None:
             del self._where[key]
-        locks.ended.clear()
+        seen = event.data["seen_seq"]
+        locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
         locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
         return workspace
 
     def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
         """A grant holds from its position on; one whose claim was not open there is void: owed at once."""
+        ended = locks.ended.pop(key, None)
         claim = locks.waiting.pop(key, None)
         owed = None
-        if claim is None:
-            owed = locks.ended.get(key) or Owed(_VOID, event.seq, event.actor)
+        if ended is not None:
+            claim, owed = ended.claim, ended.owed
+        elif claim is None:
+            owed = Owed(_VOID, event.seq, event.actor)
             claim = Claim(
                 task_id=key[0],
                 attempt=key[1],
@@ -279,12 +288,15 @@ def _locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
                 "claim": claim_to_json(grant.claim),
                 "token": grant.token,
                 "since": grant.since,
-                "owed": [grant.owed.cause, grant.owed.seq, grant.owed.by] if grant.owed else None,
+                "owed": list(astuple(grant.owed)) if grant.owed else None,
                 "runner_id": grant.runner_id,
             }
             for grant in locks.holders.values()
         ],
-        "ended": [[*key, owed.cause, owed.seq, owed.by] for key, owed in locks.ended.items()],
+        "ended": [
+            {"claim": claim_to_json(ended.claim), "owed": list(astuple(ended.owed))}
+            for ended in locks.ended.values()
+        ],
         "last": [locks.last_seq, locks.last_version, locks.last_chain],
     }
 
@@ -298,7 +310,8 @@ def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
         claim = claim_from_json(stored["claim"])
         owed = Owed(*stored["owed"]) if stored["owed"] else None
         locks.holders[claim.key] = Grant(claim, stored["token"], stored["since"], owed, stored["runner_id"])
-    for task_id, attempt, cause, seq, by in state["ended"]:
-        locks.ended[(task_id, attempt)] = Owed(cause, seq, by)
+    for stored in state["ended"]:
+        claim = claim_from_json(stored["claim"])
+        locks.ended[claim.key] = Ended(claim, Owed(*stored["owed"]))
     locks.last_seq, locks.last_version, locks.last_chain = state["last"]
     return locks
