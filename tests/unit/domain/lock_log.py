@@ -1,0 +1,79 @@
+"""A log of claims and lock facts, written event by event, for tests of the lock table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.claims import LockFact
+from domain.events import DispatchedData, LockReleaseRequestedData
+from domain.locks import LockTable
+from domain.log import Recorded
+from tests.unit.domain.samples import Journal
+
+SPACE = "acme-api"
+
+
+class LockLog(Journal):
+    """Appends what tasks do to their claims, and what a decider decided, with its compare-and-set."""
+
+    def dispatched(
+        self,
+        task_id: str,
+        *paths: str,
+        attempt: int = 1,
+        mode: str = "exclusive",
+        on_conflict: str = "wait",
+        root: str = "/srv/acme",
+        workspace: str = SPACE,
+    ) -> Recorded:
+        data = DispatchedData(
+            attempt=attempt,
+            pool="default",
+            workspace=workspace,
+            root=root,
+            registration_seq=1,
+            lock_paths=list(paths),
+            lock_mode=mode,  # type: ignore[arg-type]
+            on_conflict=on_conflict,  # type: ignore[arg-type]
+            by="ann",
+        )
+        return self.append("task", task_id, "dispatched", data)
+
+    def said(self, task_id: str, event: str, attempt: int = 1, **data: Any) -> Recorded:
+        """Any later event of an attempt."""
+        return self.append("task", task_id, event, {"attempt": attempt, **data}, actor=f"by-{event}")
+
+    def release_requested(self, task_id: str, token: int, attempt: int = 1) -> Recorded:
+        data = LockReleaseRequestedData(attempt=attempt, token=token, by="bob", reason="stuck")
+        return self.append("task", task_id, "lock-release-requested", data)
+
+    def take(self, fact: LockFact) -> Recorded | None:
+        """Append a lock fact if it finds the last one it expects; None where it lost."""
+        last = self.last("lock", fact.workspace)
+        if (last.seq if last else 0) != fact.expected_seq:
+            return None
+        assert fact.version == (last.version if last else 0) + 1
+        assert fact.previous_chain == (last.chain if last else "0" * 64)
+        return self.append("lock", fact.workspace, fact.event, fact.data, actor="lock-projection")
+
+
+def folded(events: list[Recorded]) -> LockTable:
+    """The table of these events."""
+    table = LockTable()
+    for event in events:
+        table.fold(event)
+    return table
+
+
+def settle(log: LockLog, table: LockTable, workspace: str = SPACE) -> list[str]:
+    """Fold, decide and append until nothing is due; what was appended, e.g. `granted one.1`."""
+    done: list[str] = []
+    while True:
+        for event in log.events[table.seq :]:
+            table.fold(event)
+        fact = table.decide(workspace)
+        if fact is None:
+            return done
+        recorded = log.take(fact)
+        assert recorded is not None
+        done.append(f"{recorded.event} {recorded.data['task_id']}.{recorded.data['attempt']}")

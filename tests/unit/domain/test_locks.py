@@ -1,0 +1,460 @@
+"""The rules of the lock table, one example each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from domain.claims import FIRST_CHAIN
+from domain.lock_read import lock_entry
+from domain.locks import LockTable
+from tests.unit.domain.lock_log import SPACE, LockLog, folded, settle
+
+
+@pytest.fixture
+def log() -> LockLog:
+    return LockLog()
+
+
+@pytest.fixture
+def table() -> LockTable:
+    return LockTable()
+
+
+# ---------------------------------------------------------------- waiting
+
+
+def test_claims_are_granted_in_the_order_of_their_dispatch(log: LockLog, table: LockTable) -> None:
+    for task_id in ("one", "two", "three"):
+        log.dispatched(task_id, "src")
+    assert settle(log, table) == ["granted one.1"]
+    assert [
+        (waiter.claim.task_id, waiter.position, waiter.blocked_by) for waiter in table.waiters(SPACE)
+    ] == [
+        ("two", 1, ("one",)),
+        ("three", 2, ("one", "two")),
+    ]
+    log.said("one", "succeeded")
+    assert settle(log, table) == ["released one.1", "granted two.1"]
+    log.said("two", "failed")
+    assert settle(log, table) == ["released two.1", "granted three.1"]
+
+
+def test_a_claim_waits_behind_a_waiting_one_that_it_conflicts_with(log: LockLog, table: LockTable) -> None:
+    log.dispatched("reader", mode="shared")
+    log.dispatched("writer")
+    log.dispatched("late reader", mode="shared")
+    assert settle(log, table) == ["granted reader.1"]
+    log.said("reader", "succeeded")
+    assert settle(log, table) == ["released reader.1", "granted writer.1"]
+    log.said("writer", "succeeded")
+    assert settle(log, table) == ["released writer.1", "granted late reader.1"]
+
+
+def test_a_claim_passes_waiting_ones_that_it_does_not_conflict_with(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "src")
+    log.dispatched("two", "src", "docs")
+    log.dispatched("three", "docs/api")
+    log.dispatched("four", "src2")
+    assert settle(log, table) == ["granted one.1", "granted four.1"]
+    assert [waiter.blocked_by for waiter in table.waiters(SPACE)] == [("one",), ("two",)]
+
+
+def test_shared_claims_hold_together_and_an_exclusive_one_waits_for_all(
+    log: LockLog, table: LockTable
+) -> None:
+    log.dispatched("one", mode="shared")
+    log.dispatched("two", "src", mode="shared")
+    log.dispatched("writer", "src")
+    assert settle(log, table) == ["granted one.1", "granted two.1"]
+    log.said("one", "succeeded")
+    assert settle(log, table) == ["released one.1"]
+    log.said("two", "succeeded")
+    assert settle(log, table) == ["released two.1", "granted writer.1"]
+
+
+def test_no_paths_means_the_whole_workspace(log: LockLog, table: LockTable) -> None:
+    log.dispatched("all")
+    log.dispatched("one", "src")
+    log.dispatched("two", "docs")
+    assert settle(log, table) == ["granted all.1"]
+    log.said("all", "canceled")
+    assert settle(log, table) == ["released all.1", "granted one.1", "granted two.1"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "granted"),
+    [("exclusive", ["granted one.1"]), ("shared", ["granted one.1", "granted two.1"])],
+)
+def test_claims_under_different_roots_overlap(
+    log: LockLog, table: LockTable, mode: str, granted: list[str]
+) -> None:
+    log.dispatched("one", "src", root="/srv/old", mode=mode)
+    log.dispatched("two", "docs", root="/srv/new", mode=mode)
+    assert settle(log, table) == granted
+
+
+def test_workspaces_know_nothing_of_each_other(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    log.dispatched("two", workspace="other")
+    assert (settle(log, table), settle(log, table, "other")) == (["granted one.1"], ["granted two.1"])
+    assert list(table.workspaces()) == [SPACE, "other"]
+
+
+def test_a_task_without_workspace_claims_nothing(log: LockLog, table: LockTable) -> None:
+    event = log.dispatched("one", workspace=None)  # type: ignore[arg-type]
+    assert table.fold(event) is None
+    assert list(table.workspaces()) == table.pending() == []
+
+
+def test_the_end_of_a_waiter_frees_those_behind_it(log: LockLog, table: LockTable) -> None:
+    log.dispatched("reader", mode="shared")
+    log.dispatched("writer")
+    log.dispatched("late reader", mode="shared")
+    settle(log, table)
+    log.said("writer", "canceled")
+    assert settle(log, table) == ["granted late reader.1"]
+
+
+# ---------------------------------------------------------------- releasing
+
+
+@pytest.mark.parametrize("event", ["succeeded", "failed", "canceled", "submit-failed"])
+def test_every_end_releases_with_its_own_cause(log: LockLog, table: LockTable, event: str) -> None:
+    log.dispatched("one", "src")
+    settle(log, table)
+    end = log.said("one", event)
+    table.fold(end)
+    fact = table.decide(SPACE)
+    assert fact is not None
+    assert fact.data.model_dump() == {
+        "task_id": "one",
+        "attempt": 1,
+        "paths": ["src"],
+        "cause": event,
+        "cause_seq": end.seq,
+        "by": f"by-{event}",
+        "seen_seq": end.seq,
+    }
+
+
+@pytest.mark.parametrize("event", ["queued", "running", "cancel-requested"])
+def test_nothing_else_releases(log: LockLog, table: LockTable, event: str) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.said("one", event)
+    assert settle(log, table) == []
+
+
+def test_releases_come_before_grants_and_in_the_order_of_the_grants(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "a")
+    log.dispatched("two", "b")
+    settle(log, table)
+    log.dispatched("three", "c")
+    log.said("two", "succeeded")
+    log.said("one", "succeeded")
+    assert settle(log, table) == ["released one.1", "released two.1", "granted three.1"]
+
+
+def test_the_end_of_an_older_attempt_releases_nothing(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.said("one", "failed")
+    log.dispatched("one", attempt=2)
+    assert settle(log, table) == ["released one.1", "granted one.2"]
+    log.said("one", "failed", attempt=1)
+    assert settle(log, table) == []
+    grant = table.grant("one", 2)
+    assert grant is not None
+    assert grant.owed is None
+
+
+def test_the_next_attempt_waits_until_the_last_one_is_released(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.said("one", "failed")
+    log.dispatched("one", attempt=2)
+    for event in log.events[table.seq :]:
+        table.fold(event)
+    waiter = table.waiter("one", 2)
+    assert waiter is not None
+    assert waiter.blocked_by == ("one",)
+
+
+# ---------------------------------------------------------------- releasing by hand
+
+
+def test_a_hand_release_frees_the_grant_with_its_token(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    grant = table.grant("one", 1)
+    assert grant is not None
+    asked = log.release_requested("one", grant.token)
+    table.fold(asked)
+    fact = table.decide(SPACE)
+    assert fact is not None
+    released = fact.data.model_dump(include={"cause", "cause_seq", "by"})
+    assert released == {"cause": "operator", "cause_seq": asked.seq, "by": "bob"}
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_a_hand_release_with_another_token_frees_nothing(log: LockLog, table: LockTable, shift: int) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    grant = table.grant("one", 1)
+    assert grant is not None
+    log.release_requested("one", grant.token + shift)
+    assert settle(log, table) == []
+
+
+def test_a_hand_release_is_not_remembered_for_a_later_grant(log: LockLog, table: LockTable) -> None:
+    log.dispatched("holder")
+    log.dispatched("one")
+    settle(log, table)
+    token = log.seq + 3
+    log.release_requested("one", token)
+    log.said("holder", "succeeded")
+    assert settle(log, table) == ["released holder.1", "granted one.1"]
+
+
+def test_the_first_cause_stands(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    grant = table.grant("one", 1)
+    assert grant is not None
+    for event in (log.said("one", "canceled"), log.release_requested("one", grant.token)):
+        table.fold(event)
+    assert grant.owed is not None
+    assert grant.owed.cause == "canceled"
+
+
+# ---------------------------------------------------------------- refusing
+
+
+def test_a_rejecting_claim_is_granted_where_nothing_is_in_its_way(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "src")
+    log.dispatched("two", "docs", on_conflict="reject")
+    assert settle(log, table) == ["granted one.1", "granted two.1"]
+
+
+def test_a_rejecting_claim_is_refused_with_the_holders(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "src")
+    settle(log, table)
+    log.dispatched("two", on_conflict="reject")
+    assert settle(log, table) == ["refused two.1"]
+    refused = log.events[-1].data
+    assert refused["holders"] == [{"task_id": "one", "attempt": 1, "token": 2}]
+    assert table.waiter("two", 1) is None
+    log.said("one", "succeeded")
+    log.said("two", "submit-failed")
+    assert settle(log, table) == ["released one.1"]
+
+
+def test_a_rejecting_claim_is_refused_when_only_a_waiter_is_in_its_way(
+    log: LockLog, table: LockTable
+) -> None:
+    log.dispatched("reader", "src", mode="shared")
+    log.dispatched("writer", "src", "docs")
+    log.dispatched("rejecting", "docs", on_conflict="reject")
+    assert settle(log, table) == ["granted reader.1", "refused rejecting.1"]
+    assert log.events[-1].data["holders"] == [{"task_id": "writer", "attempt": 1, "token": None}]
+
+
+def test_a_rejecting_claim_is_decided_once_no_release_is_owed(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.said("one", "succeeded")
+    log.dispatched("two", on_conflict="reject")
+    assert settle(log, table) == ["released one.1", "granted two.1"]
+
+
+def test_a_rejecting_claim_behind_one_that_takes_everything_is_refused(
+    log: LockLog, table: LockTable
+) -> None:
+    for task_id in ("one", "two"):
+        log.dispatched(task_id)
+    log.dispatched("three", "src", on_conflict="reject")
+    assert settle(log, table) == ["granted one.1", "refused three.1"]
+    assert [holder["task_id"] for holder in log.events[-1].data["holders"]] == ["one", "two"]
+
+
+# ---------------------------------------------------------------- grants that cross with an end
+
+
+def test_a_void_grant_is_released_first_with_the_cause_of_the_end(log: LockLog, table: LockTable) -> None:
+    table.fold(log.dispatched("one"))
+    late = table.decide(SPACE)
+    assert late is not None
+    end = log.said("one", "canceled")
+    granted = log.take(late)
+    assert granted is not None
+    log.dispatched("two", on_conflict="reject")
+    assert settle(log, table) == ["released one.1", "granted two.1"]
+    released = next(event for event in log.events if event.event == "released").data
+    assert (released["cause"], released["cause_seq"], released["by"]) == ("canceled", end.seq, "by-canceled")
+
+
+def test_a_void_grant_keeps_its_cause_when_facts_folded_ahead_come_before_it(log: LockLog) -> None:
+    """A decider that folds its own facts ahead of the log appends several before it sees the end."""
+    ahead = LockTable()
+    log.dispatched("one", "a")
+    log.dispatched("two", "b")
+    for event in log.events:
+        ahead.fold(event)
+    end = log.said("two", "canceled")
+    for _ in range(2):
+        fact = ahead.decide(SPACE)
+        assert fact is not None
+        recorded = log.take(fact)
+        assert recorded is not None
+        ahead.fold_own(recorded)
+    for event in log.events[ahead.seq :]:
+        ahead.fold(event)
+    reader = folded(log.events)
+    grant = reader.grant("two", 1)
+    assert grant is not None
+    assert grant.owed is not None
+    assert (grant.owed.cause, grant.owed.seq) == ("canceled", end.seq)
+    assert reader.snapshot() == ahead.snapshot()
+
+
+def test_what_ended_while_waiting_is_forgotten_once_a_decider_has_seen_it(
+    log: LockLog, table: LockTable
+) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.dispatched("two")
+    log.said("two", "canceled")
+    log.said("one", "succeeded")
+    settle(log, table)
+    assert table.snapshot()["workspaces"][SPACE]["ended"] == []
+
+
+def test_a_grant_that_no_claim_explains_is_owed_too(log: LockLog, table: LockTable) -> None:
+    granted = {"task_id": "ghost", "attempt": 1, "root": "/srv/acme", "paths": ["src"], "mode": "exclusive"}
+    log.append("lock", SPACE, "granted", {**granted, "seen_seq": 0}, actor="someone")
+    log.dispatched("one")
+    assert settle(log, table) == ["released ghost.1", "granted one.1"]
+    assert log.events[2].data["cause"] == "void"
+
+
+# ---------------------------------------------------------------- the compare-and-set
+
+
+def test_a_decision_expects_the_last_fact_folded(log: LockLog, table: LockTable) -> None:
+    table.fold(log.dispatched("one", "a"))
+    first = table.decide(SPACE)
+    assert first is not None
+    assert (first.expected_seq, first.version, first.previous_chain) == (0, 1, FIRST_CHAIN)
+    assert first.data.model_dump()["seen_seq"] == 1
+    granted = log.take(first)
+    assert granted is not None
+    log.dispatched("two", "b")
+    log.said("two", "queued")
+    for event in log.events[1:]:
+        table.fold(event)
+    second = table.decide(SPACE)
+    assert second is not None
+    assert (second.expected_seq, second.version, second.previous_chain) == (granted.seq, 2, granted.chain)
+    assert second.data.model_dump()["seen_seq"] == 4
+
+
+def test_a_decider_that_lags_loses_and_decides_anew(log: LockLog) -> None:
+    slow, fast = LockTable(), LockTable()
+    slow.fold(log.dispatched("one"))
+    log.said("one", "canceled")
+    log.dispatched("two")
+    assert settle(log, fast) == ["granted two.1"]
+    late = slow.decide(SPACE)
+    assert late is not None
+    assert log.take(late) is None
+    assert settle(log, slow) == []
+    assert slow.snapshot() == fast.snapshot()
+
+
+def test_an_own_fact_counts_before_the_log_brings_it(log: LockLog, table: LockTable) -> None:
+    table.fold(log.dispatched("one"))
+    fact = table.decide(SPACE)
+    assert fact is not None
+    log.dispatched("two")
+    own = log.take(fact)
+    assert own is not None
+    table.fold_own(own)
+    assert (table.seq, table.decide(SPACE)) == (1, None)
+    assert [table.fold(event) for event in log.events[1:]] == [SPACE, None]
+    assert table.seq == own.seq
+    assert table.snapshot() == folded(log.events).snapshot()
+
+
+def test_the_last_fact_of_a_workspace_is_known_after_everything_is_free(
+    log: LockLog, table: LockTable
+) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.said("one", "succeeded")
+    settle(log, table)
+    assert list(table.workspaces()) == []
+    log.dispatched("two")
+    assert settle(log, table) == ["granted two.1"]
+
+
+def test_pending_names_the_workspaces_where_something_is_due(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    log.dispatched("two", workspace="other")
+    settle(log, table)
+    assert table.pending() == ["other"]
+
+
+# ---------------------------------------------------------------- folding and looking
+
+
+def test_a_redelivered_event_changes_nothing(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    settle(log, table)
+    log.dispatched("two")
+    log.said("one", "running", runner_id="r1")
+    settle(log, table)
+    before = table.snapshot()
+    for event in (*log.events, *reversed(log.events)):
+        assert table.fold(event) is None
+    assert table.snapshot() == before
+
+
+def test_a_snapshot_is_plain_data_and_restores_everything(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "src")
+    settle(log, table)
+    log.said("one", "running", runner_id="r1")
+    log.dispatched("two", "src", mode="shared", on_conflict="wait")
+    log.dispatched("three", "src")
+    log.said("three", "canceled")
+    settle(log, table)
+    stored = json.loads(json.dumps(table.snapshot()))
+    restored = LockTable.restore(stored)
+    assert restored.snapshot() == stored
+    log.said("one", "failed")
+    assert settle(log, restored) == ["released one.1", "granted two.1"]
+
+
+def test_looking_at_a_workspace(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "src")
+    settle(log, table)
+    log.said("one", "queued", runner_id="r1")
+    log.said("one", "running", runner_id=None)
+    log.dispatched("two", "src/api", mode="shared")
+    settle(log, table)
+    entry = lock_entry(table, SPACE)
+    holder, waiter = entry.holders[0], entry.waiters[0]
+    assert (holder.task_id, holder.runner_id, holder.token, holder.paths) == ("one", "r1", 2, ["src"])
+    assert holder.since == log.events[1].at
+    assert (waiter.task_id, waiter.mode, waiter.position, waiter.blocked_by) == ("two", "shared", 1, ["one"])
+    assert waiter.since == log.events[4].at
+
+
+def test_looking_where_nothing_is(table: LockTable) -> None:
+    assert (table.grant("one", 1), table.waiter("one", 1), table.decide("nowhere")) == (None, None, None)
+    assert lock_entry(table, "nowhere").model_dump() == {
+        "workspace": "nowhere",
+        "holders": [],
+        "waiters": [],
+    }
