@@ -1,0 +1,67 @@
+"""The `towpath` command: thin over HTTP for people and programs, thin over `infra` for servers.
+
+Every invocation pays for what it imports, `--help` included, so modules of commands import typer and the
+standard library only; whatever costs more (httpx, rich, pydantic, the servers) is imported inside the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from infra.cli import locks, log, run, runners, servers, tasks, workspaces
+from infra.cli.exits import CliError, Exit
+from infra.cli.words import say
+
+app = typer.Typer(
+    name="towpath",
+    help="Dispatch tasks to runners; one task at a time works in a shared workspace path.",
+    epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 the task failed, 4 not allowed, 5 not found, "
+    "6 conflict or locked, 8 timed out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"towpath {version('towpath')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _towpath(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for part in (run, tasks, log, locks, runners, servers):
+    part.add_to(app)
+app.add_typer(workspaces.app, name="workspaces")
+
+
+def main() -> None:
+    """Run the command line; ends the process with one of the documented exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # lone surrogates become \udc80: lossless, and still JSON
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except CliError as error:
+        say(str(error))
+        sys.exit(error.exit)
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        with contextlib.suppress(OSError):
+            sys.stderr.close()
+        sys.exit(Exit.ERROR)

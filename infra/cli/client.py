@@ -1,0 +1,150 @@
+"""The API as client commands use it: one connection, and every failure as a CliError."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from infra.cli.exits import CliError, Exit, from_problem
+
+Json = dict[str, Any]
+PAGE = 100
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Unreachable(CliError):
+    """No answer came: the API may be back in a moment."""
+
+
+class Silent(Unreachable):
+    """The connection stands, but nothing came in time."""
+
+
+def connect(url: str | None) -> Api:
+    """The API at `url`, else where the settings say, with the token from the settings."""
+    from infra.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(url=url)
+    except SettingsError as error:
+        raise CliError(str(error), Exit.USAGE) from None
+    return Api(settings.url, settings.token.get_secret_value() if settings.token else None)
+
+
+def path(*parts: str) -> str:
+    """A URL path of these segments, each escaped."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class Api:
+    """Requests to one API; use it as a context manager.
+
+    Every method raises Unreachable where no answer came, CliError for a problem answer.
+    """
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._url = url
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            trust_env=urlsplit(url).hostname not in _LOOPBACK,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The parsed JSON answer; params that are None or empty are left out."""
+        return self.call("GET", path, params=params)
+
+    def post(self, path: str, body: Json | None = None, **params: Any) -> Any:
+        """The parsed JSON answer to `body`."""
+        return self.call("POST", path, body, params)
+
+    def call(
+        self, method: str, path: str, body: Json | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
+        """The parsed JSON answer, None if it is empty."""
+        with self._failures():
+            answer = self._http.request(method, path, json=body, params=_given(params or {}))
+        return self._parsed(answer)
+
+    def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
+        """The first `limit` items of a list, page after page, and whether there are more."""
+        found: list[Json] = []
+        cursor = None
+        while len(found) < limit:
+            page = self.get(path, **params, limit=min(PAGE, limit - len(found)), cursor=cursor)
+            found += page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return found, False
+        return found, True
+
+    @contextlib.contextmanager
+    def stream(
+        self, path: str, params: dict[str, Any], after: int | None, silence_seconds: float
+    ) -> Iterator[Iterator[bytes]]:
+        """An answer that does not end, as it comes; Silent after `silence_seconds` without a byte."""
+        headers = {"Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=silence_seconds)
+        with (
+            self._failures(),
+            self._http.stream("GET", path, params=_given(params), headers=headers, timeout=timeout) as answer,
+        ):
+            if answer.status_code != 200:
+                answer.read()
+                self._parsed(answer)
+            yield answer.iter_bytes()
+
+    def _parsed(self, answer: httpx.Response) -> Any:
+        try:
+            body = answer.json() if answer.content else None
+        except ValueError:
+            body = None
+            if answer.is_success:
+                raise CliError(f"{self._url} answered something else than JSON: is it Towpath?") from None
+        if not answer.is_success:
+            raise from_problem(answer.status_code, body)
+        return body
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise Unreachable(
+                f"nothing answers at {self._url} ({_reason(error)}): start one with `towpath up`, "
+                "or say where it is with --url or TOWPATH_URL"
+            ) from None
+        except httpx.ReadTimeout:
+            raise Silent(f"{self._url} did not answer in time; try again", Exit.TIMED_OUT) from None
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self._url} cannot be reached in time; try again", Exit.TIMED_OUT) from None
+        except httpx.TransportError as error:
+            raise Unreachable(f"the connection to {self._url} broke ({_reason(error)}); try again") from None
+        except httpx.InvalidURL as error:
+            raise CliError(f"{self._url} cannot be used: {error}", Exit.USAGE) from None
+
+
+def _given(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value not in (None, "", [], ())}
+
+
+def _reason(error: Exception) -> str:
+    return str(error).removeprefix("[Errno ").partition("] ")[2] or str(error) or type(error).__name__

@@ -1,0 +1,82 @@
+"""Exit codes: what a problem answer, or the end of a task, means for the shell that called.
+
+The one place where HTTP statuses become exit codes. Scripts rely on these numbers, so they never change.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from domain.transitions import Status
+
+
+class Exit(IntEnum):
+    """How `towpath` can end."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    TASK_FAILED = 3
+    NOT_ALLOWED = 4
+    NOT_FOUND = 5
+    CONFLICT = 6
+    TIMED_OUT = 8
+    INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """The command cannot go on; the message says what to do next."""
+
+    def __init__(self, message: str, exit: Exit = Exit.ERROR) -> None:
+        super().__init__(message)
+        self.exit = exit
+
+
+_BY_STATUS = {
+    400: Exit.USAGE,
+    401: Exit.NOT_ALLOWED,
+    403: Exit.NOT_ALLOWED,
+    404: Exit.NOT_FOUND,
+    408: Exit.TIMED_OUT,
+    409: Exit.CONFLICT,
+    422: Exit.USAGE,
+    504: Exit.TIMED_OUT,
+}
+
+
+def from_problem(status: int, problem: Any) -> CliError:
+    """The error for an HTTP answer; `problem` is its parsed JSON body, or None."""
+    body: dict[str, Any] = problem if isinstance(problem, dict) else {}
+    detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
+    lines = [detail if isinstance(detail, str) else str(detail), *_holders(body), *_faults(body)]
+    if status == 401:
+        lines.append("set TOWPATH_TOKEN to an API token")
+    return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR))
+
+
+def exit_of(task: dict[str, Any]) -> Exit:
+    """The exit code for a task that has ended."""
+    if task["status"] == Status.SUCCEEDED:
+        return Exit.OK
+    return Exit.CONFLICT if task["reason"] == "workspace-locked" else Exit.TASK_FAILED
+
+
+def _holders(body: dict[str, Any]) -> list[str]:
+    lines = []
+    for holder in body.get("holders") or []:
+        how = f"holds it, token {holder['token']}" if holder.get("token") is not None else "waits for it"
+        lines.append(f"task {holder['task_id']} attempt {holder['attempt']} {how}")
+    return lines
+
+
+def _faults(body: dict[str, Any]) -> list[str]:
+    """What RFC 9457 shows as the extension `errors`: one line per field."""
+    lines = []
+    for fault in body.get("errors") or []:
+        if isinstance(fault, dict):
+            where = fault.get("pointer") or fault.get("loc") or ""
+            path = ".".join(str(part) for part in where) if isinstance(where, list) else str(where)
+            what = fault.get("detail") or fault.get("msg") or ""
+            lines.append(f"{path}: {what}" if path else str(what))
+    return lines

@@ -1,0 +1,104 @@
+"""Stays with one task until it ends: by its events where they are shown, else by asking again.
+
+The task does not need anybody to stay. So a lost connection is no failure until it lasts too long, and
+whoever leaves is told how to come back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from domain.transitions import TERMINAL
+from infra.cli.client import Api, Json, Unreachable, path
+from infra.cli.event_words import kind_of
+from infra.cli.exits import CliError, Exit
+from infra.cli.stream import events
+from infra.cli.words import say
+
+GIVE_UP_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class Left(Exception):
+    """The user has left the task alone."""
+
+
+def has_ended(task: Json) -> bool:
+    """Whether the task's current attempt is over."""
+    return task["status"] in TERMINAL
+
+
+def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = None) -> Json:
+    """The task once it has ended.
+
+    Raises:
+        CliError: it has not ended in time (timed out), or the API refuses or stays away.
+    """
+    start = time.monotonic()
+    answered, pause = start, FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            task: Json = api.get(path("tasks", task_id))
+            answered = time.monotonic()
+            if has_ended(task):
+                return task
+        except Unreachable:
+            if answered == start or time.monotonic() - answered > GIVE_UP_SECONDS:
+                raise
+        left = None if timeout_seconds is None else start + timeout_seconds - time.monotonic()
+        if left is not None and left <= 0:
+            raise CliError(f"task {task_id} has not ended within {timeout_seconds:g} s", Exit.TIMED_OUT)
+        time.sleep(pause if left is None else min(pause, left))
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def stay(api: Api, task: Json, show: Callable[[Json], None]) -> Json:
+    """Show the task's events behind what `task` reflects until it has ended; then the task.
+
+    The first Ctrl-C asks for a cancel and stays; the second leaves.
+
+    Raises:
+        Left: on the second Ctrl-C.
+    """
+    seen, canceling = task["seq"], False
+
+    def note(event: Json) -> None:
+        nonlocal seen
+        seen = event["seq"]
+        show(event)
+
+    while True:
+        try:
+            if not has_ended(task):
+                _show_until_ended(api, task["id"], seen, note)
+            return wait_until_ended(api, task["id"])
+        except KeyboardInterrupt:
+            if canceling:
+                raise Left from None
+            canceling = True
+            say("canceling; Ctrl-C again leaves the task alone")
+            with contextlib.suppress(KeyboardInterrupt):
+                _cancel(api, task["id"])
+
+
+def _show_until_ended(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
+    for event in events(api, {"task_id": task_id}, after, GIVE_UP_SECONDS):
+        if event is None:
+            with contextlib.suppress(Unreachable):
+                if has_ended(api.get(path("tasks", task_id))):
+                    return
+        else:
+            note(event)
+            if kind_of(event) == "task" and event["event"] in TERMINAL:
+                return
+
+
+def _cancel(api: Api, task_id: str) -> None:
+    try:
+        api.post(path("tasks", task_id, "cancel"))
+    except CliError as error:
+        if error.exit is not Exit.CONFLICT:  # a conflict says that it has ended meanwhile
+            say(f"the cancel did not get through: {error}")

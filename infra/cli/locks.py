@@ -1,0 +1,97 @@
+"""`towpath locks` and `release`: who holds what, who waits, and freeing by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
+
+if TYPE_CHECKING:
+    from infra.cli.output import Column
+
+_MANY = 10_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("locks")(locks)
+    app.command("release")(release)
+
+
+def locks(
+    workspace: Annotated[str | None, typer.Argument(metavar="WORKSPACE", help="Only of this one.")] = None,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show who holds a lock and who waits, in order."""
+    from infra.cli.client import connect, path
+    from infra.cli.output import emit
+
+    with connect(url) as api:
+        if workspace is None:
+            entries, _ = api.items("/locks", _MANY)
+        else:
+            entries = [api.get(path("workspaces", workspace, "locks"))]
+    emit(output, entries if output is not Output.TABLE else _claims(entries), _columns())
+
+
+def release(
+    id: TaskArgument,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the log.")],
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Free a task's lock by hand, although the task has not ended.
+
+    A task that has a runner is also asked to stop; until it has, its process may still write.
+    """
+    from infra.cli.client import connect, path
+    from infra.cli.output import Column, emit_one
+    from infra.cli.task_ids import resolve
+    from infra.cli.words import say
+
+    with connect(url) as api:
+        answer = api.post(path("tasks", resolve(api, id), "locks", "release"), {"reason": reason})
+    paths = Column("released", lambda row: " ".join(row["released_paths"]) or "nothing")
+    running = Column("process may run", lambda row: "yes" if row["process_may_run"] else "no")
+    emit_one(output, answer, (Column("task", lambda row: row["task_id"]), paths, running))
+    if answer["process_may_run"]:
+        say("its process may still be writing: look at its runner before you rely on the files")
+
+
+def _claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row per claim, holders first, as the table shows them."""
+    return [
+        {"workspace": entry["workspace"], **claim}
+        for entry in entries
+        for claim in (*entry["holders"], *entry["waiters"])
+    ]
+
+
+def _state(claim: dict[str, Any]) -> str:
+    return f"held {claim['token']}" if "token" in claim else f"waiting {claim['position']}"
+
+
+def _detail(claim: dict[str, Any]) -> str:
+    from infra.cli.event_words import short
+
+    if "token" in claim:
+        return f"runner {claim['runner_id']}" if claim["runner_id"] else ""
+    return "behind " + " ".join(short(task_id) for task_id in claim["blocked_by"])
+
+
+def _columns() -> tuple[Column, ...]:
+    from infra.cli.event_words import scope
+    from infra.cli.output import Column
+    from infra.cli.times import ago
+
+    return (
+        Column("WORKSPACE", lambda claim: claim["workspace"]),
+        Column("STATE", _state, colored=True),
+        Column("TASK", lambda claim: claim["task_id"]),
+        Column("PATHS", lambda claim: scope(claim["paths"], claim["mode"]), wide=True),
+        Column("SINCE", lambda claim: ago(claim["since"])),
+        Column("DETAIL", _detail, wide=True),
+    )

@@ -1,0 +1,123 @@
+"""`towpath run`: a task like a command run here, with its progress on stderr and its exit code in ours.
+
+The id is made here, so that a request whose answer got lost can be sent again without making a second task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.options import Output, OutputOption, UrlOption, duration, pairs
+
+if TYPE_CHECKING:
+    from infra.cli.client import Api
+
+_CONTEXT = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("run", context_settings=_CONTEXT)(run)
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="CMD…", help="Program and arguments; no shell.")],
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Lock and work in it.")] = None,
+    lock_path: Annotated[
+        list[str], typer.Option("--path", help="Lock only this path of the workspace. Repeatable.")
+    ] = [],  # noqa: B006 - typer copies it
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Share the lock with other shared claims.")
+    ] = False,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Fail if it is locked instead of waiting.")
+    ] = False,
+    pool: Annotated[str | None, typer.Option(help="Pool of runners.")] = None,
+    env: Annotated[list[str], typer.Option(help="NAME=VALUE for the command. Repeatable.")] = [],  # noqa: B006
+    timeout: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Kill it after so long: 90, 10m, 2h."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Shown in lists; default: the command.")] = None,
+    label: Annotated[list[str], typer.Option(help="NAME=VALUE to find it by. Repeatable.")] = [],  # noqa: B006
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
+    no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Run a command as a task and wait for its end.
+
+    Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if its lock was refused. Ctrl-C cancels it.
+    """
+    if (lock_path or shared or reject) and workspace is None:
+        raise typer.BadParameter("--path, --shared and --reject are about a lock: name its --workspace")
+    body: dict[str, Any] = {
+        "command": command,
+        "workspace": workspace,
+        "lock_paths": lock_path,
+        "lock_mode": "shared" if shared else None,
+        "on_conflict": "reject" if reject else None,
+        "pool": pool,
+        "env": pairs(env, "--env"),
+        "timeout_seconds": timeout,
+        "title": title,
+        "labels": pairs(label, "--label"),
+    }
+    from infra.cli.client import connect
+
+    with connect(url) as api:
+        _run(api, {name: value for name, value in body.items() if value}, detach, not no_dispatch, output)
+
+
+def _run(api: Api, body: dict[str, Any], detach: bool, dispatch: bool, output: Output) -> None:
+    from infra.cli.exits import Exit, exit_of
+    from infra.cli.follow import Left, stay
+    from infra.cli.words import say
+
+    task = _create(api, body, dispatch)
+    if detach or not dispatch:
+        _show_created(task, output)
+        return
+    say(f"task {task['id']}")
+    try:
+        task = stay(api, task, _show_event)
+    except Left:
+        say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    _show_end(task, output)
+    raise typer.Exit(exit_of(task))
+
+
+def _create(api: Api, body: dict[str, Any], dispatch: bool) -> dict[str, Any]:
+    from uuid_utils.compat import uuid7
+
+    task_id = str(uuid7())
+    task: dict[str, Any] = api.post("/tasks", {"id": task_id, **body}, dispatch="true" if dispatch else None)
+    return task
+
+
+def _show_created(task: dict[str, Any], output: Output) -> None:
+    from infra.cli.output import emit_one, print_data
+
+    if output is Output.TABLE:
+        print_data(task["id"])
+    else:
+        emit_one(output, task, ())
+
+
+def _show_event(event: dict[str, Any]) -> None:
+    from infra.cli.event_words import SHOWN_BY_RUN
+    from infra.cli.output import say_row
+
+    say_row(event, SHOWN_BY_RUN)
+
+
+def _show_end(task: dict[str, Any], output: Output) -> None:
+    from infra.cli.output import emit_one, print_data
+
+    if output is not Output.TABLE:
+        emit_one(output, task, ())
+    elif task["output_tail"]:
+        print_data(task["output_tail"].rstrip("\n"))

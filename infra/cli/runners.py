@@ -1,0 +1,33 @@
+"""`towpath runners`: who executes tasks, and when each was last heard of."""
+
+from __future__ import annotations
+
+import typer
+
+from infra.cli.options import Output, OutputOption, UrlOption
+
+_MANY = 10_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("runners")(runners)
+
+
+def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """List runners."""
+    from infra.cli.client import connect
+    from infra.cli.output import Column, emit
+    from infra.cli.times import ago
+
+    with connect(url) as api:
+        found, _ = api.items("/runners", _MANY)
+    columns = (
+        Column("ID", lambda one: one["id"]),
+        Column("STATE", lambda one: one["state"], colored=True),
+        Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
+        Column("HOST", lambda one: one["host"], wide=True),
+        Column("RUNNING", lambda one: f"{len(one['running'])} of {one['capacity']}", right=True),
+        Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
+    )
+    emit(output, found, columns)

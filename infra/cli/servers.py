@@ -1,0 +1,168 @@
+"""`towpath up` and the parts alone: options become overrides of settings, the rest is `infra`'s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.options import Output, OutputOption
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where everything is kept. [env: TOWPATH_DATA_DIR]")
+]
+HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [env: TOWPATH_HOST]")]
+PortOption = Annotated[int | None, typer.Option("--port", help="Port of the API. [env: TOWPATH_PORT]")]
+NatsPortOption = Annotated[
+    int | None, typer.Option("--nats-port", help="Port of the embedded NATS server. [env: TOWPATH_NATS_PORT]")
+]
+NatsUrlOption = Annotated[
+    str | None, typer.Option("--nats-url", help="NATS servers. [env: TOWPATH_NATS_URL]")
+]
+RootOption = Annotated[
+    list[Path] | None,
+    typer.Option("--root", help="Directory to work under. Repeatable. [env: TOWPATH_ROOTS]"),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for name, command in (("up", up), ("demo", demo), ("api", api), ("projector", projector)):
+        app.command(name)(command)
+    for name, command in (("runner", runner), ("replay", replay), ("doctor", doctor)):
+        app.command(name)(command)
+
+
+def up(
+    port: PortOption = None,
+    nats_port: NatsPortOption = None,
+    data_dir: DataDirOption = None,
+    root: RootOption = None,
+    host: HostOption = None,
+) -> None:
+    """Start everything: NATS, API, projections and a runner that works under --root (default: here)."""
+    settings = _settings(port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host)
+    if not settings.roots:
+        settings = settings.model_copy(update={"roots": (Path.cwd(),)})
+    _check_api(settings)
+    from infra.up import run_up
+
+    run_up(settings)
+
+
+def demo(port: PortOption = None, nats_port: NatsPortOption = None, data_dir: DataDirOption = None) -> None:
+    """Run real tasks that contend for a workspace, and show the trail."""
+    settings = _settings(port=port, nats_port=nats_port, data_dir=data_dir)
+    from infra.demo import run_demo
+
+    run_demo(settings)
+
+
+def api(
+    port: PortOption = None,
+    host: HostOption = None,
+    nats_url: NatsUrlOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Start an API process on a NATS that runs elsewhere."""
+    settings = _settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
+    _check_api(settings)
+    from infra.processes import run_api
+
+    run_api(settings)
+
+
+def projector(nats_url: NatsUrlOption = None, data_dir: DataDirOption = None) -> None:
+    """Start the projections: locks, read model, dispatch, watchdog."""
+    settings = _settings(nats_url=nats_url, data_dir=data_dir)
+    from infra.processes import run_projector
+
+    run_projector(settings)
+
+
+def runner(
+    pool: Annotated[list[str] | None, typer.Option(help="Take its attempts. Repeatable.")] = None,
+    root: RootOption = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Where it keeps what it runs.")] = None,
+    capacity: Annotated[int | None, typer.Option(help="Attempts at the same time.")] = None,
+    runner_id: Annotated[str | None, typer.Option(help="Its name; default: made once.")] = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Take attempts by HTTP, too.")
+    ] = None,
+    api_url: Annotated[str | None, typer.Option(help="The API it works for. [env: TOWPATH_URL]")] = None,
+    nats_url: NatsUrlOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Start a runner."""
+    intake_host, intake_port = _address(listen) if listen else (None, None)
+    settings = _settings(
+        pools=pool or None,
+        roots=root or None,
+        runner_state_dir=state_dir,
+        runner_capacity=capacity,
+        runner_id=runner_id,
+        runner_host=intake_host,
+        runner_port=intake_port,
+        url=api_url,
+        nats_url=nats_url,
+        data_dir=data_dir,
+    )
+    from infra.processes import run_runner
+
+    run_runner(settings)
+
+
+def replay(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Drop the read model and build it anew.")
+    ] = False,
+    nats_url: NatsUrlOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Read the whole log again, and check or rebuild the read model by it."""
+    settings = _settings(nats_url=nats_url, data_dir=data_dir)
+    from infra.replay import run_replay
+
+    run_replay(settings, rebuild=rebuild)
+
+
+def doctor(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Look for what is wrong with this installation, and say how to mend it."""
+    settings = _settings(data_dir=data_dir)
+    from infra.doctor import run_doctor
+
+    run_doctor(settings, output)
+
+
+def _settings(**overrides: Any) -> Settings:
+    from infra.cli.exits import CliError, Exit
+    from infra.logging import configure_logging
+    from infra.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(**overrides)
+    except SettingsError as error:
+        raise CliError(str(error), Exit.USAGE) from None
+    configure_logging(settings)
+    return settings
+
+
+def _check_api(settings: Settings) -> None:
+    from infra.cli.exits import CliError, Exit
+    from infra.settings import SettingsError
+
+    try:
+        settings.check_api()
+    except SettingsError as error:
+        raise CliError(str(error), Exit.USAGE) from None
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdecimal()):
+        raise typer.BadParameter(f"{text!r}: give HOST:PORT, such as 127.0.0.1:8100", param_hint="--listen")
+    return host.strip("[]"), int(port)

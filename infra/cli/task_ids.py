@@ -1,0 +1,32 @@
+"""Task ids as people give them: whole, or as much of the beginning or end as tells recent tasks apart."""
+
+from __future__ import annotations
+
+import re
+
+from infra.cli.client import Api
+from infra.cli.exits import CliError, Exit
+
+RECENT = 500
+_WHOLE = 36
+
+
+def resolve(api: Api, given: str) -> str:
+    """The whole id; only a part costs requests.
+
+    Raises:
+        CliError: no recent task fits (not found), or several do, or it is no id at all (usage).
+    """
+    if len(given) == _WHOLE:
+        return given
+    if not re.fullmatch("[0-9a-f-]{4,35}", given):
+        raise CliError(f"{given!r} is no task id, and no part of one of at least 4 characters", Exit.USAGE)
+    tasks, more = api.items("/tasks", RECENT)
+    found = [task["id"] for task in tasks if task["id"].startswith(given) or task["id"].endswith(given)]
+    if not found:
+        among = f" among the {RECENT} newest" if more else ""
+        raise CliError(f"no task{among} has an id that starts or ends with {given}", Exit.NOT_FOUND)
+    if len(found) > 1:
+        some = "\n  ".join(found[:10])
+        raise CliError(f"{given} fits {len(found)} tasks; give more of the id:\n  {some}", Exit.USAGE)
+    return str(found[0])

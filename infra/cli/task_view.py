@@ -1,0 +1,90 @@
+"""Tasks as tables: a line each in lists, a sheet for one."""
+
+from __future__ import annotations
+
+import shlex
+
+from infra.cli.event_words import scope, short
+from infra.cli.output import Column, Json, Output, console, emit_one, print_data
+from infra.cli.times import ago, parse
+from infra.cli.words import plain
+
+
+def status_of(task: Json) -> str:
+    """The status, and what says more about it."""
+    if task["cancel_requested"] and task["finished_at"] is None:
+        return f"{task['status']} (canceling)"
+    if task["lock"]["state"] == "waiting":
+        return f"{task['status']} (waits)"
+    return str(task["status"])
+
+
+def lock_of(task: Json) -> str:
+    """The lock of the current attempt in words."""
+    lock = task["lock"]
+    if lock["state"] == "none":
+        return ""
+    if lock["state"] == "waiting":
+        behind = " ".join(short(blocker) for blocker in lock["blocked_by"])
+        return f"waiting, position {lock['position']}" + (f", behind {behind}" if behind else "")
+    return f"{lock['state']}, token {lock['token']}"
+
+
+def _claim(task: Json) -> str:
+    if task["workspace"] is None:
+        return ""
+    return f"{task['workspace']}: {scope(task['lock_paths'], task['lock_mode'])}"
+
+
+def _took(task: Json) -> str:
+    if not (task["started_at"] and task["finished_at"]):
+        return ""
+    return f"{(parse(task['finished_at']) - parse(task['started_at'])).total_seconds():.1f} s"
+
+
+def _text(name: str) -> Column:
+    title = name.replace("_", " ").removesuffix(" at").removesuffix(" id")
+    return Column(title, lambda task: "" if task[name] is None else str(task[name]))
+
+
+def _time(name: str) -> Column:
+    return Column(name.removesuffix("_at"), lambda task: ago(task[name]))
+
+
+LIST = (
+    Column("ID", lambda task: task["id"]),
+    Column("STATUS", status_of, colored=True),
+    Column("WORKSPACE", lambda task: task["workspace"] or "–"),
+    Column("CREATED", lambda task: ago(task["created_at"])),
+    Column("TITLE", lambda task: task["title"], wide=True),
+)
+SHEET = (
+    _text("id"),
+    _text("title"),
+    Column("status", status_of, colored=True),
+    Column("attempt", lambda task: str(task["attempt"] or "")),
+    _text("reason"),
+    _text("message"),
+    _text("exit_code"),
+    Column("command", lambda task: shlex.join(task["command"])),
+    Column("claim", _claim),
+    Column("lock", lock_of),
+    _text("pool"),
+    _text("runner_id"),
+    Column("labels", lambda task: " ".join(f"{name}={value}" for name, value in task["labels"].items())),
+    _text("timeout_seconds"),
+    _time("created_at"),
+    _time("dispatched_at"),
+    _time("queued_at"),
+    _time("started_at"),
+    _time("finished_at"),
+    Column("took", _took),
+)
+
+
+def show_task(output: Output, task: Json) -> None:
+    """One task on stdout, with the tail of its output."""
+    emit_one(output, task, SHEET)
+    if output is Output.TABLE and task["output_tail"]:
+        console().print("\noutput", style="bold")
+        print_data(plain(task["output_tail"], keep="\n\t").rstrip("\n"))

@@ -1,0 +1,121 @@
+"""`towpath tasks`, `task`, `dispatch`, `cancel` and `wait`: tasks that exist."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, pairs
+from infra.cli.times import moment
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("tasks")(tasks)
+    app.command("task")(task)
+    app.command("dispatch")(dispatch)
+    app.command("cancel")(cancel)
+    app.command("wait")(wait)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def tasks(
+    status: Annotated[list[str], typer.Option("-s", "--status", help="Only these. Repeatable.")] = [],  # noqa: B006
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only of this one.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Only of this one.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only with this NAME=VALUE.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(parser=_moment, metavar="TIME", help="Created since: 10m, 2h, 7d, or RFC 3339."),
+    ] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many.")] = 50,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List tasks, newest first."""
+    labels = [f"{name}:{value}" for name, value in pairs([label] if label else [], "--label").items()]
+    from infra.cli.client import connect
+    from infra.cli.output import emit
+    from infra.cli.task_view import LIST
+    from infra.cli.words import say
+
+    with connect(url) as api:
+        found, more = api.items(
+            "/tasks",
+            limit,
+            status=status,
+            workspace=workspace,
+            pool=pool,
+            label=labels,
+            created_after=since.isoformat() if since else None,
+        )
+    emit(output, found, LIST)
+    if more:
+        say(f"these are the {limit} newest; --limit shows more")
+
+
+def task(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Show a task and the tail of its output."""
+    from infra.cli.client import connect, path
+    from infra.cli.task_ids import resolve
+    from infra.cli.task_view import show_task
+
+    with connect(url) as api:
+        found = api.get(path("tasks", resolve(api, id)))
+    show_task(output, found)
+
+
+def dispatch(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Start the next attempt of a task that was only created, or that did not succeed."""
+    _command("dispatch", id, url, output)
+
+
+def cancel(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Cancel a task; a running one is canceled once its runner says so."""
+    _command("cancel", id, url, output)
+
+
+def wait(
+    id: TaskArgument,
+    timeout: Annotated[
+        float | None, typer.Option(parser=duration, metavar="TIME", help="Wait at most so long: 90, 10m, 2h.")
+    ] = None,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Wait until a task has ended.
+
+    Ends with 0 if it succeeded, 3 if not, 6 if its lock was refused, 8 if it has not ended in time.
+    """
+    from infra.cli.client import connect
+    from infra.cli.exits import exit_of
+    from infra.cli.follow import wait_until_ended
+    from infra.cli.task_ids import resolve
+    from infra.cli.task_view import show_task
+
+    with connect(url) as api:
+        found = wait_until_ended(api, resolve(api, id), timeout)
+    show_task(output, found)
+    raise typer.Exit(exit_of(found))
+
+
+def _command(verb: str, id: str, url: str | None, output: Output) -> None:
+    from infra.cli.client import connect, path
+    from infra.cli.output import emit, emit_one
+    from infra.cli.task_ids import resolve
+    from infra.cli.task_view import LIST
+
+    with connect(url) as api:
+        answer: dict[str, Any] = api.post(path("tasks", resolve(api, id), verb))
+    if output is Output.TABLE:
+        emit(output, [answer], LIST)
+    else:
+        emit_one(output, answer, LIST)

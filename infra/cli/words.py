@@ -1,0 +1,19 @@
+"""Words for people go to stderr, so that stdout holds data and nothing else."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+
+def say(text: str) -> None:
+    """One message on stderr, at once."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def plain(text: str, keep: str = "") -> str:
+    """`text` without control characters other than `keep`: others' data must not steer the terminal."""
+    return "".join(
+        " " if unicodedata.category(char) in ("Cc", "Cf") and char not in keep else char for char in text
+    )

@@ -1,0 +1,76 @@
+"""`towpath workspaces`: which directory each id means, `add` and `remove`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.options import Output, OutputOption, UrlOption
+
+_MANY = 10_000
+
+app = typer.Typer(
+    rich_markup_mode=None, invoke_without_command=True, help="List workspaces; add and remove them."
+)
+
+
+class OnRunnerLost(StrEnum):
+    """What happens to an attempt, and so to its lock, when its runner is lost."""
+
+    FAIL = "fail"
+    HOLD = "hold"
+
+
+@app.callback()
+def list_all(context: typer.Context, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """List workspaces; add and remove them."""
+    if context.invoked_subcommand is not None:
+        return
+    from infra.cli.client import connect
+    from infra.cli.output import Column, emit
+
+    with connect(url) as api:
+        found, _ = api.items("/workspaces", _MANY)
+    columns = (
+        Column("ID", lambda one: one["id"]),
+        Column("ROOT", lambda one: one["root"], wide=True),
+        Column("ON RUNNER LOST", lambda one: one["on_runner_lost"]),
+    )
+    emit(output, found, columns)
+
+
+@app.command("add")
+def add(
+    id: Annotated[str, typer.Argument(metavar="ID", help="1 to 64 of A-Z a-z 0-9 _ -")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Its directory on the runners' hosts.")],
+    on_runner_lost: Annotated[
+        OnRunnerLost, typer.Option(help="fail: end the attempt; hold: keep the lock for an operator.")
+    ] = OnRunnerLost.FAIL,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Register a workspace, or change it."""
+    from infra.cli.client import connect, path
+    from infra.cli.output import Column, emit_one
+
+    body = {"root": str(root.absolute()), "on_runner_lost": on_runner_lost.value}
+    with connect(url) as api:
+        answer = api.call("PUT", path("workspaces", id), body)
+    names = ("id", "root", "on_runner_lost")
+    emit_one(output, answer, [Column(name, lambda row, name=name: str(row[name])) for name in names])
+
+
+@app.command("remove")
+def remove(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The workspace.")], url: UrlOption = None
+) -> None:
+    """Forget a workspace in which nothing is open; its directory stays as it is."""
+    from infra.cli.client import connect, path
+    from infra.cli.words import say
+
+    with connect(url) as api:
+        api.call("DELETE", path("workspaces", id))
+    say(f"workspace {id} is no longer registered")

@@ -1,0 +1,120 @@
+"""Logging: readable lines on a terminal, JSON lines anywhere else, always on stderr.
+
+What libraries log through the standard library takes the same way. Secrets are taken out of the finished
+line, so that none gets through in a message, a field, a URL or a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from pydantic import SecretStr
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from infra.settings import Settings
+
+HIDDEN = "***"
+_MIN_SECRET_CHARS = 4
+_SECRET_FIELDS = ("token", "password", "secret", "authorization", "credentials")
+_TALKATIVE = ("httpx", "httpcore", "asyncio", "aiosqlite", "faststream")
+
+
+def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> None:
+    """Set up structlog and the standard library's logging for this process; again replaces it."""
+    on_terminal = sys.stderr.isatty()
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _hide_fields,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_renderers(on_terminal),
+        ],
+    )
+    handler.setFormatter(_Redacting(formatter, [*secrets_of(settings), *more_secrets]))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret value in the settings: tokens, keys and the passwords in URLs."""
+    found: list[str] = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            text = value.get_secret_value()
+            found += [text, *(part.rpartition(":")[2] for part in text.split(","))]
+    for urls in (settings.nats_url, settings.database_url):
+        for url in (urls or "").split(","):
+            parts = urlsplit(url)
+            found += [secret for secret in (parts.password, parts.username) if secret and parts.password]
+            if parts.username and not parts.password:  # nats://token@host
+                found.append(parts.username)
+    return found
+
+
+def _renderers(on_terminal: bool) -> list[Processor]:
+    if on_terminal:
+        colors = not os.environ.get("NO_COLOR")
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+            )
+        ]
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+    ]
+
+
+def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Hide texts under names of secrets; a number there is a fencing token, which is none."""
+    for name, value in event.items():
+        if isinstance(value, str | SecretStr) and name.lower().endswith(_SECRET_FIELDS):
+            event[name] = HIDDEN
+    return event
+
+
+class _Redacting(logging.Formatter):
+    """Hides known secrets in what another formatter has made."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        known = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1])}
+        self._secrets = sorted((one for one in known if len(one) >= _MIN_SECRET_CHARS), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._inner.format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, HIDDEN)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
