@@ -29,6 +29,7 @@ from api.event_pages import EventPages
 from api.metrics import CountRequests, Metrics
 from api.parts import ApiParts
 from api.status_route import status_route
+from api.tracing import CarryTrace
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
 
@@ -57,6 +58,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
+    app.add_middleware(CarryTrace)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
 

@@ -119,14 +119,15 @@ class EventPages:
     ) -> list[Recorded]:
         """The task's lock facts behind `after` up to `horizon`; of many, at least the first `limit`."""
         log, at = self._parts.log, max(await self._parts.read_model.position(), after)
+        subject = f"towpath.lock.{workspace}.*"
         history = await self._parts.read_model.lock_history(None, task_id, LOCK_FACTS)
         seqs = [seq for seq in history if after < seq <= horizon][: limit + 1]
         facts = {event.seq: event for event in await log.at(seqs)}
-        last = min(await log.last_lock_seq(workspace), horizon) if at < horizon else 0
+        last = min(await log.last_seq_of(subject), horizon) if at < horizon else 0
         for _ in range(SCAN_STEPS):
             if at >= last:
                 return [fact for _, fact in sorted(facts.items())]
-            batch = await log.page(at, SCAN_STEP, f"towpath.lock.{workspace}.*")
+            batch = await log.page(at, SCAN_STEP, subject)
             if not batch:
                 raise _lagging()
             at = batch[-1].seq

@@ -71,12 +71,6 @@ class EventQuery(EventFilter, PageQuery):
     """Query of `GET /events`; `cursor` goes before `after_seq`."""
 
 
-class StreamQuery(EventFilter):
-    """Query of `GET /events/stream`."""
-
-    from_end: bool = Field(default=False, description="begin with what comes next, where nothing else says")
-
-
 @router.get(
     "/tasks/{task_id}/events",
     response_model=Page[EventRead],
@@ -119,15 +113,15 @@ async def events(request: Request, response: Response, query: Annotated[EventQue
 async def stream(
     request: Request,
     parts: Parts,
-    query: Annotated[StreamQuery, Query()],
+    query: Annotated[EventFilter, Query()],
     last_event_id: Annotated[
         int | None, Header(ge=0, le=MAX_SEQ, description="resume behind this sequence")
     ] = None,
 ) -> StreamingResponse:
-    """The log as server-sent events: from the beginning, or behind Last-Event-ID or `after_seq`."""
+    """The log as server-sent events: behind Last-Event-ID or `after_seq`; without them, from now on."""
     after = last_event_id if last_event_id is not None else query.after_seq
     if after is None:
-        after = await parts.log.last_seq() if query.from_end else 0
+        after = await parts.log.last_seq()
     if query.task_id is not None:
         await parts.service.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)

@@ -24,7 +24,6 @@ from domain.errors import DomainError
 from domain.task_read import task_read
 from domain.wire import RUNNER_TOKEN_HEADER
 
-
 _JSON = [(b"content-type", b"application/json")]
 
 

@@ -1,0 +1,104 @@
+"""Runners' reports over NATS: the callback gateway behind a durable work queue.
+
+Reports wait in stream TOWPATH_REPORT while the API is down. They are taken in batches of raw messages,
+since one bad body must not fail its neighbours: each is validated and settled by itself, different
+tasks at once, one task's reports in order. The consumer never gives a message up (a work queue would
+keep it for ever unseen); `api.settlement` does, and keeps it as a dead letter first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.message import StreamMessage
+from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats.security import NatsSecurity, NatsUserPassword
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy as ConsumerAck
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from api.metrics import Metrics
+from api.parts import ApiParts
+from api.settlement import Settlement, delay_seconds, deliveries, put_back
+
+STREAM = "TOWPATH_REPORT"
+SUBJECT = "towpath.report.*"
+DURABLE = "report-intake"
+BATCH = 200
+COLLECT_SECONDS = 0.02
+"""FastStream fills a batch for this long, so it bounds a single report's extra delay."""
+ACK_WAIT_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+class ReportIntake:
+    """Takes reports from NATS on a connection of its own; `options` are those of `nats.connect`."""
+
+    def __init__(self, parts: ApiParts, options: Mapping[str, Any], metrics: Metrics | None = None) -> None:
+        self._settlement = Settlement(parts, metrics)
+        self._options = dict(options)
+        self._broker: NatsBroker | None = None
+
+    async def start(self) -> None:
+        """Connect and take reports from now on; the stream must exist."""
+        if self._broker is not None:
+            return
+        self._broker = _broker(self._options)
+        subscriber = self._broker.subscriber(
+            SUBJECT,
+            stream=JStream(STREAM, declare=False),
+            durable=DURABLE,
+            pull_sub=PullSub(batch_size=BATCH, timeout=COLLECT_SECONDS, batch=True),
+            config=ConsumerConfig(
+                ack_policy=ConsumerAck.EXPLICIT,
+                deliver_policy=DeliverPolicy.ALL,
+                ack_wait=ACK_WAIT_SECONDS,
+                max_deliver=-1,
+                max_ack_pending=10 * BATCH,
+            ),
+            decoder=_raw,
+            ack_policy=AckPolicy.MANUAL,
+        )
+        subscriber(self._take)
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Settle what was taken, then close the connection; may be called twice."""
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await broker.stop()
+
+    async def _take(self, batch: list[Msg]) -> None:
+        by_task: dict[str, list[Msg]] = {}
+        for message in batch:
+            by_task.setdefault(message.subject, []).append(message)
+        await asyncio.gather(*(self._in_order(messages) for messages in by_task.values()))
+
+    async def _in_order(self, messages: list[Msg]) -> None:
+        """One task's reports: once one has to come again, the later ones come again behind it."""
+        for number, message in enumerate(messages, start=1):
+            if not await self._settlement.settle(message):
+                for later in messages[number:]:
+                    await put_back(later, 2 * delay_seconds(deliveries(later)))
+                return
+
+
+async def _raw(message: StreamMessage[Any]) -> Any:
+    """Leave the batch undecoded."""
+    return message.raw_message
+
+
+def _broker(options: dict[str, Any]) -> NatsBroker:
+    """A broker from arguments of `nats.connect`; FastStream takes credentials and TLS as one object."""
+    options = {"max_reconnect_attempts": -1, "pending_size": 0, **options}
+    user, password = options.pop("user", None), options.pop("password", None)
+    tls = options.pop("tls", None)
+    security: NatsSecurity | None = NatsSecurity(ssl_context=tls) if tls else None
+    if user is not None:
+        security = NatsUserPassword(user, password or "", ssl_context=tls)
+    return NatsBroker(
+        **options, security=security, apply_types=False, logger=None, graceful_timeout=STOP_SECONDS
+    )
