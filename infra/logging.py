@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -22,7 +22,7 @@ from infra.settings import Settings
 
 HIDDEN = "***"
 _MIN_SECRET_CHARS = 4
-_SECRET_FIELDS = ("token", "password", "secret", "authorization", "credentials")
+_SECRET_FIELD = re.compile(r"(token|password|secret|authorization|credential|cookie)s?$", re.IGNORECASE)
 _TALKATIVE = ("httpx", "httpcore", "asyncio", "aiosqlite", "faststream")
 
 
@@ -68,13 +68,13 @@ def secrets_of(settings: Settings) -> list[str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             text = value.get_secret_value()
-            found += [text, *(part.rpartition(":")[2] for part in text.split(","))]
+            found += [text, *(part.strip() for part in text.split(","))]
+            found += [part.partition(":")[2].strip() for part in text.split(",")]
     for urls in (settings.nats_url, settings.database_url):
         for url in (urls or "").split(","):
             parts = urlsplit(url)
-            found += [secret for secret in (parts.password, parts.username) if secret and parts.password]
-            if parts.username and not parts.password:  # nats://token@host
-                found.append(parts.username)
+            secret = parts.password or parts.username  # nats://token@host
+            found += [secret, unquote(secret)] if secret else []
     return found
 
 
@@ -96,7 +96,7 @@ def _renderers(on_terminal: bool) -> list[Processor]:
 def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Hide texts under names of secrets; a number there is a fencing token, which is none."""
     for name, value in event.items():
-        if isinstance(value, str | SecretStr) and name.lower().endswith(_SECRET_FIELDS):
+        if isinstance(value, str | SecretStr) and _SECRET_FIELD.search(name):
             event[name] = HIDDEN
     return event
 
@@ -115,6 +115,3 @@ class _Redacting(logging.Formatter):
         for secret in self._secrets:
             line = line.replace(secret, HIDDEN)
         return line
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)

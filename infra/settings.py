@@ -1,29 +1,26 @@
 """All of Towpath's settings in one frozen object, read once from the environment.
 
-Nothing else reads the environment, and no default stands anywhere else: whoever needs a value gets this
-object, or a part of it, from the composition root. Command-line options are overrides of fields. What must
-hold between settings is checked here, and every error names the variable to change and never shows a value.
+Nothing else reads a setting from the environment, and no default stands anywhere else: whoever needs a
+value gets this object, or a part of it, from the composition root. Command-line options override fields.
+What must hold between settings is checked here; every error names the variable and never shows its value.
 """
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.config import ApiConfig, ConfigError, check_listen, parse_operator_tokens
 from domain.identifiers import Name
 
-Role = Literal["viewer", "auditor", "operator", "admin"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-ROLES: tuple[Role, ...] = get_args(Role)
 PREFIX = "TOWPATH_"
 MIN_SECRET_CHARS = 16
 _DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m|h)")
@@ -73,20 +70,9 @@ def _secret_keys(given: SecretStr) -> SecretStr:
 
 
 def _api_tokens(given: SecretStr) -> SecretStr:
-    _hashed_tokens(given)
+    if not parse_operator_tokens(given.get_secret_value()):
+        raise ValueError("no token stands in it; unset it to do without")
     return given
-
-
-def _hashed_tokens(given: SecretStr) -> dict[str, Role]:
-    tokens: dict[str, Role] = {}
-    for entry in _split(",")(given.get_secret_value()):
-        name, _, token = entry.partition(":")
-        role = next((known for known in ROLES if known == name), None)
-        if role is None or not token:
-            raise ValueError(f"give role:token,role:token,… with the roles {', '.join(ROLES)}")
-        if tokens.setdefault(hashlib.sha256(token.encode()).hexdigest(), role) != role:
-            raise ValueError("the same token stands there with two roles; give each role its own")
-    return tokens
 
 
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -237,11 +223,6 @@ class Settings(BaseSettings):
         """Where a runner keeps its state."""
         return self.runner_state_dir or self.data_dir / "runner"
 
-    @property
-    def token_roles(self) -> dict[str, Role]:
-        """SHA-256 (hex) of each API token → its role; empty where none are set."""
-        return _hashed_tokens(self.api_tokens) if self.api_tokens else {}
-
     def secret_keys(self) -> tuple[bytes, ...]:
         """The keys, the one in use first; makes the file in the data directory if need be.
 
@@ -259,11 +240,11 @@ class Settings(BaseSettings):
 
     def check_api(self) -> None:
         """What must hold for a process that serves the API. Raises SettingsError."""
-        if not _is_loopback(self.host) and not self.token_roles:
-            raise SettingsError(
-                f"{self.host} can be reached by others, and no API tokens are set: set TOWPATH_API_TOKENS, "
-                'for example to "admin:$(openssl rand -hex 24)", or listen on 127.0.0.1'
-            )
+        tokens = self.api_tokens.get_secret_value() if self.api_tokens else ""
+        try:
+            check_listen(self.host, ApiConfig(operator_tokens=parse_operator_tokens(tokens)))
+        except ConfigError as error:
+            raise SettingsError(f"TOWPATH_HOST: {error}") from None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
@@ -326,12 +307,3 @@ def _problem(error: dict[str, Any]) -> str:
 
 def _with_async_driver(match: re.Match[str]) -> str:
     return "sqlite+aiosqlite://" if match[1] == "sqlite" else "postgresql+asyncpg://"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,7 +1,7 @@
 """The `towpath` command: thin over HTTP for people and programs, thin over `infra` for servers.
 
-Every invocation pays for what it imports, `--help` included, so modules of commands import typer and the
-standard library only; whatever costs more (httpx, rich, pydantic, the servers) is imported inside the command.
+Every invocation pays for what it imports, `--help` included. So modules of commands import typer and the
+standard library only; what costs more (httpx, rich, pydantic, the servers) is imported inside the command.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
     try:
         app()
     except CliError as error:
-        say(str(error))
+        say(f"towpath: {error}")
         sys.exit(error.exit)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         with contextlib.suppress(OSError):

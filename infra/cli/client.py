@@ -23,7 +23,11 @@ class Unreachable(CliError):
     """No answer came: the API may be back in a moment."""
 
 
-class Silent(Unreachable):
+class Unanswered(Unreachable):
+    """The request may have arrived: what may be repeated is worth repeating."""
+
+
+class Silent(Unanswered):
     """The connection stands, but nothing came in time."""
 
 
@@ -137,7 +141,7 @@ class Api:
         except httpx.TimeoutException:
             raise Unreachable(f"{self._url} cannot be reached in time; try again", Exit.TIMED_OUT) from None
         except httpx.TransportError as error:
-            raise Unreachable(f"the connection to {self._url} broke ({_reason(error)}); try again") from None
+            raise Unanswered(f"the connection to {self._url} broke ({_reason(error)}); try again") from None
         except httpx.InvalidURL as error:
             raise CliError(f"{self._url} cannot be used: {error}", Exit.USAGE) from None
 

@@ -49,7 +49,7 @@ def from_problem(status: int, problem: Any) -> CliError:
     """The error for an HTTP answer; `problem` is its parsed JSON body, or None."""
     body: dict[str, Any] = problem if isinstance(problem, dict) else {}
     detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
-    lines = [detail if isinstance(detail, str) else str(detail), *_holders(body), *_faults(body)]
+    lines = [detail if isinstance(detail, str) else str(detail), *_holders(body)]
     if status == 401:
         lines.append("set TOWPATH_TOKEN to an API token")
     return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR))
@@ -63,20 +63,11 @@ def exit_of(task: dict[str, Any]) -> Exit:
 
 
 def _holders(body: dict[str, Any]) -> list[str]:
+    """Who is in the way, where the answer names them; and the task that was refused."""
     lines = []
     for holder in body.get("holders") or []:
-        how = f"holds it, token {holder['token']}" if holder.get("token") is not None else "waits for it"
+        how = f"holds, token {holder['token']}" if holder.get("token") is not None else "waits"
         lines.append(f"task {holder['task_id']} attempt {holder['attempt']} {how}")
-    return lines
-
-
-def _faults(body: dict[str, Any]) -> list[str]:
-    """What RFC 9457 shows as the extension `errors`: one line per field."""
-    lines = []
-    for fault in body.get("errors") or []:
-        if isinstance(fault, dict):
-            where = fault.get("pointer") or fault.get("loc") or ""
-            path = ".".join(str(part) for part in where) if isinstance(where, list) else str(where)
-            what = fault.get("detail") or fault.get("msg") or ""
-            lines.append(f"{path}: {what}" if path else str(what))
+    if lines and body.get("task_id"):
+        lines.append(f"task {body['task_id']} is the one refused; `towpath dispatch` tries again")
     return lines

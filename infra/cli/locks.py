@@ -43,7 +43,7 @@ def release(
     url: UrlOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Free a task's lock by hand, although the task has not ended.
+    """Free a task's lock by hand, before the task has ended.
 
     A task that has a runner is also asked to stop; until it has, its process may still write.
     """

@@ -33,14 +33,17 @@ def trail(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output
 def watch(
     task: Annotated[str | None, typer.Option("-t", "--task", help="Only this task.")] = None,
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
-    event: Annotated[list[str], typer.Option("-e", "--event", help="Only these. Repeatable.")] = [],  # noqa: B006
+    event: Annotated[str | None, typer.Option("-e", "--event", help="Only these.")] = None,
     after: Annotated[
         int | None, typer.Option(min=0, metavar="SEQ", help="Begin behind this one; 0: the whole log.")
     ] = None,
     url: UrlOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show events as they are recorded, until Ctrl-C; `json` is a line per event, like `jsonl`."""
+    """Show events as they are recorded, until Ctrl-C.
+
+    A connection that breaks is made anew, behind the last event shown. With -o json, too, every event is one line.
+    """
     from infra.cli.client import connect
     from infra.cli.event_words import WATCHED
     from infra.cli.output import emit_line

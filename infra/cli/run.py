@@ -14,7 +14,8 @@ from infra.cli.options import Output, OutputOption, UrlOption, duration, pairs
 if TYPE_CHECKING:
     from infra.cli.client import Api
 
-_CONTEXT = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+TRIES = 3
+_CONTEXT = {"allow_interspersed_args": False}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,10 +24,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    command: Annotated[list[str], typer.Argument(metavar="CMD…", help="Program and arguments; no shell.")],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="Program and arguments; no shell.")],
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Lock and work in it.")] = None,
     lock_path: Annotated[
-        list[str], typer.Option("--path", help="Lock only this path of the workspace. Repeatable.")
+        list[str],
+        typer.Option("--path", metavar="PATH", help="Lock only this path of the workspace. Repeatable."),
     ] = [],  # noqa: B006 - typer copies it
     shared: Annotated[
         bool, typer.Option("--shared", help="Share the lock with other shared claims.")
@@ -35,13 +37,13 @@ def run(
         bool, typer.Option("--reject", help="Fail if it is locked instead of waiting.")
     ] = False,
     pool: Annotated[str | None, typer.Option(help="Pool of runners.")] = None,
-    env: Annotated[list[str], typer.Option(help="NAME=VALUE for the command. Repeatable.")] = [],  # noqa: B006
+    env: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="For the command. Repeatable.")] = [],  # noqa: B006
     timeout: Annotated[
         float | None,
         typer.Option(parser=duration, metavar="TIME", help="Kill it after so long: 90, 10m, 2h."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Shown in lists; default: the command.")] = None,
-    label: Annotated[list[str], typer.Option(help="NAME=VALUE to find it by. Repeatable.")] = [],  # noqa: B006
+    label: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="To find it by. Repeatable.")] = [],  # noqa: B006
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
     no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
     url: UrlOption = None,
@@ -93,9 +95,17 @@ def _run(api: Api, body: dict[str, Any], detach: bool, dispatch: bool, output: O
 def _create(api: Api, body: dict[str, Any], dispatch: bool) -> dict[str, Any]:
     from uuid_utils.compat import uuid7
 
-    task_id = str(uuid7())
-    task: dict[str, Any] = api.post("/tasks", {"id": task_id, **body}, dispatch="true" if dispatch else None)
-    return task
+    from infra.cli.client import Unanswered
+
+    body = {"id": str(uuid7()), **body}
+    for tries_left in reversed(range(TRIES)):
+        try:
+            task: dict[str, Any] = api.post("/tasks", body, dispatch="true" if dispatch else None)
+            return task
+        except Unanswered:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _show_created(task: dict[str, Any], output: Output) -> None:

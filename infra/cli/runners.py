@@ -27,7 +27,7 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
         Column("STATE", lambda one: one["state"], colored=True),
         Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
         Column("HOST", lambda one: one["host"], wide=True),
-        Column("RUNNING", lambda one: f"{len(one['running'])} of {one['capacity']}", right=True),
+        Column("RUNNING", lambda one: f"{len(one['running_attempts'])} of {one['capacity']}", right=True),
         Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
     )
     emit(output, found, columns)

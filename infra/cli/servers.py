@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -31,10 +33,13 @@ RootOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for name, command in (("up", up), ("demo", demo), ("api", api), ("projector", projector)):
-        app.command(name)(command)
-    for name, command in (("runner", runner), ("replay", replay), ("doctor", doctor)):
-        app.command(name)(command)
+    app.command("up")(up)
+    app.command("demo")(demo)
+    app.command("api")(api)
+    app.command("projector")(projector)
+    app.command("runner")(runner)
+    app.command("replay")(replay)
+    app.command("doctor")(doctor)
 
 
 def up(
@@ -44,22 +49,30 @@ def up(
     root: RootOption = None,
     host: HostOption = None,
 ) -> None:
-    """Start everything: NATS, API, projections and a runner that works under --root (default: here)."""
+    """Start everything on this machine.
+
+    That is NATS, API, projections and a runner that works under --root (default: the current directory).
+    """
     settings = _settings(port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host)
     if not settings.roots:
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
-    _check_api(settings)
-    from infra.up import run_up
+    from infra.cli.exits import CliError
+    from infra.http_server import CannotListen
+    from infra.nats_binary import EmbeddedNatsError
+    from infra.up import CannotStart, run_up
 
-    run_up(settings)
+    try:
+        _start(lambda settings: run_up(settings, _print), settings)
+    except (CannotStart, CannotListen, EmbeddedNatsError, OSError) as error:
+        raise CliError(str(error)) from None
 
 
 def demo(port: PortOption = None, nats_port: NatsPortOption = None, data_dir: DataDirOption = None) -> None:
-    """Run real tasks that contend for a workspace, and show the trail."""
+    """Run tasks that contend for a workspace; show the trail."""
     settings = _settings(port=port, nats_port=nats_port, data_dir=data_dir)
     from infra.demo import run_demo
 
-    run_demo(settings)
+    _start(run_demo, settings)
 
 
 def api(
@@ -70,10 +83,9 @@ def api(
 ) -> None:
     """Start an API process on a NATS that runs elsewhere."""
     settings = _settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
-    _check_api(settings)
     from infra.processes import run_api
 
-    run_api(settings)
+    _start(run_api, settings)
 
 
 def projector(nats_url: NatsUrlOption = None, data_dir: DataDirOption = None) -> None:
@@ -81,11 +93,13 @@ def projector(nats_url: NatsUrlOption = None, data_dir: DataDirOption = None) ->
     settings = _settings(nats_url=nats_url, data_dir=data_dir)
     from infra.processes import run_projector
 
-    run_projector(settings)
+    _start(run_projector, settings)
 
 
 def runner(
-    pool: Annotated[list[str] | None, typer.Option(help="Take its attempts. Repeatable.")] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option(metavar="POOL", help="Take its attempts. Repeatable.")
+    ] = None,
     root: RootOption = None,
     state_dir: Annotated[Path | None, typer.Option(help="Where it keeps what it runs.")] = None,
     capacity: Annotated[int | None, typer.Option(help="Attempts at the same time.")] = None,
@@ -113,7 +127,7 @@ def runner(
     )
     from infra.processes import run_runner
 
-    run_runner(settings)
+    _start(run_runner, settings)
 
 
 def replay(
@@ -123,19 +137,19 @@ def replay(
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Read the whole log again, and check or rebuild the read model by it."""
+    """Read the whole log again; check or rebuild the read model."""
     settings = _settings(nats_url=nats_url, data_dir=data_dir)
     from infra.replay import run_replay
 
-    run_replay(settings, rebuild=rebuild)
+    _start(lambda settings: run_replay(settings, rebuild=rebuild), settings)
 
 
 def doctor(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Look for what is wrong with this installation, and say how to mend it."""
+    """Look for what is wrong here, and say how to mend it."""
     settings = _settings(data_dir=data_dir)
     from infra.doctor import run_doctor
 
-    run_doctor(settings, output)
+    _start(lambda settings: run_doctor(settings, output.value), settings)
 
 
 def _settings(**overrides: Any) -> Settings:
@@ -151,14 +165,24 @@ def _settings(**overrides: Any) -> Settings:
     return settings
 
 
-def _check_api(settings: Settings) -> None:
+def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
+    """Run a server until it ends, and end with its exit code."""
     from infra.cli.exits import CliError, Exit
     from infra.settings import SettingsError
 
     try:
-        settings.check_api()
+        code = run(settings)
     except SettingsError as error:
         raise CliError(str(error), Exit.USAGE) from None
+    raise typer.Exit(code)
+
+
+def _print(line: str) -> None:
+    """What `up` says is what it is asked for, and a script may wait for `ready`: at once, on stdout."""
+    from infra.cli.output import print_data
+
+    print_data(line)
+    sys.stdout.flush()
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from infra.cli.client import Api, Json, Silent, Unreachable
 from infra.cli.exits import CliError
@@ -20,7 +20,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 
 def events(
-    api: Api, filters: dict[str, object], after: int | None, give_up_seconds: float
+    api: Api, filters: Mapping[str, object], after: int | None, give_up_seconds: float
 ) -> Iterator[Json | None]:
     """Events behind `after` (None: from now on), for ever; None for every sign of life without an event.
 
@@ -34,7 +34,8 @@ def events(
     met, lost_since, pause = False, 0.0, FIRST_PAUSE_SECONDS
     while True:
         try:
-            with api.stream("/events/stream", filters, after, SILENCE_SECONDS) as chunks:
+            begin = {"from_end": "true"} if after is None else {}
+            with api.stream("/events/stream", {**filters, **begin}, after, SILENCE_SECONDS) as chunks:
                 if lost_since:
                     say("the connection is back")
                 met, lost_since, pause = True, 0.0, FIRST_PAUSE_SECONDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from infra.cli.event_words import scope, short
-from infra.cli.output import Column, Json, Output, console, emit_one, print_data
+from infra.cli.options import Output
+from infra.cli.output import Column, Json, console, emit_one, print_data
 from infra.cli.times import ago, parse
 from infra.cli.words import plain
 

@@ -28,10 +28,12 @@ def _moment(text: str) -> datetime:
 
 
 def tasks(
-    status: Annotated[list[str], typer.Option("-s", "--status", help="Only these. Repeatable.")] = [],  # noqa: B006
+    status: Annotated[
+        list[str], typer.Option("-s", "--status", metavar="STATUS", help="Only these. Repeatable.")
+    ] = [],  # noqa: B006
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only of this one.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only of this one.")] = None,
-    label: Annotated[str | None, typer.Option(help="Only with this NAME=VALUE.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="NAME=VALUE", help="Only with this one.")] = None,
     since: Annotated[
         datetime | None,
         typer.Option(parser=_moment, metavar="TIME", help="Created since: 10m, 2h, 7d, or RFC 3339."),
@@ -74,12 +76,15 @@ def task(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.
 
 
 def dispatch(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Start the next attempt of a task that was only created, or that did not succeed."""
+    """Start a task's next attempt.
+
+    A task has none yet if it was only created; it gets another if it did not succeed.
+    """
     _command("dispatch", id, url, output)
 
 
 def cancel(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Cancel a task; a running one is canceled once its runner says so."""
+    """Cancel a task. A running one is canceled once its runner says so."""
     _command("cancel", id, url, output)
 
 

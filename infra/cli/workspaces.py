@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption
+
+if TYPE_CHECKING:
+    from infra.cli.output import Column
 
 _MANY = 10_000
 
@@ -30,16 +33,11 @@ def list_all(context: typer.Context, url: UrlOption = None, output: OutputOption
     if context.invoked_subcommand is not None:
         return
     from infra.cli.client import connect
-    from infra.cli.output import Column, emit
+    from infra.cli.output import emit
 
     with connect(url) as api:
         found, _ = api.items("/workspaces", _MANY)
-    columns = (
-        Column("ID", lambda one: one["id"]),
-        Column("ROOT", lambda one: one["root"], wide=True),
-        Column("ON RUNNER LOST", lambda one: one["on_runner_lost"]),
-    )
-    emit(output, found, columns)
+    emit(output, found, _columns())
 
 
 @app.command("add")
@@ -54,13 +52,12 @@ def add(
 ) -> None:
     """Register a workspace, or change it."""
     from infra.cli.client import connect, path
-    from infra.cli.output import Column, emit_one
+    from infra.cli.output import emit_one
 
     body = {"root": str(root.absolute()), "on_runner_lost": on_runner_lost.value}
     with connect(url) as api:
         answer = api.call("PUT", path("workspaces", id), body)
-    names = ("id", "root", "on_runner_lost")
-    emit_one(output, answer, [Column(name, lambda row, name=name: str(row[name])) for name in names])
+    emit_one(output, answer, _columns())
 
 
 @app.command("remove")
@@ -74,3 +71,13 @@ def remove(
     with connect(url) as api:
         api.call("DELETE", path("workspaces", id))
     say(f"workspace {id} is no longer registered")
+
+
+def _columns() -> tuple[Column, ...]:
+    from infra.cli.output import Column
+
+    return (
+        Column("ID", lambda one: one["id"]),
+        Column("ROOT", lambda one: one["root"], wide=True),
+        Column("ON RUNNER LOST", lambda one: one["on_runner_lost"]),
+    )
