@@ -20,6 +20,7 @@ from runner.gate import Standing
 from runner.outcome import unstarted_report
 from runner.reporter import Reporter
 from runner.state import Attempt, Key, Transport
+from runner.tasks import end_tasks
 from runner.transports import check_callback_url
 from runner.workspace import check_workspace
 
@@ -117,9 +118,7 @@ class Executor:
         bound = self._bench.config.kill_grace_seconds + STOP_MARGIN_SECONDS
         if running:
             await asyncio.wait([asyncio.ensure_future(wait) for wait in running], timeout=bound)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     # -- inside
 

@@ -8,7 +8,6 @@ since what is heard may be lost. It only reads; a crash loses nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ from runner.gate import Standing, judge_event
 from runner.nats_link import NATS_TROUBLE
 from runner.state import Key, RunnerState
 from runner.task_log import TaskLog
+from runner.tasks import end_tasks, wait_at_most
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -60,8 +60,7 @@ class Follower:
     async def unfollow(self, key: Key) -> None:
         watch = self._watches.pop(key, None)
         if watch is not None and watch.task is not None:
-            watch.task.cancel()
-            await asyncio.gather(watch.task, return_exceptions=True)
+            await end_tasks([watch.task])
 
     def nudge(self) -> None:
         """Read everything again: a heartbeat is due, or the connection is back."""
@@ -108,8 +107,7 @@ class Follower:
             elif standing in {Standing.CANCEL, Standing.OVER}:
                 self._see(key, standing)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if watch.asked else FIRST_PAUSE_SECONDS
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.wake.wait(), pause if watch.asked else IDLE_SECONDS)
+            await wait_at_most(watch.wake, pause if watch.asked else IDLE_SECONDS)
 
     async def _standing(self, key: Key) -> Standing:
         try:

@@ -8,7 +8,6 @@ itself; the next one says all there is to say.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import structlog
 
@@ -20,6 +19,7 @@ from runner.follower import Follower
 from runner.lease import HeartbeatLease
 from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.state import RunnerState
+from runner.tasks import wait_at_most
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +61,7 @@ class Heart:
             pause = (
                 self._config.heartbeat_seconds if acknowledged else min(1.0, self._config.heartbeat_seconds)
             )
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), max(0.05, started + pause - boottime()))
+            await wait_at_most(self._soon, max(0.05, started + pause - boottime()))
 
     async def _beat(self) -> bool:
         timeout = self._config.heartbeat_seconds

@@ -17,6 +17,8 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from runner.tasks import end_tasks, wait_at_most
+
 NATS_TROUBLE = (nats.errors.Error, OSError, TimeoutError)
 CONNECT_RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
@@ -44,8 +46,7 @@ class NatsLink:
 
     async def ready(self, seconds: float) -> bool:
         """Whether the connection stood within `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), seconds)
+        await wait_at_most(self._ready, seconds)
         return self._ready.is_set()
 
     async def client(self) -> Client:
@@ -58,11 +59,11 @@ class NatsLink:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         if self._client is not None:
             with contextlib.suppress(*NATS_TROUBLE):
-                await asyncio.wait_for(self._client.close(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._client.close()
 
     async def _connect(self) -> None:
         while True:

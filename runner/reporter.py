@@ -8,13 +8,13 @@ repeats reports and loses none; the control plane takes repetitions calmly. An a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Mapping
 
 import structlog
 
 from runner.state import OutboxRow, RunnerState, Transport
+from runner.tasks import end_tasks, wait_at_most
 from runner.transports import Answer, ReportTransport
 
 FIRST_PAUSE_SECONDS = 0.2
@@ -68,10 +68,7 @@ class Reporter:
         return not self._workers
 
     async def stop(self) -> None:
-        workers = list(self._workers.values())
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await end_tasks(self._workers.values())
 
     async def _work(self, task_id: str) -> None:
         try:
@@ -93,8 +90,7 @@ class Reporter:
             if answer.outcome != "retry":
                 return answer
             log.info("report waits", **_names(row), detail=answer.detail, pause_seconds=round(pause, 1))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(hurry.wait(), pause * random.uniform(0.75, 1.25))
+            await wait_at_most(hurry, pause * random.uniform(0.75, 1.25))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _finish(self, row: OutboxRow, answer: Answer) -> None:

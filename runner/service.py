@@ -31,6 +31,7 @@ from runner.orphans import kill_orphans
 from runner.reporter import Reporter
 from runner.state import Key, OutboxRow, RunnerState, Transport
 from runner.task_log import TaskLog
+from runner.tasks import end_tasks
 from runner.transports import HttpReports, NatsReports, ReportTransport
 
 CONNECT_SECONDS = 5.0
@@ -108,9 +109,7 @@ class RunnerService:
         await self._executor.stop()
         if not await self._reporter.drain(DRAIN_SECONDS):
             log.warning("reports are left in the outbox; the next start sends them")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await self._reporter.stop()
         if self._server is not None:
             await self._server.stop()

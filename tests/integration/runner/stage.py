@@ -30,6 +30,8 @@ from uuid_utils.compat import uuid7
 from domain.wire import Submission
 from runner.config import RunnerConfig
 from runner.intake_server import IntakeServer
+from runner.nats_link import NATS_TROUBLE
+from runner.tasks import end_tasks
 from tests.support.waiting import eventually
 
 DEADLINE = 30.0
@@ -211,7 +213,8 @@ class LogPlane:
 
         async def consume() -> None:
             while True:
-                with contextlib.suppress(TimeoutError):
+                await eventually(lambda: self.nc.is_connected, DEADLINE)
+                with contextlib.suppress(*NATS_TROUBLE):
                     for message in await subscription.fetch(1, timeout=5):
                         body = json.loads(message.data)
                         task_id = message.subject.rsplit(".", 1)[-1]
@@ -224,8 +227,7 @@ class LogPlane:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
 
     async def append(self, task_id: str, event: str, attempt: int, data: dict[str, Any]) -> None:
         headers = {"ce-attempt": str(attempt)}

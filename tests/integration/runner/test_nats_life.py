@@ -1,0 +1,297 @@
+"""An attempt's life over NATS: the real server with its real accounts, streams as the product makes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import nats.js.errors
+import pytest
+
+import runner.intake_nats
+from infra.embedded_nats import EmbeddedNats
+from infra.streams import ensure_streams
+from runner.service import RunnerService
+from tests.integration.runner.conftest import StartRunner
+from tests.integration.runner.stage import (
+    DEADLINE,
+    LogPlane,
+    alive,
+    all_gone,
+    all_up,
+    free_port,
+    new_marker,
+    resisting_job,
+    submission,
+    workspace,
+)
+from tests.support.nats import connect
+from tests.support.waiting import eventually
+
+StartOnNats = Callable[..., Awaitable[RunnerService]]
+
+
+@pytest.fixture
+def on_nats(log_plane: LogPlane, nats_server: EmbeddedNats, start_runner: StartRunner) -> StartOnNats:
+    """Factory of runners that take from NATS only, as the broker's runner user."""
+
+    async def start(**changes: Any) -> RunnerService:
+        fields = {"nats_url": nats_server.runner_url, "intake_port": None, **changes}
+        return await start_runner(**fields)
+
+    return start
+
+
+async def heartbeat(log_plane: LogPlane, service: RunnerService) -> dict[str, Any]:
+    try:
+        message = await log_plane.js.get_msg("TOWPATH_RUNNER", subject=f"towpath.runner.{service.runner_id}")
+    except nats.js.errors.NotFoundError:
+        return {}
+    said: dict[str, Any] = json.loads(message.data or b"{}")
+    return said
+
+
+async def test_a_whole_life(on_nats: StartOnNats, log_plane: LogPlane) -> None:
+    service = await on_nats()
+    task_id = await log_plane.submit(submission(["sh", "-c", "echo hi"], status_callback_token="cb-token"))
+    final = await log_plane.final(task_id)
+    assert log_plane.said(task_id) == ["queued", "running", "succeeded"]
+    assert (final["runner_id"], final["attempt"], final["output_tail"]) == (service.runner_id, 1, "hi\n")
+    reports = [report for report in log_plane.reports if report["task_id"] == task_id]
+    assert all(report["headers"]["X-Runner-Token"] == "cb-token" for report in reports)
+    assert len({report["headers"]["Nats-Msg-Id"] for report in reports}) == 3
+    left = await log_plane.js.stream_info("TOWPATH_SUBMIT")
+    assert left.state.messages == 0
+
+
+async def test_no_start_before_running_stands_in_the_log(
+    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path
+) -> None:
+    service = await on_nats()
+    log_plane.deaf_to = {"running"}
+    task_id = await log_plane.submit(submission(["touch", str(tmp_path / "ran")]))
+    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
+    assert not (tmp_path / "ran").exists()
+    await log_plane.append(task_id, "running", 1, {"attempt": 1, "runner_id": service.runner_id})
+    assert (await log_plane.final(task_id))["status"] == "succeeded"
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "attempt", "data"),
+    [
+        ("running", 1, {"runner_id": "other"}),
+        ("dispatched", 2, {}),
+        ("canceled", 1, {}),
+        ("submit-failed", 1, {"reason": "deadline"}),
+    ],
+)
+async def test_an_attempt_that_is_over_never_starts_and_is_forgotten(
+    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path, event: str, attempt: int, data: dict[str, Any]
+) -> None:
+    service = await on_nats()
+    log_plane.deaf_to = {"running"}
+    task_id = await log_plane.submit(submission(["touch", str(tmp_path / "ran")]))
+    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
+    await log_plane.append(task_id, event, attempt, {"attempt": attempt, **data})
+    await eventually(lambda: not service.state.held(), DEADLINE)
+    assert log_plane.said(task_id) == ["queued", "running"]
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_cancel_before_the_start(on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path) -> None:
+    await on_nats()
+    log_plane.deaf_to = {"running"}
+    task_id = await log_plane.submit(submission(["touch", str(tmp_path / "ran")]))
+    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
+    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    assert (await log_plane.final(task_id))["status"] == "canceled"
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_cancel_of_a_running_job(on_nats: StartOnNats, log_plane: LogPlane) -> None:
+    service = await on_nats()
+    marker = new_marker()
+    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    await all_up(marker)
+    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    assert (await log_plane.final(task_id))["status"] == "canceled"
+    assert alive(marker) == []
+    await eventually(lambda: not service.state.held(), DEADLINE)
+
+
+async def test_a_running_job_whose_attempt_is_over_is_killed_without_a_word(
+    on_nats: StartOnNats, log_plane: LogPlane
+) -> None:
+    service = await on_nats()
+    marker = new_marker()
+    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    await all_up(marker)
+    await log_plane.append(task_id, "failed", 1, {"attempt": 1, "reason": "runner-lost"})
+    await all_gone(marker)
+    await eventually(lambda: not service.state.held(), DEADLINE)
+    assert log_plane.said(task_id) == ["queued", "running"]
+
+
+async def test_an_outage_of_nats_delays_and_loses_nothing(tmp_path: Path, start_runner: StartRunner) -> None:
+    server = EmbeddedNats(tmp_path / "nats", port=free_port(), sync_interval="2m")
+    server.start()
+    nc = await connect(server.control_url)
+    await ensure_streams(nc)
+    plane = LogPlane(nc)
+    await plane.start()
+    try:
+        await start_runner(nats_url=server.runner_url, intake_port=None, lease_seconds=60.0)
+        marker, gate = new_marker(), tmp_path / "go"
+        canceled = await plane.submit(submission(resisting_job(marker)))
+        waits = f"until [ -e {gate} ]; do sleep 0.05; done; touch {tmp_path / 'done'}"
+        finished = await plane.submit(submission(["sh", "-c", waits]))
+        await all_up(marker)
+        await eventually(lambda: "running" in plane.said(finished), DEADLINE)
+        server.stop()
+        gate.touch()
+        await eventually((tmp_path / "done").exists, DEADLINE)
+        server.start()
+        await eventually(lambda: nc.is_connected, DEADLINE)
+        await plane.append(canceled, "cancel-requested", 1, {"attempt": 1})
+        assert (await plane.final(finished))["status"] == "succeeded"
+        assert (await plane.final(canceled))["status"] == "canceled"
+    finally:
+        await plane.stop()
+        await nc.close()
+        server.stop()
+
+
+async def test_what_is_no_submission_moves_to_the_dead_letters(
+    on_nats: StartOnNats, log_plane: LogPlane
+) -> None:
+    await on_nats()
+    await log_plane.js.publish("towpath.submit.default", b'{"task_id": "x"}')
+
+    async def buried() -> Any:
+        try:
+            return await log_plane.js.get_msg("TOWPATH_DEAD", subject="towpath.dead.submit.default")
+        except nats.js.errors.NotFoundError:
+            return None
+
+    message = await eventually(buried, DEADLINE)
+    assert message.data == b'{"task_id": "x"}'
+    assert "task_id" in message.headers["towpath-reason"]
+    task_id = await log_plane.submit(submission(["true"]))
+    assert (await log_plane.final(task_id))["status"] == "succeeded"
+
+
+async def test_a_refused_workspace_is_reported_as_failed(
+    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path
+) -> None:
+    await on_nats(roots=(tmp_path / "root",))
+    task_id = await log_plane.submit(submission(["true"], **workspace(tmp_path / "other")))
+    final = await log_plane.final(task_id)
+    assert (final["status"], final["reason"]) == ("failed", "error")
+    assert f"--root {tmp_path / 'other'}" in final["message"]
+    assert log_plane.said(task_id) == ["failed"]
+
+
+async def test_a_submission_twice_runs_once(
+    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path
+) -> None:
+    await on_nats()
+    body = submission(["sh", "-c", f"echo x >> {tmp_path / 'count'}"])
+    task_id = await log_plane.submit(body)
+    await log_plane.final(task_id)
+    await log_plane.js.publish("towpath.submit.default", json.dumps(body).encode())
+    other = await log_plane.submit(submission(["true"]))
+    await log_plane.final(other)
+    assert (tmp_path / "count").read_text() == "x\n"
+    assert log_plane.said(task_id) == ["queued", "running", "succeeded"]
+
+
+async def test_heartbeats_say_what_is_held_until_the_log_knows_its_end(
+    on_nats: StartOnNats, log_plane: LogPlane
+) -> None:
+    service = await on_nats(pools=("default", "gpu"), lease_seconds=1.5)
+    log_plane.deaf_to = {"succeeded"}
+    task_id = await log_plane.submit(submission(["true"]), pool="gpu")
+    await log_plane.final(task_id)
+    first = await eventually(lambda: heartbeat(log_plane, service), DEADLINE)
+
+    async def later() -> dict[str, Any] | None:
+        said = await heartbeat(log_plane, service)
+        return said if said["counter"] > first["counter"] else None
+
+    said = await eventually(later, DEADLINE)
+    assert said["held"] == [{"task_id": task_id, "attempt": 1}]
+    assert (said["pools"], said["capacity"]) == (["default", "gpu"], 2)
+    await log_plane.append(task_id, "succeeded", 1, {"attempt": 1})
+
+    async def let_go() -> bool:
+        return not (await heartbeat(log_plane, service))["held"]
+
+    await eventually(let_go, DEADLINE)
+
+
+async def test_no_start_without_a_lease_and_no_life_after_it(
+    on_nats: StartOnNats, log_plane: LogPlane
+) -> None:
+    await log_plane.js.delete_stream("TOWPATH_RUNNER")
+    service = await on_nats(lease_seconds=1.5)
+    marker = new_marker()
+    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    await eventually(lambda: log_plane.said(task_id) == ["queued"], DEADLINE)
+    await ensure_streams(log_plane.nc)
+    await all_up(marker)
+    await eventually(lambda: heartbeat(log_plane, service), DEADLINE)
+    await log_plane.js.delete_stream("TOWPATH_RUNNER")
+    final = await log_plane.final(task_id)
+    assert alive(marker) == []
+    assert (final["status"], final["reason"]) == ("failed", "runner-lost")
+
+
+async def test_a_restarted_runner_reports_what_it_held(
+    log_plane: LogPlane, nats_server: EmbeddedNats, on_nats: StartOnNats, runner_process: Callable[..., Any]
+) -> None:
+    dying = runner_process(nats_url=nats_server.runner_url, intake_port=None)
+    marker = new_marker()
+    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    await all_up(marker)
+    dying.close()
+    await all_gone(marker)
+    service = await on_nats()
+    final = await log_plane.final(task_id)
+    assert (final["reason"], final["runner_id"]) == ("runner-lost", service.runner_id)
+
+
+async def test_a_deleted_consumer_is_made_anew(
+    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.intake_nats, "FETCH_SECONDS", 0.5)
+    await on_nats()
+    first = await log_plane.submit(submission(["true"]))
+    await log_plane.final(first)
+    await log_plane.js.delete_consumer("TOWPATH_SUBMIT", "pool-default")
+    second = await log_plane.submit(submission(["true"]))
+    assert (await log_plane.final(second))["status"] == "succeeded"
+
+
+async def test_a_runner_waits_for_nats(
+    tmp_path: Path, start_runner: StartRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.service.CONNECT_SECONDS", 0.1)
+    port = free_port()
+    server = EmbeddedNats(tmp_path / "nats", port=port, sync_interval="2m")
+    server.start()
+    url = server.runner_url
+    server.stop()
+    service = await start_runner(nats_url=url, intake_port=None)
+    server.start()
+    nc = await connect(server.control_url)
+    try:
+        await ensure_streams(nc)
+        plane = LogPlane(nc)
+        await eventually(lambda: heartbeat(plane, service), DEADLINE)
+    finally:
+        await service.stop()
+        await nc.close()
+        server.stop()

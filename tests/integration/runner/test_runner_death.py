@@ -1,0 +1,100 @@
+"""The runner dies, is stopped or told to end: nothing stays behind, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from infra.embedded_nats import EmbeddedNats
+from runner.shim import process_table
+from tests.integration.runner.conftest import StartRunner
+from tests.integration.runner.stage import (
+    DEADLINE,
+    ControlPlane,
+    LogPlane,
+    RunnerProcess,
+    alive,
+    all_gone,
+    all_up,
+    new_marker,
+    resisting_job,
+    submission,
+)
+from tests.support.waiting import eventually
+
+HOSTS = ("127.0.0.1",)
+StartProcess = Callable[..., RunnerProcess]
+
+
+async def working(runner: RunnerProcess, plane: ControlPlane) -> tuple[str, str]:
+    """A resisting job at work; its task id and marker."""
+    marker = new_marker()
+    body = submission(resisting_job(marker))
+    await runner.submit({**body, **plane.callback(body["task_id"])})
+    await all_up(marker)
+    return body["task_id"], marker
+
+
+def children(pid: int) -> list[int]:
+    return [child for child, (parent, _) in process_table().items() if parent == pid]
+
+
+async def test_a_killed_runner_takes_its_jobs_along_and_says_so_when_it_is_back(
+    plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
+) -> None:
+    runner = runner_process(callback_hosts=HOSTS)
+    task_id, marker = await working(runner, plane)
+    runner.close()
+    await all_gone(marker)
+    assert plane.said(task_id) == ["running"]
+    await start_runner(callback_hosts=HOSTS)
+    final = await plane.final(task_id)
+    assert (final["status"], final["reason"], final["attempt"]) == ("failed", "runner-lost", 1)
+
+
+async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_reported(
+    plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
+) -> None:
+    runner = runner_process(callback_hosts=HOSTS)
+    task_id, marker = await working(runner, plane)
+    [shim] = children(runner.process.pid)
+    runner.end(signal.SIGSTOP)
+    os.kill(shim, signal.SIGKILL)
+    runner.close()
+    left: list[int] = []
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        left.extend(alive(marker))
+        return 200, body
+
+    plane.answer = answer
+    await start_runner(callback_hosts=HOSTS)
+    assert (await plane.final(task_id))["reason"] == "runner-lost"
+    assert left == []
+
+
+async def test_a_stopped_runner_loses_its_jobs_with_its_lease(
+    plane: ControlPlane, nats_server: EmbeddedNats, log_plane: LogPlane, runner_process: StartProcess
+) -> None:
+    runner = runner_process(callback_hosts=HOSTS, nats_url=nats_server.runner_url, lease_seconds=2.0)
+    task_id, marker = await working(runner, plane)
+    runner.end(signal.SIGSTOP)
+    await all_gone(marker)
+    runner.end(signal.SIGCONT)
+    final = await plane.final(task_id)
+    assert (final["status"], final["reason"]) == ("failed", "runner-lost")
+    assert "lease" in final["message"]
+
+
+async def test_sigterm_ends_jobs_reports_them_and_exits(
+    plane: ControlPlane, runner_process: StartProcess
+) -> None:
+    runner = runner_process(callback_hosts=HOSTS)
+    task_id, marker = await working(runner, plane)
+    runner.end(signal.SIGTERM)
+    assert await eventually(lambda: runner.process.poll() is not None, DEADLINE)
+    assert runner.process.returncode == 0
+    assert alive(marker) == []
+    assert (await plane.final(task_id))["message"] == "runner stopped"
