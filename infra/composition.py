@@ -1,0 +1,180 @@
+"""The one place where parts are put together: settings in, running parts out.
+
+`open_core` opens what every process of the control plane shares (NATS, the store, keys, SQL); `api_parts`
+and `projections` build on it. Entry points only call these. Importing opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from nats.aio.client import Client
+from sqlalchemy.ext.asyncio import AsyncEngine
+from uuid_utils.compat import uuid7
+
+from adapters.checkpoints import SqlCheckpoints
+from adapters.codec import Message
+from adapters.dead_letters import JetStreamDeadLetters
+from adapters.group_append import GroupAppender
+from adapters.heartbeats import JetStreamHeartbeats
+from adapters.jetstream_api import JetStreamApi
+from adapters.jetstream_append import SingleAppender
+from adapters.jetstream_facts import JetStreamLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_log import JetStreamLogReader
+from adapters.jetstream_tasks import JetStreamTaskStore
+from adapters.read_model import SqlReadModel
+from adapters.read_model_database import create_tables, open_database
+from adapters.sealing import AesGcmSealer
+from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
+from adapters.task_cache import TaskCache
+from adapters.timers import JetStreamTimers
+from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from api.config import ApiConfig, parse_operator_tokens
+from api.parts import ApiParts
+from domain.attempt_token import AttemptTokens
+from domain.ports import Appender, LockView
+from domain.service import TaskService
+from domain.workspace_service import WorkspaceService
+from infra.nats_connection import connect
+from infra.settings import Settings
+from infra.streams import ensure_streams
+from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig, SubmitDeadlines
+from projections.lock_view import FoldedLockView
+from projections.locks import LockProjection
+from projections.tasks import TaskProjection
+
+
+def new_id() -> str:
+    """A fresh UUIDv7."""
+    return str(uuid7())
+
+
+def now() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every process of the control plane shares."""
+
+    settings: Settings
+    connection: Client
+    api: JetStreamApi
+    appender: Appender[Message]
+    tasks: JetStreamTaskStore
+    reader: JetStreamLogReader
+    engine: AsyncEngine
+    read_model: SqlReadModel
+    checkpoints: SqlCheckpoints
+    sealer: AesGcmSealer
+    tokens: AttemptTokens
+    dead_letters: JetStreamDeadLetters
+    heartbeats: JetStreamHeartbeats
+
+    def service(self, view: LockView) -> TaskService:
+        """The one code path that appends task events."""
+        return TaskService(self.tasks, view, self.sealer, now)
+
+
+@asynccontextmanager
+async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
+    """Connect, make sure that the streams are as they must be, open the read model."""
+    async with AsyncExitStack() as stack:
+        connection = await connect(settings, name)
+        stack.push_async_callback(connection.close)
+        await ensure_streams(connection, settings.nats_replicas)
+        engine = open_database(settings.read_model_url)
+        stack.push_async_callback(engine.dispose)
+        await create_tables(engine)
+        api = JetStreamApi(connection)
+        appender: Appender[Message] = SingleAppender(connection, api)
+        if settings.nats_sync_interval == "always":
+            grouping = GroupAppender(connection, SingleAppender(connection, api), new_id)
+            stack.push_async_callback(grouping.stop)
+            appender = grouping
+        keys = settings.secret_keys()
+        yield Core(
+            settings=settings,
+            connection=connection,
+            api=api,
+            appender=appender,
+            tasks=JetStreamTaskStore(api, appender, new_id, TaskCache(settings.task_cache)),
+            reader=JetStreamLogReader(connection, api),
+            engine=engine,
+            read_model=SqlReadModel(engine),
+            checkpoints=SqlCheckpoints(engine),
+            sealer=AesGcmSealer(*keys),
+            tokens=AttemptTokens(*keys),
+            dead_letters=JetStreamDeadLetters(connection),
+            heartbeats=JetStreamHeartbeats(connection),
+        )
+
+
+def api_parts(
+    core: Core, view: FoldedLockView, readiness: Callable[[], Awaitable[dict[str, str]]]
+) -> ApiParts:
+    """Everything the routes call."""
+    settings = core.settings
+    tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
+    callback = settings.api_runner_callback_token
+    return ApiParts(
+        service=core.service(view),
+        workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now),
+        log=core.reader,
+        view=view,
+        read_model=core.read_model,
+        heartbeats=core.heartbeats,
+        dead_letters=core.dead_letters,
+        tokens=core.tokens,
+        clock=now,
+        new_task_id=new_id,
+        readiness=readiness,
+        config=ApiConfig(
+            operator_tokens=parse_operator_tokens(tokens),
+            callback_token=callback.get_secret_value() if callback else None,
+        ),
+        lease_seconds=settings.lease_seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Projections:
+    """The consumers of the log that one projector process runs."""
+
+    locks: LockProjection
+    tasks: TaskProjection
+    dispatch: Dispatch
+    events: JetStreamEventQueue
+    deadlines: SubmitDeadlines
+    due: JetStreamDueQueue
+
+
+def projections(core: Core, http: httpx.AsyncClient) -> Projections:
+    """Build the projections; `http` reaches the push runner, if one is configured."""
+    settings = core.settings
+    push = None
+    if settings.host_runner_url is not None:
+        token = settings.runner_token.get_secret_value() if settings.runner_token else None
+        push = PushRunnerClient(http, settings.host_runner_url, token)
+    service = core.service(FoldedLockView(core.reader, core.checkpoints))
+    dispatch = Dispatch(
+        service,
+        PoolRunnerClient(QueueRunnerClient(core.connection), push),
+        JetStreamTimers(core.connection),
+        core.sealer,
+        core.tokens,
+        DispatchConfig(settings.callback_base, timedelta(seconds=settings.submit_deadline_seconds)),
+    )
+    return Projections(
+        locks=LockProjection(core.reader, JetStreamLockLog(core.appender, new_id), core.checkpoints, now),
+        tasks=TaskProjection(core.reader, core.read_model),
+        dispatch=dispatch,
+        events=JetStreamEventQueue(core.connection, core.dead_letters, "dispatch", SUBJECTS),
+        deadlines=SubmitDeadlines(service, core.heartbeats, now, timedelta(seconds=settings.lease_seconds)),
+        due=JetStreamDueQueue(core.connection, core.dead_letters, "submit"),
+    )

@@ -1,0 +1,88 @@
+"""One way to connect to NATS, with the options that the append path stands on.
+
+Nothing is buffered while disconnected (`pending_size=0`): a publish that failed must not be stored later.
+A client never gives up by itself; if it is closed all the same, the process must not go on half alive.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import nats
+import structlog
+from nats.aio.client import Client
+
+from infra.settings import Settings
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+log = structlog.get_logger(__name__)
+
+
+class NatsUnavailable(Exception):
+    """NATS could not be reached at the start; the message says what to do."""
+
+
+def connect_options(settings: Settings) -> dict[str, Any]:
+    """Arguments of `nats.connect` for the control plane: servers, credentials, TLS and behaviour."""
+    return {
+        "servers": server_urls(settings),
+        "pending_size": 0,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.25,
+        "ping_interval": 5,
+        "max_outstanding_pings": 2,
+        "connect_timeout": 2,
+        **identity(settings),
+    }
+
+
+def server_urls(settings: Settings) -> list[str]:
+    """The servers to connect to; without a setting the embedded one on this machine."""
+    if settings.nats_url is None:
+        return [f"nats://127.0.0.1:{settings.nats_port}"]
+    return [url.strip() for url in settings.nats_url.split(",") if url.strip()]
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """Credentials and TLS alone, for parts that bring the behaviour themselves."""
+    tls = {"tls": ssl.create_default_context(cafile=str(settings.nats_ca))} if settings.nats_ca else {}
+    return {**_credentials(settings), **tls}
+
+
+def _credentials(settings: Settings) -> dict[str, str]:
+    """User and password; for the embedded server the control plane's, from the data directory."""
+    if settings.nats_user is not None and settings.nats_password is not None:
+        return {"user": settings.nats_user, "password": settings.nats_password.get_secret_value()}
+    password = settings.data_dir / "nats-password"
+    if settings.nats_url is None and password.is_file():
+        return {"user": "towpath", "password": _read(password)}
+    return {}
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip()
+
+
+async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
+    """A connected client called `name` on the server.
+
+    Raises:
+        NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
+    """
+
+    async def on_error(error: Exception) -> None:
+        log.debug("nats", error=repr(error))
+
+    options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
+    try:
+        # While connecting for the first time the client would try for ever: bound it here.
+        client = await nats.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
+    except Exception as error:
+        raise NatsUnavailable(
+            f"no NATS server answers at {', '.join(server_urls(settings))}: {error!r}. "
+            "Start one with `towpath up`, or set TOWPATH_NATS_URL (and _USER, _PASSWORD)"
+        ) from error
+    client.options["max_reconnect_attempts"] = -1
+    return client

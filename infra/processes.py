@@ -1,0 +1,177 @@
+"""The processes of Towpath: API, projector, runner. Each runs until it is told to stop, then drains.
+
+SIGTERM (and SIGINT where the process stands alone) stops; what cannot go on, such as a log with a hole,
+ends the process loudly with exit code 1. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from infra.settings import Settings
+
+READY_LAG = 10_000
+DRAIN_SECONDS = 6.0
+log = structlog.get_logger(__name__)
+Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+def run_api(settings: Settings) -> int:
+    """Serve the HTTP API and take reports over NATS. Returns the exit code."""
+    settings.check_api()
+    return run(serve_api, settings)
+
+
+def run_projector(settings: Settings) -> int:
+    """Run the lock projection, dispatch, deadlines and the read model. Returns the exit code."""
+    return run(serve_projector, settings)
+
+
+def run_runner(settings: Settings) -> int:
+    """Run a host runner. Returns the exit code."""
+    return run(serve_runner, settings)
+
+
+def run(main: Main, settings: Settings, signals: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)) -> int:
+    """Run one process' main until one of `signals` comes. Returns the exit code."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_until_signal(main, settings, signals))
+
+
+async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await main(settings, stop)
+    except Exception as error:
+        log.error("cannot go on", error=_words(error))
+        print(f"towpath: {_words(error)}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_words(one) for one in error.exceptions)
+    return f"{type(error).__name__}: {error}"
+
+
+async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
+    """The API process; `listener` is an already bound socket."""
+    from api.app import create_app
+    from api.report_intake import ReportIntake
+    from infra.composition import api_parts, open_core
+    from infra.http_server import bind, serve
+    from infra.nats_connection import connect_options
+    from projections.lock_view import FoldedLockView
+
+    listener = listener or bind(settings.host, settings.port)
+    async with open_core(settings, "towpath-api") as core:
+        view = FoldedLockView(core.reader, core.checkpoints)
+
+        async def readiness() -> dict[str, str]:
+            last = await core.reader.last_seq()
+            applied = await core.read_model.position()
+            return {
+                "nats": "ok" if core.connection.is_connected else "not connected",
+                "locks": _lag(last - view.seq),
+                "read-model": _lag(last - applied),
+            }
+
+        parts = api_parts(core, view, readiness)
+        intake = ReportIntake(parts, connect_options(settings))
+        await intake.start()
+        try:
+            await _until(stop, [view.run()], serve(create_app(parts), listener, stop))
+        finally:
+            await intake.stop()
+            await view.save()
+
+
+def _lag(behind: int) -> str:
+    return "ok" if behind < READY_LAG else f"{behind} events behind"
+
+
+async def serve_projector(settings: Settings, stop: asyncio.Event) -> None:
+    """The projector process."""
+    import httpx
+
+    from infra.composition import open_core, projections
+
+    async with open_core(settings, "towpath-projector") as core, httpx.AsyncClient() as http:
+        parts = projections(core, http)
+        endless = [
+            parts.locks.run(),
+            parts.tasks.run(),
+            parts.dispatch.run(parts.events),
+            parts.due.consume(parts.deadlines.handle),
+        ]
+        try:
+            await _until(stop, endless)
+        finally:
+            await parts.locks.save()
+
+
+async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
+    """The runner process."""
+    from infra.nats_connection import identity, server_urls
+    from runner.config import RunnerConfig
+    from runner.service import RunnerService
+
+    token = settings.runner_token
+    config = RunnerConfig(
+        state_dir=settings.runner_state,
+        roots=settings.roots,
+        pools=settings.pools,
+        capacity=settings.runner_capacity,
+        runner_id=settings.runner_id,
+        nats_url=",".join(server_urls(settings)),
+        nats_options=identity(settings),
+        intake_host=settings.runner_host,
+        intake_port=settings.runner_port,
+        runner_token=token.get_secret_value() if token else None,
+        api_url=settings.url,
+        lease_seconds=settings.lease_seconds,
+    )
+    service = RunnerService(config)
+    await service.start()
+    try:
+        await service.run_until(stop)
+    finally:
+        await service.stop()
+
+
+async def _until(
+    stop: asyncio.Event,
+    endless: list[Coroutine[Any, Any, None]],
+    draining: Coroutine[Any, Any, None] | None = None,
+) -> None:
+    """Run all until `stop`; the first that fails ends all and is raised.
+
+    `draining` ends by itself after `stop` and has DRAIN_SECONDS for it, during which the rest goes on.
+    """
+    tasks = [asyncio.create_task(part) for part in endless]
+    stopped = asyncio.create_task(stop.wait())
+    drained = asyncio.create_task(draining) if draining is not None else None
+    watched = {*tasks, stopped} | ({drained} if drained else set())
+    try:
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if drained is not None:
+            await asyncio.wait_for(drained, DRAIN_SECONDS)
+    finally:
+        for task in watched:
+            task.cancel()
+        await asyncio.gather(*watched, return_exceptions=True)

@@ -1,0 +1,249 @@
+"""`towpath up`: everything on one machine, in one process group, with one line that says `ready`.
+
+The heavy imports happen once, here, while nats-server starts; the API, the projector and the runner are
+then forked, which is what makes three processes ready in the time of one. A part that dies is started
+again, unless it keeps dying. Ctrl-C drains: the runner first, so that its last reports are still heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from infra.embedded_nats import EmbeddedNats
+from infra.http_server import bind
+from infra.settings import Settings
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 15.0
+MAX_RESTARTS = 5
+RESTART_WINDOW_SECONDS = 60.0
+WATCH_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger(__name__)
+Words = Callable[[str], None]
+
+
+class CannotStart(Exception):
+    """`towpath up` cannot start or go on; the message says what to do."""
+
+
+@dataclass
+class _Part:
+    """One child process and how often it had to be started."""
+
+    name: str
+    main: Callable[[], int]
+    pid: int = 0
+    starts: list[float] = field(default_factory=list)
+
+
+class Supervisor:
+    """Starts the parts, watches them, and ends them in order."""
+
+    def __init__(self, settings: Settings, say: Words) -> None:
+        self._say = say
+        self._nats: EmbeddedNats | None = None
+        self._parts: list[_Part] = []
+        self.settings = settings
+
+    def start(self) -> None:
+        """Start everything; returns before it is ready."""
+        settings = self.settings
+        settings.check_api()
+        listener = bind(settings.host, settings.port)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        if settings.nats_url is None:
+            self._nats = EmbeddedNats(
+                settings.data_dir, settings.nats_port, sync_interval=settings.nats_sync_interval
+            )
+            self._nats.start()
+        _preload()
+        self.settings = control = self._with_nats(settings, "control")
+        self._add("api", lambda: _api(control, listener))
+        self._add("projector", lambda: _projector(control))
+        if settings.host_runner_url is None:
+            runner = self._with_nats(settings, "runner")
+            self._add("runner", lambda: _runner(runner))
+
+    def _with_nats(self, settings: Settings, user: str) -> Settings:
+        """The settings with which a child reaches NATS, as the control plane or as a runner."""
+        update: dict[str, object] = {"url": settings.listen_url}
+        if self._nats is not None:
+            from pydantic import SecretStr
+
+            given = self._nats.control if user == "control" else self._nats.runner
+            update |= {
+                "nats_url": self._nats.url,
+                "nats_user": given.user,
+                "nats_password": SecretStr(given.password or ""),
+            }
+        return settings.model_copy(update=update)
+
+    def _add(self, name: str, main: Callable[[], int]) -> None:
+        part = _Part(name, main)
+        self._parts.append(part)
+        self._fork(part)
+
+    def _fork(self, part: _Part) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        part.starts.append(time.monotonic())
+        parent = os.getpid()
+        part.pid = os.fork()
+        if part.pid == 0:
+            _become_child(part, parent)
+
+    def watch(self, stop: Callable[[], bool]) -> None:
+        """Wait until `stop()`; start parts that die again. Raises CannotStart if one keeps dying."""
+        while not stop():
+            if self._nats is not None and self._nats.pid is None:
+                raise CannotStart(
+                    "the NATS server ended; its last words are in nats.log in the data directory"
+                )
+            for part in self._parts:
+                pid, status = os.waitpid(part.pid, os.WNOHANG)
+                if pid:
+                    self._restart(part, os.waitstatus_to_exitcode(status))
+            signal.sigtimedwait([], WATCH_SECONDS)
+
+    def _restart(self, part: _Part, code: int) -> None:
+        recent = [at for at in part.starts if at > time.monotonic() - RESTART_WINDOW_SECONDS]
+        if len(recent) > MAX_RESTARTS:
+            raise CannotStart(f"the {part.name} keeps ending (last with {code}); see the lines above")
+        self._say(f"the {part.name} ended with {code}; starting it again")
+        self._fork(part)
+
+    def stop(self) -> None:
+        """End the runner, then the API, the projector and NATS; each drains before the next ends."""
+        for part in sorted(self._parts, key=lambda part: ("runner", "api", "projector").index(part.name)):
+            _end(part.pid)
+        self._parts.clear()
+        if self._nats is not None:
+            self._nats.stop()
+
+
+def run_up(settings: Settings, say: Words) -> int:
+    """Run until SIGINT or SIGTERM. `say` gets the lines for people. Returns the exit code."""
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, _frame: stopping.append(got))
+    supervisor = Supervisor(settings, say)
+    try:
+        supervisor.start()
+        started = supervisor.settings
+        say(f"API        {started.listen_url}  (docs: {started.listen_url}/docs)")
+        say(f"NATS       {started.nats_url}")
+        say(f"data       {started.data_dir}")
+        if wait_ready(started, lambda: bool(stopping)):
+            say("ready")
+        supervisor.watch(lambda: bool(stopping))
+    finally:
+        supervisor.stop()
+    return 0
+
+
+def wait_ready(settings: Settings, given_up: Callable[[], bool]) -> bool:
+    """Wait until the API says that all parts are ready and the local runner has said that it is there.
+
+    Returns False if `given_up()` first.
+
+    Raises:
+        CannotStart: not ready after READY_SECONDS.
+    """
+    import httpx
+
+    token = settings.token.get_secret_value() if settings.token else None
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    deadline = time.monotonic() + READY_SECONDS
+    last = "it does not answer"
+    with httpx.Client(base_url=settings.listen_url, headers=headers, timeout=2.0) as client:
+        while time.monotonic() < deadline and not given_up():
+            try:
+                answer = client.get("/readyz")
+                last = answer.text
+                if answer.is_success and _runner_is_there(client, settings):
+                    return True
+            except httpx.HTTPError as error:
+                last = repr(error)
+            signal.sigtimedwait([], 0.02)
+    if given_up():
+        return False
+    raise CannotStart(f"not ready after {READY_SECONDS:.0f} seconds: {last}")
+
+
+def _runner_is_there(client: object, settings: Settings) -> bool:
+    if settings.host_runner_url is not None:
+        return True
+    answer = client.get("/runners")  # type: ignore[attr-defined]
+    if answer.status_code in (401, 403):
+        return True
+    return any(runner["state"] == "alive" for runner in answer.json()["items"])
+
+
+def _preload() -> None:
+    """Import what the children need, once."""
+    for name in ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service"):
+        importlib.import_module(name)
+
+
+def _become_child(part: _Part, parent: int) -> None:
+    """Never returns: run the part's main and leave."""
+    code = 1
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        code = part.main()
+    except Exception as error:
+        log.error("part failed", part=part.name, error=repr(error))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _api(settings: Settings, listener: object) -> int:
+    from infra.processes import run, serve_api
+
+    async def main(settings: Settings, stop: asyncio.Event) -> None:
+        await serve_api(settings, stop, listener)  # type: ignore[arg-type]
+
+    return run(main, settings, (signal.SIGTERM,))
+
+
+def _projector(settings: Settings) -> int:
+    from infra.processes import run, serve_projector
+
+    return run(serve_projector, settings, (signal.SIGTERM,))
+
+
+def _runner(settings: Settings) -> int:
+    from infra.processes import run, serve_runner
+
+    return run(serve_runner, settings, (signal.SIGTERM,))
+
+
+def _end(pid: int) -> None:
+    """SIGTERM, and SIGKILL after STOP_SECONDS."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            signal.sigtimedwait([], 0.02)
+    except (ProcessLookupError, ChildProcessError):
+        return
