@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
@@ -35,12 +35,18 @@ class CancelBody(BaseModel):
     reason: Annotated[Text, Field(max_length=500)] | None = None
 
 
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("say why; it stays in the log")
+    return value.strip()
+
+
 class ReleaseBody(BaseModel):
     """Why a lock is freed by hand; it stays in the log."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    reason: Annotated[Text, AfterValidator(_said), Field(min_length=1, max_length=500)]
 
 
 class LocksReleased(BaseModel):

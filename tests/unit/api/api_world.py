@@ -1,0 +1,210 @@
+"""The whole API in memory: real routes, service, lock projection and view on a log in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from uuid_utils.compat import uuid7
+
+from adapters.memory import (
+    MemoryCheckpoints,
+    MemoryDeadLetters,
+    MemoryHeartbeats,
+    MemoryLockLog,
+    MemoryLog,
+    MemoryLogReader,
+    MemoryTaskStore,
+    MemoryWorkspaceLog,
+)
+from adapters.sealing import AesGcmSealer
+from adapters.task_cache import TaskCache
+from adapters.task_codec import replay
+from api.app import begin_closing, create_app
+from api.config import ApiConfig
+from api.parts import ApiParts
+from domain.attempt_token import AttemptTokens
+from domain.errors import Invalid
+from domain.log import Recorded
+from domain.ports import TaskFilter
+from domain.service import TaskService
+from domain.task_read import TaskRead, task_read
+from domain.workspace_service import WorkspaceService
+from projections.lock_view import FoldedLockView
+from projections.locks import LockProjection
+
+KEY = b"test key"
+
+
+def new_id() -> str:
+    """A fresh UUIDv7."""
+    return str(uuid7())
+
+
+@dataclass
+class Moment:
+    """A clock that moves only when told."""
+
+    at: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+class FoldedReadModel:
+    """Port `ReadModel` by replaying the log; `behind` stops it at a position."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self.behind: int | None = None
+
+    def _events(self) -> list[Recorded]:
+        return self._log.events[: self.behind]
+
+    async def position(self) -> int:
+        return len(self._events())
+
+    async def apply(self, events: Sequence[Recorded]) -> int:
+        raise NotImplementedError
+
+    async def reset(self) -> None:
+        raise NotImplementedError
+
+    async def get(self, task_id: str) -> TaskRead | None:
+        events = [one for one in self._events() if one.kind == "task" and one.subject_id == task_id]
+        if not events:
+            return None
+        stored = replay(events)
+        return task_read(stored.task, stored.seq)
+
+    async def find(
+        self, wanted: TaskFilter, limit: int, after: str | None
+    ) -> tuple[list[TaskRead], str | None]:
+        if after is not None and not after.isdigit():
+            raise Invalid("bad-cursor", "use `next_cursor` as it was given")
+        ids = dict.fromkeys(one.subject_id for one in self._events() if one.kind == "task")
+        reads = [read for one in reversed(ids) if (read := await self.get(one)) and _fits(read, wanted)]
+        start = int(after or 0)
+        more = len(reads) > start + limit
+        return reads[start : start + limit], str(start + limit) if more else None
+
+    async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
+        facts = [one for one in self._events() if one.kind == "lock"]
+        return [one.seq for one in facts if task_id in (None, one.task_id)][-limit:]
+
+
+def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
+    return (
+        (not wanted.status or read.status.value in wanted.status)
+        and wanted.workspace in (None, read.workspace)
+        and wanted.pool in (None, read.pool)
+        and (wanted.label is None or read.labels.get(wanted.label[0]) == wanted.label[1])
+        and (wanted.created_after is None or read.created_at > wanted.created_after)
+    )
+
+
+@dataclass
+class ApiWorld:
+    """One API with everything behind it, and a client."""
+
+    parts: ApiParts
+    app: FastAPI
+    http: httpx.AsyncClient
+    log: MemoryLog
+    read_model: FoldedReadModel
+    dead: MemoryDeadLetters
+    clock: Moment
+    tokens: AttemptTokens
+    readiness: dict[str, str] = field(default_factory=dict)
+
+    async def create(self, **body: Any) -> dict[str, Any]:
+        """A new task."""
+        answer = await self.http.post("/tasks", json={"command": ["true"], **body})
+        assert answer.status_code == 201, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def dispatched(self, **body: Any) -> dict[str, Any]:
+        """A new task with its first attempt begun."""
+        answer = await self.http.post("/tasks?dispatch=true", json={"command": ["true"], **body})
+        assert answer.status_code == 201, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def register(self, workspace: str = "acme", root: str = "/srv/acme") -> None:
+        """A workspace."""
+        answer = await self.http.put(f"/workspaces/{workspace}", json={"root": root})
+        assert answer.status_code == 201, answer.text
+
+    async def report(self, task_id: str, status: str, token: str | None = None, **body: Any) -> httpx.Response:
+        """One callback."""
+        headers = {"X-Runner-Token": token} if token is not None else {}
+        path = f"/runner/tasks/{task_id}/status"
+        return await self.http.post(path, json={"status": status, **body}, headers=headers)
+
+    async def until(self, event: str, count: int = 1) -> None:
+        """Wait until `count` events of this name stand in the log and are folded."""
+        async with asyncio.timeout(5):
+            while sum(one.event == event for one in self.log.events) < count:
+                await self.log.grown(len(self.log.events))
+            assert await self.parts.view.caught_up(len(self.log.events))
+
+    def events(self) -> list[str]:
+        """The names of all events in the log."""
+        return [one.event for one in self.log.events]
+
+
+@asynccontextmanager
+async def api_world(config: ApiConfig | None = None, **overrides: Any) -> AsyncIterator[ApiWorld]:
+    """Run projection and view beside a fresh API. `overrides` replace parts."""
+    log, clock, dead = MemoryLog(), Moment(), MemoryDeadLetters()
+    reader, read_model, tokens = MemoryLogReader(log), FoldedReadModel(log), AttemptTokens(KEY)
+    view = FoldedLockView(reader, MemoryCheckpoints())
+    store = MemoryTaskStore(log, new_id, TaskCache(100))
+    readiness: dict[str, str] = {"nats": "ok"}
+
+    async def ready() -> dict[str, str]:
+        return readiness
+
+    parts = ApiParts(
+        service=TaskService(store, view, AesGcmSealer(KEY), clock),
+        workspaces=WorkspaceService(MemoryWorkspaceLog(log, new_id), view, clock),
+        log=reader,
+        view=view,
+        read_model=read_model,
+        heartbeats=MemoryHeartbeats(clock),
+        dead_letters=dead,
+        tokens=tokens,
+        clock=clock,
+        new_task_id=new_id,
+        readiness=ready,
+        config=config or ApiConfig(),
+    )
+    parts = replace(parts, **overrides)
+    app = create_app(parts)
+    locks = LockProjection(reader, MemoryLockLog(log, new_id), MemoryCheckpoints(), clock)
+    running = [asyncio.create_task(view.run()), asyncio.create_task(locks.run())]
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://towpath") as http:
+            yield ApiWorld(parts, app, http, log, read_model, dead, clock, tokens, readiness)
+    finally:
+        begin_closing(app)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of an answer that must be this problem."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = json.loads(answer.content)
+    assert (body["status"], body["code"], body["type"]) == (status, code, f"urn:towpath:problem:{code}")
+    assert len(body["detail"]) > 10
+    return body  # type: ignore[no-any-return]

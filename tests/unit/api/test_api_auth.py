@@ -1,0 +1,114 @@
+"""Roles: what each token may do, and how events name who did it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from api.app import create_app
+from api.auth import ROLE_KEY
+from api.config import ApiConfig, Role, parse_operator_tokens
+from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+
+TOKENS = {role: f"{role.label}-token" for role in Role}
+TASK = new_id()
+LEAST = {
+    ("get", "/tasks"): Role.VIEWER,
+    ("get", f"/tasks/{TASK}"): Role.VIEWER,
+    ("get", "/locks"): Role.VIEWER,
+    ("get", "/runners"): Role.VIEWER,
+    ("get", "/workspaces"): Role.VIEWER,
+    ("get", "/workspaces/acme"): Role.VIEWER,
+    ("get", "/workspaces/acme/locks"): Role.VIEWER,
+    ("get", "/metrics"): Role.VIEWER,
+    ("get", "/events"): Role.AUDITOR,
+    ("get", f"/events/stream?task_id={TASK}"): Role.AUDITOR,
+    ("get", f"/tasks/{TASK}/events"): Role.AUDITOR,
+    ("post", "/tasks"): Role.OPERATOR,
+    ("post", f"/tasks/{TASK}/dispatch"): Role.OPERATOR,
+    ("post", f"/tasks/{TASK}/cancel"): Role.OPERATOR,
+    ("post", f"/tasks/{TASK}/locks/release"): Role.OPERATOR,
+    ("put", "/workspaces/acme"): Role.OPERATOR,
+    ("delete", "/workspaces/acme"): Role.ADMIN,
+}
+OPEN = ("/livez", "/readyz", "/docs", "/openapi.json")
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[ApiWorld]:
+    """An API with one token of each role."""
+    text = ",".join(f"{role.label}:{token}" for role, token in TOKENS.items())
+    async with api_world(ApiConfig(operator_tokens=parse_operator_tokens(text))) as made:
+        yield made
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(("call", "least"), LEAST.items(), ids=lambda one: str(one))
+async def test_each_route_wants_its_role(guarded: ApiWorld, call: tuple[str, str], least: Role) -> None:
+    method, path = call
+    for role in Role:
+        answer = await guarded.http.request(method, path, headers=bearer(TOKENS[role]), content=b"{")
+        if role < least:
+            assert problem(answer, 403, "forbidden")["required_role"] == least.label
+        else:
+            assert answer.status_code not in (401, 403), answer.text
+    for headers in ({}, bearer("x"), bearer(""), {"Authorization": f"Basic {TOKENS[Role.ADMIN]}"}):
+        answer = await guarded.http.request(method, path, headers=headers, content=b"{")
+        problem(answer, 401, "unauthorised")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert guarded.events() == []
+
+
+def test_no_operators_route_is_left_out_above() -> None:
+    class Nothing:
+        config = ApiConfig()
+
+        def __getattr__(self, name: str) -> None:
+            return None
+
+    document = create_app(Nothing()).openapi()  # type: ignore[arg-type]
+    declared = {
+        (method, path): operation.get(ROLE_KEY)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+    wanted = {
+        (method, path.partition("?")[0].replace(TASK, "{task_id}").replace("acme", "{workspace}")): role.label
+        for (method, path), role in LEAST.items()
+    }
+    assert {call: role for call, role in declared.items() if role} == wanted
+    unguarded = {path for (_, path), role in declared.items() if not role}
+    assert unguarded == {"/livez", "/readyz", "/runner/tasks/{task_id}/status"}
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_probes_and_documents_are_open(guarded: ApiWorld, path: str) -> None:
+    assert (await guarded.http.get(path)).status_code == 200
+
+
+async def test_events_name_role_and_fingerprint_of_who_acted(guarded: ApiWorld) -> None:
+    answer = await guarded.http.post(
+        "/tasks", json={"command": ["true"]}, headers=bearer(TOKENS[Role.OPERATOR])
+    )
+    assert answer.status_code == 201
+    role, _, fingerprint = guarded.log.events[0].actor.partition(":")
+    assert (role, len(fingerprint)) == ("operator", 8)
+    assert TOKENS[Role.OPERATOR] not in repr(guarded.parts.config)
+
+
+async def test_an_open_api_names_itself_as_actor(world: ApiWorld) -> None:
+    await world.create()
+    assert world.log.events[0].actor == "api"
+
+
+async def test_an_open_api_cannot_be_used_by_foreign_web_pages(world: ApiWorld) -> None:
+    body = {"command": ["true"]}
+    for origin in ("https://evil.example", "null", "http://[", "http://localhost.evil.example"):
+        answer = await world.http.post("/tasks", json=body, headers={"Origin": origin})
+        problem(answer, 403, "foreign-origin")
+    for origin in ("http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"):
+        assert (await world.http.post("/tasks", json=body, headers={"Origin": origin})).status_code == 201

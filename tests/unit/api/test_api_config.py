@@ -1,0 +1,38 @@
+"""Settings of the API: tokens as people write them, and where an open API may listen."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.config import ApiConfig, ConfigError, Role, check_listen, parse_operator_tokens
+
+
+def test_tokens_are_parsed_with_their_roles_and_kept_hashed() -> None:
+    tokens = parse_operator_tokens(" viewer:abc , admin:x:y,")
+    assert [one.role for one in tokens] == [Role.VIEWER, Role.ADMIN]
+    assert "abc" not in repr(tokens)
+    assert parse_operator_tokens("") == ()
+
+
+@pytest.mark.parametrize("text", ["abc", "viewer:", ":abc", "root:abc", "viewer:a,admin:a", "viewer"])
+def test_tokens_that_cannot_be_meant_say_how_to_write_them_but_not_what_they_are(text: str) -> None:
+    with pytest.raises(ConfigError, match="token") as caught:
+        parse_operator_tokens(text)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1", "[::1]"])
+def test_an_open_api_may_listen_on_loopback(host: str) -> None:
+    check_listen(host, ApiConfig())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "example.org", "localhost.example.org"])
+def test_an_open_api_listens_nowhere_else(host: str) -> None:
+    with pytest.raises(ConfigError, match="TOWPATH_API_TOKENS"):
+        check_listen(host, ApiConfig())
+    check_listen(host, ApiConfig(operator_tokens=parse_operator_tokens("admin:x")))
+
+
+def test_an_empty_callback_token_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="leave it unset"):
+        ApiConfig(callback_token="")

@@ -1,0 +1,183 @@
+"""Tasks over HTTP: create, look, list, dispatch, cancel, release."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.unit.api.api_world import ApiWorld, new_id, problem
+
+SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}
+
+
+async def test_a_created_task_is_answered_in_full_and_can_be_read_back(world: ApiWorld) -> None:
+    answer = await world.http.post("/tasks", json={"command": ["make", "test"], "labels": {"team": "a"}})
+    assert answer.status_code == 201
+    task = answer.json()
+    assert answer.headers["location"] == f"/tasks/{task['id']}"
+    assert (task["status"], task["attempt"], task["seq"], task["version"]) == ("created", 0, 1, 1)
+    assert task["lock"] == {"state": "none", "token": None, "since": None, "position": None, "blocked_by": []}
+    assert task["created_at"].endswith("Z")
+    again = await world.http.get(f"/tasks/{task['id']}")
+    assert (again.status_code, again.json()) == (200, task)
+
+
+async def test_the_same_id_and_content_again_is_the_same_task(world: ApiWorld) -> None:
+    body = {"id": new_id(), "command": ["true"], "env": {"KEY": "v"}}
+    first = await world.http.post("/tasks", json=body)
+    second = await world.http.post("/tasks", json=body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    problem(await world.http.post("/tasks", json={**body, "command": ["false"]}), 409, "id-taken")
+    assert world.events() == ["created"]
+
+
+async def test_create_with_dispatch_can_be_sent_again(world: ApiWorld) -> None:
+    body = {"id": new_id(), "command": ["true"]}
+    answers = [await world.http.post("/tasks?dispatch=true", json=body) for _ in range(3)]
+    assert [one.status_code for one in answers] == [201, 200, 200]
+    assert {one.json()["status"] for one in answers} == {"dispatched"}
+    assert world.events() == ["created", "dispatched"]
+
+
+async def test_create_with_dispatch_goes_on_where_an_earlier_try_stopped(world: ApiWorld) -> None:
+    body = {"id": new_id(), "command": ["true"]}
+    await world.http.post("/tasks", json=body)
+    again = await world.http.post("/tasks?dispatch=true", json=body)
+    assert (again.status_code, again.json()["attempt"]) == (200, 1)
+
+
+async def test_a_dispatch_answers_with_the_lock_it_got(world: ApiWorld) -> None:
+    await world.register()
+    task = await world.dispatched(**SHARED)
+    assert task["lock"]["state"] == "held"
+    assert task["lock"]["token"] == world.log.events[-1].seq
+
+
+async def test_a_dispatch_behind_a_holder_answers_that_it_waits(world: ApiWorld) -> None:
+    await world.register()
+    first = await world.dispatched(**SHARED)
+    second = await world.dispatched(**SHARED)
+    assert second["lock"]["state"] == "waiting"
+    assert (second["lock"]["position"], second["lock"]["blocked_by"]) == (1, [first["id"]])
+
+
+async def test_a_rejecting_dispatch_is_a_conflict_that_names_the_holders(world: ApiWorld) -> None:
+    await world.register()
+    holder = await world.dispatched(**SHARED)
+    task = await world.create(**SHARED, on_conflict="reject")
+    body = problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "workspace-locked")
+    assert [one["task_id"] for one in body["holders"]] == [holder["id"]]
+    assert (body["task_id"], body["attempt"]) == (task["id"], 1)
+
+
+async def test_a_second_dispatch_is_refused_and_after_an_end_begins_the_next_attempt(world: ApiWorld) -> None:
+    task = await world.dispatched()
+    problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "already-dispatched")
+    await world.report(task["id"], "failed", exit_code=1)
+    again = await world.http.post(f"/tasks/{task['id']}/dispatch")
+    assert (again.status_code, again.json()["attempt"], again.json()["status"]) == (202, 2, "dispatched")
+
+
+async def test_cancel_takes_a_reason_or_nothing(world: ApiWorld) -> None:
+    first, second = await world.create(), await world.create()
+    assert (await world.http.post(f"/tasks/{first['id']}/cancel")).status_code == 202
+    answer = await world.http.post(f"/tasks/{second['id']}/cancel", json={"reason": "not needed"})
+    assert (answer.status_code, answer.json()["status"], answer.json()["reason"]) == (
+        202,
+        "canceled",
+        "not needed",
+    )
+    problem(await world.http.post(f"/tasks/{second['id']}/cancel", json={"why": "x"}), 422, "invalid-request")
+
+
+async def test_cancel_of_a_running_task_asks_the_runner(world: ApiWorld) -> None:
+    task = await world.dispatched()
+    await world.report(task["id"], "running")
+    answer = await world.http.post(f"/tasks/{task['id']}/cancel")
+    assert (answer.json()["status"], answer.json()["cancel_requested"]) == ("running", True)
+
+
+async def test_a_release_by_hand_says_what_it_freed_and_whether_a_process_may_run(world: ApiWorld) -> None:
+    await world.register()
+    task = await world.dispatched(**SHARED, lock_paths=["src", "docs"])
+    await world.report(task["id"], "running")
+    answer = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "task_id": task["id"],
+        "released_paths": ["docs", "src"],
+        "process_may_run": True,
+    }
+    again = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
+    assert (again.status_code, again.json()["released_paths"]) == (200, [])
+    assert world.events().count("released") == 1
+
+
+async def test_a_release_of_the_whole_workspace_is_shown_as_a_dot(world: ApiWorld) -> None:
+    await world.register()
+    task = await world.dispatched(**SHARED)
+    answer = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "x"})
+    assert (answer.json()["released_paths"], answer.json()["process_may_run"]) == (["."], False)
+
+
+async def test_a_release_of_nothing_records_nothing(world: ApiWorld) -> None:
+    task = await world.create()
+    answer = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "x"})
+    assert answer.json() == {"task_id": task["id"], "released_paths": [], "process_may_run": False}
+    for reason in ("", "   "):
+        bad = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": reason})
+        problem(bad, 422, "invalid-request")
+    problem(await world.http.post(f"/tasks/{task['id']}/locks/release"), 422, "invalid-request")
+    assert world.events() == ["created"]
+
+
+async def test_lists_are_paged_with_a_link_to_the_next_page(world: ApiWorld) -> None:
+    ids = [(await world.create(pool="gpu", labels={"n": str(number)}))["id"] for number in range(5)]
+    seen: list[str] = []
+    url: str | None = "/tasks?limit=2&pool=gpu"
+    while url:
+        answer = await world.http.get(url)
+        assert answer.status_code == 200, answer.text
+        seen += [one["id"] for one in answer.json()["items"]]
+        link = answer.headers.get("link")
+        assert (link is None) == (answer.json()["next_cursor"] is None)
+        url = link.partition(">")[0].removeprefix("<") if link else None
+        assert url is None or "pool=gpu" in urlsplit(url).query
+    assert seen == list(reversed(ids))
+
+
+async def test_lists_filter_by_status_pool_label_and_time(world: ApiWorld) -> None:
+    plain = await world.create(labels={"team": "a:b"})
+    running = await world.dispatched(pool="gpu")
+
+    async def found(query: str) -> list[str]:
+        answer = await world.http.get(f"/tasks?{query}")
+        assert answer.status_code == 200, answer.text
+        return [one["id"] for one in answer.json()["items"]]
+
+    assert await found("status=created") == [plain["id"]]
+    assert await found("status=created&status=dispatched") == [running["id"], plain["id"]]
+    assert await found("pool=gpu") == [running["id"]]
+    assert await found("label=team:a:b") == [plain["id"]]
+    assert await found("created_after=2026-03-01T13:00:00%2B01:00") == []
+    assert await found("created_after=2026-03-01T11:59:59Z") == [running["id"], plain["id"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=done", "workspace=a.b", "workspace=*", "pool=%3E", "pool=a%20b", "label=team", "label=:x",
+        "label=a:%00", "label=a:b&label=c:d", "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
+        "created_after=yesterday", "created_after=2026-01-01T00:00:00", "cursor=%00", "colour=red",
+        "created_after=0001-01-01T00:00:00%2B14:00",
+    ],
+)  # fmt: skip
+async def test_a_filter_that_cannot_be_meant_is_refused(world: ApiWorld, query: str) -> None:
+    problem(await world.http.get(f"/tasks?{query}"), 422, "invalid-request")
+
+
+async def test_a_foreign_cursor_is_refused(world: ApiWorld) -> None:
+    problem(await world.http.get("/tasks?cursor=abc"), 422, "bad-cursor")
+    problem(await world.http.get("/workspaces?cursor=_w"), 422, "bad-cursor")
