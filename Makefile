@@ -44,7 +44,7 @@ docs: $(ENV) ## write what is generated: diagrams, schemas, references
 	@$(BIN)/python -m infra.docs
 
 test-containers: $(ENV) ## tests against NATS in containers; needs a Docker engine
-	@TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/python -m pytest -m containers tests/containers $(ARGS)
+	@$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
 
 clean: ## remove the environment and all that was built, but no data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 from testcontainers.community.nats import NatsContainer
+from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.image import DockerImage
 from testcontainers.core.network import Network
 
@@ -35,15 +36,15 @@ jetstream { store_dir: "/data", sync_interval: always }
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.containers)
+@pytest.fixture(scope="session")
+def docker_on_loopback() -> None:
+    """Reach containers at published ports, not at the bridge's address, and start no cleaner container."""
+    testcontainers_config.connection_mode_override = ConnectionMode.docker_host
+    testcontainers_config.ryuk_disabled = True
 
 
 @pytest.fixture(scope="session")
-def nats_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def nats_image(docker_on_loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Tag of an image with nothing in it but nats-server."""
     context = tmp_path_factory.mktemp("image")
     shutil.copy(find_nats_server(), context / "nats-server")

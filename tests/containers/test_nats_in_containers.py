@@ -13,6 +13,8 @@ from infra.server_facts import server_facts
 from infra.streams import ensure_streams, stream_definitions
 from tests.support.nats import api, append, connect, subjects
 
+pytestmark = pytest.mark.containers
+
 RACES, WRITERS = 300, 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +16,18 @@ from infra.embedded_nats import EmbeddedNats
 
 StartNats = Callable[..., EmbeddedNats]
 
+CONNECT_TIMEOUT_SECONDS = 30
 EXPECT = "Nats-Expected-Last-Subject-Sequence"
 EXPECT_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
 
 
-async def connect(url: str, **options: Any) -> Client:
-    """A client that reconnects for ever and never buffers while disconnected, like the product's."""
+async def connect(url: str | list[str], **options: Any) -> Client:
+    """A client that reconnects for ever and never buffers while disconnected, like the product's.
+
+    nats-py tries the first connection for ever too, so this one has a deadline: TimeoutError.
+    """
     options = {"pending_size": 0, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.05, **options}
-    return await nats.connect(url, **options)
+    return await asyncio.wait_for(nats.connect(url, **options), CONNECT_TIMEOUT_SECONDS)
 
 
 async def api(nc: Client, verb: str, body: object = None, timeout: float = 5.0) -> dict[str, Any]:
