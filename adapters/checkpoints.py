@@ -1,0 +1,43 @@
+"""Port `Checkpoints` in SQL: where a fold stands, with its state, beside the read model.
+
+A checkpoint only shortens the next start, so it is written in a transaction of its own. Several
+processes may save under one name: the highest position stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.read_model_tables import checkpoints
+
+
+class SqlCheckpoints:
+    """Checkpoints in the database of `engine`, whose tables exist (`create_tables`)."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        saved = insert(checkpoints)
+        self._save = saved.on_conflict_do_update(
+            index_elements=[checkpoints.c.name],
+            set_={"seq": saved.excluded.seq, "state": saved.excluded.state},
+            where=checkpoints.c.seq <= saved.excluded.seq,
+        )
+
+    async def load(self, name: str) -> tuple[int, Any] | None:
+        """Position and state, or None."""
+        wanted = select(checkpoints.c.seq, checkpoints.c.state).where(checkpoints.c.name == name)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(wanted)).first()
+        return (row.seq, orjson.loads(row.state)) if row is not None else None
+
+    async def save(self, name: str, seq: int, state: Any) -> None:
+        """Replace position and state (plain JSON data); an older position changes nothing."""
+        values = {"name": name, "seq": seq, "state": orjson.dumps(state).decode()}
+        async with self._engine.begin() as connection:
+            await connection.execute(self._save, values)

@@ -1,0 +1,75 @@
+"""Port `ReadModel` in SQL: tasks and grants as of a position in the log.
+
+A batch and the position it leads to are one transaction, so a crash leaves both or neither and a batch
+that comes again is passed over. Any number of processes may apply the same log to one database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.read_model_database import TASKS_POSITION, clear_tables
+from adapters.read_model_find import as_task, cursor_at, lock_facts, page_of_tasks
+from adapters.read_model_tables import positions, tasks
+from adapters.read_model_write import batch_writer
+from domain.log import Recorded
+from domain.ports import TaskFilter
+from domain.task_read import TaskRead
+
+
+class SqlReadModel:
+    """The read model in the database of `engine`, whose tables exist (`create_tables`)."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = batch_writer(engine)
+
+    async def position(self) -> int:
+        """The last sequence applied."""
+        async with self._engine.connect() as connection:
+            seq = await connection.scalar(select(positions.c.seq).where(positions.c.name == TASKS_POSITION))
+            return seq or 0
+
+    async def apply(self, events: Sequence[Recorded]) -> int:
+        """Apply a contiguous batch and its position in one transaction; what was applied is passed over.
+
+        Returns the new position.
+
+        Raises:
+            LogGap: the batch does not follow on the position, or an event is not its task's next one.
+        """
+        return await self._writer.write(events) if events else await self.position()
+
+    async def reset(self) -> None:
+        """Empty every table, the checkpoints of other folds too, and start from an empty log."""
+        async with self._engine.begin() as connection:
+            await clear_tables(connection)
+
+    async def get(self, task_id: str) -> TaskRead | None:
+        """One task."""
+        async with self._engine.connect() as connection:
+            found = await connection.execute(select(tasks).where(tasks.c.id == task_id))
+            row = found.mappings().first()
+            return as_task(row) if row is not None else None
+
+    async def find(
+        self, wanted: TaskFilter, limit: int, after: str | None
+    ) -> tuple[list[TaskRead], str | None]:
+        """Newest first; the second part is the cursor of the next page, None at the end.
+
+        Raises:
+            Invalid: `after` is no cursor of an earlier call (`bad-cursor`).
+        """
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(page_of_tasks(wanted, limit + 1, after))).mappings().all()
+        more = len(rows) > limit
+        return [as_task(row) for row in rows[:limit]], cursor_at(rows[limit - 1]) if more else None
+
+    async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
+        """Sequences of the `limit` most recent lock facts of a workspace or a task, ascending."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(lock_facts(workspace, task_id, limit))).all()
+        return sorted(seq for row in rows for seq in row if seq is not None)[-limit:]

@@ -1,0 +1,101 @@
+"""Opens the database of the read model and makes its tables: SQLite by default, PostgreSQL by URL.
+
+Whatever stands here can be rebuilt from the log, so both are set for speed: after a power cut the last
+transactions may be missing, but never a part of one, and the position is missing with its rows. In
+PostgreSQL everything lies in a schema of its own, so that no other program's tables are ever touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, delete, event, insert, inspect, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from adapters.read_model_tables import SCHEMA_VERSION, metadata, positions, schema_version
+
+TASKS_POSITION = "tasks"
+
+_BUSY_SECONDS = 30
+_CACHE_KIB = 16_384
+_CHECKPOINT_PAGES = 8_000  # 32 MiB of write-ahead log: a replay writes hot pages once instead of ten times
+_POSTGRES_SCHEMA = "towpath"
+_CREATE_LOCK = 0x746F7770617468  # "towpath": serialises processes that start at once
+
+
+def open_database(url: str | URL) -> AsyncEngine:
+    """An engine for `sqlite:///<file>` or `postgresql://…`; opens nothing yet. Dispose it at the end."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_async_engine(
+            parsed.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": _BUSY_SECONDS}
+        )
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        return engine
+    settings = {"search_path": _POSTGRES_SCHEMA, "synchronous_commit": "off", "jit": "off"}
+    return create_async_engine(
+        parsed.set(drivername="postgresql+asyncpg"),
+        pool_pre_ping=True,
+        connect_args={"server_settings": settings},
+    )
+
+
+async def create_tables(engine: AsyncEngine) -> None:
+    """Make the tables, or make them anew where another schema version left them.
+
+    Any number of processes may call it at once. After a change of version the read model is empty and
+    its position 0: the projection fills it again.
+    """
+    async with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            await _write_ahead(connection)
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
+            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {_POSTGRES_SCHEMA}")
+        await connection.run_sync(_make)
+        await connection.commit()
+
+
+def _make(connection: Connection) -> None:
+    if inspect(connection).has_table(schema_version.name):
+        if connection.scalar(select(schema_version.c.version)) == SCHEMA_VERSION:
+            return
+        metadata.drop_all(connection)
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(schema_version).values(one=1, version=SCHEMA_VERSION))
+    connection.execute(insert(positions).values(name=TASKS_POSITION, seq=0))
+
+
+async def clear_tables(connection: AsyncConnection) -> None:
+    """Empty every table and set the position to 0, inside the caller's transaction."""
+    await connection.execute(positions.update().values(seq=0))  # first: it waits for who applies now
+    for table in metadata.sorted_tables:
+        if table not in (positions, schema_version):
+            await connection.execute(delete(table))
+
+
+async def _write_ahead(connection: AsyncConnection) -> None:
+    """Switch the file to WAL; SQLite answers "locked" at once where another process does so, too."""
+    deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+    while True:
+        try:
+            await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            return
+        except OperationalError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.02)
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    """Settings that belong to each connection; WAL belongs to the file."""
+    cursor: sqlite3.Cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    cursor.close()

@@ -1,0 +1,198 @@
+"""What each event assigns to a task's row: the fold of `domain.task_events`, on a plain dict.
+
+An event costs a few assignments here: no models, and times stay the text they were stored as. A row may
+be whole or hold only what has changed, so nothing but `lock_state` is read from it. A property test
+drives random lives through the aggregate and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from domain.log import Recorded
+from domain.wire import rfc3339
+
+Row = dict[str, Any]
+
+_STORED_TIME_CHARS = 27
+_INT64 = 1 << 63
+_NEW_ATTEMPT: Row = {
+    "queued_at": None,
+    "started_at": None,
+    "finished_at": None,
+    "exit_code": None,
+    "message": None,
+    "reason": None,
+    "runner_id": None,
+    "cancel_requested": False,
+    "output_tail": None,
+    "lock_state": "none",
+    "lock_token": None,
+    "lock_since": None,
+}
+
+
+def created_row(event: Recorded) -> Row:
+    """The whole row of a new task, but for `seq` and `version`."""
+    data = event.data
+    return {
+        "id": event.subject_id,
+        "title": storable(data["title"]),
+        "command": _json(data["command"]),
+        "execution_mode": data["execution_mode"],
+        "workspace": data["workspace"],
+        "lock_paths": _json(data["lock_paths"]),
+        "lock_mode": data["lock_mode"],
+        "on_conflict": data["on_conflict"],
+        "pool": data["pool"],
+        "labels": _json(data["labels"]),
+        "timeout_seconds": data["timeout_seconds"],
+        "created_at": _stored_time(event.time),
+        "status": "created",
+        "attempt": 0,
+        "dispatched_at": None,
+        **_NEW_ATTEMPT,
+    }
+
+
+def _dispatched(row: Row, event: Recorded) -> None:
+    row.update(_NEW_ATTEMPT)
+    row["status"] = "dispatched"
+    row["attempt"] = event.data["attempt"]
+    row["dispatched_at"] = event.time
+    if event.data["workspace"] is not None:
+        row["lock_state"] = "waiting"
+        row["lock_since"] = event.time
+
+
+def _queued(row: Row, event: Recorded) -> None:
+    row["status"] = "queued"
+    row["queued_at"] = event.time
+    row["runner_id"] = event.data["runner_id"]
+
+
+def _running(row: Row, event: Recorded) -> None:
+    row["status"] = "running"
+    row["started_at"] = event.data["started_at"]
+    if event.data["runner_id"]:
+        row["runner_id"] = event.data["runner_id"]
+
+
+def _ended(row: Row, event: Recorded) -> None:
+    data = event.data
+    row["status"] = event.event
+    row["finished_at"] = data["finished_at"]
+    row["message"] = storable(data["message"])
+    row["output_tail"] = storable(data["output_tail"])
+    if data["runner_id"]:
+        row["runner_id"] = data["runner_id"]
+    _leave_queue(row)
+
+
+def _succeeded(row: Row, event: Recorded) -> None:
+    _ended(row, event)
+    row["exit_code"] = _int64(event.data["exit_code"])
+
+
+def _failed(row: Row, event: Recorded) -> None:
+    _ended(row, event)
+    row["exit_code"] = _int64(event.data["exit_code"])
+    row["reason"] = storable(event.data["reason"])
+
+
+def _canceled(row: Row, event: Recorded) -> None:
+    _ended(row, event)
+    row["reason"] = storable(event.data["reason"])
+
+
+def _submit_failed(row: Row, event: Recorded) -> None:
+    row["status"] = "submit-failed"
+    row["finished_at"] = event.time
+    row["message"] = storable(event.data["message"])
+    row["reason"] = event.data["reason"]
+    _leave_queue(row)
+
+
+def _leave_queue(row: Row) -> None:
+    """An attempt that ends while it waits leaves the queue without a lock fact."""
+    if row["lock_state"] == "waiting":
+        row["lock_state"] = "none"
+        row["lock_since"] = None
+
+
+def _cancel_requested(row: Row, event: Recorded) -> None:
+    row["cancel_requested"] = True
+
+
+def _lock_release_requested(row: Row, event: Recorded) -> None:
+    """Shown by the `released` that follows."""
+
+
+def _granted(row: Row, event: Recorded) -> None:
+    row["lock_state"] = "held"
+    row["lock_token"] = event.seq
+    row["lock_since"] = event.time
+
+
+def _refused(row: Row, event: Recorded) -> None:
+    row["lock_state"] = "none"
+    row["lock_since"] = None
+
+
+def _released(row: Row, event: Recorded) -> None:
+    row["lock_state"] = "released"
+    row["lock_since"] = event.time
+
+
+TASK_FACTS: dict[str, Callable[[Row, Recorded], None]] = {
+    "dispatched": _dispatched,
+    "queued": _queued,
+    "running": _running,
+    "succeeded": _succeeded,
+    "failed": _failed,
+    "cancel-requested": _cancel_requested,
+    "canceled": _canceled,
+    "submit-failed": _submit_failed,
+    "lock-release-requested": _lock_release_requested,
+}
+LOCK_FACTS: dict[str, Callable[[Row, Recorded], None]] = {
+    "granted": _granted,
+    "refused": _refused,
+    "released": _released,
+}
+
+
+# ---------------------------------------------------------------------- values
+
+
+def storable(text: Any) -> Any:
+    """`text` without NUL, which PostgreSQL cannot hold; anything else as it is."""
+    return text.replace("\x00", "\ufffd") if text and "\x00" in text else text
+
+
+def _json(value: Any) -> str:
+    """JSON text; a NUL in it would be an escape, which shows as NUL again: so it is replaced, too."""
+    text = orjson.dumps(value).decode()
+    return orjson.dumps(_without_nul(value)).decode() if "\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, list):
+        return [storable(one) for one in value]
+    return {storable(key): storable(one) for key, one in value.items()}
+
+
+def _int64(value: Any) -> int | None:
+    """What a BIGINT holds: a number beyond it must not stop the projection for ever."""
+    return None if value is None else max(-_INT64, min(_INT64 - 1, int(value)))
+
+
+def _stored_time(time: str) -> str:
+    """The fixed-width form that sorts as text; the log already writes it so."""
+    if len(time) == _STORED_TIME_CHARS and time[-1] == "Z":
+        return time
+    return rfc3339(datetime.fromisoformat(time))

@@ -1,0 +1,129 @@
+"""The read model's tables: what queries need of the log, in SQLite or PostgreSQL.
+
+Everything here can be rebuilt from the log, so a changed table needs no migration: raise SCHEMA_VERSION
+and the tables are made anew. Times are stored as the log writes them (RFC 3339, UTC, fixed width), since
+those sort as text and cost nothing to store. Every index begins with the status, because each query
+reads one range per status and merges them: that serves any choice of statuses with the fewest indexes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")  # sorts by bytes, as SQLite does
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, _TEXT, nullable=False)
+
+
+def _optional(name: str) -> Column[str]:
+    return Column(name, _TEXT)
+
+
+def _seq(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", _TEXT, primary_key=True),
+    _text("title"),
+    _text("command"),
+    _text("execution_mode"),
+    _optional("workspace"),
+    _text("lock_paths"),
+    _text("lock_mode"),
+    _text("on_conflict"),
+    _text("pool"),
+    _text("labels"),
+    Column("timeout_seconds", Float),
+    _text("created_at"),
+    _text("status"),
+    Column("attempt", Integer, nullable=False),
+    _optional("dispatched_at"),
+    _optional("queued_at"),
+    _optional("started_at"),
+    _optional("finished_at"),
+    Column("exit_code", BigInteger),
+    _optional("message"),
+    _optional("reason"),
+    _optional("runner_id"),
+    Column("cancel_requested", Boolean, nullable=False),
+    _optional("output_tail"),
+    _text("lock_state"),
+    Column("lock_token", BigInteger),
+    _optional("lock_since"),
+    _seq("seq"),
+    Column("version", Integer, nullable=False),
+)
+Index("tasks_by_status", tasks.c.status, tasks.c.created_at, tasks.c.id)
+Index(
+    "tasks_by_workspace",
+    tasks.c.workspace,
+    tasks.c.status,
+    tasks.c.created_at,
+    tasks.c.id,
+    sqlite_where=tasks.c.workspace.is_not(None),
+    postgresql_where=tasks.c.workspace.is_not(None),
+)
+Index("tasks_by_pool", tasks.c.pool, tasks.c.status, tasks.c.created_at, tasks.c.id)
+
+task_labels = Table(
+    "task_labels",
+    metadata,
+    Column("key", _TEXT, primary_key=True),
+    Column("value", _TEXT, primary_key=True),
+    Column("created_at", _TEXT, primary_key=True),
+    Column("task_id", _TEXT, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("task_id", _TEXT, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    _text("workspace"),
+    Column("granted_seq", BigInteger),
+    _optional("granted_at"),
+    Column("refused_seq", BigInteger),
+    _optional("refused_at"),
+    Column("released_seq", BigInteger),
+    _optional("released_at"),
+    _seq("last_seq"),
+    sqlite_with_rowid=False,
+)
+Index("grants_by_workspace", grants.c.workspace, grants.c.last_seq)
+
+positions = Table("positions", metadata, Column("name", _TEXT, primary_key=True), _seq("seq"))
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("name", _TEXT, primary_key=True),
+    _seq("seq"),
+    _text("state"),
+)
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+)

@@ -1,0 +1,147 @@
+"""Keeps the read model up to date: follows the log and applies it in batches, in order, for ever.
+
+Delivery: a batch counts as taken when the transaction that holds its rows and the position commits;
+nothing is acknowledged to the broker. A crash before the commit leaves rows and position as they were,
+so the batch is read again; a crash behind it, or a second projection on the same database, makes the
+read model pass over what it has. A hole in the log raises LogGap and ends the projection: a read model
+that goes on behind a hole would be wrong for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from domain.log import Recorded
+from domain.ports import LogGap, LogReader, ReadModel
+
+BATCH_EVENTS = 1000
+AHEAD_EVENTS = 4000
+
+Progress = Callable[[int, int], None]
+
+
+class TaskProjection:
+    """Applies the log to one read model."""
+
+    def __init__(self, log: LogReader, read_model: ReadModel) -> None:
+        self._log = log
+        self._read_model = read_model
+        self._seq = 0
+        self._moved = asyncio.Condition()
+
+    @property
+    def seq(self) -> int:
+        """The last sequence that this projection knows to be applied."""
+        return self._seq
+
+    async def lag(self) -> int:
+        """How many events the leader has that are not applied yet."""
+        return max(0, await self._log.last_seq() - self._seq)
+
+    async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
+        """Wait until `seq` is applied; False if that took longer than `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait_for(lambda: self._seq >= seq)
+        except TimeoutError:
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Follow the log from the read model's own position; ends only by being canceled or by an error.
+
+        Where another process empties the read model to rebuild it, this one goes back and helps.
+
+        Raises:
+            LogGap: the log has a hole, or the read model is ahead of it: it belongs to another log.
+        """
+        while True:
+            self._seq = await self._read_model.position()
+            last = await self._log.last_seq()
+            if last < self._seq:
+                raise LogGap(
+                    f"the read model stands at {self._seq}, but the log ends at {last}: it was made from "
+                    "another log; rebuild it with `towpath replay --rebuild`"
+                )
+            try:
+                return await self._apply_behind(self._seq)
+            except LogGap:
+                if await self._read_model.position() >= self._seq:
+                    raise
+
+    async def replay(self, upto: int, progress: Progress | None = None) -> None:
+        """Empty the read model and apply the log up to and with sequence `upto`.
+
+        `progress` is called after each batch with the sequence reached and `upto`.
+        """
+        await self._read_model.reset()
+        self._seq = 0
+        if upto > 0:
+            await self._apply_behind(0, upto, progress)
+
+    async def _apply_behind(
+        self, seq: int, upto: int | None = None, progress: Progress | None = None
+    ) -> None:
+        ahead = _ReadAhead(self._log.follow(seq))
+        try:
+            while batch := await ahead.take(BATCH_EVENTS):
+                if upto is not None and batch[-1].seq > upto:
+                    batch = [event for event in batch if event.seq <= upto]
+                await self._reached(await self._read_model.apply(batch))
+                if upto is not None and progress is not None:
+                    progress(min(self._seq, upto), upto)
+                if upto is not None and self._seq >= upto:
+                    return
+        finally:
+            await ahead.close()
+
+    async def _reached(self, seq: int) -> None:
+        async with self._moved:
+            self._seq = seq
+            self._moved.notify_all()
+
+
+class _ReadAhead:
+    """Reads on while a batch is being written, and merges what has come meanwhile; bounded."""
+
+    def __init__(self, stream: AsyncIterator[Sequence[Recorded]]) -> None:
+        self._stream = stream
+        self._events: deque[Recorded] = deque()
+        self._ended = False
+        self._changed = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read())
+
+    async def take(self, limit: int) -> list[Recorded]:
+        """The next events, at most `limit`, as soon as there is one; [] when the stream has ended.
+
+        Raises what the stream raised, once all that came before it has been taken.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._events or self._ended)
+            taken = [self._events.popleft() for _ in range(min(limit, len(self._events)))]
+            self._changed.notify_all()
+        if not taken:
+            await self._reader
+        return taken
+
+    async def close(self) -> None:
+        """Stop reading; closing twice is harmless."""
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        close = getattr(self._stream, "aclose", None)
+        if close is not None:
+            await close()
+
+    async def _read(self) -> None:
+        try:
+            async for batch in self._stream:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: len(self._events) < AHEAD_EVENTS)
+                    self._events.extend(batch)
+                    self._changed.notify_all()
+        finally:
+            async with self._changed:
+                self._ended = True
+                self._changed.notify_all()
