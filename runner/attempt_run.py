@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
-from domain.wire import FailedReason, Report
+from domain.wire import MESSAGE_CHARS, FailedReason, Report
 from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.errors import Refused
@@ -134,7 +134,7 @@ class AttemptRun:
             self._log.info("job started")
         ended = await process.ended()
         if ended.shim_died:
-            await kill_orphans(self.attempt.key)
+            await kill_orphans(self.attempt.key, self._bench.runner_id)
         return self._redacted(
             final_report(
                 ended,
@@ -151,7 +151,7 @@ class AttemptRun:
         return Job(
             command=submission.command,
             cwd=working_directory(submission, bench.config.roots, self._own_directory),
-            env=job_environment(submission),
+            env=job_environment(submission, bench.runner_id),
             output=bench.state.outputs / f"{stem}.log",
             lock=bench.state.shims / f"{stem}.lock",
             timeout=submission.timeout_seconds,
@@ -219,7 +219,8 @@ class AttemptRun:
     def _redacted(self, report: Report | None) -> Report | None:
         if report is None or report.message is None:
             return report
-        return report.model_copy(update={"message": redact(report.message, self._secrets())})
+        message = redact(report.message, self._secrets())[:MESSAGE_CHARS]  # a mask may be longer
+        return report.model_copy(update={"message": message})
 
     def _secrets(self) -> list[str]:
         submission = self.attempt.submission

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from domain.identifiers import check_name
 from runner.errors import ConfigError
 
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerConfig:
@@ -72,6 +74,8 @@ class RunnerConfig:
         if self.callback_hosts:
             return tuple(host.lower() for host in self.callback_hosts)
         host = urlsplit(self.api_url).hostname if self.api_url else None
+        if host and is_loopback(host):
+            return LOOPBACK_NAMES  # the control plane may call itself by another of them
         return (host,) if host else ()
 
     @property

@@ -35,6 +35,7 @@ class NatsLink:
         self._client: Client | None = None
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self._on_connected: list[Callable[[], None]] = []
 
     def on_connected(self, callback: Callable[[], None]) -> None:
@@ -49,6 +50,10 @@ class NatsLink:
         await wait_at_most(self._ready, seconds)
         return self._ready.is_set()
 
+    def is_ready(self) -> bool:
+        """Whether there is a client to use, perhaps one that is reconnecting."""
+        return self._ready.is_set() and not self._closing
+
     async def client(self) -> Client:
         await self._ready.wait()
         assert self._client is not None
@@ -58,6 +63,7 @@ class NatsLink:
         return (await self.client()).jetstream(timeout=timeout)
 
     async def close(self) -> None:
+        self._closing = True
         if self._task is not None:
             await end_tasks([self._task])
         if self._client is not None:
@@ -78,6 +84,7 @@ class NatsLink:
                     error_cb=self._failed,
                     disconnected_cb=self._disconnected,
                     reconnected_cb=self._connected,
+                    closed_cb=self._closed,
                     **self._options,
                 )
                 break
@@ -94,6 +101,13 @@ class NatsLink:
 
     async def _disconnected(self) -> None:
         log.warning("nats disconnected")
+
+    async def _closed(self) -> None:
+        """nats-py gave up in spite of all (a refused login does that): begin anew with a new client."""
+        if not self._closing and self._ready.is_set():
+            log.warning("nats connection closed, connecting anew")
+            self._ready.clear()
+            self.start()
 
     async def _failed(self, error: Exception) -> None:
         log.warning("nats error", error=f"{type(error).__name__} {error}".strip())

@@ -17,16 +17,20 @@ from runner.state import Key
 SWEEP_SECONDS = 0.1
 
 
-async def kill_orphans(key: Key) -> None:
-    """SIGKILL every process marked with this attempt, again and again until there is none."""
-    while found := await asyncio.to_thread(_marked, key):
+async def kill_orphans(key: Key, runner_id: str) -> None:
+    """SIGKILL every process marked with this attempt and this runner, again and again until there is none.
+
+    The runner is part of the mark: a second runner on this host may have got the same attempt.
+    """
+    while found := await asyncio.to_thread(_marked, key, runner_id):
         for pid, started in found:
             send(pid, started, signal.SIGKILL)
         await asyncio.sleep(SWEEP_SECONDS)
 
 
-def _marked(key: Key) -> list[tuple[int, str]]:
-    marks = {f"TOWPATH_TASK_ID={key.task_id}".encode(), f"TOWPATH_ATTEMPT={key.attempt}".encode()}
+def _marked(key: Key, runner_id: str) -> list[tuple[int, str]]:
+    names = {"TASK_ID": key.task_id, "ATTEMPT": key.attempt, "RUNNER_ID": runner_id}
+    marks = {f"TOWPATH_{name}={value}".encode() for name, value in names.items()}
     found = []
     for pid, (_, started) in process_table().items():
         if pid != os.getpid() and marks <= set(_environment(pid)):

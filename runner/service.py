@@ -150,7 +150,7 @@ class RunnerService:
             finally:
                 os.close(handle)
             lock.unlink(missing_ok=True)
-        await kill_orphans(key)
+        await kill_orphans(key, self.runner_id)
 
 
 def _taken(handle: int) -> bool:

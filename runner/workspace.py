@@ -67,7 +67,7 @@ def working_directory(submission: Submission, roots: Sequence[Path], own: Path) 
     return root
 
 
-def job_environment(submission: Submission) -> dict[str, str]:
+def job_environment(submission: Submission, runner_id: str) -> dict[str, str]:
     """The job's whole environment: a few inherited names, the task's own, and what Towpath says.
 
     The runner's own variables (tokens, passwords) are not among them.
@@ -75,6 +75,7 @@ def job_environment(submission: Submission) -> dict[str, str]:
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     env.update(submission.env)
     env["TOWPATH_TASK_ID"] = submission.task_id
+    env["TOWPATH_RUNNER_ID"] = runner_id
     env["TOWPATH_ATTEMPT"] = str(submission.attempt)
     if submission.workspace is not None:
         env["TOWPATH_WORKSPACE"] = submission.workspace.id

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 import runner.intake_nats
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
+from runner.nats_link import NatsLink
 from runner.service import RunnerService
+from runner.task_log import TaskLog
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
     DEADLINE,
@@ -112,14 +115,40 @@ async def test_cancel_before_the_start(on_nats: StartOnNats, log_plane: LogPlane
 
 
 async def test_cancel_of_a_running_job(on_nats: StartOnNats, log_plane: LogPlane) -> None:
-    service = await on_nats()
+    await on_nats()
     marker = new_marker()
     task_id = await log_plane.submit(submission(resisting_job(marker)))
     await all_up(marker)
     await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
     assert (await log_plane.final(task_id))["status"] == "canceled"
     assert alive(marker) == []
-    await eventually(lambda: not service.state.held(), DEADLINE)
+
+
+async def test_events_that_are_not_heard_are_read(
+    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def deaf(*_: object) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(TaskLog, "watching", deaf)
+    await on_nats(lease_seconds=1.5)
+    marker = new_marker()
+    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    await all_up(marker)
+    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    assert (await log_plane.final(task_id))["status"] == "canceled"
+
+
+async def test_a_client_that_gave_up_is_replaced(log_plane: LogPlane, nats_server: EmbeddedNats) -> None:
+    link = NatsLink(nats_server.runner_url, {}, "me")
+    link.start()
+    first = await link.client()
+    await first.close()
+    await eventually(link.is_ready, DEADLINE)
+    assert (await link.client()) is not first
+    await link.close()
+    assert not link.is_ready()
 
 
 async def test_a_running_job_whose_attempt_is_over_is_killed_without_a_word(

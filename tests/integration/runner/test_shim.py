@@ -136,11 +136,13 @@ async def test_no_start_without_a_lease(tmp_path: Path) -> None:
 
 async def test_a_killed_shim_is_noticed_and_its_orphans_are_found(tmp_path: Path) -> None:
     marker, key = new_marker(), Key("0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", 4)
-    env = {"TOWPATH_TASK_ID": key.task_id, "TOWPATH_ATTEMPT": "4"}
+    env = {"TOWPATH_TASK_ID": key.task_id, "TOWPATH_ATTEMPT": "4", "TOWPATH_RUNNER_ID": "me"}
     process = await JobProcess.spawn(job(tmp_path, resisting_job(marker), env=env))
     await process.started()
     await all_up(marker)
     os.kill(process.pid, signal.SIGKILL)
     assert (await process.ended()).shim_died
-    await kill_orphans(key)
+    await kill_orphans(key, "other")
+    assert len(alive(marker)) == 3  # the main process died with its shim
+    await kill_orphans(key, "me")
     await all_gone(marker)

@@ -53,4 +53,5 @@ def test_secrets_stay_out_of_the_repr() -> None:
 def test_callbacks_go_to_the_control_plane_unless_told_otherwise() -> None:
     assert config().allowed_callback_hosts == ()
     assert config(api_url="http://Control.example:8000").allowed_callback_hosts == ("control.example",)
+    assert "127.0.0.1" in config(api_url="http://localhost:8000").allowed_callback_hosts
     assert config(api_url="http://a", callback_hosts=("B:1",)).allowed_callback_hosts == ("b:1",)

@@ -70,9 +70,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOWPATH_RUNNER_TOKEN", "secret")
     monkeypatch.setenv("PATH", "/bin")
     sent = submission("/srv", env={"A": "1", "TOWPATH_ATTEMPT": "99"})
-    env = job_environment(sent)
+    env = job_environment(sent, "me")
     assert "TOWPATH_RUNNER_TOKEN" not in env
     assert env["PATH"] == "/bin"
-    assert env["A"] == "1"
+    assert (env["A"], env["TOWPATH_RUNNER_ID"]) == ("1", "me")
     assert env["TOWPATH_TASK_ID"] == sent.task_id
     assert (env["TOWPATH_ATTEMPT"], env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("3", "57", "w")
