@@ -45,11 +45,11 @@ def docker_on_loopback() -> None:
 
 @pytest.fixture(scope="session")
 def nats_image(docker_on_loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Tag of an image with nothing in it but nats-server."""
+    """Tag of an image with nothing in it but nats-server. It stays, for the next run to find."""
     context = tmp_path_factory.mktemp("image")
     shutil.copy(find_nats_server(), context / "nats-server")
     (context / "Dockerfile").write_text(DOCKERFILE)
-    with DockerImage(path=context, tag="towpath-nats:test") as image:
+    with DockerImage(path=context, tag="towpath-nats:test", clean_up=False) as image:
         yield str(image)
 
 
