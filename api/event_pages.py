@@ -71,14 +71,14 @@ class EventPages:
         stored = await self._parts.service.read(task_id)
         version, last, workspace = stored.task.version, stored.seq, stored.task.spec.workspace
         events = await self._task_events(task_id, after, limit, version) if last > after else []
-        full = len(events) >= limit
-        if not full and last > after and (not events or events[-1].seq < last):
+        whole = last <= (events[-1].seq if events else after)
+        if not whole and len(events) < limit:
             raise _lagging()
-        horizon = events[-1].seq if full else max(end, last)
+        horizon = max(end, last) if whole else events[-1].seq
         facts = await self._lock_facts(task_id, workspace, after, horizon, limit) if workspace else []
         merged = sorted([*events, *facts], key=lambda event: event.seq)
         page = merged[:limit]
-        more = len(merged) > limit or (full and horizon < last)
+        more = len(merged) > limit or not whole
         upto = page[-1].seq if more else max(after, horizon)
         return EventPage([event for event in page if _fits(event, wanted, workspace)], upto, more)
 

@@ -49,7 +49,7 @@ class EventStream:
                 yield b"".join(_as_sse(event) for event in page.events)
             if catching_up:
                 catching_up = page.more
-            elif page.upto == after and not await self._grown(after):
+            elif page.upto == after and not await self._grown(after) and not self._closing.is_set():
                 yield _HEARTBEAT
             after = page.upto
 

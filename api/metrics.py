@@ -93,5 +93,6 @@ class CountRequests:
         try:
             await self._app(scope, receive, noting)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
+            matched = scope.get("route") or scope.get("endpoint")
+            route = getattr(matched, "path", "unmatched")
             self._metrics.request(scope["method"], route, status)

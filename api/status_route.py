@@ -35,6 +35,8 @@ def status_route(parts: ApiParts, metrics: Metrics) -> Route:
 class StatusEndpoint:
     """Takes one report and answers the task as it is after it."""
 
+    path = STATUS_PATH
+
     def __init__(self, parts: ApiParts, metrics: Metrics) -> None:
         self._parts = parts
         self._metrics = metrics

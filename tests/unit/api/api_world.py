@@ -141,7 +141,9 @@ class ApiWorld:
         answer = await self.http.put(f"/workspaces/{workspace}", json={"root": root})
         assert answer.status_code == 201, answer.text
 
-    async def report(self, task_id: str, status: str, token: str | None = None, **body: Any) -> httpx.Response:
+    async def report(
+        self, task_id: str, status: str, token: str | None = None, **body: Any
+    ) -> httpx.Response:
         """One callback."""
         headers = {"X-Runner-Token": token} if token is not None else {}
         path = f"/runner/tasks/{task_id}/status"

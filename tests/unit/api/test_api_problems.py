@@ -44,7 +44,9 @@ async def test_an_id_that_is_no_task_id_never_becomes_a_subject(quiet: ApiWorld,
 
 
 @pytest.mark.parametrize("workspace", BAD_IDS[:7])
-async def test_a_workspace_id_that_is_no_name_never_becomes_a_subject(quiet: ApiWorld, workspace: str) -> None:
+async def test_a_workspace_id_that_is_no_name_never_becomes_a_subject(
+    quiet: ApiWorld, workspace: str
+) -> None:
     root = {"root": "/srv/x"}
     answers = [
         await quiet.http.put(f"/workspaces/{workspace}", json=root),
@@ -131,7 +133,11 @@ async def test_a_body_that_is_no_json_is_a_bad_request(quiet: ApiWorld, path: st
 
 
 async def test_a_body_that_is_not_declared_as_json_is_refused_with_the_reason(quiet: ApiWorld) -> None:
-    for headers in ({"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "text/plain"}, {}):
+    for headers in (
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "text/plain"},
+        {},
+    ):
         answer = await quiet.http.post("/tasks", content=b'{"command": ["true"]}', headers=headers)
         problem(answer, 415, "not-json")
 

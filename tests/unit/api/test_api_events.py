@@ -1,0 +1,244 @@
+"""The trail, pages of the log and the live stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api import event_pages
+from api.app import begin_closing
+from api.event_pages import EventPages, Wanted
+from api.event_stream import EventStream
+from domain.errors import Busy
+from domain.log import Recorded
+from domain.ports import LogGap
+from tests.unit.api.api_world import ApiWorld, new_id, problem
+from tests.unit.api.sse_reader import sse
+
+TRAIL = ["created", "dispatched", "granted", "running", "succeeded", "released"]
+
+
+async def finished(world: ApiWorld) -> str:
+    """A task that held `acme` and has ended; another one's events lie between its own."""
+    if not world.parts.view.registrations():
+        await world.register()
+    released = world.events().count("released")
+    task = await world.create(workspace="acme", env={"KEY": "hush"})
+    await world.create()
+    await world.http.post(f"/tasks/{task['id']}/dispatch")
+    await world.report(task["id"], "running")
+    await world.create()
+    await world.report(task["id"], "succeeded")
+    await world.until("released", released + 1)
+    return str(task["id"])
+
+
+async def walk(world: ApiWorld, url: str) -> list[dict[str, Any]]:
+    """All items of a list, page after page by Link."""
+    found: list[dict[str, Any]] = []
+    link: str | None = url
+    while link:
+        answer = await world.http.get(link)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["items"]
+        link = answer.headers.get("link")
+        link = link.partition(">")[0].removeprefix("<") if link else None
+    return found
+
+
+@pytest.mark.parametrize("behind", [None, 0, 4, 6])
+@pytest.mark.parametrize("limit", [1, 2, 4, 500])
+async def test_the_trail_is_whole_however_far_the_read_model_is(
+    world: ApiWorld, limit: int, behind: int | None
+) -> None:
+    task_id = await finished(world)
+    await finished(world)
+    world.read_model.behind = behind
+    found = await walk(world, f"/tasks/{task_id}/events?limit={limit}")
+    assert [one["event"] for one in found] == TRAIL
+    assert [one["seq"] for one in found] == sorted(one["seq"] for one in found)
+    assert {one["task_id"] for one in found} == {task_id}
+
+
+async def test_a_very_long_trail_is_read_in_pages(world: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_pages, "SCAN_STEP", 2)
+    task_id = await finished(world)
+    for limit in (1, 2, 3, 6):
+        found = await walk(world, f"/tasks/{task_id}/events?limit={limit}")
+        assert [one["event"] for one in found] == TRAIL
+
+
+async def test_an_event_shows_everything_but_secrets(world: ApiWorld) -> None:
+    task_id = await finished(world)
+    [created, *_] = await walk(world, f"/tasks/{task_id}/events")
+    assert set(created) == {
+        "seq", "id", "type", "event", "task_id", "workspace", "attempt", "version", "time", "actor", "chain",
+        "data",
+    }  # fmt: skip
+    assert (created["type"], created["data"]["env"]) == ("towpath.task.created.v1", {"KEY": "***"})
+
+
+@pytest.mark.parametrize("limit", [1, 3, 500])
+async def test_the_log_is_paged_and_filtered(world: ApiWorld, limit: int) -> None:
+    task_id = await finished(world)
+
+    async def names(query: str) -> list[str]:
+        return [one["event"] for one in await walk(world, f"/events?limit={limit}&{query}")]
+
+    assert await names("") == world.events()
+    assert await names("after_seq=3") == world.events()[3:]
+    assert await names(f"task_id={task_id}") == TRAIL
+    assert await names(f"task_id={task_id}&event=granted") == ["granted"]
+    assert await names(f"task_id={task_id}&workspace=other") == []
+    assert await names("event=created") == ["created"] * 3
+    assert await names("workspace=acme") == ["registered", *TRAIL]
+    assert await names("workspace=acme&event=granted") == ["granted"]
+    assert await names("workspace=other") == []
+
+
+async def test_a_scan_is_bounded_and_says_where_to_go_on(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_pages, "SCAN_STEP", 2)
+    monkeypatch.setattr(event_pages, "SCAN_STEPS", 1)
+    await finished(world)
+    first = (await world.http.get("/events?workspace=other")).json()
+    assert first["items"] == []
+    assert first["next_cursor"]
+    assert [one["event"] for one in await walk(world, "/events?workspace=acme")] == ["registered", *TRAIL]
+
+
+@pytest.mark.parametrize("behind", [None, 0])
+async def test_the_workspaces_of_tasks_are_found_and_forgotten_in_bounds(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch, behind: int | None
+) -> None:
+    monkeypatch.setattr(event_pages, "CACHED_TASKS", 1)
+    await finished(world)
+    await finished(world)
+    world.read_model.behind = behind
+    pages = EventPages(world.parts)
+    after = world.log.events[2].seq
+    page = await pages.scan(Wanted(workspace="acme"), after, 500, steps=1)
+    assert [one.event for one in page.events].count("succeeded") == 2
+    assert len(pages._workspaces) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "after_seq=-1",
+        "after_seq=" + "9" * 30,
+        "event=exploded",
+        "event=*",
+        "workspace=a.b",
+        "task_id=*",
+        "x=1",
+    ],
+)
+async def test_filters_of_the_log_that_cannot_be_meant_are_refused(world: ApiWorld, query: str) -> None:
+    for path in ("/events", "/events/stream"):
+        problem(await world.http.get(f"{path}?{query}"), 422, "invalid-request")
+    problem(await world.http.get("/events?cursor=bm9wZQ"), 422, "bad-cursor")
+    bad = await world.http.get("/events/stream", headers={"Last-Event-ID": "x"})
+    problem(bad, 422, "invalid-request")
+
+
+async def test_a_hole_in_the_log_is_never_passed_over(world: ApiWorld) -> None:
+    await finished(world)
+    events = world.log.events
+
+    class Holed:
+        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+            return [one for one in events if one.seq > after_seq and one.seq != 3][:limit]
+
+    pages = EventPages(replace(world.parts, log=Holed()))  # type: ignore[arg-type]
+    with pytest.raises(LogGap):
+        await pages.scan(Wanted(), 0, 500, steps=1)
+
+
+async def test_a_trail_from_a_lagging_replica_is_not_answered(world: ApiWorld) -> None:
+    task_id = await finished(world)
+    reader = world.parts.log
+
+    class Lagging:
+        last_seq, last_seq_of, at = reader.last_seq, reader.last_seq_of, reader.at
+
+        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+            return (await reader.page(after_seq, limit, subject))[:-1]
+
+    pages = EventPages(replace(world.parts, log=Lagging()))  # type: ignore[arg-type]
+    with pytest.raises(Busy):
+        await pages.of_task(task_id, 0, 500)
+
+
+async def test_the_stream_replays_and_then_goes_on_live(world: ApiWorld) -> None:
+    await finished(world)
+    async with sse(world.app, "/events/stream?after_seq=0") as reader:
+        assert await reader.events(len(world.log.events)) == world.events()
+        await world.create()
+        assert (await reader.event())["seq"] == len(world.log.events)
+
+
+async def test_the_stream_resumes_behind_the_last_event_id(world: ApiWorld) -> None:
+    await finished(world)
+    async with sse(world.app, "/events/stream?after_seq=0", {"Last-Event-ID": "7"}) as reader:
+        assert (await reader.event())["seq"] == 8
+
+
+async def test_the_stream_without_a_position_begins_now(world: ApiWorld) -> None:
+    await finished(world)
+    async with sse(world.app, "/events/stream") as reader:
+        await reader.frame()
+        await world.create()
+        assert (await reader.event())["seq"] == len(world.log.events)
+
+
+@pytest.mark.parametrize("page", [1, 200])
+async def test_the_stream_filters_like_the_pages(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("api.event_stream.PAGE", page)
+    task_id = await finished(world)
+    for query, wanted in {
+        f"task_id={task_id}": TRAIL,
+        f"task_id={task_id}&event=granted": ["granted"],
+        "workspace=acme": ["registered", *TRAIL],
+        "event=created": ["created"] * 3,
+    }.items():
+        async with sse(world.app, f"/events/stream?after_seq=0&{query}") as reader:
+            assert await reader.events(len(wanted)) == wanted
+
+
+async def test_a_filtered_stream_shows_what_comes_later_and_nothing_else(world: ApiWorld) -> None:
+    await world.register()
+    task = await world.create(workspace="acme")
+    async with sse(world.app, f"/events/stream?after_seq=0&task_id={task['id']}") as reader:
+        assert await reader.events(1) == ["created"]
+        await world.create()
+        await world.http.post(f"/tasks/{task['id']}/dispatch")
+        assert await reader.events(2) == ["dispatched", "granted"]
+
+
+async def test_closing_ends_the_stream(world: ApiWorld) -> None:
+    await world.create()
+    async with sse(world.app, "/events/stream?after_seq=0") as reader:
+        await reader.event()
+        begin_closing(world.app)
+        assert await reader.frame() is None
+        assert reader.ended
+    problem(await world.http.get("/readyz"), 503, "not-ready")
+
+
+async def test_a_quiet_stream_sends_comments(world: ApiWorld) -> None:
+    pages = EventPages(world.parts)
+    stream = EventStream(world.parts, pages, world.app.state.closing, heartbeat_seconds=0.01)
+    chunks = stream.chunks(Wanted(), 0)
+    assert (await anext(chunks)).startswith(b"retry:")
+    assert await anext(chunks) == b": heartbeat\n\n"
+    await chunks.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_stream_of_an_unknown_task_is_refused_before_it_begins(world: ApiWorld) -> None:
+    problem(await world.http.get(f"/events/stream?task_id={new_id()}"), 404, "no-such-task")

@@ -1,0 +1,161 @@
+"""How reports over NATS are settled, each by itself: acknowledged, kept, or put back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from api.config import ApiConfig
+from api.report_intake import ReportIntake
+from api.settlement import MAX_DELIVERIES, Settlement, delay_seconds
+from domain.errors import Busy, LogFull
+from tests.unit.api.api_world import ApiWorld, api_world, new_id
+
+RUNNING = {"status": "running", "runner_id": "r1"}
+
+
+@dataclass
+class Delivered:
+    """A message as nats-py hands it over; remembers how it was answered."""
+
+    subject: str
+    data: bytes
+    headers: dict[str, str] | None = None
+    delivered: int = 1
+    answers: list[Any] = field(default_factory=list)
+
+    @property
+    def metadata(self) -> Any:
+        return SimpleNamespace(num_delivered=self.delivered)
+
+    async def ack(self) -> None:
+        self.answers.append("ack")
+
+    async def nak(self, delay: float) -> None:
+        self.answers.append(delay)
+
+
+def message(task_id: str, body: Any = RUNNING, **fields: Any) -> Any:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Delivered(f"towpath.report.{task_id}", data, **fields)
+
+
+async def test_an_applied_and_a_stale_report_are_acknowledged(world: ApiWorld) -> None:
+    task = await world.dispatched()
+    for _ in range(2):
+        one = message(task["id"])
+        assert await Settlement(world.parts, None).settle(one)
+        assert one.answers == ["ack"]
+    assert world.events() == ["created", "dispatched", "running"]
+    assert world.dead.kept == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"status": "running", "attempt": 2}, "unknown-attempt"),
+        ({"status": "running", "attempt": 0}, "invalid-report"),
+        (b"\xff", "invalid-report"),
+        (b"{", "invalid-report"),
+        (b"", "invalid-report"),
+    ],
+)
+async def test_what_can_never_be_applied_is_kept_and_acknowledged(
+    world: ApiWorld, body: Any, code: str
+) -> None:
+    task = await world.dispatched()
+    one = message(task["id"], body)
+    assert await Settlement(world.parts, None).settle(one)
+    assert one.answers == ["ack"]
+    [(kind, task_id, kept, reason, detail)] = world.dead.kept
+    assert (kind, task_id, kept, reason) == ("report", task["id"], one.data, code)
+    assert detail
+
+
+@pytest.mark.parametrize("task_id", ["nobody", "*", ""])
+async def test_a_subject_without_a_task_id_is_kept(world: ApiWorld, task_id: str) -> None:
+    one = message(task_id)
+    await Settlement(world.parts, None).settle(one)
+    assert (one.answers, [kept[3] for kept in world.dead.kept]) == (["ack"], ["bad-task-id"])
+
+
+async def test_unknown_tasks_and_bad_tokens_are_kept() -> None:
+    async with api_world(ApiConfig(callback_token="hush")) as world:
+        task = await world.dispatched()
+        settlement = Settlement(world.parts, None)
+        for one, code in [
+            (message(task["id"]), "unauthorised"),
+            (message(task["id"], headers={"X-Runner-Token": "x"}), "unauthorised"),
+            (message(new_id(), headers={"X-Runner-Token": "hush"}), "no-such-task"),
+        ]:
+            assert await settlement.settle(one)
+            assert (one.answers, world.dead.kept[-1][3]) == (["ack"], code)
+        good = message(task["id"], headers={"X-Runner-Token": "hush"})
+        assert await settlement.settle(good)
+        assert world.events()[-1] == "running"
+        assert "hush" not in repr(world.dead.kept)
+
+
+class Failing:
+    """A service that cannot record now."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def report(self, *_: Any) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [Busy("busy", "later"), LogFull("log-full", "later"), RuntimeError("?")])
+async def test_what_may_succeed_later_is_put_back_and_given_up_only_at_the_end(
+    world: ApiWorld, error: Exception
+) -> None:
+    settlement = Settlement(replace(world.parts, service=Failing(error)), None)  # type: ignore[arg-type]
+    one = message(new_id(), delivered=3)
+    assert not await settlement.settle(one)
+    assert one.answers == [delay_seconds(3)]
+    assert world.dead.kept == []
+    last = message(new_id(), delivered=MAX_DELIVERIES)
+    assert await settlement.settle(last)
+    assert (last.answers, world.dead.kept[0][3]) == (["ack"], "gave-up")
+
+
+async def test_what_cannot_be_kept_is_not_acknowledged(world: ApiWorld) -> None:
+    class Full:
+        async def keep(self, *_: Any) -> None:
+            raise Busy("busy", "later")
+
+    one = message("nobody", delivered=MAX_DELIVERIES + 5)
+    assert not await Settlement(replace(world.parts, dead_letters=Full()), None).settle(one)
+    assert one.answers == [delay_seconds(MAX_DELIVERIES + 5)]
+
+
+def test_delays_grow_and_stay_bounded() -> None:
+    delays = [delay_seconds(number) for number in range(1, 10_000)]
+    assert delays == sorted(delays)
+    assert (delays[0], delays[-1]) == (0.2, 30.0)
+
+
+async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: ApiWorld) -> None:
+    first, second = await world.dispatched(), await world.dispatched()
+    statuses = ("queued", "running", "succeeded")
+    batch = [message(task["id"], {"status": status}) for status in statuses for task in (first, second)]
+    batch.insert(2, message(first["id"], b"nonsense"))
+    await ReportIntake(world.parts, {})._take(batch)
+    assert all(one.answers == ["ack"] for one in batch)
+    for task in (first, second):
+        mine = [one.event for one in world.log.events if one.subject_id == task["id"]]
+        assert mine == ["created", "dispatched", *statuses]
+    assert [kept[3] for kept in world.dead.kept] == ["invalid-report"]
+
+
+async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: ApiWorld) -> None:
+    failing = replace(world.parts, service=Failing(Busy("busy", "later")))  # type: ignore[arg-type]
+    task_id = new_id()
+    batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
+    await ReportIntake(failing, {})._take(batch)  # type: ignore[arg-type]
+    assert [one.answers for one in batch] == [[0.2], [0.4]]

@@ -1,0 +1,107 @@
+"""Workspaces, locks and runners over HTTP."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from domain.wire import Heartbeat, Held
+from tests.unit.api.api_world import ApiWorld, new_id, problem
+
+
+async def test_a_workspace_is_registered_changed_and_removed(world: ApiWorld) -> None:
+    first = await world.http.put("/workspaces/acme", json={"root": "/srv//acme/"})
+    assert first.status_code == 201
+    assert first.json() == {
+        "id": "acme",
+        "root": "/srv/acme",
+        "on_runner_lost": "fail",
+        "seq": 1,
+        "version": 1,
+    }
+    same = await world.http.put("/workspaces/acme", json={"root": "/srv/acme"})
+    assert (same.status_code, same.json()) == (200, first.json())
+    changed = await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    assert (changed.status_code, changed.json()["on_runner_lost"], changed.json()["version"]) == (
+        200,
+        "hold",
+        2,
+    )
+    assert (await world.http.get("/workspaces/acme")).json() == changed.json()
+    removed = await world.http.delete("/workspaces/acme?reason=moved")
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert world.log.events[-1].data["reason"] == "moved"
+    problem(await world.http.get("/workspaces/acme"), 404, "no-such-workspace")
+    problem(await world.http.get("/workspaces/acme/locks"), 404, "no-such-workspace")
+    problem(await world.http.delete("/workspaces/acme"), 404, "no-such-workspace")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"root": 1}, {"root": "/a\x00"}, {"root": "/a", "on_runner_lost": "x"}, {"root": "/a", "x": 1}],
+)
+async def test_a_registration_that_makes_no_sense_is_refused(
+    world: ApiWorld, body: dict[str, object]
+) -> None:
+    problem(await world.http.put("/workspaces/acme", json=body), 422, "invalid-request")
+    problem(await world.http.put("/workspaces/acme", json={"root": "srv"}), 422, "bad-root")
+    problem(await world.http.put("/workspaces/acme", json={"root": "/srv/../etc"}), 422, "bad-root")
+    assert world.events() == []
+
+
+async def test_overlapping_roots_are_a_conflict(world: ApiWorld) -> None:
+    await world.register()
+    body = problem(await world.http.put("/workspaces/b", json={"root": "/srv/acme/sub"}), 409, "root-overlap")
+    assert body["workspace"] == "acme"
+
+
+async def test_a_workspace_in_use_is_not_removed(world: ApiWorld) -> None:
+    await world.register()
+    await world.dispatched(workspace="acme")
+    problem(await world.http.delete("/workspaces/acme"), 409, "workspace-in-use")
+
+
+async def test_workspaces_are_listed_by_id_in_pages(world: ApiWorld) -> None:
+    for name in ("c", "a", "b"):
+        await world.register(name, f"/srv/{name}")
+    first = (await world.http.get("/workspaces?limit=2")).json()
+    assert [one["id"] for one in first["items"]] == ["a", "b"]
+    rest = (await world.http.get(f"/workspaces?limit=2&cursor={first['next_cursor']}")).json()
+    assert ([one["id"] for one in rest["items"]], rest["next_cursor"]) == (["c"], None)
+
+
+async def test_locks_show_holders_and_waiters(world: ApiWorld) -> None:
+    await world.register()
+    assert (await world.http.get("/locks")).json() == {"items": [], "next_cursor": None}
+    empty = {"workspace": "acme", "holders": [], "waiters": []}
+    assert (await world.http.get("/workspaces/acme/locks")).json() == empty
+    first = await world.dispatched(workspace="acme", lock_paths=["src"])
+    second = await world.dispatched(workspace="acme")
+    await world.report(first["id"], "running", runner_id="r1")
+    await world.until("running")
+    [entry] = (await world.http.get("/locks")).json()["items"]
+    assert entry == (await world.http.get("/workspaces/acme/locks")).json()
+    [holder], [waiter] = entry["holders"], entry["waiters"]
+    assert set(holder) == {"task_id", "attempt", "runner_id", "paths", "mode", "token", "since"}
+    assert (holder["task_id"], holder["runner_id"], holder["paths"]) == (first["id"], "r1", ["src"])
+    assert set(waiter) == {"task_id", "attempt", "paths", "mode", "position", "blocked_by", "since"}
+    assert (waiter["task_id"], waiter["blocked_by"]) == (second["id"], [first["id"]])
+
+
+async def test_runners_are_shown_as_their_heartbeats_say(world: ApiWorld) -> None:
+    held = Held(task_id=new_id(), attempt=2)
+    beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=4, counter=1, held=[held])
+    await world.parts.heartbeats.publish(beat)
+    [runner] = (await world.http.get("/runners")).json()["items"]
+    assert runner == {
+        "id": "r1",
+        "pools": ["default"],
+        "host": "h",
+        "capacity": 4,
+        "running_attempts": [{"task_id": held.task_id, "attempt": 2}],
+        "last_heartbeat": "2026-03-01T12:00:00Z",
+        "state": "alive",
+    }
+    world.clock.at += timedelta(seconds=15.1)
+    assert (await world.http.get("/runners")).json()["items"][0]["state"] == "silent"
