@@ -8,6 +8,7 @@ itself; the next one says all there is to say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -57,11 +58,17 @@ class Heart:
             started = boottime()
             acknowledged = await self._beat()
             self._follower.nudge()
-            await self._follower.settle()
+            if acknowledged:
+                await self._settle()
             pause = (
                 self._config.heartbeat_seconds if acknowledged else min(1.0, self._config.heartbeat_seconds)
             )
             await wait_at_most(self._soon, max(0.05, started + pause - boottime()))
+
+    async def _settle(self) -> None:
+        with contextlib.suppress(TimeoutError):  # slow reads must not delay the next heartbeat
+            async with asyncio.timeout(self._config.heartbeat_seconds / 2):
+                await self._follower.settle()
 
     async def _beat(self) -> bool:
         timeout = self._config.heartbeat_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,8 @@ from runner.config import RunnerConfig
 from runner.errors import ConfigError
 
 
-def config(**changes: object) -> RunnerConfig:
-    return RunnerConfig(**{"state_dir": Path("/state"), "intake_port": 0, **changes})  # type: ignore[arg-type]
+def config(**changes: Any) -> RunnerConfig:
+    return RunnerConfig(**{"state_dir": Path("/state"), "intake_port": 0, **changes})
 
 
 @pytest.mark.parametrize(
