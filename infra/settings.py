@@ -172,6 +172,12 @@ class Settings(BaseSettings):
         "faster and may lose that much in a power cut.",
     )
 
+    nats_monitor_url: HttpUrl | None = Field(
+        None,
+        description="Monitoring URL of a NATS server, which `towpath doctor` reads. "
+        "Default: the embedded server's.",
+    )
+
     roots: Roots = Field(
         (),
         description="Directories a runner may work under, separated by colons. "

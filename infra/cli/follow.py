@@ -18,6 +18,7 @@ from infra.cli.stream import events
 from infra.cli.words import say
 
 GIVE_UP_SECONDS = 60.0
+HELD_UP_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -85,15 +86,19 @@ def stay(api: Api, task: Json, show: Callable[[Json], None]) -> Json:
 
 
 def _show_until_ended(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
+    """The stream has no gaps, so its last event ends this; asking is for a stream that is held up."""
+    ended_since = None
     for event in events(api, {"task_id": task_id}, after, GIVE_UP_SECONDS):
-        if event is None:
-            with contextlib.suppress(Unreachable):
-                if has_ended(api.get(path("tasks", task_id))):
-                    return
-        else:
+        if event is not None:
             note(event)
             if kind_of(event) == "task" and event["event"] in TERMINAL:
                 return
+        elif ended_since is None:
+            with contextlib.suppress(Unreachable):
+                if has_ended(api.get(path("tasks", task_id))):
+                    ended_since = time.monotonic()
+        elif time.monotonic() - ended_since > HELD_UP_SECONDS:
+            return
 
 
 def _cancel(api: Api, task_id: str) -> None:

@@ -42,7 +42,8 @@ def watch(
 ) -> None:
     """Show events as they are recorded, until Ctrl-C.
 
-    A connection that breaks is made anew, behind the last event shown. With -o json, too, every event is one line.
+    A connection that breaks is made anew, behind the last event shown.
+    Both JSON forms are a line per event.
     """
     from infra.cli.client import connect
     from infra.cli.event_words import WATCHED

@@ -33,6 +33,9 @@ _STYLES = {
     "granted": "cyan",
     "succeeded": "green",
     "alive": "green",
+    "ok": "green",
+    "warning": "yellow",
+    "problem": "red",
     "failed": "red",
     "submit-failed": "red",
     "refused": "red",
@@ -47,13 +50,14 @@ _STYLES = {
 class Column:
     """One column: `cell` makes its text of a row.
 
-    `wide` ones are cut when the line is too long; `colored` ones show a status or an event; `width` is the
+    `wide` ones are cut, `folded` ones go on below when the line is too long; `colored` ones show a status or an event; `width` is the
     least width, for lines that are printed one by one.
     """
 
     title: str
     cell: Callable[[Json], str]
     wide: bool = False
+    folded: bool = False
     colored: bool = False
     right: bool = False
     width: int | None = None
@@ -125,12 +129,14 @@ def _table(rows: Sequence[Json], columns: Sequence[Column], *, head: bool) -> Ta
     for column in columns:
         table.add_column(
             column.title,
-            no_wrap=not column.wide,  # rich takes space from columns that may wrap; their texts do not
+            no_wrap=not (
+                column.wide or column.folded
+            ),  # rich takes space from columns that may wrap; their texts do not
             justify="right" if column.right else "left",
             min_width=column.width,
         )
     for row in rows:
-        table.add_row(*(column.text(row) for column in columns))
+        table.add_row(*(column.text(row, cut=not column.folded) for column in columns))
     return table
 
 

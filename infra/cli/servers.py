@@ -67,12 +67,23 @@ def up(
         raise CliError(str(error)) from None
 
 
-def demo(port: PortOption = None, nats_port: NatsPortOption = None, data_dir: DataDirOption = None) -> None:
-    """Run tasks that contend for a workspace; show the trail."""
-    settings = _settings(port=port, nats_port=nats_port, data_dir=data_dir)
-    from infra.demo import run_demo
+def demo() -> None:
+    """Run tasks that contend for a workspace; show the trail.
 
-    _start(run_demo, settings)
+    It runs on free ports in a directory of its own, and leaves nothing behind.
+    """
+    settings = _settings(log_level="error")  # the demo shows events; logs would stand between them
+    from infra.cli.exits import CliError
+    from infra.cli.words import say
+    from infra.demo import DemoFailed, run_demo
+    from infra.http_server import CannotListen
+    from infra.nats_binary import EmbeddedNatsError
+    from infra.up import CannotStart
+
+    try:
+        run_demo(settings, say)
+    except (DemoFailed, CannotStart, CannotListen, EmbeddedNatsError) as error:
+        raise CliError(str(error)) from None
 
 
 def api(
@@ -137,19 +148,38 @@ def replay(
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Read the whole log again; check or rebuild the read model."""
+    """Read the whole log again; check it or rebuild the read model."""
     settings = _settings(nats_url=nats_url, data_dir=data_dir)
+    from domain.ports import LogGap
+    from infra.cli.exits import CliError
+    from infra.cli.words import say, say_progress
+    from infra.nats_connection import NatsUnavailable
     from infra.replay import run_replay
 
-    _start(lambda settings: run_replay(settings, rebuild=rebuild), settings)
+    try:
+        run_replay(settings, rebuild, say_progress, say)
+    except (LogGap, NatsUnavailable) as error:
+        raise CliError(str(error)) from None
 
 
-def doctor(data_dir: DataDirOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Look for what is wrong here, and say how to mend it."""
-    settings = _settings(data_dir=data_dir)
+def doctor(
+    nats_url: NatsUrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Look for what is wrong here, and say how to mend it. Ends with 1 if there is a problem."""
+    settings = _settings(nats_url=nats_url, data_dir=data_dir, log_level="error")
+    from infra.cli.exits import Exit
+    from infra.cli.output import Column, emit
     from infra.doctor import run_doctor
 
-    _start(lambda settings: run_doctor(settings, output.value), settings)
+    findings = run_doctor(settings)
+    columns = (
+        Column("CHECK", lambda one: one["check"]),
+        Column("STATE", lambda one: one["state"], colored=True),
+        Column("FOUND", lambda one: ": ".join(filter(None, (one["found"], one["advice"]))), folded=True),
+    )
+    emit(output, [finding.as_json() for finding in findings], columns)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(Exit.ERROR)
 
 
 def _settings(**overrides: Any) -> Settings:

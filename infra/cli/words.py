@@ -12,6 +12,14 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def say_progress(done: int, total: int) -> None:
+    """How far something long has come, on one line of a terminal; nothing anywhere else."""
+    if sys.stderr.isatty():
+        end = "\n" if done >= total else ""
+        sys.stderr.write(f"\r{done} of {total} ({done * 100 // max(total, 1)} %){end}")
+        sys.stderr.flush()
+
+
 def plain(text: str, keep: str = "") -> str:
     """`text` without control characters other than `keep`: others' data must not steer the terminal."""
     return "".join(

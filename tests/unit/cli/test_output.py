@@ -1,0 +1,178 @@
+"""Data on stdout in every form, words on stderr, and tables that fit."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.unit.cli.conftest import Towpath
+from tests.unit.cli.fake_api import FakeApi
+from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
+
+HOLDER = {
+    "task_id": TASK_ID,
+    "attempt": 1,
+    "runner_id": "runner-1",
+    "paths": ["src/api"],
+    "mode": "shared",
+    "token": 41,
+    "since": "2026-03-01T12:00:00Z",
+}
+WAITER = {
+    "task_id": OTHER_ID,
+    "attempt": 1,
+    "paths": [],
+    "mode": "exclusive",
+    "position": 1,
+    "blocked_by": [TASK_ID],
+    "since": "2026-03-01T12:00:00Z",
+}
+RUNNER = {
+    "id": "runner-1",
+    "pools": ["default", "gpu"],
+    "host": "box",
+    "capacity": 4,
+    "running_attempts": [{"task_id": TASK_ID, "attempt": 1}],
+    "last_heartbeat": "2026-03-01T12:00:00Z",
+    "state": "alive",
+}
+WORKSPACE = {"id": "acme-api", "root": "/srv/acme", "on_runner_lost": "fail", "seq": 1, "version": 1}
+TRAIL = [event("created"), event("granted", "lock"), event("failed"), event("released", "lock")]
+LISTS = {
+    ("tasks",): ("/tasks", [task_read(), task_read(id=OTHER_ID, status="failed")]),
+    ("locks",): ("/locks", [{"workspace": "acme-api", "holders": [HOLDER], "waiters": [WAITER]}]),
+    ("runners",): ("/runners", [RUNNER]),
+    ("workspaces",): ("/workspaces", [WORKSPACE]),
+    ("trail", TASK_ID): (f"/tasks/{TASK_ID}/events", TRAIL),
+}
+
+
+def page(items: list[object], cursor: str | None = None) -> tuple[int, dict[str, object]]:
+    return 200, {"items": items, "next_cursor": cursor}
+
+
+@pytest.mark.parametrize(("command", "answer"), LISTS.items(), ids=lambda value: value[0])
+def test_every_list_has_every_form(
+    api: FakeApi, towpath: Towpath, command: tuple[str, ...], answer: tuple[str, list[object]]
+) -> None:
+    path, items = answer
+    api.answers[f"GET {path}"] = page(items)
+    as_json, as_lines, table = (towpath(*command, "-o", form) for form in ("json", "jsonl", "table"))
+    assert json.loads(as_json.stdout) == items
+    assert [json.loads(line) for line in as_lines.stdout.splitlines()] == items
+    for done in (as_json, as_lines, table):
+        assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in table.stdout
+    lines = table.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) >= 1 + len(items)
+
+
+@pytest.mark.parametrize(("command", "answer"), LISTS.items(), ids=lambda value: value[0])
+def test_empty_lists_are_empty(
+    api: FakeApi, towpath: Towpath, command: tuple[str, ...], answer: tuple[str, list[object]]
+) -> None:
+    api.answers[f"GET {answer[0]}"] = page([])
+    assert json.loads(towpath(*command, "-o", "json").stdout) == []
+    assert towpath(*command, "-o", "jsonl").stdout == ""
+
+
+def test_ids_are_whole_and_long_titles_are_cut(api: FakeApi, towpath: Towpath) -> None:
+    long = task_read(title="t" * 300, workspace="w" * 20, execution_mode="shared-workspace")
+    api.answers["GET /tasks"] = page([long])
+    head, row = towpath("tasks").stdout.splitlines()
+    assert head.split() == ["ID", "STATUS", "WORKSPACE", "CREATED", "TITLE"]
+    assert TASK_ID in row
+    assert row.rstrip().endswith("…")
+
+
+def test_others_data_does_not_steer_the_terminal(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["GET /tasks"] = page([task_read(title="\x1b[2Jgone\nnext [bold]x")])
+    assert "\x1b" not in towpath("tasks").stdout
+    assert "[2Jgone next [bold]x" in towpath("tasks", COLUMNS="160").stdout
+
+
+def test_times_are_relative_in_tables_only(api: FakeApi, towpath: Towpath) -> None:
+    at = (datetime.now(UTC) - timedelta(minutes=5, seconds=30)).isoformat()
+    task = task_read(created_at=at)
+    api.answers["GET /tasks"] = page([task])
+    assert "5 min ago" in towpath("tasks").stdout
+    assert json.loads(towpath("tasks", "-o", "json").stdout)[0]["created_at"] == task["created_at"]
+
+
+def test_lone_surrogates_survive_as_json(api: FakeApi, installed: Towpath) -> None:
+    api.answers["GET /tasks"] = page([task_read()])
+    api.answers["GET /tasks"][1]["items"][0]["title"] = "\udc80é"
+    assert json.loads(installed("tasks", "-o", "json").stdout)[0]["title"] == "\udc80é"
+
+
+def test_more_pages_are_fetched_and_what_is_left_is_said(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["GET /tasks"] = page([task_read()], cursor="next")
+    done = towpath("tasks", "-n", "2", "-o", "jsonl")
+    assert len(done.stdout.splitlines()) == 2
+    assert "--limit" in done.stderr
+    assert ("cursor", "next") in api.asked("GET", "/tasks")[1].query
+
+
+def test_filters_are_sent(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["GET /tasks"] = page([])
+    arguments = "-s failed -s canceled -w acme --pool gpu --label team=a=b --since 2026-03-01T12:00:00Z"
+    assert towpath("tasks", *arguments.split(), TOWPATH_TOKEN="t0ken").returncode == 0
+    (asked,) = api.asked("GET", "/tasks")
+    assert sorted(asked.query) == [
+        ("created_after", "2026-03-01T12:00:00+00:00"),
+        ("label", "team:a=b"),
+        ("limit", "50"),
+        ("pool", "gpu"),
+        ("status", "canceled"),
+        ("status", "failed"),
+        ("workspace", "acme"),
+    ]
+    assert asked.headers["authorization"] == "Bearer t0ken"
+
+
+def test_one_task(api: FakeApi, towpath: Towpath, installed: Towpath) -> None:
+    task = task_read(status="failed", exit_code=2, output_tail="line 1\nline 2\n", labels={"a": "b"})
+    api.answers[f"GET /tasks/{TASK_ID}"] = (200, task)
+    assert json.loads(towpath("task", TASK_ID, "-o", "json").stdout) == task
+    assert json.loads(installed("task", TASK_ID, "-o", "jsonl").stdout) == task
+    sheet = towpath("task", TASK_ID).stdout
+    assert "line 1\nline 2\n" in sheet
+    assert "a=b" in sheet
+
+
+def test_an_abbreviated_id_is_looked_up(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["GET /tasks"] = page([task_read(), task_read(id=OTHER_ID)])
+    api.answers[f"GET /tasks/{TASK_ID}"] = (200, task_read())
+    assert towpath("task", TASK_ID[-12:]).returncode == 0
+    several = towpath("task", TASK_ID[:8])
+    assert several.returncode == 2
+    assert OTHER_ID in several.stderr
+    assert towpath("task", "ffffffff").returncode == 5
+
+
+def test_commands_on_a_task(api: FakeApi, towpath: Towpath) -> None:
+    for verb in ("dispatch", "cancel"):
+        api.answers[f"POST /tasks/{TASK_ID}/{verb}"] = (202, task_read(status="dispatched"))
+        assert json.loads(towpath(verb, TASK_ID, "-o", "json").stdout)["status"] == "dispatched"
+
+
+def test_release_warns_while_a_process_may_run(api: FakeApi, towpath: Towpath) -> None:
+    released = {"task_id": TASK_ID, "released_paths": ["."], "process_may_run": True}
+    api.answers[f"POST /tasks/{TASK_ID}/locks/release"] = (200, released)
+    done = towpath("release", TASK_ID, "--reason", "stuck", "-o", "json")
+    assert json.loads(done.stdout) == released
+    assert "may still be writing" in done.stderr
+    assert api.seen[-1].body == {"reason": "stuck"}
+
+
+def test_workspaces_are_added_and_removed(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["PUT /workspaces/acme-api"] = (201, WORKSPACE)
+    api.answers["DELETE /workspaces/acme-api"] = (204, None)
+    done = towpath("workspaces", "add", "acme-api", "/srv/acme", "--on-runner-lost", "hold", "-o", "json")
+    assert json.loads(done.stdout) == WORKSPACE
+    assert api.seen[-1].body == {"root": "/srv/acme", "on_runner_lost": "hold"}
+    removed = towpath("workspaces", "remove", "acme-api")
+    assert (removed.returncode, removed.stdout) == (0, "")

@@ -1,0 +1,127 @@
+"""`towpath run`: the task's progress on stderr, its output on stdout, its end as the exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.unit.cli.conftest import TIMEOUT_SECONDS, TOWPATH, Towpath, environment
+from tests.unit.cli.fake_api import FakeApi
+from tests.unit.cli.shapes import event
+
+
+def test_a_task_that_succeeds(api: FakeApi, installed: Towpath) -> None:
+    api.script = [event("granted", "lock"), event("queued"), event("running"), event("succeeded")]
+    done = installed("run", "-w", "acme", "--path", "src", "--", "echo", "hi")
+    assert (done.returncode, done.stdout) == (0, "hi\n")
+    shown = [line.split()[2:] for line in done.stderr.splitlines()[1:]]
+    assert [words[0] for words in shown] == ["lock", "queued", "running", "succeeded"]
+    assert "token 2" in done.stderr
+    assert max(map(len, done.stderr.splitlines())) <= 100
+
+
+def test_a_task_that_fails(api: FakeApi, installed: Towpath) -> None:
+    api.script = [event("running"), event("failed")]
+    done = installed("run", "false", "-o", "json", "--")
+    assert (done.returncode, done.stdout) == (3, "oh\n")
+    assert api.seen[0].body["command"] == ["false", "-o", "json", "--"]
+
+
+def test_json_is_the_task_alone(api: FakeApi, towpath: Towpath) -> None:
+    api.script = [event("succeeded")]
+    done = towpath("run", "-o", "json", "--", "true")
+    assert json.loads(done.stdout)["status"] == "succeeded"
+
+
+def test_everything_given_is_sent(api: FakeApi, towpath: Towpath) -> None:
+    options = "-w acme --path src --path docs --shared --reject --pool gpu --env A=b=c --timeout 2m"
+    done = towpath(
+        "run", *options.split(), "--title", "T", "--label", "k=v", "--detach", "--", "sh", "-c", "x"
+    )
+    assert done.returncode == 0
+    (asked,) = api.asked("POST", "/tasks")
+    assert done.stdout == asked.body.pop("id") + "\n"
+    assert asked.query == [("dispatch", "true")]
+    assert asked.body == {
+        "command": ["sh", "-c", "x"],
+        "workspace": "acme",
+        "lock_paths": ["src", "docs"],
+        "lock_mode": "shared",
+        "on_conflict": "reject",
+        "pool": "gpu",
+        "env": {"A": "b=c"},
+        "timeout_seconds": 120.0,
+        "title": "T",
+        "labels": {"k": "v"},
+    }
+
+
+def test_create_only(api: FakeApi, towpath: Towpath) -> None:
+    assert towpath("run", "--no-dispatch", "true").returncode == 0
+    (asked,) = api.asked("POST", "/tasks")
+    assert asked.query == []
+
+
+def test_a_refused_lock(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["POST /tasks"] = (409, {"title": "Conflict", "status": 409, "detail": "others hold it"})
+    assert towpath("run", "-w", "acme", "--reject", "true").returncode == 6
+
+
+def test_a_broken_stream_is_resumed_where_it_broke(api: FakeApi, towpath: Towpath) -> None:
+    api.script = [event("queued"), event("running"), event("succeeded")]
+    api.breaks_after = 3
+    done = towpath("run", "true")
+    assert done.returncode == 0
+    assert [done.stderr.count(name) for name in ("queued", "running", "succeeded")] == [1, 1, 1]
+    assert [one.headers["last-event-id"] for one in api.asked("GET", "/events/stream")] == ["1", "3"]
+
+
+def start(api: FakeApi) -> subprocess.Popen[str]:
+    """`towpath run` that has shown `running`."""
+    api.script = [event("running")]
+    process = subprocess.Popen(
+        [TOWPATH, "run", "sleep", "60"],
+        env=environment(api),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "running" in line:
+            return process
+    raise AssertionError("`running` was never shown")
+
+
+def test_ctrl_c_cancels_the_task(api: FakeApi) -> None:
+    process = start(api)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 3
+    assert "canceled" in words
+    assert len(api.asked("POST", f"/tasks/{api.task['id']}/cancel")) == 1
+
+
+def test_ctrl_c_twice_leaves_the_task_alone(api: FakeApi) -> None:
+    process = start(api)
+    api.answers[f"POST /tasks/{api.task['id']}/cancel"] = (202, api.task)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "Ctrl-C again" in process.stderr.readline()
+    while len(api.asked("GET", "/events/stream")) < 2:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 130
+    assert f"towpath wait {api.task['id']}" in words
+
+
+@pytest.mark.parametrize("lost", ["data: nonsense\n\n"])
+def test_a_stream_of_something_else_is_an_error(api: FakeApi, towpath: Towpath, lost: str) -> None:
+    api.raw_sse = lost.encode()
+    done = towpath("run", "true")
+    assert done.returncode == 1
+    assert "JSON" in done.stderr

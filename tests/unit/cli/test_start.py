@@ -1,0 +1,73 @@
+"""What every call pays: `--help` imports nothing that costs, and names everything there is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from infra.cli import app
+from tests.unit.cli.conftest import Towpath
+
+COSTLY = (
+    "httpx",
+    "rich.console",
+    "pydantic",
+    "fastapi",
+    "nats",
+    "sqlalchemy",
+    "uvicorn",
+    "structlog",
+    "asyncio",
+)
+CLIENT = [
+    "run",
+    "tasks",
+    "task",
+    "dispatch",
+    "cancel",
+    "wait",
+    "trail",
+    "watch",
+    "locks",
+    "release",
+    "runners",
+]
+COMMANDS = [*CLIENT, "workspaces", "up", "demo", "api", "projector", "runner", "replay", "doctor"]
+
+
+def test_help_imports_nothing_that_costs() -> None:
+    code = (
+        "import sys; sys.argv = ['towpath', '--help']\n"
+        "from infra.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {COSTLY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_names_every_command(installed: Towpath) -> None:
+    started = time.monotonic()
+    done = installed("--help")
+    print(f"towpath --help took {(time.monotonic() - started) * 1000:.0f} ms")  # noqa: T201
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"  {name} " in done.stdout
+    assert "8 timed out" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    from typer.testing import CliRunner
+
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_version(towpath: Towpath) -> None:
+    assert towpath("--version").stdout.startswith("towpath ")

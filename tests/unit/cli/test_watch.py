@@ -1,0 +1,75 @@
+"""The live log: one line per event, each once, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from infra.cli.stream import parse
+from tests.unit.cli.conftest import TIMEOUT_SECONDS, TOWPATH, environment
+from tests.unit.cli.fake_api import FakeApi
+from tests.unit.cli.shapes import TASK_ID, event
+
+
+def watch(api: FakeApi, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [TOWPATH, "watch", *arguments],
+        env=environment(api, COLUMNS="140"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stop(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0
+    return words
+
+
+def lines(process: subprocess.Popen[str], number: int) -> Iterator[str]:
+    assert process.stdout is not None
+    for _ in range(number):
+        yield process.stdout.readline()
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_line_per_event_across_a_broken_connection(api: FakeApi, form: str) -> None:
+    for name in ("queued", "running", "succeeded"):
+        api.record(event(name, output_tail="a\u2028b\x85c"))
+    api.breaks_after = 2
+    process = watch(api, "--after", "0", "-o", form)
+    shown = [json.loads(line) for line in lines(process, 3)]
+    stop(process)
+    assert shown == api.log
+
+
+def test_filters_are_sent_and_the_present_is_the_beginning(api: FakeApi) -> None:
+    api.record(event("running"))
+    process = watch(api, "--task", TASK_ID, "--workspace", "acme", "--event", "running")
+    (line,) = lines(process, 1)
+    stop(process)
+    assert TASK_ID in line
+    assert "runner r1, pid 4711" in line
+    (asked,) = api.asked("GET", "/events/stream")
+    assert sorted(asked.query) == [
+        ("event", "running"),
+        ("from_end", "true"),
+        ("task_id", TASK_ID),
+        ("workspace", "acme"),
+    ]
+    assert "last-event-id" not in asked.headers
+
+
+def test_chunks_may_be_cut_anywhere() -> None:
+    body = (
+        'id: 5\nevent: x\ndata: {"seq":5,\ndata: "a":"é\u2028"}\n\n: beat\n\ndata: {"seq":6}\r\n\r\n'.encode()
+    )
+    expected = [{"seq": 5, "a": "é\u2028"}, None, {"seq": 6}]
+    for size in (1, 2, 3, 7, len(body)):
+        assert list(parse(body[at : at + size] for at in range(0, len(body), size))) == expected

@@ -1,0 +1,71 @@
+"""Events, times and claims in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.events import EVENTS
+from infra.cli.event_words import detail, name_of, short
+from infra.cli.task_view import lock_of, status_of
+from infra.cli.times import ago, moment, seconds
+from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("kind", "name"), EVENTS)
+def test_every_event_has_words(kind: str, name: str) -> None:
+    assert detail(event(name, kind))
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "words"),
+    [
+        (event("created"), "created", "echo 'two words'"),
+        (event("dispatched"), "dispatched", "pool default, acme: src (shared)"),
+        (event("failed"), "failed", "exit code 2"),
+        (event("failed", reason="timeout", exit_code=None), "failed", "timeout"),
+        (event("submit-failed"), "submit-failed", "no-runner, nobody came"),
+        (event("granted", "lock") | {"seq": 41}, "lock granted", "token 41, src"),
+        (event("granted", "lock", paths=[]), "lock granted", "token 1, whole workspace"),
+        (event("refused", "lock"), "lock refused", f"src, behind {short(OTHER_ID)}"),
+        (event("released", "lock"), "lock released", "after failed at 17"),
+        (event("something-new"), "something-new", ""),
+    ],
+)
+def test_details(given: dict[str, object], name: str, words: str) -> None:
+    assert (name_of(given), detail(given)) == (name, words)
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [(-5, "now"), (0.4, "now"), (3.9, "3 s ago"), (61, "1 min ago"), (7200, "2 h ago"), (200_000, "2 d ago")],
+)
+def test_ago(passed: float, words: str) -> None:
+    assert ago((NOW - timedelta(seconds=passed)).isoformat(), NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("30", 30), ("1.5s", 1.5), ("10m", 600), ("2h", 7200), ("7d", 604800)]
+)
+def test_durations(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+    assert moment(text, NOW) == NOW - timedelta(seconds=expected)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3", "5 parsecs", "2026-03-01T12:00:00"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match=r"duration|offset|isoformat"):
+        moment(text, NOW)
+
+
+def test_the_state_of_a_task() -> None:
+    waiting = task_read(
+        status="dispatched", lock={"state": "waiting", "position": 2, "blocked_by": [TASK_ID]}
+    )
+    assert status_of(waiting) == "dispatched (waits)"
+    assert lock_of(waiting) == f"waiting, position 2, behind {short(TASK_ID)}"
+    assert status_of(task_read(status="running", cancel_requested=True)) == "running (canceling)"
+    assert lock_of(task_read(lock={"state": "held", "token": 41})) == "held, token 41"
