@@ -50,8 +50,8 @@ _STYLES = {
 class Column:
     """One column: `cell` makes its text of a row.
 
-    `wide` ones are cut, `folded` ones go on below when the line is too long; `colored` ones show a status or an event; `width` is the
-    least width, for lines that are printed one by one.
+    When the line is too long, `wide` ones are cut and `folded` ones go on below. `colored` ones show a status
+    or an event. `width` is the least width, for lines that are printed one by one.
     """
 
     title: str

@@ -1,0 +1,224 @@
+"""Settings: documented, cross-checked, and silent about their secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from infra.secret_key import load_or_make
+from infra.settings import Settings, SettingsError, env_name, load_settings, settings_table
+
+FIXED = {
+    "API_RUNNER_CALLBACK_TOKEN",
+    "API_RUNNER_CALLBACK_BASE_URL",
+    "API_PUBLIC_BASE_URL",
+    "HOST_RUNNER_URL",
+    "TOWPATH_API_TOKENS",
+    "TOWPATH_SECRET_KEY",
+    "TOWPATH_RUNNER_TOKEN",
+    "TOWPATH_LEASE_SECONDS",
+    "TOWPATH_NATS_URL",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("TOWPATH_", "API_", "HOST_RUNNER_")):
+            monkeypatch.delenv(name)
+
+
+def test_every_setting_is_described_and_in_the_table() -> None:
+    table = settings_table()
+    for name, info in Settings.model_fields.items():
+        assert info.description, f"{name} has no description"
+        assert f"| `{env_name(name)}` | " in table
+        assert info.description in table
+    assert table.count("\n") == len(Settings.model_fields) + 2
+
+
+def test_names_that_others_rely_on() -> None:
+    assert {env_name(name) for name in Settings.model_fields} >= FIXED
+
+
+def test_a_field_is_named_like_its_variable() -> None:
+    for name in Settings.model_fields:
+        assert env_name(name).removeprefix("TOWPATH_").lower() == name
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert settings.data_dir == Path.cwd() / ".towpath"
+    assert (settings.host, settings.port, settings.nats_port) == ("127.0.0.1", 8000, 4222)
+    assert (settings.lease_seconds, settings.submit_deadline_seconds) == (15.0, 30.0)
+    assert (settings.pools, settings.roots, settings.nats_url) == (("default",), (), None)
+    assert settings.runner_state == settings.data_dir / "runner"
+    assert settings.callback_base == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("TOWPATH_ROOTS", "/a:/b c", "roots", (Path("/a"), Path("/b c"))),
+        ("TOWPATH_POOLS", "gpu, default", "pools", ("gpu", "default")),
+        ("TOWPATH_NATS_SYNC_INTERVAL", "2m", "nats_sync_interval", "2m"),
+        ("TOWPATH_LOG_LEVEL", "DEBUG", "log_level", "debug"),
+        ("API_PUBLIC_BASE_URL", "https://t.example/x/", "api_public_base_url", "https://t.example/x"),
+        ("TOWPATH_NATS_URL", "", "nats_url", None),
+        ("TOWPATH_LEASE_SECONDS", "2.5", "lease_seconds", 2.5),
+    ],
+)
+def test_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: Any
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(load_settings(), field) == value
+
+
+def test_replicas_are_read_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWPATH_NATS_REPLICAS", "3")
+    assert load_settings(nats_url="nats://n1,nats://n2").nats_replicas == 3
+
+
+def test_overrides_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWPATH_PORT", "1")
+    monkeypatch.setenv("API_PUBLIC_BASE_URL", "http://environment")
+    settings = load_settings(port=2, api_public_base_url="http://option", host=None)
+    assert (settings.port, settings.api_public_base_url) == (2, "http://option")
+    assert settings.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"port": 65536}, "TOWPATH_PORT"),
+        ({"lease_seconds": 0.5}, "TOWPATH_LEASE_SECONDS"),
+        ({"api_tokens": "boss:hunter22"}, "TOWPATH_API_TOKENS"),
+        ({"api_tokens": ","}, "TOWPATH_API_TOKENS"),
+        ({"api_tokens": "viewer:hunter22,admin:hunter22"}, "TOWPATH_API_TOKENS"),
+        ({"secret_key": "hunter22"}, "TOWPATH_SECRET_KEY"),
+        ({"pools": "a.b"}, "TOWPATH_POOLS"),
+        ({"pools": ""}, "TOWPATH_POOLS"),
+        ({"host_runner_url": "ftp://hunter22"}, "HOST_RUNNER_URL"),
+        ({"nats_sync_interval": "often"}, "TOWPATH_NATS_SYNC_INTERVAL"),
+        ({"nats_user": "u"}, "TOWPATH_NATS_PASSWORD"),
+        ({"nats_user": "u", "nats_password": "hunter22"}, "TOWPATH_NATS_URL"),
+        ({"nats_replicas": 3}, "TOWPATH_NATS_URL"),
+        ({"nats_replicas": 2}, "TOWPATH_NATS_REPLICAS"),
+        ({"log_level": "loud"}, "TOWPATH_LOG_LEVEL"),
+        ({"no_such_setting": 1}, "no_such_setting"),
+    ],
+)
+def test_what_cannot_be_used_is_named_without_its_value(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsError, match=says) as caught:
+        load_settings(**given)
+    assert "hunter22" not in str(caught.value)
+
+
+def test_every_problem_has_a_line() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(port=-1, lease_seconds="long")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_settings().port = 1  # type: ignore[misc]
+
+
+def test_secrets_do_not_show() -> None:
+    secret = "hunter22hunter22"
+    settings = load_settings(
+        api_tokens=f"admin:{secret}",
+        api_runner_callback_token=secret,
+        secret_key=secret,
+        runner_token=secret,
+        token=secret,
+        nats_url=f"nats://u:{secret}@n1",
+        nats_user="u",
+        nats_password=secret,
+        database_url=f"postgresql://u:{secret}@db/x",
+    )
+    assert secret not in repr(settings)
+    assert secret not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "open_to_others"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)]
+)
+def test_beyond_loopback_the_api_needs_tokens(host: str, open_to_others: bool) -> None:
+    load_settings(host=host, api_tokens="admin:x").check_api()
+    if open_to_others:
+        with pytest.raises(SettingsError, match="TOWPATH_API_TOKENS"):
+            load_settings(host=host).check_api()
+    else:
+        load_settings(host=host).check_api()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": 1}, "http://127.0.0.1:1"),
+        ({"host": "::"}, "http://[::1]:8000"),
+        ({"api_public_base_url": "http://p"}, "http://p"),
+        ({"api_public_base_url": "http://p", "api_runner_callback_base_url": "http://c/"}, "http://c"),
+    ],
+)
+def test_where_runners_call_back(given: dict[str, Any], url: str) -> None:
+    assert load_settings(**given).callback_base == url
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("postgres://db/x", "postgresql+asyncpg://db/x"),
+        ("postgresql://db/x", "postgresql+asyncpg://db/x"),
+        ("sqlite:////tmp/x.db", "sqlite+aiosqlite:////tmp/x.db"),
+        ("postgresql+psycopg://db/x", "postgresql+psycopg://db/x"),
+        (None, "sqlite+aiosqlite:////d/read-model.db"),
+    ],
+)
+def test_the_read_model_gets_an_async_driver(given: str | None, url: str) -> None:
+    assert load_settings(data_dir="/d", database_url=given).read_model_url == url
+
+
+def test_given_keys_are_used_in_order(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, secret_key=f"{'a' * 16}, {'b' * 16}")
+    assert settings.secret_keys() == (b"a" * 16, b"b" * 16)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_made_once_and_can_be_moved_to_the_environment(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "new")
+    (key,) = settings.secret_keys()
+    path = tmp_path / "new" / "secret-key"
+    assert settings.secret_keys() == (key,)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(bytes.fromhex(key.decode())) == 32
+    assert load_settings(secret_key=path.read_text().strip()).secret_keys() == (key,)
+    assert [one.name for one in path.parent.iterdir()] == ["secret-key"]
+
+
+def test_whoever_makes_the_key_at_the_same_time_gets_the_same_one(tmp_path: Path) -> None:
+    keys: list[bytes] = []
+    threads = [threading.Thread(target=lambda: keys.append(load_or_make(tmp_path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 8
+    assert len(set(keys)) == 1
+
+
+def test_a_damaged_key_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "secret-key").write_text("")
+    with pytest.raises(SettingsError, match="backup"):
+        load_settings(data_dir=tmp_path).secret_keys()
+    assert (tmp_path / "secret-key").read_text() == ""
