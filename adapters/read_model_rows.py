@@ -19,7 +19,6 @@ from domain.wire import rfc3339
 Row = dict[str, Any]
 
 _STORED_TIME_CHARS = 27
-_INT64 = 1 << 63
 _NEW_ATTEMPT: Row = {
     "queued_at": None,
     "started_at": None,
@@ -95,12 +94,12 @@ def _ended(row: Row, event: Recorded) -> None:
 
 def _succeeded(row: Row, event: Recorded) -> None:
     _ended(row, event)
-    row["exit_code"] = _int64(event.data["exit_code"])
+    row["exit_code"] = event.data["exit_code"]
 
 
 def _failed(row: Row, event: Recorded) -> None:
     _ended(row, event)
-    row["exit_code"] = _int64(event.data["exit_code"])
+    row["exit_code"] = event.data["exit_code"]
     row["reason"] = storable(event.data["reason"])
 
 
@@ -184,11 +183,6 @@ def _without_nul(value: Any) -> Any:
     if isinstance(value, list):
         return [storable(one) for one in value]
     return {storable(key): storable(one) for key, one in value.items()}
-
-
-def _int64(value: Any) -> int | None:
-    """What a BIGINT holds: a number beyond it must not stop the projection for ever."""
-    return None if value is None else max(-_INT64, min(_INT64 - 1, int(value)))
 
 
 def _stored_time(time: str) -> str:
