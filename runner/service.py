@@ -54,7 +54,7 @@ class RunnerService:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._server: IntakeServer | None = None
-        self._stopped = False
+        self._started = self._stopped = False
         self._http = HttpReports(config.allowed_callback_hosts)
         transports: dict[Transport, ReportTransport] = {"http": self._http}
         if self._link is not None:
@@ -80,7 +80,13 @@ class RunnerService:
         return self._server.url if self._server is not None else None
 
     async def start(self) -> None:
-        """Take up the outbox and what was held, then take attempts. Goes on while NATS is away."""
+        """Take up the outbox and what was held, then take attempts. Goes on while NATS is away.
+
+        Called again it does nothing.
+        """
+        if self._started:
+            return
+        self._started = True
         for leftover in self.state.work.iterdir():
             await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
         self._reporter.start()
@@ -94,7 +100,7 @@ class RunnerService:
         log.info("runner started", runner_id=self.runner_id, pools=self.config.pools, intake=self.intake_url)
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Start, wait for `stop`, stop."""
+        """Start if that was not done, wait for `stop`, stop."""
         try:
             await self.start()
             await stop.wait()

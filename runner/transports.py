@@ -27,6 +27,8 @@ HTTP_SECONDS = 15.0
 NATS_SECONDS = 5.0
 ANSWER_BYTES = 1024 * 1024
 TRY_AGAIN = {408, 425, 429}
+NOT_YET = "not-granted"
+"""The runner has the submission, so the grant is recorded: whoever says this lags behind the log."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class HttpReports:
             return Answer("retry", type(error).__name__)
         if 200 <= status < 300:
             return Answer("accepted", f"HTTP {status}", status, body)
-        if status >= 500 or status in TRY_AGAIN:
+        if status >= 500 or status in TRY_AGAIN or problem_kind(body) == NOT_YET:
             return Answer("retry", f"HTTP {status}", status)
         return Answer("rejected", f"HTTP {status} {problem_kind(body)}".strip(), status, body)
 

@@ -44,6 +44,7 @@ async def start_runner(tmp_path: Path) -> AsyncIterator[StartRunner]:
         service = RunnerService(runner_config(tmp_path / "state", **changes))
         started.append(service)
         await service.start()
+        await service.start()  # a second one does nothing
         return service
 
     yield start

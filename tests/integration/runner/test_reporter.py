@@ -65,11 +65,14 @@ async def test_an_outage_and_a_restart_lose_nothing(state: RunnerState) -> None:
         assert plane.said("a") == plane.said("b") == ["running", "succeeded"]
 
 
-@pytest.mark.parametrize("status", [500, 503, 429, 408])
+LAGGING = {"type": "urn:towpath:problem:not-granted"}
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, {}), (503, {}), (429, {}), (408, {}), (409, LAGGING)])
 async def test_trouble_of_the_server_is_waited_out(
-    state: RunnerState, plane: ControlPlane, status: int
+    state: RunnerState, plane: ControlPlane, status: int, body: dict[str, str]
 ) -> None:
-    answers = iter([(status, {}), (status, {})])
+    answers: Iterator[tuple[int, dict[str, Any]]] = iter([(status, body), (status, body)])
     plane.answer = lambda body: next(answers, (200, body))
     hold(state, f"{plane.url}/callback/x")
     async with reporting(state):

@@ -71,8 +71,9 @@ OURS = {"status": "running", "attempt": 2, "runner_id": ME, "cancel_requested": 
         (refused("not-your-attempt"), Standing.OVER),
         (refused("ended"), Standing.OVER),
         (refused("cancel-requested"), Standing.CANCEL),
+        (refused("lock-release-requested", detail="do not start, report `canceled`"), Standing.CANCEL),
         (refused("transition", detail="a cancel was requested"), Standing.CANCEL),
-        (refused("not-granted"), Standing.REFUSED),
+        (refused("unknown-attempt"), Standing.REFUSED),
     ],
 )
 def test_the_answer_decides(answer: Answer, standing: Standing) -> None:
