@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infra.streams import LOG, SUBMIT
+from infra.stream_definitions import LOG, SUBMIT
 
 LOG_CONSUMERS = ("locks", "tasks", "dispatch", "watchdog")
 """The control plane's durable consumers on the log: nobody else may read, change or delete them."""

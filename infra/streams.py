@@ -1,51 +1,21 @@
-"""The JetStream streams Towpath needs, and `ensure_streams`, which makes them so.
+"""`ensure_streams` makes the streams so; `check_streams` only looks.
 
 What is missing is created, what is harmless is updated, what is unsafe stops the start: a log that can
-forget is no log, and silently repairing a setting would hide that it has already forgotten. Plain API
-JSON on purpose: the server's own names for settings are what operators see, and every setting of every
-server version can be checked.
+forget is no log, and silently repairing a setting would hide that it has already forgotten.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from nats.aio.client import Client
 
-LOG = "TOWPATH"
-SUBMIT = "TOWPATH_SUBMIT"
-REPORT = "TOWPATH_REPORT"
-DEAD = "TOWPATH_DEAD"
-TIMER = "TOWPATH_TIMER"
-RUNNER = "TOWPATH_RUNNER"
+from infra.stream_definitions import IDENTITY, StreamDefinition, stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0
-_SECOND = 1_000_000_000
-_GIB = 1 << 30
 _NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
-_STORED = "towpath.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"
-
-_IDENTITY = frozenset(
-    {"subjects", "retention", "storage", "mirror", "sources", "sealed", "subject_transform", "no_ack"}
-)
-_LOSES_MESSAGES = frozenset(
-    {"discard", "discard_new_per_subject", "max_age", "max_msgs", "max_msgs_per_subject", "persist_mode"}
-)
-_REWRITES_HISTORY = frozenset(
-    {
-        "deny_delete",
-        "deny_purge",
-        "allow_rollup_hdrs",
-        "allow_msg_ttl",
-        "allow_msg_schedules",
-        "allow_msg_counter",
-        "subject_delete_marker_ttl",
-        "republish",
-    }
-)
 
 
 class StreamError(Exception):
@@ -64,7 +34,7 @@ class UnsafeStream(StreamError):
 
 
 def _remedy(stream: str, setting: str) -> str:
-    if setting in _IDENTITY:
+    if setting in IDENTITY:
         return (
             "It looks like another program's stream: give Towpath a NATS account of its own, or "
             f"back up and remove {stream}."
@@ -76,102 +46,6 @@ def _remedy(stream: str, setting: str) -> str:
     )
 
 
-@dataclass(frozen=True)
-class StreamDefinition:
-    """One stream: `settings` in the server's JSON names, durations in nanoseconds.
-
-    `guarded` names the settings that must already be right in an existing stream (absent means off);
-    all others are brought to `settings` by an update.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    guarded: frozenset[str] = field(default=_IDENTITY | _LOSES_MESSAGES)
-
-    def config(self) -> dict[str, Any]:
-        """The whole configuration for a create request."""
-        return {"name": self.name, "storage": "file", **self.settings}
-
-
-def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDefinition, ...]:
-    """All streams. `max_bytes` bounds the log (-1: the disk does); a full log refuses, it never drops."""
-    work_queue = {"retention": "workqueue", "discard": "new", "num_replicas": replicas}
-    kept = {"retention": "limits", "num_replicas": replicas}
-    return (
-        StreamDefinition(
-            LOG,
-            {
-                **kept,
-                "description": "The log: every task, lock and workspace event, for ever",
-                "subjects": ["towpath.append.*.*.*"],
-                "subject_transform": {"src": "towpath.append.*.*.*", "dest": _STORED},
-                "republish": {"src": "towpath.*.*.*", "dest": _STORED},
-                "discard": "new",
-                "max_bytes": max_bytes,
-                "duplicate_window": 120 * _SECOND,
-                "deny_delete": True,
-                "deny_purge": True,
-                "allow_direct": True,
-                "allow_atomic": True,
-            },
-            _IDENTITY | _LOSES_MESSAGES | _REWRITES_HISTORY,
-        ),
-        StreamDefinition(
-            SUBMIT,
-            {
-                **work_queue,
-                "description": "Attempts on their way to a runner",
-                "subjects": ["towpath.submit.*"],
-            },
-        ),
-        StreamDefinition(
-            REPORT,
-            {
-                **work_queue,
-                "description": "Runner reports on their way to the log",
-                "subjects": ["towpath.report.*"],
-                "max_bytes": _GIB,
-                "max_msg_size": 128 * 1024,
-            },
-        ),
-        StreamDefinition(
-            DEAD,
-            {
-                **kept,
-                "description": "What could not be applied, and why",
-                "subjects": ["towpath.dead.>"],
-                "max_age": 14 * 86_400 * _SECOND,
-                "max_bytes": _GIB,
-                "discard": "old",
-                "allow_direct": True,
-            },
-            _IDENTITY,
-        ),
-        StreamDefinition(
-            TIMER,
-            {
-                **work_queue,
-                "description": "Deadlines: schedules on towpath.timer.at, due ones on towpath.timer.due",
-                "subjects": ["towpath.timer.>"],
-                "discard": "old",  # scheduling refuses "new"; nothing is discarded, as there is no limit
-                "allow_msg_schedules": True,
-            },
-        ),
-        StreamDefinition(
-            RUNNER,
-            {
-                **kept,
-                "description": "The last heartbeat of each runner",
-                "subjects": ["towpath.runner.*"],
-                "max_msgs_per_subject": 1,
-                "discard": "old",
-                "allow_direct": True,
-            },
-            _IDENTITY | {"max_msgs_per_subject"},
-        ),
-    )
-
-
 async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int = -1) -> None:
     """Create, leave or update all streams; `nc` is the control plane's connection.
 
@@ -180,6 +54,28 @@ async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int = -1) -> 
     """
     for definition in stream_definitions(replicas, max_bytes):
         await _ensure(nc, definition)
+
+
+async def check_streams(nc: Client) -> dict[str, str | None]:
+    """What is wrong with each stream, by name; None where nothing is. Changes nothing.
+
+    Replicas and the log's size are the deployment's choice and not judged here.
+    """
+    return {definition.name: await _problem(nc, definition) for definition in stream_definitions()}
+
+
+async def _problem(nc: Client, definition: StreamDefinition) -> str | None:
+    answer = await _request(nc, "INFO", definition.name)
+    if _code(answer) == _NOT_FOUND:
+        return f"stream {definition.name} does not exist: start `towpath up` or `towpath api`, which makes it"
+    try:
+        changes = _changes(definition, _checked(answer, definition.name)["config"])
+    except StreamError as error:
+        return str(error)
+    odd = sorted(changes.keys() - {"max_bytes", "num_replicas", "description"})
+    if odd:
+        return f"stream {definition.name}: {', '.join(odd)} changed; the next start of the API sets it right"
+    return None
 
 
 async def _ensure(nc: Client, definition: StreamDefinition) -> None:

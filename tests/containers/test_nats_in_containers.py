@@ -10,7 +10,8 @@ from nats.js.errors import APIError
 from testcontainers.community.nats import NatsContainer
 
 from infra.server_facts import server_facts
-from infra.streams import ensure_streams, stream_definitions
+from infra.stream_definitions import stream_definitions
+from infra.streams import ensure_streams
 from tests.support.nats import api, append, connect, subjects
 
 pytestmark = pytest.mark.containers

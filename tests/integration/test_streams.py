@@ -10,13 +10,8 @@ import pytest
 from nats.aio.client import Client
 
 from infra.embedded_nats import EmbeddedNats
-from infra.streams import (
-    LOG,
-    StreamError,
-    UnsafeStream,
-    ensure_streams,
-    stream_definitions,
-)
+from infra.stream_definitions import LOG, stream_definitions
+from infra.streams import StreamError, UnsafeStream, check_streams, ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.nats import api, append, connect
 from tests.support.waiting import eventually
@@ -156,6 +151,25 @@ async def _make(nc: Client, stream: str, **settings: Any) -> None:
         config["allow_atomic"] = False
     answer = await api(nc, f"STREAM.CREATE.{stream}", config)
     assert "error" not in answer, json.dumps(answer)
+
+
+async def test_looking_names_what_is_wrong_and_changes_nothing(js_connection: Client):
+    assert await check_streams(js_connection) == dict.fromkeys(NAMES)
+    await api(js_connection, "STREAM.DELETE.TOWPATH_DEAD")
+    await _change(js_connection, LOG, max_bytes=1 << 20)
+    await _change(js_connection, "TOWPATH_REPORT", max_msg_size=10)
+    await _make(js_connection, "TOWPATH_SUBMIT", discard="old")
+    before = await _config(js_connection, "TOWPATH_REPORT")
+    found = await check_streams(js_connection)
+    assert {name for name, problem in found.items() if problem} == {
+        "TOWPATH_DEAD",
+        "TOWPATH_REPORT",
+        "TOWPATH_SUBMIT",
+    }
+    assert "does not exist" in (found["TOWPATH_DEAD"] or "")
+    assert "max_msg_size" in (found["TOWPATH_REPORT"] or "")
+    assert 'discard is "old"' in (found["TOWPATH_SUBMIT"] or "")
+    assert await _config(js_connection, "TOWPATH_REPORT") == before
 
 
 async def test_another_streams_claim_to_our_subjects_is_named(nats_server: EmbeddedNats):
