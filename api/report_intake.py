@@ -9,9 +9,10 @@ keep it for ever unseen); `api.settlement` does, and keeps it as a dead letter f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import nats.errors
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
@@ -30,8 +31,10 @@ DURABLE = "report-intake"
 BATCH = 200
 COLLECT_SECONDS = 0.02
 """FastStream fills a batch for this long, so it bounds a single report's extra delay."""
-ACK_WAIT_SECONDS = 60.0
+ACK_WAIT_SECONDS = 30.0
+SHORTEST_FETCH_SECONDS = 0.001
 STOP_SECONDS = 15.0
+_Fetch = Callable[..., Awaitable[list[Msg]]]
 
 
 class ReportIntake:
@@ -64,6 +67,9 @@ class ReportIntake:
         )
         subscriber(self._take)
         await self._broker.start()
+        pull = subscriber.subscription
+        assert pull is not None
+        pull.fetch = _fetching(pull.fetch)  # type: ignore[method-assign, assignment]
 
     async def stop(self) -> None:
         """Settle what was taken, then close the connection; may be called twice."""
@@ -84,6 +90,26 @@ class ReportIntake:
                 for later in messages[number:]:
                     await put_back(later, 2 * delay_seconds(deliveries(later)))
                 return
+
+
+def _fetching(fetch: _Fetch) -> _Fetch:
+    """`fetch` with one kind of timeout: FastStream keeps the batch it holds on nats-py's own alone.
+
+    nats-py raises the built-in TimeoutError where the server's answer comes just before its own timer; that
+    would drop what the batch already holds until the server delivers it again, ACK_WAIT_SECONDS later.
+    """
+
+    async def fetched(
+        batch: int = 1, timeout: float | None = None, heartbeat: float | None = None
+    ) -> list[Msg]:
+        if timeout is not None and timeout < SHORTEST_FETCH_SECONDS:
+            raise nats.errors.TimeoutError
+        try:
+            return await fetch(batch, timeout, heartbeat)
+        except TimeoutError as error:
+            raise nats.errors.TimeoutError from error
+
+    return fetched
 
 
 async def _raw(message: StreamMessage[Any]) -> Any:

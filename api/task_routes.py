@@ -16,7 +16,7 @@ from api.auth import Actor, GuardedRoute, Parts, needs
 from api.command_routes import dispatch_and_wait
 from api.config import Role
 from api.openapi import problems
-from api.paging import Page, PageQuery, bad_cursor, link_next
+from api.paging import Page, PageQuery, link_next
 from api.parts import ApiParts
 from api.task_answers import shown, task_response
 from domain.errors import DomainError, Refused
@@ -119,12 +119,7 @@ async def list_tasks(
     request: Request, response: Response, parts: Parts, query: Annotated[TaskQuery, Query()]
 ) -> Any:
     """List tasks, newest first, as far as the read model has come."""
-    try:
-        found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
-    except ValueError as error:
-        if query.cursor is None:
-            raise
-        raise bad_cursor() from error
+    found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
     link_next(request, response, cursor)
     return Page[TaskRead](items=found, next_cursor=cursor)
 

@@ -10,7 +10,7 @@ import pytest
 from api.config import ApiConfig
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
-FULL = {
+FULL: dict[str, Any] = {
     "attempt": 1,
     "runner_id": "r1",
     "message": "done",
@@ -108,7 +108,7 @@ async def test_without_a_configured_token_a_wrong_one_is_still_refused(world: Ap
         answer = await world.http.post(
             f"/runner/tasks/{task['id']}/status",
             json={"status": "running"},
-            headers={"X-Runner-Token": token.encode()},  # type: ignore[dict-item]
+            headers=[(b"X-Runner-Token", token.encode())],
         )
         problem(answer, 401, "unauthorised")
     assert (await world.report(task["id"], "running")).status_code == 200

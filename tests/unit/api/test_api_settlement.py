@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import nats.errors
 import pytest
 
 from api.config import ApiConfig
-from api.report_intake import ReportIntake
+from api.report_intake import ReportIntake, _fetching
 from api.settlement import MAX_DELIVERIES, Settlement, delay_seconds
 from domain.errors import Busy, LogFull
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
@@ -157,5 +158,18 @@ async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: Ap
     failing = replace(world.parts, service=Failing(Busy("busy", "later")))  # type: ignore[arg-type]
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
-    await ReportIntake(failing, {})._take(batch)  # type: ignore[arg-type]
+    await ReportIntake(failing, {})._take(batch)
     assert [one.answers for one in batch] == [[0.2], [0.4]]
+
+
+async def test_fetching_knows_one_kind_of_timeout_so_that_no_batch_is_dropped() -> None:
+    asked: list[float | None] = []
+
+    async def fetch(batch: int, timeout: float | None, heartbeat: float | None) -> list[Any]:
+        asked.append(timeout)
+        raise TimeoutError
+
+    for timeout in (0.02, 0.0001):
+        with pytest.raises(nats.errors.TimeoutError):
+            await _fetching(fetch)(batch=1, timeout=timeout)
+    assert asked == [0.02]

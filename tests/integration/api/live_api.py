@@ -1,0 +1,89 @@
+"""The API on a real NATS server and SQLite, served by uvicorn on a free port, projections beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import begin_closing, create_app
+from api.parts import ApiParts
+from infra.composition import Core, api_parts, open_core, projections
+from infra.embedded_nats import EmbeddedNats
+from infra.nats_connection import connect_options
+from infra.settings import Settings
+from projections.lock_view import FoldedLockView
+
+
+@dataclass
+class LiveApi:
+    """Addresses and insides of a running API."""
+
+    http: httpx.AsyncClient
+    app: FastAPI
+    parts: ApiParts
+    core: Core
+    nats_options: dict[str, Any]
+    closed: asyncio.Task[None]
+
+    async def dispatched(self, **body: Any) -> dict[str, Any]:
+        """A new task with its first attempt begun."""
+        answer = await self.http.post("/tasks?dispatch=true", json={"command": ["true"], **body})
+        assert answer.status_code == 201, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def report(self, task_id: str, status: str, **body: Any) -> httpx.Response:
+        """One callback."""
+        return await self.http.post(f"/runner/tasks/{task_id}/status", json={"status": status, **body})
+
+
+@asynccontextmanager
+async def live_api(server: EmbeddedNats, data_dir: Path) -> AsyncIterator[LiveApi]:
+    """Everything but dispatch, which would hand the tasks of a test to runners."""
+    data_dir.mkdir()
+    given: dict[str, Any] = {
+        "data_dir": data_dir,
+        "nats_url": server.url,
+        "nats_user": server.control.user,
+        "nats_password": server.control.password,
+        "nats_sync_interval": "2m",
+    }
+    settings = Settings(**given)
+
+    async def ready() -> dict[str, str]:
+        return {"nats": "ok"}
+
+    async with open_core(settings, "test-api") as core, httpx.AsyncClient() as outgoing:
+        view = FoldedLockView(core.reader, core.checkpoints)
+        parts = api_parts(core, view, ready)
+        app = create_app(parts)
+        others = projections(core, outgoing)
+        running = [asyncio.create_task(one) for one in (view.run(), others.locks.run(), others.tasks.run())]
+        uvicorn_server = uvicorn.Server(
+            uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+        )
+        serving = asyncio.create_task(_serve(uvicorn_server))
+        async with asyncio.timeout(10):
+            while not uvicorn_server.started:
+                await asyncio.sleep(0.01)
+        port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+            yield LiveApi(http, app, parts, core, connect_options(settings), serving)
+        begin_closing(app)
+        uvicorn_server.should_exit = True
+        await serving
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    """Serve without touching the signal handlers of the test process."""
+    await server._serve()

@@ -1,0 +1,144 @@
+"""Reports over NATS on a real server: acknowledged, kept, put back, and never lost by a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from api.report_intake import DURABLE, STREAM, ReportIntake
+from domain.errors import Busy
+from tests.integration.api.live_api import LiveApi
+from tests.support.nats import api
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def intake(live: LiveApi) -> AsyncIterator[ReportIntake]:
+    """A running intake on a connection of its own."""
+    made = ReportIntake(live.parts, live.nats_options, live.app.state.metrics)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def publish(nc: Client, task_id: str, body: Any, **headers: str) -> None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    await nc.jetstream().publish(f"towpath.report.{task_id}", data, headers=headers or None)
+
+
+async def left(nc: Client) -> int:
+    """Reports still in the queue."""
+    return int((await api(nc, f"STREAM.INFO.{STREAM}"))["state"]["messages"])
+
+
+async def settled(nc: Client) -> None:
+    """Wait until the queue is empty."""
+
+    async def empty() -> bool:
+        return await left(nc) == 0
+
+    await eventually(empty)
+
+
+async def dead(nc: Client) -> list[str]:
+    """Why reports were kept."""
+    js = nc.jetstream()
+    count = (await api(nc, "STREAM.INFO.TOWPATH_DEAD"))["state"]["messages"]
+    found = [await js.get_msg("TOWPATH_DEAD", seq) for seq in range(1, count + 1)]
+    return [(one.headers or {})["towpath-reason"] for one in found]
+
+
+async def test_reports_are_applied_in_order_and_leave_the_queue(live: LiveApi, intake: ReportIntake) -> None:
+    nc = live.core.connection
+    tasks = [(await live.dispatched())["id"] for _ in range(10)]
+    for status in ("queued", "running", "running", "success"):
+        for task_id in tasks:
+            await publish(nc, task_id, {"status": status, "runner_id": "r1"})
+    await settled(nc)
+    for task_id in tasks:
+        read = (await live.http.get(f"/tasks/{task_id}")).json()
+        assert (read["status"], read["version"], read["runner_id"]) == ("succeeded", 5, "r1")
+    assert await dead(nc) == []
+    metrics = (await live.http.get("/metrics")).text
+    assert 'towpath_callbacks_total{outcome="accepted",transport="nats"} 40.0' in metrics
+
+
+async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi) -> None:
+    nc = live.core.connection
+    task_id = (await live.dispatched())["id"]
+    await publish(nc, task_id, b"\xff\xfe", **{"content-type": "text/plain"})
+    await publish(nc, task_id, b"{", **{"content-type": "application/json"})
+    await publish(nc, "nobody", {"status": "running"})
+    await publish(nc, task_id, {"status": "running"}, **{"X-Runner-Token": "wrong"})
+    await publish(nc, task_id, {"status": "running", "attempt": 7})
+    await publish(nc, task_id, {"status": "running"})
+    intake = ReportIntake(live.parts, live.nats_options)
+    await intake.start()
+    await settled(nc)
+    await intake.stop()
+    assert (await live.http.get(f"/tasks/{task_id}")).json()["status"] == "running"
+    wanted = ["bad-task-id", "invalid-report", "invalid-report", "unauthorised", "unknown-attempt"]
+    assert sorted(await dead(nc)) == wanted
+
+
+async def test_reports_wait_while_nobody_takes_them_and_stop_may_be_called_twice(live: LiveApi) -> None:
+    nc = live.core.connection
+    task_id = (await live.dispatched())["id"]
+    intake = ReportIntake(live.parts, live.nats_options)
+    await intake.start()
+    await intake.stop()
+    await intake.stop()
+    await publish(nc, task_id, {"status": "running"})
+    assert await left(nc) == 1
+    again = ReportIntake(live.parts, live.nats_options)
+    await again.start()
+    await again.start()
+    await settled(nc)
+    await again.stop()
+    assert (await live.http.get(f"/tasks/{task_id}")).json()["status"] == "running"
+
+
+async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -> None:
+    nc = live.core.connection
+    task_id = (await live.dispatched())["id"]
+    service, failed = live.parts.service, asyncio.Event()
+
+    class FirstBusy:
+        async def report(self, *given: Any) -> Any:
+            if not failed.is_set():
+                failed.set()
+                raise Busy("busy", "later")
+            return await service.report(*given)
+
+    intake = ReportIntake(replace(live.parts, service=FirstBusy()), live.nats_options)  # type: ignore[arg-type]
+    await intake.start()
+    await publish(nc, task_id, {"status": "running"})
+    await settled(nc)
+    await intake.stop()
+    assert failed.is_set()
+    assert (await live.http.get(f"/tasks/{task_id}")).json()["status"] == "running"
+
+
+async def test_the_intake_leaves_the_stream_as_it_was_made(live: LiveApi) -> None:
+    nc = live.core.connection
+    before = (await api(nc, f"STREAM.INFO.{STREAM}"))["config"]
+    intake = ReportIntake(live.parts, live.nats_options)
+    await intake.start()
+    consumer = (await api(nc, f"CONSUMER.INFO.{STREAM}.{DURABLE}"))["config"]
+    await intake.stop()
+    assert (await api(nc, f"STREAM.INFO.{STREAM}"))["config"] == before
+    assert (consumer["ack_policy"], consumer["max_deliver"]) == ("explicit", -1)
+
+
+async def test_single_reports_never_wait_for_a_redelivery(live: LiveApi, intake: ReportIntake) -> None:
+    nc = live.core.connection
+    for task_id in [(await live.dispatched())["id"] for _ in range(60)]:
+        await publish(nc, task_id, {"status": "running"})
+        await settled(nc)
+    assert (await api(nc, f"CONSUMER.INFO.{STREAM}.{DURABLE}"))["delivered"]["consumer_seq"] == 60
