@@ -150,6 +150,8 @@ def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> R
     """
     try:
         _, kind, subject_id, event = subject.split(".")
+        if not headers["ce-type"].endswith(".v1"):
+            raise ValueError(f"{headers['ce-type']} was written by a newer Towpath; upgrade this one")
         attempt = headers.get("ce-attempt")
         actor = headers["ce-actor"]
         return Recorded(
