@@ -237,6 +237,19 @@ async def test_a_crash_before_the_commit_leaves_everything_as_it_was(
     assert await walk(model, EVERYTHING, 7) == lives.newest_first()
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8])
+async def test_a_canceled_apply_leaves_a_whole_batch_or_none(model: SqlReadModel, turns: int) -> None:
+    lives = mixed()
+    await model.apply(lives.events[:50])
+    applying = asyncio.create_task(model.apply(lives.events[50:]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    applying.cancel()
+    await asyncio.gather(applying, return_exceptions=True)
+    await feed(model, lives.events)
+    assert await walk(model, EVERYTHING, 50) == lives.newest_first()
+
+
 async def test_two_writers_at_once_apply_everything_once(
     model: SqlReadModel, open_engine: Callable[[], AsyncEngine]
 ) -> None:
