@@ -19,7 +19,8 @@ def pages() -> dict[str, str]:
 
 def settings_page() -> str:
     """All environment variables."""
-    return f"{_GENERATED}# Settings\n\nEach is an environment variable, read once at the start.\n\n{settings_table()}"
+    intro = "# Settings\n\nEach is an environment variable, read once at the start.\n\n"
+    return f"{_GENERATED}{intro}{settings_table()}"
 
 
 def transitions_page() -> str:
@@ -36,10 +37,11 @@ def transitions_page() -> str:
         "**Bold**: this event is recorded. *stale*: answered with 200, nothing is recorded. Else: refused\n"
         "with 409 and this code.\n\n"
         + "\n".join([head, *rows])
-        + "\n\nBeyond the table, a report is refused when it is about another attempt than the current one\n"
-        "(`stale-attempt`, `unknown-attempt`, `attempt-required`), comes from another runner than the one bound\n"
-        "to the attempt (`not-your-attempt`), or comes before the lock was granted (`not-granted`); and `running`\n"
-        "is refused once a cancel or a release by hand was requested.\n\n"
+        + "\n\nBeyond the table, a report is refused when it is about another attempt than the\n"
+        "current one (`stale-attempt`, `unknown-attempt`, `attempt-required`), comes from another\n"
+        "runner than the one bound to the attempt (`not-your-attempt`), or comes before the lock was\n"
+        "granted (`not-granted`); and `running` is refused once a cancel (`cancel-requested`) or a\n"
+        "release by hand (`lock-release-requested`) was asked for.\n\n"
         f"```mermaid\n{diagram()}\n```\n"
     )
 

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -142,6 +143,7 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         intake_port=settings.runner_port,
         runner_token=token.get_secret_value() if token else None,
         api_url=settings.url,
+        callback_hosts=_callback_hosts(settings),
         lease_seconds=settings.lease_seconds,
     )
     service = RunnerService(config)
@@ -150,6 +152,12 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         await service.run_until(stop)
     finally:
         await service.stop()
+
+
+def _callback_hosts(settings: Settings) -> tuple[str, ...]:
+    """Where reports may go: nothing to name where callbacks go to the API that the runner works for."""
+    hosts = [urlsplit(url).hostname or "" for url in (settings.url, settings.callback_base)]
+    return () if settings.callback_base == settings.listen_url else tuple(dict.fromkeys(hosts))
 
 
 async def _until(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from domain.wire import Report
-from runner.clock import utcnow
 from runner.follower import Follower
 from runner.gate import Permission, Standing, judge_answer
 from runner.reporter import Reporter
@@ -43,5 +42,5 @@ class NatsGate:
 
 
 def running_report(attempt: Attempt, runner_id: str) -> Report:
-    """`running`, sent before there is a process: no pid yet."""
-    return Report(status="running", attempt=attempt.key.attempt, runner_id=runner_id, started_at=utcnow())
+    """`running`, sent before there is a process: no pid yet, and the log's time is its start."""
+    return Report(status="running", attempt=attempt.key.attempt, runner_id=runner_id)

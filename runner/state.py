@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-from uuid_utils.compat import uuid7
 
 from domain.wire import Report, Submission
 from runner.errors import ConfigError
@@ -122,7 +121,7 @@ class RunnerState:
 
     def runner_id(self, wanted: str | None) -> str:
         """`wanted`, else the id kept here, else a new one: without its memory a runner is another one."""
-        runner_id = wanted or self._fact("runner_id") or f"runner-{uuid7().hex}"
+        runner_id = wanted or self._fact("runner_id") or f"runner-{secrets.token_hex(5)}"
         self._set_fact("runner_id", runner_id)
         return runner_id
 
