@@ -28,7 +28,7 @@ from api.body_limit import LimitBody
 from api.event_pages import EventPages
 from api.metrics import CountRequests, Metrics
 from api.parts import ApiParts
-from api.status_route import status_route
+from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
@@ -50,13 +50,15 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.metrics = metrics
     app.state.event_pages = EventPages(parts)
     app.state.closing = asyncio.Event()
-    app.router.routes.insert(0, status_route(parts, metrics))
+    reports = StatusEndpoint(parts, metrics)
+    app.router.routes.append(status_route(reports))
     for routes in (task_routes, command_routes, event_routes, workspace_routes, runner_routes, health_routes):
         app.include_router(routes.router)
     app.include_router(health_routes.probes)
     app.include_router(docs_page.router)
     problems.install(app)
     openapi.install(app)
+    app.add_middleware(ShortCut, endpoint=reports)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
     app.add_middleware(CarryTrace)
     app.add_middleware(CountRequests, metrics=metrics)

@@ -32,6 +32,7 @@ class Metrics:
             ["method", "route", "status"],
             registry=self.registry,
         )
+        self._request_counts: dict[tuple[str, str, int], Counter] = {}
         self._callbacks = Counter(
             "towpath_callbacks",
             "Runner reports by transport and outcome (accepted, or the problem's code)",
@@ -48,7 +49,13 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int) -> None:
         """Count one answered request."""
-        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
+        found = self._request_counts.get((method, route, status))
+        if found is None:
+            known = method if method in METHODS else "other"
+            found = self._requests.labels(known, route, str(status))
+            if known == method:
+                self._request_counts[(method, route, status)] = found
+        found.inc()
 
     def callback(self, transport: Transport, outcome: str, seconds: float) -> None:
         """Count one report."""

@@ -108,6 +108,11 @@ def domain_response(error: DomainError) -> Response:
     return problem_response(status, error.code, error.detail, error.extra, headers)
 
 
+def http_response(error: HttpProblem) -> Response:
+    """An error of HTTP itself as a problem."""
+    return problem_response(error.status_code, error.code, error.detail, error.extra, error.headers)
+
+
 def invalid_shape(errors: Sequence[Mapping[str, Any]]) -> Response:
     """Validation errors as a problem: 400 where the body is no JSON at all, else 422 with `errors`."""
     if any(error["type"] == "json_invalid" for error in errors):
@@ -153,7 +158,7 @@ async def _validation(request: Request, error: Exception) -> Response:
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, HttpProblem):
-        return problem_response(error.status_code, error.code, error.detail, error.extra, error.headers)
+        return http_response(error)
     code, detail = _HTTP.get(error.status_code, ("http-error", str(error.detail)))
     return problem_response(error.status_code, code, detail, None, error.headers)
 

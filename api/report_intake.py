@@ -29,10 +29,8 @@ STREAM = "TOWPATH_REPORT"
 SUBJECT = "towpath.report.*"
 DURABLE = "report-intake"
 BATCH = 200
-COLLECT_SECONDS = 0.02
-"""FastStream fills a batch for this long, so it bounds a single report's extra delay."""
+POLL_SECONDS = 5.0
 ACK_WAIT_SECONDS = 30.0
-SHORTEST_FETCH_SECONDS = 0.001
 STOP_SECONDS = 15.0
 _Fetch = Callable[..., Awaitable[list[Msg]]]
 
@@ -54,7 +52,7 @@ class ReportIntake:
             SUBJECT,
             stream=JStream(STREAM, declare=False),
             durable=DURABLE,
-            pull_sub=PullSub(batch_size=BATCH, timeout=COLLECT_SECONDS, batch=True),
+            pull_sub=PullSub(batch_size=BATCH, timeout=POLL_SECONDS, batch=True),
             config=ConsumerConfig(
                 ack_policy=ConsumerAck.EXPLICIT,
                 deliver_policy=DeliverPolicy.ALL,
@@ -93,16 +91,17 @@ class ReportIntake:
 
 
 def _fetching(fetch: _Fetch) -> _Fetch:
-    """`fetch` with one kind of timeout: FastStream keeps the batch it holds on nats-py's own alone.
+    """`fetch` so that a batch is what is there, handled at once.
 
-    nats-py raises the built-in TimeoutError where the server's answer comes just before its own timer; that
-    would drop what the batch already holds until the server delivers it again, ACK_WAIT_SECONDS later.
+    FastStream asks again until a batch is full or its time is over; asked for the rest, this answers with
+    the timeout that ends a batch. And nats-py raises the built-in TimeoutError where the server's answer
+    comes just before its own timer: FastStream keeps what it holds on nats-py's own error alone.
     """
 
     async def fetched(
         batch: int = 1, timeout: float | None = None, heartbeat: float | None = None
     ) -> list[Msg]:
-        if timeout is not None and timeout < SHORTEST_FETCH_SECONDS:
+        if batch < BATCH:
             raise nats.errors.TimeoutError
         try:
             return await fetch(batch, timeout, heartbeat)

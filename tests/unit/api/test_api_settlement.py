@@ -11,7 +11,7 @@ import nats.errors
 import pytest
 
 from api.config import ApiConfig
-from api.report_intake import ReportIntake, _fetching
+from api.report_intake import BATCH, ReportIntake, _fetching
 from api.settlement import MAX_DELIVERIES, Settlement, delay_seconds
 from domain.errors import Busy, LogFull
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
@@ -162,14 +162,14 @@ async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: Ap
     assert [one.answers for one in batch] == [[0.2], [0.4]]
 
 
-async def test_fetching_knows_one_kind_of_timeout_so_that_no_batch_is_dropped() -> None:
-    asked: list[float | None] = []
+async def test_a_batch_is_what_is_there_and_no_timeout_drops_it() -> None:
+    asked: list[int] = []
 
     async def fetch(batch: int, timeout: float | None, heartbeat: float | None) -> list[Any]:
-        asked.append(timeout)
+        asked.append(batch)
         raise TimeoutError
 
-    for timeout in (0.02, 0.0001):
+    for batch in (BATCH, BATCH - 1):
         with pytest.raises(nats.errors.TimeoutError):
-            await _fetching(fetch)(batch=1, timeout=timeout)
-    assert asked == [0.02]
+            await _fetching(fetch)(batch=batch, timeout=5.0)
+    assert asked == [BATCH]
