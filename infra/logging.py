@@ -35,6 +35,7 @@ def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> N
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _hide_fields,
+        _drop_colors,
     ]
     structlog.configure(
         processors=[
@@ -98,6 +99,12 @@ def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for name, value in event.items():
         if isinstance(value, str | SecretStr) and _SECRET_FIELD.search(name):
             event[name] = HIDDEN
+    return event
+
+
+def _drop_colors(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """uvicorn adds its message once more, coloured."""
+    event.pop("color_message", None)
     return event
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import locks, log, run, runners, servers, tasks, workspaces
+from infra.cli import locks, log, run, runners, servers, tasks, upkeep, workspaces
 from infra.cli.exits import CliError, Exit
 from infra.cli.words import say
 
@@ -46,7 +46,7 @@ def _towpath(
     pass
 
 
-for part in (run, tasks, log, locks, runners, servers):
+for part in (run, tasks, log, locks, runners, servers, upkeep):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 

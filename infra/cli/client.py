@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -107,7 +107,7 @@ class Api:
 
     @contextlib.contextmanager
     def stream(
-        self, path: str, params: dict[str, Any], after: int | None, silence_seconds: float
+        self, path: str, params: Mapping[str, Any], after: int | None, silence_seconds: float
     ) -> Iterator[Iterator[bytes]]:
         """An answer that does not end, as it comes; Silent after `silence_seconds` without a byte."""
         headers = {"Accept": "text/event-stream"}
@@ -153,7 +153,7 @@ class Api:
             raise CliError(f"{self._url} cannot be used: {error}", Exit.USAGE) from None
 
 
-def _given(params: dict[str, Any]) -> dict[str, Any]:
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value not in (None, "", [], ())}
 
 

@@ -10,6 +10,7 @@ from infra.cli.output import Column, Json
 from infra.cli.times import clock_time
 
 SHORT_ID = 12
+ACTOR_CHARS = 18
 
 
 def short(task_id: str) -> str:
@@ -58,16 +59,13 @@ def _dispatched(_: Json, data: Json) -> str:
 
 
 def _ended(_: Json, data: Json) -> str:
-    reason = data.get("reason")
-    return _join(
-        None if reason == "exit" else reason,
-        _named("exit code", data.get("exit_code")),
-        data.get("message"),
-    )
+    reason, code, message = data.get("reason"), data.get("exit_code"), data.get("message")
+    told = code is not None and str(code) in (message or "")
+    return _join(None if reason == "exit" else reason, None if told else _named("exit code", code), message)
 
 
 def _by(_: Json, data: Json) -> str:
-    return _join(_named("runner", data.get("runner_id")), data.get("reason"), data.get("message"))
+    return _join(_named("on", data.get("runner_id")), data.get("reason"), data.get("message"))
 
 
 def _refused(_: Json, data: Json) -> str:
@@ -81,11 +79,11 @@ def _shorts(holders: Iterable[Json]) -> str:
 _WORDS: dict[str, Callable[[Json, Json], str]] = {
     "created": _created,
     "dispatched": _dispatched,
-    "queued": lambda _, data: _join(_named("runner", data["runner_id"]), f"over {data['transport']}"),
-    "running": lambda _, data: _join(_named("runner", data["runner_id"]), _named("pid", data["pid"])),
+    "queued": lambda _, data: _join(_named("on", data["runner_id"]), f"over {data['transport']}"),
+    "running": lambda _, data: _join(_named("on", data["runner_id"]), _named("pid", data["pid"])),
     "succeeded": _ended,
     "failed": _ended,
-    "cancel-requested": _by,
+    "cancel-requested": lambda _, data: _join(_named("by", data["by"]), data["reason"]),
     "canceled": _by,
     "submit-failed": _by,
     "lock-release-requested": lambda _, data: _join(f"token {data['token']}", data["reason"]),
@@ -101,6 +99,12 @@ def _attempt(event: Json) -> str:
     return "" if event["attempt"] is None else str(event["attempt"])
 
 
+def _actor(event: Json) -> str:
+    """The end of a long one is what tells runners apart."""
+    actor = str(event["actor"])
+    return actor if len(actor) <= ACTOR_CHARS else f"…{actor[1 - ACTOR_CHARS :]}"
+
+
 def _subject(event: Json) -> str:
     return event["task_id"] or f"workspace {event['workspace']}"
 
@@ -110,8 +114,8 @@ TRAIL = (
     Column("TIME", lambda event: clock_time(event["time"])),
     Column("EVENT", name_of, colored=True),
     Column("ATT", _attempt, right=True),
-    Column("ACTOR", lambda event: event["actor"]),
-    Column("DETAIL", detail, wide=True),
+    Column("ACTOR", _actor),
+    Column("DETAIL", detail, folded=True),
 )
 WATCHED = (
     Column("SEQ", lambda event: str(event["seq"]), right=True, width=6),

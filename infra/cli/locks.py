@@ -78,7 +78,7 @@ def _detail(claim: dict[str, Any]) -> str:
     from infra.cli.event_words import short
 
     if "token" in claim:
-        return f"runner {claim['runner_id']}" if claim["runner_id"] else ""
+        return f"on {claim['runner_id']}" if claim["runner_id"] else ""
     return "behind " + " ".join(short(task_id) for task_id in claim["blocked_by"])
 
 

@@ -148,5 +148,5 @@ def _sheet(row: Json, columns: Sequence[Column]) -> Table:
     table.add_column(overflow="fold")
     for column in columns:
         if text := column.text(row, cut=False):
-            table.add_row(column.title, text)
+            table.add_row(column.title.lower(), text)
     return table

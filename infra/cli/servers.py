@@ -5,30 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from infra.cli.options import Output, OutputOption
+from infra.cli.server_options import (
+    DataDirOption,
+    HostOption,
+    NatsPortOption,
+    NatsUrlOption,
+    PortOption,
+    RootOption,
+    server_settings,
+)
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where everything is kept. [env: TOWPATH_DATA_DIR]")
-]
-HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [env: TOWPATH_HOST]")]
-PortOption = Annotated[int | None, typer.Option("--port", help="Port of the API. [env: TOWPATH_PORT]")]
-NatsPortOption = Annotated[
-    int | None, typer.Option("--nats-port", help="Port of the embedded NATS server. [env: TOWPATH_NATS_PORT]")
-]
-NatsUrlOption = Annotated[
-    str | None, typer.Option("--nats-url", help="NATS servers. [env: TOWPATH_NATS_URL]")
-]
-RootOption = Annotated[
-    list[Path] | None,
-    typer.Option("--root", help="Directory to work under. Repeatable. [env: TOWPATH_ROOTS]"),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,8 +30,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("api")(api)
     app.command("projector")(projector)
     app.command("runner")(runner)
-    app.command("replay")(replay)
-    app.command("doctor")(doctor)
 
 
 def up(
@@ -53,7 +43,9 @@ def up(
 
     That is NATS, API, projections and a runner that works under --root (default: the current directory).
     """
-    settings = _settings(port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host)
+    settings = server_settings(
+        port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host
+    )
     if not settings.roots:
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
     from infra.cli.exits import CliError
@@ -72,7 +64,7 @@ def demo() -> None:
 
     It runs on free ports in a directory of its own, and leaves nothing behind.
     """
-    settings = _settings(log_level="error")  # the demo shows events; logs would stand between them
+    settings = server_settings(log_level="error")  # the demo shows events; logs would stand between them
     from infra.cli.exits import CliError
     from infra.cli.words import say
     from infra.demo import DemoFailed, run_demo
@@ -93,7 +85,7 @@ def api(
     data_dir: DataDirOption = None,
 ) -> None:
     """Start an API process on a NATS that runs elsewhere."""
-    settings = _settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
+    settings = server_settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
     from infra.processes import run_api
 
     _start(run_api, settings)
@@ -101,7 +93,7 @@ def api(
 
 def projector(nats_url: NatsUrlOption = None, data_dir: DataDirOption = None) -> None:
     """Start the projections: locks, read model, dispatch, watchdog."""
-    settings = _settings(nats_url=nats_url, data_dir=data_dir)
+    settings = server_settings(nats_url=nats_url, data_dir=data_dir)
     from infra.processes import run_projector
 
     _start(run_projector, settings)
@@ -124,7 +116,7 @@ def runner(
 ) -> None:
     """Start a runner."""
     intake_host, intake_port = _address(listen) if listen else (None, None)
-    settings = _settings(
+    settings = server_settings(
         pools=pool or None,
         roots=root or None,
         runner_state_dir=state_dir,
@@ -139,60 +131,6 @@ def runner(
     from infra.processes import run_runner
 
     _start(run_runner, settings)
-
-
-def replay(
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Drop the read model and build it anew.")
-    ] = False,
-    nats_url: NatsUrlOption = None,
-    data_dir: DataDirOption = None,
-) -> None:
-    """Read the whole log again; check it or rebuild the read model."""
-    settings = _settings(nats_url=nats_url, data_dir=data_dir)
-    from domain.ports import LogGap
-    from infra.cli.exits import CliError
-    from infra.cli.words import say, say_progress
-    from infra.nats_connection import NatsUnavailable
-    from infra.replay import run_replay
-
-    try:
-        run_replay(settings, rebuild, say_progress, say)
-    except (LogGap, NatsUnavailable) as error:
-        raise CliError(str(error)) from None
-
-
-def doctor(
-    nats_url: NatsUrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
-) -> None:
-    """Look for what is wrong here, and say how to mend it. Ends with 1 if there is a problem."""
-    settings = _settings(nats_url=nats_url, data_dir=data_dir, log_level="error")
-    from infra.cli.exits import Exit
-    from infra.cli.output import Column, emit
-    from infra.doctor import run_doctor
-
-    findings = run_doctor(settings)
-    columns = (
-        Column("CHECK", lambda one: one["check"]),
-        Column("STATE", lambda one: one["state"], colored=True),
-        Column("FOUND", lambda one: ": ".join(filter(None, (one["found"], one["advice"]))), folded=True),
-    )
-    emit(output, [finding.as_json() for finding in findings], columns)
-    if any(finding.state == "problem" for finding in findings):
-        raise typer.Exit(Exit.ERROR)
-
-
-def _settings(**overrides: Any) -> Settings:
-    from infra.cli.exits import CliError, Exit
-    from infra.logging import configure_logging
-    from infra.settings import SettingsError, load_settings
-
-    try:
-        settings = load_settings(**overrides)
-    except SettingsError as error:
-        raise CliError(str(error), Exit.USAGE) from None
-    configure_logging(settings)
-    return settings
 
 
 def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:

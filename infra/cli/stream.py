@@ -34,8 +34,7 @@ def events(
     met, lost_since, pause = False, 0.0, FIRST_PAUSE_SECONDS
     while True:
         try:
-            begin = {"from_end": "true"} if after is None else {}
-            with api.stream("/events/stream", {**filters, **begin}, after, SILENCE_SECONDS) as chunks:
+            with api.stream("/events/stream", filters, after, SILENCE_SECONDS) as chunks:
                 if lost_since:
                     say("the connection is back")
                 met, lost_since, pause = True, 0.0, FIRST_PAUSE_SECONDS

@@ -28,7 +28,7 @@ def lock_of(task: Json) -> str:
     if lock["state"] == "waiting":
         behind = " ".join(short(blocker) for blocker in lock["blocked_by"])
         return f"waiting, position {lock['position']}" + (f", behind {behind}" if behind else "")
-    return f"{lock['state']}, token {lock['token']}"
+    return str(lock["state"]) + (f", token {lock['token']}" if lock["token"] is not None else "")
 
 
 def _claim(task: Json) -> str:

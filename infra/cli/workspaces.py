@@ -62,15 +62,17 @@ def add(
 
 @app.command("remove")
 def remove(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The workspace.")], url: UrlOption = None
+    id: Annotated[str, typer.Argument(metavar="ID", help="The workspace.")],
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Forget a workspace in which nothing is open; its directory stays as it is."""
     from infra.cli.client import connect, path
-    from infra.cli.words import say
+    from infra.cli.output import Column, emit_one
 
     with connect(url) as api:
         api.call("DELETE", path("workspaces", id))
-    say(f"workspace {id} is no longer registered")
+    emit_one(output, {"id": id, "removed": True}, [Column("removed", lambda row: row["id"])])
 
 
 def _columns() -> tuple[Column, ...]:

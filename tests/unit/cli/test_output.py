@@ -174,5 +174,5 @@ def test_workspaces_are_added_and_removed(api: FakeApi, towpath: Towpath) -> Non
     done = towpath("workspaces", "add", "acme-api", "/srv/acme", "--on-runner-lost", "hold", "-o", "json")
     assert json.loads(done.stdout) == WORKSPACE
     assert api.seen[-1].body == {"root": "/srv/acme", "on_runner_lost": "hold"}
-    removed = towpath("workspaces", "remove", "acme-api")
-    assert (removed.returncode, removed.stdout) == (0, "")
+    removed = towpath("workspaces", "remove", "acme-api", "-o", "jsonl")
+    assert json.loads(removed.stdout) == {"id": "acme-api", "removed": True}

@@ -49,17 +49,16 @@ def test_a_line_per_event_across_a_broken_connection(api: FakeApi, form: str) ->
     assert shown == api.log
 
 
-def test_filters_are_sent_and_the_present_is_the_beginning(api: FakeApi) -> None:
+def test_filters_are_sent_and_the_position_only_if_there_is_one(api: FakeApi) -> None:
     api.record(event("running"))
     process = watch(api, "--task", TASK_ID, "--workspace", "acme", "--event", "running")
     (line,) = lines(process, 1)
     stop(process)
     assert TASK_ID in line
-    assert "runner r1, pid 4711" in line
+    assert "on r1, pid 4711" in line
     (asked,) = api.asked("GET", "/events/stream")
     assert sorted(asked.query) == [
         ("event", "running"),
-        ("from_end", "true"),
         ("task_id", TASK_ID),
         ("workspace", "acme"),
     ]

@@ -27,6 +27,8 @@ def test_every_event_has_words(kind: str, name: str) -> None:
         (event("dispatched"), "dispatched", "pool default, acme: src (shared)"),
         (event("failed"), "failed", "exit code 2"),
         (event("failed", reason="timeout", exit_code=None), "failed", "timeout"),
+        (event("failed", message="exited with code 2"), "failed", "exited with code 2"),
+        (event("failed", message="no space left"), "failed", "exit code 2, no space left"),
         (event("submit-failed"), "submit-failed", "no-runner, nobody came"),
         (event("granted", "lock") | {"seq": 41}, "lock granted", "token 41, src"),
         (event("granted", "lock", paths=[]), "lock granted", "token 1, whole workspace"),

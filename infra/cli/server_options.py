@@ -1,0 +1,41 @@
+"""What server commands have in common: options that override settings, and the settings that result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where everything is kept. [env: TOWPATH_DATA_DIR]")
+]
+HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [env: TOWPATH_HOST]")]
+PortOption = Annotated[int | None, typer.Option("--port", help="Port of the API. [env: TOWPATH_PORT]")]
+NatsPortOption = Annotated[
+    int | None, typer.Option("--nats-port", help="Port of the embedded NATS server. [env: TOWPATH_NATS_PORT]")
+]
+NatsUrlOption = Annotated[
+    str | None, typer.Option("--nats-url", help="NATS servers. [env: TOWPATH_NATS_URL]")
+]
+RootOption = Annotated[
+    list[Path] | None,
+    typer.Option("--root", help="Directory to work under. Repeatable. [env: TOWPATH_ROOTS]"),
+]
+
+
+def server_settings(**overrides: Any) -> Settings:
+    """The settings with these overrides (None: not given); logging is set up by them."""
+    from infra.cli.exits import CliError, Exit
+    from infra.logging import configure_logging
+    from infra.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(**overrides)
+    except SettingsError as error:
+        raise CliError(str(error), Exit.USAGE) from None
+    configure_logging(settings)
+    return settings

@@ -1,0 +1,83 @@
+"""`towpath replay` and `doctor`: what an operator does to an installation rather than with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from infra.cli.options import Output, OutputOption
+from infra.cli.server_options import DataDirOption, NatsPortOption, NatsUrlOption, server_settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("replay")(replay)
+    app.command("doctor")(doctor)
+
+
+def replay(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Drop the read model and build it anew.")
+    ] = False,
+    nats_url: NatsUrlOption = None,
+    nats_port: NatsPortOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Read the whole log again; check it or rebuild the read model."""
+    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    from domain.ports import LogGap
+    from infra.cli.exits import CliError
+    from infra.cli.words import say, say_progress
+    from infra.replay import run_replay
+
+    try:
+        with _nats_failures():
+            run_replay(settings, rebuild, say_progress, say)
+    except LogGap as error:
+        raise CliError(str(error)) from None
+
+
+def doctor(
+    nats_url: NatsUrlOption = None,
+    nats_port: NatsPortOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Look for what is wrong here, and say how to mend it. Ends with 1 if there is a problem."""
+    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
+    from infra.cli.exits import Exit
+    from infra.cli.output import Column, emit
+    from infra.doctor import run_doctor
+
+    with _nats_failures():
+        findings = run_doctor(settings)
+    columns = (
+        Column("CHECK", lambda one: one["check"]),
+        Column("STATE", lambda one: one["state"], colored=True),
+        Column("FOUND", lambda one: ": ".join(filter(None, (one["found"], one["advice"]))), folded=True),
+    )
+    emit(output, [finding.as_json() for finding in findings], columns)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(Exit.ERROR)
+
+
+@contextmanager
+def _nats_failures() -> Iterator[None]:
+    """A NATS that refuses or stays silent becomes words."""
+    from nats.errors import Error as NatsError
+
+    from infra.cli.exits import CliError
+    from infra.nats_connection import NatsUnavailable
+
+    try:
+        yield
+    except NatsUnavailable as error:
+        raise CliError(str(error)) from None
+    except NatsError as error:
+        raise CliError(
+            f"NATS does not let this through ({error}): set TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD "
+            "to the control plane's; for a `towpath up`, give --data-dir and --nats-port instead"
+        ) from None
