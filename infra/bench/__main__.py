@@ -1,0 +1,162 @@
+"""`python -m infra.bench`: measures all rows and prints them; what it is doing goes to stderr.
+
+A row that fails says so and the others still run; the exit code is then 1. A missed goal is a result, no
+error. Everything lies in a directory that is removed at the end, and listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from infra.bench import growth, handoff, lifecycles, memory, replay, reports
+from infra.bench.child import in_child
+from infra.bench.figures import ALWAYS, GOALS, INTERVAL, Row, as_json, as_table, row
+from infra.bench.ground import Ground
+from infra.bench.history import EVENTS_PER_LIFE, History
+from infra.bench.sizes import QUICK, Sizes
+from infra.composition import open_core
+from infra.settings import Settings
+
+FILL_SECONDS = 300.0
+_ENVIRONMENT = ("TOWPATH_", "API_", "HOST_RUNNER_URL")
+
+
+class Bench:
+    """One run: the rows so far, and which are wanted."""
+
+    def __init__(self, home: Path, sizes: Sizes, wanted: str) -> None:
+        self._home, self._sizes, self._wanted = home, sizes, wanted
+        self._started = time.monotonic()
+        self._grounds = 0
+        self.rows: list[Row] = []
+        self.failed = False
+
+    def run(self) -> None:
+        """Measure everything that is wanted."""
+        for mode in (ALWAYS, INTERVAL):
+            self._throughput(mode)
+        self._history()
+
+    def _throughput(self, mode: str) -> None:
+        groups: list[tuple[list[str], Callable[[Ground, Sizes], list[Row]]]] = [
+            ([f"http-reports/{mode}", f"nats-reports/{mode}"], reports.measure),
+            ([f"lifecycles/{mode}"], lifecycles.measure),
+            ([f"handoff-p50/{mode}", f"handoff-p99/{mode}"], handoff.measure),
+        ]
+        for names, measure in groups:
+            self._group(names, partial(self._on_fresh, mode, measure))
+
+    def _on_fresh(self, mode: str, measure: Callable[[Ground, Sizes], list[Row]]) -> list[Row]:
+        with self._ground(mode) as ground:
+            return measure(ground, self._sizes)
+
+    def _history(self) -> None:
+        """The rows about a long log, which share one: filling it is most of their work."""
+        sizes = self._sizes
+        rest = ["replay", *(name for name in GOALS if name.startswith("growth-")), "memory"]
+        if not any(self._is_wanted(name) for name in rest):
+            return
+        try:
+            with self._ground(INTERVAL) as small, self._ground(INTERVAL) as large:
+                few = self._fill(small, sizes.small_events)
+                many = self._fill(large, sizes.large_events)
+                self._group(["replay"], lambda: replay.measure(large, sizes))
+                tasks = (few[1], many[1])
+                self._group(rest[1:-1], lambda: growth.measure(small, large, tasks, sizes))
+                lives = sizes.memory_lives - len(many[0])
+                self._group(["memory"], lambda: memory.measure(large, many[0], lives, sizes))
+        except Exception:
+            self._fail([name for name in rest if name not in {one.what for one in self.rows}])
+
+    def _fill(self, ground: Ground, events: int) -> tuple[list[str], list[str]]:
+        self._say(f"filling a log with {events} events")
+        settings, waiting = ground.settings, 2 * self._sizes.growth_tasks
+        filled: tuple[list[str], list[str]] = in_child(
+            "fill", lambda: _fill(settings, events, waiting), FILL_SECONDS
+        )
+        return filled
+
+    def _group(self, names: Sequence[str], measure: Callable[[], list[Row]]) -> None:
+        if not any(self._is_wanted(name) for name in names):
+            return
+        self._say(", ".join(names))
+        try:
+            found = measure()
+        except Exception:
+            self._fail(names)
+            return
+        self.rows += found
+        for one in found:
+            self._say(f"  {one.what}: {one.figure} {one.unit}, baseline {one.baseline}, ratio {one.ratio}")
+
+    def _fail(self, names: Sequence[str]) -> None:
+        self.failed = True
+        self._say(traceback.format_exc())
+        self.rows += [row(name, None) for name in names]
+
+    def _is_wanted(self, name: str) -> bool:
+        return name.startswith(self._wanted)
+
+    @contextmanager
+    def _ground(self, mode: str) -> Iterator[Ground]:
+        self._grounds += 1
+        home = self._home / str(self._grounds)
+        try:
+            with Ground(home, mode) as ground:
+                yield ground
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+
+    def _say(self, words: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - self._started:6.1f} s  {words}\n")
+        sys.stderr.flush()
+
+
+async def _fill(settings: Settings, events: int, waiting: int) -> tuple[list[str], list[str]]:
+    """Whole lives, then `waiting` dispatched tasks: about `events` events; the ids of both."""
+    async with open_core(settings, "bench-fill") as core:
+        history = History(core.connection, "past")
+        await history.register()
+        left = events - len(history.workspaces) - 2 * waiting
+        lives = await history.lives(max(0, left // EVENTS_PER_LIFE))
+        return lives, await history.open_tasks(waiting)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m infra.bench", description=__doc__)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: shows that it works, measures nothing"
+    )
+    parser.add_argument("--only", default="", metavar="PREFIX", help="only rows whose name starts so")
+    given = parser.parse_args()
+    for name in [name for name in os.environ if name.startswith(_ENVIRONMENT)]:
+        del os.environ[name]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    home = Path(tempfile.mkdtemp(prefix="towpath-bench-"))
+    bench = Bench(home, QUICK if given.quick else Sizes(), given.only)
+    try:
+        gc.freeze()
+        bench.run()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    rows = sorted(bench.rows, key=lambda one: list(GOALS).index(one.what))
+    sys.stdout.write((as_json if given.output == "json" else as_table)(rows) + "\n")
+    return 1 if bench.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Rows `handoff`: from an attempt's end to the grant of whoever waits next, under load.
+
+Each workspace has one holder that runs for a while and others in line, so that every end hands over. Both
+times are the broker's own, from the stored messages. The yardstick is a plain append that a process of
+its own makes one at a time under the same load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from adapters.codec import decode
+from domain.log import Recorded
+from infra.bench.child import Child, in_child, run_loop
+from infra.bench.figures import Row, row
+from infra.bench.ground import Ground
+from infra.bench.lifecycles import Driver, driver, register
+from infra.bench.raw import round_trips
+from infra.bench.sizes import Sizes
+from infra.nats_connection import connect
+from infra.settings import Settings
+
+PREFIX = "line"
+WORKSPACES = 32
+IN_LINE = 3
+RUNS_SECONDS = 0.1
+RAMP_SECONDS = 1.0
+TURN_SECONDS = 120.0
+_NANO = 1e-9
+_TOKENS = 12
+
+
+def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+    """Both rows for one kind of fsync."""
+    mode, seconds = ground.mode, sizes.handoff_seconds
+    in_child("register", lambda: register(ground.settings, PREFIX, WORKSPACES), TURN_SECONDS)
+    with ground.control_plane(api=False):
+        probe = Child(
+            "probe",
+            lambda: run_loop(
+                lambda: round_trips(ground.settings, 2 * RAMP_SECONDS, seconds - 2 * RAMP_SECONDS)
+            ),
+        )
+        try:
+            start = in_child("driver", lambda: _load(ground.settings, seconds), TURN_SECONDS)
+            trips = probe.result(TURN_SECONDS)
+        finally:
+            probe.stop()
+    taken = in_child("reader", lambda: _handoffs(ground.settings, start), TURN_SECONDS)
+    trip = median(trips) * 1e3
+    cuts = quantiles([one * 1e3 for one in taken], n=100, method="inclusive")
+    return [
+        row(f"handoff-p50/{mode}", cuts[49], trip),
+        row(f"handoff-p99/{mode}", cuts[98], trip),
+    ]
+
+
+async def _load(settings: Settings, seconds: float) -> int:
+    """Keep lives coming for `seconds`; the log's last sequence before."""
+    async with driver(settings) as driving:
+        start = await driving.core.reader.last_seq()
+        end = time.perf_counter() + seconds
+        async with asyncio.TaskGroup() as group:
+            for number in range(WORKSPACES * IN_LINE):
+                group.create_task(_in_line(driving, f"{PREFIX}-{number % WORKSPACES}", end))
+        return start
+
+
+async def _in_line(driving: Driver, workspace: str, end: float) -> None:
+    while time.perf_counter() < end:
+        await driving.life(workspace, RUNS_SECONDS)
+
+
+@dataclass(slots=True)
+class _Handoffs:
+    """Finds pairs of end and next grant in the log."""
+
+    ended: dict[str, int] = field(default_factory=dict)
+    dispatched: dict[str, int] = field(default_factory=dict)
+    released: dict[str, int] = field(default_factory=dict)
+    taken: list[tuple[int, float]] = field(default_factory=list)
+
+    def fold(self, event: Recorded, stored: int) -> None:
+        """Take one event; `stored` is when the broker stored it, in nanoseconds."""
+        if event.event == "succeeded":
+            self.ended[event.subject_id] = stored
+        elif event.event == "dispatched":
+            self.dispatched[event.subject_id] = stored
+        elif event.event == "released":
+            self.released[event.subject_id] = self.ended[event.data["task_id"]]
+        elif event.event == "granted":
+            ended = self.released.pop(event.subject_id, None)
+            if ended is not None and self.dispatched[event.data["task_id"]] < ended:
+                self.taken.append((stored, (stored - ended) * _NANO))
+
+
+async def _handoffs(settings: Settings, after_seq: int) -> list[float]:
+    """Seconds of all handoffs behind `after_seq`, without those of the first RAMP_SECONDS."""
+    connection = await connect(settings, "bench-handoffs")
+    found = _Handoffs()
+    stored_first = 0
+    subscription = await connection.jetstream().subscribe(
+        "towpath.*.*.*",
+        stream="TOWPATH",
+        ordered_consumer=True,
+        config=ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after_seq + 1,
+            ack_policy=AckPolicy.NONE,
+        ),
+    )
+    try:
+        pending = 1
+        while pending:
+            message: Msg = await subscription.next_msg(10)
+            tokens = message.reply.split(".")
+            seq, stored, pending = int(tokens[5]), int(tokens[7]), int(tokens[8])
+            stored_first = stored_first or stored
+            found.fold(decode(seq, message.subject, message.headers or {}, message.data), stored)
+    finally:
+        await connection.close()
+    return [taken for at, taken in found.taken if (at - stored_first) * _NANO > RAMP_SECONDS]

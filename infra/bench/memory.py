@@ -1,0 +1,60 @@
+"""Row `memory`: what API and projector hold after a hundred thousand tasks went through.
+
+PSS, not RSS: the processes are forked from one and share what they imported. The pages that they share
+with the bench, their parent, count as under `towpath up`, whose supervisor is their parent there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from infra.bench.child import in_child
+from infra.bench.figures import Row, row
+from infra.bench.ground import POOL, ControlPlane, Ground, settled
+from infra.bench.history import History
+from infra.bench.http_client import report_requests, request, send
+from infra.bench.reports import QUEUED
+from infra.bench.sizes import Sizes
+from infra.composition import new_id, open_core
+from infra.settings import Settings
+
+TURN_SECONDS = 420.0
+PREFIX = "memory"
+MB = 1e6
+
+
+def measure(ground: Ground, known: Sequence[str], lives: int, sizes: Sizes) -> list[Row]:
+    """The row: `lives` more lives go through while the control plane follows; `known` tasks are read."""
+    with ground.control_plane() as plane:
+        in_child("fill", lambda: _pass_through(ground.settings, plane, known, lives, sizes), TURN_SECONDS)
+        held = sum(_pss(pid) for pid in plane.pids)
+    return [row("memory", held / MB)]
+
+
+async def _pass_through(
+    settings: Settings, plane: ControlPlane, known: Sequence[str], lives: int, sizes: Sizes
+) -> None:
+    async with open_core(settings, "bench-memory") as core:
+        history = History(core.connection, PREFIX)
+        await history.register()
+        await history.lives(lives)
+        await settled(core, TURN_SECONDS)
+        touched = [request("GET", f"/tasks/{task_id}") for task_id in known[: sizes.memory_touches]]
+        (await send(plane.port, touched)).check(200)
+        ids = [new_id() for _ in range(sizes.memory_touches // 2)]
+        bodies = [orjson.dumps({"id": id, "command": ["true"], "pool": POOL}) for id in ids]
+        created = await send(plane.port, [request("POST", "/tasks?dispatch=true", one) for one in bodies])
+        created.check(201, 202)
+        (await send(plane.port, report_requests(ids, QUEUED))).check(200)
+        await settled(core)
+
+
+def _pss(pid: int) -> int:
+    """Proportional set size in bytes."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no Pss of process {pid}")

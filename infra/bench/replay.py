@@ -1,0 +1,124 @@
+"""Row `replay`: the log through lock fold and read model, against nats-py's own ordered consumer.
+
+Ours is the path of `towpath replay --rebuild` with the lock fold in its stream. The baseline counts
+messages and does nothing with them; of its two ways to read, the faster one counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from adapters.jetstream_api import JetStreamApi
+from adapters.jetstream_log import PENDING_BYTES, PENDING_MESSAGES, JetStreamLogReader
+from adapters.read_model import SqlReadModel
+from adapters.read_model_database import create_tables, open_database
+from domain.locks import LockTable
+from domain.log import Recorded
+from infra.bench.child import in_child
+from infra.bench.figures import Row, row
+from infra.bench.ground import Ground
+from infra.bench.sizes import Sizes
+from infra.nats_connection import connect
+from infra.settings import Settings
+from projections.tasks import TaskProjection
+
+TURN_SECONDS = 180.0
+
+
+def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+    """The row; the log must hold `sizes.replay_events` events."""
+    upto, settings = sizes.replay_events, ground.settings
+    raw, ours = [], []
+    for _ in range(sizes.rounds):
+        by_callback = in_child("raw", lambda: _raw_callback(settings, upto), TURN_SECONDS)
+        ours.append(in_child("replay", lambda: _replay(settings, upto), TURN_SECONDS))
+        by_loop = in_child("raw", lambda: _raw_loop(settings, upto), TURN_SECONDS)
+        raw.append(max(by_callback, by_loop))
+    return [row("replay", median(ours), median(raw))]
+
+
+def _options() -> dict[str, object]:
+    return {
+        "stream": "TOWPATH",
+        "ordered_consumer": True,
+        "config": ConsumerConfig(
+            deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, mem_storage=True
+        ),
+        "pending_msgs_limit": PENDING_MESSAGES,
+        "pending_bytes_limit": PENDING_BYTES,
+    }
+
+
+async def _raw_callback(settings: Settings, upto: int) -> float:
+    connection = await connect(settings, "bench-raw-replay")
+    seen, all_seen = 0, asyncio.Event()
+
+    async def take(message: Msg) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == upto:
+            all_seen.set()
+
+    started = time.perf_counter()
+    await connection.jetstream().subscribe("towpath.*.*.*", cb=take, **_options())  # type: ignore[arg-type]
+    await asyncio.wait_for(all_seen.wait(), TURN_SECONDS)
+    seconds = time.perf_counter() - started
+    await connection.close()
+    return upto / seconds
+
+
+async def _raw_loop(settings: Settings, upto: int) -> float:
+    connection = await connect(settings, "bench-raw-replay")
+    started = time.perf_counter()
+    subscription = await connection.jetstream().subscribe("towpath.*.*.*", **_options())  # type: ignore[arg-type]
+    for _ in range(upto):
+        await subscription.next_msg(10)
+    seconds = time.perf_counter() - started
+    await connection.close()
+    return upto / seconds
+
+
+class _Folding:
+    """The reader, with the lock fold in its stream."""
+
+    def __init__(self, reader: JetStreamLogReader) -> None:
+        self._reader = reader
+        self.table = LockTable()
+        self.last_seq, self.last_seq_of = reader.last_seq, reader.last_seq_of
+        self.page, self.at = reader.page, reader.at
+
+    async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+        fold = self.table.fold
+        async for batch in self._reader.follow(after_seq):
+            for event in batch:
+                fold(event)
+            yield batch
+
+
+async def _replay(settings: Settings, upto: int) -> float:
+    connection = await connect(settings, "bench-replay")
+    home = Path(tempfile.mkdtemp(dir=settings.data_dir))
+    engine = open_database(f"sqlite:///{home / 'read-model.db'}")
+    try:
+        await create_tables(engine)
+        folding = _Folding(JetStreamLogReader(connection, JetStreamApi(connection)))
+        read_model = SqlReadModel(engine)
+        started = time.perf_counter()
+        await TaskProjection(folding, read_model).replay(upto)
+        seconds = time.perf_counter() - started
+        if await read_model.position() < upto or folding.table.seq < upto:
+            raise RuntimeError("the replay did not reach its end")
+    finally:
+        await engine.dispose()
+        await connection.close()
+        shutil.rmtree(home)
+    return upto / seconds

@@ -1,0 +1,55 @@
+"""How much each row does: enough to be steady, little enough for the whole bench to end in ten minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Counts of one run; `rounds` is how often ours and the baseline take turns."""
+
+    rounds: int = 3
+    reports_always: int = 2500
+    reports_interval: int = 5000
+    appends_always: int = 4000
+    appends_interval: int = 16000
+    lives_always: int = 1000
+    lives_interval: int = 1500
+    handoff_seconds: float = 8.0
+    replay_events: int = 105_000
+    small_events: int = 3_000
+    large_events: int = 300_000
+    growth_tasks: int = 300
+    memory_lives: int = 100_000
+    memory_touches: int = 5_000
+
+    def reports(self, mode: str) -> int:
+        """Reports in one turn."""
+        return self.reports_always if mode == "always" else self.reports_interval
+
+    def appends(self, mode: str) -> int:
+        """Raw appends in one turn."""
+        return self.appends_always if mode == "always" else self.appends_interval
+
+    def lives(self, mode: str) -> int:
+        """Whole lives in one turn."""
+        return self.lives_always if mode == "always" else self.lives_interval
+
+
+QUICK = Sizes(
+    rounds=1,
+    reports_always=200,
+    reports_interval=200,
+    appends_always=300,
+    appends_interval=300,
+    lives_always=100,
+    lives_interval=100,
+    handoff_seconds=3.0,
+    replay_events=3_000,
+    small_events=1_000,
+    large_events=6_000,
+    growth_tasks=40,
+    memory_lives=2_000,
+    memory_touches=100,
+)

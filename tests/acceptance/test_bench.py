@@ -1,0 +1,36 @@
+"""The bench runs from end to end and says what it must; how fast anything is belongs to no test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.bench.figures import GOALS
+
+LIMIT_SECONDS = 240
+KEYS = {"what", "figure", "unit", "baseline", "ratio", "goal", "met"}
+
+
+def test_a_quick_run_prints_every_row_as_json_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "infra.bench", "--quick", "-o", "json"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    rows = json.loads(finished.stdout)
+    assert [row["what"] for row in rows] == list(GOALS)
+    for row in rows:
+        assert set(row) == KEYS
+        assert row["figure"] > 0
+        assert isinstance(row["met"], bool)
+        if row["what"] != "memory":
+            assert row["baseline"] > 0
+            assert row["ratio"] > 0
+    assert list(tmp_path.iterdir()) == []
