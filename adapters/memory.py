@@ -98,7 +98,7 @@ class MemoryTaskStore:
             self._cache.forget(stored.task.id)
             raise
         stored.task.pending_events.clear()
-        appended = Stored(stored.task, seq, message.event.chain, fresh=True)
+        appended = Stored(stored.task, seq, message.event.chain, fresh=True, recorded=True)
         self._cache.put(appended)
         return appended
 

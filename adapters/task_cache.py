@@ -52,7 +52,7 @@ class TaskCache:
         stored = self._stored.get(task_id)
         if stored is not None:
             self._stored.move_to_end(task_id)
-            stored.fresh = False
+            stored.fresh = stored.recorded = False
         return stored
 
     def put(self, stored: Stored) -> None:

@@ -120,10 +120,13 @@ async def release_locks(
     task_id: TaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
 ) -> Any:
     """Free by hand what the current attempt holds: the one way to free a lock under a live process."""
-    stored, token, may_run, paths = await parts.service.release_locks(task_id, body.reason, actor)
-    if token is None:
+    release = await parts.service.release_locks(task_id, body.reason, actor)
+    if release is None:
         return LocksReleased(task_id=task_id, released_paths=[], process_may_run=False)
-    attempt, freed = stored.task.attempt, list(paths) or [WHOLE_WORKSPACE]
-    if not await parts.view.released(task_id, attempt, WAIT_SECONDS):
+    if not await parts.view.released(task_id, release.attempt, WAIT_SECONDS):
         response.status_code = 202
-    return LocksReleased(task_id=task_id, released_paths=freed, process_may_run=may_run)
+    return LocksReleased(
+        task_id=task_id,
+        released_paths=release.paths or [WHOLE_WORKSPACE],
+        process_may_run=release.process_may_run,
+    )

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.events import Transport
 
-ACCEPTED = "accepted"
+RECORDED = "recorded"
+STALE = "stale"
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -35,7 +36,7 @@ class Metrics:
         self._request_counts: dict[tuple[str, str, int], Counter] = {}
         self._callbacks = Counter(
             "towpath_callbacks",
-            "Runner reports by transport and outcome (accepted, or the problem's code)",
+            "Runner reports by transport and outcome (recorded, stale, or the problem's code)",
             ["transport", "outcome"],
             registry=self.registry,
         )

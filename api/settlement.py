@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from api.gateway import accept_report
-from api.metrics import ACCEPTED, Metrics
+from api.metrics import RECORDED, STALE, Metrics
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors
 from api.tracing import TRACEPARENT
@@ -53,13 +53,13 @@ class Settlement:
         return outcome != TRY_AGAIN
 
     async def _outcome(self, message: Msg) -> str:
-        """`accepted`, the code under which it was kept, or TRY_AGAIN."""
+        """`recorded`, `stale`, the code under which it was kept, or TRY_AGAIN."""
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
         use_traceparent(headers.get(TRACEPARENT))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await accept_report(
+                stored = await accept_report(
                     self._parts, task_id, message.data, headers.get(RUNNER_TOKEN_HEADER), "nats"
                 )
         except (Busy, LogFull, TimeoutError) as error:
@@ -73,7 +73,7 @@ class Settlement:
         except Exception as error:
             _log().error("report not applied", task_id=task_id, error=repr(error))
             return await self._later(message, task_id, repr(error))
-        return ACCEPTED
+        return RECORDED if stored.recorded else STALE
 
     async def _later(self, message: Msg, task_id: str, why: str) -> str:
         if deliveries(message) < MAX_DELIVERIES:

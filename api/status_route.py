@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.gateway import CONFLICTING_END, accept_report
-from api.metrics import ACCEPTED, Metrics
+from api.metrics import RECORDED, STALE, Metrics
 from api.openapi import STATUS_PATH
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors, domain_response, http_response, invalid_shape
@@ -94,12 +94,13 @@ class StatusEndpoint:
         except ValidationError as error:
             await invalid_shape(body_errors(error))(scope, receive, send)
             return "invalid-request"
+        outcome = RECORDED if stored.recorded else STALE
         read = task_read(stored.task, stored.seq, parts.view.lock_of(stored.task))
         answer = read.model_dump_json().encode()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [*_JSON, length]})
         await send({"type": "http.response.body", "body": answer})
-        return ACCEPTED
+        return outcome
 
 
 async def _body(receive: Receive) -> bytes:

@@ -44,6 +44,7 @@ _ADVICE = {
     "not-dispatched": "dispatch the task first; a runner reports only on a dispatched attempt",
     "already-dispatched": "an attempt is open; cancel it or wait for its end before dispatching again",
     "already-succeeded": "the task has succeeded; create a new task to run it again",
+    "already-ended": "the task has ended; there is nothing to cancel",
     "ended": "the attempt has ended; do not start it and stop what still runs",
     "conflicting-end": "the attempt has already ended another way; the first end stands",
     "stale-attempt": "another attempt is current by now; look at the task before you go on",

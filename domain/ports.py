@@ -34,13 +34,15 @@ class Stored:
     """A task as loaded: `seq` and `chain` are those of its last event (0 and 64 zeros for a new one).
 
     `fresh` says that the leader confirmed it within this call; a cached one must be confirmed by
-    `TaskStore.is_current` before anything is answered that records nothing.
+    `TaskStore.is_current` before anything is answered that records nothing. `recorded` says that this
+    call appended an event; else the answer is about a task that was already so.
     """
 
     task: Task
     seq: int
     chain: str
     fresh: bool
+    recorded: bool = False
 
 
 class Clock(Protocol):

@@ -8,6 +8,7 @@ names its attempt, so that what was meant for one attempt never touches a newer 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from domain.attempt_token import Proof
 from domain.claims import FIRST_CHAIN
@@ -22,6 +23,16 @@ from domain.wire import Report
 from domain.workspaces import Registration
 
 MAX_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release by hand: whose grant, and whether a process may still be writing. No `paths`: all of it."""
+
+    attempt: int
+    token: int
+    process_may_run: bool
+    paths: list[str]
 
 
 class TaskService:
@@ -87,33 +98,26 @@ class TaskService:
             about=(await self.read(task_id)).task.attempt,
         )
 
-    async def release_locks(
-        self, task_id: str, reason: str, actor: str
-    ) -> tuple[Stored, int | None, bool, list[str]]:
-        """Free by hand what the current attempt holds.
-
-        Returns the task, the fencing token freed (None: nothing was held and nothing is recorded),
-        whether a process may still be writing, and the paths freed ([] with a token: all of it).
-        """
+    async def release_locks(self, task_id: str, reason: str, actor: str) -> Release | None:
+        """Free by hand what the current attempt holds; None: it holds nothing, nothing is recorded."""
         stored = await self.read(task_id)
         attempt, workspace = stored.task.attempt, stored.task.spec.workspace
         if workspace is None or attempt == 0:
-            return stored, None, False, []
+            return None
         token = await self._locks.holding(task_id, attempt, workspace)
         if token is None:
-            return stored, None, False, []
+            return None
         may_run = False
-        while True:
-            before = stored.task.version
+        for _ in range(MAX_TRIES):
 
             def request(task: Task) -> None:
                 nonlocal may_run
                 may_run = task.is_open(attempt, Status.QUEUED, Status.RUNNING)
                 task.request_release(attempt, token, reason=reason, at=self._clock(), actor=actor)
 
-            stored = await self._change(task_id, request)
-            if stored.task.version == before:
-                return stored, token, may_run, stored.task.spec.lock_paths
+            if not (await self._change(task_id, request)).recorded:
+                return Release(attempt, token, may_run, stored.task.spec.lock_paths)
+        raise _busy()
 
     # ------------------------------------------------------------------ runners
 

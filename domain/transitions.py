@@ -79,7 +79,7 @@ def _ended(same: Input, *, again: Cell) -> Mapping[Input, Cell]:
     ends = (Input.SUCCEEDED, Input.FAILED, Input.CANCELED, Input.SUBMIT_FAILED)
     row: dict[Input, Cell] = {end: _STALE if end is same else _OTHER_END for end in ends}
     row[Input.DISPATCH] = again
-    row[Input.CANCEL] = _STALE if same is Input.CANCELED else _ENDED
+    row[Input.CANCEL] = _STALE if same is Input.CANCELED else Refuse("already-ended")
     row[Input.RELEASE] = _STALE
     row[Input.QUEUED] = _STALE
     row[Input.RUNNING] = _ENDED

@@ -84,6 +84,7 @@ class Core:
 @asynccontextmanager
 async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
     """Connect, make sure that the streams are as they must be, open the read model."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         connection = await connect(settings, name)
         stack.push_async_callback(connection.close)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -44,8 +44,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: Any, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serve `app` until `stop`, then let open requests end within GRACEFUL_SECONDS."""
+async def serve(
+    app: Any, listener: socket.socket, stop: asyncio.Event, closing: Callable[[], None] = lambda: None
+) -> None:
+    """Serve `app` until `stop`, then let open requests end within GRACEFUL_SECONDS.
+
+    `closing` is called first: it ends what would go on for ever, such as live streams.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -59,6 +64,7 @@ async def serve(app: Any, listener: socket.socket, stop: asyncio.Event) -> None:
 
     async def end() -> None:
         await stop.wait()
+        closing()
         server.should_exit = True
 
     ending = asyncio.create_task(end())

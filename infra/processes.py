@@ -70,7 +70,7 @@ def _words(error: BaseException) -> str:
 
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
     """The API process; `listener` is an already bound socket."""
-    from api.app import create_app
+    from api.app import begin_closing, create_app
     from api.report_intake import ReportIntake
     from infra.composition import api_parts, open_core
     from infra.http_server import bind, serve
@@ -91,10 +91,11 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
             }
 
         parts = api_parts(core, view, readiness)
-        intake = ReportIntake(parts, connect_options(settings))
+        app = create_app(parts)
+        intake = ReportIntake(parts, connect_options(settings), app.state.metrics)
         await intake.start()
         try:
-            await _until(stop, [view.run()], serve(create_app(parts), listener, stop))
+            await _until(stop, [view.run()], serve(app, listener, stop, lambda: begin_closing(app)))
         finally:
             await intake.stop()
             await view.save()

@@ -66,7 +66,8 @@ async def test_reports_are_applied_in_order_and_leave_the_queue(live: LiveApi, i
         assert (read["status"], read["version"], read["runner_id"]) == ("succeeded", 5, "r1")
     assert await dead(nc) == []
     metrics = (await live.http.get("/metrics")).text
-    assert 'towpath_callbacks_total{outcome="accepted",transport="nats"} 40.0' in metrics
+    assert 'towpath_callbacks_total{outcome="recorded",transport="nats"} 30.0' in metrics
+    assert 'towpath_callbacks_total{outcome="stale",transport="nats"} 10.0' in metrics
 
 
 async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi) -> None:

@@ -43,7 +43,7 @@ async def test_metrics_count_by_route_and_outcome_and_hold_no_ids(world: ApiWorl
     assert answer.headers["content-type"].startswith("text/plain")
     text = answer.text
     for line in [
-        'towpath_callbacks_total{outcome="accepted",transport="http"} 1.0',
+        'towpath_callbacks_total{outcome="recorded",transport="http"} 1.0',
         'towpath_callbacks_total{outcome="unknown-attempt",transport="http"} 1.0',
         'towpath_callbacks_total{outcome="unauthorised",transport="http"} 1.0',
         'towpath_http_requests_total{method="POST",route="/runner/tasks/{task_id}/status",status="200"} 1.0',

@@ -222,7 +222,7 @@ def test_cancel_after_an_end_that_a_cancel_request_preceded() -> None:
     task = task_in(Status.RUNNING)
     cancel(task)
     report(task, "failed")
-    assert _code(cancel, task) == "ended"
+    assert _code(cancel, task) == "already-ended"
 
 
 def test_release_asks_the_runner_to_stop_before_it_frees_the_lock() -> None:

@@ -46,7 +46,7 @@ EXPECTED = {
     "failed": (
         "dispatched",
         STALE, "409 ended", "409 conflicting-end", STALE,
-        "409 conflicting-end", "409 ended", "409 conflicting-end",
+        "409 conflicting-end", "409 already-ended", "409 conflicting-end",
     ),
     "canceled": (
         "dispatched",
@@ -56,12 +56,12 @@ EXPECTED = {
     "submit-failed": (
         "dispatched",
         STALE, "409 ended", "409 conflicting-end", "409 conflicting-end",
-        "409 conflicting-end", "409 ended", STALE,
+        "409 conflicting-end", "409 already-ended", STALE,
     ),
     "succeeded": (
         "409 already-succeeded",
         STALE, "409 ended", STALE, "409 conflicting-end",
-        "409 conflicting-end", "409 ended", "409 conflicting-end",
+        "409 conflicting-end", "409 already-ended", "409 conflicting-end",
     ),
 }  # fmt: skip
 CELLS = [
