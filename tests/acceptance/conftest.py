@@ -1,0 +1,30 @@
+"""Homes for the installed command: a fresh one per test, and one `towpath up` that gentle tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.towpath import Home, Up
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home; whatever a test leaves running in it is ended."""
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A `towpath up` for tests that neither stop it nor look at what other tests did."""
+    home = Home(tmp_path_factory.mktemp("up"))
+    up = home.up()
+    yield up
+    assert up.server.interrupt() == 0
+    left = home.processes()
+    home.close()
+    assert left == []
