@@ -66,7 +66,11 @@ class TaskStore(Protocol):
     """Tasks in the log, with optimistic concurrency."""
 
     def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
-        """Serialises work on one task within this process, since cached tasks are shared."""
+        """Serialises work on one task within this process, since cached tasks are shared.
+
+        However it is left, no cached task has a pending event afterwards: what an append that failed or
+        was canceled had changed must not be read as if it stood in the log.
+        """
         ...
 
     async def load(self, task_id: str) -> Stored | None:

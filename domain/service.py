@@ -81,13 +81,14 @@ class TaskService:
     async def dispatch(self, task_id: str, actor: str) -> Stored:
         """Begin the next attempt."""
         task = (await self.read(task_id)).task
+        attempt = task.attempt  # now: the object is shared, and others may change it while this waits
         registration: Registration | None = None
         if task.spec.workspace is not None:
             registration = await self._registration(task.spec.workspace)
         return await self._change(
             task_id,
             lambda task: task.dispatch(registration, at=self._clock(), actor=actor),
-            about=task.attempt,
+            about=attempt,
         )
 
     async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
