@@ -225,13 +225,8 @@ class SmallWorld:
             sent = sent._replace(resends=sent.resends - again)
             yield f"send {name}", sent, not again, ()
         if sends.on_their_way:
-            lost = sends._replace(on_their_way=sends.on_their_way - 1)
-            yield (
-                f"submission {name} is lost",
-                state._replace(sends=put(state.sends, place, lost)),
-                False,
-                (),
-            )
+            fewer = put(state.sends, place, sends._replace(on_their_way=sends.on_their_way - 1))
+            yield f"submission {name} is lost", state._replace(sends=fewer), False, ()
         outcome = self.aggregates.do(task, "submit-failed", attempt, "deadline")
         if outcome.event:
             yield f"deadline of {name}", self.record(state, number, outcome), True, ()
@@ -258,7 +253,7 @@ class SmallWorld:
         if sends.on_their_way:
             rest = sends._replace(on_their_way=sends.on_their_way - 1)
             taken = state._replace(sends=put(state.sends, place, rest))
-            broken: tuple[str, ...] = ()
+            broken = ()
             if held.phase == Phase.UNKNOWN:
                 taken = self._hold(taken, runner, place, held.say(Phase.ASKING, "queued", "running"))
                 if not self.setting.gate:

@@ -9,7 +9,6 @@ import pytest
 
 from domain.errors import Refused
 from domain.task import Task
-from domain.task_events import TASK_EVENTS
 from domain.transitions import Status
 from domain.wire import Report
 from tests.unit.domain.samples import (
@@ -21,7 +20,6 @@ from tests.unit.domain.samples import (
     dispatch,
     new_task,
     pending,
-    replay,
     report,
     submit_failed,
     task_in,
@@ -350,56 +348,3 @@ def test_a_runners_cancel_says_who_and_why() -> None:
     ended = task.pending_events[-1].data
     assert (ended.by, ended.runner_id, ended.reason) == ("runner:r1", "r1", "asked to")
     assert (task.message, task.reason) == ("killed 3 processes", "asked to")
-
-
-# ---------------------------------------------------------------- replay
-
-
-def _long_life() -> Task:
-    """A task that has seen every event there is."""
-    task = new_task()
-    dispatch(task)
-    submit_failed(task)
-    dispatch(task)
-    report(task, "queued")
-    report(task, "running", pid=5)
-    for _ in range(2):
-        task.request_release(2, 9, reason="stuck", at=LATER, actor="ann")
-    report(task, "canceled")
-    dispatch(task)
-    report(task, "failed", exit_code=1, output_tail="x")
-    dispatch(task)
-    report(task, "running", runner_id="r2")
-    report(task, "succeeded", runner_id="r2", exit_code=0)
-    return task
-
-
-def test_replaying_the_events_twice_gives_the_same_task() -> None:
-    task = _long_life()
-    events = task.collect_events()
-    assert {event.NAME for event in events} == set(TASK_EVENTS)
-    assert replay(events) == replay(events) == task
-    assert replay(events).version == len(events)
-
-
-def test_every_prefix_replays_to_what_the_commands_had_made() -> None:
-    events = _long_life().collect_events()
-    half = replay(events[:9])
-    assert (half.status, half.attempt, half.runner_id) == (Status.CANCELED, 2, "r1")
-    assert half.cancel_requested
-    again = replay(events[:9])
-    for event in events[9:]:
-        again = event.mutate(again)
-    assert again == replay(events)
-
-
-def test_versions_are_contiguous_and_every_event_names_its_attempt() -> None:
-    events = _long_life().collect_events()
-    assert [event.originator_version for event in events] == list(range(1, len(events) + 1))
-    attempts = [getattr(event.data, "attempt", None) for event in events]
-    assert attempts == [None, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 4, 4, 4]
-
-
-def test_an_event_needs_a_time_from_outside() -> None:
-    with pytest.raises(TypeError, match="reads no clock"):
-        TASK_EVENTS["queued"].create_timestamp()

@@ -1,0 +1,137 @@
+"""What TaskService needs from outside, in memory: with a cache that goes stale, and rivals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from domain.errors import Busy
+from domain.ports import AppendConflict, Stored
+from domain.task import Task
+from domain.task_events import TaskEvent
+from domain.workspaces import Registration
+from tests.unit.domain.samples import AT, REGISTRATION, replay
+
+Step = Callable[[], None]
+
+
+class MemoryTaskStore:
+    """Tasks as lists of events. `rivals` act just before the next appends, as another process would."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[TaskEvent]] = {}
+        self.cache: dict[str, Stored] = {}
+        self.rivals: list[Step] = []
+        self.appends = 0
+        self.confirmed = 0
+        self.unreachable = False
+
+    # ------------------------------------------------------------------ the port
+
+    @asynccontextmanager
+    async def exclusive(self, task_id: str) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            stored = self.cache.get(task_id)
+            if stored is not None and stored.task.pending_events:
+                del self.cache[task_id]
+
+    async def load(self, task_id: str) -> Stored | None:
+        cached = self.cache.get(task_id)
+        if cached is not None:
+            cached.fresh = cached.recorded = False
+            return cached
+        if task_id not in self.events:
+            return None
+        stored = self.cache[task_id] = Stored(
+            self.task(task_id), len(self.events[task_id]), "chain", fresh=True
+        )
+        return stored
+
+    async def is_current(self, stored: Stored) -> bool:
+        self.confirmed += 1
+        stored.fresh = len(self.events[stored.task.id]) == stored.seq
+        if not stored.fresh:
+            self.cache.pop(stored.task.id, None)
+        return stored.fresh
+
+    async def append(self, stored: Stored) -> Stored:
+        if self.rivals:
+            self.rivals.pop(0)()
+        if self.unreachable:
+            raise Busy("busy", "the log does not answer")
+        self.appends += 1
+        task_id = stored.task.id
+        if len(self.events.get(task_id, [])) != stored.seq:
+            self.cache.pop(task_id, None)
+            raise AppendConflict
+        new = stored.task.collect_events()
+        assert len(new) == 1
+        self.events.setdefault(task_id, []).extend(new)
+        appended = Stored(stored.task, stored.seq + 1, "chain", fresh=True, recorded=True)
+        self.cache[task_id] = appended
+        return appended
+
+    # ------------------------------------------------------------------ the log behind it
+
+    def task(self, task_id: str) -> Task:
+        """The task as the log has it."""
+        return replay(self.events[task_id])
+
+    def names(self, task_id: str) -> list[str]:
+        """Its events."""
+        return [event.NAME for event in self.events[task_id]]
+
+    def elsewhere(self, task_id: str, change: Callable[[Task], None]) -> None:
+        """Another process changes the task; this one's cache does not notice."""
+        task = self.task(task_id)
+        change(task)
+        self.events[task_id].extend(task.collect_events())
+
+    def rival(self, task_id: str, change: Callable[[Task], None]) -> None:
+        """Before the next append, another process changes the task."""
+        self.rivals.append(lambda: self.elsewhere(task_id, change))
+
+
+class View:
+    """The lock view. `while_waiting` acts while somebody waits for a registration."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[tuple[str, int], int] = {}
+        self.registered: Registration | None = REGISTRATION
+        self.asked: list[tuple[str, int]] = []
+        self.while_waiting: Callable[[], Awaitable[Any]] | None = None
+
+    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
+        self.asked.append((task_id, attempt))
+        return (task_id, attempt) in self.tokens
+
+    async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
+        return self.tokens.get((task_id, attempt))
+
+    async def registration(self, workspace: str) -> Registration | None:
+        if self.while_waiting is not None:
+            act, self.while_waiting = self.while_waiting, None
+            await act()
+        return self.registered
+
+
+class Sealing:
+    """Never seals the same value twice the same way."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        self._count += 1
+        return {name: f"{self._count}:{value}" for name, value in env.items()}
+
+    def unseal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        return {name: value.partition(":")[2] for name, value in env.items()}
+
+
+def clock() -> datetime:
+    return AT
