@@ -141,8 +141,8 @@ class Heartbeat(Wire):
     runner_id: Name
     pools: list[Name] = Field(min_length=1, max_length=64)
     host: str = Field(max_length=255)
-    capacity: int = Field(ge=0)
-    counter: int = Field(ge=0)
+    capacity: int = Field(ge=0, le=1_000_000)
+    counter: int = Field(ge=0, lt=2**63)
     held: list[Held] = Field(default_factory=list, max_length=10_000)
 
 

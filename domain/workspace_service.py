@@ -33,7 +33,8 @@ class WorkspaceService:
 
         Raises:
             Invalid: `root` is not an absolute, plain path.
-            Refused: the root overlaps another workspace's (`root-overlap`).
+            Refused: the root overlaps another workspace's (`root-overlap`). Where another registration won
+                the race, this one stands in the log all the same, void for every reader.
         """
         root = normalise_root(root)
         for _ in range(MAX_TRIES):
@@ -50,9 +51,10 @@ class WorkspaceService:
                 continue
             if not await self._view.caught_up(event.seq):
                 raise _busy(workspace)
+            valid = next((one for one in self._view.registrations() if one.id == workspace), None)
+            if valid is not None and valid.seq == event.seq:
+                return valid, current is None
             self._check_free(workspace, root)
-            registered = Registration(workspace, root, on_runner_lost, event.seq, event.version)
-            return registered, current is None
         raise _busy(workspace)
 
     async def remove(self, workspace: str, reason: str | None, actor: str) -> None:
