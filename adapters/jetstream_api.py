@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from adapters.codec import decode
+from adapters.replies import Replies
 from domain.errors import Busy
 from domain.log import Recorded
 
@@ -48,15 +49,11 @@ class RawMessage:
 
 
 class JetStreamApi:
-    """Reads of the log over one connection."""
+    """Reads of one stream over one connection."""
 
     def __init__(self, connection: Client, stream: str = STREAM) -> None:
-        self._nc = connection
+        self.replies = Replies(connection)
         self._stream = stream
-        self._inbox = ""
-        self._waiting: dict[str, _Batch] = {}
-        self._counter = 0
-        self._starting = asyncio.Lock()
 
     async def last(self, subject: str) -> RawMessage | None:
         """The last message whose subject matches, from the leader."""
@@ -76,20 +73,16 @@ class JetStreamApi:
 
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
         """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
-        await self._ensure_inbox()
-        self._counter += 1
-        token = str(self._counter)
-        batch = self._waiting[token] = _Batch(count, asyncio.get_running_loop().create_future())
+        if count < 1:
+            return []
+        batch = _Batch(count)
         request = orjson.dumps({"next_by_subj": subject, "seq": seq, "batch": count})
         try:
-            await self._nc.publish(
-                f"$JS.API.DIRECT.GET.{self._stream}", request, reply=f"{self._inbox}.{token}"
+            return await self.replies.collect(
+                f"$JS.API.DIRECT.GET.{self._stream}", request, REQUEST_TIMEOUT_SECONDS, batch.done, batch.take
             )
-            return await asyncio.wait_for(batch.done, REQUEST_TIMEOUT_SECONDS)
-        except (nats.errors.Error, TimeoutError) as error:
+        except nats.errors.Error as error:
             raise LogUnreachable from error
-        finally:
-            del self._waiting[token]
 
     async def _get(self, query: dict[str, Any]) -> RawMessage | None:
         answer = await self._request(f"$JS.API.STREAM.MSG.GET.{self._stream}", orjson.dumps(query))
@@ -102,8 +95,8 @@ class JetStreamApi:
 
     async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
         try:
-            answer = await self._nc.request(subject, body, timeout=REQUEST_TIMEOUT_SECONDS)
-        except (nats.errors.Error, TimeoutError) as unreachable:
+            answer = await self.replies.ask(subject, body, REQUEST_TIMEOUT_SECONDS)
+        except nats.errors.Error as unreachable:
             raise LogUnreachable from unreachable
         parsed: dict[str, Any] = orjson.loads(answer.data)
         error = parsed.get("error")
@@ -111,40 +104,32 @@ class JetStreamApi:
             raise LogUnreachable(f"the log answered: {error.get('description')}")
         return parsed
 
-    async def _ensure_inbox(self) -> None:
-        if self._inbox:
-            return
-        async with self._starting:
-            if not self._inbox:
-                inbox = self._nc.new_inbox()
-                await self._nc.subscribe(f"{inbox}.*", cb=self._on_message)
-                self._inbox = inbox
-
-    async def _on_message(self, message: Msg) -> None:
-        batch = self._waiting.get(message.subject.rpartition(".")[2])
-        if batch is None or batch.done.done():
-            return
-        headers = message.headers or {}
-        if "Nats-Sequence" not in headers:
-            batch.end(headers.get("Status", ""))
-            return
-        batch.add(RawMessage(int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, message.data))
-
 
 class _Batch:
     """Collects one batch's messages until all are there or the server says that there are no more."""
 
-    def __init__(self, wanted: int, done: asyncio.Future[list[RawMessage]]) -> None:
+    def __init__(self, wanted: int) -> None:
         self._wanted = wanted
         self._messages: list[RawMessage] = []
-        self.done = done
+        self.done: asyncio.Future[list[RawMessage]] = asyncio.get_running_loop().create_future()
 
-    def add(self, message: RawMessage) -> None:
-        self._messages.append(message)
+    def take(self, message: Msg) -> None:
+        if self.done.done():
+            return
+        headers = message.headers or {}
+        if "Nats-Sequence" not in headers:
+            self._end(headers.get("Status", ""))
+            return
+        try:
+            seq = int(headers["Nats-Sequence"])
+            self._messages.append(RawMessage(seq, headers["Nats-Subject"], headers, message.data))
+        except (KeyError, ValueError) as error:
+            self.done.set_exception(LogUnreachable(f"a message came back in an unknown form: {error!r}"))
+            return
         if len(self._messages) == self._wanted:
             self.done.set_result(self._messages)
 
-    def end(self, status: str) -> None:
+    def _end(self, status: str) -> None:
         if status in ("204", "404"):
             self.done.set_result(self._messages)
         else:
