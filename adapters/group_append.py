@@ -13,7 +13,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-import nats.errors
 import orjson
 from nats.aio.client import Client
 
@@ -46,6 +45,7 @@ class GroupAppender:
 
     async def append(self, message: Message) -> int:
         """Append `message`; return its stream sequence. Errors as SingleAppender.append."""
+        self._single.check_size(message)
         waiting = _Waiting(message, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._pump()
@@ -92,16 +92,19 @@ class GroupAppender:
             self._pump()
 
     async def _send_batch(self, group: list[_Waiting]) -> None:
+        single = self._single
         try:
-            last_seq = await self._publish_batch([waiting.message for waiting in group])
+            last_seq = None
+            if len(group) > 1:
+                last_seq = await self._publish_batch([waiting.message for waiting in group])
             if last_seq is None:
-                await asyncio.gather(*(_resolve(one, self._single.append(one.message)) for one in group))
+                await asyncio.gather(*(_resolve(one, single.append(one.message)) for one in group))
                 return
             for behind, waiting in enumerate(reversed(group)):
                 if not waiting.done.done():
                     waiting.done.set_result(last_seq - behind)
-        except (nats.errors.Error, TimeoutError):
-            await asyncio.gather(*(_resolve(one, self._single.settle(one.message)) for one in group))
+        except Exception:  # whatever it is, the outcome is unknown and nobody may wait for ever
+            await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
             self._batch_running = False
             self._pump()
@@ -117,8 +120,8 @@ class GroupAppender:
                 await self._nc.publish(message.append_subject, message.data, headers=headers)
                 continue
             headers["Nats-Batch-Commit"] = "1"
-            answer = await self._nc.request(
-                message.append_subject, message.data, timeout=REQUEST_TIMEOUT_SECONDS, headers=headers
+            answer = await self._single.replies.ask(
+                message.append_subject, message.data, REQUEST_TIMEOUT_SECONDS, headers
             )
         acknowledged: dict[str, Any] = orjson.loads(answer.data)
         if "error" in acknowledged or acknowledged.get("count") != len(messages):
