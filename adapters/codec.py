@@ -26,18 +26,6 @@ APPEND_PREFIX = "towpath.append."
 EXPECTED_SEQ = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
 MSG_ID = "Nats-Msg-Id"
-_CHAINED = (
-    "ce-actor",
-    "ce-attempt",
-    "ce-datacontenttype",
-    "ce-entityversion",
-    "ce-id",
-    "ce-source",
-    "ce-specversion",
-    "ce-subject",
-    "ce-time",
-    "ce-type",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +41,25 @@ class Message:
     expected_seq: int
     headers: dict[str, str]
     data: bytes
-    event: Recorded
 
     @property
     def id(self) -> str:
         """The event's `ce-id`, also its `Nats-Msg-Id`."""
-        return self.event.id
+        return self.headers["ce-id"]
+
+    @property
+    def chain(self) -> str:
+        """The event's `ce-chain`."""
+        return self.headers["ce-chain"]
+
+    @property
+    def event(self) -> Recorded:
+        """The event before it is stored: `recorded(0)`."""
+        return self.recorded(0)
+
+    def recorded(self, seq: int) -> Recorded:
+        """The event as readers see it once it stands at `seq`."""
+        return decode(seq, self.subject, self.headers, self.data)
 
     @property
     def append_subject(self) -> str:
@@ -83,8 +84,8 @@ def filter_of(kind: Kind, subject_id: str) -> str:
 
 def chain_link(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str:
     """The `ce-chain` of an event: lower-case hex SHA-256 over predecessor, subject, headers and data."""
-    lines = [previous, subject]
-    lines += [f"{name}:{headers[name]}" for name in _CHAINED if name in headers]
+    chained = sorted(name for name in headers if name.startswith("ce-") and name != "ce-chain")
+    lines = [previous, subject, *(f"{name}:{headers[name]}" for name in chained)]
     return hashlib.sha256("\n".join(lines).encode() + b"\n" + data).hexdigest()
 
 
@@ -102,11 +103,9 @@ def encode(
     previous_chain: str = FIRST_CHAIN,
     traceparent: str | None = None,
 ) -> Message:
-    """The message that appends this event behind `expected_seq`; `event.seq` is 0 until it is stored."""
-    body = data.model_dump_json().encode()
+    """The message that appends this event behind `expected_seq`."""
+    body: bytes = data.__pydantic_serializer__.to_json(data)
     subject = subject_of(kind, subject_id, event)
-    attempt = getattr(data, "attempt", None)
-    time = rfc3339(at)
     headers = {
         "ce-actor": quote(actor, safe=":/@+-._~"),
         "ce-datacontenttype": "application/json",
@@ -115,31 +114,17 @@ def encode(
         "ce-source": SOURCE,
         "ce-specversion": "1.0",
         "ce-subject": subject_id,
-        "ce-time": time,
+        "ce-time": rfc3339(at),
         "ce-type": type_name(kind, event),
     }
+    attempt = getattr(data, "attempt", None)
     if attempt is not None:
         headers["ce-attempt"] = str(attempt)
-    chain = chain_link(previous_chain, subject, headers, body)
-    headers["ce-chain"] = chain
+    headers["ce-chain"] = chain_link(previous_chain, subject, headers, body)
     headers[MSG_ID] = id
     if traceparent:
         headers["traceparent"] = traceparent
-    recorded = Recorded(
-        seq=0,
-        kind=kind,
-        subject_id=subject_id,
-        event=event,
-        id=id,
-        version=version,
-        attempt=attempt,
-        time=time,
-        actor=actor,
-        chain=chain,
-        data=orjson.loads(body),
-        traceparent=traceparent,
-    )
-    return Message(subject, filter_of(kind, subject_id), expected_seq, headers, body, recorded)
+    return Message(subject, filter_of(kind, subject_id), expected_seq, headers, body)
 
 
 def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:

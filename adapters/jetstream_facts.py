@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from adapters.codec import Message, encode, filter_of
@@ -67,7 +66,7 @@ class JetStreamLockLog:
     async def append_lock(self, fact: LockFact, *, at: datetime, actor: str) -> Recorded:
         """See the port."""
         message = lock_message(fact, self._new_id(), at, actor)
-        return replace(message.event, seq=await self._appender.append(message))
+        return message.recorded(await self._appender.append(message))
 
 
 class JetStreamWorkspaceLog:
@@ -107,4 +106,4 @@ class JetStreamWorkspaceLog:
         self, workspace: str, event: str, data: EventData, last: Recorded | None, at: datetime, actor: str
     ) -> Recorded:
         message = registration_message(workspace, event, data, last, self._new_id(), at, actor)
-        return replace(message.event, seq=await self._appender.append(message))
+        return message.recorded(await self._appender.append(message))

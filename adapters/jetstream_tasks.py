@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -9,9 +10,11 @@ from adapters.codec import Message, filter_of
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.task_cache import TaskCache
 from adapters.task_codec import pending_message, replay
-from domain.ports import AppendConflict, Appender, Stored
+from domain.log import Recorded
+from domain.ports import Appender, Stored
 
-READ_TRIES = 5
+READ_TRIES = 4
+LAG_SECONDS = 0.01
 
 
 class JetStreamTaskStore:
@@ -39,13 +42,25 @@ class JetStreamTaskStore:
         if last is None:
             return None
         event = last.decoded()
-        for _ in range(READ_TRIES):
-            earlier = await self._api.batch(subject, 1, event.version - 1) if event.version > 1 else []
-            if len(earlier) == event.version - 1:
-                stored = replay([*(raw.decoded() for raw in earlier), event])
-                self._cache.put(stored)
-                return stored
-        raise LogUnreachable(f"only {len(earlier)} of {event.version} events of a task could be read")
+        stored = replay([*(await self._before(subject, event)), event])
+        self._cache.put(stored)
+        return stored
+
+    async def _before(self, subject: str, last: Recorded) -> list[Recorded]:
+        """All events before `last`: at once from any replica, one by one from the leader where those lag."""
+        wanted = last.version - 1
+        for number in range(READ_TRIES):
+            raw = await self._api.batch(subject, 1, wanted)
+            if len(raw) == wanted:
+                return [message.decoded() for message in raw]
+            await asyncio.sleep(LAG_SECONDS * 2**number)
+        found: list[Recorded] = []
+        while len(found) < wanted:
+            message = await self._api.next(subject, found[-1].seq + 1 if found else 1)
+            if message is None:
+                raise LogUnreachable(f"only {len(found)} of {last.version} events of a task could be read")
+            found.append(message.decoded())
+        return found
 
     async def is_current(self, stored: Stored) -> bool:
         """See the port."""
@@ -60,10 +75,10 @@ class JetStreamTaskStore:
         message = pending_message(stored, self._new_id())
         try:
             seq = await self._appender.append(message)
-        except AppendConflict:
+        except BaseException:  # also where it was canceled: the event may stand in the log by now
             self._cache.forget(stored.task.id)
             raise
         stored.task.pending_events.clear()
-        appended = Stored(stored.task, seq, message.event.chain, fresh=True, recorded=True)
+        appended = Stored(stored.task, seq, message.chain, fresh=True, recorded=True)
         self._cache.put(appended)
         return appended

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from adapters.codec import Message, decode, filter_of
 from adapters.jetstream_facts import lock_message, registration_message
@@ -20,7 +21,7 @@ from adapters.task_codec import pending_message, replay
 from domain.claims import LockFact
 from domain.events import OnRunnerLost, RegisteredData, RemovedData
 from domain.log import Recorded
-from domain.ports import AppendConflict, Stored
+from domain.ports import AppendConflict, LogGap, Stored
 from domain.wire import Heartbeat
 
 
@@ -30,16 +31,22 @@ class MemoryLog:
     def __init__(self) -> None:
         self.events: list[Recorded] = []
         self._last: dict[str, int] = {}
+        self._ids: dict[str, int] = {}
         self._grown = asyncio.Event()
 
     async def append(self, message: Message) -> int:
-        """Append behind `message.expected_seq`; the stored event is decoded from the message's bytes."""
+        """Append behind `message.expected_seq`; the stored event is decoded from the message's bytes.
+
+        The same message again answers where it stands.
+        """
         await asyncio.sleep(0)
+        if message.id in self._ids:
+            return self._ids[message.id]
         if self._last.get(message.filter, 0) != message.expected_seq:
             raise AppendConflict(f"{message.filter} has moved on from {message.expected_seq}")
         seq = len(self.events) + 1
         self.events.append(decode(seq, message.subject, message.headers, message.data))
-        self._last[message.filter] = seq
+        self._last[message.filter] = self._ids[message.id] = seq
         self._grown.set()
         self._grown = asyncio.Event()
         return seq
@@ -94,11 +101,11 @@ class MemoryTaskStore:
         message = pending_message(stored, self._new_id())
         try:
             seq = await self._log.append(message)
-        except AppendConflict:
+        except BaseException:
             self._cache.forget(stored.task.id)
             raise
         stored.task.pending_events.clear()
-        appended = Stored(stored.task, seq, message.event.chain, fresh=True, recorded=True)
+        appended = Stored(stored.task, seq, message.chain, fresh=True, recorded=True)
         self._cache.put(appended)
         return appended
 
@@ -130,6 +137,8 @@ class MemoryLogReader:
 
     async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
         """See the port."""
+        if after_seq > len(self._log.events):
+            raise LogGap(f"the log ends at {len(self._log.events)}, but this reader has seen {after_seq}")
         position = after_seq
         while True:
             await self._log.grown(position)
@@ -158,7 +167,7 @@ class MemoryLockLog:
     async def append_lock(self, fact: LockFact, *, at: datetime, actor: str) -> Recorded:
         """See the port."""
         message = lock_message(fact, self._new_id(), at, actor)
-        return replace(message.event, seq=await self._log.append(message))
+        return message.recorded(await self._log.append(message))
 
 
 class MemoryWorkspaceLog:
@@ -186,7 +195,7 @@ class MemoryWorkspaceLog:
         """See the port."""
         data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by=actor)
         message = registration_message(workspace, "registered", data, last, self._new_id(), at, actor)
-        return replace(message.event, seq=await self._log.append(message))
+        return message.recorded(await self._log.append(message))
 
     async def append_removed(
         self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
@@ -194,7 +203,7 @@ class MemoryWorkspaceLog:
         """See the port."""
         data = RemovedData(by=actor, reason=reason)
         message = registration_message(workspace, "removed", data, last, self._new_id(), at, actor)
-        return replace(message.event, seq=await self._log.append(message))
+        return message.recorded(await self._log.append(message))
 
 
 class MemoryDeadLetters:
@@ -228,13 +237,14 @@ class MemoryCheckpoints:
     """Port `Checkpoints`."""
 
     def __init__(self) -> None:
-        self._saved: dict[str, tuple[int, Any]] = {}
+        self._saved: dict[str, tuple[int, bytes]] = {}
 
     async def load(self, name: str) -> tuple[int, Any] | None:
         """See the port."""
-        return self._saved.get(name)
+        saved = self._saved.get(name)
+        return (saved[0], orjson.loads(saved[1])) if saved is not None else None
 
     async def save(self, name: str, seq: int, state: Any) -> None:
         """See the port."""
         if name not in self._saved or self._saved[name][0] <= seq:
-            self._saved[name] = (seq, state)
+            self._saved[name] = (seq, orjson.dumps(state))
