@@ -19,9 +19,9 @@ class JetStreamDeadLetters:
         self._nc = connection
 
     async def keep(self, kind: str, subject_id: str, body: bytes, reason: str, detail: str) -> None:
-        """See the port. The same body with the same reason within two minutes is kept once."""
+        """See the port. The same once more within two minutes is kept once."""
         token = quote(subject_id, safe="").replace(".", "%2E")[:100] or "unknown"
-        digest = hashlib.sha256(f"{kind}\n{subject_id}\n{reason}\n".encode() + body).hexdigest()
+        digest = hashlib.sha256(f"{kind}\n{subject_id}\n{reason}\n{detail}\n".encode() + body).hexdigest()
         headers = {
             "Nats-Msg-Id": digest,
             "towpath-reason": quote(reason),

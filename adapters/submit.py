@@ -17,6 +17,7 @@ from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
 
 PUSH_SECONDS = 10.0
 DETAIL_CHARS = 500
+_NOTHING_TO_CANCEL = (404, 409, 410)
 
 
 class QueueRunnerClient:
@@ -57,10 +58,12 @@ class PushRunnerClient:
         return SubmitOutcome(queued=True, transport="http", runner_id=_runner_id(answer))
 
     async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
-        """See the port. An unknown task is no error: the runner may never have got it."""
+        """See the port. An unknown or ended task is no error: the runner may never have got it."""
         answer = await self._post(f"/tasks/{task_id}/cancel", f'{{"attempt": {attempt}}}')
-        if answer.status_code >= 500:
-            raise SubmitUnreachable(f"the runner answered {answer.status_code} to a cancel")
+        if not answer.is_success and answer.status_code not in _NOTHING_TO_CANCEL:
+            raise SubmitUnreachable(
+                f"the runner answered {answer.status_code} to a cancel: {_reason(answer)}"
+            )
 
     async def _post(self, path: str, body: str) -> httpx.Response:
         headers = {**self._headers, "Content-Type": "application/json"}
@@ -72,7 +75,7 @@ class PushRunnerClient:
                 timeout=PUSH_SECONDS,
                 follow_redirects=False,
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SubmitUnreachable(f"the runner at {self._base_url} does not answer: {error!r}") from error
 
 

@@ -2,17 +2,18 @@
 
 Delivery: at least once. A message is acknowledged when its handler returns; while a handler takes long it
 is told so; a handler that raises gets it again with growing delay, and after the last try it is kept as a
-dead letter with the reason, so that one poisoned message never stops the rest.
+dead letter with the reason, so that one poisoned message never stops the rest. While the log itself is away
+or full, nothing is wrong with the message: it comes again for as long as it takes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import nats.errors
-import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -20,12 +21,13 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.codec import decode
+from domain.errors import Busy, LogFull
 from domain.log import Recorded
 from domain.ports import DeadLetters, Deadline
 from domain.trace import use_traceparent
 
 CONCURRENCY = 64
-FETCH_SECONDS = 5.0
+FETCH_SECONDS = 2.0
 ACK_WAIT_SECONDS = 6.0
 PROGRESS_SECONDS = 2.0
 MAX_DELIVER = 12
@@ -47,24 +49,34 @@ class DurableQueue:
         stream: str,
         name: str,
         subjects: Sequence[str],
+        id_token: int = 2,
     ) -> None:
+        """`id_token`: which token of a subject names what it is about, for dead letters."""
         self._nc = connection
         self._dead_letters = dead_letters
         self._stream = stream
         self._name = name
         self._subjects = list(subjects)
+        self._id_token = id_token
         self._slots = asyncio.Semaphore(CONCURRENCY)
 
     async def run(self, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
         """Fetch and handle for ever; up to CONCURRENCY at once, in no particular order."""
         async with asyncio.TaskGroup() as group:
             while True:
+                subscription = None
                 try:
                     subscription = await self._subscribe()
                     await self._pull(subscription, parse, handle, group)
-                except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-                    log.warning("queue not reachable, will retry", queue=self._name, error=str(error))
+                except (nats.errors.Error, TimeoutError) as error:
+                    if self._nc.is_closed:
+                        raise
+                    log.warning("queue not reachable, will retry", queue=self._name, error=repr(error))
                     await asyncio.sleep(RETRY_SECONDS)
+                finally:
+                    if subscription is not None:
+                        with contextlib.suppress(nats.errors.Error):
+                            await subscription.unsubscribe()
 
     async def _subscribe(self) -> JetStreamContext.PullSubscription:
         jetstream = self._nc.jetstream()
@@ -115,17 +127,29 @@ class DurableQueue:
     ) -> None:
         try:
             use_traceparent((message.headers or {}).get("traceparent"))
-            working = asyncio.ensure_future(handle(parse(message)))
-            while not (await asyncio.wait({working}, timeout=PROGRESS_SECONDS))[0]:
-                await message.in_progress()
-            working.result()
-            await message.ack()
-        except nats.errors.Error as error:
-            log.warning("acknowledgement lost, will come again", queue=self._name, error=str(error))
+            await self._work(message, handle(parse(message)))
         except Exception as error:
             await self._failed(message, error)
+        else:
+            try:
+                await message.ack()
+            except nats.errors.Error as error:
+                log.warning("acknowledgement lost, will come again", queue=self._name, error=repr(error))
         finally:
             self._slots.release()
+
+    async def _work(self, message: Msg, handling: Awaitable[None]) -> None:
+        """Run a handler to its end; while it takes long, the server is told not to deliver it again."""
+        working = asyncio.ensure_future(handling)
+        try:
+            while not (await asyncio.wait({working}, timeout=PROGRESS_SECONDS))[0]:
+                with contextlib.suppress(nats.errors.Error):
+                    await message.in_progress()
+            working.result()
+        finally:
+            if not working.done():
+                working.cancel()
+                await asyncio.wait({working})
 
     async def _failed(self, message: Msg, error: Exception) -> None:
         tries = message.metadata.num_delivered or 1
@@ -133,10 +157,10 @@ class DurableQueue:
             "event not handled", queue=self._name, subject=message.subject, tries=tries, exc_info=error
         )
         try:
-            if tries < MAX_DELIVER:
-                await message.nak(min(RETRY_SECONDS * 2**tries, MAX_DELAY_SECONDS))
+            if tries < MAX_DELIVER or isinstance(error, (Busy, LogFull)):
+                await message.nak(min(RETRY_SECONDS * 2 ** min(tries, 10), MAX_DELAY_SECONDS))
                 return
-            subject_id = message.subject.split(".")[2]
+            subject_id = message.subject.split(".")[self._id_token]
             await self._dead_letters.keep(
                 self._name, subject_id, message.data, "not-handled", f"{message.subject}: {error!r}"
             )
@@ -177,6 +201,7 @@ class JetStreamDueQueue:
             stream="TOWPATH_TIMER",
             name=f"due-{kind}",
             subjects=[f"towpath.timer.due.{kind}.*.*"],
+            id_token=4,
         )
 
     async def consume(self, handle: Callable[[Deadline], Awaitable[None]]) -> None:
