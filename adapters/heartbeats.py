@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from nats.aio.client import Client
 from pydantic import ValidationError
 
-from adapters.jetstream_api import JetStreamApi
+from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.publish import publish
 from domain.wire import Heartbeat
 
+ALL = "towpath.runner.*"
 MAX_RUNNERS = 10_000
+READ_TRIES = 6
+LAG_SECONDS = 0.02
 
 
 class JetStreamHeartbeats:
@@ -29,7 +33,7 @@ class JetStreamHeartbeats:
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         """See the port. What is no heartbeat is passed over: any runner may publish there."""
         found = []
-        for raw in await self._api.batch("towpath.runner.*", 1, MAX_RUNNERS):
+        for raw in await self._read():
             try:
                 beat = Heartbeat.model_validate_json(raw.data)
             except ValidationError:
@@ -37,6 +41,18 @@ class JetStreamHeartbeats:
             if raw.subject == f"towpath.runner.{beat.runner_id}":
                 found.append((beat, _broker_time(raw.headers["Nats-Time-Stamp"])))
         return sorted(found, key=lambda one: one[0].runner_id)
+
+    async def _read(self) -> list[RawMessage]:
+        """All last messages, none older than what the leader had when asked: a runner is judged on them."""
+        last = await self._api.last(ALL)
+        if last is None:
+            return []
+        for number in range(READ_TRIES):
+            found = await self._api.batch(ALL, 1, MAX_RUNNERS)
+            if found and found[-1].seq >= last.seq:
+                return found
+            await asyncio.sleep(LAG_SECONDS * 2**number)
+        raise LogUnreachable("the replica that was asked lags behind the last heartbeat")
 
 
 def _broker_time(text: str) -> datetime:

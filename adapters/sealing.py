@@ -23,7 +23,7 @@ class AesGcmSealer:
     """Port `Sealer`."""
 
     def __init__(self, *keys: bytes) -> None:
-        if not keys:
+        if not keys or not all(keys):
             raise ValueError("sealing needs at least one key")
         derived = [hashlib.sha256(b"towpath env sealing\n" + key).digest() for key in keys]
         self._ciphers = {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in derived}
