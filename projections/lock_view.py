@@ -21,6 +21,7 @@ from domain.ports import Checkpoints, LockDecision, LogReader
 from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
 from domain.workspaces import Registration, WorkspaceTable
+from projections.checkpoint import keep, take_up
 
 CHECKPOINT = "view"
 CHECKPOINT_EVERY = 20000
@@ -39,14 +40,16 @@ class FoldedLockView:
         self._moved = asyncio.Event()
         self._past: OrderedDict[tuple[str, int], Recorded] = OrderedDict()
         self._saved = 0
+        self._event_id = ""
 
     async def run(self) -> None:
         """Fold for ever. LogGap if the log is not contiguous."""
-        saved = await self._checkpoints.load(CHECKPOINT)
+        saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
         if saved is not None:
-            self._saved, state = saved
+            self._event_id, state = saved
             self._table = LockTable.restore(state["locks"])
             self._workspaces = WorkspaceTable.restore(state["workspaces"])
+            self._saved = self._table.seq
         async for batch in self._reader.follow(self._table.seq):
             self.fold(batch)
             if self._table.seq - self._saved >= CHECKPOINT_EVERY:
@@ -54,13 +57,16 @@ class FoldedLockView:
 
     async def save(self) -> None:
         """Keep position and tables, so that the next start folds only what comes after."""
-        state = {"locks": self._table.snapshot(), "workspaces": self._workspaces.snapshot()}
-        self._saved = self._table.seq
-        await self._checkpoints.save(CHECKPOINT, self._saved, state)
+        seq = self._table.seq
+        if seq > self._saved:
+            state = {"locks": self._table.snapshot(), "workspaces": self._workspaces.snapshot()}
+            await keep(self._checkpoints, CHECKPOINT, seq, self._event_id, state)
+            self._saved = seq
 
     def fold(self, batch: Iterable[Recorded]) -> None:
         """Fold a batch and wake who waits for it."""
         for event in batch:
+            self._event_id = event.id
             self._table.fold(event)
             if event.kind == "workspace":
                 self._workspaces.fold(event)
@@ -133,12 +139,9 @@ class FoldedLockView:
         return grant.token if grant is not None and grant.owed is None else None
 
     async def registration(self, workspace: str) -> Registration | None:
-        """See the port. A known one is answered as folded: a dispatch pins whatever it is."""
-        found = self._workspaces.get(workspace)
-        if found is None:
-            await self._caught_up_with_leader(f"towpath.workspace.{workspace}.*")
-            found = self._workspaces.get(workspace)
-        return found
+        """See the port."""
+        await self._caught_up_with_leader(f"towpath.workspace.{workspace}.*")
+        return self._workspaces.get(workspace)
 
     def registrations(self) -> list[Registration]:
         """See the port."""

@@ -16,6 +16,7 @@ from domain.errors import Busy, LogFull
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.ports import AppendConflict, Checkpoints, Clock, LockLog, LogReader
+from projections.checkpoint import keep, patiently, take_up
 
 ACTOR = "lock-projection"
 CHECKPOINT = "locks"
@@ -34,6 +35,7 @@ class LockProjection:
         self._checkpoints = checkpoints
         self._clock = clock
         self._saved = 0
+        self._event_id = ""
         self._working: set[str] = set()
         self.table = LockTable()
 
@@ -41,10 +43,10 @@ class LockProjection:
         """Fold and decide for ever.
 
         Raises:
-            LogGap: the log is not contiguous; nothing is decided on a hole.
+            ExceptionGroup: with LogGap where the log is not contiguous; nothing is decided on a hole.
         """
         await self.restore()
-        start = await self._reader.last_seq()
+        start = await patiently(self._reader.last_seq)
         behind = self.table.seq < start
         async with asyncio.TaskGroup() as workers:
             if not behind:
@@ -60,21 +62,25 @@ class LockProjection:
                     await self.save()
 
     async def restore(self) -> None:
-        """Take up the last checkpoint, if there is one."""
-        saved = await self._checkpoints.load(CHECKPOINT)
+        """Take up the last checkpoint, if there is one and it is of this log."""
+        saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
         if saved is not None:
-            self._saved, state = saved
+            self._event_id, state = saved
             self.table = LockTable.restore(state)
+            self._saved = self.table.seq
 
     async def save(self) -> None:
         """Keep position and table, so that the next start folds only what comes after."""
-        await self._checkpoints.save(CHECKPOINT, self.table.seq, self.table.snapshot())
-        self._saved = self.table.seq
+        seq = self.table.seq
+        if seq > self._saved:
+            await keep(self._checkpoints, CHECKPOINT, seq, self._event_id, self.table.snapshot())
+            self._saved = seq
 
     def fold(self, batch: Iterable[Recorded]) -> dict[str, None]:
         """Fold a batch; the workspaces in which something may be due, in order."""
         changed: dict[str, None] = {}
         for event in batch:
+            self._event_id = event.id
             workspace = self.table.fold(event)
             if workspace is not None:
                 changed[workspace] = None

@@ -1,0 +1,50 @@
+"""Takes a fold's checkpoint up only if it was made from this very log.
+
+A checkpoint lies in SQL, the log in NATS, and either can be replaced without the other: a fold that goes on
+from another log's state would grant and release on facts that never were. So each checkpoint names the
+event it stands at, and one that does not fit is passed over, which costs a longer fold and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from domain.errors import Busy
+from domain.ports import Checkpoints, LogReader
+
+RETRY_SECONDS = 0.2
+
+Answer = TypeVar("Answer")
+log = structlog.get_logger(__name__)
+
+
+async def take_up(checkpoints: Checkpoints, reader: LogReader, name: str) -> tuple[str, Any] | None:
+    """The id of the event that the checkpoint stands at and the state; None where none fits."""
+    saved = await checkpoints.load(name)
+    if saved is None:
+        return None
+    seq, kept = saved
+    found = await patiently(lambda: reader.at([seq]))
+    event_id = kept.get("event_id")
+    if event_id is None or [event.id for event in found] != [event_id]:
+        log.warning("checkpoint is not of this log, reading from the start", name=name, seq=seq)
+        return None
+    return event_id, kept["state"]
+
+
+async def keep(checkpoints: Checkpoints, name: str, seq: int, event_id: str, state: Any) -> None:
+    """Save `state` as of the event `event_id` at `seq`."""
+    await checkpoints.save(name, seq, {"event_id": event_id, "state": state})
+
+
+async def patiently(read: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What `read` answers, however long the log is away: a fold that starts has nothing better to do."""
+    while True:
+        try:
+            return await read()
+        except Busy:
+            await asyncio.sleep(RETRY_SECONDS)
