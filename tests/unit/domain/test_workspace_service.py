@@ -102,10 +102,11 @@ async def test_an_overlapping_root_is_refused(log: OneLog, service: WorkspaceSer
 async def test_of_two_racing_overlapping_roots_the_first_in_the_log_stands(
     log: OneLog, service: WorkspaceService
 ) -> None:
-    log.before_append = lambda: (
+    def other_is_faster() -> None:
+        log.before_append = lambda: None
         log.add("faster", "registered", {"root": "/srv", "on_runner_lost": "fail"})
-        and setattr(log, "before_append", lambda: None)
-    )  # type: ignore[func-returns-value]
+
+    log.before_append = other_is_faster
     with pytest.raises(Refused, match="overlaps"):
         await service.register("slower", "/srv/shop", "fail", "admin")
     assert [one.id for one in log.table] == ["faster"]
