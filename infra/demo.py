@@ -162,7 +162,6 @@ def _follow(
     api: Any, tasks: dict[str, str], endless_works: Path, say: Words, given_up: Callable[[], bool]
 ) -> None:
     """Print events as they come until all tasks have ended; cancel `endless` once its file is there."""
-    from infra.cli.event_words import WATCHED
     from infra.cli.options import Output
     from infra.cli.output import emit_line
 
@@ -179,7 +178,7 @@ def _follow(
         page = api.get("/events", after_seq=after, limit=200)
         for event in page["items"]:
             after, task_id, name = event["seq"], event["task_id"], event["event"]
-            emit_line(Output.TABLE, {**event, "task_id": titles.get(task_id, task_id)}, WATCHED)
+            emit_line(Output.TABLE, {**event, "title": titles.get(task_id, "")}, _columns())
             if name in ("succeeded", "failed", "canceled", "submit-failed"):
                 open_tasks.discard(task_id)
             held |= {task_id} if name == "granted" else set()
@@ -192,8 +191,23 @@ def _follow(
             signal.sigtimedwait([], POLL_SECONDS)
 
 
+def _columns() -> tuple[Any, ...]:
+    """Events with the titles of their tasks, which are shorter than ids."""
+    from infra.cli.event_words import detail, name_of
+    from infra.cli.output import Column
+    from infra.cli.times import clock_time
+
+    return (
+        Column("SEQ", lambda event: str(event["seq"]), right=True, width=4),
+        Column("TIME", lambda event: clock_time(event["time"])),
+        Column("EVENT", name_of, colored=True, width=20),
+        Column("TASK", lambda event: event["title"], width=8),
+        Column("DETAIL", detail, wide=True),
+    )
+
+
 def _show(api: Any, tasks: dict[str, str]) -> None:
-    from infra.cli.event_words import TRAIL, WATCHED
+    from infra.cli.event_words import TRAIL
     from infra.cli.options import Output
     from infra.cli.output import console, emit
     from infra.cli.task_view import LIST
@@ -203,14 +217,14 @@ def _show(api: Any, tasks: dict[str, str]) -> None:
     trail, _ = api.items(f"/tasks/{tasks['test']}/events", 100)
     log, _ = api.items("/events", 1000, workspace="acme-api")
     locks = [
-        {**event, "task_id": titles[event["task_id"]]}
+        {**event, "title": titles[event["task_id"]]}
         for event in log
         if event["event"] in ("granted", "refused", "released")
     ]
     for title, rows, columns in (
         ("The tasks, newest first", found, LIST),
         ("The trail of `test`, which waited for its lock", trail, TRAIL),
-        ("The history of the locks of acme-api", locks, WATCHED),
+        ("The history of the locks of acme-api", locks, _columns()),
     ):
         console().print(f"\n{title}", style="bold")
         emit(Output.TABLE, rows, columns)
