@@ -132,4 +132,14 @@ async def list_tasks(
 )
 async def get_task(task_id: TaskId, parts: Parts) -> Response:
     """One task, as the log's leader has it now."""
-    return task_response(shown(parts, await parts.service.read(task_id)), 200)
+    read = shown(parts, await parts.service.read(task_id))
+    if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":
+        await _recall_lock(parts, read)
+    return task_response(read, 200)
+
+
+async def _recall_lock(parts: ApiParts, read: TaskRead) -> None:
+    """Fill in a lock that was given back so long ago that only the read model remembers it."""
+    remembered = await parts.read_model.get(read.id)
+    if remembered is not None and remembered.attempt == read.attempt:
+        read.lock = remembered.lock

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 
-from api.app import begin_closing
+import httpx
+
+from api.app import begin_closing, create_app
+from projections.lock_view import FoldedLockView
 from tests.integration.api.live_api import LiveApi
 from tests.support.waiting import eventually
 
@@ -103,3 +107,26 @@ async def test_bad_input_appends_nothing(live: LiveApi) -> None:
     big = await live.http.post("/tasks", content=chunks(), headers={"Content-Type": "application/json"})  # type: ignore[arg-type]
     assert big.status_code == 413
     assert await live.core.reader.last_seq() == 0
+
+
+async def test_a_restarted_api_still_knows_the_lock_of_an_ended_task(live: LiveApi) -> None:
+    await live.http.put("/workspaces/acme", json={"root": "/srv/acme"})
+    task = await live.dispatched(workspace="acme")
+    token = task["lock"]["token"]
+    await live.report(task["id"], "succeeded", runner_id="r1")
+    assert isinstance(live.parts.view, FoldedLockView)
+    assert await live.parts.view.released(task["id"], 1)
+    await live.parts.view.save()
+
+    async def applied() -> bool:
+        return await live.core.read_model.position() >= live.parts.view.seq
+
+    await eventually(applied)
+    view = FoldedLockView(live.core.reader, live.core.checkpoints)
+    following = asyncio.create_task(view.run())
+    app = create_app(dataclasses.replace(live.parts, view=view))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://again") as http:
+        assert await view.caught_up(live.parts.view.seq)
+        lock = (await http.get(f"/tasks/{task['id']}")).json()["lock"]
+    following.cancel()
+    assert (lock["state"], lock["token"]) == ("released", token)
