@@ -127,7 +127,7 @@ class Supervisor:
     def stop(self) -> None:
         """End the runner, then the API, the projector and NATS; each drains before the next ends."""
         for part in sorted(self._parts, key=lambda part: ("runner", "api", "projector").index(part.name)):
-            _end(part.pid)
+            _end(part)
         self._parts.clear()
         if self._nats is not None:
             self._nats.stop()
@@ -236,14 +236,17 @@ def _runner(settings: Settings) -> int:
     return run(serve_runner, settings, (signal.SIGTERM,))
 
 
-def _end(pid: int) -> None:
-    """SIGTERM, and SIGKILL after STOP_SECONDS."""
+def _end(part: _Part) -> None:
+    """SIGTERM, and SIGKILL after STOP_SECONDS, which is said."""
     try:
-        os.kill(pid, signal.SIGTERM)
+        os.kill(part.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+        while os.waitpid(part.pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                log.warning("part did not end in time and is killed", part=part.name)
+                os.kill(part.pid, signal.SIGKILL)
+                os.waitpid(part.pid, 0)
+                return
             signal.sigtimedwait([], 0.02)
     except (ProcessLookupError, ChildProcessError):
         return
