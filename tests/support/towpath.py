@@ -128,9 +128,11 @@ class Server:
         return self._said.decode().splitlines()
 
     def interrupt(self) -> int:
-        """Ctrl-C: SIGINT to the whole group. Returns the exit code."""
+        """Ctrl-C: SIGINT to the whole group, which drains by itself. Returns the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(DEADLINE)
+        code = self.process.wait(DEADLINE)
+        assert "did not end in time" not in self.words, self.words[-3000:]
+        return code
 
     def kill(self) -> None:
         """`kill -9` for the whole group."""
