@@ -7,7 +7,6 @@ error. Everything lies in a directory that is removed at the end, and listens on
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import shutil
 import signal
@@ -149,7 +148,6 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="towpath-bench-"))
     bench = Bench(home, QUICK if given.quick else Sizes(), given.only)
     try:
-        gc.freeze()
         bench.run()
     finally:
         shutil.rmtree(home, ignore_errors=True)

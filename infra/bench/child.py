@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-STOP_SECONDS = 15.0
+STOP_SECONDS = 4.0
 
 
 class ChildFailed(Exception):

@@ -116,12 +116,12 @@ def _await_api(port: int) -> None:
     raise TimeoutError("the API did not come up")
 
 
-async def settled(core: Core, timeout: float = SETTLE_SECONDS) -> int:
-    """Wait until the projector has nothing left to do; the log's last sequence."""
+async def settled(core: Core, timeout: float = SETTLE_SECONDS, *, dispatch: bool = True) -> int:
+    """Wait until the read model, and with `dispatch` the dispatcher, are at the log's end: its sequence."""
     async with asyncio.timeout(timeout):
         while True:
             last = await core.reader.last_seq()
-            if await core.read_model.position() == last and await _dispatch_is_idle(core):
+            if await core.read_model.position() == last and (not dispatch or await _dispatch_is_idle(core)):
                 return last
             await asyncio.sleep(0.05)
 

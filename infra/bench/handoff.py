@@ -1,8 +1,9 @@
 """Rows `handoff`: from an attempt's end to the grant of whoever waits next, under load.
 
-Each workspace has one holder that runs for a while and others in line, so that every end hands over. Both
-times are the broker's own, from the stored messages. The yardstick is a plain append that a process of
-its own makes one at a time under the same load.
+Each workspace has one holder that runs for a while and others in line, so that every end hands over. How
+long it runs differs, or all workspaces would hand over at the same moments. Both times are the broker's
+own, from the stored messages. The yardstick is a plain append to the same stream under the same load,
+made by a process of its own, one at a time: a task that is created and left alone.
 """
 
 from __future__ import annotations
@@ -10,30 +11,33 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from random import Random
 from statistics import median, quantiles
 
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from adapters.codec import decode
+from adapters.codec import decode, encode
 from domain.log import Recorded
 from infra.bench.child import Child, in_child, run_loop
 from infra.bench.figures import Row, row
 from infra.bench.ground import Ground
+from infra.bench.history import created_data
 from infra.bench.lifecycles import Driver, driver, register
-from infra.bench.raw import round_trips
 from infra.bench.sizes import Sizes
+from infra.composition import new_id, now
 from infra.nats_connection import connect
 from infra.settings import Settings
 
 PREFIX = "line"
 WORKSPACES = 32
 IN_LINE = 3
-RUNS_SECONDS = 0.1
+RUNS_SECONDS = (0.02, 0.18)
+SEED = 1
 RAMP_SECONDS = 1.0
+PROBE_EVERY_SECONDS = 0.01
 TURN_SECONDS = 120.0
 _NANO = 1e-9
-_TOKENS = 12
 
 
 def measure(ground: Ground, sizes: Sizes) -> list[Row]:
@@ -44,7 +48,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Row]:
         probe = Child(
             "probe",
             lambda: run_loop(
-                lambda: round_trips(ground.settings, 2 * RAMP_SECONDS, seconds - 2 * RAMP_SECONDS)
+                lambda: _round_trips(ground.settings, 2 * RAMP_SECONDS, seconds - 2 * RAMP_SECONDS)
             ),
         )
         try:
@@ -65,16 +69,37 @@ async def _load(settings: Settings, seconds: float) -> int:
     """Keep lives coming for `seconds`; the log's last sequence before."""
     async with driver(settings) as driving:
         start = await driving.core.reader.last_seq()
-        end = time.perf_counter() + seconds
+        end, chance = time.perf_counter() + seconds, Random(SEED)
         async with asyncio.TaskGroup() as group:
             for number in range(WORKSPACES * IN_LINE):
-                group.create_task(_in_line(driving, f"{PREFIX}-{number % WORKSPACES}", end))
+                group.create_task(_in_line(driving, f"{PREFIX}-{number % WORKSPACES}", end, chance))
         return start
 
 
-async def _in_line(driving: Driver, workspace: str, end: float) -> None:
+async def _in_line(driving: Driver, workspace: str, end: float, chance: Random) -> None:
     while time.perf_counter() < end:
-        await driving.life(workspace, RUNS_SECONDS)
+        await driving.life(workspace, chance.uniform(*RUNS_SECONDS))
+
+
+async def _round_trips(settings: Settings, after: float, seconds: float) -> list[float]:
+    """Seconds of single plain appends, one at a time, for `seconds` from `after` seconds on."""
+    connection = await connect(settings, "bench-probe")
+    try:
+        jetstream, taken = connection.jetstream(), list[float]()
+        await asyncio.sleep(after)
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            message = encode(
+                "task", new_id(), "created", created_data(None),
+                id=new_id(), version=1, at=now(), actor="bench", expected_seq=0,
+            )  # fmt: skip
+            started = time.perf_counter()
+            await jetstream.publish(message.append_subject, message.data, headers=message.headers)
+            taken.append(time.perf_counter() - started)
+            await asyncio.sleep(PROBE_EVERY_SECONDS)
+        return taken
+    finally:
+        await connection.close()
 
 
 @dataclass(slots=True)

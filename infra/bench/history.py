@@ -54,7 +54,7 @@ class _Line:
             id=new_id(), version=self.version, at=now(), actor=ACTOR,
             expected_seq=self.seq, previous_chain=self.chain,
         )  # fmt: skip
-        self.chain = message.event.chain
+        self.chain = message.headers["ce-chain"]
         return message
 
 
@@ -94,14 +94,14 @@ class History:
         ids: list[str] = []
         while len(ids) < count:
             tasks = [_Line("task", new_id()) for _ in range(min(BATCH, count - len(ids)))]
-            await self._commit([(task, "created", _created(None)) for task in tasks])
+            await self._commit([(task, "created", created_data(None)) for task in tasks])
             await self._commit([(task, "dispatched", _dispatched(None, None)) for task in tasks])
             ids += [task.id for task in tasks]
         return ids
 
     async def _cohort(self, tasks: Sequence[_Line]) -> None:
         places = list(zip(tasks, self._locks, self._registered, strict=False))
-        await self._commit([(task, "created", _created(lock.id)) for task, lock, _ in places])
+        await self._commit([(task, "created", created_data(lock.id)) for task, lock, _ in places])
         first: list[Entry] = []
         for task, lock, registration in places:
             first.append((task, "dispatched", _dispatched(lock.id, registration)))
@@ -148,7 +148,8 @@ def _root(workspace: str) -> str:
     return f"/bench/{workspace}"
 
 
-def _created(workspace: str | None) -> EventData:
+def created_data(workspace: str | None) -> EventData:
+    """What a task of the bench is created with."""
     return CreatedData(
         title="bench", command=["true"], workspace=workspace, lock_paths=[], lock_mode="exclusive",
         execution_mode="shared-workspace" if workspace else "no-workspace", on_conflict="wait", pool=POOL,

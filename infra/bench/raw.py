@@ -90,21 +90,3 @@ async def pipelined(settings: Settings, count: int) -> float:
         return count / (time.perf_counter() - started)
     finally:
         await connection.close()
-
-
-async def round_trips(settings: Settings, after: float, seconds: float, pause: float = 0.01) -> list[float]:
-    """Seconds of single raw appends, one at a time, for `seconds` from `after` seconds on."""
-    connection = await connect(settings, "bench-probe")
-    try:
-        await ensure_bench_stream(connection)
-        raw = RawAppends(connection)
-        await asyncio.sleep(after)
-        taken: list[float] = []
-        end = time.perf_counter() + seconds
-        while (started := time.perf_counter()) < end:
-            await raw.append(new_id())
-            taken.append(time.perf_counter() - started)
-            await asyncio.sleep(pause)
-        return taken
-    finally:
-        await connection.close()
