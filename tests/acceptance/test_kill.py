@@ -128,6 +128,15 @@ async def test_a_lock_that_was_held_is_still_held_and_its_end_is_still_heard(hom
     assert up.server.interrupt() == 0
 
 
+async def test_whoever_starts_the_parts_takes_them_along_when_killed(home: Home) -> None:
+    up = home.up()
+    root = up.workspace("shop")
+    up.create(resisting("src"), workspace="shop")
+    await eventually(lambda: (root / "src.log").exists(), DEADLINE)
+    os.kill(up.server.process.pid, signal.SIGKILL)
+    await eventually(lambda: home.processes() == [], DEADLINE)
+
+
 def _kill_all(up: Up) -> None:
     """The group at once, and nats-server, which has a session of its own, without its goodbye."""
     command = [str(up.data_dir / "nats-server.conf").encode()]
