@@ -6,6 +6,8 @@ treats a repeated one as already accepted. So sending again after an unknown out
 
 from __future__ import annotations
 
+import math
+
 import httpx
 from nats.aio.client import Client
 from pydantic import ValidationError
@@ -21,14 +23,19 @@ _NOTHING_TO_CANCEL = (404, 409, 410)
 
 
 class QueueRunnerClient:
-    """Port `RunnerClient` on TOWPATH_SUBMIT; the runner reports `queued` itself."""
+    """Port `RunnerClient` on TOWPATH_SUBMIT; the runner reports `queued` itself.
 
-    def __init__(self, connection: Client) -> None:
+    A submission holds env values in the clear, so one that nobody takes is gone after `keep_seconds`,
+    which is longer than the attempt's deadline.
+    """
+
+    def __init__(self, connection: Client, keep_seconds: float) -> None:
         self._nc = connection
+        self._ttl = f"{math.ceil(keep_seconds)}s"
 
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
         """See the port."""
-        headers = {"Nats-Msg-Id": f"{submission.task_id}.{submission.attempt}"}
+        headers = {"Nats-Msg-Id": f"{submission.task_id}.{submission.attempt}", "Nats-TTL": self._ttl}
         body = submission.model_dump_json().encode()
         try:
             await publish(self._nc, "TOWPATH_SUBMIT", f"towpath.submit.{pool}", body, headers)

@@ -165,7 +165,7 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
     service = core.service(FoldedLockView(core.reader, core.checkpoints))
     dispatch = Dispatch(
         service,
-        PoolRunnerClient(QueueRunnerClient(core.connection), push),
+        PoolRunnerClient(QueueRunnerClient(core.connection, 2 * settings.submit_deadline_seconds), push),
         JetStreamTimers(core.connection),
         core.sealer,
         core.tokens,

@@ -87,6 +87,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 **work_queue,
                 "description": "Attempts on their way to a runner",
                 "subjects": ["towpath.submit.*"],
+                "allow_msg_ttl": True,
             },
         ),
         StreamDefinition(

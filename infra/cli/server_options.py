@@ -27,8 +27,11 @@ RootOption = Annotated[
 ]
 
 
-def server_settings(**overrides: Any) -> Settings:
-    """The settings with these overrides (None: not given); logging is set up by them."""
+def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
+    """The settings with these overrides (None: not given); logging is set up by them.
+
+    `quiet`: unless a level was asked for, log from warnings on, for the shell may go on being used.
+    """
     from infra.cli.exits import CliError, Exit
     from infra.logging import configure_logging
     from infra.settings import SettingsError, load_settings
@@ -37,5 +40,7 @@ def server_settings(**overrides: Any) -> Settings:
         settings = load_settings(**overrides)
     except SettingsError as error:
         raise CliError(str(error), Exit.USAGE) from None
+    if quiet and "log_level" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_level": "warning"})
     configure_logging(settings)
     return settings

@@ -44,7 +44,7 @@ def up(
     That is NATS, API, projections and a runner that works under --root (default: the current directory).
     """
     settings = server_settings(
-        port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host
+        port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host, quiet=True
     )
     if not settings.roots:
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
