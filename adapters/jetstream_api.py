@@ -84,6 +84,11 @@ class JetStreamApi:
         except nats.errors.Error as error:
             raise LogUnreachable from error
 
+    async def make_consumer(self, config: dict[str, Any]) -> None:
+        """Make a consumer without a durable name."""
+        body = orjson.dumps({"stream_name": self._stream, "config": config})
+        await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}", body)
+
     async def _get(self, query: dict[str, Any]) -> RawMessage | None:
         answer = await self._request(f"$JS.API.STREAM.MSG.GET.{self._stream}", orjson.dumps(query))
         message = answer.get("message")

@@ -25,12 +25,11 @@ PENDING_BYTES = 64 * 1024 * 1024
 
 
 class JetStreamLogReader:
-    """Port `LogReader` on stream TOWPATH."""
+    """Port `LogReader` on the stream of `api`."""
 
-    def __init__(self, connection: Client, api: JetStreamApi, stream: str = "TOWPATH") -> None:
+    def __init__(self, connection: Client, api: JetStreamApi) -> None:
         self._nc = connection
         self._api = api
-        self._stream = stream
 
     async def last_seq(self) -> int:
         """See the port."""
@@ -55,7 +54,7 @@ class JetStreamLogReader:
         """See the port. Survives restarts of the server and lost consumers."""
         position = after_seq
         while True:
-            feed = LogFeed(self._nc, self._stream, position)
+            feed = LogFeed(self._nc, self._api, position)
             try:
                 await self._check_end(position)
                 await feed.open()

@@ -15,9 +15,9 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.codec import decode
+from adapters.jetstream_api import JetStreamApi
 from domain.log import Recorded
 
 BUFFERED = 4096
@@ -33,9 +33,9 @@ _STALLED = "Nats-Consumer-Stalled"
 class LogFeed:
     """Events behind `position`; `open` it, take with `next`, `close` it whatever happened."""
 
-    def __init__(self, connection: Client, stream: str, position: int) -> None:
+    def __init__(self, connection: Client, api: JetStreamApi, position: int) -> None:
         self._nc = connection
-        self._stream = stream
+        self._api = api
         self._position = position
         self._subscription: Subscription | None = None
         self._connections = 0
@@ -50,26 +50,24 @@ class LogFeed:
         """Make the consumer.
 
         Raises:
-            nats.errors.Error: NATS or the stream is not there now.
+            LogUnreachable, nats.errors.Error: NATS or the stream is not there now.
         """
         self._connections = self._nc.stats["reconnects"]
         inbox = self._nc.new_inbox()
         self._subscription = await self._nc.subscribe(
             inbox, cb=self._take, pending_msgs_limit=0, pending_bytes_limit=0
         )
-        await self._nc.jetstream().add_consumer(
-            self._stream,
-            ConsumerConfig(
-                deliver_subject=inbox,
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=self._position + 1,
-                ack_policy=AckPolicy.NONE,
-                flow_control=True,
-                idle_heartbeat=HEARTBEAT_SECONDS,
-                mem_storage=True,
-                num_replicas=1,
-            ),
-        )
+        config = {
+            "deliver_subject": inbox,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self._position + 1,
+            "ack_policy": "none",
+            "flow_control": True,
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1_000_000_000),
+            "mem_storage": True,
+            "num_replicas": 1,
+        }
+        await self._api.make_consumer(config)
         self._heard = asyncio.get_running_loop().time()
 
     async def next(self) -> list[Recorded] | None:
@@ -100,7 +98,8 @@ class LogFeed:
 
     async def _wait(self) -> None:
         try:
-            await asyncio.wait_for(self._filled.wait(), CHECK_SECONDS)
+            async with asyncio.timeout(CHECK_SECONDS):  # wait_for may lose a cancellation
+                await self._filled.wait()
         except TimeoutError:
             silent = asyncio.get_running_loop().time() - self._heard > SILENT_SECONDS
             if silent or self._nc.stats["reconnects"] != self._connections:

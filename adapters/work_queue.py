@@ -63,7 +63,7 @@ class DurableQueue:
     async def run(self, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
         """Fetch and handle for ever; up to CONCURRENCY at once, in no particular order."""
         async with asyncio.TaskGroup() as group:
-            while True:
+            while not _canceled():
                 subscription = None
                 try:
                     subscription = await self._subscribe()
@@ -102,7 +102,7 @@ class DurableQueue:
         group: asyncio.TaskGroup,
     ) -> None:
         idle = 0
-        while True:
+        while not _canceled():
             await self._slots.acquire()
             free = 1
             while free < CONCURRENCY and not self._slots.locked():
@@ -167,6 +167,12 @@ class DurableQueue:
             await message.term()
         except Exception as lost:
             log.warning("could not settle, will come again", queue=self._name, error=str(lost))
+
+
+def _canceled() -> bool:
+    """Whether this task was canceled: nats-py waits with wait_for, which may lose the exception."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _event(message: Msg) -> Recorded:
