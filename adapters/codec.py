@@ -52,11 +52,6 @@ class Message:
         """The event's `ce-chain`."""
         return self.headers["ce-chain"]
 
-    @property
-    def event(self) -> Recorded:
-        """The event before it is stored: `recorded(0)`."""
-        return self.recorded(0)
-
     def recorded(self, seq: int) -> Recorded:
         """The event as readers see it once it stands at `seq`."""
         return decode(seq, self.subject, self.headers, self.data)

@@ -1,0 +1,251 @@
+"""Durable queues: at least once, shared, and one poisoned message never stops the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from nats.aio.client import Client
+
+import adapters.work_queue
+from adapters.dead_letters import JetStreamDeadLetters
+from adapters.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.jetstream_append import SingleAppender
+from adapters.timers import JetStreamTimers
+from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from domain.log import Recorded
+from domain.ports import Deadline
+from infra.embedded_nats import EmbeddedNats
+from tests.support.messages import creation
+from tests.support.nats import api, connect, subjects
+from tests.support.waiting import eventually
+from tests.support.worlds import new_id, now
+
+CREATED = ("towpath.task.*.created",)
+Handle = Callable[[Recorded], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapters.work_queue, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.work_queue, "PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.work_queue, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(adapters.work_queue, "MAX_DELIVER", 3)
+
+
+@asynccontextmanager
+async def consuming(connection: Client, handle: Handle) -> AsyncIterator[asyncio.Task[None]]:
+    queue = JetStreamEventQueue(connection, JetStreamDeadLetters(connection), "test", CREATED)
+    task = asyncio.create_task(queue.consume(handle))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)
+
+
+async def append(connection: Client, title: str = "demo") -> str:
+    message = creation(title=title)
+    await SingleAppender(connection, JetStreamApi(connection)).append(message)
+    return message.subject.split(".")[2]
+
+
+async def unsettled(connection: Client) -> int:
+    """Messages that are waiting or under way."""
+    info = await api(connection, "CONSUMER.INFO.TOWPATH.test")
+    return int(info["num_ack_pending"] + info["num_pending"])
+
+
+async def test_a_poisoned_message_is_kept_and_the_rest_goes_on(js_connection: Client) -> None:
+    poisoned = await append(js_connection, "poison")
+    rest = [await append(js_connection) for _ in range(5)]
+    tries: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        tries.append(event.subject_id)
+        if event.subject_id == poisoned:
+            raise KeyError("what is this")
+
+    async with consuming(js_connection, handle):
+        await eventually(lambda: subjects(js_connection, "TOWPATH_DEAD"))
+        await eventually(lambda: _none_left(js_connection))
+    assert tries.count(poisoned) == 3
+    assert set(tries) == {poisoned, *rest}
+    letter = await JetStreamApi(js_connection, "TOWPATH_DEAD").last("towpath.dead.>")
+    assert letter is not None
+    assert letter.subject == f"towpath.dead.test.{poisoned}"
+    assert letter.headers["towpath-reason"] == "not-handled"
+    assert "what is this" in letter.headers["towpath-detail"]
+    assert b'"poison"' in letter.data
+
+
+async def test_while_the_log_is_away_nothing_becomes_a_dead_letter(js_connection: Client) -> None:
+    """The message is all right: a grant among the dead letters would hold its lock for ever."""
+    task_id = await append(js_connection)
+    tries: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        tries.append(event.subject_id)
+        if len(tries) < 8:
+            raise LogUnreachable
+
+    async with consuming(js_connection, handle):
+        await eventually(lambda: len(tries) >= 8)
+        await eventually(lambda: _none_left(js_connection))
+    assert set(tries) == {task_id}
+    assert await subjects(js_connection, "TOWPATH_DEAD") == {}
+
+
+async def test_a_long_handler_keeps_its_message(js_connection: Client) -> None:
+    await append(js_connection)
+    started: list[int] = []
+    enough = asyncio.Event()
+
+    async def handle(event: Recorded) -> None:
+        started.append(event.seq)
+        await enough.wait()
+
+    async with consuming(js_connection, handle), consuming(js_connection, handle):
+        await eventually(lambda: started)
+        await asyncio.wait({asyncio.create_task(enough.wait())}, timeout=2.5)
+        assert started == [1]
+        enough.set()
+        await eventually(lambda: _none_left(js_connection))
+
+
+async def test_a_handler_outlives_a_lost_connection_and_runs_alone(
+    nats_server: EmbeddedNats, js_connection: Client
+) -> None:
+    """What it told the server got lost: it must neither be abandoned nor its end go unseen."""
+    await append(js_connection)
+    enough = asyncio.Event()
+    ended: list[int] = []
+
+    async def handle(event: Recorded) -> None:
+        await enough.wait()
+        ended.append(event.seq)
+
+    async with consuming(js_connection, handle) as task:
+        await eventually(lambda: _under_way(js_connection))
+        nats_server.stop()
+        await asyncio.wait({task}, timeout=0.6)
+        nats_server.start()
+        await eventually(lambda: js_connection.is_connected)
+        enough.set()
+        await eventually(lambda: _none_left(js_connection))
+    assert set(ended) == {1}
+
+
+async def test_a_canceled_queue_leaves_no_handler_behind(js_connection: Client) -> None:
+    await append(js_connection)
+    running: list[bool] = []
+
+    async def handle(_: Recorded) -> None:
+        running.append(True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            running.append(False)
+
+    async with consuming(js_connection, handle):
+        await eventually(lambda: running)
+    assert running == [True, False]
+
+
+async def test_a_message_comes_again_after_a_crash(nats_server: EmbeddedNats, js_connection: Client) -> None:
+    task_id = await append(js_connection)
+    taken = asyncio.Event()
+
+    async def hang(_: Recorded) -> None:
+        taken.set()
+        await asyncio.Event().wait()
+
+    async with consuming(js_connection, hang):
+        await taken.wait()
+    again: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        again.append(event.subject_id)
+
+    other = await connect(nats_server.control_url)
+    async with consuming(other, handle):
+        await eventually(lambda: again == [task_id])
+        await eventually(lambda: _none_left(js_connection))
+    await other.close()
+
+
+async def test_it_survives_restarts_and_a_deleted_consumer(
+    nats_server: EmbeddedNats, js_connection: Client
+) -> None:
+    handled: set[str] = set()
+
+    async def handle(event: Recorded) -> None:
+        handled.add(event.subject_id)
+
+    async with consuming(js_connection, handle):
+        first = await append(js_connection)
+        await eventually(lambda: handled == {first})
+        nats_server.stop()
+        nats_server.start()
+        await eventually(lambda: js_connection.is_connected)
+        second = await append(js_connection)
+        await eventually(lambda: handled == {first, second})
+        await js_connection.jetstream().delete_consumer("TOWPATH", "test")
+        third = await append(js_connection)
+        await eventually(lambda: handled == {first, second, third}, 20)
+        assert len(js_connection._subs) < 8, "each new start left a subscription"
+
+
+async def test_many_messages_are_shared_and_all_handled(
+    nats_server: EmbeddedNats, js_connection: Client
+) -> None:
+    ids = set(await asyncio.gather(*(append(js_connection) for _ in range(300))))
+    by: list[list[str]] = [[], []]
+    most = 0
+
+    def handler(number: int) -> Handle:
+        async def handle(event: Recorded) -> None:
+            nonlocal most
+            by[number].append(event.subject_id)
+            most = max(most, await unsettled(js_connection))
+
+        return handle
+
+    other = await connect(nats_server.control_url)
+    async with consuming(js_connection, handler(0)), consuming(other, handler(1)):
+        await eventually(lambda: set(by[0] + by[1]) == ids, 20)
+        await eventually(lambda: _none_left(js_connection))
+    assert all(by)
+    assert len(by[0] + by[1]) == 300
+    await other.close()
+
+
+async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
+    deadlines = [Deadline("submit", new_id(), 1) for _ in range(2)]
+    queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
+
+    async def handle(_: Deadline) -> None:
+        raise KeyError("no such task")
+
+    task = asyncio.create_task(queue.consume(handle))
+    for one in deadlines:
+        await JetStreamTimers(js_connection).arm(one, now() - timedelta(seconds=1))
+    wanted = {f"towpath.dead.due-submit.{one.task_id}" for one in deadlines}
+    await eventually(lambda: _dead_are(js_connection, wanted))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _dead_are(connection: Client, wanted: set[str]) -> bool:
+    return set(await subjects(connection, "TOWPATH_DEAD")) == wanted
+
+
+async def _under_way(connection: Client) -> bool:
+    return (await api(connection, "CONSUMER.INFO.TOWPATH.test")).get("num_ack_pending", 0) > 0
+
+
+async def _none_left(connection: Client) -> bool:
+    return await unsettled(connection) == 0

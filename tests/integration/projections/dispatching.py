@@ -1,0 +1,100 @@
+"""A stage with dispatchers, deadlines and lock projection, and what reached the pools' queues."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import orjson
+from nats.aio.client import Client
+
+from adapters.dead_letters import JetStreamDeadLetters
+from adapters.heartbeats import JetStreamHeartbeats
+from adapters.jetstream_api import JetStreamApi
+from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
+from adapters.timers import JetStreamTimers
+from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from domain.attempt_token import AttemptTokens
+from domain.ports import RunnerClient
+from domain.task_spec import TaskSpec
+from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig, SubmitDeadlines
+from tests.integration.projections.stage import Stage
+from tests.support.nats import api
+from tests.support.worlds import new_id, now
+
+TOKENS = AttemptTokens(b"secret")
+
+
+class DispatchStage(Stage):
+    """`deadline_seconds` from the grant until somebody must have taken an attempt."""
+
+    deadline_seconds = 30.0
+    push: RunnerClient | None = None
+
+    def __init__(self, connection: Client) -> None:
+        super().__init__(connection)
+        self._queued = JetStreamApi(connection, "TOWPATH_SUBMIT")
+
+    def dispatcher(self, runners: RunnerClient | None = None) -> Dispatch:
+        return Dispatch(
+            self.service,
+            runners or PoolRunnerClient(QueueRunnerClient(self.connection, 60.0), self.push),
+            JetStreamTimers(self.connection),
+            self.sealer,
+            TOKENS,
+            DispatchConfig("http://control:8000", timedelta(seconds=self.deadline_seconds)),
+        )
+
+    def queue(self) -> JetStreamEventQueue:
+        return JetStreamEventQueue(
+            self.connection, JetStreamDeadLetters(self.connection), "dispatch", SUBJECTS
+        )
+
+    def start(self) -> None:
+        """One of each."""
+        self.run(self.projector().run())
+        self.run(self.dispatcher().run(self.queue()))
+        heartbeats = JetStreamHeartbeats(self.connection)
+        deadlines = SubmitDeadlines(self.service, heartbeats, now, timedelta(seconds=15))
+        due = JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), "submit")
+        self.run(due.consume(deadlines.handle))
+
+    async def submissions(self, pool: str = "default") -> list[dict[str, Any]]:
+        """What lies on a pool's queue."""
+        state = (await api(self.connection, "STREAM.INFO.TOWPATH_SUBMIT"))["state"]
+        if not state["messages"]:
+            return []
+        found = [await self._queued.get(seq) for seq in range(state["first_seq"], state["last_seq"] + 1)]
+        return [orjson.loads(one.data) for one in found if one and one.subject == f"towpath.submit.{pool}"]
+
+    async def armed(self) -> list[str]:
+        """Subjects of the deadlines that have not come due."""
+        info = await api(
+            self.connection, "STREAM.INFO.TOWPATH_TIMER", {"subjects_filter": "towpath.timer.at.>"}
+        )
+        return sorted(info["state"].get("subjects") or {})
+
+    async def status(self, task_id: str) -> tuple[str, str | None]:
+        """Status and reason."""
+        task = (await self.service.read(task_id)).task
+        return task.status.value, task.reason
+
+    async def create_plain(self, **spec: Any) -> str:
+        """A dispatched task without a workspace."""
+        task_id = new_id()
+        await self.service.create(task_id, TaskSpec(command=["make", "all"], **spec), "operator:ann")
+        await self.service.dispatch(task_id, "operator:ann")
+        return task_id
+
+
+@asynccontextmanager
+async def dispatch_stage(connection: Client, push_url: str | None = None) -> AsyncIterator[DispatchStage]:
+    """With workspace `acme`; pool `default` is pushed to `push_url` if given."""
+    async with httpx.AsyncClient() as http, DispatchStage(connection) as stage:
+        if push_url is not None:
+            stage.push = PushRunnerClient(http, push_url, "runner-secret")
+        await stage.register()
+        yield stage

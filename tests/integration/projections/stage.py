@@ -1,0 +1,126 @@
+"""A log on a real server with tasks that contend for workspaces, and what must hold of their lock facts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from nats.aio.client import Client
+
+from adapters.codec import chain_link
+from adapters.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.memory import MemoryCheckpoints
+from adapters.sealing import AesGcmSealer
+from domain.attempt_token import Proof
+from domain.claims import FIRST_CHAIN
+from domain.log import Recorded
+from domain.ports import Checkpoints
+from domain.service import TaskService
+from domain.task_spec import TaskSpec
+from domain.wire import Report
+from projections.lock_view import FoldedLockView
+from projections.locks import LockProjection
+from tests.support.waiting import eventually
+from tests.support.worlds import jetstream_world, new_id, now
+
+
+class Stage:
+    """One control plane without a dispatcher; projectors are started by the tests."""
+
+    def __init__(self, connection: Client, *, grouped: bool = False) -> None:
+        self.connection = connection
+        self._api = JetStreamApi(connection)
+        self.world = jetstream_world(connection, grouped=grouped)
+        self.view = FoldedLockView(self.world.reader, MemoryCheckpoints())
+        self.sealer = AesGcmSealer(b"secret")
+        self.service = TaskService(self.world.tasks, self.view, self.sealer, now)
+        self._running: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Stage:
+        self.run(self.view.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._running:
+            task.cancel()
+        found = await asyncio.gather(*self._running, return_exceptions=True)
+        broken = [one for one in found if isinstance(one, Exception)]
+        if broken:
+            raise broken[0]
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something to the end of the test."""
+        task = asyncio.create_task(work)
+        self._running.append(task)
+        return task
+
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        """End one of them as a crash would: at once, saving nothing."""
+        self._running.remove(task)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def projector(self, checkpoints: Checkpoints | None = None) -> LockProjection:
+        """One more lock projector on this connection."""
+        return LockProjection(self.world.reader, self.world.locks, checkpoints or MemoryCheckpoints(), now)
+
+    async def register(self, workspace: str = "acme") -> None:
+        last = await self.world.workspaces.last_registration(workspace)
+        await self.world.workspaces.append_registered(
+            workspace, last, f"/srv/{workspace}", "fail", at=now(), actor="operator:ann"
+        )
+
+    async def dispatch(self, *paths: str, workspace: str = "acme", **spec: Any) -> str:
+        """Create and dispatch a task that claims `paths`; its id."""
+        task_id = new_id()
+        asked = TaskSpec(command=["true"], workspace=workspace, lock_paths=list(paths), **spec)
+        await self.service.create(task_id, asked, "operator:ann")
+        await self.service.dispatch(task_id, "operator:ann")
+        return task_id
+
+    async def report(self, task_id: str, status: str = "succeeded", attempt: int = 1) -> None:
+        report = Report.model_validate({"status": status, "attempt": attempt, "runner_id": "r1"})
+        await self.service.report(task_id, report, Proof(attempt, 1), "nats", "runner:r1")
+
+    async def facts(self, workspace: str = "acme") -> list[Recorded]:
+        """All lock facts of a workspace, after checking that they form one unbroken chain."""
+        try:
+            raw = await self._api.batch(f"towpath.lock.{workspace}.*", 1, 10_000)
+        except LogUnreachable as error:
+            raise AssertionError("not yet back") from error
+        chain = FIRST_CHAIN
+        for version, message in enumerate(raw, start=1):
+            assert int(message.headers["ce-entityversion"]) == version
+            chain = chain_link(chain, message.subject, message.headers, message.data)
+            assert message.headers["ce-chain"] == chain
+        return [message.decoded() for message in raw]
+
+    async def names(self, workspace: str = "acme") -> list[tuple[str, str]]:
+        """Lock facts as (event, task id)."""
+        return [(fact.event, fact.data["task_id"]) for fact in await self.facts(workspace)]
+
+    async def until(self, *names: tuple[str, str]) -> None:
+        """Wait until the facts of workspace `acme` are exactly these."""
+
+        async def reached() -> bool:
+            assert await self.names() == list(names)
+            return True
+
+        await eventually(reached)
+
+
+def check_exclusive(facts: list[Recorded]) -> None:
+    """Of claims that all conflict at most one holds at any position; each is granted and released once."""
+    holder = None
+    seen: set[tuple[str, tuple[str, int]]] = set()
+    for fact in facts:
+        key = (fact.data["task_id"], fact.data["attempt"])
+        assert (fact.event, key) not in seen, f"{fact.event} twice for {key}"
+        seen.add((fact.event, key))
+        if fact.event == "granted":
+            assert holder is None, f"{key} was granted while {holder} held"
+            holder = key
+        elif fact.event == "released":
+            assert holder == key
+            holder = None

@@ -1,0 +1,128 @@
+"""Attempts pushed to a runner over HTTP: accepted, refused, unreachable, canceled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client
+
+import adapters.work_queue
+from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
+from tests.support.http_runner import HttpRunner
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[HttpRunner]:
+    async with HttpRunner() as running:
+        yield running
+
+
+@pytest.fixture
+async def stage(js_connection: Client, runner: HttpRunner) -> AsyncIterator[DispatchStage]:
+    async with dispatch_stage(js_connection, runner.url + "/") as running:
+        running.start()
+        yield running
+
+
+async def test_an_acceptance_is_recorded_as_queued(stage: DispatchStage, runner: HttpRunner) -> None:
+    runner.answers["submit"] = (202, {"task_id": "x", "attempt": 1, "status": "queued"})
+    task_id = await stage.dispatch(env={"A": "b"})
+    await eventually(lambda: _is(stage, task_id, "queued", None))
+    (call,) = runner.calls
+    assert (call.method, call.path) == ("POST", "/tasks/submit")
+    assert call.headers["x-runner-token"] == "runner-secret"
+    assert (call.body["task_id"], call.body["env"]) == (task_id, {"A": "b"})
+    assert (await stage.service.read(task_id)).task.runner_id is None
+    (queued,) = await stage.world.reader.page(0, 10, f"towpath.task.{task_id}.queued")
+    assert queued.data["transport"] == "http"
+    assert await stage.submissions() == []
+
+
+async def test_an_acceptance_may_name_the_runner(stage: DispatchStage, runner: HttpRunner) -> None:
+    runner.answers["submit"] = (
+        202,
+        lambda body: {"task_id": body["task_id"], "attempt": 1, "status": "queued", "runner_id": "r7"},
+    )
+    task_id = await stage.create_plain()
+    await eventually(lambda: _is(stage, task_id, "queued", None))
+    assert (await stage.service.read(task_id)).task.runner_id == "r7"
+
+
+async def test_other_pools_have_their_queues(stage: DispatchStage, runner: HttpRunner) -> None:
+    task_id = await stage.create_plain(pool="elsewhere")
+    (sent,) = await eventually(lambda: stage.submissions("elsewhere"))
+    assert sent["task_id"] == task_id
+    assert runner.calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "words"),
+    [
+        (400, {"detail": "no such root"}, "rejected", "no such root"),
+        (409, {"title": "busy"}, "rejected", "409"),
+        (429, {}, "unreachable", "429"),
+        (500, {"message": "broken"}, "unreachable", "broken"),
+        (503, "plain", "unreachable", "503"),
+        (307, {}, "unreachable", "307"),
+    ],
+)
+async def test_a_refusal_ends_the_attempt_and_frees_its_lock(
+    stage: DispatchStage, runner: HttpRunner, status: int, body: object, reason: str, words: str
+) -> None:
+    runner.answers["submit"] = (status, body)
+    task_id = await stage.dispatch()
+    await eventually(lambda: _is(stage, task_id, "submit-failed", reason))
+    assert words in ((await stage.service.read(task_id)).task.message or "")
+    await stage.until(("granted", task_id), ("released", task_id))
+    assert len(runner.calls) == 1
+
+
+async def test_a_refused_connection_ends_the_attempt(js_connection: Client) -> None:
+    async with dispatch_stage(js_connection, "http://127.0.0.1:9") as stage:
+        stage.start()
+        task_id = await stage.dispatch()
+        await eventually(lambda: _is(stage, task_id, "submit-failed", "unreachable"))
+        await stage.until(("granted", task_id), ("released", task_id))
+
+
+async def test_an_acceptance_of_what_was_canceled_meanwhile_changes_nothing(
+    stage: DispatchStage, runner: HttpRunner
+) -> None:
+    runner.gate.clear()
+    task_id = await stage.dispatch()
+    await eventually(lambda: runner.calls)
+    await stage.service.cancel(task_id, None, "operator:ann")
+    runner.gate.set()
+    follower = await stage.create_plain()
+    await eventually(lambda: _is(stage, follower, "queued", None))
+    assert (await stage.status(task_id))[0] == "canceled"
+
+
+async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
+    stage: DispatchStage, runner: HttpRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapters.work_queue, "RETRY_SECONDS", 0.02)
+    runner.answers["cancel"] = (401, {"detail": "wrong token"})
+    task_id = await stage.create_plain()
+    await eventually(lambda: _is(stage, task_id, "queued", None))
+    await stage.service.cancel(task_id, "not needed", "operator:ann")
+    await eventually(lambda: len(_cancels(runner)) >= 3)
+    runner.answers["cancel"] = (404, {})
+    heard = len(_cancels(runner)) + 1
+    await eventually(lambda: len(_cancels(runner)) >= heard)
+    call = runner.calls[-1]
+    assert (call.path, call.body) == (f"/tasks/{task_id}/cancel", {"attempt": 1})
+    assert call.headers["x-runner-token"] == "runner-secret"
+    other = await stage.create_plain()
+    await eventually(lambda: _is(stage, other, "queued", None))
+    assert len(_cancels(runner)) <= heard + 1
+
+
+def _cancels(runner: HttpRunner) -> list[object]:
+    return [call for call in runner.calls if call.path.endswith("/cancel")]
+
+
+async def _is(stage: DispatchStage, task_id: str, status: str, reason: str | None) -> bool:
+    return await stage.status(task_id) == (status, reason)
