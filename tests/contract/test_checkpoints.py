@@ -1,0 +1,54 @@
+"""The contract of `Checkpoints` in memory; in SQL it is part of the read model's suite."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.checkpoints import SqlCheckpoints
+from adapters.memory import MemoryCheckpoints
+from adapters.read_model_database import create_tables, open_database
+from domain.ports import Checkpoints
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Checkpoints]:
+    if request.param == "memory":
+        yield MemoryCheckpoints()
+        return
+    engine = open_database(f"sqlite+aiosqlite:///{tmp_path / 'towpath.db'}")
+    await create_tables(engine)
+    yield SqlCheckpoints(engine)
+    await engine.dispose()
+
+
+async def test_what_was_never_saved_is_none(checkpoints: Checkpoints) -> None:
+    assert await checkpoints.load("locks") is None
+
+
+async def test_state_comes_back_as_it_was(checkpoints: Checkpoints) -> None:
+    state = {"seq": 7, "workspaces": {"käse": {"waiting": [], "last": [3, 2, "ab"], "owed": None}}}
+    await checkpoints.save("locks", 7, state)
+    await checkpoints.save("view", 5, [1])
+    assert await checkpoints.load("locks") == (7, state)
+    assert await checkpoints.load("view") == (5, [1])
+
+
+async def test_what_is_changed_afterwards_was_not_saved(checkpoints: Checkpoints) -> None:
+    state = {"open": [1]}
+    await checkpoints.save("locks", 1, state)
+    state["open"].append(2)
+    loaded = await checkpoints.load("locks")
+    assert loaded == (1, {"open": [1]})
+    loaded[1]["open"].append(3)
+    assert await checkpoints.load("locks") == (1, {"open": [1]})
+
+
+async def test_the_highest_position_stays(checkpoints: Checkpoints) -> None:
+    await asyncio.gather(*(checkpoints.save("locks", seq, {"at": seq}) for seq in (3, 9, 1, 9, 5)))
+    assert await checkpoints.load("locks") == (9, {"at": 9})
+    await checkpoints.save("locks", 9, {"at": "again"})
+    assert await checkpoints.load("locks") == (9, {"at": "again"})

@@ -1,0 +1,105 @@
+"""The contract of `Heartbeats`, in memory and on JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from nats.aio.client import Client
+
+import adapters.heartbeats
+from adapters.heartbeats import JetStreamHeartbeats
+from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
+from adapters.memory import MemoryHeartbeats
+from domain.ports import Heartbeats
+from domain.wire import Heartbeat, Held
+from tests.support.worlds import new_id, now
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+def heartbeats(request: pytest.FixtureRequest, js_connection: Client) -> Heartbeats:
+    return MemoryHeartbeats(now) if request.param == "memory" else JetStreamHeartbeats(js_connection)
+
+
+def beat(runner_id: str, counter: int = 1, held: int = 0) -> Heartbeat:
+    return Heartbeat(
+        runner_id=runner_id,
+        pools=["default", "linux"],
+        host="höst",
+        capacity=2,
+        counter=counter,
+        held=[Held(task_id=new_id(), attempt=1) for _ in range(held)],
+    )
+
+
+async def test_without_runners_there_are_none(heartbeats: Heartbeats) -> None:
+    assert await heartbeats.all() == []
+
+
+async def test_the_last_heartbeat_of_each_runner_stands_with_its_time(heartbeats: Heartbeats) -> None:
+    before = now() - timedelta(seconds=1)
+    last = {name: beat(name, counter=9, held=3) for name in ("b", "a", "c-3_X")}
+    for name in last:
+        await heartbeats.publish(beat(name))
+    await asyncio.gather(*(heartbeats.publish(one) for one in last.values()))
+    found = await heartbeats.all()
+    assert [one.runner_id for one, _ in found] == ["a", "b", "c-3_X"]
+    assert all(one == last[one.runner_id] for one, _ in found)
+    assert all(before < at < now() + timedelta(seconds=1) and at.tzinfo == UTC for _, at in found)
+
+
+async def test_a_later_heartbeat_moves_the_time_on(heartbeats: Heartbeats) -> None:
+    await heartbeats.publish(beat("a", 1))
+    first = (await heartbeats.all())[0][1]
+    await heartbeats.publish(beat("a", 2))
+    ((last, at),) = await heartbeats.all()
+    assert last.counter == 2
+    assert at > first
+
+
+async def test_many_runners_are_all_read(heartbeats: Heartbeats) -> None:
+    await asyncio.gather(*(heartbeats.publish(beat(f"r{number}")) for number in range(300)))
+    assert len(await heartbeats.all()) == 300
+
+
+async def test_what_is_no_heartbeat_is_passed_over(js_connection: Client) -> None:
+    """Any runner may publish there, also under another's name or with headers of the server."""
+    heartbeats = JetStreamHeartbeats(js_connection)
+    await heartbeats.publish(beat("good"))
+    publish = js_connection.jetstream().publish
+    await publish("towpath.runner.broken", b"{")
+    await publish("towpath.runner.liar", beat("good", 99).model_dump_json().encode())
+    forged = {"Nats-Sequence": "x", "Nats-Subject": "towpath.runner.good", "Nats-Time-Stamp": "never"}
+    await publish("towpath.runner.forger", beat("forger").model_dump_json().encode(), headers=forged)
+    found = {one.runner_id: (one.counter, at) for one, at in await heartbeats.all()}
+    assert found.keys() == {"good", "forger"}
+    assert found["good"][0] == 1
+    assert isinstance(found["forger"][1], datetime)
+
+
+class Lagging(JetStreamApi):
+    """Reads from a replica that misses the last message."""
+
+    def __init__(self, connection: Client, times: int) -> None:
+        super().__init__(connection, "TOWPATH_RUNNER")
+        self.times = times
+
+    async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
+        self.times -= 1
+        found = await super().batch(subject, seq, count)
+        return found[:-1] if self.times >= 0 else found
+
+
+async def test_a_lagging_replica_never_makes_a_live_runner_look_lost(
+    js_connection: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapters.heartbeats, "LAG_SECONDS", 0.001)
+    heartbeats = JetStreamHeartbeats(js_connection)
+    await heartbeats.publish(beat("a"))
+    await heartbeats.publish(beat("b"))
+    heartbeats._api = Lagging(js_connection, 2)
+    assert [one.runner_id for one, _ in await heartbeats.all()] == ["a", "b"]
+    heartbeats._api = Lagging(js_connection, 1000)
+    with pytest.raises(LogUnreachable):
+        await heartbeats.all()
