@@ -84,10 +84,15 @@ class JetStreamApi:
         except nats.errors.Error as error:
             raise LogUnreachable from error
 
-    async def make_consumer(self, config: dict[str, Any]) -> None:
-        """Make a consumer without a durable name."""
+    async def make_consumer(self, config: dict[str, Any]) -> str:
+        """Make a consumer without a durable name; the name that the server gave it."""
         body = orjson.dumps({"stream_name": self._stream, "config": config})
-        await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}", body)
+        answer = await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}", body)
+        return str(answer["name"])
+
+    def next_subject(self, consumer: str) -> str:
+        """Where a consumer's next messages are asked for."""
+        return f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
 
     async def _get(self, query: dict[str, Any]) -> RawMessage | None:
         answer = await self._request(f"$JS.API.STREAM.MSG.GET.{self._stream}", orjson.dumps(query))

@@ -1,9 +1,10 @@
 """One consumer's life: the log behind a position, as it comes, until the consumer has to be made anew.
 
-A push consumer without acknowledgements: the reader's own position is the only one. nats-py's ordered
-consumer answers the server's flow control at once, whatever the reader's speed, then drops what it cannot
-hold; here the answer waits until there is room, so a slow reader loses nothing and memory stays bounded
-(by the server's window of 32 MB). Heartbeats tell an idle log from a lost consumer.
+A pull consumer without acknowledgements: the reader's own position is the only one. The next messages are
+asked for while half of the last ones are still to come, so the stream never pauses, and what is on its way
+or buffered is bounded by what was asked for: a push consumer's window is 32 MB of messages, several times
+that as objects. A parked request delivers a new event at once. Heartbeats tell an idle log from a lost
+consumer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 
 import nats.errors
+import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -20,14 +22,20 @@ from adapters.codec import decode
 from adapters.jetstream_api import JetStreamApi
 from domain.log import Recorded
 
-BUFFERED = 4096
+PULL = 1000
+PULL_BYTES = 4 * 1024 * 1024
+PULL_SECONDS = 60.0
+BUFFERED = 2000
 HEARTBEAT_SECONDS = 1.0
 SILENT_SECONDS = 4.0
 CHECK_SECONDS = 0.5
+INACTIVE_SECONDS = 30.0
 _EVENT = "$JS.ACK."
 _FIELDS = 9
 _IDLE = "100"
-_STALLED = "Nats-Consumer-Stalled"
+_NOT_SENT = "Nats-Pending-Messages"
+_OVER = ("404", "408")
+_OVER_TEXTS = ("batch completed", "exceeds maxbytes", "leadership change")
 
 
 class LogFeed:
@@ -41,7 +49,9 @@ class LogFeed:
         self._connections = 0
         self._buffer: list[Recorded] = []
         self._filled = asyncio.Event()
-        self._answer_to = ""
+        self._inbox = ""
+        self._name = ""
+        self._coming = 0
         self._heard = 0.0
         self._gone = False
         self._error: Exception | None = None
@@ -53,21 +63,21 @@ class LogFeed:
             LogUnreachable, nats.errors.Error: NATS or the stream is not there now.
         """
         self._connections = self._nc.stats["reconnects"]
-        inbox = self._nc.new_inbox()
+        self._inbox = self._nc.new_inbox()
         self._subscription = await self._nc.subscribe(
-            inbox, cb=self._take, pending_msgs_limit=0, pending_bytes_limit=0
+            self._inbox, cb=self._take, pending_msgs_limit=0, pending_bytes_limit=0
         )
-        config = {
-            "deliver_subject": inbox,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": self._position + 1,
-            "ack_policy": "none",
-            "flow_control": True,
-            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1_000_000_000),
-            "mem_storage": True,
-            "num_replicas": 1,
-        }
-        await self._api.make_consumer(config)
+        self._name = await self._api.make_consumer(
+            {
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": self._position + 1,
+                "ack_policy": "none",
+                "mem_storage": True,
+                "num_replicas": 1,
+                "inactive_threshold": _nanoseconds(INACTIVE_SECONDS),
+            }
+        )
+        await self._pull()
         self._heard = asyncio.get_running_loop().time()
 
     async def next(self) -> list[Recorded] | None:
@@ -86,8 +96,7 @@ class LogFeed:
             await self._wait()
         batch, self._buffer = self._buffer, []
         self._heard = asyncio.get_running_loop().time()
-        if self._answer_to:
-            await self._answer()
+        await self._pull()
         return batch
 
     async def close(self) -> None:
@@ -116,21 +125,41 @@ class LogFeed:
             self._buffer.append(decode(seq, message.subject, message.headers or {}, message.data))
         except Exception as error:
             self._error = self._error or error
+        self._coming -= 1
+        if self._coming == PULL // 2:
+            await self._pull()
         self._filled.set()
 
     async def _control(self, message: Msg) -> None:
-        """A heartbeat, the server's question whether there is room, or that the consumer is gone."""
+        """A heartbeat, the end of a request, or that the consumer is gone."""
         headers = message.headers or {}
         self._heard = asyncio.get_running_loop().time()
-        if headers.get("Status") != _IDLE:
-            self._gone = True
-            self._filled.set()
+        status, text = headers.get("Status"), headers.get("Description", "").lower()
+        if status == _IDLE:
             return
-        self._answer_to = message.reply or headers.get(_STALLED, "")
-        if self._answer_to and len(self._buffer) < BUFFERED:
-            await self._answer()
+        if status in _OVER or any(known in text for known in _OVER_TEXTS):
+            self._coming -= int(headers.get(_NOT_SENT, self._coming))
+            await self._pull()
+            return
+        self._gone = True
+        self._filled.set()
 
-    async def _answer(self) -> None:
-        subject, self._answer_to = self._answer_to, ""
-        with contextlib.suppress(nats.errors.Error):  # asked again with the next heartbeat
-            await self._nc.publish(subject)
+    async def _pull(self) -> None:
+        """Ask for more, if little is still to come and there is room."""
+        if self._coming > PULL // 2 or len(self._buffer) >= BUFFERED:
+            return
+        self._coming += PULL
+        body = orjson.dumps(
+            {
+                "batch": PULL,
+                "max_bytes": PULL_BYTES,
+                "expires": _nanoseconds(PULL_SECONDS),
+                "idle_heartbeat": _nanoseconds(HEARTBEAT_SECONDS),
+            }
+        )
+        with contextlib.suppress(nats.errors.Error):  # the silence that follows tells
+            await self._nc.publish(self._api.next_subject(self._name), body, reply=self._inbox)
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000_000)

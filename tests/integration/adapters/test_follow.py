@@ -112,9 +112,8 @@ async def test_a_consumer_that_falls_silent_is_made_anew(
     reading = follow(proxied)
     assert await reading.has(last)
     (lost,) = await consumers(js_connection)
-    inbox = (await api(js_connection, f"CONSUMER.INFO.TOWPATH.{lost}"))["config"]["deliver_subject"].encode()
     proxy.rule = lambda frame: (
-        DROP if b"$JS.ACK.TOWPATH." + lost.encode() in frame or inbox in frame else PASS
+        DROP if b"$JS.ACK.TOWPATH." + lost.encode() in frame or b"NATS/1.0 100" in frame else PASS
     )
     assert await reading.has(await append(js_connection, 5))
     assert len(reading.seqs) == 10
@@ -160,7 +159,7 @@ async def test_a_slow_reader_gets_everything_and_holds_the_server_back(
     reading.room.clear()
     await eventually(lambda: seen > 50)
     held = await settled(lambda: seen)
-    assert held < 300, "flow control was answered though there was no room"
+    assert held < 300, "more was asked for though there was no room"
     reading.room.set()
     assert await reading.has(last)
     assert len(reading.seqs) == 500
