@@ -69,22 +69,21 @@ class Bench:
             return
         try:
             with self._ground(INTERVAL) as small, self._ground(INTERVAL) as large:
-                few = self._fill(small, sizes.small_events)
-                many = self._fill(large, sizes.large_events)
-                self._group(["replay"], lambda: replay.measure(large, sizes))
-                tasks = (few[1], many[1])
-                self._group(rest[1:-1], lambda: growth.measure(small, large, tasks, sizes))
-                lives = sizes.memory_lives - len(many[0])
-                self._group(["memory"], lambda: memory.measure(large, many[0], lives, sizes))
+                waiting = 2 * sizes.growth_tasks
+                known, _ = self._fill(large, "first", sizes.replay_events, 0)
+                self._group(["replay"], partial(replay.measure, large, sizes))
+                _, few = self._fill(small, "past", sizes.small_events, waiting)
+                more, many = self._fill(large, "past", sizes.large_events - sizes.replay_events, waiting)
+                self._group(rest[1:-1], partial(growth.measure, small, large, (few, many), sizes))
+                lives = sizes.memory_lives - len(known) - len(more)
+                self._group(["memory"], partial(memory.measure, large, known, lives, sizes))
         except Exception:
             self._fail([name for name in rest if name not in {one.what for one in self.rows}])
 
-    def _fill(self, ground: Ground, events: int) -> tuple[list[str], list[str]]:
+    def _fill(self, ground: Ground, prefix: str, events: int, waiting: int) -> tuple[list[str], list[str]]:
         self._say(f"filling a log with {events} events")
-        settings, waiting = ground.settings, 2 * self._sizes.growth_tasks
-        filled: tuple[list[str], list[str]] = in_child(
-            "fill", lambda: _fill(settings, events, waiting), FILL_SECONDS
-        )
+        work = partial(_fill, ground.settings, prefix, events, waiting)
+        filled: tuple[list[str], list[str]] = in_child("fill", work, FILL_SECONDS)
         return filled
 
     def _group(self, names: Sequence[str], measure: Callable[[], list[Row]]) -> None:
@@ -123,13 +122,13 @@ class Bench:
         sys.stderr.flush()
 
 
-async def _fill(settings: Settings, events: int, waiting: int) -> tuple[list[str], list[str]]:
+async def _fill(settings: Settings, prefix: str, events: int, waiting: int) -> tuple[list[str], list[str]]:
     """Whole lives, then `waiting` dispatched tasks: about `events` events; the ids of both."""
     async with open_core(settings, "bench-fill") as core:
-        history = History(core.connection, "past")
+        history = History(core.connection, prefix)
         await history.register()
         left = events - len(history.workspaces) - 2 * waiting
-        lives = await history.lives(max(0, left // EVENTS_PER_LIFE))
+        lives = await history.lives(max(0, -(-left // EVENTS_PER_LIFE)))
         return lives, await history.open_tasks(waiting)
 
 

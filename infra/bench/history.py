@@ -32,7 +32,7 @@ from infra.bench.ground import POOL
 from infra.composition import new_id, now
 
 EVENTS_PER_LIFE = 7
-BATCH = 1000
+BATCH = 200
 COMMIT_SECONDS = 60.0
 ACTOR = "bench"
 

@@ -17,7 +17,7 @@ class Sizes:
     lives_always: int = 1000
     lives_interval: int = 1500
     handoff_seconds: float = 8.0
-    replay_events: int = 105_000
+    replay_events: int = 100_000
     small_events: int = 3_000
     large_events: int = 300_000
     growth_tasks: int = 300
