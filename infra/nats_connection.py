@@ -10,10 +10,10 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client
 
+from infra.nats_client import HeaderClient
 from infra.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -76,9 +76,10 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
         log.debug("nats", error=repr(error))
 
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
+    client = HeaderClient()
     try:
         # While connecting for the first time the client would try for ever: bound it here.
-        client = await nats.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
+        await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
     except Exception as error:
         raise NatsUnavailable(
             f"no NATS server answers at {', '.join(server_urls(settings))}: {error!r}. "

@@ -7,6 +7,7 @@ ends the process loudly with exit code 1. Nothing here decides anything.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from infra.settings import Settings
 
 READY_LAG = 10_000
 DRAIN_SECONDS = 6.0
+COLLECT_AFTER = (20_000, 20, 50)
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -44,8 +46,20 @@ def run(main: Main, settings: Settings, signals: tuple[int, ...] = (signal.SIGTE
     """Run one process' main until one of `signals` comes. Returns the exit code."""
     import uvloop
 
+    _calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signal(main, settings, signals))
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector pass over what was imported, and look at the rest less often.
+
+    Ten thousand cached tasks are objects without cycles; walking them all every few hundred allocations
+    cost a tenth of the time of a busy API.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]) -> int:

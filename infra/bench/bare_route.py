@@ -15,14 +15,13 @@ from fastapi import FastAPI
 
 from domain.wire import Report
 from infra.bench.child import Child, run_loop
-from infra.bench.raw import RawAppends, ensure_bench_stream
+from infra.bench.raw import RawAppends, connect_plain, ensure_bench_stream
 from infra.http_server import bind
-from infra.nats_connection import connect
 from infra.settings import Settings
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    connection = await connect(settings, "bench-bare-route")
+    connection = await connect_plain(settings, "bench-bare-route")
     try:
         await ensure_bench_stream(connection)
         raw = RawAppends(connection, "queued")

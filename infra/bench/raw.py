@@ -11,13 +11,14 @@ import json
 import time
 from collections.abc import Iterator
 
+import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from adapters.codec import MSG_ID, encode
 from domain.events import EventData, QueuedData, RunningData
 from infra.composition import new_id, now
-from infra.nats_connection import connect
+from infra.nats_connection import connect_options
 from infra.settings import Settings
 from infra.stream_definitions import stream_definitions
 
@@ -73,9 +74,14 @@ async def ensure_bench_stream(connection: Client) -> None:
         raise RuntimeError(f"the stream of the baseline could not be made: {error}")
 
 
+async def connect_plain(settings: Settings, name: str) -> Client:
+    """A baseline's connection: nats-py as it comes."""
+    return await nats.connect(**connect_options(settings), name=name)
+
+
 async def pipelined(settings: Settings, count: int) -> float:
     """Raw appends a second with IN_FLIGHT in flight."""
-    connection = await connect(settings, "bench-raw")
+    connection = await connect_plain(settings, "bench-raw")
     try:
         await ensure_bench_stream(connection)
         raw = RawAppends(connection)

@@ -26,6 +26,7 @@ from domain.log import Recorded
 from infra.bench.child import in_child
 from infra.bench.figures import Row, row
 from infra.bench.ground import Ground
+from infra.bench.raw import connect_plain
 from infra.bench.sizes import Sizes
 from infra.nats_connection import connect
 from infra.settings import Settings
@@ -59,7 +60,7 @@ def _options() -> dict[str, object]:
 
 
 async def _raw_callback(settings: Settings, upto: int) -> float:
-    connection = await connect(settings, "bench-raw-replay")
+    connection = await connect_plain(settings, "bench-raw-replay")
     seen, all_seen = 0, asyncio.Event()
 
     async def take(message: Msg) -> None:
@@ -77,7 +78,7 @@ async def _raw_callback(settings: Settings, upto: int) -> float:
 
 
 async def _raw_loop(settings: Settings, upto: int) -> float:
-    connection = await connect(settings, "bench-raw-replay")
+    connection = await connect_plain(settings, "bench-raw-replay")
     started = time.perf_counter()
     subscription = await connection.jetstream().subscribe("towpath.*.*.*", **_options())  # type: ignore[arg-type]
     for _ in range(upto):
