@@ -120,6 +120,25 @@ async def test_a_consumer_that_falls_silent_is_made_anew(
     await reading.stop()
 
 
+async def test_a_consumer_that_never_delivers_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
+) -> None:
+    """Lost before its first word: there is no position yet but the one that was asked for."""
+    monkeypatch.setattr(adapters.log_feed, "SILENT_SECONDS", 1.0)
+    last = await append(js_connection, 5)
+
+    def made() -> int:
+        return sum(".CONSUMER.CREATE." in subject for subject in proxy.subjects())
+
+    proxy.rule = lambda frame: DROP if b"$JS.ACK." in frame or b"NATS/1.0 100" in frame else PASS
+    reading = follow(proxied)
+    await eventually(lambda: reading.task.done() or made() >= 2)
+    proxy.rule = lambda _: PASS
+    assert await reading.has(last)
+    assert reading.seqs == [1, 2, 3, 4, 5]
+    await reading.stop()
+
+
 async def test_a_lost_message_is_read_again(proxy: NatsProxy, proxied: Client, js_connection: Client) -> None:
     """A hole on the way is none in the log."""
     dropped = []
