@@ -11,7 +11,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from infra.settings import Settings
 READY_LAG = 10_000
 DRAIN_SECONDS = 6.0
 COLLECT_AFTER = (20_000, 20, 50)
+PROJECTIONS = ("locks", "dispatch", "tasks")
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -32,9 +33,9 @@ def run_api(settings: Settings) -> int:
     return run(serve_api, settings)
 
 
-def run_projector(settings: Settings) -> int:
-    """Run the lock projection, dispatch, deadlines and the read model. Returns the exit code."""
-    return run(serve_projector, settings)
+def run_projector(settings: Settings, only: Collection[str] = PROJECTIONS) -> int:
+    """Run the projections, or only some of them. Returns the exit code."""
+    return run(lambda settings, stop: serve_projector(settings, stop, only), settings)
 
 
 def run_runner(settings: Settings) -> int:
@@ -119,24 +120,28 @@ def _lag(behind: int) -> str:
     return "ok" if behind < READY_LAG else f"{behind} events behind"
 
 
-async def serve_projector(settings: Settings, stop: asyncio.Event) -> None:
-    """The projector process."""
+async def serve_projector(
+    settings: Settings, stop: asyncio.Event, only: Collection[str] = PROJECTIONS
+) -> None:
+    """A projector process. The locks, on which everybody waits, may run in one of their own."""
     import httpx
 
     from infra.composition import open_core, projections
 
     async with open_core(settings, "towpath-projector") as core, httpx.AsyncClient() as http:
         parts = projections(core, http)
-        endless = [
-            parts.locks.run(),
-            parts.tasks.run(),
-            parts.dispatch.run(parts.events),
-            parts.due.consume(parts.deadlines.handle),
-        ]
+        endless: list[Coroutine[Any, Any, None]] = []
+        if "locks" in only:
+            endless.append(parts.locks.run())
+        if "dispatch" in only:
+            endless += [parts.dispatch.run(parts.events), parts.due.consume(parts.deadlines.handle)]
+        if "tasks" in only:
+            endless.append(parts.tasks.run())
         try:
             await _until(stop, endless)
         finally:
-            await parts.locks.save()
+            if "locks" in only:
+                await parts.locks.save()
 
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:

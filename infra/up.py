@@ -1,7 +1,8 @@
 """`towpath up`: everything on one machine, in one process group, with one line that says `ready`.
 
 The heavy imports happen once, here, while nats-server starts; the API, the projector and the runner are
-then forked, which is what makes three processes ready in the time of one. A part that dies is started
+then forked, which is what makes four processes ready in the time of one. The locks, on which everybody
+waits, have a process of their own. A part that dies is started
 again, unless it keeps dying. Ctrl-C drains: the runner first, so that its last reports are still heard.
 """
 
@@ -28,6 +29,7 @@ STOP_SECONDS = 15.0
 MAX_RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
 WATCH_SECONDS = 0.2
+STOP_ORDER = ("runner", "api", "projector", "locks")
 PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger(__name__)
@@ -71,7 +73,8 @@ class Supervisor:
         _preload()
         self.settings = control = self._with_nats(settings, "control")
         self._add("api", lambda: _api(control, listener))
-        self._add("projector", lambda: _projector(control))
+        self._add("locks", lambda: _projector(control, ("locks",)))
+        self._add("projector", lambda: _projector(control, ("dispatch", "tasks")))
         if settings.host_runner_url is None:
             runner = self._with_nats(settings, "runner")
             self._add("runner", lambda: _runner(runner))
@@ -125,8 +128,8 @@ class Supervisor:
         self._fork(part)
 
     def stop(self) -> None:
-        """End the runner, then the API, the projector and NATS; each drains before the next ends."""
-        for part in sorted(self._parts, key=lambda part: ("runner", "api", "projector").index(part.name)):
+        """End the parts in STOP_ORDER, then NATS; each drains before the next ends."""
+        for part in sorted(self._parts, key=lambda part: STOP_ORDER.index(part.name)):
             _end(part)
         self._parts.clear()
         if self._nats is not None:
@@ -224,10 +227,10 @@ def _api(settings: Settings, listener: object) -> int:
     return run(main, settings, (signal.SIGTERM,))
 
 
-def _projector(settings: Settings) -> int:
+def _projector(settings: Settings, only: tuple[str, ...]) -> int:
     from infra.processes import run, serve_projector
 
-    return run(serve_projector, settings, (signal.SIGTERM,))
+    return run(lambda settings, stop: serve_projector(settings, stop, only), settings, (signal.SIGTERM,))
 
 
 def _runner(settings: Settings) -> int:

@@ -7,12 +7,12 @@ be decided on everything the leader has first waits until the view has caught up
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from domain.claims import Key
 from domain.errors import Busy
 from domain.lock_read import LockEntry, lock_entry
 from domain.locks import LockTable
@@ -22,6 +22,7 @@ from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
 from domain.workspaces import Registration, WorkspaceTable
 from projections.checkpoint import keep, take_up
+from projections.wakes import Wakes
 
 CHECKPOINT = "view"
 CHECKPOINT_EVERY = 20000
@@ -37,8 +38,8 @@ class FoldedLockView:
         self._checkpoints = checkpoints
         self._table = LockTable()
         self._workspaces = WorkspaceTable()
-        self._moved = asyncio.Event()
-        self._past: OrderedDict[tuple[str, int], Recorded] = OrderedDict()
+        self._wakes = Wakes()
+        self._past: OrderedDict[Key, tuple[Recorded, int | None]] = OrderedDict()
         self._saved = 0
         self._event_id = ""
 
@@ -50,6 +51,7 @@ class FoldedLockView:
             self._table = LockTable.restore(state["locks"])
             self._workspaces = WorkspaceTable.restore(state["workspaces"])
             self._saved = self._table.seq
+            self._wakes.moved(self._saved)
         async for batch in self._reader.follow(self._table.seq):
             self.fold(batch)
             if self._table.seq - self._saved >= CHECKPOINT_EVERY:
@@ -67,16 +69,19 @@ class FoldedLockView:
         """Fold a batch and wake who waits for it."""
         for event in batch:
             self._event_id = event.id
+            if event.kind == "lock" and event.event != "granted":
+                self._remember(event)
             self._table.fold(event)
             if event.kind == "workspace":
                 self._workspaces.fold(event)
-            elif event.kind == "lock" and event.event != "granted":
-                self._remember(event)
-        self._moved.set()
-        self._moved = asyncio.Event()
+            self._wakes.folded(event)
+        self._wakes.moved(self._table.seq)
 
     def _remember(self, event: Recorded) -> None:
-        self._past[(event.data["task_id"], event.data["attempt"])] = event
+        """Keep how a claim ended, with the token it held, for questions that come just after."""
+        key = (event.data["task_id"], event.data["attempt"])
+        grant = self._table.grant(*key)
+        self._past[key] = (event, grant.token if grant else None)
         if len(self._past) > REMEMBERED:
             self._past.popitem(last=False)
 
@@ -87,18 +92,9 @@ class FoldedLockView:
         """See the port."""
         return self._table.seq
 
-    async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout):
-                while not condition():
-                    await self._moved.wait()
-        except TimeoutError:
-            return condition()
-        return True
-
     async def caught_up(self, seq: int, timeout: float = CATCH_UP_SECONDS) -> bool:
         """See the port."""
-        return await self._until(lambda: self._table.seq >= seq, timeout)
+        return self._table.seq >= seq or await self._wakes.reached(seq, timeout)
 
     async def _caught_up_with_leader(self, subject: str) -> None:
         if not await self.caught_up(await self._reader.last_seq_of(subject)):
@@ -106,7 +102,8 @@ class FoldedLockView:
 
     async def decided(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
         """See the port."""
-        await self._until(lambda: self._decision(task_id, attempt) != "undecided", timeout)
+        key = (task_id, attempt)
+        await self._wakes.until(key, lambda: self._decision(task_id, attempt) != "undecided", timeout)
         return self._decision(task_id, attempt)
 
     def _decision(self, task_id: str, attempt: int) -> LockDecision:
@@ -114,7 +111,7 @@ class FoldedLockView:
             return "granted"
         past = self._past.get((task_id, attempt))
         if past is not None:
-            return "refused" if past.event == "refused" else "granted"
+            return "refused" if past[0].event == "refused" else "granted"
         waiter = self._table.waiter(task_id, attempt)
         if waiter is not None and waiter.blocked_by and waiter.claim.on_conflict == "wait":
             return "waiting"
@@ -122,7 +119,8 @@ class FoldedLockView:
 
     async def released(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> bool:
         """See the port."""
-        return await self._until(lambda: self._table.grant(task_id, attempt) is None, timeout)
+        key = (task_id, attempt)
+        return await self._wakes.until(key, lambda: self._table.grant(task_id, attempt) is None, timeout)
 
     # ------------------------------------------------------------------ asking
 
@@ -158,14 +156,14 @@ class FoldedLockView:
         if waiter is not None:
             return waiting(waiter)
         past = self._past.get((task.id, task.attempt))
-        if past is not None and past.event == "released":
-            return LockRead(state="released", since=datetime.fromisoformat(past.time))
+        if past is not None and past[0].event == "released":
+            return LockRead(state="released", token=past[1], since=datetime.fromisoformat(past[0].time))
         return NO_LOCK
 
     def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
         """See the port."""
         past = self._past.get((task_id, attempt))
-        return past.data["holders"] if past is not None and past.event == "refused" else []
+        return past[0].data["holders"] if past is not None and past[0].event == "refused" else []
 
     def entries(self, workspace: str | None = None) -> list[LockEntry]:
         """See the port."""

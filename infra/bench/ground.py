@@ -89,7 +89,8 @@ class Ground:
                 )
                 children.append(Child("api", serve))
             if projector:
-                children.append(Child("projector", lambda: run_projector(settings)))
+                children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
+                children.append(Child("projector", lambda: run_projector(settings, ("dispatch", "tasks"))))
             listener.close()
             if api:
                 _await_api(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -21,6 +22,14 @@ from infra.cli.server_options import (
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+
+
+class Projection(StrEnum):
+    """What a projector process can run; many waits hang on the locks, so they may have one of their own."""
+
+    LOCKS = "locks"
+    DISPATCH = "dispatch"
+    TASKS = "tasks"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,12 +100,19 @@ def api(
     _start(run_api, settings)
 
 
-def projector(nats_url: NatsUrlOption = None, data_dir: DataDirOption = None) -> None:
-    """Start the projections: locks, read model, dispatch, watchdog."""
+def projector(
+    only: Annotated[
+        list[Projection] | None, typer.Option(help="Run only this one. Repeatable. Default: all.")
+    ] = None,
+    nats_url: NatsUrlOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Start the projections: locks, dispatch and the read model (tasks)."""
     settings = server_settings(nats_url=nats_url, data_dir=data_dir)
-    from infra.processes import run_projector
+    from infra.processes import PROJECTIONS, run_projector
 
-    _start(run_projector, settings)
+    chosen = tuple(only or PROJECTIONS)
+    _start(lambda settings: run_projector(settings, chosen), settings)
 
 
 def runner(

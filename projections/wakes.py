@@ -1,0 +1,67 @@
+"""Who waits for which claim or sequence, so that an event wakes those it concerns and nobody else.
+
+Hundreds of requests may wait at once; waking all of them at every batch cost more than folding it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+
+from domain.claims import Key
+from domain.log import Recorded
+
+
+class Wakes:
+    """Waits of one fold; every wait is bounded by its caller's timeout in seconds."""
+
+    def __init__(self) -> None:
+        self._claims: dict[Key, set[asyncio.Event]] = {}
+        self._seqs: list[tuple[int, int, asyncio.Event]] = []
+        self._numbers = itertools.count()
+
+    async def until(self, key: Key, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `condition`, looked at again after each event about `key`, and at the end."""
+        if condition():
+            return True
+        woken = asyncio.Event()
+        self._claims.setdefault(key, set()).add(woken)
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    woken.clear()
+                    await woken.wait()
+        except TimeoutError:
+            return condition()
+        finally:
+            waiting = self._claims[key]
+            waiting.discard(woken)
+            if not waiting:
+                del self._claims[key]
+        return True
+
+    async def reached(self, seq: int, timeout: float) -> bool:
+        """Wait until `moved` has been told of `seq`; False after `timeout`."""
+        woken = asyncio.Event()
+        heapq.heappush(self._seqs, (seq, next(self._numbers), woken))
+        try:
+            async with asyncio.timeout(timeout):
+                await woken.wait()
+        except TimeoutError:
+            return woken.is_set()
+        return True
+
+    def folded(self, event: Recorded) -> None:
+        """Wake who waits for the claim that `event` is about."""
+        if not self._claims:
+            return
+        task_id = event.subject_id if event.kind == "task" else event.data.get("task_id")
+        for woken in self._claims.get((task_id, event.attempt), ()) if task_id and event.attempt else ():
+            woken.set()
+
+    def moved(self, seq: int) -> None:
+        """Wake who waits for `seq` or less."""
+        while self._seqs and self._seqs[0][0] <= seq:
+            heapq.heappop(self._seqs)[2].set()
