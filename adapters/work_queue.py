@@ -59,6 +59,9 @@ class DurableQueue:
         self._subjects = list(subjects)
         self._id_token = id_token
         self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._unsettled = 0
+        self._room = asyncio.Event()
+        self._room.set()
 
     async def run(self, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
         """Fetch and handle for ever; up to CONCURRENCY at once, in no particular order."""
@@ -103,31 +106,34 @@ class DurableQueue:
     ) -> None:
         idle = 0
         while not _canceled():
-            await self._slots.acquire()
-            free = 1
-            while free < CONCURRENCY and not self._slots.locked():
-                await self._slots.acquire()
-                free += 1
-            messages: list[Msg] = []
+            await self._room.wait()
             try:
-                messages = await subscription.fetch(free, timeout=FETCH_SECONDS)
+                messages = await subscription.fetch(CONCURRENCY, timeout=FETCH_SECONDS)
                 idle = 0
             except TimeoutError:
                 idle += 1
-            finally:
-                for _ in range(free - len(messages)):
-                    self._slots.release()
-            if idle and idle % 3 == 0:
-                await self._nc.jetstream().consumer_info(self._stream, self._name)
+                if idle % 3 == 0:
+                    await self._nc.jetstream().consumer_info(self._stream, self._name)
+                continue
             for message in messages:
+                self._count(+1)
                 group.create_task(self._settle(message, parse, handle))
+
+    def _count(self, change: int) -> None:
+        """Keep at most CONCURRENCY messages waiting beside those at work, so that fetches stay large."""
+        self._unsettled += change
+        if self._unsettled > CONCURRENCY:
+            self._room.clear()
+        else:
+            self._room.set()
 
     async def _settle(
         self, message: Msg, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]
     ) -> None:
         try:
-            use_traceparent((message.headers or {}).get("traceparent"))
-            await self._work(message, handle(parse(message)))
+            async with self._slots:
+                use_traceparent((message.headers or {}).get("traceparent"))
+                await self._work(message, handle(parse(message)))
         except Exception as error:
             await self._failed(message, error)
         else:
@@ -136,7 +142,7 @@ class DurableQueue:
             except nats.errors.Error as error:
                 log.warning("acknowledgement lost, will come again", queue=self._name, error=repr(error))
         finally:
-            self._slots.release()
+            self._count(-1)
 
     async def _work(self, message: Msg, handling: Awaitable[None]) -> None:
         """Run a handler to its end; while it takes long, the server is told not to deliver it again."""
