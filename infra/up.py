@@ -1,9 +1,9 @@
 """`towpath up`: everything on one machine, in one process group, with one line that says `ready`.
 
-The heavy imports happen once, here, while nats-server starts; the API, the projector and the runner are
-then forked, which is what makes four processes ready in the time of one. The locks, on which everybody
-waits, have a process of their own. A part that dies is started
-again, unless it keeps dying. Ctrl-C drains: the runner first, so that its last reports are still heard.
+The heavy imports happen once, here, while nats-server starts; the API, the locks (on which everybody waits), the
+other projections and the runner are then forked, which is what makes four processes ready in the time of one.
+A part that dies is started again, unless it keeps dying. Ctrl-C drains: the runner first, so that its last
+reports are still heard.
 """
 
 from __future__ import annotations
