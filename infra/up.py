@@ -1,7 +1,7 @@
 """`towpath up`: everything on one machine, in one process group, with one line that says `ready`.
 
-The heavy imports happen once, here, while nats-server starts; the API, the locks (on which everybody waits), the
-other projections and the runner are then forked, which is what makes four processes ready in the time of one.
+The heavy imports happen once, here, while nats-server starts; the API, the locks (on which everybody waits),
+the other projections and the runner are then forked: four processes are ready in the time of one.
 A part that dies is started again, unless it keeps dying. Ctrl-C drains: the runner first, so that its last
 reports are still heard.
 """
