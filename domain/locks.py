@@ -30,6 +30,8 @@ from domain.transitions import TERMINAL
 
 _TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
 _VOID = "void"
+MAX_HOLDERS = 100
+"""Of those in the way of a refused claim, so many are named: an event has to fit into one message."""
 
 
 class LockTable:
@@ -204,7 +206,7 @@ class LockTable:
                 attempt=other.attempt,
                 token=locks.holders[other.key].token if other.key in locks.holders else None,
             )
-            for other in locks.blockers(claim, ahead)
+            for other in locks.blockers(claim, ahead)[:MAX_HOLDERS]
         ]
         refused = data.RefusedData(**self._claim_data(claim), holders=holders)
         return self._fact(locks, claim.workspace, "refused", refused)

@@ -1,0 +1,41 @@
+"""What the client with faster headers sends arrives as what nats-py's own client sends."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.embedded_nats import EmbeddedNats
+from infra.nats_client import HeaderClient
+from tests.support.nats import connect
+
+HEADERS = [
+    {"ce-id": "1", "Nats-Msg-Id": "a b"},
+    {"ce-actor": "käse", "x": "", "y": "  padded  "},
+    {"ce-id": "two\r\nlines: here"},
+    {"with!bang": "needs care", "ce-id": "1"},
+]
+
+
+@pytest.mark.parametrize("headers", HEADERS)
+async def test_headers_arrive_alike(nats_server: EmbeddedNats, headers: dict[str, str]) -> None:
+    plain = await connect(nats_server.control_url)
+    fast = HeaderClient()
+    await fast.connect(nats_server.control_url)
+    heard = await plain.subscribe("towpath.test.headers")
+    await plain.flush()
+    for client in (plain, fast, fast):
+        await client.publish("towpath.test.headers", b"body", headers=dict(headers))
+        await client.flush()
+    first, *others = [await heard.next_msg(5) for _ in range(3)]
+    assert first.headers
+    assert [(one.headers, one.data) for one in others] == [(first.headers, first.data)] * 2
+    await fast.close()
+    await plain.close()
+
+
+async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) -> None:
+    fast = HeaderClient()
+    await fast.connect(nats_server.control_url)
+    with pytest.raises(Exception, match="name with space"):
+        await fast.publish("towpath.test.headers", b"", headers={"name with space": "x"})
+    await fast.close()
