@@ -21,7 +21,8 @@ from infra.settings import Settings
 
 READY_LAG = 10_000
 DRAIN_SECONDS = 6.0
-COLLECT_AFTER = (20_000, 20, 50)
+COLLECT_AFTER = (20_000, 10, 10)
+PROJECTOR_CACHE = 500
 PROJECTIONS = ("locks", "dispatch", "tasks")
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
@@ -128,6 +129,8 @@ async def serve_projector(
 
     from infra.composition import open_core, projections
 
+    # dispatch looks at an attempt once or twice, so a large cache would only be memory
+    settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
     async with open_core(settings, "towpath-projector") as core, httpx.AsyncClient() as http:
         parts = projections(core, http)
         endless: list[Coroutine[Any, Any, None]] = []

@@ -7,6 +7,7 @@ dispatcher need not have looked at all of the past: its cache is full long befor
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,10 @@ def measure(ground: Ground, known: Sequence[str], lives: int, sizes: Sizes) -> l
     """The row: `lives` more lives go through while the control plane follows; `known` tasks are read."""
     with ground.control_plane() as plane:
         in_child("fill", lambda: _pass_through(ground.settings, plane, known, lives, sizes), TURN_SECONDS)
-        held = sum(_pss(pid) for pid in plane.pids)
+        each = [_pss(pid) for pid in plane.pids]
+        shown = ", ".join(f"{one / MB:.0f}" for one in each)
+        sys.stderr.write(f"          API, locks, other projections: {shown} MB\n")
+        held = sum(each)
     return [row("memory", held / MB)]
 
 
