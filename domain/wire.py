@@ -89,7 +89,7 @@ class Submission(Wire):
 
 
 class Accepted(Wire):
-    """A runner's 202 to a submission. `runner_id` is optional: the seed's kind of runner does not say it."""
+    """A runner's 202 to a submission. `runner_id` is optional: a runner that only accepts need not say it."""
 
     task_id: TaskId
     attempt: int
