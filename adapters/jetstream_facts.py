@@ -56,8 +56,8 @@ def registration_message(
     )
 
 
-class JetStreamLockLog:
-    """Port `LockLog`."""
+class AppenderLockLog:
+    """Port `LockLog` on any log: it needs nothing but the one function that appends."""
 
     def __init__(self, appender: Appender[Message], new_id: Callable[[], str]) -> None:
         self._appender = appender

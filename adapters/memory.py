@@ -15,10 +15,9 @@ from typing import Any
 import orjson
 
 from adapters.codec import Message, decode, filter_of
-from adapters.jetstream_facts import lock_message, registration_message
+from adapters.jetstream_facts import registration_message
 from adapters.task_cache import TaskCache
 from adapters.task_codec import pending_message, replay
-from domain.claims import LockFact
 from domain.events import OnRunnerLost, RegisteredData, RemovedData
 from domain.log import Recorded
 from domain.ports import AppendConflict, LogGap, Stored
@@ -155,19 +154,6 @@ def _matches(event: Recorded, subject: str) -> bool:
     return len(wanted) == len(tokens) and all(
         want in ("*", have) for want, have in zip(wanted, tokens, strict=True)
     )
-
-
-class MemoryLockLog:
-    """Port `LockLog` on a MemoryLog."""
-
-    def __init__(self, log: MemoryLog, new_id: Callable[[], str]) -> None:
-        self._log = log
-        self._new_id = new_id
-
-    async def append_lock(self, fact: LockFact, *, at: datetime, actor: str) -> Recorded:
-        """See the port."""
-        message = lock_message(fact, self._new_id(), at, actor)
-        return message.recorded(await self._log.append(message))
 
 
 class MemoryWorkspaceLog:

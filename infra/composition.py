@@ -23,7 +23,7 @@ from adapters.group_append import GroupAppender
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_facts import JetStreamLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.jetstream_tasks import JetStreamTaskStore
 from adapters.read_model import SqlReadModel
@@ -172,7 +172,7 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
         DispatchConfig(settings.callback_base, timedelta(seconds=settings.submit_deadline_seconds)),
     )
     return Projections(
-        locks=LockProjection(core.reader, JetStreamLockLog(core.appender, new_id), core.checkpoints, now),
+        locks=LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now),
         tasks=TaskProjection(core.reader, core.read_model),
         dispatch=dispatch,
         events=JetStreamEventQueue(core.connection, core.dead_letters, "dispatch", SUBJECTS),

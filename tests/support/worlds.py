@@ -13,11 +13,10 @@ from adapters.codec import Message
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_facts import JetStreamLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.jetstream_tasks import JetStreamTaskStore
 from adapters.memory import (
-    MemoryLockLog,
     MemoryLog,
     MemoryLogReader,
     MemoryTaskStore,
@@ -59,7 +58,7 @@ def memory_world() -> World:
 
     return World(
         new_store(),
-        MemoryLockLog(log, new_id),
+        AppenderLockLog(log, new_id),
         MemoryWorkspaceLog(log, new_id),
         MemoryLogReader(log),
         log,
@@ -78,7 +77,7 @@ def jetstream_world(connection: Client, *, grouped: bool) -> World:
 
     return World(
         new_store(),
-        JetStreamLockLog(appender, new_id),
+        AppenderLockLog(appender, new_id),
         JetStreamWorkspaceLog(api, appender, new_id),
         JetStreamLogReader(connection, api),
         appender,

@@ -14,11 +14,11 @@ import httpx
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
+from adapters.jetstream_facts import AppenderLockLog
 from adapters.memory import (
     MemoryCheckpoints,
     MemoryDeadLetters,
     MemoryHeartbeats,
-    MemoryLockLog,
     MemoryLog,
     MemoryLogReader,
     MemoryTaskStore,
@@ -189,7 +189,7 @@ async def api_world(config: ApiConfig | None = None, **overrides: Any) -> AsyncI
     )
     parts = replace(parts, **overrides)
     app = create_app(parts)
-    locks = LockProjection(reader, MemoryLockLog(log, new_id), MemoryCheckpoints(), clock)
+    locks = LockProjection(reader, AppenderLockLog(log, new_id), MemoryCheckpoints(), clock)
     running = [asyncio.create_task(view.run()), asyncio.create_task(locks.run())]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
