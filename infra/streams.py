@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 
@@ -56,26 +56,45 @@ async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int = -1) -> 
         await _ensure(nc, definition)
 
 
-async def check_streams(nc: Client) -> dict[str, str | None]:
-    """What is wrong with each stream, by name; None where nothing is. Changes nothing.
+class StreamFault(NamedTuple):
+    """One thing that is wrong with a stream, and what to do about it."""
+
+    found: str
+    advice: str
+
+
+async def check_streams(nc: Client) -> dict[str, list[StreamFault]]:
+    """What is wrong with each stream, by name: one fault for each setting. Changes nothing.
 
     Replicas and the log's size are the deployment's choice and not judged here.
     """
-    return {definition.name: await _problem(nc, definition) for definition in stream_definitions()}
+    return {definition.name: await _faults(nc, definition) for definition in stream_definitions()}
 
 
-async def _problem(nc: Client, definition: StreamDefinition) -> str | None:
+async def _faults(nc: Client, definition: StreamDefinition) -> list[StreamFault]:
     answer = await _request(nc, "INFO", definition.name)
     if _code(answer) == _NOT_FOUND:
-        return f"stream {definition.name} does not exist: start `towpath up` or `towpath api`, which makes it"
+        return [StreamFault("does not exist", "start `towpath up` or `towpath api`, which makes it")]
     try:
-        changes = _changes(definition, _checked(answer, definition.name)["config"])
+        existing = _checked(answer, definition.name)["config"]
     except StreamError as error:
-        return str(error)
-    odd = sorted(changes.keys() - {"max_bytes", "num_replicas", "description"})
-    if odd:
-        return f"stream {definition.name}: {', '.join(odd)} changed; the next start of the API sets it right"
-    return None
+        return [StreamFault("cannot be looked at", str(error))]
+    faults = [
+        StreamFault(
+            f"{one.setting} is {json.dumps(one.found)}, must be {json.dumps(one.wanted)}",
+            _remedy(one.stream, one.setting),
+        )
+        for one in _unsafe(definition, existing)
+    ]
+    odd = sorted(_harmless(definition, existing).keys() - {"max_bytes", "num_replicas", "description"})
+    return faults + [
+        StreamFault(
+            f"{setting} is {json.dumps(existing.get(setting))}, should be "
+            f"{json.dumps(definition.config()[setting])}",
+            "the next start of the API sets it right",
+        )
+        for setting in odd
+    ]
 
 
 async def _ensure(nc: Client, definition: StreamDefinition) -> None:
@@ -97,13 +116,26 @@ async def _ensure(nc: Client, definition: StreamDefinition) -> None:
 
 def _changes(definition: StreamDefinition, existing: Mapping[str, Any]) -> dict[str, Any]:
     """What an update would have to set; raises UnsafeStream for a guarded setting that differs."""
+    for unsafe in _unsafe(definition, existing):
+        raise unsafe
+    return _harmless(definition, existing)
+
+
+def _unsafe(definition: StreamDefinition, existing: Mapping[str, Any]) -> list[UnsafeStream]:
+    """Every guarded setting that differs."""
     wanted = definition.config()
-    for setting in sorted(definition.guarded):
-        if _plain(existing.get(setting)) != _plain(wanted.get(setting)):
-            raise UnsafeStream(definition.name, setting, existing.get(setting), wanted.get(setting))
+    return [
+        UnsafeStream(definition.name, setting, existing.get(setting), wanted.get(setting))
+        for setting in sorted(definition.guarded)
+        if _plain(existing.get(setting)) != _plain(wanted.get(setting))
+    ]
+
+
+def _harmless(definition: StreamDefinition, existing: Mapping[str, Any]) -> dict[str, Any]:
+    """Every other setting that differs, as it should be; replicas are never lowered."""
     changes = {
         setting: value
-        for setting, value in wanted.items()
+        for setting, value in definition.config().items()
         if setting not in definition.guarded and _plain(existing.get(setting)) != _plain(value)
     }
     if changes.get("num_replicas", 0) < existing.get("num_replicas", 1):

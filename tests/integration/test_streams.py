@@ -154,21 +154,22 @@ async def _make(nc: Client, stream: str, **settings: Any) -> None:
 
 
 async def test_looking_names_what_is_wrong_and_changes_nothing(js_connection: Client):
-    assert await check_streams(js_connection) == dict.fromkeys(NAMES)
+    assert await check_streams(js_connection) == {name: [] for name in NAMES}
     await api(js_connection, "STREAM.DELETE.TOWPATH_DEAD")
     await _change(js_connection, LOG, max_bytes=1 << 20)
     await _change(js_connection, "TOWPATH_REPORT", max_msg_size=10)
-    await _make(js_connection, "TOWPATH_SUBMIT", discard="old")
+    await _make(js_connection, "TOWPATH_SUBMIT", discard="old", max_age=3_600_000_000_000)
     before = await _config(js_connection, "TOWPATH_REPORT")
     found = await check_streams(js_connection)
-    assert {name for name, problem in found.items() if problem} == {
-        "TOWPATH_DEAD",
-        "TOWPATH_REPORT",
-        "TOWPATH_SUBMIT",
+    assert {name: [fault.found for fault in faults] for name, faults in found.items() if faults} == {
+        "TOWPATH_DEAD": ["does not exist"],
+        "TOWPATH_REPORT": ["max_msg_size is 10, should be 131072"],
+        "TOWPATH_SUBMIT": [
+            'discard is "old", must be "new"',
+            "max_age is 3600000000000, must be null",
+        ],
     }
-    assert "does not exist" in (found["TOWPATH_DEAD"] or "")
-    assert "max_msg_size" in (found["TOWPATH_REPORT"] or "")
-    assert 'discard is "old"' in (found["TOWPATH_SUBMIT"] or "")
+    assert all(fault.advice for faults in found.values() for fault in faults)
     assert await _config(js_connection, "TOWPATH_REPORT") == before
 
 

@@ -1,0 +1,92 @@
+"""Checks of what everything stands on: NATS, its settings, the streams, the clock, the disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import datetime
+
+from nats.aio.client import Client
+
+from infra.doctor.examination import Examination
+from infra.doctor.finding import Finding, ok, problem, warning
+from infra.nats_binary import MINIMUM_VERSION
+from infra.server_facts import MonitorUnavailable, server_facts
+from infra.settings import Settings
+from infra.streams import check_streams
+
+MAX_CLOCK_SECONDS = 2.0
+LOW_DISK_BYTES = 1 << 30
+
+
+def version(connection: Client) -> Finding:
+    """Whether the server is new enough."""
+    server = connection.connected_server_version
+    found = f"{server.major}.{server.minor}.{server.patch}"
+    if (server.major, server.minor, server.patch) >= MINIMUM_VERSION:
+        return ok("nats version", found)
+    wanted = ".".join(map(str, MINIMUM_VERSION))
+    return problem("nats version", found, f"upgrade nats-server to {wanted} or newer")
+
+
+async def sync(about: Examination) -> list[Finding]:
+    """Whether an acknowledgement means "on disk"."""
+    url = _monitor_url(about.settings)
+    if url is None:
+        advice = "set TOWPATH_NATS_MONITOR_URL to the server's monitoring port to have this checked"
+        return [warning("sync", "unknown", advice)]
+    try:
+        facts = await server_facts(url)
+    except MonitorUnavailable as error:
+        return [warning("sync", "unknown", str(error))]
+    if facts.sync_always:
+        return [ok("sync", "every acknowledged event is on disk (sync_interval: always)")]
+    found = f"acknowledged events may be in memory only for {facts.sync_interval_seconds:g} s"
+    return [problem("sync", found, "set sync_interval: always in the server's jetstream block")]
+
+
+def _monitor_url(settings: Settings) -> str | None:
+    if settings.nats_monitor_url is not None:
+        return settings.nats_monitor_url
+    if settings.nats_url is not None:
+        return None
+    for path in sorted(settings.data_dir.glob("nats-server_*.ports")):
+        ports = json.loads(path.read_text())
+        return str(ports["monitoring"][0])
+    return None
+
+
+async def streams(about: Examination) -> list[Finding]:
+    """Whether each stream is there and keeps what it must."""
+    findings = []
+    for name, wrong in (await check_streams(about.connection)).items():
+        findings += [problem(f"stream {name}", found, advice) for found, advice in wrong] or [
+            ok(f"stream {name}", "as it must be")
+        ]
+    return findings
+
+
+async def clocks(about: Examination) -> list[Finding]:
+    """The broker stamps its API answers; this machine's clock is compared with that."""
+    before = about.now()
+    answer = await about.ask("STREAM.INFO.TOWPATH")
+    after = about.now()
+    if "ts" not in answer:
+        return []
+    broker = datetime.fromisoformat(answer["ts"][:26].rstrip("Z") + "+00:00")
+    apart = max((before - broker).total_seconds(), (broker - after).total_seconds(), 0.0)
+    found = f"{apart:.3f} s apart from the broker's"
+    if apart <= MAX_CLOCK_SECONDS:
+        return [ok("clock", found)]
+    advice = "run a time service (chrony, systemd-timesyncd) on both machines: deadlines hang on the clock"
+    return [problem("clock", found, advice)]
+
+
+def disk(settings: Settings) -> Finding:
+    """Whether there is room under the data directory."""
+    directory = settings.data_dir if settings.data_dir.exists() else settings.data_dir.parent
+    free = shutil.disk_usage(directory).free
+    found = f"{free / (1 << 30):.1f} GiB free under {settings.data_dir}"
+    if free >= LOW_DISK_BYTES:
+        return ok("disk", found)
+    return problem("disk", found, "free disk space: the log refuses new events when it runs out")

@@ -1,0 +1,130 @@
+"""What the checks look at: one connection, the readers on it, and the lock table as it is now.
+
+The doctor changes nothing. It opens the read model as it is and makes no tables, streams or consumers: what
+is missing is a finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.checkpoints import SqlCheckpoints
+from adapters.heartbeats import JetStreamHeartbeats
+from adapters.jetstream_api import JetStreamApi
+from adapters.jetstream_log import JetStreamLogReader
+from adapters.read_model import SqlReadModel
+from adapters.read_model_database import open_database
+from domain.locks import LockTable
+from domain.log import Recorded
+from domain.ports import Clock
+from infra.settings import Settings
+from projections.checkpoint import take_up
+
+SETTLE_SECONDS = 2.0
+SILENT_SECONDS = 10.0
+_CHECKPOINTS = (("locks", None), ("view", "locks"))
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """The locks folded to the log's end. `due`: workspaces where one fact has been due all the while."""
+
+    table: LockTable
+    due: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the checks share."""
+
+    settings: Settings
+    connection: Client
+    log: JetStreamApi
+    reader: JetStreamLogReader
+    read_model: SqlReadModel
+    checkpoints: SqlCheckpoints
+    heartbeats: JetStreamHeartbeats
+    now: Clock
+
+    async def ask(self, verb: str, body: Any = None) -> dict[str, Any]:
+        """The answer of `$JS.API.<verb>`, errors as they come."""
+        payload = b"" if body is None else json.dumps(body).encode()
+        answer: dict[str, Any] = json.loads(
+            (await self.connection.request(f"$JS.API.{verb}", payload, timeout=5)).data
+        )
+        return answer
+
+    async def event(self, seq: int) -> Recorded | None:
+        """The event at `seq`."""
+        found = await self.reader.at([seq])
+        return found[0] if found else None
+
+    async def locks(self) -> LockState:
+        """Fold the locks from the nearest checkpoint to the end; a fact still due after a moment is late.
+
+        Raises:
+            TimeoutError: the log does not come.
+            LogGap: it has a hole.
+        """
+        table = await self._restored()
+        last = await self.reader.last_seq()
+        clock = asyncio.get_running_loop()
+        due: set[tuple[str, int]] = set()
+        settled = False
+        follow = self.reader.follow(table.seq)
+        end = clock.time() + SETTLE_SECONDS
+        while True:
+            settling = table.seq >= last
+            if settling:
+                pending = {(workspace, table.last_seq(workspace)) for workspace in table.pending()}
+                due, settled = (due & pending if settled else pending), True
+                if not due:
+                    break
+            else:
+                end = clock.time() + SETTLE_SECONDS
+            try:
+                async with asyncio.timeout_at(end if settling else clock.time() + SILENT_SECONDS):
+                    batch = await anext(follow)
+            except TimeoutError:
+                if settling:
+                    break
+                raise
+            for event in batch:
+                table.fold(event)
+        return LockState(table, sorted(workspace for workspace, _ in due))
+
+    async def _restored(self) -> LockTable:
+        for name, part in _CHECKPOINTS:
+            with suppress(SQLAlchemyError, OSError):
+                saved = await take_up(self.checkpoints, self.reader, name)
+                if saved is not None:
+                    return LockTable.restore(saved[1] if part is None else saved[1][part])
+        return LockTable()
+
+
+@asynccontextmanager
+async def examining(settings: Settings, connection: Client, now: Clock) -> AsyncIterator[Examination]:
+    """Everything the checks need; the database is closed at the end, the connection is the caller's."""
+    engine = open_database(settings.read_model_url)
+    log = JetStreamApi(connection)
+    try:
+        yield Examination(
+            settings,
+            connection,
+            log,
+            JetStreamLogReader(connection, log),
+            SqlReadModel(engine),
+            SqlCheckpoints(engine),
+            JetStreamHeartbeats(connection),
+            now,
+        )
+    finally:
+        await engine.dispose()

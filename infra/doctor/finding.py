@@ -1,0 +1,37 @@
+"""What one check of `towpath doctor` found: a state, what was seen, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's. `advice` says what to do next; it is empty where all is well."""
+
+    check: str
+    state: State
+    found: str
+    advice: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+def ok(check: str, found: str) -> Finding:
+    """All is well."""
+    return Finding(check, "ok", found)
+
+
+def warning(check: str, found: str, advice: str) -> Finding:
+    """Worth knowing; nothing is broken."""
+    return Finding(check, "warning", found, advice)
+
+
+def problem(check: str, found: str, advice: str) -> Finding:
+    """A promise is broken, or work stands still."""
+    return Finding(check, "problem", found, advice)

@@ -1,0 +1,223 @@
+"""`towpath doctor` against a real server and a real database: every finding, provoked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from pydantic import SecretStr
+
+import infra.doctor.consumers
+import infra.doctor.examination
+from adapters.dead_letters import JetStreamDeadLetters
+from adapters.heartbeats import JetStreamHeartbeats
+from adapters.read_model import SqlReadModel
+from adapters.read_model_database import create_tables, open_database
+from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from domain.log import Recorded
+from domain.ports import Deadline
+from domain.wire import Heartbeat
+from infra.doctor import Finding, examine
+from infra.embedded_nats import EmbeddedNats
+from infra.settings import Settings
+from infra.streams import ensure_streams
+from projections.dispatch import SUBJECTS
+from projections.tasks import TaskProjection
+from tests.integration.projections.stage import Stage
+from tests.support.nats import api
+from tests.support.waiting import eventually
+from tests.support.worlds import now
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would come is waited for a shorter while."""
+    monkeypatch.setattr(infra.doctor.consumers, "ASKED_SECONDS", 0.5)
+    monkeypatch.setattr(infra.doctor.examination, "SETTLE_SECONDS", 0.5)
+
+
+@pytest.fixture
+def settings(nats_server: EmbeddedNats, js_connection: Client, tmp_path: Path) -> Settings:
+    return Settings(
+        nats_url=nats_server.url,
+        nats_user=nats_server.control.user,
+        nats_password=SecretStr(nats_server.control.password or ""),
+        data_dir=tmp_path / "data",
+    )
+
+
+@pytest.fixture
+async def stage(js_connection: Client) -> AsyncIterator[Stage]:
+    async with Stage(js_connection) as running:
+        yield running
+
+
+async def found(settings: Settings, check: str, **later: float) -> Finding:
+    """The one finding of a check."""
+    shift = timedelta(**later)
+    findings = await examine(settings, lambda: now() + shift)
+    assert all(finding.advice for finding in findings if finding.state != "ok")
+    (finding,) = [one for one in findings if one.check == check]
+    return finding
+
+
+async def test_without_nats_the_rest_is_looked_at(settings: Settings, nats_server: EmbeddedNats) -> None:
+    nats_server.stop()
+    findings = await examine(settings)
+    assert [(one.check, one.state) for one in findings] == [("nats", "problem"), ("disk", "ok")]
+    assert "towpath up" in findings[0].advice
+
+
+@pytest.mark.parametrize(("interval", "state"), [("always", "ok"), ("2m", "problem")])
+async def test_a_server_that_does_not_sync_every_write(start_nats, settings, interval, state) -> None:
+    server = start_nats(sync_interval=interval)
+    asked = settings.model_copy(update={"nats_monitor_url": server.monitor_url})
+    finding = await found(asked, "sync")
+    assert finding.state == state
+    assert (await found(settings, "sync")).state == "warning"
+
+
+async def test_every_unsafe_setting_of_a_stream_is_named(settings: Settings, js_connection: Client) -> None:
+    config = (await api(js_connection, "STREAM.INFO.TOWPATH_SUBMIT"))["config"]
+    await api(js_connection, "STREAM.DELETE.TOWPATH_SUBMIT")
+    await api(js_connection, "STREAM.CREATE.TOWPATH_SUBMIT", config | {"discard": "old", "max_age": 10**12})
+    findings = [one for one in await examine(settings) if one.check == "stream TOWPATH_SUBMIT"]
+    assert [one.state for one in findings] == ["problem", "problem"]
+    assert ["discard" in findings[0].found, "max_age" in findings[1].found] == [True, True]
+
+
+async def test_clocks_apart(settings: Settings) -> None:
+    assert (await found(settings, "clock")).state == "ok"
+    finding = await found(settings, "clock", seconds=60)
+    assert (finding.state, "chrony" in finding.advice) == ("problem", True)
+    assert (await found(settings, "clock", seconds=-60)).state == "problem"
+
+
+async def test_consumers_missing_unserved_and_behind(
+    settings: Settings, js_connection: Client, stage: Stage
+) -> None:
+    finding = await found(settings, "dispatch")
+    assert (finding.state, finding.found) == ("problem", "its consumer does not exist")
+    assert "towpath projector" in finding.advice
+    assert "towpath api" in (await found(settings, "reports over NATS")).advice
+
+    async def take(_: Recorded | Deadline) -> None:
+        """Nothing follows."""
+
+    dead = JetStreamDeadLetters(js_connection)
+    queue = JetStreamEventQueue(js_connection, dead, "dispatch", SUBJECTS)
+    taking = stage.run(queue.consume(take))
+    stage.run(JetStreamDueQueue(js_connection, dead, "submit").consume(take))
+
+    async def served() -> bool:
+        return (await found(settings, "dispatch")).state == "ok"
+
+    await eventually(served)
+    assert (await found(settings, "submit deadlines")).state == "ok"
+    await stage.stop(taking)
+    await stage.register()
+    await stage.dispatch()
+
+    async def unserved() -> bool:
+        finding = await found(settings, "dispatch", seconds=60)
+        return finding.state == "problem" and finding.found.startswith("nobody asks for work; 1 messages")
+
+    await eventually(unserved)
+
+    async def refuse(_: Recorded) -> None:
+        raise RuntimeError("not now")
+
+    stage.run(queue.consume(refuse))
+
+    async def behind() -> bool:
+        finding = await found(settings, "dispatch", seconds=60)
+        return finding.state == "problem" and finding.found.startswith("1 messages behind, the oldest for 6")
+
+    await eventually(behind)
+
+
+async def test_locks_without_a_projector(settings: Settings, stage: Stage) -> None:
+    await stage.register()
+    assert (await found(settings, "locks")).found == "0 held, 0 waiting; nothing is due"
+    first, second = await stage.dispatch("src"), await stage.dispatch("src")
+    finding = await found(settings, "locks waiting")
+    assert finding.state == "problem"
+    assert "acme (2 wait" in finding.found
+    assert first in finding.found
+    assert "towpath projector" in finding.advice
+
+    projecting = stage.run(stage.projector().run())
+    await stage.until(("granted", first))
+    assert (await found(settings, "locks")).found == "1 held, 1 waiting; nothing is due"
+    await stage.stop(projecting)
+    await stage.report(first)
+    finding = await found(settings, "locks held")
+    assert finding.state == "problem"
+    assert "1 hold a lock though their attempt has ended" in finding.found
+    assert first in finding.found
+    assert "succeeded at" in finding.found
+    stage.run(stage.projector().run())
+    await stage.until(("granted", first), ("released", first), ("granted", second))
+    assert (await found(settings, "locks")).state == "ok"
+
+
+async def test_a_read_model_that_is_missing_behind_or_ahead(
+    settings: Settings, stage: Stage, tmp_path: Path
+) -> None:
+    assert "cannot be read" in (await found(settings, "read model")).found
+    (tmp_path / "data").mkdir()
+    engine = open_database(settings.read_model_url)
+    await create_tables(engine)
+    model = SqlReadModel(engine)
+    await stage.register()
+    await stage.dispatch()
+    assert (await found(settings, "read model")).found.startswith("3 of 3 events behind")
+    finding = await found(settings, "read model", seconds=60)
+    assert (finding.state, "the oldest for 6" in finding.found) == ("problem", True)
+    assert "towpath projector" in finding.advice
+    await TaskProjection(stage.world.reader, model).replay(3)
+    assert (await found(settings, "read model", seconds=60)).state == "ok"
+
+    await api(stage.connection, "STREAM.DELETE.TOWPATH")
+    await ensure_streams(stage.connection)
+    assert "--rebuild" in (await found(settings, "read model")).advice
+    await engine.dispose()
+
+
+async def test_a_pool_without_a_live_runner(settings: Settings, stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    engine = open_database(settings.read_model_url)
+    await create_tables(engine)
+    stage.run(TaskProjection(stage.world.reader, SqlReadModel(engine)).run())
+    await stage.register()
+    await stage.dispatch(pool="gpu")
+
+    async def unserved() -> bool:
+        finding = await found(settings, "pool gpu")
+        assert finding.advice.startswith("start one: `towpath runner --pool gpu`")
+        return finding.state == "problem"
+
+    async def seen() -> bool:
+        return any(one.check == "pool gpu" for one in await examine(settings))
+
+    await eventually(seen)
+    assert await unserved()
+    beat = Heartbeat(runner_id="r1", pools=["gpu"], host="h", capacity=1, counter=1)
+    await JetStreamHeartbeats(stage.connection).publish(beat)
+    assert (await found(settings, "pools")).state == "ok"
+    assert (await found(settings, "pool gpu", seconds=60)).state == "problem"
+    await engine.dispose()
+
+
+async def test_dead_letters_are_counted_by_kind(settings: Settings, js_connection: Client) -> None:
+    assert (await found(settings, "dead letters")).state == "ok"
+    dead = JetStreamDeadLetters(js_connection)
+    for number in range(3):
+        await dead.keep("report", str(number), b"{}", "gave-up", "…")
+    await dead.keep("submit", "x", b"{}", "invalid-submission", "…")
+    finding = await found(settings, "dead letters")
+    assert (finding.state, finding.found) == ("problem", "3 of kind report, 1 of kind submit")
+    assert "towpath dead" in finding.advice
