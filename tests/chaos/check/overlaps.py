@@ -1,0 +1,75 @@
+"""Item 4: no two processes of conflicting claims overlapped in time on the same workspace.
+
+Jobs write marks with their token into the workspace: one at the start, one at the end, and ticks in between,
+by every process of theirs. A job that was killed leaves no end: what counts is its last sign of life, so one
+that goes on writing after the next one began is seen. The one exception is the contract's own: an operator
+who frees a lock by hand under a running process.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from tests.chaos.check.evidence import Evidence
+from tests.chaos.check.lives import Lives
+from tests.chaos.check.locks import Key, Locks
+from tests.chaos.check.verdict import Verdict
+from tests.chaos.history import Json
+
+
+@dataclass(slots=True)
+class Span:
+    """When processes of one attempt were alive: CLOCK_BOOTTIME seconds of the first and last mark."""
+
+    key: Key
+    begin: float
+    end: float
+
+
+def check_overlaps(evidence: Evidence, lives: Lives, locks: Locks, verdict: Verdict) -> None:
+    """Sweep over the spans of each workspace in the order of their begin."""
+    if not evidence.marks:
+        verdict.unchecked.append("item 4: the history has no marks of jobs")
+    for workspace, spans in _spans(evidence.marks, lives, locks, verdict).items():
+        alive: list[Span] = []
+        for span in sorted(spans, key=lambda one: one.begin):
+            alive = [other for other in alive if other.end >= span.begin]
+            for other in alive:
+                wanted = locks.wanted[span.key]
+                if wanted.conflicts(locks.wanted[other.key]) and not _freed_by_hand(other, span, locks):
+                    verdict.add(
+                        4,
+                        "overlap",
+                        f"in {workspace}, {span.key} began at {span.begin:.3f} while {other.key} was alive "
+                        f"until {other.end:.3f} (tokens {locks.tokens[span.key]}, {locks.tokens[other.key]})",
+                    )
+            alive.append(span)
+
+
+def _spans(marks: list[Json], lives: Lives, locks: Locks, verdict: Verdict) -> dict[str, list[Span]]:
+    spans: dict[Key, Span] = {}
+    for mark in marks:
+        key = (mark["task"], mark["attempt"])
+        at = mark["alive"]
+        span = spans.setdefault(key, Span(key, at, at))
+        span.begin, span.end = min(span.begin, at), max(span.end, at)
+        if mark["mark"] == "begin" and mark["token"] != locks.tokens.get(key):
+            verdict.add(4, "token", f"{key} ran with token {mark['token']}, granted: {locks.tokens.get(key)}")
+    found: defaultdict[str, list[Span]] = defaultdict(list)
+    for key, span in spans.items():
+        if key not in lives.ran:
+            verdict.add(4, "start-gate", f"{key} ran, but its start stands nowhere")
+        if key in locks.wanted:
+            found[locks.wanted[key].workspace].append(span)
+    return found
+
+
+def _freed_by_hand(one: Span, other: Span, locks: Locks) -> bool:
+    first, second = sorted((one, other), key=lambda span: locks.tokens[span.key])
+    released = locks.released.get(first.key)
+    return (
+        released is not None
+        and released.data["cause"] == "operator"
+        and released.seq < locks.tokens[second.key]
+    )

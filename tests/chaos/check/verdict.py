@@ -1,0 +1,38 @@
+"""What a check found: broken promises, and what could not be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+ITEMS = {
+    1: "acknowledged appends stand once, refused ones do not",
+    2: "legal transitions, contiguous versions",
+    3: "conflicting holders are disjoint, releases have their cause",
+    4: "no processes of conflicting claims overlap in time",
+    5: "every task ends, outboxes are empty, read models equal the replay",
+}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken promise: which of ITEMS, by what rule, and what shows it."""
+
+    item: int
+    rule: str
+    what: str
+
+
+@dataclass
+class Verdict:
+    """`unchecked` says why something could not be judged: it is neither broken nor kept."""
+
+    violations: list[Violation] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    events: int = 0
+
+    def add(self, item: int, rule: str, what: str) -> None:
+        self.violations.append(Violation(item, rule, what))
+
+    def rules(self) -> set[tuple[int, str]]:
+        """Which rules were broken."""
+        return {(one.item, one.rule) for one in self.violations}

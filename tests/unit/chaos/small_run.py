@@ -1,0 +1,361 @@
+"""A chaos run in memory: Towpath's own domain decides; history and log come out as a real run leaves them.
+
+`plant` names the bug to build in, one of PLANTS or `beside` (a job that outlives its lock). Without one,
+whatever the checker says is a false alarm.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from adapters.codec import encode
+from adapters.read_model_fold import Batch
+from domain.claims import FIRST_CHAIN, LockFact, Owed
+from domain.errors import Refused
+from domain.events import CreatedData
+from domain.locks import LockTable
+from domain.log import Recorded
+from domain.task import Task
+from domain.wire import Report
+from domain.workspaces import Registration
+from tests.chaos.history import Json, pid_of, words_of
+from tests.chaos.raw_log import Stored
+
+PLANTS = (
+    "plain-append",
+    "release-on-cancel-requested",
+    "lost-outbox-row",
+    "skipping-fold",
+    "granting-twice",
+)
+PATHS = ([], ["src"], ["src/api"], ["src2"], ["docs", "src/web"])
+RUNNERS = ("r1", "r2")
+
+
+class EarlyTable(LockTable):
+    """Frees a lock as soon as a cancel was asked for."""
+
+    def fold(self, event: Recorded) -> str | None:
+        workspace = super().fold(event)
+        if event.event == "cancel-requested" and workspace is not None:
+            grant = self._workspaces[workspace].holders.get((event.subject_id, event.attempt or 0))
+            if grant is not None:
+                grant.owed = Owed("canceled", event.seq, event.actor)
+        return workspace
+
+
+class SmallRun:
+    """`history` and `log` are complete after `play`."""
+
+    def __init__(self, seed: int, plant: str | None = None) -> None:
+        self.history: list[Json] = []
+        self.log: list[Stored] = []
+        self._plant = plant
+        self._random = random.Random(seed)
+        self._events: list[Recorded] = []
+        self._tasks: dict[str, Task] = {}
+        self._chains: dict[str, str] = {}
+        self._seqs: dict[str, int] = {}
+        self._table = EarlyTable() if plant == "release-on-cancel-requested" else LockTable()
+        self._held: dict[tuple[str, int], str] = {}
+        self._alive: set[tuple[str, int]] = set()
+        self._granted: set[tuple[str, int]] = set()
+        self._lost: tuple[str, int] | None = None
+        self._ops = 0
+        self._clock = 1000.0
+
+    def play(self, steps: int = 60) -> SmallRun:
+        """Random operations, then everything comes to its end."""
+        for _ in range(steps):
+            self._step()
+            if self._random.random() < 0.8:
+                self._decide()
+        if self._plant is not None:
+            self._provoke()
+        self._wind_up()
+        self._settle()
+        return self
+
+    # ------------------------------------------------------------------ what happens
+
+    def _step(self) -> None:
+        choice = self._random.random()
+        open_tasks = [task_id for task_id, task in self._tasks.items() if task.status != "succeeded"]
+        if choice < 0.25 or not open_tasks:
+            self.create(self._random.choice([None, "shop", "shop", "farm"]), self._random.choice(PATHS))
+            return
+        task_id = self._random.choice(open_tasks)
+        task = self._tasks[task_id]
+        if choice < 0.45:
+            self.operate("dispatch", task_id)
+        elif choice < 0.52:
+            self.operate("cancel", task_id)
+        elif choice < 0.55 and self._grant(task):
+            self.operate("release", task_id)
+        else:
+            self.report(task_id, self._random.choice(["queued", "running", "running", "succeeded", "failed"]))
+
+    def create(self, workspace: str | None, paths: list[str], mode: str | None = None) -> str:
+        """A new task; its id."""
+        task_id, op = str(uuid7()), self._invoke("create", "", workspace=workspace)
+        self.history[-1]["task"] = task_id
+        spec = CreatedData.model_validate(
+            {
+                "title": "t", "command": ["true"], "workspace": workspace, "lock_paths": paths,
+                "execution_mode": "shared-workspace" if workspace else "no-workspace",
+                "lock_mode": mode or self._random.choice(["exclusive", "exclusive", "shared"]),
+                "on_conflict": "wait", "pool": "p", "env": {}, "timeout_seconds": None,
+                "labels": {"op": str(op)},
+            }
+        )  # fmt: skip
+        self._tasks[task_id] = Task.create(task_id, spec, at=self._now(), actor="ann")
+        self._record(task_id)
+        self._answer(op, task_id)
+        return task_id
+
+    def operate(self, do: str, task_id: str) -> None:
+        """dispatch, cancel or release by hand."""
+        task, op = self._tasks[task_id], self._invoke(do, task_id)
+        attempt, said = task.attempt, words_of(op)
+        workspace = task.spec.workspace
+
+        def decide() -> None:
+            if do == "dispatch":
+                root = Registration(workspace, f"/w/{workspace}", "fail", 1, 1) if workspace else None
+                task.dispatch(root, at=self._now(), actor="ann")
+            elif do == "cancel":
+                task.cancel(reason=said, at=self._now(), actor="ann")
+            else:
+                grant = self._grant(task)
+                for _ in range(2):
+                    task.request_release(attempt, grant.token, reason=said, at=self._now(), actor="ann")
+                    self._record(task_id)
+
+        self._do(op, task_id, decide)
+
+    def report(self, task_id: str, status: str, runner: str | None = None) -> bool:
+        """A runner's report of the current attempt; whether it was taken."""
+        task = self._tasks[task_id]
+        key = (task_id, task.attempt)
+        runner = runner or self._held.get(key) or self._random.choice(RUNNERS)
+        op = self._invoke("report", task_id, status=status, attempt=task.attempt or None, by="http")
+        fields: Json = {"message": words_of(op)} if status in ("succeeded", "failed", "canceled") else {}
+        report = Report(
+            status=status, attempt=task.attempt or None, runner_id=runner,
+            pid=pid_of(op) if status == "running" else None, **fields,
+        )  # fmt: skip
+        granted = not task.needs_lock or key in self._granted
+        recorded = len(self._events)
+        taken = self._do(
+            op,
+            task_id,
+            lambda: task.report(
+                report, granted=granted, transport="http", at=self._now(), actor=f"runner:{runner}"
+            ),
+        )
+        if taken and status in ("queued", "running"):
+            self._held.setdefault(key, runner)
+        started = len(self._events) > recorded and status == "running"
+        if started and task.needs_lock:
+            self._alive.add(key)
+            self._mark("begin", key)
+        elif key in self._alive:
+            self._mark("tick", key)
+            if task.ended or task.release_requested:
+                self._alive.discard(key)
+        return taken
+
+    def _do(self, op: int, task_id: str, decide: Callable[[], None]) -> bool:
+        try:
+            decide()
+        except Refused as error:
+            self._line("fail", op=op, http=409, code=error.code)
+            return False
+        self._record(task_id)
+        if self._random.random() < 0.9:
+            self._answer(op, task_id)
+        else:
+            self._line("unknown", op=op, why="no answer")
+        return True
+
+    def _decide(self) -> None:
+        for workspace in ("shop", "farm"):
+            while fact := self._table.decide(workspace):
+                self._append_lock(fact)
+
+    def _wind_up(self) -> None:
+        self._decide()
+        for _ in range(200):
+            open_tasks = [one for one in self._tasks.values() if not one.ended]
+            if not open_tasks:
+                return
+            for task in open_tasks:
+                lost = self._plant == "lost-outbox-row" and (task.id, task.attempt) == self._lost
+                if task.status == "created":
+                    self.operate("cancel", task.id)
+                elif not lost and (not task.needs_lock or (task.id, task.attempt) in self._granted):
+                    self.report(task.id, "canceled" if task.cancel_requested else "succeeded")
+                self._decide()
+
+    # ------------------------------------------------------------------ bugs
+
+    def _provoke(self) -> None:
+        """Bring about a moment in which the planted bug shows."""
+        self._wind_up()
+        one = self.create("shop", ["src"], "exclusive")
+        self._tasks[one].dispatch(Registration("shop", "/w/shop", "fail", 1, 1), at=self._now(), actor="ann")
+        self._record(one)
+        other = self.create("shop", ["src/api"], "exclusive")
+        if self._plant == "plain-append":
+            self._plain_append(one)
+            return
+        self.operate("dispatch", other)
+        if self._plant == "granting-twice":
+            self._append_lock(self._forced_grant(other))
+        self._decide()
+        if self._plant == "beside":
+            self.report(one, "running", "r1")
+            self.report(one, "succeeded", "r1")
+            self._decide()
+            self.report(other, "running", "r2")
+            self._mark("tick", (one, 1))
+            return
+        self.report(one, "queued", "r1")
+        self.report(one, "running", "r1")
+        if self._plant == "lost-outbox-row":
+            self._lost = (one, 1)
+            self._line("held", runner="r1", task=one, attempt=1, outcome="succeeded")
+        self.operate("cancel", one)
+        self._decide()
+
+    def _plain_append(self, task_id: str) -> None:
+        """Two reports decided on the same task, both stored: no compare-and-set stood between."""
+        self._decide()
+        expected = self._events[-1]
+        self.report(task_id, "running", "r1")
+        assert self._events[-1] is not expected
+        twin = self._tasks[task_id]
+        version = self._events[-1].version
+        op = self._invoke("report", task_id, status="failed", attempt=1, by="http")
+        report = Report(status="failed", attempt=1, runner_id="r1", message=words_of(op))
+        twin.report(report, granted=True, transport="http", at=self._now(), actor="r1")
+        self._record(task_id, version=version)
+        self._answer(op, task_id)
+
+    def _forced_grant(self, task_id: str) -> LockFact:
+        """What a projector says that has not folded the other's grant."""
+        blind = LockTable()
+        for event in self._events:
+            if event.kind == "lock" and event.event == "granted":
+                continue
+            blind.fold(event)
+        self._decide()
+        workspace = self._table._workspaces["shop"]
+        fact = next(f for f in _decisions(blind) if f.data.task_id == task_id)
+        return LockFact(
+            "shop", "granted", fact.data, workspace.last_seq, workspace.last_version + 1, workspace.last_chain
+        )
+
+    # ------------------------------------------------------------------ what comes out
+
+    def _settle(self) -> None:
+        for name in ("sqlite", "postgres"):
+            events = self._events
+            if self._plant == "skipping-fold" and name == "postgres":
+                events = [e for e in events if e.event != "cancel-requested"]
+            batch = Batch.__new__(Batch)
+            batch.new, batch.known, batch.labels, batch.grants = {}, {}, [], {}
+            batch.events = _renumbered(events)
+            batch.fold([])
+            seqs = {(e.subject_id, e.version): o.seq for e, o in zip(batch.events, events, strict=True)}
+            for row in batch.new.values():
+                real = {**row, "seq": seqs[row["id"], row["version"]]}
+                self._line("row", model=name, row=real)
+            self._line("model", model=name, position=len(self._events))
+        for runner in RUNNERS:
+            self._line("outbox", runner=runner, rows=0)
+        self._line("locks", api="api1", holders=[list(key) for key in self._holders()], waiters=[])
+        self._line("settled")
+
+    def _holders(self) -> Iterator[tuple[str, int]]:
+        for workspace in self._table.workspaces():
+            for grant in self._table.holders(workspace):
+                yield grant.claim.key
+
+    def _grant(self, task: Task) -> Any:
+        return self._table.grant(task.id, task.attempt)
+
+    def _record(self, task_id: str, version: int | None = None) -> None:
+        for event in self._tasks[task_id].collect_events():
+            self._append(
+                "task", task_id, event.NAME, event.data, event.actor, version or event.originator_version
+            )
+            self._seqs[task_id] = len(self._events)
+
+    def _append_lock(self, fact: LockFact) -> None:
+        self._append("lock", fact.workspace, fact.event, fact.data, "locks", fact.version)
+        if fact.event == "granted":
+            self._granted.add((fact.data.task_id, fact.data.attempt))
+
+    def _append(self, kind: Any, entity: str, name: str, data: Any, actor: str, version: int) -> None:
+        subject = f"{kind}.{entity}"
+        message = encode(
+            kind, entity, name, data, id=str(uuid7()), version=version, at=self._now(), actor=actor,
+            expected_seq=0, previous_chain=self._chains.get(subject, FIRST_CHAIN),
+        )  # fmt: skip
+        self._chains[subject] = message.chain
+        seq = len(self._events) + 1
+        event = message.recorded(seq)
+        self._events.append(event)
+        self._table.fold(event)
+        kept = {key: value for key, value in message.headers.items() if key.startswith("ce-")}
+        self.log.append(Stored(seq, message.subject, kept, message.data.decode()))
+
+    def _mark(self, mark: str, key: tuple[str, int]) -> None:
+        grant = self._table.grant(*key)
+        token = grant.token if grant else None
+        self._line("mark", mark=mark, task=key[0], attempt=key[1], token=token, alive=self._tick(), pid=1)
+
+    def _invoke(self, do: str, task_id: str, **fields: Any) -> int:
+        self._ops += 1
+        self._line("invoke", op=self._ops, do=do, task=task_id, who="c", **fields)
+        return self._ops
+
+    def _answer(self, op: int, task_id: str) -> None:
+        task = self._tasks[task_id]
+        said = {"seq": self._seqs[task_id], "version": task.version, "status": str(task.status)}
+        self._line("ok", op=op, http=200, attempt=task.attempt, **said)
+
+    def _line(self, line: str, **fields: Any) -> None:
+        self.history.append({"line": line, "at": self._tick(), **fields})
+
+    def _tick(self) -> float:
+        self._clock += 0.001
+        return self._clock
+
+    def _now(self) -> datetime:
+        return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=self._tick())
+
+
+def _decisions(table: LockTable) -> Iterator[LockFact]:
+    for workspace in table.workspaces():
+        locks = table._workspaces[workspace]
+        for claim in locks.waiting.values():
+            yield table._grant(locks, claim)
+
+
+def _renumbered(events: list[Recorded]) -> list[Recorded]:
+    """`events` as if nothing were missing: what a fold that skips one does not notice."""
+    versions: dict[str, int] = {}
+    found = []
+    for seq, event in enumerate(events, start=1):
+        versions[event.subject_id] = versions.get(event.subject_id, 0) + 1
+        found.append(replace(event, seq=event.seq, version=versions[event.subject_id]))
+        assert seq <= event.seq
+    return found
