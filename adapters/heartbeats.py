@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from datetime import UTC, datetime
 
 from nats.aio.client import Client
@@ -16,6 +17,7 @@ ALL = "towpath.runner.*"
 MAX_RUNNERS = 10_000
 READ_TRIES = 6
 LAG_SECONDS = 0.02
+REMEMBERED = 1000
 
 
 class JetStreamHeartbeats:
@@ -24,6 +26,7 @@ class JetStreamHeartbeats:
     def __init__(self, connection: Client) -> None:
         self._nc = connection
         self._api = JetStreamApi(connection, "TOWPATH_RUNNER")
+        self._read_at: OrderedDict[str, tuple[float, tuple[Heartbeat, datetime] | None]] = OrderedDict()
 
     async def publish(self, heartbeat: Heartbeat) -> None:
         """See the port."""
@@ -32,15 +35,27 @@ class JetStreamHeartbeats:
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         """See the port. What is no heartbeat is passed over: any runner may publish there."""
-        found = []
-        for raw in await self._read():
-            try:
-                beat = Heartbeat.model_validate_json(raw.data)
-            except ValidationError:
-                continue
-            if raw.subject == f"towpath.runner.{beat.runner_id}":
-                found.append((beat, _broker_time(raw.headers["Nats-Time-Stamp"])))
+        found = [
+            (beat, _broker_time(raw.headers["Nats-Time-Stamp"]))
+            for raw in await self._read()
+            if (beat := _parse(raw)) is not None
+        ]
         return sorted(found, key=lambda one: one[0].runner_id)
+
+    async def last(self, runner_id: str, within: float = 0.0) -> tuple[Heartbeat, datetime] | None:
+        """See the port. The REMEMBERED runners asked for last are kept for `within`."""
+        now = asyncio.get_running_loop().time()
+        cached = self._read_at.get(runner_id)
+        if cached is not None and now - cached[0] < within:
+            return cached[1]
+        raw = await self._api.last(f"towpath.runner.{runner_id}")
+        beat = _parse(raw) if raw is not None else None
+        found = (beat, _broker_time(raw.time)) if raw is not None and beat is not None else None
+        self._read_at[runner_id] = (now, found)
+        self._read_at.move_to_end(runner_id)
+        if len(self._read_at) > REMEMBERED:
+            self._read_at.popitem(last=False)
+        return found
 
     async def _read(self) -> list[RawMessage]:
         """All last messages, none older than what the leader had when asked: a runner is judged on them."""
@@ -53,6 +68,15 @@ class JetStreamHeartbeats:
                 return found
             await asyncio.sleep(LAG_SECONDS * 2**number)
         raise LogUnreachable("the replica that was asked lags behind the last heartbeat")
+
+
+def _parse(raw: RawMessage) -> Heartbeat | None:
+    """The heartbeat of the runner on whose subject it was stored, if it is one."""
+    try:
+        beat = Heartbeat.model_validate_json(raw.data)
+    except ValidationError:
+        return None
+    return beat if raw.subject == f"towpath.runner.{beat.runner_id}" else None
 
 
 def _broker_time(text: str) -> datetime:

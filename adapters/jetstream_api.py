@@ -36,12 +36,13 @@ class LogUnreachable(Busy):
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """A stored message as JetStream returns it."""
+    """A stored message as JetStream returns it; `time` (when it was stored) in the leader's answers only."""
 
     seq: int
     subject: str
     headers: Mapping[str, str]
     data: bytes
+    time: str = ""
 
     def decoded(self) -> Recorded:
         """The event it holds."""
@@ -101,7 +102,7 @@ class JetStreamApi:
             return None
         headers = parse_headers(base64.b64decode(message.get("hdrs", "")))
         data = base64.b64decode(message.get("data", ""))
-        return RawMessage(message["seq"], message["subject"], headers, data)
+        return RawMessage(message["seq"], message["subject"], headers, data, message["time"])
 
     async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
         try:

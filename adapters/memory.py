@@ -218,6 +218,10 @@ class MemoryHeartbeats:
         """See the port."""
         return [self._last[runner_id] for runner_id in sorted(self._last)]
 
+    async def last(self, runner_id: str, within: float = 0.0) -> tuple[Heartbeat, datetime] | None:
+        """See the port."""
+        return self._last.get(runner_id)
+
 
 class MemoryCheckpoints:
     """Port `Checkpoints`."""

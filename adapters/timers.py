@@ -21,11 +21,11 @@ class JetStreamTimers:
     def __init__(self, connection: Client) -> None:
         self._nc = connection
 
-    async def arm(self, deadline: Deadline, at: datetime) -> None:
+    async def arm(self, deadline: Deadline, at: datetime, note: bytes = b"") -> None:
         """See the port."""
         name = f"{deadline.kind}.{deadline.task_id}.{deadline.attempt}"
         headers = {
             "Nats-Schedule": f"@at {rfc3339(at)}",
             "Nats-Schedule-Target": f"towpath.timer.due.{name}",
         }
-        await publish(self._nc, "TOWPATH_TIMER", f"towpath.timer.at.{name}", b"", headers)
+        await publish(self._nc, "TOWPATH_TIMER", f"towpath.timer.at.{name}", note, headers)

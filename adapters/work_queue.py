@@ -23,7 +23,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from adapters.codec import decode
 from domain.errors import Busy, LogFull
 from domain.log import Recorded
-from domain.ports import DeadLetters, Deadline
+from domain.ports import DeadLetters, Deadline, Due
 from domain.trace import use_traceparent
 
 CONCURRENCY = 64
@@ -185,9 +185,9 @@ def _event(message: Msg) -> Recorded:
     return decode(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data)
 
 
-def _deadline(message: Msg) -> Deadline:
+def _due(message: Msg) -> Due:
     kind, task_id, attempt = message.subject.split(".")[-3:]
-    return Deadline(kind, task_id, int(attempt))
+    return Due(Deadline(kind, task_id, int(attempt)), message.metadata.timestamp, message.data)
 
 
 class JetStreamEventQueue:
@@ -204,7 +204,7 @@ class JetStreamEventQueue:
 
 
 class JetStreamDueQueue:
-    """Port `DueQueue` on stream TOWPATH_TIMER."""
+    """Port `DueQueue` on stream TOWPATH_TIMER, for one kind of deadline."""
 
     def __init__(self, connection: Client, dead_letters: DeadLetters, kind: str) -> None:
         self._queue = DurableQueue(
@@ -216,6 +216,6 @@ class JetStreamDueQueue:
             id_token=4,
         )
 
-    async def consume(self, handle: Callable[[Deadline], Awaitable[None]]) -> None:
+    async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
         """See the port."""
-        await self._queue.run(_deadline, handle)
+        await self._queue.run(_due, handle)

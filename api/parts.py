@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from api.config import ApiConfig
 from domain.attempt_token import AttemptTokens
+from domain.leases import LeaseTerms
 from domain.ports import Clock, DeadLetters, Heartbeats, LockView, LogReader, ReadModel
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
@@ -21,7 +22,7 @@ class ApiParts:
     """Use cases, readers and settings.
 
     `new_task_id` makes a UUIDv7 string. `readiness` names each part with "ok" or a sentence that says
-    what is wrong. A runner is `silent` once its last heartbeat is older than `lease_seconds`.
+    what is wrong. `lease` says when a runner counts as suspected and lost.
     """
 
     service: TaskService
@@ -36,4 +37,4 @@ class ApiParts:
     new_task_id: Callable[[], str]
     readiness: Callable[[], Awaitable[dict[str, str]]]
     config: ApiConfig
-    lease_seconds: float = 15.0
+    lease: LeaseTerms

@@ -1,13 +1,13 @@
 """Runners, as their last heartbeats show them.
 
-`silent` is a plain statement about time: no heartbeat stored within the lease. Whether an attempt is
-lost is decided elsewhere, on the broker's clock.
+`state` is a plain statement about time, on this process' clock: `suspected` without a heartbeat for a
+lease, `lost` for the grace beyond it. What follows for attempts is decided by the watchdog, on the broker's.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, link_next
+from domain.leases import RunnerState
 from domain.wire import Heartbeat, Held
 
 router = APIRouter(route_class=GuardedRoute, tags=["runners"])
@@ -30,7 +31,7 @@ class RunnerRead(BaseModel):
     capacity: int
     running_attempts: list[Held]
     last_heartbeat: datetime
-    state: Literal["alive", "silent"]
+    state: RunnerState
 
 
 @router.get(
@@ -46,11 +47,12 @@ async def runners(
     last = sorted(await parts.heartbeats.all(), key=lambda one: one[0].runner_id)
     found, cursor = cut(last, lambda one: one[0].runner_id, query)
     link_next(request, response, cursor)
-    oldest = parts.clock() - timedelta(seconds=parts.lease_seconds)
-    return Page[RunnerRead](items=[_shown(beat, at, at >= oldest) for beat, at in found], next_cursor=cursor)
+    now = parts.clock()
+    items = [_shown(beat, at, parts.lease.state(at, now)) for beat, at in found]
+    return Page[RunnerRead](items=items, next_cursor=cursor)
 
 
-def _shown(beat: Heartbeat, at: datetime, alive: bool) -> RunnerRead:
+def _shown(beat: Heartbeat, at: datetime, state: RunnerState) -> RunnerRead:
     return RunnerRead(
         id=beat.runner_id,
         pools=beat.pools,
@@ -58,5 +60,5 @@ def _shown(beat: Heartbeat, at: datetime, alive: bool) -> RunnerRead:
         capacity=beat.capacity,
         running_attempts=beat.held,
         last_heartbeat=at,
-        state="alive" if alive else "silent",
+        state=state,
     )

@@ -279,25 +279,34 @@ class EventQueue(Protocol):
 class DueQueue(Protocol):
     """Deadlines that have come due, shared among any number of workers; each at least once."""
 
-    async def consume(self, handle: Callable[[Deadline], Awaitable[None]]) -> None:
+    async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
         """Hand out deadlines for ever."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A deadline of one attempt, e.g. of kind `submit`."""
+    """A deadline of one attempt; every kind has its own handler."""
 
     kind: str
     task_id: str
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A deadline that has come due: when, on the broker's clock, and the note it was armed with."""
+
+    deadline: Deadline
+    at: datetime
+    note: bytes = b""
+
+
 class Timers(Protocol):
     """Deadlines that survive every process."""
 
-    async def arm(self, deadline: Deadline, at: datetime) -> None:
-        """Let `deadline` come due at `at`; arming it again replaces it."""
+    async def arm(self, deadline: Deadline, at: datetime, note: bytes = b"") -> None:
+        """Let `deadline` come due at `at`, past times at once; arming it again replaces it and its note."""
         ...
 
 
@@ -318,6 +327,10 @@ class Heartbeats(Protocol):
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         """The last heartbeat of every runner and when the broker stored it."""
+        ...
+
+    async def last(self, runner_id: str, within: float = 0.0) -> tuple[Heartbeat, datetime] | None:
+        """A runner's last heartbeat from the leader, or as it was up to `within` seconds ago; None: none."""
         ...
 
 

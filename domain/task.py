@@ -146,10 +146,20 @@ class Task(BaseAggregate[str]):
             )
 
     def runner_lost(self, attempt: int, message: str, *, at: datetime, actor: str) -> None:
-        """Record that the bound runner is gone; only an open `queued` or `running` attempt changes."""
-        if self.is_open(attempt, Status.QUEUED, Status.RUNNING):
-            lost = Report(status="failed", reason="runner-lost", message=message, attempt=attempt)
-            self._decide(Input.FAILED, lambda: self._ended_data(lost, at), at=at, actor=actor)
+        """Record that the bound runner is gone; only an open `queued` or `running` attempt changes.
+
+        A cancel that the runner cannot confirm any more is confirmed by this; after a release by hand the
+        attempt is `failed`, since nobody has asked for its end as such.
+        """
+        if not self.is_open(attempt, Status.QUEUED, Status.RUNNING):
+            return
+        if self.cancel_requested and not self.release_requested:
+            canceled = self._canceled_by(actor, "runner-lost", at)
+            told = {"runner_id": self.runner_id, "message": message}
+            self._decide(Input.CANCELED, lambda: canceled.model_copy(update=told), at=at, actor=actor)
+            return
+        lost = Report(status="failed", reason="runner-lost", message=message, attempt=attempt)
+        self._decide(Input.FAILED, lambda: self._ended_data(lost, at), at=at, actor=actor)
 
     # ------------------------------------------------------------------ runners' reports
 

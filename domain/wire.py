@@ -7,6 +7,7 @@ HTTP and over NATS alike. Sizes are bounded here, so that a report always fits i
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -29,6 +30,7 @@ FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
 FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
 OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
+MAX_HELD = 10_000
 RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
 
 
@@ -143,7 +145,15 @@ class Heartbeat(Wire):
     host: str = Field(max_length=255)
     capacity: int = Field(ge=0, le=1_000_000)
     counter: int = Field(ge=0, lt=2**63)
-    held: list[Held] = Field(default_factory=list, max_length=10_000)
+    held: list[Held] = Field(default_factory=list, max_length=MAX_HELD)
+
+    @cached_property
+    def _keys(self) -> frozenset[tuple[str, int]]:
+        return frozenset((one.task_id, one.attempt) for one in self.held)
+
+    def holds(self, task_id: str, attempt: int) -> bool:
+        """Whether the runner lists this attempt."""
+        return (task_id, attempt) in self._keys
 
 
 def rfc3339(at: datetime) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from domain.log import Recorded
 from domain.paths import roots_overlap
@@ -23,6 +23,14 @@ class Registration:
     on_runner_lost: str
     seq: int
     version: int
+
+
+class Registrations(Protocol):
+    """Where the valid registrations can be asked for."""
+
+    async def current(self, workspace: str) -> Registration | None:
+        """The valid registration of `workspace`, decided on everything the leader has."""
+        ...
 
 
 class WorkspaceTable:

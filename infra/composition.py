@@ -28,6 +28,7 @@ from adapters.jetstream_log import JetStreamLogReader
 from adapters.jetstream_tasks import JetStreamTaskStore
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
+from adapters.registrations import LogRegistrations
 from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.task_cache import TaskCache
@@ -36,16 +37,18 @@ from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
-from domain.ports import Appender, LockView
+from domain.ports import Appender, Due, LockView
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
 from infra.nats_connection import connect
 from infra.settings import Settings
 from infra.streams import ensure_streams
-from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig, SubmitDeadlines
+from projections.attempt_timer import KIND as ATTEMPT_TIMER
+from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
 from projections.tasks import TaskProjection
+from projections.watchdog import Watchdog
 
 
 def new_id() -> str:
@@ -139,7 +142,7 @@ def api_parts(
             operator_tokens=parse_operator_tokens(tokens),
             callback_token=callback.get_secret_value() if callback else None,
         ),
-        lease_seconds=settings.lease_seconds,
+        lease=settings.lease_terms,
     )
 
 
@@ -147,12 +150,17 @@ def api_parts(
 class Projections:
     """The consumers of the log that one projector process runs."""
 
+    core: Core
     locks: LockProjection
     tasks: TaskProjection
     dispatch: Dispatch
     events: JetStreamEventQueue
-    deadlines: SubmitDeadlines
-    due: JetStreamDueQueue
+    deadlines: dict[str, Callable[[Due], Awaitable[None]]]
+    """By kind, what handles a deadline that came due."""
+
+    def due(self, kind: str) -> JetStreamDueQueue:
+        """The queue of the deadlines of one kind."""
+        return JetStreamDueQueue(self.core.connection, self.core.dead_letters, kind)
 
 
 def projections(core: Core, http: httpx.AsyncClient) -> Projections:
@@ -163,19 +171,24 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
         token = settings.runner_token.get_secret_value() if settings.runner_token else None
         push = PushRunnerClient(http, settings.host_runner_url, token)
     service = core.service(FoldedLockView(core.reader, core.checkpoints))
+    timers = JetStreamTimers(core.connection)
+    terms = settings.lease_terms
     dispatch = Dispatch(
         service,
         PoolRunnerClient(QueueRunnerClient(core.connection, 2 * settings.submit_deadline_seconds), push),
-        JetStreamTimers(core.connection),
+        timers,
         core.sealer,
         core.tokens,
-        DispatchConfig(settings.callback_base, timedelta(seconds=settings.submit_deadline_seconds)),
+        DispatchConfig(
+            settings.callback_base, timedelta(seconds=settings.submit_deadline_seconds), terms.lost_after
+        ),
     )
+    watchdog = Watchdog(service, core.heartbeats, LogRegistrations(core.reader), timers, terms)
     return Projections(
+        core=core,
         locks=LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now),
         tasks=TaskProjection(core.reader, core.read_model),
         dispatch=dispatch,
         events=JetStreamEventQueue(core.connection, core.dead_letters, "dispatch", SUBJECTS),
-        deadlines=SubmitDeadlines(service, core.heartbeats, now, timedelta(seconds=settings.lease_seconds)),
-        due=JetStreamDueQueue(core.connection, core.dead_letters, "submit"),
+        deadlines={ATTEMPT_TIMER: watchdog.handle},
     )

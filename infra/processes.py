@@ -23,7 +23,7 @@ READY_LAG = 10_000
 DRAIN_SECONDS = 6.0
 COLLECT_AFTER = (20_000, 10, 10)
 PROJECTOR_CACHE = 500
-PROJECTIONS = ("locks", "dispatch", "tasks")
+PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks")
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -137,7 +137,9 @@ async def serve_projector(
         if "locks" in only:
             endless.append(parts.locks.run())
         if "dispatch" in only:
-            endless += [parts.dispatch.run(parts.events), parts.due.consume(parts.deadlines.handle)]
+            endless.append(parts.dispatch.run(parts.events))
+        if "watchdog" in only:
+            endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
         if "tasks" in only:
             endless.append(parts.tasks.run())
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.config import ApiConfig, ConfigError, check_listen, parse_operator_tokens
 from domain.identifiers import Name
+from domain.leases import LeaseTerms
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 PREFIX = "TOWPATH_"
@@ -138,7 +140,14 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         15.0,
         ge=1,
-        description="A runner that sends no heartbeat for so long stops its attempts. Same everywhere.",
+        description="A runner that sends no heartbeat for so long stops its attempts, and is `suspected`. "
+        "Same everywhere.",
+    )
+    lease_grace_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="How much longer than its lease a runner may be silent until it is `lost` and what it "
+        "held ends; at least a tenth of the lease. Default: a third of it.",
     )
     task_cache: int = Field(10_000, ge=1, description="Tasks kept in memory by each process that appends.")
     database_url: str | None = Field(
@@ -229,6 +238,12 @@ class Settings(BaseSettings):
         """Where a runner keeps its state."""
         return self.runner_state_dir or self.data_dir / "runner"
 
+    @property
+    def lease_terms(self) -> LeaseTerms:
+        """When a runner is suspected and when it is lost."""
+        grace = self.lease_seconds / 3 if self.lease_grace_seconds is None else self.lease_grace_seconds
+        return LeaseTerms(timedelta(seconds=self.lease_seconds), timedelta(seconds=grace))
+
     def secret_keys(self) -> tuple[bytes, ...]:
         """The keys, the one in use first; makes the file in the data directory if need be.
 
@@ -254,6 +269,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
+        if self.lease_grace_seconds is not None and self.lease_grace_seconds < self.lease_seconds / 10:
+            raise ValueError(
+                "TOWPATH_LEASE_GRACE_SECONDS must be at least a tenth of TOWPATH_LEASE_SECONDS: killing what "
+                "a silent runner ran takes a moment, and clocks differ"
+            )
         if (self.nats_user is None) != (self.nats_password is None):
             raise ValueError("TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD go together: set both or neither")
         if self.nats_url is None:

@@ -3,7 +3,7 @@
 Delivery: each event is handled at least once, by any of the dispatchers, and acknowledged when all that
 follows from it stands in the log. A crash in between means it comes again: the attempt is read from the
 leader first, and only one that is still `dispatched` is sent; sending it twice is harmless, since a
-runner starts nothing before its `running` is recorded. The deadline is armed before the send.
+runner starts nothing before its `running` is recorded. The attempt's timer is armed before the send.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from datetime import datetime, timedelta
 from domain.attempt_token import AttemptTokens
 from domain.log import Recorded
 from domain.ports import (
-    Clock,
-    Deadline,
     EventQueue,
-    Heartbeats,
     RunnerClient,
     SealBroken,
     Sealer,
@@ -29,6 +26,7 @@ from domain.service import TaskService
 from domain.task import Task
 from domain.transitions import Status
 from domain.wire import Submission, SubmittedWorkspace
+from projections.attempt_timer import Note, attempt_timer
 
 ACTOR = "dispatch"
 SUBJECTS = (
@@ -36,15 +34,21 @@ SUBJECTS = (
     "towpath.lock.*.refused",
     "towpath.task.*.dispatched",
     "towpath.task.*.cancel-requested",
+    "towpath.task.*.lock-release-requested",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchConfig:
-    """`callback_base_url` without a trailing slash; `submit_deadline` from the grant to the acceptance."""
+    """`callback_base_url` without a trailing slash; the times count from the grant.
+
+    `submit_deadline`: until when somebody must have accepted; `first_look`: when the watchdog looks whether
+    the runner that accepted is still there.
+    """
 
     callback_base_url: str
     submit_deadline: timedelta
+    first_look: timedelta
 
 
 class Dispatch:
@@ -82,6 +86,9 @@ class Dispatch:
             await self._send(event.subject_id, event.data["attempt"], 0, event.at)
         elif event.event == "cancel-requested":
             await self._cancel(event.subject_id, event.data["attempt"])
+        elif event.event == "lock-release-requested":
+            # the watchdog may have waited for just this
+            await self._timers.arm(attempt_timer(event.subject_id, event.data["attempt"]), event.at)
 
     async def _refused(self, task_id: str, attempt: int, event: Recorded) -> None:
         holders = ", ".join(holder["task_id"] for holder in event.data["holders"])
@@ -96,6 +103,8 @@ class Dispatch:
 
     async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
         task = (await self._service.read(task_id)).task
+        if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
+            await self._arm(task_id, attempt, since)  # taken before it was sent: whoever has it is watched
         if not task.is_open(attempt, Status.DISPATCHED):
             return
         try:
@@ -103,8 +112,7 @@ class Dispatch:
         except SealBroken as error:
             await self._service.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
             return
-        deadline = Deadline("submit", task_id, attempt)
-        await self._timers.arm(deadline, since + self._config.submit_deadline)
+        await self._arm(task_id, attempt, since)
         try:
             outcome = await self._runners.submit(submission, task.spec.pool)
         except SubmitRejected as error:
@@ -114,6 +122,11 @@ class Dispatch:
         else:
             if outcome.queued:
                 await self._service.accepted(task_id, attempt, outcome.runner_id)
+
+    async def _arm(self, task_id: str, attempt: int, since: datetime) -> None:
+        submit_by = since + self._config.submit_deadline
+        first = min(submit_by, since + self._config.first_look)
+        await self._timers.arm(attempt_timer(task_id, attempt), first, Note(submit_by=submit_by).encoded())
 
     def _submission(self, task: Task, token: int) -> Submission:
         spec, dispatched = task.spec, task.dispatched
@@ -139,28 +152,3 @@ class Dispatch:
             status_callback_url=f"{self._config.callback_base_url}/runner/tasks/{task.id}/status",
             status_callback_token=self._tokens.mint(task.id, task.attempt, token),
         )
-
-
-class SubmitDeadlines:
-    """Ends attempts that nobody took in time. Delivery as for Dispatch; coming due twice is harmless."""
-
-    def __init__(self, service: TaskService, heartbeats: Heartbeats, clock: Clock, alive: timedelta) -> None:
-        self._service = service
-        self._heartbeats = heartbeats
-        self._clock = clock
-        self._alive = alive
-
-    async def handle(self, due: Deadline) -> None:
-        """Record `submit-failed` if the attempt is still only dispatched."""
-        stored = await self._service.read(due.task_id)
-        if not stored.task.is_open(due.attempt, Status.DISPATCHED):
-            return
-        pool = stored.task.spec.pool
-        horizon = self._clock() - self._alive
-        served = any(pool in beat.pools and at >= horizon for beat, at in await self._heartbeats.all())
-        if served:
-            text = f"no runner of pool {pool} took it in time; they may all be busy"
-            await self._service.submit_failed(due.task_id, due.attempt, "deadline", text, ACTOR)
-        else:
-            text = f"pool {pool} has no live runner; start one with `towpath runner --pool {pool}`"
-            await self._service.submit_failed(due.task_id, due.attempt, "no-runner", text, ACTOR)

@@ -90,7 +90,9 @@ class Ground:
                 children.append(Child("api", serve))
             if projector:
                 children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
-                children.append(Child("projector", lambda: run_projector(settings, ("dispatch", "tasks"))))
+                children.append(
+                    Child("projector", lambda: run_projector(settings, ("dispatch", "watchdog", "tasks")))
+                )
             listener.close()
             if api:
                 _await_api(port)

@@ -29,6 +29,7 @@ class Projection(StrEnum):
 
     LOCKS = "locks"
     DISPATCH = "dispatch"
+    WATCHDOG = "watchdog"
     TASKS = "tasks"
 
 
@@ -107,7 +108,7 @@ def projector(
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Start the projections: locks, dispatch and the read model (tasks)."""
+    """Start the projections: locks, dispatch, watchdog (deadlines, lost runners), read model (tasks)."""
     settings = server_settings(nats_url=nats_url, data_dir=data_dir)
     from infra.processes import PROJECTIONS, run_projector
 

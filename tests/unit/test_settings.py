@@ -81,6 +81,12 @@ def test_read_from_the_environment(
     assert getattr(load_settings(), field) == value
 
 
+@pytest.mark.parametrize(("lease", "grace", "lost_after"), [(15, None, 20), (60, None, 80), (3, 0.5, 3.5)])
+def test_a_runner_is_lost_after_lease_and_grace(lease: float, grace: float | None, lost_after: float) -> None:
+    terms = load_settings(lease_seconds=lease, lease_grace_seconds=grace).lease_terms
+    assert (terms.lease.total_seconds(), terms.lost_after.total_seconds()) == (lease, lost_after)
+
+
 def test_replicas_are_read_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOWPATH_NATS_REPLICAS", "3")
     assert load_settings(nats_url="nats://n1,nats://n2").nats_replicas == 3
@@ -99,6 +105,8 @@ def test_overrides_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"port": 65536}, "TOWPATH_PORT"),
         ({"lease_seconds": 0.5}, "TOWPATH_LEASE_SECONDS"),
+        ({"lease_seconds": 15, "lease_grace_seconds": 1.4}, "TOWPATH_LEASE_GRACE_SECONDS"),
+        ({"lease_grace_seconds": 0}, "TOWPATH_LEASE_GRACE_SECONDS"),
         ({"api_tokens": "boss:hunter22"}, "TOWPATH_API_TOKENS"),
         ({"api_tokens": ","}, "TOWPATH_API_TOKENS"),
         ({"api_tokens": "viewer:hunter22,admin:hunter22"}, "TOWPATH_API_TOKENS"),

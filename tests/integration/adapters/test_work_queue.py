@@ -17,7 +17,7 @@ from adapters.jetstream_append import SingleAppender
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log import Recorded
-from domain.ports import Deadline
+from domain.ports import Deadline, Due
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation
 from tests.support.nats import api, connect, subjects
@@ -227,7 +227,7 @@ async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
     deadlines = [Deadline("submit", new_id(), 1) for _ in range(2)]
     queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
 
-    async def handle(_: Deadline) -> None:
+    async def handle(_: Due) -> None:
         raise KeyError("no such task")
 
     task = asyncio.create_task(queue.consume(handle))
@@ -235,6 +235,25 @@ async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
         await JetStreamTimers(js_connection).arm(one, now() - timedelta(seconds=1))
     wanted = {f"towpath.dead.due-submit.{one.task_id}" for one in deadlines}
     await eventually(lambda: _dead_are(js_connection, wanted))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_deadline_brings_its_note_and_the_brokers_time(js_connection: Client) -> None:
+    timers, deadline = JetStreamTimers(js_connection), Deadline("submit", new_id(), 7)
+    queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
+    came: list[Due] = []
+
+    async def handle(due: Due) -> None:
+        came.append(due)
+
+    at = now() + timedelta(seconds=1)
+    await timers.arm(deadline, now() + timedelta(hours=1), b"replaced")
+    await timers.arm(deadline, at, b"note")
+    task = asyncio.create_task(queue.consume(handle))
+    await eventually(lambda: came)
+    assert [(due.deadline, due.note) for due in came] == [(deadline, b"note")]
+    assert at - timedelta(milliseconds=5) <= came[0].at <= now()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""A stage with dispatchers, deadlines and lock projection, and what reached the pools' queues."""
+"""A stage with dispatchers, watchdogs and lock projection, and what reached the pools' queues."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from nats.aio.client import Client
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi
+from adapters.registrations import LogRegistrations
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.attempt_token import AttemptTokens
+from domain.leases import LeaseTerms
 from domain.ports import RunnerClient
 from domain.task_spec import TaskSpec
-from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig, SubmitDeadlines
+from projections.attempt_timer import KIND
+from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
+from projections.watchdog import Watchdog
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api
-from tests.support.worlds import new_id, now
+from tests.support.worlds import new_id
 
 TOKENS = AttemptTokens(b"secret")
 
@@ -32,20 +36,25 @@ class DispatchStage(Stage):
     """`deadline_seconds` from the grant until somebody must have taken an attempt."""
 
     deadline_seconds = 30.0
+    terms = LeaseTerms(timedelta(seconds=15), timedelta(seconds=5))
     push: RunnerClient | None = None
 
     def __init__(self, connection: Client) -> None:
         super().__init__(connection)
         self._queued = JetStreamApi(connection, "TOWPATH_SUBMIT")
+        self.heartbeats = JetStreamHeartbeats(connection)
+        self.timers = JetStreamTimers(connection)
 
     def dispatcher(self, runners: RunnerClient | None = None) -> Dispatch:
         return Dispatch(
             self.service,
             runners or PoolRunnerClient(QueueRunnerClient(self.connection, 60.0), self.push),
-            JetStreamTimers(self.connection),
+            self.timers,
             self.sealer,
             TOKENS,
-            DispatchConfig("http://control:8000", timedelta(seconds=self.deadline_seconds)),
+            DispatchConfig(
+                "http://control:8000", timedelta(seconds=self.deadline_seconds), self.terms.lost_after
+            ),
         )
 
     def queue(self) -> JetStreamEventQueue:
@@ -57,10 +66,17 @@ class DispatchStage(Stage):
         """One of each."""
         self.run(self.projector().run())
         self.run(self.dispatcher().run(self.queue()))
-        heartbeats = JetStreamHeartbeats(self.connection)
-        deadlines = SubmitDeadlines(self.service, heartbeats, now, timedelta(seconds=15))
-        due = JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), "submit")
-        self.run(due.consume(deadlines.handle))
+        self.run(self.due().consume(self.watchdog().handle))
+
+    def watchdog(self) -> Watchdog:
+        """One more watchdog."""
+        return Watchdog(
+            self.service, self.heartbeats, LogRegistrations(self.world.reader), self.timers, self.terms
+        )
+
+    def due(self) -> JetStreamDueQueue:
+        """What the watchdogs share."""
+        return JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), KIND)
 
     async def submissions(self, pool: str = "default") -> list[dict[str, Any]]:
         """What lies on a pool's queue."""
@@ -81,6 +97,14 @@ class DispatchStage(Stage):
         """Status and reason."""
         task = (await self.service.read(task_id)).task
         return task.status.value, task.reason
+
+    async def status_is(
+        self, task_id: str, status: str, reason: str | None = None, *, granted: bool = False
+    ) -> bool:
+        """Whether status and reason are these, and, if asked, whether the attempt holds its lock."""
+        task = (await self.service.read(task_id)).task
+        held = not granted or self.view.lock_of(task).state == "held"
+        return held and (task.status.value, task.reason) == (status, reason)
 
     async def create_plain(self, **spec: Any) -> str:
         """A dispatched task without a workspace."""

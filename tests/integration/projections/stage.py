@@ -14,6 +14,7 @@ from adapters.memory import MemoryCheckpoints
 from adapters.sealing import AesGcmSealer
 from domain.attempt_token import Proof
 from domain.claims import FIRST_CHAIN
+from domain.events import OnRunnerLost
 from domain.log import Recorded
 from domain.ports import Checkpoints
 from domain.service import TaskService
@@ -65,10 +66,10 @@ class Stage:
         """One more lock projector on this connection."""
         return LockProjection(self.world.reader, self.world.locks, checkpoints or MemoryCheckpoints(), now)
 
-    async def register(self, workspace: str = "acme") -> None:
+    async def register(self, workspace: str = "acme", on_runner_lost: OnRunnerLost = "fail") -> None:
         last = await self.world.workspaces.last_registration(workspace)
         await self.world.workspaces.append_registered(
-            workspace, last, f"/srv/{workspace}", "fail", at=now(), actor="operator:ann"
+            workspace, last, f"/srv/{workspace}", on_runner_lost, at=now(), actor="operator:ann"
         )
 
     async def dispatch(self, *paths: str, workspace: str = "acme", **spec: Any) -> str:

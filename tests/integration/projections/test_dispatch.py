@@ -57,7 +57,7 @@ async def test_a_grant_becomes_the_promised_submission(stage: DispatchStage) -> 
         "status_callback_url": f"http://control:8000/runner/tasks/{task_id}/status",
     }
     assert TOKENS.check(task_id, str(token)) == Proof(1, grant.seq)
-    assert await stage.armed() == [f"towpath.timer.at.submit.{task_id}.1"]
+    assert await stage.armed() == [f"towpath.timer.at.attempt.{task_id}.1"]
     assert (await stage.status(task_id))[0] == "dispatched", "queued is the runner's word"
 
 
@@ -88,7 +88,7 @@ async def test_what_has_ended_meanwhile_is_not_sent(stage: DispatchStage) -> Non
     later = await stage.create_plain()
     stage.run(stage.dispatcher().run(stage.queue()))
     assert (await one_submission(stage))["task_id"] == later
-    assert await stage.armed() == [f"towpath.timer.at.submit.{later}.1"]
+    assert await stage.armed() == [f"towpath.timer.at.attempt.{later}.1"]
 
 
 async def test_an_old_grant_sends_nothing_of_a_newer_attempt(stage: DispatchStage) -> None:
@@ -135,7 +135,7 @@ async def test_the_deadline_is_armed_before_the_send(stage: DispatchStage) -> No
 
     task_id = await stage.create_plain()
     await stage.dispatcher(Looking()).handle(await _last(stage, task_id))
-    assert armed == [[f"towpath.timer.at.submit.{task_id}.1"]]
+    assert armed == [[f"towpath.timer.at.attempt.{task_id}.1"]]
 
 
 @pytest.mark.parametrize(("served", "reason"), [(True, "deadline"), (False, "no-runner")])

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -32,6 +32,7 @@ from api.config import ApiConfig
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
 from domain.errors import Invalid
+from domain.leases import LeaseTerms
 from domain.log import Recorded
 from domain.ports import TaskFilter
 from domain.service import TaskService
@@ -186,6 +187,7 @@ async def api_world(config: ApiConfig | None = None, **overrides: Any) -> AsyncI
         new_task_id=new_id,
         readiness=ready,
         config=config or ApiConfig(),
+        lease=LeaseTerms(timedelta(seconds=15), timedelta(seconds=5)),
     )
     parts = replace(parts, **overrides)
     app = create_app(parts)

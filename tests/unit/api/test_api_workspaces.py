@@ -104,4 +104,4 @@ async def test_runners_are_shown_as_their_heartbeats_say(world: ApiWorld) -> Non
         "state": "alive",
     }
     world.clock.at += timedelta(seconds=15.1)
-    assert (await world.http.get("/runners")).json()["items"][0]["state"] == "silent"
+    assert (await world.http.get("/runners")).json()["items"][0]["state"] == "suspected"

@@ -275,6 +275,21 @@ def test_runner_lost_ends_only_queued_and_running(status: Status) -> None:
         assert task == before
 
 
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
+def test_a_lost_runner_confirms_a_cancel_but_not_a_release_by_hand(status: Status) -> None:
+    task = task_in(status)
+    cancel(task)
+    task.runner_lost(1, "no heartbeat", at=LATER, actor="watchdog")
+    assert (task.status, task.reason, task.message) == (Status.CANCELED, "runner-lost", "no heartbeat")
+    assert (task.runner_id, task.finished_at) == ("r1", LATER)
+    task = task_in(status)
+    for _ in range(2):
+        task.request_release(1, 7, reason="stuck", at=LATER, actor="ann")
+    assert task.release_requested
+    task.runner_lost(1, "no heartbeat", at=LATER, actor="watchdog")
+    assert (task.status, task.reason) == (Status.FAILED, "runner-lost")
+
+
 @pytest.mark.parametrize("status", list(Status))
 def test_submit_failed_ends_only_dispatched(status: Status) -> None:
     task = task_in(status)

@@ -1,0 +1,153 @@
+"""The watchdog: ends attempts that nobody took in time, and those whose runner is gone or has forgotten them.
+
+Every attempt has one timer (`attempt_timer`), so nothing here polls, folds the log or remembers. An attempt
+that ends before its timer costs one read; one whose runner lives and lists it, a read of that heartbeat.
+
+Delivery: each timer at least once, by any of the watchdogs, acknowledged when what follows from it stands in
+the log or the next look is armed. A crash in between means it comes again; looking twice is harmless. What
+ends an attempt is decided on reads from the leader alone, times on the broker's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from domain.leases import Finding, LeaseTerms, Sighting, Verdict, Watched, judge
+from domain.ports import Due, Heartbeats, Timers
+from domain.service import TaskService
+from domain.task import Task
+from domain.transitions import Status
+from domain.wire import rfc3339
+from domain.workspaces import Registrations
+from projections.attempt_timer import Note, parse_note
+
+ACTOR = "watchdog"
+FRESH_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Watchdog:
+    """One watchdog; any number may run."""
+
+    def __init__(
+        self,
+        service: TaskService,
+        heartbeats: Heartbeats,
+        registrations: Registrations,
+        timers: Timers,
+        terms: LeaseTerms,
+    ) -> None:
+        self._service = service
+        self._heartbeats = heartbeats
+        self._registrations = registrations
+        self._timers = timers
+        self._terms = terms
+
+    async def handle(self, due: Due) -> None:
+        """Look at the attempt whose timer came due; ends it, arms the next look, or lets it be."""
+        note = parse_note(due.note)
+        if await self._still_held(due, note):
+            return
+        task = (await self._service.read(due.deadline.task_id)).task
+        attempt = due.deadline.attempt
+        if task.is_open(attempt, Status.DISPATCHED):
+            await self._untaken(due, note, task)
+        elif task.is_open(attempt, Status.QUEUED, Status.RUNNING):
+            await self._taken(due, note, task)
+
+    # ------------------------------------------------------------------ nobody has it
+
+    async def _untaken(self, due: Due, note: Note, task: Task) -> None:
+        """Record `submit-failed` once its time is over."""
+        if note.submit_by is not None and due.at < note.submit_by:
+            await self._timers.arm(due.deadline, note.submit_by, due.note)
+            return
+        task_id, attempt, pool = task.id, due.deadline.attempt, task.spec.pool
+        served = any(
+            pool in beat.pools and self._terms.state(at, due.at) == "alive"
+            for beat, at in await self._heartbeats.all()
+        )
+        if served:
+            text = f"no runner of pool {pool} took it in time; they may all be busy"
+            await self._service.submit_failed(task_id, attempt, "deadline", text, ACTOR)
+        else:
+            text = f"pool {pool} has no live runner; start one with `towpath runner --pool {pool}`"
+            await self._service.submit_failed(task_id, attempt, "no-runner", text, ACTOR)
+
+    # ------------------------------------------------------------------ somebody has it
+
+    async def _still_held(self, due: Due, note: Note) -> bool:
+        """Whether a look at the known runner's heartbeat is enough: it lives and lists the attempt."""
+        if note.runner_id is None or note.bound_at is None:
+            return False
+        key = due.deadline
+        watched = Watched(key.task_id, key.attempt, note.runner_id, note.bound_at)
+        beat = await self._heartbeats.last(note.runner_id, FRESH_SECONDS)
+        verdict = judge(watched, beat, note.sighting, due.at, self._terms)
+        if verdict.finding is not Finding.HOLDS:
+            return False
+        await self._look_again(due, watched, verdict)
+        return True
+
+    async def _taken(self, due: Due, note: Note, task: Task) -> None:
+        runner_id = task.runner_id
+        if note.runner_id != runner_id:
+            note = Note()
+        watched = Watched(task.id, due.deadline.attempt, runner_id or "", note.bound_at or _bound_at(task))
+        beat = await self._heartbeats.last(runner_id) if runner_id is not None else None
+        verdict = judge(watched, beat, note.sighting, due.at, self._terms)
+        if verdict.finding is Finding.LOST and await self._keeps_lock(task):
+            await self._look_again(due, watched, verdict, kept=True)
+            if not note.kept:
+                log.warning(
+                    "runner lost, its lock is kept for an operator: `towpath release` frees it",
+                    task_id=task.id, attempt=watched.attempt, runner_id=watched.runner_id,
+                    workspace=task.spec.workspace,
+                )  # fmt: skip
+        elif verdict.finding in (Finding.LOST, Finding.FORGOTTEN):
+            await self._end(watched, verdict)
+        else:
+            await self._look_again(due, watched, verdict)
+
+    async def _keeps_lock(self, task: Task) -> bool:
+        """Whether the workspace's policy leaves the attempt to an operator, and none has released it yet."""
+        if task.spec.workspace is None or task.release_requested:
+            return False
+        registration = await self._registrations.current(task.spec.workspace)
+        return registration is not None and registration.on_runner_lost == "hold"
+
+    async def _end(self, watched: Watched, verdict: Verdict) -> None:
+        assert verdict.sighting is not None
+        message = _words(watched, verdict.finding, verdict.sighting, self._terms)
+        stored = await self._service.runner_lost(watched.task_id, watched.attempt, message, ACTOR)
+        if stored.recorded:
+            log.warning(
+                "attempt ended: " + message, task_id=watched.task_id, attempt=watched.attempt, seq=stored.seq
+            )
+
+    async def _look_again(self, due: Due, watched: Watched, verdict: Verdict, *, kept: bool = False) -> None:
+        seen = verdict.sighting
+        note = Note(
+            runner_id=watched.runner_id or None,
+            bound_at=watched.bound_at,
+            counter=seen.counter if seen else None,
+            stored_at=seen.at if seen else None,
+            kept=kept,
+        )
+        await self._timers.arm(due.deadline, verdict.look_at, note.encoded())
+
+
+def _bound_at(task: Task) -> datetime:
+    """When the attempt was its runner's at the latest. `started_at` will not do: it is the runner's clock."""
+    return task.queued_at or task.modified_on
+
+
+def _words(watched: Watched, finding: Finding, seen: Sighting, terms: LeaseTerms) -> str:
+    last = f"its last heartbeat was stored at {rfc3339(seen.at)}"
+    if finding is Finding.FORGOTTEN:
+        return f"runner {watched.runner_id} lives but does not list this attempt any more; {last}"
+    seconds = terms.lost_after.total_seconds()
+    return f"runner {watched.runner_id} was not heard of for {seconds:g} seconds; {last}"

@@ -1,0 +1,126 @@
+"""What a runner's last heartbeat says about an attempt it was given."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.leases import Beat, Finding, LeaseTerms, Sighting, Watched, judge
+from domain.wire import MAX_HELD, Heartbeat, Held
+
+TASK, OTHER = "01a202d4-0000-7000-8000-000000000001", "01a202d4-0000-7000-8000-000000000002"
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TERMS = LeaseTerms(timedelta(seconds=15), timedelta(seconds=5))
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def beat(stored: float, *held: str, counter: int = 10) -> Beat:
+    listed = [Held(task_id=task_id, attempt=1) for task_id in held]
+    return Heartbeat(
+        runner_id="r1", pools=["default"], host="h", capacity=1, counter=counter, held=listed
+    ), at(stored)
+
+
+BOUND = Watched(TASK, 1, "r1", START)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "finding", "look_at"),
+    [
+        (beat(18, TASK), 20, Finding.HOLDS, 38),
+        (beat(18), 20, Finding.OPEN, 38),
+        (beat(20), 21, Finding.OPEN, 40),
+        (beat(20.1), 21, Finding.FORGOTTEN, 40.1),
+        (beat(20.1, OTHER), 21, Finding.FORGOTTEN, 40.1),
+        (beat(30, TASK), 49.9, Finding.HOLDS, 50),
+        (beat(30, TASK), 50, Finding.LOST, 70),
+        (beat(-1), 18.9, Finding.OPEN, 19),
+        (beat(-1), 19, Finding.LOST, 39),
+        (beat(-20), 19.9, Finding.OPEN, 20),
+        (beat(-20), 20, Finding.LOST, 40),
+        (None, 20, Finding.UNKNOWN, 40),
+        (None, 100, Finding.UNKNOWN, 200),
+        (None, 4000, Finding.UNKNOWN, 4300),
+    ],
+)
+def test_verdicts(last: Beat | None, now: float, finding: Finding, look_at: float) -> None:
+    verdict = judge(BOUND, last, None, at(now), TERMS)
+    assert (verdict.finding, verdict.look_at) == (finding, at(look_at))
+
+
+def test_a_list_that_is_full_says_nothing_of_what_it_lacks() -> None:
+    crowded = beat(30, *[OTHER] * MAX_HELD)
+    assert judge(BOUND, crowded, None, at(31), TERMS).finding is Finding.OPEN
+
+
+def test_another_attempt_of_the_task_is_not_this_one() -> None:
+    second = Watched(TASK, 2, "r1", START)
+    assert judge(second, beat(30, TASK), None, at(31), TERMS).finding is Finding.FORGOTTEN
+
+
+def test_an_older_counter_neither_forgets_nor_keeps_alive() -> None:
+    known = Sighting(10, at(30))
+    late = beat(45, counter=9)
+    assert judge(BOUND, late, known, at(46), TERMS).finding is Finding.OPEN
+    verdict = judge(BOUND, late, known, at(50), TERMS)
+    assert (verdict.finding, verdict.sighting) == (Finding.LOST, known)
+
+
+def test_states() -> None:
+    assert [TERMS.state(START, at(age)) for age in (0, 14.9, 15, 19.9, 20, 99)] == [
+        "alive", "alive", "suspected", "suspected", "lost", "lost",
+    ]  # fmt: skip
+
+
+SECONDS = st.floats(-100, 1000, allow_nan=False)
+BEATS = st.none() | st.builds(
+    lambda stored, listed, counter: beat(stored, *([TASK] if listed else []), counter=counter),
+    SECONDS,
+    st.booleans(),
+    st.integers(0, 20),
+)
+KNOWN = st.none() | st.builds(
+    lambda counter, stored: Sighting(counter, at(stored)), st.integers(0, 20), SECONDS
+)
+
+
+@given(BEATS, KNOWN, SECONDS)
+def test_only_the_newest_knowledge_ends_an_attempt(
+    last: Beat | None, known: Sighting | None, now: float
+) -> None:
+    verdict = judge(BOUND, last, known, at(now), TERMS)
+    told = Sighting(last[0].counter, last[1]) if last else None
+    newest = max((one for one in (known, told) if one is not None), default=None)
+    assert verdict.sighting == newest
+    assert (verdict.finding is Finding.UNKNOWN) == (newest is None)
+    if verdict.finding is Finding.LOST:
+        assert newest is not None
+        assert newest.at + TERMS.lost_after <= at(now)
+    elif newest is not None:
+        assert at(now) < verdict.look_at <= max(newest.at, START) + TERMS.lost_after
+    if verdict.finding in (Finding.FORGOTTEN, Finding.HOLDS):
+        assert last is not None
+        assert newest == told
+        assert last[0].holds(TASK, 1) == (verdict.finding is Finding.HOLDS)
+    if verdict.finding is Finding.FORGOTTEN:
+        assert told is not None
+        assert told.at > START + TERMS.lost_after
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), min_size=1, max_size=40), st.integers(0, 39))
+def test_a_runner_that_beats_on_and_lists_it_is_never_ended(
+    beats: list[tuple[float, bool]], looks: int
+) -> None:
+    """Heartbeats at most a third of a lease apart; whenever one looks, the attempt goes on."""
+    stored, last = 0.0, beat(0.0, TASK, counter=0)
+    for counter, (pause, look) in enumerate(beats):
+        stored += pause
+        if look or counter == looks:
+            assert judge(BOUND, last, None, at(stored), TERMS).finding is Finding.HOLDS
+        last = beat(stored, TASK, counter=counter)
