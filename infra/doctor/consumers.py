@@ -32,7 +32,7 @@ class Consumer:
 
 CONSUMERS = (
     Consumer("TOWPATH", "dispatch", "dispatch", "`towpath projector` (--only dispatch)"),
-    Consumer("TOWPATH_TIMER", "due-submit", "submit deadlines", "`towpath projector` (--only dispatch)"),
+    Consumer("TOWPATH_TIMER", "due-attempt", "watchdog", "`towpath projector` (--only watchdog)"),
     Consumer("TOWPATH_REPORT", "report-intake", "reports over NATS", "`towpath api`"),
 )
 

@@ -18,7 +18,7 @@ from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log import Recorded
-from domain.ports import Deadline
+from domain.ports import Due
 from domain.wire import Heartbeat
 from infra.doctor import Finding, examine
 from infra.embedded_nats import EmbeddedNats
@@ -104,19 +104,19 @@ async def test_consumers_missing_unserved_and_behind(
     assert "towpath projector" in finding.advice
     assert "towpath api" in (await found(settings, "reports over NATS")).advice
 
-    async def take(_: Recorded | Deadline) -> None:
+    async def take(_: Recorded | Due) -> None:
         """Nothing follows."""
 
     dead = JetStreamDeadLetters(js_connection)
     queue = JetStreamEventQueue(js_connection, dead, "dispatch", SUBJECTS)
     taking = stage.run(queue.consume(take))
-    stage.run(JetStreamDueQueue(js_connection, dead, "submit").consume(take))
+    stage.run(JetStreamDueQueue(js_connection, dead, "attempt").consume(take))
 
     async def served() -> bool:
         return (await found(settings, "dispatch")).state == "ok"
 
     await eventually(served)
-    assert (await found(settings, "submit deadlines")).state == "ok"
+    assert (await found(settings, "watchdog")).state == "ok"
     await stage.stop(taking)
     await stage.register()
     await stage.dispatch()
