@@ -6,9 +6,7 @@ every server version can be said and checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from adapters.stream_settings import IDENTITY, LOSES_MESSAGES, REWRITES_HISTORY, StreamDefinition
 
 LOG = "TOWPATH"
 SUBMIT = "TOWPATH_SUBMIT"
@@ -20,42 +18,6 @@ RUNNER = "TOWPATH_RUNNER"
 _SECOND = 1_000_000_000
 _GIB = 1 << 30
 _STORED = "towpath.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"
-
-IDENTITY = frozenset(
-    {"subjects", "retention", "storage", "mirror", "sources", "sealed", "subject_transform", "no_ack"}
-)
-_LOSES_MESSAGES = frozenset(
-    {"discard", "discard_new_per_subject", "max_age", "max_msgs", "max_msgs_per_subject", "persist_mode"}
-)
-_REWRITES_HISTORY = frozenset(
-    {
-        "deny_delete",
-        "deny_purge",
-        "allow_rollup_hdrs",
-        "allow_msg_ttl",
-        "allow_msg_schedules",
-        "allow_msg_counter",
-        "subject_delete_marker_ttl",
-        "republish",
-    }
-)
-
-
-@dataclass(frozen=True)
-class StreamDefinition:
-    """One stream: `settings` in the server's JSON names, durations in nanoseconds.
-
-    `guarded` names the settings that must already be right in an existing stream (absent means off);
-    all others are brought to `settings` by an update.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    guarded: frozenset[str] = field(default=IDENTITY | _LOSES_MESSAGES)
-
-    def config(self) -> dict[str, Any]:
-        """The whole configuration for a create request."""
-        return {"name": self.name, "storage": "file", **self.settings}
 
 
 def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDefinition, ...]:
@@ -79,7 +41,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 "allow_direct": True,
                 "allow_atomic": True,
             },
-            IDENTITY | _LOSES_MESSAGES | _REWRITES_HISTORY,
+            IDENTITY | LOSES_MESSAGES | REWRITES_HISTORY,
         ),
         StreamDefinition(
             SUBMIT,

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 
-from infra.stream_definitions import IDENTITY, StreamDefinition, stream_definitions
+from adapters.stream_settings import IDENTITY, StreamDefinition
+from infra.stream_definitions import stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0
 _NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
@@ -86,7 +87,7 @@ async def _faults(nc: Client, definition: StreamDefinition) -> list[StreamFault]
         )
         for one in _unsafe(definition, existing)
     ]
-    odd = sorted(_harmless(definition, existing).keys() - {"max_bytes", "num_replicas", "description"})
+    odd = sorted(definition.changes(existing).keys() - {"max_bytes", "num_replicas", "description"})
     return faults + [
         StreamFault(
             f"{setting} is {json.dumps(existing.get(setting))}, should be "
@@ -118,7 +119,7 @@ def _changes(definition: StreamDefinition, existing: Mapping[str, Any]) -> dict[
     """What an update would have to set; raises UnsafeStream for a guarded setting that differs."""
     for unsafe in _unsafe(definition, existing):
         raise unsafe
-    return _harmless(definition, existing)
+    return definition.changes(existing)
 
 
 def _unsafe(definition: StreamDefinition, existing: Mapping[str, Any]) -> list[UnsafeStream]:
@@ -126,26 +127,8 @@ def _unsafe(definition: StreamDefinition, existing: Mapping[str, Any]) -> list[U
     wanted = definition.config()
     return [
         UnsafeStream(definition.name, setting, existing.get(setting), wanted.get(setting))
-        for setting in sorted(definition.guarded)
-        if _plain(existing.get(setting)) != _plain(wanted.get(setting))
+        for setting in definition.unsafe(existing)
     ]
-
-
-def _harmless(definition: StreamDefinition, existing: Mapping[str, Any]) -> dict[str, Any]:
-    """Every other setting that differs, as it should be; replicas are never lowered."""
-    changes = {
-        setting: value
-        for setting, value in definition.config().items()
-        if setting not in definition.guarded and _plain(existing.get(setting)) != _plain(value)
-    }
-    if changes.get("num_replicas", 0) < existing.get("num_replicas", 1):
-        changes.pop("num_replicas", None)
-    return changes
-
-
-def _plain(value: Any) -> Any:
-    """The server writes "off" in several ways: absent, 0, -1, false, empty, or the name of the default."""
-    return None if value in (None, 0, -1, False, "", "default", [], {}) else value
 
 
 async def _request(nc: Client, verb: str, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

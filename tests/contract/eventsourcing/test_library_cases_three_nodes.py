@@ -1,0 +1,7 @@
+"""The library's own test cases on three nodes, three replicas."""
+
+from __future__ import annotations
+
+from tests.contract.eventsourcing.library_cases import on
+
+globals().update(on("three_nodes", __name__))
