@@ -47,6 +47,7 @@ def created_row(event: Recorded) -> Row:
         "lock_paths": _json(data["lock_paths"]),
         "lock_mode": data["lock_mode"],
         "on_conflict": data["on_conflict"],
+        "lock_wait_seconds": data.get("lock_wait_seconds"),
         "pool": data["pool"],
         "labels": _json(data["labels"]),
         "timeout_seconds": data["timeout_seconds"],

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -50,6 +50,7 @@ tasks = Table(
     _text("lock_paths"),
     _text("lock_mode"),
     _text("on_conflict"),
+    Column("lock_wait_seconds", Float),
     _text("pool"),
     _text("labels"),
     Column("timeout_seconds", Float),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.wire import ExecutionMode, FailedReason, LockMode
 
@@ -20,6 +20,14 @@ OnConflict = Literal["wait", "reject"]
 OnRunnerLost = Literal["fail", "hold"]
 Transport = Literal["http", "nats"]
 SubmitFailedReason = Literal["no-runner", "rejected", "unreachable", "workspace-locked", "deadline"]
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
+Added = Annotated[float | None, Field(default=None, exclude_if=_absent)]
+"""A field that came later: where it is not given, the stored form is what it was before."""
 
 
 class EventData(BaseModel):
@@ -42,6 +50,7 @@ class CreatedData(EventData):
     env: dict[str, str]
     timeout_seconds: float | None
     labels: dict[str, str]
+    lock_wait_seconds: Added = None
 
 
 class DispatchedData(EventData):
@@ -59,6 +68,7 @@ class DispatchedData(EventData):
     lock_mode: LockMode
     on_conflict: OnConflict
     by: str
+    lock_wait_seconds: Added = None
 
 
 class QueuedData(EventData):

@@ -286,7 +286,7 @@ class DueQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A deadline of one attempt; every kind has its own handler."""
+    """A deadline of one attempt; every `kind` (`attempt`, `lock-wait`) has its own handler."""
 
     kind: str
     task_id: str

@@ -173,6 +173,12 @@ class TaskService:
             lambda task: task.submit_failed(attempt, reason, message, at=self._clock(), actor=actor),
         )
 
+    async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
+        """Record that this attempt has waited too long for its lock, unless it is further on."""
+        return await self._change(
+            task_id, lambda task: task.lock_wait_over(attempt, message, at=self._clock(), actor=actor)
+        )
+
     async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
         """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
         return await self._change(
@@ -241,6 +247,7 @@ class TaskService:
             env=self._sealer.seal(task_id, dict(spec.env)) if spec.env else {},
             timeout_seconds=spec.timeout_seconds,
             labels=dict(spec.labels),
+            lock_wait_seconds=spec.lock_wait_seconds,
         )
 
     def _same_content(

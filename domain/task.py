@@ -18,6 +18,9 @@ from domain.transitions import TERMINAL, Input, Refuse, Stale, Status, look_up
 from domain.wire import Report
 from domain.workspaces import Registration
 
+LOCK_WAIT_TIMEOUT = "lock-wait-timeout"
+"""The reason of `canceled` where an attempt was not granted its lock within `lock_wait_seconds`."""
+
 
 class Task(BaseAggregate[str]):
     """State of one task, folded from its events. `attempt` is 0 until the first dispatch."""
@@ -93,6 +96,7 @@ class Task(BaseAggregate[str]):
                 lock_mode=self.spec.lock_mode,
                 on_conflict=self.spec.on_conflict,
                 by=actor,
+                lock_wait_seconds=self.spec.lock_wait_seconds,
             ),
             at=at,
             actor=actor,
@@ -141,6 +145,16 @@ class Task(BaseAggregate[str]):
             self._decide(
                 Input.SUBMIT_FAILED,
                 lambda: data.SubmitFailedData(attempt=attempt, reason=reason, message=message),
+                at=at,
+                actor=actor,
+            )
+
+    def lock_wait_over(self, attempt: int, message: str, *, at: datetime, actor: str) -> None:
+        """Cancel an attempt that has waited too long for its lock; one that is further on is left alone."""
+        if self.is_open(attempt, Status.DISPATCHED):
+            self._decide(
+                Input.CANCEL,
+                lambda: self._canceled_by(actor, LOCK_WAIT_TIMEOUT, at, message),
                 at=at,
                 actor=actor,
             )
@@ -240,13 +254,15 @@ class Task(BaseAggregate[str]):
             return data.SucceededData(**fields)
         return data.FailedData(**fields, reason=report.failed_reason)
 
-    def _canceled_by(self, actor: str, reason: str | None, at: datetime) -> data.CanceledData:
+    def _canceled_by(
+        self, actor: str, reason: str | None, at: datetime, message: str | None = None
+    ) -> data.CanceledData:
         return data.CanceledData(
             attempt=self.attempt or None,
             by=actor,
             reason=reason,
             runner_id=None,
-            message=None,
+            message=message,
             finished_at=at,
             output_tail=None,
         )

@@ -39,6 +39,7 @@ class TaskRead(BaseModel):
     lock_paths: list[str]
     lock_mode: LockMode
     on_conflict: OnConflict
+    lock_wait_seconds: float | None = None
     pool: str
     labels: dict[str, str]
     timeout_seconds: float | None
@@ -90,6 +91,7 @@ def task_read(task: Task, seq: int, lock: LockRead = NO_LOCK) -> TaskRead:
         lock_paths=spec.lock_paths,
         lock_mode=spec.lock_mode,
         on_conflict=spec.on_conflict,
+        lock_wait_seconds=spec.lock_wait_seconds,
         pool=spec.pool,
         labels=spec.labels,
         timeout_seconds=spec.timeout_seconds,

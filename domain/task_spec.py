@@ -26,6 +26,7 @@ def _storable(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Label = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
@@ -42,9 +43,12 @@ class TaskSpec(BaseModel):
     lock_paths: Annotated[list[Text], Field(max_length=MAX_PATHS)] = []
     lock_mode: LockMode = "exclusive"
     on_conflict: OnConflict = "wait"
+    lock_wait_seconds: Seconds | None = Field(
+        default=None, description="Cancel an attempt that has waited so long for its lock."
+    )
     pool: Name = "default"
     env: Annotated[dict[EnvName, Text], Field(max_length=500)] = {}
-    timeout_seconds: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)] | None = None
+    timeout_seconds: Seconds | None = None
     labels: Annotated[dict[Label, Annotated[Text, Field(max_length=500)]], Field(max_length=50)] = {}
 
     @model_validator(mode="before")
@@ -60,6 +64,10 @@ class TaskSpec(BaseModel):
             raise ValueError("`shared-workspace` needs a `workspace`; or use `no-workspace`")
         if self.execution_mode == "no-workspace" and (self.workspace or self.lock_paths):
             raise ValueError("`no-workspace` takes no `workspace` and no `lock_paths`")
+        if self.lock_wait_seconds is not None and self.workspace is None:
+            raise ValueError("`lock_wait_seconds` is about a lock: name a `workspace`, or leave it out")
+        if self.lock_wait_seconds is not None and self.on_conflict == "reject":
+            raise ValueError("`reject` never waits: leave out `lock_wait_seconds`, or use `wait`")
         if not self.command[0]:
             raise ValueError("the first item of `command` names the program to run")
         return self

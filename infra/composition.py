@@ -43,9 +43,11 @@ from domain.workspace_service import WorkspaceService
 from infra.nats_connection import connect
 from infra.settings import Settings
 from infra.streams import ensure_streams
+from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
 from projections.lock_view import FoldedLockView
+from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
 from projections.tasks import TaskProjection
 from projections.watchdog import Watchdog
@@ -190,5 +192,8 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
         tasks=TaskProjection(core.reader, core.read_model),
         dispatch=dispatch,
         events=JetStreamEventQueue(core.connection, core.dead_letters, "dispatch", SUBJECTS),
-        deadlines={ATTEMPT_TIMER: watchdog.handle},
+        deadlines={
+            ATTEMPT_TIMER: watchdog.handle,
+            lock_waits.KIND: LockWaits(service, core.reader).handle,
+        },
     )

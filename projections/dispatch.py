@@ -26,6 +26,7 @@ from domain.service import TaskService
 from domain.task import Task
 from domain.transitions import Status
 from domain.wire import Submission, SubmittedWorkspace
+from projections import lock_waits
 from projections.attempt_timer import Note, attempt_timer
 
 ACTOR = "dispatch"
@@ -84,6 +85,9 @@ class Dispatch:
                 await self._refused(task_id, attempt, event)
         elif event.event == "dispatched" and event.data["workspace"] is None:
             await self._send(event.subject_id, event.data["attempt"], 0, event.at)
+        elif event.event == "dispatched" and event.data.get("lock_wait_seconds") is not None:
+            until = event.at + timedelta(seconds=event.data["lock_wait_seconds"])
+            await self._timers.arm(lock_waits.deadline(event.subject_id, event.data["attempt"]), until)
         elif event.event == "cancel-requested":
             await self._cancel(event.subject_id, event.data["attempt"])
         elif event.event == "lock-release-requested":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from infra.cli.output import Column, Json
-from infra.cli.times import clock_time
+from infra.cli.times import clock_time, duration
 
 SHORT_ID = 12
 ACTOR_CHARS = 18
@@ -55,7 +55,8 @@ def _created(_: Json, data: Json) -> str:
 
 def _dispatched(_: Json, data: Json) -> str:
     claim = data["workspace"] and f"{data['workspace']}: {scope(data['lock_paths'], data['lock_mode'])}"
-    return _join(f"pool {data['pool']}", claim)
+    wait = data.get("lock_wait_seconds")
+    return _join(f"pool {data['pool']}", claim, _named("waits at most", wait and duration(wait)))
 
 
 def _ended(_: Json, data: Json) -> str:

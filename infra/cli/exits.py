@@ -43,6 +43,7 @@ _BY_STATUS = {
     422: Exit.USAGE,
     504: Exit.TIMED_OUT,
 }
+_NO_LOCK = ("workspace-locked", "lock-wait-timeout")
 
 
 def from_problem(status: int, problem: Any) -> CliError:
@@ -59,7 +60,7 @@ def exit_of(task: dict[str, Any]) -> Exit:
     """The exit code for a task that has ended."""
     if task["status"] == Status.SUCCEEDED:
         return Exit.OK
-    return Exit.CONFLICT if task["reason"] == "workspace-locked" else Exit.TASK_FAILED
+    return Exit.CONFLICT if task["reason"] in _NO_LOCK else Exit.TASK_FAILED
 
 
 def _holders(body: dict[str, Any]) -> list[str]:

@@ -36,6 +36,10 @@ def run(
     reject: Annotated[
         bool, typer.Option("--reject", help="Fail if it is locked instead of waiting.")
     ] = False,
+    lock_wait: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Cancel it if its lock takes longer: 90, 10m."),
+    ] = None,
     pool: Annotated[str | None, typer.Option(help="Pool of runners.")] = None,
     env: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="For the command. Repeatable.")] = [],  # noqa: B006
     timeout: Annotated[
@@ -51,16 +55,22 @@ def run(
 ) -> None:
     """Run a command as a task and wait for its end.
 
-    Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if its lock was refused. Ctrl-C cancels it.
+    Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if it did not get its lock.
+    Ctrl-C cancels it.
     """
-    if (lock_path or shared or reject) and workspace is None:
-        raise typer.BadParameter("--path, --shared and --reject are about a lock: name its --workspace")
+    if (lock_path or shared or reject or lock_wait is not None) and workspace is None:
+        raise typer.BadParameter(
+            "--path, --shared, --reject and --lock-wait are about a lock: name its --workspace"
+        )
+    if reject and lock_wait is not None:
+        raise typer.BadParameter("--reject does not wait: leave it or --lock-wait out")
     body: dict[str, Any] = {
         "command": command,
         "workspace": workspace,
         "lock_paths": lock_path,
         "lock_mode": "shared" if shared else None,
         "on_conflict": "reject" if reject else None,
+        "lock_wait_seconds": lock_wait,
         "pool": pool,
         "env": pairs(env, "--env"),
         "timeout_seconds": timeout,
@@ -70,7 +80,8 @@ def run(
     from infra.cli.client import connect
 
     with connect(url) as api:
-        _run(api, {name: value for name, value in body.items() if value}, detach, not no_dispatch, output)
+        given = {name: value for name, value in body.items() if value not in (None, [], {})}
+        _run(api, given, detach, not no_dispatch, output)
 
 
 def _run(api: Api, body: dict[str, Any], detach: bool, dispatch: bool, output: Output) -> None:

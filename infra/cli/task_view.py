@@ -7,7 +7,7 @@ import shlex
 from infra.cli.event_words import scope, short
 from infra.cli.options import Output
 from infra.cli.output import Column, Json, console, emit_one, print_data
-from infra.cli.times import ago, parse
+from infra.cli.times import ago, duration, parse
 from infra.cli.words import plain
 
 
@@ -27,7 +27,9 @@ def lock_of(task: Json) -> str:
         return ""
     if lock["state"] == "waiting":
         behind = " ".join(short(blocker) for blocker in lock["blocked_by"])
-        return f"waiting, position {lock['position']}" + (f", behind {behind}" if behind else "")
+        wait = task.get("lock_wait_seconds")
+        at_most = f", at most {duration(wait)} since its dispatch" if wait else ""
+        return f"waiting, position {lock['position']}" + (f", behind {behind}" if behind else "") + at_most
     return str(lock["state"]) + (f", token {lock['token']}" if lock["token"] is not None else "")
 
 

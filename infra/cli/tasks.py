@@ -98,7 +98,7 @@ def wait(
 ) -> None:
     """Wait until a task has ended.
 
-    Ends with 0 if it succeeded, 3 if not, 6 if its lock was refused, 8 if it has not ended in time.
+    Ends with 0 if it succeeded, 3 if not, 6 if it did not get its lock, 8 if it has not ended in time.
     """
     from infra.cli.client import connect
     from infra.cli.exits import exit_of

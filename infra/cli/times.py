@@ -17,6 +17,14 @@ def seconds(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def duration(length: float) -> str:
+    """`length` seconds as `seconds` reads them, in the largest unit that says it exactly."""
+    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "m")):
+        if length >= size and length % size == 0:
+            return f"{length / size:g}{unit}"
+    return f"{length:g}s"
+
+
 def parse(text: str) -> datetime:
     """An aware datetime from RFC 3339; ValueError otherwise."""
     at = datetime.fromisoformat(text)

@@ -33,6 +33,7 @@ class Consumer:
 CONSUMERS = (
     Consumer("TOWPATH", "dispatch", "dispatch", "`towpath projector` (--only dispatch)"),
     Consumer("TOWPATH_TIMER", "due-attempt", "watchdog", "`towpath projector` (--only watchdog)"),
+    Consumer("TOWPATH_TIMER", "due-lock-wait", "ends of lock waits", "`towpath projector` (--only watchdog)"),
     Consumer("TOWPATH_REPORT", "report-intake", "reports over NATS", "`towpath api`"),
 )
 

@@ -22,8 +22,10 @@ from domain.attempt_token import AttemptTokens
 from domain.leases import LeaseTerms
 from domain.ports import RunnerClient
 from domain.task_spec import TaskSpec
+from projections import lock_waits
 from projections.attempt_timer import KIND
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
+from projections.lock_waits import LockWaits
 from projections.watchdog import Watchdog
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api
@@ -67,6 +69,7 @@ class DispatchStage(Stage):
         self.run(self.projector().run())
         self.run(self.dispatcher().run(self.queue()))
         self.run(self.due().consume(self.watchdog().handle))
+        self.run(self.due(lock_waits.KIND).consume(self.lock_waits().handle))
 
     def watchdog(self) -> Watchdog:
         """One more watchdog."""
@@ -74,9 +77,13 @@ class DispatchStage(Stage):
             self.service, self.heartbeats, LogRegistrations(self.world.reader), self.timers, self.terms
         )
 
-    def due(self) -> JetStreamDueQueue:
-        """What the watchdogs share."""
-        return JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), KIND)
+    def lock_waits(self) -> LockWaits:
+        """What ends waits for a lock."""
+        return LockWaits(self.service, self.world.reader)
+
+    def due(self, kind: str = KIND) -> JetStreamDueQueue:
+        """What the handlers of one kind of deadline share."""
+        return JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), kind)
 
     async def submissions(self, pool: str = "default") -> list[dict[str, Any]]:
         """What lies on a pool's queue."""

@@ -65,6 +65,21 @@ def test_create_only(api: FakeApi, towpath: Towpath) -> None:
     assert asked.query == []
 
 
+def test_a_wait_that_has_an_end(api: FakeApi, towpath: Towpath) -> None:
+    api.script = [event("canceled", reason="lock-wait-timeout", message="held too long")]
+    done = towpath("run", "-w", "acme", "--lock-wait", "1.5m", "true")
+    (asked,) = api.asked("POST", "/tasks")
+    assert asked.body["lock_wait_seconds"] == 90.0
+    assert done.returncode == 6
+    assert "lock-wait-timeout, held too long" in done.stderr
+
+
+@pytest.mark.parametrize("options", ["--lock-wait 5", "-w acme --reject --lock-wait 5", "-w a --lock-wait x"])
+def test_a_wait_for_no_lock_is_a_usage_error(api: FakeApi, towpath: Towpath, options: str) -> None:
+    assert towpath("run", *options.split(), "true").returncode == 2
+    assert not api.asked("POST", "/tasks")
+
+
 def test_a_refused_lock(api: FakeApi, towpath: Towpath) -> None:
     api.answers["POST /tasks"] = (409, {"title": "Conflict", "status": 409, "detail": "others hold it"})
     assert towpath("run", "-w", "acme", "--reject", "true").returncode == 6

@@ -9,7 +9,7 @@ import pytest
 from domain.events import EVENTS
 from infra.cli.event_words import detail, name_of, short
 from infra.cli.task_view import lock_of, status_of
-from infra.cli.times import ago, moment, seconds
+from infra.cli.times import ago, duration, moment, seconds
 from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -25,6 +25,16 @@ def test_every_event_has_words(kind: str, name: str) -> None:
     [
         (event("created"), "created", "echo 'two words'"),
         (event("dispatched"), "dispatched", "pool default, acme: src (shared)"),
+        (
+            event("dispatched", lock_wait_seconds=90.0),
+            "dispatched",
+            "pool default, acme: src (shared), waits at most 90s",
+        ),
+        (
+            event("canceled", runner_id=None, reason="lock-wait-timeout", message="held too long"),
+            "canceled",
+            "lock-wait-timeout, held too long",
+        ),
         (event("failed"), "failed", "exit code 2"),
         (event("failed", reason="timeout", exit_code=None), "failed", "timeout"),
         (event("failed", message="exited with code 2"), "failed", "exited with code 2"),
@@ -54,6 +64,7 @@ def test_ago(passed: float, words: str) -> None:
 )
 def test_durations(text: str, expected: float) -> None:
     assert seconds(text) == expected
+    assert seconds(duration(expected)) == expected
     assert moment(text, NOW) == NOW - timedelta(seconds=expected)
 
 

@@ -232,6 +232,7 @@ async def test_findings_are_dropped_when_a_newer_attempt_came_in_between(dispatc
         lambda attempt: service.submit_failed(TASK_ID, attempt, "deadline", None, "dispatch"),
         lambda attempt: service.accepted(TASK_ID, attempt, "r1"),
         lambda attempt: service.runner_lost(TASK_ID, attempt, "gone", "watchdog"),
+        lambda attempt: service.lock_wait_over(TASK_ID, attempt, "held too long", "lock-wait"),
     ):
         attempt = dispatched.task.attempt
         dispatched.store.cache.clear()

@@ -291,6 +291,22 @@ def test_a_lost_runner_confirms_a_cancel_but_not_a_release_by_hand(status: Statu
 
 
 @pytest.mark.parametrize("status", list(Status))
+def test_a_lock_wait_that_is_over_ends_only_dispatched(status: Status) -> None:
+    task = task_in(status, lock_wait_seconds=30.0)
+    task.lock_wait_over(task.attempt, "held too long", at=LATER, actor="lock-wait")
+    if status is not Status.DISPATCHED:
+        assert task.status is status
+        return
+    assert task.dispatched is not None
+    assert task.dispatched.lock_wait_seconds == 30.0
+    assert (task.status, task.reason) == (Status.CANCELED, "lock-wait-timeout")
+    assert (task.message, task.finished_at) == ("held too long", LATER)
+    dispatch(task)
+    task.lock_wait_over(1, "late", at=LATER, actor="lock-wait")
+    assert task.is_open(2, Status.DISPATCHED)
+
+
+@pytest.mark.parametrize("status", list(Status))
 def test_submit_failed_ends_only_dispatched(status: Status) -> None:
     task = task_in(status)
     before = deepcopy(task)

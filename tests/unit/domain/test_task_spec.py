@@ -44,6 +44,11 @@ def test_naming_a_workspace_asks_for_its_lock() -> None:
         {"timeout_seconds": 0},
         {"timeout_seconds": float("inf")},
         {"timeout_seconds": float("nan")},
+        {"workspace": "acme", "lock_wait_seconds": 0},
+        {"workspace": "acme", "lock_wait_seconds": 1e9},
+        {"workspace": "acme", "lock_wait_seconds": float("nan")},
+        {"workspace": "acme", "on_conflict": "reject", "lock_wait_seconds": 5},
+        {"lock_wait_seconds": 5},
         {"shell": True},
     ],
 )

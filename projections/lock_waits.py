@@ -1,0 +1,72 @@
+"""Ends attempts that have waited for their lock longer than their task allows.
+
+Delivery: dispatch arms the deadline when it handles `dispatched`, before it acknowledges that event, so a
+crash in between arms it again. It may come due more than once; what is further on is left alone. Whether
+the lock was granted is read from the log itself: a grant is no task event, so the compare-and-set of
+`canceled` does not see one that crosses with it. Such a grant is void: it starts nothing and is given back
+first.
+"""
+
+from __future__ import annotations
+
+from domain.errors import Busy
+from domain.log import Recorded
+from domain.ports import Deadline, Due, LogReader
+from domain.service import TaskService
+from domain.transitions import Status
+
+KIND = "lock-wait"
+ACTOR = "lock-wait"
+PAGE = 500
+
+
+def deadline(task_id: str, attempt: int) -> Deadline:
+    """The end of an attempt's wait for its lock."""
+    return Deadline(KIND, task_id, attempt)
+
+
+class LockWaits:
+    """Handler of deadlines of kind `lock-wait`."""
+
+    def __init__(self, service: TaskService, reader: LogReader) -> None:
+        self._service = service
+        self._reader = reader
+
+    async def handle(self, came: Due) -> None:
+        """Record `canceled`, reason `lock-wait-timeout`, if the attempt still waits.
+
+        Raises:
+            Busy: the log cannot be read as far as its leader has it; come again.
+        """
+        due = came.deadline
+        stored = await self._service.read(due.task_id)
+        dispatched = stored.task.dispatched
+        if not stored.task.is_open(due.attempt, Status.DISPATCHED) or dispatched is None:
+            return
+        if dispatched.workspace is None or dispatched.lock_wait_seconds is None:
+            return
+        if await self._granted(dispatched.workspace, due, stored.seq):
+            return
+        message = (
+            f"its lock in workspace {dispatched.workspace} was not granted within "
+            f"{dispatched.lock_wait_seconds:g} s; `towpath locks {dispatched.workspace}` shows who holds what"
+        )
+        await self._service.lock_wait_over(due.task_id, due.attempt, message, ACTOR)
+
+    async def _granted(self, workspace: str, due: Deadline, dispatched_seq: int) -> bool:
+        """Whether a grant of this attempt stands behind its `dispatched`, up to what the leader has."""
+        subject = f"towpath.lock.{workspace}.*"
+        last = await self._reader.last_seq_of(subject)
+        position = dispatched_seq
+        while position < last:
+            page = await self._reader.page(position, PAGE, subject)
+            if any(_grants(fact, due) for fact in page):
+                return True
+            if not page:
+                raise Busy("log-behind", "the log was read from a replica that lags; try again in a moment")
+            position = page[-1].seq
+        return False
+
+
+def _grants(fact: Recorded, due: Deadline) -> bool:
+    return fact.event == "granted" and (fact.data["task_id"], fact.attempt) == (due.task_id, due.attempt)
