@@ -155,21 +155,24 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
     from runner.config import RunnerConfig
     from runner.service import RunnerService
 
-    token = settings.runner_token
+    token, api_token = settings.runner_token, settings.api_runner_callback_token
     config = RunnerConfig(
         state_dir=settings.runner_state,
         roots=settings.roots,
         pools=settings.pools,
         capacity=settings.runner_capacity,
         runner_id=settings.runner_id,
-        nats_url=",".join(server_urls(settings)),
-        nats_options=identity(settings),
+        nats_url=",".join(server_urls(settings)) if settings.runner_nats else None,
+        nats_options=identity(settings) if settings.runner_nats else {},
         intake_host=settings.runner_host,
         intake_port=settings.runner_port,
         runner_token=token.get_secret_value() if token else None,
         api_url=settings.url,
+        api_token=api_token.get_secret_value() if api_token else None,
         callback_hosts=_callback_hosts(settings),
         lease_seconds=settings.lease_seconds,
+        reserve_bytes=settings.runner_reserve_bytes,
+        output_bytes=settings.runner_output_bytes,
     )
     service = RunnerService(config)
     await service.start()

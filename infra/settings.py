@@ -207,6 +207,21 @@ class Settings(BaseSettings):
     runner_port: Port | None = Field(
         None, description="Port of a runner's HTTP intake. Unset: no HTTP intake."
     )
+    runner_nats: bool = Field(
+        True,
+        description="`false`: a runner without NATS, which takes attempts by HTTP alone and sends its "
+        "heartbeats to `TOWPATH_URL`.",
+    )
+    runner_reserve_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        description="Free bytes on the disk of a runner's state below which it takes no attempt.",
+    )
+    runner_output_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of output that a runner keeps of an attempt; of what goes beyond, the end.",
+    )
     runner_token: SecretStr | None = Field(
         None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
     )

@@ -19,7 +19,7 @@ import structlog
 from domain.wire import MESSAGE_CHARS, FailedReason, Report
 from runner.clock import utcnow
 from runner.config import RunnerConfig
-from runner.errors import Refused
+from runner.errors import Refused, StateTrouble
 from runner.gate import Gate, Permission, Standing
 from runner.lease import Lease
 from runner.orphans import kill_orphans
@@ -27,6 +27,7 @@ from runner.outcome import Final, final_report, unstarted_report
 from runner.process import Job, JobProcess
 from runner.redaction import output_tail, redact
 from runner.state import Attempt, RunnerState, Transport
+from runner.storage import Storage
 from runner.workspace import job_environment, working_directory
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Bench:
     config: RunnerConfig
     runner_id: str
     state: RunnerState
+    storage: Storage
     lease: Lease
     gates: Mapping[Transport, Gate]
     slots: asyncio.Semaphore
@@ -87,12 +89,21 @@ class AttemptRun:
                 await self._process.kill()
         if self._wish == "forgotten":
             report = None
-        self._bench.state.end(self.attempt, report.status if report else "forgotten", report)
+        await self._write_down(report)
         await asyncio.to_thread(shutil.rmtree, self._own_directory, ignore_errors=True)
         self._bench.state.shims.joinpath(f"{self.attempt.key.file_stem}.lock").unlink(missing_ok=True)
         self._log.info("attempt over", outcome=report.status if report else "forgotten")
         self.finished.set()
         return report
+
+    async def _write_down(self, report: Report | None) -> None:
+        """However full the disk is: until then the attempt is held and stands in the heartbeats."""
+        state, outcome = self._bench.state, report.status if report else "forgotten"
+        try:
+            await self._bench.storage.keep(lambda: state.end(self.attempt, outcome, report))
+        except StateTrouble:
+            self._log.error("end not kept: the control plane will call it runner-lost", outcome=outcome)
+            state.let_go(self.attempt.key)
 
     async def _live(self) -> Report | None:
         for older in self._older:
@@ -130,8 +141,11 @@ class AttemptRun:
         if self._wish is not None:  # it came while the shim was being started
             self._tell(process)
         if await process.started():
-            self._bench.state.advance(self.attempt, "running")
             self._log.info("job started")
+            try:
+                self._bench.state.advance(self.attempt, "running")
+            except StateTrouble as trouble:  # only what GET /tasks/{id} shows
+                self._bench.storage.note(trouble)
         ended = await process.ended()
         if ended.shim_died:
             await kill_orphans(self.attempt.key, self._bench.runner_id)

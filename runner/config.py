@@ -49,9 +49,15 @@ class RunnerConfig:
     callback_hosts: tuple[str, ...] = ()
     """Hosts (`name` or `name:port`) that reports may be POSTed to; empty: the host of `api_url`."""
     api_url: str | None = None
-    """The control plane this runner works for."""
+    """The control plane this runner works for; without NATS it gets the heartbeats."""
+    api_token: str | None = field(default=None, repr=False)
+    """What heartbeats bring there in `X-Runner-Token` (API_RUNNER_CALLBACK_TOKEN)."""
     lease_seconds: float = 15.0
     """How long attempts may go on after the sending of the last acknowledged heartbeat."""
+    reserve_bytes: int = 64 * 1024 * 1024
+    """Free space on the disk of `state_dir` below which no attempt is taken."""
+    output_bytes: int = 256 * 1024 * 1024
+    """How much of an attempt's output is kept; of what goes beyond, the end."""
     kill_grace_seconds: float = 5.0
     """Between SIGTERM and SIGKILL."""
 
@@ -83,7 +89,7 @@ class RunnerConfig:
         """The runner's own secrets, which no output tail may show."""
         options = (self.nats_options.get(name) for name in ("password", "token"))
         from_url = urlsplit(self.nats_url).password if self.nats_url else None
-        found = (self.runner_token, from_url, *options)
+        found = (self.runner_token, self.api_token, from_url, *options)
         return tuple(value for value in found if isinstance(value, str) and value)
 
     def _check_numbers(self) -> None:
@@ -106,7 +112,10 @@ class RunnerConfig:
 
     def _check_doors(self) -> None:
         if self.nats_url is None and self.intake_port is None:
-            raise ConfigError("nothing to take attempts from: give nats_url, intake_port, or both")
+            raise ConfigError(
+                "nothing to take attempts from: a runner without NATS (--no-nats) needs an HTTP intake "
+                "(--listen HOST:PORT, TOWPATH_RUNNER_PORT)"
+            )
         if self.intake_port is not None and self.runner_token is None and not is_loopback(self.intake_host):
             raise ConfigError(
                 f"the HTTP intake executes commands, and {self.intake_host} is not a loopback address: "

@@ -19,3 +19,11 @@ class Refused(RunnerError):
         self.status = status
         self.kind = kind
         self.message = message
+
+
+class StateTrouble(RunnerError):
+    """The state file did not take or give something. `damaged`: it never will; else try again later."""
+
+    def __init__(self, message: str, *, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.damaged = damaged

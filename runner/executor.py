@@ -14,17 +14,18 @@ import structlog
 from domain.wire import Held, Report, Submission
 from runner.attempt_run import AttemptRun, Bench
 from runner.clock import utcnow
-from runner.errors import Refused
+from runner.errors import Refused, StateTrouble
 from runner.follower import Follower
 from runner.gate import Standing
 from runner.outcome import unstarted_report
 from runner.reporter import Reporter
-from runner.state import Attempt, Key, Transport
-from runner.tasks import end_tasks
+from runner.state import HELD, Attempt, Key, Transport
+from runner.tasks import end_tasks, wait_at_most
 from runner.transports import check_callback_url
 from runner.workspace import check_workspace
 
 STOP_MARGIN_SECONDS = 10.0
+ROOM_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,13 @@ class Executor:
 
     def accept(self, submission: Submission, intake: Transport) -> Attempt:
         """Hold the attempt (again: the one held or ended already). Raises Refused."""
+        try:
+            return self._accept(submission, intake)
+        except StateTrouble as trouble:
+            self._bench.storage.note(trouble)
+            raise Refused(507, "no-storage", str(trouble)) from None
+
+    def _accept(self, submission: Submission, intake: Transport) -> Attempt:
         key = Key(submission.task_id, submission.attempt)
         known = self._bench.state.find(key)
         if known is not None:
@@ -60,7 +68,7 @@ class Executor:
         return attempt
 
     def refuse(self, submission: Submission, error: Refused) -> None:
-        """For an intake that cannot answer: the refusal goes out as the attempt's `failed`."""
+        """For an intake that cannot answer: `failed` goes out instead. Raises StateTrouble."""
         key = Key(submission.task_id, submission.attempt)
         self._bench.state.accept(submission, "nats", None)
         attempt = Attempt(key, submission, "nats", "accepted", None, settled=False, changed_at=0)
@@ -70,20 +78,28 @@ class Executor:
         self._reporter.wake(key.task_id)
 
     async def room(self) -> None:
-        """Wait until another attempt may be taken."""
-        while self._stopping or len(self._runs) >= 2 * self._bench.config.capacity:
+        """Wait until another attempt may be taken, and can be written down."""
+        while True:
+            await self._bench.storage.wait_usable()
+            if not self._stopping and not self._full():
+                return
             self._left.clear()
-            await self._left.wait()
+            await wait_at_most(self._left, ROOM_SECONDS)
 
     # -- steering
 
     def cancel(self, task_id: str, attempt: int | None) -> Attempt | None:
         """End the newest (or the named) attempt of the task if it is not over; None if none is known."""
+        held = [key for key in self._runs if key.task_id == task_id and attempt in {None, key.attempt}]
+        if held:
+            self._runs[max(held)].cancel()
         state = self._bench.state
-        found = state.newest(task_id) if attempt is None else state.find(Key(task_id, attempt))
-        if found is not None and found.key in self._runs:
-            self._runs[found.key].cancel()
-        return found
+        return state.newest(task_id) if attempt is None else state.find(Key(task_id, attempt))
+
+    def cancel_held(self, key: Key) -> None:
+        """The control plane no longer wants this attempt."""
+        if key in self._runs:
+            self._runs[key].cancel()
 
     def see(self, key: Key, standing: Standing) -> None:
         """The log says something that decides about a held attempt."""
@@ -118,16 +134,25 @@ class Executor:
         bound = self._bench.config.kill_grace_seconds + STOP_MARGIN_SECONDS
         if running:
             await asyncio.wait([asyncio.ensure_future(wait) for wait in running], timeout=bound)
+        for key, run in self._runs.items():
+            if not run.finished.is_set():
+                log.error("end not kept, it will be runner-lost", task_id=key.task_id, attempt=key.attempt)
         await end_tasks(self._tasks)
 
     # -- inside
+
+    def _full(self) -> bool:
+        busy = len(self._runs) >= 2 * self._bench.config.capacity
+        return busy or len(self._bench.state.held()) >= HELD - 2 * self._bench.config.capacity
 
     def _check(self, submission: Submission, intake: Transport) -> Transport:
         """The way of this attempt's reports. Raises Refused."""
         bench = self._bench
         if self._stopping:
             raise Refused(503, "stopping", "this runner is stopping: submit to another one")
-        if intake == "http" and len(self._runs) >= 2 * bench.config.capacity:
+        if not bench.storage.usable():
+            raise Refused(507, "no-storage", bench.storage.trouble or "")
+        if intake == "http" and self._full():
             raise Refused(503, "busy", "this runner is busy and its queue is full: try again later")
         check_workspace(submission, bench.config.roots)
         if intake == "nats":
@@ -161,14 +186,23 @@ class Executor:
             self._reporter.wake(key.task_id)
             if self._follower is not None:
                 await self._follower.unfollow(key)
-        for forgotten in self._bench.state.prune():
-            self._bench.state.outputs.joinpath(f"{forgotten.file_stem}.log").unlink(missing_ok=True)
+        self._prune()
+
+    def _prune(self) -> None:
+        state = self._bench.state
+        try:
+            forgotten = state.prune()
+        except StateTrouble as trouble:  # the next end does it
+            self._bench.storage.note(trouble)
+            return
+        for key in forgotten:
+            state.outputs.joinpath(f"{key.file_stem}.log").unlink(missing_ok=True)
 
     async def _give_up(self, attempt: Attempt, gone: Callable[[Key], Awaitable[None]]) -> None:
         await gone(attempt.key)
         report = self._failed(attempt, "the runner was restarted; nothing of the attempt is left", lost=True)
         log.warning("attempt lost by a restart", task_id=attempt.key.task_id, attempt=attempt.key.attempt)
-        self._bench.state.end(attempt, "failed", report)
+        await self._bench.storage.keep(lambda: self._bench.state.end(attempt, "failed", report))
         self._reporter.wake(attempt.key.task_id)
 
     def _failed(self, attempt: Attempt, message: str, *, lost: bool) -> Report:

@@ -75,12 +75,11 @@ class Follower:
         await watch.permitted
 
     async def settle(self) -> None:
-        """Let go of ended attempts whose end the log shows, or has not shown for an hour."""
-        for attempt in self._state.unsettled()[:SETTLE_AT_ONCE]:
-            if attempt.phase != "ended" or attempt.transport != "nats":
-                continue
-            if self._state.pending(attempt.key.task_id) is not None:
-                continue
+        """Let go of ended attempts whose end the log shows, or has not shown for an hour.
+
+        Raises StateTrouble.
+        """
+        for attempt in self._state.settleable(SETTLE_AT_ONCE):
             overdue = time.time() - attempt.changed_at > SETTLE_SECONDS
             if overdue or await self._standing(attempt.key) is Standing.OVER:
                 self._state.settle(attempt.key)

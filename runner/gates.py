@@ -7,18 +7,21 @@ from runner.follower import Follower
 from runner.gate import Permission, Standing, judge_answer
 from runner.reporter import Reporter
 from runner.state import Attempt, RunnerState
+from runner.storage import Storage
 
 
 class HttpGate:
     """Proof: the 200 to this very report, with a TaskRead that says `running` by this runner."""
 
-    def __init__(self, state: RunnerState, reporter: Reporter, runner_id: str) -> None:
+    def __init__(self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str) -> None:
         self._state = state
+        self._storage = storage
         self._reporter = reporter
         self._runner_id = runner_id
 
     async def permission(self, attempt: Attempt) -> Permission:
-        row_id = self._state.advance(attempt, "starting", running_report(attempt, self._runner_id))
+        report = running_report(attempt, self._runner_id)
+        row_id = await self._storage.keep(lambda: self._state.advance(attempt, "starting", report))
         assert row_id is not None
         self._reporter.wake(attempt.key.task_id)
         answer = await self._reporter.answer_to(row_id)
@@ -28,14 +31,18 @@ class HttpGate:
 class NatsGate:
     """Proof: the event itself, read from the log. What forbids the start arrives as a cancel or an end."""
 
-    def __init__(self, state: RunnerState, reporter: Reporter, runner_id: str, follower: Follower) -> None:
+    def __init__(
+        self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str, follower: Follower
+    ) -> None:
         self._state = state
+        self._storage = storage
         self._reporter = reporter
         self._runner_id = runner_id
         self._follower = follower
 
     async def permission(self, attempt: Attempt) -> Permission:
-        self._state.advance(attempt, "starting", running_report(attempt, self._runner_id))
+        report = running_report(attempt, self._runner_id)
+        await self._storage.keep(lambda: self._state.advance(attempt, "starting", report))
         self._reporter.wake(attempt.key.task_id)
         await self._follower.seen_running(attempt.key)
         return Permission(Standing.RUNNING)

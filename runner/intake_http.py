@@ -20,8 +20,9 @@ from starlette.routing import Route
 from domain.identifiers import check_task_id
 from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
 from runner.config import is_loopback
-from runner.errors import Refused
+from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
+from runner.health import Health
 from runner.state import Attempt, RunnerState
 
 BODY_BYTES = 1024 * 1024
@@ -30,9 +31,12 @@ BODY_BYTES = 1024 * 1024
 class HttpIntake:
     """Routes over one executor. `app` is an ASGI application."""
 
-    def __init__(self, executor: Executor, state: RunnerState, runner_id: str, token: str | None) -> None:
+    def __init__(
+        self, executor: Executor, state: RunnerState, health: Health, runner_id: str, token: str | None
+    ) -> None:
         self._executor = executor
         self._state = state
+        self._health_of = health
         self._runner_id = runner_id
         self._token = token
         self.app = Starlette(
@@ -42,7 +46,7 @@ class HttpIntake:
                 Route("/tasks/{task_id}", self._look, methods=["GET"]),
                 Route("/health", self._health, methods=["GET"]),
             ],
-            exception_handlers={Refused: _problem},
+            exception_handlers={Refused: _problem, StateTrouble: _no_storage},
         )
 
     async def _submit(self, request: Request) -> Response:
@@ -70,7 +74,8 @@ class HttpIntake:
         return JSONResponse(self._view(attempt), status_code=202)
 
     async def _health(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok", "runner_id": self._runner_id, "held": len(self._state.held())})
+        said = self._health_of.look()
+        return JSONResponse(said, 200 if said["intake"] == "open" else 503)
 
     def _view(self, attempt: Attempt) -> dict[str, Any]:
         waiting = attempt.phase in {"accepted", "starting"}
@@ -128,6 +133,10 @@ def _unknown(request: Request) -> Refused:
 def _explain(error: ValidationError) -> str:
     found = error.errors(include_input=False, include_url=False)
     return "; ".join("/".join(map(str, item["loc"])) + ": " + item["msg"] for item in found[:10])
+
+
+def _no_storage(request: Request, error: Exception) -> Response:
+    return _problem(request, Refused(507, "no-storage", str(error)))
 
 
 def _problem(_: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from pydantic import ValidationError
 
 from domain.wire import Submission
-from runner.errors import Refused
+from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
@@ -27,6 +27,7 @@ FETCH_SECONDS = 5.0
 ACK_WAIT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
+REFUSED_PAUSE_SECONDS = 1.0
 REASON_CHARS = 500
 
 log = structlog.get_logger(__name__)
@@ -96,11 +97,18 @@ class PoolIntake:
         try:
             self._executor.accept(submission, "nats")
         except Refused as error:
-            if error.status == 503:  # stopping: somebody else's
-                await message.nak()
+            if error.status in {503, 507} or not self._refuse(submission, error):
+                await message.nak(delay=REFUSED_PAUSE_SECONDS)  # stopping, or no disk: somebody else's
                 return
-            self._executor.refuse(submission, error)
         await message.ack()
+
+    def _refuse(self, submission: Submission, error: Refused) -> bool:
+        """Whether the refusal is kept, to be reported."""
+        try:
+            self._executor.refuse(submission, error)
+        except StateTrouble:
+            return False
+        return True
 
     async def _bury(self, js: JetStreamContext, message: Msg, error: ValidationError) -> None:
         wrong = [

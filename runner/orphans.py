@@ -1,12 +1,14 @@
-"""Finding what a killed shim left behind, by the mark in the environment of its processes.
+"""Making sure that nothing is left of an attempt whose runner or shim was killed.
 
-Only for the case that shim and runner did not get to do it: somebody killed the shim itself. A process
-that wiped its environment is not found; the shim's own bookkeeping has no such gap.
+A shim that outlived its runner ends its job and then itself, so the runner that comes back waits for it.
+Where somebody killed the shim itself, what it left is found by the mark in the environment of its
+processes. A process that wiped its environment is not found; the shim's own bookkeeping has no such gap.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -15,6 +17,30 @@ from runner.shim import process_table, send
 from runner.state import Key
 
 SWEEP_SECONDS = 0.1
+
+
+async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
+    """Wait until an earlier run's shim is gone, which has killed everything by then, and make sure of it."""
+    lock = shims / f"{key.file_stem}.lock"
+    if lock.exists():
+        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            while True:
+                if _taken(handle):
+                    break
+                await asyncio.sleep(SWEEP_SECONDS)
+        finally:
+            os.close(handle)
+        lock.unlink(missing_ok=True)
+    await kill_orphans(key, runner_id)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def kill_orphans(key: Key, runner_id: str) -> None:

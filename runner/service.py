@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import shutil
 import signal
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
 from runner.attempt_run import Bench
+from runner.beat_channels import HttpBeats, NatsBeats
 from runner.config import RunnerConfig
 from runner.executor import Executor
 from runner.follower import Follower
 from runner.gate import Gate
 from runner.gates import HttpGate, NatsGate
-from runner.heartbeat import Heart
+from runner.health import Health
+from runner.heartbeat import BeatChannel, Heart
 from runner.intake_http import HttpIntake
 from runner.intake_nats import PoolIntake
 from runner.intake_server import IntakeServer
 from runner.lease import HeartbeatLease, NoLease
 from runner.nats_link import NatsLink
-from runner.orphans import kill_orphans
+from runner.orphans import nothing_left
 from runner.reporter import Reporter
-from runner.state import Key, OutboxRow, RunnerState, Transport
+from runner.state import RunnerState, Transport
+from runner.storage import Storage
 from runner.task_log import TaskLog
 from runner.tasks import end_tasks
 from runner.transports import HttpReports, NatsReports, ReportTransport
 
 CONNECT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
-SHIM_POLL_SECONDS = 0.1
-FINAL = {"succeeded", "failed", "canceled"}
 
 log = structlog.get_logger(__name__)
 
@@ -59,20 +60,26 @@ class RunnerService:
         transports: dict[Transport, ReportTransport] = {"http": self._http}
         if self._link is not None:
             transports["nats"] = NatsReports(self._link)
-        self._reporter = Reporter(self.state, transports, self._on_answered)
-        gates: dict[Transport, Gate] = {"http": HttpGate(self.state, self._reporter, self.runner_id)}
+        self._storage = Storage(self.state, config.reserve_bytes)
+        self._reporter = Reporter(self.state, self._storage, transports)
+        kept = (self.state, self._storage, self._reporter, self.runner_id)
+        gates: dict[Transport, Gate] = {"http": HttpGate(*kept)}
         self._lease: HeartbeatLease | NoLease = NoLease()
         self._follower: Follower | None = None
-        if self._link is not None:
+        if self._link is not None or config.api_url is not None:
             self._lease = HeartbeatLease(config.lease_seconds)
+        if self._link is not None:
             task_log = TaskLog(self._link)
             self._follower = Follower(
                 task_log, self.state, self.runner_id, lambda key, standing: self._executor.see(key, standing)
             )
-            gates["nats"] = NatsGate(self.state, self._reporter, self.runner_id, self._follower)
+            gates["nats"] = NatsGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)
-        bench = Bench(config, self.runner_id, self.state, self._lease, gates, slots)
+        bench = Bench(config, self.runner_id, self.state, self._storage, self._lease, gates, slots)
         self._executor = Executor(bench, self._reporter, self._follower)
+        self._beats: HttpBeats | None = None
+        if self._link is None and config.api_url is not None:
+            self._beats = HttpBeats(config.api_url, config.api_token, self._executor.cancel_held)
 
     @property
     def intake_url(self) -> str | None:
@@ -90,20 +97,27 @@ class RunnerService:
         for leftover in self.state.work.iterdir():
             await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
         self._reporter.start()
-        self._executor.recover(self._nothing_left)
+        self._executor.recover(lambda key: nothing_left(self.state.shims, key, self.runner_id))
         if self.config.intake_port is not None:
-            intake = HttpIntake(self._executor, self.state, self.runner_id, self.config.runner_token)
+            health = Health(self.runner_id, self.state, self._storage, self._reporter, self._lease)
+            intake = HttpIntake(self._executor, self.state, health, self.runner_id, self.config.runner_token)
             self._server = IntakeServer(intake.app, self.config.intake_host, self.config.intake_port)
             await self._server.start()
+        if self._beats is not None:
+            self._run(self._heart(self._beats).run())
         if self._link is not None:
             await self._start_nats(self._link)
         log.info("runner started", runner_id=self.runner_id, pools=self.config.pools, intake=self.intake_url)
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Start if that was not done, wait for `stop`, stop."""
+        """Start if that was not done, wait for `stop`, stop. What breaks a part ends all, and is raised."""
         try:
             await self.start()
-            await stop.wait()
+            stopped = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait({stopped, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await end_tasks([stopped])
+            for part in done - {stopped}:
+                part.result()
         finally:
             await self.stop()
 
@@ -120,51 +134,33 @@ class RunnerService:
         if self._server is not None:
             await self._server.stop()
         await self._http.close()
+        if self._beats is not None:
+            await self._beats.close()
         if self._link is not None:
             await self._link.close()
         self.state.close()
         log.info("runner stopped", runner_id=self.runner_id)
 
     async def _start_nats(self, link: NatsLink) -> None:
-        assert isinstance(self._lease, HeartbeatLease)
         assert self._follower is not None
-        heart = Heart(
-            self.config, self.runner_id, self.state, link, self._lease, self._executor, self._follower
-        )
+        heart = self._heart(NatsBeats(link, self._follower))
         for hurry in (heart.hurry, self._reporter.hurry, self._follower.nudge):
             link.on_connected(hurry)
         link.start()
         pools = [PoolIntake(pool, link, self._executor) for pool in self.config.pools]
         for work in (heart.run(), *(pool.run() for pool in pools)):
-            self._tasks.append(asyncio.create_task(work))
+            self._run(work)
         if not await link.ready(CONNECT_SECONDS):
             log.warning("nats is not there yet, going on trying")
 
-    def _on_answered(self, row: OutboxRow) -> None:
-        """Over HTTP an answer to the end settles the attempt; over NATS the log does (`Follower.settle`)."""
-        if row.transport == "http" and row.report.status in FINAL:
-            self.state.settle(row.key)
+    def _heart(self, channel: BeatChannel) -> Heart:
+        assert isinstance(self._lease, HeartbeatLease)
+        return Heart(
+            self.config, self.runner_id, self.state, self._storage, channel, self._lease, self._executor
+        )
 
-    async def _nothing_left(self, key: Key) -> None:
-        """Wait until an earlier run's shim is gone, which has killed everything by then."""
-        lock = self.state.shims / f"{key.file_stem}.lock"
-        if lock.exists():
-            handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                while not _taken(handle):  # noqa: ASYNC110 - a file lock has no event
-                    await asyncio.sleep(SHIM_POLL_SECONDS)
-            finally:
-                os.close(handle)
-            lock.unlink(missing_ok=True)
-        await kill_orphans(key, self.runner_id)
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def _run(self, endless: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(endless))
 
 
 def run_runner(config: RunnerConfig) -> None:

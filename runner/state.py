@@ -1,32 +1,33 @@
 """What a runner must not forget: the attempts it holds and the reports nobody has answered yet.
 
-One SQLite file, mode 0600, WAL with synchronous=FULL: a commit is on the disk. Calls are plain and
-synchronous, since each takes about a millisecond and the order of commits is the order of calls. An
-attempt and the report about its step are always written in one transaction. A job's environment
-and callback token leave the file as soon as the attempt is over.
+One SQLite file, mode 0600 (`state_file`). Calls are plain and synchronous, since each takes about a
+millisecond and the order of commits is the order of calls; each may raise StateTrouble, and then has
+written nothing. An attempt and the report about its step are always written in one transaction. A job's
+environment and callback token leave the file as soon as the attempt is over. What heartbeats need (the
+counter, what is held) is also in memory, so that a full disk does not stop them.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from domain.wire import Report, Submission
-from runner.errors import ConfigError
+from runner.errors import ConfigError, StateTrouble
+from runner.state_file import StateFile
 
 Transport = Literal["http", "nats"]
 Phase = Literal["accepted", "starting", "running", "ended"]
 
 REMEMBERED = 10_000
 HELD = 10_000
+"""Unsettled attempts at most: so many fit into one heartbeat. Whoever takes in looks at it."""
+RESERVED = 1_000_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS attempts (
@@ -43,6 +44,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     task_id TEXT NOT NULL, attempt INTEGER NOT NULL, transport TEXT NOT NULL,
     body TEXT NOT NULL, url TEXT, token TEXT
 );
+CREATE INDEX IF NOT EXISTS outbox_of_task ON outbox (task_id, id);
 """
 
 
@@ -91,15 +93,20 @@ class RunnerState:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        for path in (directory, self.outputs, self.shims, self.work):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._lock_directory()
-        file = directory / "runner.sqlite3"
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._db = sqlite3.connect(file, isolation_level=None)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(SCHEMA)
+        try:
+            for path in (directory, self.outputs, self.shims, self.work):
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigError(f"cannot use {directory} for the runner's state: {error}") from None
+        self.file = StateFile(directory, SCHEMA)
+        try:
+            held = self.file.rows("SELECT task_id, attempt FROM attempts WHERE settled = 0 ORDER BY number")
+            self._counter = int(self._fact("counter") or 0)
+        except StateTrouble as trouble:
+            self.file.close()
+            raise ConfigError(f"cannot use the state in {directory}: {trouble}") from None
+        self._held = dict.fromkeys(Key(*row) for row in held)  # in order of acceptance
+        self._reserved = self._counter
 
     @property
     def outputs(self) -> Path:
@@ -114,30 +121,38 @@ class RunnerState:
         return self.directory / "work"
 
     def close(self) -> None:
-        self._db.close()
-        os.close(self._lock)
+        self.file.close()
 
     # -- who this runner is
 
     def runner_id(self, wanted: str | None) -> str:
         """`wanted`, else the id kept here, else a new one: without its memory a runner is another one."""
-        runner_id = wanted or self._fact("runner_id") or f"runner-{secrets.token_hex(5)}"
-        self._set_fact("runner_id", runner_id)
+        known = self._fact("runner_id")
+        runner_id = wanted or known or f"runner-{secrets.token_hex(5)}"
+        if runner_id != known:
+            self._set_fact("runner_id", runner_id)
         return runner_id
 
     def next_counter(self) -> int:
-        """A number above all before it, also across restarts and where the directory was emptied."""
-        counter = max(int(self._fact("counter") or 0) + 1, time.time_ns() // 1_000_000)
-        self._set_fact("counter", str(counter))
-        return counter
+        """A number above all before it, also across restarts and where the directory was emptied.
+
+        Numbers are reserved on the disk ahead of their use. Where it takes nothing, the time, which all
+        of them are at least, stands in until it does.
+        """
+        self._counter = max(self._counter + 1, time.time_ns() // 1_000_000)
+        if self._counter > self._reserved:
+            with suppress(StateTrouble):
+                self._set_fact("counter", str(self._counter + RESERVED))
+                self._reserved = self._counter + RESERVED
+        return self._counter
 
     # -- attempts
 
     def accept(self, submission: Submission, transport: Transport, report: Report | None) -> bool:
         """Hold a new attempt; False, and nothing written, where it is known already."""
         key = Key(submission.task_id, submission.attempt)
-        with self._transaction():
-            done = self._db.execute(
+        with self.file.transaction():
+            done = self.file.run(
                 "INSERT OR IGNORE INTO attempts (task_id, attempt, submission, transport, phase, changed_at)"
                 " VALUES (?, ?, ?, ?, 'accepted', ?)",
                 (*key, submission.model_dump_json(), transport, time.time()),
@@ -145,12 +160,13 @@ class RunnerState:
             if done.rowcount == 0:
                 return False
             self._put(key, submission, transport, report)
+        self._held[key] = None
         return True
 
     def advance(self, attempt: Attempt, phase: Phase, report: Report | None = None) -> int | None:
         """The attempt has got to `phase`; the id of the report about it, if there is one."""
-        with self._transaction():
-            self._db.execute(
+        with self.file.transaction():
+            self.file.run(
                 "UPDATE attempts SET phase = ?, changed_at = ? WHERE task_id = ? AND attempt = ?",
                 (phase, time.time(), *attempt.key),
             )
@@ -159,18 +175,28 @@ class RunnerState:
     def end(self, attempt: Attempt, outcome: str, report: Report | None) -> None:
         """The attempt is over; without a report it is settled at once. Its secrets leave this file."""
         bare = attempt.submission.model_copy(update={"env": {}, "status_callback_token": None})
-        with self._transaction():
-            self._db.execute(
+        with self.file.transaction():
+            self.file.run(
                 "UPDATE attempts SET phase = 'ended', outcome = ?, settled = ?, submission = ?,"
                 " changed_at = ? WHERE task_id = ? AND attempt = ?",
                 (outcome, report is None, bare.model_dump_json(), time.time(), *attempt.key),
             )
             self._put(attempt.key, attempt.submission, attempt.transport, report)
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # old pages in the WAL still show the secrets
+        if report is None:
+            self.let_go(attempt.key)
+        # Old pages in the WAL still show the secrets. What ended stands all the same, and the next end
+        # tries again.
+        with suppress(StateTrouble):
+            self.file.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def settle(self, key: Key) -> None:
         """The control plane knows the end; heartbeats need not list the attempt any longer."""
-        self._db.execute("UPDATE attempts SET settled = 1 WHERE task_id = ? AND attempt = ?", key)
+        self.file.run("UPDATE attempts SET settled = 1 WHERE task_id = ? AND attempt = ?", key)
+        self.let_go(key)
+
+    def let_go(self, key: Key) -> None:
+        """Heartbeats no longer list the attempt. By itself only where nothing can be written any more."""
+        self._held.pop(key, None)
 
     def find(self, key: Key) -> Attempt | None:
         return next(self._attempts("WHERE task_id = ? AND attempt = ?", *key), None)
@@ -178,44 +204,63 @@ class RunnerState:
     def newest(self, task_id: str) -> Attempt | None:
         return next(self._attempts("WHERE task_id = ? ORDER BY attempt DESC LIMIT 1", task_id), None)
 
-    def unsettled(self) -> list[Attempt]:
-        """Held, or ended without the control plane knowing yet."""
-        return list(self._attempts("WHERE settled = 0 ORDER BY number"))
+    def unsettled(self) -> Iterator[Attempt]:
+        """Held, or ended without the control plane knowing yet; oldest first."""
+        for key in self.held():
+            found = self.find(key)
+            if found is not None:
+                yield found
+
+    def settleable(self, limit: int) -> list[Attempt]:
+        """Ended attempts that reported over NATS and have said all: only the log can tell that it knows."""
+        where = (
+            "WHERE settled = 0 AND phase = 'ended' AND transport = 'nats' AND NOT EXISTS"
+            " (SELECT 1 FROM outbox WHERE outbox.task_id = attempts.task_id) ORDER BY number LIMIT ?"
+        )
+        return list(self._attempts(where, limit))
 
     def held(self) -> list[Key]:
-        """What heartbeats list: the keys of all unsettled attempts, up to what one heartbeat carries."""
-        rows = self._db.execute(
-            "SELECT task_id, attempt FROM attempts WHERE settled = 0 ORDER BY number LIMIT ?", (HELD,)
-        )
-        return [Key(*row) for row in rows]
+        """What heartbeats list: the keys of all unsettled attempts, from memory."""
+        return list(self._held)
 
     def prune(self, keep: int = REMEMBERED) -> list[Key]:
         """Forget settled attempts but the `keep` newest; returns the forgotten ones."""
-        done = self._db.execute(
+        rows = self.file.rows(
             "DELETE FROM attempts WHERE settled = 1"
-            " AND number <= (SELECT coalesce(max(number), 0) FROM attempts) - ? RETURNING task_id, attempt",
+            " AND number <= (SELECT coalesce(max(number), 0) FROM attempts) - ?"
+            " RETURNING task_id, attempt",
             (keep,),
         )
-        return [Key(*row) for row in done.fetchall()]
+        return [Key(*row) for row in rows]
 
     # -- outbox
 
     def pending(self, task_id: str) -> OutboxRow | None:
         """The oldest unanswered report of a task."""
-        row = self._db.execute(
+        found = self.file.rows(
             "SELECT id, task_id, attempt, transport, body, url, token FROM outbox"
             " WHERE task_id = ? ORDER BY id LIMIT 1",
             (task_id,),
-        ).fetchone()
-        return None if row is None else OutboxRow(row[0], Key(row[1], row[2]), *row[3:])
+        )
+        return OutboxRow(found[0][0], Key(*found[0][1:3]), *found[0][3:]) if found else None
 
     def pending_tasks(self) -> list[str]:
         """Tasks with unanswered reports, oldest report first."""
-        rows = self._db.execute("SELECT task_id FROM outbox GROUP BY task_id ORDER BY min(id)")
+        rows = self.file.rows("SELECT task_id FROM outbox GROUP BY task_id ORDER BY min(id)")
         return [row[0] for row in rows]
 
-    def answered(self, row: OutboxRow) -> None:
-        self._db.execute("DELETE FROM outbox WHERE id = ?", (row.id,))
+    def outbox_depth(self) -> int:
+        """How many reports nobody has answered."""
+        return int(self.file.rows("SELECT count(*) FROM outbox")[0][0])
+
+    def answered(self, row: OutboxRow, *, settles: bool = False) -> None:
+        """The report is done with; where it `settles`, its attempt leaves the heartbeats in the same step."""
+        with self.file.transaction():
+            self.file.run("DELETE FROM outbox WHERE id = ?", (row.id,))
+            if settles:
+                self.file.run("UPDATE attempts SET settled = 1 WHERE task_id = ? AND attempt = ?", row.key)
+        if settles:
+            self.let_go(row.key)
 
     # -- the file
 
@@ -225,7 +270,7 @@ class RunnerState:
         if report is None:
             return None
         url = submission.status_callback_url if transport == "http" else None
-        done = self._db.execute(
+        done = self.file.run(
             "INSERT INTO outbox (task_id, attempt, transport, body, url, token) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 *key,
@@ -238,39 +283,18 @@ class RunnerState:
         return done.lastrowid
 
     def _attempts(self, where: str, *values: object) -> Iterator[Attempt]:
-        rows = self._db.execute(
+        rows = self.file.rows(
             "SELECT task_id, attempt, submission, transport, phase, outcome, settled, changed_at"
             " FROM attempts " + where,
             values,
-        ).fetchall()
+        )
         for task_id, attempt, submission, transport, phase, outcome, settled, changed_at in rows:
             parsed = Submission.model_validate_json(submission)
             yield Attempt(Key(task_id, attempt), parsed, transport, phase, outcome, bool(settled), changed_at)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
     def _fact(self, name: str) -> str | None:
-        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        found = self.file.rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(found[0][0]) if found else None
 
     def _set_fact(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
-
-    def _lock_directory(self) -> int:
-        handle = os.open(self.directory / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            raise ConfigError(
-                f"another runner works with {self.directory}: stop it, or name another state directory"
-            ) from None
-        return handle
+        self.file.run("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))

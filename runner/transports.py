@@ -26,7 +26,15 @@ from runner.state import OutboxRow
 HTTP_SECONDS = 15.0
 NATS_SECONDS = 5.0
 ANSWER_BYTES = 1024 * 1024
-TRY_AGAIN = {408, 425, 429}
+BLOCKED = {429, 502, 503, 504, 507}
+"""The server, or what stands before it, takes nothing just now: this report is not to blame."""
+TRY_AGAIN = {408, 425}
+MISCONFIGURED = {
+    401: "the control plane does not know this attempt's token: were its TOWPATH_SECRET_KEY or "
+    "API_RUNNER_CALLBACK_TOKEN changed?",
+    403: "something before the control plane forbids callbacks: let them through",
+}
+MOVED = "redirects are not followed: set API_RUNNER_CALLBACK_BASE_URL to the address it leads to"
 NOT_YET = "not-granted"
 """The runner has the submission, so the grant is recorded: whoever says this lags behind the log."""
 
@@ -35,10 +43,13 @@ NOT_YET = "not-granted"
 class Answer:
     """What came back for one report. `detail` is for log lines: never a token, never a body."""
 
-    outcome: Literal["accepted", "rejected", "retry"]
+    outcome: Literal["accepted", "rejected", "retry", "blocked"]
+    """`retry`: this report again, later; `blocked`: nothing passes on this way just now."""
     detail: str
     status: int | None = None
     body: bytes = b""
+    after: float | None = None
+    """Seconds the other side wishes to be left alone for."""
 
 
 class ReportTransport(Protocol):
@@ -80,32 +91,32 @@ class HttpReports:
             return Answer("rejected", "no callback URL")
         try:
             check_callback_url(row.url, self._allowed)
-            async with asyncio.timeout(HTTP_SECONDS):
-                status, body = await self._post(row, row.url)
+            answer = await self._post(row, row.url, row.body)
+            if answer.status == 413 and (smaller := without_tail(row)):
+                answer = await self._post(row, row.url, smaller)
         except Refused as error:
             return Answer("rejected", error.message)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
-            return Answer("retry", type(error).__name__)
-        if 200 <= status < 300:
-            return Answer("accepted", f"HTTP {status}", status, body)
-        if status >= 500 or status in TRY_AGAIN or problem_kind(body) == NOT_YET:
-            return Answer("retry", f"HTTP {status}", status)
-        return Answer("rejected", f"HTTP {status} {problem_kind(body)}".strip(), status, body)
+            return Answer("blocked", type(error).__name__)
+        return answer
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _post(self, row: OutboxRow, url: str) -> tuple[int, bytes]:
+    async def _post(self, row: OutboxRow, url: str, report: str) -> Answer:
         headers = {"content-type": "application/json"}
         if row.token is not None:
             headers[RUNNER_TOKEN_HEADER] = row.token
         body = b""
-        async with self._client.stream("POST", url, content=row.body, headers=headers) as response:
+        async with (
+            asyncio.timeout(HTTP_SECONDS),
+            self._client.stream("POST", url, content=report, headers=headers) as response,
+        ):
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > ANSWER_BYTES:
                     break
-        return response.status_code, body
+        return judge_status(response.status_code, body, response.headers.get("retry-after", ""))
 
 
 class NatsReports:
@@ -130,8 +141,31 @@ class NatsReports:
         except (nats.errors.MaxPayloadError, nats.js.errors.BadRequestError) as error:
             return Answer("rejected", str(error))
         except NATS_TROUBLE as error:
-            return Answer("retry", f"{type(error).__name__} {error}".strip())
+            return Answer("blocked", f"{type(error).__name__} {error}".strip())
         return Answer("accepted", "stored")
+
+
+def judge_status(status: int, body: bytes, retry_after: str) -> Answer:
+    """What an HTTP answer means for the report it answers; docs/runners.md shows it as a table."""
+    said = f"HTTP {status} {problem_kind(body)}".strip()
+    if 200 <= status < 300:
+        return Answer("accepted", said, status, body)
+    if status in BLOCKED:
+        after = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
+        return Answer("blocked", said, status, after=after)
+    if status in MISCONFIGURED or 300 <= status < 400:
+        return Answer("retry", f"{said}: {MISCONFIGURED.get(status, MOVED)}", status)
+    if status >= 500 or status in TRY_AGAIN or problem_kind(body) == NOT_YET:
+        return Answer("retry", said, status)
+    return Answer("rejected", said, status, body)
+
+
+def without_tail(row: OutboxRow) -> str | None:
+    """The report without its output, for a server that finds it too large; None where it has none."""
+    report = row.report
+    if report.output_tail is None:
+        return None
+    return report.model_copy(update={"output_tail": None}).model_dump_json(exclude_none=True)
 
 
 def problem_kind(body: bytes) -> str:

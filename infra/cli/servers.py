@@ -127,6 +127,9 @@ def runner(
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Take attempts by HTTP, too.")
     ] = None,
+    no_nats: Annotated[
+        bool, typer.Option("--no-nats", help="Work by HTTP alone; needs --listen.", show_default=False)
+    ] = False,
     api_url: Annotated[str | None, typer.Option(help="The API it works for. [env: TOWPATH_URL]")] = None,
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
@@ -141,6 +144,7 @@ def runner(
         runner_id=runner_id,
         runner_host=intake_host,
         runner_port=intake_port,
+        runner_nats=False if no_nats else None,
         url=api_url,
         nats_url=nats_url,
         data_dir=data_dir,

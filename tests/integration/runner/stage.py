@@ -120,6 +120,10 @@ class ControlPlane:
     url: str = ""
     posts: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
     answer: Answer | None = None
+    beats: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
+    beat_status: int = 200
+    stop: set[str] = field(default_factory=set)
+    """Task ids that heartbeats are told to stop."""
 
     def callback(self, task_id: str) -> dict[str, str]:
         return {"status_callback_url": f"{self.url}/callback/{task_id}", "status_callback_token": "cb-token"}
@@ -145,6 +149,12 @@ class ControlPlane:
         headers = {"location": self.url + "/elsewhere"} if 300 <= status < 400 else None
         return JSONResponse(read, status_code=status, headers=headers)
 
+    async def heartbeat(self, request: Request) -> Response:
+        body = json.loads(await request.body())
+        self.beats.append((body, dict(request.headers)))
+        wanted = [{**one, "wanted": "stop" if one["task_id"] in self.stop else "run"} for one in body["held"]]
+        return JSONResponse({"wanted": wanted}, status_code=self.beat_status)
+
 
 def agree(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """The TaskRead of a control plane that accepts everything."""
@@ -154,7 +164,12 @@ def agree(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 @contextlib.asynccontextmanager
 async def control_plane(port: int = 0) -> AsyncIterator[ControlPlane]:
     plane = ControlPlane()
-    app = Starlette(routes=[Route("/callback/{task_id}", plane.receive, methods=["POST"])])
+    app = Starlette(
+        routes=[
+            Route("/callback/{task_id}", plane.receive, methods=["POST"]),
+            Route("/runner/heartbeat", plane.heartbeat, methods=["POST"]),
+        ]
+    )
     server = IntakeServer(app, "127.0.0.1", port)
     await server.start()
     plane.url = server.url

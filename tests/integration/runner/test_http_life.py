@@ -146,8 +146,7 @@ REFUSALS: list[tuple[int, dict[str, Any], str | None]] = [
     (409, {"type": "https://towpath.example/problems/cancel-requested"}, "canceled"),
     (409, {"type": "https://towpath.example/problems/not-your-attempt"}, None),
     (409, {"type": "https://towpath.example/problems/stale-attempt"}, None),
-    (401, {"type": "https://towpath.example/problems/unauthorized"}, "failed"),
-    (302, {}, "failed"),
+    (422, {"type": "https://towpath.example/problems/invalid-request"}, "failed"),
 ]
 
 
@@ -162,8 +161,11 @@ async def test_no_permission_no_start(
     assert not (tmp_path / "ran").exists()
 
 
-async def test_no_start_while_the_control_plane_is_away(host: Submitter, tmp_path: Path) -> None:
-    host.plane.answer = lambda body: (503, {})
+@pytest.mark.parametrize("status", [503, 401, 302])
+async def test_no_start_while_the_control_plane_is_away_or_misconfigured(
+    host: Submitter, tmp_path: Path, status: int
+) -> None:
+    host.plane.answer = lambda body: (status, {})
     task_id = await host.submit(["touch", str(tmp_path / "ran")])
     await eventually(lambda: len(host.plane.posts) >= 2, DEADLINE)
     assert not (tmp_path / "ran").exists()

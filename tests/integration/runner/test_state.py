@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from domain.wire import Report, Submission
-from runner.errors import ConfigError
+from runner.errors import ConfigError, StateTrouble
 from runner.state import Attempt, Key, RunnerState
 from tests.integration.runner.stage import submission
 
@@ -87,6 +87,77 @@ def test_only_settled_attempts_are_forgotten_and_the_oldest_first(opened: Runner
         opened.end(held(opened, sub), "succeeded", None)
     assert opened.prune(keep=1) == [Key(sub.task_id, 1) for sub in subs[1:3]]
     assert opened.held() == [Key(subs[0].task_id, 1)]
+
+
+def fill(state: RunnerState, attempt: Attempt, report: Report) -> None:
+    for _ in range(100):
+        state.advance(attempt, "running", report)
+
+
+def test_a_disk_without_room_takes_nothing_in_part_and_everything_afterwards(opened: RunnerState) -> None:
+    sub, late = sent(), sent(env={"LARGE": "x" * 100_000})
+    opened.accept(sub, "http", None)
+    running = held(opened, sub)
+    opened.file.run("PRAGMA max_page_count = 1")  # no page more than there are
+    large = Report(status="failed", attempt=1, output_tail="x" * 8000)
+    with pytest.raises(StateTrouble, match="make room") as caught:
+        fill(opened, running, large)
+    assert not caught.value.damaged
+    depth = opened.outbox_depth()
+    with pytest.raises(StateTrouble):
+        opened.accept(late, "http", large)
+    assert (opened.outbox_depth(), opened.held()) == (depth, [running.key])
+    with pytest.raises(StateTrouble):
+        opened.file.probe()
+    opened.file.run("PRAGMA max_page_count = 100000")
+    opened.file.probe()
+    assert opened.accept(late, "http", large)
+
+
+def test_heartbeats_go_on_without_a_disk(opened: RunnerState) -> None:
+    first = opened.next_counter()
+    opened.file.run("PRAGMA query_only = ON")
+    opened._reserved = 0
+    later = [opened.next_counter() for _ in range(3)]
+    assert [first, *later] == sorted({first, *later})
+
+
+def test_a_damaged_file_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
+    with closing(RunnerState(tmp_path)) as state:
+        state.accept(sent(), "http", None)
+    file = tmp_path / "runner.sqlite3"
+    file.write_bytes(b"\xa5" * file.stat().st_size)
+    for _ in range(2):  # and the directory is not left locked
+        with pytest.raises(ConfigError, match=r"damaged.*move it away"):
+            RunnerState(tmp_path)
+
+
+def test_damage_while_working_is_told_from_a_full_disk(opened: RunnerState) -> None:
+    subs = [sent(env={"LARGE": "x" * 10_000}) for _ in range(20)]
+    for sub in subs:
+        opened.accept(sub, "http", None)
+    opened.file.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    opened.file.run("PRAGMA cache_size = 1")
+    file = opened.directory / "runner.sqlite3"
+    with file.open("r+b") as handle:
+        handle.seek(4096)
+        handle.write(b"\xa5" * (file.stat().st_size - 4096))
+    with pytest.raises(StateTrouble, match="damaged") as caught:
+        list(opened.unsettled())
+    assert caught.value.damaged
+    assert len(opened.held()) == len(subs)
+
+
+def test_a_state_that_was_removed_is_noticed(opened: RunnerState) -> None:
+    opened.file.check(0)
+    (opened.directory / "runner.sqlite3").unlink()
+    with pytest.raises(StateTrouble, match="removed or replaced"):
+        opened.file.check(0)
+
+
+def test_a_disk_with_less_than_the_reserve_is_no_disk(opened: RunnerState) -> None:
+    with pytest.raises(StateTrouble, match="make room"):
+        opened.file.check(2**62)
 
 
 def test_an_interrupted_step_writes_nothing(opened: RunnerState) -> None:

@@ -25,7 +25,7 @@ def config(**changes: Any) -> RunnerConfig:
         ({"pools": ("a.b",)}, "a.b"),
         ({"runner_id": "no*stars"}, "runner id"),
         ({"roots": (Path("relative"),)}, "absolute"),
-        ({"intake_port": None}, "nats_url"),
+        ({"intake_port": None}, "--listen"),
         ({"intake_host": "0.0.0.0"}, "TOWPATH_RUNNER_TOKEN"),
     ],
 )

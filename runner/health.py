@@ -1,0 +1,51 @@
+"""What `GET /health` of a runner says: whether it takes attempts, what it holds, what stands in its way.
+
+It reads memory and one count, so it can be asked every second; it never says a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.errors import StateTrouble
+from runner.lease import Lease
+from runner.reporter import Reporter
+from runner.state import RunnerState
+from runner.storage import Storage
+
+
+class Health:
+    """Looks at the parts of one runner."""
+
+    def __init__(
+        self, runner_id: str, state: RunnerState, storage: Storage, reporter: Reporter, lease: Lease
+    ) -> None:
+        self._runner_id = runner_id
+        self._state = state
+        self._storage = storage
+        self._reporter = reporter
+        self._lease = lease
+
+    def look(self) -> dict[str, Any]:
+        """`intake` is `open` or `closed`; `troubles` say, per part, what is wrong and what to do."""
+        usable = self._storage.usable()
+        troubles = {f"reports to {way}": why for way, why in self._reporter.troubles().items()}
+        if not usable:
+            troubles["state"] = self._storage.trouble or "not usable"
+        if not self._lease.valid:
+            troubles["lease"] = "no heartbeat is acknowledged: nothing is started until one is"
+        return {
+            "status": "unwell" if troubles else "ok",
+            "runner_id": self._runner_id,
+            "intake": "open" if usable else "closed",
+            "held": len(self._state.held()),
+            "outbox": self._outbox(),
+            "troubles": troubles,
+        }
+
+    def _outbox(self) -> int | None:
+        try:
+            return self._state.outbox_depth()
+        except StateTrouble as trouble:
+            self._storage.note(trouble)
+            return None

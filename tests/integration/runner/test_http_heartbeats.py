@@ -1,0 +1,104 @@
+"""A runner without NATS: heartbeats go by HTTP, its lease hangs on them, and they say what to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from runner.service import RunnerService
+from tests.integration.runner.conftest import StartRunner
+from tests.integration.runner.stage import (
+    DEADLINE,
+    ControlPlane,
+    RunnerProcess,
+    alive,
+    all_gone,
+    all_up,
+    new_marker,
+    resisting_job,
+    submission,
+)
+from tests.support.waiting import eventually
+
+
+async def submit(runner: RunnerService, plane: ControlPlane, command: list[str]) -> str:
+    body = submission(command)
+    body |= plane.callback(body["task_id"])
+    async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
+        assert (await client.post("/tasks/submit", json=body)).status_code == 202
+    return str(body["task_id"])
+
+
+async def test_they_say_what_is_held_and_stop_what_is_no_longer_wanted(
+    plane: ControlPlane, start_runner: StartRunner
+) -> None:
+    runner = await start_runner(api_url=plane.url, api_token="for-runners", lease_seconds=1.5)
+    marker = new_marker()
+    stopped = await submit(runner, plane, resisting_job(marker))
+    goes_on = await submit(runner, plane, ["sleep", "300"])
+    await all_up(marker)
+    plane.stop.add(stopped)
+    left: list[int] = []
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        left.extend(alive(marker))
+        return 200, body
+
+    plane.answer = answer
+    assert (await plane.final(stopped))["status"] == "canceled"
+    assert left == []
+    last = {"task_id": goes_on, "attempt": 1}
+    await eventually(lambda: plane.beats[-1][0]["held"] == [last], DEADLINE)
+    said, headers = plane.beats[-1]
+    assert (said["runner_id"], said["pools"], said["capacity"]) == (runner.runner_id, ["default"], 2)
+    assert headers["x-runner-token"] == "for-runners"
+    counters = [body["counter"] for body, _ in plane.beats]
+    assert counters == sorted(set(counters))
+    assert {"task_id": stopped, "attempt": 1} in [one for body, _ in plane.beats for one in body["held"]]
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+async def test_nothing_starts_before_one_is_acknowledged(
+    plane: ControlPlane, start_runner: StartRunner, status: int
+) -> None:
+    plane.beat_status = status
+    runner = await start_runner(api_url=plane.url, lease_seconds=1.5)
+    task_id = await submit(runner, plane, ["true"])
+    await eventually(lambda: len(plane.beats) >= 2, DEADLINE)
+    assert plane.said(task_id) == []
+    async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
+        assert "lease" in (await client.get("/health")).json()["troubles"]
+    plane.beat_status = 200
+    assert (await plane.final(task_id))["status"] == "succeeded"
+
+
+async def test_without_acknowledgement_everything_is_killed_with_the_lease(
+    plane: ControlPlane, start_runner: StartRunner
+) -> None:
+    runner = await start_runner(api_url=plane.url, lease_seconds=1.5)
+    marker = new_marker()
+    task_id = await submit(runner, plane, resisting_job(marker))
+    await all_up(marker)
+    plane.beat_status = 503
+    final = await plane.final(task_id)
+    assert alive(marker) == []
+    assert (final["status"], final["reason"]) == ("failed", "runner-lost")
+
+
+async def test_a_stopped_runner_loses_its_jobs_with_its_lease(
+    plane: ControlPlane, runner_process: Callable[..., RunnerProcess]
+) -> None:
+    runner = runner_process(api_url=plane.url, lease_seconds=2.0)
+    marker = new_marker()
+    body = submission(resisting_job(marker))
+    await runner.submit({**body, **plane.callback(body["task_id"])})
+    await all_up(marker)
+    os.kill(runner.process.pid, signal.SIGSTOP)
+    await all_gone(marker)
+    os.kill(runner.process.pid, signal.SIGCONT)
+    assert "lease" in (await plane.final(body["task_id"]))["message"]
