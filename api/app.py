@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from api import (
     command_routes,
+    contract_routes,
     docs_page,
     event_routes,
     health_routes,
@@ -37,6 +38,23 @@ _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step 
 def create_app(parts: ApiParts) -> FastAPI:
     """The ASGI application on `parts`. Its metrics are at `app.state.metrics`, for the report intake too."""
     metrics = Metrics(lambda: parts.view.seq)
+    app = described()
+    app.state.parts = parts
+    app.state.metrics = metrics
+    app.state.event_pages = EventPages(parts)
+    app.state.closing = asyncio.Event()
+    reports = StatusEndpoint(parts, metrics)
+    app.router.routes.append(status_route(reports))
+    problems.install(app)
+    app.add_middleware(ShortCut, endpoint=reports)
+    app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
+    app.add_middleware(CarryTrace)
+    app.add_middleware(CountRequests, metrics=metrics)
+    return app
+
+
+def described() -> FastAPI:
+    """The routes with nothing behind them: enough to describe them."""
     app = FastAPI(
         title="Towpath",
         version=_version(),
@@ -46,22 +64,13 @@ def create_app(parts: ApiParts) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    app.state.parts = parts
-    app.state.metrics = metrics
-    app.state.event_pages = EventPages(parts)
-    app.state.closing = asyncio.Event()
-    reports = StatusEndpoint(parts, metrics)
-    app.router.routes.append(status_route(reports))
     for routes in (task_routes, command_routes, event_routes, workspace_routes, runner_routes, health_routes):
         app.include_router(routes.router)
     app.include_router(health_routes.probes)
     app.include_router(docs_page.router)
-    problems.install(app)
+    app.include_router(contract_routes.router)
+    app.include_router(contract_routes.pages)
     openapi.install(app)
-    app.add_middleware(ShortCut, endpoint=reports)
-    app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
-    app.add_middleware(CarryTrace)
-    app.add_middleware(CountRequests, metrics=metrics)
     return app
 
 

@@ -25,7 +25,7 @@ _SAYS = {
     400: "the body is no JSON",
     401: "no known token",
     403: "the token's role does not allow it",
-    404: "there is no such task or workspace",
+    404: "there is no such thing",
     409: "the present state does not allow it",
     413: "the body is too large",
     415: "the body is not declared as JSON",
@@ -37,10 +37,11 @@ _SAYS = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses of a guarded route: these errors, and the ones every guarded route has."""
-    return {status: _problem(status) for status in sorted({401, 403, 422, *statuses})}
+    return {status: problem(status) for status in sorted({401, 403, 422, *statuses})}
 
 
-def _problem(status: int) -> dict[str, Any]:
+def problem(status: int) -> dict[str, Any]:
+    """One documented error."""
     model = "ValidationProblem" if status == 422 else "Problem"
     return {
         "description": _SAYS[status],
@@ -105,6 +106,6 @@ def _report_operation() -> dict[str, Any]:
         "requestBody": {"required": True, "content": json_of["Report"]},
         "responses": {
             "200": {"description": "the task as it is now", "content": json_of["TaskRead"]},
-            **{str(status): _problem(status) for status in (400, 401, 404, 409, 413, 422, 503, 507)},
+            **{str(status): problem(status) for status in (400, 401, 404, 409, 413, 422, 503, 507)},
         },
     }

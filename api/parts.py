@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from api.config import ApiConfig
 from domain.attempt_token import AttemptTokens
@@ -37,4 +38,5 @@ class ApiParts:
     new_task_id: Callable[[], str]
     readiness: Callable[[], Awaitable[dict[str, str]]]
     config: ApiConfig
+    contracts: Path
     lease: LeaseTerms

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+TASK_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -35,6 +36,11 @@ def check_task_id(value: str) -> str:
 
 
 TaskId = Annotated[
-    str, AfterValidator(check_task_id), Field(examples=["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"])
+    str,
+    AfterValidator(check_task_id),
+    Field(
+        examples=["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"],
+        json_schema_extra={"format": "uuid", "pattern": TASK_ID_PATTERN},
+    ),
 ]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["acme-api"])]

@@ -40,6 +40,7 @@ from domain.attempt_token import AttemptTokens
 from domain.ports import Appender, Due, LockView
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
+from infra.documents import CONTRACTS
 from infra.nats_connection import connect
 from infra.settings import Settings
 from infra.streams import ensure_streams
@@ -144,6 +145,7 @@ def api_parts(
             operator_tokens=parse_operator_tokens(tokens),
             callback_token=callback.get_secret_value() if callback else None,
         ),
+        contracts=CONTRACTS,
         lease=settings.lease_terms,
     )
 

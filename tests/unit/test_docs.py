@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 
 from domain.transitions import Status
-from infra.docs import DOCS, diagram, pages
+from infra.docs import REPO, diagram, files
+from infra.documents import CONTRACTS
+
+GENERATED = {str(path.relative_to(REPO)): text for path, text in files().items()}
 
 
-@pytest.mark.parametrize("name", sorted(pages()))
-def test_generated_pages_are_up_to_date(name: str) -> None:
-    assert (DOCS / name).read_text() == pages()[name], "run `make docs` and commit what it wrote"
+@pytest.mark.parametrize("name", sorted(GENERATED))
+def test_generated_files_are_up_to_date(name: str) -> None:
+    assert (REPO / name).read_text() == GENERATED[name], "run `make docs` and commit what it wrote"
+
+
+def test_no_contract_is_left_that_nothing_makes() -> None:
+    found = {str(path.relative_to(REPO)) for path in CONTRACTS.rglob("*") if path.is_file()}
+    assert found <= GENERATED.keys()
 
 
 def test_the_diagram_shows_every_status() -> None:

@@ -38,6 +38,7 @@ from domain.ports import TaskFilter
 from domain.service import TaskService
 from domain.task_read import TaskRead, task_read
 from domain.workspace_service import WorkspaceService
+from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
 
@@ -187,6 +188,7 @@ async def api_world(config: ApiConfig | None = None, **overrides: Any) -> AsyncI
         new_task_id=new_id,
         readiness=ready,
         config=config or ApiConfig(),
+        contracts=CONTRACTS,
         lease=LeaseTerms(timedelta(seconds=15), timedelta(seconds=5)),
     )
     parts = replace(parts, **overrides)

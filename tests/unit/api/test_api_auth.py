@@ -32,7 +32,7 @@ LEAST = {
     ("put", "/workspaces/acme"): Role.OPERATOR,
     ("delete", "/workspaces/acme"): Role.ADMIN,
 }
-OPEN = ("/livez", "/readyz", "/docs", "/openapi.json")
+OPEN = ("/livez", "/readyz", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/schemas")
 
 
 @pytest.fixture
@@ -82,7 +82,8 @@ def test_no_operators_route_is_left_out_above() -> None:
     }
     assert {call: role for call, role in declared.items() if role} == wanted
     unguarded = {path for (_, path), role in declared.items() if not role}
-    assert unguarded == {"/livez", "/readyz", "/runner/tasks/{task_id}/status"}
+    contracts = {"/asyncapi.json", "/schemas", "/schemas/{name}"}
+    assert unguarded == {"/livez", "/readyz", "/runner/tasks/{task_id}/status", *contracts}
 
 
 @pytest.mark.parametrize("path", OPEN)

@@ -1,0 +1,161 @@
+"""Every subject that Towpath uses, with what is on it: the table that the AsyncAPI document is made from.
+
+Seen from the control plane: `send` is what it publishes (or lets its stream republish), `receive` what it
+takes. The names of channels and messages are the keys of the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from domain.events import EVENTS, EventData, Kind
+from domain.wire import Heartbeat, Report, Submission
+from infra import stream_definitions as streams
+from infra.documents import headers
+
+Payload = type[BaseModel] | Literal["empty", "bytes"]
+_TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
+_NAME = "1 to 64 of A-Z a-z 0-9 _ -"
+_TIMER_OF = {
+    "kind": {"description": "which deadline", "examples": ["submit"]},
+    "task_id": _TASK_ID,
+    "attempt": {"description": "the attempt's number", "examples": ["1"]},
+}
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One subject. `location` of a parameter says where a message repeats it; that is checked in tests."""
+
+    name: str
+    address: str
+    stream: str
+    action: Literal["send", "receive"]
+    about: str
+    payload: Payload
+    headers: Mapping[str, Any]
+    parameters: Mapping[str, Mapping[str, Any]]
+
+
+def channels() -> list[Channel]:
+    """All of them: the log, the way into it, and the streams beside it."""
+    return [*_events(), *_appends(), *_work(), *_beside()]
+
+
+def _about(data: type[EventData]) -> str:
+    own = data.__dict__.get("__doc__") or ""
+    return " ".join(own.split())
+
+
+def _of(kind: Kind) -> dict[str, dict[str, Any]]:
+    location = {"location": "$message.header#/ce-subject"}
+    if kind == "task":
+        return {"task_id": {**_TASK_ID, **location}}
+    return {"workspace": {"description": _NAME, "examples": ["acme-api"], **location}}
+
+
+def _events() -> Iterator[Channel]:
+    for (kind, event), data in EVENTS.items():
+        (parameter,) = _of(kind)
+        yield Channel(
+            f"{kind}.{event}",
+            f"towpath.{kind}.{{{parameter}}}.{event}",
+            streams.LOG,
+            "send",
+            f"A fact in the log, published once it is stored. {_about(data)}".strip(),
+            data,
+            headers.stored_event(kind, event, data),
+            _of(kind),
+        )
+
+
+def _appends() -> Iterator[Channel]:
+    for (kind, event), data in EVENTS.items():
+        (parameter,) = _of(kind)
+        yield Channel(
+            f"append.{kind}.{event}",
+            f"towpath.append.{kind}.{{{parameter}}}.{event}",
+            streams.LOG,
+            "send",
+            f"The control plane asks the log to take `{kind}.{event}`; it may be refused. Nobody else "
+            "publishes here. Watch the stored subject instead.",
+            data,
+            headers.append(kind, event, data),
+            _of(kind),
+        )
+
+
+def _work() -> Iterator[Channel]:
+    yield Channel(
+        "submit",
+        "towpath.submit.{pool}",
+        streams.SUBMIT,
+        "send",
+        "An attempt on its way to a runner. Runners of a pool share the durable pull consumer "
+        "`pool-<pool>` of this work queue and acknowledge what they have safely.",
+        Submission,
+        headers.of(headers.SUBMISSION, "Nats-Msg-Id"),
+        {"pool": {"description": _NAME, "examples": ["default"]}},
+    )
+    yield Channel(
+        "report",
+        "towpath.report.{task_id}",
+        streams.REPORT,
+        "receive",
+        "What a runner says happened. The acknowledgement of the publish means that it is kept, also while "
+        "the control plane is away; its effect is seen in the task's events.",
+        Report,
+        headers.of(headers.REPORT),
+        {"task_id": _TASK_ID},
+    )
+    yield Channel(
+        "runner",
+        "towpath.runner.{runner_id}",
+        streams.RUNNER,
+        "receive",
+        "What a runner is and holds, every few seconds. The stream keeps the last one of each runner.",
+        Heartbeat,
+        headers.of({}),
+        {"runner_id": {"description": _NAME, "location": "$message.payload#/runner_id"}},
+    )
+
+
+def _beside() -> Iterator[Channel]:
+    yield Channel(
+        "dead",
+        "towpath.dead.{kind}.{id}",
+        streams.DEAD,
+        "send",
+        "What could not be applied, as it came, and why; kept for 14 days. Runners put submissions there "
+        "that they cannot read.",
+        "bytes",
+        headers.of(headers.DEAD, "towpath-reason"),
+        {
+            "kind": {"description": "what it was", "examples": ["report", "submit", "dispatch"]},
+            "id": {"description": "the task or pool it is about, percent-encoded"},
+        },
+    )
+    yield Channel(
+        "timer.at",
+        "towpath.timer.at.{kind}.{task_id}.{attempt}",
+        streams.TIMER,
+        "send",
+        "Arms a deadline of an attempt: a message that NATS schedules. Arming it again replaces it.",
+        "empty",
+        headers.of(headers.TIMER_AT, *headers.TIMER_AT),
+        _TIMER_OF,
+    )
+    yield Channel(
+        "timer.due",
+        "towpath.timer.due.{kind}.{task_id}.{attempt}",
+        streams.TIMER,
+        "receive",
+        "A deadline has come. Published by NATS itself.",
+        "empty",
+        headers.of(headers.TIMER_DUE),
+        _TIMER_OF,
+    )

@@ -1,0 +1,38 @@
+"""One JSON Schema (2020-12) per file: each event's data, and what runners and the control plane exchange.
+
+A schema's `$id` is a URN, so that it means the same wherever the file is kept; references stay inside it.
+Schemas are open: unknown fields have to be ignored, since a newer program may say more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.problems import Problem, ValidationProblem
+from domain.events import EVENTS
+from domain.task_read import TaskRead
+from domain.wire import Accepted, Heartbeat, Report, Submission
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ANSWERS: tuple[type[BaseModel], ...] = (TaskRead, Problem, ValidationProblem)
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """File name to schema, e.g. `task.running.v1.json`."""
+    events = {f"{kind}.{event}.v1": model for (kind, event), model in EVENTS.items()}
+    wire: dict[str, type[BaseModel]] = {
+        "submission.v1": Submission,
+        "accepted.v1": Accepted,
+        "report.v1": Report,
+        "heartbeat.v1": Heartbeat,
+        "task.v1": TaskRead,
+        "problem.v1": Problem,
+    }
+    return {f"{name}.json": _schema(name, model) for name, model in {**events, **wire}.items()}
+
+
+def _schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    made = model.model_json_schema(mode="serialization" if model in _ANSWERS else "validation")
+    return {"$schema": DIALECT, "$id": f"urn:towpath:schema:{name}", **made}

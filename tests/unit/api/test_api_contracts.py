@@ -1,0 +1,66 @@
+"""The published contracts are served as they stand in the repository, and their pages need nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from infra.documents import CONTRACTS
+from tests.unit.api.api_world import ApiWorld
+
+LINKS = {"/openapi.json", "/asyncapi", "/asyncapi.json", "/docs", "/schemas", "data:,"}
+
+
+async def test_the_asyncapi_document_is_served(world: ApiWorld) -> None:
+    answer = await world.http.get("/asyncapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content == (CONTRACTS / "asyncapi.json").read_bytes()
+
+
+async def test_the_openapi_document_is_the_published_one(world: ApiWorld) -> None:
+    published = json.loads((CONTRACTS / "openapi.json").read_text())
+    assert (await world.http.get("/openapi.json")).json() == published
+    assert published["openapi"].startswith("3.1")
+
+
+async def test_every_schema_is_listed_and_served(world: ApiWorld) -> None:
+    listed = (await world.http.get("/schemas")).json()
+    files = sorted((CONTRACTS / "schemas").iterdir())
+    assert listed["schemas"] == [f"/schemas/{file.name}" for file in files]
+    for file in files:
+        answer = await world.http.get(f"/schemas/{file.name}")
+        assert answer.headers["content-type"] == "application/schema+json"
+        assert answer.content == file.read_bytes()
+    types = await world.http.get(listed["types"])
+    assert types.headers["content-type"] == "text/plain; charset=utf-8"
+    assert types.content == (CONTRACTS / "towpath.d.ts").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["nothing.json", "..%2Fopenapi.json", "%2e%2e%2fasyncapi.json"])
+async def test_what_is_no_schema_is_not_found(world: ApiWorld, name: str) -> None:
+    answer = await world.http.get(f"/schemas/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("page", ["/docs", "/asyncapi"])
+async def test_pages_need_nothing_from_elsewhere_and_no_link_is_dead(world: ApiWorld, page: str) -> None:
+    answer = await world.http.get(page)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    assert " src=" not in answer.text
+    links = set(re.findall(r'href="([^"]+)"', answer.text))
+    anchors = {link[1:] for link in links if link.startswith("#")}
+    assert links - {f"#{one}" for one in anchors} <= LINKS
+    assert anchors <= set(re.findall(r'id="([^"]+)"', answer.text))
+
+
+async def test_the_pages_show_every_route_and_every_channel(world: ApiWorld) -> None:
+    docs, asyncapi = (await world.http.get("/docs")).text, (await world.http.get("/asyncapi")).text
+    for path in (await world.http.get("/openapi.json")).json()["paths"]:
+        assert path in docs
+    for channel in (await world.http.get("/asyncapi.json")).json()["channels"].values():
+        assert channel["address"] in asyncapi
