@@ -6,16 +6,20 @@ import asyncio
 from collections import OrderedDict
 from datetime import UTC, datetime
 
+import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 from pydantic import ValidationError
 
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
-from adapters.publish import publish
+from adapters.publish import PUBLISH_SECONDS
+from domain.leases import check_counter
 from domain.wire import Heartbeat
 
 ALL = "towpath.runner.*"
 MAX_RUNNERS = 10_000
 READ_TRIES = 6
+PUBLISH_TRIES = 4
 LAG_SECONDS = 0.02
 REMEMBERED = 1000
 
@@ -29,9 +33,21 @@ class JetStreamHeartbeats:
         self._read_at: OrderedDict[str, tuple[float, tuple[Heartbeat, datetime] | None]] = OrderedDict()
 
     async def publish(self, heartbeat: Heartbeat) -> None:
-        """See the port."""
-        subject = f"towpath.runner.{heartbeat.runner_id}"
-        await publish(self._nc, "TOWPATH_RUNNER", subject, heartbeat.model_dump_json().encode(), {})
+        """See the port. Compared with the last one on the leader, so that two processes cannot swap them."""
+        subject, body = f"towpath.runner.{heartbeat.runner_id}", heartbeat.model_dump_json().encode()
+        for number in range(PUBLISH_TRIES):
+            last = await self._api.last(subject)
+            check_counter(heartbeat, _parse(last) if last is not None else None)
+            expected = {"Nats-Expected-Last-Subject-Sequence": str(last.seq if last is not None else 0)}
+            try:
+                await self._nc.jetstream().publish(
+                    subject, body, timeout=PUBLISH_SECONDS, stream="TOWPATH_RUNNER", headers=expected
+                )
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
+                await asyncio.sleep(LAG_SECONDS * 2**number)
+            else:
+                return
+        raise LogUnreachable("the heartbeat was not acknowledged")
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         """See the port. What is no heartbeat is passed over: any runner may publish there."""

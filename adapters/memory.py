@@ -19,6 +19,7 @@ from adapters.jetstream_facts import registration_message
 from adapters.task_cache import TaskCache
 from adapters.task_codec import pending_message, replay
 from domain.events import OnRunnerLost, RegisteredData, RemovedData
+from domain.leases import check_counter
 from domain.log import Recorded
 from domain.ports import AppendConflict, LogGap, Stored
 from domain.wire import Heartbeat
@@ -212,6 +213,8 @@ class MemoryHeartbeats:
 
     async def publish(self, heartbeat: Heartbeat) -> None:
         """See the port."""
+        last = self._last.get(heartbeat.runner_id)
+        check_counter(heartbeat, last[0] if last is not None else None)
         self._last[heartbeat.runner_id] = (heartbeat, self._clock())
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:

@@ -19,6 +19,7 @@ from api import (
     docs_page,
     event_routes,
     health_routes,
+    heartbeat_route,
     openapi,
     problems,
     runner_routes,
@@ -66,6 +67,7 @@ def described() -> FastAPI:
     )
     for routes in (task_routes, command_routes, event_routes, workspace_routes, runner_routes, health_routes):
         app.include_router(routes.router)
+    app.include_router(heartbeat_route.router)
     app.include_router(health_routes.probes)
     app.include_router(docs_page.router)
     app.include_router(contract_routes.router)

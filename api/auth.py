@@ -26,6 +26,7 @@ from domain.attempt_token import Proof
 OPEN_ACTOR = "api"
 ROLE_KEY = "x-required-role"
 SECURITY_SCHEME = "operator"
+RUNNER_SCHEME = "runner"
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

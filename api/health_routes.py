@@ -7,6 +7,7 @@ nothing about tasks. `/livez` looks at nothing: a broken dependency is no reason
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -14,9 +15,11 @@ from pydantic import BaseModel
 
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
+from api.lost_runners import count_runners
 from api.metrics import Metrics
 from api.openapi import problems
 from api.problems import problem_response
+from domain.errors import Busy
 
 READY_SECONDS = 5.0
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -71,7 +74,11 @@ async def readyz(parts: Parts, request: Request) -> Any:
     openapi_extra=needs(Role.VIEWER),
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems()},
 )
-async def metrics(request: Request) -> Response:
-    """Prometheus text format."""
+async def metrics(request: Request, parts: Parts) -> Response:
+    """Prometheus text format. Without NATS what this process has counted, and no runners."""
     counted: Metrics = request.app.state.metrics
+    try:
+        counted.runners(*await count_runners(parts))
+    except Busy:
+        counted.runners({}, math.nan)
     return Response(counted.render(), media_type=_EXPOSITION)

@@ -6,14 +6,15 @@ Labels hold route templates, statuses and problem codes, never an id: their numb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.events import Transport
+from domain.leases import RunnerState
 
 RECORDED = "recorded"
 STALE = "stale"
@@ -47,6 +48,22 @@ class Metrics:
             registry=self.registry,
             buckets=_BUCKETS,
         )
+
+        self._runners = Gauge(
+            "towpath_runners", "Runners by state: alive, suspected, lost", ["state"], registry=self.registry
+        )
+        self._awaiting_operator = Gauge(
+            "towpath_locks_awaiting_operator",
+            "Locks of lost runners that are kept until an operator releases them",
+            registry=self.registry,
+        )
+
+    def runners(self, by_state: Mapping[RunnerState, int], awaiting_operator: float) -> None:
+        """Note how many runners there are; none and NaN where that is not known just now."""
+        self._runners.clear()
+        for state, count in by_state.items():
+            self._runners.labels(state).set(count)
+        self._awaiting_operator.set(awaiting_operator)
 
     def request(self, method: str, route: str, status: int) -> None:
         """Count one answered request."""

@@ -13,13 +13,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.auth import SECURITY_SCHEME
+from api.auth import RUNNER_SCHEME, SECURITY_SCHEME
 from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
 from domain.task_read import TaskRead
 from domain.wire import RUNNER_TOKEN_HEADER, Report
 
 STATUS_PATH = "/runner/tasks/{task_id}/status"
-_RUNNER_SCHEME = "runner"
 _REF = "#/components/schemas/{model}"
 _SAYS = {
     400: "the body is no JSON",
@@ -70,7 +69,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
         schemas.setdefault(name, one)
     components["securitySchemes"] = {
         SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "TOWPATH_API_TOKENS"},
-        _RUNNER_SCHEME: {
+        RUNNER_SCHEME: {
             "type": "apiKey",
             "in": "header",
             "name": RUNNER_TOKEN_HEADER,
@@ -101,7 +100,7 @@ def _report_operation() -> dict[str, Any]:
         "operationId": "report",
         "description": "The callback gateway: what a runner says happened to its attempt. A duplicate or "
         "late report of the same attempt answers 200 and records nothing.",
-        "security": [{_RUNNER_SCHEME: []}, {}],
+        "security": [{RUNNER_SCHEME: []}, {}],
         "parameters": [{"name": "task_id", "in": "path", "required": True, "schema": task_id}],
         "requestBody": {"required": True, "content": json_of["Report"]},
         "responses": {

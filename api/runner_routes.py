@@ -14,16 +14,21 @@ from pydantic import BaseModel
 
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
+from api.lost_runners import awaiting_operator
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, link_next
 from domain.leases import RunnerState
-from domain.wire import Heartbeat, Held
+from domain.wire import Held
 
 router = APIRouter(route_class=GuardedRoute, tags=["runners"])
 
 
 class RunnerRead(BaseModel):
-    """A runner; `running_attempts` is what it said it holds, from acceptance to the answered end."""
+    """A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
+
+    `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
+    somebody has looked after their processes and releases it.
+    """
 
     id: str
     pools: list[str]
@@ -32,6 +37,7 @@ class RunnerRead(BaseModel):
     running_attempts: list[Held]
     last_heartbeat: datetime
     state: RunnerState
+    awaiting_operator: list[Held]
 
 
 @router.get(
@@ -48,17 +54,19 @@ async def runners(
     found, cursor = cut(last, lambda one: one[0].runner_id, query)
     link_next(request, response, cursor)
     now = parts.clock()
-    items = [_shown(beat, at, parts.lease.state(at, now)) for beat, at in found]
+    states = {beat.runner_id: parts.lease.state(at, now) for beat, at in found}
+    kept = awaiting_operator(parts, {name for name, state in states.items() if state == "lost"})
+    items = [
+        RunnerRead(
+            id=beat.runner_id,
+            pools=beat.pools,
+            host=beat.host,
+            capacity=beat.capacity,
+            running_attempts=beat.held,
+            last_heartbeat=at,
+            state=states[beat.runner_id],
+            awaiting_operator=kept.get(beat.runner_id, []),
+        )
+        for beat, at in found
+    ]
     return Page[RunnerRead](items=items, next_cursor=cursor)
-
-
-def _shown(beat: Heartbeat, at: datetime, state: RunnerState) -> RunnerRead:
-    return RunnerRead(
-        id=beat.runner_id,
-        pools=beat.pools,
-        host=beat.host,
-        capacity=beat.capacity,
-        running_attempts=beat.held,
-        last_heartbeat=at,
-        state=state,
-    )

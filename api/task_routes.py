@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.command_routes import dispatch_and_wait
 from api.config import Role
+from api.lost_runners import show_runner_state
 from api.openapi import problems
 from api.paging import Page, PageQuery, link_next
 from api.parts import ApiParts
@@ -135,6 +136,7 @@ async def get_task(task_id: TaskId, parts: Parts) -> Response:
     read = shown(parts, await parts.service.read(task_id))
     if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":
         await _recall_lock(parts, read)
+    await show_runner_state(parts, read)
     return task_response(read, 200)
 
 

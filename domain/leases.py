@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Literal
 
+from domain.errors import Refused
 from domain.wire import MAX_HELD, Heartbeat
 
 RunnerState = Literal["alive", "suspected", "lost"]
@@ -38,6 +39,22 @@ class LeaseTerms:
         if age < self.lease:
             return "alive"
         return "suspected" if age < self.lost_after else "lost"
+
+
+def check_counter(heartbeat: Heartbeat, last: Heartbeat | None) -> None:
+    """Let no older heartbeat replace a newer one; the same counter again is the same one, sent again.
+
+    Raises:
+        Refused: `counter-went-back`.
+    """
+    if last is not None and heartbeat.counter < last.counter:
+        raise Refused(
+            "counter-went-back",
+            f"counter {heartbeat.counter} comes after {last.counter} of {last.runner_id} on {last.host}: "
+            "give every runner an id of its own, and let its counter rise also across restarts (a time in "
+            "milliseconds will do)",
+            {"counter": last.counter, "host": last.host},
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)

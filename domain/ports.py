@@ -322,7 +322,7 @@ class Heartbeats(Protocol):
     """The last heartbeat of each runner."""
 
     async def publish(self, heartbeat: Heartbeat) -> None:
-        """Store a heartbeat; returns once JetStream has acknowledged it."""
+        """Store a heartbeat; returns once it is acknowledged. Refused if its counter went back."""
         ...
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:

@@ -75,6 +75,14 @@ class Task(BaseAggregate[str]):
         """Whether `attempt` is the current one and in one of `statuses`."""
         return self.attempt == attempt and self.status in statuses
 
+    def is_wanted(self, attempt: int, runner_id: str) -> bool:
+        """Whether `runner_id` may go on with `attempt`: nobody else has it, and nobody wants it to end."""
+        return (
+            self.is_open(attempt, Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
+            and not (self.cancel_requested or self.release_requested)
+            and self.runner_id in (None, runner_id)
+        )
+
     # ------------------------------------------------------------------ operators' commands
 
     @classmethod

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from domain.claims import Grant, Waiter
 from domain.events import OnConflict
+from domain.leases import RunnerState
 from domain.task import Task
 from domain.transitions import Status
 from domain.wire import ExecutionMode, LockMode
@@ -27,7 +28,10 @@ class LockRead(BaseModel):
 
 
 class TaskRead(BaseModel):
-    """A task as it is after the event at stream sequence `seq`; `lock` may lag behind it."""
+    """A task as it is after the event at stream sequence `seq`; `lock` may lag behind it.
+
+    `runner_state` is said by `GET /tasks/{id}` of an attempt whose runner sends heartbeats, else null.
+    """
 
     id: str
     title: str
@@ -52,6 +56,7 @@ class TaskRead(BaseModel):
     message: str | None
     reason: str | None
     runner_id: str | None
+    runner_state: RunnerState | None = None
     cancel_requested: bool
     output_tail: str | None
     lock: LockRead

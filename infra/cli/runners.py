@@ -19,6 +19,7 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
     from infra.cli.client import connect
     from infra.cli.output import Column, emit
     from infra.cli.times import ago
+    from infra.cli.words import say
 
     with connect(url) as api:
         found, _ = api.items("/runners", _MANY)
@@ -31,3 +32,11 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
         Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
     )
     emit(output, found, columns)
+    kept = [held["task_id"] for one in found for held in one["awaiting_operator"]]
+    if kept:
+        say(
+            f"{len(kept)} of lost runners keep their lock for an operator. See that nothing of them runs any "
+            "more, then free each with `towpath release`:"
+        )
+        for task_id in kept:
+            say(f"  {task_id}")

@@ -39,6 +39,12 @@ def _claim(task: Json) -> str:
     return f"{task['workspace']}: {scope(task['lock_paths'], task['lock_mode'])}"
 
 
+def _runner(task: Json) -> str:
+    """Who has it, and whether that runner has fallen silent."""
+    state = task.get("runner_state")
+    return (task["runner_id"] or "") + (f" ({state})" if state in ("suspected", "lost") else "")
+
+
 def _took(task: Json) -> str:
     if not (task["started_at"] and task["finished_at"]):
         return ""
@@ -73,7 +79,7 @@ SHEET = (
     Column("claim", _claim),
     Column("lock", lock_of),
     _text("pool"),
-    _text("runner_id"),
+    Column("runner", _runner),
     Column("labels", lambda task: " ".join(f"{name}={value}" for name, value in task["labels"].items())),
     _text("timeout_seconds"),
     _time("created_at"),

@@ -115,6 +115,11 @@ export interface Heartbeat {
   held?: Held[];
 }
 
+/** One entry for each attempt that the heartbeat lists, in its order. */
+export interface HeartbeatAnswer {
+  wanted: Wanted[];
+}
+
 /** One attempt a runner holds, from its acceptance until its terminal report is answered. */
 export interface Held {
   task_id: string;
@@ -274,7 +279,12 @@ export interface Report {
   output_tail?: string | null;
 }
 
-/** A runner; `running_attempts` is what it said it holds, from acceptance to the answered end. */
+/**
+ * A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
+ *
+ * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
+ * somebody has looked after their processes and releases it.
+ */
 export interface RunnerRead {
   id: string;
   pools: string[];
@@ -283,6 +293,7 @@ export interface RunnerRead {
   running_attempts: Held[];
   last_heartbeat: string;
   state: "alive" | "suspected" | "lost";
+  awaiting_operator: Held[];
 }
 
 export interface RunningData {
@@ -339,7 +350,11 @@ export interface SucceededData {
   output_tail: string | null;
 }
 
-/** A task as it is after the event at stream sequence `seq`; `lock` may lag behind it. */
+/**
+ * A task as it is after the event at stream sequence `seq`; `lock` may lag behind it.
+ *
+ * `runner_state` is said by `GET /tasks/{id}` of an attempt whose runner sends heartbeats, else null.
+ */
 export interface TaskRead {
   id: string;
   title: string;
@@ -364,6 +379,7 @@ export interface TaskRead {
   message: string | null;
   reason: string | null;
   runner_id: string | null;
+  runner_state?: "alive" | "suspected" | "lost" | null;
   cancel_requested: boolean;
   output_tail: string | null;
   lock: LockRead;
@@ -409,6 +425,13 @@ export interface WaiterRead {
   position: number;
   blocked_by: string[];
   since: string;
+}
+
+/** What is wanted of one attempt: `stop` it and all that it has started, or let it `run`. */
+export interface Wanted {
+  task_id: string;
+  attempt: number;
+  wanted: "run" | "stop";
 }
 
 /** What an id shall mean: an absolute directory, and what happens there when a runner is lost. */

@@ -19,13 +19,24 @@ from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
 from infra.doctor.examination import Examination, examining
 from infra.doctor.finding import Finding, ok, problem
+from infra.doctor.holders import holders
 from infra.doctor.work import locks, pools, read_model
 from infra.nats_connection import NatsUnavailable, connect, server_urls
 from infra.settings import Settings
 
 Check = Callable[[Examination], Awaitable[list[Finding]]]
 
-CHECKS: tuple[Check, ...] = (sync, streams, clocks, durable_consumers, locks, read_model, pools, dead_letters)
+CHECKS: tuple[Check, ...] = (
+    sync,
+    streams,
+    clocks,
+    durable_consumers,
+    locks,
+    holders,
+    read_model,
+    pools,
+    dead_letters,
+)
 """In the order in which they are shown."""
 
 

@@ -12,6 +12,7 @@ import adapters.heartbeats
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.memory import MemoryHeartbeats
+from domain.errors import Refused
 from domain.ports import Heartbeats
 from domain.wire import Heartbeat, Held
 from tests.support.worlds import new_id, now
@@ -56,6 +57,38 @@ async def test_a_later_heartbeat_moves_the_time_on(heartbeats: Heartbeats) -> No
     ((last, at),) = await heartbeats.all()
     assert last.counter == 2
     assert at > first
+
+
+async def test_one_runners_last_heartbeat(heartbeats: Heartbeats) -> None:
+    assert await heartbeats.last("a") is None
+    await heartbeats.publish(beat("a", 1, held=2))
+    await heartbeats.publish(beat("b", 1))
+    last = await heartbeats.last("a")
+    assert last == (await heartbeats.all())[0]
+
+
+async def test_an_older_counter_never_replaces_a_newer_one(heartbeats: Heartbeats) -> None:
+    await heartbeats.publish(beat("a", 7))
+    with pytest.raises(Refused) as refusal:
+        await heartbeats.publish(beat("a", 6))
+    assert (refusal.value.code, refusal.value.extra) == ("counter-went-back", {"counter": 7, "host": "höst"})
+    await heartbeats.publish(beat("a", 7))
+    await asyncio.gather(
+        *(heartbeats.publish(beat("b", number)) for number in range(4)), return_exceptions=True
+    )
+    assert [one.counter for one, _ in await heartbeats.all()] == [7, 3]
+
+
+async def test_a_reading_may_be_as_old_as_asked_for(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection)
+    await heartbeats.publish(beat("a", 1))
+    first = await heartbeats.last("a")
+    await heartbeats.publish(beat("a", 2))
+    assert await heartbeats.last("a", within=60) == first
+    newest = await heartbeats.last("a")
+    assert newest is not None
+    assert newest[0].counter == 2
+    assert await heartbeats.last("a", within=60) == newest
 
 
 async def test_many_runners_are_all_read(heartbeats: Heartbeats) -> None:

@@ -221,3 +221,26 @@ async def test_dead_letters_are_counted_by_kind(settings: Settings, js_connectio
     finding = await found(settings, "dead letters")
     assert (finding.state, finding.found) == ("problem", "3 of kind report, 1 of kind submit")
     assert "towpath dead" in finding.advice
+
+
+async def test_holders_whose_runner_is_silent_or_lost(
+    settings: Settings, js_connection: Client, stage: Stage
+) -> None:
+    await stage.register()
+    await stage.register("kept", "hold")
+    stage.run(stage.projector().run())
+    ends, kept = await stage.dispatch(), await stage.dispatch(workspace="kept")
+    for task_id in (ends, kept):
+        await stage.report(task_id, "running")
+    assert (await found(settings, "holders")).state == "ok", "a runner without heartbeats is never silent"
+    beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=1, counter=1)
+    await JetStreamHeartbeats(js_connection).publish(beat)
+    assert (await found(settings, "holders")).state == "ok"
+    silent = await found(settings, "silent runners", seconds=16)
+    assert (silent.state, ends in silent.found, kept in silent.found) == ("warning", True, True)
+    lost = await found(settings, "locks of lost runners", seconds=21)
+    assert (lost.state, kept in lost.found, ends in lost.found) == ("problem", True, False)
+    assert "towpath release" in lost.advice
+    late = await found(settings, "lost runners", seconds=31)
+    assert (late.state, kept in late.found, ends in late.found) == ("problem", False, True)
+    assert "--only watchdog" in late.advice

@@ -83,7 +83,8 @@ def test_no_operators_route_is_left_out_above() -> None:
     assert {call: role for call, role in declared.items() if role} == wanted
     unguarded = {path for (_, path), role in declared.items() if not role}
     contracts = {"/asyncapi.json", "/schemas", "/schemas/{name}"}
-    assert unguarded == {"/livez", "/readyz", "/runner/tasks/{task_id}/status", *contracts}
+    runners = {"/runner/heartbeat", "/runner/tasks/{task_id}/status"}
+    assert unguarded == {"/livez", "/readyz", *runners, *contracts}
 
 
 @pytest.mark.parametrize("path", OPEN)

@@ -102,6 +102,7 @@ async def test_runners_are_shown_as_their_heartbeats_say(world: ApiWorld) -> Non
         "running_attempts": [{"task_id": held.task_id, "attempt": 2}],
         "last_heartbeat": "2026-03-01T12:00:00Z",
         "state": "alive",
+        "awaiting_operator": [],
     }
     world.clock.at += timedelta(seconds=15.1)
     assert (await world.http.get("/runners")).json()["items"][0]["state"] == "suspected"

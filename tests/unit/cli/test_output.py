@@ -37,6 +37,7 @@ RUNNER = {
     "running_attempts": [{"task_id": TASK_ID, "attempt": 1}],
     "last_heartbeat": "2026-03-01T12:00:00Z",
     "state": "alive",
+    "awaiting_operator": [],
 }
 WORKSPACE = {"id": "acme-api", "root": "/srv/acme", "on_runner_lost": "fail", "seq": 1, "version": 1}
 TRAIL = [event("created"), event("granted", "lock"), event("failed"), event("released", "lock")]

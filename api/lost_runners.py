@@ -1,0 +1,62 @@
+"""What this process can say of runners that fall silent: how many, and whose locks wait for an operator.
+
+For people and dashboards, on this process' clock and fold. What follows for attempts the watchdog decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import get_args
+
+from api.parts import ApiParts
+from domain.errors import Busy
+from domain.leases import RunnerState
+from domain.task_read import TaskRead
+from domain.transitions import Status
+from domain.wire import Held
+
+FRESH_SECONDS = 1.0
+
+
+async def runner_states(parts: ApiParts) -> dict[str, RunnerState]:
+    """The state of every runner that has ever sent a heartbeat, by id."""
+    now = parts.clock()
+    return {beat.runner_id: parts.lease.state(at, now) for beat, at in await parts.heartbeats.all()}
+
+
+def awaiting_operator(parts: ApiParts, lost: Collection[str]) -> dict[str, list[Held]]:
+    """By lost runner: its attempts whose lock is kept, as their workspace's `on_runner_lost` is `hold`."""
+    if not lost:
+        return {}
+    holding = {one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"}
+    found: dict[str, list[Held]] = {}
+    for entry in parts.view.entries():
+        for holder in entry.holders if entry.workspace in holding else ():
+            if holder.runner_id in lost:
+                held = Held(task_id=holder.task_id, attempt=holder.attempt)
+                found.setdefault(str(holder.runner_id), []).append(held)
+    return found
+
+
+async def count_runners(parts: ApiParts) -> tuple[dict[RunnerState, int], int]:
+    """Runners by state, and the number of locks that wait for an operator."""
+    states = await runner_states(parts)
+    counted = Counter(states.values())
+    kept = awaiting_operator(parts, {name for name, state in states.items() if state == "lost"})
+    return {state: counted[state] for state in get_args(RunnerState)}, sum(map(len, kept.values()))
+
+
+async def show_runner_state(parts: ApiParts, read: TaskRead) -> None:
+    """Fill in the state of the runner that has the attempt, as it was at most FRESH_SECONDS ago.
+
+    It stays null where that runner sends no heartbeats, or they cannot be read just now: the task can be.
+    """
+    if read.status not in (Status.QUEUED, Status.RUNNING) or read.runner_id is None:
+        return
+    try:
+        last = await parts.heartbeats.last(read.runner_id, FRESH_SECONDS)
+    except Busy:
+        return
+    if last is not None:
+        read.runner_state = parts.lease.state(last[1], parts.clock())

@@ -1,0 +1,69 @@
+"""Check of who holds locks: runners that fell silent, and locks that are kept for an operator.
+
+A runner that is lost should hold nothing for long: the watchdog ends its attempts, or the workspace's policy
+leaves them to an operator, who must hear of it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.registrations import LogRegistrations
+from domain.claims import Grant
+from infra.doctor.examination import Examination
+from infra.doctor.finding import Finding, ok, problem, warning
+
+NAMED = 5
+SLACK = timedelta(seconds=10)
+"""A watchdog that has just died is replaced within this time."""
+
+
+async def holders(about: Examination) -> list[Finding]:
+    """Holders of locks whose runner is suspected or lost."""
+    terms, now = about.settings.lease_terms, about.now()
+    heard = {beat.runner_id: at for beat, at in await about.heartbeats.all()}
+    registrations = LogRegistrations(about.reader)
+    table = (await about.locks()).table
+    kept, late, suspected = [], [], []
+    for workspace in table.workspaces():
+        silent = [
+            grant
+            for grant in table.holders(workspace)
+            if grant.owed is None
+            and (last := heard.get(grant.runner_id or "")) is not None
+            and terms.state(last, now) != "alive"
+        ]
+        if not silent:
+            continue
+        registration = await registrations.current(workspace)
+        holds = registration is not None and registration.on_runner_lost == "hold"
+        for grant in silent:
+            age = now - heard[grant.runner_id or ""]
+            if age < terms.lost_after:
+                suspected.append(grant)
+            elif holds:
+                kept.append(grant)
+            elif age >= terms.lost_after + SLACK:
+                late.append(grant)
+    findings = []
+    if kept:
+        advice = "make sure that nothing of them runs any more, then `towpath release ID --reason …`"
+        said = "keep their lock for an operator, as their runner is lost"
+        findings.append(problem("locks of lost runners", f"{_named(kept)} {said}", advice))
+    if late:
+        advice = "start `towpath projector` (--only watchdog), which ends them"
+        said = "still hold a lock, though their runner is lost"
+        findings.append(problem("lost runners", f"{_named(late)} {said}", advice))
+    if suspected:
+        advice = "look at that host and its network; `towpath runners` says when it was last heard of"
+        findings.append(warning("silent runners", f"{_named(suspected)} have a silent runner", advice))
+    return findings or [ok("holders", "every runner that holds a lock, and sends heartbeats, is alive")]
+
+
+def _named(grants: list[Grant]) -> str:
+    named = ", ".join(
+        f"{one.claim.task_id} ({one.claim.workspace}, {one.runner_id})" for one in grants[:NAMED]
+    )
+    return f"{len(grants)} attempts: {named}" + (
+        f" and {len(grants) - NAMED} more" if len(grants) > NAMED else ""
+    )

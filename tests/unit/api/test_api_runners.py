@@ -1,0 +1,146 @@
+"""Runners over HTTP: their heartbeats, what is wanted of them, how they are shown when they fall silent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from api.config import ApiConfig
+from domain.wire import Heartbeat
+from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+
+SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}
+
+
+def beat(*held: str, counter: int = 1, **fields: Any) -> dict[str, Any]:
+    listed = [{"task_id": task_id, "attempt": 1} for task_id in held]
+    return {
+        "runner_id": "r1",
+        "pools": ["default"],
+        "host": "h",
+        "capacity": 4,
+        "counter": counter,
+        "held": listed,
+        **fields,
+    }
+
+
+async def send(world: ApiWorld, *held: str, **fields: Any) -> httpx.Response:
+    return await world.http.post("/runner/heartbeat", json=beat(*held, **fields))
+
+
+async def wanted(world: ApiWorld, *held: str, **fields: Any) -> list[str]:
+    answer = await send(world, *held, **fields)
+    assert answer.status_code == 200, answer.text
+    items = answer.json()["wanted"]
+    assert [(one["task_id"], one["attempt"]) for one in items] == [(task_id, 1) for task_id in held]
+    return [one["wanted"] for one in items]
+
+
+async def test_a_heartbeat_is_kept_and_the_runner_shown(world: ApiWorld) -> None:
+    answer = await send(world)
+    assert (answer.status_code, answer.json()) == (200, {"wanted": []})
+    [runner] = (await world.http.get("/runners")).json()["items"]
+    assert (runner["id"], runner["state"], runner["awaiting_operator"]) == ("r1", "alive", [])
+
+
+async def test_what_is_wanted_of_each_attempt(world: ApiWorld) -> None:
+    await world.register()
+    accepted, running, foreign, ended, canceled = [
+        (await world.dispatched(workspace="acme", lock_paths=[str(number)]))["id"] for number in range(5)
+    ]
+    for task_id in (running, ended, canceled):
+        await world.report(task_id, "running", attempt=1, runner_id="r1")
+    await world.report(foreign, "running", attempt=1, runner_id="r2")
+    await world.report(ended, "failed", attempt=1, runner_id="r1")
+    await world.http.post(f"/tasks/{canceled}/cancel")
+    held = (accepted, running, foreign, ended, canceled, new_id())
+    assert await wanted(world, *held) == ["run", "run", "stop", "stop", "stop", "stop"]
+    await world.http.post(f"/tasks/{running}/locks/release", json={"reason": "stuck"})
+    await world.http.post(f"/tasks/{ended}/dispatch")
+    assert await wanted(world, running, ended, counter=2) == ["stop", "stop"]
+
+
+async def test_many_attempts_are_answered_in_their_order(world: ApiWorld) -> None:
+    known = [(await world.dispatched())["id"] for _ in range(3)]
+    held = [known[number // 17] if number % 17 == 0 else new_id() for number in range(40)]
+    assert await wanted(world, *held) == ["run" if task_id in known else "stop" for task_id in held]
+
+
+async def test_a_counter_that_goes_back_is_refused_and_not_kept(world: ApiWorld) -> None:
+    await send(world, counter=5, host="first")
+    body = problem(await send(world, counter=4, host="second"), 409, "counter-went-back")
+    assert (body["counter"], body["host"]) == (5, "first")
+    assert (await world.http.get("/runners")).json()["items"][0]["host"] == "first"
+    assert (await send(world, counter=5)).status_code == 200, "sent again after a lost answer"
+
+
+@pytest.mark.parametrize("change", [{"runner_id": "a.b"}, {"pools": []}, {"counter": -1}, {"held": [{}]}])
+async def test_what_is_no_heartbeat_is_refused(world: ApiWorld, change: dict[str, Any]) -> None:
+    problem(await send(world, **change), 422, "invalid-request")
+    assert await world.parts.heartbeats.all() == []
+
+
+async def test_a_web_page_cannot_send_one_without_asking(world: ApiWorld) -> None:
+    content = Heartbeat.model_validate(beat()).model_dump_json()
+    answer = await world.http.post(
+        "/runner/heartbeat", content=content, headers={"content-type": "text/plain"}
+    )
+    problem(answer, 415, "not-json")
+
+
+async def test_where_callbacks_need_a_token_heartbeats_need_that_one() -> None:
+    async with api_world(ApiConfig(callback_token="for runners")) as world:
+        task = await world.dispatched()
+        own = world.tokens.mint(task["id"], 1, 0)
+        for headers in ({}, {"X-Runner-Token": "x"}, {"X-Runner-Token": own}):
+            answer = await world.http.post("/runner/heartbeat", content=b"{", headers=headers)
+            problem(answer, 401, "unauthorised")
+        answer = await world.http.post(
+            "/runner/heartbeat", json=beat(), headers={"X-Runner-Token": "for runners"}
+        )
+        assert answer.status_code == 200
+
+
+async def test_a_silent_runner_is_seen_on_its_tasks(world: ApiWorld) -> None:
+    task_id = (await world.dispatched())["id"]
+    await world.report(task_id, "running", attempt=1, runner_id="r1")
+
+    async def state() -> str | None:
+        read = (await world.http.get(f"/tasks/{task_id}")).json()
+        return read["runner_state"]  # type: ignore[no-any-return]
+
+    assert await state() is None, "it sends no heartbeats"
+    await send(world, task_id)
+    seen = []
+    for seconds in (0, 14.9, 0.1, 4.9, 0.1):
+        world.clock.at += timedelta(seconds=seconds)
+        seen.append(await state())
+    assert seen == ["alive", "alive", "suspected", "suspected", "lost"]
+    assert (await world.http.get("/runners")).json()["items"][0]["state"] == "lost"
+    await world.report(task_id, "failed", attempt=1, runner_id="r1")
+    assert await state() is None
+
+
+async def test_locks_kept_for_an_operator_are_raised(world: ApiWorld) -> None:
+    await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    await world.http.put("/workspaces/other", json={"root": "/srv/other"})
+    kept = (await world.dispatched(**SHARED))["id"]
+    ends = (await world.dispatched(**{**SHARED, "workspace": "other"}))["id"]
+    for task_id in (kept, ends):
+        await world.report(task_id, "running", attempt=1, runner_id="r1")
+    await send(world, kept, ends)
+    await send(world, runner_id="r2")
+    assert 'towpath_runners{state="alive"} 2.0' in (await world.http.get("/metrics")).text
+    world.clock.at += timedelta(seconds=21)
+    await send(world, runner_id="r2", counter=2)
+    first, second = (await world.http.get("/runners")).json()["items"]
+    assert first["awaiting_operator"] == [{"task_id": kept, "attempt": 1}]
+    assert second["awaiting_operator"] == []
+    told = (await world.http.get("/metrics")).text.splitlines()
+    assert 'towpath_runners{state="alive"} 1.0' in told
+    assert 'towpath_runners{state="lost"} 1.0' in told
+    assert "towpath_locks_awaiting_operator 1.0" in told
