@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from nats.aio.client import Client
 
-from infra.nats_client import HeaderClient
+from adapters.nats_client import HeaderClient
 from infra.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0

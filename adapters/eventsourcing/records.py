@@ -133,6 +133,7 @@ def token_of(originator_id: UUID | str) -> str:
     return "s" + _base32(raw)
 
 
+@functools.lru_cache(maxsize=4096)
 def originator_of(subject: str) -> UUID | str:
     """The id behind a subject, as the type that it was written with."""
     token = subject.rpartition(".")[2]

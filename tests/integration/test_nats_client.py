@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.nats_client import HeaderClient
 from infra.embedded_nats import EmbeddedNats
-from infra.nats_client import HeaderClient
 from tests.support.nats import connect
 
 HEADERS = [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 
-from infra.nats_client import HeaderClient
+from adapters.nats_client import HeaderClient
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LINE = st.text(alphabet=st.sampled_from('aB-1 :\tä€"\\%'), max_size=12)
