@@ -62,7 +62,7 @@ async def cluster_ready(urls: list[str], timeout: float = 30.0) -> None:
 @contextlib.contextmanager
 def running_cluster(directory: Path, size: int = 3) -> Iterator[Cluster]:
     """A cluster under `directory`, ended by process id. Call `await cluster.ready()` before use."""
-    clients, routes = _free_ports(size), _free_ports(size)
+    clients, routes = free_ports(size), free_ports(size)
     nodes = []
     for number, (client, route) in enumerate(zip(clients, routes, strict=True)):
         config = directory / f"node{number}.conf"
@@ -96,7 +96,8 @@ cluster {{ name: towpath, listen: "{route_listen}", routes: [{peers}], no_advert
 """
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """`count` ports of loopback that nobody listens on just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in sockets:
