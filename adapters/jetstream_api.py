@@ -72,6 +72,15 @@ class JetStreamApi:
         """The stream's info, from the leader."""
         return await self._request(f"$JS.API.STREAM.INFO.{self._stream}", b"")
 
+    async def streams(self) -> list[dict[str, Any]]:
+        """Configuration and state of every stream of Towpath's, each as STREAM.INFO has it."""
+        answer = await self._request("$JS.API.STREAM.LIST", orjson.dumps({"subject": "towpath.>"}))
+        return list(answer.get("streams") or [])
+
+    async def account(self) -> dict[str, Any]:
+        """The JetStream account's use and limits."""
+        return await self._request("$JS.API.INFO", b"")
+
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
         """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
         if count < 1:

@@ -28,7 +28,7 @@ from api import (
 )
 from api.body_limit import LimitBody
 from api.event_pages import EventPages
-from api.metrics import CountRequests, Metrics
+from api.metrics import CountRequests, Metrics, RoomLeft
 from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
@@ -39,6 +39,7 @@ _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step 
 def create_app(parts: ApiParts) -> FastAPI:
     """The ASGI application on `parts`. Its metrics are at `app.state.metrics`, for the report intake too."""
     metrics = Metrics(lambda: parts.view.seq)
+    metrics.registry.register(RoomLeft(parts.room))
     app = described()
     app.state.parts = parts
     app.state.metrics = metrics

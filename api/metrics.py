@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.events import Transport
 from domain.leases import RunnerState
+from domain.room import LogRoom
 
 RECORDED = "recorded"
 STALE = "stale"
@@ -83,6 +84,24 @@ class Metrics:
     def render(self) -> bytes:
         """The text exposition format."""
         return generate_latest(self.registry)
+
+
+class RoomLeft(Collector):
+    """How much the log's bounds leave for new work, by bound; below zero, new work is refused."""
+
+    def __init__(self, room: LogRoom) -> None:
+        self._room = room
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One sample for each bound that is known."""
+        gauge = GaugeMetricFamily(
+            "towpath_log_room_bytes",
+            "Bytes the log has left for new work",
+            labels=["bound"],
+        )
+        for bound in self._room.bounds():
+            gauge.add_metric([bound.name], bound.spare)
+        yield gauge
 
 
 class _EventsSeen(Collector):

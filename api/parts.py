@@ -7,13 +7,14 @@ routes run on JetStream and SQL or on memory.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.config import ApiConfig
 from domain.attempt_token import AttemptTokens
 from domain.leases import LeaseTerms
 from domain.ports import Clock, DeadLetters, Heartbeats, LockView, LogReader, ReadModel
+from domain.room import AmpleRoom, LogRoom
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
 
@@ -40,3 +41,4 @@ class ApiParts:
     config: ApiConfig
     contracts: Path
     lease: LeaseTerms
+    room: LogRoom = field(default_factory=AmpleRoom)

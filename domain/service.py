@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from domain.attempt_token import Proof
 from domain.claims import FIRST_CHAIN
-from domain.errors import Busy, Invalid, NotFound, Refused, refused
+from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
 from domain.events import CreatedData, SubmitFailedReason, Transport
 from domain.paths import normalise_lock_paths
 from domain.ports import AppendConflict, Clock, LockView, Sealer, Stored, TaskStore
+from domain.room import AmpleRoom, LogRoom, check_room
 from domain.task import Task
 from domain.task_spec import TaskSpec
 from domain.transitions import TERMINAL, Status
@@ -38,8 +39,12 @@ class Release:
 class TaskService:
     """Commands, reports and the control plane's findings about tasks."""
 
-    def __init__(self, tasks: TaskStore, locks: LockView, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, tasks: TaskStore, locks: LockView, sealer: Sealer, clock: Clock, room: LogRoom | None = None
+    ) -> None:
+        """`room` says whether there is room for new tasks and attempts; without it there always is."""
         self._tasks = tasks
+        self._room = room or AmpleRoom()
         self._locks = locks
         self._sealer = sealer
         self._clock = clock
@@ -55,9 +60,15 @@ class TaskService:
             Refused: the id exists with other content (`id-taken`).
             NotFound: the workspace is not registered.
             Invalid: a lock path leaves the workspace.
+            LogFull: the log has no room for new tasks.
         """
         data = await self._created_data(task_id, spec)
         async with self._tasks.exclusive(task_id):
+            try:
+                check_room(self._room)
+            except LogFull:
+                if await self._tasks.load(task_id) is None:
+                    raise
             task = Task.create(task_id, data, at=self._clock(), actor=actor)
             try:
                 return await self._tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True)), True
@@ -79,7 +90,8 @@ class TaskService:
         raise _busy()
 
     async def dispatch(self, task_id: str, actor: str) -> Stored:
-        """Begin the next attempt."""
+        """Begin the next attempt. LogFull where the log has no room for one."""
+        check_room(self._room)
         task = (await self.read(task_id)).task
         attempt = task.attempt  # now: the object is shared, and others may change it while this waits
         registration: Registration | None = None

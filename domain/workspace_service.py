@@ -11,6 +11,7 @@ from domain.errors import Busy, NotFound, Refused
 from domain.events import OnRunnerLost
 from domain.paths import normalise_root, roots_overlap
 from domain.ports import AppendConflict, Clock, LockView, WorkspaceLog
+from domain.room import AmpleRoom, LogRoom, check_room
 from domain.workspaces import Registration
 
 MAX_TRIES = 8
@@ -19,8 +20,10 @@ MAX_TRIES = 8
 class WorkspaceService:
     """Registrations and removals of workspaces."""
 
-    def __init__(self, log: WorkspaceLog, view: LockView, clock: Clock) -> None:
+    def __init__(self, log: WorkspaceLog, view: LockView, clock: Clock, room: LogRoom | None = None) -> None:
+        """`room` says whether there is room for new registrations; without it there always is."""
         self._log = log
+        self._room = room or AmpleRoom()
         self._view = view
         self._clock = clock
 
@@ -35,6 +38,7 @@ class WorkspaceService:
             Invalid: `root` is not an absolute, plain path.
             Refused: the root overlaps another workspace's (`root-overlap`). Where another registration won
                 the race, this one stands in the log all the same, void for every reader.
+            LogFull: the log has no room for new registrations.
         """
         root = normalise_root(root)
         for _ in range(MAX_TRIES):
@@ -42,6 +46,7 @@ class WorkspaceService:
             self._check_free(workspace, root)
             if current is not None and (current.root, current.on_runner_lost) == (root, on_runner_lost):
                 return current, False
+            check_room(self._room)
             last = await self._log.last_registration(workspace)
             try:
                 event = await self._log.append_registered(

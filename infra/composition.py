@@ -26,6 +26,7 @@ from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.jetstream_tasks import JetStreamTaskStore
+from adapters.log_room import MeasuredRoom
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.registrations import LogRegistrations
@@ -38,9 +39,11 @@ from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
 from domain.ports import Appender, Due, LockView
+from domain.room import LogRoom
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
 from infra.documents import CONTRACTS
+from infra.log_room import log_room
 from infra.nats_connection import connect
 from infra.settings import Settings
 from infra.streams import ensure_streams
@@ -82,9 +85,13 @@ class Core:
     dead_letters: JetStreamDeadLetters
     heartbeats: JetStreamHeartbeats
 
-    def service(self, view: LockView) -> TaskService:
+    def service(self, view: LockView, room: LogRoom | None = None) -> TaskService:
         """The one code path that appends task events."""
-        return TaskService(self.tasks, view, self.sealer, now)
+        return TaskService(self.tasks, view, self.sealer, now, room)
+
+    def room(self) -> MeasuredRoom:
+        """What bounds the log; to be run."""
+        return log_room(self.settings, self.api)
 
 
 @asynccontextmanager
@@ -94,7 +101,7 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
     async with AsyncExitStack() as stack:
         connection = await connect(settings, name)
         stack.push_async_callback(connection.close)
-        await ensure_streams(connection, settings.nats_replicas)
+        await ensure_streams(connection, settings.nats_replicas, settings.log_max_bytes)
         engine = open_database(settings.read_model_url)
         stack.push_async_callback(engine.dispose)
         await create_tables(engine)
@@ -123,15 +130,18 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
 
 
 def api_parts(
-    core: Core, view: FoldedLockView, readiness: Callable[[], Awaitable[dict[str, str]]]
+    core: Core,
+    view: FoldedLockView,
+    readiness: Callable[[], Awaitable[dict[str, str]]],
+    room: LogRoom,
 ) -> ApiParts:
     """Everything the routes call."""
     settings = core.settings
     tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
     callback = settings.api_runner_callback_token
     return ApiParts(
-        service=core.service(view),
-        workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now),
+        service=core.service(view, room),
+        workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now, room),
         log=core.reader,
         view=view,
         read_model=core.read_model,
@@ -147,6 +157,7 @@ def api_parts(
         ),
         contracts=CONTRACTS,
         lease=settings.lease_terms,
+        room=room,
     )
 
 

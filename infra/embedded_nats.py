@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -154,6 +155,7 @@ logfile_max_num: 3
 jetstream {{
   store_dir: {json.dumps(str(self._data_dir / "nats"))}
   sync_interval: "{self._sync_interval}"
+  max_file_store: {_disk_bytes(self._data_dir)}
 }}
 {accounts_block(self._passwords["towpath"], self._passwords["runner"])}"""
         _write_secret(path, text)
@@ -206,6 +208,11 @@ def _check_free(port: int, option: str) -> None:
                 f"port {port} on {HOST} cannot be used for NATS ({error.strerror}): "
                 f"choose another with {option}, or set TOWPATH_NATS_URL to use the server that runs there"
             ) from error
+
+
+def _disk_bytes(directory: Path) -> int:
+    """The disk's size: the server's default, a share of what is free, shrinks with every start."""
+    return max(shutil.disk_usage(directory).total, 1 << 30)
 
 
 def _port_of(url: str) -> int:

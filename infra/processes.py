@@ -106,12 +106,15 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
                 "read-model": _lag(last - applied),
             }
 
-        parts = api_parts(core, view, readiness)
+        room = core.room()
+        await room.measure()
+        parts = api_parts(core, view, readiness, room)
         app = create_app(parts)
         intake = ReportIntake(parts, connect_options(settings), app.state.metrics)
         await intake.start()
         try:
-            await _until(stop, [view.run()], serve(app, listener, stop, lambda: begin_closing(app)))
+            serving = serve(app, listener, stop, lambda: begin_closing(app))
+            await _until(stop, [view.run(), room.run()], serving)
         finally:
             await intake.stop()
             await view.save()

@@ -25,6 +25,8 @@ from domain.leases import LeaseTerms
 LogLevel = Literal["debug", "info", "warning", "error"]
 PREFIX = "TOWPATH_"
 MIN_SECRET_CHARS = 16
+MIN_LOG_BYTES = 1 << 20
+_SIZE = re.compile(r"([0-9]+)\s*(?:([KMGT])(i?)B?|B)?")
 _DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m|h)")
 
 
@@ -56,6 +58,14 @@ def _http_url(given: str) -> str:
     return given.rstrip("/")
 
 
+def _bytes(given: Any) -> Any:
+    found = _SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
+    if found is None:
+        return given
+    power = " KMGT".index(found[2] or " ")
+    return int(found[1]) * (1024 if found[3] else 1000) ** power
+
+
 def _sync_interval(given: str) -> str:
     if not _DURATION.fullmatch(given):
         raise ValueError("give `always` or a duration such as 100ms, 10s or 2m")
@@ -79,6 +89,7 @@ def _api_tokens(given: SecretStr) -> SecretStr:
 
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Field(min_length=1)]
@@ -179,6 +190,17 @@ class Settings(BaseSettings):
         "always",
         description="When the embedded server syncs to disk: `always`, or a duration such as `2m`, which is "
         "faster and may lose that much in a power cut.",
+    )
+
+    log_max_bytes: Bytes | None = Field(
+        None,
+        description="Limit of the log, in bytes or as `20GiB`; a full log refuses, it never drops. "
+        "Unset: the limit stays as it is, at first none but the disk.",
+    )
+    log_reserve_bytes: Bytes = Field(
+        64 << 20,
+        description="So much room is kept for tasks that are open to end and give back their locks: below "
+        "it, new tasks, attempts and workspaces are refused (507).",
     )
 
     nats_monitor_url: HttpUrl | None = Field(
@@ -288,6 +310,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TOWPATH_LEASE_GRACE_SECONDS must be at least a tenth of TOWPATH_LEASE_SECONDS: killing what "
                 "a silent runner ran takes a moment, and clocks differ"
+            )
+        if self.log_max_bytes is not None and self.log_max_bytes < 2 * self.log_reserve_bytes:
+            raise ValueError(
+                "TOWPATH_LOG_MAX_BYTES must be at least twice TOWPATH_LOG_RESERVE_BYTES, which it includes"
             )
         if (self.nats_user is None) != (self.nats_password is None):
             raise ValueError("TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD go together: set both or neither")

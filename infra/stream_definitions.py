@@ -1,7 +1,9 @@
 """The JetStream streams Towpath needs: their names, subjects and settings, and which settings are guarded.
 
 Plain API JSON on purpose: the server's own names for settings are what operators see, and every setting of
-every server version can be said and checked.
+every server version can be said and checked. All share one disk, so each beside the log has a bound: what it
+may still take counts as taken when the log's room is measured. The bounds are reserved when a stream is
+made, so they are kept small. A full stream of submissions or reports refuses, and its senders try again.
 """
 
 from __future__ import annotations
@@ -15,13 +17,20 @@ DEAD = "TOWPATH_DEAD"
 TIMER = "TOWPATH_TIMER"
 RUNNER = "TOWPATH_RUNNER"
 
+TIMER_BYTES = 64 << 20
+"""What timers may take. No limit of the stream: it takes no `discard: new`, and an old timer must not go."""
+
 _SECOND = 1_000_000_000
-_GIB = 1 << 30
+_MIB = 1 << 20
 _STORED = "towpath.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"
 
 
-def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDefinition, ...]:
-    """All streams. `max_bytes` bounds the log (-1: the disk does); a full log refuses, it never drops."""
+def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple[StreamDefinition, ...]:
+    """All streams. `max_bytes` bounds the log; None leaves its limit as it is: for a new one, the disk.
+
+    A full log refuses, it never drops.
+    """
+    limit = {} if max_bytes is None else {"max_bytes": max_bytes}
     work_queue = {"retention": "workqueue", "discard": "new", "num_replicas": replicas}
     kept = {"retention": "limits", "num_replicas": replicas}
     return (
@@ -34,7 +43,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 "subject_transform": {"src": "towpath.append.*.*.*", "dest": _STORED},
                 "republish": {"src": "towpath.*.*.*", "dest": _STORED},
                 "discard": "new",
-                "max_bytes": max_bytes,
+                **limit,
                 "duplicate_window": 120 * _SECOND,
                 "deny_delete": True,
                 "deny_purge": True,
@@ -49,6 +58,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 **work_queue,
                 "description": "Attempts on their way to a runner",
                 "subjects": ["towpath.submit.*"],
+                "max_bytes": 128 * _MIB,
                 "allow_msg_ttl": True,
             },
         ),
@@ -58,7 +68,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 **work_queue,
                 "description": "Runner reports on their way to the log",
                 "subjects": ["towpath.report.*"],
-                "max_bytes": _GIB,
+                "max_bytes": 128 * _MIB,
                 "max_msg_size": 128 * 1024,
             },
         ),
@@ -69,7 +79,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 "description": "What could not be applied, and why",
                 "subjects": ["towpath.dead.>"],
                 "max_age": 14 * 86_400 * _SECOND,
-                "max_bytes": _GIB,
+                "max_bytes": 64 * _MIB,
                 "discard": "old",
                 "allow_direct": True,
             },
@@ -81,7 +91,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 **work_queue,
                 "description": "Deadlines: schedules on towpath.timer.at, due ones on towpath.timer.due",
                 "subjects": ["towpath.timer.>"],
-                "discard": "old",  # scheduling refuses "new"; nothing is discarded, as there is no limit
+                "discard": "old",  # scheduling refuses "new"; nothing is discarded: see TIMER_BYTES
                 "allow_msg_schedules": True,
             },
         ),
@@ -92,6 +102,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int = -1) -> tuple[StreamDe
                 "description": "The last heartbeat of each runner",
                 "subjects": ["towpath.runner.*"],
                 "max_msgs_per_subject": 1,
+                "max_bytes": 16 * _MIB,
                 "discard": "old",
                 "allow_direct": True,
             },

@@ -47,7 +47,7 @@ def _remedy(stream: str, setting: str) -> str:
     )
 
 
-async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int = -1) -> None:
+async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int | None = None) -> None:
     """Create, leave or update all streams; `nc` is the control plane's connection.
 
     Any number of processes may call this at once. An existing stream keeps more replicas than asked for.

@@ -14,7 +14,7 @@ import nats.errors
 
 from domain.errors import Busy
 from domain.ports import Clock, LogGap
-from infra.doctor.broker import clocks, disk, streams, sync, version
+from infra.doctor.broker import clocks, disk, log_room, streams, sync, version
 from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
 from infra.doctor.examination import Examination, examining
@@ -29,6 +29,7 @@ Check = Callable[[Examination], Awaitable[list[Finding]]]
 CHECKS: tuple[Check, ...] = (
     sync,
     streams,
+    log_room,
     clocks,
     durable_consumers,
     locks,

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from nats.aio.client import Client
 
+from adapters.log_room import NEAR
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
+from infra.log_room import bounds
 from infra.nats_binary import MINIMUM_VERSION
 from infra.server_facts import MonitorUnavailable, server_facts
 from infra.settings import Settings
@@ -80,6 +82,20 @@ async def clocks(about: Examination) -> list[Finding]:
         return [ok("clock", found)]
     advice = "run a time service (chrony, systemd-timesyncd) on both machines: deadlines hang on the clock"
     return [problem("clock", found, advice)]
+
+
+async def log_room(about: Examination) -> list[Finding]:
+    """Whether new work still fits into the log beside the reserve."""
+    findings = []
+    for bound in await bounds(about.settings, about.log):
+        found = f"{bound.name} leaves {max(bound.spare, 0) / (1 << 20):.0f} MiB for new work"
+        if bound.spare <= 0:
+            findings.append(problem("log room", f"{found}: it is refused (507)", bound.advice))
+        elif bound.left < NEAR * bound.reserve:
+            findings.append(warning("log room", found, bound.advice))
+        else:
+            findings.append(ok("log room", found))
+    return findings
 
 
 def disk(settings: Settings) -> Finding:

@@ -72,7 +72,6 @@ async def test_a_second_run_changes_nothing_and_many_at_once_agree(nats_server: 
     [
         (LOG, {"allow_atomic": False}),
         (LOG, {"allow_direct": False}),
-        (LOG, {"max_bytes": 1 << 20}),
         (LOG, {"duplicate_window": 1_000_000_000}),
         (LOG, {"description": "mine"}),
         ("TOWPATH_DEAD", {"max_age": 3_600_000_000_000}),
@@ -90,7 +89,31 @@ async def test_harmless_settings_are_brought_back(
 async def test_what_an_operator_added_stays(js_connection: Client):
     await _change(js_connection, LOG, metadata={"team": "ops"}, max_bytes=1 << 20)
     await ensure_streams(js_connection)
-    assert (await _config(js_connection, LOG))["metadata"]["team"] == "ops"
+    config = await _config(js_connection, LOG)
+    assert (config["metadata"]["team"], config["max_bytes"]) == ("ops", 1 << 20)
+    await ensure_streams(js_connection, max_bytes=1 << 21)
+    assert (await _config(js_connection, LOG))["max_bytes"] == 1 << 21
+
+
+async def test_every_stream_beside_the_log_has_a_bound_that_is_small(js_connection: Client):
+    """They share the log's disk. What their bounds leave them is reserved when a stream is made."""
+    for name in NAMES:
+        most = (await _config(js_connection, name)).get("max_bytes", -1)
+        assert most == -1 if name in (LOG, "TOWPATH_TIMER") else 0 < most <= 128 << 20
+    account = await api(js_connection, "INFO")
+    assert account["reserved_storage"] <= 512 << 20
+
+
+async def test_a_log_of_before_gets_the_small_bounds(js_connection: Client):
+    for name in ("TOWPATH_REPORT", "TOWPATH_DEAD"):
+        await _change(js_connection, name, max_bytes=1 << 30)
+    await _change(js_connection, "TOWPATH_SUBMIT", max_bytes=-1)
+    await js_connection.jetstream().publish("towpath.report.x", b"kept")
+    await ensure_streams(js_connection)
+    for definition in stream_definitions():
+        wanted = definition.settings.get("max_bytes", -1)
+        assert (await _config(js_connection, definition.name)).get("max_bytes", -1) == wanted
+    assert (await api(js_connection, "STREAM.INFO.TOWPATH_REPORT"))["state"]["messages"] == 1
 
 
 async def test_a_client_library_that_rewrote_the_log_is_noticed(js_connection: Client):

@@ -72,6 +72,9 @@ def test_defaults() -> None:
         ("API_PUBLIC_BASE_URL", "https://t.example/x/", "api_public_base_url", "https://t.example/x"),
         ("TOWPATH_NATS_URL", "", "nats_url", None),
         ("TOWPATH_LEASE_SECONDS", "2.5", "lease_seconds", 2.5),
+        ("TOWPATH_LOG_MAX_BYTES", "20GiB", "log_max_bytes", 20 << 30),
+        ("TOWPATH_LOG_MAX_BYTES", "200 MB", "log_max_bytes", 200_000_000),
+        ("TOWPATH_LOG_RESERVE_BYTES", "1048576", "log_reserve_bytes", 1 << 20),
     ],
 )
 def test_read_from_the_environment(
@@ -105,6 +108,9 @@ def test_overrides_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"port": 65536}, "TOWPATH_PORT"),
         ({"lease_seconds": 0.5}, "TOWPATH_LEASE_SECONDS"),
+        ({"log_max_bytes": "much"}, "TOWPATH_LOG_MAX_BYTES"),
+        ({"log_reserve_bytes": 10}, "TOWPATH_LOG_RESERVE_BYTES"),
+        ({"log_max_bytes": "100MiB"}, "at least twice TOWPATH_LOG_RESERVE_BYTES"),
         ({"lease_seconds": 15, "lease_grace_seconds": 1.4}, "TOWPATH_LEASE_GRACE_SECONDS"),
         ({"lease_grace_seconds": 0}, "TOWPATH_LEASE_GRACE_SECONDS"),
         ({"api_tokens": "boss:hunter22"}, "TOWPATH_API_TOKENS"),

@@ -45,15 +45,16 @@ class LiveApi:
 
 
 @asynccontextmanager
-async def live_api(server: EmbeddedNats, data_dir: Path) -> AsyncIterator[LiveApi]:
-    """Everything but dispatch, which would hand the tasks of a test to runners."""
-    data_dir.mkdir()
+async def live_api(server: EmbeddedNats, data_dir: Path, **changes: Any) -> AsyncIterator[LiveApi]:
+    """Everything but dispatch, which would hand the tasks of a test to runners; `changes` are settings."""
+    data_dir.mkdir(exist_ok=True)
     given: dict[str, Any] = {
         "data_dir": data_dir,
         "nats_url": server.url,
         "nats_user": server.control.user,
         "nats_password": server.control.password,
         "nats_sync_interval": "2m",
+        **changes,
     }
     settings = Settings(**given)
 
@@ -62,10 +63,12 @@ async def live_api(server: EmbeddedNats, data_dir: Path) -> AsyncIterator[LiveAp
 
     async with open_core(settings, "test-api") as core, httpx.AsyncClient() as outgoing:
         view = FoldedLockView(core.reader, core.checkpoints)
-        parts = api_parts(core, view, ready)
+        room = core.room()
+        parts = api_parts(core, view, ready, room)
         app = create_app(parts)
         others = projections(core, outgoing)
-        running = [asyncio.create_task(one) for one in (view.run(), others.locks.run(), others.tasks.run())]
+        endless = (view.run(), room.run(), others.locks.run(), others.tasks.run())
+        running = [asyncio.create_task(one) for one in endless]
         uvicorn_server = uvicorn.Server(
             uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
         )

@@ -51,6 +51,7 @@ def test_an_answer_that_is_no_problem_still_says_its_status() -> None:
         ("canceled", None, Exit.TASK_FAILED),
         ("submit-failed", "no-runner", Exit.TASK_FAILED),
         ("submit-failed", "workspace-locked", Exit.CONFLICT),
+        ("canceled", "lock-wait-timeout", Exit.CONFLICT),
     ],
 )
 def test_end_of_a_task_becomes_exit_code(status: str, reason: str | None, expected: Exit) -> None:
