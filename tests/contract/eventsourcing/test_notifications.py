@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from eventsourcing.application import Application
+from eventsourcing.application import Application, ProcessingEvent
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import IntegrityError, ProgrammingError, StoredEvent, Tracking
 from eventsourcing.projection import EventSourcedProjection, EventSourcedProjectionRunner
@@ -101,8 +101,8 @@ def test_a_subscription_ends_when_its_factory_is_closed(factory: NatsFactory) ->
 class Copies(EventSourcedProjection):
     """Makes an aggregate for every event of another application."""
 
-    def policy(self, domain_event: object, processing_event: object) -> None:
-        processing_event.collect_events(Aggregate())  # type: ignore[attr-defined]
+    def policy(self, domain_event: object, processing_event: ProcessingEvent) -> None:
+        processing_event.collect_events(Aggregate())
 
 
 def test_a_projection_with_an_event_store_of_its_own_processes_each_event_once(nats: Nats) -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from eventsourcing.application import Application
@@ -50,7 +51,7 @@ authorization {{ users: [
         process.wait()
 
 
-class Shop(Application):  # type: ignore[type-arg]
+class Shop(Application[UUID]):
     name = "Shop"
     is_snapshotting_enabled = True
 
