@@ -1,0 +1,213 @@
+"""Breaks everything that can break, by a seed: what, where, for how long, and when next.
+
+Each fault is written into the history when it begins and when it is over. Faults overlap: several may be in
+force at once, but one thing is broken in one way at a time, so that it is known when it is whole again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from tests.chaos.http_proxy import MISCHIEF
+from tests.chaos.processes import Part, shims_of
+from tests.chaos.world import GRACE_SECONDS, LEASE_SECONDS, World
+
+KINDS = ("nats", "api", "projector", "runner")
+FAULTS = {
+    "kill": 6,
+    "kill-many": 1,
+    "pause": 4,
+    "pause-runner-past-lease": 2,
+    "restart": 3,
+    "kill-shim": 3,
+    "cut": 5,
+    "half-cut": 4,
+    "full-disk": 2,
+    "http": 4,
+}
+
+
+class Nemesis:
+    """`run` until canceled, then `heal`."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
+        self._random = random.Random(seed)
+        self._busy: set[str] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._fault: dict[str, Callable[[], Awaitable[None]]] = {
+            "kill": self._kill,
+            "kill-many": self._kill_many,
+            "pause": self._pause,
+            "pause-runner-past-lease": self._pause_past_lease,
+            "restart": self._restart,
+            "kill-shim": self._kill_shim,
+            "cut": lambda: self._cut("cut", ["both"]),
+            "half-cut": lambda: self._cut("half-cut", ["in", "out"]),
+            "full-disk": self._fill,
+            "http": self._mischief,
+        }
+
+    async def run(self, seconds_between: float) -> None:
+        while True:
+            await asyncio.sleep(self._random.uniform(0.4, 1.6) * seconds_between)
+            name = self._random.choices(list(FAULTS), list(FAULTS.values()))[0]
+            task = asyncio.create_task(self._fault[name]())  # type: ignore[arg-type]
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def heal(self) -> None:
+        """Let what is in force run out, then make sure that everything is whole."""
+        if self._running:
+            done, _ = await asyncio.wait(self._running)
+            for task in done:
+                task.result()
+        for links in self._world.links.values():
+            for link in links:
+                link.heal()
+        for disk, _ in self._world.disks:
+            disk.free()
+        for proxy in self._world.proxies:
+            proxy.mischief = None
+        for part in self._world.parts:
+            part.send(signal.SIGCONT)
+            part.start()
+        self._world.history.note("healed-all")
+
+    # ------------------------------------------------------------------ processes
+
+    def _some_part(self, kinds: tuple[str, ...]) -> Part | None:
+        kind = self._random.choice(kinds)
+        parts = [part for part in self._world.of_kind(kind) if part.name not in self._busy]
+        return self._random.choice(parts) if parts else None
+
+    async def _kill(self) -> None:
+        part = self._some_part((*KINDS, "up") if self._world.of_kind("up") else KINDS)
+        if part is not None:
+            await self._during("kill", part, part.kill, part.start, self._random.uniform(0, 4))
+
+    async def _kill_many(self) -> None:
+        """All of a kind at once: a power cut in one rack."""
+        parts = [p for p in self._world.of_kind(self._random.choice(KINDS)) if p.name not in self._busy]
+        seconds = self._random.uniform(0, 3)
+        await asyncio.gather(*(self._during("kill", part, part.kill, part.start, seconds) for part in parts))
+
+    async def _restart(self) -> None:
+        part = self._some_part(KINDS)
+        if part is not None:
+            await self._during("restart", part, part.terminate, part.start, 0.0)
+
+    async def _pause(self) -> None:
+        part = self._some_part(KINDS)
+        if part is not None:
+            await self._stopped("pause", part, self._random.uniform(0.3, 4))
+
+    async def _pause_past_lease(self) -> None:
+        part = self._some_part(("runner",))
+        if part is not None:
+            seconds = LEASE_SECONDS + GRACE_SECONDS + self._random.uniform(1, 4)
+            await self._stopped("pause longer than the lease", part, seconds)
+
+    async def _stopped(self, fault: str, part: Part, seconds: float) -> None:
+        pid = part.pid
+
+        async def stop() -> None:
+            with suppress(ProcessLookupError):
+                if pid is not None:
+                    os.kill(pid, signal.SIGSTOP)
+
+        def go_on() -> None:
+            with suppress(ProcessLookupError):
+                if pid is not None and part.pid == pid:
+                    os.kill(pid, signal.SIGCONT)
+
+        await self._during(fault, part, stop, go_on, seconds)
+
+    async def _kill_shim(self) -> None:
+        """Somebody kills what stands between a runner and its job."""
+        shims = [pid for one in self._world.of_kind("runner") if one.pid for pid in shims_of(one.pid)]
+        if shims:
+            pid = self._random.choice(shims)
+            self._begin("kill", "shim")
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def _during(
+        self,
+        fault: str,
+        part: Part,
+        begin: Callable[[], Awaitable[None]],
+        end: Callable[[], object],
+        seconds: float,
+    ) -> None:
+        self._busy.add(part.name)
+        try:
+            self._begin(fault, part.kind, part.name, seconds)
+            await begin()
+            await asyncio.sleep(seconds)
+            end()
+            self._over(fault, part.name)
+        finally:
+            self._busy.discard(part.name)
+
+    # ------------------------------------------------------------------ network, disks, HTTP
+
+    async def _cut(self, fault: str, ways: list[str]) -> None:
+        links = self._world.links[self._random.choice(list(self._world.links))]
+        link, way = self._random.choice(links), self._random.choice(ways)
+        place = link.name.partition("/")[0]
+        if f"link {place}" in self._busy:
+            return
+        self._busy.add(f"link {place}")
+        kind = next(kind for kind, known in self._world.links.items() if link in known)
+        try:
+            seconds = self._random.choice([0.5, 2.0, LEASE_SECONDS + GRACE_SECONDS + 2])
+            self._begin(f"{fault}", kind, f"{link.name} {way}", seconds)
+            link.cut(way)
+            await asyncio.sleep(seconds)
+            link.heal()
+            self._over(fault, link.name)
+        finally:
+            self._busy.discard(f"link {place}")
+
+    async def _fill(self) -> None:
+        disk, part = self._random.choice(self._world.disks)
+        if disk.name in self._busy or part.name in self._busy:
+            return
+        self._busy |= {disk.name, part.name}
+        try:
+            self._begin("full disk", part.kind, disk.name)
+            await asyncio.to_thread(disk.fill)
+            await asyncio.sleep(self._random.uniform(1, 5))
+            disk.free()
+            if part.kind in ("nats", "up"):  # a server that could not write is to be started again
+                await part.kill()
+                part.start()
+            self._over("full disk", disk.name)
+        finally:
+            self._busy -= {disk.name, part.name}
+
+    async def _mischief(self) -> None:
+        proxy, what = self._random.choice(self._world.proxies), self._random.choice(MISCHIEF)
+        if proxy.name in self._busy:
+            return
+        self._busy.add(proxy.name)
+        try:
+            self._begin("HTTP answers", {"drop": "dropped"}.get(what, "duplicated"), f"{proxy.name} {what}")
+            proxy.mischief, proxy.chance = what, self._random.choice([0.1, 0.3, 1.0])
+            await asyncio.sleep(self._random.uniform(1, 4))
+            proxy.mischief = None
+            self._over("HTTP answers", proxy.name)
+        finally:
+            self._busy.discard(proxy.name)
+
+    def _begin(self, fault: str, on: str, name: str = "", seconds: float = 0.0) -> None:
+        self._world.history.note("fault", fault=f"{fault}: {on}", name=name, seconds=round(seconds, 2))
+
+    def _over(self, fault: str, name: str) -> None:
+        self._world.history.note("healed", fault=fault, name=name)

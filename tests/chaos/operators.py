@@ -1,0 +1,209 @@
+"""Operations on Towpath by HTTP and NATS, each written into the history before it is sent and once it ends.
+
+What an answer proves decides how it is written: 2xx `ok`, 4xx `fail` (it must have changed nothing), anything
+else, also 5xx and silence, `unknown`. A refused claim (`workspace-locked`) is an answer to an append that stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+
+from tests.chaos.history import History, Json, pid_of, words_of
+
+REQUEST_SECONDS = 6.0
+PUBLISH_SECONDS = 3.0
+PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 2.0
+ENDED = ("succeeded", "failed", "canceled", "submit-failed")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one operation came to. `code` is the problem's, `task` the TaskRead."""
+
+    outcome: str
+    code: str = ""
+    task: Json | None = None
+
+    @property
+    def definite(self) -> bool:
+        return self.outcome != "unknown"
+
+
+class Operators:
+    """All clients of a run. `urls` are the ways to the API, used at random."""
+
+    def __init__(
+        self, history: History, urls: Sequence[str], tokens: tuple[str | None, str | None], seed: int
+    ) -> None:
+        self.history = history
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.server_errors: Counter[str] = Counter()
+        self.nats: Client | None = None
+        self._random = random.Random(seed)
+        api_token, self._runner_token = tokens
+        headers = {"Authorization": f"Bearer {api_token}"} if api_token else {}
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
+        self._clients = [
+            httpx.AsyncClient(
+                base_url=url, headers=headers, timeout=REQUEST_SECONDS, limits=limits, trust_env=False
+            )
+            for url in urls
+        ]
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+        if self.nats is not None:
+            await self.nats.close()
+
+    # ------------------------------------------------------------------ operations
+
+    async def create(self, who: str, task: str, spec: Json, dispatch: bool) -> Answer:
+        """Create a task under an id of ours, as often as it takes: that is one operation, for it is idempotent."""
+        op = self.history.invoke(who, "create", task=task, dispatch=dispatch)
+        body = {**spec, "id": task, "labels": {"op": str(op)}}
+        for pause in _pauses():
+            answer = await self._send(op, f"/tasks?dispatch={str(dispatch).lower()}", body)
+            if answer.definite:
+                return self._end(op, "create", answer)
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def dispatch(self, who: str, task: str) -> Answer:
+        """Begin the next attempt, once."""
+        op = self.history.invoke(who, "dispatch", task=task)
+        return self._end(op, "dispatch", await self._send(op, f"/tasks/{task}/dispatch", None))
+
+    async def cancel(self, who: str, task: str) -> Answer:
+        """Ask once."""
+        op = self.history.invoke(who, "cancel", task=task)
+        return self._end(
+            op, "cancel", await self._send(op, f"/tasks/{task}/cancel", {"reason": words_of(op)})
+        )
+
+    async def release(self, who: str, task: str) -> Answer:
+        """Free by hand, once."""
+        op = self.history.invoke(who, "release", task=task)
+        answer = await self._send(op, f"/tasks/{task}/locks/release", {"reason": words_of(op)})
+        return self._end(op, "release", answer)
+
+    async def report(
+        self, who: str, task: str, attempt: int, status: str, runner: str | None, by: str = "http"
+    ) -> Answer:
+        """Say once what became of an attempt."""
+        op = self.history.invoke(who, "report", task=task, attempt=attempt, status=status, by=by)
+        body: Json = {"status": status, "attempt": attempt, "message": words_of(op)}
+        if runner is not None:
+            body["runner_id"] = runner
+        if status == "running":
+            body["pid"] = pid_of(op)
+        if by == "nats":
+            return self._end(op, "report (nats)", await self._publish(op, task, body))
+        return self._end(
+            op, f"report ({status})", await self._send(op, f"/runner/tasks/{task}/status", body, runner=True)
+        )
+
+    async def report_until_answered(
+        self, who: str, task: str, attempt: int, status: str, runner: str | None, by: str = "http"
+    ) -> Answer:
+        """As a runner does: again, each time as an operation of its own, until the answer says something."""
+        for pause in _pauses():
+            answer = await self.report(who, task, attempt, status, runner, by)
+            if answer.definite and answer.code != "not-granted":
+                return answer
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def look(self, task: str) -> Json:
+        """The task as it is now, however long it takes to be told."""
+        for pause in _pauses():
+            try:
+                answer = await self._client().get(f"/tasks/{task}")
+                if answer.is_success:
+                    return dict(answer.json())
+            except (httpx.HTTPError, ValueError):
+                await asyncio.sleep(pause)
+                continue
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def register(self, workspace: str, root: str) -> None:
+        """Register a workspace, however long it takes."""
+        for pause in _pauses():
+            try:
+                if (await self._client().put(f"/workspaces/{workspace}", json={"root": root})).is_success:
+                    return
+            except httpx.HTTPError:
+                await asyncio.sleep(pause)
+                continue
+            await asyncio.sleep(pause)
+
+    # ------------------------------------------------------------------ sending
+
+    def _client(self) -> httpx.AsyncClient:
+        return self._random.choice(self._clients)
+
+    async def _send(self, op: int, path: str, body: Json | None, runner: bool = False) -> Answer:
+        headers = {"X-Chaos-Op": str(op)}
+        if runner and self._runner_token:
+            headers["X-Runner-Token"] = self._runner_token
+        try:
+            response = await self._client().post(path, json=body, headers=headers)
+            told: Any = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            return Answer("unknown", type(error).__name__)
+        if response.is_success:
+            return Answer("ok", "", told)
+        code = str(told.get("code", response.status_code))
+        if response.status_code >= 500:
+            self.server_errors[f"{response.status_code} {code}"] += 1
+            return Answer("unknown", f"{response.status_code} {code}")
+        if code == "workspace-locked":
+            return Answer("ok", code, {"id": told.get("task_id"), "attempt": told.get("attempt")})
+        return Answer("unknown" if "task_id" in told and "create" in path else "fail", code)
+
+    async def _publish(self, op: int, task: str, body: Json) -> Answer:
+        if self.nats is None:
+            return Answer("unknown", "no connection")
+        headers = {"Nats-Msg-Id": f"chaos.{op}"}
+        if self._runner_token:
+            headers["X-Runner-Token"] = self._runner_token
+        try:
+            await self.nats.jetstream().publish(
+                f"towpath.report.{task}",
+                json.dumps(body).encode(),
+                stream="TOWPATH_REPORT",
+                timeout=PUBLISH_SECONDS,
+                headers=headers,
+            )
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as error:
+            return Answer("unknown", type(error).__name__)
+        return Answer("ok")
+
+    def _end(self, op: int, do: str, answer: Answer) -> Answer:
+        told = answer.task or {}
+        fields = {name: told[name] for name in ("seq", "version", "status", "attempt") if name in told}
+        if "released_paths" in told:
+            fields["released"] = bool(told["released_paths"])
+        if answer.code:
+            fields["code"] = answer.code
+        self.history.note(answer.outcome, op=op, **fields)
+        self.counts[do, answer.outcome] += 1
+        return answer
+
+
+def _pauses() -> Any:
+    return itertools.chain((PAUSE_SECONDS * 2**n for n in range(4)), itertools.repeat(LONGEST_PAUSE_SECONDS))

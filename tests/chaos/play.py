@@ -1,0 +1,179 @@
+"""One part of a run: a deployment is started, used and broken for a while, healed, and judged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from nats.aio.client import Client
+
+from tests.chaos.check import check
+from tests.chaos.check.verdict import Verdict
+from tests.chaos.history import History, read_history
+from tests.chaos.nemesis import Nemesis
+from tests.chaos.operators import Operators
+from tests.chaos.raw_log import fetch_log, write_log
+from tests.chaos.reporters import Reporters
+from tests.chaos.scenarios import REPORTED_POOL, Ground, Scenarios
+from tests.chaos.settle import collect, settle
+from tests.chaos.single_node import single_node
+from tests.chaos.three_nodes import three_nodes
+from tests.chaos.world import API_TOKEN, CALLBACK_TOKEN, LEASE_SECONDS, World, until
+from tests.support.nats import connect
+
+START_SECONDS = 90.0
+FINISH_SECONDS = 60.0
+SETTLE_SECONDS = 60.0
+CLIENTS = 80
+JOB_SHARE = 0.12
+
+
+@dataclass
+class Played:
+    """What one part came to."""
+
+    nodes: int
+    verdict: Verdict
+    faults: Counter[str]
+    operations: Counter[tuple[str, str]]
+    server_errors: Counter[str]
+    mischief: Counter[str]
+    tasks: int
+    jobs: int
+    seconds: float
+    directory: Path
+    ends: Counter[str] = field(default_factory=Counter)
+    open_: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not (self.verdict.violations or self.errors)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to play: `seconds` of faults, about `per_second` tasks, a fault every `between` seconds."""
+
+    nodes: int
+    seed: int
+    seconds: float
+    per_second: float
+    between: float
+    postgres: str
+    plant: str | None = None
+
+
+async def play(order: Order, directory: Path) -> Played:
+    """Run one part in `directory`, which is made; whatever was started is ended."""
+    directory.mkdir(parents=True)
+    history = History(directory / "history.jsonl")
+    history.note("run", seed=order.seed, nodes=order.nodes, seconds=order.seconds)
+    world = World(directory, history, order.postgres, order.nodes, order.plant)
+    (three_nodes if order.nodes == 3 else single_node)(world)
+    started = time.monotonic()
+    operators = Operators(
+        history, [proxy.url for proxy in world.proxies], (API_TOKEN, CALLBACK_TOKEN), order.seed
+    )
+    try:
+        return await _play(order, world, operators, started)
+    finally:
+        await operators.close()
+        await world.close()
+        history.close()
+
+
+async def _play(order: Order, world: World, operators: Operators, started: float) -> Played:
+    nc = await _start(order, world)
+    operators.nats = nc
+    reporters = Reporters(order.seed, REPORTED_POOL)
+    reporters.nats = nc
+    for workspace, root in world.workspaces.items():
+        await operators.register(workspace, str(root))
+    scenarios = Scenarios(operators, reporters, Ground(world.workspaces, world.pools), order.seed)
+    beating = asyncio.create_task(reporters.run(LEASE_SECONDS / 3))
+    nemesis = Nemesis(world, order.seed)
+    wanting = asyncio.create_task(scenarios.run(CLIENTS, order.per_second, JOB_SHARE))
+    breaking = asyncio.create_task(nemesis.run(order.between))
+    try:
+        await asyncio.wait({wanting, breaking}, timeout=order.seconds, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        breaking.cancel()
+        scenarios.stop.set()
+    await asyncio.gather(breaking, return_exceptions=True)
+    await nemesis.heal()
+    await wanting
+    left = await scenarios.finish(FINISH_SECONDS)
+    open_ = await settle(world, nc, SETTLE_SECONDS)
+    if left:
+        open_.append(f"{left} clients still waited for an answer or an end")
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    await collect(world, nc)
+    log = await fetch_log(world.nats_urls, **world.control)
+    await nc.close()
+    write_log(world.directory / "log.jsonl", log)
+    world.history.close()
+    lines = list(read_history(world.history.path))
+    return Played(
+        nodes=order.nodes,
+        verdict=check(lines, log),
+        faults=Counter(line["fault"] for line in lines if line["line"] == "fault"),
+        operations=operators.counts,
+        server_errors=operators.server_errors,
+        mischief=sum((proxy.done for proxy in world.proxies), Counter()),
+        tasks=scenarios.tasks,
+        jobs=scenarios.jobs,
+        seconds=time.monotonic() - started,
+        directory=world.directory,
+        ends=Counter(f"{line['process']} with {line['code']}" for line in lines if line["line"] == "ended"),
+        open_=open_,
+        errors=scenarios.errors,
+    )
+
+
+async def _start(order: Order, world: World) -> Client:
+    """Start NATS, then all else, and wait until both APIs are ready; a connection of the control plane."""
+    for part in world.parts:
+        if part.kind in ("nats", "up"):
+            part.start()
+    if order.nodes == 1:
+        password = world.directory / "up" / "nats-password"
+        await until(lambda: _true(password.exists()), START_SECONDS, "towpath up made no password")
+        world.control = {"user": "towpath", "password": password.read_text().strip()}
+    nc = await connect(world.nats_urls, **world.control, error_cb=_ignore, ping_interval=5)
+    await until(lambda: _leader(nc), START_SECONDS, "JetStream has no leader")
+    for part in world.parts:
+        part.start()
+    for proxy in world.proxies:
+        await proxy.start(order.seed)
+    for name in world.apis:
+        await until(lambda name=name: _ready(world, name), START_SECONDS, f"{name} is not ready")
+    return nc
+
+
+async def _ready(world: World, name: str) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+            return (await client.get(f"{world.apis[name]}/readyz")).is_success
+    except httpx.HTTPError:
+        return False
+
+
+async def _leader(nc: Client) -> bool:
+    try:
+        return b'"error"' not in (await nc.request("$JS.API.INFO", b"", timeout=1)).data
+    except Exception:
+        return False
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+async def _ignore(_: Exception) -> None:
+    """Connections are meant to break."""

@@ -1,0 +1,165 @@
+"""Processes as an operator runs them: each started again when it ends, as a service manager does.
+
+What ends by itself, and with which code, goes into the history: that, too, is something to explain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.history import History
+from tests.chaos.network import Host
+
+AGAIN_SECONDS = 0.5
+STOP_SECONDS = 20.0
+LOOK_SECONDS = 0.05
+
+
+class Process:
+    """One program on one host. `kind` is what the nemesis chooses by."""
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        command: Sequence[str],
+        env: dict[str, str],
+        host: Host,
+        directory: Path,
+        history: History,
+    ) -> None:
+        self.kind, self.name = kind, name
+        self.command = [*host.prefix, *command]
+        self._env, self._directory, self._history = env, directory, history
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = asyncio.Event()
+        self._expected = False
+        self._keeper: asyncio.Task[None] | None = None
+        self.unexpected = 0
+
+    @property
+    def pid(self) -> int | None:
+        """None while it does not run."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        """Run it, and go on running it. Called again it does nothing."""
+        self._wanted.set()
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+
+    async def kill(self) -> None:
+        """SIGKILL, and stay away until `start`."""
+        await self._end(signal.SIGKILL)
+
+    async def terminate(self) -> None:
+        """SIGTERM, and stay away until `start`. What does not end is killed, which is said."""
+        await self._end(signal.SIGTERM)
+
+    def send(self, number: int) -> None:
+        """A signal, if it runs."""
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
+    async def close(self) -> None:
+        """For good."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    async def _end(self, number: int) -> None:
+        self._wanted.clear()
+        self._expected = True
+        self.send(signal.SIGCONT)
+        self.send(number)
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        while self.pid is not None:
+            if asyncio.get_running_loop().time() > deadline:
+                self._history.note("stuck", process=self.name, signal=number)
+                self.send(signal.SIGKILL)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _keep(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._expected = False
+            with (self._directory / f"{self.name}.log").open("ab") as words:
+                self._process = subprocess.Popen(
+                    self.command,
+                    env=self._env,
+                    cwd=self._directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,
+                    stderr=words,
+                    start_new_session=True,
+                )
+            while self._process.poll() is None:
+                await asyncio.sleep(LOOK_SECONDS)
+            if not self._expected:
+                self.unexpected += 1
+                self._history.note("ended", process=self.name, code=self._process.returncode)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+
+class Child:
+    """A process that another one started and starts again by itself, such as a part of `towpath up`."""
+
+    def __init__(self, kind: str, name: str, find: object) -> None:
+        self.kind, self.name = kind, name
+        self._find = find
+        self.unexpected = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._find()  # type: ignore[operator]
+
+    def start(self) -> None:
+        """Its parent does."""
+
+    async def kill(self) -> None:
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGKILL)
+
+    async def terminate(self) -> None:
+        self.send(signal.SIGTERM)
+
+    def send(self, number: int) -> None:
+        pid = self.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+Part = Process | Child
+
+
+def children_of(parent: int) -> list[int]:
+    """Ids of its child processes, oldest first."""
+    found = []
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(pid) for pid in task.read_text().split()]
+    return sorted(found)
+
+
+def command_of(pid: int) -> list[str]:
+    """Its command line; empty where it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    return []
+
+
+def shims_of(runner: int) -> list[int]:
+    """The shims below a runner: one per attempt that runs."""
+    return [pid for pid in children_of(runner) if any(word.endswith("shim.py") for word in command_of(pid))]

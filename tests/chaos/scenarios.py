@@ -1,0 +1,219 @@
+"""What the clients of a run want: many short tasks that a reporter of ours plays, and real jobs that contend.
+
+Chosen by a seed. A reporter is a runner without processes: it holds attempts, beats as its contract says, and
+reports, sometimes twice, late, out of order or about an attempt that was replaced. Real jobs are left to
+Towpath's runners; clients only cancel, release or dispatch some of them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from uuid_utils.compat import uuid7
+
+from tests.chaos.history import Json
+from tests.chaos.operators import ENDED, Answer, Operators
+from tests.chaos.reporters import Reporters
+
+JOB = Path(__file__).with_name("job.py")
+PATHS = ([], ["src"], ["src/api"], ["src/web"], ["src2"], ["docs"], ["docs", "src/api"], ["tests/unit"])
+REPORTED_POOL = "reported"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where tasks may work: workspaces and their roots; pools that Towpath's runners serve."""
+
+    workspaces: dict[str, Path]
+    pools: tuple[str, ...]
+
+
+class Scenarios:
+    """`run` goes on until `stop` is set, then lets everything that was begun come to its end."""
+
+    def __init__(self, operators: Operators, reporters: Reporters, ground: Ground, seed: int) -> None:
+        self._operators, self._reporters, self._ground = operators, reporters, ground
+        self._random = random.Random(seed)
+        self._aside: set[asyncio.Task[None]] = set()
+        self.tasks = self.jobs = 0
+        self.errors: list[str] = []
+        self.stop = asyncio.Event()
+
+    async def run(self, clients: int, per_second: float, job_share: float) -> None:
+        """`clients` at once, together at most `per_second` new tasks."""
+        room = asyncio.Semaphore(clients)
+        while not self.stop.is_set():
+            if room.locked():
+                await asyncio.sleep(0.05)
+                continue
+            await room.acquire()
+            job = self._random.random() < job_share
+            self._begin(self._job() if job else self._reported(), room)
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) / per_second)
+
+    async def finish(self, seconds: float) -> int:
+        """Wait until all that was begun has ended; how many did not."""
+        if self._aside:
+            await asyncio.wait(self._aside, timeout=seconds)
+        left = len(self._aside)
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._aside, return_exceptions=True)
+        return left
+
+    def _begin(self, scenario: object, room: asyncio.Semaphore) -> None:
+        task = asyncio.create_task(scenario)  # type: ignore[arg-type]
+
+        def over(_: object) -> None:
+            self._aside.discard(task)
+            room.release()
+            if not task.cancelled() and task.exception() is not None:
+                self.errors.append("".join(traceback.format_exception(task.exception())))
+
+        self._aside.add(task)
+        task.add_done_callback(over)
+
+    # ------------------------------------------------------------------ reported tasks
+
+    async def _reported(self) -> None:
+        rng, ops = self._random, self._operators
+        spec: Json = {"title": "reported", "command": ["true"], "pool": REPORTED_POOL}
+        if rng.random() < 0.4:
+            spec |= self._claim()
+            spec["on_conflict"] = "reject" if rng.random() < 0.3 else "wait"
+        who, task = "client", str(uuid7())
+        self.tasks += 1
+        at_once = rng.random() < 0.8
+        answer = await ops.create(who, task, spec, at_once)
+        if answer.outcome == "fail":
+            return
+        if not at_once:
+            if rng.random() < 0.1:
+                await self._until_definite(ops.cancel, who, task)
+                return
+            await self._until_dispatched(who, task)
+        await self._attempts(who, task)
+
+    async def _attempts(self, who: str, task: str) -> None:
+        rng, ops = self._random, self._operators
+        for attempt in range(1, 4):
+            read = await ops.look(task)
+            if read["attempt"] != attempt:
+                return
+            if read["status"] not in ENDED:
+                await self._play(who, task, attempt)
+            read = await ops.look(task)
+            again = read["status"] in ENDED and read["status"] != "succeeded" and rng.random() < 0.2
+            if not again or attempt == 3:
+                return
+            await self._until_dispatched(who, task)
+            if rng.random() < 0.5:  # a zombie of the attempt before
+                await ops.report(who, task, attempt, rng.choice(["running", "succeeded"]), None)
+
+    async def _play(self, who: str, task: str, attempt: int) -> None:
+        """One attempt, as a runner would report it."""
+        rng, ops = self._random, self._operators
+        async with self._reporters.holding(task, attempt) as runner:
+            if rng.random() < 0.05:
+                await self._until_definite(ops.cancel, who, task)
+            if not await self._granted(task, attempt):
+                return
+            if rng.random() < 0.3:
+                await ops.report_until_answered(who, task, attempt, "queued", runner)
+            started = await ops.report_until_answered(who, task, attempt, "running", runner)
+            if started.outcome == "fail":
+                if started.code in ("cancel-requested", "lock-release-requested"):
+                    await ops.report_until_answered(who, task, attempt, "canceled", runner)
+                return
+            await asyncio.sleep(rng.expovariate(10))
+            if rng.random() < 0.04:
+                await ops.cancel(who, task)
+            await self._ending(who, task, attempt, runner)
+
+    async def _ending(self, who: str, task: str, attempt: int, runner: str | None) -> None:
+        rng, ops = self._random, self._operators
+        status = rng.choices(["succeeded", "failed", "canceled"], [8, 3, 1])[0]
+        if rng.random() < 0.15:
+            await ops.report_until_answered(who, task, attempt, status, runner, by="nats")
+            while (read := await ops.look(task))["attempt"] == attempt and read["status"] not in ENDED:
+                await asyncio.sleep(0.5)
+        else:
+            await ops.report_until_answered(who, task, attempt, status, runner)
+        if rng.random() < 0.1:
+            late = rng.choice([status, "running", "queued", "succeeded", "failed"])
+            await ops.report(who, task, attempt, late, runner)
+
+    async def _granted(self, task: str, attempt: int) -> bool:
+        """Whether the attempt may be reported on; it may also have ended while it waited."""
+        while True:
+            read = await self._operators.look(task)
+            if read["attempt"] != attempt or read["status"] in ENDED:
+                return False
+            if read["workspace"] is None or read["lock"]["state"] in ("held", "released"):
+                return True
+            await asyncio.sleep(0.3)
+
+    # ------------------------------------------------------------------ real jobs
+
+    async def _job(self) -> None:
+        rng, ops, who = self._random, self._operators, "client"
+        claim, task = self._claim(), str(uuid7())
+        marks = self._ground.workspaces[claim["workspace"]] / "marks.jsonl"
+        kind = rng.choices(["plain", "family", "stubborn", "fail"], [6, 2, 1, 1])[0]
+        seconds = rng.choice([0.05, 0.1, 0.2, 0.4, 0.8, 1.5] + ([3.0] if kind == "stubborn" else []))
+        spec: Json = {
+            "title": f"job {kind}",
+            "command": [sys.executable, "-I", "-S", str(JOB), str(marks), kind, str(seconds)],
+            "pool": rng.choice(self._ground.pools),
+            **claim,
+        }
+        if rng.random() < 0.1:
+            spec["timeout_seconds"] = seconds / 2 + 0.1
+        self.tasks += 1
+        self.jobs += 1
+        if (await ops.create(who, task, spec, True)).outcome == "fail":
+            return
+        if rng.random() < 0.15:
+            await asyncio.sleep(rng.uniform(0, 2))
+            await ops.cancel(who, task)
+        if rng.random() < 0.03:
+            await asyncio.sleep(rng.uniform(0, 2))
+            await ops.release(who, task)
+        if rng.random() < 0.2:
+            await self._again(who, task)
+
+    async def _again(self, who: str, task: str) -> None:
+        """Wait for the end of a job, and dispatch it again where it did not succeed."""
+        while (read := await self._operators.look(task))["status"] not in ENDED:
+            await asyncio.sleep(0.5)
+        if read["status"] != "succeeded":
+            await self._operators.dispatch(who, task)
+
+    # ------------------------------------------------------------------ parts of both
+
+    def _claim(self) -> Json:
+        rng = self._random
+        return {
+            "execution_mode": "shared-workspace",
+            "workspace": rng.choice(list(self._ground.workspaces)),
+            "lock_paths": rng.choices(PATHS, [1, 2, 3, 3, 3, 3, 1, 3])[0],
+            "lock_mode": rng.choices(["exclusive", "shared"], [3, 1])[0],
+        }
+
+    async def _until_dispatched(self, who: str, task: str) -> None:
+        """Until an attempt is open or ended that was not before."""
+        before = (await self._operators.look(task))["attempt"]
+        while (await self._operators.look(task))["attempt"] == before:
+            if (await self._operators.dispatch(who, task)).definite:
+                return
+            await asyncio.sleep(0.3)
+
+    async def _until_definite(self, operation: object, who: str, task: str) -> Answer:
+        while not (answer := await operation(who, task)).definite:  # type: ignore[operator]
+            await asyncio.sleep(0.5)
+        return answer  # type: ignore[no-any-return]

@@ -1,0 +1,188 @@
+"""After the last fault: wait until nothing is open any more, then collect what the checker wants to see.
+
+What does not settle within its time is no error here: it is collected as it is, and the checker says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+from nats.aio.client import Client
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.chaos.history import History, Json
+from tests.chaos.world import API_TOKEN, TOWPATH, World
+from tests.support.nats import api
+
+LOOK_SECONDS = 1.0
+SQL_SECONDS = 20.0
+REPLAY_SECONDS = 180.0
+
+
+async def settle(world: World, nc: Client, seconds: float) -> list[str]:
+    """Wait until all has come to its end; what had not when the time was over."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        open_ = await _open(world, nc)
+        if not open_ or asyncio.get_running_loop().time() > deadline:
+            return open_
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _open(world: World, nc: Client) -> list[str]:
+    found: list[str] = []
+    try:
+        last = (await api(nc, "STREAM.INFO.TOWPATH"))["state"]["last_seq"]
+    except Exception as error:
+        return [f"NATS does not answer: {error!r}"]
+    for name, url in world.models.items():
+        try:
+            position, rows = await _look_into(url)
+        except Exception as error:
+            found.append(f"{name} cannot be read: {error!r}")
+            continue
+        if position != last:
+            found.append(f"{name} is at {position} of {last}")
+        if rows:
+            found.append(f"{name} shows {rows} tasks that have not ended")
+    for name in world.runner_states:
+        rows = len(_query(world, name, "SELECT id FROM outbox"))
+        if rows:
+            found.append(f"the outbox of {name} holds {rows} reports")
+    for name in world.apis:
+        locks = await _locks(world, name)
+        if locks is None or locks["holders"] or locks["waiters"]:
+            found.append(f"{name} shows locks {locks}")
+    return found
+
+
+async def collect(world: World, nc: Client) -> None:
+    """Write everything into the history, and that it is all."""
+    history = world.history
+    for workspace, root in world.workspaces.items():
+        for mark in _marks(root / "marks.jsonl"):
+            history.note(**{**mark, "line": "mark", "workspace": workspace})
+    for name in world.runner_states:
+        history.note("outbox", runner=name, rows=len(_query(world, name, "SELECT id FROM outbox")))
+        for task, attempt, outcome in _query(world, name, "SELECT task_id, attempt, outcome FROM attempts"):
+            history.note("held", runner=name, task=task, attempt=attempt, outcome=outcome)
+    await _dead(nc, history)
+    for name in world.apis:
+        locks = await _locks(world, name)
+        history.note("locks", api=name, **(locks or {"holders": [["no answer", 0]], "waiters": []}))
+    for name, url in (await _with_replay(world)).items():
+        await _rows(history, name, url)
+    history.note("settled")
+
+
+async def _with_replay(world: World) -> dict[str, str]:
+    """The read models of the run, and a new one made from the log alone."""
+    file = world.directory / "replayed.db"
+    env = world.environment(
+        "replay",
+        TOWPATH_NATS_URL=",".join(world.nats_urls),
+        TOWPATH_NATS_USER=world.control["user"],
+        TOWPATH_NATS_PASSWORD=world.control["password"],
+        TOWPATH_DATABASE_URL=f"sqlite:///{file}",
+    )
+    process = await asyncio.create_subprocess_exec(
+        TOWPATH, "replay", "--rebuild", env=env, cwd=world.directory,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(REPLAY_SECONDS):
+        said, _ = await process.communicate()
+    if process.returncode != 0:
+        world.history.note("replay-failed", said=said.decode(errors="replace")[-1000:])
+    return {**world.models, "replay": f"sqlite:///{file}"}
+
+
+# ---------------------------------------------------------------------- SQL
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> Any:
+    schema = url.startswith("postgres")
+    engine = create_async_engine(
+        url.replace("sqlite://", "sqlite+aiosqlite://"),
+        connect_args={"server_settings": {"search_path": "towpath"}} if schema else {},
+    )
+    try:
+        async with asyncio.timeout(SQL_SECONDS), engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+async def _look_into(url: str) -> tuple[int, int]:
+    """Position, and the number of tasks that have not ended."""
+    async with _connected(url) as connection:
+        position = await connection.scalar(text("SELECT seq FROM positions WHERE name = 'tasks'"))
+        ended = "('succeeded', 'failed', 'canceled', 'submit-failed')"
+        rows = await connection.scalar(text(f"SELECT count(*) FROM tasks WHERE status NOT IN {ended}"))
+        return int(position or 0), int(rows)
+
+
+async def _rows(history: History, name: str, url: str) -> None:
+    async with _connected(url) as connection:
+        position = await connection.scalar(text("SELECT seq FROM positions WHERE name = 'tasks'"))
+        for row in (await connection.execute(text("SELECT * FROM tasks"))).mappings():
+            plain = {**row, "cancel_requested": bool(row["cancel_requested"])}
+            history.note("row", model=name, row=plain)
+        history.note("model", model=name, position=int(position or 0))
+
+
+def _query(world: World, runner: str, question: str) -> list[tuple[Any, ...]]:
+    file = world.runner_states[runner] / "runner.sqlite3"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as db:
+            return db.execute(question).fetchall()
+    except sqlite3.Error as error:
+        return [(f"{file}: {error}", 0, None)]
+
+
+# ---------------------------------------------------------------------- the rest
+
+
+def _marks(file: Path) -> list[Json]:
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+async def _locks(world: World, name: str) -> Json | None:
+    headers = {"Authorization": f"Bearer {API_TOKEN}"}
+    try:
+        async with httpx.AsyncClient(headers=headers, timeout=5, trust_env=False) as client:
+            items = (await client.get(f"{world.apis[name]}/locks")).raise_for_status().json()["items"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return None
+    return {
+        side: [[one["task_id"], one["attempt"]] for entry in items for one in entry[side]]
+        for side in ("holders", "waiters")
+    }
+
+
+async def _dead(nc: Client, history: History) -> None:
+    """Which reports are on the dead letters."""
+    state = (await api(nc, "STREAM.INFO.TOWPATH_DEAD"))["state"]
+    for seq in range(state["first_seq"], state["last_seq"] + 1):
+        answer = await api(nc, "STREAM.MSG.GET.TOWPATH_DEAD", {"seq": seq})
+        if "message" not in answer:
+            continue
+        subject, body = answer["message"]["subject"], base64.b64decode(answer["message"].get("data", ""))
+        _, _, kind, task = subject.split(".", 3)
+        with contextlib.suppress(ValueError, AttributeError):
+            report = json.loads(body)
+            status = {"success": "succeeded"}.get(report.get("status"), report.get("status"))
+            history.note(
+                "dead", kind=kind, task=unquote(task), attempt=report.get("attempt"), status=status or kind
+            )

@@ -1,0 +1,132 @@
+"""`towpath up` with its embedded nats-server, and beside it one more of each process, on one machine.
+
+What `up` has started it also starts again; `up` itself is killed, too. The second projector and the second API
+work on PostgreSQL. Links are ports on loopback.
+"""
+
+from __future__ import annotations
+
+from tests.chaos.disks import Disk
+from tests.chaos.http_proxy import HttpProxy
+from tests.chaos.network import Host, PortLink
+from tests.chaos.processes import Child, Process, children_of, command_of
+from tests.chaos.world import World
+
+NATS_PORT, API_PORT, OTHER_API_PORT, PROXY_PORT = 4222, 8000, 8010, 8001
+STORE_MEGABYTES, STATE_MEGABYTES = 8192, 48
+PARTS = ("api", "locks", "projector", "runner")
+LOCAL = "127.0.0.1"
+CHILD_KINDS = {"api": "api", "locks": "projector", "projector": "projector", "runner": "runner"}
+
+
+def single_node(world: World) -> None:
+    """Make processes; nothing is started."""
+    here, data = Host("here", LOCAL), world.directory / "up"
+    roots = world.workspace_roots()
+    disk = Disk("store", data, STORE_MEGABYTES)
+    for number, port in ((1, API_PORT), (2, OTHER_API_PORT)):
+        proxy = HttpProxy(f"proxy{number}", (LOCAL, PROXY_PORT + number), (LOCAL, port), world.history)
+        world.proxies.append(proxy)
+        world.apis[f"api{number}"] = f"http://{LOCAL}:{port}"
+    world.nats_urls = [f"nats://{LOCAL}:{NATS_PORT}"]
+    world.models = {"sqlite": f"sqlite:///{data}/read-model.db", "postgres": world.postgres}
+    env = world.environment(
+        "up",
+        TOWPATH_PORT=str(API_PORT),
+        TOWPATH_NATS_PORT=str(NATS_PORT),
+        TOWPATH_ROOTS=str(roots),
+        TOWPATH_POOLS="work,more",
+        TOWPATH_RUNNER_ID="run1",
+        API_RUNNER_CALLBACK_BASE_URL=world.proxies[0].url,
+    )
+    up = world.process("up", "up", ["up"], env, here)
+    world.disks.append((disk, up))
+    world.runner_states["run1"] = data / "runner"
+    family = Family(up)
+    for name in PARTS:
+        world.parts.append(Child(CHILD_KINDS[name], f"up/{name}", lambda name=name: family.pid(name)))
+    world.parts.append(Child("nats", "up/nats", family.nats))
+    _beside(world, roots, here)
+    world.links = {
+        "all–nats": [PortLink("nats", NATS_PORT)],
+        "clients–api": [PortLink("api1", API_PORT), PortLink("api2", OTHER_API_PORT)],
+    }
+
+
+def _beside(world: World, roots: object, here: Host) -> None:
+    """The second API and projector, and two runners: clients of the embedded server."""
+    data = world.directory / "up"
+    nats = {"TOWPATH_NATS_URL": world.nats_urls[0]}
+    second = world.environment(
+        "control2",
+        TOWPATH_PORT=str(OTHER_API_PORT),
+        TOWPATH_DATABASE_URL=world.postgres,
+        API_RUNNER_CALLBACK_BASE_URL=world.proxies[1].url,
+        **nats,
+    )
+    for kind, name in (("api", "api2"), ("projector", "proj2")):
+        env = {**second, "CHAOS_NATS_PASSWORD_FILE": str(data / "nats-password")}
+        _with_password(world.process(kind, name, [kind], env, here), "towpath")
+    for number in (2, 3):
+        name, state = f"run{number}", world.directory / f"run{number}"
+        disk = Disk(name, state, STATE_MEGABYTES)
+        world.runner_states[name] = state
+        env = world.environment(
+            f"data-{name}",
+            TOWPATH_ROOTS=str(roots),
+            TOWPATH_POOLS="work",
+            TOWPATH_RUNNER_ID=name,
+            TOWPATH_RUNNER_STATE_DIR=str(state),
+            TOWPATH_URL=world.proxies[0].url,
+            CHAOS_NATS_PASSWORD_FILE=str(data / "nats-runner-password"),
+            **nats,
+        )
+        process = world.process("runner", name, ["runner"], env, here)
+        _with_password(process, "runner")
+        world.disks.append((disk, process))
+
+
+def _with_password(process: Process, user: str) -> None:
+    """Let a shell read the password that `towpath up` made, and become the program."""
+    script = (
+        'until [ -s "$CHAOS_NATS_PASSWORD_FILE" ]; do sleep 0.2; done; '
+        'TOWPATH_NATS_PASSWORD=$(cat "$CHAOS_NATS_PASSWORD_FILE") exec "$@"'
+    )
+    process.command[:0] = ["env", f"TOWPATH_NATS_USER={user}", "sh", "-c", script, "chaos"]
+
+
+class Family:
+    """Finds which child of `towpath up` is which part: forked in the order of PARTS, and later as it says."""
+
+    def __init__(self, up: Process) -> None:
+        self._up = up
+        self._parent: int | None = None
+        self._known: dict[str, int] = {}
+
+    def nats(self) -> int | None:
+        """The embedded nats-server."""
+        return next((pid for pid in self._children() if _is_nats(pid)), None)
+
+    def pid(self, name: str) -> int | None:
+        """A part, if it runs."""
+        forked = [pid for pid in self._children() if not _is_nats(pid)]
+        if self._up.pid != self._parent:
+            self._parent, self._known = self._up.pid, {}
+        if not self._known:
+            if len(forked) < len(PARTS):
+                return None
+            self._known = dict(zip(PARTS, forked, strict=False))
+        new = [pid for pid in forked if pid not in self._known.values()]
+        for part in [part for part, pid in self._known.items() if pid not in forked]:
+            if not new:
+                break
+            self._known[part] = new.pop(0)
+        found = self._known[name]
+        return found if found in forked else None
+
+    def _children(self) -> list[int]:
+        return children_of(self._up.pid) if self._up.pid is not None else []
+
+
+def _is_nats(pid: int) -> bool:
+    return any("nats-server" in word for word in command_of(pid)[:6])

@@ -1,0 +1,122 @@
+"""Three nats-servers with three replicas, two APIs, two projectors, three runners: each on a host of its own.
+
+One API and one projector work on SQLite, the others on PostgreSQL. Two runners take from NATS, the third is
+pushed to over HTTP. Clients and callbacks go through HTTP proxies of the run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.nats_accounts import accounts_block
+from infra.nats_binary import find_nats_server
+from tests.chaos.disks import Disk
+from tests.chaos.http_proxy import HttpProxy
+from tests.chaos.network import Host, HostLink, Network
+from tests.chaos.processes import Process
+from tests.chaos.world import World
+
+NATS_PORT, ROUTE_PORT, API_PORT, RUNNER_PORT, PROXY_PORT = 4222, 6222, 8000, 8100, 8000
+PASSWORDS = {"towpath": "chaos-control", "runner": "chaos-runner"}
+STORE_MEGABYTES, STATE_MEGABYTES = 8192, 48
+
+
+def three_nodes(world: World) -> None:
+    """Make hosts and processes; nothing is started."""
+    network = Network()
+    nodes = [_node(world, network, number) for number in range(1, 4)]
+    world.nats_urls = [f"nats://{host.address}:{NATS_PORT}" for host in nodes]
+    for number, host in enumerate(nodes, start=1):
+        _configure(world, f"n{number}", host, nodes)
+    world.control = {"user": "towpath", "password": PASSWORDS["towpath"]}
+    roots = world.workspace_roots()
+    world.models = {"sqlite": f"sqlite:///{world.directory}/sqlite.db", "postgres": world.postgres}
+    pairs = list(world.models.items())
+    hosts = {name: network.host(name) for name in ("api1", "api2", "proj1", "proj2", "run1", "run2", "run3")}
+    for number, (model, _) in enumerate(pairs, start=1):
+        _control_plane(world, number, model, network.clients, hosts)
+    for number in range(1, 4):
+        _runner(world, number, roots, hosts, network.clients)
+    world.links = {
+        "nats–nats": [HostLink(host, [other for other in nodes if other != host]) for host in nodes],
+        "nats–all": [HostLink(host, [o for o in network.hosts.values() if o != host]) for host in nodes],
+        "api–nats": [HostLink(hosts[name], nodes) for name in ("api1", "api2")],
+        "projector–nats": [HostLink(hosts[name], nodes) for name in ("proj1", "proj2")],
+        "runner–nats": [HostLink(hosts[name], nodes) for name in ("run1", "run2", "run3")],
+        "runner–all": [
+            HostLink(hosts[name], [o for o in network.hosts.values() if o.name != name])
+            for name in ("run1", "run2", "run3")
+        ],
+        "clients–api": [HostLink(hosts[name], [network.clients]) for name in ("api1", "api2")],
+        "projector–runner": [HostLink(hosts["run3"], [hosts["proj1"], hosts["proj2"]])],
+    }
+
+
+def _node(world: World, network: Network, number: int) -> Host:
+    host = network.host(f"n{number}")
+    name = f"n{number}"
+    config = world.directory / f"{name}.conf"
+    command = [str(find_nats_server()), "-c", str(config)]
+    process = Process("nats", name, command, {}, host, world.directory, world.history)
+    world.parts.append(process)
+    world.disks.append((Disk(name, world.directory / name, STORE_MEGABYTES), process))
+    return host
+
+
+def _configure(world: World, name: str, host: Host, nodes: list[Host]) -> None:
+    routes = ", ".join(f'"nats://{one.address}:{ROUTE_PORT}"' for one in nodes)
+    (world.directory / f"{name}.conf").write_text(
+        f"""\
+server_name: {name}
+listen: "{host.address}:{NATS_PORT}"
+jetstream {{ store_dir: "{world.directory / name}", sync_interval: always }}
+cluster {{ name: towpath, listen: "{host.address}:{ROUTE_PORT}", routes: [{routes}], no_advertise: true }}
+{accounts_block(PASSWORDS["towpath"], PASSWORDS["runner"])}"""
+    )
+
+
+def _control_plane(world: World, number: int, model: str, clients: Host, hosts: dict[str, Host]) -> None:
+    api, projector = hosts[f"api{number}"], hosts[f"proj{number}"]
+    listen = (clients.address, PROXY_PORT + number)
+    proxy = HttpProxy(f"proxy{number}", listen, (api.address, API_PORT), world.history)
+    world.proxies.append(proxy)
+    world.apis[api.name] = f"http://{api.address}:{API_PORT}"
+    # one directory for both, since a file is what they share; with PostgreSQL nothing of it is used
+    env = world.environment(
+        f"control{number}",
+        TOWPATH_NATS_URL=",".join(world.nats_urls),
+        TOWPATH_NATS_USER="towpath",
+        TOWPATH_NATS_PASSWORD=PASSWORDS["towpath"],
+        TOWPATH_DATABASE_URL=world.models[model],
+        TOWPATH_HOST=api.address,
+        TOWPATH_PORT=str(API_PORT),
+        API_RUNNER_CALLBACK_BASE_URL=proxy.url,
+        HOST_RUNNER_URL=f"http://{hosts['run3'].address}:{RUNNER_PORT}",
+    )
+    world.process("api", api.name, ["api"], env, api)
+    world.process("projector", projector.name, ["projector"], env, projector)
+
+
+def _runner(world: World, number: int, roots: Path, hosts: dict[str, Host], clients: Host) -> None:
+    name = f"run{number}"
+    state = world.directory / name
+    disk = Disk(name, state, STATE_MEGABYTES)
+    world.runner_states[name] = state
+    env = world.environment(
+        f"data-{name}",
+        TOWPATH_NATS_URL=",".join(world.nats_urls),
+        TOWPATH_NATS_USER="runner",
+        TOWPATH_NATS_PASSWORD=PASSWORDS["runner"],
+        TOWPATH_ROOTS=str(roots),
+        TOWPATH_POOLS="work,more" if number == 1 else "work",
+        TOWPATH_RUNNER_ID=name,
+        TOWPATH_RUNNER_STATE_DIR=str(state),
+        TOWPATH_URL=f"http://{clients.address}:{PROXY_PORT + 1}",
+        API_RUNNER_CALLBACK_BASE_URL=f"http://{clients.address}:{PROXY_PORT + 2}",
+    )
+    if number == 3:
+        env |= {"TOWPATH_POOLS": "pushed", "TOWPATH_RUNNER_HOST": hosts[name].address}
+        env["TOWPATH_RUNNER_PORT"] = str(RUNNER_PORT)
+        world.pools = (*world.pools, "default")
+    process = world.process("runner", name, ["runner"], env, hosts[name])
+    world.disks.append((disk, process))

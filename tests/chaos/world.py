@@ -1,0 +1,113 @@
+"""What a run consists of, in one shape for both deployments: processes, links, disks, and how to reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos.disks import Disk
+from tests.chaos.history import History
+from tests.chaos.http_proxy import HttpProxy
+from tests.chaos.network import Host, Link
+from tests.chaos.processes import Child, Part, Process
+
+LEASE_SECONDS = 3.0
+GRACE_SECONDS = 2.0
+DEADLINE_SECONDS = 10.0
+API_TOKEN = "chaos-operator-token"
+CALLBACK_TOKEN = "chaos-callback-token"
+RUNNER_TOKEN = "chaos-runner-token"
+SECRET_KEY = "0123456789abcdef0123456789abcdef"
+TOWPATH = str(Path(sys.executable).with_name("towpath"))
+POOLS = ("work", "more")
+
+
+@dataclass
+class World:
+    """Filled by `three_nodes` or `single_node`. `disks` names the process to start again after a full one."""
+
+    directory: Path
+    history: History
+    postgres: str
+    nodes: int
+    plant: str | None = None
+    parts: list[Part] = field(default_factory=list)
+    links: dict[str, list[Link]] = field(default_factory=dict)
+    disks: list[tuple[Disk, Part]] = field(default_factory=list)
+    proxies: list[HttpProxy] = field(default_factory=list)
+    apis: dict[str, str] = field(default_factory=dict)
+    nats_urls: list[str] = field(default_factory=list)
+    control: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    runner_states: dict[str, Path] = field(default_factory=dict)
+    workspaces: dict[str, Path] = field(default_factory=dict)
+    pools: tuple[str, ...] = POOLS
+
+    def environment(self, data_dir: str, **more: str) -> dict[str, str]:
+        """Of every process: nothing of the caller's Towpath settings, short leases, one secret key."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TOWPATH_", "API_", "HOST_RUNNER"))
+        }
+        return {
+            **kept,
+            "TOWPATH_DATA_DIR": str(self.directory / data_dir),
+            "TOWPATH_SECRET_KEY": SECRET_KEY,
+            "TOWPATH_LEASE_SECONDS": str(LEASE_SECONDS),
+            "TOWPATH_LEASE_GRACE_SECONDS": str(GRACE_SECONDS),
+            "TOWPATH_SUBMIT_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
+            "TOWPATH_NATS_REPLICAS": str(self.nodes),
+            "TOWPATH_API_TOKENS": f"admin:{API_TOKEN}",
+            "API_RUNNER_CALLBACK_TOKEN": CALLBACK_TOKEN,
+            "TOWPATH_RUNNER_TOKEN": RUNNER_TOKEN,
+            "TOWPATH_TOKEN": API_TOKEN,
+            **more,
+        }
+
+    def process(self, kind: str, name: str, arguments: list[str], env: dict[str, str], host: Host) -> Process:
+        """One `towpath …`, or with a plant the same with that bug in it; not started yet."""
+        program = [TOWPATH]
+        if self.plant is not None:
+            program = [sys.executable, "-m", "tests.chaos.planted", self.plant]
+            env = {**env, "PYTHONPATH": str(Path(__file__).parents[2])}
+        process = Process(kind, name, [*program, *arguments], env, host, self.directory, self.history)
+        self.parts.append(process)
+        return process
+
+    def workspace_roots(self) -> Path:
+        """Make the workspaces' directories; their common parent, which runners may work under."""
+        roots = self.directory / "roots"
+        for name in ("shop", "farm", "mill"):
+            self.workspaces[name] = roots / name
+            self.workspaces[name].mkdir(parents=True)
+        return roots
+
+    def of_kind(self, kind: str) -> list[Part]:
+        return [part for part in self.parts if part.kind == kind]
+
+    async def close(self) -> None:
+        """End everything that was started, by id, NATS last."""
+        own = [part for part in self.parts if isinstance(part, Process)]
+        for part in sorted(own, key=lambda part: part.kind in ("nats", "up")):
+            await part.close()
+        for proxy in self.proxies:
+            await proxy.stop()
+
+
+def is_child(part: Part) -> bool:
+    """Whether another process starts it again."""
+    return isinstance(part, Child)
+
+
+async def until(condition: object, seconds: float, what: str) -> None:
+    """Wait until the async `condition` is true; TimeoutError says `what` is not."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # type: ignore[operator]
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise TimeoutError(f"after {seconds:.0f} s: {what}") from None
