@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from pydantic import ValidationError
 
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
+from adapters.leadership import OUTLIVED_SECONDS
 from adapters.publish import PUBLISH_SECONDS
 from domain.leases import check_counter
 from domain.wire import Heartbeat
@@ -30,6 +31,8 @@ class JetStreamHeartbeats:
     def __init__(self, connection: Client) -> None:
         self._nc = connection
         self._api = JetStreamApi(connection, "TOWPATH_RUNNER")
+        # attempts end on what this says: a leader that was replaced must not have said it
+        self._judged = JetStreamApi(connection, "TOWPATH_RUNNER", OUTLIVED_SECONDS)
         self._read_at: OrderedDict[str, tuple[float, tuple[Heartbeat, datetime] | None]] = OrderedDict()
 
     async def publish(self, heartbeat: Heartbeat) -> None:
@@ -64,7 +67,7 @@ class JetStreamHeartbeats:
         cached = self._read_at.get(runner_id)
         if cached is not None and now - cached[0] < within:
             return cached[1]
-        raw = await self._api.last(f"towpath.runner.{runner_id}")
+        raw = await self._judged.last(f"towpath.runner.{runner_id}")
         beat = _parse(raw) if raw is not None else None
         found = (beat, _broker_time(raw.time)) if raw is not None and beat is not None else None
         self._read_at[runner_id] = (now, found)

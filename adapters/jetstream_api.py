@@ -1,7 +1,8 @@
 """Reads from JetStream that nats-py does not offer: by subject from the leader, and bounded batches.
 
-Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals. Direct reads are faster and may
-come from a follower that lags, so they only ever fill in what a leader read has bounded.
+Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; none is believed before it is certain
+that the leader has not been replaced (`adapters.leadership`). Direct reads are faster and may come from a
+follower that lags, so they only ever fill in what a leader read has bounded.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from adapters.codec import decode
+from adapters.leadership import Leadership, NoMajority, certain_seconds
 from adapters.replies import Replies
 from domain.errors import Busy
 from domain.log import Recorded
@@ -50,11 +52,12 @@ class RawMessage:
 
 
 class JetStreamApi:
-    """Reads of one stream over one connection."""
+    """Reads of one stream over one connection; for `led_seconds` see `adapters.leadership`."""
 
-    def __init__(self, connection: Client, stream: str = STREAM) -> None:
+    def __init__(self, connection: Client, stream: str = STREAM, led_seconds: float = 0.0) -> None:
         self.replies = Replies(connection)
         self._stream = stream
+        self._leadership = Leadership(self._ask_info, led_seconds)
 
     async def last(self, subject: str) -> RawMessage | None:
         """The last message whose subject matches, from the leader."""
@@ -69,8 +72,20 @@ class JetStreamApi:
         return await self._get({"seq": seq})
 
     async def info(self) -> dict[str, Any]:
-        """The stream's info, from the leader."""
-        return await self._request(f"$JS.API.STREAM.INFO.{self._stream}", b"")
+        """The stream's info, from a leader with a majority."""
+        return _by_majority(await self._ask_info())
+
+    async def count(self, subject: str) -> int:
+        """How many messages match, from a leader that says in the same breath that it has a majority.
+
+        So this is right even while a leader that was replaced has not noticed it yet.
+        """
+        info = _by_majority(await self._ask_info(subjects_filter=subject))
+        return sum((info["state"].get("subjects") or {}).values())
+
+    async def _ask_info(self, **question: str) -> dict[str, Any]:
+        body = orjson.dumps(question) if question else b""
+        return await self._request(f"$JS.API.STREAM.INFO.{self._stream}", body)
 
     async def streams(self) -> list[dict[str, Any]]:
         """Configuration and state of every stream of Towpath's, each as STREAM.INFO has it."""
@@ -106,6 +121,10 @@ class JetStreamApi:
 
     async def _get(self, query: dict[str, Any]) -> RawMessage | None:
         answer = await self._request(f"$JS.API.STREAM.MSG.GET.{self._stream}", orjson.dumps(query))
+        try:
+            await self._leadership.confirm()
+        except NoMajority as error:
+            raise _without_majority(error) from error
         message = answer.get("message")
         if message is None:
             return None
@@ -123,6 +142,18 @@ class JetStreamApi:
         if error and error.get("err_code") != _NO_MESSAGE:
             raise LogUnreachable(f"the log answered: {error.get('description')}")
         return parsed
+
+
+def _by_majority(info: dict[str, Any]) -> dict[str, Any]:
+    try:
+        certain_seconds(info)
+    except NoMajority as error:
+        raise _without_majority(error) from error
+    return info
+
+
+def _without_majority(error: NoMajority) -> LogUnreachable:
+    return LogUnreachable(f"the log's leader may have been replaced: {error}")
 
 
 class _Batch:

@@ -1,8 +1,8 @@
 """A cell of its own for a run: mount, network and process namespaces that vanish with everything in them.
 
-Outside nothing is changed: no interface, no rule, no mount, no process outlives the cell's first process, not
-even after Ctrl-C or `kill -9`, because the kernel ends all of them with it. That first process is this one: it
-starts the run, reaps orphans as an init does, and ends with the run's exit code.
+Outside nothing is changed: no interface, no rule, no mount, no process outlives the cell's first process,
+not even after Ctrl-C or `kill -9`, because the kernel ends all of them with it. That first process is this
+one: it starts the run, reaps orphans as an init does, and ends with the run's exit code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def enter(arguments: list[str]) -> None:
     tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         raise NoCell(
-            f"namespaces cannot be made here ({tried.stderr.strip()}): run as root, for example `sudo make chaos`"
+            f"namespaces cannot be made here ({tried.stderr.strip()}): run it as root, e.g. `sudo make chaos`"
         )
     environment = {**os.environ, INSIDE: "1"}
     program = [sys.executable, "-m", "tests.chaos.cell", *arguments]

@@ -2,8 +2,8 @@
 
 `python -I -S job.py MARKS KIND SECONDS`, standard library only. Each mark is one line, written at once in
 append mode: `{"mark": "begin" | "tick" | "end", "alive": CLOCK_BOOTTIME, "pid", "task", "attempt", "token"}`.
-KIND: `plain`; `stubborn` ignores SIGTERM; `family` leaves a child in a session of its own that ignores SIGTERM
-and ticks until it is killed; `fail` ends with code 3.
+KIND: `plain`; `stubborn` ignores SIGTERM; `family` leaves a child in a session of its own that ignores
+SIGTERM and ticks until it is killed; `fail` ends with code 3.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Operations on Towpath by HTTP and NATS, each written into the history before it is sent and once it ends.
 
 What an answer proves decides how it is written: 2xx `ok`, 4xx `fail` (it must have changed nothing), anything
-else, also 5xx and silence, `unknown`. A refused claim (`workspace-locked`) is an answer to an append that stands.
+else, also 5xx and silence, `unknown`. A refused claim (`workspace-locked`) answers an append that stands.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Operators:
     # ------------------------------------------------------------------ operations
 
     async def create(self, who: str, task: str, spec: Json, dispatch: bool) -> Answer:
-        """Create a task under an id of ours, as often as it takes: that is one operation, for it is idempotent."""
+        """Create a task under an id of ours, as often as it takes: one operation, for it is idempotent."""
         op = self.history.invoke(who, "create", task=task, dispatch=dispatch)
         body = {**spec, "id": task, "labels": {"op": str(op)}}
         for pause in _pauses():

@@ -109,8 +109,7 @@ async def _play(order: Order, world: World, operators: Operators, started: float
     await wanting
     left = await scenarios.finish(FINISH_SECONDS)
     open_ = await settle(world, nc, SETTLE_SECONDS)
-    if left:
-        open_.append(f"{left} clients still waited for an answer or an end")
+    open_ += [f"a client still waits in {where} ({times} do)" for where, times in Counter(left).items()]
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
     await collect(world, nc)

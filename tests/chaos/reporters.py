@@ -1,7 +1,7 @@
 """Runners without processes: ids under which our own clients hold attempts, with heartbeats over NATS.
 
-An attempt bound to a runner that does not list it is lost, so each id says what it holds, and its counter only
-rises. Half of the attempts go without an id: those are bound to nobody.
+An attempt bound to a runner that does not list it is lost, so each id says what it holds, and its counter
+only rises. Half of the attempts go without an id: those are bound to nobody.
 """
 
 from __future__ import annotations

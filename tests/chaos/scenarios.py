@@ -56,11 +56,11 @@ class Scenarios:
             self._begin(self._job() if job else self._reported(), room)
             await asyncio.sleep(self._random.uniform(0.5, 1.5) / per_second)
 
-    async def finish(self, seconds: float) -> int:
-        """Wait until all that was begun has ended; how many did not."""
+    async def finish(self, seconds: float) -> list[str]:
+        """Wait until all that was begun has ended; where those are that did not."""
         if self._aside:
             await asyncio.wait(self._aside, timeout=seconds)
-        left = len(self._aside)
+        left = [_where(task) for task in self._aside]
         for task in self._aside:
             task.cancel()
         await asyncio.gather(*self._aside, return_exceptions=True)
@@ -217,3 +217,13 @@ class Scenarios:
         while not (answer := await operation(who, task)).definite:  # type: ignore[operator]
             await asyncio.sleep(0.5)
         return answer  # type: ignore[no-any-return]
+
+
+def _where(task: asyncio.Task[None]) -> str:
+    """The functions that a client waits in, outermost first."""
+    names, waiting = [], task.get_coro()
+    while waiting is not None and hasattr(waiting, "cr_frame"):
+        frame = waiting.cr_frame
+        names.append(f"{waiting.__name__}:{frame.f_lineno if frame else '?'}")
+        waiting = waiting.cr_await  # type: ignore[assignment]
+    return " > ".join(names)

@@ -1,7 +1,7 @@
 """`towpath up` with its embedded nats-server, and beside it one more of each process, on one machine.
 
-What `up` has started it also starts again; `up` itself is killed, too. The second projector and the second API
-work on PostgreSQL. Links are ports on loopback.
+What `up` has started it also starts again; `up` itself is killed, too. The second projector and the second
+API work on PostgreSQL. Links are ports on loopback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.chaos.processes import Child, Process, children_of, command_of
 from tests.chaos.world import World
 
 NATS_PORT, API_PORT, OTHER_API_PORT, PROXY_PORT = 4222, 8000, 8010, 8001
-STORE_MEGABYTES, STATE_MEGABYTES = 8192, 48
+STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
 PARTS = ("api", "locks", "projector", "runner")
 LOCAL = "127.0.0.1"
 CHILD_KINDS = {"api": "api", "locks": "projector", "projector": "projector", "runner": "runner"}

@@ -18,7 +18,7 @@ from tests.chaos.world import World
 
 NATS_PORT, ROUTE_PORT, API_PORT, RUNNER_PORT, PROXY_PORT = 4222, 6222, 8000, 8100, 8000
 PASSWORDS = {"towpath": "chaos-control", "runner": "chaos-runner"}
-STORE_MEGABYTES, STATE_MEGABYTES = 8192, 48
+STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
 
 
 def three_nodes(world: World) -> None:

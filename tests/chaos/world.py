@@ -1,4 +1,4 @@
-"""What a run consists of, in one shape for both deployments: processes, links, disks, and how to reach them."""
+"""What a run consists of, in one shape for both deployments: processes, links, disks, and ways to them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,87 @@
+"""Whether a replicated stream's leader still has its majority, so that what it answers is the newest.
+
+A leader that was cut off goes on answering reads from what it has for ten seconds and more, while the others
+elect a new one after four: its "no such task" or "not granted" is then wrong. JetStream has no read that
+asks the majority, but a leader says when it last heard each replica. Replicas that it has heard less than the
+shortest election timeout ago cannot have elected another, so each look is good for the rest of that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+SHORTEST_ELECTION_SECONDS = 4.0
+MARGIN_SECONDS = 0.5
+UNREPLICATED_SECONDS = 60.0
+OUTLIVED_SECONDS = 21.0
+"""A leader that was cut off looks every 10 seconds whether it has lost its majority for 10 seconds."""
+_NANOSECONDS = 1e9
+
+
+class NoMajority(Exception):
+    """The leader that answers does not hear enough of the others: somebody else may lead by now."""
+
+
+class Leadership:
+    """Asks `info` for the stream's info, where what is known is too old."""
+
+    def __init__(self, info: Callable[[], Awaitable[dict[str, Any]]], led_seconds: float = 0.0) -> None:
+        self._info = info
+        self._led_seconds = led_seconds
+        self._asking = asyncio.Lock()
+        self._certain_until = 0.0
+
+    async def confirm(self) -> None:
+        """Return once it is certain that what a leader has answered before this call was the newest.
+
+        Raises:
+            NoMajority: it is not; the question is to be asked again in a moment.
+        """
+        called = asyncio.get_running_loop().time()
+        if called < self._certain_until:
+            return
+        async with self._asking:
+            if called < self._certain_until:
+                return
+            asked = asyncio.get_running_loop().time()
+            self._certain_until = asked + certain_seconds(await self._info(), self._led_seconds)
+
+
+def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
+    """For how long after a stream's info was asked for the leader that gave it is the one that counts.
+
+    With `led_seconds` of OUTLIVED_SECONDS it is also the only one that answers: right after an election, the
+    old leader may answer beside it.
+
+    Raises:
+        NoMajority: for no time at all, or it has not led for `led_seconds`.
+    """
+    others = (info.get("cluster") or {}).get("replicas") or []
+    if not others:
+        return UNREPLICATED_SECONDS
+    needed = (len(others) + 1) // 2  # with the leader itself a majority
+    led = led_for(info)
+    if led is not None and led < led_seconds:
+        raise NoMajority(f"it has led for {led:.1f} s only, and the one before it may still answer")
+    silent = sorted(one["active"] / _NANOSECONDS for one in others if not one.get("offline"))
+    if len(silent) < needed:
+        raise NoMajority(f"{len(others) - len(silent)} of its {len(others)} other replicas are offline")
+    left: float = SHORTEST_ELECTION_SECONDS - MARGIN_SECONDS - silent[needed - 1]
+    if left <= 0:
+        raise NoMajority(f"it has not heard a majority of its replicas for {silent[needed - 1]:.1f} s")
+    return left
+
+
+def led_for(info: dict[str, Any]) -> float | None:
+    """How long the leader has led, by its own clock; None where it does not say."""
+    since, now = (info.get("cluster") or {}).get("leader_since"), info.get("ts")
+    return (_seconds(now) - _seconds(since)) if since and now else None
+
+
+def _seconds(time: str) -> float:
+    """RFC 3339 in UTC with nanoseconds, which Python cuts to microseconds."""
+    head, _, fraction = time.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC).timestamp()
