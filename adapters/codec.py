@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from domain.claims import FIRST_CHAIN
-from domain.events import EventData, Kind, type_name
+from domain.events import EVENTS, EventData, Kind, type_name
 from domain.log import Recorded
 from domain.wire import rfc3339
 
@@ -26,6 +26,7 @@ APPEND_PREFIX = "towpath.append."
 EXPECTED_SEQ = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
 MSG_ID = "Nats-Msg-Id"
+_TYPES: dict[tuple[str, str], str] = {key: type_name(*key) for key in EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,10 @@ def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> R
     """
     try:
         _, kind, subject_id, event = subject.split(".")
-        if not headers["ce-type"].endswith(".v1"):
-            raise ValueError(f"{headers['ce-type']} was written by a newer Towpath; upgrade this one")
+        if headers["ce-type"] != _TYPES.get((kind, event)):
+            raise ValueError(
+                f"type {headers['ce-type']} is unknown here: a newer Towpath wrote it, so upgrade this one"
+            )
         attempt = headers.get("ce-attempt")
         actor = headers["ce-actor"]
         return Recorded(

@@ -1,15 +1,30 @@
-"""What could not be applied, kept for 14 days on `towpath.dead.<kind>.<id>`; its headers say why."""
+"""What could not be applied, kept for 14 days on `towpath.dead.<kind>.<id>`; its headers say why.
+
+Runners keep letters, too, so what is read here may lack headers or hold anything: every field has a default.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from urllib.parse import quote
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
 
 from nats.aio.client import Client
 
+from adapters.jetstream_api import JetStreamApi, RawMessage
 from adapters.publish import publish
+from domain.dead_letters import DeadLetter
 
+STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000
+_REASON, _DETAIL, _SOURCE, _SOURCE_SEQ = (
+    "towpath-reason",
+    "towpath-detail",
+    "towpath-source",
+    "towpath-source-seq",
+)
+_STREAMS = {"towpath.timer.": "TOWPATH_TIMER"}
 
 
 class JetStreamDeadLetters:
@@ -17,14 +32,78 @@ class JetStreamDeadLetters:
 
     def __init__(self, connection: Client) -> None:
         self._nc = connection
+        self._api = JetStreamApi(connection, STREAM)
 
-    async def keep(self, kind: str, subject_id: str, body: bytes, reason: str, detail: str) -> None:
+    async def keep(
+        self,
+        kind: str,
+        subject_id: str,
+        body: bytes,
+        reason: str,
+        detail: str,
+        *,
+        source: str | None = None,
+        source_seq: int | None = None,
+    ) -> None:
         """See the port. The same once more within two minutes is kept once."""
         token = quote(subject_id, safe="").replace(".", "%2E")[:100] or "unknown"
         digest = hashlib.sha256(f"{kind}\n{subject_id}\n{reason}\n{detail}\n".encode() + body).hexdigest()
         headers = {
             "Nats-Msg-Id": digest,
-            "towpath-reason": quote(reason),
-            "towpath-detail": quote(detail[:DETAIL_CHARS], safe=" :,.;'()/-_"),
+            _REASON: quote(reason),
+            _DETAIL: quote(detail[:DETAIL_CHARS], safe=" :,.;'()/-_"),
         }
-        await publish(self._nc, "TOWPATH_DEAD", f"towpath.dead.{kind}.{token}", body, headers)
+        if source is not None:
+            headers[_SOURCE] = source
+        if source_seq is not None:
+            headers[_SOURCE_SEQ] = str(source_seq)
+        await publish(self._nc, STREAM, f"towpath.dead.{kind}.{token}", body, headers)
+
+    async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
+        """See the port."""
+        subject = f"towpath.dead.{kind}.>" if kind else "towpath.dead.>"
+        return [_letter(raw) for raw in await self._api.batch(subject, after + 1, limit)]
+
+    async def get(self, seq: int) -> DeadLetter | None:
+        """See the port."""
+        raw = await self._api.get(seq) if seq > 0 else None
+        return _letter(raw) if raw is not None else None
+
+    async def remove(self, seq: int) -> None:
+        """See the port."""
+        await self._api.delete(seq)
+
+    async def put_back(self, letter: DeadLetter) -> None:
+        """See the port. Only what came from a queue of ours has a stream to go back to."""
+        assert letter.source is not None
+        stream = next(name for prefix, name in _STREAMS.items() if letter.source.startswith(prefix))
+        await publish(self._nc, stream, letter.source, letter.body, {})
+
+    async def count(self) -> int:
+        """See the port."""
+        return int((await self._api.info())["state"]["messages"])
+
+
+def _letter(raw: RawMessage) -> DeadLetter:
+    _, _, kind, *rest = raw.subject.split(".")
+    headers = raw.headers
+    source_seq = headers.get(_SOURCE_SEQ, "")
+    return DeadLetter(
+        seq=raw.seq,
+        at=_time(raw.time or headers.get("Nats-Time-Stamp", "")),
+        kind=kind,
+        subject_id=unquote(".".join(rest)),
+        reason=unquote(headers.get(_REASON, "unknown")),
+        detail=unquote(headers.get(_DETAIL, "")),
+        body=raw.data,
+        source=headers.get(_SOURCE),
+        source_seq=int(source_seq) if source_seq.isdecimal() else None,
+    )
+
+
+def _time(text: str) -> datetime:
+    """RFC 3339 with nanoseconds, which Python cuts to microseconds."""
+    with contextlib.suppress(ValueError):
+        head, _, fraction = text.removesuffix("Z").partition(".")
+        return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+    return datetime.fromtimestamp(0, UTC)

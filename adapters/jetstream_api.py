@@ -96,6 +96,14 @@ class JetStreamApi:
         """The JetStream account's use and limits."""
         return await self._request("$JS.API.INFO", b"")
 
+    async def delete(self, seq: int) -> None:
+        """Remove the message at `seq`, its bytes overwritten; for one that is gone, nothing happens."""
+        try:
+            await self._request(f"$JS.API.STREAM.MSG.DELETE.{self._stream}", orjson.dumps({"seq": seq}))
+        except LogUnreachable:
+            if await self.get(seq) is not None:
+                raise
+
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
         """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
         if count < 1:

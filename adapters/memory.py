@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from adapters.codec import Message, decode, filter_of
 from adapters.jetstream_facts import registration_message
 from adapters.task_cache import TaskCache
 from adapters.task_codec import pending_message, replay
+from domain.dead_letters import DeadLetter
 from domain.events import OnRunnerLost, RegisteredData, RemovedData
 from domain.leases import check_counter
 from domain.log import Recorded
@@ -194,14 +195,53 @@ class MemoryWorkspaceLog:
 
 
 class MemoryDeadLetters:
-    """Port `DeadLetters`; `kept` shows what was kept."""
+    """Port `DeadLetters`; `kept` and `letters` show what is there."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[str, str, bytes, str, str]] = []
+        self.letters: dict[int, DeadLetter] = {}
+        self.put: list[DeadLetter] = []
 
-    async def keep(self, kind: str, subject_id: str, body: bytes, reason: str, detail: str) -> None:
+    @property
+    def kept(self) -> list[tuple[str, str, bytes, str, str]]:
+        """Kind, subject id, body, reason and detail of all that are there."""
+        return [(one.kind, one.subject_id, one.body, one.reason, one.detail) for one in self.letters.values()]
+
+    async def keep(
+        self,
+        kind: str,
+        subject_id: str,
+        body: bytes,
+        reason: str,
+        detail: str,
+        *,
+        source: str | None = None,
+        source_seq: int | None = None,
+    ) -> None:
         """See the port."""
-        self.kept.append((kind, subject_id, body, reason, detail))
+        seq = max(self.letters, default=0) + 1
+        at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.letters[seq] = DeadLetter(seq, at, kind, subject_id, reason, detail, body, source, source_seq)
+
+    async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
+        """See the port."""
+        found = [one for one in self.letters.values() if one.seq > after and kind in (None, one.kind)]
+        return found[:limit]
+
+    async def get(self, seq: int) -> DeadLetter | None:
+        """See the port."""
+        return self.letters.get(seq)
+
+    async def remove(self, seq: int) -> None:
+        """See the port."""
+        self.letters.pop(seq, None)
+
+    async def put_back(self, letter: DeadLetter) -> None:
+        """See the port; `put` shows what was put back."""
+        self.put.append(letter)
+
+    async def count(self) -> int:
+        """See the port."""
+        return len(self.letters)
 
 
 class MemoryHeartbeats:

@@ -19,11 +19,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import ValidationError
 
 from adapters.codec import decode
+from domain.dead_letters import DeadLetters
 from domain.errors import Busy, LogFull
 from domain.log import Recorded
-from domain.ports import DeadLetters, Deadline, Due
+from domain.ports import Deadline, Due
 from domain.trace import use_traceparent
 
 CONCURRENCY = 64
@@ -168,11 +170,27 @@ class DurableQueue:
                 return
             subject_id = message.subject.split(".")[self._id_token]
             await self._dead_letters.keep(
-                self._name, subject_id, message.data, "not-handled", f"{message.subject}: {error!r}"
+                self._name,
+                subject_id,
+                message.data,
+                "not-handled",
+                _words(error),
+                source=message.subject,
+                source_seq=message.metadata.sequence.stream,
             )
             await message.term()
         except Exception as lost:
             log.warning("could not settle, will come again", queue=self._name, error=str(lost))
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without the input that a validation error would show: it may hold secrets."""
+    if isinstance(error, ValidationError):
+        found = (
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
+        )
+        return f"{error.title}: {'; '.join(found)}"
+    return repr(error)
 
 
 def _canceled() -> bool:

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from api import (
     command_routes,
     contract_routes,
+    dead_routes,
     docs_page,
     event_routes,
     health_routes,
@@ -34,6 +35,16 @@ from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
+
+_ROUTES = (
+    task_routes,
+    command_routes,
+    event_routes,
+    workspace_routes,
+    runner_routes,
+    dead_routes,
+    health_routes,
+)
 
 
 def create_app(parts: ApiParts) -> FastAPI:
@@ -66,7 +77,7 @@ def described() -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
-    for routes in (task_routes, command_routes, event_routes, workspace_routes, runner_routes, health_routes):
+    for routes in _ROUTES:
         app.include_router(routes.router)
     app.include_router(heartbeat_route.router)
     app.include_router(health_routes.probes)

@@ -75,10 +75,12 @@ async def readyz(parts: Parts, request: Request) -> Any:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems()},
 )
 async def metrics(request: Request, parts: Parts) -> Response:
-    """Prometheus text format. Without NATS what this process has counted, and no runners."""
+    """Prometheus text format. Without NATS, only what this process has counted."""
     counted: Metrics = request.app.state.metrics
     try:
         counted.runners(*await count_runners(parts))
+        counted.dead_letters(await parts.dead_letters.count())
     except Busy:
         counted.runners({}, math.nan)
+        counted.dead_letters(math.nan)
     return Response(counted.render(), media_type=_EXPOSITION)

@@ -58,6 +58,11 @@ class Metrics:
             "Locks of lost runners that are kept until an operator releases them",
             registry=self.registry,
         )
+        self._dead_letters = Gauge(
+            "towpath_dead_letters",
+            "Messages that could not be applied and wait for an operator",
+            registry=self.registry,
+        )
 
     def runners(self, by_state: Mapping[RunnerState, int], awaiting_operator: float) -> None:
         """Note how many runners there are; none and NaN where that is not known just now."""
@@ -65,6 +70,10 @@ class Metrics:
         for state, count in by_state.items():
             self._runners.labels(state).set(count)
         self._awaiting_operator.set(awaiting_operator)
+
+    def dead_letters(self, count: float) -> None:
+        """Note how many dead letters there are; NaN where that is not known just now."""
+        self._dead_letters.set(count)
 
     def request(self, method: str, route: str, status: int) -> None:
         """Count one answered request."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from api.config import ApiConfig
 from domain.attempt_token import AttemptTokens
+from domain.dead_letters import DeadLetters, DeadLetterService
 from domain.leases import LeaseTerms
-from domain.ports import Clock, DeadLetters, Heartbeats, LockView, LogReader, ReadModel
+from domain.ports import Clock, Heartbeats, LockView, LogReader, ReadModel
 from domain.room import AmpleRoom, LogRoom
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
@@ -34,6 +35,7 @@ class ApiParts:
     read_model: ReadModel
     heartbeats: Heartbeats
     dead_letters: DeadLetters
+    dead_letter_service: DeadLetterService
     tokens: AttemptTokens
     clock: Clock
     new_task_id: Callable[[], str]

@@ -310,14 +310,6 @@ class Timers(Protocol):
         ...
 
 
-class DeadLetters(Protocol):
-    """What could not be applied, kept with its reason."""
-
-    async def keep(self, kind: str, subject_id: str, body: bytes, reason: str, detail: str) -> None:
-        """Store `body` under `towpath.dead.<kind>.<subject_id>`."""
-        ...
-
-
 class Heartbeats(Protocol):
     """The last heartbeat of each runner."""
 

@@ -38,6 +38,7 @@ from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
+from domain.dead_letters import DISPATCH, DeadLetterService
 from domain.ports import Appender, Due, LockView
 from domain.room import LogRoom
 from domain.service import TaskService
@@ -132,21 +133,25 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
 def api_parts(
     core: Core,
     view: FoldedLockView,
+    http: httpx.AsyncClient,
     readiness: Callable[[], Awaitable[dict[str, str]]],
     room: LogRoom,
 ) -> ApiParts:
-    """Everything the routes call."""
+    """Everything the routes call; `http` reaches the push runner, if one is configured."""
     settings = core.settings
+    service = core.service(view, room)
+    handlers = {DISPATCH: dispatcher(core, service, http).handle}
     tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
     callback = settings.api_runner_callback_token
     return ApiParts(
-        service=core.service(view, room),
+        service=service,
         workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now, room),
         log=core.reader,
         view=view,
         read_model=core.read_model,
         heartbeats=core.heartbeats,
         dead_letters=core.dead_letters,
+        dead_letter_service=DeadLetterService(core.dead_letters, service, core.reader, handlers),
         tokens=core.tokens,
         clock=now,
         new_task_id=new_id,
@@ -158,6 +163,24 @@ def api_parts(
         contracts=CONTRACTS,
         lease=settings.lease_terms,
         room=room,
+    )
+
+
+def dispatcher(core: Core, service: TaskService, http: httpx.AsyncClient) -> Dispatch:
+    """Hands attempts to runners: the projector's, and an API's for what an operator replays."""
+    settings = core.settings
+    push = None
+    if settings.host_runner_url is not None:
+        token = settings.runner_token.get_secret_value() if settings.runner_token else None
+        push = PushRunnerClient(http, settings.host_runner_url, token)
+    deadline = settings.submit_deadline_seconds
+    return Dispatch(
+        service,
+        PoolRunnerClient(QueueRunnerClient(core.connection, 2 * deadline), push),
+        JetStreamTimers(core.connection),
+        core.sealer,
+        core.tokens,
+        DispatchConfig(settings.callback_base, timedelta(seconds=deadline), settings.lease_terms.lost_after),
     )
 
 
@@ -181,30 +204,15 @@ class Projections:
 def projections(core: Core, http: httpx.AsyncClient) -> Projections:
     """Build the projections; `http` reaches the push runner, if one is configured."""
     settings = core.settings
-    push = None
-    if settings.host_runner_url is not None:
-        token = settings.runner_token.get_secret_value() if settings.runner_token else None
-        push = PushRunnerClient(http, settings.host_runner_url, token)
     service = core.service(FoldedLockView(core.reader, core.checkpoints))
-    timers = JetStreamTimers(core.connection)
-    terms = settings.lease_terms
-    dispatch = Dispatch(
-        service,
-        PoolRunnerClient(QueueRunnerClient(core.connection, 2 * settings.submit_deadline_seconds), push),
-        timers,
-        core.sealer,
-        core.tokens,
-        DispatchConfig(
-            settings.callback_base, timedelta(seconds=settings.submit_deadline_seconds), terms.lost_after
-        ),
-    )
+    timers, terms = JetStreamTimers(core.connection), settings.lease_terms
     watchdog = Watchdog(service, core.heartbeats, LogRegistrations(core.reader), timers, terms)
     return Projections(
         core=core,
         locks=LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now),
         tasks=TaskProjection(core.reader, core.read_model),
-        dispatch=dispatch,
-        events=JetStreamEventQueue(core.connection, core.dead_letters, "dispatch", SUBJECTS),
+        dispatch=dispatcher(core, service, http),
+        events=JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, SUBJECTS),
         deadlines={
             ATTEMPT_TIMER: watchdog.handle,
             lock_waits.KIND: LockWaits(service, core.reader).handle,

@@ -86,6 +86,8 @@ def _words(error: BaseException) -> str:
 
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
     """The API process; `listener` is an already bound socket."""
+    import httpx
+
     from api.app import begin_closing, create_app
     from api.report_intake import ReportIntake
     from infra.composition import api_parts, open_core
@@ -94,7 +96,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from projections.lock_view import FoldedLockView
 
     listener = listener or bind(settings.host, settings.port)
-    async with open_core(settings, "towpath-api") as core:
+    async with open_core(settings, "towpath-api") as core, httpx.AsyncClient() as http:
         view = FoldedLockView(core.reader, core.checkpoints)
 
         async def readiness() -> dict[str, str]:
@@ -108,7 +110,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
 
         room = core.room()
         await room.measure()
-        parts = api_parts(core, view, readiness, room)
+        parts = api_parts(core, view, http, readiness, room)
         app = create_app(parts)
         intake = ReportIntake(parts, connect_options(settings), app.state.metrics)
         await intake.start()

@@ -16,7 +16,9 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
+from domain.hiding import without_secrets
 from domain.wire import Submission
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
@@ -118,8 +120,16 @@ class PoolIntake:
         reason = reason.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
         self._log.warning("submission not readable, moved to the dead letters", reason=reason)
         subject = f"towpath.dead.submit.{self._pool}"
-        await js.publish(subject, message.data, headers={"towpath-reason": reason})
+        await js.publish(subject, _harmless(message.data), headers={"towpath-reason": reason})
         await message.term()
+
+
+def _harmless(body: bytes) -> bytes:
+    """The body for the dead letters, which are kept for weeks: a submission's secrets live for seconds."""
+    try:
+        return to_json(without_secrets(from_json(body)))
+    except ValueError:
+        return body
 
 
 async def _quietly(subscription: JetStreamContext.PullSubscription) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import locks, log, run, runners, servers, tasks, upkeep, workspaces
+from infra.cli import dead, locks, log, run, runners, servers, tasks, upkeep, workspaces
 from infra.cli.exits import CliError, Exit
 from infra.cli.words import say
 
@@ -49,6 +49,7 @@ def _towpath(
 for part in (run, tasks, log, locks, runners, servers, upkeep):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(dead.app, name="dead")
 
 
 def main() -> None:

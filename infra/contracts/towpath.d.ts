@@ -44,6 +44,33 @@ export interface CreatedData {
   lock_wait_seconds?: number | null;
 }
 
+/** One dead letter. `subject` is what it is about: a task, a pool. `size`: of its body, in bytes. */
+export interface DeadLetterRead {
+  seq: number;
+  at: string;
+  kind: string;
+  subject: string;
+  reason: string;
+  detail: string;
+  size: number;
+  /** the NATS subject it came from, where that is known */
+  source: string | null;
+}
+
+/** One with its body: without secrets, null where it is no JSON. */
+export interface DeadLetterShown {
+  seq: number;
+  at: string;
+  kind: string;
+  subject: string;
+  reason: string;
+  detail: string;
+  size: number;
+  /** the NATS subject it came from, where that is known */
+  source: string | null;
+  body: unknown;
+}
+
 /**
  * An attempt begins. It carries its whole claim, so that a fold of the locks needs nothing else.
  *
@@ -176,6 +203,11 @@ export interface LocksReleased {
   process_may_run: boolean;
 }
 
+export interface PageDeadLetterRead {
+  items: DeadLetterRead[];
+  next_cursor?: string | null;
+}
+
 export interface PageEventRead {
   items: EventRead[];
   next_cursor?: string | null;
@@ -258,6 +290,20 @@ export interface ReleasedData {
 export interface RemovedData {
   by: string;
   reason: string | null;
+}
+
+/** One that was put back and removed. `outcome`: what became of it. */
+export interface Replayed {
+  seq: number;
+  at: string;
+  kind: string;
+  subject: string;
+  reason: string;
+  detail: string;
+  size: number;
+  /** the NATS subject it came from, where that is known */
+  source: string | null;
+  outcome: "recorded" | "stale" | "handled" | "sent" | "queued";
 }
 
 /**

@@ -13,6 +13,8 @@ from typing import Any
 
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem
+from projections.attempt_timer import KIND as ATTEMPT_TIMER
+from projections.lock_waits import KIND as LOCK_WAIT
 
 ASKED_SECONDS = 3.0
 POLL_SECONDS = 0.1
@@ -32,8 +34,10 @@ class Consumer:
 
 CONSUMERS = (
     Consumer("TOWPATH", "dispatch", "dispatch", "`towpath projector` (--only dispatch)"),
-    Consumer("TOWPATH_TIMER", "due-attempt", "watchdog", "`towpath projector` (--only watchdog)"),
-    Consumer("TOWPATH_TIMER", "due-lock-wait", "ends of lock waits", "`towpath projector` (--only watchdog)"),
+    Consumer("TOWPATH_TIMER", f"due-{ATTEMPT_TIMER}", "watchdog", "`towpath projector` (--only watchdog)"),
+    Consumer(
+        "TOWPATH_TIMER", f"due-{LOCK_WAIT}", "ends of lock waits", "`towpath projector` (--only watchdog)"
+    ),
     Consumer("TOWPATH_REPORT", "report-intake", "reports over NATS", "`towpath api`"),
 )
 

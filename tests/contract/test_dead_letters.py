@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import unquote
 
 import pytest
@@ -45,3 +46,53 @@ async def test_the_same_is_kept_once_and_what_differs_is_kept(js_connection: Cli
     await dead.keep("report", "t", b"{ }", "conflicting-end", "one")
     await dead.keep("report", "u", b"{}", "conflicting-end", "one")
     assert len(await letters(js_connection)) == 4
+
+
+async def test_they_are_listed_by_kind_shown_and_removed(js_connection: Client) -> None:
+    dead = JetStreamDeadLetters(js_connection)
+    assert (await dead.page(0, 10), await dead.count(), await dead.get(1)) == ([], 0, None)
+    for number in range(4):
+        kind = "due-attempt" if number % 2 else "report"
+        await dead.keep(kind, f"a.{number}", b"%d" % number, "why", "ö", source="x", source_seq=number)
+    found = await dead.page(0, 10)
+    assert [(one.seq, one.kind, one.subject_id, one.body) for one in found] == [
+        (1, "report", "a.0", b"0"),
+        (2, "due-attempt", "a.1", b"1"),
+        (3, "report", "a.2", b"2"),
+        (4, "due-attempt", "a.3", b"3"),
+    ]
+    assert [one.seq for one in await dead.page(1, 2)] == [2, 3]
+    assert [one.seq for one in await dead.page(0, 10, "report")] == [1, 3]
+    assert await dead.get(3) == found[2]
+    assert (found[2].reason, found[2].detail, found[2].source, found[2].source_seq) == (
+        "why",
+        "ö",
+        "x",
+        2,
+    )
+    assert abs((datetime.now(UTC) - found[2].at).total_seconds()) < 60
+    for _ in range(2):
+        await dead.remove(3)
+    assert (await dead.get(3), await dead.count()) == (None, 3)
+    assert [one.seq for one in await dead.page(0, 10)] == [1, 2, 4]
+
+
+async def test_what_others_kept_without_headers_is_listed_too(js_connection: Client) -> None:
+    jetstream = js_connection.jetstream()
+    await jetstream.publish("towpath.dead.submit.gpu", b"\xff", headers={"towpath-reason": "no"})
+    await jetstream.publish("towpath.dead.odd", b"")
+    first, second = await JetStreamDeadLetters(js_connection).page(0, 10)
+    assert (first.kind, first.subject_id, first.reason, first.source) == ("submit", "gpu", "no", None)
+    assert (second.kind, second.subject_id, second.reason) == ("odd", "", "unknown")
+
+
+async def test_a_deadline_goes_back_to_the_timers(js_connection: Client) -> None:
+    dead = JetStreamDeadLetters(js_connection)
+    source = "towpath.timer.due.attempt.t.1"
+    await dead.keep("due-attempt", "t", b"note", "not-handled", "x", source=source)
+    letter = await dead.get(1)
+    assert letter is not None
+    await dead.put_back(letter)
+    raw = await JetStreamApi(js_connection, "TOWPATH_TIMER").last(source)
+    assert raw is not None
+    assert raw.data == b"note"

@@ -24,6 +24,7 @@ from infra.doctor import Finding, examine
 from infra.embedded_nats import EmbeddedNats
 from infra.settings import Settings
 from infra.streams import ensure_streams
+from projections.attempt_timer import KIND
 from projections.dispatch import SUBJECTS
 from projections.tasks import TaskProjection
 from tests.integration.projections.stage import Stage
@@ -110,7 +111,7 @@ async def test_consumers_missing_unserved_and_behind(
     dead = JetStreamDeadLetters(js_connection)
     queue = JetStreamEventQueue(js_connection, dead, "dispatch", SUBJECTS)
     taking = stage.run(queue.consume(take))
-    stage.run(JetStreamDueQueue(js_connection, dead, "attempt").consume(take))
+    stage.run(JetStreamDueQueue(js_connection, dead, KIND).consume(take))
 
     async def served() -> bool:
         return (await found(settings, "dispatch")).state == "ok"

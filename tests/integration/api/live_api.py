@@ -64,7 +64,7 @@ async def live_api(server: EmbeddedNats, data_dir: Path, **changes: Any) -> Asyn
     async with open_core(settings, "test-api") as core, httpx.AsyncClient() as outgoing:
         view = FoldedLockView(core.reader, core.checkpoints)
         room = core.room()
-        parts = api_parts(core, view, ready, room)
+        parts = api_parts(core, view, outgoing, ready, room)
         app = create_app(parts)
         others = projections(core, outgoing)
         endless = (view.run(), room.run(), others.locks.run(), others.tasks.run())

@@ -197,7 +197,7 @@ async def test_what_is_no_submission_moves_to_the_dead_letters(
     on_nats: StartOnNats, log_plane: LogPlane
 ) -> None:
     await on_nats()
-    await log_plane.js.publish("towpath.submit.default", b'{"task_id": "x"}')
+    await log_plane.js.publish("towpath.submit.default", b'{"task_id":"x","env":{"KEY":"s3cret"}}')
 
     async def buried() -> Any:
         try:
@@ -206,7 +206,7 @@ async def test_what_is_no_submission_moves_to_the_dead_letters(
             return None
 
     message = await eventually(buried, DEADLINE)
-    assert message.data == b'{"task_id": "x"}'
+    assert message.data == b'{"task_id":"x","env":{"KEY":"***"}}'
     assert "task_id" in message.headers["towpath-reason"]
     task_id = await log_plane.submit(submission(["true"]))
     assert (await log_plane.final(task_id))["status"] == "succeeded"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,7 @@ from api.app import begin_closing, create_app
 from api.config import ApiConfig
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
+from domain.dead_letters import DeadLetterService
 from domain.errors import Invalid
 from domain.leases import LeaseTerms
 from domain.log import Recorded
@@ -43,6 +44,7 @@ from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
 
 KEY = b"test key"
+Handler = Callable[[Recorded], Awaitable[None]]
 
 
 def new_id() -> str:
@@ -164,8 +166,13 @@ class ApiWorld:
 
 
 @asynccontextmanager
-async def api_world(config: ApiConfig | None = None, **overrides: Any) -> AsyncIterator[ApiWorld]:
-    """Run projection and view beside a fresh API. `overrides` replace parts."""
+async def api_world(
+    config: ApiConfig | None = None, handlers: Mapping[str, Handler] | None = None, **overrides: Any
+) -> AsyncIterator[ApiWorld]:
+    """Run projection and view beside a fresh API.
+
+    `handlers` act on events that are replayed; `overrides` replace parts.
+    """
     log, clock, dead = MemoryLog(), Moment(), MemoryDeadLetters()
     reader, read_model, tokens = MemoryLogReader(log), FoldedReadModel(log), AttemptTokens(KEY)
     view = FoldedLockView(reader, MemoryCheckpoints())
@@ -175,14 +182,16 @@ async def api_world(config: ApiConfig | None = None, **overrides: Any) -> AsyncI
     async def ready() -> dict[str, str]:
         return readiness
 
+    service = TaskService(store, view, AesGcmSealer(KEY), clock)
     parts = ApiParts(
-        service=TaskService(store, view, AesGcmSealer(KEY), clock),
+        service=service,
         workspaces=WorkspaceService(MemoryWorkspaceLog(log, new_id), view, clock),
         log=reader,
         view=view,
         read_model=read_model,
         heartbeats=MemoryHeartbeats(clock),
         dead_letters=dead,
+        dead_letter_service=DeadLetterService(dead, service, reader, handlers or {}),
         tokens=tokens,
         clock=clock,
         new_task_id=new_id,

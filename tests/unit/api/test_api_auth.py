@@ -31,6 +31,10 @@ LEAST = {
     ("post", f"/tasks/{TASK}/locks/release"): Role.OPERATOR,
     ("put", "/workspaces/acme"): Role.OPERATOR,
     ("delete", "/workspaces/acme"): Role.ADMIN,
+    ("get", "/dead"): Role.OPERATOR,
+    ("get", "/dead/77"): Role.OPERATOR,
+    ("post", "/dead/77/replay"): Role.OPERATOR,
+    ("delete", "/dead/77"): Role.ADMIN,
 }
 OPEN = ("/livez", "/readyz", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/schemas")
 
@@ -41,6 +45,13 @@ async def guarded() -> AsyncIterator[ApiWorld]:
     text = ",".join(f"{role.label}:{token}" for role, token in TOKENS.items())
     async with api_world(ApiConfig(operator_tokens=parse_operator_tokens(text))) as made:
         yield made
+
+
+def _template(path: str) -> str:
+    """The route of a path."""
+    for value, name in ((TASK, "{task_id}"), ("acme", "{workspace}"), ("77", "{seq}")):
+        path = path.replace(value, name)
+    return path.partition("?")[0]
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -77,7 +88,13 @@ def test_no_operators_route_is_left_out_above() -> None:
         for method, operation in item.items()
     }
     wanted = {
-        (method, path.partition("?")[0].replace(TASK, "{task_id}").replace("acme", "{workspace}")): role.label
+        (
+            method,
+            path.partition("?")[0]
+            .replace(TASK, "{task_id}")
+            .replace("acme", "{workspace}")
+            .replace("77", "{seq}"),
+        ): role.label
         for (method, path), role in LEAST.items()
     }
     assert {call: role for call, role in declared.items() if role} == wanted

@@ -35,7 +35,7 @@ CLIENT = [
     "release",
     "runners",
 ]
-COMMANDS = [*CLIENT, "workspaces", "up", "demo", "api", "projector", "runner", "replay", "doctor"]
+COMMANDS = [*CLIENT, "workspaces", "dead", "up", "demo", "api", "projector", "runner", "replay", "doctor"]
 
 
 def test_help_imports_nothing_that_costs() -> None:

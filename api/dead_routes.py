@@ -1,0 +1,149 @@
+"""Dead letters: what could not be applied, for an operator to look at, to put back or to drop.
+
+Bodies are shown without their secrets, and not at all where they are no JSON. Putting one back answers what
+its way answers: a report that is refused again stays where it is. Both decisions are logged with who made
+them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import Actor, GuardedRoute, Parts, needs
+from api.config import Role
+from api.openapi import problems
+from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from domain.dead_letters import DeadLetter, Outcome
+from domain.identifiers import Name
+from domain.task_spec import Text
+
+MAX_SEQ = 2**63 - 1
+
+router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
+Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters")]
+
+
+class DeadLetterRead(BaseModel):
+    """One dead letter. `subject` is what it is about: a task, a pool. `size`: of its body, in bytes."""
+
+    seq: int
+    at: datetime
+    kind: str
+    subject: str
+    reason: str
+    detail: str
+    size: int
+    source: str | None = Field(description="the NATS subject it came from, where that is known")
+
+
+class DeadLetterShown(DeadLetterRead):
+    """One with its body: without secrets, null where it is no JSON."""
+
+    body: Any
+
+
+class Replayed(DeadLetterRead):
+    """One that was put back and removed. `outcome`: what became of it."""
+
+    outcome: Outcome
+
+
+class DeadQuery(PageQuery):
+    """Query of `GET /dead`."""
+
+    kind: Name | None = None
+
+
+class DropQuery(BaseModel):
+    """Query of `DELETE /dead/{seq}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Text, Field(min_length=1, max_length=500)]
+
+
+@router.get(
+    "/dead",
+    response_model=Page[DeadLetterRead],
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(503),
+)
+async def dead_letters(
+    request: Request, response: Response, parts: Parts, query: Annotated[DeadQuery, Query()]
+) -> Any:
+    """All dead letters, oldest first; they are kept for 14 days."""
+    found = await parts.dead_letters.page(_after(query.cursor), query.limit + 1, query.kind)
+    page = found[: query.limit]
+    cursor = encode_cursor(str(page[-1].seq)) if len(found) > len(page) else None
+    link_next(request, response, cursor)
+    return Page[DeadLetterRead](items=[DeadLetterRead(**_fields(one)) for one in page], next_cursor=cursor)
+
+
+@router.get(
+    "/dead/{seq}",
+    response_model=DeadLetterShown,
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(404, 503),
+)
+async def dead_letter(seq: Seq, parts: Parts) -> Any:
+    """One dead letter with its body, without secrets."""
+    letter = await parts.dead_letter_service.get(seq)
+    return DeadLetterShown(**_fields(letter), body=letter.shown_body)
+
+
+@router.post(
+    "/dead/{seq}/replay",
+    response_model=Replayed,
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(404, 409, 503, 507),
+)
+async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
+    """Let it go its way again; 409 with the reason where that cannot help, and it stays."""
+    letter, outcome = await parts.dead_letter_service.replay(seq)
+    _log().info("dead letter replayed", seq=seq, kind=letter.kind, outcome=outcome, actor=actor)
+    return Replayed(**_fields(letter), outcome=outcome)
+
+
+@router.delete(
+    "/dead/{seq}",
+    response_model=DeadLetterRead,
+    openapi_extra=needs(Role.ADMIN),
+    responses=problems(404, 503),
+)
+async def drop(seq: Seq, parts: Parts, actor: Actor, query: Annotated[DropQuery, Query()]) -> Any:
+    """Remove it for good; answers what it was."""
+    letter = await parts.dead_letter_service.drop(seq)
+    _log().info("dead letter dropped", seq=seq, kind=letter.kind, reason=query.reason, actor=actor)
+    return DeadLetterRead(**_fields(letter))
+
+
+def _after(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    text = decode_cursor(cursor)
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEQ):
+        raise bad_cursor()
+    return int(text)
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "seq": letter.seq,
+        "at": letter.at,
+        "kind": letter.kind,
+        "subject": letter.subject_id,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "size": len(letter.body),
+        "source": letter.source,
+    }
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger("towpath.api")
+    return logger

@@ -1,0 +1,36 @@
+"""Hides what may be secret in JSON that somebody wants to look at: env values, tokens, passwords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HIDDEN = "***"
+_ENV = "env"
+_WORDS = ("token", "secret", "password", "authorization", "credential")
+_OPEN = ("lock_token",)
+"""Fencing tokens are shown everywhere: they prove nothing, they only order."""
+
+
+def without_secrets(value: Any) -> Any:
+    """`value`, but hidden what stands under `env` or a name that speaks of secrets, at any depth."""
+    if isinstance(value, dict):
+        return {
+            name: _hidden(one) if _is_secret(name) else without_secrets(one) for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [without_secrets(one) for one in value]
+    return value
+
+
+def _hidden(value: Any) -> Any:
+    """Names and structure stay, so that one sees what there was; null stays null."""
+    if isinstance(value, dict):
+        return {name: _hidden(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_hidden(one) for one in value]
+    return None if value is None else HIDDEN
+
+
+def _is_secret(name: str) -> bool:
+    plain = name.lower()
+    return plain == _ENV or (plain not in _OPEN and any(word in plain for word in _WORDS))

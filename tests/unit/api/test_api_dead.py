@@ -1,0 +1,196 @@
+"""Dead letters over HTTP: listed, shown without secrets, put back the way they came, dropped."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from api.config import ApiConfig, parse_operator_tokens
+from domain.log import Recorded
+from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+
+SECRET = "5ecr3t-value"
+TOKENS = "viewer:viewer-token,auditor:auditor-token,operator:operator-token,admin:admin-token"
+
+
+async def kept(
+    world: ApiWorld, kind: str, subject: str, body: object, reason: str = "gave-up", **more: Any
+) -> int:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    await world.dead.keep(kind, subject, raw, reason, "tried 20 times", **more)
+    return max(world.dead.letters)
+
+
+def submission(task: dict, **changes) -> dict:
+    return {
+        "task_id": task["id"],
+        "attempt": 1,
+        "title": "t",
+        "command": ["true"],
+        "env": {"KEY": SECRET},
+        "execution_mode": "no-workspace",
+        "status_callback_token": SECRET,
+        **changes,
+    }
+
+
+async def test_the_list_pages_by_kind_and_shows_no_body() -> None:
+    async with api_world() as world:
+        for number in range(5):
+            await kept(world, "report" if number % 2 else "submit", str(number), {"env": {"A": SECRET}})
+        first = await world.http.get("/dead", params={"limit": 2})
+        page = first.json()
+        assert [one["seq"] for one in page["items"]] == [1, 2]
+        assert page["items"][0] == {
+            "seq": 1,
+            "at": "2026-03-01T12:00:00Z",
+            "kind": "submit",
+            "subject": "0",
+            "reason": "gave-up",
+            "detail": "tried 20 times",
+            "size": 30,
+            "source": None,
+        }
+        assert 'rel="next"' in first.headers["Link"]
+        rest = (await world.http.get("/dead", params={"cursor": page["next_cursor"]})).json()
+        assert ([one["seq"] for one in rest["items"]], rest["next_cursor"]) == ([3, 4, 5], None)
+        reports = (await world.http.get("/dead", params={"kind": "report"})).json()["items"]
+        assert [one["subject"] for one in reports] == ["1", "3"]
+        problem(await world.http.get("/dead", params={"cursor": "eA"}), 422, "bad-cursor")
+
+
+async def test_one_is_shown_without_its_secrets() -> None:
+    async with api_world() as world:
+        task = await world.create()
+        seq = await kept(world, "submit", "default", submission(task))
+        answer = await world.http.get(f"/dead/{seq}")
+        assert SECRET not in answer.text
+        assert answer.json()["body"]["env"] == {"KEY": "***"}
+        assert answer.json()["body"]["task_id"] == task["id"]
+        garbage = await kept(world, "submit", "default", f"not json {SECRET}".encode())
+        answer = await world.http.get(f"/dead/{garbage}")
+        assert (answer.json()["body"], SECRET in answer.text) == (None, False)
+        problem(await world.http.get("/dead/99"), 404, "no-such-dead-letter")
+
+
+async def test_a_report_is_reported_and_gone() -> None:
+    async with api_world() as world:
+        task = await world.dispatched()
+        seq = await kept(world, "report", task["id"], {"status": "running", "attempt": 1, "runner_id": "r1"})
+        again = await kept(
+            world, "report", task["id"], {"status": "running", "attempt": 1, "runner_id": "r1"}
+        )
+        answer = (await world.http.post(f"/dead/{seq}/replay")).json()
+        assert (answer["outcome"], answer["subject"]) == ("recorded", task["id"])
+        assert (await world.http.get(f"/tasks/{task['id']}")).json()["status"] == "running"
+        assert (await world.http.post(f"/dead/{again}/replay")).json()["outcome"] == "stale"
+        assert world.dead.letters == {}
+        problem(await world.http.post(f"/dead/{seq}/replay"), 404, "no-such-dead-letter")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "code"),
+    [
+        ({"status": "failed"}, "conflicting-end", "not-replayable"),
+        ({"status": "failed"}, "unauthorised", "not-replayable"),
+        ({"status": "failed"}, "wrong-token", "not-replayable"),
+        ({"status": "no such"}, "invalid-report", "not-replayable"),
+        (b"\x00", "invalid-report", "not-replayable"),
+        ({"status": "failed", "attempt": 7}, "gave-up", "unknown-attempt"),
+    ],
+)
+async def test_a_report_that_cannot_help_stays_with_a_reason(body, reason, code) -> None:
+    async with api_world() as world:
+        task = await world.dispatched()
+        seq = await kept(world, "report", task["id"], body, reason)
+        problem(await world.http.post(f"/dead/{seq}/replay"), 409, code)
+        assert list(world.dead.letters) == [seq]
+        assert world.events() == ["created", "dispatched"]
+
+
+async def test_a_report_about_no_task_stays() -> None:
+    async with api_world() as world:
+        seq = await kept(world, "report", new_id(), {"status": "running"})
+        problem(await world.http.post(f"/dead/{seq}/replay"), 404, "no-such-task")
+        bad = await kept(world, "report", "not-an-id", {"status": "running"}, "bad-task-id")
+        problem(await world.http.post(f"/dead/{bad}/replay"), 409, "not-replayable")
+        assert len(world.dead.letters) == 2
+
+
+async def test_an_event_is_handled_again_by_its_queue() -> None:
+    handled: list[int] = []
+
+    async def handle(event: Recorded) -> None:
+        if event.event == "dispatched":
+            handled.append(event.seq)
+        else:
+            raise RuntimeError(SECRET)
+
+    async with api_world(handlers={"dispatch": handle}) as world:
+        task = await world.dispatched()
+        good = await kept(world, "dispatch", task["id"], {}, "not-handled", source_seq=2)
+        bad = await kept(world, "dispatch", task["id"], {}, "not-handled", source_seq=1)
+        none = await kept(world, "dispatch", task["id"], {}, "not-handled", source_seq=99)
+        old = await kept(world, "dispatch", task["id"], {}, "not-handled")
+        assert (await world.http.post(f"/dead/{good}/replay")).json()["outcome"] == "handled"
+        assert handled == [2]
+        failed = await world.http.post(f"/dead/{bad}/replay")
+        assert SECRET not in problem(failed, 409, "replay-failed")["detail"]
+        for seq in (none, old):
+            problem(await world.http.post(f"/dead/{seq}/replay"), 409, "not-replayable")
+        assert list(world.dead.letters) == [bad, none, old]
+
+
+async def test_a_submission_starts_from_the_log_never_from_what_was_kept() -> None:
+    handled: list[int] = []
+
+    async def handle(event: Recorded) -> None:
+        handled.append(event.seq)
+
+    async with api_world(handlers={"dispatch": handle}) as world:
+        task = await world.dispatched()
+        seq = await kept(world, "submit", "default", submission(task))
+        assert (await world.http.post(f"/dead/{seq}/replay")).json()["outcome"] == "sent"
+        assert handled == [2]
+        late = await kept(world, "submit", "default", submission(task))
+        await world.report(task["id"], "running")
+        problem(await world.http.post(f"/dead/{late}/replay"), 409, "not-replayable")
+        garbage = await kept(world, "submit", "default", {"task_id": 1})
+        problem(await world.http.post(f"/dead/{garbage}/replay"), 409, "not-replayable")
+
+
+async def test_a_deadline_goes_back_to_its_queue_and_what_nobody_knows_stays() -> None:
+    async with api_world() as world:
+        due = await kept(world, "due-attempt", "t", b"note", source="towpath.timer.due.attempt.t.1")
+        assert (await world.http.post(f"/dead/{due}/replay")).json()["outcome"] == "queued"
+        assert [one.body for one in world.dead.put] == [b"note"]
+        other = await kept(world, "strange", "t", {})
+        problem(await world.http.post(f"/dead/{other}/replay"), 409, "not-replayable")
+
+
+async def test_dropping_needs_a_reason_and_an_admin() -> None:
+    config = ApiConfig(operator_tokens=parse_operator_tokens(TOKENS))
+    async with api_world(config) as world:
+        seq = await kept(world, "report", "t", {})
+
+        def of(role: str) -> dict[str, str]:
+            return {"Authorization": f"Bearer {role}-token"}
+
+        for role in ("viewer", "auditor"):
+            problem(await world.http.get("/dead", headers=of(role)), 403, "forbidden")
+            problem(await world.http.post(f"/dead/{seq}/replay", headers=of(role)), 403, "forbidden")
+        assert (await world.http.get(f"/dead/{seq}", headers=of("operator"))).is_success
+        reason = {"reason": "seen"}
+        refused = await world.http.delete(f"/dead/{seq}", headers=of("operator"), params=reason)
+        problem(refused, 403, "forbidden")
+        problem(await world.http.delete(f"/dead/{seq}", headers=of("admin")), 422, "invalid-request")
+        assert (await world.http.delete(f"/dead/{seq}", headers=of("admin"), params=reason)).is_success
+        assert world.dead.letters == {}
+
+
+async def test_their_number_is_a_metric() -> None:
+    async with api_world() as world:
+        await kept(world, "report", "t", {})
+        assert "towpath_dead_letters 1.0" in (await world.http.get("/metrics")).text
