@@ -11,6 +11,7 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import nats.errors
@@ -71,6 +72,10 @@ class JetStreamApi:
         """The message at `seq`, from the leader."""
         return await self._get({"seq": seq})
 
+    async def since(self, at: datetime) -> RawMessage | None:
+        """The first message that the broker stored at or after `at`, from the leader."""
+        return await self._get({"start_time": at.astimezone(UTC).isoformat().replace("+00:00", "Z")})
+
     async def info(self) -> dict[str, Any]:
         """The stream's info, from a leader with a majority."""
         return _by_majority(await self._ask_info())
@@ -122,6 +127,12 @@ class JetStreamApi:
         body = orjson.dumps({"stream_name": self._stream, "config": config})
         answer = await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}", body)
         return str(answer["name"])
+
+    async def make_named_consumer(self, name: str, config: dict[str, Any]) -> int:
+        """Make the consumer `name`, which guests may do, too; how many messages wait for it."""
+        body = orjson.dumps({"stream_name": self._stream, "config": {**config, "name": name}})
+        answer = await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}", body)
+        return int(answer["num_pending"])
 
     def next_subject(self, consumer: str) -> str:
         """Where a consumer's next messages are asked for."""

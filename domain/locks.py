@@ -239,6 +239,15 @@ class LockTable:
         workspace = self._where.get((task_id, attempt))
         return self._workspaces[workspace].holders.get((task_id, attempt)) if workspace else None
 
+    def claim(self, workspace: str, task_id: str, attempt: int) -> Claim | None:
+        """The claim of this attempt that waits, or that ended while waiting and may still be granted."""
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            return None
+        key = (task_id, attempt)
+        ended = locks.ended.get(key)
+        return locks.waiting.get(key) or (ended.claim if ended else None)
+
     def waiter(self, task_id: str, attempt: int) -> Waiter | None:
         """Where this attempt waits, and behind whom."""
         key = (task_id, attempt)

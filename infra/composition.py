@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
+from adapters.checkpoint_keys import parse_keys
 from adapters.checkpoints import SqlCheckpoints
 from adapters.codec import Message
 from adapters.dead_letters import JetStreamDeadLetters
@@ -26,12 +27,15 @@ from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.jetstream_tasks import JetStreamTaskStore
+from adapters.log_checkpoints import JetStreamLogCheckpoints
 from adapters.log_room import MeasuredRoom
+from adapters.raw_log import RawLog
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.registrations import LogRegistrations
 from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
+from adapters.tap_client import TapClient
 from adapters.task_cache import TaskCache
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
@@ -45,7 +49,7 @@ from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
 from infra.documents import CONTRACTS
 from infra.log_room import log_room
-from infra.nats_connection import connect
+from infra.nats_connection import connect, open_client
 from infra.settings import Settings
 from infra.streams import ensure_streams
 from projections import lock_waits
@@ -54,6 +58,7 @@ from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
+from projections.sealer import LogSealer
 from projections.tasks import TaskProjection
 from projections.watchdog import Watchdog
 
@@ -199,6 +204,26 @@ class Projections:
     def due(self, kind: str) -> JetStreamDueQueue:
         """The queue of the deadlines of one kind."""
         return JetStreamDueQueue(self.core.connection, self.core.dead_letters, kind)
+
+
+@asynccontextmanager
+async def open_sealer(core: Core) -> AsyncIterator[LogSealer]:
+    """The sealer, on a connection of its own: it reads the log as bytes, beside whoever folds it."""
+    settings = core.settings
+    connection = await open_client(TapClient(), settings, "towpath-sealer")
+    signer, trusted = parse_keys(settings.checkpoint_keys())
+    try:
+        yield LogSealer(
+            RawLog(connection),
+            JetStreamLogCheckpoints(connection),
+            signer,
+            trusted,
+            now,
+            settings.checkpoint_events,
+            settings.checkpoint_seconds,
+        )
+    finally:
+        await connection.close()
 
 
 def projections(core: Core, http: httpx.AsyncClient) -> Projections:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infra.stream_definitions import LOG, SUBMIT
+from infra.stream_definitions import CHECKPOINT, LOG, SUBMIT
 
 LOG_CONSUMERS = ("locks", "tasks", "dispatch", "watchdog")
 """The control plane's durable consumers on the log: nobody else may read, change or delete them."""
 
-WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>")
+WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>", "towpath.checkpoint.>")
 """What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""
 
 
@@ -51,7 +51,13 @@ READ_LOG = [
     *_consumers(LOG),
 ]
 
-GUEST_SERVICES = [*READ_LOG, Service("towpath.report.>")]
+READ_CHECKPOINTS = [
+    Service(f"$JS.API.STREAM.INFO.{CHECKPOINT}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{CHECKPOINT}"),
+    Service(f"$JS.API.DIRECT.GET.{CHECKPOINT}", many=True),
+]
+
+GUEST_SERVICES = [*READ_LOG, *READ_CHECKPOINTS, Service("towpath.report.>")]
 
 RUNNER_SERVICES = [
     *GUEST_SERVICES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -65,8 +65,20 @@ def _read(path: Path) -> str:
     return path.read_text().strip()
 
 
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
 async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
     """A connected client called `name` on the server.
+
+    Raises:
+        NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
+    """
+    return await open_client(HeaderClient(), settings, name, **overrides)
+
+
+async def open_client(client: AnyClient, settings: Settings, name: str, **overrides: Any) -> AnyClient:
+    """Connect `client`, a client of whatever kind, under the name `name`.
 
     Raises:
         NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
@@ -76,7 +88,6 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
         log.debug("nats", error=repr(error))
 
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
-    client = HeaderClient()
     try:
         # While connecting for the first time the client would try for ever: bound it here.
         await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ READY_LAG = 10_000
 DRAIN_SECONDS = 6.0
 COLLECT_AFTER = (20_000, 10, 10)
 PROJECTOR_CACHE = 500
-PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks")
+PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -132,11 +133,13 @@ async def serve_projector(
     """A projector process. The locks, on which everybody waits, may run in one of their own."""
     import httpx
 
-    from infra.composition import open_core, projections
+    from infra.composition import open_core, open_sealer, projections
 
     # dispatch looks at an attempt once or twice, so a large cache would only be memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
-    async with open_core(settings, "towpath-projector") as core, httpx.AsyncClient() as http:
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(open_core(settings, "towpath-projector"))
+        http = await stack.enter_async_context(httpx.AsyncClient())
         parts = projections(core, http)
         endless: list[Coroutine[Any, Any, None]] = []
         if "locks" in only:
@@ -147,6 +150,9 @@ async def serve_projector(
             endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
         if "tasks" in only:
             endless.append(parts.tasks.run())
+        if "sealer" in only:
+            sealer = await stack.enter_async_context(open_sealer(core))
+            endless.append(sealer.run())
         try:
             await _until(stop, endless)
         finally:

@@ -28,7 +28,7 @@ def load_or_make(data_dir: Path) -> bytes:
     path = data_dir / "secret-key"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        _make(path)
+        make_key_file(path)
     key = path.read_text().strip()
     if not re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key):
         raise ValueError(
@@ -38,7 +38,8 @@ def load_or_make(data_dir: Path) -> bytes:
     return key.encode()
 
 
-def _make(path: Path) -> None:
+def make_key_file(path: Path) -> None:
+    """A file of mode 0600 with KEY_BYTES random bytes as hex digits; one that is there already stays."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     draft = Path(name)
     try:

@@ -81,6 +81,13 @@ def _secret_keys(given: SecretStr) -> SecretStr:
     return given
 
 
+def _checkpoint_keys(given: SecretStr) -> SecretStr:
+    from adapters.checkpoint_keys import parse_keys
+
+    parse_keys(given.get_secret_value().split(","))
+    return given
+
+
 def _api_tokens(given: SecretStr) -> SecretStr:
     if not parse_operator_tokens(given.get_secret_value()):
         raise ValueError("no token stands in it; unset it to do without")
@@ -144,6 +151,18 @@ class Settings(BaseSettings):
         None,
         description="Signs attempt tokens and seals env values. Several, separated by commas: the first is "
         "used, all are accepted. Default: made once, in `secret-key` in the data directory.",
+    )
+    checkpoint_key: Annotated[SecretStr, AfterValidator(_checkpoint_keys)] | None = Field(
+        None,
+        description="Signs checkpoints of the log: an Ed25519 seed, 64 hex digits. Several, separated by "
+        "commas: the first signs, all are trusted; old ones may be given as `public:` and 64 hex digits. "
+        "Default: made once, in `checkpoint-key` in the data directory.",
+    )
+    checkpoint_events: int = Field(
+        1000, ge=1, le=10_000, description="A checkpoint is made for every so many events, …"
+    )
+    checkpoint_seconds: float = Field(
+        60.0, gt=0, description="… and at the latest so long after the first event that none covers."
     )
     submit_deadline_seconds: float = Field(
         30.0, gt=0, description="A runner must take an attempt within this time, else it is `submit-failed`."
@@ -295,6 +314,23 @@ class Settings(BaseSettings):
             return (load_or_make(self.data_dir),)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{error}; or set TOWPATH_SECRET_KEY") from error
+
+    def checkpoint_keys(self, *, make: bool = True) -> tuple[str, ...]:
+        """The checkpoint keys as texts, the one that signs first; makes the file if there is none.
+
+        With `make` False: () where nothing is set and no file is there.
+
+        Raises:
+            SettingsError: the file is damaged or cannot be read or made.
+        """
+        from infra.checkpoint_key import load, load_or_make
+
+        if self.checkpoint_key is not None:
+            return tuple(self.checkpoint_key.get_secret_value().split(","))
+        try:
+            return load_or_make(self.data_dir) if make else load(self.data_dir)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{error}; or set TOWPATH_CHECKPOINT_KEY") from error
 
     def check_api(self) -> None:
         """What must hold for a process that serves the API. Raises SettingsError."""

@@ -16,12 +16,14 @@ REPORT = "TOWPATH_REPORT"
 DEAD = "TOWPATH_DEAD"
 TIMER = "TOWPATH_TIMER"
 RUNNER = "TOWPATH_RUNNER"
+CHECKPOINT = "TOWPATH_CHECKPOINT"
 
 TIMER_BYTES = 64 << 20
 """What timers may take. No limit of the stream: it takes no `discard: new`, and an old timer must not go."""
 
 _SECOND = 1_000_000_000
 _MIB = 1 << 20
+_CHECKPOINT_STORED = "towpath.checkpoint.{{wildcard(1)}}"
 _STORED = "towpath.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"
 
 
@@ -107,5 +109,21 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 "allow_direct": True,
             },
             IDENTITY | {"max_msgs_per_subject"},
+        ),
+        StreamDefinition(
+            CHECKPOINT,
+            {
+                **kept,
+                "description": "Signed checkpoints of the log",
+                "subjects": ["towpath.append.checkpoint.*"],
+                "subject_transform": {"src": "towpath.append.checkpoint.*", "dest": _CHECKPOINT_STORED},
+                "republish": {"src": "towpath.checkpoint.*", "dest": _CHECKPOINT_STORED},
+                "discard": "new",
+                "duplicate_window": 120 * _SECOND,
+                "deny_delete": True,
+                "deny_purge": True,
+                "allow_direct": True,
+            },
+            IDENTITY | LOSES_MESSAGES | REWRITES_HISTORY,
         ),
     )

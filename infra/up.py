@@ -74,7 +74,7 @@ class Supervisor:
         self.settings = control = self._with_nats(settings, "control")
         self._add("api", lambda: _api(control, listener))
         self._add("locks", lambda: _projector(control, ("locks",)))
-        self._add("projector", lambda: _projector(control, ("dispatch", "watchdog", "tasks")))
+        self._add("projector", lambda: _projector(control, ("dispatch", "watchdog", "tasks", "sealer")))
         if settings.host_runner_url is None:
             runner = self._with_nats(settings, "runner")
             self._add("runner", lambda: _runner(runner))

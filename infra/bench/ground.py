@@ -90,9 +90,8 @@ class Ground:
                 children.append(Child("api", serve))
             if projector:
                 children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
-                children.append(
-                    Child("projector", lambda: run_projector(settings, ("dispatch", "watchdog", "tasks")))
-                )
+                others = ("dispatch", "watchdog", "tasks", "sealer")
+                children.append(Child("projector", lambda: run_projector(settings, others)))
             listener.close()
             if api:
                 _await_api(port)

@@ -31,6 +31,7 @@ class Projection(StrEnum):
     DISPATCH = "dispatch"
     WATCHDOG = "watchdog"
     TASKS = "tasks"
+    SEALER = "sealer"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -108,7 +109,7 @@ def projector(
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Start the projections: locks, dispatch, watchdog (deadlines, lost runners), read model (tasks)."""
+    """Start locks, dispatch, watchdog (deadlines, lost runners), tasks (read model) and sealer."""
     settings = server_settings(nats_url=nats_url, data_dir=data_dir)
     from infra.processes import PROJECTIONS, run_projector
 

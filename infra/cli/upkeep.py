@@ -34,7 +34,7 @@ def replay(
     from infra.replay import run_replay
 
     try:
-        with _nats_failures():
+        with nats_failures():
             run_replay(settings, rebuild, say_progress, say)
     except LogGap as error:
         raise CliError(str(error)) from None
@@ -52,7 +52,7 @@ def doctor(
     from infra.cli.output import Column, emit
     from infra.doctor import run_doctor
 
-    with _nats_failures():
+    with nats_failures():
         findings = run_doctor(settings)
     columns = (
         Column("CHECK", lambda one: one["check"]),
@@ -65,10 +65,11 @@ def doctor(
 
 
 @contextmanager
-def _nats_failures() -> Iterator[None]:
+def nats_failures() -> Iterator[None]:
     """A NATS that refuses or stays silent becomes words."""
     from nats.errors import Error as NatsError
 
+    from domain.errors import Busy
     from infra.cli.exits import CliError
     from infra.nats_connection import NatsUnavailable
 
@@ -76,6 +77,8 @@ def _nats_failures() -> Iterator[None]:
         yield
     except NatsUnavailable as error:
         raise CliError(str(error)) from None
+    except Busy as error:
+        raise CliError(error.detail) from None
     except NatsError as error:
         raise CliError(
             f"NATS does not let this through ({error}): set TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD "

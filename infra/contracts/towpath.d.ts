@@ -28,6 +28,32 @@ export interface CanceledData {
   output_tail: string | null;
 }
 
+/** A signed checkpoint of the log. Hashes and signature are lower-case hex; docs/verify.md says of what. */
+export interface CheckpointData {
+  /** 1, 2, …; the stream's sequence */
+  number: number;
+  /** first sequence of the range */
+  first_seq: number;
+  /** last sequence of the range */
+  last_seq: number;
+  /** Merkle root over the range */
+  root: string;
+  /** Merkle root over everything up to last_seq */
+  tree_root: string;
+  /** roots of that tree's complete subtrees, the largest first */
+  peaks: string[];
+  /** base64 of the first 4 bytes of every leaf hash of the range */
+  prints: string;
+  /** SHA-256 of the previous checkpoint; zeros for the first */
+  previous: string;
+  /** when it was signed, RFC 3339 UTC */
+  time: string;
+  /** which key */
+  key_id: string;
+  /** Ed25519 */
+  signature: string;
+}
+
 /** A task exists. `env` values are sealed; `lock_paths` are normalised, empty = whole workspace. */
 export interface CreatedData {
   title: string;

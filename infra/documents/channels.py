@@ -16,6 +16,7 @@ from domain.events import EVENTS, EventData, Kind
 from domain.wire import Heartbeat, Report, Submission
 from infra import stream_definitions as streams
 from infra.documents import headers
+from infra.documents.checkpoints import CheckpointData
 
 Payload = type[BaseModel] | Literal["empty", "bytes"]
 _TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
@@ -43,7 +44,7 @@ class Channel:
 
 def channels() -> list[Channel]:
     """All of them: the log, the way into it, and the streams beside it."""
-    return [*_events(), *_appends(), *_work(), *_beside()]
+    return [*_events(), *_appends(), *_checkpoints(), *_work(), *_beside()]
 
 
 def _about(data: type[EventData]) -> str:
@@ -121,6 +122,30 @@ def _work() -> Iterator[Channel]:
         Heartbeat,
         headers.of({}),
         {"runner_id": {"description": _NAME, "location": "$message.payload#/runner_id"}},
+    )
+
+
+def _checkpoints() -> Iterator[Channel]:
+    number = {"number": {"description": "1, 2, …", "location": "$message.payload#/number"}}
+    yield Channel(
+        "checkpoint",
+        "towpath.checkpoint.{number}",
+        streams.CHECKPOINT,
+        "send",
+        "A signed checkpoint of the log, published once it is stored. docs/verify.md says what is signed.",
+        CheckpointData,
+        headers.of(headers.CHECKPOINT, *headers.CHECKPOINT),
+        number,
+    )
+    yield Channel(
+        "append.checkpoint",
+        "towpath.append.checkpoint.{number}",
+        streams.CHECKPOINT,
+        "send",
+        "A sealer asks its stream to take a checkpoint; it may be refused. Nobody else publishes here.",
+        CheckpointData,
+        headers.of(headers.CHECKPOINT, *headers.CHECKPOINT),
+        number,
     )
 
 

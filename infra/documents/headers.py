@@ -146,6 +146,17 @@ TIMER_DUE: Schema = {
     "Nats-Scheduler": {"type": "string", "description": "the subject of the schedule"},
     "Nats-Schedule-Next": {"type": "string", "description": "`purge`: it fires once"},
 }
+CHECKPOINT: Schema = {
+    "ce-specversion": {"const": "1.0"},
+    "ce-id": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the data"},
+    "ce-type": {"const": "towpath.checkpoint.v1"},
+    "ce-source": {"const": SOURCE},
+    "ce-subject": {"type": "string", "pattern": _COUNT, "description": "the checkpoint's number"},
+    "ce-time": {"type": "string", "pattern": _UTC},
+    "ce-datacontenttype": {"const": "application/json"},
+    MSG_ID: {"type": "string", "description": "the same as ce-id"},
+    "Nats-Expected-Last-Sequence": {"type": "string", "pattern": _NUMBER},
+}
 
 
 def of(properties: Schema, *required: str) -> Schema:

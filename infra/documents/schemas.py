@@ -14,6 +14,7 @@ from api.problems import Problem, ValidationProblem
 from domain.events import EVENTS
 from domain.task_read import TaskRead
 from domain.wire import Accepted, Heartbeat, Report, Submission
+from infra.documents.checkpoints import CheckpointData
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ANSWERS: tuple[type[BaseModel], ...] = (TaskRead, Problem, ValidationProblem)
@@ -27,6 +28,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "accepted.v1": Accepted,
         "report.v1": Report,
         "heartbeat.v1": Heartbeat,
+        "checkpoint.v1": CheckpointData,
         "task.v1": TaskRead,
         "problem.v1": Problem,
     }

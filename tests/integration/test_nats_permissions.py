@@ -79,6 +79,12 @@ async def test_the_log_can_be_watched_and_read(js_connection: Client, reader: Cl
     assert [message.headers["Nats-Subject"] for message in batch] == ["towpath.task.A.created"]
 
 
+async def test_checkpoints_can_be_read(js_connection: Client, reader: Client):
+    await js_connection.jetstream().publish("towpath.append.checkpoint.1", b"{}")
+    assert (await reader.jetstream().get_last_msg("TOWPATH_CHECKPOINT", "towpath.checkpoint.*")).data == b"{}"
+    assert (await api(reader, "STREAM.INFO.TOWPATH_CHECKPOINT"))["state"]["messages"] == 1
+
+
 @pytest.mark.parametrize("ack", [AckPolicy.NONE, AckPolicy.EXPLICIT])
 async def test_the_log_can_be_replayed_with_a_consumer(js_connection: Client, reader: Client, ack: AckPolicy):
     await append(js_connection, "A", "created", 0)
@@ -103,7 +109,9 @@ async def test_anyone_may_report(js_connection: Client, reader: Client):
     "subject",
     [
         "towpath.append.task.A.created",
+        "towpath.append.checkpoint.1",
         "towpath.task.A.created",
+        "towpath.checkpoint.1",
         "towpath.lock.w.granted",
         "towpath.workspace.w.registered",
         "towpath.submit.default",
@@ -114,6 +122,7 @@ async def test_anyone_may_report(js_connection: Client, reader: Client):
         "$JS.API.STREAM.DELETE.TOWPATH",
         "$JS.API.STREAM.PURGE.TOWPATH_REPORT",
         "$JS.API.STREAM.MSG.DELETE.TOWPATH",
+        "$JS.API.STREAM.MSG.DELETE.TOWPATH_CHECKPOINT",
         "$JS.API.STREAM.MSG.GET.TOWPATH_SUBMIT",
         "$JS.API.STREAM.SNAPSHOT.TOWPATH",
         "$JS.API.CONSUMER.CREATE.TOWPATH_REPORT.x",

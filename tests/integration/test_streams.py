@@ -137,7 +137,7 @@ async def test_a_client_library_that_rewrote_the_log_is_noticed(js_connection: C
         (LOG, "max_msgs_per_subject", 5),
         (LOG, "republish", None),
         (LOG, "subject_transform", None),
-        (LOG, "subjects", ["towpath.append.>"]),
+        (LOG, "subjects", ["towpath.append.task.>"]),
         (LOG, "storage", "memory"),
         (LOG, "retention", "interest"),
         (LOG, "persist_mode", "async"),

@@ -1,0 +1,117 @@
+"""What a history of recorded events must look like, for whoever checks one: transitions and lock intervals.
+
+The aggregate and the lock table decide what is appended; here their rules are asked the other way round, of
+facts that stand in a log already. Each function answers None, or a sentence that says what is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.locks import LockTable
+from domain.log import Recorded
+from domain.transitions import TABLE, TERMINAL, Record, Status
+
+RECORDABLE = {
+    status: frozenset(cell.event for cell in row.values() if isinstance(cell, Record))
+    for status, row in TABLE.items()
+}
+"""Which events may follow in each status, as the transition table says."""
+
+_STATUS_OF = {status.value: status for status in Status}
+_STARTS = frozenset({"queued", "running"})
+
+
+@dataclass(slots=True)
+class TaskTrace:
+    """As much of a task as its history's rules need."""
+
+    status: Status = Status.CREATED
+    attempt: int = 0
+    runner_id: str | None = None
+    locked: bool = False
+    cancel_requested: bool = False
+    release_requested: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the current attempt has ended."""
+        return self.status in TERMINAL
+
+    def follow(self, event: Recorded) -> None:
+        """Apply an event, right or wrong."""
+        name, data = event.event, event.data
+        status = _STATUS_OF.get(name)
+        if status is not None:
+            self.status = status
+        if name == "dispatched":
+            self.attempt = data["attempt"]
+            self.locked = data["workspace"] is not None
+            self.runner_id = None
+            self.cancel_requested = self.release_requested = False
+        elif name in _STARTS:
+            self.runner_id = data["runner_id"] or self.runner_id
+        elif name == "cancel-requested":
+            self.cancel_requested = True
+        elif name == "lock-release-requested":
+            self.release_requested = True
+
+
+def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
+    """What is wrong with `event` as the next one of a created task; `table` is folded up to before it."""
+    name, status, attempt = event.event, trace.status, event.attempt
+    if name not in RECORDABLE[status]:
+        return f"{name} cannot follow in status {status.value}"
+    if attempt != (trace.attempt + 1 if name == "dispatched" else trace.attempt or None):
+        return f"{name} is about attempt {attempt}, but the task is at attempt {trace.attempt}"
+    if name in _STARTS:
+        return _start_fault(trace, event, table)
+    if name == "cancel-requested" and trace.cancel_requested:
+        return "a cancel was requested before"
+    if name == "lock-release-requested" and trace.release_requested:
+        return "the release was requested before"
+    return None
+
+
+def _start_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
+    name, runner_id = event.event, event.data["runner_id"]
+    if trace.runner_id and runner_id and runner_id != trace.runner_id:
+        return f"{name} is of runner {runner_id}, but the attempt is bound to {trace.runner_id}"
+    if trace.locked and table.grant(event.subject_id, trace.attempt) is None:
+        return f"{name} was recorded without the lock"
+    if name == "running" and (trace.cancel_requested or trace.release_requested):
+        return "running was recorded after a cancel or a release was requested"
+    return None
+
+
+def lock_fault(table: LockTable, event: Recorded) -> str | None:
+    """What is wrong with a lock fact; `table` is folded up to before it."""
+    data = event.data
+    task_id, attempt = data["task_id"], data["attempt"]
+    grant = table.grant(task_id, attempt)
+    if data["seen_seq"] >= event.seq:
+        return f"it says that its decider had seen sequence {data['seen_seq']}"
+    if event.event == "released":
+        if grant is None or grant.claim.workspace != event.subject_id:
+            return f"attempt {attempt} of task {task_id} does not hold what is released"
+        owed = grant.owed
+        if owed is None:
+            return f"nothing has ended attempt {attempt} of task {task_id}, yet its lock is released"
+        if (owed.cause, owed.seq, owed.by) != (data["cause"], data["cause_seq"], data["by"]):
+            named = f"{data['cause']} at {data['cause_seq']} by {data['by']}"
+            return f"the release names {named} as its cause; it is {owed.cause} at {owed.seq} by {owed.by}"
+        return None
+    claim = table.claim(event.subject_id, task_id, attempt)
+    if grant is not None or claim is None:
+        return f"attempt {attempt} of task {task_id} was not waiting for what is {event.event}"
+    if (claim.root, list(claim.paths), claim.mode) != (data["root"], data["paths"], data["mode"]):
+        return f"what is {event.event} is not what attempt {attempt} of task {task_id} asked for"
+    if event.event == "refused":
+        return None if claim.on_conflict == "reject" else "a claim that wants to wait was refused"
+    for other in table.holders(event.subject_id):
+        if claim.conflicts(other.claim):
+            return (
+                f"it is granted while attempt {other.claim.attempt} of task {other.claim.task_id} holds "
+                f"what overlaps, since sequence {other.token}"
+            )
+    return None

@@ -1,0 +1,156 @@
+"""Checks stored messages one after the other: form, sequences, chains, transitions, lock intervals.
+
+A fault is noted, what stands there is taken over as it is, and the check goes on: the next fault is then one
+of its own. Memory holds what is open, the lines of workspaces, and a bounded part of the tasks that ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapters.raw_log import Stored
+from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, created_row
+from domain.claims import FIRST_CHAIN
+from domain.history_rules import TaskTrace, lock_fault, task_fault
+from domain.locks import LockTable
+from domain.log import Recorded
+from domain.merkle import Tree
+from domain.transitions import TERMINAL, Status
+from infra.audit.findings import Report
+from infra.audit.message import BadForm, Parsed, leaf_of, parse
+from infra.audit.task_states import TaskState, TaskStates
+
+_ENDS = frozenset(status.value for status in TERMINAL)
+
+
+@dataclass(slots=True)
+class _Line:
+    """The end of a workspace's lock facts or registrations."""
+
+    version: int = 0
+    chain: str = FIRST_CHAIN
+    last_seq: int = 0
+
+
+class Auditor:
+    """Takes the log's messages in order. `with_rows`: also fold the read model's rows."""
+
+    def __init__(self, report: Report, states: TaskStates, *, with_rows: bool) -> None:
+        self._report = report
+        self._states = states
+        self._with_rows = with_rows
+        self._lines: dict[tuple[str, str], _Line] = {}
+        self._table = LockTable()
+        self.tree = Tree()
+        self.seq = 0
+
+    def take(self, stored: Stored) -> bytes:
+        """Check the next message; its leaf hash. TooMany from the report."""
+        seq = stored.seq
+        if seq != self.seq + 1:
+            self._missing(seq)
+        self.seq = seq
+        leaf, lines = leaf_of(stored)
+        self.tree.append(leaf)
+        try:
+            parsed = parse(stored, leaf, lines)
+            self._check(parsed)
+        except BadForm as error:
+            self._report.add(seq, "form", f"what stands at sequence {seq} is damaged: {error}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._report.add(seq, "form", f"the data at sequence {seq} does not fit its type: {error!r}")
+        return leaf
+
+    def end(self, last: int) -> None:
+        """The log ends at `last`."""
+        if self.seq != last:
+            self._missing(last + 1)
+
+    def _missing(self, found: int) -> None:
+        gone = self.seq + 1
+        which = f"sequence {gone} is" if found == gone + 1 else f"sequences {gone} to {found - 1} are"
+        self._report.add(gone, "sequence", f"{which} missing from the log")
+
+    def _check(self, parsed: Parsed) -> None:
+        event = parsed.event
+        if event.kind == "task":
+            self._task(parsed, event)
+        else:
+            key = (event.kind, event.subject_id)
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = _Line()
+            if event.kind == "lock":
+                fault = lock_fault(self._table, event)
+                if fault is not None:
+                    self._report.add(
+                        event.seq, "lock", f"lock {event.event} at sequence {event.seq}: {fault}"
+                    )
+            self._link(parsed, line)
+            if event.kind == "lock":
+                self._lock(event)
+        self._table.fold(event)
+
+    def _link(self, parsed: Parsed, line: _Line | TaskState) -> None:
+        """Version and chain must follow on `line`, which is moved on."""
+        event = parsed.event
+        if event.version != line.version + 1:
+            self._report.add(
+                event.seq,
+                "chain",
+                f"{event.kind} {event.subject_id} has version {event.version} at sequence {event.seq}, "
+                f"after version {line.version} at {line.last_seq}",
+            )
+        elif parsed.link(line.chain) != event.chain:
+            before = f" or the one before it, at {line.last_seq}," if line.last_seq else ""
+            self._report.add(
+                event.seq,
+                "chain",
+                f"the event at sequence {event.seq}{before} was changed: its ce-chain does not follow",
+            )
+        line.version, line.chain, line.last_seq = event.version, event.chain, event.seq
+
+    def _task(self, parsed: Parsed, event: Recorded) -> None:
+        state = self._states.get(event.subject_id)
+        name = event.event
+        if state is None or name == "created":
+            if state is not None or name != "created":
+                words = "is created twice" if state else f"begins with {name}"
+                self._report.add(
+                    event.seq, "transition", f"task {event.subject_id} {words} at sequence {event.seq}"
+                )
+                return
+            state = TaskState(0, FIRST_CHAIN, 0, TaskTrace())
+            self._link(parsed, state)
+            if self._with_rows:
+                state.row = created_row(event)
+                state.row["seq"], state.row["version"] = event.seq, event.version
+            self._states.add(event.subject_id, state)
+            return
+        fault = task_fault(state.trace, event, self._table)
+        if fault is not None:
+            self._report.add(event.seq, "transition", f"{name} at sequence {event.seq}: {fault}")
+            if state.trace.status is Status.SUCCEEDED:
+                return
+        self._link(parsed, state)
+        state.trace.follow(event)
+        if self._with_rows:
+            TASK_FACTS[name](state.row, event)
+            state.row["seq"], state.row["version"] = event.seq, event.version
+        if name in _ENDS:
+            self._states.ended(event.subject_id)
+        elif name == "dispatched":
+            self._states.reopened(event.subject_id)
+
+    def _lock(self, event: Recorded) -> None:
+        data, name = event.data, event.event
+        state = self._states.get(data["task_id"])
+        if state is None:
+            return
+        attempt = data["attempt"]
+        grant = state.grants.setdefault(attempt, {"workspace": event.subject_id})
+        grant[f"{name}_seq"] = grant["last_seq"] = event.seq
+        grant[f"{name}_at"] = event.time
+        state.last_seq = event.seq
+        if self._with_rows and state.row and state.row["attempt"] == attempt:
+            LOCK_FACTS[name](state.row, event)

@@ -1,0 +1,65 @@
+"""Takes checkpoints out of the log's stream: as a list, or into a file for somebody else to keep."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from adapters.checkpoint_keys import PublicKeys, parse_keys
+from adapters.log_checkpoints import JetStreamLogCheckpoints
+from infra.audit.exported import head
+from infra.nats_connection import connect
+from infra.settings import Settings
+
+
+def stored_checkpoints(settings: Settings) -> list[dict[str, Any]]:
+    """All checkpoints without their prints, which are long."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            connection = await connect(settings, "towpath-checkpoints")
+            stack.push_async_callback(connection.close)
+            found = [one.as_json() async for one in JetStreamLogCheckpoints(connection).read()]
+        return [{name: value for name, value in one.items() if name != "prints"} for one in found]
+
+    return asyncio.run(read())
+
+
+def export_checkpoints(settings: Settings, path: Path, after: int) -> tuple[int, int]:
+    """Write checkpoints behind number `after` to `path` (`-`: stdout); how many, and up to which sequence.
+
+    A file appears whole or not at all.
+    """
+    if str(path) == "-":
+        return asyncio.run(_write(settings, sys.stdout.buffer, after))
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            written = asyncio.run(_write(settings, file, after))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return written
+
+
+async def _write(settings: Settings, file: IO[bytes], after: int) -> tuple[int, int]:
+    own = settings.checkpoint_keys(make=False)
+    keys = parse_keys(own)[1] if own else PublicKeys(())
+    count, upto = 0, 0
+    async with AsyncExitStack() as stack:
+        connection = await connect(settings, "towpath-checkpoints")
+        stack.push_async_callback(connection.close)
+        file.write(orjson.dumps(head(keys)) + b"\n")
+        async for checkpoint in JetStreamLogCheckpoints(connection).read(after):
+            file.write(checkpoint.encoded() + b"\n")
+            count, upto = count + 1, checkpoint.last_seq
+    file.flush()
+    return count, upto

@@ -1,0 +1,55 @@
+"""Exported checkpoints: a JSON-lines file to keep where the log's keepers cannot change it.
+
+The first line names the public keys, every further one is a checkpoint as it was signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from adapters.checkpoint_keys import PublicKeys
+from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
+
+FORMAT = "towpath-checkpoints"
+VERSION = 1
+
+
+class NotAnExport(ValueError):
+    """The file is no export of checkpoints; the message says why."""
+
+
+def head(keys: PublicKeys) -> dict[str, Any]:
+    """The first line."""
+    return {"format": FORMAT, "version": VERSION, "public_keys": dict(keys.as_texts())}
+
+
+def read_keys(path: Path) -> PublicKeys:
+    """The public keys that the file names. Raises NotAnExport, OSError."""
+    with path.open("rb") as file:
+        return _keys(file)
+
+
+async def read_checkpoints(path: Path) -> AsyncIterator[LogCheckpoint]:
+    """The checkpoints, one at a time. CheckpointInvalid for a line that is none."""
+    with path.open("rb") as file:
+        _keys(file)
+        for number, line in enumerate(file, start=2):
+            if line.strip():
+                try:
+                    yield LogCheckpoint.of(orjson.loads(line))
+                except ValueError as error:
+                    raise CheckpointInvalid(f"line {number} of {path} is no checkpoint: {error}") from error
+
+
+def _keys(file: IO[bytes]) -> PublicKeys:
+    try:
+        first = orjson.loads(file.readline())
+        if first["format"] != FORMAT or first["version"] != VERSION:
+            raise NotAnExport(f"{file.name} has another format or version")
+        return PublicKeys.of_texts(first["public_keys"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotAnExport(f"{file.name} is not what `towpath checkpoint export` writes ({error})") from error

@@ -1,0 +1,206 @@
+"""One pass over the log with everything that checks it; then the read model.
+
+It needs a guest's rights on NATS and no API. What it says holds for the log up to the sequence that was the
+last when it began, or a little further where the read model has gone on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.checkpoint_keys import PublicKeys, parse_keys
+from adapters.log_checkpoints import JetStreamLogCheckpoints
+from adapters.raw_log import RawLog
+from adapters.read_model_database import open_database
+from adapters.tap_client import TapClient
+from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
+from infra.audit.auditor import Auditor
+from infra.audit.exported import read_checkpoints, read_keys
+from infra.audit.findings import Report, TooMany
+from infra.audit.read_model_rows import Span, at_one_position, compare, rows_digest
+from infra.audit.task_states import TaskStates
+from infra.audit.witness import Witness
+from infra.nats_connection import open_client
+from infra.settings import Settings
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to verify with: exported checkpoints, public keys as texts, and whether to compare SQL."""
+
+    exported: Path | None = None
+    public_keys: Sequence[str] = ()
+    read_model: bool = True
+
+
+def run_verify(settings: Settings, wanted: Wanted, progress: Progress) -> Report:
+    """Verify everything.
+
+    Raises:
+        NatsUnavailable, Busy: the log cannot be read.
+        NotAnExport, ValueError, OSError: the exported checkpoints or keys cannot be read.
+    """
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(verify(settings, wanted, progress))
+
+
+async def verify(settings: Settings, wanted: Wanted, progress: Progress) -> Report:
+    """See `run_verify`."""
+    report = Report()
+    keys = _keys(settings, wanted, report)
+    async with AsyncExitStack() as stack:
+        connection = await open_client(TapClient(), settings, "towpath-verify")
+        stack.push_async_callback(connection.close)
+        rows = await _read_model(settings, wanted, report, stack)
+        states = TaskStates(rows_digest)
+        stack.callback(states.close)
+        one = _Pass(connection, wanted.exported, keys, report, states, with_rows=rows is not None)
+        try:
+            await one.over_log(progress)
+            if rows is not None:
+                await one.over_read_model(*rows, progress)
+        except TooMany:
+            report.notes.append("so much is wrong that the rest was not looked at")
+        report.events = one.auditor.seq
+    return report
+
+
+def _keys(settings: Settings, wanted: Wanted, report: Report) -> PublicKeys | None:
+    """By which signatures are judged: those named, else this installation's, else the export's own."""
+    if wanted.public_keys:
+        return PublicKeys.of_texts(wanted.public_keys)
+    own = settings.checkpoint_keys(make=False)
+    if own:
+        return parse_keys(own)[1]
+    if wanted.exported is not None:
+        report.notes.append("signatures were judged by the keys that the exported file itself names")
+        return read_keys(wanted.exported)
+    report.notes.append("signatures of checkpoints were not checked: no key is known; give --public-key")
+    return None
+
+
+async def _read_model(
+    settings: Settings, wanted: Wanted, report: Report, stack: AsyncExitStack
+) -> tuple[AsyncEngine, int] | None:
+    """The read model's engine and present position, if it is wanted and there."""
+    if not wanted.read_model:
+        return None
+    if settings.database_url is None and not (settings.data_dir / "read-model.db").exists():
+        report.notes.append(f"the read model was not compared: there is none in {settings.data_dir}")
+        return None
+    engine = open_database(settings.read_model_url)
+    stack.push_async_callback(engine.dispose)
+    try:
+        async with at_one_position(engine) as (_, position):
+            return engine, position
+    except (SQLAlchemyError, OSError) as error:
+        report.notes.append(f"the read model was not compared: it cannot be read ({type(error).__name__})")
+        return None
+
+
+class _Pass:
+    """The parts of one run."""
+
+    def __init__(
+        self,
+        connection: TapClient,
+        exported: Path | None,
+        keys: PublicKeys | None,
+        report: Report,
+        states: TaskStates,
+        *,
+        with_rows: bool,
+    ) -> None:
+        self._log = RawLog(connection)
+        self._checkpoints = JetStreamLogCheckpoints(connection)
+        self._exported = exported
+        self._keys = keys
+        self._report = report
+        self._states = states
+        self.auditor = Auditor(report, states, with_rows=with_rows)
+        self._witnesses: list[Witness] = []
+
+    async def over_log(self, progress: Progress) -> None:
+        """Read the log to its present end. The checkpoints' end is asked for first: it cannot be further."""
+        stored, last = await self._stored_checkpoints(), await self._log.last_seq()
+        stored_witness = Witness("stored", stored, self._keys, self._report, from_start=True)
+        self._witnesses = [stored_witness]
+        if self._exported is not None:
+            exported = read_checkpoints(self._exported)
+            self._witnesses.append(Witness("exported", exported, self._keys, self._report, from_start=False))
+        for witness in self._witnesses:
+            await witness.open()
+        await self._read(1, last, progress)
+        self.auditor.end(last)
+        for witness in self._witnesses:
+            witness.finish(last)
+        self._report.checkpoints = stored_witness.count
+        self._report.covered_upto = max(witness.covered_upto for witness in self._witnesses)
+
+    async def over_read_model(self, engine: AsyncEngine, before: int, progress: Progress) -> None:
+        """Compare the read model, which stood at `before` when this began."""
+        last = self.auditor.seq
+        if before > last:
+            self._report.add(
+                last + 1,
+                "read-model",
+                f"the log ends at sequence {last}, but the read model has seen {before}: the log lost its "
+                "end, or the read model was made from another log",
+            )
+            return
+        async with at_one_position(engine) as (connection, position):
+            if position < last:
+                self._report.notes.append(
+                    f"the read model stands at {position}: what came later was not compared"
+                )
+            span = Span(min(position, last), last)
+            await compare(connection, span, self._states, self._report, progress)
+
+    async def _stored_checkpoints(self) -> AsyncIterator[LogCheckpoint]:
+        """The checkpoints in the log's own stream up to the one that is the last now."""
+        try:
+            last = await self._checkpoints.last()
+        except CheckpointInvalid as error:
+            invalid = error
+
+            async def broken() -> AsyncIterator[LogCheckpoint]:
+                raise invalid
+                yield
+
+            return broken()
+        number = last.number if last else 0
+
+        async def bounded() -> AsyncIterator[LogCheckpoint]:
+            if number:
+                async for checkpoint in self._checkpoints.read():
+                    yield checkpoint
+                    if checkpoint.number >= number:
+                        return
+
+        return bounded()
+
+    async def _read(self, first: int, last: int, progress: Progress) -> None:
+        take, witnesses = self.auditor.take, self._witnesses
+        async for batch in self._log.stretch(first, last):
+            for message in batch:
+                seq = message.seq
+                for witness in witnesses:
+                    while 0 < witness.next_end < seq:
+                        await witness.close_range(self.auditor.tree)
+                leaf = take(message)
+                for witness in witnesses:
+                    witness.see(seq, leaf)
+                    if seq == witness.next_end:
+                        await witness.close_range(self.auditor.tree)
+            progress(self.auditor.seq, last)

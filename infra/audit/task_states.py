@@ -1,0 +1,168 @@
+"""What verifying must remember of every task, in bounded memory.
+
+Open tasks are in memory. Of those that have ended a few thousand are, for their lock is given back a moment
+later; the rest goes to a temporary SQLite file: a few dozen bytes for a task that has succeeded, which
+nothing can follow, and the whole state for one that may be dispatched again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from adapters.read_model_rows import Row
+from domain.history_rules import TaskTrace
+from domain.transitions import Status
+
+KEPT = 6_000
+SPILLED_AT_ONCE = 3_000
+
+
+@dataclass(slots=True)
+class TaskState:
+    """One task at a position: its chain's end, its trace, and its rows in the read model.
+
+    `last_seq` is that of the last event or lock fact about it. `row` is empty where nothing is compared.
+    """
+
+    version: int
+    chain: str
+    last_seq: int
+    trace: TaskTrace
+    row: Row = field(default_factory=dict)
+    grants: dict[int, Row] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is awaited: it has ended and holds nothing."""
+        return self.trace.ended and not any(
+            grant.get("granted_seq") and not grant.get("released_seq") for grant in self.grants.values()
+        )
+
+
+class TaskStates:
+    """Task states by id. `digest` makes comparable bytes of a state's rows."""
+
+    def __init__(self, digest: Callable[[TaskState], bytes]) -> None:
+        self._digest = digest
+        self._known: dict[str, TaskState] = {}
+        self._ended: dict[str, None] = {}
+        self._directory = tempfile.TemporaryDirectory(prefix="towpath-verify-")
+        self._file = sqlite3.connect(f"{self._directory.name}/tasks.db", isolation_level=None)
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("PRAGMA synchronous = OFF")
+        self._file.execute("PRAGMA cache_size = -8192")
+        self._file.execute(
+            "CREATE TABLE tasks (id TEXT PRIMARY KEY, last_seq INTEGER, digest BLOB, state BLOB)"
+            " WITHOUT ROWID"
+        )
+        self._highest = ""
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+        self._directory.cleanup()
+
+    def get(self, task_id: str) -> TaskState | None:
+        """The task's state; None for one that has not been added, `trace.status` is SUCCEEDED for good."""
+        state = self._known.get(task_id)
+        if state is not None or task_id > self._highest:
+            return state
+        found = self._file.execute("SELECT last_seq, state FROM tasks WHERE id = ?", (task_id,)).fetchone()
+        if found is None:
+            return None
+        if found[1] is None:
+            return TaskState(0, "", found[0], TaskTrace(Status.SUCCEEDED))
+        self._file.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
+        state = self._known[task_id] = _restored(found[1])
+        self._ended[task_id] = None
+        return state
+
+    def add(self, task_id: str, state: TaskState) -> None:
+        """Remember a new task."""
+        self._known[task_id] = state
+
+    def ended(self, task_id: str) -> None:
+        """The task's attempt has ended: it may leave memory."""
+        self._ended[task_id] = None
+        if len(self._ended) > KEPT:
+            self._spill()
+
+    def reopened(self, task_id: str) -> None:
+        """The task has a new attempt."""
+        self._ended.pop(task_id, None)
+
+    def _spill(self) -> None:
+        rows = []
+        for task_id in list(self._ended)[:SPILLED_AT_ONCE]:
+            del self._ended[task_id]
+            state = self._known[task_id]
+            if not state.settled:
+                self._ended[task_id] = None
+                continue
+            del self._known[task_id]
+            final = state.trace.status is Status.SUCCEEDED
+            rows.append((task_id, state.last_seq, self._digest(state), None if final else _kept(state)))
+            self._highest = max(self._highest, task_id)
+        self._file.execute("BEGIN")
+        self._file.executemany("INSERT INTO tasks VALUES (?, ?, ?, ?)", rows)
+        self._file.execute("COMMIT")
+
+    # ------------------------------------------------------------------ at the end
+
+    def count(self) -> int:
+        """How many tasks there are."""
+        spilled: int = self._file.execute("SELECT count(*) FROM tasks").fetchone()[0]
+        return spilled + len(self._known)
+
+    def rows(self, task_id: str) -> tuple[int, bytes] | None:
+        """Sequence and digest of a task's rows."""
+        state = self._known.get(task_id)
+        if state is not None:
+            return state.last_seq, self._digest(state)
+        found: tuple[int, bytes] | None = self._file.execute(
+            "SELECT last_seq, digest FROM tasks WHERE id = ?", (task_id,)
+        ).fetchone()
+        return found
+
+    def sequences(self) -> Iterator[tuple[str, int]]:
+        """Every task with its last sequence."""
+        yield from ((task_id, state.last_seq) for task_id, state in self._known.items())
+        yield from self._file.execute("SELECT id, last_seq FROM tasks")
+
+
+def digest_of(values: Any) -> bytes:
+    """16 bytes that differ where plain data differs."""
+    return blake2b(orjson.dumps(values), digest_size=16).digest()
+
+
+def _kept(state: TaskState) -> bytes:
+    return orjson.dumps(
+        [
+            state.version,
+            state.chain,
+            state.last_seq,
+            astuple(state.trace),
+            state.row,
+            list(state.grants.items()),
+        ]
+    )
+
+
+def _restored(kept: bytes) -> TaskState:
+    version, chain, last_seq, trace, row, grants = orjson.loads(kept)
+    status, *rest = trace
+    return TaskState(
+        version,
+        chain,
+        last_seq,
+        TaskTrace(Status(status), *rest),
+        row,
+        dict(grants),
+    )

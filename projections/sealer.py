@@ -1,0 +1,138 @@
+"""The sealer: appends a signed checkpoint over the log whenever enough events have come, or enough time.
+
+Delivery: it reads what lies behind the last checkpoint and acknowledges nothing. Any number may run; the
+compare-and-set of the checkpoint lets one win, and whoever loses goes on from the winner's. A crash loses
+nothing. It seals only onto a checkpoint whose signature it trusts: it must not vouch for a forged past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from domain.errors import Busy
+from domain.evidence import LogCheckpoints, StoredLog
+from domain.log_checkpoint import (
+    CheckpointInvalid,
+    CheckpointSigner,
+    LogCheckpoint,
+    TrustedKeys,
+    check_signature,
+    make_checkpoint,
+)
+from domain.merkle import leaf_hash
+from domain.ports import Clock, LogGap
+from domain.wire import rfc3339
+
+LOOK_SECONDS = 1.0
+DISTRUST_SECONDS = 60.0
+MOST_EVENTS = 10_000
+
+log = structlog.get_logger(__name__)
+
+
+class LogSealer:
+    """One sealer; `run` it until it is canceled.
+
+    It seals once `every_events` events (at most MOST_EVENTS) are behind the last checkpoint, or
+    `every_seconds` after it has first seen that one is.
+    """
+
+    def __init__(
+        self,
+        stored: StoredLog,
+        checkpoints: LogCheckpoints,
+        signer: CheckpointSigner,
+        trusted: TrustedKeys,
+        clock: Clock,
+        every_events: int,
+        every_seconds: float,
+    ) -> None:
+        self._stored = stored
+        self._checkpoints = checkpoints
+        self._signer = signer
+        self._trusted = trusted
+        self._clock = clock
+        self._every_events = min(every_events, MOST_EVENTS)
+        self._every_seconds = every_seconds
+        self._last: LogCheckpoint | None = None
+        self._known = False
+        self._waiting_since: float | None = None
+
+    async def run(self) -> None:
+        """Seal for ever.
+
+        Raises:
+            LogGap: the log has a hole.
+        """
+        while True:
+            pause = LOOK_SECONDS
+            try:
+                if await self.seal_due():
+                    continue
+            except Busy:
+                self._known = False
+            except CheckpointInvalid as error:
+                self._known = False
+                log.error("the log is not sealed any more: check it with `towpath verify`", error=str(error))
+                pause = DISTRUST_SECONDS
+            await asyncio.sleep(pause)
+
+    async def seal_due(self) -> bool:
+        """Seal what is due now, one checkpoint at most; whether there was anything to do.
+
+        Raises:
+            CheckpointInvalid: the last checkpoint is not one to go on from.
+            Busy: NATS does not answer.
+        """
+        if not self._known:
+            self._last = await self._checkpoints.last()
+            if self._last is not None:
+                self._vouch(self._last)
+            self._known = True
+        sealed = self._last.last_seq if self._last else 0
+        open_events = await self._stored.last_seq() - sealed
+        if open_events < 0:
+            raise CheckpointInvalid(f"the log ends {-open_events} events before the last checkpoint does")
+        if open_events == 0:
+            self._waiting_since = None
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if open_events < self._every_events and now - self._waiting_since < self._every_seconds:
+            return False
+        await self._seal(sealed + 1, sealed + min(open_events, self._every_events))
+        return True
+
+    def _vouch(self, checkpoint: LogCheckpoint) -> None:
+        try:
+            check_signature(checkpoint, self._trusted)
+            checkpoint.tree()
+        except CheckpointInvalid as error:
+            raise CheckpointInvalid(
+                f"checkpoint {checkpoint.number} cannot be gone on from: {error}; if the key was replaced, "
+                "let TOWPATH_CHECKPOINT_KEY or `checkpoint-key` name the old one as `public:…`"
+            ) from error
+
+    async def _seal(self, first: int, last: int) -> None:
+        leaves: list[bytes] = []
+        async for batch in self._stored.stretch(first, last):
+            for message in batch:
+                if message.seq != first + len(leaves):
+                    raise _gap(first + len(leaves))
+                lines = sorted(message.header_lines())
+                leaves.append(leaf_hash(message.seq, message.subject, lines, message.data))
+        if len(leaves) != last - first + 1:
+            raise _gap(first + len(leaves))
+        made = make_checkpoint(self._last, leaves, rfc3339(self._clock()), self._signer)
+        self._waiting_since = None
+        if await self._checkpoints.append(made):
+            self._last = made
+        else:
+            self._known = False
+
+
+def _gap(missing: int) -> LogGap:
+    return LogGap(f"the log has no event at sequence {missing}; run `towpath verify`")

@@ -1,0 +1,137 @@
+"""Sealers on a real server: any number of them, one chain of checkpoints, and what they do not vouch for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client
+
+from adapters.checkpoint_keys import CheckpointKey, PublicKeys
+from adapters.log_checkpoints import JetStreamLogCheckpoints
+from adapters.raw_log import RawLog
+from adapters.tap_client import TapClient
+from domain.log_checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
+from infra.embedded_nats import EmbeddedNats
+from projections.sealer import LogSealer
+from tests.support.nats import append, connect
+from tests.support.waiting import eventually
+from tests.support.worlds import new_id, now
+
+KEY, OTHER = CheckpointKey("33" * 32), CheckpointKey("44" * 32)
+
+
+@pytest.fixture
+async def tap(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[TapClient]:
+    client = TapClient()
+    await client.connect(nats_server.control_url)
+    yield client
+    await client.close()
+
+
+def sealer(
+    tap: TapClient, *, events: int = 4, seconds: float = 1000.0, key: CheckpointKey = KEY
+) -> LogSealer:
+    log, keys = RawLog(tap), PublicKeys([key.public])
+    return LogSealer(log, JetStreamLogCheckpoints(tap), key, keys, now, events, seconds)
+
+
+async def write(nc: Client, count: int) -> None:
+    for _ in range(count):
+        await append(nc, new_id(), "created", 0)
+
+
+async def test_it_seals_what_is_enough_and_leaves_the_rest(js_connection: Client, tap: TapClient) -> None:
+    one = sealer(tap)
+    await write(js_connection, 10)
+    assert [await one.seal_due() for _ in range(3)] == [True, True, False]
+    found = [found async for found in JetStreamLogCheckpoints(tap).read()]
+    assert [(one.first_seq, one.last_seq) for one in found] == [(1, 4), (5, 8)]
+    check_follows(None, found[0])
+    check_follows(found[0], found[1])
+    check_signature(found[1], PublicKeys([KEY.public]))
+
+
+async def test_it_seals_few_events_after_a_while(js_connection: Client, tap: TapClient) -> None:
+    one = sealer(tap, seconds=0.0)
+    await write(js_connection, 3)
+    assert [await one.seal_due() for _ in range(2)] == [True, False]
+    assert [found.last_seq async for found in JetStreamLogCheckpoints(tap).read()] == [3]
+
+
+async def test_of_many_one_wins_and_all_go_on(js_connection: Client, tap: TapClient) -> None:
+    await write(js_connection, 40)
+    many = [sealer(tap) for _ in range(5)]
+
+    async def work(one: LogSealer) -> None:
+        while await one.seal_due():
+            pass
+
+    await asyncio.gather(*(work(one) for one in many))
+    found = [found async for found in JetStreamLogCheckpoints(tap).read()]
+    assert [one.last_seq for one in found] == list(range(4, 41, 4))
+    for before, after in itertools.pairwise(found):
+        check_follows(before, after)
+
+
+async def test_a_restarted_one_goes_on_from_the_last_checkpoint(
+    js_connection: Client, tap: TapClient
+) -> None:
+    await write(js_connection, 4)
+    await sealer(tap).seal_due()
+    await write(js_connection, 4)
+    assert await sealer(tap).seal_due()
+    found = [found async for found in JetStreamLogCheckpoints(tap).read()]
+    whole = sealer(tap, events=8)
+    assert [one.last_seq for one in found] == [4, 8]
+    assert not await whole.seal_due()
+
+
+async def test_it_does_not_vouch_for_what_it_does_not_trust(js_connection: Client, tap: TapClient) -> None:
+    forged = make_checkpoint(None, [b"x" * 32], "2026-03-01T12:00:00.000000Z", OTHER)
+    assert await JetStreamLogCheckpoints(tap).append(forged)
+    await write(js_connection, 8)
+    with pytest.raises(CheckpointInvalid, match=r"not trusted.*public:"):
+        await sealer(tap).seal_due()
+
+
+async def test_it_says_that_the_log_lost_its_end(tap: TapClient) -> None:
+    beyond = make_checkpoint(None, [b"x" * 32] * 5, "2026-03-01T12:00:00.000000Z", KEY)
+    assert await JetStreamLogCheckpoints(tap).append(beyond)
+    with pytest.raises(CheckpointInvalid, match="5 events before"):
+        await sealer(tap).seal_due()
+
+
+async def test_a_checkpoint_is_seen_by_watchers_once_it_is_stored(
+    nats_server: EmbeddedNats, js_connection: Client, tap: TapClient
+) -> None:
+    guest = await connect(nats_server.url)
+    try:
+        watch = await guest.subscribe("towpath.checkpoint.*")
+        await guest.flush()
+        await write(js_connection, 4)
+        await sealer(tap).seal_due()
+        assert (await watch.next_msg(5)).subject == "towpath.checkpoint.1"
+        again = make_checkpoint(None, [b"x" * 32], "2026-03-01T12:00:00.000000Z", KEY)
+        assert not await JetStreamLogCheckpoints(tap).append(again)
+        await write(js_connection, 4)
+        await sealer(tap).seal_due()
+        assert (await watch.next_msg(5)).subject == "towpath.checkpoint.2"
+    finally:
+        await guest.close()
+
+
+async def test_running_it_seals_while_events_come(js_connection: Client, tap: TapClient) -> None:
+    running = asyncio.create_task(sealer(tap).run())
+    await write(js_connection, 9)
+
+    async def sealed() -> bool:
+        last = await JetStreamLogCheckpoints(tap).last()
+        return last is not None and last.last_seq == 8
+
+    await eventually(sealed)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
