@@ -28,7 +28,7 @@ export interface CanceledData {
   output_tail: string | null;
 }
 
-/** A signed checkpoint of the log. Hashes and signature are lower-case hex; docs/verify.md says of what. */
+/** A signed checkpoint of the log. Hashes and signature are lower-case hex; see docs/verify.md. */
 export interface CheckpointData {
   /** 1, 2, …; the stream's sequence */
   number: number;

@@ -14,7 +14,7 @@ Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
 class CheckpointData(BaseModel):
-    """A signed checkpoint of the log. Hashes and signature are lower-case hex; docs/verify.md says of what."""
+    """A signed checkpoint of the log. Hashes and signature are lower-case hex; see docs/verify.md."""
 
     number: int = Field(ge=1, description="1, 2, …; the stream's sequence")
     first_seq: int = Field(ge=1, description="first sequence of the range")
