@@ -4,6 +4,7 @@ Plain API JSON on purpose: the server's own names for settings are what operator
 every server version can be said and checked. All share one disk, so each beside the log has a bound: what it
 may still take counts as taken when the log's room is measured. The bounds are reserved when a stream is
 made, so they are kept small. A full stream of submissions or reports refuses, and its senders try again.
+Checkpoints alone have none: they grow with the log, by less than a hundredth of it.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ async def test_every_stream_beside_the_log_has_a_bound_that_is_small(js_connecti
     """They share the log's disk. What their bounds leave them is reserved when a stream is made."""
     for name in NAMES:
         most = (await _config(js_connection, name)).get("max_bytes", -1)
-        assert most == -1 if name in (LOG, "TOWPATH_TIMER") else 0 < most <= 128 << 20
+        assert most == -1 if name in (LOG, "TOWPATH_TIMER", "TOWPATH_CHECKPOINT") else 0 < most <= 128 << 20
     account = await api(js_connection, "INFO")
     assert account["reserved_storage"] <= 512 << 20
 
