@@ -123,6 +123,12 @@ def encode(
     return Message(subject, filter_of(kind, subject_id), expected_seq, headers, body)
 
 
+def check_type(kind: str, event: str, name: str | None) -> None:
+    """ValueError where this version does not know events of type `name`."""
+    if name is None or name != _TYPES.get((kind, event)):
+        raise ValueError(f"type {name} is unknown here: a newer Towpath wrote it, so upgrade this one")
+
+
 def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:
     """The event that is stored at `seq`.
 
@@ -131,10 +137,7 @@ def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> R
     """
     try:
         _, kind, subject_id, event = subject.split(".")
-        if headers["ce-type"] != _TYPES.get((kind, event)):
-            raise ValueError(
-                f"type {headers['ce-type']} is unknown here: a newer Towpath wrote it, so upgrade this one"
-            )
+        check_type(kind, event, headers["ce-type"])
         attempt = headers.get("ce-attempt")
         actor = headers["ce-actor"]
         return Recorded(

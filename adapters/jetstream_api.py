@@ -17,11 +17,11 @@ from typing import Any
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from adapters.codec import decode
 from adapters.leadership import Leadership, NoMajority, certain_seconds
-from adapters.replies import Replies
+from adapters.nats_client import Arrived, parse_block
+from adapters.replies import replies_of
 from domain.errors import Busy
 from domain.log import Recorded
 
@@ -56,7 +56,7 @@ class JetStreamApi:
     """Reads of one stream over one connection; for `led_seconds` see `adapters.leadership`."""
 
     def __init__(self, connection: Client, stream: str = STREAM, led_seconds: float = 0.0) -> None:
-        self.replies = Replies(connection)
+        self.replies = replies_of(connection)
         self._stream = stream
         self._leadership = Leadership(self._ask_info, led_seconds)
 
@@ -147,7 +147,7 @@ class JetStreamApi:
         message = answer.get("message")
         if message is None:
             return None
-        headers = parse_headers(base64.b64decode(message.get("hdrs", "")))
+        headers = parse_block(base64.b64decode(message.get("hdrs", "")))
         data = base64.b64decode(message.get("data", ""))
         return RawMessage(message["seq"], message["subject"], headers, data, message["time"])
 
@@ -183,10 +183,10 @@ class _Batch:
         self._messages: list[RawMessage] = []
         self.done: asyncio.Future[list[RawMessage]] = asyncio.get_running_loop().create_future()
 
-    def take(self, message: Msg) -> None:
+    def take(self, message: Arrived) -> None:
         if self.done.done():
             return
-        headers = message.headers or {}
+        headers = message.headers
         if "Nats-Sequence" not in headers:
             self._end(headers.get("Status", ""))
             return
@@ -204,13 +204,3 @@ class _Batch:
             self.done.set_result(self._messages)
         else:
             self.done.set_exception(LogUnreachable(f"a read of the log was answered with status {status}"))
-
-
-def parse_headers(raw: bytes) -> dict[str, str]:
-    """The headers of a stored message, names as they were sent."""
-    found: dict[str, str] = {}
-    for line in raw.decode().split("\r\n")[1:]:
-        name, colon, value = line.partition(":")
-        if colon:
-            found[name.strip()] = value.strip()
-    return found

@@ -15,11 +15,11 @@ import contextlib
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from adapters.codec import decode
 from adapters.jetstream_api import JetStreamApi
+from adapters.lazy_event import LazyEvent
+from adapters.nats_client import Arrived, listen
 from domain.log import Recorded
 
 PULL = 1000
@@ -55,6 +55,7 @@ class LogFeed:
         self._heard = 0.0
         self._gone = False
         self._error: Exception | None = None
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Make the consumer.
@@ -64,9 +65,7 @@ class LogFeed:
         """
         self._connections = self._nc.stats["reconnects"]
         self._inbox = self._nc.new_inbox()
-        self._subscription = await self._nc.subscribe(
-            self._inbox, cb=self._take, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        self._subscription = await listen(self._nc, self._inbox, self._take)
         self._name = await self._api.make_consumer(
             {
                 "deliver_policy": "by_start_sequence",
@@ -101,6 +100,8 @@ class LogFeed:
 
     async def close(self) -> None:
         """Stop listening; the server forgets the consumer by itself."""
+        for asking in self._asking:
+            asking.cancel()
         if self._subscription is not None:
             with contextlib.suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()
@@ -114,35 +115,41 @@ class LogFeed:
             if silent or self._nc.stats["reconnects"] != self._connections:
                 self._gone = True
 
-    async def _take(self, message: Msg) -> None:
+    def _take(self, message: Arrived) -> None:
         reply = message.reply
         if not reply.startswith(_EVENT):
-            await self._control(message)
+            self._control(message)
             return
         try:
             tokens = reply.split(".")
             seq = int(tokens[5] if len(tokens) == _FIELDS else tokens[7])
-            self._buffer.append(decode(seq, message.subject, message.headers or {}, message.data))
+            self._buffer.append(LazyEvent(seq, message))
         except Exception as error:
             self._error = self._error or error
         self._coming -= 1
         if self._coming == PULL // 2:
-            await self._pull()
+            self._ask()
         self._filled.set()
 
-    async def _control(self, message: Msg) -> None:
+    def _control(self, message: Arrived) -> None:
         """A heartbeat, the end of a request, or that the consumer is gone."""
-        headers = message.headers or {}
+        headers = message.headers
         self._heard = asyncio.get_running_loop().time()
         status, text = headers.get("Status"), headers.get("Description", "").lower()
         if status == _IDLE:
             return
         if status in _OVER or any(known in text for known in _OVER_TEXTS):
             self._coming -= int(headers.get(_NOT_SENT, self._coming))
-            await self._pull()
+            self._ask()
             return
         self._gone = True
         self._filled.set()
+
+    def _ask(self) -> None:
+        """Ask for more without waiting: the listener must not."""
+        asking = asyncio.get_running_loop().create_task(self._pull())
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
 
     async def _pull(self) -> None:
         """Ask for more, if little is still to come and there is room."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 
 import nats.errors
-import nats.js.errors
+import orjson
 from nats.aio.client import Client
 
 from adapters.jetstream_api import LogUnreachable
+from adapters.replies import replies_of
 
 PUBLISH_SECONDS = 2.0
 TRIES = 4
@@ -26,13 +27,18 @@ async def publish(
     Raises:
         LogUnreachable: not acknowledged after TRIES; it may or may not be stored.
     """
-    jetstream = connection.jetstream()
+    headers = {**headers, "Nats-Expected-Stream": stream}
+    why = ""
     for number in range(TRIES):
+        if number:
+            await asyncio.sleep(RETRY_SECONDS * 2 ** (number - 1))
         try:
-            await jetstream.publish(subject, body, timeout=PUBLISH_SECONDS, stream=stream, headers=headers)
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-            if number == TRIES - 1:
-                raise LogUnreachable(f"stream {stream} did not acknowledge a message") from error
-            await asyncio.sleep(RETRY_SECONDS * 2**number)
-        else:
+            answer = await replies_of(connection).ask(subject, body, PUBLISH_SECONDS, headers)
+            refused = orjson.loads(answer.data).get("error")
+        except (nats.errors.Error, ValueError) as error:
+            why = repr(error)
+            continue
+        if not refused:
             return
+        why = str(refused.get("description"))
+    raise LogUnreachable(f"stream {stream} did not acknowledge a message ({why})")

@@ -8,12 +8,13 @@ that outlives its connection fails within CHECK_SECONDS, and one reply may be ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
+
+from adapters.nats_client import Arrived, Take, listen
 
 CHECK_SECONDS = 0.5
 _NO_RESPONDERS = "503"
@@ -27,27 +28,28 @@ class Replies:
     def __init__(self, connection: Client) -> None:
         self._nc = connection
         self._inbox = ""
-        self._takers: dict[str, Callable[[Msg], None]] = {}
+        self._open: dict[str, _Question] = {}
         self._counter = 0
         self._opening = asyncio.Lock()
+        self._checking = False
 
     async def ask(
         self, subject: str, body: bytes, timeout: float, headers: dict[str, str] | None = None
-    ) -> Msg:
+    ) -> Arrived:
         """The one reply to a request.
 
         Raises:
             nats.errors.Error: nobody listens, no reply within `timeout` seconds, or the connection was lost;
                 what was asked for may have been done.
         """
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Arrived] = asyncio.get_running_loop().create_future()
 
-        def take(message: Msg) -> None:
+        def take(message: Arrived) -> None:
             if not answer.done():
                 answer.set_result(message)
 
         message = await self.collect(subject, body, timeout, answer, take, headers)
-        if not message.data and (message.headers or {}).get("Status") == _NO_RESPONDERS:
+        if not message.data and message.headers.get("Status") == _NO_RESPONDERS:
             raise nats.errors.NoRespondersError
         return message
 
@@ -57,48 +59,64 @@ class Replies:
         body: bytes,
         timeout: float,
         done: asyncio.Future[Reply],
-        take: Callable[[Msg], None],
+        take: Take,
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """Ask, give every message of the reply to `take` until that ends `done`, and return its result."""
         if not self._inbox:
-            await self._open()
+            await self._subscribe()
         loop = asyncio.get_running_loop()
         self._counter += 1
         token = str(self._counter)
-        connections = self._nc.stats["reconnects"]
-        deadline = loop.time() + timeout
-        timer: asyncio.TimerHandle
-
-        def check() -> None:
-            nonlocal timer
-            left = deadline - loop.time()
-            if done.done():
-                return
-            if self._nc.stats["reconnects"] != connections or not self._nc.is_connected:
-                done.set_exception(nats.errors.StaleConnectionError())
-            elif left <= 0:
-                done.set_exception(nats.errors.TimeoutError())
-            else:
-                timer = loop.call_later(min(CHECK_SECONDS, left), check)
-
-        timer = loop.call_later(min(CHECK_SECONDS, timeout), check)
-        self._takers[token] = take
+        self._open[token] = _Question(done, take, self._nc.stats["reconnects"], loop.time() + timeout)
+        if not self._checking:
+            self._checking = True
+            loop.call_later(CHECK_SECONDS, self._check)
         try:
             await self._nc.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
             return await done
         finally:
-            timer.cancel()
-            del self._takers[token]
+            del self._open[token]
 
-    async def _open(self) -> None:
+    def _check(self) -> None:
+        """End what has waited too long or lost its connection; one timer for all costs less than one each."""
+        loop = asyncio.get_running_loop()
+        now, connections = loop.time(), self._nc.stats["reconnects"]
+        lost = not self._nc.is_connected
+        for question in self._open.values():
+            if question.done.done():
+                continue
+            if lost or question.connections != connections:
+                question.done.set_exception(nats.errors.StaleConnectionError())
+            elif question.deadline <= now:
+                question.done.set_exception(nats.errors.TimeoutError())
+        self._checking = bool(self._open)
+        if self._checking:
+            loop.call_later(CHECK_SECONDS, self._check)
+
+    async def _subscribe(self) -> None:
         async with self._opening:
             if not self._inbox:
                 inbox = self._nc.new_inbox()
-                await self._nc.subscribe(f"{inbox}.*", cb=self._on_message)
+                await listen(self._nc, f"{inbox}.*", self._on_message)
                 self._inbox = inbox
 
-    async def _on_message(self, message: Msg) -> None:
-        taker = self._takers.get(message.subject.rpartition(".")[2])
-        if taker is not None:
-            taker(message)
+    def _on_message(self, message: Arrived) -> None:
+        question = self._open.get(message.subject.rpartition(".")[2])
+        if question is not None:
+            question.take(message)
+
+
+@dataclass(slots=True)
+class _Question:
+    done: asyncio.Future[Any]
+    take: Take
+    connections: int
+    deadline: float
+
+
+def replies_of(connection: Client) -> Replies:
+    """The `Replies` of this connection: one inbox is enough for all that asks over it."""
+    replies: Replies = vars(connection).setdefault("towpath_replies", None) or Replies(connection)
+    vars(connection)["towpath_replies"] = replies
+    return replies

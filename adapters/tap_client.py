@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from nats.aio.subscription import Subscription
 
-from adapters.nats_client import HeaderClient
+from adapters.nats_client import FastClient
 
 Take = Callable[[bytes, bytes, bytes, bytes], None]
 """Gets subject, reply, header block (b"" without one) and data of a message."""
 
 
-class TapClient(HeaderClient):
+class TapClient(FastClient):
     """A client some of whose subscriptions are tapped."""
 
     _taps: dict[int, Take] | None = None

@@ -9,7 +9,7 @@ keep it for ever unseen); `api.settlement` does, and keeps it as a dead letter f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import nats.errors
@@ -29,10 +29,11 @@ STREAM = "TOWPATH_REPORT"
 SUBJECT = "towpath.report.*"
 DURABLE = "report-intake"
 BATCH = 200
+BATCHES = 2
 POLL_SECONDS = 5.0
 ACK_WAIT_SECONDS = 30.0
 STOP_SECONDS = 15.0
-_Fetch = Callable[..., Awaitable[list[Msg]]]
+_Fetch = Callable[..., Coroutine[Any, Any, list[Msg]]]
 
 
 class ReportIntake:
@@ -42,6 +43,9 @@ class ReportIntake:
         self._settlement = Settlement(parts, metrics)
         self._options = dict(options)
         self._broker: NatsBroker | None = None
+        self._ahead: _FetchAhead | None = None
+        self._room = asyncio.Semaphore(BATCHES)
+        self._working: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect and take reports from now on; the stream must exist."""
@@ -67,15 +71,32 @@ class ReportIntake:
         await self._broker.start()
         pull = subscriber.subscription
         assert pull is not None
-        pull.fetch = _fetching(pull.fetch)  # type: ignore[method-assign, assignment]
+        self._ahead = _FetchAhead(pull.fetch)
+        pull.fetch = self._ahead  # type: ignore[method-assign]
 
     async def stop(self) -> None:
         """Settle what was taken, then close the connection; may be called twice."""
         broker, self._broker = self._broker, None
-        if broker is not None:
-            await broker.stop()
+        if broker is None:
+            return
+        if self._ahead is not None:
+            await self._ahead.stop()
+        if self._working:
+            await asyncio.wait(self._working, timeout=STOP_SECONDS)
+        await broker.stop()
 
     async def _take(self, batch: list[Msg]) -> None:
+        """Begin with a batch beside the one before it: one waits for the log, the other is worked on."""
+        await self._room.acquire()
+        working = asyncio.create_task(self._settle(batch))
+        self._working.add(working)
+        working.add_done_callback(self._settled)
+
+    def _settled(self, working: asyncio.Task[None]) -> None:
+        self._working.discard(working)
+        self._room.release()
+
+    async def _settle(self, batch: list[Msg]) -> None:
         by_task: dict[str, list[Msg]] = {}
         for message in batch:
             by_task.setdefault(message.subject, []).append(message)
@@ -90,25 +111,47 @@ class ReportIntake:
                 return
 
 
-def _fetching(fetch: _Fetch) -> _Fetch:
-    """`fetch` so that a batch is what is there, handled at once.
+class _FetchAhead:
+    """Fetches so that a batch is what is there, handled at once, while the next one is on its way.
 
     FastStream asks again until a batch is full or its time is over; asked for the rest, this answers with
     the timeout that ends a batch. And nats-py raises the built-in TimeoutError where the server's answer
     comes just before its own timer: FastStream keeps what it holds on nats-py's own error alone.
     """
 
-    async def fetched(
-        batch: int = 1, timeout: float | None = None, heartbeat: float | None = None
+    def __init__(self, fetch: _Fetch) -> None:
+        self._fetch = fetch
+        self._next: asyncio.Task[list[Msg]] | None = None
+        self._stopped = False
+
+    async def __call__(
+        self, batch: int = 1, timeout: float | None = None, heartbeat: float | None = None
     ) -> list[Msg]:
-        if batch < BATCH:
+        if batch < BATCH or self._stopped:
+            await asyncio.sleep(0 if batch < BATCH else STOP_SECONDS)
             raise nats.errors.TimeoutError
+        coming = self._next or asyncio.create_task(self._fetch(batch, timeout, heartbeat))
+        self._next = None
         try:
-            return await fetch(batch, timeout, heartbeat)
+            messages = await coming
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
+        finally:
+            coming.cancel()
+        self._next = asyncio.create_task(self._fetch(batch, timeout, heartbeat))
+        return messages
 
-    return fetched
+    async def stop(self) -> None:
+        """Let what was fetched and not handed out come again at once."""
+        self._stopped = True
+        coming, self._next = self._next, None
+        if coming is None:
+            return
+        coming.cancel()
+        await asyncio.wait({coming})
+        if not coming.cancelled() and coming.exception() is None:
+            for message in coming.result():
+                await put_back(message, 0.0)
 
 
 async def _raw(message: StreamMessage[Any]) -> Any:

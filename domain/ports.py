@@ -182,6 +182,10 @@ class LockView(Protocol):
         """The workspace's valid registration, decided on everything the leader has about it."""
         ...
 
+    def seen_registration(self, workspace: str) -> Registration | None:
+        """The workspace's valid registration as far as it is folded."""
+        ...
+
     def lock_of(self, task: Task) -> LockRead:
         """The lock of the task's current attempt as far as it is folded."""
         ...

@@ -7,7 +7,8 @@ names its attempt, so that what was meant for one attempt never touches a newer 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from domain.attempt_token import Proof
@@ -90,15 +91,28 @@ class TaskService:
         raise _busy()
 
     async def dispatch(self, task_id: str, actor: str) -> Stored:
-        """Begin the next attempt. LogFull where the log has no room for one."""
+        """Begin the next attempt. LogFull where the log has no room for one.
+
+        A first attempt is begun on what this process knows: the append finds out if it knows too little.
+        """
         check_room(self._room)
-        task = (await self.read(task_id)).task
-        attempt = task.attempt  # now: the object is shared, and others may change it while this waits
+        async with self._tasks.exclusive(task_id):
+            known = (await self._load(task_id)).task
+        if known.attempt == 0:
+            try:
+                return await self._dispatch(known, actor)
+            except Refused as refusal:
+                if refusal.code != "stale-attempt":
+                    raise
+        return await self._dispatch((await self.read(task_id)).task, actor)
+
+    async def _dispatch(self, known: Task, actor: str) -> Stored:
+        attempt = known.attempt  # now: the object is shared, and others may change it while this waits
         registration: Registration | None = None
-        if task.spec.workspace is not None:
-            registration = await self._registration(task.spec.workspace)
+        if known.spec.workspace is not None:
+            registration = await self._registration(known.spec.workspace)
         return await self._change(
-            task_id,
+            known.id,
             lambda task: task.dispatch(registration, at=self._clock(), actor=actor),
             about=attempt,
         )
@@ -245,8 +259,7 @@ class TaskService:
     async def _created_data(self, task_id: str, spec: TaskSpec) -> CreatedData:
         lock_paths: list[str] = []
         if spec.workspace is not None:
-            root = (await self._registration(spec.workspace)).root
-            lock_paths = normalise_lock_paths(spec.lock_paths, root)
+            lock_paths = await self._lock_paths(spec.workspace, spec.lock_paths)
         return CreatedData(
             title=spec.shown_title,
             command=list(spec.command),
@@ -261,6 +274,14 @@ class TaskService:
             labels=dict(spec.labels),
             lock_wait_seconds=spec.lock_wait_seconds,
         )
+
+    async def _lock_paths(self, workspace: str, paths: Sequence[str]) -> list[str]:
+        """The claim's paths. What is folded may say yes; only what the leader has may say no."""
+        seen = self._locks.seen_registration(workspace)
+        if seen is not None:
+            with contextlib.suppress(Invalid):
+                return normalise_lock_paths(paths, seen.root)
+        return normalise_lock_paths(paths, (await self._registration(workspace)).root)
 
     def _same_content(
         self, task_id: str, stored: CreatedData, asked: CreatedData, env: dict[str, str]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from nats.aio.client import Client
 
-from adapters.nats_client import HeaderClient
+from adapters.nats_client import FastClient
 from infra.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -74,7 +74,7 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
     Raises:
         NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
     """
-    return await open_client(HeaderClient(), settings, name, **overrides)
+    return await open_client(FastClient(), settings, name, **overrides)
 
 
 async def open_client(client: AnyClient, settings: Settings, name: str, **overrides: Any) -> AnyClient:

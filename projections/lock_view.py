@@ -67,14 +67,16 @@ class FoldedLockView:
 
     def fold(self, batch: Iterable[Recorded]) -> None:
         """Fold a batch and wake who waits for it."""
+        event: Recorded | None = None
         for event in batch:
-            self._event_id = event.id
             if event.kind == "lock" and event.event != "granted":
                 self._remember(event)
             self._table.fold(event)
             if event.kind == "workspace":
                 self._workspaces.fold(event)
             self._wakes.folded(event)
+        if event is not None:
+            self._event_id = event.id
         self._wakes.moved(self._table.seq)
 
     def _remember(self, event: Recorded) -> None:
@@ -139,6 +141,10 @@ class FoldedLockView:
     async def registration(self, workspace: str) -> Registration | None:
         """See the port."""
         await self._caught_up_with_leader(f"towpath.workspace.{workspace}.*")
+        return self._workspaces.get(workspace)
+
+    def seen_registration(self, workspace: str) -> Registration | None:
+        """See the port."""
         return self._workspaces.get(workspace)
 
     def registrations(self) -> list[Registration]:

@@ -79,11 +79,13 @@ class LockProjection:
     def fold(self, batch: Iterable[Recorded]) -> dict[str, None]:
         """Fold a batch; the workspaces in which something may be due, in order."""
         changed: dict[str, None] = {}
+        event: Recorded | None = None
         for event in batch:
-            self._event_id = event.id
             workspace = self.table.fold(event)
             if workspace is not None:
                 changed[workspace] = None
+        if event is not None:
+            self._event_id = event.id
         return changed
 
     def _decide(self, workspaces: Iterable[str], workers: asyncio.TaskGroup) -> None:

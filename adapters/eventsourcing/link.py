@@ -21,7 +21,7 @@ from eventsourcing.persistence import OperationalError, ProgrammingError
 from nats.aio.client import Client
 
 from adapters.eventsourcing.loop_thread import LoopGone, LoopThread
-from adapters.nats_client import HeaderClient
+from adapters.nats_client import FastClient
 
 CLOSE_SECONDS = 5.0
 CONNECT_SECONDS = 2
@@ -117,7 +117,7 @@ class _Wire:
     async def _connect(self) -> Client:
         servers = self._servers
         tls = ssl.create_default_context(cafile=str(servers.ca_file)) if servers.ca_file else None
-        client = HeaderClient()
+        client = FastClient()
         try:
             await client.connect(
                 servers=list(servers.urls),

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import PubAck
 
+from adapters.nats_client import FastClient
 from infra.embedded_nats import EmbeddedNats
 
 StartNats = Callable[..., EmbeddedNats]
@@ -24,10 +24,12 @@ EXPECT_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
 async def connect(url: str | list[str], **options: Any) -> Client:
     """A client that reconnects for ever and never buffers while disconnected, like the product's.
 
-    nats-py tries the first connection for ever too, so this one has a deadline: TimeoutError.
+    The client tries the first connection for ever too, so this one has a deadline: TimeoutError.
     """
     options = {"pending_size": 0, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.05, **options}
-    return await asyncio.wait_for(nats.connect(url, **options), CONNECT_TIMEOUT_SECONDS)
+    client = FastClient()
+    await asyncio.wait_for(client.connect(url, **options), CONNECT_TIMEOUT_SECONDS)
+    return client
 
 
 async def api(nc: Client, verb: str, body: object = None, timeout: float = 5.0) -> dict[str, Any]:

@@ -168,4 +168,4 @@ async def test_while_nats_is_away_no_request_leaves_anything_behind(
     nats_server.start()
     assert sorted(await asyncio.gather(*waiting)) == list(range(2, 12))
     assert len(js_connection._resp_map or {}) == before
-    assert not one.replies._takers
+    assert not one.replies._open

@@ -118,6 +118,9 @@ class View:
             await act()
         return self.registered
 
+    def seen_registration(self, workspace: str) -> Registration | None:
+        return self.registered
+
 
 class Sealing:
     """Never seals the same value twice the same way."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import nats
 import pytest
 
-from adapters.nats_client import HeaderClient
+from adapters.nats_client import FastClient
 from infra.embedded_nats import EmbeddedNats
-from tests.support.nats import connect
 
 HEADERS = [
     {"ce-id": "1", "Nats-Msg-Id": "a b"},
@@ -18,8 +18,8 @@ HEADERS = [
 
 @pytest.mark.parametrize("headers", HEADERS)
 async def test_headers_arrive_alike(nats_server: EmbeddedNats, headers: dict[str, str]) -> None:
-    plain = await connect(nats_server.control_url)
-    fast = HeaderClient()
+    plain = await nats.connect(nats_server.control_url)
+    fast = FastClient()
     await fast.connect(nats_server.control_url)
     heard = await plain.subscribe("towpath.test.headers")
     await plain.flush()
@@ -34,7 +34,7 @@ async def test_headers_arrive_alike(nats_server: EmbeddedNats, headers: dict[str
 
 
 async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) -> None:
-    fast = HeaderClient()
+    fast = FastClient()
     await fast.connect(nats_server.control_url)
     with pytest.raises(Exception, match="name with space"):
         await fast.publish("towpath.test.headers", b"", headers={"name with space": "x"})
