@@ -1,6 +1,8 @@
-"""Coalesces concurrent appends into atomic batches, where every acknowledgement costs an fsync.
+"""Coalesces concurrent appends into atomic batches.
 
-Worth it from about 16 waiting appends: they then share one fsync. A batch never holds two appends of
+Where every acknowledgement costs an fsync, 16 waiting appends are worth sharing one. Without that, a
+batch of a hundred still saves most of the replies; a small one costs the server more than it saves. What is
+asked for in one turn of the event loop is looked at together. A batch never holds two appends of
 one filter, since the compare-and-set does not see earlier messages of its own batch. One refused
 append refuses the whole batch, so a refusal sends them one by one; an unknown outcome is read back.
 """
@@ -20,9 +22,20 @@ from adapters.codec import Message
 from adapters.jetstream_api import REQUEST_TIMEOUT_SECONDS
 from adapters.jetstream_append import SingleAppender
 
-GROUP_FROM = 16
-GROUP_AT_MOST = 100
-SINGLES_IN_FLIGHT = 12
+GROUP_AT_MOST = 200
+BATCHES_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """From how many waiting appends on a batch is made, and how many go alone at a time below that."""
+
+    from_waiting: int
+    singles_in_flight: int
+
+
+WHERE_SYNCED = Grouping(from_waiting=16, singles_in_flight=12)
+WHERE_NOT_SYNCED = Grouping(from_waiting=100, singles_in_flight=1000)
 
 
 @dataclass(slots=True)
@@ -34,13 +47,17 @@ class _Waiting:
 class GroupAppender:
     """Appends like SingleAppender, in batches while many wait. `stop` waits for what is in flight."""
 
-    def __init__(self, connection: Client, single: SingleAppender, batch_ids: Any) -> None:
+    def __init__(
+        self, connection: Client, single: SingleAppender, batch_ids: Any, grouping: Grouping = WHERE_SYNCED
+    ) -> None:
+        self._grouping = grouping
         self._nc = connection
         self._single = single
         self._batch_id = batch_ids
         self._queue: deque[_Waiting] = deque()
         self._singles = 0
-        self._batch_running = False
+        self._batches = 0
+        self._pump_soon = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def append(self, message: Message) -> int:
@@ -48,20 +65,27 @@ class GroupAppender:
         self._single.check_size(message)
         waiting = _Waiting(message, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._pump()
+        if not self._pump_soon:
+            self._pump_soon = True
+            asyncio.get_running_loop().call_soon(self._pump)
         return await asyncio.shield(waiting.done)
 
     async def stop(self) -> None:
         """Wait until nothing is in flight."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        while self._queue or self._tasks:
+            if self._tasks:
+                await asyncio.wait(set(self._tasks))
+            else:
+                await asyncio.sleep(0)  # what was asked for in this turn has not begun yet
 
     def _pump(self) -> None:
+        self._pump_soon = False
+        group_from = self._grouping.from_waiting
         while self._queue:
-            if len(self._queue) >= GROUP_FROM and not self._batch_running:
-                self._batch_running = True
+            if len(self._queue) >= group_from and self._batches < BATCHES_IN_FLIGHT:
+                self._batches += 1
                 self._start(self._send_batch(self._take_distinct()))
-            elif self._singles < SINGLES_IN_FLIGHT and len(self._queue) < GROUP_FROM:
+            elif self._singles < self._grouping.singles_in_flight and len(self._queue) < group_from:
                 self._singles += 1
                 self._start(self._send_single(self._queue.popleft()))
             else:
@@ -106,7 +130,7 @@ class GroupAppender:
         except Exception:  # whatever it is, the outcome is unknown and nobody may wait for ever
             await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
-            self._batch_running = False
+            self._batches -= 1
             self._pump()
 
     async def _publish_batch(self, messages: list[Message]) -> int | None:

@@ -20,7 +20,7 @@ from adapters.checkpoint_keys import parse_keys
 from adapters.checkpoints import SqlCheckpoints
 from adapters.codec import Message
 from adapters.dead_letters import JetStreamDeadLetters
-from adapters.group_append import GroupAppender
+from adapters.group_append import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
@@ -112,11 +112,9 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
         stack.push_async_callback(engine.dispose)
         await create_tables(engine)
         api = JetStreamApi(connection)
-        appender: Appender[Message] = SingleAppender(connection, api)
-        if settings.nats_sync_interval == "always":
-            grouping = GroupAppender(connection, SingleAppender(connection, api), new_id)
-            stack.push_async_callback(grouping.stop)
-            appender = grouping
+        grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
+        appender = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)
+        stack.push_async_callback(appender.stop)
         keys = settings.secret_keys()
         yield Core(
             settings=settings,

@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 
 from adapters.codec import Message
-from adapters.group_append import GROUP_AT_MOST, GROUP_FROM, GroupAppender
+from adapters.group_append import GROUP_AT_MOST, WHERE_SYNCED, GroupAppender
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
 from domain.errors import LogFull
@@ -97,9 +97,9 @@ async def test_a_message_that_stands_already_keeps_its_place(js_connection: Clie
 
 async def test_many_waiting_appends_of_one_filter_go_one_by_one(proxy: NatsProxy, proxied: Client) -> None:
     task = new_id()
-    found = await outcomes(grouped(proxied), [creation(task) for _ in range(GROUP_FROM * 2)])
+    found = await outcomes(grouped(proxied), [creation(task) for _ in range(WHERE_SYNCED.from_waiting * 2)])
     assert found.count(1) == 1
-    assert sum(isinstance(one, AppendConflict) for one in found) == GROUP_FROM * 2 - 1
+    assert sum(isinstance(one, AppendConflict) for one in found) == WHERE_SYNCED.from_waiting * 2 - 1
     assert all(len(filters) == 1 for filters in batches(proxy))
 
 
