@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import nats.errors
 import pytest
 
 from api.config import ApiConfig
-from api.report_intake import BATCH, ReportIntake, _fetching
+from api.report_intake import BATCH, ReportIntake, _FetchAhead
 from api.settlement import MAX_DELIVERIES, Settlement, delay_seconds
 from domain.errors import Busy, LogFull
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
@@ -146,7 +147,7 @@ async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: 
     statuses = ("queued", "running", "succeeded")
     batch = [message(task["id"], {"status": status}) for status in statuses for task in (first, second)]
     batch.insert(2, message(first["id"], b"nonsense"))
-    await ReportIntake(world.parts, {})._take(batch)
+    await ReportIntake(world.parts, {})._settle(batch)
     assert all(one.answers == ["ack"] for one in batch)
     for task in (first, second):
         mine = [one.event for one in world.log.events if one.subject_id == task["id"]]
@@ -158,7 +159,7 @@ async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: Ap
     failing = replace(world.parts, service=Failing(Busy("busy", "later")))  # type: ignore[arg-type]
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
-    await ReportIntake(failing, {})._take(batch)
+    await ReportIntake(failing, {})._settle(batch)
     assert [one.answers for one in batch] == [[0.2], [0.4]]
 
 
@@ -171,5 +172,47 @@ async def test_a_batch_is_what_is_there_and_no_timeout_drops_it() -> None:
 
     for batch in (BATCH, BATCH - 1):
         with pytest.raises(nats.errors.TimeoutError):
-            await _fetching(fetch)(batch=batch, timeout=5.0)
+            await _FetchAhead(fetch)(batch=batch, timeout=5.0)
     assert asked == [BATCH]
+
+
+async def test_the_next_batch_is_on_its_way_while_one_is_handled_and_comes_again_after_a_stop() -> None:
+    batches = [[message(new_id())] for _ in range(2)]
+    coming = iter(batches)
+    asked = asyncio.Event()
+
+    async def fetch(batch: int, timeout: float | None, heartbeat: float | None) -> list[Any]:
+        found = next(coming)
+        if found is batches[-1]:
+            asked.set()
+        return found
+
+    ahead = _FetchAhead(fetch)
+    assert await ahead(batch=BATCH) == batches[0]
+    async with asyncio.timeout(5):
+        await asked.wait()
+    await asyncio.sleep(0)
+    await ahead.stop()
+    assert [one.answers for batch in batches for one in batch] == [[], [0.0]]
+
+
+async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) -> None:
+    gate = asyncio.Event()
+
+    class Slow:
+        async def report(self, *_: Any) -> Any:
+            await gate.wait()
+            raise Busy("busy", "later")
+
+    intake = ReportIntake(replace(world.parts, service=Slow()), {})  # type: ignore[arg-type]
+    batches = [[message(new_id())] for _ in range(3)]
+    await intake._take(batches[0])
+    await intake._take(batches[1])
+    third = asyncio.create_task(intake._take(batches[2]))
+    await asyncio.sleep(0)
+    assert not third.done()
+    gate.set()
+    async with asyncio.timeout(5):
+        await third
+        await asyncio.wait(intake._working)
+    assert [one.answers for batch in batches for one in batch] == [[0.2]] * 3
