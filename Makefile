@@ -5,7 +5,7 @@ PYTHON ?= python3
 ENV := .venv/.installed
 BIN := .venv/bin
 
-.PHONY: help demo up test check bench docs test-containers clean
+.PHONY: help demo up test check bench docs chaos test-containers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: $(ENV) ## measure; ARGS="…" goes to the program, whose output alone is 
 
 docs: $(ENV) ## write what is generated: diagrams, schemas, references
 	@$(BIN)/python -m infra.docs
+
+chaos: $(ENV) ## break everything on purpose for 10 minutes and check the promises; needs root; ARGS="--minutes 3"
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 test-containers: $(ENV) ## tests against NATS in containers; needs a Docker engine
 	@$(BIN)/python -m pytest -m containers tests/containers $(ARGS)

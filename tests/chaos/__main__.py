@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 
 from tests.chaos import cell
+from tests.chaos.planted import BUGS
 
 SHARES = {3: 0.6, 1: 0.4}
-AROUND_SECONDS = 35.0
-PER_SECOND = 14.0
+AROUND_SECONDS = 50.0
+PER_SECOND = 30.0
 SECONDS_BETWEEN = 1.6
 
 
@@ -94,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--between", type=float, default=SECONDS_BETWEEN, help="seconds between faults")
     parser.add_argument("--directory", type=Path, help="where to keep everything; default: a temporary one")
     parser.add_argument("--keep", action="store_true", help="keep it also where nothing was violated")
-    parser.add_argument("--plant", help="build a known bug into the processes; the run must fail")
+    parser.add_argument(
+        "--plant", choices=sorted(BUGS), help="build a known bug into the processes: the run must then fail"
+    )
     return parser
 
 

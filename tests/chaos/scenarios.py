@@ -23,6 +23,7 @@ from tests.chaos.reporters import Reporters
 JOB = Path(__file__).with_name("job.py")
 PATHS = ([], ["src"], ["src/api"], ["src/web"], ["src2"], ["docs"], ["docs", "src/api"], ["tests/unit"])
 REPORTED_POOL = "reported"
+WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Scenarios:
     async def _reported(self) -> None:
         rng, ops = self._random, self._operators
         spec: Json = {"title": "reported", "command": ["true"], "pool": REPORTED_POOL}
-        if rng.random() < 0.4:
+        if rng.random() < 0.25:
             spec |= self._claim()
             spec["on_conflict"] = "reject" if rng.random() < 0.3 else "wait"
         who, task = "client", str(uuid7())
@@ -97,31 +98,33 @@ class Scenarios:
                 await self._until_definite(ops.cancel, who, task)
                 return
             await self._until_dispatched(who, task)
-        await self._attempts(who, task)
+        await self._attempts(who, task, answer.task if at_once and not answer.code else None)
 
-    async def _attempts(self, who: str, task: str) -> None:
+    async def _attempts(self, who: str, task: str, read: Json | None) -> None:
         rng, ops = self._random, self._operators
         for attempt in range(1, 4):
-            read = await ops.look(task)
+            read = read or await ops.look(task)
             if read["attempt"] != attempt:
                 return
             if read["status"] not in ENDED:
-                await self._play(who, task, attempt)
+                await self._play(who, task, attempt, read)
+            if attempt == 3 or rng.random() > 0.2:
+                return
             read = await ops.look(task)
-            again = read["status"] in ENDED and read["status"] != "succeeded" and rng.random() < 0.2
-            if not again or attempt == 3:
+            if read["status"] not in ENDED or read["status"] == "succeeded":
                 return
             await self._until_dispatched(who, task)
             if rng.random() < 0.5:  # a zombie of the attempt before
                 await ops.report(who, task, attempt, rng.choice(["running", "succeeded"]), None)
+            read = None
 
-    async def _play(self, who: str, task: str, attempt: int) -> None:
+    async def _play(self, who: str, task: str, attempt: int, read: Json) -> None:
         """One attempt, as a runner would report it."""
         rng, ops = self._random, self._operators
         async with self._reporters.holding(task, attempt) as runner:
             if rng.random() < 0.05:
                 await self._until_definite(ops.cancel, who, task)
-            if not await self._granted(task, attempt):
+            if not await self._granted(task, attempt, read):
                 return
             if rng.random() < 0.3:
                 await ops.report_until_answered(who, task, attempt, "queued", runner)
@@ -141,22 +144,22 @@ class Scenarios:
         if rng.random() < 0.15:
             await ops.report_until_answered(who, task, attempt, status, runner, by="nats")
             while (read := await ops.look(task))["attempt"] == attempt and read["status"] not in ENDED:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(WAIT_SECONDS)
         else:
             await ops.report_until_answered(who, task, attempt, status, runner)
         if rng.random() < 0.1:
             late = rng.choice([status, "running", "queued", "succeeded", "failed"])
             await ops.report(who, task, attempt, late, runner)
 
-    async def _granted(self, task: str, attempt: int) -> bool:
+    async def _granted(self, task: str, attempt: int, read: Json) -> bool:
         """Whether the attempt may be reported on; it may also have ended while it waited."""
         while True:
-            read = await self._operators.look(task)
             if read["attempt"] != attempt or read["status"] in ENDED:
                 return False
             if read["workspace"] is None or read["lock"]["state"] in ("held", "released"):
                 return True
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(WAIT_SECONDS)
+            read = await self._operators.look(task)
 
     # ------------------------------------------------------------------ real jobs
 
@@ -190,7 +193,7 @@ class Scenarios:
     async def _again(self, who: str, task: str) -> None:
         """Wait for the end of a job, and dispatch it again where it did not succeed."""
         while (read := await self._operators.look(task))["status"] not in ENDED:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(WAIT_SECONDS)
         if read["status"] != "succeeded":
             await self._operators.dispatch(who, task)
 

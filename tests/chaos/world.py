@@ -81,7 +81,7 @@ class World:
     def workspace_roots(self) -> Path:
         """Make the workspaces' directories; their common parent, which runners may work under."""
         roots = self.directory / "roots"
-        for name in ("shop", "farm", "mill"):
+        for name in ("shop", "farm", "mill", "dock", "yard", "barn"):
             self.workspaces[name] = roots / name
             self.workspaces[name].mkdir(parents=True)
         return roots

@@ -1,0 +1,100 @@
+"""`python -m tests.chaos.planted BUG …`: `towpath …` with a known bug in it, which a run must find.
+
+The bugs are those that would be easy to write: each takes away one thing that a promise stands on. A run with
+`--plant BUG` that reports no violation means that the checker, or the run, is blind.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+OFTEN = 0.3
+
+
+def plain_append() -> None:
+    """An append without its expectation, among all others that have theirs."""
+    from adapters import codec
+
+    checked = codec.Message.publish_headers.fget
+    assert checked is not None
+
+    def headers(message: codec.Message) -> dict[str, str]:
+        found: dict[str, str] = checked(message)
+        if random.random() < OFTEN:
+            found = {name: value for name, value in found.items() if not name.startswith("Nats-Expected")}
+        return found
+
+    codec.Message.publish_headers = property(headers)  # type: ignore[assignment, method-assign]
+
+
+def release_on_cancel_requested() -> None:
+    """The lock comes back as soon as somebody asks for an end."""
+    from domain.claims import Owed
+    from domain.locks import LockTable
+
+    fold = LockTable.fold
+
+    def early(table: LockTable, event: Any) -> str | None:
+        workspace = fold(table, event)
+        if event.event == "cancel-requested" and workspace is not None:
+            grant = table.grant(event.subject_id, event.attempt)
+            if grant is not None:
+                grant.owed = Owed("canceled", event.seq, event.actor)
+        return workspace
+
+    LockTable.fold = early  # type: ignore[method-assign]
+
+
+def lost_outbox_row() -> None:
+    """A runner that sometimes forgets to keep the report of an end."""
+    from runner.state import RunnerState
+
+    put = RunnerState._put
+
+    def forgetful(state: RunnerState, key: Any, submission: Any, transport: Any, report: Any) -> Any:
+        ends = report is not None and report.status in ("succeeded", "failed", "canceled")
+        return put(state, key, submission, transport, None if ends and random.random() < OFTEN else report)
+
+    RunnerState._put = forgetful  # type: ignore[method-assign]
+
+
+def skipping_fold() -> None:
+    """A read model that passes over some messages."""
+    from adapters.read_model_rows import TASK_FACTS
+
+    fold = TASK_FACTS["running"]
+
+    def careless(row: Any, event: Any) -> None:
+        if event.seq % 7:
+            fold(row, event)
+
+    TASK_FACTS["running"] = careless
+
+
+def granting_twice() -> None:
+    """A projector that sometimes does not see who holds a lock."""
+    from domain.claims import WorkspaceLocks
+
+    blocked = WorkspaceLocks.blocked
+    WorkspaceLocks.blocked = (  # type: ignore[method-assign]
+        lambda locks, claim, ahead: random.random() > OFTEN and blocked(locks, claim, ahead)
+    )
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    "plain-append": plain_append,
+    "release-on-cancel-requested": release_on_cancel_requested,
+    "lost-outbox-row": lost_outbox_row,
+    "skipping-fold": skipping_fold,
+    "granting-twice": granting_twice,
+}
+
+if __name__ == "__main__":
+    from infra.cli import main
+
+    bug = sys.argv.pop(1)
+    BUGS[bug]()
+    main()
