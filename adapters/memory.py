@@ -195,9 +195,10 @@ class MemoryWorkspaceLog:
 
 
 class MemoryDeadLetters:
-    """Port `DeadLetters`; `kept` and `letters` show what is there."""
+    """Port `DeadLetters`; `kept` and `letters` show what is there. `trouble` is raised instead of keeping."""
 
     def __init__(self) -> None:
+        self.trouble: Exception | None = None
         self.letters: dict[int, DeadLetter] = {}
         self.put: list[DeadLetter] = []
 
@@ -218,6 +219,8 @@ class MemoryDeadLetters:
         source_seq: int | None = None,
     ) -> None:
         """See the port."""
+        if self.trouble is not None:
+            raise self.trouble
         seq = max(self.letters, default=0) + 1
         at = datetime(2026, 3, 1, 12, tzinfo=UTC)
         self.letters[seq] = DeadLetter(seq, at, kind, subject_id, reason, detail, body, source, source_seq)

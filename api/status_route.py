@@ -87,10 +87,9 @@ class StatusEndpoint:
         try:
             stored = await accept_report(parts, task_id, body, token, "http")
         except DomainError as error:
-            if error.code == CONFLICTING_END:
-                await parts.dead_letters.keep("report", task_id, body, error.code, error.detail)
-            await domain_response(error)(scope, receive, send)
-            return error.code
+            refused = await self._kept(task_id, body, error)
+            await domain_response(refused)(scope, receive, send)
+            return refused.code
         except ValidationError as error:
             await invalid_shape(body_errors(error))(scope, receive, send)
             return "invalid-request"
@@ -101,6 +100,15 @@ class StatusEndpoint:
         await send({"type": "http.response.start", "status": 200, "headers": [*_JSON, length]})
         await send({"type": "http.response.body", "body": answer})
         return outcome
+
+    async def _kept(self, task_id: str, body: bytes, error: DomainError) -> DomainError:
+        """What to answer: a conflicting end is refused for good only once it is kept; else send it again."""
+        if error.code == CONFLICTING_END:
+            try:
+                await self._parts.dead_letters.keep("report", task_id, body, error.code, error.detail)
+            except DomainError as busy:
+                return busy
+        return error
 
 
 async def _body(receive: Receive) -> bytes:

@@ -24,7 +24,7 @@ class HttpProxy:
     """Listens on `host:port`, forwards to `target`. `mischief` and `chance` say what it does to requests."""
 
     def __init__(self, name: str, listen: tuple[str, int], target: tuple[str, int], history: History) -> None:
-        self.name, self._listen, self._target = name, listen, target
+        self.name, self.listen, self._target = name, listen, target
         self.mischief: str | None = None
         self.chance = 0.0
         self.done: Counter[str] = Counter()
@@ -35,11 +35,11 @@ class HttpProxy:
 
     @property
     def url(self) -> str:
-        return f"http://{self._listen[0]}:{self._listen[1]}"
+        return f"http://{self.listen[0]}:{self.listen[1]}"
 
     async def start(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._server = await asyncio.start_server(self._accept, *self._listen)
+        self._server = await asyncio.start_server(self._accept, *self.listen)
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 
 from tests.chaos.history import History, Json, pid_of, words_of
+from tests.chaos.http_client import NoAnswer, request
 
 REQUEST_SECONDS = 6.0
 PUBLISH_SECONDS = 3.0
@@ -43,29 +43,21 @@ class Answer:
 
 
 class Operators:
-    """All clients of a run. `urls` are the ways to the API, used at random."""
+    """All clients of a run. `ways` are the addresses under which the API is reached, used at random."""
 
     def __init__(
-        self, history: History, urls: Sequence[str], tokens: tuple[str | None, str | None], seed: int
+        self, history: History, ways: Sequence[tuple[str, int]], tokens: tuple[str, str], seed: int
     ) -> None:
         self.history = history
         self.counts: Counter[tuple[str, str]] = Counter()
         self.server_errors: Counter[str] = Counter()
         self.nats: Client | None = None
         self._random = random.Random(seed)
+        self._ways = list(ways)
         api_token, self._runner_token = tokens
-        headers = {"Authorization": f"Bearer {api_token}"} if api_token else {}
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
-        self._clients = [
-            httpx.AsyncClient(
-                base_url=url, headers=headers, timeout=REQUEST_SECONDS, limits=limits, trust_env=False
-            )
-            for url in urls
-        ]
+        self._headers = {"Authorization": f"Bearer {api_token}"}
 
     async def close(self) -> None:
-        for client in self._clients:
-            await client.aclose()
         if self.nats is not None:
             await self.nats.close()
 
@@ -130,47 +122,45 @@ class Operators:
     async def look(self, task: str) -> Json:
         """The task as it is now, however long it takes to be told."""
         for pause in _pauses():
-            try:
-                answer = await self._client().get(f"/tasks/{task}")
-                if answer.is_success:
-                    return dict(answer.json())
-            except (httpx.HTTPError, ValueError):
-                await asyncio.sleep(pause)
-                continue
+            status, told = await self._ask("GET", f"/tasks/{task}", None, {})
+            if status == 200:
+                return dict(told)
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
     async def register(self, workspace: str, root: str) -> None:
         """Register a workspace, however long it takes."""
         for pause in _pauses():
-            try:
-                if (await self._client().put(f"/workspaces/{workspace}", json={"root": root})).is_success:
-                    return
-            except httpx.HTTPError:
-                await asyncio.sleep(pause)
-                continue
+            status, _ = await self._ask("PUT", f"/workspaces/{workspace}", {"root": root}, {})
+            if status in (200, 201):
+                return
             await asyncio.sleep(pause)
 
     # ------------------------------------------------------------------ sending
 
-    def _client(self) -> httpx.AsyncClient:
-        return self._random.choice(self._clients)
+    async def _ask(
+        self, method: str, path: str, body: Json | None, headers: dict[str, str]
+    ) -> tuple[int, Any]:
+        """Status and answer; 0 and a word where none came."""
+        way, headers = self._random.choice(self._ways), {**self._headers, **headers}
+        try:
+            return await request(way, method, path, body, headers, REQUEST_SECONDS)
+        except NoAnswer as error:
+            return 0, str(error)
 
     async def _send(self, op: int, path: str, body: Json | None, runner: bool = False) -> Answer:
         headers = {"X-Chaos-Op": str(op)}
         if runner and self._runner_token:
             headers["X-Runner-Token"] = self._runner_token
-        try:
-            response = await self._client().post(path, json=body, headers=headers)
-            told: Any = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            return Answer("unknown", type(error).__name__)
-        if response.is_success:
+        status, told = await self._ask("POST", path, body, headers)
+        if status == 0:
+            return Answer("unknown", told)
+        if 200 <= status < 300:
             return Answer("ok", "", told)
-        code = str(told.get("code", response.status_code))
-        if response.status_code >= 500:
-            self.server_errors[f"{response.status_code} {code}"] += 1
-            return Answer("unknown", f"{response.status_code} {code}")
+        code = str(told.get("code", status))
+        if status >= 500:
+            self.server_errors[f"{status} {code}"] += 1
+            return Answer("unknown", f"{status} {code}")
         if code == "workspace-locked":
             return Answer("ok", code, {"id": told.get("task_id"), "attempt": told.get("attempt")})
         return Answer("unknown" if "task_id" in told and "create" in path else "fail", code)

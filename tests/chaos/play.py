@@ -28,8 +28,8 @@ from tests.support.nats import connect
 START_SECONDS = 90.0
 FINISH_SECONDS = 60.0
 SETTLE_SECONDS = 60.0
-CLIENTS = 160
-JOB_SHARE = 0.08
+CLIENTS = 100
+JOB_SHARE = 0.07
 
 
 @dataclass
@@ -77,7 +77,7 @@ async def play(order: Order, directory: Path) -> Played:
     (three_nodes if order.nodes == 3 else single_node)(world)
     started = time.monotonic()
     operators = Operators(
-        history, [proxy.url for proxy in world.proxies], (API_TOKEN, CALLBACK_TOKEN), order.seed
+        history, [proxy.listen for proxy in world.proxies], (API_TOKEN, CALLBACK_TOKEN), order.seed
     )
     try:
         return await _play(order, world, operators, started)

@@ -84,9 +84,11 @@ class Scenarios:
     async def _reported(self) -> None:
         rng, ops = self._random, self._operators
         spec: Json = {"title": "reported", "command": ["true"], "pool": REPORTED_POOL}
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             spec |= self._claim()
             spec["on_conflict"] = "reject" if rng.random() < 0.3 else "wait"
+            if spec["on_conflict"] == "wait" and rng.random() < 0.5:
+                spec["lock_wait_seconds"] = rng.choice([2, 5, 10])
         who, task = "client", str(uuid7())
         self.tasks += 1
         at_once = rng.random() < 0.8

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.config import ApiConfig
+from domain.errors import Busy
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
 FULL: dict[str, Any] = {
@@ -47,6 +48,15 @@ async def test_a_conflicting_end_is_refused_and_kept(world: ApiWorld) -> None:
     [(kind, task_id, kept, code, _)] = world.dead.kept
     assert (kind, task_id, code) == ("report", task["id"], "conflicting-end")
     assert json.loads(kept)["status"] == "failed"
+
+
+async def test_a_conflicting_end_that_cannot_be_kept_may_come_again(world: ApiWorld) -> None:
+    task = await world.dispatched()
+    await world.report(task["id"], "succeeded")
+    world.dead.trouble = Busy("log-unreachable", "no acknowledgement")
+    problem(await world.report(task["id"], "failed", exit_code=1), 503, "log-unreachable")
+    world.dead.trouble = None
+    problem(await world.report(task["id"], "failed", exit_code=1), 409, "conflicting-end")
 
 
 async def test_other_refusals_are_not_kept(world: ApiWorld) -> None:
