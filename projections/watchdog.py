@@ -150,4 +150,4 @@ def _words(watched: Watched, finding: Finding, seen: Sighting, terms: LeaseTerms
     if finding is Finding.FORGOTTEN:
         return f"runner {watched.runner_id} lives but does not list this attempt any more; {last}"
     seconds = terms.lost_after.total_seconds()
-    return f"runner {watched.runner_id} was not heard of for {seconds:g} seconds; {last}"
+    return f"runner {watched.runner_id} was not heard of for more than {seconds:g} seconds; {last}"

@@ -35,8 +35,8 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
     kept = [held["task_id"] for one in found for held in one["awaiting_operator"]]
     if kept:
         say(
-            f"{len(kept)} of lost runners keep their lock for an operator. See that nothing of them runs any "
-            "more, then free each with `towpath release`:"
+            f"attempts of lost runners that keep their lock for an operator: {len(kept)}. See that nothing "
+            "of them runs any more, then free each with `towpath release`:"
         )
         for task_id in kept:
             say(f"  {task_id}")

@@ -177,3 +177,12 @@ def test_workspaces_are_added_and_removed(api: FakeApi, towpath: Towpath) -> Non
     assert api.seen[-1].body == {"root": "/srv/acme", "on_runner_lost": "hold"}
     removed = towpath("workspaces", "remove", "acme-api", "-o", "jsonl")
     assert json.loads(removed.stdout) == {"id": "acme-api", "removed": True}
+
+
+def test_locks_that_wait_for_an_operator_are_said_beside_the_runners(api: FakeApi, towpath: Towpath) -> None:
+    kept = {"state": "lost", "awaiting_operator": RUNNER["running_attempts"]}
+    api.answers["GET /runners"] = page([RUNNER | kept])
+    done = towpath("runners")
+    assert "lost" in done.stdout
+    assert f"  {TASK_ID}\n" in done.stderr
+    assert "towpath release" in done.stderr
