@@ -4,7 +4,7 @@ A pull consumer without acknowledgements: the reader's own position is the only 
 asked for while half of the last ones are still to come, so the stream never pauses, and what is on its way
 or buffered is bounded by what was asked for: a push consumer's window is 32 MB of messages, several times
 that as objects. A parked request delivers a new event at once. Heartbeats tell an idle log from a lost
-consumer.
+consumer, and what was sent from what has arrived.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ INACTIVE_SECONDS = 30.0
 _EVENT = "$JS.ACK."
 _FIELDS = 9
 _IDLE = "100"
+_DELIVERED = "Nats-Last-Stream"
 _NOT_SENT = "Nats-Pending-Messages"
 _OVER = ("404", "408")
 _OVER_TEXTS = ("batch completed", "exceeds maxbytes", "leadership change")
@@ -45,6 +46,7 @@ class LogFeed:
         self._nc = connection
         self._api = api
         self._position = position
+        self._last = position
         self._subscription: Subscription | None = None
         self._connections = 0
         self._buffer: list[Recorded] = []
@@ -124,6 +126,7 @@ class LogFeed:
             tokens = reply.split(".")
             seq = int(tokens[5] if len(tokens) == _FIELDS else tokens[7])
             self._buffer.append(LazyEvent(seq, message))
+            self._last = seq
         except Exception as error:
             self._error = self._error or error
         self._coming -= 1
@@ -137,11 +140,17 @@ class LogFeed:
         self._heard = asyncio.get_running_loop().time()
         status, text = headers.get("Status"), headers.get("Description", "").lower()
         if status == _IDLE:
+            if int(headers.get(_DELIVERED, 0)) > self._last:
+                self._lost()
             return
         if status in _OVER or any(known in text for known in _OVER_TEXTS):
             self._coming -= int(headers.get(_NOT_SENT, self._coming))
             self._ask()
             return
+        self._lost()
+
+    def _lost(self) -> None:
+        """What was sent did not arrive, or nothing more will come: only another consumer brings it."""
         self._gone = True
         self._filled.set()
 

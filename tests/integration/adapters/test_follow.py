@@ -253,3 +253,24 @@ async def _none_left(connection: Client) -> bool:
         except NotFoundError:
             continue
     return True
+
+
+async def test_lost_messages_are_noticed_though_nothing_follows_them(
+    proxy: NatsProxy, proxied: Client, js_connection: Client
+) -> None:
+    """The heartbeats go on, so the consumer is alive; they tell what it has sent."""
+    last = await append(js_connection, 5)
+    dropped: list[bytes] = []
+
+    def rule(frame: bytes) -> str:
+        if b"$JS.ACK.TOWPATH." in frame and len(dropped) < 5:
+            dropped.append(frame)
+            return DROP
+        return PASS
+
+    proxy.rule = rule
+    reading = follow(proxied)
+    assert await reading.has(last)
+    assert len(dropped) == 5
+    assert reading.seqs == [1, 2, 3, 4, 5]
+    await reading.stop()
