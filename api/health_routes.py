@@ -35,7 +35,10 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Every part is ready."""
+    """Every part is ready: `nats`, `log`, `locks` (this process' view of them), `read-model`, `reports`.
+
+    A 503 has the same `parts`; what is not `ok` says what is wrong.
+    """
 
     status: Literal["ready"] = "ready"
     parts: dict[str, str]

@@ -74,6 +74,12 @@ class ReportIntake:
         self._ahead = _FetchAhead(pull.fetch)
         pull.fetch = self._ahead  # type: ignore[method-assign]
 
+    @property
+    def connected(self) -> bool:
+        """Whether reports can come at all."""
+        connection = self._broker.connection if self._broker is not None else None
+        return connection is not None and connection.is_connected
+
     async def stop(self) -> None:
         """Settle what was taken, then close the connection; may be called twice."""
         broker, self._broker = self._broker, None

@@ -20,7 +20,6 @@ import structlog
 
 from infra.settings import Settings
 
-READY_LAG = 10_000
 DRAIN_SECONDS = 6.0
 COLLECT_AFTER = (20_000, 10, 10)
 PROJECTOR_CACHE = 500
@@ -94,23 +93,22 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from infra.composition import api_parts, open_core
     from infra.http_server import bind, serve
     from infra.nats_connection import connect_options
+    from infra.readiness import Readiness
     from projections.lock_view import FoldedLockView
 
     listener = listener or bind(settings.host, settings.port)
     async with open_core(settings, "towpath-api") as core, httpx.AsyncClient() as http:
         view = FoldedLockView(core.reader, core.checkpoints)
 
-        async def readiness() -> dict[str, str]:
-            last = await core.reader.last_seq()
-            applied = await core.read_model.position()
-            return {
-                "nats": "ok" if core.connection.is_connected else "not connected",
-                "locks": _lag(last - view.seq),
-                "read-model": _lag(last - applied),
-            }
-
         room = core.room()
         await room.measure()
+        readiness = Readiness(
+            connected=lambda: core.connection.is_connected,
+            last_seq=core.reader.last_seq,
+            view_seq=lambda: view.seq,
+            applied_seq=core.read_model.position,
+            intake=lambda: intake.connected,
+        )
         parts = api_parts(core, view, http, readiness, room)
         app = create_app(parts)
         intake = ReportIntake(parts, connect_options(settings), app.state.metrics)
@@ -121,10 +119,6 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
         finally:
             await intake.stop()
             await view.save()
-
-
-def _lag(behind: int) -> str:
-    return "ok" if behind < READY_LAG else f"{behind} events behind"
 
 
 async def serve_projector(
