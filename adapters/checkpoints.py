@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model_tables import checkpoints
+from adapters.read_model_trouble import translated
 
 
 class SqlCheckpoints:
@@ -32,12 +33,14 @@ class SqlCheckpoints:
     async def load(self, name: str) -> tuple[int, Any] | None:
         """Position and state, or None."""
         wanted = select(checkpoints.c.seq, checkpoints.c.state).where(checkpoints.c.name == name)
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(wanted)).first()
+        with translated():
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(wanted)).first()
         return (row.seq, orjson.loads(row.state)) if row is not None else None
 
     async def save(self, name: str, seq: int, state: Any) -> None:
         """Replace position and state (plain JSON data); an older position changes nothing."""
         values = {"name": name, "seq": seq, "state": orjson.dumps(state).decode()}
-        async with self._engine.begin() as connection:
-            await connection.execute(self._save, values)
+        with translated():
+            async with self._engine.begin() as connection:
+                await connection.execute(self._save, values)

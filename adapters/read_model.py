@@ -6,14 +6,16 @@ that comes again is passed over. Any number of processes may apply the same log 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model_database import TASKS_POSITION, clear_tables
 from adapters.read_model_find import as_task, cursor_at, lock_facts, page_of_tasks
 from adapters.read_model_tables import positions, tasks
+from adapters.read_model_trouble import translated
 from adapters.read_model_write import batch_writer
 from domain.log import Recorded
 from domain.ports import TaskFilter
@@ -29,7 +31,7 @@ class SqlReadModel:
 
     async def position(self) -> int:
         """The last sequence applied."""
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             seq = await connection.scalar(select(positions.c.seq).where(positions.c.name == TASKS_POSITION))
             return seq or 0
 
@@ -40,17 +42,22 @@ class SqlReadModel:
 
         Raises:
             LogGap: the batch does not follow on the position, or an event is not its task's next one.
+            Busy: the database is away; apply it again.
         """
-        return await self._writer.write(events) if events else await self.position()
+        if not events:
+            return await self.position()
+        with translated():
+            return await self._writer.write(events)
 
     async def reset(self) -> None:
         """Empty every table, the checkpoints of other folds too, and start from an empty log."""
-        async with self._engine.begin() as connection:
-            await clear_tables(connection)
+        with translated():
+            async with self._engine.begin() as connection:
+                await clear_tables(connection)
 
     async def get(self, task_id: str) -> TaskRead | None:
         """One task."""
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             found = await connection.execute(select(tasks).where(tasks.c.id == task_id))
             row = found.mappings().first()
             return as_task(row) if row is not None else None
@@ -63,13 +70,20 @@ class SqlReadModel:
         Raises:
             Invalid: `after` is no cursor of an earlier call (`bad-cursor`).
         """
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             rows = (await connection.execute(page_of_tasks(wanted, limit + 1, after))).mappings().all()
         more = len(rows) > limit
         return [as_task(row) for row in rows[:limit]], cursor_at(rows[limit - 1]) if more else None
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
         """Sequences of the `limit` most recent lock facts of a workspace or a task, ascending."""
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             rows = (await connection.execute(lock_facts(workspace, task_id, limit))).all()
         return sorted(seq for row in rows for seq in row if seq is not None)[-limit:]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read with; Busy where the database is away."""
+        with translated():
+            async with self._engine.connect() as connection:
+                yield connection

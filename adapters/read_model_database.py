@@ -36,7 +36,14 @@ def open_database(url: str | URL) -> AsyncEngine:
         )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         return engine
-    settings = {"search_path": _POSTGRES_SCHEMA, "synchronous_commit": "off", "jit": "off"}
+    settings = {
+        "search_path": _POSTGRES_SCHEMA,
+        "synchronous_commit": "off",
+        "jit": "off",
+        # a process that is stopped in a transaction must not hold up the one that takes over
+        "idle_in_transaction_session_timeout": "5s",
+        "statement_timeout": "30s",
+    }
     return create_async_engine(
         parsed.set(drivername="postgresql+asyncpg"),
         pool_pre_ping=True,

@@ -32,6 +32,7 @@ from adapters.log_room import MeasuredRoom
 from adapters.raw_log import RawLog
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
+from adapters.read_model_trouble import translated
 from adapters.registrations import LogRegistrations
 from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
@@ -110,7 +111,8 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
         await ensure_streams(connection, settings.nats_replicas, settings.log_max_bytes)
         engine = open_database(settings.read_model_url)
         stack.push_async_callback(engine.dispose)
-        await create_tables(engine)
+        with translated():
+            await create_tables(engine)
         api = JetStreamApi(connection)
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
         appender = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)

@@ -11,8 +11,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from domain.errors import Busy
 
 OK = "ok"
@@ -95,5 +93,5 @@ class Readiness:
                 return await self._applied_seq(), OK
         except TimeoutError:
             return None, "the database does not answer; check TOWPATH_DATABASE_URL"
-        except (SQLAlchemyError, OSError) as error:
-            return None, f"the database cannot be read ({type(error).__name__}); check TOWPATH_DATABASE_URL"
+        except Busy as error:
+            return None, error.detail

@@ -3,6 +3,7 @@
 A checkpoint lies in SQL, the log in NATS, and either can be replaced without the other: a fold that goes on
 from another log's state would grant and release on facts that never were. So each checkpoint names the
 event it stands at, and one that does not fit is passed over, which costs a longer fold and nothing else.
+No fold waits for a database that is away.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from domain.errors import Busy
 from domain.ports import Checkpoints, LogReader
 
 RETRY_SECONDS = 0.2
+ANSWER_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
 
 async def take_up(checkpoints: Checkpoints, reader: LogReader, name: str) -> tuple[str, Any] | None:
-    """The id of the event that the checkpoint stands at and the state; None where none fits."""
-    saved = await checkpoints.load(name)
+    """The id of the event that the checkpoint stands at and the state; None where none fits or is at hand."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            saved = await checkpoints.load(name)
+    except (Busy, TimeoutError) as error:
+        log.warning("no checkpoint at hand, reading from the start", name=name, error=repr(error))
+        return None
     if saved is None:
         return None
     seq, kept = saved
@@ -37,8 +44,12 @@ async def take_up(checkpoints: Checkpoints, reader: LogReader, name: str) -> tup
 
 
 async def keep(checkpoints: Checkpoints, name: str, seq: int, event_id: str, state: Any) -> None:
-    """Save `state` as of the event `event_id` at `seq`."""
-    await checkpoints.save(name, seq, {"event_id": event_id, "state": state})
+    """Save `state` as of the event `event_id` at `seq`; if it cannot be saved now, a later one will do."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await checkpoints.save(name, seq, {"event_id": event_id, "state": state})
+    except (Busy, TimeoutError) as error:
+        log.warning("checkpoint not saved, a start would read more", name=name, seq=seq, error=repr(error))
 
 
 async def patiently(read: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -3,7 +3,8 @@
 Delivery: a batch counts as taken when the transaction that holds its rows and the position commits;
 nothing is acknowledged to the broker. A crash before the commit leaves rows and position as they were,
 so the batch is read again; a crash behind it, or a second projection on the same database, makes the
-read model pass over what it has. A hole in the log raises LogGap and ends the projection: a read model
+read model pass over what it has. While the database is away it waits, and goes on from the position it finds
+there. A hole in the log raises LogGap and ends the projection: a read model
 that goes on behind a hole would be wrong for ever.
 """
 
@@ -13,11 +14,18 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import structlog
+
+from domain.errors import Busy
 from domain.log import Recorded
 from domain.ports import LogGap, LogReader, ReadModel
+from projections.checkpoint import patiently
 
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000
+RETRY_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -58,8 +66,8 @@ class TaskProjection:
             LogGap: the log has a hole, or the read model is ahead of it: it belongs to another log.
         """
         while True:
-            self._seq = await self._read_model.position()
-            last = await self._log.last_seq()
+            self._seq = await patiently(self._read_model.position)
+            last = await patiently(self._log.last_seq)
             if last < self._seq:
                 raise LogGap(
                     f"the read model stands at {self._seq}, but the log ends at {last}: it was made from "
@@ -68,8 +76,11 @@ class TaskProjection:
             try:
                 return await self._apply_behind(self._seq)
             except LogGap:
-                if await self._read_model.position() >= self._seq:
+                if await patiently(self._read_model.position) >= self._seq:
                     raise
+            except Busy as error:
+                log.warning("read model not reachable, will go on from its position", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def replay(self, upto: int, progress: Progress | None = None) -> None:
         """Empty the read model and apply the log up to and with sequence `upto`.

@@ -275,7 +275,11 @@ export interface QueuedData {
   transport: "http" | "nats";
 }
 
-/** Every part is ready. */
+/**
+ * Every part is ready: `nats`, `log`, `locks` (this process' view of them), `read-model`, `reports`.
+ *
+ * A 503 has the same `parts`; what is not `ok` says what is wrong.
+ */
 export interface Ready {
   status?: "ready";
   parts: { [name: string]: string };

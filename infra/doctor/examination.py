@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from nats.aio.client import Client
-from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.checkpoints import SqlCheckpoints
 from adapters.heartbeats import JetStreamHeartbeats
@@ -103,10 +102,9 @@ class Examination:
 
     async def _restored(self) -> LockTable:
         for name, part in _CHECKPOINTS:
-            with suppress(SQLAlchemyError, OSError):
-                saved = await take_up(self.checkpoints, self.reader, name)
-                if saved is not None:
-                    return LockTable.restore(saved[1] if part is None else saved[1][part])
+            saved = await take_up(self.checkpoints, self.reader, name)
+            if saved is not None:
+                return LockTable.restore(saved[1] if part is None else saved[1][part])
         return LockTable()
 
 

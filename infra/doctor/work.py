@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from adapters.read_model_trouble import DatabaseUnreachable
 from domain.claims import Grant
 from domain.ports import TaskFilter
 from domain.transitions import Status
@@ -76,9 +75,9 @@ async def read_model(about: Examination) -> list[Finding]:
     last = await about.reader.last_seq()
     try:
         position = await about.read_model.position()
-    except (SQLAlchemyError, OSError) as error:
+    except DatabaseUnreachable as error:
         advice = "start `towpath projector` (--only tasks), or check TOWPATH_DATABASE_URL"
-        return [problem("read model", f"cannot be read: {type(error).__name__}", advice)]
+        return [problem("read model", f"cannot be read: {type(error.__cause__).__name__}", advice)]
     if position > last:
         found = f"stands at {position}, but the log ends at {last}: it was made from another log"
         return [problem("read model", found, "rebuild it with `towpath replay --rebuild`")]
@@ -103,7 +102,7 @@ async def pools(about: Examination) -> list[Finding]:
         served.add("default")
     try:
         waiting, more = await about.read_model.find(TaskFilter(status=(Status.DISPATCHED,)), MANY, None)
-    except (SQLAlchemyError, OSError):
+    except DatabaseUnreachable:
         return []  # the check of the read model says why
     unserved = Counter(task.pool for task in waiting if task.pool not in served)
     if not unserved:

@@ -1,0 +1,95 @@
+"""A database that goes away or is held up: nothing ends, nothing is lost, and what follows goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from sqlalchemy import text
+
+from adapters.checkpoints import SqlCheckpoints
+from adapters.read_model import SqlReadModel
+from adapters.read_model_database import create_tables, open_database
+from adapters.read_model_trouble import DatabaseUnreachable
+from domain.ports import TaskFilter
+from projections.checkpoint import keep, take_up
+from projections.locks import LockProjection
+from projections.tasks import TaskProjection
+from tests.integration.projections.stage import Stage
+from tests.support.postgres import running_postgres
+from tests.support.waiting import eventually
+from tests.support.worlds import now
+
+
+async def test_without_its_database_everything_says_busy_and_the_projection_goes_on(
+    js_connection: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.db"
+    engine = open_database(f"sqlite:///{path}")
+    await create_tables(engine)
+    model = SqlReadModel(engine)
+    async with Stage(js_connection) as stage:
+        running = stage.run(TaskProjection(stage.world.reader, model).run())
+        await stage.register()
+        await stage.dispatch()
+
+        async def applied() -> bool:
+            return await model.position() == await stage.world.reader.last_seq()
+
+        await eventually(applied)
+        with sqlite3.connect(path) as other:
+            other.execute("ALTER TABLE positions RENAME TO away")
+        other.close()
+        for asked in (model.position(), model.apply([]), model.reset()):
+            with pytest.raises(DatabaseUnreachable, match="TOWPATH_DATABASE_URL"):
+                await asked
+        assert (await model.find(TaskFilter(), 10, None))[0] != []
+        await stage.dispatch()
+        with sqlite3.connect(path) as other:
+            other.execute("ALTER TABLE away RENAME TO positions")
+        other.close()
+        await eventually(applied)
+        assert not running.done()
+    await engine.dispose()
+
+
+async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
+    js_connection: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.locks.CHECKPOINT_EVERY", 1)
+    checkpoints = SqlCheckpoints(open_database(f"sqlite:///{tmp_path / 'no' / 'such' / 'directory.db'}"))
+    async with Stage(js_connection) as stage:
+        with pytest.raises(DatabaseUnreachable):
+            await checkpoints.load("locks")
+        assert await take_up(checkpoints, stage.world.reader, "locks") is None
+        await keep(checkpoints, "locks", 1, "id", {})
+        projector = LockProjection(stage.world.reader, stage.world.locks, checkpoints, now)
+        stage.run(projector.run())
+        await stage.register()
+        first = await stage.dispatch("src")
+        await stage.until(("granted", first))
+        await stage.report(first)
+        await stage.until(("granted", first), ("released", first))
+
+
+async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_only(
+    js_connection: Client,
+) -> None:
+    """What a stopped process leaves behind: a session in a transaction that holds the position's lock."""
+    with running_postgres() as postgres:
+        engine = open_database(postgres.fresh_database())
+        await create_tables(engine)
+        model = SqlReadModel(engine)
+        async with Stage(js_connection) as stage, engine.connect() as stopped:
+            await stopped.execute(text("SELECT seq FROM positions FOR UPDATE"))
+            await stage.register()
+            stage.run(TaskProjection(stage.world.reader, model).run())
+
+            async def applied() -> bool:
+                return await model.position() == 1
+
+            await eventually(applied, 30)
+            await stopped.invalidate()
+        await engine.dispose()
