@@ -123,7 +123,7 @@ class FastClient(Client):
             if not all(name and _PLAIN_NAME.issuperset(name) for name in headers) or len(self._names) > 100:
                 return None
             self._names |= frozenset(headers)
-        text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        text = "".join([name + ": " + value + "\r\n" for name, value in headers.items()])
         if text.count("\n") != len(headers) or text.count("\r") != len(headers):
             return None
         return f"NATS/1.0\r\n{text}\r\n".encode()

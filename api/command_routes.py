@@ -46,7 +46,11 @@ class ReleaseBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Text, AfterValidator(_said), Field(min_length=1, max_length=500)]
+    reason: Annotated[
+        Text,
+        AfterValidator(_said),
+        Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}),
+    ]
 
 
 class LocksReleased(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import StreamingResponse
 
 from api.auth import GuardedRoute, Parts, needs
@@ -18,7 +18,7 @@ from api.event_pages import EventPage, EventPages, Wanted
 from api.event_stream import EventStream
 from api.openapi import problems
 from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
-from domain.events import EVENTS
+from domain.events import EVENTS, type_name
 from domain.identifiers import Name, TaskId
 
 MAX_SEQ = 2**63 - 1
@@ -31,13 +31,30 @@ assert set(get_args(EventName)) == {event for _, event in EVENTS}
 router = APIRouter(route_class=GuardedRoute, tags=["events"])
 
 
+_SEQ = {"type": "integer", "minimum": 0, "maximum": MAX_SEQ}
+_ONE_OF_THE_STREAM = {
+    "description": "each event of the stream",
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+        "event": {"type": "string", "enum": list(get_args(EventName))},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/EventRead"},
+        },
+    },
+}
+
+
 class EventRead(BaseModel):
     """One event; `seq` is its stream sequence, `data` depends on `type`."""
 
     seq: int
     id: str
-    type: str
-    event: str
+    type: str = Field(json_schema_extra={"enum": [type_name(*one) for one in EVENTS]})
+    event: EventName
     task_id: str | None
     workspace: str | None
     attempt: int | None
@@ -105,7 +122,7 @@ async def events(request: Request, response: Response, query: Annotated[EventQue
     responses={
         200: {
             "description": "`id:` is the stream sequence, `event:` the event's name, `data:` the event",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _ONE_OF_THE_STREAM}},
         },
         **problems(404, 503),
     },
@@ -115,7 +132,7 @@ async def stream(
     parts: Parts,
     query: Annotated[EventFilter, Query()],
     last_event_id: Annotated[
-        int | None, Header(ge=0, le=MAX_SEQ, description="resume behind this sequence")
+        int | None, WithJsonSchema(_SEQ), Header(ge=0, le=MAX_SEQ, description="resume behind this sequence")
     ] = None,
 ) -> StreamingResponse:
     """The log as server-sent events: behind Last-Event-ID or `after_seq`; without them, from now on."""

@@ -15,11 +15,15 @@ from pydantic.json_schema import models_json_schema
 
 from api.auth import RUNNER_SCHEME, SECURITY_SCHEME
 from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
+from domain.events import EVENTS
+from domain.identifiers import TASK_ID_PATTERN
 from domain.task_read import TaskRead
-from domain.wire import RUNNER_TOKEN_HEADER, Report
+from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Report, Submission
 
 STATUS_PATH = "/runner/tasks/{task_id}/status"
 _REF = "#/components/schemas/{model}"
+_READ = (Report, Submission, Accepted)
+_BY_HAND = (Problem, ValidationProblem, FieldError, TaskRead, *_READ)
 _SAYS = {
     400: "the body is no JSON",
     401: "no known token",
@@ -65,7 +69,7 @@ def install(app: FastAPI) -> None:
 def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     components = schema.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for name, one in _schemas(Problem, ValidationProblem, FieldError, Report, TaskRead).items():
+    for name, one in _schemas(*_BY_HAND).items():
         schemas.setdefault(name, one)
     components["securitySchemes"] = {
         SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "TOWPATH_API_TOKENS"},
@@ -76,24 +80,83 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
             "description": "the submission's status_callback_token, or API_RUNNER_CALLBACK_TOKEN",
         },
     }
+    schemas["EventRead"]["properties"]["data"] = _event_data(schemas)
+    schema["webhooks"] = _webhooks()
     schema["paths"][STATUS_PATH] = {"post": _report_operation()}
     return schema
 
 
+def _event_data(schemas: dict[str, Any]) -> dict[str, Any]:
+    """What `data` may be; `type` says which. Env values are shown as ***."""
+    models = tuple(dict.fromkeys(EVENTS.values()))
+    for name, one in _schemas(*models).items():
+        schemas.setdefault(name, one)
+    return {
+        "title": "Data",
+        "description": "as `type` says; env values are left out",
+        "anyOf": [{"$ref": _REF.format(model=model.__name__)} for model in models],
+    }
+
+
+def _webhooks() -> dict[str, Any]:
+    """What a push runner serves: the control plane calls it at HOST_RUNNER_URL."""
+    refused = {"description": "refused: the attempt ends `submit-failed`, reason `rejected`, with `detail`"}
+    away = {"description": "the attempt ends `submit-failed`, reason `unreachable`"}
+    submit = {
+        "operationId": "submit",
+        "description": "POST <HOST_RUNNER_URL>/tasks/submit: take an attempt. Answer within 10 seconds, "
+        "before you work; one with a known task_id and attempt is accepted already.",
+        "requestBody": {"required": True, "content": _json("Submission")},
+        "responses": {
+            "202": {"description": "taken", "content": _json("Accepted")},
+            "4XX": refused,
+            "5XX": away,
+        },
+    }
+    cancel = {
+        "operationId": "cancelSubmitted",
+        "description": "POST <HOST_RUNNER_URL>/tasks/<task_id>/cancel: stop the attempt with all its "
+        "processes, then report `canceled`.",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"attempt": {"type": "integer", "minimum": 1}},
+                        "required": ["attempt"],
+                    }
+                }
+            },
+        },
+        "responses": {"202": {"description": "will stop"}, "404": {"description": "never heard of it"}},
+    }
+    pushed = {"security": [{RUNNER_SCHEME: []}, {}], "tags": ["push runner"]}
+    return {
+        "tasks/submit": {"post": {**submit, **pushed}},
+        "tasks/{task_id}/cancel": {"post": {**cancel, **pushed}},
+    }
+
+
+def _json(model: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(model=model)}}}
+
+
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
     """JSON schemas by name: request bodies as they are read, answers as they are written."""
-    modes = [(model, "validation" if model is Report else "serialization") for model in models]
+    modes = [(model, "validation" if model in _READ else "serialization") for model in models]
     _, found = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
     definitions: dict[str, Any] = found["$defs"]
     return definitions
 
 
 def _report_operation() -> dict[str, Any]:
-    json_of = {
-        name: {"application/json": {"schema": {"$ref": _REF.format(model=name)}}}
-        for name in ("Report", "TaskRead")
+    task_id = {
+        "type": "string",
+        "format": "uuid",
+        "pattern": TASK_ID_PATTERN,
+        "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"],
     }
-    task_id = {"type": "string", "format": "uuid", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
     return {
         "tags": ["runners"],
         "summary": "Report",
@@ -102,9 +165,9 @@ def _report_operation() -> dict[str, Any]:
         "late report of the same attempt answers 200 and records nothing.",
         "security": [{RUNNER_SCHEME: []}, {}],
         "parameters": [{"name": "task_id", "in": "path", "required": True, "schema": task_id}],
-        "requestBody": {"required": True, "content": json_of["Report"]},
+        "requestBody": {"required": True, "content": _json("Report")},
         "responses": {
-            "200": {"description": "the task as it is now", "content": json_of["TaskRead"]},
+            "200": {"description": "the task as it is now", "content": _json("TaskRead")},
             **{str(status): problem(status) for status in (400, 401, 404, 409, 413, 422, 503, 507)},
         },
     }

@@ -25,7 +25,7 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="how many items at 
 Cursor = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,500}$"),
-    Field(description="`next_cursor` of the answer before"),
+    Field(description="`next_cursor` of the answer before", json_schema_extra={"format": "cursor"}),
 ]
 
 

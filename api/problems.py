@@ -8,7 +8,7 @@ secrets.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from domain.errors import Busy, DomainError, Invalid, LogFull, NotFound, Refused
 
@@ -155,12 +156,29 @@ async def _validation(request: Request, error: Exception) -> Response:
     return invalid_shape(errors)
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, HttpProblem):
         return http_response(error)
     code, detail = _HTTP.get(error.status_code, ("http-error", str(error.detail)))
-    return problem_response(error.status_code, code, detail, None, error.headers)
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+    return problem_response(error.status_code, code, detail, None, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of the path: each route knows its own alone, and the router asks the first."""
+    found = [one for one in _leaves(request.app.routes) if one.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in found for method in getattr(route, "methods", None) or ()})
+
+
+def _leaves(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """The routes themselves, also those of included routers, which stand as one route each."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _leaves(included.routes)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -6,18 +6,17 @@ may lag behind the log by the read model's delay. Creating with a client's `id` 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.command_routes import dispatch_and_wait
 from api.config import Role
 from api.lost_runners import show_runner_state
 from api.openapi import problems
-from api.paging import Page, PageQuery, link_next
+from api.paging import Cursor, Page, PageQuery, link_next
 from api.parts import ApiParts
 from api.task_answers import shown, task_response
 from domain.errors import DomainError, Refused
@@ -26,6 +25,7 @@ from domain.ports import Stored, TaskFilter
 from domain.task_read import TaskRead
 from domain.task_spec import TaskSpec
 from domain.transitions import Status
+from domain.wire import Moment
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 
@@ -37,26 +37,22 @@ def _label(value: str) -> str:
     return value
 
 
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("the time is out of range") from error
+LabelFilter = Annotated[
+    str, AfterValidator(_label), Field(json_schema_extra={"pattern": r"^[^:\x00]{1,200}:[^\x00]{0,500}$"})
+]
 
-
-LabelFilter = Annotated[str, AfterValidator(_label)]
+TaskCursor = Annotated[Cursor, Field(json_schema_extra={"format": "task-cursor"})]
 
 
 class TaskQuery(PageQuery):
     """Filters of `GET /tasks`; all given ones must hold."""
 
+    cursor: TaskCursor | None = None
     status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
     workspace: Name | None = None
     pool: Name | None = None
     label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
-    created_after: Annotated[AwareDatetime, AfterValidator(_utc)] | None = Field(
-        default=None, description="RFC 3339 with an offset"
-    )
+    created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
 
     def wanted(self) -> TaskFilter:
         """The filter as the read model takes it."""

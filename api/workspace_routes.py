@@ -20,6 +20,7 @@ from domain.errors import NotFound
 from domain.events import OnRunnerLost
 from domain.identifiers import Name
 from domain.lock_read import LockEntry
+from domain.paths import MAX_PATH_CHARS
 from domain.task_spec import Text
 from domain.workspaces import Registration
 
@@ -31,7 +32,14 @@ class WorkspaceBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    root: Text
+    root: Annotated[
+        Text,
+        Field(
+            max_length=MAX_PATH_CHARS,
+            description="absolute, without `.` and `..`",
+            json_schema_extra={"pattern": r"^/[^\x00]*$", "not": {"pattern": r"(^|/)\.\.?(/|$)"}},
+        ),
+    ]
     on_runner_lost: OnRunnerLost = "fail"
 
 

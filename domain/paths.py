@@ -13,6 +13,8 @@ from domain.errors import Invalid
 Components = tuple[str, ...]
 MAX_PATHS = 256
 MAX_PATH_CHARS = 1024
+UP = r"(^|/)\.\.(/|$)"
+"""What no path may hold, as a regular expression."""
 
 
 def normalise_root(root: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from domain.events import OnConflict
 from domain.identifiers import Name, TaskId
-from domain.paths import MAX_PATHS
+from domain.paths import MAX_PATH_CHARS, MAX_PATHS, UP
 from domain.wire import ExecutionMode, LockMode
 
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
@@ -24,23 +24,66 @@ def _storable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+NO_NUL = r"^[^\x00]*$"
+Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": NO_NUL})]
 Label = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
+LockPath = Annotated[
+    Text, Field(min_length=1, max_length=MAX_PATH_CHARS, json_schema_extra={"not": {"pattern": UP}})
+]
+Command = Annotated[
+    list[Text],
+    Field(
+        min_length=1,
+        max_length=1000,
+        json_schema_extra={"prefixItems": [{"type": "string", "minLength": 1, "pattern": NO_NUL}]},
+    ),
+]
+
+
+def _with_or_without_a_lock(schema: dict[str, Any]) -> None:
+    """What `_fits_together` checks, as a schema can say it."""
+    nothing, name = {"type": "null"}, {"type": "string"}
+    locked = {"execution_mode": {"const": "shared-workspace"}, "workspace": name}
+    schema["anyOf"] = [
+        {
+            "title": "without a lock",
+            "properties": {
+                "execution_mode": {"const": "no-workspace"},
+                "workspace": nothing,
+                "lock_paths": {"maxItems": 0},
+                "lock_wait_seconds": nothing,
+            },
+        },
+        {
+            "title": "waits for its lock",
+            "required": ["workspace"],
+            "properties": {**locked, "on_conflict": {"const": "wait"}},
+        },
+        {
+            "title": "with a lock",
+            "required": ["workspace"],
+            "properties": {**locked, "lock_wait_seconds": nothing},
+        },
+    ]
+
+
 class TaskSpec(BaseModel):
     """Body of `POST /tasks`. Only `command` is required; naming a workspace asks for its lock."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, json_schema_extra=_with_or_without_a_lock
+    )
 
     id: TaskId | None = None
     title: Annotated[Text, Field(max_length=500)] | None = None
-    command: Annotated[list[Text], Field(min_length=1, max_length=1000)]
+    command: Command
     execution_mode: ExecutionMode = "no-workspace"
     workspace: Name | None = None
-    lock_paths: Annotated[list[Text], Field(max_length=MAX_PATHS)] = []
+    lock_paths: Annotated[list[LockPath], Field(max_length=MAX_PATHS)] = []
     lock_mode: LockMode = "exclusive"
     on_conflict: OnConflict = "wait"
     lock_wait_seconds: Seconds | None = Field(

@@ -6,6 +6,7 @@ HTTP and over NATS alike. Sizes are bounded here, so that a report always fits i
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
@@ -34,6 +35,9 @@ MAX_HELD = 10_000
 RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
 
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
 def _printable(value: str) -> str:
     """`value` without what cannot be stored: NUL (PostgreSQL, argv) and lone surrogates (UTF-8)."""
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
@@ -51,12 +55,20 @@ def _utc(value: datetime) -> datetime:
         raise ValueError("a time must lie within the years 1 to 9999 in UTC") from None
 
 
+def _text(value: Any) -> Any:
+    """A number would be taken for seconds since 1970; the contract says text."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.match(value)):
+        return value
+    raise ValueError("write a time as RFC 3339 with an offset, e.g. 2026-03-01T12:00:00Z")
+
+
 def _alias(value: Any) -> Any:
     return "succeeded" if value == "success" else value
 
 
 OutputTail = Annotated[str, AfterValidator(_keep_tail)]
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
+Whole = Annotated[int, Field(strict=True)]
 
 
 class Wire(BaseModel):
@@ -99,6 +111,11 @@ class Accepted(Wire):
     runner_id: Name | None = None
 
 
+def _failed_has_a_known_reason(schema: dict[str, Any]) -> None:
+    schema["if"] = {"properties": {"status": {"const": "failed"}}, "required": ["status"]}
+    schema["then"] = {"properties": {"reason": {"enum": [*FAILED_REASONS, None]}}}
+
+
 class Report(Wire):
     """What a runner says happened: callback body and body of `towpath.report.<task_id>`.
 
@@ -106,15 +123,24 @@ class Report(Wire):
     last 8 KiB. Numbers fit into 32 bits, as everything that stores them may assume.
     """
 
-    status: Annotated[ReportedStatus, BeforeValidator(_alias)]
-    attempt: int | None = Field(default=None, ge=1)
+    model_config = ConfigDict(json_schema_extra=_failed_has_a_known_reason)
+
+    status: Annotated[
+        ReportedStatus,
+        BeforeValidator(_alias),
+        Field(
+            json_schema_extra={"enum": [*get_args(ReportedStatus), "success"]},
+            description="`success` means `succeeded`",
+        ),
+    ]
+    attempt: Whole | None = Field(default=None, ge=1)
     runner_id: Name | None = None
     message: Annotated[str, Field(max_length=MESSAGE_CHARS), AfterValidator(_printable)] | None = None
-    exit_code: int | None = Field(default=None, ge=-(2**31), lt=2**31)
+    exit_code: Whole | None = Field(default=None, ge=-(2**31), lt=2**31)
     reason: Annotated[str, Field(max_length=200), AfterValidator(_printable)] | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None
-    pid: int | None = Field(default=None, ge=0, lt=2**31)
+    pid: Whole | None = Field(default=None, ge=0, lt=2**31)
     output_tail: OutputTail | None = None
 
     @model_validator(mode="after")

@@ -105,10 +105,12 @@ def _operation(row: Channel) -> Document:
 def _message(made: Document, row: Channel) -> Document:
     (key,) = [key for key in made if key.partition(":")[0] == row.name]
     message: Document = {"name": row.name, "headers": row.headers}
-    if row.payload == "empty":
-        return {**message, "contentType": "application/octet-stream", "summary": "no body"}
     if row.payload == "bytes":
-        return {**message, "contentType": "application/octet-stream", "summary": "the body as it came"}
+        return {
+            **message,
+            "contentType": "application/octet-stream",
+            "summary": "bytes of any kind",
+        }
     return {**message, "contentType": "application/json", "payload": made[key]["payload"]}
 
 

@@ -18,11 +18,11 @@ from infra import stream_definitions as streams
 from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData
 
-Payload = type[BaseModel] | Literal["empty", "bytes"]
+Payload = type[BaseModel] | Literal["bytes"]
 _TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
 _NAME = "1 to 64 of A-Z a-z 0-9 _ -"
 _TIMER_OF = {
-    "kind": {"description": "which deadline", "examples": ["submit"]},
+    "kind": {"description": "which deadline", "examples": ["submit", "attempt", "lock-wait"]},
     "task_id": _TASK_ID,
     "attempt": {"description": "the attempt's number", "examples": ["1"]},
 }
@@ -120,7 +120,7 @@ def _work() -> Iterator[Channel]:
         "receive",
         "What a runner is and holds, every few seconds. The stream keeps the last one of each runner.",
         Heartbeat,
-        headers.of({}),
+        headers.of(headers.HEARTBEAT),
         {"runner_id": {"description": _NAME, "location": "$message.payload#/runner_id"}},
     )
 
@@ -169,9 +169,10 @@ def _beside() -> Iterator[Channel]:
         "towpath.timer.at.{kind}.{task_id}.{attempt}",
         streams.TIMER,
         "send",
-        "Arms a deadline of an attempt: a message that NATS schedules. Arming it again replaces it.",
-        "empty",
-        headers.of(headers.TIMER_AT, *headers.TIMER_AT),
+        "Arms a deadline of an attempt: a message that NATS schedules. Arming it again replaces it. The "
+        "body is a note for whoever handles it, often empty.",
+        "bytes",
+        headers.of(headers.TIMER_AT, "Nats-Schedule", "Nats-Schedule-Target"),
         _TIMER_OF,
     )
     yield Channel(
@@ -179,8 +180,8 @@ def _beside() -> Iterator[Channel]:
         "towpath.timer.due.{kind}.{task_id}.{attempt}",
         streams.TIMER,
         "receive",
-        "A deadline has come. Published by NATS itself.",
-        "empty",
+        "A deadline has come. Published by NATS itself, with the note.",
+        "bytes",
         headers.of(headers.TIMER_DUE),
         _TIMER_OF,
     )

@@ -113,6 +113,16 @@ def _event(kind: Kind, event: str, data: type[EventData]) -> tuple[Schema, list[
     return {**properties, **_TRACE}, required
 
 
+_STREAM = {
+    "Nats-Expected-Stream": {"type": "string", "description": "the publish stands only in this stream"}
+}
+_ACROSS_ACCOUNTS = {
+    "Nats-Request-Info": {
+        "type": "string",
+        "description": "added by NATS to what another of its accounts publishes, as JSON",
+    }
+}
+
 SUBMISSION: Schema = {
     MSG_ID: {"type": "string", "description": "`<task_id>.<attempt>`: an attempt is queued once"},
     "Nats-TTL": {
@@ -121,6 +131,7 @@ SUBMISSION: Schema = {
         "description": "gone after this time, since it may hold secrets; longer than the attempt's deadline",
     },
     **_TRACE,
+    **_STREAM,
 }
 REPORT: Schema = {
     MSG_ID: {
@@ -132,15 +143,21 @@ REPORT: Schema = {
         "description": "the submission's `status_callback_token`, or API_RUNNER_CALLBACK_TOKEN",
     },
     **_TRACE,
+    **_STREAM,
+    **_ACROSS_ACCOUNTS,
 }
+HEARTBEAT: Schema = {MSG_ID: {"type": "string"}, **_STREAM, **_ACROSS_ACCOUNTS}
 DEAD: Schema = {
     MSG_ID: {"type": "string"},
+    **_STREAM,
+    **_ACROSS_ACCOUNTS,
     "towpath-reason": {"type": "string", "description": "a stable code, or why it is no submission"},
     "towpath-detail": {"type": "string", "description": "a sentence, percent-encoded"},
 }
 TIMER_AT: Schema = {
     "Nats-Schedule": {"type": "string", "pattern": r"^@at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
     "Nats-Schedule-Target": {"type": "string", "pattern": r"^towpath\.timer\.due\."},
+    **_STREAM,
 }
 TIMER_DUE: Schema = {
     "Nats-Scheduler": {"type": "string", "description": "the subject of the schedule"},

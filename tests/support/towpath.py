@@ -21,6 +21,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.recorder import Recorder
+
 TOWPATH = Path(sys.executable).with_name("towpath")
 DEADLINE = 60.0
 COMMAND_SECONDS = 90.0
@@ -41,6 +43,7 @@ class Home:
         binaries = f"{TOWPATH.parent}:{kept.get('PATH', '/usr/bin:/bin')}"
         self.env = {**kept, "PATH": binaries, _MARK: self._mark, "COLUMNS": "120", **env}
         self._servers: list[Server] = []
+        self.recorders: list[Recorder] = []
 
     def run(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         """`towpath …` to its end."""
@@ -101,6 +104,8 @@ class Home:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for recorder in self.recorders:
+            recorder.close()
 
 
 class Server:
@@ -221,6 +226,9 @@ class Up(Client):
         said = dict(line.split()[:2] for line in self.lines if line != "ready")
         super().__init__(home, said["API"])
         self.nats_url, self.data_dir = said["NATS"], Path(said["data"])
+        password = self.data_dir / "nats-password"
+        if password.exists():  # not on a NATS of somebody else
+            home.recorders.append(Recorder(self.nats_url, "towpath", password.read_text()))
 
     @property
     def nats_port(self) -> str:

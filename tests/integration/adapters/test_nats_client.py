@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nats
 import pytest
+from nats.js.api import Header
 
 from adapters.nats_client import FastClient
 from infra.embedded_nats import EmbeddedNats
@@ -12,6 +13,7 @@ HEADERS = [
     {"ce-id": "1", "Nats-Msg-Id": "a b"},
     {"ce-actor": "käse", "x": "", "y": "  padded  "},
     {"ce-id": "two\r\nlines: here"},
+    {Header.EXPECTED_STREAM: "TOWPATH"},  # nats-py's own names are members of an enum
     {"with!bang": "needs care", "ce-id": "1"},
 ]
 

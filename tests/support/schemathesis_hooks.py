@@ -1,0 +1,24 @@
+"""What schemathesis cannot know from the document: how a cursor is made.
+
+Loaded by its command line (SCHEMATHESIS_HOOKS). A cursor is opaque; these are such as the lists give.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import schemathesis
+from hypothesis import strategies as st
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+TASK = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"
+TIMES = st.integers(0, 2**31).map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat())
+
+schemathesis.openapi.format("cursor", st.integers(0, 2**40).map(lambda seq: _cursor(str(seq))))
+schemathesis.openapi.format("task-cursor", TIMES.map(lambda at: _cursor(json.dumps([at, TASK]))))
