@@ -5,7 +5,7 @@ PYTHON ?= python3
 ENV := .venv/.installed
 BIN := .venv/bin
 
-.PHONY: help demo up test check bench docs chaos test-containers clean
+.PHONY: help demo up test check bench docs chaos test-containers test-deployment clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ chaos: $(ENV) ## break everything on purpose for 10 minutes and check the promis
 
 test-containers: $(ENV) ## tests against NATS in containers; needs a Docker engine
 	@$(BIN)/python -m pytest -m containers tests/containers $(ARGS)
+
+test-deployment: $(ENV) ## check the deployment files; needs docker compose, systemd and promtool
+	@$(BIN)/python -m pytest -m deployment tests/deployment $(ARGS)
 
 clean: ## remove the environment and all that was built, but no data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -1,6 +1,9 @@
 """Who may do what on NATS, as the accounts block of a nats-server configuration.
 
-Three accounts, not three users of one account. Inside one account a client that may publish to *any*
+`accounts_block` is for the embedded server (control plane, runner, guest), `deployment_accounts` for servers
+of one's own (control plane, runner, auditor, ops).
+
+An account for each role, not users of one account. Inside one account a client that may publish to *any*
 stream can choose a log subject as its reply subject, and the server itself then appends the answer to the
 log; it also sees every inbox and every submission, tokens and environment included. Between accounts an
 answer returns to the asker's own account, and only what is exported can be seen. What this does not stop: a
@@ -10,16 +13,25 @@ true subject and lack the `Nats-Sequence` header of what the log republishes: wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from infra.stream_definitions import CHECKPOINT, LOG, SUBMIT
+from infra.stream_definitions import CHECKPOINT, LOG, RUNNER, SUBMIT, TIMER
 
 LOG_CONSUMERS = ("locks", "tasks", "dispatch", "watchdog")
-"""The control plane's durable consumers on the log: nobody else may read, change or delete them."""
+"""The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
 
 WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>", "towpath.checkpoint.>")
 """What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""
+
+HEARTBEATS = "towpath.runner.>"
+PASSWORD_VARIABLES = {
+    "towpath": "TOWPATH_NATS_CONTROL_PASSWORD",
+    "runner": "TOWPATH_NATS_RUNNER_PASSWORD",
+    "auditor": "TOWPATH_NATS_AUDITOR_PASSWORD",
+    "ops": "TOWPATH_NATS_OPS_PASSWORD",
+}
+"""User to the environment variable from which a deployed nats-server takes that user's password."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,34 @@ class Service:
     many: bool = False
 
 
-def _consumers(stream: str) -> list[Service]:
+@dataclass(frozen=True)
+class Role:
+    """One account with one user. `watched`: what it imports; `subscribe`: what its user may listen to."""
+
+    user: str
+    services: Sequence[Service]
+    watched: Sequence[str]
+    subscribe: Sequence[str]
+    deny_subscribe: Sequence[str] = ()
+    sees_consumers: bool = False
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.user.upper()
+
+
+def _reading(stream: str) -> list[Service]:
+    """Reading with a pull consumer that nobody acknowledges, and that the server forgets by itself."""
     return [
         Service(f"$JS.API.CONSUMER.CREATE.{stream}.>"),
         Service(f"$JS.API.CONSUMER.INFO.{stream}.*"),
         Service(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*", many=True),
-        Service(f"$JS.ACK.{stream}.>"),
     ]
+
+
+def _acknowledging(stream: str) -> list[Service]:
+    return [Service(f"$JS.ACK.{stream}.>")]
 
 
 READ_LOG = [
@@ -47,8 +80,7 @@ READ_LOG = [
     Service(f"$JS.API.STREAM.MSG.GET.{LOG}"),
     Service(f"$JS.API.DIRECT.GET.{LOG}", many=True),
     Service(f"$JS.API.DIRECT.GET.{LOG}.>", many=True),
-    Service(f"$JS.API.CONSUMER.DELETE.{LOG}.*"),
-    *_consumers(LOG),
+    *_reading(LOG),
 ]
 
 READ_CHECKPOINTS = [
@@ -57,16 +89,42 @@ READ_CHECKPOINTS = [
     Service(f"$JS.API.DIRECT.GET.{CHECKPOINT}", many=True),
 ]
 
-GUEST_SERVICES = [*READ_LOG, *READ_CHECKPOINTS, Service("towpath.report.>")]
+GUEST_SERVICES = [
+    *READ_LOG,
+    *_acknowledging(LOG),
+    Service(f"$JS.API.CONSUMER.DELETE.{LOG}.*"),
+    *READ_CHECKPOINTS,
+    Service("towpath.report.>"),
+]
 
 RUNNER_SERVICES = [
     *GUEST_SERVICES,
-    Service("towpath.runner.>"),
+    Service(HEARTBEATS),
     Service("towpath.dead.submit.>"),
     Service(f"$JS.API.STREAM.INFO.{SUBMIT}"),
     Service(f"$JS.API.CONSUMER.DURABLE.CREATE.{SUBMIT}.*"),
-    *_consumers(SUBMIT),
+    *_reading(SUBMIT),
+    *_acknowledging(SUBMIT),
 ]
+
+AUDITOR_SERVICES = [*READ_LOG, *READ_CHECKPOINTS]
+
+OPS_SERVICES = [
+    *(one for one in AUDITOR_SERVICES if ".INFO." not in one.subject),
+    Service("$JS.API.STREAM.INFO.*"),
+    Service("$JS.API.CONSUMER.NAMES.*"),
+    Service("$JS.API.CONSUMER.LIST.*"),
+    Service("$JS.API.CONSUMER.INFO.*.*"),
+    Service(f"$JS.API.STREAM.MSG.GET.{TIMER}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{RUNNER}"),
+    Service(f"$JS.API.DIRECT.GET.{RUNNER}", many=True),
+]
+
+_INBOX = "_INBOX.>"
+GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, ("towpath.>", _INBOX), ("towpath.report.>",))
+RUNNER_ROLE = Role("runner", RUNNER_SERVICES, ("towpath.task.>",), ("towpath.task.>", _INBOX))
+AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, ("towpath.>", _INBOX))
+OPS_ROLE = Role("ops", OPS_SERVICES, (*WATCHED, HEARTBEATS), ("towpath.>", _INBOX), sees_consumers=True)
 
 
 def accounts_block(control_password: str, runner_password: str) -> str:
@@ -74,73 +132,84 @@ def accounts_block(control_password: str, runner_password: str) -> str:
 
     Passwords must not hold a double quote or a backslash.
     """
-    guest = _imports(GUEST_SERVICES, WATCHED)
-    runner = _imports(RUNNER_SERVICES, ("towpath.task.>",))
+    passwords = {"towpath": f'"{control_password}"', "runner": f'"{runner_password}"', "guest": '""'}
+    return "no_auth_user: guest\n" + _accounts([RUNNER_ROLE, GUEST_ROLE], passwords)
+
+
+def deployment_accounts() -> str:
+    """Accounts TOWPATH, RUNNER, AUDITOR and OPS; the server reads the passwords from its environment.
+
+    nats-server takes a value that looks like a number as one: let each password begin with a letter and
+    hold letters and digits only.
+    """
+    return _accounts(
+        [RUNNER_ROLE, AUDITOR_ROLE, OPS_ROLE],
+        {user: f"${variable}" for user, variable in PASSWORD_VARIABLES.items()},
+    )
+
+
+def _accounts(roles: Sequence[Role], passwords: dict[str, str]) -> str:
+    others = "\n".join(_account(role, passwords[role.user]) for role in roles)
     return f"""\
-no_auth_user: guest
 accounts {{
   TOWPATH {{
     jetstream: enabled
-    users: [ {{ user: towpath, password: "{control_password}" }} ]
+    users: [ {{ user: towpath, password: {passwords["towpath"]} }} ]
     exports: [
-{_exports()}
+{_exports(roles)}
     ]
   }}
-  RUNNER {{
-    users: [ {{ user: runner, password: "{runner_password}", permissions: {{
-      publish: {{ allow: {_publish(RUNNER_SERVICES)}, deny: {_list(_denied())} }}
-      subscribe: {{ allow: ["towpath.task.>", "_INBOX.>"] }}
-    }} }} ]
-    imports: [
-{runner}
-    ]
-  }}
-  GUEST {{
-    users: [ {{ user: guest, password: "", permissions: {{
-      publish: {{ allow: {_publish(GUEST_SERVICES)}, deny: {_list(_denied())} }}
-      subscribe: {{ allow: ["towpath.>", "_INBOX.>"], deny: ["towpath.report.>"] }}
-    }} }} ]
-    imports: [
-{guest}
-    ]
-  }}
+{others}
 }}
 """
 
 
-def _exports() -> str:
-    guests = {service.subject for service in GUEST_SERVICES}
-    lines = []
-    for service in RUNNER_SERVICES:
-        accounts = "[GUEST, RUNNER]" if service.subject in guests else "[RUNNER]"
-        answers = ", response_type: stream" if service.many else ""
-        lines.append(f'      {{ service: "{service.subject}", accounts: {accounts}{answers} }}')
-    lines += [f'      {{ stream: "{subject}", accounts: [GUEST, RUNNER] }}' for subject in WATCHED]
-    return "\n".join(lines)
-
-
-def _imports(services: Iterable[Service], watched: Iterable[str]) -> str:
-    lines = [
-        f'      {{ service: {{ account: TOWPATH, subject: "{service.subject}" }} }}' for service in services
+def _account(role: Role, password: str) -> str:
+    deny = f", deny: {_list(role.deny_subscribe)}" if role.deny_subscribe else ""
+    publish = _list(one.subject for one in role.services)
+    return f"""\
+  {role.account} {{
+    users: [ {{ user: {role.user}, password: {password}, permissions: {{
+      publish: {{ allow: {publish}, deny: {_list(_denied(role))} }}
+      subscribe: {{ allow: {_list(role.subscribe)}{deny} }}
+    }} }} ]
+    imports: [
+{_imports(role)}
     ]
-    lines += [f'      {{ stream: {{ account: TOWPATH, subject: "{subject}" }} }}' for subject in watched]
+  }}"""
+
+
+def _exports(roles: Sequence[Role]) -> str:
+    services = {service: None for role in roles for service in role.services}
+    watched = {subject: None for role in roles for subject in role.watched}
+    lines = []
+    for service in services:
+        accounts = ", ".join(role.account for role in roles if service in role.services)
+        answers = ", response_type: stream" if service.many else ""
+        lines.append(f'      {{ service: "{service.subject}", accounts: [{accounts}]{answers} }}')
+    for subject in watched:
+        accounts = ", ".join(role.account for role in roles if subject in role.watched)
+        lines.append(f'      {{ stream: "{subject}", accounts: [{accounts}] }}')
     return "\n".join(lines)
 
 
-def _denied() -> list[str]:
+def _imports(role: Role) -> str:
+    services = [f'{{ service: {{ account: TOWPATH, subject: "{one.subject}" }} }}' for one in role.services]
+    streams = [f'{{ stream: {{ account: TOWPATH, subject: "{one}" }} }}' for one in role.watched]
+    return "\n".join(f"      {line}" for line in [*services, *streams])
+
+
+def _denied(role: Role) -> list[str]:
     denied = []
     for name in LOG_CONSUMERS:
+        verb = "CREATE" if role.sees_consumers else "*"
         denied += [
-            f"$JS.API.CONSUMER.*.{LOG}.{name}",
-            f"$JS.API.CONSUMER.*.{LOG}.{name}.>",
+            f"$JS.API.CONSUMER.{verb}.{LOG}.{name}",
+            f"$JS.API.CONSUMER.{verb}.{LOG}.{name}.>",
             f"$JS.API.CONSUMER.MSG.NEXT.{LOG}.{name}",
             f"$JS.ACK.{LOG}.{name}.>",
         ]
     return denied
-
-
-def _publish(services: Iterable[Service]) -> str:
-    return _list(service.subject for service in services)
 
 
 def _list(subjects: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ A client never gives up by itself; if it is closed all the same, the process mus
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,17 +86,25 @@ async def open_client(client: AnyClient, settings: Settings, name: str, **overri
         NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
     """
 
+    said: list[Exception] = []
+
     async def on_error(error: Exception) -> None:
+        said[:] = [error]
         log.debug("nats", error=repr(error))
 
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
     try:
-        # While connecting for the first time the client would try for ever: bound it here.
-        await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
+        # While connecting for the first time the client would try for ever: bound it here. The number of
+        # attempts alone does not: a certificate that does not hold is no attempt to it.
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
     except Exception as error:
+        with contextlib.suppress(Exception):
+            await client.close()
+        why = said[0] if said and isinstance(error, TimeoutError) else error
         raise NatsUnavailable(
-            f"no NATS server answers at {', '.join(server_urls(settings))}: {error!r}. "
-            "Start one with `towpath up`, or set TOWPATH_NATS_URL (and _USER, _PASSWORD)"
+            f"no NATS server answers at {', '.join(server_urls(settings))}: {why!r}. "
+            "Start one with `towpath up`, or set TOWPATH_NATS_URL (and _USER, _PASSWORD, _CA)"
         ) from error
     client.options["max_reconnect_attempts"] = -1
     return client

@@ -30,6 +30,8 @@ class Consumer:
     name: str
     does: str
     started_by: str
+    takes_all: bool = False
+    """It is the one consumer of a work queue: what stands there first is what it is behind with."""
 
 
 CONSUMERS = (
@@ -38,7 +40,7 @@ CONSUMERS = (
     Consumer(
         "TOWPATH_TIMER", f"due-{LOCK_WAIT}", "ends of lock waits", "`towpath projector` (--only watchdog)"
     ),
-    Consumer("TOWPATH_REPORT", "report-intake", "reports over NATS", "`towpath api`"),
+    Consumer("TOWPATH_REPORT", "report-intake", "reports over NATS", "`towpath api`", takes_all=True),
 )
 
 
@@ -88,7 +90,13 @@ async def _asked(about: Examination, wanted: Consumer, first: dict[str, Any]) ->
 
 
 async def _oldest(about: Examination, wanted: Consumer, info: dict[str, Any]) -> datetime | None:
-    """When the first message behind the consumer's acknowledgements was stored."""
+    """When the first message behind the consumer's acknowledgements was stored.
+
+    Reports are not read for it: they carry tokens, and who looks after the system need not see those.
+    """
+    if wanted.takes_all:
+        state = (await about.ask(f"STREAM.INFO.{wanted.stream}")).get("state", {})
+        return datetime.fromisoformat(state["first_ts"][:19] + "+00:00") if state.get("messages") else None
     config = info["config"]
     filters = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
     start = info["ack_floor"]["stream_seq"] + 1
