@@ -53,13 +53,21 @@ def run(main: Main, settings: Settings, signals: tuple[int, ...] = (signal.SIGTE
         return runner.run(_until_signal(main, settings, signals))
 
 
+def share_imports() -> None:
+    """Call before forking parts: what was imported stays shared with them.
+
+    A collection writes to every object it looks at, and so makes each part a copy of everything: 40 MB.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _calm_collector() -> None:
     """Let the garbage collector pass over what was imported, and look at the rest less often.
 
     Ten thousand cached tasks are objects without cycles; walking them all every few hundred allocations
     cost a tenth of the time of a busy API.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
 

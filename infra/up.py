@@ -198,6 +198,7 @@ def _preload() -> None:
     """Import what the children need, once."""
     for name in ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service"):
         importlib.import_module(name)
+    importlib.import_module("infra.processes").share_imports()
 
 
 def _become_child(part: _Part, parent: int) -> None:

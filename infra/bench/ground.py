@@ -26,7 +26,7 @@ from infra.composition import Core
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
 from infra.logging import configure_logging
-from infra.processes import run, run_projector, serve_api
+from infra.processes import run, run_projector, serve_api, share_imports
 from infra.settings import Settings, load_settings
 
 POOL = "bench"
@@ -78,6 +78,7 @@ class Ground:
     @contextlib.contextmanager
     def control_plane(self, *, api: bool = True, projector: bool = True) -> Iterator[ControlPlane]:
         """Start the processes; when the API answers, hand them over; end them afterwards."""
+        share_imports()
         children: list[Child] = []
         listener = bind("127.0.0.1", 0)
         port: int = listener.getsockname()[1]
