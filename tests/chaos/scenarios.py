@@ -91,12 +91,12 @@ class Scenarios:
                 spec["lock_wait_seconds"] = rng.choice([2, 5, 10])
         who, task = "client", str(uuid7())
         self.tasks += 1
-        at_once = rng.random() < 0.8
+        at_once = rng.random() < 0.75
         answer = await ops.create(who, task, spec, at_once)
         if answer.outcome == "fail":
             return
         if not at_once:
-            if rng.random() < 0.1:
+            if rng.random() < 0.5:
                 await self._until_definite(ops.cancel, who, task)
                 return
             await self._until_dispatched(who, task)

@@ -42,6 +42,7 @@ class Evidence:
     held: list[Json] = field(default_factory=list)
     dead: set[tuple[str, int | None, str]] = field(default_factory=set)
     locks: list[Json] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     settled: bool = False
 
@@ -65,6 +66,8 @@ class Evidence:
             self.rows.setdefault(line["model"], {})[line["row"]["id"]] = line["row"]
         elif kind == "model":
             self.models[line["model"]] = line["position"]
+        elif kind == "unreadable":
+            self.unreadable.append((line["model"], line["why"]))
         elif kind == "dead":
             self.dead.add((line["task"], line["attempt"], line["status"]))
         elif kind == "fault":

@@ -66,6 +66,8 @@ def _views(evidence: Evidence, locks: Locks, verdict: Verdict) -> None:
 def _models(evidence: Evidence, lives: Lives, locks: Locks, verdict: Verdict) -> None:
     if not evidence.models:
         verdict.unchecked.append("item 5: the history has no read models")
+    for name, why in evidence.unreadable:
+        verdict.add(5, "model-unreadable", f"{name}: {why}")
     names = sorted(evidence.models)
     for name in names:
         rows = evidence.rows.get(name, {})

@@ -114,8 +114,9 @@ def test_what_was_left_behind_is_found() -> None:
             line["waiters"] = [["t", 1]]
         elif line["line"] == "model" and line["model"] == "postgres":
             line["position"] -= 1
+    run.history.insert(0, {"line": "unreadable", "model": "replay", "why": "no such table"})
     rules = check(run.history, run.log).rules()
-    assert rules == {(5, "outbox"), (5, "lock-view"), (5, "model-position")}
+    assert rules == {(5, "outbox"), (5, "lock-view"), (5, "model-position"), (5, "model-unreadable")}
     assert (5, "never-ended") in check(run.history, run.log[:-3]).rules()
 
 
