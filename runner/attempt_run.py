@@ -25,7 +25,7 @@ from runner.lease import Lease
 from runner.orphans import kill_orphans
 from runner.outcome import Final, final_report, unstarted_report
 from runner.process import Job, JobProcess
-from runner.redaction import output_tail, redact
+from runner.redaction import output_tail, redact, tail_reach
 from runner.state import Attempt, RunnerState, Transport
 from runner.storage import Storage
 from runner.workspace import job_environment, working_directory
@@ -167,6 +167,8 @@ class AttemptRun:
             cwd=working_directory(submission, bench.config.roots, self._own_directory),
             env=job_environment(submission, bench.runner_id),
             output=bench.state.outputs / f"{stem}.log",
+            output_bytes=bench.config.output_bytes,
+            tail_bytes=tail_reach(self._secrets()),
             lock=bench.state.shims / f"{stem}.lock",
             timeout=submission.timeout_seconds,
             lease=bench.lease.deadline,

@@ -13,7 +13,7 @@ import os
 import signal
 from pathlib import Path
 
-from runner.shim import process_table, send
+from runner.process_tree import process_table, send
 from runner.state import Key
 
 SWEEP_SECONDS = 0.1

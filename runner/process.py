@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 from runner.clock import utcnow
 
-SHIM = Path(__file__).with_name("shim.py")
+PACKAGES = Path(__file__).parents[1]
+# Nothing but the standard library and this package, which comes last and so can hide nothing.
+SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.shim import main; main()"
 
 Why = Literal["exit", "timeout", "canceled", "lease", "runner-gone", "stopped", "forgotten", "error"]
 
@@ -32,6 +34,9 @@ class Job:
     cwd: Path
     env: dict[str, str]
     output: Path
+    output_bytes: int
+    """What of the output is kept from its beginning; from its end, `tail_bytes`."""
+    tail_bytes: int
     lock: Path
     timeout: float | None
     lease: float | None
@@ -60,7 +65,12 @@ class JobProcess:
     async def spawn(cls, job: Job) -> JobProcess:
         """Start a shim with `job`. Call it on the main thread: parent-death signals follow the thread."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", SHIM, stdin=PIPE, stdout=PIPE, cwd="/", env={}, start_new_session=True
+            *(sys.executable, "-I", "-S", "-c", SHIM, PACKAGES),
+            stdin=PIPE,
+            stdout=PIPE,
+            cwd="/",
+            env={},
+            start_new_session=True,
         )
         self = cls(process)
         order = {name: str(v) if isinstance(v, Path) else v for name, v in vars(job).items()}

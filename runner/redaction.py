@@ -22,19 +22,25 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return _masked(text.encode("utf-8", "replace"), secrets, 0).decode("utf-8", "replace")
 
 
+def tail_reach(secrets: Iterable[str]) -> int:
+    """How many bytes of an output's end `output_tail` looks at."""
+    longest = max((len(secret.encode("utf-8", "replace")) for secret in secrets), default=0)
+    return OUTPUT_TAIL_BYTES + longest
+
+
 def output_tail(path: Path, secrets: Iterable[str]) -> str | None:
     """The last 8 KiB of the output in `path`, redacted; None where there is no output.
 
     Reads further back by the longest secret, so that one cut in two at the edge is still recognised.
     """
     known = list(secrets)
-    margin = max((len(secret.encode("utf-8", "replace")) for secret in known), default=0)
+    reach = tail_reach(known)
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            start = max(0, size - OUTPUT_TAIL_BYTES - margin)
+            start = max(0, size - reach)
             file.seek(start)
-            raw = file.read(OUTPUT_TAIL_BYTES + margin)
+            raw = file.read(reach)
     except FileNotFoundError:
         return None
     cut = max(0, size - OUTPUT_TAIL_BYTES) - start

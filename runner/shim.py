@@ -1,6 +1,6 @@
 """The process between a runner and a job: nothing the job starts outlives the shim's end of it.
 
-Run as `python -I -S shim.py`, standard library only (30 ms, 10 MB). It is a child subreaper, so every
+Standard library only, started without site packages (30 ms, 10 MB). It is a child subreaper, so every
 orphan of the job becomes its child, and "no child left" means "no descendant left", whatever forked,
 called setsid or ignores SIGTERM. It kills on its own account when the runner is gone (parent-death
 signal and end of file on its control pipe) and when the lease ran out on CLOCK_BOOTTIME: a stopped
@@ -24,6 +24,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.process_tree import descendants, send
+from runner.shim_output import Output
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 TICK_SECONDS = 0.5  # how late a timer may be: poll() stands still while the host sleeps, BOOTTIME does not
@@ -46,62 +49,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def process_table() -> dict[int, tuple[int, str]]:
-    """pid -> (parent's pid, start time in clock ticks) of every process in /proc."""
-    table = {}
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            stat = _stat(int(entry.name)) if entry.name.isdigit() else None
-            if stat is not None:
-                table[int(entry.name)] = stat
-    return table
-
-
-def _stat(pid: int) -> tuple[int, str] | None:
-    try:
-        handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        raw = os.read(handle, 4096)
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(handle)
-    fields = raw[raw.rindex(b")") + 2 :].split()
-    return int(fields[1]), fields[19].decode()
-
-
-def descendants(root: int) -> list[tuple[int, str]]:
-    """(pid, start time) of all processes below `root`, parents first."""
-    table = process_table()
-    children: dict[int, list[int]] = {}
-    for pid, (parent, _) in table.items():
-        children.setdefault(parent, []).append(pid)
-    found: list[tuple[int, str]] = []
-    level = [root]
-    while level:  # pop(): each parent once, also where a reused pid closes a circle
-        level = [child for parent in level for child in children.pop(parent, ())]
-        found += [(pid, table[pid][1]) for pid in level]
-    return found
-
-
-def send(pid: int, started: str, number: int) -> None:
-    """Signal exactly that process: a pid that was given to another one meanwhile is left alone."""
-    try:
-        handle = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        stat = _stat(pid)
-        if stat is not None and stat[1] == started:
-            signal.pidfd_send_signal(handle, number)
-    except OSError:  # gone, or (setuid) not ours to signal: the sweep comes back to it
-        return
-    finally:
-        os.close(handle)
-
-
 class Shim:
     """One job from its start until nothing of it is left."""
 
@@ -117,6 +64,7 @@ class Shim:
         self.status: int | None = None
         self.control_open = True
         self.buffer = rest
+        self.output: Output | None = None
         self.wake_read, self.wake_write = os.pipe()
         for end in (self.wake_read, self.wake_write):
             os.set_blocking(end, False)
@@ -125,11 +73,14 @@ class Shim:
 
     def listen(self, seconds: float) -> None:
         """Wait up to `seconds` for the runner, a signal or a dead child, then bring everything up to date."""
-        ends = [self.wake_read, 0] if self.control_open else [self.wake_read]
+        output = self.output if self.output is not None and self.output.open else None
+        ends = [self.wake_read, *([0] if self.control_open else []), *([output.read_end] if output else [])]
         ready, _, _ = select.select(ends, [], [], max(seconds, 0))
         if self.wake_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self.wake_read, 4096)
+        if output is not None and output.read_end in ready:
+            output.take()
         if 0 in ready:
             self._read_control()
         for line in self._lines():
@@ -185,6 +136,8 @@ class Shim:
             self.listen(self._patience())
             if self.kill_at is not None and boottime() >= self.kill_at:
                 self._signal_all(signal.SIGKILL)
+        if self.output is not None:
+            self.output.finish()
         self.tell("ended", finished_at=now(), **self._result())
 
     def abandon(self) -> None:
@@ -195,8 +148,13 @@ class Shim:
 
     def _start(self) -> None:
         job = self.job
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        output = os.open(job["output"], flags, 0o600)
+        try:
+            self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"])
+        except OSError as error:
+            self.message = f"cannot keep its output in {job['output']!r}: {error.strerror}"
+            self.end("error", 0)
+            return
+        output = self.output.write_end
         try:
             process = subprocess.Popen(
                 job["command"],
@@ -308,7 +266,3 @@ def main() -> None:
     except BaseException:
         shim.abandon()
         raise
-
-
-if __name__ == "__main__":
-    main()

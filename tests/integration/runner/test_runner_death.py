@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.embedded_nats import EmbeddedNats
-from runner.shim import process_table
+from runner.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
     DEADLINE,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tests.support.waiting import eventually
 
 def job(tmp_path: Path, command: list[str], **changes: Any) -> Job:
     fields: dict[str, Any] = {"cwd": tmp_path, "env": {"PATH": os.environ["PATH"]}, "grace": 0.3}
+    fields |= {"output_bytes": 1024 * 1024, "tail_bytes": 100}
     fields |= {"output": tmp_path / "output", "lock": tmp_path / "lock", "timeout": None, "lease": None}
     return Job(command=command, **{**fields, **changes})
 
@@ -65,6 +68,60 @@ async def test_output_of_both_streams_goes_to_the_file(tmp_path: Path) -> None:
     await outcome(tmp_path, ["sh", "-c", "echo one; echo two >&2"])
     assert (tmp_path / "output").read_text() == "one\ntwo\n"
     assert (tmp_path / "output").stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_goes_beyond_the_limit_is_left_out_of_the_middle(tmp_path: Path) -> None:
+    script = "head -c 3000000 /dev/zero | tr '\\0' a; printf the-end"
+    ended = await outcome(tmp_path, ["sh", "-c", script], output_bytes=1000)
+    raw = (tmp_path / "output").read_bytes()
+    head, marker, tail = raw.split(b"\n")
+    assert head == b"a" * 1000
+    left_out = 3_000_007 - 1000 - 100
+    assert marker.startswith(b"[towpath: %d bytes of output are left out here" % left_out)
+    assert tail == b"a" * 93 + b"the-end"
+    assert (ended.why, ended.exit_code) == ("exit", 0)
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001, 1100])
+async def test_what_is_hardly_more_than_the_limit_is_whole(tmp_path: Path, size: int) -> None:
+    await outcome(tmp_path, ["sh", "-c", f"head -c {size} /dev/zero | tr '\\0' a"], output_bytes=1000)
+    assert (tmp_path / "output").read_bytes() == b"a" * size
+
+
+async def test_a_full_disk_costs_output_not_the_job(tmp_path: Path) -> None:
+    script = f"head -c 3000000 /dev/zero; touch {tmp_path / 'done'}"
+    ended = await outcome(tmp_path, ["sh", "-c", script], output=Path("/dev/full"))
+    assert (ended.why, ended.exit_code) == ("exit", 0)
+    assert (tmp_path / "done").exists()
+
+
+async def test_an_output_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    ended = await outcome(tmp_path, ["true"], output=tmp_path / "gone" / "output")
+    assert (ended.why, ended.message) == (
+        "error",
+        f"cannot keep its output in '{tmp_path / 'gone' / 'output'}': No such file or directory",
+    )
+
+
+async def test_an_output_held_open_elsewhere_is_not_waited_for(tmp_path: Path) -> None:
+    """A process that is no descendant got hold of the job's stdout."""
+    code = (
+        "import os, socket, sys\n"
+        "other = socket.socket(socket.AF_UNIX)\n"
+        "other.connect(sys.argv[1])\n"
+        "socket.send_fds(other, [b'x'], [1])\n"
+        "print('said', flush=True)\n"
+    )
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "door"))
+        listener.listen()
+        ending = asyncio.create_task(outcome(tmp_path, [sys.executable, "-c", code, str(tmp_path / "door")]))
+        client, _ = await asyncio.to_thread(listener.accept)
+        _, (held,), _, _ = await asyncio.to_thread(socket.recv_fds, client, 1, 1)
+        assert (await ending).why == "exit"
+        client.close()
+        os.close(held)
+    assert (tmp_path / "output").read_text() == "said\n"
 
 
 async def test_the_job_starts_with_plain_signals_and_descriptors(tmp_path: Path) -> None:

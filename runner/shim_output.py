@@ -1,0 +1,85 @@
+"""What a job writes, on its way through the shim into a file that stays bounded.
+
+Standard library only: the shim imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+
+F_SETPIPE_SZ = 1031
+PIPE_BYTES = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+
+class Output:
+    """What the job writes: a file takes the first `limit` bytes, memory keeps the last `tail` of the rest.
+
+    They are appended when the job is over, after a line that says how much is missing. A disk that takes no
+    more is a limit like the other one: the job shall not fail because its words find no room.
+    """
+
+    def __init__(self, path: str, limit: int, tail: int) -> None:
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.read_end, self.write_end = os.pipe()
+        os.set_blocking(self.read_end, False)
+        with contextlib.suppress(OSError):  # a user may have so many of them only
+            fcntl.fcntl(self.write_end, F_SETPIPE_SZ, PIPE_BYTES)
+        self.open = True
+        self.limit = limit
+        self.tail = tail
+        self.size = 0
+        self.rest = bytearray()
+        self.missing = 0
+
+    def take(self) -> None:
+        """What is there to be read, up to a pipe full."""
+        for _ in range(PIPE_BYTES // CHUNK_BYTES):
+            try:
+                chunk = os.read(self.read_end, CHUNK_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self.open = False
+                return
+            self._put(chunk)
+
+    def finish(self) -> None:
+        """Nobody of the job is left to write."""
+        while self.open:
+            before = self.size + len(self.rest) + self.missing
+            self.take()
+            if self.size + len(self.rest) + self.missing == before:
+                break  # something outside the job holds the other end: it is not waited for
+        self._trim(self.tail)
+        if self.missing:
+            words = (
+                f"\n[towpath: {self.missing} bytes of output are left out here, {self.limit} stand before]\n"
+            )
+            self.rest[:0] = words.encode()
+        self._write(self.rest)
+        os.close(self.file)
+
+    def _put(self, chunk: bytes) -> None:
+        room = max(0, self.limit - self.size)
+        kept = self._write(memoryview(chunk)[:room]) if room else 0
+        if kept < len(chunk):
+            self.limit = self.size
+            self.rest += memoryview(chunk)[kept:]
+            if len(self.rest) > 2 * self.tail + CHUNK_BYTES:
+                self._trim(self.tail)
+
+    def _trim(self, size: int) -> None:
+        over = max(0, len(self.rest) - size)
+        del self.rest[:over]
+        self.missing += over
+
+    def _write(self, data: bytes | bytearray | memoryview) -> int:
+        done = 0
+        with contextlib.suppress(OSError):
+            while done < len(data):
+                done += os.write(self.file, memoryview(data)[done:])
+        self.size += done
+        return done
