@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
-from domain.wire import Held, Report, Submission
+from domain.wire import FailedReason, Held, Report, Submission
 from runner.attempt_run import AttemptRun, Bench
 from runner.clock import utcnow
 from runner.errors import Refused, StateTrouble
 from runner.follower import Follower
 from runner.gate import Standing
-from runner.outcome import unstarted_report
+from runner.outcome import Final, unstarted_report
 from runner.reporter import Reporter
 from runner.state import HELD, Attempt, Key, Transport
 from runner.tasks import end_tasks, wait_at_most
@@ -26,6 +26,7 @@ from runner.workspace import check_workspace
 
 STOP_MARGIN_SECONDS = 10.0
 ROOM_SECONDS = 5.0
+ASK_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class Executor:
         key = Key(submission.task_id, submission.attempt)
         self._bench.state.accept(submission, "nats", None)
         attempt = Attempt(key, submission, "nats", "accepted", None, settled=False, changed_at=0)
-        report = self._failed(attempt, error.message, lost=False)
+        report = self._unstarted(attempt, "failed", error.message, "error")
         log.warning("attempt refused", task_id=key.task_id, attempt=key.attempt, why=error.message)
         self._bench.state.end(attempt, "failed", report)
         self._reporter.wake(key.task_id)
@@ -200,19 +201,37 @@ class Executor:
 
     async def _give_up(self, attempt: Attempt, gone: Callable[[Key], Awaitable[None]]) -> None:
         await gone(attempt.key)
-        report = self._failed(attempt, "the runner was restarted; nothing of the attempt is left", lost=True)
-        log.warning("attempt lost by a restart", task_id=attempt.key.task_id, attempt=attempt.key.attempt)
-        await self._bench.storage.keep(lambda: self._bench.state.end(attempt, "failed", report))
+        names = {"task_id": attempt.key.task_id, "attempt": attempt.key.attempt}
+        if await self._was_canceled(attempt.key):
+            log.warning("attempt canceled while the runner was away", **names)
+            report = self._unstarted(attempt, "canceled", "canceled; nothing of it is left")
+        else:
+            log.warning("attempt lost by a restart", **names)
+            message = "the runner was restarted; nothing of the attempt is left"
+            report = self._unstarted(attempt, "failed", message, "runner-lost")
+        await self._bench.storage.keep(lambda: self._bench.state.end(attempt, report.status, report))
         self._reporter.wake(attempt.key.task_id)
 
-    def _failed(self, attempt: Attempt, message: str, *, lost: bool) -> Report:
+    async def _was_canceled(self, key: Key) -> bool:
+        """Whether somebody asked for the attempt's end while this runner was away, as far as it can see."""
+        if self._follower is None:
+            return False
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await self._follower.standing(key) is Standing.CANCEL
+        except TimeoutError:
+            return False
+
+    def _unstarted(
+        self, attempt: Attempt, status: Final, message: str, reason: FailedReason | None = None
+    ) -> Report:
         return unstarted_report(
-            "failed",
+            status,
             attempt=attempt.key.attempt,
             runner_id=self._bench.runner_id,
             at=utcnow(),
             message=message,
-            reason="runner-lost" if lost else "error",
+            reason=reason,
         )
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:

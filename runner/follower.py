@@ -81,7 +81,7 @@ class Follower:
         """
         for attempt in self._state.settleable(SETTLE_AT_ONCE):
             overdue = time.time() - attempt.changed_at > SETTLE_SECONDS
-            if overdue or await self._standing(attempt.key) is Standing.OVER:
+            if overdue or await self.standing(attempt.key) is Standing.OVER:
                 self._state.settle(attempt.key)
 
     async def _run(self, key: Key, watch: _Watch) -> None:
@@ -100,7 +100,7 @@ class Follower:
         while True:
             watch.wake.clear()
             asked = watch.permitted if watch.asked else None
-            standing = await self._standing(key)
+            standing = await self.standing(key)
             if standing is Standing.RUNNING and asked is not None and not asked.done():
                 asked.set_result(None)
             elif standing in {Standing.CANCEL, Standing.OVER}:
@@ -108,7 +108,8 @@ class Follower:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if watch.asked else FIRST_PAUSE_SECONDS
             await wait_at_most(watch.wake, pause if watch.asked else IDLE_SECONDS)
 
-    async def _standing(self, key: Key) -> Standing:
+    async def standing(self, key: Key) -> Standing:
+        """What the leader's log says of the attempt now; WAIT where it cannot be read."""
         try:
             return judge_event(await self._log.last_event(key.task_id), key, self._runner_id)
         except NATS_TROUBLE as error:

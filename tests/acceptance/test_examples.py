@@ -97,7 +97,7 @@ async def test_the_nats_runner_runs_fails_and_can_be_canceled(up: Up) -> None:
 
 
 def test_the_fence_lets_no_older_grant_write(tmp_path: Path) -> None:
-    (fence,) = [block.text for block in blocks(REPO / "docs" / "runners.md") if block.language == "sh"]
+    (fence,) = [block.text for block in blocks(REPO / "docs" / "fencing.md") if block.language == "sh"]
     codes = [
         subprocess.run(
             ["sh", "-c", fence],
@@ -109,6 +109,36 @@ def test_the_fence_lets_no_older_grant_write(tmp_path: Path) -> None:
         for token in ("9", "12", "12", "10", "101")
     ]
     assert codes == [0, 0, 0, 1, 0]
+
+
+def test_the_fenced_store_refuses_older_grants(up: Up, tmp_path: Path) -> None:
+    """Two jobs write one after the other; then the first, which nobody could kill, wakes up."""
+    up.workspace("fenced")
+    store = [sys.executable, str(EXAMPLES / "fenced_store.py"), str(tmp_path / "store.db")]
+
+    def job(value: str) -> int:
+        ran = up.towpath("run", "-w", "fenced", "--path", "src", "--", *store, "put", "version", value)
+        assert ran.returncode == 0, ran.stderr
+        return int(_stored()[1])
+
+    def _stored() -> list[str]:
+        return up.home.program(*store, "get", "version").stdout.split()
+
+    first = job("one")
+    second = job("two")
+    assert second > first
+    zombie = {"TOWPATH_WORKSPACE": "fenced", "TOWPATH_LOCK_TOKEN": str(first)}
+    late = up.home.program(*store, "put", "version", "three", **zombie)
+    assert (late.returncode, _stored()) == (4, ["two", str(second)])
+    assert f"token {first} is too old" in late.stderr
+    assert (
+        up.home.program(*store, "put", "version", "two again", **zombie | {"TOWPATH_LOCK_TOKEN": str(second)})
+    ).returncode == 0
+
+
+def test_the_page_shows_the_statement_of_the_example() -> None:
+    (statement,) = [block.text for block in blocks(REPO / "docs" / "fencing.md") if block.language == "sql"]
+    assert statement in (EXAMPLES / "fenced_store.py").read_text()
 
 
 def _newest_in(up: Up, pool: str) -> str | None:

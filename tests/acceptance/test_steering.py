@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import httpx
+
 from tests.acceptance.jobs import hold, let_go, resisting
-from tests.support.towpath import DEADLINE, Home, Up
+from tests.support.towpath import DEADLINE, ENDED, Home, Up
 from tests.support.waiting import eventually
+
+ROUNDS = 16
 
 
 async def test_cancel_while_waiting_and_while_running(up: Up) -> None:
@@ -26,6 +30,30 @@ async def test_cancel_while_waiting_and_while_running(up: Up) -> None:
     after = up.towpath("run", "-w", "canceled", "--path", "src", "--", "ls")
     assert after.stdout.split() == ["kept.log"]
     assert (root / "kept.log").stat().st_size == size
+
+
+async def test_a_cancel_that_races_the_end_has_one_winner(up: Up) -> None:
+    """Let the job go and cancel it in the same moment, in turns one before the other, again and again."""
+    root = up.workspace("raced")
+    script = "until [ -e $TOWPATH_TASK_ID.go ]; do :; done; touch $TOWPATH_TASK_ID.done"
+    for number in range(ROUNDS):
+        task_id = up.create(["sh", "-c", script], workspace="raced", lock_paths=[str(number)])
+        await eventually(lambda task_id=task_id: up.task(task_id)["status"] == "running", DEADLINE)
+        if number % 2:
+            let_go(root, task_id)
+        canceled = httpx.post(f"{up.url}/tasks/{task_id}/cancel", timeout=30)
+        if not number % 2:
+            let_go(root, task_id)
+        task = await eventually(lambda task_id=task_id: up.ended(task_id), DEADLINE)
+        assert task["status"] in {"succeeded", "canceled"}
+        if task["status"] == "succeeded":
+            assert (task["exit_code"], (root / f"{task_id}.done").exists()) == (0, True)
+        assert canceled.status_code == 202 or task["status"] == "succeeded"
+        await eventually(lambda task_id=task_id: task_id not in up.holders(), DEADLINE)
+        trail = [event["event"] for event in up.events(task_id=task_id)]
+        assert [name for name in trail if name in ENDED] == [task["status"]]
+        assert trail[-1] == "released"
+        assert trail.count("released") == 1
 
 
 async def test_cancel_while_queued_at_a_busy_runner(home: Home) -> None:

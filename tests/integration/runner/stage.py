@@ -28,6 +28,7 @@ from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
 from domain.wire import Submission
+from runner.clock import boottime
 from runner.config import RunnerConfig
 from runner.intake_server import IntakeServer
 from runner.nats_link import NATS_TROUBLE
@@ -58,6 +59,30 @@ time.sleep(float(sys.argv[2]))
 def resisting_job(marker: str, main_seconds: float = 300) -> list[str]:
     """A command that ignores SIGTERM and forks plainly, into its own session, and as a daemon."""
     return [sys.executable, "-I", "-S", "-c", _RESISTING, marker, str(main_seconds)]
+
+
+_STAMPING = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def stamp(kind):
+    while True:
+        with open(f"{sys.argv[2]}.{kind}", "w") as file:
+            file.write(f"{time.clock_gettime(time.CLOCK_BOOTTIME)}\\n")
+        time.sleep(0.01)
+if not os.fork():
+    stamp("fork")
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        stamp("daemon")
+    stamp("session")
+stamp("main")
+"""
+
+
+def stamping_job(marker: str, file: Path) -> list[str]:
+    """A resisting job of four processes; each keeps writing the boot time into `<file>.<its kind>`."""
+    return [sys.executable, "-I", "-S", "-c", _STAMPING, marker, str(file)]
 
 
 def new_marker() -> str:
@@ -122,6 +147,8 @@ class ControlPlane:
     answer: Answer | None = None
     beats: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
     beat_status: int = 200
+    last_beat_at: float = 0.0
+    """CLOCK_BOOTTIME at which the last heartbeat had come."""
     stop: set[str] = field(default_factory=set)
     """Task ids that heartbeats are told to stop."""
 
@@ -152,6 +179,7 @@ class ControlPlane:
     async def heartbeat(self, request: Request) -> Response:
         body = json.loads(await request.body())
         self.beats.append((body, dict(request.headers)))
+        self.last_beat_at = boottime()
         wanted = [{**one, "wanted": "stop" if one["task_id"] in self.stop else "run"} for one in body["held"]]
         return JSONResponse({"wanted": wanted}, status_code=self.beat_status)
 
@@ -182,7 +210,7 @@ async def control_plane(port: int = 0) -> AsyncIterator[ControlPlane]:
 class RunnerProcess:
     """A runner in a process of its own, with an HTTP intake, to be killed or stopped."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, stderr: int | None = None, **config: Any) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         fields = {"intake_port": self.port, "kill_grace_seconds": 0.5, **config}
@@ -191,7 +219,11 @@ class RunnerProcess:
             f"from runner.service import run_runner\nrun_runner(RunnerConfig(**{fields!r}))"
         ).replace("PosixPath(", "Path(")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=REPO, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            [sys.executable, "-c", code],
+            cwd=REPO,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
         )
 
     async def submit(self, body: dict[str, Any]) -> None:

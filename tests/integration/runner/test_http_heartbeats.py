@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tests.integration.runner.stage import (
     all_up,
     new_marker,
     resisting_job,
+    stamping_job,
     submission,
 )
 from tests.support.waiting import eventually
@@ -91,14 +93,19 @@ async def test_without_acknowledgement_everything_is_killed_with_the_lease(
 
 
 async def test_a_stopped_runner_loses_its_jobs_with_its_lease(
-    plane: ControlPlane, runner_process: Callable[..., RunnerProcess]
+    plane: ControlPlane, runner_process: Callable[..., RunnerProcess], tmp_path: Path
 ) -> None:
-    runner = runner_process(api_url=plane.url, lease_seconds=2.0)
-    marker = new_marker()
-    body = submission(resisting_job(marker))
+    """And before anybody else may take over: a grace of a third of the lease after it."""
+    lease = 3.0
+    runner = runner_process(api_url=plane.url, lease_seconds=lease)
+    marker, stamps = new_marker(), tmp_path / "stamp"
+    body = submission(stamping_job(marker, stamps))
     await runner.submit({**body, **plane.callback(body["task_id"])})
     await all_up(marker)
     os.kill(runner.process.pid, signal.SIGSTOP)
     await all_gone(marker)
+    last = {file.suffix: float(file.read_text() or 0) for file in tmp_path.glob("stamp.*")}
+    assert set(last) == {".main", ".fork", ".session", ".daemon"}
+    assert max(last.values()) < plane.last_beat_at + lease + lease / 3
     os.kill(runner.process.pid, signal.SIGCONT)
     assert "lease" in (await plane.final(body["task_id"]))["message"]

@@ -292,6 +292,20 @@ async def test_a_restarted_runner_reports_what_it_held(
     assert (final["reason"], final["runner_id"]) == ("runner-lost", service.runner_id)
 
 
+async def test_a_cancel_asked_while_the_runner_was_dead_is_confirmed_when_it_is_back(
+    log_plane: LogPlane, nats_server: EmbeddedNats, on_nats: StartOnNats, runner_process: Callable[..., Any]
+) -> None:
+    dying = runner_process(nats_url=nats_server.runner_url, intake_port=None)
+    marker = new_marker()
+    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    await all_up(marker)
+    dying.close()
+    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    await on_nats()
+    assert (await log_plane.final(task_id))["status"] == "canceled"
+    assert alive(marker) == []
+
+
 async def test_a_deleted_consumer_is_made_anew(
     on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from infra.embedded_nats import EmbeddedNats
@@ -15,6 +18,7 @@ from tests.integration.runner.stage import (
     ControlPlane,
     LogPlane,
     RunnerProcess,
+    agree,
     alive,
     all_gone,
     all_up,
@@ -52,6 +56,34 @@ async def test_a_killed_runner_takes_its_jobs_along_and_says_so_when_it_is_back(
     await start_runner(callback_hosts=HOSTS)
     final = await plane.final(task_id)
     assert (final["status"], final["reason"], final["attempt"]) == ("failed", "runner-lost", 1)
+
+
+async def test_an_end_that_waits_in_the_outbox_stays_the_end(
+    plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess, tmp_path: Path
+) -> None:
+    runner = runner_process(callback_hosts=HOSTS)
+    plane.answer = lambda body: (503, {}) if body["status"] == "succeeded" else agree(body)
+    body = submission(["true"])
+    await runner.submit({**body, **plane.callback(body["task_id"])})
+    await eventually(lambda: "succeeded" in plane.said(body["task_id"]), DEADLINE)
+    runner.close()
+    plane.posts.clear()
+    plane.answer = None
+    back = await start_runner(callback_hosts=HOSTS)
+    await eventually(lambda: not back.state.held(), DEADLINE)
+    assert plane.said(body["task_id"]) == ["succeeded"]
+
+
+async def test_a_second_runner_in_the_same_directory_is_refused(
+    plane: ControlPlane, runner_process: StartProcess, tmp_path: Path
+) -> None:
+    first = runner_process(callback_hosts=HOSTS)
+    _, marker = await working(first, plane)
+    second = runner_process(callback_hosts=HOSTS, stderr=subprocess.PIPE)
+    _, words = await asyncio.to_thread(second.process.communicate)
+    assert second.process.returncode == 1
+    assert f"another runner works with {tmp_path / 'state'}: stop it" in words.decode()
+    assert len(alive(marker)) == 4
 
 
 async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_reported(
