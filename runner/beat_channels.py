@@ -21,6 +21,7 @@ from runner.transports import problem_kind
 
 ADVICE = {
     401: "set API_RUNNER_CALLBACK_TOKEN to what it is on the control plane",
+    409: "another runner says it is this one: give each a TOWPATH_RUNNER_ID and a state directory of its own",
     404: "TOWPATH_URL leads to no control plane that takes heartbeats",
 }
 

@@ -25,9 +25,8 @@ Transport = Literal["http", "nats"]
 Phase = Literal["accepted", "starting", "running", "ended"]
 
 REMEMBERED = 10_000
-HELD = 10_000
-"""Unsettled attempts at most: so many fit into one heartbeat. Whoever takes in looks at it."""
-RESERVED = 1_000_000
+HELD = 5_000
+"""Unsettled attempts at most, kept to by the intake: so many fit into a heartbeat over HTTP (512 KiB)."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS attempts (
@@ -106,7 +105,6 @@ class RunnerState:
             self.file.close()
             raise ConfigError(f"cannot use the state in {directory}: {trouble}") from None
         self._held = dict.fromkeys(Key(*row) for row in held)  # in order of acceptance
-        self._reserved = self._counter
 
     @property
     def outputs(self) -> Path:
@@ -136,14 +134,11 @@ class RunnerState:
     def next_counter(self) -> int:
         """A number above all before it, also across restarts and where the directory was emptied.
 
-        Numbers are reserved on the disk ahead of their use. Where it takes nothing, the time, which all
-        of them are at least, stands in until it does.
+        It is at least the time in milliseconds, which stands in while the disk takes nothing.
         """
         self._counter = max(self._counter + 1, time.time_ns() // 1_000_000)
-        if self._counter > self._reserved:
-            with suppress(StateTrouble):
-                self._set_fact("counter", str(self._counter + RESERVED))
-                self._reserved = self._counter + RESERVED
+        with suppress(StateTrouble):
+            self._set_fact("counter", str(self._counter))
         return self._counter
 
     # -- attempts
