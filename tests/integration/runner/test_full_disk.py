@@ -92,7 +92,7 @@ async def test_what_runs_goes_on_and_is_reported_when_there_is_room_again(
 
         marker = new_marker()
         at_work, _ = await post(waiting_for(tmp_path / "go", marker))
-        await eventually(lambda: alive(marker) and not runner.state.outbox_depth(), DEADLINE)
+        await eventually(lambda: _runs(runner, at_work), DEADLINE)
         disk.fill(runner)
 
         refused_id, refused = await post(["true"])
@@ -165,7 +165,7 @@ async def test_a_damaged_state_stops_the_intake_and_the_end_is_left_to_the_contr
         body = submission(waiting_for(tmp_path / "go", marker))
         body |= plane.callback(body["task_id"])
         assert (await client.post("/tasks/submit", json=body)).status_code == 202
-        await eventually(lambda: alive(marker) and not runner.state.outbox_depth(), DEADLINE)
+        await eventually(lambda: _runs(runner, body["task_id"]), DEADLINE)
         damage(runner)
         other = submission(["true"])
         other |= plane.callback(other["task_id"])
@@ -177,6 +177,12 @@ async def test_a_damaged_state_stops_the_intake_and_the_end_is_left_to_the_contr
         (tmp_path / "go").touch()
         await eventually(lambda: not runner.state.held(), DEADLINE)
         assert plane.said(body["task_id"]) == ["running"]
+
+
+def _runs(runner: RunnerService, task_id: str) -> bool:
+    """Its process runs, and that is written down."""
+    attempt = runner.state.newest(task_id)
+    return attempt is not None and attempt.phase == "running"
 
 
 def damage(runner: RunnerService) -> None:

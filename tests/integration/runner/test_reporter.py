@@ -49,7 +49,7 @@ async def reporting(state: RunnerState, *hosts: str) -> AsyncIterator[Reporter]:
     await transport.close()
 
 
-MANY = 500
+MANY = 150
 
 
 def hold(state: RunnerState, url: str, token: str = "cb-token", **end: Any) -> str:
@@ -136,7 +136,7 @@ async def test_a_report_that_breaks_the_server_blocks_no_other(
     assert plane.said("19") == ["running", "succeeded"]
 
 
-async def test_after_an_outage_thousands_of_reports_arrive_in_order_a_few_at_a_time(
+async def test_after_an_outage_all_reports_arrive_in_order_and_a_few_at_a_time(
     state: RunnerState, plane: ControlPlane
 ) -> None:
     tasks = [f"task-{number}" for number in range(MANY)]
