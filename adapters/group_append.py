@@ -42,6 +42,7 @@ WHERE_NOT_SYNCED = Grouping(from_waiting=100, singles_in_flight=1000)
 class _Waiting:
     message: Message
     done: asyncio.Future[int]
+    sent: bool = False
 
 
 class GroupAppender:
@@ -68,7 +69,12 @@ class GroupAppender:
         if not self._pump_soon:
             self._pump_soon = True
             asyncio.get_running_loop().call_soon(self._pump)
-        return await asyncio.shield(waiting.done)
+        try:
+            return await asyncio.shield(waiting.done)
+        except asyncio.CancelledError:
+            if not waiting.sent:  # nobody waits for it: while the log is away, such ones must not add up
+                waiting.done.cancel()
+            raise
 
     async def stop(self) -> None:
         """Wait until nothing is in flight."""
@@ -82,12 +88,16 @@ class GroupAppender:
         self._pump_soon = False
         group_from = self._grouping.from_waiting
         while self._queue:
-            if len(self._queue) >= group_from and self._batches < BATCHES_IN_FLIGHT:
+            if self._queue[0].done.done():
+                self._queue.popleft()
+            elif len(self._queue) >= group_from and self._batches < BATCHES_IN_FLIGHT:
                 self._batches += 1
                 self._start(self._send_batch(self._take_distinct()))
             elif self._singles < self._grouping.singles_in_flight and len(self._queue) < group_from:
                 self._singles += 1
-                self._start(self._send_single(self._queue.popleft()))
+                waiting = self._queue.popleft()
+                waiting.sent = True
+                self._start(self._send_single(waiting))
             else:
                 return
 
@@ -96,9 +106,12 @@ class GroupAppender:
         later: list[_Waiting] = []
         while self._queue and len(taken) < GROUP_AT_MOST:
             waiting = self._queue.popleft()
+            if waiting.done.done():
+                continue
             if waiting.message.filter in taken:
                 later.append(waiting)
             else:
+                waiting.sent = True
                 taken[waiting.message.filter] = waiting
         self._queue.extendleft(reversed(later))
         return list(taken.values())

@@ -27,8 +27,10 @@ from api import (
     task_routes,
     workspace_routes,
 )
+from api.admission import Admit
 from api.body_limit import LimitBody
 from api.event_pages import EventPages
+from api.live_response import Streams
 from api.metrics import CountRequests, Metrics, RoomLeft
 from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
@@ -51,16 +53,20 @@ def create_app(parts: ApiParts) -> FastAPI:
     """The ASGI application on `parts`. Its metrics are at `app.state.metrics`, for the report intake too."""
     metrics = Metrics(lambda: parts.view.seq)
     metrics.registry.register(RoomLeft(parts.room))
+    streams = Streams(parts.config.max_streams)
+    metrics.live_streams(lambda: streams.open, lambda: streams.dropped)
     app = described()
     app.state.parts = parts
     app.state.metrics = metrics
     app.state.event_pages = EventPages(parts)
     app.state.closing = asyncio.Event()
+    app.state.streams = streams
     reports = StatusEndpoint(parts, metrics)
     app.router.routes.append(status_route(reports))
     problems.install(app)
     app.add_middleware(ShortCut, endpoint=reports)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
+    app.add_middleware(Admit, limit=parts.config.max_requests, body_limit=parts.config.body_limit_bytes)
     app.add_middleware(CarryTrace)
     app.add_middleware(CountRequests, metrics=metrics)
     return app

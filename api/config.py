@@ -54,11 +54,14 @@ class ApiConfig:
     `operator_tokens`: who may call operators' routes; empty leaves them open (loopback only).
     `callback_token`: what runners must bring in X-Runner-Token, unless they bring their attempt's own
     token; None lets reports without a token in. `body_limit_bytes`: the largest request body.
+    `max_requests`, `max_streams`: how many requests and live streams may be under way at once.
     """
 
     operator_tokens: tuple[OperatorToken, ...] = ()
     callback_token: str | None = field(default=None, repr=False)
     body_limit_bytes: int = BODY_LIMIT_BYTES
+    max_requests: int = 1000
+    max_streams: int = 1000
 
     def __post_init__(self) -> None:
         if self.callback_token == "":

@@ -16,8 +16,10 @@ from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.event_pages import EventPage, EventPages, Wanted
 from api.event_stream import EventStream
+from api.live_response import LiveResponse, Streams
 from api.openapi import problems
 from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from api.problems import HttpProblem
 from domain.events import EVENTS, type_name
 from domain.identifiers import Name, TaskId
 
@@ -134,19 +136,24 @@ async def stream(
     last_event_id: Annotated[
         int | None, WithJsonSchema(_SEQ), Header(ge=0, le=MAX_SEQ, description="resume behind this sequence")
     ] = None,
-) -> StreamingResponse:
+) -> LiveResponse:
     """The log as server-sent events: behind Last-Event-ID or `after_seq`; without them, from now on."""
+    streams: Streams = request.app.state.streams
+    if streams.open >= streams.limit:
+        raise HttpProblem(
+            503,
+            "too-many-streams",
+            f"{streams.limit} live streams are open; try again later, or page GET /events with after_seq",
+            {"Retry-After": "5"},
+        )
     after = last_event_id if last_event_id is not None else query.after_seq
     if after is None:
         after = await parts.log.last_seq()
     if query.task_id is not None:
         await parts.service.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)
-    return StreamingResponse(
-        live.chunks(query.wanted(), after),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return LiveResponse(live.chunks(query.wanted(), after), streams, headers)
 
 
 def _pages(request: Request) -> EventPages:

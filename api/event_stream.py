@@ -1,9 +1,9 @@
 """The log as server-sent events, from any position on and then live.
 
 Each stream holds one page at a time and its own position, whatever the reader's speed: a slow reader
-slows only itself. Between pages it waits for this process's fold to see the next sequence; a comment
-every HEARTBEAT_SECONDS keeps proxies awake. It ends when the reader goes or the process closes; the
-reader comes back with Last-Event-ID and misses nothing.
+slows only itself, and one that stops reading is dropped (`api.live_response`). Between pages it waits for
+this process's fold to see the next sequence; a comment every HEARTBEAT_SECONDS keeps proxies awake. It ends
+when the reader goes or the process closes; the reader comes back with Last-Event-ID and misses nothing.
 """
 
 from __future__ import annotations

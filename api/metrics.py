@@ -90,6 +90,15 @@ class Metrics:
         self._callbacks.labels(transport, outcome).inc()
         self._callback_seconds.labels(transport).observe(seconds)
 
+    def live_streams(self, open_now: Callable[[], int], dropped: Callable[[], int]) -> None:
+        """Show how many live streams are open, and how many were dropped since their reader did not read."""
+        opened = Gauge("towpath_live_streams", "Live streams that are open", registry=self.registry)
+        opened.set_function(open_now)
+        gone = Gauge(
+            "towpath_live_streams_dropped", "Live streams whose reader did not read", registry=self.registry
+        )
+        gone.set_function(dropped)
+
     def render(self) -> bytes:
         """The text exposition format."""
         return generate_latest(self.registry)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import nats.errors
+import structlog
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
@@ -33,6 +34,7 @@ BATCHES = 2
 POLL_SECONDS = 5.0
 ACK_WAIT_SECONDS = 30.0
 STOP_SECONDS = 15.0
+AWAY_SECONDS = 0.5
 _Fetch = Callable[..., Coroutine[Any, Any, list[Msg]]]
 
 
@@ -122,7 +124,8 @@ class _FetchAhead:
 
     FastStream asks again until a batch is full or its time is over; asked for the rest, this answers with
     the timeout that ends a batch. And nats-py raises the built-in TimeoutError where the server's answer
-    comes just before its own timer: FastStream keeps what it holds on nats-py's own error alone.
+    comes just before its own timer: FastStream keeps what it holds on nats-py's own error alone. And where
+    NATS is away it would ask again at once, without end, and keep every failure: here that takes a moment.
     """
 
     def __init__(self, fetch: _Fetch) -> None:
@@ -141,6 +144,11 @@ class _FetchAhead:
         try:
             messages = await coming
         except TimeoutError as error:
+            raise nats.errors.TimeoutError from error
+        except nats.errors.Error as error:
+            log = structlog.get_logger("towpath.api")
+            log.warning("reports cannot be fetched, will retry", error=repr(error))
+            await asyncio.sleep(AWAY_SECONDS)
             raise nats.errors.TimeoutError from error
         finally:
             coming.cancel()

@@ -164,6 +164,8 @@ def api_parts(
         config=ApiConfig(
             operator_tokens=parse_operator_tokens(tokens),
             callback_token=callback.get_secret_value() if callback else None,
+            max_requests=settings.max_requests,
+            max_streams=settings.max_streams,
         ),
         contracts=CONTRACTS,
         lease=settings.lease_terms,

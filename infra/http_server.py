@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG = 2048
 GRACEFUL_SECONDS = 5
@@ -38,6 +39,14 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+class _Protocol(HttpToolsProtocol):
+    """Lets the application cut a connection: closing one waits for a reader that does not read."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"towpath.abort": {"call": self.transport.abort}}
+
+
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,7 +65,7 @@ async def serve(
         log_config=None,
         access_log=False,
         lifespan="on",
-        http="httptools",
+        http=_Protocol,
         ws="none",
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )

@@ -147,6 +147,12 @@ class Settings(BaseSettings):
         description="Who may call the API: `role:token,…` with the roles viewer, auditor, operator, admin. "
         "Unset: everybody may do everything, on loopback only.",
     )
+    max_requests: int = Field(
+        1000, ge=1, description="Requests an API process works on at once; more get 503 with `Retry-After`."
+    )
+    max_streams: int = Field(
+        1000, ge=1, description="Live event streams an API process serves at once; more get 503."
+    )
     secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)] | None = Field(
         None,
         description="Signs attempt tokens and seals env values. Several, separated by commas: the first is "

@@ -30,6 +30,10 @@ class Unreachable(CliError):
     """No answer came: the API may be back in a moment."""
 
 
+class Overloaded(Unreachable):
+    """The API has too much to do, or NATS does not answer it; nothing is wrong with the request."""
+
+
 class Unanswered(Unreachable):
     """The request may have arrived: what may be repeated is worth repeating."""
 
@@ -130,6 +134,8 @@ class Api:
             body = None
             if answer.is_success:
                 raise CliError(f"{self._url} answered something else than JSON: is it Towpath?") from None
+        if answer.status_code == 503:
+            raise Overloaded(str(from_problem(503, body)))
         if not answer.is_success:
             raise from_problem(answer.status_code, body)
         return body

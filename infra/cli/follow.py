@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from domain.transitions import TERMINAL
-from infra.cli.client import Api, Json, Unreachable, path
+from infra.cli.client import Api, Json, Overloaded, Unreachable, path
 from infra.cli.event_words import kind_of
 from infra.cli.exits import CliError, Exit
 from infra.cli.stream import events
@@ -74,7 +74,7 @@ def stay(api: Api, task: Json, show: Callable[[Json], None]) -> Json:
     while True:
         try:
             if not has_ended(task):
-                _show_until_ended(api, task["id"], seen, note)
+                _show_or_wait(api, task["id"], seen, note)
             return wait_until_ended(api, task["id"])
         except KeyboardInterrupt:
             if canceling:
@@ -83,6 +83,13 @@ def stay(api: Api, task: Json, show: Callable[[Json], None]) -> Json:
             say("canceling; Ctrl-C again leaves the task alone")
             with contextlib.suppress(KeyboardInterrupt):
                 _cancel(api, task["id"])
+
+
+def _show_or_wait(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
+    try:
+        _show_until_ended(api, task_id, after, note)
+    except Overloaded as error:
+        say(f"its events cannot be shown: {error}")
 
 
 def _show_until_ended(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:

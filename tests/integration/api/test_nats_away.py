@@ -1,0 +1,87 @@
+"""NATS is gone: every route answers, with 503 where it needs it, and all goes on when it is back."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import nats.errors
+import pytest
+from structlog.testing import capture_logs
+
+import api.report_intake
+from api.report_intake import ReportIntake
+from infra.embedded_nats import EmbeddedNats
+from tests.integration.api.live_api import live_api
+from tests.support.waiting import eventually
+
+RUNNING = b'{"status": "running"}'
+BEAT = {"runner_id": "r1", "pools": ["default"], "host": "h", "capacity": 1, "counter": 1, "held": []}
+
+
+async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) -> None:
+    async with live_api(nats_server, tmp_path / "data") as live:
+        assert (await live.http.put("/workspaces/acme", json={"root": "/srv/acme"})).status_code == 201
+        task_id = (await live.dispatched(workspace="acme"))["id"]
+        nats_server.stop()
+        requests: list[tuple[str, str, Any]] = [
+            ("GET", f"/tasks/{task_id}", None),
+            ("GET", f"/tasks/{task_id}/events", None),
+            ("GET", "/events", None),
+            ("GET", "/events?workspace=acme", None),
+            ("GET", "/events/stream", None),
+            ("GET", "/runners", None),
+            ("POST", "/tasks", {"command": ["true"]}),
+            ("POST", "/tasks", {"command": ["true"], "workspace": "acme"}),
+            ("POST", f"/tasks/{task_id}/dispatch", None),
+            ("POST", f"/tasks/{task_id}/cancel", None),
+            ("POST", f"/tasks/{task_id}/locks/release", {"reason": "stuck"}),
+            ("POST", f"/runner/tasks/{task_id}/status", {"status": "running"}),
+            ("POST", "/runner/heartbeat", BEAT),
+            ("PUT", "/workspaces/other", {"root": "/srv/other"}),
+        ]
+        live.http.timeout = 40
+        for method, path, body in requests:
+            answer = await live.http.request(method, path, json=body)
+            assert answer.status_code == 503, (method, path, answer.status_code, answer.text)
+            assert answer.headers["retry-after"], path
+        for path in ("/livez", "/metrics", "/tasks", "/locks", "/workspaces"):
+            assert (await live.http.get(path)).status_code == 200, path
+        nats_server.start()
+
+        async def works() -> bool:
+            return (await live.http.post("/tasks", json={"command": ["true"]})).status_code == 201
+
+        await eventually(works, timeout=30)
+
+
+async def test_the_report_intake_waits_for_nats_without_spinning(
+    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream would ask again at once for as long as NATS is away, and keep a task for each time."""
+    monkeypatch.setattr(api.report_intake, "AWAY_SECONDS", 0.05)
+    async with live_api(nats_server, tmp_path / "data") as live:
+        task_id = (await live.dispatched())["id"]
+        intake = ReportIntake(live.parts, live.nats_options, None)
+        await intake.start()
+        nats_server.stop()
+        with capture_logs() as logs:
+            await eventually(
+                lambda: sum(one["event"] == "reports cannot be fetched, will retry" for one in logs) > 3,
+                timeout=30,
+            )
+        assert intake._broker is not None
+        (subscriber,) = intake._broker.subscribers
+        assert len(subscriber.tasks) == 1  # type: ignore[attr-defined]
+        nats_server.start()
+
+        async def back() -> bool:
+            report = live.core.connection.jetstream().publish(f"towpath.report.{task_id}", RUNNING)
+            with contextlib.suppress(nats.errors.Error):
+                await report
+            answer = await live.http.get(f"/tasks/{task_id}")
+            return answer.status_code == 200 and answer.json()["status"] == "running"
+
+        await eventually(back, timeout=30)
+        await intake.stop()
