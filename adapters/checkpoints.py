@@ -38,6 +38,14 @@ class SqlCheckpoints:
                 row = (await connection.execute(wanted)).first()
         return (row.seq, orjson.loads(row.state)) if row is not None else None
 
+    async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
+        """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
+        named = checkpoints.c.name.startswith(prefix, autoescape=True)
+        wanted = select(checkpoints.c.seq, checkpoints.c.state).where(named, checkpoints.c.seq <= upto)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(wanted.order_by(checkpoints.c.seq.desc()).limit(1))).first()
+        return (row.seq, orjson.loads(row.state)) if row is not None else None
+
     async def save(self, name: str, seq: int, state: Any) -> None:
         """Replace position and state (plain JSON data); an older position changes nothing."""
         values = {"name": name, "seq": seq, "state": orjson.dumps(state).decode()}

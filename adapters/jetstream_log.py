@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 
 import nats.errors
 from nats.aio.client import Client
@@ -49,6 +50,11 @@ class JetStreamLogReader:
         """See the port."""
         found = await asyncio.gather(*(self._api.get(seq) for seq in seqs))
         return [message.decoded() for message in found if message is not None]
+
+    async def seq_at(self, at: datetime) -> int:
+        """See the port; the clock is the broker's, and it has nanoseconds."""
+        after = await self._api.since(at + timedelta(microseconds=1))
+        return after.seq - 1 if after is not None else await self.last_seq()
 
     async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
         """See the port. Survives restarts of the server and lost consumers."""

@@ -48,6 +48,16 @@ class JetStreamTaskStore:
         self._cache.put(stored)
         return stored
 
+    async def load_at(self, task_id: str, seq: int) -> Stored | None:
+        """See the port. Reads all events of the task, however many came after `seq`."""
+        subject = filter_of("task", task_id)
+        last = await self._api.last(subject)
+        if last is None:
+            return None
+        event = last.decoded()
+        events = [one for one in [*(await self._before(subject, event)), event] if one.seq <= seq]
+        return replay(events) if events else None
+
     async def _before(self, subject: str, last: Recorded) -> list[Recorded]:
         """All events before `last`: at once from any replica, one by one from the leader where those lag."""
         wanted = last.version - 1

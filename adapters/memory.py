@@ -90,6 +90,11 @@ class MemoryTaskStore:
         self._cache.put(stored)
         return stored
 
+    async def load_at(self, task_id: str, seq: int) -> Stored | None:
+        """See the port."""
+        events = [event for event in self._log.of(filter_of("task", task_id)) if event.seq <= seq]
+        return replay(events) if events else None
+
     async def is_current(self, stored: Stored) -> bool:
         """See the port."""
         stored.fresh = self._log.last(filter_of("task", stored.task.id)) == stored.seq
@@ -135,6 +140,10 @@ class MemoryLogReader:
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:
         """See the port."""
         return [self._log.events[seq - 1] for seq in seqs if 0 < seq <= len(self._log.events)]
+
+    async def seq_at(self, at: datetime) -> int:
+        """See the port; the clock is that of the events."""
+        return sum(event.at <= at for event in self._log.events)
 
     async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
         """See the port."""
@@ -279,6 +288,12 @@ class MemoryCheckpoints:
         """See the port."""
         saved = self._saved.get(name)
         return (saved[0], orjson.loads(saved[1])) if saved is not None else None
+
+    async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
+        """See the port."""
+        named = (saved for name, saved in self._saved.items() if name.startswith(prefix))
+        found = max((saved for saved in named if saved[0] <= upto), default=None)
+        return (found[0], orjson.loads(found[1])) if found is not None else None
 
     async def save(self, name: str, seq: int, state: Any) -> None:
         """See the port."""

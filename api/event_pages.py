@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from api.parts import ApiParts
 from domain.errors import Busy
+from domain.events import EVENTS
 from domain.log import Recorded
 from domain.ports import LogGap
 
@@ -20,6 +21,7 @@ SCAN_STEP = 500
 SCAN_STEPS = 20
 LOCK_FACTS = 10_000
 CACHED_TASKS = 10_000
+_KIND_OF = {event: kind for kind, event in EVENTS if kind != "task"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class Wanted:
     task_id: str | None = None
     workspace: str | None = None
     event: str | None = None
+    actor: str | None = None
+    upto: int | None = None
+    """Only events up to this sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,13 @@ class EventPages:
     async def page(self, wanted: Wanted, after: int, limit: int) -> EventPage:
         """Up to `limit` events behind `after`, in the cheapest way the filter allows."""
         if wanted.task_id is not None:
-            return await self.of_task(wanted.task_id, after, limit, wanted)
-        if wanted.workspace is not None:
-            return await self.scan(wanted, after, limit, SCAN_STEPS)
-        subject = f"towpath.*.*.{wanted.event}" if wanted.event else None
+            return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
+        subject = _subject(wanted)
+        if subject is None:
+            return _until(await self.scan(wanted, after, limit, SCAN_STEPS), wanted)
         events = await self._parts.log.page(after, limit, subject)
-        return EventPage(events, events[-1].seq if events else after, len(events) == limit)
+        page = EventPage(events, events[-1].seq if events else after, len(events) == limit)
+        return _until(page, wanted)
 
     async def of_task(self, task_id: str, after: int, limit: int, wanted: Wanted | None = None) -> EventPage:
         """The trail: the task's events and its lock facts, merged in the log's order.
@@ -90,6 +96,8 @@ class EventPages:
         """
         found: list[Recorded] = []
         for _ in range(steps):
+            if wanted.upto is not None and after >= wanted.upto:
+                return EventPage(found, after, False)
             batch = await self._parts.log.page(after, SCAN_STEP)
             for event in batch:
                 if event.seq != after + 1:
@@ -113,6 +121,10 @@ class EventPages:
             return await self._parts.log.page(after, limit, subject)
         events = await self._parts.log.page(0, version, subject)
         return [event for event in events if event.seq > after]
+
+    async def lock_facts(self, task_id: str, workspace: str, upto: int) -> list[Recorded]:
+        """The task's lock facts up to `upto`, in order. Busy where a replica lags."""
+        return await self._lock_facts(task_id, workspace, 0, upto, LOCK_FACTS)
 
     async def _lock_facts(
         self, task_id: str, workspace: str, after: int, horizon: int, limit: int
@@ -140,6 +152,8 @@ class EventPages:
         if wanted.event is not None and event.event != wanted.event:
             return False
         if wanted.task_id is not None and event.task_id != wanted.task_id:
+            return False
+        if not _by(event, wanted.actor):
             return False
         return wanted.workspace is None or wanted.workspace == await self._workspace_of(event)
 
@@ -177,4 +191,29 @@ def _fits(event: Recorded, wanted: Wanted | None, workspace: str | None) -> bool
         return True
     if wanted.workspace is not None and wanted.workspace != workspace:
         return False
+    if not _by(event, wanted.actor):
+        return False
     return wanted.event is None or wanted.event == event.event
+
+
+def _by(event: Recorded, actor: str | None) -> bool:
+    """An actor is meant whole, or by what stands before its colon: `runner` means every runner."""
+    return actor is None or event.actor == actor or event.actor.startswith(f"{actor}:")
+
+
+def _subject(wanted: Wanted) -> str | None:
+    """The stored subject that says the same as the filter; None where none does."""
+    if wanted.actor is not None:
+        return None
+    if wanted.workspace is None:
+        return f"towpath.*.*.{wanted.event or '*'}"
+    kind = _KIND_OF.get(wanted.event or "")
+    return f"towpath.{kind}.{wanted.workspace}.{wanted.event}" if kind else None
+
+
+def _until(page: EventPage, wanted: Wanted) -> EventPage:
+    """The page without what lies behind `wanted.upto`."""
+    end = wanted.upto
+    if end is None or page.upto < end:
+        return page
+    return EventPage([event for event in page.events if event.seq <= end], min(page.upto, end), False)

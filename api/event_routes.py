@@ -6,6 +6,7 @@ than `limit`, even empty, and still have a `next_cursor`: the scan behind it is 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -19,16 +20,25 @@ from api.event_stream import EventStream
 from api.live_response import LiveResponse, Streams
 from api.openapi import problems
 from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from api.parts import ApiParts
+from api.points import MAX_SEQ, Point
 from api.problems import HttpProblem
 from domain.events import EVENTS, type_name
 from domain.identifiers import Name, TaskId
 
-MAX_SEQ = 2**63 - 1
 EventName = Literal[
     "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",
     "submit-failed", "lock-release-requested", "registered", "removed", "granted", "refused", "released",
 ]  # fmt: skip
 assert set(get_args(EventName)) == {event for _, event in EVENTS}
+Actor = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="who caused it, whole (`operator:1a2b3c4d`) or the part before the colon (`runner`)",
+    ),
+]
 
 router = APIRouter(route_class=GuardedRoute, tags=["events"])
 
@@ -80,14 +90,29 @@ class EventFilter(BaseModel):
         default=None, description="lock facts, registrations and events of tasks of this workspace"
     )
     event: EventName | None = None
+    actor: Actor | None = None
 
-    def wanted(self) -> Wanted:
+    def wanted(self, upto: int | None = None) -> Wanted:
         """The filter as the log's pages take it."""
-        return Wanted(self.task_id, self.workspace, self.event)
+        return Wanted(self.task_id, self.workspace, self.event, self.actor, upto)
 
 
-class EventQuery(EventFilter, PageQuery):
-    """Query of `GET /events`; `cursor` goes before `after_seq`."""
+class Span(BaseModel):
+    """From when, and up to when."""
+
+    from_: Point | None = Field(default=None, alias="from")
+    to: Point | None = None
+
+
+class EventQuery(EventFilter, Span, PageQuery):
+    """Query of `GET /events`; `cursor` goes before `after_seq`, the further of which and `from` counts."""
+
+
+class TrailQuery(Span, PageQuery):
+    """Query of `GET /tasks/{id}/events`."""
+
+    event: EventName | None = None
+    actor: Actor | None = None
 
 
 @router.get(
@@ -97,11 +122,12 @@ class EventQuery(EventFilter, PageQuery):
     responses=problems(404, 503),
 )
 async def trail(
-    task_id: TaskId, request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+    task_id: TaskId, request: Request, response: Response, parts: Parts, query: Annotated[TrailQuery, Query()]
 ) -> Any:
-    """The trail: all events of a task and its lock facts, in the log's order."""
-    found = await _pages(request).of_task(task_id, _position(query.cursor), query.limit)
-    return _answer(request, response, found)
+    """The trail: all events of a task and its lock facts, in the log's order, or those that are asked for."""
+    after = await _start(parts, query, query.cursor, 0)
+    wanted = Wanted(task_id, None, query.event, query.actor, await _end(parts, query))
+    return _answer(request, response, await _pages(request).page(wanted, after, query.limit))
 
 
 @router.get(
@@ -110,11 +136,13 @@ async def trail(
     openapi_extra=needs(Role.AUDITOR),
     responses=problems(404, 503),
 )
-async def events(request: Request, response: Response, query: Annotated[EventQuery, Query()]) -> Any:
+async def events(
+    request: Request, response: Response, parts: Parts, query: Annotated[EventQuery, Query()]
+) -> Any:
     """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end."""
-    after = _position(query.cursor) if query.cursor else query.after_seq or 0
-    found = await _pages(request).page(query.wanted(), after, query.limit)
-    return _answer(request, response, found)
+    after = await _start(parts, query, query.cursor, query.after_seq or 0)
+    wanted = query.wanted(await _end(parts, query))
+    return _answer(request, response, await _pages(request).page(wanted, after, query.limit))
 
 
 @router.get(
@@ -154,6 +182,23 @@ async def stream(
     live = EventStream(parts, _pages(request), request.app.state.closing)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return LiveResponse(live.chunks(query.wanted(), after), streams, headers)
+
+
+async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> int:
+    """Behind which sequence the page begins. Events of the moment `from` itself belong to it."""
+    if cursor is not None:
+        return _position(cursor)
+    if span.from_ is None:
+        return after
+    if isinstance(span.from_, int):
+        return max(after, span.from_ - 1)
+    return max(after, await parts.past.position(span.from_ - timedelta(microseconds=1)))
+
+
+async def _end(parts: ApiParts, span: Span) -> int | None:
+    if span.to is None or isinstance(span.to, int):
+        return span.to
+    return await parts.past.position(span.to)
 
 
 def _pages(request: Request) -> EventPages:

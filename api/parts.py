@@ -14,6 +14,7 @@ from api.config import ApiConfig
 from domain.attempt_token import AttemptTokens
 from domain.dead_letters import DeadLetters, DeadLetterService
 from domain.leases import LeaseTerms
+from domain.past import Past
 from domain.ports import Clock, Heartbeats, LockView, LogReader, ReadModel
 from domain.room import AmpleRoom, LogRoom
 from domain.service import TaskService
@@ -32,6 +33,7 @@ class ApiParts:
     workspaces: WorkspaceService
     log: LogReader
     view: LockView
+    past: Past
     read_model: ReadModel
     heartbeats: Heartbeats
     dead_letters: DeadLetters

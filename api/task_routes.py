@@ -6,6 +6,7 @@ may lag behind the log by the read model's delay. Creating with a client's `id` 
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,17 +15,21 @@ from pydantic import AfterValidator, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.command_routes import dispatch_and_wait
 from api.config import Role
+from api.event_pages import EventPages
 from api.lost_runners import show_runner_state
 from api.openapi import problems
 from api.paging import Cursor, Page, PageQuery, link_next
 from api.parts import ApiParts
+from api.past_answers import task_at
+from api.points import Point, position_at
 from api.task_answers import shown, task_response
-from domain.errors import DomainError, Refused
+from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import Name, TaskId
 from domain.ports import Stored, TaskFilter
 from domain.task_read import TaskRead
 from domain.task_spec import TaskSpec
 from domain.transitions import Status
+from domain.why import Why, blockers, explain
 from domain.wire import Moment
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
@@ -127,13 +132,40 @@ async def list_tasks(
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def get_task(task_id: TaskId, parts: Parts) -> Response:
-    """One task, as the log's leader has it now."""
+async def get_task(
+    request: Request, task_id: TaskId, parts: Parts, at: Annotated[Point | None, Query()] = None
+) -> Response:
+    """One task, as the log's leader has it now; with `at`, as it was then, its lock too."""
+    if at is not None:
+        pages: EventPages = request.app.state.event_pages
+        return task_response(await task_at(parts, pages, task_id, await position_at(parts, at)), 200)
+    return task_response(await _task_now(parts, task_id), 200)
+
+
+@router.get(
+    "/tasks/{task_id}/why",
+    response_model=Why,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def why(task_id: TaskId, parts: Parts) -> Any:
+    """What the task waits for, or what ended it, in a sentence."""
+    read = await _task_now(parts, task_id)
+    (last,) = await parts.log.at([read.seq])
+    entry = parts.view.entries(read.workspace)[0] if read.workspace is not None else None
+    found = blockers(read, entry)
+    if found:
+        with contextlib.suppress(NotFound):
+            found[0].title = (await parts.service.read(found[0].task_id)).task.spec.title
+    return explain(read, last, found)
+
+
+async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:
     read = shown(parts, await parts.service.read(task_id))
     if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":
         await _recall_lock(parts, read)
     await show_runner_state(parts, read)
-    return task_response(read, 200)
+    return read
 
 
 async def _recall_lock(parts: ApiParts, read: TaskRead) -> None:

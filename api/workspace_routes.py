@@ -16,6 +16,8 @@ from api.config import Role
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, link_next
 from api.parts import ApiParts
+from api.past_answers import entries_at
+from api.points import Point, position_at
 from domain.errors import NotFound
 from domain.events import OnRunnerLost
 from domain.identifiers import Name
@@ -125,18 +127,31 @@ async def get_workspace(workspace: Name, parts: Parts) -> Any:
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def workspace_locks(workspace: Name, parts: Parts) -> Any:
-    """Holders of one workspace, and waiters in order with what blocks them."""
+async def workspace_locks(workspace: Name, parts: Parts, at: Annotated[Point | None, Query()] = None) -> Any:
+    """Holders of one workspace, and waiters in order with what blocks them: now, or `at` another time."""
+    if at is not None:
+        return (await entries_at(parts, await position_at(parts, at), workspace))[0]
     await _registered(parts, workspace)
     return parts.view.entries(workspace)[0]
 
 
-@router.get("/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems())
+class LocksQuery(PageQuery):
+    """Query of `GET /locks`."""
+
+    at: Point | None = None
+
+
+@router.get(
+    "/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems(503)
+)
 async def locks(
-    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+    request: Request, response: Response, parts: Parts, query: Annotated[LocksQuery, Query()]
 ) -> Any:
-    """Workspaces in which anything holds or waits, by id."""
-    found, cursor = cut(parts.view.entries(), lambda one: one.workspace, query)
+    """Workspaces in which anything holds or waits, by id: now, or `at` another time."""
+    entries = parts.view.entries()
+    if query.at is not None:
+        entries = await entries_at(parts, await position_at(parts, query.at))
+    found, cursor = cut(entries, lambda one: one.workspace, query)
     link_next(request, response, cursor)
     return Page[LockEntry](items=found, next_cursor=cursor)
 

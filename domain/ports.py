@@ -77,6 +77,10 @@ class TaskStore(Protocol):
         """The task, from the cache or in two bounded reads; None if the leader knows none."""
         ...
 
+    async def load_at(self, task_id: str, seq: int) -> Stored | None:
+        """The task as it was after `seq`; None where it did not exist then."""
+        ...
+
     async def is_current(self, stored: Stored) -> bool:
         """Whether the leader's last event of the task is the one loaded; if not, the cache forgets it."""
         ...
@@ -152,6 +156,10 @@ class LogReader(Protocol):
 
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:
         """The events at these sequences."""
+        ...
+
+    async def seq_at(self, at: datetime) -> int:
+        """The last sequence stored at or before `at`, by the clock of whoever stores; 0 for none."""
         ...
 
 
@@ -335,6 +343,10 @@ class Checkpoints(Protocol):
 
     async def load(self, name: str) -> tuple[int, Any] | None:
         """Position and state, or None."""
+        ...
+
+    async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
+        """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
         ...
 
     async def save(self, name: str, seq: int, state: Any) -> None:

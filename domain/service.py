@@ -90,6 +90,13 @@ class TaskService:
                     return stored
         raise _busy()
 
+    async def read_at(self, task_id: str, seq: int) -> Stored:
+        """The task as it was after `seq`. NotFound where it did not exist then."""
+        stored = await self._tasks.load_at(task_id, seq)
+        if stored is None:
+            raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
+        return stored
+
     async def dispatch(self, task_id: str, actor: str) -> Stored:
         """Begin the next attempt. LogFull where the log has no room for one.
 

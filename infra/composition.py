@@ -59,6 +59,7 @@ from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
+from projections.past import TimeTravel
 from projections.sealer import LogSealer
 from projections.tasks import TaskProjection
 from projections.watchdog import Watchdog
@@ -153,6 +154,7 @@ def api_parts(
         workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now, room),
         log=core.reader,
         view=view,
+        past=TimeTravel(core.reader, core.checkpoints),
         read_model=core.read_model,
         heartbeats=core.heartbeats,
         dead_letters=core.dead_letters,

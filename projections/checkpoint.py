@@ -35,12 +35,16 @@ async def take_up(checkpoints: Checkpoints, reader: LogReader, name: str) -> tup
     if saved is None:
         return None
     seq, kept = saved
-    found = await patiently(lambda: reader.at([seq]))
-    event_id = kept.get("event_id")
-    if event_id is None or [event.id for event in found] != [event_id]:
+    if not await patiently(lambda: fits(reader, seq, kept)):
         log.warning("checkpoint is not of this log, reading from the start", name=name, seq=seq)
         return None
-    return event_id, kept["state"]
+    return kept["event_id"], kept["state"]
+
+
+async def fits(reader: LogReader, seq: int, kept: Any) -> bool:
+    """Whether what was kept as of `seq` is of this very log."""
+    event_id = kept.get("event_id")
+    return event_id is not None and [event.id for event in await reader.at([seq])] == [event_id]
 
 
 async def keep(checkpoints: Checkpoints, name: str, seq: int, event_id: str, state: Any) -> None:

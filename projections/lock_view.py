@@ -22,6 +22,7 @@ from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
 from domain.workspaces import Registration, WorkspaceTable
 from projections.checkpoint import keep, take_up
+from projections.past import Ladder
 from projections.wakes import Wakes
 
 CHECKPOINT = "view"
@@ -42,6 +43,7 @@ class FoldedLockView:
         self._past: OrderedDict[Key, tuple[Recorded, int | None]] = OrderedDict()
         self._saved = 0
         self._event_id = ""
+        self._ladder = Ladder(checkpoints)
 
     async def run(self) -> None:
         """Fold for ever. LogGap if the log is not contiguous."""
@@ -52,8 +54,10 @@ class FoldedLockView:
             self._workspaces = WorkspaceTable.restore(state["workspaces"])
             self._saved = self._table.seq
             self._wakes.moved(self._saved)
+        self._ladder.start(self._table.seq)
         async for batch in self._reader.follow(self._table.seq):
             self.fold(batch)
+            await self._ladder.climb(self._table, self._event_id)
             if self._table.seq - self._saved >= CHECKPOINT_EVERY:
                 await self.save()
 

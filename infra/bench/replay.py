@@ -95,7 +95,7 @@ class _Folding:
         self._reader = reader
         self.table = LockTable()
         self.last_seq, self.last_seq_of = reader.last_seq, reader.last_seq_of
-        self.page, self.at = reader.page, reader.at
+        self.page, self.at, self.seq_at = reader.page, reader.at, reader.seq_at
 
     async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
         fold = self.table.fold

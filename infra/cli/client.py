@@ -21,6 +21,7 @@ from infra.cli.exits import CliError, Exit, from_problem  # noqa: E402
 
 Json = dict[str, Any]
 PAGE = 100
+LARGE_PAGE = 500
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -108,6 +109,16 @@ class Api:
             if cursor is None:
                 return found, False
         return found, True
+
+    def pages(self, path: str, **params: Any) -> Iterator[list[Json]]:
+        """A list's items page after page to its end; a page may be empty."""
+        cursor = None
+        while True:
+            page = self.get(path, **params, limit=LARGE_PAGE, cursor=cursor)
+            yield page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
 
     @contextlib.contextmanager
     def stream(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.moments import AtOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def locks(
     workspace: Annotated[str | None, typer.Argument(metavar="WORKSPACE", help="Only of this one.")] = None,
+    at: AtOption = None,
     url: UrlOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -31,9 +33,9 @@ def locks(
 
     with connect(url) as api:
         if workspace is None:
-            entries, _ = api.items("/locks", _MANY)
+            entries, _ = api.items("/locks", _MANY, at=at)
         else:
-            entries = [api.get(path("workspaces", workspace, "locks"))]
+            entries = [api.get(path("workspaces", workspace, "locks"), at=at)]
     emit(output, entries if output is not Output.TABLE else _claims(entries), _columns())
 
 

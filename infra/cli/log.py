@@ -1,39 +1,129 @@
-"""`towpath trail` and `watch`: the log, of one task as it stands and of everything as it grows."""
+"""`towpath trail`, `events` and `watch`: the log of a task or of everything, as it stands and as it grows."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.moments import FromOption, ToOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
 
-_ALL = 1_000_000
+if TYPE_CHECKING:
+    from infra.cli.client import Api
+    from infra.cli.output import Column
+
+EventOption = Annotated[str | None, typer.Option("-e", "--event", help="Only these.")]
+ActorOption = Annotated[
+    str | None,
+    typer.Option("-a", "--actor", help="Only what this one caused, such as operator:1a2b3c4d, or runner."),
+]
+ExportOption = Annotated[
+    Path | None,
+    typer.Option("--export", metavar="FILE", help="Write them to a .jsonl or .parquet file instead."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("trail")(trail)
+    app.command("events")(events)
     app.command("watch")(watch)
 
 
-def trail(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def trail(
+    id: TaskArgument,
+    event: EventOption = None,
+    actor: ActorOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    export: ExportOption = None,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Show all events of a task, in order."""
-    from infra.cli.client import connect, path
+    from infra.cli.client import path
     from infra.cli.event_words import TRAIL
     from infra.cli.output import emit
     from infra.cli.task_ids import resolve
 
-    with connect(url) as api:
-        found, _ = api.items(path("tasks", resolve(api, id), "events"), _ALL)
+    filters = {"event": event, "actor": actor, "from": from_, "to": to}
+
+    def pages(api: Api) -> Iterable[list[dict[str, Any]]]:
+        return api.pages(path("tasks", resolve(api, id), "events"), **filters)
+
+    if export is not None:
+        _export(url, export, pages)
+        return
+    with _connected(url) as api:
+        found = [one for page in pages(api) for one in page]
     emit(output, found, TRAIL)
+
+
+def events(
+    task: Annotated[str | None, typer.Option("-t", "--task", help="Only this task.")] = None,
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
+    event: EventOption = None,
+    actor: ActorOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most so many.")] = 100,
+    export: ExportOption = None,
+    url: UrlOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show the log, oldest first, or export it.
+
+    --export takes all of them, --limit does not count there.
+    """
+    from infra.cli.event_words import WATCHED
+    from infra.cli.output import emit
+    from infra.cli.task_ids import resolve
+
+    def filters(api: Api) -> dict[str, str | None]:
+        found = {"task_id": task and resolve(api, task), "workspace": workspace, "event": event}
+        return {**found, "actor": actor, "from": from_, "to": to}
+
+    if export is not None:
+        _export(url, export, lambda api: api.pages("/events", **filters(api)))
+        return
+    with _connected(url) as api:
+        found, more = api.items("/events", limit, **filters(api))
+    emit(output, found, _listed(WATCHED))
+    if more:
+        say_done(f"{count} events written to {file}")
+
+
+def _connected(url: str | None) -> Api:
+    from infra.cli.client import connect
+
+    return connect(url)
+
+
+def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns of `watch` under their heads: as wide as they must be."""
+    from dataclasses import replace
+
+    return tuple(replace(column, width=None) for column in columns)
+
+
+def _export(url: str | None, file: Path, pages: Callable[[Api], Iterable[list[dict[str, Any]]]]) -> None:
+    from infra.cli.export import check_format, export
+    from infra.cli.words import say_count
+
+    check_format(file)
+    with _connected(url) as api:
+        count = export(file, pages(api), say_count)
+    say(f"\r{count} events written to {file}")
 
 
 def watch(
     task: Annotated[str | None, typer.Option("-t", "--task", help="Only this task.")] = None,
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
-    event: Annotated[str | None, typer.Option("-e", "--event", help="Only these.")] = None,
+    event: EventOption = None,
     after: Annotated[
         int | None, typer.Option(min=0, metavar="SEQ", help="Begin behind this one; 0: the whole log.")
     ] = None,

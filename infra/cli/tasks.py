@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.cli.moments import AtOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, pairs
 from infra.cli.times import moment
 
@@ -15,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("tasks")(tasks)
     app.command("task")(task)
+    app.command("why")(why)
     app.command("dispatch")(dispatch)
     app.command("cancel")(cancel)
     app.command("wait")(wait)
@@ -64,15 +66,32 @@ def tasks(
         say(f"these are the {limit} newest; --limit shows more")
 
 
-def task(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def task(
+    id: TaskArgument, at: AtOption = None, url: UrlOption = None, output: OutputOption = Output.TABLE
+) -> None:
     """Show a task and the tail of its output."""
     from infra.cli.client import connect, path
     from infra.cli.task_ids import resolve
     from infra.cli.task_view import show_task
 
     with connect(url) as api:
-        found = api.get(path("tasks", resolve(api, id)))
+        found = api.get(path("tasks", resolve(api, id)), at=at)
     show_task(output, found)
+
+
+def why(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Say what a task waits for, or what ended it."""
+    from infra.cli.client import connect, path
+    from infra.cli.output import emit_one, print_data
+    from infra.cli.task_ids import resolve
+    from infra.cli.words import plain
+
+    with connect(url) as api:
+        found = api.get(path("tasks", resolve(api, id), "why"))
+    if output is Output.TABLE:
+        print_data(plain(found["sentence"]))
+    else:
+        emit_one(output, found, ())
 
 
 def dispatch(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:

@@ -20,6 +20,18 @@ def say_progress(done: int, total: int) -> None:
         sys.stderr.flush()
 
 
+def say_count(count: int, seq: int) -> None:
+    """How far something long has come whose end is not known; on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{count} events, at sequence {seq}\x1b[K")
+        sys.stderr.flush()
+
+
+def say_done(text: str) -> None:
+    """The message that ends `say_count`."""
+    say(f"\r{text}\x1b[K" if sys.stderr.isatty() else text)
+
+
 def plain(text: str, keep: str = "") -> str:
     """`text` without control characters other than `keep`: others' data must not steer the terminal."""
     return "".join(

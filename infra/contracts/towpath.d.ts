@@ -14,6 +14,18 @@ export interface Alive {
   status?: "alive";
 }
 
+/** A task in the way: it holds (`token`, `runner_id`, `since` its grant) or waits itself. */
+export interface Blocker {
+  task_id: string;
+  attempt: number;
+  title: string | null;
+  holds: boolean;
+  paths: string[];
+  token: number | null;
+  runner_id: string | null;
+  since: string;
+}
+
 /** Why a task is canceled. */
 export interface CancelBody {
   reason?: string | null;
@@ -518,6 +530,18 @@ export interface Wanted {
   task_id: string;
   attempt: number;
   wanted: "run" | "stop";
+}
+
+/** The answer. `event` is the last event of the task, which brought it where it is. */
+export interface Why {
+  task_id: string;
+  status: Status;
+  attempt: number;
+  stage: "not-dispatched" | "waits-for-lock" | "waits-for-runner" | "waits-to-start" | "running" | "ended";
+  sentence: string;
+  since: string;
+  blocked_by: Blocker[];
+  event: { [name: string]: unknown };
 }
 
 /** What an id shall mean: an absolute directory, and what happens there when a runner is lost. */

@@ -42,6 +42,7 @@ from domain.workspace_service import WorkspaceService
 from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
+from projections.past import TimeTravel
 
 KEY = b"test key"
 Handler = Callable[[Recorded], Awaitable[None]]
@@ -175,7 +176,8 @@ async def api_world(
     """
     log, clock, dead = MemoryLog(), Moment(), MemoryDeadLetters()
     reader, read_model, tokens = MemoryLogReader(log), FoldedReadModel(log), AttemptTokens(KEY)
-    view = FoldedLockView(reader, MemoryCheckpoints())
+    checkpoints = MemoryCheckpoints()
+    view = FoldedLockView(reader, checkpoints)
     store = MemoryTaskStore(log, new_id, TaskCache(100))
     readiness: dict[str, str] = {"nats": "ok"}
 
@@ -188,6 +190,7 @@ async def api_world(
         workspaces=WorkspaceService(MemoryWorkspaceLog(log, new_id), view, clock),
         log=reader,
         view=view,
+        past=TimeTravel(reader, checkpoints),
         read_model=read_model,
         heartbeats=MemoryHeartbeats(clock),
         dead_letters=dead,

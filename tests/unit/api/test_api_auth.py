@@ -16,6 +16,7 @@ TASK = new_id()
 LEAST = {
     ("get", "/tasks"): Role.VIEWER,
     ("get", f"/tasks/{TASK}"): Role.VIEWER,
+    ("get", f"/tasks/{TASK}/why"): Role.VIEWER,
     ("get", "/locks"): Role.VIEWER,
     ("get", "/runners"): Role.VIEWER,
     ("get", "/workspaces"): Role.VIEWER,

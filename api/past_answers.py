@@ -1,0 +1,48 @@
+"""A task and the locks as they were at a position of the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from api.event_pages import EventPages
+from api.parts import ApiParts
+from domain.lock_read import LockEntry, lock_entry
+from domain.locks import LockTable
+from domain.task import Task
+from domain.task_read import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
+
+
+async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) -> TaskRead:
+    """The task after `seq`, with its lock as it stood then. NotFound where it did not exist."""
+    stored = await parts.service.read_at(task_id, seq)
+    task = stored.task
+    lock = NO_LOCK
+    if task.needs_lock and task.attempt:
+        lock = await _lock_of(pages, task, await parts.past.locks(seq), seq)
+    return task_read(task, stored.seq, lock)
+
+
+async def entries_at(parts: ApiParts, seq: int, workspace: str | None = None) -> list[LockEntry]:
+    """Holders and waiters after `seq`: of one workspace (always one entry), or of all with anything open."""
+    table = await parts.past.locks(seq)
+    names = table.workspaces() if workspace is None else [workspace]
+    return [lock_entry(table, name) for name in names]
+
+
+async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: int) -> LockRead:
+    grant = table.grant(task.id, task.attempt)
+    if grant is not None:
+        return held(grant)
+    waiter = table.waiter(task.id, task.attempt)
+    if waiter is not None:
+        return waiting(waiter)
+    facts = await pages.lock_facts(task.id, str(task.spec.workspace), seq)
+    of_attempt = {fact.event: fact for fact in facts if fact.attempt == task.attempt}
+    released, granted = of_attempt.get("released"), of_attempt.get("granted")
+    if released is None:
+        return NO_LOCK
+    return LockRead(
+        state="released",
+        token=granted.seq if granted else None,
+        since=datetime.fromisoformat(released.time),
+    )

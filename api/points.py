@@ -1,0 +1,35 @@
+"""Points of the log in queries: a sequence, or a time.
+
+A time means the last event that the broker had stored by then, by the broker's clock. It differs from
+`ce-time`, which is when the control plane decided, by milliseconds; unlike that it never goes backwards.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from api.parts import ApiParts
+from domain.errors import Invalid
+from domain.wire import Moment
+
+MAX_SEQ = 2**63 - 1
+CLOCKS_DIFFER = timedelta(seconds=5)
+
+Point = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_SEQ)] | Moment,
+    Field(union_mode="left_to_right", description="a stream sequence, or an RFC 3339 time with an offset"),
+]
+
+
+async def position_at(parts: ApiParts, at: int | datetime) -> int:
+    """The sequence that is meant.
+
+    Raises:
+        Invalid: it lies behind the log's end, or in the future.
+    """
+    if isinstance(at, datetime) and at > parts.clock() + CLOCKS_DIFFER:
+        raise Invalid("beyond-the-log", "that time has not come yet; leave `at` out to see what is now")
+    return await parts.past.position(at)

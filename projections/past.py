@@ -1,0 +1,109 @@
+"""The locks as they stood at any position of the log: rungs that are kept on the way, and a fold from one.
+
+A rung is the lock table at a position, kept as a checkpoint. Near the head they lie RUNG_EVERY events apart,
+further back at doubling distances, and their number is bounded: a question about a position that lies d
+events back folds max(RUNG_EVERY, about d / 8) events. Losing a rung costs a longer fold, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from domain.errors import Busy, Invalid
+from domain.locks import LockTable
+from domain.ports import Checkpoints, LogReader
+from projections.checkpoint import fits
+
+RUNG_EVERY = 10_000
+WIDTH = 16
+PREFIX = "past."
+WAITING = 8
+TRAVEL_SECONDS = 120.0
+
+
+class Ladder:
+    """Keeps rungs while somebody folds the log in order."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+        self._last = -1
+
+    def start(self, seq: int) -> None:
+        """The fold begins behind `seq`."""
+        self._last = seq // RUNG_EVERY
+
+    async def climb(self, table: LockTable, event_id: str) -> None:
+        """Keep a rung, if the fold, now at event `event_id`, has gone far enough since the last one."""
+        index = table.seq // RUNG_EVERY
+        if index <= self._last:
+            return
+        self._last = index
+        state = {"event_id": event_id, "state": table.snapshot()}
+        await self._checkpoints.save(slot(index), table.seq, state)
+
+
+def slot(index: int) -> str:
+    """The name of the rung `index` (1, 2, …): of each level the last WIDTH stay."""
+    level = (index & -index).bit_length() - 1
+    return f"{PREFIX}{level}.{(index >> (level + 1)) % WIDTH}"
+
+
+class TimeTravel:
+    """Port `Past`. One question folds at a time; a few may wait."""
+
+    def __init__(self, reader: LogReader, checkpoints: Checkpoints) -> None:
+        self._reader = reader
+        self._checkpoints = checkpoints
+        self._folding = asyncio.Lock()
+        self._waiting = 0
+
+    async def position(self, at: int | datetime) -> int:
+        """See the port."""
+        if isinstance(at, datetime):
+            return await self._reader.seq_at(at)
+        last = await self._reader.last_seq()
+        if at > last:
+            raise Invalid("beyond-the-log", f"the log ends at sequence {last}; ask for one that is there")
+        return at
+
+    async def locks(self, seq: int) -> LockTable:
+        """See the port."""
+        if self._waiting >= WAITING:
+            raise Busy("busy", "too many ask about the past at once; send the same request again later")
+        self._waiting += 1
+        try:
+            async with self._folding, asyncio.timeout(TRAVEL_SECONDS):
+                return await self._fold(seq)
+        except TimeoutError:
+            raise Busy(
+                "busy", "the past could not be read in time; send the same request again later"
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    async def _fold(self, seq: int) -> LockTable:
+        table = await self._nearest(seq)
+        ladder = Ladder(self._checkpoints)
+        ladder.start(table.seq)
+        if table.seq == seq:
+            return table
+        async for batch in self._reader.follow(table.seq):
+            for event in batch:
+                if event.seq > seq:
+                    return table
+                table.fold(event)
+            if table.seq >= seq:
+                return table
+            await ladder.climb(table, batch[-1].id)
+        raise AssertionError("a log is followed without end")
+
+    async def _nearest(self, seq: int) -> LockTable:
+        """The table of the rung before `seq` that is of this log; an empty one where there is none."""
+        upto = seq
+        while (found := await self._checkpoints.latest(PREFIX, upto)) is not None:
+            at, kept = found
+            if await fits(self._reader, at, kept):
+                return LockTable.restore(kept["state"])
+            upto = at - 1
+        return LockTable()
