@@ -120,12 +120,9 @@ def _waits(read: TaskRead, since: datetime, in_the_way: list[Blocker]) -> str:
 
 def _ended(read: TaskRead, last: Recorded) -> str:
     data = last.data
-    words = [data.get("reason"), data.get("message")]
-    if data.get("exit_code") is not None:
-        words.insert(0, f"exit code {data['exit_code']}")
-    if data.get("reason") == "exit":
-        words.remove("exit")
-    told = ", ".join(str(word) for word in words if word)
+    code, reason, message = data.get("exit_code"), data.get("reason"), data.get("message")
+    shown = None if code is None or str(code) in (message or "") else f"exit code {code}"
+    told = ", ".join(word for word in (shown, None if reason == "exit" else reason, message) if word)
     verb = {"succeeded": "succeeded", "failed": "failed", "canceled": "was canceled"}.get(
         last.event, "reached no runner"
     )

@@ -94,7 +94,9 @@ def events(
         found, more = api.items("/events", limit, **filters(api))
     emit(output, found, _listed(WATCHED))
     if more:
-        say_done(f"{count} events written to {file}")
+        from infra.cli.words import say
+
+        say(f"there may be more behind {found[-1]['seq']}: --from, or a higher --limit")
 
 
 def _connected(url: str | None) -> Api:
@@ -112,12 +114,12 @@ def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 
 def _export(url: str | None, file: Path, pages: Callable[[Api], Iterable[list[dict[str, Any]]]]) -> None:
     from infra.cli.export import check_format, export
-    from infra.cli.words import say_count
+    from infra.cli.words import say_count, say_done
 
     check_format(file)
     with _connected(url) as api:
         count = export(file, pages(api), say_count)
-    say(f"\r{count} events written to {file}")
+    say_done(f"{count} events written to {file}")
 
 
 def watch(

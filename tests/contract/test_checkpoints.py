@@ -52,3 +52,11 @@ async def test_the_highest_position_stays(checkpoints: Checkpoints) -> None:
     assert await checkpoints.load("locks") == (9, {"at": 9})
     await checkpoints.save("locks", 9, {"at": "again"})
     assert await checkpoints.load("locks") == (9, {"at": "again"})
+
+
+async def test_the_latest_of_a_kind_up_to_a_position(checkpoints: Checkpoints) -> None:
+    for name, seq in (("past.0.1", 10), ("past.1.0", 20), ("past_0", 15), ("view", 18)):
+        await checkpoints.save(name, seq, {"at": seq})
+    assert await checkpoints.latest("past.", 30) == (20, {"at": 20})
+    assert await checkpoints.latest("past.", 19) == (10, {"at": 10})
+    assert await checkpoints.latest("past.", 9) is None

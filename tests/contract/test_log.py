@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from nats.aio.client import Client
@@ -249,3 +250,29 @@ def test_the_chain_covers_subject_headers_and_data() -> None:
     assert chain_link(FIRST_CHAIN, subject, message.headers, message.data + b" ") != link
     assert chain_link(FIRST_CHAIN, subject, {**message.headers, "ce-extra": "x"}, message.data) != link
     assert chain_link(FIRST_CHAIN, subject, {**message.headers, "traceparent": "x"}, message.data) == link
+
+
+async def test_a_task_as_it_was_at_a_position(world: World) -> None:
+    first = await create(world)
+    seq = first.seq
+    between = await create(world)
+    first.task.dispatch(None, at=now(), actor="operator:ann")
+    later = await world.tasks.append(first)
+    then = await world.tasks.load_at(first.task.id, between.seq)
+    assert then is not None
+    assert (then.seq, then.task.attempt) == (seq, 0)
+    now_it_is = await world.tasks.load_at(first.task.id, later.seq + 10)
+    assert now_it_is is not None
+    assert (now_it_is.seq, now_it_is.task.attempt) == (later.seq, 1)
+    assert await world.tasks.load_at(between.task.id, seq) is None
+    assert await world.tasks.load_at(new_id(), later.seq) is None
+
+
+async def test_a_time_is_the_position_that_was_reached_by_then(world: World) -> None:
+    before = now()
+    first = await create(world)
+    between = now()
+    second = await create(world)
+    assert await world.reader.seq_at(before - timedelta(hours=1)) == 0
+    assert await world.reader.seq_at(between) == first.seq
+    assert await world.reader.seq_at(now() + timedelta(hours=1)) == second.seq

@@ -1,0 +1,138 @@
+"""Rungs: few, dense near the head; what a fold from one gives is what a fold from the start gives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from adapters.memory import MemoryCheckpoints, MemoryLog, MemoryLogReader
+from domain.errors import Busy
+from domain.locks import LockTable
+from domain.log import Recorded
+from projections import past
+from projections.past import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
+
+
+def test_rungs_are_few_and_near_ones_are_dense() -> None:
+    last: dict[str, int] = {}
+    for index in range(1, 100_001):
+        last[slot(index)] = index
+    assert len(last) <= WIDTH * 17
+    rungs = sorted(last.values())
+    for back in (1, 10, 100, 1_000, 10_000, 60_000):
+        below = max(rung for rung in rungs if rung <= 100_000 - back)
+        assert 100_000 - back - below <= max(1, back / 6), f"{back} events back"
+
+
+def recorded(seq: int, kind: str = "task", event: str = "created", **data: object) -> Recorded:
+    subject = "w" if kind != "task" else f"t{seq if event == 'created' else data['of']}"
+    attempt = 1 if "attempt" in data else None
+    time = "2026-03-01T12:00:00.000000Z"
+    return Recorded(seq, kind, subject, event, f"id{seq}", 1, attempt, time, "a", "c", dict(data))  # type: ignore[arg-type]
+
+
+def a_log(lives: int) -> MemoryLog:
+    """Claims that are granted and released one after the other."""
+    log = MemoryLog()
+    claim = {"lock_paths": [], "lock_mode": "exclusive", "on_conflict": "wait", "root": "/w"}
+    for life in range(lives):
+        seq = life * 4
+        task = f"t{seq + 1}"
+        held = {"task_id": task, "attempt": 1, "seen_seq": seq}
+        log.events += [
+            recorded(seq + 1, workspace="w"),
+            recorded(seq + 2, event="dispatched", of=seq + 1, attempt=1, workspace="w", **claim),
+            recorded(seq + 3, "lock", "granted", root="/w", paths=[], mode="exclusive", **held),
+            recorded(seq + 4, "lock", "released", cause="x", **held),
+        ]
+    return log
+
+
+class Counting(MemoryLogReader):
+    """Says how far back it was asked to follow from."""
+
+    starts: list[int]
+
+    def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+        self.starts.append(after_seq)
+        return self._chunks(after_seq)
+
+    async def _chunks(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+        async for batch in super().follow(after_seq):
+            for start in range(0, len(batch), 7):
+                yield batch[start : start + 7]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "RUNG_EVERY", 20)
+
+
+async def climbed(log: MemoryLog, checkpoints: MemoryCheckpoints) -> None:
+    table, ladder = LockTable(), Ladder(checkpoints)
+    ladder.start(0)
+    for event in log.events:
+        table.fold(event)
+        if event.seq % 7 == 0:
+            await ladder.climb(table, event.id)
+
+
+def table_at(log: MemoryLog, seq: int) -> LockTable:
+    table = LockTable()
+    for event in log.events[:seq]:
+        table.fold(event)
+    return table
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_fold_from_a_rung_gives_what_a_fold_from_the_start_gives() -> None:
+    log, checkpoints = a_log(100), MemoryCheckpoints()
+    await climbed(log, checkpoints)
+    reader = Counting(log)
+    travel = TimeTravel(reader, checkpoints)
+    for seq in (0, 1, 2, 3, 21, 197, 333, 399, 400):
+        reader.starts = []
+        table = await travel.locks(seq)
+        assert table.snapshot() == table_at(log, seq).snapshot()
+        assert all(seq - start <= max(27, (400 - seq) // 4 + 27) for start in reader.starts)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_question_far_back_leaves_rungs_for_the_next() -> None:
+    log, checkpoints = a_log(100), MemoryCheckpoints()
+    reader = Counting(log)
+    reader.starts = []
+    travel = TimeTravel(reader, checkpoints)
+    await travel.locks(390)
+    await travel.locks(391)
+    assert reader.starts[0] == 0
+    assert reader.starts[1] >= 360
+
+
+@pytest.mark.usefixtures("small")
+async def test_rungs_of_another_log_are_passed_over() -> None:
+    log, checkpoints = a_log(20), MemoryCheckpoints()
+    await climbed(log, checkpoints)
+    other = a_log(20)
+    for event in other.events[30:]:
+        event.id = f"other{event.seq}"
+    reader = Counting(other)
+    reader.starts = []
+    table = await TimeTravel(reader, checkpoints).locks(70)
+    assert table.snapshot() == table_at(other, 70).snapshot()
+    assert reader.starts == [21]
+
+
+async def test_not_everybody_asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "WAITING", 0)
+    with pytest.raises(Busy, match="too many"):
+        await TimeTravel(MemoryLogReader(a_log(1)), MemoryCheckpoints()).locks(1)
+
+
+async def test_the_latest_rung_is_found_by_its_position() -> None:
+    checkpoints = MemoryCheckpoints()
+    await checkpoints.save(f"{PREFIX}0.1", RUNG_EVERY, {"a": 1})
+    await checkpoints.save(f"{PREFIX}0.2", 3 * RUNG_EVERY, {"a": 2})
+    await checkpoints.save("other", 2 * RUNG_EVERY, {})
+    assert await checkpoints.latest(PREFIX, 3 * RUNG_EVERY - 1) == (RUNG_EVERY, {"a": 1})
