@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model_database import TASKS_POSITION, clear_tables
@@ -20,6 +20,7 @@ from adapters.read_model_write import batch_writer
 from domain.log import Recorded
 from domain.ports import TaskFilter
 from domain.task_read import TaskRead
+from domain.transitions import Status
 
 
 class SqlReadModel:
@@ -74,6 +75,13 @@ class SqlReadModel:
             rows = (await connection.execute(page_of_tasks(wanted, limit + 1, after))).mappings().all()
         more = len(rows) > limit
         return [as_task(row) for row in rows[:limit]], cursor_at(rows[limit - 1]) if more else None
+
+    async def count_by_status(self) -> dict[str, int]:
+        """How many tasks there are in each status; one pass over an index, 0 for those without."""
+        async with self._connection() as connection:
+            counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
+            found = {str(status): int(count) for status, count in await connection.execute(counted)}
+        return {status.value: found.get(status.value, 0) for status in Status}
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
         """Sequences of the `limit` most recent lock facts of a workspace or a task, ascending."""

@@ -31,7 +31,7 @@ from api.admission import Admit
 from api.body_limit import LimitBody
 from api.event_pages import EventPages
 from api.live_response import Streams
-from api.metrics import CountRequests, Metrics, RoomLeft
+from api.metrics import CountRequests, LogCounts, Metrics, RoomLeft
 from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
@@ -55,6 +55,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     metrics.registry.register(RoomLeft(parts.room))
     streams = Streams(parts.config.max_streams)
     metrics.live_streams(lambda: streams.open, lambda: streams.dropped)
+    metrics.registry.register(LogCounts(parts.view.figures))
     app = described()
     app.state.parts = parts
     app.state.metrics = metrics

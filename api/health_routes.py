@@ -7,7 +7,6 @@ nothing about tasks. `/livez` looks at nothing: a broken dependency is no reason
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -15,11 +14,10 @@ from pydantic import BaseModel
 
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
-from api.lost_runners import count_runners
 from api.metrics import Metrics
 from api.openapi import problems
 from api.problems import problem_response
-from domain.errors import Busy
+from api.stock import take_stock
 
 READY_SECONDS = 5.0
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -78,12 +76,7 @@ async def readyz(parts: Parts, request: Request) -> Any:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems()},
 )
 async def metrics(request: Request, parts: Parts) -> Response:
-    """Prometheus text format. Without NATS, only what this process has counted."""
+    """Prometheus text format; docs/metrics.md lists all. Without NATS, only what this process has counted."""
     counted: Metrics = request.app.state.metrics
-    try:
-        counted.runners(*await count_runners(parts))
-        counted.dead_letters(await parts.dead_letters.count())
-    except Busy:
-        counted.runners({}, math.nan)
-        counted.dead_letters(math.nan)
+    await take_stock(parts, counted)
     return Response(counted.render(), media_type=_EXPOSITION)

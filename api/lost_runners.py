@@ -47,6 +47,13 @@ async def count_runners(parts: ApiParts) -> tuple[dict[RunnerState, int], int]:
     return {state: counted[state] for state in get_args(RunnerState)}, sum(map(len, kept.values()))
 
 
+async def reports_waiting(parts: ApiParts) -> int:
+    """Reports that runners which are not lost have on their disks, as far as their heartbeats say."""
+    now = parts.clock()
+    beats = await parts.heartbeats.all()
+    return sum(beat.outbox or 0 for beat, at in beats if parts.lease.state(at, now) != "lost")
+
+
 async def show_runner_state(parts: ApiParts, read: TaskRead) -> None:
     """Fill in the state of the runner that has the attempt, as it was at most FRESH_SECONDS ago.
 

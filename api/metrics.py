@@ -7,14 +7,16 @@ Labels hold route templates, statuses and problem codes, never an id: their numb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.events import Transport
 from domain.leases import RunnerState
+from domain.log_figures import LogFigures, Spread
 from domain.room import LogRoom
 
 RECORDED = "recorded"
@@ -58,6 +60,36 @@ class Metrics:
             "Locks of lost runners that are kept until an operator releases them",
             registry=self.registry,
         )
+        self._refused = Counter(
+            "towpath_refusals",
+            "Commands and reports that the task's state did not allow, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._tasks = Gauge("towpath_tasks", "Tasks by status", ["status"], registry=self.registry)
+        self._locks = Gauge(
+            "towpath_locks",
+            "Claims by state: held, waiting; due: workspaces whose next fact nothing stands in the way of",
+            ["state"],
+            registry=self.registry,
+        )
+        self._lag_events = Gauge(
+            "towpath_projection_lag_events",
+            "Events of the log that a projection has not applied yet",
+            ["projection"],
+            registry=self.registry,
+        )
+        self._lag_seconds = Gauge(
+            "towpath_projection_lag_seconds",
+            "Age of the oldest event that a projection has not applied yet; 0: none",
+            ["projection"],
+            registry=self.registry,
+        )
+        self._outbox = Gauge(
+            "towpath_runner_outbox_reports",
+            "Reports on the disks of runners that are not answered yet",
+            registry=self.registry,
+        )
         self._dead_letters = Gauge(
             "towpath_dead_letters",
             "Messages that could not be applied and wait for an operator",
@@ -74,6 +106,30 @@ class Metrics:
     def dead_letters(self, count: float) -> None:
         """Note how many dead letters there are; NaN where that is not known just now."""
         self._dead_letters.set(count)
+
+    def refused(self, reason: str) -> None:
+        """Count one command or report that was refused."""
+        self._refused.labels(reason).inc()
+
+    def tasks(self, by_status: Mapping[str, int]) -> None:
+        """Note how many tasks there are; {} where that is not known just now."""
+        self._tasks.clear()
+        for status, count in by_status.items():
+            self._tasks.labels(status).set(count)
+
+    def locks(self, held: int, waiting: int, due: int) -> None:
+        """Note the claims that are open."""
+        for state, count in (("held", held), ("waiting", waiting), ("due", due)):
+            self._locks.labels(state).set(count)
+
+    def lag(self, projection: str, events: float, seconds: float) -> None:
+        """Note how far a projection is behind; NaN where that is not known just now."""
+        self._lag_events.labels(projection).set(events)
+        self._lag_seconds.labels(projection).set(seconds)
+
+    def outbox(self, reports: float) -> None:
+        """Note how many reports wait on runners; NaN where that is not known just now."""
+        self._outbox.set(reports)
 
     def request(self, method: str, route: str, status: int) -> None:
         """Count one answered request."""
@@ -120,6 +176,32 @@ class RoomLeft(Collector):
         for bound in self._room.bounds():
             gauge.add_metric([bound.name], bound.spare)
         yield gauge
+
+
+class LogCounts(Collector):
+    """What this process has counted while it folded the log."""
+
+    def __init__(self, figures: LogFigures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
+        """Events by type, and how long locks were waited for and held."""
+        events = CounterMetricFamily(
+            "towpath_events", "Events appended since this process started, by type", labels=["type"]
+        )
+        for (kind, event), count in sorted(self._figures.events.items()):
+            events.add_metric([f"{kind}.{event}"], count)
+        yield events
+        waits, holds = self._figures.lock_waits, self._figures.lock_holds
+        yield _histogram("towpath_lock_wait_seconds", "From dispatch to grant", waits)
+        yield _histogram("towpath_lock_hold_seconds", "From grant to release", holds)
+
+
+def _histogram(name: str, says: str, spread: Spread) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, says)
+    bounds = [*(str(bound) for bound in spread.bounds), "+Inf"]
+    family.add_metric([], list(zip(bounds, map(float, accumulate(spread.counts)), strict=True)), spread.total)
+    return family
 
 
 class _EventsSeen(Collector):

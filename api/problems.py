@@ -142,8 +142,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _domain(_: Request, error: Exception) -> Response:
+async def _domain(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
+    if isinstance(error, Refused):
+        request.app.state.metrics.refused(error.code)
     return domain_response(error)
 
 

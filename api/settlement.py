@@ -21,7 +21,7 @@ from api.metrics import RECORDED, STALE, Metrics
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors
 from api.tracing import TRACEPARENT
-from domain.errors import Busy, DomainError, LogFull
+from domain.errors import Busy, DomainError, LogFull, Refused
 from domain.trace import use_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER
 
@@ -65,6 +65,8 @@ class Settlement:
         except (Busy, LogFull, TimeoutError) as error:
             return await self._later(message, task_id, repr(error))
         except DomainError as error:
+            if isinstance(error, Refused) and self._metrics is not None:
+                self._metrics.refused(error.code)
             return await self._keep(message, task_id, error.code, error.detail)
         except ValidationError as error:
             return await self._keep(message, task_id, "invalid-report", _words(error))

@@ -20,7 +20,7 @@ from api.metrics import RECORDED, STALE, Metrics
 from api.openapi import STATUS_PATH
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors, domain_response, http_response, invalid_shape
-from domain.errors import DomainError
+from domain.errors import DomainError, Refused
 from domain.task_read import task_read
 from domain.wire import RUNNER_TOKEN_HEADER
 
@@ -87,6 +87,8 @@ class StatusEndpoint:
         try:
             stored = await accept_report(parts, task_id, body, token, "http")
         except DomainError as error:
+            if isinstance(error, Refused):
+                self._metrics.refused(error.code)
             refused = await self._kept(task_id, body, error)
             await domain_response(refused)(scope, receive, send)
             return refused.code

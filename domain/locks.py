@@ -234,6 +234,11 @@ class LockTable:
             sorted(name for name, locks in self._workspaces.items() if locks.holders or locks.waiting)
         )
 
+    def open_claims(self) -> tuple[int, int]:
+        """How many claims hold and how many wait, in all workspaces."""
+        every = self._workspaces.values()
+        return sum(len(locks.holders) for locks in every), sum(len(locks.waiting) for locks in every)
+
     def grant(self, task_id: str, attempt: int) -> Grant | None:
         """What this attempt holds, also a void grant and one whose release is owed."""
         workspace = self._where.get((task_id, attempt))

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from domain.claims import LockFact
 from domain.events import OnRunnerLost
 from domain.lock_read import LockEntry
 from domain.log import Recorded
+from domain.log_figures import LogFigures
 from domain.task import Task
 from domain.task_read import LockRead, TaskRead
 from domain.wire import Heartbeat, Submission
@@ -166,8 +167,25 @@ class LogReader(Protocol):
 LockDecision = Literal["granted", "refused", "waiting", "undecided"]
 
 
+class OpenLocks(NamedTuple):
+    """Claims that hold and that wait; `due`: workspaces in which the next fact could be appended now."""
+
+    held: int
+    waiting: int
+    due: int
+
+
 class LockView(Protocol):
     """This process's own fold of the locks and registrations, always a little behind the log."""
+
+    @property
+    def figures(self) -> LogFigures:
+        """What was counted on the way."""
+        ...
+
+    def open_locks(self) -> OpenLocks:
+        """How many claims are open, as far as it is folded."""
+        ...
 
     @property
     def seq(self) -> int:
@@ -394,6 +412,14 @@ class ReadModel(Protocol):
         self, wanted: TaskFilter, limit: int, after: str | None
     ) -> tuple[list[TaskRead], str | None]:
         """Newest first. `after` is the opaque cursor of an earlier call; the second part is the next one."""
+        ...
+
+    async def count_by_status(self) -> dict[str, int]:
+        """How many tasks there are in each status; 0 for those without.
+
+        Raises:
+            Busy: the database is away.
+        """
         ...
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:

@@ -172,6 +172,9 @@ class Heartbeat(Wire):
     capacity: int = Field(ge=0, le=1_000_000)
     counter: int = Field(ge=0, lt=2**63)
     held: list[Held] = Field(default_factory=list, max_length=MAX_HELD)
+    outbox: int | None = Field(
+        default=None, ge=0, lt=2**31, description="Reports on the runner's disk that are not answered yet."
+    )
 
     @cached_property
     def _keys(self) -> frozenset[tuple[str, int]]:

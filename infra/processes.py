@@ -98,7 +98,9 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
 
     from api.app import begin_closing, create_app
     from api.report_intake import ReportIntake
-    from infra.composition import api_parts, open_core
+    from domain.log_figures import LogFigures
+    from domain.wire import rfc3339
+    from infra.composition import api_parts, now, open_core
     from infra.http_server import bind, serve
     from infra.nats_connection import connect_options
     from infra.readiness import Readiness
@@ -106,7 +108,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
 
     listener = listener or bind(settings.host, settings.port)
     async with open_core(settings, "towpath-api") as core, httpx.AsyncClient() as http:
-        view = FoldedLockView(core.reader, core.checkpoints)
+        view = FoldedLockView(core.reader, core.checkpoints, LogFigures(rfc3339(now())))
 
         room = core.room()
         await room.measure()

@@ -17,7 +17,8 @@ from domain.errors import Busy
 from domain.lock_read import LockEntry, lock_entry
 from domain.locks import LockTable
 from domain.log import Recorded
-from domain.ports import Checkpoints, LockDecision, LogReader
+from domain.log_figures import LogFigures
+from domain.ports import Checkpoints, LockDecision, LogReader, OpenLocks
 from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
 from domain.workspaces import Registration, WorkspaceTable
@@ -34,7 +35,10 @@ CATCH_UP_SECONDS = 2.0
 class FoldedLockView:
     """Port `LockView`; `run` it beside whatever asks."""
 
-    def __init__(self, reader: LogReader, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, reader: LogReader, checkpoints: Checkpoints, figures: LogFigures | None = None
+    ) -> None:
+        self.figures = figures or LogFigures()
         self._reader = reader
         self._checkpoints = checkpoints
         self._table = LockTable()
@@ -72,7 +76,9 @@ class FoldedLockView:
     def fold(self, batch: Iterable[Recorded]) -> None:
         """Fold a batch and wake who waits for it."""
         event: Recorded | None = None
+        note, table = self.figures.note, self._table
         for event in batch:
+            note(event, table)
             if event.kind == "lock" and event.event != "granted":
                 self._remember(event)
             self._table.fold(event)
@@ -90,6 +96,11 @@ class FoldedLockView:
         self._past[key] = (event, grant.token if grant else None)
         if len(self._past) > REMEMBERED:
             self._past.popitem(last=False)
+
+    def open_locks(self) -> OpenLocks:
+        """See the port."""
+        table = self._table
+        return OpenLocks(*table.open_claims(), len(table.pending()))
 
     # ------------------------------------------------------------------ waiting
 

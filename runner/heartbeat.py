@@ -105,6 +105,13 @@ class Heart:
         except StateTrouble as trouble:
             self._storage.note(trouble)
 
+    def _outbox(self) -> int | None:
+        try:
+            return self._state.outbox_depth()
+        except StateTrouble as trouble:  # a disk that fails must not cost the lease
+            self._storage.note(trouble)
+            return None
+
     def _say(self) -> Heartbeat:
         return Heartbeat(
             runner_id=self._runner_id,
@@ -113,4 +120,5 @@ class Heart:
             capacity=self._config.capacity,
             counter=self._state.next_counter(),
             held=self._executor.held(),
+            outbox=self._outbox(),
         )

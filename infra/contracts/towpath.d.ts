@@ -187,6 +187,8 @@ export interface Heartbeat {
   capacity: number;
   counter: number;
   held?: Held[];
+  /** Reports on the runner's disk that are not answered yet. */
+  outbox?: number | null;
 }
 
 /** One entry for each attempt that the heartbeat lists, in its order. */

@@ -6,6 +6,7 @@ Whatever a test feeds it feeds twice: a batch that comes again must change nothi
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -84,6 +85,14 @@ async def test_tasks_are_shown_as_the_domain_shows_them(model: SqlReadModel, siz
     assert await model.position() == len(lives.events)
     for task_id in lives.tasks:
         assert await model.get(task_id) == lives.expected(task_id)
+
+
+async def test_tasks_are_counted_by_status(model: SqlReadModel) -> None:
+    assert set((await model.count_by_status()).values()) == {0}
+    lives = mixed()
+    await feed(model, lives.events)
+    counted = Counter(lives.expected(task_id).status.value for task_id in lives.tasks)
+    assert {status: count for status, count in (await model.count_by_status()).items() if count} == counted
 
 
 async def test_the_lock_is_followed_through_an_attempt(model: SqlReadModel) -> None:

@@ -43,3 +43,12 @@ def test_systemd_reads_it(unit: Path, tmp_path: Path) -> None:
     copy.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program}", unit.read_text()))
     said = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", copy)
     assert [line for line in said.splitlines() if unit.name in line] == []
+
+
+def test_prometheus_reads_rules_and_example(tmp_path: Path) -> None:
+    for name in ("prometheus.yaml", "alerts.yaml"):
+        text = (DEPLOYMENT / "prometheus" / name).read_text()
+        (tmp_path / name).write_text(text.replace("/etc/prometheus/towpath-token", "token"))
+    (tmp_path / "token").write_text("t")
+    run("promtool", "check", "config", "prometheus.yaml", cwd=tmp_path)
+    assert "rules found" in run("promtool", "check", "rules", "alerts.yaml", cwd=tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -99,6 +100,10 @@ class FoldedReadModel:
         start = int(after or 0)
         more = len(reads) > start + limit
         return reads[start : start + limit], str(start + limit) if more else None
+
+    async def count_by_status(self) -> dict[str, int]:
+        reads, _ = await self.find(TaskFilter(), 10_000, None)
+        return dict(Counter(read.status.value for read in reads))
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
         facts = [one for one in self._events() if one.kind == "lock"]

@@ -1,0 +1,64 @@
+"""Takes stock when Prometheus asks: what stands in other parts and is not counted on the way.
+
+Each question is bounded in time, and one that is not answered hides its own figures only: they are
+left out or NaN, which an alert on their absence sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+from api.lost_runners import count_runners, reports_waiting
+from api.metrics import Metrics
+from api.parts import ApiParts
+from domain.errors import Busy
+
+ANSWER_SECONDS = 5.0
+VIEW, READ_MODEL = "view", "read-model"
+
+
+async def take_stock(parts: ApiParts, metrics: Metrics) -> None:
+    """Bring the gauges of `metrics` up to date."""
+    locks = parts.view.open_locks()
+    metrics.locks(locks.held, locks.waiting, locks.due)
+    await asyncio.gather(*(_bounded(ask, parts, metrics) for ask in (_runners, _dead_letters, _tasks, _lag)))
+
+
+Ask = Callable[[ApiParts, Metrics, bool], Awaitable[None]]
+
+
+async def _bounded(ask: Ask, parts: ApiParts, metrics: Metrics) -> None:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await ask(parts, metrics, True)
+    except (Busy, TimeoutError):
+        await ask(parts, metrics, False)
+
+
+async def _runners(parts: ApiParts, metrics: Metrics, known: bool) -> None:
+    metrics.runners(*(await count_runners(parts) if known else ({}, math.nan)))
+    metrics.outbox(await reports_waiting(parts) if known else math.nan)
+
+
+async def _dead_letters(parts: ApiParts, metrics: Metrics, known: bool) -> None:
+    metrics.dead_letters(await parts.dead_letters.count() if known else math.nan)
+
+
+async def _tasks(parts: ApiParts, metrics: Metrics, known: bool) -> None:
+    metrics.tasks(await parts.read_model.count_by_status() if known else {})
+
+
+async def _lag(parts: ApiParts, metrics: Metrics, known: bool) -> None:
+    """How far this process's fold and the read model are behind the leader."""
+    if not known:
+        for name in (VIEW, READ_MODEL):
+            metrics.lag(name, math.nan, math.nan)
+        return
+    last = await parts.log.last_seq()
+    for name, position in ((VIEW, parts.view.seq), (READ_MODEL, await parts.read_model.position())):
+        behind = max(last - position, 0)
+        oldest = await parts.log.at([position + 1]) if behind else []
+        waited = max((parts.clock() - oldest[0].at).total_seconds(), 0.0) if oldest else 0.0
+        metrics.lag(name, behind, waited)
