@@ -18,6 +18,7 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from domain.trace import current_traceparent
 from infra.settings import Settings
 
 HIDDEN = "***"
@@ -31,6 +32,7 @@ def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> N
     on_terminal = sys.stderr.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -92,6 +94,14 @@ def _renderers(on_terminal: bool) -> list[Processor]:
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
     ]
+
+
+def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The W3C trace id of the request or event that is being handled, if it has one."""
+    traceparent = current_traceparent()
+    if traceparent is not None:
+        event.setdefault("trace", traceparent.split("-")[1])
+    return event
 
 
 def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 import structlog
 
+from domain.trace import use_traceparent
 from infra.logging import configure_logging, secrets_of
 from infra.settings import load_settings
 
@@ -40,6 +42,19 @@ def test_both_kinds_of_loggers_write_the_same_lines(capsys: pytest.CaptureFixtur
     assert (ours["message"], ours["level"], ours["task_id"], ours["token"]) == ("granted", "info", "t", 41)
     assert (theirs["message"], theirs["level"], theirs["logger"]) == ("lost it", "warning", "theirs")
     assert ours["timestamp"].endswith("Z")
+
+
+def test_what_belongs_to_a_trace_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(load_settings())
+
+    def handle() -> None:
+        use_traceparent(f"00-{'a' * 32}-{'b' * 16}-01")
+        structlog.get_logger("ours").info("in")
+
+    copy_context().run(handle)
+    structlog.get_logger("ours").info("out")
+    inside, outside = lines(capsys)
+    assert (inside["trace"], "trace" in outside) == ("a" * 32, False)
 
 
 def test_the_level_holds(capsys: pytest.CaptureFixture[str]) -> None:
