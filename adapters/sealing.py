@@ -29,6 +29,11 @@ class AesGcmSealer:
         self._ciphers = {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in derived}
         self._key_id = next(iter(self._ciphers))
 
+    @property
+    def key_ids(self) -> list[str]:
+        """What names the keys in sealed values, the one in use first."""
+        return list(self._ciphers)
+
     def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         """See the port."""
         return {name: self._seal(task_id, name, value) for name, value in env.items()}

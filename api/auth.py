@@ -115,7 +115,7 @@ def prove(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
     if token is None and expected is None:
         return None
     if token is not None:
-        if expected is not None and hmac.compare_digest(digest_of(expected), digest_of(token)):
+        if parts.config.accepts_callback(token):
             return None
         proof = parts.tokens.check(task_id, token)
         if proof is not None:

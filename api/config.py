@@ -8,6 +8,7 @@ commands it takes are executed.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ipaddress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -53,12 +54,14 @@ class ApiConfig:
 
     `operator_tokens`: who may call operators' routes; empty leaves them open (loopback only).
     `callback_token`: what runners must bring in X-Runner-Token, unless they bring their attempt's own
-    token; None lets reports without a token in. `body_limit_bytes`: the largest request body.
+    token; None lets reports without a token in. `callback_token_previous` is accepted, too, while runners
+    change from one to the other. `body_limit_bytes`: the largest request body.
     `max_requests`, `max_streams`: how many requests and live streams may be under way at once.
     """
 
     operator_tokens: tuple[OperatorToken, ...] = ()
     callback_token: str | None = field(default=None, repr=False)
+    callback_token_previous: str | None = field(default=None, repr=False)
     body_limit_bytes: int = BODY_LIMIT_BYTES
     max_requests: int = 1000
     max_streams: int = 1000
@@ -66,8 +69,18 @@ class ApiConfig:
     def __post_init__(self) -> None:
         if self.callback_token == "":
             raise ConfigError("API_RUNNER_CALLBACK_TOKEN is empty; set a token or leave it unset")
+        if self.callback_token is None and self.callback_token_previous is not None:
+            raise ConfigError("API_RUNNER_CALLBACK_TOKEN_PREVIOUS goes with API_RUNNER_CALLBACK_TOKEN")
         if self.body_limit_bytes < 1:
             raise ConfigError("the body limit must be at least 1 byte")
+
+    def accepts_callback(self, token: str) -> bool:
+        """Whether `token` is the callback token or the previous one; in constant time."""
+        given, accepted = digest_of(token), False
+        for known in (self.callback_token, self.callback_token_previous):
+            if known is not None and hmac.compare_digest(digest_of(known), given):
+                accepted = True
+        return accepted
 
 
 def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:

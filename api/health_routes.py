@@ -18,6 +18,7 @@ from api.metrics import Metrics
 from api.openapi import problems
 from api.problems import problem_response
 from api.stock import take_stock
+from domain.wire import CONTRACT_VERSION
 
 READY_SECONDS = 5.0
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,6 +41,20 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     parts: dict[str, str]
+
+
+class Versions(BaseModel):
+    """What runs here: the program, the contracts it keeps, and the NATS server it is connected to now."""
+
+    program: str
+    contract: str
+    nats_server: str | None
+
+
+@router.get("/version", response_model=Versions, openapi_extra=needs(Role.VIEWER), responses=problems())
+async def versions(request: Request, parts: Parts) -> Any:
+    """Versions of the program, of its contracts and of the NATS server."""
+    return Versions(program=request.app.version, contract=CONTRACT_VERSION, nats_server=parts.nats_version())
 
 
 @probes.get("/livez", response_model=Alive)

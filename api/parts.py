@@ -42,6 +42,7 @@ class ApiParts:
     clock: Clock
     new_task_id: Callable[[], str]
     readiness: Callable[[], Awaitable[dict[str, str]]]
+    nats_version: Callable[[], str | None]
     config: ApiConfig
     contracts: Path
     lease: LeaseTerms

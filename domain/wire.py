@@ -28,6 +28,9 @@ LockMode = Literal["exclusive", "shared"]
 ReportedStatus = Literal["queued", "running", "succeeded", "failed", "canceled"]
 FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
 
+CONTRACT_VERSION = "1"
+"""Of events, reports, submissions and routes; it rises when a program written for the old would break."""
+
 FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
 OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000

@@ -50,7 +50,7 @@ from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
 from infra.documents import CONTRACTS
 from infra.log_room import log_room
-from infra.nats_connection import connect, open_client
+from infra.nats_connection import connect, open_client, server_version
 from infra.settings import Settings
 from infra.streams import ensure_streams
 from projections import lock_waits
@@ -148,7 +148,7 @@ def api_parts(
     service = core.service(view, room)
     handlers = {DISPATCH: dispatcher(core, service, http).handle}
     tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
-    callback = settings.api_runner_callback_token
+    callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
         service=service,
         workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now, room),
@@ -163,11 +163,13 @@ def api_parts(
         clock=now,
         new_task_id=new_id,
         readiness=readiness,
+        nats_version=lambda: server_version(core.connection),
         config=ApiConfig(
             operator_tokens=parse_operator_tokens(tokens),
             callback_token=callback.get_secret_value() if callback else None,
             max_requests=settings.max_requests,
             max_streams=settings.max_streams,
+            callback_token_previous=previous.get_secret_value() if previous else None,
         ),
         contracts=CONTRACTS,
         lease=settings.lease_terms,

@@ -70,6 +70,14 @@ def _read(path: Path) -> str:
 AnyClient = TypeVar("AnyClient", bound=Client)
 
 
+def server_version(connection: Client) -> str | None:
+    """The version of the server that is connected now; None without one."""
+    if not connection.is_connected:
+        return None
+    found = connection.connected_server_version
+    return f"{found.major}.{found.minor}.{found.patch}"
+
+
 async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
     """A connected client called `name` on the server.
 

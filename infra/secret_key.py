@@ -16,26 +16,27 @@ from pathlib import Path
 KEY_BYTES = 32
 
 
-def load_or_make(data_dir: Path) -> bytes:
-    """The key in `data_dir/secret-key` (mode 0600), made if there is none.
+def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
+    """The keys in `data_dir/secret-key` (mode 0600), made if there is none.
 
-    The key is the file's text itself, 64 hex digits, so that it can be moved to TOWPATH_SECRET_KEY.
+    A key per line: the first is in use, the others are accepted. A key is the line's text itself, 64 hex
+    digits, so that it can be moved to TOWPATH_SECRET_KEY.
 
     Raises:
-        ValueError: the file does not hold 64 hex digits.
+        ValueError: a line does not hold 64 hex digits.
         OSError: it cannot be read or written.
     """
     path = data_dir / "secret-key"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
         make_key_file(path)
-    key = path.read_text().strip()
-    if not re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key):
+    keys = path.read_text().split()
+    if not keys or not all(re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key) for key in keys):
         raise ValueError(
-            f"{path} does not hold a key of {KEY_BYTES * 2} hex digits: restore it from a backup; "
+            f"{path} does not hold a key of {KEY_BYTES * 2} hex digits per line: restore it from a backup; "
             "deleting it makes a new key, with which env values already in the log stay sealed for ever"
         )
-    return key.encode()
+    return tuple(key.encode() for key in keys)
 
 
 def make_key_file(path: Path) -> None:

@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         description="What runners send in `X-Runner-Token`. Set: a callback without it or the attempt's own "
         "token gets 401. Unset: callbacks need no token.",
     )
+    api_runner_callback_token_previous: SecretStr | None = Field(
+        None,
+        validation_alias="API_RUNNER_CALLBACK_TOKEN_PREVIOUS",
+        description="Accepted beside `API_RUNNER_CALLBACK_TOKEN` while runners change to that one.",
+    )
     api_tokens: Annotated[SecretStr, AfterValidator(_api_tokens)] | None = Field(
         None,
         description="Who may call the API: `role:token,…` with the roles viewer, auditor, operator, admin. "
@@ -156,7 +161,7 @@ class Settings(BaseSettings):
     secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)] | None = Field(
         None,
         description="Signs attempt tokens and seals env values. Several, separated by commas: the first is "
-        "used, all are accepted. Default: made once, in `secret-key` in the data directory.",
+        "used, all are accepted. Default: made once, in `secret-key` in the data directory, a key per line.",
     )
     checkpoint_key: Annotated[SecretStr, AfterValidator(_checkpoint_keys)] | None = Field(
         None,
@@ -317,7 +322,7 @@ class Settings(BaseSettings):
         if self.secret_key is not None:
             return tuple(key.strip().encode() for key in self.secret_key.get_secret_value().split(","))
         try:
-            return (load_or_make(self.data_dir),)
+            return load_or_make(self.data_dir)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{error}; or set TOWPATH_SECRET_KEY") from error
 
@@ -359,6 +364,8 @@ class Settings(BaseSettings):
             )
         if (self.nats_user is None) != (self.nats_password is None):
             raise ValueError("TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD go together: set both or neither")
+        if self.api_runner_callback_token_previous and not self.api_runner_callback_token:
+            raise ValueError("API_RUNNER_CALLBACK_TOKEN_PREVIOUS goes with API_RUNNER_CALLBACK_TOKEN: set it")
         if self.nats_url is None:
             if self.nats_user is not None or self.nats_ca is not None:
                 raise ValueError(

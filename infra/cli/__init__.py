@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import dead, evidence, locks, log, run, runners, servers, tasks, upkeep, workspaces
+from infra.cli import (
+    backup,
+    dead,
+    evidence,
+    locks,
+    log,
+    run,
+    runners,
+    servers,
+    tasks,
+    upkeep,
+    versions,
+    workspaces,
+)
 from infra.cli.exits import CliError, Exit
 from infra.cli.words import say
 
@@ -46,7 +59,7 @@ def _towpath(
     pass
 
 
-for part in (run, tasks, log, locks, runners, servers, upkeep, evidence):
+for part in (run, tasks, log, locks, runners, servers, upkeep, evidence, versions, backup):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(dead.app, name="dead")

@@ -516,6 +516,13 @@ export interface ValidationProblem {
   [more: string]: unknown;
 }
 
+/** What runs here: the program, the contracts it keeps, and the NATS server it is connected to now. */
+export interface Versions {
+  program: string;
+  contract: string;
+  nats_server: string | null;
+}
+
 /** A claim that waits; `position` 1 is next, `blocked_by` names the tasks in its way. */
 export interface WaiterRead {
   task_id: string;

@@ -220,9 +220,18 @@ def test_a_key_is_made_once_and_can_be_moved_to_the_environment(tmp_path: Path) 
     assert [one.name for one in path.parent.iterdir()] == ["secret-key"]
 
 
+def test_a_file_may_hold_the_new_key_and_the_old_one(tmp_path: Path) -> None:
+    (old,) = load_or_make(tmp_path)
+    (tmp_path / "secret-key").write_text(f"{'ab' * 32}\n{old.decode()}\n")
+    assert load_settings(data_dir=tmp_path).secret_keys() == (b"ab" * 32, old)
+    (tmp_path / "secret-key").write_text(f"{'ab' * 32}\nnot a key\n")
+    with pytest.raises(SettingsError, match="secret-key"):
+        load_settings(data_dir=tmp_path).secret_keys()
+
+
 def test_whoever_makes_the_key_at_the_same_time_gets_the_same_one(tmp_path: Path) -> None:
     keys: list[bytes] = []
-    threads = [threading.Thread(target=lambda: keys.append(load_or_make(tmp_path))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: keys.extend(load_or_make(tmp_path))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -204,6 +204,7 @@ async def api_world(
         clock=clock,
         new_task_id=new_id,
         readiness=ready,
+        nats_version=lambda: "2.15.1",
         config=config or ApiConfig(),
         contracts=CONTRACTS,
         lease=LeaseTerms(timedelta(seconds=15), timedelta(seconds=5)),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pytest
 
 from infra.cli import app
 from tests.unit.cli.conftest import Towpath
+from tests.unit.cli.fake_api import FakeApi
 
 COSTLY = (
     "httpx",
@@ -35,7 +38,8 @@ CLIENT = [
     "release",
     "runners",
 ]
-COMMANDS = [*CLIENT, "workspaces", "dead", "up", "demo", "api", "projector", "runner", "replay", "doctor"]
+SERVERS = ["up", "demo", "api", "projector", "runner", "replay", "doctor", "backup", "restore"]
+COMMANDS = [*CLIENT, "workspaces", "dead", "version", *SERVERS]
 
 
 def test_help_imports_nothing_that_costs() -> None:
@@ -71,3 +75,17 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_version(towpath: Towpath) -> None:
     assert towpath("--version").stdout.startswith("towpath ")
+
+
+def test_versions_of_the_command_and_of_the_api(towpath: Towpath, api: FakeApi) -> None:
+    api.answers["GET /version"] = 200, {"program": "9.9", "contract": "1", "nats_server": "2.15.1"}
+    shown = towpath("version", "-o", "json")
+    assert json.loads(shown.stdout) == {
+        "command": version("towpath"),
+        "program": "9.9",
+        "contract": "1",
+        "nats_server": "2.15.1",
+    }
+    alone = towpath("version", TOWPATH_URL="http://127.0.0.1:1")
+    assert (alone.returncode, version("towpath") in alone.stdout) == (0, True)
+    assert "not known" in alone.stderr

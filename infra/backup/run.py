@@ -1,0 +1,209 @@
+"""`towpath backup` and `towpath restore`: everything that the log cannot be rebuilt without, and back again.
+
+What is kept: the log with its sequences, the checkpoints that witness it, the dead letters, reports that
+runners have sent and nobody has taken yet, and each runner's last heartbeat, without which one that is gone
+could not be told from one that never sent any. What is not: submissions and timers, which dispatch makes anew
+(after a restore it begins at the start of the log); the read model, which is a replay; secrets.
+Each stream is taken before what it speaks of: a report that is taken after it was applied comes again and is
+stale, one that is missed in between would be lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+
+from adapters.read_model import SqlReadModel
+from adapters.read_model_database import create_tables, open_database
+from adapters.sealing import AesGcmSealer
+from domain.wire import CONTRACT_VERSION, rfc3339
+from infra.audit.run import Wanted, verify
+from infra.backup.errors import BackupError
+from infra.backup.manifest import FORMAT, Manifest, read, write
+from infra.backup.snapshot import ask, checked, put_back, take
+from infra.embedded_nats import EmbeddedNats
+from infra.nats_connection import NatsUnavailable, connect, server_version
+from infra.settings import Settings
+from infra.stream_definitions import CHECKPOINT, DEAD, LOG, REPORT, RUNNER, stream_definitions
+from infra.streams import ensure_streams
+
+KEPT = (REPORT, RUNNER, CHECKPOINT, DEAD, LOG)
+_NOT_FOUND = 10059
+Progress = Callable[[int, int], None]
+Words = Callable[[str], None]
+
+
+async def backup(settings: Settings, directory: Path, progress: Progress, say: Words) -> Manifest:
+    """Write a backup to `directory`, which must be new or empty; the streams go on meanwhile.
+
+    Raises:
+        BackupError, NatsUnavailable: there is no whole backup; a manifest was not written.
+    """
+    _make_empty(directory)
+    async with _connected(settings, say) as (connection, settings):
+        archives = []
+        for stream in KEPT:
+            say(f"taking {stream}")
+            archives.append(await take(connection, stream, directory / f"{stream}.snapshot", progress))
+        manifest = Manifest(
+            format=FORMAT,
+            towpath=version("towpath"),
+            contract=CONTRACT_VERSION,
+            nats_server=server_version(connection) or "unknown",
+            made_at=rfc3339(datetime.now(UTC)),
+            key_ids=_key_ids(settings),
+            streams=archives,
+        )
+    write(directory, manifest)
+    return manifest
+
+
+def _make_empty(directory: Path) -> None:
+    """The directory, mode 0700: what is in it holds tokens of reports."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise BackupError(f"{directory} is not empty: give a new directory, so that no older backup is lost")
+
+
+def _key_ids(settings: Settings) -> list[str]:
+    """Names of the secret keys in use; none is made here."""
+    if settings.secret_key is None and not (settings.data_dir / "secret-key").exists():
+        return []
+    return AesGcmSealer(*settings.secret_keys()).key_ids
+
+
+async def restore(settings: Settings, directory: Path, progress: Progress, say: Words) -> Manifest:
+    """Make the streams anew from the backup in `directory`, verify the log, and empty the read model.
+
+    Raises:
+        BackupError: the backup is damaged, something would be overwritten, or what was restored does not
+            verify; then no stream is left behind.
+    """
+    manifest = read(directory)
+    async with _connected(settings, say) as (connection, settings):
+        await _refuse_to_overwrite(connection)
+        made: list[str] = []
+        try:
+            for archive in manifest.streams:
+                await _delete(connection, archive.stream)
+                say(f"restoring {archive.stream}: {archive.messages} messages")
+                made.append(archive.stream)
+                path = directory / archive.file
+                await put_back(connection, archive, path, settings.nats_replicas, progress)
+            await ensure_streams(connection, settings.nats_replicas)
+            await _verify(connection, settings, manifest, progress, say)
+        except BaseException:
+            for stream in made:
+                await _delete(connection, stream)
+            raise
+    await _empty_read_model(settings, say)
+    _say_key(settings, manifest, say)
+    return manifest
+
+
+async def _refuse_to_overwrite(connection: Client) -> None:
+    """Nothing may be there, and nobody may be at work: caches of a running process are of another log."""
+    for definition in stream_definitions():
+        answer = await _info(connection, definition.name)
+        if answer is None:
+            continue
+        state = answer["state"]
+        if state["messages"] or state["last_seq"]:
+            raise BackupError(
+                f"stream {definition.name} has held messages already, and nothing is overwritten: restore "
+                "into a new --data-dir, or a NATS account without Towpath's streams"
+            )
+        if state["consumer_count"]:
+            raise BackupError(
+                f"somebody reads stream {definition.name}: stop every process of Towpath first, and restore "
+                "into a new --data-dir, or a NATS account without Towpath's streams"
+            )
+
+
+async def _info(connection: Client, stream: str) -> dict[str, Any] | None:
+    answer = json.loads((await connection.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=10)).data)
+    error = answer.get("error")
+    if error and error.get("err_code") == _NOT_FOUND:
+        return None
+    found: dict[str, Any] = checked(answer, stream)
+    return found
+
+
+async def _delete(connection: Client, stream: str) -> None:
+    """Remove a stream that is there; the callers know that it is empty or of their own making."""
+    if await _info(connection, stream) is not None:
+        await ask(connection, f"STREAM.DELETE.{stream}", {})
+
+
+async def _verify(
+    connection: Client, settings: Settings, manifest: Manifest, progress: Progress, say: Words
+) -> None:
+    for archive in manifest.streams:
+        found = await _info(connection, archive.stream)
+        state = found["state"] if found else {"messages": 0, "last_seq": 0}
+        if (state["messages"], state["last_seq"]) != (archive.messages, archive.last_seq):
+            raise BackupError(
+                f"{archive.stream} came back with {state['messages']} messages up to {state['last_seq']}, "
+                f"but the backup says {archive.messages} up to {archive.last_seq}: take another backup"
+            )
+    say("verifying the log")
+    report = await verify(settings, Wanted(read_model=False), progress)
+    for note in report.notes:
+        say(note)
+    if report.first is not None:
+        raise BackupError(f"the restored log does not verify, at {report.first.seq}: {report.first.sentence}")
+    say(f"the log is whole: {report.events} events")
+
+
+async def _empty_read_model(settings: Settings, say: Words) -> None:
+    """It was made from another log, if there is one."""
+    if settings.database_url is None and not (settings.data_dir / "read-model.db").exists():
+        return
+    engine = open_database(settings.read_model_url)
+    try:
+        await create_tables(engine)
+        await SqlReadModel(engine).reset()
+    finally:
+        await engine.dispose()
+    say("the read model was emptied; a projector fills it again")
+
+
+def _say_key(settings: Settings, manifest: Manifest, say: Words) -> None:
+    missing = sorted(set(manifest.key_ids) - set(_key_ids(settings)))
+    if missing:
+        say(
+            f"the secret key {', '.join(missing)} of the backed-up installation is not here: put its "
+            f"secret-key file into {settings.data_dir}, or set TOWPATH_SECRET_KEY, before you start; without "
+            "it attempts with env values end as submit-failed, and runners' attempt tokens are refused"
+        )
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, say: Words) -> AsyncIterator[tuple[Client, Settings]]:
+    """A connection to the configured NATS; where the embedded one does not run, it runs for as long."""
+    server: EmbeddedNats | None = None
+    try:
+        try:
+            connection = await connect(settings, "towpath-backup")
+        except NatsUnavailable:
+            if settings.nats_url is not None:
+                raise
+            server = EmbeddedNats(settings.data_dir, 0, sync_interval=settings.nats_sync_interval)
+            server.start()
+            say(f"NATS is not running: started on {settings.data_dir} for this command")
+            settings = settings.model_copy(update={"nats_port": int(server.url.rpartition(":")[2])})
+            connection = await connect(settings, "towpath-backup")
+        try:
+            yield connection, settings
+        finally:
+            await connection.close()
+    finally:
+        if server is not None:
+            server.stop()

@@ -1,0 +1,138 @@
+"""JetStream's own snapshots: a stream with its sequences as one archive, from a running server and back.
+
+A snapshot is taken by the stream's leader while the stream goes on; it arrives in chunks, each of which the
+server wants acknowledged before it sends much more. A restore makes the stream anew from such an archive, on
+one replica or several. Neither needs the server's files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from infra.backup.errors import BackupError
+from infra.backup.manifest import StreamArchive
+
+CHUNK_BYTES = 128 * 1024
+SILENT_SECONDS = 30.0
+ASK_SECONDS = 10.0
+Progress = Callable[[int, int], None]
+
+
+async def take(connection: Client, stream: str, path: Path, progress: Progress) -> StreamArchive:
+    """Write a snapshot of `stream`, without its consumers, to `path` (mode 0600).
+
+    Raises:
+        BackupError: the server refused, or fell silent.
+    """
+    inbox = connection.new_inbox()
+    chunks: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await connection.subscribe(inbox, cb=chunks.put)
+    try:
+        wanted = {"deliver_subject": inbox, "no_consumers": True, "chunk_size": CHUNK_BYTES, "jsck": True}
+        answer = await ask(connection, f"STREAM.SNAPSHOT.{stream}", wanted)
+        digest, size = await _receive(
+            connection, stream, chunks, path, int(answer["state"]["bytes"]), progress
+        )
+    finally:
+        await subscription.unsubscribe()
+    return StreamArchive(
+        stream=stream,
+        file=path.name,
+        bytes=size,
+        sha256=digest,
+        config=answer["config"],
+        state=answer["state"],
+    )
+
+
+async def _receive(
+    connection: Client, stream: str, chunks: asyncio.Queue[Msg], path: Path, expected: int, progress: Progress
+) -> tuple[str, int]:
+    """Write chunks until the empty one that ends a snapshot; digest and size of what was written."""
+    digest, size = hashlib.sha256(), 0
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        while True:
+            try:
+                chunk = await asyncio.wait_for(chunks.get(), SILENT_SECONDS)
+            except TimeoutError as error:
+                raise BackupError(
+                    f"the snapshot of {stream} stopped after {size} bytes: is NATS still up? Try again"
+                ) from error
+            if not chunk.data:
+                _check_end(stream, chunk)
+                file.flush()
+                os.fsync(file.fileno())
+                return digest.hexdigest(), size
+            file.write(chunk.data)
+            digest.update(chunk.data)
+            size += len(chunk.data)
+            progress(min(size, expected), expected)
+            if chunk.reply:
+                await connection.publish(chunk.reply, b"")
+
+
+def _check_end(stream: str, chunk: Msg) -> None:
+    status = (chunk.headers or {}).get("Status", "204")
+    if status != "204":
+        said = (chunk.headers or {}).get("Description", "no reason given")
+        raise BackupError(f"the server ended the snapshot of {stream} with {status}: {said}")
+
+
+async def put_back(
+    connection: Client, archive: StreamArchive, path: Path, replicas: int, progress: Progress
+) -> None:
+    """Make the stream anew from its archive, on so many replicas.
+
+    Raises:
+        BackupError: the stream exists already, or the server refused.
+    """
+    config = {**archive.config, "num_replicas": replicas}
+    begun = await ask(
+        connection, f"STREAM.RESTORE.{archive.stream}", {"config": config, "state": archive.state}
+    )
+    target, sent = begun["deliver_subject"], 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            await _send(connection, archive.stream, target, chunk)
+            sent += len(chunk)
+            progress(sent, archive.bytes)
+    await _send(connection, archive.stream, target, b"")
+
+
+async def _send(connection: Client, stream: str, target: str, chunk: bytes) -> dict[str, Any]:
+    try:
+        answer = await connection.request(target, chunk, timeout=SILENT_SECONDS)
+    except (nats.errors.Error, TimeoutError) as error:
+        raise BackupError(f"the server stopped taking {stream}: {error!r}; try again") from error
+    parsed: dict[str, Any] = json.loads(answer.data) if answer.data else {}
+    return checked(parsed, stream)
+
+
+async def ask(connection: Client, verb: str, body: object) -> dict[str, Any]:
+    """The answer of `$JS.API.<verb>`; BackupError where it is an error."""
+    try:
+        answer = await connection.request(f"$JS.API.{verb}", json.dumps(body).encode(), timeout=ASK_SECONDS)
+    except (nats.errors.Error, TimeoutError) as error:
+        raise BackupError(
+            f"NATS does not answer ({error!r}): is it up, and is this the control plane's user?"
+        ) from error
+    parsed: dict[str, Any] = json.loads(answer.data)
+    return checked(parsed, verb)
+
+
+def checked(answer: dict[str, Any], what: str) -> dict[str, Any]:
+    """`answer`, or BackupError with what the server says."""
+    error = answer.get("error")
+    if error:
+        raise BackupError(f"{what}: the server refused: {error.get('description')} ({error.get('err_code')})")
+    return answer

@@ -1,0 +1,96 @@
+"""`towpath backup` and `towpath restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.options import Output, OutputOption
+from infra.cli.server_options import DataDirOption, NatsPortOption, NatsUrlOption, server_settings
+
+if TYPE_CHECKING:
+    from infra.backup.manifest import Manifest
+    from infra.settings import Settings
+
+    Work = Callable[
+        [Settings, Path, Callable[[int, int], None], Callable[[str], None]], Coroutine[Any, Any, Manifest]
+    ]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("backup")(backup)
+    app.command("restore")(restore)
+
+
+def backup(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; new or empty.")],
+    nats_url: NatsUrlOption = None,
+    nats_port: NatsPortOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Copy the log and what it cannot make anew to DIR, while everything goes on.
+
+    The secret key is not in it: keep that elsewhere.
+    """
+    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
+    from infra.backup import backup as work
+
+    _run(work, settings, directory, output)
+
+
+def restore(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A backup.")],
+    nats_url: NatsUrlOption = None,
+    nats_port: NatsPortOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Make the log anew from a backup and verify it; overwrites nothing.
+
+    Stop every process of Towpath first. Tasks go on when they are started again.
+    """
+    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
+    from infra.backup import restore as work
+
+    _run(work, settings, directory, output)
+
+
+def _run(work: Work, settings: Settings, directory: Path, output: Output) -> None:
+    import asyncio
+
+    from infra.backup import BackupError
+    from infra.cli.exits import CliError
+    from infra.cli.output import Column, emit
+    from infra.cli.upkeep import nats_failures
+    from infra.cli.words import say, say_progress
+    from infra.nats_binary import EmbeddedNatsError
+    from infra.settings import SettingsError
+
+    try:
+        with nats_failures():
+            done = asyncio.run(work(settings, directory.absolute(), say_progress, say))
+    except (BackupError, EmbeddedNatsError, SettingsError, OSError) as error:
+        raise CliError(str(error)) from None
+    columns = (
+        Column("STREAM", lambda one: one["stream"]),
+        Column("MESSAGES", lambda one: str(one["messages"]), right=True),
+        Column("LAST SEQ", lambda one: str(one["last_seq"]), right=True),
+        Column("BYTES", lambda one: str(one["bytes"]), right=True),
+        Column("FILE", lambda one: one["file"], wide=True),
+    )
+    rows = [
+        {
+            "stream": one.stream,
+            "messages": one.messages,
+            "last_seq": one.last_seq,
+            "bytes": one.bytes,
+            "file": str(directory.absolute() / one.file),
+        }
+        for one in done.streams
+    ]
+    emit(output, rows, columns)

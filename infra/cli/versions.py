@@ -1,0 +1,35 @@
+"""`towpath version`: of this command, and of the API it would talk to."""
+
+from __future__ import annotations
+
+import typer
+
+from infra.cli.options import Output, OutputOption, UrlOption
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("version")(version)
+
+
+def version(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Print the versions of this command, and of the API, its contracts and its NATS server."""
+    from importlib.metadata import version as installed
+
+    from infra.cli.client import Unreachable, connect
+    from infra.cli.output import Column, emit_one
+    from infra.cli.words import say
+
+    found = {"command": installed("towpath"), "program": None, "contract": None, "nats_server": None}
+    try:
+        with connect(url) as api:
+            found |= api.get("/version")
+    except Unreachable as error:
+        say(f"the API's versions are not known: {error}")
+    columns = (
+        Column("command", lambda row: row["command"]),
+        Column("API", lambda row: row["program"] or ""),
+        Column("contract", lambda row: row["contract"] or ""),
+        Column("nats-server", lambda row: row["nats_server"] or ""),
+    )
+    emit_one(output, found, columns)

@@ -1,0 +1,49 @@
+"""Two live tokens and keys: what was handed out before is still accepted, and what is new is used."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.sealing import AesGcmSealer
+from api.config import ApiConfig, ConfigError
+from domain.attempt_token import AttemptTokens
+from domain.ports import SealBroken
+from tests.unit.api.api_world import api_world, problem
+
+OLD, NEW = "the-old-token", "the-new-token"
+
+
+async def test_both_callback_tokens_are_accepted_until_the_previous_one_is_taken_away() -> None:
+    async with api_world(ApiConfig(callback_token=NEW, callback_token_previous=OLD)) as world:
+        task = await world.dispatched()
+        for token in (OLD, NEW):
+            assert (await world.report(task["id"], "running", token)).is_success
+        problem(await world.report(task["id"], "running", "another"), 401, "unauthorised")
+        problem(await world.report(task["id"], "running"), 401, "unauthorised")
+    async with api_world(ApiConfig(callback_token=NEW)) as world:
+        task = await world.dispatched()
+        problem(await world.report(task["id"], "running", OLD), 401, "unauthorised")
+
+
+def test_a_previous_token_alone_protects_nothing_and_is_refused() -> None:
+    with pytest.raises(ConfigError, match="API_RUNNER_CALLBACK_TOKEN"):
+        ApiConfig(callback_token_previous=OLD)
+
+
+def test_an_attempt_token_and_sealed_values_of_the_previous_key_still_open() -> None:
+    before, after = b"k" * 32, b"l" * 32
+    token = AttemptTokens(before).mint("t", 1, 7)
+    sealed = AesGcmSealer(before).seal("t", {"A": "value"})
+    assert AttemptTokens(after, before).check("t", token) is not None
+    assert AesGcmSealer(after, before).unseal("t", sealed) == {"A": "value"}
+    assert AttemptTokens(after).check("t", token) is None
+    with pytest.raises(SealBroken, match="another secret key"):
+        AesGcmSealer(after).unseal("t", sealed)
+    both = AesGcmSealer(after, before)
+    assert AesGcmSealer(after).unseal("t", both.seal("t", {"A": "new"})) == {"A": "new"}
+
+
+async def test_versions_are_named() -> None:
+    async with api_world() as world:
+        found = (await world.http.get("/version")).json()
+        assert found == {"program": world.app.version, "contract": "1", "nats_server": "2.15.1"}
