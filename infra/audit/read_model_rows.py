@@ -11,18 +11,29 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import select, text
+from sqlalchemy import Float, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model_database import TASKS_POSITION
-from adapters.read_model_tables import grants, positions, task_labels, tasks
+from adapters.read_model_tables import (
+    SCHEMA_VERSION,
+    grants,
+    positions,
+    schema_version,
+    task_labels,
+    tasks,
+)
 from infra.audit.findings import Report
 from infra.audit.task_states import TaskState, TaskStates, digest_of
 
 CHUNK = 2_000
 _TASK = tuple(column.name for column in tasks.columns)
 _GRANT = tuple(column.name for column in grants.columns)[2:]
-_TIMEOUT = _TASK.index("timeout_seconds")
+_FLOATS = [place for place, column in enumerate(tasks.columns) if isinstance(column.type, Float)]
+
+
+class OtherReadModel(Exception):
+    """The read model is of another version: whoever uses it next makes it anew."""
 
 
 class Span(NamedTuple):
@@ -44,19 +55,26 @@ def rows_digest(state: TaskState) -> bytes:
 
 
 def _digest(values: list[Any], labels: list[list[Any]], held: list[list[Any]]) -> bytes:
-    if values[_TIMEOUT] is not None:
-        values[_TIMEOUT] = float(values[_TIMEOUT])
+    for place in _FLOATS:
+        if values[place] is not None:
+            values[place] = float(values[place])
     return digest_of([values, labels, held])
 
 
 @asynccontextmanager
 async def at_one_position(engine: AsyncEngine) -> AsyncIterator[tuple[AsyncConnection, int]]:
-    """A transaction that sees one state of the read model, and the position of that state."""
+    """A transaction that sees one state of the read model, and the position of that state.
+
+    Raises:
+        OtherReadModel: it cannot be compared with rows of this version.
+    """
     async with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         else:
             await connection.exec_driver_sql("BEGIN")
+        if await connection.scalar(select(schema_version.c.version)) != SCHEMA_VERSION:
+            raise OtherReadModel
         position = await connection.scalar(select(positions.c.seq).where(positions.c.name == TASKS_POSITION))
         yield connection, position or 0
         await connection.rollback()

@@ -24,7 +24,7 @@ from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.exported import read_checkpoints, read_keys
 from infra.audit.findings import Report, TooMany
-from infra.audit.read_model_rows import Span, at_one_position, compare, rows_digest
+from infra.audit.read_model_rows import OtherReadModel, Span, at_one_position, compare, rows_digest
 from infra.audit.task_states import TaskStates
 from infra.audit.witness import Witness
 from infra.nats_connection import open_client
@@ -104,9 +104,11 @@ async def _read_model(
     try:
         async with at_one_position(engine) as (_, position):
             return engine, position
+    except OtherReadModel:
+        report.notes.append("the read model was not compared: it is of another version of Towpath")
     except (SQLAlchemyError, OSError) as error:
         report.notes.append(f"the read model was not compared: it cannot be read ({type(error).__name__})")
-        return None
+    return None
 
 
 class _Pass:

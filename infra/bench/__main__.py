@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from infra.bench import growth, handoff, lifecycles, memory, replay, reports
+from infra.bench import evidence, growth, handoff, lifecycles, memory, replay, reports
 from infra.bench.child import in_child
 from infra.bench.figures import ALWAYS, GOALS, INTERVAL, Row, as_json, as_table, row
 from infra.bench.ground import Ground
@@ -64,7 +64,8 @@ class Bench:
     def _history(self) -> None:
         """The rows about a long log, which share one: filling it is most of their work."""
         sizes = self._sizes
-        rest = ["replay", *(name for name in GOALS if name.startswith("growth-")), "memory"]
+        growth_rows = [name for name in GOALS if name.startswith("growth-")]
+        rest = ["replay", *growth_rows, "memory", *evidence.NAMES]
         if not any(self._is_wanted(name) for name in rest):
             return
         try:
@@ -74,9 +75,10 @@ class Bench:
                 self._group(["replay"], partial(replay.measure, large, sizes))
                 _, few = self._fill(small, "past", sizes.small_events, waiting)
                 more, many = self._fill(large, "past", sizes.large_events - sizes.replay_events, waiting)
-                self._group(rest[1:-1], partial(growth.measure, small, large, (few, many), sizes))
+                self._group(growth_rows, partial(growth.measure, small, large, (few, many), sizes))
                 lives = sizes.memory_lives - len(known) - len(more)
                 self._group(["memory"], partial(memory.measure, large, known, lives, sizes))
+                self._group(evidence.NAMES, partial(evidence.measure, large, sizes))
         except Exception:
             self._fail([name for name in rest if name not in {one.what for one in self.rows}])
 

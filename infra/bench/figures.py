@@ -53,6 +53,10 @@ GOALS = {
     "growth-callback-cached": Goal("ms", "ratio", "<=", 1.2),
     "growth-callback-cold": Goal("ms", "ratio", "<=", 1.2),
     "memory": Goal("MB", "figure", "<=", 250),
+    "verify": Goal("events/s", "ratio", ">=", 0.5),
+    "verify-memory": Goal("MB", "figure", "<=", 250),
+    "time-travel": Goal("events/s", "ratio", ">=", 0.5),
+    "time-travel-near": Goal("ms", "figure", "<=", 2000),
 }
 
 

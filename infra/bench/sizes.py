@@ -23,6 +23,7 @@ class Sizes:
     growth_tasks: int = 300
     memory_lives: int = 100_000
     memory_touches: int = 5_000
+    evidence_events: int = 1_000_000
 
     def reports(self, mode: str) -> int:
         """Reports in one turn."""
@@ -52,4 +53,5 @@ QUICK = Sizes(
     growth_tasks=40,
     memory_lives=2_000,
     memory_touches=100,
+    evidence_events=22_000,
 )
