@@ -159,3 +159,15 @@ async def test_a_byte_changed_in_a_copy_of_the_stores_files_is_found(
     report = await verified(settings_of(copy, tmp_path / "data"))
     assert report.first is not None, json.dumps(report.as_json())
     assert report.first.seq == 77
+
+
+async def test_a_read_model_of_another_version_is_not_compared(
+    nats_server: EmbeddedNats, tmp_path: Path
+) -> None:
+    settings = settings_of(nats_server, tmp_path / "data")
+    async with lived(settings) as core:
+        async with core.engine.begin() as connection:
+            await connection.execute(text("UPDATE schema_version SET version = 0"))
+        report = await verified(settings)
+        assert (report.findings, report.tasks_compared) == ([], 0)
+        assert "another version" in report.notes[0]
