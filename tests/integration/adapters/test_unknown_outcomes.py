@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from nats.aio.client import Client
@@ -11,14 +12,17 @@ import adapters.jetstream_append
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.jetstream_append import SingleAppender
+from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
+from domain.claims import FIRST_CHAIN, LockFact
 from domain.errors import Invalid
+from domain.events import GrantedData
 from domain.ports import AppendConflict, Appender
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation
 from tests.support.nats import subjects
 from tests.support.nats_proxy import CUT, DROP, PASS, NatsProxy, is_ack, on_acks
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
+from tests.support.worlds import new_id, now
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +54,37 @@ async def test_a_lost_acknowledgement_is_read_back(
     first = await appender.append(creation())
     proxy.rule = on_acks(action, times)
     assert await appender.append(creation()) == first + 1
+    assert await stored(js_connection) == 2
+
+
+async def append_lock_fact(proxied: Client, appender: Appender) -> int:
+    data = GrantedData(task_id=new_id(), attempt=1, root="/srv", paths=[], mode="exclusive", seen_seq=0)
+    fact = LockFact("acme", "granted", data, 0, 1, FIRST_CHAIN)
+    return (await AppenderLockLog(appender, new_id).append_lock(fact, at=now(), actor="locks")).seq
+
+
+async def append_registration(proxied: Client, appender: Appender) -> int:
+    log = JetStreamWorkspaceLog(JetStreamApi(proxied), appender, new_id)
+    registered = await log.append_registered("acme", None, "/srv", "fail", at=now(), actor="api")
+    return registered.seq
+
+
+@pytest.mark.parametrize("action", [DROP, CUT])
+@pytest.mark.parametrize("append", [append_lock_fact, append_registration])
+async def test_lock_facts_and_registrations_are_read_back_too(
+    proxy: NatsProxy,
+    proxied: Client,
+    js_connection: Client,
+    appender: Appender,
+    action: str,
+    append: Callable[[Client, Appender], Awaitable[int]],
+) -> None:
+    await appender.append(creation())
+    proxy.rule = on_acks(action, 2)
+    assert await append(proxied, appender) == 2
+    assert await stored(js_connection) == 2
+    with pytest.raises(AppendConflict):
+        await append(proxied, appender)
     assert await stored(js_connection) == 2
 
 
