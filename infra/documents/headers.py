@@ -146,7 +146,17 @@ REPORT: Schema = {
     **_STREAM,
     **_ACROSS_ACCOUNTS,
 }
-HEARTBEAT: Schema = {MSG_ID: {"type": "string"}, **_STREAM, **_ACROSS_ACCOUNTS}
+HEARTBEAT: Schema = {
+    MSG_ID: {"type": "string"},
+    "Nats-Expected-Last-Subject-Sequence": {
+        "type": "string",
+        "pattern": _NUMBER,
+        "description": "what the control plane sends for a runner that posts its heartbeats: no late retry "
+        "replaces a newer one",
+    },
+    **_STREAM,
+    **_ACROSS_ACCOUNTS,
+}
 DEAD: Schema = {
     MSG_ID: {"type": "string"},
     **_STREAM,
