@@ -134,7 +134,7 @@ def _checkpoints() -> Iterator[Channel]:
         "send",
         "A signed checkpoint of the log, published once it is stored. docs/verify.md says what is signed.",
         CheckpointData,
-        headers.of(headers.CHECKPOINT, *headers.CHECKPOINT),
+        headers.CHECKPOINT,
         number,
     )
     yield Channel(
@@ -144,7 +144,7 @@ def _checkpoints() -> Iterator[Channel]:
         "send",
         "A sealer asks its stream to take a checkpoint; it may be refused. Nobody else publishes here.",
         CheckpointData,
-        headers.of(headers.CHECKPOINT, *headers.CHECKPOINT),
+        headers.CHECKPOINT_APPEND,
         number,
     )
 

@@ -27,12 +27,12 @@ _TRACE = {
     "tracestate": {"type": "string", "description": "W3C Trace Context"},
 }
 _REPUBLISHED = {
-    "Nats-Stream": {"const": "TOWPATH", "description": "added by NATS to what the log republishes"},
+    "Nats-Stream": {"type": "string", "description": "added by NATS to what a stream republishes"},
     "Nats-Subject": {"type": "string", "description": "the stored subject"},
     "Nats-Sequence": {
         "type": "string",
         "pattern": _COUNT,
-        "description": "the event's sequence in the log; on a subscription, a message without it is no fact",
+        "description": "the sequence in its stream; on a subscription, a message without it is no fact",
     },
     "Nats-Last-Sequence": {
         "type": "string",
@@ -173,7 +173,7 @@ TIMER_DUE: Schema = {
     "Nats-Scheduler": {"type": "string", "description": "the subject of the schedule"},
     "Nats-Schedule-Next": {"type": "string", "description": "`purge`: it fires once"},
 }
-CHECKPOINT: Schema = {
+_CHECKPOINT: Schema = {
     "ce-specversion": {"const": "1.0"},
     "ce-id": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the data"},
     "ce-type": {"const": "towpath.checkpoint.v1"},
@@ -184,6 +184,12 @@ CHECKPOINT: Schema = {
     MSG_ID: {"type": "string", "description": "the same as ce-id"},
     "Nats-Expected-Last-Sequence": {"type": "string", "pattern": _NUMBER},
 }
+CHECKPOINT: Schema = {
+    "type": "object",
+    "properties": {**_CHECKPOINT, **_REPUBLISHED},
+    "required": list(_CHECKPOINT),
+}
+CHECKPOINT_APPEND: Schema = {"type": "object", "properties": _CHECKPOINT, "required": list(_CHECKPOINT)}
 
 
 def of(properties: Schema, *required: str) -> Schema:

@@ -73,7 +73,7 @@ class Contract:
         for parameter, location in channel.locations.items():
             where, _, name = location.partition("#/")
             holder = seen.headers if where == "$message.header" else body
-            if holder.get(name) != parameters[parameter]:
+            if str(holder.get(name)) != parameters[parameter]:
                 yield f"{location} is {holder.get(name)!r}"
 
     def _channel(self, name: str) -> _Channel:
