@@ -42,8 +42,11 @@ async def _open(world: World, nc: Client) -> list[str]:
     found: list[str] = []
     try:
         last = (await api(nc, "STREAM.INFO.TOWPATH"))["state"]["last_seq"]
+        waiting = (await api(nc, "STREAM.INFO.TOWPATH_REPORT"))["state"]["messages"]
     except Exception as error:
         return [f"NATS does not answer: {error!r}"]
+    if waiting:  # a killed API holds what it had taken until the queue's ack_wait is over
+        found.append(f"{waiting} reports wait to be applied")
     for name, url in world.models.items():
         try:
             position, rows = await _look_into(url)
