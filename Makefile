@@ -4,8 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ENV := .venv/.installed
 BIN := .venv/bin
+NODE := tests/node/node_modules/.package-lock.json
 
-.PHONY: help demo up test check bench docs chaos test-containers test-deployment clean
+.PHONY: help demo up test check bench docs chaos test-containers test-deployment test-node clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +53,13 @@ test-containers: $(ENV) ## tests against NATS in containers; needs a Docker engi
 test-deployment: $(ENV) ## check the deployment files; needs docker compose, systemd and promtool
 	@$(BIN)/python -m pytest -m deployment tests/deployment $(ARGS)
 
+# By hash, too: `npm ci` installs what package-lock.json pins or nothing, and runs no script of a package.
+$(NODE): tests/node/package.json tests/node/package-lock.json
+	@cd tests/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch ../../$(NODE)
+
+test-node: $(ENV) $(NODE) ## compile the TypeScript types, and run a runner on Node; needs Node 20 and npm
+	@$(BIN)/python -m pytest -m node tests/node $(ARGS)
+
 clean: ## remove the environment and all that was built, but no data
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist tests/node/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

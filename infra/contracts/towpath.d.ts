@@ -258,7 +258,7 @@ export interface PageDeadLetterRead {
 }
 
 export interface PageEventRead {
-  items: EventRead[];
+  items: TowpathEvent[];
   next_cursor?: string | null;
 }
 
@@ -500,9 +500,9 @@ export interface TaskSpec {
   /** Cancel an attempt that has waited so long for its lock. */
   lock_wait_seconds?: number | null;
   pool?: string;
-  env?: { [name: string]: unknown };
+  env?: { [name: string]: string };
   timeout_seconds?: number | null;
-  labels?: { [name: string]: unknown };
+  labels?: { [name: string]: string };
 }
 
 /** A 422 of a request that does not have the right shape. */
@@ -572,90 +572,108 @@ export interface WorkspaceRead {
 export interface TaskCreatedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.created.v1";
   event: "created";
+  task_id: string;
   data: CreatedData;
 }
 
 export interface TaskDispatchedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.dispatched.v1";
   event: "dispatched";
+  task_id: string;
   data: DispatchedData;
 }
 
 export interface TaskQueuedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.queued.v1";
   event: "queued";
+  task_id: string;
   data: QueuedData;
 }
 
 export interface TaskRunningEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.running.v1";
   event: "running";
+  task_id: string;
   data: RunningData;
 }
 
 export interface TaskSucceededEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.succeeded.v1";
   event: "succeeded";
+  task_id: string;
   data: SucceededData;
 }
 
 export interface TaskFailedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.failed.v1";
   event: "failed";
+  task_id: string;
   data: FailedData;
 }
 
 export interface TaskCancelRequestedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.cancel-requested.v1";
   event: "cancel-requested";
+  task_id: string;
   data: CancelRequestedData;
 }
 
 export interface TaskCanceledEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.canceled.v1";
   event: "canceled";
+  task_id: string;
   data: CanceledData;
 }
 
 export interface TaskSubmitFailedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.submit-failed.v1";
   event: "submit-failed";
+  task_id: string;
   data: SubmitFailedData;
 }
 
 export interface TaskLockReleaseRequestedEvent extends Omit<EventRead, "data"> {
   type: "towpath.task.lock-release-requested.v1";
   event: "lock-release-requested";
+  task_id: string;
   data: LockReleaseRequestedData;
 }
 
 export interface WorkspaceRegisteredEvent extends Omit<EventRead, "data"> {
   type: "towpath.workspace.registered.v1";
   event: "registered";
+  workspace: string;
   data: RegisteredData;
 }
 
 export interface WorkspaceRemovedEvent extends Omit<EventRead, "data"> {
   type: "towpath.workspace.removed.v1";
   event: "removed";
+  workspace: string;
   data: RemovedData;
 }
 
 export interface LockGrantedEvent extends Omit<EventRead, "data"> {
   type: "towpath.lock.granted.v1";
   event: "granted";
+  task_id: string;
+  workspace: string;
   data: GrantedData;
 }
 
 export interface LockRefusedEvent extends Omit<EventRead, "data"> {
   type: "towpath.lock.refused.v1";
   event: "refused";
+  task_id: string;
+  workspace: string;
   data: RefusedData;
 }
 
 export interface LockReleasedEvent extends Omit<EventRead, "data"> {
   type: "towpath.lock.released.v1";
   event: "released";
+  task_id: string;
+  workspace: string;
   data: ReleasedData;
 }
 

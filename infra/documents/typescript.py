@@ -21,6 +21,10 @@ _HEAD = """\
 """
 _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_ANY_EVENT = {"EventRead": "TowpathEvent"}
+"""What is said where an answer holds an event: the union, so that its `data` follows from its `type`."""
+_SURE = {"task": ("task_id",), "workspace": ("workspace",), "lock": ("task_id", "workspace")}
+"""Members that are never null in events of a kind."""
 
 
 def typescript(*documents: Schema) -> str:
@@ -45,9 +49,10 @@ def _events() -> Iterator[str]:
     for (kind, event), model in EVENTS.items():
         name = "".join(part.capitalize() for part in f"{kind}-{event}".split("-")) + "Event"
         names.append(name)
+        sure = "".join(f"  {member}: string;\n" for member in _SURE[kind])
         yield (
             f'export interface {name} extends Omit<EventRead, "data"> {{\n'
-            f'  type: "{type_name(kind, event)}";\n  event: "{event}";\n  data: {model.__name__};\n}}\n'
+            f'  type: "{type_name(kind, event)}";\n  event: "{event}";\n{sure}  data: {model.__name__};\n}}\n'
         )
     yield "/** One event, as HTTP answers, the live stream and the command line show it. */"
     yield "export type TowpathEvent =\n" + "\n".join(f"  | {name}" for name in names) + ";\n"
@@ -67,7 +72,8 @@ def _object(schema: Schema, indent: str) -> str:
 
 def _type(schema: Schema, indent: str) -> str:
     if "$ref" in schema:
-        return _type_name(schema["$ref"].rpartition("/")[2])
+        name = _type_name(schema["$ref"].rpartition("/")[2])
+        return _ANY_EVENT.get(name, name)
     variants = schema.get("anyOf") or schema.get("oneOf")
     if variants and "properties" not in schema:
         return " | ".join(dict.fromkeys(_type(one, indent) for one in variants))
@@ -87,8 +93,10 @@ def _type(schema: Schema, indent: str) -> str:
 
 
 def _map(schema: Schema, indent: str) -> str:
-    values = schema.get("additionalProperties", True)
-    return f"{{ [name: string]: {_type(values, indent) if isinstance(values, dict) else 'unknown'} }}"
+    values = schema.get("additionalProperties")
+    variants = [values] if isinstance(values, dict) else list(schema.get("patternProperties", {}).values())
+    said = " | ".join(dict.fromkeys(_type(one, indent) for one in variants)) or "unknown"
+    return f"{{ [name: string]: {said} }}"
 
 
 def _type_name(name: str) -> str:
