@@ -100,7 +100,7 @@ def seen(up: Up) -> dict | None:
 
 
 async def test_a_whole_life(home: Home, compiled: Path) -> None:
-    with node_runner(home, compiled) as (up, proxy, _):
+    with node_runner(home, compiled) as (up, _proxy, _):
         root = up.workspace("shop")
         await eventually(lambda: seen(up), DEADLINE)
 
