@@ -7,7 +7,6 @@ ends the process loudly with exit code 1. Nothing here decides anything.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -18,10 +17,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from infra.process_memory import calm_collector, give_back_freed
 from infra.settings import Settings
 
 DRAIN_SECONDS = 6.0
-COLLECT_AFTER = (20_000, 10, 10)
 PROJECTOR_CACHE = 500
 PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
 log = structlog.get_logger(__name__)
@@ -48,28 +47,10 @@ def run(main: Main, settings: Settings, signals: tuple[int, ...] = (signal.SIGTE
     """Run one process' main until one of `signals` comes. Returns the exit code."""
     import uvloop
 
-    _calm_collector()
+    calm_collector()
+    give_back_freed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signal(main, settings, signals))
-
-
-def share_imports() -> None:
-    """Call before forking parts: what was imported stays shared with them.
-
-    A collection writes to every object it looks at, and so makes each part a copy of everything: 40 MB.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def _calm_collector() -> None:
-    """Let the garbage collector pass over what was imported, and look at the rest less often.
-
-    Ten thousand cached tasks are objects without cycles; walking them all every few hundred allocations
-    cost a tenth of the time of a busy API.
-    """
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]) -> int:

@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         description="How much longer than its lease a runner may be silent until it is `lost` and what it "
         "held ends; at least a tenth of the lease. Default: a third of it.",
     )
-    task_cache: int = Field(10_000, ge=1, description="Tasks kept in memory by each process that appends.")
+    task_cache: int = Field(5_000, ge=1, description="Tasks kept in memory by each process that appends.")
     database_url: str | None = Field(
         None,
         repr=False,

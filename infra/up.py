@@ -22,6 +22,7 @@ import structlog
 
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
+from infra.process_memory import share_imports
 from infra.settings import Settings
 
 READY_SECONDS = 30.0
@@ -198,7 +199,7 @@ def _preload() -> None:
     """Import what the children need, once."""
     for name in ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service"):
         importlib.import_module(name)
-    importlib.import_module("infra.processes").share_imports()
+    share_imports()
 
 
 def _become_child(part: _Part, parent: int) -> None:

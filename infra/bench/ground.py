@@ -26,7 +26,8 @@ from infra.composition import Core
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
 from infra.logging import configure_logging
-from infra.processes import run, run_projector, serve_api, share_imports
+from infra.process_memory import share_imports
+from infra.processes import run, run_projector, serve_api
 from infra.settings import Settings, load_settings
 
 POOL = "bench"
