@@ -28,7 +28,7 @@ from tests.support.nats import connect
 START_SECONDS = 90.0
 FINISH_SECONDS = 60.0
 SETTLE_SECONDS = 60.0
-CLIENTS = 160
+CLIENTS = 480
 JOB_SHARE = 0.07
 
 
