@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from adapters.codec import Message, decode, filter_of
-from adapters.jetstream_facts import registration_message
-from adapters.task_cache import TaskCache
-from adapters.task_codec import pending_message, replay
 from domain.dead_letters import DeadLetter
-from domain.events import OnRunnerLost, RegisteredData, RemovedData
 from domain.leases import check_counter
 from domain.log import Recorded
-from domain.ports import AppendConflict, LogGap, Stored
+from domain.ports import AppendConflict, LogGap
 from domain.wire import Heartbeat
 
 
@@ -56,64 +51,30 @@ class MemoryLog:
         """All events whose subject matches an append filter."""
         return [event for event in self.events if filter_of(event.kind, event.subject_id) == filter_subject]
 
-    def last(self, filter_subject: str) -> int:
-        """The sequence of the last event of an append filter; 0 without one."""
-        return self._last.get(filter_subject, 0)
-
     async def grown(self, beyond: int) -> None:
         """Wait until the log holds more than `beyond` events."""
         while len(self.events) <= beyond:
             await self._grown.wait()
 
 
-class MemoryTaskStore:
-    """Port `TaskStore` on a MemoryLog."""
+class MemoryEvents:
+    """`TaskEvents`, and what `AppenderWorkspaceLog` asks, on a MemoryLog."""
 
-    def __init__(self, log: MemoryLog, new_id: Callable[[], str], cache: TaskCache) -> None:
+    def __init__(self, log: MemoryLog) -> None:
         self._log = log
-        self._new_id = new_id
-        self._cache = cache
 
-    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
-        """See the port."""
-        return self._cache.exclusive(task_id)
+    async def all(self, task_id: str) -> list[Recorded]:
+        """See the protocol."""
+        return self._log.of(filter_of("task", task_id))
 
-    async def load(self, task_id: str) -> Stored | None:
-        """See the port."""
-        cached = self._cache.get(task_id)
-        if cached is not None:
-            return cached
-        events = self._log.of(filter_of("task", task_id))
-        if not events:
-            return None
-        stored = replay(events)
-        self._cache.put(stored)
-        return stored
+    async def count(self, task_id: str) -> int:
+        """See the protocol."""
+        return len(self._log.of(filter_of("task", task_id)))
 
-    async def load_at(self, task_id: str, seq: int) -> Stored | None:
-        """See the port."""
-        events = [event for event in self._log.of(filter_of("task", task_id)) if event.seq <= seq]
-        return replay(events) if events else None
-
-    async def is_current(self, stored: Stored) -> bool:
-        """See the port."""
-        stored.fresh = self._log.last(filter_of("task", stored.task.id)) == stored.seq
-        if not stored.fresh:
-            self._cache.forget(stored.task.id)
-        return stored.fresh
-
-    async def append(self, stored: Stored) -> Stored:
-        """See the port."""
-        message = pending_message(stored, self._new_id())
-        try:
-            seq = await self._log.append(message)
-        except BaseException:
-            self._cache.forget(stored.task.id)
-            raise
-        stored.task.pending_events.clear()
-        appended = Stored(stored.task, seq, message.chain, fresh=True, recorded=True)
-        self._cache.put(appended)
-        return appended
+    async def last_registration(self, workspace: str) -> Recorded | None:
+        """The last registration event of a workspace."""
+        events = self._log.of(filter_of("workspace", workspace))
+        return events[-1] if events else None
 
 
 class MemoryLogReader:
@@ -165,42 +126,6 @@ def _matches(event: Recorded, subject: str) -> bool:
     return len(wanted) == len(tokens) and all(
         want in ("*", have) for want, have in zip(wanted, tokens, strict=True)
     )
-
-
-class MemoryWorkspaceLog:
-    """Port `WorkspaceLog` on a MemoryLog."""
-
-    def __init__(self, log: MemoryLog, new_id: Callable[[], str]) -> None:
-        self._log = log
-        self._new_id = new_id
-
-    async def last_registration(self, workspace: str) -> Recorded | None:
-        """See the port."""
-        events = self._log.of(filter_of("workspace", workspace))
-        return events[-1] if events else None
-
-    async def append_registered(
-        self,
-        workspace: str,
-        last: Recorded | None,
-        root: str,
-        on_runner_lost: OnRunnerLost,
-        *,
-        at: datetime,
-        actor: str,
-    ) -> Recorded:
-        """See the port."""
-        data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by=actor)
-        message = registration_message(workspace, "registered", data, last, self._new_id(), at, actor)
-        return message.recorded(await self._log.append(message))
-
-    async def append_removed(
-        self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
-    ) -> Recorded:
-        """See the port."""
-        data = RemovedData(by=actor, reason=reason)
-        message = registration_message(workspace, "removed", data, last, self._new_id(), at, actor)
-        return message.recorded(await self._log.append(message))
 
 
 class MemoryDeadLetters:

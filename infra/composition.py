@@ -20,13 +20,13 @@ from adapters.checkpoint_keys import parse_keys
 from adapters.checkpoints import SqlCheckpoints
 from adapters.codec import Message
 from adapters.dead_letters import JetStreamDeadLetters
+from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.group_append import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_events import JetStreamEvents
 from adapters.jetstream_log import JetStreamLogReader
-from adapters.jetstream_tasks import JetStreamTaskStore
 from adapters.log_checkpoints import JetStreamLogCheckpoints
 from adapters.log_room import MeasuredRoom
 from adapters.raw_log import RawLog
@@ -38,6 +38,7 @@ from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.tap_client import TapClient
 from adapters.task_cache import TaskCache
+from adapters.task_store import LogTaskStore
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from api.config import ApiConfig, parse_operator_tokens
@@ -83,7 +84,8 @@ class Core:
     connection: Client
     api: JetStreamApi
     appender: Appender[Message]
-    tasks: JetStreamTaskStore
+    events: JetStreamEvents
+    tasks: LogTaskStore
     reader: JetStreamLogReader
     engine: AsyncEngine
     read_model: SqlReadModel
@@ -118,13 +120,14 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
         appender = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)
         stack.push_async_callback(appender.stop)
-        keys = settings.secret_keys()
+        keys, events = settings.secret_keys(), JetStreamEvents(api)
         yield Core(
             settings=settings,
             connection=connection,
             api=api,
             appender=appender,
-            tasks=JetStreamTaskStore(api, appender, new_id, TaskCache(settings.task_cache)),
+            events=events,
+            tasks=LogTaskStore(events, appender, new_id, TaskCache(settings.task_cache)),
             reader=JetStreamLogReader(connection, api),
             engine=engine,
             read_model=SqlReadModel(engine),
@@ -151,7 +154,9 @@ def api_parts(
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
         service=service,
-        workspaces=WorkspaceService(JetStreamWorkspaceLog(core.api, core.appender, new_id), view, now, room),
+        workspaces=WorkspaceService(
+            AppenderWorkspaceLog(core.events.last_registration, core.appender, new_id), view, now, room
+        ),
         log=core.reader,
         view=view,
         past=TimeTravel(core.reader, core.checkpoints),

@@ -10,19 +10,19 @@ from nats.aio.client import Client
 from uuid_utils.compat import uuid7
 
 from adapters.codec import Message
+from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_events import JetStreamEvents
 from adapters.jetstream_log import JetStreamLogReader
-from adapters.jetstream_tasks import JetStreamTaskStore
 from adapters.memory import (
+    MemoryEvents,
     MemoryLog,
     MemoryLogReader,
-    MemoryTaskStore,
-    MemoryWorkspaceLog,
 )
 from adapters.task_cache import TaskCache
+from adapters.task_store import LogTaskStore
 from domain.events import CreatedData
 from domain.ports import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
 
@@ -52,14 +52,15 @@ class World:
 def memory_world() -> World:
     """A log in memory."""
     log = MemoryLog()
+    events = MemoryEvents(log)
 
     def new_store() -> TaskStore:
-        return MemoryTaskStore(log, new_id, TaskCache(100))
+        return LogTaskStore(events, log, new_id, TaskCache(100))
 
     return World(
         new_store(),
         AppenderLockLog(log, new_id),
-        MemoryWorkspaceLog(log, new_id),
+        AppenderWorkspaceLog(events.last_registration, log, new_id),
         MemoryLogReader(log),
         log,
         new_store,
@@ -69,16 +70,17 @@ def memory_world() -> World:
 def jetstream_world(connection: Client, *, grouped: bool) -> World:
     """The log on a server; `grouped` coalesces concurrent appends into atomic batches."""
     api = JetStreamApi(connection)
+    events = JetStreamEvents(api)
     single = SingleAppender(connection, api)
     appender: Appender[Message] = GroupAppender(connection, single, new_id) if grouped else single
 
     def new_store() -> TaskStore:
-        return JetStreamTaskStore(api, appender, new_id, TaskCache(100))
+        return LogTaskStore(events, appender, new_id, TaskCache(100))
 
     return World(
         new_store(),
         AppenderLockLog(appender, new_id),
-        JetStreamWorkspaceLog(api, appender, new_id),
+        AppenderWorkspaceLog(events.last_registration, appender, new_id),
         JetStreamLogReader(connection, api),
         appender,
         new_store,

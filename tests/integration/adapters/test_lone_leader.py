@@ -9,8 +9,9 @@ import pytest
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_tasks import JetStreamTaskStore
+from adapters.jetstream_events import JetStreamEvents
 from adapters.task_cache import TaskCache
+from adapters.task_store import LogTaskStore
 from infra.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.messages import creation
@@ -32,8 +33,11 @@ async def test_a_leader_without_a_majority_decides_nothing(nats_cluster: Cluster
         leader = (await api.info())["cluster"]["leader"]
         alone = await connect(nats_cluster.urls[int(leader.removeprefix("n"))])
         others = [node for node in nats_cluster.nodes if node.url != alone.connected_url.geturl()]
-        tasks = JetStreamTaskStore(
-            JetStreamApi(alone), SingleAppender(alone, JetStreamApi(alone)), new_id, TaskCache(10)
+        tasks = LogTaskStore(
+            JetStreamEvents(JetStreamApi(alone)),
+            SingleAppender(alone, JetStreamApi(alone)),
+            new_id,
+            TaskCache(10),
         )
         known, unknown = message.subject.split(".")[2], new_id()
         assert await tasks.load(unknown) is None
@@ -53,7 +57,7 @@ async def test_a_leader_without_a_majority_decides_nothing(nats_cluster: Cluster
         await nc.close()
 
 
-async def _refuses(tasks: JetStreamTaskStore, task_id: str) -> bool:
+async def _refuses(tasks: LogTaskStore, task_id: str) -> bool:
     try:
         await tasks.load(task_id)
     except LogUnreachable as error:
@@ -61,7 +65,7 @@ async def _refuses(tasks: JetStreamTaskStore, task_id: str) -> bool:
     return False
 
 
-async def _loads(tasks: JetStreamTaskStore, task_id: str) -> bool:
+async def _loads(tasks: LogTaskStore, task_id: str) -> bool:
     try:
         return await tasks.load(task_id) is not None
     except LogUnreachable:

@@ -11,8 +11,9 @@ import adapters.jetstream_append
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_tasks import JetStreamTaskStore
+from adapters.jetstream_events import JetStreamEvents
 from adapters.task_cache import TaskCache
+from adapters.task_store import LogTaskStore
 from domain.claims import FIRST_CHAIN
 from domain.ports import AppendConflict, Stored
 from domain.task import Task
@@ -35,17 +36,17 @@ class LaggingReplica(JetStreamApi):
         return found[: -self.behind] if self.times >= 0 else found
 
 
-def store(connection: Client, api: JetStreamApi | None = None, cached: int = 100) -> JetStreamTaskStore:
+def store(connection: Client, api: JetStreamApi | None = None, cached: int = 100) -> LogTaskStore:
     api = api or JetStreamApi(connection)
-    return JetStreamTaskStore(api, SingleAppender(connection, api), new_id, TaskCache(cached))
+    return LogTaskStore(JetStreamEvents(api), SingleAppender(connection, api), new_id, TaskCache(cached))
 
 
-async def create(tasks: JetStreamTaskStore) -> Stored:
+async def create(tasks: LogTaskStore) -> Stored:
     task = Task.create(new_id(), created(), at=now(), actor="operator:ann")
     return await tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True))
 
 
-async def live(tasks: JetStreamTaskStore, *, end: bool = True) -> Stored:
+async def live(tasks: LogTaskStore, *, end: bool = True) -> Stored:
     """created, dispatched, running and, if asked, succeeded."""
     stored = await create(tasks)
     stored.task.dispatch(None, at=now(), actor="operator:ann")
@@ -144,7 +145,7 @@ async def test_a_canceled_append_that_stands_later_is_found(proxied: Client) -> 
     """Canceled while it waits its turn; the event is appended all the same, behind the cache's back."""
     api = JetStreamApi(proxied)
     grouped = GroupAppender(proxied, SingleAppender(proxied, api), new_id)
-    tasks = JetStreamTaskStore(api, grouped, new_id, TaskCache(100))
+    tasks = LogTaskStore(JetStreamEvents(api), grouped, new_id, TaskCache(100))
     stored = await live(tasks, end=False)
     async with tasks.exclusive(stored.task.id):
         loaded = await tasks.load(stored.task.id)

@@ -9,10 +9,11 @@ import pytest
 from nats.aio.client import Client
 
 import adapters.jetstream_append
+from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_events import JetStreamEvents
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.errors import Invalid
 from domain.events import GrantedData
@@ -64,7 +65,7 @@ async def append_lock_fact(proxied: Client, appender: Appender) -> int:
 
 
 async def append_registration(proxied: Client, appender: Appender) -> int:
-    log = JetStreamWorkspaceLog(JetStreamApi(proxied), appender, new_id)
+    log = AppenderWorkspaceLog(JetStreamEvents(JetStreamApi(proxied)).last_registration, appender, new_id)
     registered = await log.append_registered("acme", None, "/srv", "fail", at=now(), actor="api")
     return registered.seq
 

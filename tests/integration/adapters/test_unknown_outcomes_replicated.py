@@ -15,10 +15,11 @@ from nats.aio.client import Client
 
 import adapters.group_append
 import adapters.jetstream_append
+from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_facts import AppenderLockLog, JetStreamWorkspaceLog
+from adapters.jetstream_events import JetStreamEvents
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.events import GrantedData
 from domain.ports import AppendConflict, Appender
@@ -93,7 +94,7 @@ async def lock_fact(_: Client, appender: Appender, task_id: str) -> int:
 
 
 async def registration(proxied: Client, appender: Appender, _: str) -> int:
-    log = JetStreamWorkspaceLog(JetStreamApi(proxied), appender, new_id)
+    log = AppenderWorkspaceLog(JetStreamEvents(JetStreamApi(proxied)).last_registration, appender, new_id)
     return (await log.append_registered("acme", None, "/srv", "fail", at=now(), actor="api")).seq
 
 

@@ -15,19 +15,19 @@ import httpx
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
-from adapters.jetstream_facts import AppenderLockLog
+from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.memory import (
     MemoryCheckpoints,
     MemoryDeadLetters,
+    MemoryEvents,
     MemoryHeartbeats,
     MemoryLog,
     MemoryLogReader,
-    MemoryTaskStore,
-    MemoryWorkspaceLog,
 )
 from adapters.sealing import AesGcmSealer
 from adapters.task_cache import TaskCache
 from adapters.task_codec import replay
+from adapters.task_store import LogTaskStore
 from api.app import begin_closing, create_app
 from api.config import ApiConfig
 from api.parts import ApiParts
@@ -180,10 +180,11 @@ async def api_world(
     `handlers` act on events that are replayed; `overrides` replace parts.
     """
     log, clock, dead = MemoryLog(), Moment(), MemoryDeadLetters()
+    events = MemoryEvents(log)
     reader, read_model, tokens = MemoryLogReader(log), FoldedReadModel(log), AttemptTokens(KEY)
     checkpoints = MemoryCheckpoints()
     view = FoldedLockView(reader, checkpoints)
-    store = MemoryTaskStore(log, new_id, TaskCache(100))
+    store = LogTaskStore(events, log, new_id, TaskCache(100))
     readiness: dict[str, str] = {"nats": "ok"}
 
     async def ready() -> dict[str, str]:
@@ -192,7 +193,7 @@ async def api_world(
     service = TaskService(store, view, AesGcmSealer(KEY), clock)
     parts = ApiParts(
         service=service,
-        workspaces=WorkspaceService(MemoryWorkspaceLog(log, new_id), view, clock),
+        workspaces=WorkspaceService(AppenderWorkspaceLog(events.last_registration, log, new_id), view, clock),
         log=reader,
         view=view,
         past=TimeTravel(reader, checkpoints),

@@ -1,12 +1,11 @@
-"""Lock facts and workspace registrations in the log on JetStream."""
+"""Lock facts and workspace registrations: which messages append them, on any log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from adapters.codec import Message, encode, filter_of
-from adapters.jetstream_api import JetStreamApi
+from adapters.codec import Message, encode
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.events import EventData, OnRunnerLost, RegisteredData, RemovedData
 from domain.log import Recorded
@@ -69,18 +68,22 @@ class AppenderLockLog:
         return message.recorded(await self._appender.append(message))
 
 
-class JetStreamWorkspaceLog:
-    """Port `WorkspaceLog`."""
+class AppenderWorkspaceLog:
+    """Port `WorkspaceLog` on any log that can tell the last registration event of a workspace."""
 
-    def __init__(self, api: JetStreamApi, appender: Appender[Message], new_id: Callable[[], str]) -> None:
-        self._api = api
+    def __init__(
+        self,
+        last: Callable[[str], Awaitable[Recorded | None]],
+        appender: Appender[Message],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._last = last
         self._appender = appender
         self._new_id = new_id
 
     async def last_registration(self, workspace: str) -> Recorded | None:
         """See the port."""
-        last = await self._api.last(filter_of("workspace", workspace))
-        return last.decoded() if last else None
+        return await self._last(workspace)
 
     async def append_registered(
         self,
