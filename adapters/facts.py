@@ -26,7 +26,7 @@ def lock_message(fact: LockFact, message_id: str, at: datetime, actor: str) -> M
         actor=actor,
         expected_seq=fact.expected_seq,
         previous_chain=fact.previous_chain,
-        traceparent=current_traceparent(),
+        traceparent=fact.traceparent,
     )
 
 

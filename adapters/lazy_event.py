@@ -89,6 +89,8 @@ class LazyEvent(Recorded):
         raw = self._message.raw_headers
         start = raw.find(needle)
         if start < 0:
+            if raw and name.encode() not in raw:  # parsing them all would not find it either
+                return None
             return self._message.headers.get(name)
         start += len(needle)
         return raw[start : raw.index(b"\r", start)].decode()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from adapters.jetstream_api import LogUnreachable
 from adapters.publish import publish
 from domain.ports import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
+from domain.trace import with_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
 
 PUSH_SECONDS = 10.0
@@ -35,7 +36,8 @@ class QueueRunnerClient:
 
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
         """See the port."""
-        headers = {"Nats-Msg-Id": f"{submission.task_id}.{submission.attempt}", "Nats-TTL": self._ttl}
+        message_id = f"{submission.task_id}.{submission.attempt}"
+        headers = with_traceparent({"Nats-Msg-Id": message_id, "Nats-TTL": self._ttl})
         body = submission.model_dump_json().encode()
         try:
             await publish(self._nc, "TOWPATH_SUBMIT", f"towpath.submit.{pool}", body, headers)
@@ -73,7 +75,7 @@ class PushRunnerClient:
             )
 
     async def _post(self, path: str, body: str) -> httpx.Response:
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = with_traceparent({**self._headers, "Content-Type": "application/json"})
         try:
             return await self._http.post(
                 self._base_url + path,

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from adapters.publish import publish
 from domain.ports import Deadline
+from domain.trace import with_traceparent
 from domain.wire import rfc3339
 
 
@@ -28,4 +29,4 @@ class JetStreamTimers:
             "Nats-Schedule": f"@at {rfc3339(at)}",
             "Nats-Schedule-Target": f"towpath.timer.due.{name}",
         }
-        await publish(self._nc, "TOWPATH_TIMER", f"towpath.timer.at.{name}", note, headers)
+        await publish(self._nc, "TOWPATH_TIMER", f"towpath.timer.at.{name}", note, with_traceparent(headers))

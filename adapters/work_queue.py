@@ -22,11 +22,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from adapters.codec import decode
+from domain.about import be_about
 from domain.dead_letters import DeadLetters
 from domain.errors import Busy, LogFull
 from domain.log import Recorded
 from domain.ports import Deadline, Due
-from domain.trace import use_traceparent
+from domain.trace import TRACEPARENT, use_traceparent
 
 CONCURRENCY = 64
 FETCH_SECONDS = 2.0
@@ -134,7 +135,7 @@ class DurableQueue:
     ) -> None:
         try:
             async with self._slots:
-                use_traceparent((message.headers or {}).get("traceparent"))
+                use_traceparent((message.headers or {}).get(TRACEPARENT))
                 await self._work(message, handle(parse(message)))
         except Exception as error:
             await self._failed(message, error)
@@ -200,11 +201,14 @@ def _canceled() -> bool:
 
 
 def _event(message: Msg) -> Recorded:
-    return decode(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data)
+    event = decode(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data)
+    be_about(event.task_id, event.attempt, event.seq)
+    return event
 
 
 def _due(message: Msg) -> Due:
     kind, task_id, attempt = message.subject.split(".")[-3:]
+    be_about(task_id, int(attempt))
     return Due(Deadline(kind, task_id, int(attempt)), message.metadata.timestamp, message.data)
 
 

@@ -20,9 +20,9 @@ from api.gateway import accept_report
 from api.metrics import RECORDED, STALE, Metrics
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors
-from api.tracing import TRACEPARENT
+from domain.about import be_about
 from domain.errors import Busy, DomainError, LogFull, Refused
-from domain.trace import use_traceparent
+from domain.trace import TRACEPARENT, use_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER
 
 MAX_DELIVERIES = 20
@@ -57,6 +57,7 @@ class Settlement:
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
         use_traceparent(headers.get(TRACEPARENT))
+        be_about(task_id)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 stored = await accept_report(
@@ -73,7 +74,7 @@ class Settlement:
         except HttpProblem as error:
             return await self._keep(message, task_id, error.code, error.detail)
         except Exception as error:
-            _log().error("report not applied", task_id=task_id, error=repr(error))
+            _log().error("report not applied", error=repr(error))
             return await self._later(message, task_id, repr(error))
         return RECORDED if stored.recorded else STALE
 
@@ -86,7 +87,7 @@ class Settlement:
         try:
             await self._parts.dead_letters.keep("report", task_id, message.data, code, detail)
         except Exception as error:
-            _log().error("dead letter not kept", task_id=task_id, code=code, error=repr(error))
+            _log().error("dead letter not kept", code=code, error=repr(error))
             return TRY_AGAIN
         return code
 

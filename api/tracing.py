@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.trace import use_traceparent
+from domain.trace import TRACEPARENT, use_traceparent
 
-TRACEPARENT = "traceparent"
 _HEADER = TRACEPARENT.encode()
 
 

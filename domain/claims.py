@@ -15,7 +15,10 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one attempt wants locked. `seq` is its `dispatched` sequence: the order of waiting."""
+    """What one attempt wants locked. `seq` is its `dispatched` sequence: the order of waiting.
+
+    `traceparent` is that of `dispatched`: facts about the claim belong to the same trace.
+    """
 
     task_id: str
     attempt: int
@@ -26,6 +29,7 @@ class Claim:
     on_conflict: OnConflict
     seq: int
     since: str
+    traceparent: str | None = field(default=None, compare=False)
     parts: tuple[Components, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +90,7 @@ class LockFact:
     expected_seq: int
     version: int
     previous_chain: str
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class WorkspaceLocks:
 
 def claim_to_json(claim: Claim) -> dict[str, Any]:
     """A claim as plain data, for a snapshot."""
-    return {
+    state = {
         "task_id": claim.task_id,
         "attempt": claim.attempt,
         "workspace": claim.workspace,
@@ -138,6 +143,9 @@ def claim_to_json(claim: Claim) -> dict[str, Any]:
         "seq": claim.seq,
         "since": claim.since,
     }
+    if claim.traceparent is not None:
+        state["traceparent"] = claim.traceparent
+    return state
 
 
 def claim_from_json(state: dict[str, Any]) -> Claim:

@@ -107,6 +107,7 @@ class LockTable:
             on_conflict=dispatched["on_conflict"],
             seq=event.seq,
             since=event.time,
+            traceparent=event.traceparent,
         )
         locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
         locks.waiting[claim.key] = claim
@@ -181,8 +182,11 @@ class LockTable:
         """Workspaces for which a fact is to be appended now; asked once after a start."""
         return [workspace for workspace in self._workspaces if self.decide(workspace) is not None]
 
-    def _fact(self, locks: WorkspaceLocks, workspace: str, event: str, fact: data.EventData) -> LockFact:
-        return LockFact(workspace, event, fact, locks.last_seq, locks.last_version + 1, locks.last_chain)
+    def _fact(self, locks: WorkspaceLocks, claim: Claim, event: str, fact: data.EventData) -> LockFact:
+        version = locks.last_version + 1
+        return LockFact(
+            claim.workspace, event, fact, locks.last_seq, version, locks.last_chain, claim.traceparent
+        )
 
     def _release(self, locks: WorkspaceLocks, claim: Claim, owed: Owed) -> LockFact:
         released = data.ReleasedData(
@@ -194,10 +198,10 @@ class LockTable:
             by=owed.by,
             seen_seq=self.seq,
         )
-        return self._fact(locks, claim.workspace, "released", released)
+        return self._fact(locks, claim, "released", released)
 
     def _grant(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
-        return self._fact(locks, claim.workspace, "granted", data.GrantedData(**self._claim_data(claim)))
+        return self._fact(locks, claim, "granted", data.GrantedData(**self._claim_data(claim)))
 
     def _refuse(self, locks: WorkspaceLocks, claim: Claim, ahead: list[Claim]) -> LockFact:
         holders = [
@@ -209,7 +213,7 @@ class LockTable:
             for other in locks.blockers(claim, ahead)[:MAX_HOLDERS]
         ]
         refused = data.RefusedData(**self._claim_data(claim), holders=holders)
-        return self._fact(locks, claim.workspace, "refused", refused)
+        return self._fact(locks, claim, "refused", refused)
 
     def _claim_data(self, claim: Claim) -> dict[str, Any]:
         return {

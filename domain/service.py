@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from domain.about import be_about, be_about_task
 from domain.attempt_token import Proof
 from domain.claims import FIRST_CHAIN
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
@@ -63,6 +64,7 @@ class TaskService:
             Invalid: a lock path leaves the workspace.
             LogFull: the log has no room for new tasks.
         """
+        be_about_task(task_id)
         data = await self._created_data(task_id, spec)
         async with self._tasks.exclusive(task_id):
             try:
@@ -72,7 +74,7 @@ class TaskService:
                     raise
             task = Task.create(task_id, data, at=self._clock(), actor=actor)
             try:
-                return await self._tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True)), True
+                return await self._append(Stored(task, 0, FIRST_CHAIN, fresh=True)), True
             except AppendConflict:
                 existing = await self._tasks.load(task_id)
         if existing is None:
@@ -222,6 +224,7 @@ class TaskService:
 
     async def _change(self, task_id: str, decide: Callable[[Task], None], about: int | None = None) -> Stored:
         """`about` names the attempt that a command without one of its own was decided for."""
+        be_about_task(task_id)
         async with self._tasks.exclusive(task_id):
             for _ in range(MAX_TRIES):
                 stored = await self._load(task_id)
@@ -235,12 +238,17 @@ class TaskService:
                     continue
                 if stored.task.pending_events:
                     try:
-                        return await self._tasks.append(stored)
+                        return await self._append(stored)
                     except AppendConflict:
                         continue
                 if stored.fresh or await self._tasks.is_current(stored):
                     return stored
         raise _busy()
+
+    async def _append(self, stored: Stored) -> Stored:
+        appended = await self._tasks.append(stored)
+        be_about(appended.task.id, appended.task.attempt, appended.seq)
+        return appended
 
     async def _load(self, task_id: str) -> Stored:
         stored = await self._tasks.load(task_id)

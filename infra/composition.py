@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
+from adapters.appended_log import LoggingAppender
 from adapters.checkpoint_keys import parse_keys
 from adapters.checkpoints import SqlCheckpoints
 from adapters.codec import Message
@@ -118,8 +119,9 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
             await create_tables(engine)
         api = JetStreamApi(connection)
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
-        appender = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)
-        stack.push_async_callback(appender.stop)
+        grouped = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)
+        stack.push_async_callback(grouped.stop)
+        appender: Appender[Message] = LoggingAppender(grouped) if settings.log_level == "debug" else grouped
         keys, events = settings.secret_keys(), JetStreamEvents(api)
         yield Core(
             settings=settings,

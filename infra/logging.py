@@ -1,7 +1,8 @@
 """Logging: readable lines on a terminal, JSON lines anywhere else, always on stderr.
 
-What libraries log through the standard library takes the same way. Secrets are taken out of the finished
-line, so that none gets through in a message, a field, a URL or a traceback.
+Each line says what the work at hand is about, as far as that is known: task, attempt, sequence, trace
+(`domain.about`, `domain.trace`). What libraries log through the standard library takes the same way. Secrets
+are taken out of the finished line, so that none gets through in a message, a field, a URL or a traceback.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from domain.trace import current_traceparent
+from domain.about import About, current_about
+from domain.trace import current_traceparent, trace_id
 from infra.settings import Settings
 
 HIDDEN = "***"
 _MIN_SECRET_CHARS = 4
 _SECRET_FIELD = re.compile(r"(token|password|secret|authorization|credential|cookie)s?$", re.IGNORECASE)
+_FIRST = ("timestamp", "level", "message", *About._fields, "trace", "logger")
 _TALKATIVE = ("httpx", "httpcore", "asyncio", "aiosqlite", "faststream")
 
 
@@ -32,6 +35,7 @@ def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> N
     on_terminal = sys.stderr.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_about,
         _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -92,16 +96,36 @@ def _renderers(on_terminal: bool) -> list[Processor]:
     return [
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("message"),
+        _in_order,
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
     ]
 
 
-def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The W3C trace id of the request or event that is being handled, if it has one."""
-    traceparent = current_traceparent()
-    if traceparent is not None:
-        event.setdefault("trace", traceparent.split("-")[1])
+def _add_about(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Task, attempt and sequence of the work at hand; a line that names another task is about that one."""
+    now = current_about()
+    if now is not None and event.get("task", now.task) == now.task:
+        for name, value in zip(now._fields, now, strict=True):
+            if event.get(name) is None:
+                event[name] = value
     return event
+
+
+def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The W3C trace id of the request or event that is being handled; what is not known is left out."""
+    traceparent = current_traceparent()
+    if traceparent is not None and event.get("trace") is None:
+        event["trace"] = trace_id(traceparent)
+    for name in (*About._fields, "trace"):
+        if name in event and event[name] is None:
+            del event[name]
+    return event
+
+
+def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What every line has comes first, as a reader of raw lines wants it."""
+    first = {name: event[name] for name in _FIRST if name in event}
+    return {**first, **event}
 
 
 def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

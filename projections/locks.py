@@ -12,10 +12,13 @@ from collections.abc import Iterable
 
 import structlog
 
+from domain.about import about
+from domain.claims import LockFact
 from domain.errors import Busy, LogFull
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.ports import AppendConflict, Checkpoints, Clock, LockLog, LogReader
+from domain.trace import under_traceparent
 from projections.checkpoint import keep, patiently, take_up
 
 ACTOR = "lock-projection"
@@ -104,9 +107,20 @@ class LockProjection:
                     if self.table.last_seq(workspace) == fact.expected_seq:
                         return
                 except (Busy, LogFull) as error:
-                    log.warning("lock fact not appended, will retry", workspace=workspace, error=str(error))
+                    _say_not_appended(fact, error)
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
                     self.table.fold_own(appended)
         finally:
             self._working.discard(workspace)
+
+
+def _say_not_appended(fact: LockFact, error: Exception) -> None:
+    task_id, attempt = getattr(fact.data, "task_id", None), getattr(fact.data, "attempt", None)
+    with under_traceparent(fact.traceparent), about(task_id, attempt, fact.expected_seq or None):
+        log.warning(
+            "lock fact not appended, will retry",
+            workspace=fact.workspace,
+            fact=fact.event,
+            error=str(error),
+        )

@@ -104,9 +104,9 @@ class Watchdog:
             if not note.kept:
                 log.warning(
                     "runner lost, its lock is kept for an operator: `towpath release` frees it",
-                    task_id=task.id, attempt=watched.attempt, runner_id=watched.runner_id,
+                    runner_id=watched.runner_id,
                     workspace=task.spec.workspace,
-                )  # fmt: skip
+                )
         elif verdict.finding in (Finding.LOST, Finding.FORGOTTEN):
             await self._end(watched, verdict)
         else:
@@ -125,7 +125,10 @@ class Watchdog:
         stored = await self._service.runner_lost(watched.task_id, watched.attempt, message, ACTOR)
         if stored.recorded:
             log.warning(
-                "attempt ended: " + message, task_id=watched.task_id, attempt=watched.attempt, seq=stored.seq
+                "attempt ended: " + message,
+                task=watched.task_id,
+                attempt=watched.attempt,
+                sequence=stored.seq,
             )
 
     async def _look_again(self, due: Due, watched: Watched, verdict: Verdict, *, kept: bool = False) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
+from domain.trace import current_traceparent, trace_id
 from domain.wire import MESSAGE_CHARS, FailedReason, Report
 from runner.clock import utcnow
 from runner.config import RunnerConfig
@@ -58,9 +59,9 @@ class AttemptRun:
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
         self._process: JobProcess | None = None
-        self._log = structlog.get_logger(__name__).bind(
-            task_id=attempt.key.task_id, attempt=attempt.key.attempt
-        )
+        self._log = structlog.get_logger(__name__).bind(task=attempt.key.task_id, attempt=attempt.key.attempt)
+        if attempt.traceparent is not None:  # a wish to end comes from elsewhere
+            self._log = self._log.bind(trace=trace_id(attempt.traceparent))
 
     def cancel(self) -> None:
         self._end("canceled")
@@ -115,6 +116,7 @@ class AttemptRun:
             if permission is None or self._wish is not None:
                 return self._unstarted()
             if permission.standing is Standing.RUNNING:
+                self._log = self._log.bind(sequence=permission.sequence)
                 return await self._work()
             return self._not_permitted(permission)
         finally:
@@ -165,7 +167,7 @@ class AttemptRun:
         return Job(
             command=submission.command,
             cwd=working_directory(submission, bench.config.roots, self._own_directory),
-            env=job_environment(submission, bench.runner_id),
+            env=job_environment(submission, bench.runner_id, current_traceparent()),
             output=bench.state.outputs / f"{stem}.log",
             output_bytes=bench.config.output_bytes,
             tail_bytes=tail_reach(self._secrets()),

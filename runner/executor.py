@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
+from domain.about import about, be_about
+from domain.trace import current_traceparent, use_traceparent
 from domain.wire import FailedReason, Held, Report, Submission
 from runner.attempt_run import AttemptRun, Bench
 from runner.clock import utcnow
@@ -46,9 +48,13 @@ class Executor:
     # -- taking in
 
     def accept(self, submission: Submission, intake: Transport) -> Attempt:
-        """Hold the attempt (again: the one held or ended already). Raises Refused."""
+        """Hold the attempt (again: the one held or ended already). Raises Refused.
+
+        It belongs to the trace of the work at hand, which its process and its reports continue.
+        """
         try:
-            return self._accept(submission, intake)
+            with about(submission.task_id, submission.attempt):
+                return self._accept(submission, intake)
         except StateTrouble as trouble:
             self._bench.storage.note(trouble)
             raise Refused(507, "no-storage", str(trouble)) from None
@@ -62,8 +68,8 @@ class Executor:
         queued = Report(status="queued", attempt=key.attempt, runner_id=self._bench.runner_id)
         # Over HTTP the 202 says `queued` itself.
         self._bench.state.accept(submission, transport, queued if intake == "nats" else None)
-        attempt = Attempt(key, submission, transport, "accepted", None, settled=False, changed_at=0)
-        log.info("attempt accepted", task_id=key.task_id, attempt=key.attempt, intake=intake)
+        attempt = _accepted(key, submission, transport)
+        log.info("attempt accepted", intake=intake)
         self._reporter.wake(key.task_id)
         self._begin(attempt)
         return attempt
@@ -72,9 +78,9 @@ class Executor:
         """For an intake that cannot answer: `failed` goes out instead. Raises StateTrouble."""
         key = Key(submission.task_id, submission.attempt)
         self._bench.state.accept(submission, "nats", None)
-        attempt = Attempt(key, submission, "nats", "accepted", None, settled=False, changed_at=0)
+        attempt = _accepted(key, submission, "nats")
         report = self._unstarted(attempt, "failed", error.message, "error")
-        log.warning("attempt refused", task_id=key.task_id, attempt=key.attempt, why=error.message)
+        log.warning("attempt refused", task=key.task_id, attempt=key.attempt, why=error.message)
         self._bench.state.end(attempt, "failed", report)
         self._reporter.wake(key.task_id)
 
@@ -137,7 +143,7 @@ class Executor:
             await asyncio.wait([asyncio.ensure_future(wait) for wait in running], timeout=bound)
         for key, run in self._runs.items():
             if not run.finished.is_set():
-                log.error("end not kept, it will be runner-lost", task_id=key.task_id, attempt=key.attempt)
+                log.error("end not kept, it will be runner-lost", task=key.task_id, attempt=key.attempt)
         await end_tasks(self._tasks)
 
     # -- inside
@@ -200,13 +206,14 @@ class Executor:
             state.outputs.joinpath(f"{key.file_stem}.log").unlink(missing_ok=True)
 
     async def _give_up(self, attempt: Attempt, gone: Callable[[Key], Awaitable[None]]) -> None:
+        be_about(*attempt.key)
+        use_traceparent(attempt.traceparent)
         await gone(attempt.key)
-        names = {"task_id": attempt.key.task_id, "attempt": attempt.key.attempt}
         if await self._was_canceled(attempt.key):
-            log.warning("attempt canceled while the runner was away", **names)
+            log.warning("attempt canceled while the runner was away")
             report = self._unstarted(attempt, "canceled", "canceled; nothing of it is left")
         else:
-            log.warning("attempt lost by a restart", **names)
+            log.warning("attempt lost by a restart")
             message = "the runner was restarted; nothing of the attempt is left"
             report = self._unstarted(attempt, "failed", message, "runner-lost")
         await self._bench.storage.keep(lambda: self._bench.state.end(attempt, report.status, report))
@@ -238,3 +245,16 @@ class Executor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _accepted(key: Key, submission: Submission, transport: Transport) -> Attempt:
+    return Attempt(
+        key,
+        submission,
+        transport,
+        "accepted",
+        None,
+        settled=False,
+        changed_at=0,
+        traceparent=current_traceparent(),
+    )

@@ -33,7 +33,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
-        self.permitted: asyncio.Future[None] | None = None
+        self.permitted: asyncio.Future[int | None] | None = None
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -67,12 +67,15 @@ class Follower:
         for watch in self._watches.values():
             watch.wake.set()
 
-    async def seen_running(self, key: Key) -> None:
-        """Wait until a read that begins from now on sees `running` of this attempt by this runner, last."""
+    async def seen_running(self, key: Key) -> int | None:
+        """Wait until a read that begins from now on sees `running` of this attempt by this runner, last.
+
+        Returns its sequence in the log.
+        """
         watch = self._watches[key]
         watch.permitted = asyncio.get_running_loop().create_future()
         watch.wake.set()
-        await watch.permitted
+        return await watch.permitted
 
     async def settle(self) -> None:
         """Let go of ended attempts whose end the log shows, or has not shown for an hour.
@@ -91,7 +94,7 @@ class Follower:
                     await self._look(key, watch)
             except NATS_TROUBLE as error:
                 log.info(
-                    "cannot follow, trying again", task_id=key.task_id, attempt=key.attempt, error=str(error)
+                    "cannot follow, trying again", task=key.task_id, attempt=key.attempt, error=str(error)
                 )
                 await asyncio.sleep(FIRST_PAUSE_SECONDS)
 
@@ -100,9 +103,9 @@ class Follower:
         while True:
             watch.wake.clear()
             asked = watch.permitted if watch.asked else None
-            standing = await self.standing(key)
+            standing, seq = await self._standing(key)
             if standing is Standing.RUNNING and asked is not None and not asked.done():
-                asked.set_result(None)
+                asked.set_result(seq)
             elif standing in {Standing.CANCEL, Standing.OVER}:
                 self._see(key, standing)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if watch.asked else FIRST_PAUSE_SECONDS
@@ -110,8 +113,13 @@ class Follower:
 
     async def standing(self, key: Key) -> Standing:
         """What the leader's log says of the attempt now; WAIT where it cannot be read."""
+        return (await self._standing(key))[0]
+
+    async def _standing(self, key: Key) -> tuple[Standing, int | None]:
+        """The same, and the sequence of the event that says it."""
         try:
-            return judge_event(await self._log.last_event(key.task_id), key, self._runner_id)
+            last = await self._log.last_event(key.task_id)
         except NATS_TROUBLE as error:
-            log.info("log not readable", task_id=key.task_id, attempt=key.attempt, error=str(error))
-            return Standing.WAIT
+            log.info("log not readable", task=key.task_id, attempt=key.attempt, error=str(error))
+            return Standing.WAIT, None
+        return judge_event(last, key, self._runner_id), last.seq if last is not None else None

@@ -43,6 +43,8 @@ class Permission:
 
     standing: Standing
     message: str = ""
+    sequence: int | None = None
+    """Where `running` stands in the log, as far as the answer says."""
 
 
 class Gate(Protocol):
@@ -58,6 +60,7 @@ class TaskEvent:
     name: str
     attempt: int | None
     runner_id: str | None
+    seq: int | None = None
 
 
 def judge_event(last: TaskEvent | None, key: Key, runner_id: str) -> Standing:
@@ -89,7 +92,7 @@ def judge_answer(answer: Answer, key: Key, runner_id: str) -> Permission:
     if body.get("cancel_requested"):
         return Permission(Standing.CANCEL, "canceled before it started")
     if body.get("status") == "running" and body.get("runner_id") == runner_id and answer.status == 200:
-        return Permission(Standing.RUNNING)
+        return Permission(Standing.RUNNING, sequence=sequence_in(body))
     return Permission(Standing.REFUSED, f"start refused: the task is {body.get('status')}, not running")
 
 
@@ -108,6 +111,12 @@ def _other_attempt(body: dict[str, Any], key: Key) -> Permission:
     if isinstance(current, int) and current > key.attempt:
         return Permission(Standing.OVER, f"attempt {current} has taken its place")
     return Permission(Standing.REFUSED, "start refused: the answer is not about this attempt")
+
+
+def sequence_in(task: dict[str, Any]) -> int | None:
+    """The `seq` of a TaskRead."""
+    seq = task.get("seq")
+    return seq if isinstance(seq, int) else None
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -44,8 +44,7 @@ class NatsGate:
         report = running_report(attempt, self._runner_id)
         await self._storage.keep(lambda: self._state.advance(attempt, "starting", report))
         self._reporter.wake(attempt.key.task_id)
-        await self._follower.seen_running(attempt.key)
-        return Permission(Standing.RUNNING)
+        return Permission(Standing.RUNNING, sequence=await self._follower.seen_running(attempt.key))
 
 
 def running_report(attempt: Attempt, runner_id: str) -> Report:

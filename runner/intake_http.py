@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from domain.identifiers import check_task_id
+from domain.trace import TRACEPARENT, under_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
 from runner.config import is_loopback
 from runner.errors import Refused, StateTrouble
@@ -55,7 +56,8 @@ class HttpIntake:
             submission = Submission.model_validate_json(await _body(request))
         except ValidationError as error:
             raise Refused(422, "invalid-submission", _explain(error)) from None
-        attempt = self._executor.accept(submission, "http")
+        with under_traceparent(request.headers.get(TRACEPARENT)):
+            attempt = self._executor.accept(submission, "http")
         answer = Accepted(task_id=attempt.key.task_id, attempt=attempt.key.attempt, runner_id=self._runner_id)
         return JSONResponse(answer.model_dump(), status_code=202)
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from domain.hiding import without_secrets
+from domain.trace import TRACEPARENT, under_traceparent
 from domain.wire import Submission
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
@@ -96,13 +97,20 @@ class PoolIntake:
         except ValidationError as error:
             await self._bury(js, message, error)
             return
+        with under_traceparent((message.headers or {}).get(TRACEPARENT)):
+            taken = self._take_in(submission)
+        if taken:
+            await message.ack()
+        else:
+            await message.nak(delay=REFUSED_PAUSE_SECONDS)
+
+    def _take_in(self, submission: Submission) -> bool:
+        """Whether it is done with here; if not (stopping, or no disk) it is somebody else's."""
         try:
             self._executor.accept(submission, "nats")
         except Refused as error:
-            if error.status in {503, 507} or not self._refuse(submission, error):
-                await message.nak(delay=REFUSED_PAUSE_SECONDS)  # stopping, or no disk: somebody else's
-                return
-        await message.ack()
+            return error.status not in {503, 507} and self._refuse(submission, error)
+        return True
 
     def _refuse(self, submission: Submission, error: Refused) -> bool:
         """Whether the refusal is kept, to be reported."""

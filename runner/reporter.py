@@ -14,13 +14,15 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from domain.about import about
+from domain.trace import under_traceparent
 from runner.clock import boottime
 from runner.errors import StateTrouble
 from runner.lane import Lane
 from runner.state import OutboxRow, RunnerState, Transport
 from runner.storage import Storage
 from runner.tasks import end_tasks, wait_at_most
-from runner.transports import Answer, ReportTransport
+from runner.transports import Answer, ReportTransport, answered_seq
 
 UNREADABLE_SECONDS = 1.0
 FINAL = {"succeeded", "failed", "canceled"}
@@ -110,12 +112,16 @@ class Reporter:
         except StateTrouble as trouble:
             return Answer("blocked", str(trouble))
         except Exception as error:  # a fault of ours in one report must not cost it, nor the others
-            log.exception("report broke", task_id=task_id)
+            log.exception("report broke", task=task_id)
             return Answer("retry", type(error).__name__)
 
     async def _deliver(self, way: str, task_id: str) -> Answer:
         row = await self._storage.keep(lambda: self._state.pending(task_id))
         assert row is not None
+        with about(*row.key), under_traceparent(row.traceparent):
+            return await self._send(way, row)
+
+    async def _send(self, way: str, row: OutboxRow) -> Answer:
         transport = self._transports.get(row.transport)
         if transport is None:
             answer = Answer("blocked", f"this runner was started without {row.transport}: start it with it")
@@ -129,11 +135,11 @@ class Reporter:
             waiting = self._waiting.pop(row.id, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
-            self._enlist(task_id)
+            self._enlist(row.key.task_id)
         return answer
 
     def _say(self, way: str, row: OutboxRow, answer: Answer) -> None:
-        names = {"task_id": row.key.task_id, "attempt": row.key.attempt, "status": row.report.status}
+        status = row.report.status
         if answer.outcome == "blocked":
             if self._said.get(way) != answer.detail:
                 log.warning("reports wait, their way is blocked", way=way, detail=answer.detail)
@@ -142,11 +148,11 @@ class Reporter:
         if self._said.pop(way, None) is not None:
             log.info("reports go out again", way=way)
         if answer.outcome == "accepted":
-            log.info("report answered", **names, detail=answer.detail)
+            log.info("report answered", status=status, detail=answer.detail, sequence=answered_seq(answer))
         elif answer.outcome == "rejected":
-            log.warning("report refused, dropped", **names, detail=answer.detail)
+            log.warning("report refused, dropped", status=status, detail=answer.detail)
         else:
-            log.warning("report waits", **names, detail=answer.detail)
+            log.warning("report waits", status=status, detail=answer.detail)
 
 
 def _way(row: OutboxRow) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from domain.trace import current_traceparent
 from domain.wire import Report, Submission
 from runner.errors import ConfigError, StateTrouble
 from runner.state_file import StateFile
@@ -45,6 +46,8 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_of_task ON outbox (task_id, id);
 """
+ADDED = (("attempts", "traceparent"), ("outbox", "traceparent"))
+"""Columns (text, may be NULL) that files made by an earlier version get when they are opened."""
 
 
 class Key(NamedTuple):
@@ -69,11 +72,12 @@ class Attempt:
     outcome: str | None
     settled: bool
     changed_at: float
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One unanswered report and where it goes."""
+    """One unanswered report, where it goes, and the trace it was made in."""
 
     id: int
     key: Key
@@ -81,6 +85,7 @@ class OutboxRow:
     body: str
     url: str | None
     token: str | None
+    traceparent: str | None = None
 
     @property
     def report(self) -> Report:
@@ -97,7 +102,7 @@ class RunnerState:
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise ConfigError(f"cannot use {directory} for the runner's state: {error}") from None
-        self.file = StateFile(directory, SCHEMA)
+        self.file = StateFile(directory, SCHEMA, ADDED)
         try:
             held = self.file.rows("SELECT task_id, attempt FROM attempts WHERE settled = 0 ORDER BY number")
             self._counter = int(self._fact("counter") or 0)
@@ -148,9 +153,9 @@ class RunnerState:
         key = Key(submission.task_id, submission.attempt)
         with self.file.transaction():
             done = self.file.run(
-                "INSERT OR IGNORE INTO attempts (task_id, attempt, submission, transport, phase, changed_at)"
-                " VALUES (?, ?, ?, ?, 'accepted', ?)",
-                (*key, submission.model_dump_json(), transport, time.time()),
+                "INSERT OR IGNORE INTO attempts (task_id, attempt, submission, transport, phase, changed_at,"
+                " traceparent) VALUES (?, ?, ?, ?, 'accepted', ?, ?)",
+                (*key, submission.model_dump_json(), transport, time.time(), current_traceparent()),
             )
             if done.rowcount == 0:
                 return False
@@ -233,7 +238,7 @@ class RunnerState:
     def pending(self, task_id: str) -> OutboxRow | None:
         """The oldest unanswered report of a task."""
         found = self.file.rows(
-            "SELECT id, task_id, attempt, transport, body, url, token FROM outbox"
+            "SELECT id, task_id, attempt, transport, body, url, token, traceparent FROM outbox"
             " WHERE task_id = ? ORDER BY id LIMIT 1",
             (task_id,),
         )
@@ -266,26 +271,28 @@ class RunnerState:
             return None
         url = submission.status_callback_url if transport == "http" else None
         done = self.file.run(
-            "INSERT INTO outbox (task_id, attempt, transport, body, url, token) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (task_id, attempt, transport, body, url, token, traceparent)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 *key,
                 transport,
                 report.model_dump_json(exclude_none=True),
                 url,
                 submission.status_callback_token,
+                current_traceparent(),
             ),
         )
         return done.lastrowid
 
     def _attempts(self, where: str, *values: object) -> Iterator[Attempt]:
         rows = self.file.rows(
-            "SELECT task_id, attempt, submission, transport, phase, outcome, settled, changed_at"
-            " FROM attempts " + where,
+            "SELECT task_id, attempt, submission, transport, phase, outcome, settled, changed_at,"
+            " traceparent FROM attempts " + where,
             values,
         )
-        for task_id, attempt, submission, transport, phase, outcome, settled, changed_at in rows:
-            parsed = Submission.model_validate_json(submission)
-            yield Attempt(Key(task_id, attempt), parsed, transport, phase, outcome, bool(settled), changed_at)
+        for task_id, attempt, submission, transport, phase, outcome, settled, changed_at, trace in rows:
+            parsed, key = Submission.model_validate_json(submission), Key(task_id, attempt)
+            yield Attempt(key, parsed, transport, phase, outcome, bool(settled), changed_at, trace)
 
     def _fact(self, name: str) -> str | None:
         found = self.file.rows("SELECT value FROM facts WHERE name = ?", (name,))

@@ -29,7 +29,8 @@ ADVICE = (
 class StateFile:
     """The open file. A second runner in the same directory, or a damaged file, is a ConfigError."""
 
-    def __init__(self, directory: Path, schema: str) -> None:
+    def __init__(self, directory: Path, schema: str, added: Sequence[tuple[str, str]] = ()) -> None:
+        """`added`: (table, text column) that a file made by an earlier version may lack."""
         self.directory = directory
         self.path = directory / NAME
         self._lock = _lock(directory)
@@ -37,7 +38,7 @@ class StateFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._inode = self.path.stat().st_ino
             self._db = sqlite3.connect(self.path, isolation_level=None)
-            self._begin(schema)
+            self._begin(schema, added)
         except (OSError, StateTrouble) as error:
             os.close(self._lock)
             raise ConfigError(f"cannot use the state in {directory}: {error}") from None
@@ -91,7 +92,7 @@ class StateFile:
         self.run("INSERT OR REPLACE INTO facts (name, value) VALUES ('probe', zeroblob(?))", (PROBE_BYTES,))
         self.run("DELETE FROM facts WHERE name = 'probe'")
 
-    def _begin(self, schema: str) -> None:
+    def _begin(self, schema: str, added: Sequence[tuple[str, str]]) -> None:
         with self._honest():
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
                 self._db.execute(f"PRAGMA {pragma}")
@@ -99,6 +100,10 @@ class StateFile:
             if found != "ok":
                 raise StateTrouble(f"{self.path} is damaged ({found}): {ADVICE}", damaged=True)
             self._db.executescript(schema)
+            for table, column in added:
+                known = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+                if column not in known:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
 
     def _no_room(self) -> bool:
         """A full disk shows as an I/O error, too."""

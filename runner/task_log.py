@@ -33,7 +33,7 @@ class TaskLog:
         except nats.js.errors.NotFoundError:
             return None
         headers = {name.lower(): value for name, value in (message.headers or {}).items()}
-        return parse_event(message.subject or "", headers.get("ce-attempt"), message.data or b"")
+        return parse_event(message.subject or "", headers.get("ce-attempt"), message.data or b"", message.seq)
 
     @asynccontextmanager
     async def watching(self, task_id: str, wake: Callable[[], None]) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ class TaskLog:
                 await subscription.unsubscribe()
 
 
-def parse_event(subject: str, attempt_header: str | None, data: bytes) -> TaskEvent:
+def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int | None = None) -> TaskEvent:
     """Name, attempt and runner of a stored event; what is not there or not readable is None."""
     try:
         body = orjson.loads(data)
@@ -64,4 +64,5 @@ def parse_event(subject: str, attempt_header: str | None, data: bytes) -> TaskEv
         name=subject.rsplit(".", 1)[-1],
         attempt=int(str(attempt)) if str(attempt).isdecimal() else None,
         runner_id=runner_id if isinstance(runner_id, str) else None,
+        seq=seq,
     )

@@ -18,6 +18,7 @@ import nats.errors
 import nats.js.errors
 import orjson
 
+from domain.trace import with_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER
 from runner.errors import Refused
 from runner.nats_link import NATS_TROUBLE, NatsLink
@@ -104,7 +105,7 @@ class HttpReports:
         await self._client.aclose()
 
     async def _post(self, row: OutboxRow, url: str, report: str) -> Answer:
-        headers = {"content-type": "application/json"}
+        headers = with_traceparent({"content-type": "application/json"})
         if row.token is not None:
             headers[RUNNER_TOKEN_HEADER] = row.token
         body = b""
@@ -128,7 +129,7 @@ class NatsReports:
     async def send(self, row: OutboxRow) -> Answer:
         report = row.report
         # One id per step of an attempt: a retry after a lost acknowledgement is no second report.
-        headers = {"Nats-Msg-Id": f"{row.key.file_stem}.{report.status}.{report.runner_id}"}
+        headers = with_traceparent({"Nats-Msg-Id": f"{row.key.file_stem}.{report.status}.{report.runner_id}"})
         if row.token is not None:
             headers[RUNNER_TOKEN_HEADER] = row.token
         subject = f"towpath.report.{row.key.task_id}"
@@ -166,6 +167,15 @@ def without_tail(row: OutboxRow) -> str | None:
     if report.output_tail is None:
         return None
     return report.model_copy(update={"output_tail": None}).model_dump_json(exclude_none=True)
+
+
+def answered_seq(answer: Answer) -> int | None:
+    """Where the log stands for the task that a report was answered with; None where nobody says."""
+    try:
+        seq = orjson.loads(answer.body)["seq"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return seq if isinstance(seq, int) else None
 
 
 def problem_kind(body: bytes) -> str:

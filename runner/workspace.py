@@ -67,10 +67,11 @@ def working_directory(submission: Submission, roots: Sequence[Path], own: Path) 
     return root
 
 
-def job_environment(submission: Submission, runner_id: str) -> dict[str, str]:
+def job_environment(submission: Submission, runner_id: str, traceparent: str | None = None) -> dict[str, str]:
     """The job's whole environment: a few inherited names, the task's own, and what Towpath says.
 
-    The runner's own variables (tokens, passwords) are not among them.
+    The runner's own variables (tokens, passwords) are not among them. `TRACEPARENT` is where programs that
+    make spans look for their parent; a task that brings its own keeps it.
     """
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     env.update(submission.env)
@@ -80,4 +81,6 @@ def job_environment(submission: Submission, runner_id: str) -> dict[str, str]:
     if submission.workspace is not None:
         env["TOWPATH_WORKSPACE"] = submission.workspace.id
         env["TOWPATH_LOCK_TOKEN"] = str(submission.workspace.lock_token)
+    if traceparent is not None:
+        env.setdefault("TRACEPARENT", traceparent)
     return env

@@ -167,11 +167,13 @@ DEAD: Schema = {
 TIMER_AT: Schema = {
     "Nats-Schedule": {"type": "string", "pattern": r"^@at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
     "Nats-Schedule-Target": {"type": "string", "pattern": r"^towpath\.timer\.due\."},
+    **_TRACE,
     **_STREAM,
 }
 TIMER_DUE: Schema = {
     "Nats-Scheduler": {"type": "string", "description": "the subject of the schedule"},
     "Nats-Schedule-Next": {"type": "string", "description": "`purge`: it fires once"},
+    **_TRACE,
 }
 _CHECKPOINT: Schema = {
     "ce-specversion": {"const": "1.0"},

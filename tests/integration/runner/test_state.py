@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.trace import under_traceparent
 from domain.wire import Report, Submission
 from runner.errors import ConfigError, StateTrouble
 from runner.state import Attempt, Key, RunnerState
@@ -42,6 +43,28 @@ def test_a_repeated_attempt_is_taken_once_also_after_its_end(opened: RunnerState
     assert row is not None
     opened.answered(row)
     assert opened.pending(sub.task_id) is None
+
+
+def test_an_attempt_and_its_reports_keep_their_trace(tmp_path: Path) -> None:
+    trace, sub = f"00-{'a' * 32}-{'b' * 16}-01", sent()
+    with closing(RunnerState(tmp_path)) as state, under_traceparent(trace):
+        state.accept(sub, "nats", Report(status="queued", attempt=1))
+    with closing(RunnerState(tmp_path)) as state:
+        row = state.pending(sub.task_id)
+        assert row is not None
+        assert (held(state, sub).traceparent, row.traceparent) == (trace, trace)
+
+
+def test_a_file_of_an_earlier_version_is_taken_up(tmp_path: Path) -> None:
+    sub = sent()
+    with closing(RunnerState(tmp_path)) as state:
+        state.accept(sub, "nats", Report(status="queued", attempt=1))
+        for table in ("attempts", "outbox"):
+            state.file.run(f"ALTER TABLE {table} DROP COLUMN traceparent")
+    with closing(RunnerState(tmp_path)) as state:
+        row = state.pending(sub.task_id)
+        assert row is not None
+        assert (held(state, sub).traceparent, row.traceparent) == (None, None)
 
 
 def test_secrets_leave_the_files_with_the_end(opened: RunnerState) -> None:

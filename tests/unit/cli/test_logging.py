@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from domain.trace import use_traceparent
+from domain.about import about, be_about, be_about_task
+from domain.trace import under_traceparent, use_traceparent
 from infra.logging import configure_logging, secrets_of
 from infra.settings import load_settings
 
@@ -55,6 +56,45 @@ def test_what_belongs_to_a_trace_says_so(capsys: pytest.CaptureFixture[str]) -> 
     structlog.get_logger("ours").info("out")
     inside, outside = lines(capsys)
     assert (inside["trace"], "trace" in outside) == ("a" * 32, False)
+
+
+def test_a_line_says_what_the_work_at_hand_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(load_settings())
+    log = structlog.get_logger("ours")
+
+    def handle() -> None:
+        be_about_task("one")
+        log.info("known: the task")
+        be_about("one", 2, 41)
+        be_about_task("one")
+        logging.getLogger("theirs").warning("known: all")
+        log.info("of another", task="two", sequence=None)
+        with about("three", 1):
+            log.info("within", sequence=7)
+        be_about(None)
+        log.info("of none")
+
+    copy_context().run(handle)
+    about_what = [
+        {name: line[name] for name in ("task", "attempt", "sequence") if name in line}
+        for line in lines(capsys)
+    ]
+    assert about_what == [
+        {"task": "one"},
+        {"task": "one", "attempt": 2, "sequence": 41},
+        {"task": "two"},
+        {"task": "three", "attempt": 1, "sequence": 7},
+        {},
+    ]
+
+
+def test_what_every_line_has_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(load_settings())
+    with about("t", 1, 5), under_traceparent(f"00-{'a' * 32}-{'b' * 16}-01"):
+        structlog.get_logger("ours").info("granted", workspace="shop")
+    (line,) = lines(capsys)
+    first = ["timestamp", "level", "message", "task", "attempt", "sequence", "trace", "logger", "workspace"]
+    assert list(line) == first
 
 
 def test_the_level_holds(capsys: pytest.CaptureFixture[str]) -> None:

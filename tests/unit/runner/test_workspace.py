@@ -76,3 +76,10 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (env["A"], env["TOWPATH_RUNNER_ID"]) == ("1", "me")
     assert env["TOWPATH_TASK_ID"] == sent.task_id
     assert (env["TOWPATH_ATTEMPT"], env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("3", "57", "w")
+
+
+def test_a_job_sees_its_trace_unless_the_task_names_another() -> None:
+    trace, own = f"00-{'a' * 32}-{'b' * 16}-01", f"00-{'c' * 32}-{'d' * 16}-01"
+    assert job_environment(submission(None), "r", trace)["TRACEPARENT"] == trace
+    assert job_environment(submission(None, env={"TRACEPARENT": own}), "r", trace)["TRACEPARENT"] == own
+    assert "TRACEPARENT" not in job_environment(submission(None), "r")
