@@ -1,9 +1,10 @@
-"""A small runner over plain NATS: takes attempts of one pool, keeps the start gate, reports, can be canceled.
+"""A small runner over plain NATS: serves a pool, keeps start gate and lease, reports, can be canceled.
 
     NATS_URL=nats://127.0.0.1:4222 NATS_USER=runner NATS_PASSWORD=… python nats_runner.py POOL RUNNER_ID
 
-Needs nats-py alone. It runs one attempt at a time, sends no heartbeat and keeps nothing on disk: killed, it
-leaves its attempt `running` until an operator releases it. `towpath runner` does all that; this is to read.
+Needs Linux and nats-py alone. TOWPATH_LEASE_SECONDS must be what it is on the control plane. It runs one
+attempt at a time and keeps nothing on disk. Killed or stopped itself it cannot end what it has started, and
+its attempt becomes `runner-lost`. `towpath runner` does all that; this is to read.
 """
 
 import asyncio
@@ -11,16 +12,23 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
+import time
+from pathlib import Path
 
 import nats
+import nats.errors
+import nats.js.errors
 from nats.js.api import AckPolicy, ConsumerConfig
-from nats.js.errors import NotFoundError
 
 POOL, RUNNER_ID = sys.argv[1:3]
+LEASE_SECONDS = float(os.environ.get("TOWPATH_LEASE_SECONDS", "15"))
+BEAT_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 TAIL_BYTES = 8192
+TROUBLE = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 
 
 async def main() -> None:
@@ -29,18 +37,24 @@ async def main() -> None:
         user=os.environ.get("NATS_USER"),
         password=os.environ.get("NATS_PASSWORD"),
         max_reconnect_attempts=-1,
+        pending_size=0,  # what could not be sent is said to have failed, and not sent later all the same
     )
     js = nc.jetstream()
+    heart = Heart(js)
+    beating = asyncio.create_task(heart.run())
     work = await subscribe(js)
-    while True:
+    while not beating.done():
         try:
-            (message,) = await work.fetch(1, timeout=30)
-        except TimeoutError:
+            (message,) = await work.fetch(1, timeout=5)
+        except TROUBLE:
             continue
-        attempt = Attempt(nc, json.loads(message.data))
+        attempt = heart.attempt = Attempt(nc, json.loads(message.data), heart)
         await attempt.report("queued")
-        await message.ack()  # not before: another runner gets it if this one dies now
+        with contextlib.suppress(*TROUBLE):  # it comes again then, and is known to be over
+            await message.ack()  # not before: another runner gets it if this one dies now
         await attempt.live()
+        heart.attempt = None
+    await beating  # tells what ended it
 
 
 async def subscribe(js):
@@ -48,7 +62,7 @@ async def subscribe(js):
     name, subject = f"pool-{POOL}", f"towpath.submit.{POOL}"
     try:
         await js.consumer_info("TOWPATH_SUBMIT", name)
-    except NotFoundError:
+    except nats.js.errors.NotFoundError:
         config = ConsumerConfig(
             durable_name=name, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=10
         )
@@ -56,20 +70,76 @@ async def subscribe(js):
     return await js.pull_subscribe_bind(consumer=name, stream="TOWPATH_SUBMIT")
 
 
+def boottime() -> float:
+    """Seconds on a clock that goes on while the host sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Heart:
+    """Says what this runner holds, and knows how long it may therefore let processes run."""
+
+    def __init__(self, js) -> None:
+        self.js, self.attempt, self.until = js, None, 0.0
+        self.renewed = asyncio.Event()
+
+    @property
+    def lease_holds(self) -> bool:
+        return boottime() < self.until
+
+    async def run(self) -> None:
+        counter = 0
+        while True:
+            counter, sent = max(counter + 1, time.time_ns() // 1_000_000), boottime()
+            held = [{"task_id": self.attempt.id, "attempt": self.attempt.number}] if self.attempt else []
+            beat = {"runner_id": RUNNER_ID, "pools": [POOL], "host": socket.gethostname(), "capacity": 1}
+            body = json.dumps({**beat, "counter": counter, "held": held}).encode()
+            try:
+                await self.js.publish(f"towpath.runner.{RUNNER_ID}", body, timeout=BEAT_SECONDS)
+            except TROUBLE as error:
+                sys.stderr.write(f"heartbeat not acknowledged: {error!r}\n")
+                pause = min(1.0, BEAT_SECONDS)
+            else:
+                self.until, pause = sent + LEASE_SECONDS, BEAT_SECONDS  # from its sending, not from now
+                self.renewed.set()
+                if self.attempt:
+                    self.attempt.news.set()  # what was heard meanwhile may have got lost: look
+            await asyncio.sleep(max(0.05, sent + pause - boottime()))
+
+    async def held(self) -> None:
+        while not self.lease_holds:
+            self.renewed.clear()
+            await self.renewed.wait()
+
+    async def lost(self) -> None:
+        while self.lease_holds:
+            self.renewed.clear()
+            with contextlib.suppress(
+                TimeoutError
+            ):  # at most half a second: its clock stands while the host sleeps
+                await asyncio.wait_for(self.renewed.wait(), min(0.5, self.until - boottime()))
+
+
 class Attempt:
-    def __init__(self, nc, submission) -> None:
-        self.nc, self.js, self.given = nc, nc.jetstream(), submission
+    def __init__(self, nc, submission, heart) -> None:
+        self.nc, self.js, self.given, self.heart = nc, nc.jetstream(), submission, heart
         self.id, self.number = submission["task_id"], submission["attempt"]
         self.news = asyncio.Event()
 
     async def report(self, status, **more) -> None:
-        """Durable once acknowledged, also while the API is down; the id makes a repeated one harmless."""
+        """Until acknowledged, which means kept, also while the API is down; its id makes two of it one."""
         body = {"status": status, "attempt": self.number, "runner_id": RUNNER_ID, **more}
         headers = {
             "Nats-Msg-Id": f"{self.id}.{self.number}.{status}",
             "X-Runner-Token": self.given["status_callback_token"],
         }
-        await self.js.publish(f"towpath.report.{self.id}", json.dumps(body).encode(), headers=headers)
+        while True:
+            try:
+                await self.js.publish(f"towpath.report.{self.id}", json.dumps(body).encode(), headers=headers)
+            except TROUBLE as error:
+                sys.stderr.write(f"{status} not acknowledged yet: {error!r}\n")
+                await asyncio.sleep(1)
+            else:
+                return
 
     async def standing(self) -> str:
         """What the task's last event, read from the log's leader, means for this attempt."""
@@ -83,11 +153,13 @@ class Attempt:
 
     async def until(self, *wanted) -> str:
         """Look whenever something is heard, and every few seconds, since what is heard may get lost."""
-        while (standing := await self.standing()) not in wanted:
+        while True:
             self.news.clear()
+            with contextlib.suppress(*TROUBLE):
+                if (standing := await self.standing()) in wanted:
+                    return standing
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.news.wait(), LOOK_SECONDS)
-        return standing
 
     async def live(self) -> None:
         async def heard(_) -> None:
@@ -95,41 +167,95 @@ class Attempt:
 
         watch = await self.nc.subscribe(f"towpath.task.{self.id}.>", cb=heard)
         await self.report("running")
-        standing = await self.until("running", "stop", "over")  # the start gate
+        while True:  # the start gate
+            await self.heart.held()
+            standing = await self.until("running", "stop", "over")
+            if standing != "running" or self.heart.lease_holds:
+                break
         if standing == "running":
-            await self.work()
-        elif standing == "stop":
-            await self.report("canceled")
+            end = await self.work()
+        else:
+            end = {"status": "canceled"} if standing == "stop" else None
+        if end:
+            await self.report(**end)
+            with contextlib.suppress(TimeoutError):  # held until it stands in the log
+                await asyncio.wait_for(self.until("over"), LEASE_SECONDS)
         await watch.unsubscribe()
 
-    async def work(self) -> None:
-        workspace = self.given["workspace"]
-        env = {"PATH": os.environ["PATH"], **self.given["env"]}
-        if workspace:
-            env["TOWPATH_LOCK_TOKEN"] = str(workspace["lock_token"])
-        process = await asyncio.create_subprocess_exec(
-            *self.given["command"],
-            cwd=workspace["root"] if workspace else None,
-            env=env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        ended = asyncio.create_task(process.communicate())
+    async def work(self) -> dict | None:
+        """Runs the command; the end there is to report."""
+        workspace, limit = self.given["workspace"], self.given["timeout_seconds"]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.given["command"],
+                cwd=workspace["root"] if workspace else None,
+                env={"PATH": os.environ["PATH"], **self.given["env"], **self.variables()},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        except OSError as error:
+            return {"status": "failed", "reason": "error", "message": str(error)}
+        reading = asyncio.create_task(read_tail(process.stdout))
+        ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(self.until("stop", "over"))
-        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-        stopped = asked.result() if asked.done() else None
+        lost = asyncio.create_task(self.heart.lost())
+        await asyncio.wait({ended, asked, lost}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        why = asked.result() if asked.done() else "lost" if lost.done() else "" if ended.done() else "timeout"
+        if why in ("stop", "over", "timeout"):
+            self.kill(signal.SIGTERM)
+            await asyncio.wait({ended, lost}, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        while self.left() or not ended.done():  # nothing outlives the command, and nothing a cancel
+            self.kill(signal.SIGKILL)
+            await asyncio.wait({ended}, timeout=0.05)
+            await asyncio.sleep(0.05)
         asked.cancel()
-        for number in (signal.SIGTERM, signal.SIGKILL) if stopped else ():
+        lost.cancel()
+        return self.end(why, process.returncode, await reading)
+
+    def end(self, why: str, code: int, output: bytes) -> dict | None:
+        more = {"exit_code": code, "output_tail": self.redacted(output.decode(errors="replace"))}
+        if why == "over":
+            return None
+        if why == "stop":
+            return {"status": "canceled", **more}
+        if why or code < 0:
+            reason = {"lost": "runner-lost", "timeout": "timeout"}.get(why, "killed")
+            return {"status": "failed", "reason": reason, **more}
+        return {"status": "failed" if code else "succeeded", **more}
+
+    def variables(self) -> dict[str, str]:
+        names = {"TASK_ID": self.id, "ATTEMPT": self.number, "RUNNER_ID": RUNNER_ID}
+        if workspace := self.given["workspace"]:
+            names |= {"WORKSPACE": workspace["id"], "LOCK_TOKEN": workspace["lock_token"]}
+        return {f"TOWPATH_{name}": str(value) for name, value in names.items()}
+
+    def left(self) -> list[int]:
+        """Everything that was started for this attempt, also what went into a session of its own."""
+        marks = {f"{name}={value}".encode() for name, value in self.variables().items()}
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                    if marks <= set((entry / "environ").read_bytes().split(b"\0")):
+                        found.append(int(entry.name))
+        return found
+
+    def kill(self, number: int) -> None:
+        for pid in self.left():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            await asyncio.wait({ended}, timeout=GRACE_SECONDS)
-        output, _ = await ended
-        if stopped == "over":
-            return
-        tail = output[-TAIL_BYTES:].decode(errors="replace")
-        status = "canceled" if stopped else "failed" if process.returncode else "succeeded"
-        await self.report(status, exit_code=process.returncode, output_tail=tail)
+                os.kill(pid, number)
+
+    def redacted(self, text: str) -> str:
+        for secret in (*self.given["env"].values(), self.given["status_callback_token"]):
+            text = text.replace(secret, "***") if secret and len(secret) > 2 else text
+        return text
+
+
+async def read_tail(output: asyncio.StreamReader) -> bytes:
+    tail = b""
+    while more := await output.read(65536):
+        tail = (tail + more)[-TAIL_BYTES:]
+    return tail
 
 
 asyncio.run(main())

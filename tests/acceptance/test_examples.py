@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from tests.acceptance.jobs import hold, let_go
+from tests.acceptance.jobs import hold, let_go, resisting
+from tests.support.examples import EXAMPLES, resisting_left, running, seen
+from tests.support.nats_proxy import DROP, PASS, NatsProxy
 from tests.support.readme import REPO, blocks
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 
-EXAMPLES = REPO / "docs" / "examples"
 WITH_LOCK = EXAMPLES / "with_lock.sh"
-
-
-@contextlib.contextmanager
-def running(up: Up, *command: object, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """A program of the examples, ended at the end."""
-    process = subprocess.Popen(
-        list(map(str, command)),
-        cwd=up.home.path,
-        env={**up.home.env, "TOWPATH_URL": up.url, **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+NATS_RUNNER = EXAMPLES / "nats_runner.py"
 
 
 async def test_the_shell_runner_waits_for_its_lock_and_passes_the_exit_code_on(up: Up) -> None:
@@ -69,31 +50,77 @@ async def test_the_shell_runner_reports_its_own_end(up: Up) -> None:
     assert up.task(task["id"])["status"] == "canceled"
 
 
+def nats_env(up: Up, url: str | None = None) -> dict[str, str]:
+    password = (up.data_dir / "nats-runner-password").read_text()
+    return {"NATS_URL": url or up.nats_url, "NATS_USER": "runner", "NATS_PASSWORD": password}
+
+
 async def test_the_nats_runner_runs_fails_and_can_be_canceled(up: Up) -> None:
     root = up.workspace("foreign")
-    env = {
-        "NATS_URL": up.nats_url,
-        "NATS_USER": "runner",
-        "NATS_PASSWORD": (up.data_dir / "nats-runner-password").read_text(),
-    }
     claim = {"pool": "foreign", "workspace": "foreign", "lock_paths": ["src"]}
-    with running(up, sys.executable, EXAMPLES / "nats_runner.py", "foreign", "mine-1", **env):
-        script = "echo $WHOM $TOWPATH_LOCK_TOKEN; pwd"
-        first = up.create(["sh", "-c", script], env={"WHOM": "world"}, **claim)
+    with running(up, sys.executable, NATS_RUNNER, "foreign", "mine-1", **nats_env(up)):
+        script = "echo $TOWPATH_LOCK_TOKEN $SECRET; pwd"
+        first = up.create(["sh", "-c", script], env={"SECRET": "s3cret"}, **claim)
         second = up.create(["sh", "-c", "exit 5"], **claim)
-        third = up.create(["sh", "-c", "trap '' TERM; touch on; while :; do sleep 1; done"], **claim)
-        last = up.create(["true"], **claim)
+        absent = up.create(["no-such-program"], **claim)
+        slow = up.create(["sleep", "600"], timeout_seconds=0.5, **claim)
+        third = up.create(resisting("third"), **claim)
+        last = up.create(["sh", "-c", "wc -c < third.log"], **claim)
         done = await eventually(lambda: up.ended(first), DEADLINE)
         (granted,) = up.events(task_id=first, event="granted")
         assert (done["status"], done["runner_id"]) == ("succeeded", "mine-1")
-        assert done["output_tail"] == f"world {granted['seq']}\n{root}\n"
+        assert done["output_tail"] == f"{granted['seq']} ***\n{root}\n"
         failed = await eventually(lambda: up.ended(second), DEADLINE)
         assert (failed["status"], failed["exit_code"]) == ("failed", 5)
-        await eventually(lambda: (root / "on").exists(), DEADLINE)
+        assert (await eventually(lambda: up.ended(absent), DEADLINE))["reason"] == "error"
+        assert (await eventually(lambda: up.ended(slow), DEADLINE))["reason"] == "timeout"
+        await eventually(lambda: (root / "third.log").exists(), DEADLINE)
+        held = {"task_id": third, "attempt": 1}
+        shown = await eventually(
+            lambda: held in seen(up, "mine-1")["running_attempts"] and seen(up, "mine-1")
+        )
+        assert (shown["state"], shown["pools"], shown["capacity"]) == ("alive", ["foreign"], 1)
         up.post(f"/tasks/{third}/cancel")
         canceled = await eventually(lambda: up.ended(third), DEADLINE)
         assert canceled["status"] == "canceled"
-        assert (await eventually(lambda: up.ended(last), DEADLINE))["status"] == "succeeded"
+        ended = await eventually(lambda: up.ended(last), DEADLINE)
+        assert int(ended["output_tail"]) == (root / "third.log").stat().st_size
+        await eventually(lambda: seen(up, "mine-1")["running_attempts"] == [], DEADLINE)
+
+
+async def test_the_nats_runner_says_again_what_was_not_acknowledged(up: Up) -> None:
+    root = up.workspace("lossy")
+    lost = {f".{status}": 1 for status in ("queued", "running", "succeeded")}
+    async with NatsProxy(f"nats://runner:x@127.0.0.1:{up.nats_port}") as proxy:
+        proxy.rule = lambda frame: DROP if _is_next(frame, proxy, lost) else PASS
+        url = f"nats://127.0.0.1:{proxy.url.rpartition(':')[2]}"
+        with running(up, sys.executable, NATS_RUNNER, "lossy", "lossy-1", **nats_env(up, url)):
+            claim = {"pool": "lossy", "workspace": "lossy", "lock_paths": ["src"]}
+            task = up.create(["sh", "-c", "echo once >> ran"], **claim)
+            done = await eventually(lambda: up.ended(task), DEADLINE)
+    assert (done["status"], lost) == ("succeeded", dict.fromkeys(lost, 0))
+    assert (root / "ran").read_text() == "once\n"
+    events = [one["event"] for one in up.events(task_id=task)]
+    assert (events.count("running"), events.count("succeeded")) == (1, 1)
+
+
+async def test_the_nats_runner_kills_what_it_runs_when_its_lease_runs_out(home: Home) -> None:
+    lease = {"TOWPATH_LEASE_SECONDS": "4"}
+    up = home.up(**lease)
+    root = up.workspace("cut")
+    async with NatsProxy(f"nats://runner:x@127.0.0.1:{up.nats_port}") as proxy:
+        url = f"nats://127.0.0.1:{proxy.url.rpartition(':')[2]}"
+        with running(up, sys.executable, NATS_RUNNER, "cut", "cut-1", **nats_env(up, url), **lease):
+            task = up.create(resisting("it"), pool="cut", workspace="cut", lock_paths=["src"])
+            await eventually(lambda: (root / "it.log").exists(), DEADLINE)
+            proxy.rule = lambda _: DROP
+            await eventually(lambda: resisting_left(home) == [], DEADLINE)
+            assert up.holders().keys() == {task}, "its lock went to others while it was writing"
+            proxy.rule = lambda _: PASS
+            proxy.cut()
+            done = await eventually(lambda: up.ended(task), DEADLINE)
+    assert (done["status"], done["reason"]) == ("failed", "runner-lost")
+    assert up.server.interrupt() == 0
 
 
 def test_the_fence_lets_no_older_grant_write(tmp_path: Path) -> None:
@@ -139,6 +166,17 @@ def test_the_fenced_store_refuses_older_grants(up: Up, tmp_path: Path) -> None:
 def test_the_page_shows_the_statement_of_the_example() -> None:
     (statement,) = [block.text for block in blocks(REPO / "docs" / "fencing.md") if block.language == "sql"]
     assert statement in (EXAMPLES / "fenced_store.py").read_text()
+
+
+def _is_next(frame: bytes, proxy: NatsProxy, lost: dict[str, int]) -> bool:
+    """Whether a frame acknowledges the report whose acknowledgement is to be lost next."""
+    if b'"stream":"TOWPATH_REPORT"' not in frame or b'"seq":' not in frame or not any(lost.values()):
+        return False
+    said = [one for one in proxy.published if b"towpath.report." in one][-1]
+    found = [status for status in lost if f"{status}\r\n".encode() in said and lost[status]]
+    for status in found:
+        lost[status] -= 1
+    return bool(found)
 
 
 def _newest_in(up: Up, pool: str) -> str | None:

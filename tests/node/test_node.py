@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.jobs import resisting
+from tests.support.examples import resisting_left, seen
 from tests.support.lossy_proxy import LossyProxy, lossy_proxy
 from tests.support.readme import REPO
 from tests.support.towpath import DEADLINE, Home, Up, free_port
@@ -95,14 +96,10 @@ def node_runner(home: Home, compiled: Path) -> Iterator[tuple[Up, LossyProxy, su
         assert up.server.interrupt() == 0
 
 
-def seen(up: Up) -> dict | None:
-    return next((one for one in up.get("/runners")["items"] if one["id"] == "node-1"), None)
-
-
 async def test_a_whole_life(home: Home, compiled: Path) -> None:
     with node_runner(home, compiled) as (up, _proxy, _):
         root = up.workspace("shop")
-        await eventually(lambda: seen(up), DEADLINE)
+        await eventually(lambda: seen(up, "node-1"), DEADLINE)
 
         script = "echo $WHOM $TOWPATH_LOCK_TOKEN; echo my token: $SECRET; pwd"
         first = up.create(["sh", "-c", script], env={"WHOM": "-", "SECRET": "s3cret"}, **CLAIM)
@@ -130,7 +127,7 @@ async def test_a_whole_life(home: Home, compiled: Path) -> None:
 async def test_answers_that_are_lost_are_asked_for_again(home: Home, compiled: Path) -> None:
     with node_runner(home, compiled) as (up, proxy, _):
         root = up.workspace("shop")
-        await eventually(lambda: seen(up), DEADLINE)
+        await eventually(lambda: seen(up, "node-1"), DEADLINE)
         proxy.lose = {'"running"': 1, '"succeeded"': 2}
         task = up.create(["sh", "-c", "echo once >> ran"], **CLAIM)
         done = await eventually(lambda: up.ended(task), DEADLINE)
@@ -139,7 +136,7 @@ async def test_answers_that_are_lost_are_asked_for_again(home: Home, compiled: P
         said = [json.loads(body)["status"] for body in proxy.lost]
         assert said == ["running", "succeeded", "succeeded"]
         assert (root / "ran").read_text() == "once\n"
-        await eventually(lambda: (seen(up) or {})["running_attempts"] == [], DEADLINE)
+        await eventually(lambda: seen(up, "node-1")["running_attempts"] == [], DEADLINE)
         events = [one["event"] for one in up.events(task_id=task)]
         assert (events.count("running"), events.count("succeeded")) == (1, 1)
 
@@ -147,11 +144,13 @@ async def test_answers_that_are_lost_are_asked_for_again(home: Home, compiled: P
 async def test_it_is_seen_while_it_holds_is_canceled_and_loses_its_lease(home: Home, compiled: Path) -> None:
     with node_runner(home, compiled) as (up, proxy, runner):
         root = up.workspace("shop")
-        await eventually(lambda: seen(up), DEADLINE)
+        await eventually(lambda: seen(up, "node-1"), DEADLINE)
         canceled = up.create(resisting("first"), **CLAIM)
         waiter = up.create(["sh", "-c", "wc -c < first.log"], **CLAIM)
         held = {"task_id": canceled, "attempt": 1}
-        shown = await eventually(lambda: held in (seen(up) or {})["running_attempts"] and seen(up), DEADLINE)
+        shown = await eventually(
+            lambda: held in seen(up, "node-1")["running_attempts"] and seen(up, "node-1"), DEADLINE
+        )
         assert (shown["state"], shown["pools"]) == ("alive", ["default"])
         assert up.task(canceled)["runner_state"] == "alive"
         await eventually(lambda: (root / "first.log").exists(), DEADLINE)
@@ -165,7 +164,7 @@ async def test_it_is_seen_while_it_holds_is_canceled_and_loses_its_lease(home: H
         lost = up.create(resisting("second"), **CLAIM)
         await eventually(lambda: (root / "second.log").exists(), DEADLINE)
         proxy.target = "http://127.0.0.1:9"  # cut off: it must kill what it runs by itself
-        await eventually(lambda: not any("second" in line for line in _commands(home)), DEADLINE)
+        await eventually(lambda: resisting_left(home) == [], DEADLINE)
         proxy.target = up.url
         task = await eventually(lambda: up.ended(lost), DEADLINE)
         assert (task["status"], task["reason"]) == ("failed", "runner-lost")
@@ -176,13 +175,3 @@ async def test_it_is_seen_while_it_holds_is_canceled_and_loses_its_lease(home: H
         task = await eventually(lambda: up.ended(last), DEADLINE)
         assert (task["status"], task["reason"]) == ("failed", "runner-lost")
         assert runner.wait(DEADLINE) == 0
-
-
-def _commands(home: Home) -> list[str]:
-    found = []
-    for pid in home.processes():
-        try:
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace"))
-        except OSError:
-            continue
-    return found
