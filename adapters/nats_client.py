@@ -9,6 +9,7 @@ ordinary takes nats-py's own way; tests hold every replaced method to what the o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from nats.protocol.parser import MAX_CONTROL_LINE_SIZE, Parser
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _VERSION_LINE = b"NATS/1.0\r\n"
 _STATUS_LINE = b"NATS/1.0 "
+_PING = b"PING\r\n"
 _MSG = 4
 _HMSG = 5
 
@@ -116,6 +118,16 @@ class FastClient(Client):
         self._pending_data_size += len(command)
         if self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """Send it behind all that waits to be written, so that `flush` says what it promises.
+
+        nats-py's own overtakes a subscription that was just made: who publishes on another connection after
+        that pong may be too early for it.
+        """
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        await self._send_command(_PING)
+        await self._flush_pending()
 
     def _block(self, headers: Mapping[str, str]) -> bytes | None:
         """The header block, or None where a name or a value needs nats-py's care."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import nats
 
 from tests.acceptance.jobs import hold, let_go, resisting
 from tests.support.audit import audit
+from tests.support.nats import connect
 from tests.support.towpath import DEADLINE, ENDED, Home, Up
 from tests.support.waiting import eventually
 
@@ -68,7 +68,7 @@ async def test_after_kill_9_nothing_acknowledged_is_gone_and_nothing_killed_goes
     assert [up.task(one)["lock"]["state"] for one in [*waiting, last]] == ["waiting"] * 4
 
     heard: dict[int, tuple[str, str]] = {}
-    watcher = await nats.connect(up.nats_url, allow_reconnect=False, error_cb=_ignore)
+    watcher = await connect(up.nats_url, allow_reconnect=False, error_cb=_ignore)
 
     async def note(message: Any) -> None:
         heard[int(message.headers["Nats-Sequence"])] = message.subject, message.headers["ce-chain"]

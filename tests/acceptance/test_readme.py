@@ -8,10 +8,10 @@ import shlex
 from collections.abc import AsyncIterator
 from typing import Any
 
-import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
+from tests.support.nats import connect
 from tests.support.readme import REPO, blocks, console
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
@@ -30,7 +30,7 @@ def _typed(up: Up, command: str, task_id: str = "ID") -> str:
 @pytest.fixture
 async def guest(up: Up) -> AsyncIterator[NatsClient]:
     """A plain NATS client without credentials."""
-    client = await nats.connect(up.nats_url)
+    client = await connect(up.nats_url)
     yield client
     await client.close()
 

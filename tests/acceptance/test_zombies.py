@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import nats
 import pytest
 from nats.aio.client import Client
 
+from tests.support.nats import connect
 from tests.support.push_runner import PushRunner, push_runner
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
@@ -68,9 +68,9 @@ def _by_http(runner: PushRunner, first: dict[str, Any]) -> None:
 
 async def _by_nats(up: Up, first: dict[str, Any]) -> list[str]:
     """The same as a guest on NATS; why each of them that was kept as a dead letter could not be used."""
-    guest = await nats.connect(up.nats_url)
+    guest = await connect(up.nats_url)
     password = (up.data_dir / "nats-password").read_text().strip()
-    control = await nats.connect(up.nats_url, user="towpath", password=password)
+    control = await connect(up.nats_url, user="towpath", password=password)
     try:
         for status in STATUSES:
             for named in ({"attempt": 1}, {}, {"attempt": 2}):

@@ -12,12 +12,12 @@ import contextlib
 import threading
 from collections import Counter
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tests.support.contract import EVENT, Seen, published
+from tests.support.nats import connect
 
 START_SECONDS = 20.0
 SHOWN = 10
@@ -29,7 +29,7 @@ class Recorder:
     def __init__(self, url: str, user: str, password: str) -> None:
         self.seen: Counter[str] = Counter()
         self._wrongs: list[str] = []
-        self._login = {"servers": [url], "user": user, "password": password}
+        self._url, self._login = url, {"user": user, "password": password}
         self._listening, self._closing = threading.Event(), threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -52,12 +52,7 @@ class Recorder:
             runner.run(self._listen())
 
     async def _listen(self) -> None:
-        client = await nats.connect(
-            **self._login,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.1,
-            error_cb=_quiet,
-        )
+        client = await connect(self._url, **self._login, error_cb=_quiet)
         await client.subscribe("towpath.>", cb=self._judge)
         await client.flush()
         self._listening.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import nats
 import pytest
 from nats.js.api import Header
@@ -23,8 +25,8 @@ async def test_headers_arrive_alike(nats_server: EmbeddedNats, headers: dict[str
     plain = await nats.connect(nats_server.control_url)
     fast = FastClient()
     await fast.connect(nats_server.control_url)
-    heard = await plain.subscribe("towpath.test.headers")
-    await plain.flush()
+    heard = await fast.subscribe("towpath.test.headers")
+    await fast.flush()
     for client in (plain, fast, fast):
         await client.publish("towpath.test.headers", b"body", headers=dict(headers))
         await client.flush()
@@ -33,6 +35,28 @@ async def test_headers_arrive_alike(nats_server: EmbeddedNats, headers: dict[str
     assert [(one.headers, one.data) for one in others] == [(first.headers, first.data)] * 2
     await fast.close()
     await plain.close()
+
+
+async def test_a_flush_comes_behind_what_was_asked_before() -> None:
+    """Also behind what only waits to be written."""
+    said: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload": 1048576, "headers": true}\r\n')
+        async for line in reader:
+            said.append(line.split()[0])
+            if line == b"PING\r\n":
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    fast = FastClient()
+    await fast.connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    await fast.subscribe("towpath.task.>")
+    await fast.flush()
+    assert said == [b"CONNECT", b"PING", b"SUB", b"PING"]
+    await fast.close()
+    server.close()
 
 
 async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) -> None:
