@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from pydantic import ValidationError
 
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.leadership import OUTLIVED_SECONDS
 from adapters.publish import PUBLISH_SECONDS
+from domain.heartbeat_check import ArrivedBeat, Fault, examine_beat
 from domain.leases import check_counter
 from domain.wire import Heartbeat
 
 ALL = "towpath.runner.*"
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MAX_RUNNERS = 10_000
 READ_TRIES = 6
 PUBLISH_TRIES = 4
@@ -41,7 +42,7 @@ class JetStreamHeartbeats:
         for number in range(PUBLISH_TRIES):
             last = await self._api.last(subject)
             check_counter(heartbeat, _parse(last) if last is not None else None)
-            expected = {"Nats-Expected-Last-Subject-Sequence": str(last.seq if last is not None else 0)}
+            expected = {EXPECTED: str(last.seq if last is not None else 0)}
             try:
                 await self._nc.jetstream().publish(
                     subject, body, timeout=PUBLISH_SECONDS, stream="TOWPATH_RUNNER", headers=expected
@@ -91,11 +92,8 @@ class JetStreamHeartbeats:
 
 def _parse(raw: RawMessage) -> Heartbeat | None:
     """The heartbeat of the runner on whose subject it was stored, if it is one."""
-    try:
-        beat = Heartbeat.model_validate_json(raw.data)
-    except ValidationError:
-        return None
-    return beat if raw.subject == f"towpath.runner.{beat.runner_id}" else None
+    found = examine_beat(ArrivedBeat(raw.subject.removeprefix("towpath.runner."), raw.data, raw.subject))
+    return None if isinstance(found, Fault) else found
 
 
 def _broker_time(text: str) -> datetime:

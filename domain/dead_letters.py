@@ -26,6 +26,7 @@ from domain.wire import Report, Submission
 
 Outcome = Literal["recorded", "stale", "handled", "sent", "queued"]
 DISPATCH = "dispatch"
+HEARTBEAT = "heartbeat"
 DUE = "due-"
 _FINAL = {
     "conflicting-end": "the attempt ended another way and the first end stands",
@@ -36,7 +37,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One of them. `kind`: `report`, `submit`, `due-<kind>`, or the name of the queue of events.
+    """One of them. `kind`: `report`, `submit`, `heartbeat`, `due-<kind>`, or the name of the queue of events.
 
     `subject_id` is what it is about (a task, a pool). `source` is the subject that it came from and
     `source_seq` its sequence there, where that is known. `body` holds secrets: show `shown_body`.
@@ -154,6 +155,8 @@ class DeadLetterService:
         if letter.kind.startswith(DUE) and letter.source is not None:
             await self._letters.put_back(letter)
             return "queued"
+        if letter.kind == HEARTBEAT:
+            raise _not_replayable("its runner's next heartbeat has replaced it; mend what the reason says")
         raise _not_replayable("nothing says where it came from")
 
     async def _report(self, letter: DeadLetter) -> Outcome:

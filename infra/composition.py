@@ -23,6 +23,7 @@ from adapters.codec import Message
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.group_append import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
+from adapters.heartbeat_feed import CoreBeatFeed
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
@@ -58,6 +59,7 @@ from infra.streams import ensure_streams
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
+from projections.heartbeat_inspection import HeartbeatInspection
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
@@ -213,6 +215,8 @@ class Projections:
     events: JetStreamEventQueue
     deadlines: dict[str, Callable[[Due], Awaitable[None]]]
     """By kind, what handles a deadline that came due."""
+    beats: CoreBeatFeed
+    inspection: HeartbeatInspection
 
     def due(self, kind: str) -> JetStreamDueQueue:
         """The queue of the deadlines of one kind."""
@@ -255,4 +259,6 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
             ATTEMPT_TIMER: watchdog.handle,
             lock_waits.KIND: LockWaits(service, core.reader).handle,
         },
+        beats=CoreBeatFeed(core.connection),
+        inspection=HeartbeatInspection(core.dead_letters),
     )

@@ -133,6 +133,7 @@ async def serve_projector(
             endless.append(parts.dispatch.run(parts.events))
         if "watchdog" in only:
             endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
+            endless.append(parts.beats.listen(parts.inspection.handle))
         if "tasks" in only:
             endless.append(parts.tasks.run())
         if "sealer" in only:

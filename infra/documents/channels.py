@@ -160,8 +160,8 @@ def _beside() -> Iterator[Channel]:
         "bytes",
         headers.of(headers.DEAD, "towpath-reason"),
         {
-            "kind": {"description": "what it was", "examples": ["report", "submit", "dispatch"]},
-            "id": {"description": "the task or pool it is about, percent-encoded"},
+            "kind": {"description": "what it was", "examples": ["report", "submit", "dispatch", "heartbeat"]},
+            "id": {"description": "the task, pool or runner it is about, percent-encoded"},
         },
     )
     yield Channel(

@@ -110,6 +110,13 @@ async def test_a_report_that_cannot_help_stays_with_a_reason(body, reason, code)
         assert world.events() == ["created", "dispatched"]
 
 
+async def test_a_heartbeat_is_never_replayed() -> None:
+    async with api_world() as world:
+        seq = await kept(world, "heartbeat", "host-1", {"runner_id": "host-2"}, "wrong-runner", source="x")
+        refused = await world.http.post(f"/dead/{seq}/replay")
+        assert "next heartbeat" in problem(refused, 409, "not-replayable")["detail"]
+
+
 async def test_a_report_about_no_task_stays() -> None:
     async with api_world() as world:
         seq = await kept(world, "report", new_id(), {"status": "running"})

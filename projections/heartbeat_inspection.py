@@ -1,0 +1,93 @@
+"""Looks at the heartbeats that come over NATS, and keeps bad ones as dead letters with the reason.
+
+A bad heartbeat stops nothing: the next one replaces it, and the watchdog judges by what it can read. But
+a runner whose heartbeats nobody can use believes in a lease that the control plane does not see, and two
+runners under one id make each other's attempts look forgotten. Whoever sends one sends one every few
+seconds, or a thousand a second: so one letter for each runner and reason stands at a time, and at most
+MOST_LETTERS of all; an operator who drops it gets the next. They cannot push other dead letters out.
+
+Delivery: at most once, to every inspector in the same order; so all keep the same letter, which the dead
+letters take once. What a crash loses comes again with the next heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+import structlog
+
+from domain.dead_letters import HEARTBEAT, DeadLetters
+from domain.errors import Refused
+from domain.heartbeat_check import ArrivedBeat, Fault, examine_beat
+from domain.leases import check_counter
+from domain.wire import Heartbeat
+
+MOST_LETTERS = 100
+LETTER_BYTES = 4096
+QUIET_SECONDS = 30.0
+"""How long what stands already is not looked up again."""
+REMEMBERED = 10_000
+
+log = structlog.get_logger(__name__)
+
+
+class HeartbeatInspection:
+    """One inspector; any number may run."""
+
+    def __init__(self, letters: DeadLetters) -> None:
+        self._letters = letters
+        self._last: OrderedDict[str, Heartbeat] = OrderedDict()
+        self._quiet_until: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._full_until = 0.0
+
+    async def handle(self, arrived: ArrivedBeat) -> None:
+        """Keep it if it is bad. Raises what keeping raises."""
+        found = examine_beat(arrived)
+        fault = found if isinstance(found, Fault) else self._went_back(arrived, found)
+        if fault is not None:
+            await self._keep(arrived, fault)
+
+    def _went_back(self, arrived: ArrivedBeat, beat: Heartbeat) -> Fault | None:
+        """Whether the heartbeat before it had a higher counter."""
+        last = self._last.get(arrived.runner_id)
+        self._last[arrived.runner_id] = beat.model_copy(update={"held": []})
+        self._last.move_to_end(arrived.runner_id)
+        if len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+        try:
+            check_counter(beat, last)
+        except Refused as refusal:
+            return Fault(refusal.code, refusal.detail)
+        return None
+
+    async def _keep(self, arrived: ArrivedBeat, fault: Fault) -> None:
+        now, key = asyncio.get_running_loop().time(), (arrived.runner_id, fault.reason)
+        if now < self._full_until or now < self._quiet_until.get(key, 0.0):
+            return
+        standing = await self._letters.page(0, MOST_LETTERS, HEARTBEAT)
+        if len(standing) >= MOST_LETTERS:
+            log.warning("no room for more dead letters about heartbeats; see `towpath dead --kind heartbeat`")
+            self._full_until = now + QUIET_SECONDS
+            return
+        if not any((one.subject_id, one.reason) == key for one in standing):
+            await self._letters.keep(
+                HEARTBEAT,
+                arrived.runner_id,
+                arrived.body[:LETTER_BYTES],
+                fault.reason,
+                fault.detail + _cut(arrived.body),
+                source=arrived.source,
+            )
+            log.warning(
+                "a runner sends heartbeats that cannot be used",
+                runner_id=arrived.runner_id, reason=fault.reason, detail=fault.detail,
+            )  # fmt: skip
+        self._quiet_until[key] = now + QUIET_SECONDS
+        self._quiet_until.move_to_end(key)
+        if len(self._quiet_until) > REMEMBERED:
+            self._quiet_until.popitem(last=False)
+
+
+def _cut(body: bytes) -> str:
+    return f" (the first {LETTER_BYTES} of its {len(body)} bytes)" if len(body) > LETTER_BYTES else ""
