@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,7 +25,8 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="how many items at 
 Cursor = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,500}$"),
-    Field(description="`next_cursor` of the answer before", json_schema_extra={"format": "cursor"}),
+    Field(description="`next_cursor` of the answer before"),
+    WithJsonSchema({"type": "string", "format": "cursor", "maxLength": 500}),
 ]
 
 

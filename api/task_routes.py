@@ -10,7 +10,7 @@ import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.command_routes import dispatch_and_wait
@@ -46,7 +46,7 @@ LabelFilter = Annotated[
     str, AfterValidator(_label), Field(json_schema_extra={"pattern": r"^[^:\x00]{1,200}:[^\x00]{0,500}$"})
 ]
 
-TaskCursor = Annotated[Cursor, Field(json_schema_extra={"format": "task-cursor"})]
+TaskCursor = Annotated[Cursor, WithJsonSchema({"type": "string", "format": "task-cursor", "maxLength": 500})]
 
 
 class TaskQuery(PageQuery):

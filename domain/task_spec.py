@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from domain.events import OnConflict
 from domain.identifiers import Name, TaskId
@@ -28,7 +36,8 @@ NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": NO_NUL})]
 Label = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+EnvName = Annotated[str, StringConstraints(pattern=ENV_NAME)]
 
 
 LockPath = Annotated[
@@ -41,6 +50,22 @@ Command = Annotated[
         max_length=1000,
         json_schema_extra={"prefixItems": [{"type": "string", "minLength": 1, "pattern": NO_NUL}]},
     ),
+]
+
+
+def _map(most: int, names: dict[str, Any], **values: Any) -> WithJsonSchema:
+    """A map of text, as languages know it; pydantic says it as patterns of property names."""
+    text = {"type": "string", "pattern": NO_NUL, **values}
+    return WithJsonSchema(
+        {"type": "object", "additionalProperties": text, "propertyNames": names, "maxProperties": most}
+    )
+
+
+Env = Annotated[dict[EnvName, Text], Field(max_length=500), _map(500, {"pattern": ENV_NAME})]
+Labels = Annotated[
+    dict[Label, Annotated[Text, Field(max_length=500)]],
+    Field(max_length=50),
+    _map(50, {"pattern": r"^[^\x00]{1,200}$"}, maxLength=500),
 ]
 
 
@@ -90,9 +115,9 @@ class TaskSpec(BaseModel):
         default=None, description="Cancel an attempt that has waited so long for its lock."
     )
     pool: Name = "default"
-    env: Annotated[dict[EnvName, Text], Field(max_length=500)] = {}
+    env: Env = {}
     timeout_seconds: Seconds | None = None
-    labels: Annotated[dict[Label, Annotated[Text, Field(max_length=500)]], Field(max_length=50)] = {}
+    labels: Labels = {}
 
     @model_validator(mode="before")
     @classmethod

@@ -34,7 +34,8 @@ CONTRACT_VERSION = "1"
 FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
 OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
-MAX_HELD = 10_000
+MAX_HELD = 5_000  # a heartbeat with so many still fits into the body that the API takes
+MAX_COUNTER = 2**53 - 1  # what every language's JSON numbers can tell apart
 RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
 
 
@@ -65,13 +66,23 @@ def _text(value: Any) -> Any:
     raise ValueError("write a time as RFC 3339 with an offset, e.g. 2026-03-01T12:00:00Z")
 
 
+def _number(value: Any) -> Any:
+    """In JSON 3.0 is a whole number; true and "3" are none."""
+    if isinstance(value, bool | str):
+        raise ValueError("write a whole number")
+    return value
+
+
 def _alias(value: Any) -> Any:
     return "succeeded" if value == "success" else value
 
 
 OutputTail = Annotated[str, AfterValidator(_keep_tail)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
-Whole = Annotated[int, Field(strict=True)]
+_WHOLE = BeforeValidator(_number)
+AttemptNumber = Annotated[int, Field(ge=1), _WHOLE]
+ExitCode = Annotated[int, Field(ge=-(2**31), lt=2**31), _WHOLE]
+Pid = Annotated[int, Field(ge=0, lt=2**31), _WHOLE]
 
 
 class Wire(BaseModel):
@@ -136,14 +147,14 @@ class Report(Wire):
             description="`success` means `succeeded`",
         ),
     ]
-    attempt: Whole | None = Field(default=None, ge=1)
+    attempt: AttemptNumber | None = None
     runner_id: Name | None = None
     message: Annotated[str, Field(max_length=MESSAGE_CHARS), AfterValidator(_printable)] | None = None
-    exit_code: Whole | None = Field(default=None, ge=-(2**31), lt=2**31)
+    exit_code: ExitCode | None = None
     reason: Annotated[str, Field(max_length=200), AfterValidator(_printable)] | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None
-    pid: Whole | None = Field(default=None, ge=0, lt=2**31)
+    pid: Pid | None = None
     output_tail: OutputTail | None = None
 
     @model_validator(mode="after")
@@ -163,7 +174,7 @@ class Held(Wire):
     """One attempt a runner holds, from its acceptance until its terminal report is answered."""
 
     task_id: TaskId
-    attempt: int = Field(ge=1)
+    attempt: AttemptNumber
 
 
 class Heartbeat(Wire):
@@ -172,11 +183,11 @@ class Heartbeat(Wire):
     runner_id: Name
     pools: list[Name] = Field(min_length=1, max_length=64)
     host: str = Field(max_length=255)
-    capacity: int = Field(ge=0, le=1_000_000)
-    counter: int = Field(ge=0, lt=2**63)
+    capacity: Annotated[int, Field(ge=0, le=1_000_000), _WHOLE]
+    counter: Annotated[int, Field(ge=0, le=MAX_COUNTER), _WHOLE]
     held: list[Held] = Field(default_factory=list, max_length=MAX_HELD)
-    outbox: int | None = Field(
-        default=None, ge=0, lt=2**31, description="Reports on the runner's disk that are not answered yet."
+    outbox: Annotated[int, Field(ge=0, lt=2**31), _WHOLE] | None = Field(
+        default=None, description="Reports on the runner's disk that are not answered yet."
     )
 
     @cached_property

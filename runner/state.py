@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from domain.trace import current_traceparent
-from domain.wire import Report, Submission
+from domain.wire import MAX_HELD, Report, Submission
 from runner.errors import ConfigError, StateTrouble
 from runner.state_file import StateFile
 
@@ -26,7 +26,7 @@ Transport = Literal["http", "nats"]
 Phase = Literal["accepted", "starting", "running", "ended"]
 
 REMEMBERED = 10_000
-HELD = 5_000
+HELD = MAX_HELD
 """Unsettled attempts at most, kept to by the intake: so many fit into a heartbeat over HTTP (512 KiB)."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -49,7 +49,9 @@ class Home:
         """`towpath …` to its end."""
         return self.program(TOWPATH, *arguments, **env)
 
-    def program(self, *command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    def program(
+        self, *command: str | Path, seconds: float = COMMAND_SECONDS, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Any program to its end."""
         return subprocess.run(
             [str(part) for part in command],
@@ -58,7 +60,7 @@ class Home:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
 
