@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from fastapi import Path as PathParameter
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -23,6 +24,9 @@ from api.parts import ApiParts
 from domain.errors import NotFound
 
 TYPES = "towpath.d.ts"
+SchemaName = Annotated[
+    str, PathParameter(description="as `GET /schemas` lists it", examples=["task.running.v1.json"])
+]
 _SCHEMA_TYPE = "application/schema+json"
 _TYPES_TYPE = "text/plain; charset=utf-8"
 
@@ -65,7 +69,7 @@ async def schema_list(parts: Parts) -> Any:
         422: problem(422),
     },
 )
-async def schema(name: str, parts: Parts) -> Response:
+async def schema(name: SchemaName, parts: Parts) -> Response:
     """One of them, e.g. `task.running.v1.json` or `towpath.d.ts`."""
     if name == TYPES:
         return Response(await _read(parts, TYPES), media_type=_TYPES_TYPE)

@@ -25,7 +25,7 @@ from domain.task_spec import Text
 MAX_SEQ = 2**63 - 1
 
 router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
-Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters")]
+Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters", examples=[1])]
 
 
 class DeadLetterRead(BaseModel):

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.parts import ApiParts
-from domain.errors import Invalid
+from domain.errors import NotFound
 from domain.wire import Moment
 
 MAX_SEQ = 2**63 - 1
@@ -28,8 +28,8 @@ async def position_at(parts: ApiParts, at: int | datetime) -> int:
     """The sequence that is meant.
 
     Raises:
-        Invalid: it lies behind the log's end, or in the future.
+        NotFound: it lies behind the log's end, or in the future.
     """
     if isinstance(at, datetime) and at > parts.clock() + CLOCKS_DIFFER:
-        raise Invalid("beyond-the-log", "that time has not come yet; leave `at` out to see what is now")
+        raise NotFound("beyond-the-log", "that time has not come yet; leave `at` out to see what is now")
     return await parts.past.position(at)

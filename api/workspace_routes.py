@@ -142,7 +142,7 @@ class LocksQuery(PageQuery):
 
 
 @router.get(
-    "/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems(503)
+    "/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems(404, 503)
 )
 async def locks(
     request: Request, response: Response, parts: Parts, query: Annotated[LocksQuery, Query()]

@@ -25,7 +25,7 @@ class Invalid(DomainError):
 
 
 class NotFound(DomainError):
-    """There is no such task, workspace or runner (404)."""
+    """There is no such task, workspace, runner, or position in the log (404)."""
 
 
 class Refused(DomainError):

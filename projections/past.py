@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from domain.errors import Busy, Invalid
+from domain.errors import Busy, NotFound
 from domain.locks import LockTable
 from domain.ports import Checkpoints, LogReader
 from projections.checkpoint import fits
@@ -64,7 +64,7 @@ class TimeTravel:
             return await self._reader.seq_at(at)
         last = await self._reader.last_seq()
         if at > last:
-            raise Invalid("beyond-the-log", f"the log ends at sequence {last}; ask for one that is there")
+            raise NotFound("beyond-the-log", f"the log ends at sequence {last}; ask for one that is there")
         return at
 
     async def locks(self, seq: int) -> LockTable:

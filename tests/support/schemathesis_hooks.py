@@ -1,16 +1,23 @@
-"""What schemathesis cannot know from the document: how a cursor is made.
+"""What schemathesis cannot know from the document: how a cursor is made; and a list of what was answered.
 
-Loaded by its command line (SCHEMATHESIS_HOOKS). A cursor is opaque; these are such as the lists give.
+Loaded by its command line (SCHEMATHESIS_HOOKS). A cursor is opaque; these are such as the lists give. The
+answers go to the file that ANSWERS_FILE names, a line of status and operation each: checks that only ever saw
+refusals would prove little.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+
+ANSWERS_FILE = "ANSWERS_FILE"
 
 
 def _cursor(text: str) -> str:
@@ -22,3 +29,9 @@ TIMES = st.integers(0, 2**31).map(lambda seconds: datetime.fromtimestamp(seconds
 
 schemathesis.openapi.format("cursor", st.integers(0, 2**40).map(lambda seq: _cursor(str(seq))))
 schemathesis.openapi.format("task-cursor", TIMES.map(lambda at: _cursor(json.dumps([at, TASK]))))
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    with Path(os.environ[ANSWERS_FILE]).open("a") as answers:
+        answers.write(f"{response.status_code} {case.operation.label}\n")

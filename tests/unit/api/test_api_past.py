@@ -82,7 +82,7 @@ async def test_a_time_means_the_last_event_that_was_stored_by_then(world: ApiWor
 async def test_what_has_not_come_yet_cannot_be_asked_for(world: ApiWorld, at: str) -> None:
     first, _ = await contended(world)
     for url in (f"/tasks/{first}", "/locks", "/workspaces/acme/locks"):
-        problem(await world.http.get(url, params={"at": at}), 422, "beyond-the-log")
+        problem(await world.http.get(url, params={"at": at}), 404, "beyond-the-log")
 
 
 @pytest.mark.parametrize("at", ["-1", "soon", "2026-03-01T12:00:00", "9999-12-31T23:59:59-12:00"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,10 +13,13 @@ from pydantic import ValidationError
 
 from domain.wire import (
     FAILED_REASONS,
+    MAX_COUNTER,
+    MAX_HELD,
     MESSAGE_CHARS,
     OUTPUT_TAIL_BYTES,
     Accepted,
     Heartbeat,
+    Held,
     Report,
     Submission,
     rfc3339,
@@ -107,6 +111,9 @@ def test_only_the_status_is_required_and_unknown_fields_are_ignored() -> None:
         {"attempt": 0},
         {"attempt": -1},
         {"attempt": 1.5},
+        {"attempt": "1"},
+        {"attempt": True},
+        {"pid": "7"},
         {"runner_id": "a.b"},
         {"runner_id": ""},
         {"message": "x" * (MESSAGE_CHARS + 1)},
@@ -187,7 +194,18 @@ def test_an_acceptance_need_not_name_its_runner() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"pools": []}, {"pools": ["a b"]}, {"counter": -1}, {"capacity": -1}, {"held": [{"task_id": "x"}]}],
+    [
+        {"pools": []},
+        {"pools": ["a b"]},
+        {"counter": -1},
+        {"counter": "7"},
+        {"counter": 2**53},
+        {"capacity": -1},
+        {"outbox": True},
+        {"held": [{"task_id": "x"}]},
+        {"held": [{"task_id": TASK_ID, "attempt": "1"}]},
+        {"held": [{"task_id": TASK_ID, "attempt": 1}] * (MAX_HELD + 1)},
+    ],
 )
 def test_heartbeats_are_checked(change: dict[str, object]) -> None:
     fields: dict[str, object] = {
@@ -201,3 +219,18 @@ def test_heartbeats_are_checked(change: dict[str, object]) -> None:
     assert Heartbeat.model_validate(fields).held[0].attempt == 1
     with pytest.raises(ValidationError):
         Heartbeat.model_validate({**fields, **change})
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    """JSON knows one kind of number; some languages write 3 as 3.0."""
+    said = Report.model_validate_json('{"status": "failed", "attempt": 1.0, "exit_code": 3.0}')
+    assert (said.attempt, said.exit_code) == (1, 3)
+
+
+def test_a_heartbeat_with_all_that_it_may_hold_fits_into_the_body_that_is_taken() -> None:
+    holds = [Held(task_id=TASK_ID, attempt=2**31)] * MAX_HELD
+    pools = ["p" * 64] * 64
+    beat = Heartbeat(
+        runner_id="r" * 64, pools=pools, host="h" * 255, capacity=1_000_000, counter=MAX_COUNTER, held=holds
+    )
+    assert len(json.dumps(beat.model_dump(mode="json"))) < 512 * 1024
