@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.log import Recorded
-from tests.unit.api.api_world import ApiWorld, problem
+from tests.unit.api.api_world import ApiWorld, new_id, problem
 
 DATE = "2026-03-01T12:00:00Z"
 
@@ -132,7 +132,7 @@ async def test_why_a_task_is_where_it_is(world: ApiWorld) -> None:
         f"first ({first['id']}) failed at 2026-03-01 12:00:00Z (exit code 3, disk full): said by runner:r1, "
         f"event {ended['event']['seq']}."
     )
-    problem(await world.http.get(f"/tasks/{first['id'][:-1]}0/why"), 404, "no-such-task")
+    problem(await world.http.get(f"/tasks/{new_id()}/why"), 404, "no-such-task")
 
 
 async def names(world: ApiWorld, url: str, **params: Any) -> list[str]:
