@@ -122,16 +122,20 @@ def export(
 ) -> None:
     """Write checkpoints and public keys to a file: keep it where nobody who runs this can change it."""
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
-    from infra.audit.export import export_checkpoints
+    from infra.audit.export import export_checkpoints, stored_checkpoints
     from infra.cli.exits import CliError
     from infra.cli.words import say
 
     try:
         with nats_failures():
             count, upto = export_checkpoints(settings, file, after)
+            there = count or len(stored_checkpoints(settings))
     except OSError as error:
         raise CliError(f"{file} cannot be written: {error}") from None
-    say(f"{count} checkpoints, up to sequence {upto}" if count else "there is no checkpoint yet")
+    if count:
+        say(f"{count} checkpoints, up to sequence {upto}")
+    else:
+        say(f"none behind number {after}: there are {there}" if there else "there is no checkpoint yet")
 
 
 @app.command("rotate-key")
