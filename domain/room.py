@@ -32,6 +32,15 @@ class Bound:
         """Bytes left for new work; below zero, the reserve is in use."""
         return self.left - self.reserve
 
+    @property
+    def shortage(self) -> str:
+        """What is missing before new work is taken, and what to do; for where there is nothing to spare."""
+        return f"{self.name} is {_mib_up(-self.spare)} MiB short of room for new work: {self.advice}"
+
+
+def _mib_up(size: int) -> int:
+    return size // _MIB + 1
+
 
 class LogRoom(Protocol):
     """What is known of the log's bounds; asking costs nothing."""
@@ -59,7 +68,6 @@ def check_room(room: LogRoom) -> None:
         if bound.spare <= 0:
             raise LogFull(
                 "log-nearly-full",
-                f"{bound.name} leaves {max(bound.left, 0) / _MIB:.1f} MiB, kept for what is open to end: "
-                f"{bound.advice}, then send this again",
+                f"{bound.shortage}, then send this again",
                 {"bound": bound.name, "left_bytes": max(bound.left, 0), "reserve_bytes": bound.reserve},
             )

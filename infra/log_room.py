@@ -24,7 +24,10 @@ from infra.server_facts import MonitorUnavailable, ServerFacts, server_facts
 from infra.settings import Settings
 from infra.stream_definitions import LOG, TIMER, TIMER_BYTES
 
-_FREE_DISK = "free space on its disk, or stop what else writes there"
+_FREE_DISK = (
+    "free that much there, stop what else writes there, or give a larger disk (--data-dir), of which "
+    "{kept} MiB are kept for what is on its way and for what is open to end"
+)
 Json = Mapping[str, Any]
 
 
@@ -131,4 +134,5 @@ def _disk(store: Path, reserve: int, spoken_for: int) -> list[Bound]:
     except OSError:
         return []
     left = disk.f_bavail * disk.f_frsize - spoken_for
-    return [Bound(f"the disk under {store}", left, reserve, _FREE_DISK)]
+    advice = _FREE_DISK.format(kept=(spoken_for + reserve) >> 20)
+    return [Bound(f"the disk under {store}", left, reserve, advice)]

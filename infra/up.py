@@ -150,6 +150,8 @@ def run_up(settings: Settings, say: Words) -> int:
         say(f"NATS       {started.nats_url}")
         say(f"data       {started.data_dir}")
         if wait_ready(started, lambda: bool(stopping)):
+            for shortage in room_shortages(started):
+                say(f"room       {shortage}")
             say("ready")
         supervisor.watch(lambda: bool(stopping))
     finally:
@@ -184,6 +186,29 @@ def wait_ready(settings: Settings, given_up: Callable[[], bool]) -> bool:
     if given_up():
         return False
     raise CannotStart(f"not ready after {READY_SECONDS:.0f} seconds: {last}")
+
+
+def room_shortages(settings: Settings) -> list[str]:
+    """Why new work would be refused, and what to do about it; mostly none."""
+    return asyncio.run(_room_shortages(settings))
+
+
+async def _room_shortages(settings: Settings) -> list[str]:
+    from adapters.jetstream_api import JetStreamApi
+    from domain.errors import Busy
+    from infra.log_room import bounds
+    from infra.nats_connection import NatsUnavailable, connect
+
+    try:
+        connection = await connect(settings, "towpath-up")
+    except NatsUnavailable:
+        return []  # the parts say so
+    try:
+        return [one.shortage for one in await bounds(settings, JetStreamApi(connection)) if one.spare <= 0]
+    except Busy:
+        return []
+    finally:
+        await connection.close()
 
 
 def _runner_is_there(client: object, settings: Settings) -> bool:

@@ -83,8 +83,8 @@ class StateFile:
         free = shutil.disk_usage(self.directory).free
         if free < reserve:
             raise StateTrouble(
-                f"only {free} bytes are free on the disk of {self.directory}, and the runner wants {reserve} "
-                "for the reports of what it runs: make room there"
+                f"only {free >> 20} MiB are free on the disk of {self.directory}, and the runner wants "
+                f"{-(-reserve >> 20)} MiB for the reports of what it runs: make room there"
             )
 
     def probe(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import nats.errors
+from nats.aio.client import Client
 
 from domain.errors import Busy
 from domain.ports import Clock, LogGap
@@ -23,6 +24,13 @@ from infra.doctor.holders import holders
 from infra.doctor.work import locks, pools, read_model
 from infra.nats_connection import NatsUnavailable, connect, server_urls
 from infra.settings import Settings
+
+LOOK_SECONDS = 5.0
+_ASKED = "$JS.API.STREAM.INFO.TOWPATH_REPORT"
+_ACCESS = (
+    "set TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD to the control plane's or the ops user's; for a "
+    "`towpath up`, give its --data-dir and --nats-port instead of TOWPATH_NATS_URL"
+)
 
 Check = Callable[[Examination], Awaitable[list[Finding]]]
 
@@ -52,18 +60,45 @@ def run_doctor(settings: Settings) -> list[Finding]:
 
 async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
     """All findings; without NATS only what can be seen from here."""
+    refusals = _Refusals()
     try:
-        connection = await connect(settings, "towpath-doctor")
+        connection = await connect(settings, "towpath-doctor", error_cb=refusals.note)
     except NatsUnavailable as error:
         return [problem("nats", "no answer", str(error)), disk(settings)]
     findings = [ok("nats", f"connected to {', '.join(server_urls(settings))}"), version(connection)]
     try:
+        if await refusals.of_looking(connection):
+            return [*findings, problem("access", "this NATS user may not look at the streams", _ACCESS)]
         async with examining(settings, connection, clock) as about:
             for check in CHECKS:
                 findings += await _checked(check, about)
     finally:
         await connection.close()
     return [*findings, disk(settings)]
+
+
+class _Refusals:
+    """What the server did not let through: it says so beside the request, which gets no answer."""
+
+    def __init__(self) -> None:
+        self._refused = asyncio.Event()
+
+    async def note(self, error: Exception) -> None:
+        """For `error_cb`."""
+        if "permissions violation" in str(error).lower():
+            self._refused.set()
+
+    async def of_looking(self, connection: Client) -> bool:
+        """Whether these credentials may not even ask about the streams beside the log."""
+        asking = asyncio.ensure_future(connection.request(_ASKED, b"", timeout=LOOK_SECONDS))
+        refused = asyncio.ensure_future(self._refused.wait())
+        try:
+            await asyncio.wait({asking, refused}, return_when=asyncio.FIRST_COMPLETED)
+            return self._refused.is_set()
+        finally:
+            refused.cancel()
+            asking.cancel()
+            await asyncio.gather(asking, refused, return_exceptions=True)
 
 
 async def _checked(check: Check, about: Examination) -> list[Finding]:

@@ -88,9 +88,9 @@ async def log_room(about: Examination) -> list[Finding]:
     """Whether new work still fits into the log beside the reserve."""
     findings = []
     for bound in await bounds(about.settings, about.log):
-        found = f"{bound.name} leaves {max(bound.spare, 0) / (1 << 20):.0f} MiB for new work"
+        found = f"{bound.name} leaves {bound.spare / (1 << 20):.0f} MiB for new work"
         if bound.spare <= 0:
-            findings.append(problem("log room", f"{found}: it is refused (507)", bound.advice))
+            findings.append(problem("log room", "new work is refused (507)", bound.shortage))
         elif bound.left < NEAR * bound.reserve:
             findings.append(warning("log room", found, bound.advice))
         else:

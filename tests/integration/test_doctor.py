@@ -72,6 +72,13 @@ async def test_without_nats_the_rest_is_looked_at(settings: Settings, nats_serve
     assert "towpath up" in findings[0].advice
 
 
+async def test_a_guest_is_told_at_once_that_it_may_not_look(settings: Settings) -> None:
+    guest = settings.model_copy(update={"nats_user": None, "nats_password": None})
+    findings = await examine(guest)
+    assert [one.check for one in findings] == ["nats", "nats version", "access"]
+    assert "TOWPATH_NATS_PASSWORD" in findings[-1].advice
+
+
 @pytest.mark.parametrize(("interval", "state"), [("always", "ok"), ("2m", "problem")])
 async def test_a_server_that_does_not_sync_every_write(start_nats, settings, interval, state) -> None:
     server = start_nats(sync_interval=interval)

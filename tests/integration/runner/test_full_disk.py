@@ -153,7 +153,7 @@ async def test_a_runner_that_comes_back_to_a_scarce_disk_reports_what_it_held_an
         other = submission(["true"])
         answer = await client.post("/tasks/submit", json={**other, **plane.callback(other["task_id"])})
     assert answer.status_code == 507
-    assert "bytes are free" in answer.json()["detail"]
+    assert "MiB are free" in answer.json()["detail"]
 
 
 async def test_a_damaged_state_stops_the_intake_and_the_end_is_left_to_the_control_plane(
