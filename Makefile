@@ -6,7 +6,7 @@ ENV := .venv/.installed
 BIN := .venv/bin
 NODE := tests/node/node_modules/.package-lock.json
 
-.PHONY: help demo up test check bench docs chaos test-containers test-deployment test-node clean
+.PHONY: help demo up test check bench docs chaos test-containers test-deployment test-node test-pages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ $(NODE): tests/node/package.json tests/node/package-lock.json
 
 test-node: $(ENV) $(NODE) ## compile the TypeScript types, and run a runner on Node; needs Node 20 and npm
 	@$(BIN)/python -m pytest -m node tests/node $(ARGS)
+
+test-pages: $(ENV) ## look at the pages in a browser; needs Debian's chromium
+	@$(BIN)/python -m pytest -m pages tests/pages $(ARGS)
 
 clean: ## remove the environment and all that was built, but no data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist tests/node/node_modules

@@ -56,7 +56,9 @@ def _operations(paths: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 
 
 def _anchor(method: str, path: str) -> str:
-    return f"{method}-{path.strip('/').translate(str.maketrans('/{}', '---'))}"
+    """What a runner serves has no leading slash, and another anchor than the route of the same name."""
+    whose = "" if path.startswith("/") else "runner-"
+    return f"{whose}{method}-{path.strip('/').translate(str.maketrans('/{}', '---'))}"
 
 
 def _card(method: str, path: str, operation: dict[str, Any]) -> str:

@@ -38,6 +38,10 @@ _SAYS = {
 }
 
 
+_DONE = {"200": "as asked for", "201": "made", "202": "taken", "204": "removed"}
+_UNSAID = "Successful Response"  # FastAPI's words where a route says none
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses of a guarded route: these errors, and the ones every guarded route has."""
     return {status: problem(status) for status in sorted({401, 403, 422, *statuses})}
@@ -81,9 +85,17 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
         },
     }
     schemas["EventRead"]["properties"]["data"] = _event_data(schemas)
+    _say_what_is_done(schema["paths"])
     schema["webhooks"] = _webhooks()
     schema["paths"][STATUS_PATH] = {"post": _report_operation()}
     return schema
+
+
+def _say_what_is_done(paths: dict[str, Any]) -> None:
+    for operation in (operation for item in paths.values() for operation in item.values()):
+        for status, answer in operation["responses"].items():
+            if answer["description"] == _UNSAID:
+                answer["description"] = _DONE[status]
 
 
 def _event_data(schemas: dict[str, Any]) -> dict[str, Any]:

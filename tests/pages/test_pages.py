@@ -1,0 +1,155 @@
+"""The pages in a real browser, Debian's Chromium: what they show, and that they load nothing from elsewhere.
+
+The browser itself says what a page asks for and complains of, which no look at the HTML can. Run by
+`make test-pages`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.towpath import Home, Up
+
+pytestmark = pytest.mark.pages
+
+METHODS = ("get", "put", "post", "delete")
+SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+ELSEWHERE = '<script src="http://elsewhere.example/x.js"></script><script>nothing.there()</script>'
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An API whose pages are looked at and nothing else."""
+    home = Home(tmp_path_factory.mktemp("up"))
+    yield home.up()
+    home.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "install Debian's chromium: apt-get install chromium"
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to sandbox root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=as_root)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One page, with all that it asks for and all that the browser complains of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type != "log" else None)
+
+    def origins(self) -> set[str]:
+        """Scheme, host and port of whatever was asked for; a `data:` URL asks nobody."""
+        parts = [urlsplit(url) for url in self.asked]
+        return {f"{one.scheme}://{one.netloc}" for one in parts if one.scheme != "data"}
+
+    def texts(self, selector: str) -> list[str]:
+        """What a reader sees of each such element."""
+        return [one.inner_text().strip() for one in self.page.locator(selector).all() if one.is_visible()]
+
+
+@pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in ("light", "dark")], ids="-".join)
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    size, scheme = request.param
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    yield Visit(context.new_page())
+    context.close()
+
+
+def test_docs_shows_every_operation_and_shape(up: Up, visit: Visit) -> None:
+    document = up.get("/openapi.json")
+    visit.page.goto(f"{up.url}/docs")
+    operations = [
+        f"{method} {path}"
+        for path, item in (document["paths"] | document["webhooks"]).items()
+        for method in METHODS
+        if method in item
+    ]
+    _shows(visit, operations, document)
+    _is_sound(visit, up)
+
+
+def test_asyncapi_shows_every_channel_and_shape(up: Up, visit: Visit) -> None:
+    document = up.get("/asyncapi.json")
+    visit.page.goto(f"{up.url}/asyncapi")
+    channels = [
+        f"{document['operations'][name]['action']} {channel['address']}"
+        for name, channel in document["channels"].items()
+    ]
+    _shows(visit, channels, document)
+    _is_sound(visit, up)
+    headers = visit.page.locator("details").first
+    assert not headers.get_by_text("ce-").first.is_visible()
+    headers.locator("summary").click()
+    assert headers.locator("td").first.is_visible()
+
+
+@pytest.mark.parametrize("path", ["/schemas", "/schemas/task.running.v1.json", "/schemas/towpath.d.ts"])
+def test_schemas_and_types_are_shown_as_text(up: Up, browser: Browser, path: str) -> None:
+    page = browser.new_page()
+    visit = Visit(page)
+    page.goto(up.url + path)
+    assert len(page.inner_text("body")) > 100
+    assert visit.origins() == {up.url}
+    page.close()
+
+
+def test_what_is_loaded_from_elsewhere_and_what_breaks_is_noticed(up: Up, browser: Browser) -> None:
+    page = browser.new_page()
+    page.route("**/docs", lambda route: route.fulfill(body=ELSEWHERE, content_type="text/html"))
+    page.route("http://elsewhere.example/**", lambda route: route.abort())
+    visit = Visit(page)
+    page.goto(f"{up.url}/docs")
+    assert visit.origins() == {up.url, "http://elsewhere.example"}
+    assert len(visit.complaints) == 2
+    page.close()
+
+
+def test_the_policy_of_the_pages_lets_nothing_else_in(up: Up, browser: Browser) -> None:
+    """Also what an attacker might smuggle into a description does not run."""
+    page = browser.new_page()
+    page.goto(f"{up.url}/docs")
+    page.evaluate(
+        "() => { const one = document.createElement('script'); one.textContent = 'window.ran = true';"
+        " document.body.append(one) }"
+    )
+    assert page.evaluate("window.ran") is None
+    page.close()
+
+
+def _shows(visit: Visit, cards: list[str], document: dict[str, Any]) -> None:
+    shown = [" ".join(text.split()[:2]) for text in visit.texts("section:has(.tag) h3")]
+    assert sorted(shown) == sorted(f"{one.split()[0].upper()} {one.split()[1]}" for one in cards)
+    shapes = visit.texts("section:not(:has(.tag)) h3")
+    assert sorted(shapes) == sorted(document["components"]["schemas"])
+
+
+def _is_sound(visit: Visit, up: Up) -> None:
+    page = visit.page
+    assert visit.complaints == []
+    assert visit.origins() == {up.url}
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1], "the page is wider than its window"
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id)")
+    assert len(ids) == len(set(ids))
+    links = page.evaluate("[...document.querySelectorAll('a')].map(one => one.getAttribute('href'))")
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    for link in {link for link in links if not link.startswith("#")}:
+        assert page.request.get(up.url + link).ok, link
