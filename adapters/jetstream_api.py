@@ -28,6 +28,7 @@ from domain.log import Recorded
 STREAM = "TOWPATH"
 REQUEST_TIMEOUT_SECONDS = 5.0
 _NO_MESSAGE = 10037
+_NO_CONSUMER = 10014
 
 
 class LogUnreachable(Busy):
@@ -122,6 +123,11 @@ class JetStreamApi:
         except nats.errors.Error as error:
             raise LogUnreachable from error
 
+    async def consumer(self, name: str) -> dict[str, Any] | None:
+        """A durable consumer's configuration and state; None if there is none of that name."""
+        found = await self._request(f"$JS.API.CONSUMER.INFO.{self._stream}.{name}", b"")
+        return None if "error" in found else found
+
     async def make_consumer(self, config: dict[str, Any]) -> str:
         """Make a consumer without a durable name; the name that the server gave it."""
         body = orjson.dumps({"stream_name": self._stream, "config": config})
@@ -158,7 +164,7 @@ class JetStreamApi:
             raise LogUnreachable from unreachable
         parsed: dict[str, Any] = orjson.loads(answer.data)
         error = parsed.get("error")
-        if error and error.get("err_code") != _NO_MESSAGE:
+        if error and error.get("err_code") not in (_NO_MESSAGE, _NO_CONSUMER):
             raise LogUnreachable(f"the log answered: {error.get('description')}")
         return parsed
 

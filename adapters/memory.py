@@ -17,7 +17,7 @@ from adapters.codec import Message, decode, filter_of
 from domain.dead_letters import DeadLetter
 from domain.leases import check_counter
 from domain.log import Recorded
-from domain.ports import AppendConflict, LogGap
+from domain.ports import AppendConflict, Backlog, LogGap
 from domain.wire import Heartbeat
 
 
@@ -179,6 +179,22 @@ class MemoryDeadLetters:
     async def count(self) -> int:
         """See the port."""
         return len(self.letters)
+
+
+class MemoryBacklogs:
+    """Port `Backlogs`; `found` is what is there, and nobody has begun to take from `unused`."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Backlog | None] = {"dispatch": Backlog(0, None), "unused": None}
+
+    @property
+    def names(self) -> list[str]:
+        """See the port."""
+        return list(self.found)
+
+    async def all(self) -> dict[str, Backlog | None]:
+        """See the port."""
+        return dict(self.found)
 
 
 class MemoryHeartbeats:

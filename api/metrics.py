@@ -75,13 +75,13 @@ class Metrics:
         )
         self._lag_events = Gauge(
             "towpath_projection_lag_events",
-            "Events of the log that a projection has not applied yet",
+            "Events, deadlines or reports that a projection has not applied yet",
             ["projection"],
             registry=self.registry,
         )
         self._lag_seconds = Gauge(
             "towpath_projection_lag_seconds",
-            "Age of the oldest event that a projection has not applied yet; 0: none",
+            "Age of the oldest that a projection has not applied yet; 0: none",
             ["projection"],
             registry=self.registry,
         )

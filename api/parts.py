@@ -15,7 +15,7 @@ from domain.attempt_token import AttemptTokens
 from domain.dead_letters import DeadLetters, DeadLetterService
 from domain.leases import LeaseTerms
 from domain.past import Past
-from domain.ports import Clock, Heartbeats, LockView, LogReader, ReadModel
+from domain.ports import Backlogs, Clock, Heartbeats, LockView, LogReader, ReadModel
 from domain.room import AmpleRoom, LogRoom
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
@@ -36,6 +36,7 @@ class ApiParts:
     past: Past
     read_model: ReadModel
     heartbeats: Heartbeats
+    backlogs: Backlogs
     dead_letters: DeadLetters
     dead_letter_service: DeadLetterService
     tokens: AttemptTokens

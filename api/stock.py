@@ -23,7 +23,8 @@ async def take_stock(parts: ApiParts, metrics: Metrics) -> None:
     """Bring the gauges of `metrics` up to date."""
     locks = parts.view.open_locks()
     metrics.locks(locks.held, locks.waiting, locks.due)
-    await asyncio.gather(*(_bounded(ask, parts, metrics) for ask in (_runners, _dead_letters, _tasks, _lag)))
+    asks = (_runners, _dead_letters, _tasks, _lag, _backlogs)
+    await asyncio.gather(*(_bounded(ask, parts, metrics) for ask in asks))
 
 
 Ask = Callable[[ApiParts, Metrics, bool], Awaitable[None]]
@@ -62,3 +63,17 @@ async def _lag(parts: ApiParts, metrics: Metrics, known: bool) -> None:
         oldest = await parts.log.at([position + 1]) if behind else []
         waited = max((parts.clock() - oldest[0].at).total_seconds(), 0.0) if oldest else 0.0
         metrics.lag(name, behind, waited)
+
+
+async def _backlogs(parts: ApiParts, metrics: Metrics, known: bool) -> None:
+    """How far those are behind that share a queue; a queue that nobody has begun to take from is NaN."""
+    if not known:
+        for name in parts.backlogs.names:
+            metrics.lag(name, math.nan, math.nan)
+        return
+    for name, backlog in (await parts.backlogs.all()).items():
+        if backlog is None:
+            metrics.lag(name, math.nan, math.nan)
+            continue
+        waited = (parts.clock() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        metrics.lag(name, backlog.messages, max(waited, 0.0))

@@ -340,6 +340,27 @@ class Timers(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a queue's workers have not settled: how many messages, and when the oldest was stored."""
+
+    messages: int
+    oldest: datetime | None
+
+
+class Backlogs(Protocol):
+    """How far the workers of the shared queues are behind."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What the workers do, one name a queue."""
+        ...
+
+    async def all(self) -> dict[str, Backlog | None]:
+        """By name; None where nobody has begun to take from that queue."""
+        ...
+
+
 class Heartbeats(Protocol):
     """The last heartbeat of each runner."""
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
 from adapters.appended_log import LoggingAppender
+from adapters.backlogs import JetStreamBacklogs, Queue
 from adapters.checkpoint_keys import parse_keys
 from adapters.checkpoints import SqlCheckpoints
 from adapters.codec import Message
@@ -51,6 +52,7 @@ from domain.ports import Appender, Due, LockView
 from domain.room import LogRoom
 from domain.service import TaskService
 from domain.workspace_service import WorkspaceService
+from infra.consumers import CONSUMERS
 from infra.documents import CONTRACTS
 from infra.log_room import log_room
 from infra.nats_connection import connect, open_client, server_version
@@ -166,6 +168,9 @@ def api_parts(
         past=TimeTravel(core.reader, core.checkpoints),
         read_model=core.read_model,
         heartbeats=core.heartbeats,
+        backlogs=JetStreamBacklogs(
+            core.connection, [Queue(one.figure, one.stream, one.name) for one in CONSUMERS]
+        ),
         dead_letters=core.dead_letters,
         dead_letter_service=DeadLetterService(core.dead_letters, service, core.reader, handlers),
         tokens=core.tokens,

@@ -7,41 +7,17 @@ end anything, reports over NATS would wait. A process that asks is seen as a wai
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from infra.consumers import CONSUMERS, Consumer
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem
-from projections.attempt_timer import KIND as ATTEMPT_TIMER
-from projections.lock_waits import KIND as LOCK_WAIT
 
 ASKED_SECONDS = 3.0
 POLL_SECONDS = 0.1
 LATE_SECONDS = 10.0
 _NO_CONSUMER = 10014
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """A durable consumer, what it is for, and what makes and serves it."""
-
-    stream: str
-    name: str
-    does: str
-    started_by: str
-    takes_all: bool = False
-    """It is the one consumer of a work queue: what stands there first is what it is behind with."""
-
-
-CONSUMERS = (
-    Consumer("TOWPATH", "dispatch", "dispatch", "`towpath projector` (--only dispatch)"),
-    Consumer("TOWPATH_TIMER", f"due-{ATTEMPT_TIMER}", "watchdog", "`towpath projector` (--only watchdog)"),
-    Consumer(
-        "TOWPATH_TIMER", f"due-{LOCK_WAIT}", "ends of lock waits", "`towpath projector` (--only watchdog)"
-    ),
-    Consumer("TOWPATH_REPORT", "report-intake", "reports over NATS", "`towpath api`", takes_all=True),
-)
 
 
 async def durable_consumers(about: Examination) -> list[Finding]:

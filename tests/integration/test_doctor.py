@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -238,7 +239,10 @@ async def test_holders_whose_runner_is_silent_or_lost(
     await stage.register("kept", "hold")
     stage.run(stage.projector().run())
     ends, kept = await stage.dispatch(), await stage.dispatch(workspace="kept")
-    for task_id in (ends, kept):
+    for task_id, workspace in ((ends, "acme"), (kept, "kept")):
+        await eventually(
+            partial(stage.view.granted, task_id, 1, workspace)
+        )  # `report` proves a grant it has not seen
         await stage.report(task_id, "running")
     assert (await found(settings, "holders")).state == "ok", "a runner without heartbeats is never silent"
     beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=1, counter=1)

@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.memory import (
+    MemoryBacklogs,
     MemoryCheckpoints,
     MemoryDeadLetters,
     MemoryEvents,
@@ -199,6 +200,7 @@ async def api_world(
         past=TimeTravel(reader, checkpoints),
         read_model=read_model,
         heartbeats=MemoryHeartbeats(clock),
+        backlogs=MemoryBacklogs(),
         dead_letters=dead,
         dead_letter_service=DeadLetterService(dead, service, reader, handlers or {}),
         tokens=tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domain.log_figures import Spread
+from domain.ports import Backlog
 from infra.deployment import DEPLOYMENT
 from infra.docs import DOCS
 from tests.support.waiting import eventually
@@ -62,6 +64,14 @@ async def test_tasks_events_locks_and_lag(world: ApiWorld) -> None:
     assert found["towpath_projection_lag_events projection=read-model"] > 2
     assert found["towpath_projection_lag_seconds projection=read-model"] == 15
     assert found["towpath_projection_lag_seconds projection=view"] == 0
+
+
+async def test_how_far_the_queues_are_behind(world: ApiWorld) -> None:
+    world.parts.backlogs.found["dispatch"] = Backlog(3, world.clock.at - timedelta(seconds=4))
+    found = await scraped(world)
+    assert found["towpath_projection_lag_events projection=dispatch"] == 3
+    assert found["towpath_projection_lag_seconds projection=dispatch"] == 4
+    assert math.isnan(found["towpath_projection_lag_events projection=unused"])
 
 
 async def test_refusals_by_reason(world: ApiWorld) -> None:

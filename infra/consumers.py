@@ -1,0 +1,40 @@
+"""The durable consumers that Towpath lives by, for whoever looks after them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from projections.attempt_timer import KIND as ATTEMPT_TIMER
+from projections.lock_waits import KIND as LOCK_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable consumer, what it is for (`figure`: as a label of metrics), and what makes and serves it."""
+
+    stream: str
+    name: str
+    figure: str
+    does: str
+    started_by: str
+    takes_all: bool = False
+    """It is the one consumer of a work queue: what stands there first is what it is behind with."""
+
+
+PROJECTOR = "`towpath projector`"
+CONSUMERS = (
+    Consumer("TOWPATH", "dispatch", "dispatch", "dispatch", f"{PROJECTOR} (--only dispatch)"),
+    Consumer(
+        "TOWPATH_TIMER", f"due-{ATTEMPT_TIMER}", "watchdog", "watchdog", f"{PROJECTOR} (--only watchdog)"
+    ),
+    Consumer(
+        "TOWPATH_TIMER",
+        f"due-{LOCK_WAIT}",
+        "lock-waits",
+        "ends of lock waits",
+        f"{PROJECTOR} (--only watchdog)",
+    ),
+    Consumer(
+        "TOWPATH_REPORT", "report-intake", "reports", "reports over NATS", "`towpath api`", takes_all=True
+    ),
+)
