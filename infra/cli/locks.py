@@ -56,11 +56,16 @@ def release(
 
     with connect(url) as api:
         answer = api.post(path("tasks", resolve(api, id), "locks", "release"), {"reason": reason})
-    paths = Column("released", lambda row: " ".join(row["released_paths"]) or "nothing")
+    paths = Column("released", _released)
     running = Column("process may run", lambda row: "yes" if row["process_may_run"] else "no")
     emit_one(output, answer, (Column("task", lambda row: row["task_id"]), paths, running))
     if answer["process_may_run"]:
         say("its process may still be writing: look at its runner before you rely on the files")
+
+
+def _released(answer: dict[str, Any]) -> str:
+    paths = answer["released_paths"]
+    return "whole workspace" if paths == ["."] else " ".join(paths) or "nothing"
 
 
 def _claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

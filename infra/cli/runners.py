@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption
@@ -28,7 +30,7 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
         Column("STATE", lambda one: one["state"], colored=True),
         Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
         Column("HOST", lambda one: one["host"], wide=True),
-        Column("RUNNING", lambda one: f"{len(one['running_attempts'])} of {one['capacity']}", right=True),
+        Column("RUNNING", _running, right=True),
         Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
     )
     emit(output, found, columns)
@@ -40,3 +42,10 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
         )
         for task_id in kept:
             say(f"  {task_id}")
+
+
+def _running(runner: dict[str, Any]) -> str:
+    """What it holds, by its own word; of a runner that is lost nothing runs any more."""
+    if runner["state"] == "lost":
+        return "-"
+    return f"{len(runner['running_attempts'])} of {runner['capacity']}"

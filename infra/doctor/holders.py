@@ -11,7 +11,7 @@ from datetime import timedelta
 from adapters.registrations import LogRegistrations
 from domain.claims import Grant
 from infra.doctor.examination import Examination
-from infra.doctor.finding import Finding, ok, problem, warning
+from infra.doctor.finding import Finding, counted, ok, problem, warning
 
 NAMED = 5
 SLACK = timedelta(seconds=10)
@@ -48,22 +48,21 @@ async def holders(about: Examination) -> list[Finding]:
     findings = []
     if kept:
         advice = "make sure that nothing of them runs any more, then `towpath release ID --reason …`"
-        said = "keep their lock for an operator, as their runner is lost"
-        findings.append(problem("locks of lost runners", f"{_named(kept)} {said}", advice))
+        said = _named(kept, "kept for an operator, as the runner is lost")
+        findings.append(problem("locks of lost runners", said, advice))
     if late:
         advice = "start `towpath projector` (--only watchdog), which ends them"
-        said = "still hold a lock, though their runner is lost"
-        findings.append(problem("lost runners", f"{_named(late)} {said}", advice))
+        said = _named(late, "still held, though the runner is lost")
+        findings.append(problem("lost runners", said, advice))
     if suspected:
         advice = "look at that host and its network; `towpath runners` says when it was last heard of"
-        findings.append(warning("silent runners", f"{_named(suspected)} have a silent runner", advice))
+        findings.append(warning("silent runners", _named(suspected, "held by a silent runner"), advice))
     return findings or [ok("holders", "every runner that holds a lock, and sends heartbeats, is alive")]
 
 
-def _named(grants: list[Grant]) -> str:
+def _named(grants: list[Grant], how: str) -> str:
     named = ", ".join(
         f"{one.claim.task_id} ({one.claim.workspace}, {one.runner_id})" for one in grants[:NAMED]
     )
-    return f"{len(grants)} attempts: {named}" + (
-        f" and {len(grants) - NAMED} more" if len(grants) > NAMED else ""
-    )
+    more = f" and {len(grants) - NAMED} more" if len(grants) > NAMED else ""
+    return f"{counted(len(grants), 'lock')} {how}: {named}{more}"

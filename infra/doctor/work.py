@@ -14,7 +14,7 @@ from domain.claims import Grant
 from domain.ports import TaskFilter
 from domain.transitions import Status
 from infra.doctor.examination import Examination, LockState
-from infra.doctor.finding import Finding, ok, problem
+from infra.doctor.finding import Finding, counted, ok, problem
 
 NAMED = 5
 MANY = 500
@@ -40,7 +40,7 @@ async def locks(about: Examination) -> list[Finding]:
 def _held(ended: list[Grant]) -> str:
     named = ", ".join(f"{one.claim.task_id} ({one.claim.workspace}, {_cause(one)})" for one in ended[:NAMED])
     more = f" and {len(ended) - NAMED} more" if len(ended) > NAMED else ""
-    return f"{len(ended)} hold a lock though their attempt has ended: {named}{more}"
+    return f"{counted(len(ended), 'lock')} held though the attempt has ended: {named}{more}"
 
 
 def _cause(grant: Grant) -> str:
@@ -111,7 +111,7 @@ async def pools(about: Examination) -> list[Finding]:
     return [
         problem(
             f"pool {pool}",
-            f"{least}{count} attempts wait, and no runner of it is alive",
+            f"{least}{counted(count, 'attempt')} waiting, and no runner of it is alive",
             f"start one: `towpath runner --pool {pool}`; attempts that nobody takes end as submit-failed",
         )
         for pool, count in sorted(unserved.items())

@@ -165,7 +165,7 @@ async def test_locks_without_a_projector(settings: Settings, stage: Stage) -> No
     await stage.report(first)
     finding = await found(settings, "locks held")
     assert finding.state == "problem"
-    assert "1 hold a lock though their attempt has ended" in finding.found
+    assert "1 lock held though the attempt has ended" in finding.found
     assert first in finding.found
     assert "succeeded at" in finding.found
     stage.run(stage.projector().run())
