@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import (
     command_routes,
@@ -37,6 +38,9 @@ from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
+
+# Spans are made by `api.tracing`; FastAPI's own would stand beside them, and tell what requests hold.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 _ROUTES = (
     task_routes,
@@ -68,7 +72,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.add_middleware(ShortCut, endpoint=reports)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
     app.add_middleware(Admit, limit=parts.config.max_requests, body_limit=parts.config.body_limit_bytes)
-    app.add_middleware(CarryTrace)
+    app.add_middleware(CarryTrace, tracer=parts.tracer)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
 
@@ -82,6 +86,7 @@ def described() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         lifespan=_lifespan,
     )
     for routes in _ROUTES:

@@ -18,6 +18,7 @@ from domain.past import Past
 from domain.ports import Backlogs, Clock, Heartbeats, LockView, LogReader, ReadModel
 from domain.room import AmpleRoom, LogRoom
 from domain.service import TaskService
+from domain.spans import Tracer
 from domain.workspace_service import WorkspaceService
 
 
@@ -48,3 +49,4 @@ class ApiParts:
     contracts: Path
     lease: LeaseTerms
     room: LogRoom = field(default_factory=AmpleRoom)
+    tracer: Tracer | None = None

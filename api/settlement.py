@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 
 import nats.errors
 import structlog
@@ -22,6 +23,7 @@ from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors
 from domain.about import be_about
 from domain.errors import Busy, DomainError, LogFull, Refused
+from domain.spans import TASK_ID, spanning
 from domain.trace import TRACEPARENT, use_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER
 
@@ -58,6 +60,13 @@ class Settlement:
         headers = message.headers or {}
         use_traceparent(headers.get(TRACEPARENT))
         be_about(task_id)
+        with spanning(self._parts.tracer, "take report", "consumer", {TASK_ID: task_id}) as span:
+            outcome = await self._applied(message, task_id, headers)
+            if span is not None:
+                span.set({"towpath.outcome": outcome})
+            return outcome
+
+    async def _applied(self, message: Msg, task_id: str, headers: Mapping[str, str]) -> str:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 stored = await accept_report(

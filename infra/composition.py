@@ -6,6 +6,7 @@ and `projections` build on it. Entry points only call these. Importing opens not
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -43,14 +44,16 @@ from adapters.tap_client import TapClient
 from adapters.task_cache import TaskCache
 from adapters.task_store import LogTaskStore
 from adapters.timers import JetStreamTimers
+from adapters.traced import TracedAppender, TracedEventQueue, TracedRunnerClient
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
 from domain.dead_letters import DISPATCH, DeadLetterService
-from domain.ports import Appender, Due, LockView
+from domain.ports import Appender, Due, EventQueue, LockView, RunnerClient
 from domain.room import LogRoom
 from domain.service import TaskService
+from domain.spans import Tracer
 from domain.workspace_service import WorkspaceService
 from infra.consumers import CONSUMERS
 from infra.documents import CONTRACTS
@@ -58,6 +61,7 @@ from infra.log_room import log_room
 from infra.nats_connection import connect, open_client, server_version
 from infra.settings import Settings
 from infra.streams import ensure_streams
+from infra.tracing import open_tracer
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
@@ -99,6 +103,7 @@ class Core:
     tokens: AttemptTokens
     dead_letters: JetStreamDeadLetters
     heartbeats: JetStreamHeartbeats
+    tracer: Tracer | None
 
     def service(self, view: LockView, room: LogRoom | None = None) -> TaskService:
         """The one code path that appends task events."""
@@ -114,6 +119,9 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
     """Connect, make sure that the streams are as they must be, open the read model."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        tracer = open_tracer(settings, name)
+        if tracer is not None:
+            stack.push_async_callback(asyncio.to_thread, tracer.close)
         connection = await connect(settings, name)
         stack.push_async_callback(connection.close)
         await ensure_streams(connection, settings.nats_replicas, settings.log_max_bytes)
@@ -126,6 +134,8 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
         grouped = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)
         stack.push_async_callback(grouped.stop)
         appender: Appender[Message] = LoggingAppender(grouped) if settings.log_level == "debug" else grouped
+        if tracer is not None:
+            appender = TracedAppender(appender, tracer)
         keys, events = settings.secret_keys(), JetStreamEvents(api)
         yield Core(
             settings=settings,
@@ -142,6 +152,7 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
             tokens=AttemptTokens(*keys),
             dead_letters=JetStreamDeadLetters(connection),
             heartbeats=JetStreamHeartbeats(connection),
+            tracer=tracer,
         )
 
 
@@ -188,6 +199,7 @@ def api_parts(
         contracts=CONTRACTS,
         lease=settings.lease_terms,
         room=room,
+        tracer=core.tracer,
     )
 
 
@@ -199,9 +211,12 @@ def dispatcher(core: Core, service: TaskService, http: httpx.AsyncClient) -> Dis
         token = settings.runner_token.get_secret_value() if settings.runner_token else None
         push = PushRunnerClient(http, settings.host_runner_url, token)
     deadline = settings.submit_deadline_seconds
+    runners: RunnerClient = PoolRunnerClient(QueueRunnerClient(core.connection, 2 * deadline), push)
+    if core.tracer is not None:
+        runners = TracedRunnerClient(runners, core.tracer)
     return Dispatch(
         service,
-        PoolRunnerClient(QueueRunnerClient(core.connection, 2 * deadline), push),
+        runners,
         JetStreamTimers(core.connection),
         core.sealer,
         core.tokens,
@@ -217,7 +232,7 @@ class Projections:
     locks: LockProjection
     tasks: TaskProjection
     dispatch: Dispatch
-    events: JetStreamEventQueue
+    events: EventQueue
     deadlines: dict[str, Callable[[Due], Awaitable[None]]]
     """By kind, what handles a deadline that came due."""
     beats: CoreBeatFeed
@@ -254,12 +269,15 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
     service = core.service(FoldedLockView(core.reader, core.checkpoints))
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
     watchdog = Watchdog(service, core.heartbeats, LogRegistrations(core.reader), timers, terms)
+    events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, SUBJECTS)
+    if core.tracer is not None:
+        events = TracedEventQueue(events, core.tracer, DISPATCH)
     return Projections(
         core=core,
         locks=LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now),
         tasks=TaskProjection(core.reader, core.read_model),
         dispatch=dispatcher(core, service, http),
-        events=JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, SUBJECTS),
+        events=events,
         deadlines={
             ATTEMPT_TIMER: watchdog.handle,
             lock_waits.KIND: LockWaits(service, core.reader).handle,

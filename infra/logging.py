@@ -77,7 +77,7 @@ def secrets_of(settings: Settings) -> list[str]:
             text = value.get_secret_value()
             found += [text, *(part.strip() for part in text.split(","))]
             found += [part.partition(":")[2].strip() for part in text.split(",")]
-    for urls in (settings.nats_url, settings.database_url):
+    for urls in (settings.nats_url, settings.database_url, settings.otel_url):
         for url in (urls or "").split(","):
             parts = urlsplit(url)
             secret = parts.password or parts.username  # nats://token@host

@@ -19,6 +19,7 @@ import structlog
 
 from infra.process_memory import calm_collector, give_back_freed
 from infra.settings import Settings
+from infra.tracing import check_tracing, open_tracer
 
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
@@ -30,16 +31,19 @@ Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 def run_api(settings: Settings) -> int:
     """Serve the HTTP API and take reports over NATS. Returns the exit code."""
     settings.check_api()
+    check_tracing(settings)
     return run(serve_api, settings)
 
 
 def run_projector(settings: Settings, only: Collection[str] = PROJECTIONS) -> int:
     """Run the projections, or only some of them. Returns the exit code."""
+    check_tracing(settings)
     return run(lambda settings, stop: serve_projector(settings, stop, only), settings)
 
 
 def run_runner(settings: Settings) -> int:
     """Run a host runner. Returns the exit code."""
+    check_tracing(settings)
     return run(serve_runner, settings)
 
 
@@ -171,12 +175,15 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         reserve_bytes=settings.runner_reserve_bytes,
         output_bytes=settings.runner_output_bytes,
     )
-    service = RunnerService(config)
+    tracer = open_tracer(settings, "towpath-runner")
+    service = RunnerService(config, tracer)
     await service.start()
     try:
         await service.run_until(stop)
     finally:
         await service.stop()
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
 
 
 def _callback_hosts(settings: Settings) -> tuple[str, ...]:

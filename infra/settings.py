@@ -278,6 +278,35 @@ class Settings(BaseSettings):
         None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
     )
 
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        repr=False,
+        description="URL of an OpenTelemetry collector (OTLP over HTTP), such as `http://127.0.0.1:4318`. "
+        "Unset: no spans are made. More of `OTEL_*` counts, too: [tracing.md](tracing.md).",
+    )
+    otel_exporter_otlp_traces_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        repr=False,
+        description="The same for spans alone, with its whole path, such as `http://127.0.0.1:4318/v1/traces`.",
+    )
+    otel_exporter_otlp_protocol: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL",
+        description="`http/protobuf`, the one that is spoken. Default: that.",
+    )
+    otel_traces_exporter: str | None = Field(
+        None,
+        validation_alias="OTEL_TRACES_EXPORTER",
+        description="`otlp`, or `none` for no spans. Default: `otlp`.",
+    )
+    otel_sdk_disabled: str | None = Field(
+        None,
+        validation_alias="OTEL_SDK_DISABLED",
+        description="`true`: no spans, whatever else is set.",
+    )
+
     url: HttpUrl = Field(
         "http://127.0.0.1:8000", description="Where client commands and runners find the API."
     )
@@ -293,6 +322,23 @@ class Settings(BaseSettings):
     def callback_base(self) -> str:
         """Where runners POST their reports: `<this>/runner/tasks/<id>/status`."""
         return self.api_runner_callback_base_url or self.api_public_base_url or self.listen_url
+
+    @property
+    def tracing(self) -> bool:
+        """Whether spans are to be made and exported."""
+        disabled = (self.otel_sdk_disabled or "").strip().lower() == "true"
+        return bool(self.otel_url) and not disabled and self.otel_traces_exporter != "none"
+
+    @property
+    def otel_url(self) -> str:
+        """Where spans go; "" where no endpoint is set."""
+        if self.otel_exporter_otlp_traces_endpoint:
+            return self.otel_exporter_otlp_traces_endpoint
+        return (
+            f"{self.otel_exporter_otlp_endpoint.rstrip('/')}/v1/traces"
+            if self.otel_exporter_otlp_endpoint
+            else ""
+        )
 
     @property
     def read_model_url(self) -> str:

@@ -24,6 +24,7 @@ from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
 from infra.process_memory import share_imports
 from infra.settings import Settings
+from infra.tracing import check_tracing
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -64,6 +65,7 @@ class Supervisor:
         """Start everything; returns before it is ready."""
         settings = self.settings
         settings.check_api()
+        check_tracing(settings)
         listener = bind(settings.host, settings.port)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.nats_url is None:
@@ -71,7 +73,7 @@ class Supervisor:
                 settings.data_dir, settings.nats_port, sync_interval=settings.nats_sync_interval
             )
             self._nats.start()
-        _preload()
+        _preload(settings.tracing)
         self.settings = control = self._with_nats(settings, "control")
         self._add("api", lambda: _api(control, listener))
         self._add("locks", lambda: _projector(control, ("locks",)))
@@ -220,10 +222,12 @@ def _runner_is_there(client: object, settings: Settings) -> bool:
     return any(runner["state"] == "alive" for runner in answer.json()["items"])
 
 
-def _preload() -> None:
+def _preload(tracing: bool) -> None:
     """Import what the children need, once."""
     for name in ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service"):
         importlib.import_module(name)
+    if tracing:
+        importlib.import_module("infra.tracing").preload()
     share_imports()
 
 

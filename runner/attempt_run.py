@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
+from domain.spans import Attributes, Span, Tracer, about_attempt, spanning
 from domain.trace import current_traceparent, trace_id
 from domain.wire import MESSAGE_CHARS, FailedReason, Report
 from runner.clock import utcnow
@@ -46,13 +47,18 @@ class Bench:
     lease: Lease
     gates: Mapping[Transport, Gate]
     slots: asyncio.Semaphore
+    tracer: Tracer | None = None
 
 
 class AttemptRun:
     """One held attempt. `run` is to be started once; it returns when the attempt is over and written down."""
 
-    def __init__(self, attempt: Attempt, bench: Bench, older: Sequence[AttemptRun]) -> None:
+    def __init__(
+        self, attempt: Attempt, bench: Bench, older: Sequence[AttemptRun], span: Span | None = None
+    ) -> None:
+        """`span` lasts as long as the attempt; `run` ends it."""
         self.attempt = attempt
+        self._span = span
         self.finished = asyncio.Event()
         self._bench = bench
         self._older = older  # earlier attempts of the same task: their processes must be gone first
@@ -93,7 +99,11 @@ class AttemptRun:
         await self._write_down(report)
         await asyncio.to_thread(shutil.rmtree, self._own_directory, ignore_errors=True)
         self._bench.state.shims.joinpath(f"{self.attempt.key.file_stem}.lock").unlink(missing_ok=True)
-        self._log.info("attempt over", outcome=report.status if report else "forgotten")
+        outcome = report.status if report else "forgotten"
+        self._log.info("attempt over", outcome=outcome)
+        if self._span is not None:
+            self._span.set({"towpath.outcome": outcome})
+            self._span.end()
         self.finished.set()
         return report
 
@@ -132,6 +142,14 @@ class AttemptRun:
                 return permission
 
     async def _work(self) -> Report | None:
+        about = about_attempt(*self.attempt.key)
+        with spanning(self._bench.tracer, "process", "internal", about) as span:
+            report = await self._process_to_its_end()
+            if span is not None:
+                span.set(_outcome(report))
+            return report
+
+    async def _process_to_its_end(self) -> Report | None:
         try:
             job = self._job()
         except Refused as error:
@@ -244,3 +262,10 @@ class AttemptRun:
         submission = self.attempt.submission
         token = submission.status_callback_token
         return [*submission.env.values(), *self._bench.config.secrets, *([token] if token else [])]
+
+
+def _outcome(report: Report | None) -> Attributes:
+    if report is None:
+        return {"towpath.outcome": "forgotten"}
+    said: dict[str, str | int] = {"towpath.outcome": report.status}
+    return said if report.exit_code is None else {**said, "process.exit.code": report.exit_code}

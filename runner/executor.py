@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 import structlog
 
 from domain.about import about, be_about
-from domain.trace import current_traceparent, use_traceparent
+from domain.spans import Span, about_attempt
+from domain.trace import current_traceparent, under_traceparent, use_traceparent
 from domain.wire import FailedReason, Held, Report, Submission
 from runner.attempt_run import AttemptRun, Bench
 from runner.clock import utcnow
@@ -66,13 +67,27 @@ class Executor:
             return known
         transport = self._check(submission, intake)
         queued = Report(status="queued", attempt=key.attempt, runner_id=self._bench.runner_id)
-        # Over HTTP the 202 says `queued` itself.
-        self._bench.state.accept(submission, transport, queued if intake == "nats" else None)
-        attempt = _accepted(key, submission, transport)
-        log.info("attempt accepted", intake=intake)
-        self._reporter.wake(key.task_id)
-        self._begin(attempt)
+        span = self._span(key, submission)
+        with under_traceparent(span.traceparent if span is not None else current_traceparent()):
+            # Over HTTP the 202 says `queued` itself.
+            self._bench.state.accept(submission, transport, queued if intake == "nats" else None)
+            attempt = _accepted(key, submission, transport)
+            log.info("attempt accepted", intake=intake)
+            self._reporter.wake(key.task_id)
+            self._begin(attempt, span)
         return attempt
+
+    def _span(self, key: Key, submission: Submission) -> Span | None:
+        """Of the whole attempt on this host; what it stores, starts and reports is below it."""
+        tracer = self._bench.tracer
+        if tracer is None:
+            return None
+        about = about_attempt(*key)
+        about["towpath.runner_id"] = self._bench.runner_id
+        if submission.workspace is not None:
+            about["towpath.workspace"] = submission.workspace.id
+            about["towpath.lock_token"] = submission.workspace.lock_token
+        return tracer.start("attempt", "consumer", current_traceparent(), about)
 
     def refuse(self, submission: Submission, error: Refused) -> None:
         """For an intake that cannot answer: `failed` goes out instead. Raises StateTrouble."""
@@ -173,12 +188,12 @@ class Executor:
             )
         return "nats"
 
-    def _begin(self, attempt: Attempt) -> None:
+    def _begin(self, attempt: Attempt, span: Span | None) -> None:
         older = [run for key, run in self._runs.items() if key.task_id == attempt.key.task_id]
         for run in older:
             if run.attempt.key.attempt < attempt.key.attempt:
                 run.forget()  # a newer attempt was dispatched, so this one is over
-        run = self._runs[attempt.key] = AttemptRun(attempt, self._bench, older)
+        run = self._runs[attempt.key] = AttemptRun(attempt, self._bench, older, span)
         if self._follower is not None:
             self._follower.follow(attempt.key)
         self._spawn(self._live(run))

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from domain.about import about
+from domain.spans import Kind, Tracer, about_attempt, spanning
 from domain.trace import under_traceparent
 from runner.clock import boottime
 from runner.errors import StateTrouble
@@ -27,6 +28,8 @@ from runner.transports import Answer, ReportTransport, answered_seq
 UNREADABLE_SECONDS = 1.0
 FINAL = {"succeeded", "failed", "canceled"}
 
+_KINDS: dict[Transport, Kind] = {"http": "client", "nats": "producer"}
+
 log = structlog.get_logger(__name__)
 
 
@@ -34,11 +37,16 @@ class Reporter:
     """One lane per way, and each task with unanswered reports in one of them."""
 
     def __init__(
-        self, state: RunnerState, storage: Storage, transports: Mapping[Transport, ReportTransport]
+        self,
+        state: RunnerState,
+        storage: Storage,
+        transports: Mapping[Transport, ReportTransport],
+        tracer: Tracer | None = None,
     ) -> None:
         self._state = state
         self._storage = storage
         self._transports = transports
+        self._tracer = tracer
         self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
         self._known: set[str] = set()
@@ -126,7 +134,7 @@ class Reporter:
         if transport is None:
             answer = Answer("blocked", f"this runner was started without {row.transport}: start it with it")
         else:
-            answer = await transport.send(row)
+            answer = await self._traced(transport, row)
         self._say(way, row, answer)
         if answer.outcome in {"accepted", "rejected"}:
             # Over HTTP the answer to an end settles the attempt; over NATS the log does (Follower.settle).
@@ -137,6 +145,15 @@ class Reporter:
                 waiting.set_result(answer)
             self._enlist(row.key.task_id)
         return answer
+
+    async def _traced(self, transport: ReportTransport, row: OutboxRow) -> Answer:
+        status, kind = row.report.status, _KINDS[row.transport]
+        about = about_attempt(*row.key)
+        with spanning(self._tracer, f"report {status}", kind, about) as span:
+            answer = await transport.send(row)
+            if span is not None and answer.outcome != "accepted":
+                span.fail(answer.detail)
+            return answer
 
     def _say(self, way: str, row: OutboxRow, answer: Answer) -> None:
         status = row.report.status

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from domain.spans import Tracer
 from runner.attempt_run import Bench
 from runner.beat_channels import HttpBeats, NatsBeats
 from runner.config import RunnerConfig
@@ -46,7 +47,7 @@ log = structlog.get_logger(__name__)
 class RunnerService:
     """One runner. Make it, `start` it, `stop` it; both on the event loop of the main thread."""
 
-    def __init__(self, config: RunnerConfig) -> None:
+    def __init__(self, config: RunnerConfig, tracer: Tracer | None = None) -> None:
         self.config = config
         self.state = RunnerState(config.state_dir)
         self.runner_id = self.state.runner_id(config.runner_id)
@@ -61,7 +62,7 @@ class RunnerService:
         if self._link is not None:
             transports["nats"] = NatsReports(self._link)
         self._storage = Storage(self.state, config.reserve_bytes)
-        self._reporter = Reporter(self.state, self._storage, transports)
+        self._reporter = Reporter(self.state, self._storage, transports, tracer)
         kept = (self.state, self._storage, self._reporter, self.runner_id)
         gates: dict[Transport, Gate] = {"http": HttpGate(*kept)}
         self._lease: HeartbeatLease | NoLease = NoLease()
@@ -75,7 +76,7 @@ class RunnerService:
             )
             gates["nats"] = NatsGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)
-        bench = Bench(config, self.runner_id, self.state, self._storage, self._lease, gates, slots)
+        bench = Bench(config, self.runner_id, self.state, self._storage, self._lease, gates, slots, tracer)
         self._executor = Executor(bench, self._reporter, self._follower)
         self._beats: HttpBeats | None = None
         if self._link is None and config.api_url is not None:
