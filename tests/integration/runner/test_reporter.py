@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.wire import Report, Submission
 from runner.lane import AT_ONCE
@@ -108,9 +109,13 @@ async def test_a_refusal_ends_one_report_only(state: RunnerState, plane: Control
 
     plane.answer = answer
     hold(state, f"{plane.url}/callback/x")
-    async with reporting(state):
-        await eventually(lambda: not state.pending_tasks(), DEADLINE)
+    with capture_logs() as lines:
+        async with reporting(state):
+            await eventually(lambda: not state.pending_tasks(), DEADLINE)
     assert plane.said("x") == ["running", "succeeded"]
+    (refused,) = [line for line in lines if line["event"] == "report refused, dropped"]
+    assert (refused["log_level"], refused["status"]) == ("warning", "running")
+    assert str(status) in refused["detail"]
 
 
 async def test_what_is_too_large_goes_without_its_output(state: RunnerState, plane: ControlPlane) -> None:
