@@ -1,4 +1,8 @@
-"""Homes for the installed command: a fresh one per test, and one `towpath up` that gentle tests share."""
+"""Homes for the installed command: a fresh one per test, and one `towpath up` that gentle tests share.
+
+Whatever they put on NATS must keep the published contract: each server has a listener
+(`tests.support.recorder`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.embedded_nats import EmbeddedNats
+from tests.support.nats import StartNats
+from tests.support.recorder import Recorder
 from tests.support.towpath import Home, Up
 
 
@@ -16,6 +23,21 @@ def home(tmp_path: Path) -> Iterator[Home]:
     home = Home(tmp_path)
     yield home
     home.close()
+
+
+@pytest.fixture
+def start_nats(start_nats: StartNats) -> Iterator[StartNats]:
+    """The factory of all tests, with a listener beside each server."""
+    recorders: list[Recorder] = []
+
+    def start(**options: object) -> EmbeddedNats:
+        server = start_nats(**options)
+        recorders.append(Recorder(server.url, server.control.user, server.control.password or ""))
+        return server
+
+    yield start
+    for recorder in recorders:
+        recorder.close()
 
 
 @pytest.fixture(scope="session")

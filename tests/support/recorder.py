@@ -52,7 +52,7 @@ class Recorder:
             runner.run(self._listen())
 
     async def _listen(self) -> None:
-        client = await connect(self._url, **self._login, error_cb=_quiet)
+        client = await connect(self._url, **self._login, error_cb=self._trouble)
         await client.subscribe("towpath.>", cb=self._judge)
         await client.flush()
         self._listening.set()
@@ -62,7 +62,16 @@ class Recorder:
     async def _judge(self, message: Msg) -> None:
         kind = ".".join(message.subject.split(".")[:2])
         self.seen[kind if not EVENT.match(message.subject) else "towpath.event"] += 1
-        self._wrongs += published().wrongs(Seen(message.subject, message.headers or {}, message.data))
+        try:
+            found = published().wrongs(Seen(message.subject, message.headers or {}, message.data))
+        except Exception as error:  # nats-py would take it for a passing trouble of the connection
+            found = [f"{message.subject}: cannot even be judged: {error!r}"]
+        self._wrongs += found
+
+    async def _trouble(self, error: Exception) -> None:
+        """A server that a test kills is no news; messages that nobody judged are."""
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self._wrongs.append(f"{error}: messages came faster than they could be judged")
 
 
 async def _end(client: Client) -> None:
@@ -71,7 +80,3 @@ async def _end(client: Client) -> None:
         with contextlib.suppress(nats.errors.Error, OSError):
             await client.flush(timeout=2)
     await client.close()
-
-
-async def _quiet(_: Exception) -> None:
-    """A server that a test kills is no news."""
