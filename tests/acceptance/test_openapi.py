@@ -135,8 +135,13 @@ def _less_is_taken(document: Document) -> object:
     return limit["schema"].update(maximum=10)
 
 
+def _a_token_is_asked_for(document: Document) -> object:
+    return document["paths"]["/version"]["get"].update(security=[{"operator": []}])
+
+
 LIES: dict[str, tuple[str, Lie]] = {
     '"flavour" is a required property': ("/version", _more_is_promised),
+    "API accepts requests without authentication": ("/version", _a_token_is_asked_for),
     "Undocumented status code": ("/tasks/{task_id}", _an_answer_is_left_out),
     "Schema-valid request rejected": ("/runners", _more_is_taken),
     "Schema-violating request accepted": ("/runners", _less_is_taken),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.support.nats import StartNats
 from tests.support.towpath import DEADLINE, Home, Json, Up
 from tests.support.waiting import eventually
 
@@ -95,3 +96,17 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(home: Home, tmp_path: Path
         assert title in shown.stdout
     assert home.processes() == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_also_runs_on_a_nats_of_ones_own_and_keeps_the_contract(
+    home: Home, start_nats: StartNats
+) -> None:
+    """It ends a NATS that it started itself before anybody could listen; here a listener waits."""
+    server = start_nats()
+    control = {
+        "TOWPATH_NATS_URL": server.url,
+        "TOWPATH_NATS_USER": server.control.user,
+        "TOWPATH_NATS_PASSWORD": server.control.password or "",
+    }
+    shown = home.run("demo", **control)
+    assert shown.returncode == 0, shown.stderr
