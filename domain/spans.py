@@ -8,7 +8,7 @@ so that what is stored, sent and started within it names it as its parent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, Protocol
 
 from domain.trace import current_traceparent, under_traceparent
@@ -18,6 +18,7 @@ Attributes = Mapping[str, str | int | float | bool]
 TASK_ID = "towpath.task_id"
 ATTEMPT = "towpath.attempt"
 SEQUENCE = "towpath.sequence"
+_OFF: AbstractContextManager[None] = nullcontext()
 
 
 def about_attempt(task_id: str, attempt: int) -> dict[str, str | int | float | bool]:
@@ -58,15 +59,16 @@ class Tracer(Protocol):
         ...
 
 
-@contextmanager
 def spanning(
-    tracer: Tracer | None, name: str, kind: Kind, attributes: Attributes | None = None
-) -> Iterator[Span | None]:
+    tracer: Tracer | None, name: str, kind: Kind, attributes: Attributes
+) -> AbstractContextManager[Span | None]:
     """Work within a span below the work at hand; an exception fails it. None where tracing is off."""
-    if tracer is None:
-        yield None
-        return
-    span = tracer.start(name, kind, current_traceparent(), attributes or {})
+    return _OFF if tracer is None else _within(tracer, name, kind, attributes)
+
+
+@contextmanager
+def _within(tracer: Tracer, name: str, kind: Kind, attributes: Attributes) -> Iterator[Span]:
+    span = tracer.start(name, kind, current_traceparent(), attributes)
     try:
         with under_traceparent(span.traceparent):
             yield span

@@ -38,11 +38,18 @@ def check_tracing(settings: Settings) -> None:
         )
     if not settings.otel_url.startswith(("http://", "https://")):
         raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT: give a URL such as http://127.0.0.1:4318")
-    if importlib.util.find_spec("opentelemetry.exporter") is None:
+    if not _installed():
         raise SettingsError(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
             "`pip install 'towpath[otel]'`, or set OTEL_SDK_DISABLED=true"
         )
+
+
+def _installed() -> bool:
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # a package above it is missing
+        return False
 
 
 def open_tracer(settings: Settings, service: str) -> OtelTracer | None:

@@ -30,6 +30,29 @@ from infra.tracing import open_tracer
 assert open_tracer(load_settings(), "towpath-runner") is None
 print(sorted(name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))))
 """
+_WITHOUT_THE_EXTRA = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == HIDDEN:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+from infra.settings import SettingsError, load_settings
+from infra.tracing import open_tracer
+try:
+    open_tracer(load_settings(otel_exporter_otlp_endpoint="http://127.0.0.1:9"), "towpath-api")
+except SettingsError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("hidden", ["opentelemetry", "opentelemetry.exporter"])
+def test_without_the_extra_it_says_what_to_install(hidden: str) -> None:
+    program = f"HIDDEN = {hidden!r}\n{_WITHOUT_THE_EXTRA}"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ("pip install 'towpath[otel]'" in ended.stdout, ended.stderr) == (True, "")
 
 
 @pytest.mark.parametrize("program", [_BARE, _RUNNER], ids=["all parts", "a runner"])
