@@ -9,10 +9,10 @@ import pytest
 from api.app import described
 from api.auth import ROLE_KEY
 from api.config import ApiConfig, Role, parse_operator_tokens
-from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+from tests.unit.api.api_world import ApiWorld, api_world, problem
 
 TOKENS = {role: f"{role.label}-token" for role in Role}
-TASK = new_id()
+TASK = "01990000-0000-7000-8000-000000000001"
 LEAST = {
     ("get", "/tasks"): Role.VIEWER,
     ("get", f"/tasks/{TASK}"): Role.VIEWER,
