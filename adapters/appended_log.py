@@ -9,7 +9,7 @@ import orjson
 import structlog
 
 from adapters.codec import Message
-from domain.ports import Appender
+from domain.ports.log import Appender
 from domain.trace import TRACEPARENT, trace_id
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from adapters.jetstream_api import JetStreamApi
-from domain.ports import Backlog
+from domain.ports.queues import Backlog
 
 
 @dataclass(frozen=True, slots=True)

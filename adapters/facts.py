@@ -9,7 +9,7 @@ from adapters.codec import Message, encode
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.events import EventData, OnRunnerLost, RegisteredData, RemovedData
 from domain.log import Recorded
-from domain.ports import Appender
+from domain.ports.log import Appender
 from domain.trace import current_traceparent
 
 

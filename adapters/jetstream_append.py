@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from adapters.codec import Message
 from adapters.jetstream_api import REQUEST_TIMEOUT_SECONDS, JetStreamApi, LogUnreachable
 from domain.errors import Invalid, LogFull
-from domain.ports import AppendConflict
+from domain.ports.log import AppendConflict
 
 SETTLE_SECONDS = 12.0
 RETRY_SECONDS = 0.05

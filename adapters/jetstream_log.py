@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.log_feed import LogFeed
 from domain.log import Recorded
-from domain.ports import LogGap
+from domain.ports.log import LogGap
 
 RETRY_SECONDS = 0.2
 SHORT_TRIES = 15

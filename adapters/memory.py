@@ -17,7 +17,8 @@ from adapters.codec import Message, decode, filter_of
 from domain.dead_letters import DeadLetter
 from domain.leases import check_counter
 from domain.log import Recorded
-from domain.ports import AppendConflict, Backlog, LogGap
+from domain.ports.log import AppendConflict, LogGap
+from domain.ports.queues import Backlog
 from domain.wire import Heartbeat
 
 

@@ -18,7 +18,7 @@ from adapters.read_model_tables import positions, tasks
 from adapters.read_model_trouble import translated
 from adapters.read_model_write import batch_writer
 from domain.log import Recorded
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from domain.task_read import TaskRead
 from domain.transitions import Status
 

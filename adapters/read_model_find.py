@@ -19,7 +19,7 @@ from adapters.read_model_rows import storable
 from adapters.read_model_tables import grants, task_labels, tasks
 from domain.errors import Invalid
 from domain.identifiers import check_task_id
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from domain.task_read import LockRead, TaskRead
 from domain.transitions import Status
 from domain.wire import rfc3339

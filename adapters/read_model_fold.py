@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, Row, created_row, storable
 from domain.log import Recorded
-from domain.ports import LogGap
+from domain.ports.log import LogGap
 
 Key = tuple[str, int]
 

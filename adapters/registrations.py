@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from adapters.jetstream_api import LogUnreachable
-from domain.ports import LogReader
+from domain.ports.log import LogReader
 from domain.workspaces import Registration, WorkspaceTable
 
 SUBJECT = "towpath.workspace.*.*"

@@ -14,7 +14,7 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.ports import SealBroken
+from domain.ports.dispatch import SealBroken
 
 NONCE_BYTES = 12
 

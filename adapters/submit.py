@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from adapters.jetstream_api import LogUnreachable
 from adapters.publish import publish
-from domain.ports import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
+from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
 from domain.trace import with_traceparent
 from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from domain.ports import Stored
+from domain.ports.log import Stored
 from domain.task import Task
 
 

@@ -9,7 +9,7 @@ from eventsourcing.utils import get_topic
 from adapters.codec import Message, encode
 from domain.events import EVENTS
 from domain.log import Recorded
-from domain.ports import Stored
+from domain.ports.log import Stored
 from domain.task import Task
 from domain.task_events import TASK_EVENTS, Created, TaskEvent
 from domain.trace import current_traceparent

@@ -13,7 +13,7 @@ from adapters.codec import Message
 from adapters.task_cache import TaskCache
 from adapters.task_codec import pending_message, replay
 from domain.log import Recorded
-from domain.ports import Appender, Stored
+from domain.ports.log import Appender, Stored
 
 
 class TaskEvents(Protocol):

@@ -11,7 +11,7 @@ from datetime import datetime
 from nats.aio.client import Client
 
 from adapters.publish import publish
-from domain.ports import Deadline
+from domain.ports.queues import Deadline
 from domain.trace import with_traceparent
 from domain.wire import rfc3339
 

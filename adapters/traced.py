@@ -12,7 +12,9 @@ import orjson
 
 from adapters.codec import Message
 from domain.log import Recorded
-from domain.ports import Appender, EventQueue, RunnerClient, SubmitOutcome
+from domain.ports.dispatch import RunnerClient, SubmitOutcome
+from domain.ports.log import Appender
+from domain.ports.queues import EventQueue
 from domain.spans import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
 from domain.trace import TRACEPARENT, under_traceparent
 from domain.wire import Submission

@@ -26,7 +26,7 @@ from domain.about import be_about
 from domain.dead_letters import DeadLetters
 from domain.errors import Busy, LogFull
 from domain.log import Recorded
-from domain.ports import Deadline, Due
+from domain.ports.queues import Deadline, Due
 from domain.trace import TRACEPARENT, use_traceparent
 
 CONCURRENCY = 64

@@ -15,7 +15,7 @@ from api.parts import ApiParts
 from domain.errors import Busy
 from domain.events import EVENTS
 from domain.log import Recorded
-from domain.ports import LogGap
+from domain.ports.log import LogGap
 
 SCAN_STEP = 500
 SCAN_STEPS = 20

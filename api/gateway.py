@@ -11,7 +11,7 @@ from api.parts import ApiParts
 from domain.errors import Invalid
 from domain.events import Transport
 from domain.identifiers import check_task_id
-from domain.ports import Stored
+from domain.ports.log import Stored
 from domain.wire import Report
 
 CONFLICTING_END = "conflicting-end"

@@ -15,7 +15,11 @@ from domain.attempt_token import AttemptTokens
 from domain.dead_letters import DeadLetters, DeadLetterService
 from domain.leases import LeaseTerms
 from domain.past import Past
-from domain.ports import Backlogs, Clock, Heartbeats, LockView, LogReader, ReadModel
+from domain.ports.lock_view import LockView
+from domain.ports.log import Clock, LogReader
+from domain.ports.queues import Backlogs
+from domain.ports.read_model import ReadModel
+from domain.ports.runners import Heartbeats
 from domain.room import AmpleRoom, LogRoom
 from domain.service import TaskService
 from domain.spans import Tracer

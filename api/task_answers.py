@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from api.parts import ApiParts
-from domain.ports import Stored
+from domain.ports.log import Stored
 from domain.task_read import TaskRead, task_read
 
 

@@ -25,7 +25,8 @@ from api.points import Point, position_at
 from api.task_answers import shown, task_response
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import Name, TaskId
-from domain.ports import Stored, TaskFilter
+from domain.ports.log import Stored
+from domain.ports.read_model import TaskFilter
 from domain.task_read import TaskRead
 from domain.task_spec import TaskSpec
 from domain.transitions import Status

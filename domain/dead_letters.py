@@ -19,7 +19,7 @@ from domain.errors import DomainError, NotFound, Refused
 from domain.hiding import without_secrets
 from domain.identifiers import check_task_id
 from domain.log import Recorded
-from domain.ports import LogReader
+from domain.ports.log import LogReader
 from domain.service import TaskService
 from domain.transitions import Status
 from domain.wire import Report, Submission

@@ -17,7 +17,9 @@ from domain.claims import FIRST_CHAIN
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
 from domain.events import CreatedData, SubmitFailedReason, Transport
 from domain.paths import normalise_lock_paths
-from domain.ports import AppendConflict, Clock, LockView, Sealer, Stored, TaskStore
+from domain.ports.dispatch import Sealer
+from domain.ports.lock_view import LockView
+from domain.ports.log import AppendConflict, Clock, Stored, TaskStore
 from domain.room import AmpleRoom, LogRoom, check_room
 from domain.task import Task
 from domain.task_spec import TaskSpec

@@ -10,7 +10,8 @@ from __future__ import annotations
 from domain.errors import Busy, NotFound, Refused
 from domain.events import OnRunnerLost
 from domain.paths import normalise_root, roots_overlap
-from domain.ports import AppendConflict, Clock, LockView, WorkspaceLog
+from domain.ports.lock_view import LockView
+from domain.ports.log import AppendConflict, Clock, WorkspaceLog
 from domain.room import AmpleRoom, LogRoom, check_room
 from domain.workspaces import Registration
 

@@ -50,7 +50,10 @@ from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
 from domain.dead_letters import DISPATCH, DeadLetterService
-from domain.ports import Appender, Due, EventQueue, LockView, RunnerClient
+from domain.ports.dispatch import RunnerClient
+from domain.ports.lock_view import LockView
+from domain.ports.log import Appender
+from domain.ports.queues import Due, EventQueue
 from domain.room import LogRoom
 from domain.service import TaskService
 from domain.spans import Tracer

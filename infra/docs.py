@@ -9,8 +9,8 @@ from domain.transitions import TABLE, Cell, Input, Record, Refuse, Status
 from infra.deployment import DEPLOYMENT
 from infra.documents import CONTRACTS
 from infra.documents.contracts import contract_files
+from infra.documents.settings_table import settings_table
 from infra.nats_accounts import deployment_accounts
-from infra.settings import settings_table
 
 REPO = Path(__file__).parents[1]
 DOCS = REPO / "docs"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from domain.locks import LockTable
-from domain.ports import LogGap, LogReader
+from domain.ports.log import LogGap, LogReader
 from infra.settings import Settings
 
 Progress = Callable[[int, int], None]

@@ -8,99 +8,36 @@ What must hold between settings is checked here; every error names the variable 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.config import ApiConfig, ConfigError, check_listen, parse_operator_tokens
 from domain.identifiers import Name
 from domain.leases import LeaseTerms
+from infra.setting_types import (
+    AbsolutePath,
+    ApiTokens,
+    Bytes,
+    CheckpointKeys,
+    HttpUrl,
+    LogLevelSetting,
+    Pools,
+    Port,
+    Replicas,
+    Roots,
+    SecretKeys,
+    SyncInterval,
+)
 
-LogLevel = Literal["debug", "info", "warning", "error"]
 PREFIX = "TOWPATH_"
-MIN_SECRET_CHARS = 16
-MIN_LOG_BYTES = 1 << 20
-_SIZE = re.compile(r"([0-9]+)\s*(?:([KMGT])(i?)B?|B)?")
-_DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m|h)")
 
 
 class SettingsError(ValueError):
     """The environment or the options cannot be used; the message says which and what to do."""
-
-
-def _split(separator: str) -> Callable[[Any], Any]:
-    def split(given: Any) -> Any:
-        if isinstance(given, str):
-            return [part.strip() for part in given.split(separator) if part.strip()]
-        return given
-
-    return split
-
-
-def _lower(given: Any) -> Any:
-    return given.lower() if isinstance(given, str) else given
-
-
-def _number(given: Any) -> Any:
-    return int(given) if isinstance(given, str) and given.isdecimal() else given
-
-
-def _http_url(given: str) -> str:
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("give a URL such as http://127.0.0.1:8000")
-    return given.rstrip("/")
-
-
-def _bytes(given: Any) -> Any:
-    found = _SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
-    if found is None:
-        return given
-    power = " KMGT".index(found[2] or " ")
-    return int(found[1]) * (1024 if found[3] else 1000) ** power
-
-
-def _sync_interval(given: str) -> str:
-    if not _DURATION.fullmatch(given):
-        raise ValueError("give `always` or a duration such as 100ms, 10s or 2m")
-    return given
-
-
-def _secret_keys(given: SecretStr) -> SecretStr:
-    keys = given.get_secret_value().split(",")
-    if any(len(key.strip()) < MIN_SECRET_CHARS for key in keys):
-        raise ValueError(
-            f"every key needs at least {MIN_SECRET_CHARS} characters; `openssl rand -hex 32` makes one"
-        )
-    return given
-
-
-def _checkpoint_keys(given: SecretStr) -> SecretStr:
-    from adapters.checkpoint_keys import parse_keys
-
-    parse_keys(given.get_secret_value().split(","))
-    return given
-
-
-def _api_tokens(given: SecretStr) -> SecretStr:
-    if not parse_operator_tokens(given.get_secret_value()):
-        raise ValueError("no token stands in it; unset it to do without")
-    return given
-
-
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Field(min_length=1)]
-Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split(":"))]
 
 
 class Settings(BaseSettings):
@@ -118,7 +55,7 @@ class Settings(BaseSettings):
     data_dir: AbsolutePath = Field(
         Path(".towpath"), description="Directory of everything that is kept: log, read model, secrets."
     )
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+    log_level: LogLevelSetting = Field(
         "info", description="What is logged at least: `debug`, `info`, `warning` or `error`."
     )
 
@@ -147,7 +84,7 @@ class Settings(BaseSettings):
         validation_alias="API_RUNNER_CALLBACK_TOKEN_PREVIOUS",
         description="Accepted beside `API_RUNNER_CALLBACK_TOKEN` while runners change to that one.",
     )
-    api_tokens: Annotated[SecretStr, AfterValidator(_api_tokens)] | None = Field(
+    api_tokens: ApiTokens | None = Field(
         None,
         description="Who may call the API: `role:token,…` with the roles viewer, auditor, operator, admin. "
         "Unset: everybody may do everything, on loopback only.",
@@ -158,12 +95,12 @@ class Settings(BaseSettings):
     max_streams: int = Field(
         1000, ge=1, description="Live event streams an API process serves at once; more get 503."
     )
-    secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)] | None = Field(
+    secret_key: SecretKeys | None = Field(
         None,
         description="Signs attempt tokens and seals env values. Several, separated by commas: the first is "
         "used, all are accepted. Default: made once, in `secret-key` in the data directory, a key per line.",
     )
-    checkpoint_key: Annotated[SecretStr, AfterValidator(_checkpoint_keys)] | None = Field(
+    checkpoint_key: CheckpointKeys | None = Field(
         None,
         description="Signs checkpoints of the log: an Ed25519 seed, 64 hex digits. Several, separated by "
         "commas: the first signs, all are trusted; old ones may be given as `public:` and 64 hex digits. "
@@ -216,7 +153,7 @@ class Settings(BaseSettings):
         None, description="CA certificates (PEM) to check the NATS servers against."
     )
     nats_replicas: Replicas = Field(1, description="Copies of each stream: 1, or 3 or 5 in a cluster.")
-    nats_sync_interval: Annotated[str, AfterValidator(_sync_interval)] = Field(
+    nats_sync_interval: SyncInterval = Field(
         "always",
         description="When the embedded server syncs to disk: `always`, or a duration such as `2m`, which is "
         "faster and may lose that much in a power cut.",
@@ -441,22 +378,6 @@ def env_name(field: str) -> str:
     """The environment variable of a field."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
-
-
-def settings_table() -> str:
-    """All settings as a Markdown table, for `docs/settings.md`."""
-    rows = [
-        f"| `{env_name(name)}` | {_shown_default(info)} | {info.description} |"
-        for name, info in Settings.model_fields.items()
-    ]
-    return "\n".join(["| variable | default | what it does |", "|---|---|---|", *rows]) + "\n"
-
-
-def _shown_default(info: FieldInfo) -> str:
-    if info.default is None or info.default == ():
-        return "–"
-    value = ",".join(info.default) if isinstance(info.default, tuple) else info.default
-    return f"`{value}`"
 
 
 def _problem(error: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from domain.leases import Sighting
-from domain.ports import Deadline
+from domain.ports.queues import Deadline
 
 KIND = "attempt"
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import structlog
 
 from domain.errors import Busy
-from domain.ports import Checkpoints, LogReader
+from domain.ports.log import Checkpoints, LogReader
 
 RETRY_SECONDS = 0.2
 ANSWER_SECONDS = 5.0

@@ -13,15 +13,8 @@ from datetime import datetime, timedelta
 
 from domain.attempt_token import AttemptTokens
 from domain.log import Recorded
-from domain.ports import (
-    EventQueue,
-    RunnerClient,
-    SealBroken,
-    Sealer,
-    SubmitRejected,
-    SubmitUnreachable,
-    Timers,
-)
+from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
+from domain.ports.queues import EventQueue, Timers
 from domain.service import TaskService
 from domain.task import Task
 from domain.transitions import Status

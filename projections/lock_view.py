@@ -18,7 +18,8 @@ from domain.lock_read import LockEntry, lock_entry
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.log_figures import LogFigures
-from domain.ports import Checkpoints, LockDecision, LogReader, OpenLocks
+from domain.ports.lock_view import LockDecision, OpenLocks
+from domain.ports.log import Checkpoints, LogReader
 from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
 from domain.workspaces import Registration, WorkspaceTable

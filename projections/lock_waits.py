@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from domain.errors import Busy
 from domain.log import Recorded
-from domain.ports import Deadline, Due, LogReader
+from domain.ports.log import LogReader
+from domain.ports.queues import Deadline, Due
 from domain.service import TaskService
 from domain.transitions import Status
 

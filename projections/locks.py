@@ -17,7 +17,7 @@ from domain.claims import LockFact
 from domain.errors import Busy, LogFull
 from domain.locks import LockTable
 from domain.log import Recorded
-from domain.ports import AppendConflict, Checkpoints, Clock, LockLog, LogReader
+from domain.ports.log import AppendConflict, Checkpoints, Clock, LockLog, LogReader
 from domain.trace import under_traceparent
 from projections.checkpoint import keep, patiently, take_up
 

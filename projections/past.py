@@ -12,7 +12,7 @@ from datetime import datetime
 
 from domain.errors import Busy, NotFound
 from domain.locks import LockTable
-from domain.ports import Checkpoints, LogReader
+from domain.ports.log import Checkpoints, LogReader
 from projections.checkpoint import fits
 
 RUNG_EVERY = 10_000

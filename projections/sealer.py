@@ -22,7 +22,7 @@ from domain.log_checkpoint import (
     make_checkpoint,
 )
 from domain.merkle import leaf_hash
-from domain.ports import Clock, LogGap
+from domain.ports.log import Clock, LogGap
 from domain.wire import rfc3339
 
 LOOK_SECONDS = 1.0

@@ -18,7 +18,8 @@ import structlog
 
 from domain.errors import Busy
 from domain.log import Recorded
-from domain.ports import LogGap, LogReader, ReadModel
+from domain.ports.log import LogGap, LogReader
+from domain.ports.read_model import ReadModel
 from projections.checkpoint import patiently
 
 BATCH_EVENTS = 1000

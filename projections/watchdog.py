@@ -15,7 +15,8 @@ from datetime import datetime
 import structlog
 
 from domain.leases import Finding, LeaseTerms, Sighting, Verdict, Watched, judge
-from domain.ports import Due, Heartbeats, Timers
+from domain.ports.queues import Due, Timers
+from domain.ports.runners import Heartbeats
 from domain.service import TaskService
 from domain.task import Task
 from domain.transitions import Status

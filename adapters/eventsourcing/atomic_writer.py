@@ -22,7 +22,7 @@ from adapters.eventsourcing.patient_api import PatientApi
 from adapters.eventsourcing.records import EXPECT, WRITE, Draft
 from adapters.jetstream_append import AppendRejected, refusal
 from domain.errors import LogFull
-from domain.ports import AppendConflict
+from domain.ports.log import AppendConflict
 
 MOST_MESSAGES = 1000
 HEADER_ROOM = 16 * 1024

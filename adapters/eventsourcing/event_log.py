@@ -33,7 +33,7 @@ from adapters.eventsourcing.records import (
 )
 from adapters.eventsourcing.streams import StreamNames
 from adapters.jetstream_api import RawMessage
-from domain.ports import AppendConflict
+from domain.ports.log import AppendConflict
 
 HEADS_KEPT = 10_000
 READS_AT_ONCE = 32

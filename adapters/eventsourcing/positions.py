@@ -14,7 +14,7 @@ from eventsourcing.persistence import IntegrityError, Tracking
 from adapters.eventsourcing.atomic_writer import AtomicWriter
 from adapters.eventsourcing.patient_api import PatientApi
 from adapters.eventsourcing.records import POSITION, Draft, token_of
-from domain.ports import AppendConflict
+from domain.ports.log import AppendConflict
 
 
 class Positions:

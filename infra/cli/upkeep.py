@@ -28,7 +28,7 @@ def replay(
 ) -> None:
     """Read the whole log again; check it or rebuild the read model."""
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
-    from domain.ports import LogGap
+    from domain.ports.log import LogGap
     from infra.cli.exits import CliError
     from infra.cli.words import say, say_progress
     from infra.replay import run_replay

@@ -14,7 +14,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from domain.errors import Busy
-from domain.ports import Clock, LogGap
+from domain.ports.log import Clock, LogGap
 from infra.doctor.broker import clocks, disk, log_room, streams, sync, version
 from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters

@@ -23,7 +23,7 @@ from adapters.read_model import SqlReadModel
 from adapters.read_model_database import open_database
 from domain.locks import LockTable
 from domain.log import Recorded
-from domain.ports import Clock
+from domain.ports.log import Clock
 from infra.settings import Settings
 from projections.checkpoint import take_up
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from adapters.read_model_trouble import DatabaseUnreachable
 from domain.claims import Grant
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from domain.transitions import Status
 from infra.doctor.examination import Examination, LockState
 from infra.doctor.finding import Finding, counted, ok, problem

@@ -12,7 +12,7 @@ from nats.js.errors import APIError
 from testcontainers.community.nats import NatsContainer
 
 from domain.claims import FIRST_CHAIN
-from domain.ports import AppendConflict, Stored
+from domain.ports.log import AppendConflict, Stored
 from domain.task import Task
 from infra.server_facts import server_facts
 from infra.stream_definitions import stream_definitions

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from domain.log import Recorded
-from domain.ports import ReadModel, TaskFilter
+from domain.ports.read_model import ReadModel, TaskFilter
 from domain.task_read import TaskRead
 from tests.contract.read_model_lives import Lives
 

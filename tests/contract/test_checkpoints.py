@@ -11,7 +11,7 @@ import pytest
 from adapters.checkpoints import SqlCheckpoints
 from adapters.memory import MemoryCheckpoints
 from adapters.read_model_database import create_tables, open_database
-from domain.ports import Checkpoints
+from domain.ports.log import Checkpoints
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -13,7 +13,7 @@ from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.memory import MemoryHeartbeats
 from domain.errors import Refused
-from domain.ports import Heartbeats
+from domain.ports.runners import Heartbeats
 from domain.wire import Heartbeat, Held
 from tests.support.worlds import new_id, now
 

@@ -13,7 +13,7 @@ from adapters.codec import chain_link, encode, subject_of
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.events import GrantedData
 from domain.log import Recorded
-from domain.ports import AppendConflict, LogGap, Stored
+from domain.ports.log import AppendConflict, LogGap, Stored
 from domain.task import Task
 from domain.wire import Report
 from tests.support.worlds import World, created, jetstream_world, memory_world, new_id, now

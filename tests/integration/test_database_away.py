@@ -13,7 +13,7 @@ from adapters.checkpoints import SqlCheckpoints
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.read_model_trouble import DatabaseUnreachable
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from projections.checkpoint import keep, take_up
 from projections.locks import LockProjection
 from projections.tasks import TaskProjection

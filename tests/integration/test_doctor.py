@@ -19,7 +19,7 @@ from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log import Recorded
-from domain.ports import Due
+from domain.ports.queues import Due
 from domain.wire import Heartbeat
 from infra.doctor import Finding, examine
 from infra.embedded_nats import EmbeddedNats

@@ -18,7 +18,7 @@ from adapters.read_model_database import create_tables, open_database
 from adapters.sealing import AesGcmSealer
 from domain.events import EVENTS, type_name
 from domain.locks import LockTable
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from infra.audit.run import Wanted, verify
 from infra.embedded_nats import EmbeddedNats
 from infra.settings import Settings

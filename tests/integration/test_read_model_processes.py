@@ -12,7 +12,7 @@ from pathlib import Path
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from domain.log import Recorded
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from tests.contract.read_model_lives import Lives
 from tests.support.waiting import eventually
 

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.read_model_database import create_tables, open_database
 from adapters.read_model_find import lock_facts, page_of_tasks
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 
 WHEN = datetime(2026, 3, 1, tzinfo=UTC)
 CURSOR = "WyIyMDI2LTAzLTAxVDEyOjAwOjAwLjAwMDAwMFoiLCIwMTk4YzVhMi03YzFlLTdiYmQtOWY1ZS0wZDlhNGY2ZjFjMTEiXQ"

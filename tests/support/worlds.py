@@ -24,7 +24,7 @@ from adapters.memory import (
 from adapters.task_cache import TaskCache
 from adapters.task_store import LogTaskStore
 from domain.events import CreatedData
-from domain.ports import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
+from domain.ports.log import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
 
 
 def new_id() -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from infra.documents.settings_table import settings_table
 from infra.secret_key import load_or_make
-from infra.settings import Settings, SettingsError, env_name, load_settings, settings_table
+from infra.settings import Settings, SettingsError, env_name, load_settings
 
 FIXED = {
     "API_RUNNER_CALLBACK_TOKEN",

@@ -13,7 +13,7 @@ from adapters.group_append import GROUP_AT_MOST, WHERE_SYNCED, GroupAppender
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
 from domain.errors import LogFull
-from domain.ports import AppendConflict
+from domain.ports.log import AppendConflict
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
 from tests.support.messages import creation

@@ -15,7 +15,7 @@ from adapters.jetstream_events import JetStreamEvents
 from adapters.task_cache import TaskCache
 from adapters.task_store import LogTaskStore
 from domain.claims import FIRST_CHAIN
-from domain.ports import AppendConflict, Stored
+from domain.ports.log import AppendConflict, Stored
 from domain.task import Task
 from domain.wire import Report
 from tests.support.nats_proxy import DROP, PASS, NatsProxy, is_ack

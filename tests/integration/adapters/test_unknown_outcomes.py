@@ -17,7 +17,7 @@ from adapters.jetstream_events import JetStreamEvents
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.errors import Invalid
 from domain.events import GrantedData
-from domain.ports import AppendConflict, Appender
+from domain.ports.log import AppendConflict, Appender
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation
 from tests.support.nats import subjects

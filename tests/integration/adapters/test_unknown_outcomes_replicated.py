@@ -22,7 +22,7 @@ from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_events import JetStreamEvents
 from domain.claims import FIRST_CHAIN, LockFact
 from domain.events import GrantedData
-from domain.ports import AppendConflict, Appender
+from domain.ports.log import AppendConflict, Appender
 from infra.streams import ensure_streams
 from tests.support.cluster import Cluster, Node
 from tests.support.messages import creation

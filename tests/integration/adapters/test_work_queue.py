@@ -17,7 +17,7 @@ from adapters.jetstream_append import SingleAppender
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log import Recorded
-from domain.ports import Deadline, Due
+from domain.ports.queues import Deadline, Due
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation
 from tests.support.nats import api, connect, subjects

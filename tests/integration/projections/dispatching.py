@@ -20,7 +20,7 @@ from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.attempt_token import AttemptTokens
 from domain.leases import LeaseTerms
-from domain.ports import RunnerClient
+from domain.ports.dispatch import RunnerClient
 from domain.task_spec import TaskSpec
 from projections import lock_waits
 from projections.attempt_timer import KIND

@@ -16,7 +16,7 @@ from domain.attempt_token import Proof
 from domain.claims import FIRST_CHAIN
 from domain.events import OnRunnerLost
 from domain.log import Recorded
-from domain.ports import Checkpoints
+from domain.ports.log import Checkpoints
 from domain.service import TaskService
 from domain.task_spec import TaskSpec
 from domain.wire import Report

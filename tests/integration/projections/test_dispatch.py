@@ -13,7 +13,7 @@ from adapters.heartbeats import JetStreamHeartbeats
 from adapters.sealing import AesGcmSealer
 from domain.attempt_token import Proof
 from domain.log import Recorded
-from domain.ports import SubmitOutcome
+from domain.ports.dispatch import SubmitOutcome
 from domain.wire import Heartbeat, Submission
 from tests.integration.projections.dispatching import TOKENS, DispatchStage, dispatch_stage
 from tests.support.waiting import eventually

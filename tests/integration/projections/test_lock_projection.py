@@ -11,7 +11,7 @@ import projections.locks
 from adapters.memory import MemoryCheckpoints
 from domain.claims import LockFact
 from domain.events import GrantedData
-from domain.ports import LogGap
+from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
 from tests.integration.projections.stage import Stage, check_exclusive

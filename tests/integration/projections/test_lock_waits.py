@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-from domain.ports import Due
+from domain.ports.queues import Due
 from projections import lock_waits
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.waiting import eventually

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 import adapters.work_queue
 from domain.leases import LeaseTerms
-from domain.ports import Due
+from domain.ports.queues import Due
 from domain.wire import Heartbeat, Held
 from projections.attempt_timer import parse_note
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage

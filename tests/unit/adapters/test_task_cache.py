@@ -6,7 +6,7 @@ import asyncio
 
 from adapters.task_cache import TaskCache
 from domain.claims import FIRST_CHAIN
-from domain.ports import Stored
+from domain.ports.log import Stored
 from domain.task import Task
 from tests.support.worlds import created, new_id, now
 

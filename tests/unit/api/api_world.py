@@ -37,7 +37,7 @@ from domain.dead_letters import DeadLetterService
 from domain.errors import Invalid
 from domain.leases import LeaseTerms
 from domain.log import Recorded
-from domain.ports import TaskFilter
+from domain.ports.read_model import TaskFilter
 from domain.service import TaskService
 from domain.task_read import TaskRead, task_read
 from domain.workspace_service import WorkspaceService

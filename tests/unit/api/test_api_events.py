@@ -13,7 +13,7 @@ from api.event_pages import EventPages, Wanted
 from api.event_stream import EventStream
 from domain.errors import Busy
 from domain.log import Recorded
-from domain.ports import LogGap
+from domain.ports.log import LogGap
 from tests.unit.api.api_world import ApiWorld, new_id, problem
 from tests.unit.api.sse_reader import sse
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domain.log_figures import Spread
-from domain.ports import Backlog
+from domain.ports.queues import Backlog
 from infra.deployment import DEPLOYMENT
 from infra.docs import DOCS
 from tests.support.waiting import eventually

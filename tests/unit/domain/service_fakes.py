@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import Busy
-from domain.ports import AppendConflict, Stored
+from domain.ports.log import AppendConflict, Stored
 from domain.task import Task
 from domain.task_events import TaskEvent
 from domain.workspaces import Registration

@@ -8,7 +8,7 @@ import pytest
 
 from domain.attempt_token import Proof
 from domain.errors import Busy, Invalid, NotFound, Refused
-from domain.ports import AppendConflict, Stored
+from domain.ports.log import AppendConflict, Stored
 from domain.service import MAX_TRIES, TaskService
 from domain.task import Task
 from domain.task_spec import TaskSpec

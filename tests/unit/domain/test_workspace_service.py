@@ -11,7 +11,7 @@ import pytest
 from domain.errors import NotFound, Refused
 from domain.lock_read import LockEntry
 from domain.log import Recorded
-from domain.ports import AppendConflict
+from domain.ports.log import AppendConflict
 from domain.workspace_service import WorkspaceService
 from domain.workspaces import Registration, WorkspaceTable
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.log import Recorded
-from domain.ports import LogGap
+from domain.ports.log import LogGap
 from projections.tasks import AHEAD_EVENTS, BATCH_EVENTS, TaskProjection
 from tests.support.waiting import eventually
 

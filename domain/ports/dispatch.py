@@ -1,0 +1,66 @@
+"""Handing an attempt to a runner: sealed env values, and what became of the submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.wire import Submission
+
+
+class Sealer(Protocol):
+    """Keeps env values unreadable in the log."""
+
+    def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        """Names to sealed values."""
+        ...
+
+    def unseal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        """Names to values.
+
+        Raises:
+            SealBroken: the key is another one or a value was changed.
+        """
+        ...
+
+
+class SealBroken(Exception):
+    """Sealed env values cannot be opened with this secret key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutcome:
+    """How a submission went. `queued`: a push runner has accepted; `sent`: it waits in a pool's queue."""
+
+    queued: bool
+    transport: str
+    runner_id: str | None = None
+
+
+class SubmitRejected(Exception):
+    """The runner refused the submission for good; the message says why."""
+
+
+class SubmitUnreachable(Exception):
+    """Nobody accepted the submission; the message says why."""
+
+
+class RunnerClient(Protocol):
+    """Hands attempts to runners."""
+
+    async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
+        """Send one attempt; sending the same attempt again is harmless.
+
+        Raises:
+            SubmitRejected: the runner answered 4xx.
+            SubmitUnreachable: no answer, or an answer that leaves it open.
+        """
+        ...
+
+    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+        """Ask a push runner to stop; runners on NATS read the event themselves.
+
+        Raises:
+            SubmitUnreachable: the runner does not answer; ask again.
+        """
+        ...

@@ -1,0 +1,86 @@
+"""Who holds and who waits, as far as this process has folded the log."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+from domain.lock_read import LockEntry
+from domain.log_figures import LogFigures
+from domain.task import Task
+from domain.task_read import LockRead
+from domain.workspaces import Registration
+
+LockDecision = Literal["granted", "refused", "waiting", "undecided"]
+
+
+class OpenLocks(NamedTuple):
+    """Claims that hold and that wait; `due`: workspaces in which the next fact could be appended now."""
+
+    held: int
+    waiting: int
+    due: int
+
+
+class LockView(Protocol):
+    """This process's own fold of the locks and registrations, always a little behind the log."""
+
+    @property
+    def figures(self) -> LogFigures:
+        """What was counted on the way."""
+        ...
+
+    def open_locks(self) -> OpenLocks:
+        """How many claims are open, as far as it is folded."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """The last sequence folded."""
+        ...
+
+    async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
+        """Wait until `seq` is folded; False if that took longer than `timeout` seconds."""
+        ...
+
+    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
+        """Whether this attempt holds its grant, decided on everything the leader has."""
+        ...
+
+    async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
+        """The fencing token this attempt holds, decided on everything the leader has; None if nothing."""
+        ...
+
+    async def registration(self, workspace: str) -> Registration | None:
+        """The workspace's valid registration, decided on everything the leader has about it."""
+        ...
+
+    def seen_registration(self, workspace: str) -> Registration | None:
+        """The workspace's valid registration as far as it is folded."""
+        ...
+
+    def lock_of(self, task: Task) -> LockRead:
+        """The lock of the task's current attempt as far as it is folded."""
+        ...
+
+    async def decided(self, task_id: str, attempt: int, timeout: float = 2.0) -> LockDecision:
+        """Wait until the lock projection has granted or refused this attempt, or it waits behind others.
+
+        `undecided` after `timeout` seconds, or if the attempt has no open claim.
+        """
+        ...
+
+    async def released(self, task_id: str, attempt: int, timeout: float = 2.0) -> bool:
+        """Wait until this attempt holds nothing; False after `timeout` seconds."""
+        ...
+
+    def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
+        """Who was in the way of a recently refused attempt: `{"task_id", "attempt", "token"}` each."""
+        ...
+
+    def registrations(self) -> list[Registration]:
+        """All valid workspace registrations, by id."""
+        ...
+
+    def entries(self, workspace: str | None = None) -> list[LockEntry]:
+        """Holders and waiters: of one workspace (always one entry), or of all where anything is open."""
+        ...

@@ -1,0 +1,98 @@
+"""The types of settings: how what stands in a variable is read, and what is said where it cannot be.
+
+No error repeats the value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from api.config import parse_operator_tokens
+from domain.identifiers import Name
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+MIN_SECRET_CHARS = 16
+MIN_LOG_BYTES = 1 << 20
+_SIZE = re.compile(r"([0-9]+)\s*(?:([KMGT])(i?)B?|B)?")
+_DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m|h)")
+
+
+def _split(separator: str) -> Callable[[Any], Any]:
+    def split(given: Any) -> Any:
+        if isinstance(given, str):
+            return [part.strip() for part in given.split(separator) if part.strip()]
+        return given
+
+    return split
+
+
+def _lower(given: Any) -> Any:
+    return given.lower() if isinstance(given, str) else given
+
+
+def _number(given: Any) -> Any:
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+
+def _http_url(given: str) -> str:
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give a URL such as http://127.0.0.1:8000")
+    return given.rstrip("/")
+
+
+def _bytes(given: Any) -> Any:
+    found = _SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
+    if found is None:
+        return given
+    power = " KMGT".index(found[2] or " ")
+    return int(found[1]) * (1024 if found[3] else 1000) ** power
+
+
+def _sync_interval(given: str) -> str:
+    if not _DURATION.fullmatch(given):
+        raise ValueError("give `always` or a duration such as 100ms, 10s or 2m")
+    return given
+
+
+def _secret_keys(given: SecretStr) -> SecretStr:
+    keys = given.get_secret_value().split(",")
+    if any(len(key.strip()) < MIN_SECRET_CHARS for key in keys):
+        raise ValueError(
+            f"every key needs at least {MIN_SECRET_CHARS} characters; `openssl rand -hex 32` makes one"
+        )
+    return given
+
+
+def _checkpoint_keys(given: SecretStr) -> SecretStr:
+    from adapters.checkpoint_keys import parse_keys
+
+    parse_keys(given.get_secret_value().split(","))
+    return given
+
+
+def _api_tokens(given: SecretStr) -> SecretStr:
+    if not parse_operator_tokens(given.get_secret_value()):
+        raise ValueError("no token stands in it; unset it to do without")
+    return given
+
+
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Field(min_length=1)]
+Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split(":"))]
+LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
+SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
+SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]
+CheckpointKeys = Annotated[SecretStr, AfterValidator(_checkpoint_keys)]
+ApiTokens = Annotated[SecretStr, AfterValidator(_api_tokens)]
