@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from infra.streams import ensure_streams
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import StartNats, connect
 from tests.support.postgres import Postgres, running_postgres
+
+
+def pytest_configure() -> None:
+    """Where the tests run in the background of a script, Ctrl-C is ignored, also by all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

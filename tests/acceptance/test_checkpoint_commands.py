@@ -42,13 +42,17 @@ class Auditor:
         return report
 
 
+def _up_to(checkpoints: list[dict[str, Any]], last: int) -> list[dict[str, Any]]:
+    return checkpoints if checkpoints and checkpoints[-1]["last_seq"] >= last else []
+
+
 async def sealed(up: Up, auditor: Auditor) -> list[dict[str, Any]]:
     """Three more tasks, and the checkpoints once they cover them."""
     for _ in range(3):
         task = up.create(["true"])
         await eventually(lambda task=task: up.ended(task), DEADLINE)
     last = up.events()[-1]["seq"]
-    return await eventually(lambda: (found := auditor.listed())[-1]["last_seq"] >= last and found, DEADLINE)
+    return await eventually(lambda: _up_to(auditor.listed(), last), DEADLINE)
 
 
 async def test_the_key_is_replaced_and_everything_stays_verifiable(home: Home) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +64,37 @@ def towpath(api: FakeApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out, err)
 
     return run
+
+
+class Begin(Protocol):
+    """Starts `towpath` with these arguments; both ways of its output can be read."""
+
+    def __call__(self, *arguments: str, **env: str) -> subprocess.Popen[str]: ...
+
+
+@pytest.fixture
+def begin(api: FakeApi) -> Iterator[Begin]:
+    """`towpath …` against that API, as a process that the test ends; TIMEOUT_SECONDS bound what is read."""
+    started: list[tuple[subprocess.Popen[str], threading.Timer]] = []
+
+    def run(*arguments: str, **env: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [TOWPATH, *arguments],
+            env=environment(api, **env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        limit = threading.Timer(TIMEOUT_SECONDS, process.kill)
+        limit.start()
+        started.append((process, limit))
+        return process
+
+    yield run
+    for process, limit in started:
+        limit.cancel()
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

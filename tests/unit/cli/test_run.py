@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.unit.cli.conftest import TIMEOUT_SECONDS, TOWPATH, Towpath, environment
+from tests.unit.cli.conftest import TIMEOUT_SECONDS, Begin, Towpath
 from tests.unit.cli.fake_api import FakeApi
 from tests.unit.cli.shapes import event
 
@@ -94,16 +94,10 @@ def test_a_broken_stream_is_resumed_where_it_broke(api: FakeApi, towpath: Towpat
     assert [one.headers["last-event-id"] for one in api.asked("GET", "/events/stream")] == ["1", "3"]
 
 
-def start(api: FakeApi) -> subprocess.Popen[str]:
+def start(api: FakeApi, begin: Begin) -> subprocess.Popen[str]:
     """`towpath run` that has shown `running`."""
     api.script = [event("running")]
-    process = subprocess.Popen(
-        [TOWPATH, "run", "sleep", "60"],
-        env=environment(api),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begin("run", "sleep", "60")
     assert process.stderr is not None
     for line in process.stderr:
         if "running" in line:
@@ -111,8 +105,8 @@ def start(api: FakeApi) -> subprocess.Popen[str]:
     raise AssertionError("`running` was never shown")
 
 
-def test_ctrl_c_cancels_the_task(api: FakeApi) -> None:
-    process = start(api)
+def test_ctrl_c_cancels_the_task(api: FakeApi, begin: Begin) -> None:
+    process = start(api, begin)
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 3
@@ -120,8 +114,8 @@ def test_ctrl_c_cancels_the_task(api: FakeApi) -> None:
     assert len(api.asked("POST", f"/tasks/{api.task['id']}/cancel")) == 1
 
 
-def test_ctrl_c_twice_leaves_the_task_alone(api: FakeApi) -> None:
-    process = start(api)
+def test_ctrl_c_twice_leaves_the_task_alone(api: FakeApi, begin: Begin) -> None:
+    process = start(api, begin)
     api.answers[f"POST /tasks/{api.task['id']}/cancel"] = (202, api.task)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None

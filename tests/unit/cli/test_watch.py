@@ -10,19 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from infra.cli.stream import parse
-from tests.unit.cli.conftest import TIMEOUT_SECONDS, TOWPATH, environment
+from tests.unit.cli.conftest import TIMEOUT_SECONDS, Begin
 from tests.unit.cli.fake_api import FakeApi
 from tests.unit.cli.shapes import TASK_ID, event
-
-
-def watch(api: FakeApi, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [TOWPATH, "watch", *arguments],
-        env=environment(api, COLUMNS="140"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def stop(process: subprocess.Popen[str]) -> str:
@@ -39,19 +29,19 @@ def lines(process: subprocess.Popen[str], number: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
-def test_a_line_per_event_across_a_broken_connection(api: FakeApi, form: str) -> None:
+def test_a_line_per_event_across_a_broken_connection(api: FakeApi, begin: Begin, form: str) -> None:
     for name in ("queued", "running", "succeeded"):
         api.record(event(name, output_tail="a\u2028b\x85c"))
     api.breaks_after = 2
-    process = watch(api, "--after", "0", "-o", form)
+    process = begin("watch", "--after", "0", "-o", form, COLUMNS="140")
     shown = [json.loads(line) for line in lines(process, 3)]
     stop(process)
     assert shown == api.log
 
 
-def test_filters_are_sent_and_the_position_only_if_there_is_one(api: FakeApi) -> None:
+def test_filters_are_sent_and_the_position_only_if_there_is_one(api: FakeApi, begin: Begin) -> None:
     api.record(event("running"))
-    process = watch(api, "--task", TASK_ID, "--workspace", "acme", "--event", "running")
+    process = begin("watch", "--task", TASK_ID, "--workspace", "acme", "--event", "running", COLUMNS="140")
     (line,) = lines(process, 1)
     stop(process)
     assert TASK_ID in line
