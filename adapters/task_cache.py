@@ -9,18 +9,39 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
 
 from domain.ports.log import Stored
 from domain.task import Task
 
 
-@dataclass(slots=True)
 class _Turn:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
+    """One task's lock, and how many hold it or wait for it; `turns` has it meanwhile."""
+
+    __slots__ = ("_lock", "_task_id", "_turns", "_users")
+
+    def __init__(self, turns: dict[str, _Turn], task_id: str) -> None:
+        self._turns, self._task_id = turns, task_id
+        self._lock = asyncio.Lock()
+        self._users = 0
+
+    async def __aenter__(self) -> None:
+        self._users += 1
+        self._turns[self._task_id] = self
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._left()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
+        self._left()
+
+    def _left(self) -> None:
+        self._users -= 1
+        if not self._users:
+            del self._turns[self._task_id]
 
 
 class TaskCache:
@@ -31,18 +52,9 @@ class TaskCache:
         self._stored: OrderedDict[str, Stored] = OrderedDict()
         self._turns: dict[str, _Turn] = {}
 
-    @asynccontextmanager
-    async def exclusive(self, task_id: str) -> AsyncIterator[None]:
+    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
         """One user of a task at a time within this process."""
-        turn = self._turns.setdefault(task_id, _Turn())
-        turn.users += 1
-        try:
-            async with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[task_id]
+        return self._turns.get(task_id) or _Turn(self._turns, task_id)
 
     def get(self, task_id: str) -> Stored | None:
         """A copy of the cached task, if there is one; it is not fresh."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 TASK_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TASK_ID = re.compile(TASK_ID_PATTERN.strip("^$"))
 
 
 def check_name(value: str, what: str = "id") -> str:
@@ -26,11 +26,7 @@ def check_name(value: str, what: str = "id") -> str:
 
 def check_task_id(value: str) -> str:
     """Return `value` if it is a UUIDv7 in canonical lower-case form; else ValueError."""
-    try:
-        parsed = UUID(value)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.version != 7 or str(parsed) != value:
+    if not _TASK_ID.fullmatch(value):
         raise ValueError("a task id is a UUIDv7 in canonical form (8-4-4-4-12 lower-case hex digits)")
     return value
 

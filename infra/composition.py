@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from adapters.appended_log import LoggingAppender
 from adapters.backlogs import JetStreamBacklogs, Queue
