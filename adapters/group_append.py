@@ -42,7 +42,6 @@ WHERE_NOT_SYNCED = Grouping(from_waiting=100, singles_in_flight=1000)
 class _Waiting:
     message: Message
     done: asyncio.Future[int]
-    sent: bool = False
 
 
 class GroupAppender:
@@ -69,12 +68,7 @@ class GroupAppender:
         if not self._pump_soon:
             self._pump_soon = True
             asyncio.get_running_loop().call_soon(self._pump)
-        try:
-            return await asyncio.shield(waiting.done)
-        except asyncio.CancelledError:
-            if not waiting.sent:  # nobody waits for it: while the log is away, such ones must not add up
-                waiting.done.cancel()
-            raise
+        return await waiting.done  # canceled with its waiter: what was not sent yet is then dropped
 
     async def stop(self) -> None:
         """Wait until nothing is in flight."""
@@ -96,7 +90,6 @@ class GroupAppender:
             elif self._singles < self._grouping.singles_in_flight and len(self._queue) < group_from:
                 self._singles += 1
                 waiting = self._queue.popleft()
-                waiting.sent = True
                 self._start(self._send_single(waiting))
             else:
                 return
@@ -111,7 +104,6 @@ class GroupAppender:
             if waiting.message.filter in taken:
                 later.append(waiting)
             else:
-                waiting.sent = True
                 taken[waiting.message.filter] = waiting
         self._queue.extendleft(reversed(later))
         return list(taken.values())

@@ -24,7 +24,8 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from api.metrics import Metrics
 from api.parts import ApiParts
-from api.settlement import Settlement, delay_seconds, deliveries, put_back
+from api.settlement import ANSWER_SECONDS, Settlement, delay_seconds, deliveries, put_back
+from api.shared_timeout import SharedTimeout
 
 STREAM = "TOWPATH_REPORT"
 SUBJECT = "towpath.report.*"
@@ -108,12 +109,16 @@ class ReportIntake:
         by_task: dict[str, list[Msg]] = {}
         for message in batch:
             by_task.setdefault(message.subject, []).append(message)
-        await asyncio.gather(*(self._in_order(messages) for messages in by_task.values()))
+        limit = SharedTimeout(ANSWER_SECONDS)
+        try:
+            await asyncio.gather(*(self._in_order(messages, limit) for messages in by_task.values()))
+        finally:
+            limit.close()
 
-    async def _in_order(self, messages: list[Msg]) -> None:
+    async def _in_order(self, messages: list[Msg], limit: SharedTimeout) -> None:
         """One task's reports: once one has to come again, the later ones come again behind it."""
         for number, message in enumerate(messages, start=1):
-            if not await self._settlement.settle(message):
+            if not await self._settlement.settle(message, limit):
                 for later in messages[number:]:
                     await put_back(later, 2 * delay_seconds(deliveries(later)))
                 return

@@ -7,7 +7,6 @@ by then. What may succeed later comes back after a growing delay, at most MAX_DE
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from api.gateway import accept_report
 from api.metrics import RECORDED, STALE, Metrics
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors
+from api.shared_timeout import SharedTimeout
 from domain.about import be_about
 from domain.errors import Busy, DomainError, LogFull, Refused
 from domain.spans import TASK_ID, spanning
@@ -41,10 +41,10 @@ class Settlement:
         self._parts = parts
         self._metrics = metrics
 
-    async def settle(self, message: Msg) -> bool:
+    async def settle(self, message: Msg, limit: SharedTimeout) -> bool:
         """Handle one message; False if it will come again, so that later ones of its task wait too."""
         started = time.perf_counter()
-        outcome = await self._outcome(message)
+        outcome = await self._outcome(message, limit)
         if outcome == TRY_AGAIN:
             await put_back(message, delay_seconds(deliveries(message)))
         else:
@@ -54,21 +54,23 @@ class Settlement:
             self._metrics.callback("nats", outcome, time.perf_counter() - started)
         return outcome != TRY_AGAIN
 
-    async def _outcome(self, message: Msg) -> str:
+    async def _outcome(self, message: Msg, limit: SharedTimeout) -> str:
         """`recorded`, `stale`, the code under which it was kept, or TRY_AGAIN."""
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
         use_traceparent(headers.get(TRACEPARENT))
         be_about(task_id)
         with spanning(self._parts.tracer, "take report", "consumer", {TASK_ID: task_id}) as span:
-            outcome = await self._applied(message, task_id, headers)
+            outcome = await self._applied(message, task_id, headers, limit)
             if span is not None:
                 span.set({"towpath.outcome": outcome})
             return outcome
 
-    async def _applied(self, message: Msg, task_id: str, headers: Mapping[str, str]) -> str:
+    async def _applied(
+        self, message: Msg, task_id: str, headers: Mapping[str, str], limit: SharedTimeout
+    ) -> str:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            with limit:
                 stored = await accept_report(
                     self._parts, task_id, message.data, headers.get(RUNNER_TOKEN_HEADER), "nats"
                 )

@@ -14,6 +14,7 @@ import pytest
 from api.config import ApiConfig
 from api.report_intake import BATCH, ReportIntake, _FetchAhead
 from api.settlement import MAX_DELIVERIES, Settlement, delay_seconds
+from api.shared_timeout import SharedTimeout
 from domain.errors import Busy, LogFull
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
 
@@ -50,7 +51,7 @@ async def test_an_applied_and_a_stale_report_are_acknowledged(world: ApiWorld) -
     task = await world.dispatched()
     for _ in range(2):
         one = message(task["id"])
-        assert await Settlement(world.parts, None).settle(one)
+        assert await Settlement(world.parts, None).settle(one, SharedTimeout(10))
         assert one.answers == ["ack"]
     assert world.events() == ["created", "dispatched", "running"]
     assert world.dead.kept == []
@@ -71,7 +72,7 @@ async def test_what_can_never_be_applied_is_kept_and_acknowledged(
 ) -> None:
     task = await world.dispatched()
     one = message(task["id"], body)
-    assert await Settlement(world.parts, None).settle(one)
+    assert await Settlement(world.parts, None).settle(one, SharedTimeout(10))
     assert one.answers == ["ack"]
     [(kind, task_id, kept, reason, detail)] = world.dead.kept
     assert (kind, task_id, kept, reason) == ("report", task["id"], one.data, code)
@@ -81,7 +82,7 @@ async def test_what_can_never_be_applied_is_kept_and_acknowledged(
 @pytest.mark.parametrize("task_id", ["nobody", "*", ""])
 async def test_a_subject_without_a_task_id_is_kept(world: ApiWorld, task_id: str) -> None:
     one = message(task_id)
-    await Settlement(world.parts, None).settle(one)
+    await Settlement(world.parts, None).settle(one, SharedTimeout(10))
     assert (one.answers, [kept[3] for kept in world.dead.kept]) == (["ack"], ["bad-task-id"])
 
 
@@ -94,10 +95,10 @@ async def test_unknown_tasks_and_bad_tokens_are_kept() -> None:
             (message(task["id"], headers={"X-Runner-Token": "x"}), "unauthorised"),
             (message(new_id(), headers={"X-Runner-Token": "hush"}), "no-such-task"),
         ]:
-            assert await settlement.settle(one)
+            assert await settlement.settle(one, SharedTimeout(10))
             assert (one.answers, world.dead.kept[-1][3]) == (["ack"], code)
         good = message(task["id"], headers={"X-Runner-Token": "hush"})
-        assert await settlement.settle(good)
+        assert await settlement.settle(good, SharedTimeout(10))
         assert world.events()[-1] == "running"
         assert "hush" not in repr(world.dead.kept)
 
@@ -118,11 +119,11 @@ async def test_what_may_succeed_later_is_put_back_and_given_up_only_at_the_end(
 ) -> None:
     settlement = Settlement(replace(world.parts, service=Failing(error)), None)  # type: ignore[arg-type]
     one = message(new_id(), delivered=3)
-    assert not await settlement.settle(one)
+    assert not await settlement.settle(one, SharedTimeout(10))
     assert one.answers == [delay_seconds(3)]
     assert world.dead.kept == []
     last = message(new_id(), delivered=MAX_DELIVERIES)
-    assert await settlement.settle(last)
+    assert await settlement.settle(last, SharedTimeout(10))
     assert (last.answers, world.dead.kept[0][3]) == (["ack"], "gave-up")
 
 
@@ -132,7 +133,9 @@ async def test_what_cannot_be_kept_is_not_acknowledged(world: ApiWorld) -> None:
             raise Busy("busy", "later")
 
     one = message("nobody", delivered=MAX_DELIVERIES + 5)
-    assert not await Settlement(replace(world.parts, dead_letters=Full()), None).settle(one)
+    assert not await Settlement(replace(world.parts, dead_letters=Full()), None).settle(
+        one, SharedTimeout(10)
+    )
     assert one.answers == [delay_seconds(MAX_DELIVERIES + 5)]
 
 
