@@ -142,7 +142,7 @@ async def test_nobody_sees_a_change_that_the_log_has_not_taken(
 
 
 async def test_a_canceled_append_that_stands_later_is_found(proxied: Client) -> None:
-    """Canceled while it waits its turn; the event is appended all the same, behind the cache's back."""
+    """Canceled once it is on its way; the event is appended all the same, behind the cache's back."""
     api = JetStreamApi(proxied)
     grouped = GroupAppender(proxied, SingleAppender(proxied, api), new_id)
     tasks = LogTaskStore(JetStreamEvents(api), grouped, new_id, TaskCache(100))
@@ -152,7 +152,8 @@ async def test_a_canceled_append_that_stands_later_is_found(proxied: Client) -> 
         assert loaded is not None
         loaded.task.cancel(reason=None, at=now(), actor="operator:ann")
         appending = asyncio.create_task(tasks.append(loaded))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it is asked for
+        await asyncio.sleep(0)  # and taken from the queue
         appending.cancel()
         await asyncio.wait({appending})
     await grouped.stop()
@@ -162,6 +163,24 @@ async def test_a_canceled_append_that_stands_later_is_found(proxied: Client) -> 
     assert not again.task.pending_events
     again.task.runner_lost(1, "gone", at=now(), actor="watchdog")
     assert (await tasks.append(again)).seq == stored.seq + 2
+
+
+async def test_an_append_that_is_canceled_while_it_waits_its_turn_is_dropped(proxied: Client) -> None:
+    api = JetStreamApi(proxied)
+    grouped = GroupAppender(proxied, SingleAppender(proxied, api), new_id)
+    tasks = LogTaskStore(JetStreamEvents(api), grouped, new_id, TaskCache(100))
+    stored = await live(tasks, end=False)
+    loaded = await tasks.load(stored.task.id)
+    assert loaded is not None
+    loaded.task.cancel(reason=None, at=now(), actor="operator:ann")
+    appending = asyncio.create_task(tasks.append(loaded))
+    await asyncio.sleep(0)
+    appending.cancel()
+    await asyncio.wait({appending})
+    await grouped.stop()
+    again = await tasks.load(stored.task.id)
+    assert again is not None
+    assert (again.seq, again.task.cancel_requested) == (stored.seq, False)
 
 
 async def test_when_the_log_is_silent_the_change_is_forgotten(
