@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ENV := .venv/.installed
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 0
 NODE := tests/node/node_modules/.package-lock.json
 
 .PHONY: help demo up test check bench docs chaos test-containers test-deployment test-node test-pages clean
@@ -30,7 +30,7 @@ demo: $(ENV) ## run real tasks that contend for a workspace, and show the trail
 up: $(ENV) ## start NATS, API, projections and one runner; stop with Ctrl-C
 	@$(BIN)/towpath up
 
-test: $(ENV) ## all tests that need nothing but Python; WORKERS=1 runs them one by one
+test: $(ENV) ## all tests that need nothing but Python; WORKERS=2 runs two at a time
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(ENV) ## lint, format, types, and who may import whom
