@@ -10,6 +10,7 @@ ordinary takes nats-py's own way; tests hold every replaced method to what the o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ _STATUS_LINE = b"NATS/1.0 "
 _PING = b"PING\r\n"
 _MSG = 4
 _HMSG = 5
+_CANCEL_AGAIN_SECONDS = 0.1
 
 
 class Arrived:
@@ -128,6 +130,25 @@ class FastClient(Client):
         self._pongs.append(future or asyncio.get_running_loop().create_future())
         await self._send_command(_PING)
         await self._flush_pending()
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """End, and end the search for a server first.
+
+        nats-py cancels that search once and goes on. Where this meets the end of an attempt to connect,
+        `asyncio.wait_for` of Python 3.11 loses it: the search goes on for ever, and with it the end of the
+        event loop. Where it meets the wait for the old connection's end, that wait is canceled for `_close`
+        too, and its caller takes that for a cancellation of its own.
+        """
+        search = self._reconnection_task
+        if search is not None and search is not asyncio.current_task() and not search.done():
+            if self._transport is not None:
+                self._transport.close()
+                with contextlib.suppress(OSError):
+                    await self._transport.wait_closed()
+            while not search.done():
+                search.cancel()
+                await asyncio.wait({search}, timeout=_CANCEL_AGAIN_SECONDS)
+        await super()._close(status, do_cbs)
 
     def _block(self, headers: Mapping[str, str]) -> bytes | None:
         """The header block, or None where a name or a value needs nats-py's care."""

@@ -6,17 +6,23 @@ forget is no log, and silently repairing a setting would hide that it has alread
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import nats.errors
 from nats.aio.client import Client
 
 from adapters.stream_settings import IDENTITY, StreamDefinition
 from infra.stream_definitions import stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0
+FORMING_SECONDS = 30.0
+FORMING_PAUSE_SECONDS = 0.2
 _NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
+_FORMING = (10004, 10005, 10008)  # incomplete, no suitable peers, temporarily unavailable
 
 
 class StreamError(Exception):
@@ -50,7 +56,8 @@ def _remedy(stream: str, setting: str) -> str:
 async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int | None = None) -> None:
     """Create, leave or update all streams; `nc` is the control plane's connection.
 
-    Any number of processes may call this at once. An existing stream keeps more replicas than asked for.
+    Any number of processes may call this at once, also while the servers of a cluster find each other.
+    An existing stream keeps more replicas than asked for.
     Raises UnsafeStream before it changes anything in that stream, StreamError when the server refuses.
     """
     for definition in stream_definitions(replicas, max_bytes):
@@ -99,11 +106,11 @@ async def _faults(nc: Client, definition: StreamDefinition) -> list[StreamFault]
 
 
 async def _ensure(nc: Client, definition: StreamDefinition) -> None:
-    answer = await _request(nc, "INFO", definition.name)
+    answer = await _request_formed(nc, "INFO", definition.name)
     if _code(answer) == _NOT_FOUND:
-        answer = await _request(nc, "CREATE", definition.name, definition.config())
+        answer = await _request_formed(nc, "CREATE", definition.name, definition.config())
         if _code(answer) == _NAME_IN_USE:  # another process was faster, with other harmless settings
-            answer = await _request(nc, "INFO", definition.name)
+            answer = await _request_formed(nc, "INFO", definition.name)
         elif _code(answer) == _SUBJECTS_OVERLAP:
             raise UnsafeStream(
                 definition.name, "subjects", "in use by another stream", list(definition.settings["subjects"])
@@ -111,7 +118,7 @@ async def _ensure(nc: Client, definition: StreamDefinition) -> None:
     existing = _checked(answer, definition.name)["config"]
     changes = _changes(definition, existing)
     if changes:
-        updated = await _request(nc, "UPDATE", definition.name, {**existing, **changes})
+        updated = await _request_formed(nc, "UPDATE", definition.name, {**existing, **changes})
         _checked(updated, definition.name)
 
 
@@ -136,6 +143,23 @@ async def _request(nc: Client, verb: str, name: str, body: Mapping[str, Any] | N
     message = await nc.request(f"$JS.API.STREAM.{verb}.{name}", payload, timeout=API_TIMEOUT_SECONDS)
     answer: dict[str, Any] = json.loads(message.data)
     return answer
+
+
+async def _request_formed(
+    nc: Client, verb: str, name: str, body: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Asks again for up to FORMING_SECONDS where a cluster's servers do not all know each other yet."""
+    deadline = time.monotonic() + FORMING_SECONDS
+    while True:
+        try:
+            answer = await _request(nc, verb, name, body)
+        except nats.errors.TimeoutError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if _code(answer) not in _FORMING or time.monotonic() > deadline:
+                return answer
+        await asyncio.sleep(FORMING_PAUSE_SECONDS)
 
 
 def _code(answer: Mapping[str, Any]) -> int | None:

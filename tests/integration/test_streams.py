@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from nats.aio.client import Client
 from infra.embedded_nats import EmbeddedNats
 from infra.stream_definitions import LOG, stream_definitions
 from infra.streams import StreamError, UnsafeStream, check_streams, ensure_streams
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import api, append, connect
 from tests.support.waiting import eventually
 
@@ -211,6 +212,14 @@ async def test_a_refusal_says_what_to_check(nats_server: EmbeddedNats):
     await nc.close()
 
 
+async def test_a_cluster_that_is_only_just_starting_is_waited_for(tmp_path: Path):
+    with running_cluster(tmp_path) as cluster:
+        nc = await connect(cluster.urls, error_cb=_ignore)
+        await ensure_streams(nc, replicas=3)
+        assert (await _config(nc, LOG))["num_replicas"] == 3
+        await nc.close()
+
+
 async def test_replicas_are_raised_but_never_lowered(nats_cluster: Cluster):
     nc = await connect(nats_cluster.urls)
     await ensure_streams(nc, replicas=1)
@@ -225,3 +234,7 @@ async def test_replicas_are_raised_but_never_lowered(nats_cluster: Cluster):
 async def _in_sync(nc: Client) -> bool:
     peers = (await api(nc, f"STREAM.INFO.{LOG}"))["cluster"].get("replicas", [])
     return len(peers) == 2 and all(peer.get("current") for peer in peers)
+
+
+async def _ignore(_: Exception) -> None:
+    """Not every server listens yet."""

@@ -6,10 +6,12 @@ import asyncio
 
 import nats
 import pytest
+from nats.aio.client import Client
 from nats.js.api import Header
 
 from adapters.nats_client import FastClient
 from infra.embedded_nats import EmbeddedNats
+from tests.support.nats import connect
 
 HEADERS = [
     {"ce-id": "1", "Nats-Msg-Id": "a b"},
@@ -65,3 +67,35 @@ async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) ->
     with pytest.raises(Exception, match="name with space"):
         await fast.publish("towpath.test.headers", b"", headers={"name with space": "x"})
     await fast.close()
+
+
+async def test_a_client_may_be_closed_at_any_moment_of_its_search_for_a_server(
+    nats_server: EmbeddedNats,
+) -> None:
+    clients = [
+        await connect(nats_server.control_url, reconnect_time_wait=0.001, error_cb=_ignore)
+        for _ in range(100)
+    ]
+    closed = [asyncio.create_task(_close_after(client, turns)) for turns, client in enumerate(clients)]
+    nats_server.stop()
+    await asyncio.wait(closed)
+    left = [task for task in asyncio.all_tasks() if "_attempt_reconnect" in repr(task)]
+    for task in left:  # or the loop would never end
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+    assert left == []
+    assert [task for task in closed if task.cancelled() or task.exception()] == []
+
+
+async def _close_after(client: Client, turns: int) -> None:
+    """Close `client` so many turns of the event loop after it saw that its server is gone."""
+    while client.is_connected:
+        await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await client.close()
+
+
+async def _ignore(_: Exception) -> None:
+    """The server is gone on purpose."""
