@@ -11,7 +11,8 @@ import httpx
 
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import api, connect
-from tests.support.towpath import DEADLINE, Client, Home, free_port
+from tests.support.ports import free_port
+from tests.support.towpath import DEADLINE, Client, Home
 from tests.support.waiting import eventually
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ import pytest
 from adapters.eventsourcing import NatsFactory
 from infra.nats_binary import dying_with_parent, find_nats_server
 from tests.support.cluster import cluster_ready
+from tests.support.ports import free_port
 from tests.support.readme import REPO, blocks, console
 
 HEADING = "Keep an `eventsourcing` application on NATS"
@@ -24,9 +24,7 @@ README_PORT = "4333"
 async def port(tmp_path: Path) -> AsyncIterator[str]:
     """A server started as the README says, on a free port."""
     (command,) = console(REPO / "README.md", HEADING)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = str(probe.getsockname()[1])
+    free = str(free_port())
     name, *arguments = shlex.split(command.removesuffix("&").replace(README_PORT, free))
     assert name == "nats-server"
     process = subprocess.Popen(

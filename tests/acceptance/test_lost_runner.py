@@ -13,7 +13,8 @@ import pytest
 from infra.embedded_nats import EmbeddedNats
 from tests.acceptance.jobs import resisting
 from tests.support.nats import StartNats
-from tests.support.towpath import DEADLINE, Client, Home, Json, Server, free_port
+from tests.support.ports import free_port
+from tests.support.towpath import DEADLINE, Client, Home, Json, Server
 from tests.support.waiting import eventually
 
 LEASE = {"TOWPATH_LEASE_SECONDS": "3", "TOWPATH_LEASE_GRACE_SECONDS": "1"}

@@ -20,9 +20,10 @@ import pytest
 
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import StartNats, connect
+from tests.support.ports import free_port
 from tests.support.readme import REPO
 from tests.support.schemathesis_hooks import ANSWERS_FILE, TASK
-from tests.support.towpath import DEADLINE, Client, Home, Json, free_port
+from tests.support.towpath import DEADLINE, Client, Home, Json
 from tests.support.waiting import eventually
 
 ST = Path(sys.executable).with_name("schemathesis")

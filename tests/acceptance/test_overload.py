@@ -15,7 +15,8 @@ import httpx
 from uuid_utils.compat import uuid7
 
 from tests.support.nats import StartNats
-from tests.support.towpath import DEADLINE, Client, Home, free_port
+from tests.support.ports import free_port
+from tests.support.towpath import DEADLINE, Client, Home
 from tests.support.waiting import eventually
 
 BURST = 5_000

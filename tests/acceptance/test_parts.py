@@ -9,7 +9,8 @@ import httpx
 from infra.embedded_nats import EmbeddedNats
 from tests.support.audit import audit
 from tests.support.nats import StartNats
-from tests.support.towpath import DEADLINE, Client, Home, free_port
+from tests.support.ports import free_port
+from tests.support.towpath import DEADLINE, Client, Home
 from tests.support.waiting import eventually
 
 CRITICAL = "mkdir inside && echo $TOWPATH_LOCK_TOKEN >> tokens.txt && sleep 0.1 && rmdir inside"

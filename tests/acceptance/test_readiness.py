@@ -8,8 +8,9 @@ import httpx
 
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import StartNats
+from tests.support.ports import free_port
 from tests.support.postgres import running_postgres
-from tests.support.towpath import DEADLINE, Home, free_port
+from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
 
 PARTS = ("nats", "log", "locks", "read-model", "reports")

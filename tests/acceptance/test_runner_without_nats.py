@@ -6,7 +6,8 @@ import os
 import signal
 
 from tests.acceptance.jobs import resisting
-from tests.support.towpath import DEADLINE, Home, free_port
+from tests.support.ports import free_port
+from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
 
 CLAIM = {"workspace": "shop", "lock_paths": ["src"]}

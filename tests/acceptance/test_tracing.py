@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.support.collector import Collector, Seen, collecting
-from tests.support.towpath import DEADLINE, Home, Up, free_port
+from tests.support.ports import free_port
+from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 
 CALLERS_TRACE, CALLERS_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from infra.nats_binary import dying_with_parent, find_nats_server
 from tests.support.nats import api, connect
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 
@@ -94,15 +94,6 @@ listen: "{listen}"
 jetstream {{ store_dir: "{store}" }}
 cluster {{ name: towpath, listen: "{route_listen}", routes: [{peers}], no_advertise: true }}
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """`count` ports of loopback that nobody listens on just now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
 
 
 async def _try_connect(url: str):

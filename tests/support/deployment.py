@@ -19,7 +19,7 @@ from infra.deployment.prepare import NODES, secret_variables
 from infra.nats_accounts import PASSWORD_VARIABLES
 from infra.nats_binary import dying_with_parent, find_nats_server
 from infra.settings import Settings
-from tests.support.cluster import free_ports
+from tests.support.ports import free_ports
 
 LOOPBACK = "127.0.0.1"
 

@@ -12,7 +12,6 @@ import os
 import secrets
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -235,11 +234,3 @@ class Up(Client):
     @property
     def nats_port(self) -> str:
         return self.nats_url.rpartition(":")[2]
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,7 +14,8 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 
 from infra.nats_binary import dying_with_parent, find_nats_server
-from tests.support.cluster import cluster_ready, free_ports
+from tests.support.cluster import cluster_ready
+from tests.support.ports import free_ports
 from tests.support.readme import REPO
 from tests.support.recorders import Nats
 

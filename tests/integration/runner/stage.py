@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -33,6 +32,7 @@ from runner.config import RunnerConfig
 from runner.intake_server import IntakeServer
 from runner.nats_link import NATS_TROUBLE
 from runner.tasks import end_tasks
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 DEADLINE = 30.0
@@ -126,13 +126,6 @@ def submission(command: list[str], **changes: Any) -> dict[str, Any]:
 def workspace(root: Path, token: int = 7) -> dict[str, Any]:
     lock = {"lock_paths": [], "lock_mode": "exclusive", "lock_token": token}
     return {"execution_mode": "shared-workspace", "workspace": {"id": "acme", "root": str(root), **lock}}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]

@@ -24,13 +24,13 @@ from tests.integration.runner.stage import (
     alive,
     all_gone,
     all_up,
-    free_port,
     new_marker,
     resisting_job,
     submission,
     workspace,
 )
 from tests.support.nats import connect
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 StartOnNats = Callable[..., Awaitable[RunnerService]]

@@ -16,7 +16,8 @@ from runner.reporter import Reporter
 from runner.state import Key, OutboxRow, RunnerState
 from runner.storage import Storage
 from runner.transports import Answer, HttpReports
-from tests.integration.runner.stage import DEADLINE, ControlPlane, control_plane, free_port, submission
+from tests.integration.runner.stage import DEADLINE, ControlPlane, control_plane, submission
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 
