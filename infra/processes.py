@@ -20,9 +20,9 @@ import structlog
 from infra.process_memory import calm_collector, give_back_freed
 from infra.settings import Settings
 from infra.tracing import check_tracing, open_tracer
+from runner.tasks import end_tasks
 
 DRAIN_SECONDS = 6.0
-CANCEL_AGAIN_SECONDS = 0.1
 PROJECTOR_CACHE = 500
 PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
 log = structlog.get_logger(__name__)
@@ -70,21 +70,9 @@ async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]
         print(f"towpath: {_words(error)}", file=sys.stderr)  # noqa: T201
         return 1
     finally:
-        await _end_what_is_left()
+        # The loop's own end cancels each task only once, and then waits for all without a bound.
+        await end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
     return 0
-
-
-async def _end_what_is_left() -> None:
-    """Cancel every other task as often as it takes.
-
-    The loop's own end cancels each task once and then waits for it without a bound. But `asyncio.wait_for` of
-    Python 3.11 can lose a cancellation, and in nats-py a task calls it for ever while a server is away.
-    """
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
 def _words(error: BaseException) -> str:
@@ -228,6 +216,4 @@ async def _until(
         if drained is not None:
             await asyncio.wait_for(drained, DRAIN_SECONDS)
     finally:
-        for task in watched:
-            task.cancel()
-        await asyncio.gather(*watched, return_exceptions=True)
+        await end_tasks(watched)

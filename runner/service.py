@@ -7,9 +7,7 @@ while there is time and otherwise wait in the outbox for the next start.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
-import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -162,21 +160,3 @@ class RunnerService:
 
     def _run(self, endless: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(endless))
-
-
-def run_runner(config: RunnerConfig) -> None:
-    """Run until SIGINT or SIGTERM. Blocks; to be called on the main thread."""
-    asyncio.run(_until_signal(config))
-
-
-async def _until_signal(config: RunnerConfig) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await RunnerService(config).run_until(stop)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):
-                loop.remove_signal_handler(number)

@@ -200,6 +200,20 @@ async def control_plane(port: int = 0) -> AsyncIterator[ControlPlane]:
         await server.stop()
 
 
+_UNTIL_SIGTERM = """
+import asyncio, signal
+from pathlib import Path as PosixPath
+from runner.config import RunnerConfig
+from runner.service import RunnerService
+
+async def main(fields):
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await RunnerService(RunnerConfig(**fields)).run_until(stop)
+
+"""
+
+
 class RunnerProcess:
     """A runner in a process of its own, with an HTTP intake, to be killed or stopped."""
 
@@ -207,12 +221,8 @@ class RunnerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         fields = {"intake_port": self.port, "kill_grace_seconds": 0.5, **config}
-        code = (
-            "from pathlib import Path\nfrom runner.config import RunnerConfig\n"
-            f"from runner.service import run_runner\nrun_runner(RunnerConfig(**{fields!r}))"
-        ).replace("PosixPath(", "Path(")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", f"{_UNTIL_SIGTERM}asyncio.run(main({fields!r}))"],
             cwd=REPO,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
