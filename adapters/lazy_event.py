@@ -67,8 +67,6 @@ class LazyEvent(Recorded):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in Recorded.__slots__)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def _read_data(self) -> Any:
         try:
             return orjson.loads(self._message.data)
