@@ -3,8 +3,8 @@
 Every process of the control plane reads every event, each event has a dozen headers, and each append is a
 request with a reply: parsing and queueing them was most of what a process did. Here the usual messages are
 cut from the buffer without regular expressions, headers are parsed only when somebody asks for them, and
-`listen` hands a message to a function at once instead of through a queue and a task. Whatever is out of the
-ordinary takes nats-py's own way; tests hold every replaced method to what the original does.
+`listen` and `tap` hand a message to a function at once instead of through a queue and a task. Whatever is out
+of the ordinary takes nats-py's own way; tests hold every replaced method to what the original does.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Arrived:
 
 
 Take = Callable[[Arrived], None]
+TakeBytes = Callable[[bytes, bytes, bytes, bytes], None]
+"""Gets subject, reply, header block (b"" without one) and data of a message."""
 
 
 async def listen(connection: Client, subject: str, take: Take) -> Subscription:
@@ -75,6 +77,7 @@ class FastClient(Client):
         super().__init__()
         self._ps = _FastParser(self)
         self.takers: dict[int, Take] = {}
+        self._taps: dict[int, TakeBytes] = {}
 
     async def listen(self, subject: str, take: Take) -> Subscription:
         """Subscribe; `take` is called for each message as it is read. It must not block and not raise."""
@@ -82,8 +85,15 @@ class FastClient(Client):
         self.takers[subscription._id] = take
         return subscription
 
+    async def tap(self, subject: str, take: TakeBytes) -> Subscription:
+        """As `listen`, for who reads a whole log: a million messages should not each cost an object."""
+        subscription = await self.subscribe(subject, pending_msgs_limit=0, pending_bytes_limit=0)
+        self._taps[subscription._id] = take
+        return subscription
+
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.takers.pop(sid, None)
+        self._taps.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
     async def hand_over(
@@ -91,12 +101,16 @@ class FastClient(Client):
     ) -> None:
         """Give one message to its listener, or to nats-py's subscriptions."""
         take = self.takers.get(sid)
-        if take is None:
-            await self._process_msg(sid, subject, reply, data, raw_headers)  # type: ignore[arg-type]
+        tapped = self._taps.get(sid) if take is None else None
+        if take is None and tapped is None:
+            await self._process_msg(sid, subject, reply, data, raw_headers or b"")
             return
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
-        take(Arrived(subject.decode(), reply.decode(), data, raw_headers or b""))
+        if take is not None:
+            take(Arrived(subject.decode(), reply.decode(), data, raw_headers or b""))
+        elif tapped is not None:
+            tapped(subject, reply, raw_headers or b"", data)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

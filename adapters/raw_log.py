@@ -19,7 +19,7 @@ import orjson
 from nats.aio.subscription import Subscription
 
 from adapters.jetstream_api import STREAM, JetStreamApi, LogUnreachable
-from adapters.tap_client import TapClient
+from adapters.nats_client import FastClient
 
 PULL = 2000
 PULL_BYTES = 4 * 1024 * 1024
@@ -48,7 +48,7 @@ class Stored(NamedTuple):
 class RawLog:
     """Stretches of one stream; with a guest's rights."""
 
-    def __init__(self, connection: TapClient, stream: str = STREAM) -> None:
+    def __init__(self, connection: FastClient, stream: str = STREAM) -> None:
         self._nc = connection
         self._api = JetStreamApi(connection, stream)
 
@@ -85,7 +85,7 @@ class RawLog:
 class _Reading:
     """One consumer's life behind `position`."""
 
-    def __init__(self, connection: TapClient, api: JetStreamApi, position: int, last: int) -> None:
+    def __init__(self, connection: FastClient, api: JetStreamApi, position: int, last: int) -> None:
         self._nc, self._api = connection, api
         self._position, self._last = position, last
         self._name = f"raw-{secrets.token_hex(8)}"
@@ -135,7 +135,6 @@ class _Reading:
     async def close(self) -> None:
         """Stop listening; the server forgets the consumer by itself."""
         if self._subscription is not None:
-            self._nc.untap(self._subscription)
             with contextlib.suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()
 

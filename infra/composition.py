@@ -40,7 +40,6 @@ from adapters.read_model_trouble import translated
 from adapters.registrations import LogRegistrations
 from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
-from adapters.tap_client import TapClient
 from adapters.task_cache import TaskCache
 from adapters.task_store import LogTaskStore
 from adapters.timers import JetStreamTimers
@@ -61,7 +60,7 @@ from domain.workspace_service import WorkspaceService
 from infra.consumers import CONSUMERS
 from infra.documents import CONTRACTS
 from infra.log_room import log_room
-from infra.nats_connection import connect, open_client, server_version
+from infra.nats_connection import connect, server_version
 from infra.settings import Settings
 from infra.streams import ensure_streams
 from infra.tracing import open_tracer
@@ -250,7 +249,7 @@ class Projections:
 async def open_sealer(core: Core) -> AsyncIterator[LogSealer]:
     """The sealer, on a connection of its own: it reads the log as bytes, beside whoever folds it."""
     settings = core.settings
-    connection = await open_client(TapClient(), settings, "towpath-sealer")
+    connection = await connect(settings, "towpath-sealer")
     signer, trusted = parse_keys(settings.checkpoint_keys())
     try:
         yield LogSealer(

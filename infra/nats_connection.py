@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -67,9 +67,6 @@ def _read(path: Path) -> str:
     return path.read_text().strip()
 
 
-AnyClient = TypeVar("AnyClient", bound=Client)
-
-
 def server_version(connection: Client) -> str | None:
     """The version of the server that is connected now; None without one."""
     if not connection.is_connected:
@@ -78,28 +75,19 @@ def server_version(connection: Client) -> str | None:
     return f"{found.major}.{found.minor}.{found.patch}"
 
 
-async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
+async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient:
     """A connected client called `name` on the server.
 
     Raises:
         NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
     """
-    return await open_client(FastClient(), settings, name, **overrides)
-
-
-async def open_client(client: AnyClient, settings: Settings, name: str, **overrides: Any) -> AnyClient:
-    """Connect `client`, a client of whatever kind, under the name `name`.
-
-    Raises:
-        NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
-    """
-
     said: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
         said[:] = [error]
         log.debug("nats", error=repr(error))
 
+    client = FastClient()
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
     try:
         # While connecting for the first time the client would try for ever: bound it here. The number of

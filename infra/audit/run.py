@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.checkpoint_keys import PublicKeys, parse_keys
 from adapters.log_checkpoints import JetStreamLogCheckpoints
+from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
 from adapters.read_model_database import open_database
-from adapters.tap_client import TapClient
 from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.exported import read_checkpoints, read_keys
@@ -27,7 +27,7 @@ from infra.audit.findings import Report, TooMany
 from infra.audit.read_model_rows import OtherReadModel, Span, at_one_position, compare, rows_digest
 from infra.audit.task_states import TaskStates
 from infra.audit.witness import Witness
-from infra.nats_connection import open_client
+from infra.nats_connection import connect
 from infra.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -60,7 +60,7 @@ async def verify(settings: Settings, wanted: Wanted, progress: Progress) -> Repo
     report = Report()
     keys = _keys(settings, wanted, report)
     async with AsyncExitStack() as stack:
-        connection = await open_client(TapClient(), settings, "towpath-verify")
+        connection = await connect(settings, "towpath-verify")
         stack.push_async_callback(connection.close)
         rows = await _read_model(settings, wanted, report, stack)
         states = TaskStates(rows_digest)
@@ -116,7 +116,7 @@ class _Pass:
 
     def __init__(
         self,
-        connection: TapClient,
+        connection: FastClient,
         exported: Path | None,
         keys: PublicKeys | None,
         report: Report,

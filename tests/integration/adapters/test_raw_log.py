@@ -5,8 +5,8 @@ from __future__ import annotations
 from nats.aio.client import Client
 
 from adapters import raw_log
+from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog, Stored
-from adapters.tap_client import TapClient
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import api, append
 from tests.support.nats_proxy import NatsProxy
@@ -17,11 +17,11 @@ async def read(log: RawLog, first: int, last: int) -> list[Stored]:
     return [one async for batch in log.stretch(first, last) for one in batch]
 
 
-async def tapped(url: str) -> TapClient:
+async def tapped(url: str) -> FastClient:
     async def ignore(_: Exception) -> None:
         """Lost connections are what one test is about."""
 
-    client = TapClient()
+    client = FastClient()
     await client.connect(
         url, pending_size=0, max_reconnect_attempts=-1, reconnect_time_wait=0.05, error_cb=ignore
     )

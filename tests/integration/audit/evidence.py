@@ -18,8 +18,8 @@ from nats.aio.client import Client
 from adapters.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.codec import chain_link
 from adapters.log_checkpoints import JetStreamLogCheckpoints
+from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
-from adapters.tap_client import TapClient
 from domain.claims import FIRST_CHAIN
 from domain.log_checkpoint import LogCheckpoint, make_checkpoint
 from domain.merkle import leaf_hash
@@ -172,7 +172,7 @@ async def gather_evidence(
 
 
 async def _seal(server: EmbeddedNats, found: Evidence) -> None:
-    client = TapClient()
+    client = FastClient()
     await client.connect(server.control_url)
     try:
         log, checkpoints = RawLog(client), JetStreamLogCheckpoints(client)
