@@ -22,7 +22,6 @@ from api import (
     event_routes,
     health_routes,
     heartbeat_route,
-    openapi,
     problems,
     runner_routes,
     task_routes,
@@ -33,6 +32,7 @@ from api.body_limit import LimitBody
 from api.event_pages import EventPages
 from api.live_response import Streams
 from api.metrics import CountRequests, LogCounts, Metrics, RoomLeft
+from api.openapi import Described
 from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
@@ -79,7 +79,7 @@ def create_app(parts: ApiParts) -> FastAPI:
 
 def described() -> FastAPI:
     """The routes with nothing behind them: enough to describe them."""
-    app = FastAPI(
+    app = Described(
         title="Towpath",
         version=_version(),
         description=_ABOUT,
@@ -96,7 +96,6 @@ def described() -> FastAPI:
     app.include_router(docs_page.router)
     app.include_router(contract_routes.router)
     app.include_router(contract_routes.pages)
-    openapi.install(app)
     return app
 
 

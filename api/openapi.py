@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api.auth import RUNNER_SCHEME, SECURITY_SCHEME
 from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
@@ -56,18 +56,17 @@ def problem(status: int) -> dict[str, Any]:
     }
 
 
-def install(app: FastAPI) -> None:
-    """Let `app.openapi()` answer the completed document, made once."""
+class Described(FastAPI):
+    """An application that answers the completed document."""
 
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
             schema = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
+                title=self.title, version=self.version, description=self.description, routes=self.routes
             )
-            app.openapi_schema = _completed(schema)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]
+            self.openapi_schema = _completed(schema)
+        return self.openapi_schema
 
 
 def _completed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -156,8 +155,10 @@ def _json(model: str) -> dict[str, Any]:
 
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
     """JSON schemas by name: request bodies as they are read, answers as they are written."""
-    modes = [(model, "validation" if model in _READ else "serialization") for model in models]
-    _, found = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
+    modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "validation" if model in _READ else "serialization") for model in models
+    ]
+    _, found = models_json_schema(modes, ref_template=_REF)
     definitions: dict[str, Any] = found["$defs"]
     return definitions
 
