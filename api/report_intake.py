@@ -19,6 +19,7 @@ from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.security import NatsSecurity, NatsUserPassword
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy as ConsumerAck
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
@@ -75,7 +76,7 @@ class ReportIntake:
         pull = subscriber.subscription
         assert pull is not None
         self._ahead = _FetchAhead(pull.fetch)
-        pull.fetch = self._ahead  # type: ignore[method-assign]
+        subscriber.subscription = _PullAhead(pull, self._ahead)
 
     @property
     def connected(self) -> bool:
@@ -171,6 +172,19 @@ class _FetchAhead:
         if not coming.cancelled() and coming.exception() is None:
             for message in coming.result():
                 await put_back(message, 0.0)
+
+
+class _PullAhead(JetStreamContext.PullSubscription):
+    """A subscription that FastStream has made, fetched from through `ahead`."""
+
+    def __init__(self, made: JetStreamContext.PullSubscription, ahead: _FetchAhead) -> None:
+        vars(self).update(vars(made))
+        self._ahead = ahead
+
+    async def fetch(
+        self, batch: int = 1, timeout: float | None = 5, heartbeat: float | None = None
+    ) -> list[Msg]:
+        return await self._ahead(batch, timeout, heartbeat)
 
 
 async def _raw(message: StreamMessage[Any]) -> Any:
