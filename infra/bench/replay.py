@@ -10,11 +10,13 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
 
+from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.jetstream_api import JetStreamApi
@@ -47,16 +49,18 @@ def measure(ground: Ground, sizes: Sizes) -> list[Row]:
     return [row("replay", median(ours), median(raw))]
 
 
-def _options() -> dict[str, object]:
-    return {
-        "stream": "TOWPATH",
-        "ordered_consumer": True,
-        "config": ConsumerConfig(
-            deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, mem_storage=True
-        ),
-        "pending_msgs_limit": PENDING_MESSAGES,
-        "pending_bytes_limit": PENDING_BYTES,
-    }
+async def _subscribe(
+    connection: Client, take: Callable[[Msg], Awaitable[None]] | None = None
+) -> JetStreamContext.PushSubscription:
+    return await connection.jetstream().subscribe(
+        "towpath.*.*.*",
+        cb=take,
+        stream="TOWPATH",
+        ordered_consumer=True,
+        config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, mem_storage=True),
+        pending_msgs_limit=PENDING_MESSAGES,
+        pending_bytes_limit=PENDING_BYTES,
+    )
 
 
 async def raw_callback(settings: Settings, upto: int, timeout: float = TURN_SECONDS) -> float:
@@ -71,7 +75,7 @@ async def raw_callback(settings: Settings, upto: int, timeout: float = TURN_SECO
             all_seen.set()
 
     started = time.perf_counter()
-    await connection.jetstream().subscribe("towpath.*.*.*", cb=take, **_options())  # type: ignore[arg-type]
+    await _subscribe(connection, take)
     await asyncio.wait_for(all_seen.wait(), timeout)
     seconds = time.perf_counter() - started
     await connection.close()
@@ -81,7 +85,7 @@ async def raw_callback(settings: Settings, upto: int, timeout: float = TURN_SECO
 async def _raw_loop(settings: Settings, upto: int) -> float:
     connection = await connect_plain(settings, "bench-raw-replay")
     started = time.perf_counter()
-    subscription = await connection.jetstream().subscribe("towpath.*.*.*", **_options())  # type: ignore[arg-type]
+    subscription = await _subscribe(connection)
     for _ in range(upto):
         await subscription.next_msg(10)
     seconds = time.perf_counter() - started
