@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 
 COLLECT_AFTER = (20_000, 10, 10)
 HELD_BYTES = 128 * 1024
@@ -15,11 +16,13 @@ ARENAS = 2
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
-def share_imports() -> None:
-    """Call before forking parts: what was imported stays shared with them.
+def share_imports(*modules: str) -> None:
+    """Call before forking parts: what they need is imported once, and stays shared with them.
 
     A collection writes to every object it looks at, and so makes each part a copy of everything: 40 MB.
     """
+    for name in modules:
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
 

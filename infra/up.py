@@ -1,22 +1,21 @@
 """`towpath up`: everything on one machine, in one process group, with one line that says `ready`.
 
-The heavy imports happen once, here, while nats-server starts; the API, the locks (on which everybody waits),
-the other projections and the runner are then forked: four processes are ready in the time of one.
-A part that dies is started again, unless it keeps dying. Ctrl-C drains: the runner first, so that its last
-reports are still heard.
+The heavy imports happen once, here; the API, the locks (on which everybody waits), the other projections and
+the runner are then forked: four processes are ready in the time of one. A part that dies is started again,
+unless it keeps dying. Ctrl-C drains: the runner first, so that its last reports are still heard.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import importlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -24,7 +23,12 @@ from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
 from infra.process_memory import share_imports
 from infra.settings import Settings
-from infra.tracing import check_tracing
+from infra.tracing import check_tracing, preload
+
+if TYPE_CHECKING:
+    import socket
+
+    import httpx
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -32,6 +36,7 @@ MAX_RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
 WATCH_SECONDS = 0.2
 STOP_ORDER = ("runner", "api", "projector", "locks")
+NEEDED = ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service")
 PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger(__name__)
@@ -73,7 +78,9 @@ class Supervisor:
                 settings.data_dir, settings.nats_port, sync_interval=settings.nats_sync_interval
             )
             self._nats.start()
-        _preload(settings.tracing)
+        if settings.tracing:
+            preload()
+        share_imports(*NEEDED)
         self.settings = control = self._with_nats(settings, "control")
         self._add("api", lambda: _api(control, listener))
         self._add("locks", lambda: _projector(control, ("locks",)))
@@ -213,22 +220,13 @@ async def _room_shortages(settings: Settings) -> list[str]:
         await connection.close()
 
 
-def _runner_is_there(client: object, settings: Settings) -> bool:
+def _runner_is_there(client: httpx.Client, settings: Settings) -> bool:
     if settings.host_runner_url is not None:
         return True
-    answer = client.get("/runners")  # type: ignore[attr-defined]
+    answer = client.get("/runners")
     if answer.status_code in (401, 403):
         return True
     return any(runner["state"] == "alive" for runner in answer.json()["items"])
-
-
-def _preload(tracing: bool) -> None:
-    """Import what the children need, once."""
-    for name in ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service"):
-        importlib.import_module(name)
-    if tracing:
-        importlib.import_module("infra.tracing").preload()
-    share_imports()
 
 
 def _become_child(part: _Part, parent: int) -> None:
@@ -249,13 +247,10 @@ def _become_child(part: _Part, parent: int) -> None:
         os._exit(code)
 
 
-def _api(settings: Settings, listener: object) -> int:
+def _api(settings: Settings, listener: socket.socket) -> int:
     from infra.processes import run, serve_api
 
-    async def main(settings: Settings, stop: asyncio.Event) -> None:
-        await serve_api(settings, stop, listener)  # type: ignore[arg-type]
-
-    return run(main, settings, (signal.SIGTERM,))
+    return run(lambda settings, stop: serve_api(settings, stop, listener), settings, (signal.SIGTERM,))
 
 
 def _projector(settings: Settings, only: tuple[str, ...]) -> int:

@@ -8,6 +8,7 @@ rung to begin from, so it folds everything; `time-travel-near` asks again a litt
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -80,19 +81,18 @@ def _verify(settings: Settings) -> tuple[float, int]:
     command = [str(Path(sys.executable).with_name("towpath")), "verify"]
     started = time.perf_counter()
     process = subprocess.Popen(command, env={**os.environ, **given}, stdout=sys.stderr.fileno())
+    ended = os.pidfd_open(process.pid)
     try:
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            seconds = time.perf_counter() - started
-            if pid:
-                break
-            if seconds > TURN_SECONDS:
-                raise TimeoutError(f"towpath verify took longer than {TURN_SECONDS:.0f} s")
-            time.sleep(0.05)
+        if not select.select([ended], (), (), TURN_SECONDS)[0]:
+            raise TimeoutError(f"towpath verify took longer than {TURN_SECONDS:.0f} s")
     except BaseException:
         process.kill()
         process.wait()
         raise
+    finally:
+        os.close(ended)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"towpath verify ended with {process.returncode}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +17,6 @@ from types import TracebackType
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 
-import api.app
-import api.report_intake  # noqa: F401 - imported before the forks, as `towpath up` does
 from infra.bench.child import Child
 from infra.bench.figures import SYNC_INTERVALS
 from infra.composition import Core
@@ -79,17 +76,16 @@ class Ground:
     @contextlib.contextmanager
     def control_plane(self, *, api: bool = True, projector: bool = True) -> Iterator[ControlPlane]:
         """Start the processes; when the API answers, hand them over; end them afterwards."""
-        share_imports()
+        share_imports("api.app", "api.report_intake")
         children: list[Child] = []
         listener = bind("127.0.0.1", 0)
         port: int = listener.getsockname()[1]
         settings = self.settings.model_copy(update={"port": port, "url": f"http://127.0.0.1:{port}"})
         try:
             if api:
-                serve: Callable[[], object] = lambda: run(  # noqa: E731
-                    lambda given, stop: serve_api(given, stop, listener), settings
+                children.append(
+                    Child("api", lambda: run(lambda given, stop: serve_api(given, stop, listener), settings))
                 )
-                children.append(Child("api", serve))
             if projector:
                 children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
                 others = ("dispatch", "watchdog", "tasks", "sealer")
@@ -105,19 +101,16 @@ class Ground:
 
 
 def _await_api(port: int) -> None:
-    """Wait until the API process answers and has folded the locks."""
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/livez")
-            if connection.getresponse().status == 200:
-                return
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.02)
-        finally:
-            connection.close()
-    raise TimeoutError("the API did not come up")
+    """Wait until the API process answers: its socket listens already, and serving begins last."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
+    try:
+        connection.request("GET", "/livez")
+        if connection.getresponse().status != 200:
+            raise RuntimeError("the API came up, but not well")
+    except (OSError, http.client.HTTPException) as error:
+        raise RuntimeError("the API did not come up") from error
+    finally:
+        connection.close()
 
 
 async def settled(core: Core, timeout: float = SETTLE_SECONDS, *, dispatch: bool = True) -> int:

@@ -86,7 +86,10 @@ async def _over_nats(core: Core, task_ids: Sequence[str]) -> float:
     started = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
     async with asyncio.timeout(TURN_SECONDS):
-        while (last := await core.reader.last_seq()) < target:  # noqa: ASYNC110 - others append
+        while True:
+            last = await core.reader.last_seq()
+            if last >= target:
+                break
             await asyncio.sleep(POLL_SECONDS)
     if last != target:
         raise RuntimeError(f"{len(task_ids)} reports over NATS made {len(task_ids) + last - target} events")
