@@ -2,6 +2,8 @@
 
 Every invocation pays for what it imports, `--help` included. So modules of commands import typer and the
 standard library only; what costs more (httpx, rich, pydantic, the servers) is imported inside the command.
+httpx itself imports its own command line if it can, with rich and pygments: two thirds of its import time. A
+None in `sys.modules` is how Python says that a module is not there.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from io import TextIOWrapper
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, cast
 
 import typer
 
@@ -29,6 +32,8 @@ from infra.cli import (
 )
 from infra.cli.exits import CliError, Exit
 from infra.cli.words import say
+
+cast("dict[str, ModuleType | None]", sys.modules).setdefault("httpx._main", None)
 
 app = typer.Typer(
     name="towpath",

@@ -1,23 +1,16 @@
-"""The API as client commands use it: one connection, and every failure as a CliError.
-
-httpx imports its own command line if it can, with rich and pygments: two thirds of its import time, which
-every one of our commands would pay. A None in `sys.modules` is how Python says that a module is not there.
-"""
+"""The API as client commands use it: one connection, and every failure as a CliError."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpx
 
-import httpx  # noqa: E402
-
-from infra.cli.exits import CliError, Exit, from_problem  # noqa: E402
+from infra.cli.exits import CliError, Exit, from_problem
 
 Json = dict[str, Any]
 PAGE = 100

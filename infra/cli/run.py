@@ -27,9 +27,9 @@ def run(
     command: Annotated[list[str], typer.Argument(metavar="CMD", help="Program and arguments; no shell.")],
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Lock and work in it.")] = None,
     lock_path: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--path", metavar="PATH", help="Lock only this path of the workspace. Repeatable."),
-    ] = [],  # noqa: B006 - typer copies it
+    ] = None,
     shared: Annotated[
         bool, typer.Option("--shared", help="Share the lock with other shared claims.")
     ] = False,
@@ -41,13 +41,17 @@ def run(
         typer.Option(parser=duration, metavar="TIME", help="Cancel it if its lock takes longer: 90, 10m."),
     ] = None,
     pool: Annotated[str | None, typer.Option(help="Pool of runners.")] = None,
-    env: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="For the command. Repeatable.")] = [],  # noqa: B006
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="For the command. Repeatable.")
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(parser=duration, metavar="TIME", help="Kill it after so long: 90, 10m, 2h."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Shown in lists; default: the command.")] = None,
-    label: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="To find it by. Repeatable.")] = [],  # noqa: B006
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by. Repeatable.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
     no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
     url: UrlOption = None,
@@ -72,10 +76,10 @@ def run(
         "on_conflict": "reject" if reject else None,
         "lock_wait_seconds": lock_wait,
         "pool": pool,
-        "env": pairs(env, "--env"),
+        "env": pairs(env or (), "--env"),
         "timeout_seconds": timeout,
         "title": title,
-        "labels": pairs(label, "--label"),
+        "labels": pairs(label or (), "--label"),
     }
     from infra.cli.client import connect
 

@@ -31,8 +31,8 @@ def _moment(text: str) -> datetime:
 
 def tasks(
     status: Annotated[
-        list[str], typer.Option("-s", "--status", metavar="STATUS", help="Only these. Repeatable.")
-    ] = [],  # noqa: B006
+        list[str] | None, typer.Option("-s", "--status", metavar="STATUS", help="Only these. Repeatable.")
+    ] = None,
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only of this one.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only of this one.")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME=VALUE", help="Only with this one.")] = None,
