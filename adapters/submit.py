@@ -16,7 +16,7 @@ from adapters.jetstream_api import LogUnreachable
 from adapters.publish import publish
 from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
 from domain.trace import with_traceparent
-from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
+from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
 
 PUSH_SECONDS = 10.0
 DETAIL_CHARS = 500
@@ -55,7 +55,7 @@ class PushRunnerClient:
     def __init__(self, http: httpx.AsyncClient, base_url: str, token: str | None) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self._headers = {RUNNER_TOKEN_HEADER: token} if token else {}
+        self._headers = {RUNNER_AUTH_HEADER: token} if token else {}
 
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
         """See the port."""

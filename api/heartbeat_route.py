@@ -20,7 +20,7 @@ from api.openapi import problems
 from api.parts import ApiParts
 from api.problems import HttpProblem
 from domain.errors import NotFound
-from domain.wire import RUNNER_TOKEN_HEADER, Heartbeat, Held
+from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
 
 AT_ONCE = 16
 
@@ -44,7 +44,7 @@ class _RunnerRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            _check(request.app.state.parts.config, request.headers.get(RUNNER_TOKEN_HEADER))
+            _check(request.app.state.parts.config, request.headers.get(RUNNER_AUTH_HEADER))
             return await handle(request)
 
         return guarded

@@ -18,7 +18,7 @@ from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
 from domain.events import EVENTS
 from domain.identifiers import TASK_ID_PATTERN
 from domain.task_read import TaskRead
-from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Report, Submission
+from domain.wire import RUNNER_AUTH_HEADER, Accepted, Report, Submission
 
 STATUS_PATH = "/runner/tasks/{task_id}/status"
 _REF = "#/components/schemas/{model}"
@@ -79,7 +79,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
         RUNNER_SCHEME: {
             "type": "apiKey",
             "in": "header",
-            "name": RUNNER_TOKEN_HEADER,
+            "name": RUNNER_AUTH_HEADER,
             "description": "the submission's status_callback_token, or API_RUNNER_CALLBACK_TOKEN",
         },
     }

@@ -25,7 +25,7 @@ from domain.about import be_about
 from domain.errors import Busy, DomainError, LogFull, Refused
 from domain.spans import TASK_ID, spanning
 from domain.trace import TRACEPARENT, use_traceparent
-from domain.wire import RUNNER_TOKEN_HEADER
+from domain.wire import RUNNER_AUTH_HEADER
 
 MAX_DELIVERIES = 20
 ANSWER_SECONDS = 10.0
@@ -72,7 +72,7 @@ class Settlement:
         try:
             with limit:
                 stored = await accept_report(
-                    self._parts, task_id, message.data, headers.get(RUNNER_TOKEN_HEADER), "nats"
+                    self._parts, task_id, message.data, headers.get(RUNNER_AUTH_HEADER), "nats"
                 )
         except (Busy, LogFull, TimeoutError) as error:
             return await self._later(message, task_id, repr(error))

@@ -22,11 +22,11 @@ from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors, domain_response, http_response, invalid_shape
 from domain.errors import DomainError, Refused
 from domain.task_read import task_read
-from domain.wire import RUNNER_TOKEN_HEADER
+from domain.wire import RUNNER_AUTH_HEADER
 
 _JSON = [(b"content-type", b"application/json")]
 _BEFORE, _AFTER = STATUS_PATH.split("{task_id}")
-_TOKEN = RUNNER_TOKEN_HEADER.lower().encode()
+_TOKEN = RUNNER_AUTH_HEADER.lower().encode()
 
 
 def status_route(endpoint: StatusEndpoint) -> Route:

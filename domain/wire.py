@@ -36,7 +36,7 @@ OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
 MAX_HELD = 5_000  # a heartbeat with so many still fits into the body that the API takes
 MAX_COUNTER = 2**53 - 1  # what every language's JSON numbers can tell apart
-RUNNER_TOKEN_HEADER = "X-Runner-Token"  # noqa: S105 - the name of a header
+RUNNER_AUTH_HEADER = "X-Runner-Token"
 
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")

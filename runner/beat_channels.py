@@ -12,7 +12,7 @@ from typing import Literal
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from domain.wire import RUNNER_TOKEN_HEADER, Heartbeat, Held
+from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
 from runner.follower import Follower
 from runner.heartbeat import NotAcknowledged
 from runner.nats_link import NATS_TROUBLE, NatsLink
@@ -71,7 +71,7 @@ class HttpBeats:
         self._url = f"{api_url.rstrip('/')}/runner/heartbeat"
         self._headers = {"content-type": "application/json"}
         if token is not None:
-            self._headers[RUNNER_TOKEN_HEADER] = token
+            self._headers[RUNNER_AUTH_HEADER] = token
         self._stop = stop
         self._client = httpx.AsyncClient(
             follow_redirects=False, trust_env=False, verify=ssl.create_default_context()

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from domain.identifiers import check_task_id
 from domain.trace import TRACEPARENT, under_traceparent
-from domain.wire import RUNNER_TOKEN_HEADER, Accepted, Submission
+from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
 from runner.config import is_loopback
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
@@ -90,9 +90,9 @@ class HttpIntake:
 
     def _admit(self, request: Request) -> None:
         if self._token is not None:
-            given = request.headers.get(RUNNER_TOKEN_HEADER, "")
+            given = request.headers.get(RUNNER_AUTH_HEADER, "")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
-                raise Refused(401, "runner-token", f"send this runner's token in {RUNNER_TOKEN_HEADER}")
+                raise Refused(401, "runner-token", f"send this runner's token in {RUNNER_AUTH_HEADER}")
         elif "origin" in request.headers or not is_loopback(request.url.hostname or ""):
             raise Refused(403, "no-browsers", "set TOWPATH_RUNNER_TOKEN to reach this intake from elsewhere")
 

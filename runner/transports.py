@@ -19,7 +19,7 @@ import nats.js.errors
 import orjson
 
 from domain.trace import with_traceparent
-from domain.wire import RUNNER_TOKEN_HEADER
+from domain.wire import RUNNER_AUTH_HEADER
 from runner.errors import Refused
 from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.state import OutboxRow
@@ -107,7 +107,7 @@ class HttpReports:
     async def _post(self, row: OutboxRow, url: str, report: str) -> Answer:
         headers = with_traceparent({"content-type": "application/json"})
         if row.token is not None:
-            headers[RUNNER_TOKEN_HEADER] = row.token
+            headers[RUNNER_AUTH_HEADER] = row.token
         body = b""
         async with (
             asyncio.timeout(HTTP_SECONDS),
@@ -131,7 +131,7 @@ class NatsReports:
         # One id per step of an attempt: a retry after a lost acknowledgement is no second report.
         headers = with_traceparent({"Nats-Msg-Id": f"{row.key.file_stem}.{report.status}.{report.runner_id}"})
         if row.token is not None:
-            headers[RUNNER_TOKEN_HEADER] = row.token
+            headers[RUNNER_AUTH_HEADER] = row.token
         subject = f"towpath.report.{row.key.task_id}"
         try:
             async with asyncio.timeout(2 * NATS_SECONDS):

@@ -11,7 +11,7 @@ from typing import Any
 from adapters.codec import EXPECTED_FILTER, EXPECTED_SEQ, MSG_ID, SOURCE
 from domain.events import EventData, Kind, type_name
 from domain.identifiers import NAME_PATTERN, TASK_ID_PATTERN
-from domain.wire import RUNNER_TOKEN_HEADER
+from domain.wire import RUNNER_AUTH_HEADER
 
 Schema = dict[str, Any]
 _COUNT = r"^[1-9][0-9]*$"
@@ -138,7 +138,7 @@ REPORT: Schema = {
         "type": "string",
         "description": "one per attempt and status, so that a repeated one is stored once",
     },
-    RUNNER_TOKEN_HEADER: {
+    RUNNER_AUTH_HEADER: {
         "type": "string",
         "description": "the submission's `status_callback_token`, or API_RUNNER_CALLBACK_TOKEN",
     },
