@@ -67,7 +67,7 @@ async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]
         await main(settings, stop)
     except Exception as error:
         log.error("cannot go on", error=_words(error))
-        print(f"towpath: {_words(error)}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"towpath: {_words(error)}\n")
         return 1
     finally:
         # The loop's own end cancels each task only once, and then waits for all without a bound.
