@@ -129,7 +129,7 @@ async def _settled(http: httpx.AsyncClient, request: Request) -> httpx.Response:
         answer = await http.request(request[0], request[1], json=request[2])
         return None if answer.status_code == 503 else answer
 
-    return await eventually(answered, DEADLINE)  # type: ignore[return-value]
+    return await eventually(answered, DEADLINE)
 
 
 def _ready(api: Client) -> bool:

@@ -58,7 +58,7 @@ class Nemesis:
         while True:
             await asyncio.sleep(self._random.uniform(0.4, 1.6) * seconds_between)
             name = self._random.choices(list(FAULTS), list(FAULTS.values()))[0]
-            task = asyncio.create_task(self._fault[name]())  # type: ignore[arg-type]
+            task = asyncio.create_task(self._fault[name]())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 

@@ -27,7 +27,7 @@ def plain_append() -> None:
             found = {name: value for name, value in found.items() if not name.startswith("Nats-Expected")}
         return found
 
-    codec.Message.publish_headers = property(headers)  # type: ignore[assignment, method-assign]
+    codec.Message.publish_headers = property(headers)
 
 
 def release_on_cancel_requested() -> None:
@@ -45,7 +45,7 @@ def release_on_cancel_requested() -> None:
                 grant.owed = Owed("canceled", event.seq, event.actor)
         return workspace
 
-    LockTable.fold = early  # type: ignore[method-assign]
+    LockTable.fold = early
 
 
 def lost_outbox_row() -> None:
@@ -58,7 +58,7 @@ def lost_outbox_row() -> None:
         ends = report is not None and report.status in ("succeeded", "failed", "canceled")
         return put(state, key, submission, transport, None if ends and random.random() < OFTEN else report)
 
-    RunnerState._put = forgetful  # type: ignore[method-assign]
+    RunnerState._put = forgetful
 
 
 def skipping_fold() -> None:
@@ -79,8 +79,8 @@ def granting_twice() -> None:
     from domain.claims import WorkspaceLocks
 
     blocked = WorkspaceLocks.blocked
-    WorkspaceLocks.blocked = (  # type: ignore[method-assign]
-        lambda locks, claim, ahead: random.random() > OFTEN and blocked(locks, claim, ahead)
+    WorkspaceLocks.blocked = lambda locks, claim, ahead: (
+        random.random() > OFTEN and blocked(locks, claim, ahead)
     )
 
 

@@ -122,7 +122,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        return self._find()  # type: ignore[operator]
+        return self._find()
 
     def start(self) -> None:
         """Its parent does."""

@@ -68,7 +68,7 @@ class Scenarios:
         return left
 
     def _begin(self, scenario: object, room: asyncio.Semaphore) -> None:
-        task = asyncio.create_task(scenario)  # type: ignore[arg-type]
+        task = asyncio.create_task(scenario)
 
         def over(_: object) -> None:
             self._aside.discard(task)
@@ -219,9 +219,9 @@ class Scenarios:
             await asyncio.sleep(0.3)
 
     async def _until_definite(self, operation: object, who: str, task: str) -> Answer:
-        while not (answer := await operation(who, task)).definite:  # type: ignore[operator]
+        while not (answer := await operation(who, task)).definite:
             await asyncio.sleep(0.5)
-        return answer  # type: ignore[no-any-return]
+        return answer
 
 
 def _where(task: asyncio.Task[None]) -> str:
@@ -230,5 +230,5 @@ def _where(task: asyncio.Task[None]) -> str:
     while waiting is not None and hasattr(waiting, "cr_frame"):
         frame = waiting.cr_frame
         names.append(f"{waiting.__name__}:{frame.f_lineno if frame else '?'}")
-        waiting = waiting.cr_await  # type: ignore[assignment]
+        waiting = waiting.cr_await
     return " > ".join(names)

@@ -107,7 +107,7 @@ async def until(condition: object, seconds: float, what: str) -> None:
     """Wait until the async `condition` is true; TimeoutError says `what` is not."""
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():  # type: ignore[operator]
+            while not await condition():
                 await asyncio.sleep(0.2)
     except TimeoutError:
         raise TimeoutError(f"after {seconds:.0f} s: {what}") from None

@@ -82,7 +82,7 @@ async def test_of_three_writers_on_three_replicas_exactly_one_wins(nats_containe
     watched: list[str] = []
 
     async def note(message: object) -> None:
-        watched.append(message.subject)  # type: ignore[attr-defined]
+        watched.append(message.subject)
 
     await connections[0].subscribe("towpath.task.*.dispatched", cb=note)
     await connections[0].flush()

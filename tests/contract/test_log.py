@@ -35,7 +35,7 @@ async def take(events: AsyncIterator[object], count: int) -> list[Recorded]:
     found: list[Recorded] = []
     async with asyncio.timeout(20):
         async for batch in events:
-            found.extend(batch)  # type: ignore[arg-type]
+            found.extend(batch)
             if len(found) >= count:
                 return found
     raise AssertionError("the log ended")
@@ -139,7 +139,7 @@ async def test_following_sees_everything_in_order_and_what_comes_later(world: Wo
     assert [event.seq for event in first] == [3, 4, 5]
     late = await create(world)
     assert [event.seq for event in await take(events, 1)] == [late.seq]
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
 
 
 async def test_a_log_that_ends_before_the_position_stops_the_reader(

@@ -230,7 +230,7 @@ async def test_a_crash_before_the_commit_leaves_everything_as_it_was(
     lives = mixed()
     await model.apply(lives.events[:50])
     before = await walk(model, EVERYTHING, 7)
-    statements = model._writer._statements  # type: ignore[attr-defined]
+    statements = model._writer._statements
     original = statements.of
 
     def breaks(batch: Any) -> Iterator[Any]:

@@ -119,8 +119,8 @@ async def test_watchers_see_stored_facts_only(js_connection: Client):
     seen: list[tuple[str, str, str]] = []
 
     async def note(message: object) -> None:
-        headers = message.headers  # type: ignore[attr-defined]
-        seen.append((message.subject, headers["Nats-Sequence"], headers["ce-id"]))  # type: ignore[attr-defined]
+        headers = message.headers
+        seen.append((message.subject, headers["Nats-Sequence"], headers["ce-id"]))
 
     await js_connection.subscribe("towpath.task.>", cb=note)
     await js_connection.flush()

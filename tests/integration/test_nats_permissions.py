@@ -34,7 +34,7 @@ async def _member(url: str) -> tuple[Client, Member]:
 @pytest.fixture
 async def guest(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[Client]:
     nc, nc_member = await _member(nats_server.url)
-    nc.member = nc_member  # type: ignore[attr-defined]
+    nc.member = nc_member
     yield nc
     await nc.close()
 
@@ -42,14 +42,14 @@ async def guest(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterat
 @pytest.fixture
 async def runner(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[Client]:
     nc, nc_member = await _member(nats_server.runner_url)
-    nc.member = nc_member  # type: ignore[attr-defined]
+    nc.member = nc_member
     yield nc
     await nc.close()
 
 
 async def _refused(nc: Client, subject: str, body: bytes = b"") -> None:
     """Publishing to `subject` draws a permissions violation."""
-    refused = nc.member.refused  # type: ignore[attr-defined]
+    refused = nc.member.refused
     before = len(refused)
     await nc.publish(subject, body)
     await nc.flush()
@@ -171,7 +171,7 @@ async def test_a_guest_sees_facts_but_no_tokens(js_connection: Client, guest: Cl
     seen: list[str] = []
 
     async def note(message: object) -> None:
-        seen.append(message.subject)  # type: ignore[attr-defined]
+        seen.append(message.subject)
 
     await guest.subscribe("towpath.>", cb=note)
     await guest.subscribe("_INBOX.>", cb=note)

@@ -28,7 +28,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float =
         except AssertionError as error:
             failed = error
         if failed is None and answer:
-            return answer  # type: ignore[return-value]
+            return answer
         if asyncio.get_running_loop().time() > deadline:
             raise failed or AssertionError(f"still {answer!r} after {timeout} s: {condition}")
         await asyncio.sleep(_POLL_SECONDS)

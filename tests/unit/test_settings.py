@@ -144,7 +144,7 @@ def test_every_problem_has_a_line() -> None:
 
 def test_frozen() -> None:
     with pytest.raises(ValidationError):
-        load_settings().port = 1  # type: ignore[misc]
+        load_settings().port = 1
 
 
 def test_secrets_do_not_show() -> None:

@@ -59,4 +59,4 @@ async def test_a_backlog_grows_and_is_worked_off(js_connection: Client) -> None:
 
 
 async def _is(count: object, wanted: int) -> bool:
-    return await count() == wanted  # type: ignore[operator,no-any-return]
+    return await count() == wanted

@@ -186,7 +186,7 @@ async def test_a_slow_reader_gets_everything_and_holds_the_server_back(
     await reading.stop()
 
 
-async def settled(value) -> int:  # type: ignore[no-untyped-def]
+async def settled(value) -> int:
     """`value` once it has not changed for half a second."""
     seen = [value()] * 50
 

@@ -81,7 +81,7 @@ async def test_one_conflict_in_a_batch_refuses_only_its_own(
     messages[place] = creation(taken.recorded(0).subject_id)
     found = await outcomes(grouped(proxied), messages)
     assert isinstance(found.pop(place), AppendConflict)
-    assert sorted(found) == list(range(2, 41))  # type: ignore[type-var]
+    assert sorted(found) == list(range(2, 41))
     assert batches(proxy)
 
 
@@ -92,7 +92,7 @@ async def test_a_message_that_stands_already_keeps_its_place(js_connection: Clie
     assert await appender.append(stands) == 1
     found = await outcomes(appender, [stands, *(creation() for _ in range(30))])
     assert found[0] == 1
-    assert sorted(found[1:]) == list(range(2, 32))  # type: ignore[type-var]
+    assert sorted(found[1:]) == list(range(2, 32))
 
 
 async def test_many_waiting_appends_of_one_filter_go_one_by_one(proxy: NatsProxy, proxied: Client) -> None:

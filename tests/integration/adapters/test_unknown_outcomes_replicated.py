@@ -57,7 +57,7 @@ class Three:
             except (TimeoutError, KeyError):
                 return None
 
-        return await eventually(read, ELECTED_SECONDS)  # type: ignore[return-value]
+        return await eventually(read, ELECTED_SECONDS)
 
 
 async def ignore(_: Exception) -> None:

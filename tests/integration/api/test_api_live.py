@@ -104,7 +104,7 @@ async def test_bad_input_appends_nothing(live: LiveApi) -> None:
         for _ in range(100):
             yield b" " * 10_000
 
-    big = await live.http.post("/tasks", content=chunks(), headers={"Content-Type": "application/json"})  # type: ignore[arg-type]
+    big = await live.http.post("/tasks", content=chunks(), headers={"Content-Type": "application/json"})
     assert big.status_code == 413
     assert await live.core.reader.last_seq() == 0
 

@@ -131,7 +131,7 @@ async def _fill_up(live: LiveApi) -> dict[str, Any]:
         while True:
             answer = await live.http.post("/tasks", json={"command": ["true"], "env": PAYLOAD})
             if answer.status_code != 201:
-                return answer.json()  # type: ignore[no-any-return]
+                return answer.json()
             await asyncio.sleep(0.02)
 
 
@@ -142,7 +142,7 @@ async def _examined(filling: Filling) -> list[Any]:
 
 
 async def _lock(live: LiveApi, task_id: str, state: str) -> bool:
-    return (await live.http.get(f"/tasks/{task_id}")).json()["lock"]["state"] == state  # type: ignore[no-any-return]
+    return (await live.http.get(f"/tasks/{task_id}")).json()["lock"]["state"] == state
 
 
 async def _admitted(live: LiveApi) -> bool:

@@ -73,7 +73,7 @@ async def test_the_report_intake_waits_for_nats_without_spinning(
             )
         assert intake._broker is not None
         (subscriber,) = intake._broker.subscribers
-        assert len(subscriber.tasks) == 1  # type: ignore[attr-defined]
+        assert len(subscriber.tasks) == 1
         nats_server.start()
 
         async def back() -> bool:

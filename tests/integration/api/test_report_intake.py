@@ -117,7 +117,7 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
                 raise Busy("busy", "later")
             return await service.report(*given)
 
-    intake = ReportIntake(replace(live.parts, service=FirstBusy()), live.nats_options)  # type: ignore[arg-type]
+    intake = ReportIntake(replace(live.parts, service=FirstBusy()), live.nats_options)
     await intake.start()
     await publish(nc, task_id, {"status": "running"})
     await settled(nc)

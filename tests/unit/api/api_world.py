@@ -139,13 +139,13 @@ class ApiWorld:
         """A new task."""
         answer = await self.http.post("/tasks", json={"command": ["true"], **body})
         assert answer.status_code == 201, answer.text
-        return answer.json()  # type: ignore[no-any-return]
+        return answer.json()
 
     async def dispatched(self, **body: Any) -> dict[str, Any]:
         """A new task with its first attempt begun."""
         answer = await self.http.post("/tasks?dispatch=true", json={"command": ["true"], **body})
         assert answer.status_code == 201, answer.text
-        return answer.json()  # type: ignore[no-any-return]
+        return answer.json()
 
     async def register(self, workspace: str = "acme", root: str = "/srv/acme") -> None:
         """A workspace."""
@@ -234,4 +234,4 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     body = json.loads(answer.content)
     assert (body["status"], body["code"], body["type"]) == (status, code, f"urn:towpath:problem:{code}")
     assert len(body["detail"]) > 10
-    return body  # type: ignore[no-any-return]
+    return body

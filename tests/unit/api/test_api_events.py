@@ -153,7 +153,7 @@ async def test_a_hole_in_the_log_is_never_passed_over(world: ApiWorld) -> None:
         async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
             return [one for one in events if one.seq > after_seq and one.seq != 3][:limit]
 
-    pages = EventPages(replace(world.parts, log=Holed()))  # type: ignore[arg-type]
+    pages = EventPages(replace(world.parts, log=Holed()))
     with pytest.raises(LogGap):
         await pages.scan(Wanted(), 0, 500, steps=1)
 
@@ -168,7 +168,7 @@ async def test_a_trail_from_a_lagging_replica_is_not_answered(world: ApiWorld) -
         async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
             return (await reader.page(after_seq, limit, subject))[:-1]
 
-    pages = EventPages(replace(world.parts, log=Lagging()))  # type: ignore[arg-type]
+    pages = EventPages(replace(world.parts, log=Lagging()))
     with pytest.raises(Busy):
         await pages.of_task(task_id, 0, 500)
 
@@ -237,7 +237,7 @@ async def test_a_quiet_stream_sends_comments(world: ApiWorld) -> None:
     chunks = stream.chunks(Wanted(), 0)
     assert (await anext(chunks)).startswith(b"retry:")
     assert await anext(chunks) == b": heartbeat\n\n"
-    await chunks.aclose()  # type: ignore[attr-defined]
+    await chunks.aclose()
 
 
 async def test_a_stream_of_an_unknown_task_is_refused_before_it_begins(world: ApiWorld) -> None:

@@ -117,7 +117,7 @@ class Failing:
 async def test_what_may_succeed_later_is_put_back_and_given_up_only_at_the_end(
     world: ApiWorld, error: Exception
 ) -> None:
-    settlement = Settlement(replace(world.parts, service=Failing(error)), None)  # type: ignore[arg-type]
+    settlement = Settlement(replace(world.parts, service=Failing(error)), None)
     one = message(new_id(), delivered=3)
     assert not await settlement.settle(one, SharedTimeout(10))
     assert one.answers == [delay_seconds(3)]
@@ -159,7 +159,7 @@ async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: 
 
 
 async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: ApiWorld) -> None:
-    failing = replace(world.parts, service=Failing(Busy("busy", "later")))  # type: ignore[arg-type]
+    failing = replace(world.parts, service=Failing(Busy("busy", "later")))
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
     await ReportIntake(failing, {})._settle(batch)
@@ -207,7 +207,7 @@ async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) 
             await gate.wait()
             raise Busy("busy", "later")
 
-    intake = ReportIntake(replace(world.parts, service=Slow()), {})  # type: ignore[arg-type]
+    intake = ReportIntake(replace(world.parts, service=Slow()), {})
     batches = [[message(new_id())] for _ in range(3)]
     await intake._take(batches[0])
     await intake._take(batches[1])

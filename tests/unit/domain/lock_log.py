@@ -33,8 +33,8 @@ class LockLog(Journal):
             root=root,
             registration_seq=1,
             lock_paths=list(paths),
-            lock_mode=mode,  # type: ignore[arg-type]
-            on_conflict=on_conflict,  # type: ignore[arg-type]
+            lock_mode=mode,
+            on_conflict=on_conflict,
             by="ann",
         )
         return self.append("task", task_id, "dispatched", data)

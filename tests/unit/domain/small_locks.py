@@ -177,7 +177,7 @@ class Tables:
             data = {"attempt": event.attempt, "token": event.token, "by": "x"}
             data |= claim if event.name == "dispatched" else {}
             subject = ("task", task_id)
-        return Recorded(event.seq, *subject, event.name, "id", 1, event.attempt, TIME, "x", FIRST_CHAIN, data)  # type: ignore[arg-type]
+        return Recorded(event.seq, *subject, event.name, "id", 1, event.attempt, TIME, "x", FIRST_CHAIN, data)
 
 
 class Decided(NamedTuple):

@@ -20,7 +20,7 @@ task_id_type: TypeAdapter[str] = TypeAdapter(TaskId)
 
 def _accepts(check: object, value: str) -> bool:
     try:
-        return check(value) == value  # type: ignore[operator]
+        return check(value) == value
     except ValueError:
         return False
 

@@ -99,7 +99,7 @@ def test_workspaces_know_nothing_of_each_other(log: LockLog, table: LockTable) -
 
 
 def test_a_task_without_workspace_claims_nothing(log: LockLog, table: LockTable) -> None:
-    event = log.dispatched("one", workspace=None)  # type: ignore[arg-type]
+    event = log.dispatched("one", workspace=None)
     assert table.fold(event) is None
     assert list(table.workspaces()) == table.pending() == []
 

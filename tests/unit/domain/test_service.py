@@ -25,7 +25,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.store, self.view = MemoryTaskStore(), View()
-        self.service = TaskService(self.store, self.view, Sealing(), clock)  # type: ignore[arg-type]
+        self.service = TaskService(self.store, self.view, Sealing(), clock)
 
     @property
     def task(self) -> Task:

@@ -30,7 +30,7 @@ TERMINAL_REPORTS = ["succeeded", "failed", "canceled"]
 
 def _code(call: object, *args: object, **fields: object) -> str:
     with pytest.raises(Refused) as refusal:
-        call(*args, **fields)  # type: ignore[operator]
+        call(*args, **fields)
     return refusal.value.code
 
 

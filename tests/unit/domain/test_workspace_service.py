@@ -74,7 +74,7 @@ def log() -> OneLog:
 
 @pytest.fixture
 def service(log: OneLog) -> WorkspaceService:
-    return WorkspaceService(log, log, lambda: NOW)  # type: ignore[arg-type]
+    return WorkspaceService(log, log, lambda: NOW)
 
 
 async def test_registering_twice_records_once(log: OneLog, service: WorkspaceService) -> None:

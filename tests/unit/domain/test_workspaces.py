@@ -16,7 +16,7 @@ from tests.unit.domain.samples import Journal, new_task
 
 
 def register(journal: Journal, workspace: str, root: str, on_runner_lost: str = "fail") -> Recorded:
-    data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by="ann")  # type: ignore[arg-type]
+    data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by="ann")
     return journal.append("workspace", workspace, "registered", data)
 
 

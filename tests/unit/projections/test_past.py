@@ -29,7 +29,7 @@ def recorded(seq: int, kind: str = "task", event: str = "created", **data: objec
     subject = "w" if kind != "task" else f"t{seq if event == 'created' else data['of']}"
     attempt = 1 if "attempt" in data else None
     time = "2026-03-01T12:00:00.000000Z"
-    return Recorded(seq, kind, subject, event, f"id{seq}", 1, attempt, time, "a", "c", dict(data))  # type: ignore[arg-type]
+    return Recorded(seq, kind, subject, event, f"id{seq}", 1, attempt, time, "a", "c", dict(data))
 
 
 def a_log(lives: int) -> MemoryLog:
