@@ -1,7 +1,8 @@
 """Breaks everything that can break, by a seed: what, where, for how long, and when next.
 
-Each fault is written into the history when it begins and when it is over. Faults overlap: several may be in
-force at once, but one thing is broken in one way at a time, so that it is known when it is whole again.
+Each fault is written into the history when it begins and when it is over, and only where it happened: what
+does not run cannot be killed. Faults overlap: several may be in force at once, but one thing is broken in one
+way at a time, so that it is known when it is whole again.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import asyncio
 import os
 import random
 import signal
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from tests.chaos.http_proxy import MISCHIEF
-from tests.chaos.processes import Part, shims_of
+from tests.chaos.processes import Child, Part, shims_of
 from tests.chaos.world import GRACE_SECONDS, LEASE_SECONDS, World
 
 KINDS = {"nats": 1, "api": 2, "projector": 2, "runner": 3}
 """How often each is chosen: while NATS elects a leader, nothing else happens that could go wrong."""
+SHIM_SECONDS = 1.0
+"""How long a runner is left alone that has lost a shim: it alone finds what the shim has left."""
 FAULTS = {
     "kill": 6,
     "kill-many": 1,
@@ -34,13 +38,14 @@ FAULTS = {
 
 
 class Nemesis:
-    """`run` until canceled, then `heal`."""
+    """`run` until canceled, then `heal`. `errors`: what of its own went wrong, so a fault did not happen."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
         self._random = random.Random(seed)
         self._busy: set[str] = set()
         self._running: set[asyncio.Task[None]] = set()
+        self.errors: list[str] = []
         self._fault: dict[str, Callable[[], Awaitable[None]]] = {
             "kill": self._kill,
             "kill-many": self._kill_many,
@@ -60,14 +65,17 @@ class Nemesis:
             name = self._random.choices(list(FAULTS), list(FAULTS.values()))[0]
             task = asyncio.create_task(self._fault[name]())
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.errors.append("".join(traceback.format_exception(task.exception())))
 
     async def heal(self) -> None:
         """Let what is in force run out, then make sure that everything is whole."""
         if self._running:
-            done, _ = await asyncio.wait(self._running)
-            for task in done:
-                task.result()
+            await asyncio.wait(self._running)
         for links in self._world.links.values():
             for link in links:
                 link.heal()
@@ -134,12 +142,21 @@ class Nemesis:
 
     async def _kill_shim(self) -> None:
         """Somebody kills what stands between a runner and its job."""
-        shims = [pid for one in self._world.of_kind("runner") if one.pid for pid in shims_of(one.pid)]
-        if shims:
-            pid = self._random.choice(shims)
-            self._begin("kill", "shim")
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        runners = [one for one in self._world.of_kind("runner") if not self._busy & _with_parent(one)]
+        shims = [(one, pid) for one in runners if one.pid for pid in shims_of(one.pid)]
+        if not shims:
+            return
+        runner, pid = self._random.choice(shims)
+        self._busy |= _with_parent(runner)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            self._begin("kill", "shim", runner.name)
+            await asyncio.sleep(SHIM_SECONDS)
+            self._over("kill", runner.name)
+        except ProcessLookupError:  # its job has just ended
+            return
+        finally:
+            self._busy -= _with_parent(runner)
 
     async def _during(
         self,
@@ -149,6 +166,8 @@ class Nemesis:
         end: Callable[[], object],
         seconds: float,
     ) -> None:
+        if part.pid is None:  # it has just ended by itself, or its parent is down
+            return
         self._busy.add(part.name)
         try:
             self._begin(fault, part.kind, part.name, seconds)
@@ -185,8 +204,8 @@ class Nemesis:
             return
         self._busy |= {disk.name, part.name}
         try:
-            self._begin("full disk", part.kind, disk.name)
             await asyncio.to_thread(disk.fill)
+            self._begin("full disk", part.kind, disk.name)
             await asyncio.sleep(self._random.uniform(1, 5))
             disk.free()
             if part.kind in ("nats", "up"):  # a server that could not write is to be started again
@@ -215,3 +234,8 @@ class Nemesis:
 
     def _over(self, fault: str, name: str) -> None:
         self._world.history.note("healed", fault=fault, name=name)
+
+
+def _with_parent(part: Part) -> set[str]:
+    """What must be whole for a part to be: itself, and `towpath up` where that has started it."""
+    return {part.name, "up"} if isinstance(part, Child) else {part.name}

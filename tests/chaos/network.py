@@ -82,23 +82,28 @@ class HostLink:
 
 
 class PortLink:
-    """The way to a port on loopback, where all processes are one host."""
+    """The way to a port on loopback, where all processes are one host: other cuts there stay as they are."""
 
     def __init__(self, name: str, port: int) -> None:
         self.name, self._port = name, port
+        self._rules: list[tuple[str, ...]] = []
 
     def cut(self, way: str) -> None:
         """`in`: nothing reaches the server; `out`: its answers are lost; `both`."""
         if way in ("both", "in"):
-            self._rule("-A", "--dport")
+            self._drop("--dport")
         if way in ("both", "out"):
-            self._rule("-A", "--sport")
+            self._drop("--sport")
 
     def heal(self) -> None:
-        run("iptables", "-w", "-F")
+        while self._rules:
+            run("iptables", "-w", "-D", *self._rules[-1])
+            self._rules.pop()
 
-    def _rule(self, what: str, side: str) -> None:
-        run("iptables", "-w", what, "INPUT", "-i", "lo", "-p", "tcp", side, str(self._port), "-j", "DROP")
+    def _drop(self, side: str) -> None:
+        rule = ("INPUT", "-i", "lo", "-p", "tcp", side, str(self._port), "-j", "DROP")
+        run("iptables", "-w", "-A", *rule)
+        self._rules.append(rule)
 
 
 Link = HostLink | PortLink

@@ -163,7 +163,7 @@ class Operators:
             return Answer("unknown", f"{status} {code}")
         if code == "workspace-locked":
             return Answer("ok", code, {"id": told.get("task_id"), "attempt": told.get("attempt")})
-        return Answer("unknown" if "task_id" in told and "create" in path else "fail", code)
+        return Answer("fail", code)
 
     async def _publish(self, op: int, task: str, body: Json) -> Answer:
         if self.nats is None:

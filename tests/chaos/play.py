@@ -47,12 +47,14 @@ class Played:
     seconds: float
     directory: Path
     ends: Counter[str] = field(default_factory=Counter)
+    stuck: Counter[str] = field(default_factory=Counter)
     open_: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        return not (self.verdict.violations or self.errors)
+        """Nothing was violated, and nothing could not be looked at."""
+        return not (self.verdict.violations or self.verdict.unchecked or self.errors)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ async def _play(order: Order, world: World, operators: Operators, started: float
     finally:
         breaking.cancel()
         scenarios.stop.set()
-    await asyncio.gather(breaking, return_exceptions=True)
+    (end,) = await asyncio.gather(breaking, return_exceptions=True)
     await nemesis.heal()
     await wanting
     left = await scenarios.finish(FINISH_SECONDS)
@@ -120,6 +122,8 @@ async def _play(order: Order, world: World, operators: Operators, started: float
     lines = list(read_history(world.history.path))
     if scenarios.jobs and not any(line["line"] == "mark" for line in lines):
         scenarios.errors.append("no job has run, so nothing was shown about processes")
+    if isinstance(end, Exception):
+        nemesis.errors.append(f"the nemesis ended by {end!r}")
     return Played(
         nodes=order.nodes,
         verdict=check(lines, log),
@@ -132,8 +136,9 @@ async def _play(order: Order, world: World, operators: Operators, started: float
         seconds=time.monotonic() - started,
         directory=world.directory,
         ends=Counter(f"{line['process']} with {line['code']}" for line in lines if line["line"] == "ended"),
+        stuck=Counter(line["process"] for line in lines if line["line"] == "stuck"),
         open_=open_,
-        errors=scenarios.errors,
+        errors=scenarios.errors + nemesis.errors,
     )
 
 

@@ -88,6 +88,7 @@ class Process:
             if asyncio.get_running_loop().time() > deadline:
                 self._history.note("stuck", process=self.name, signal=number)
                 self.send(signal.SIGKILL)
+                deadline += STOP_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _keep(self) -> None:
@@ -162,4 +163,4 @@ def command_of(pid: int) -> list[str]:
 
 def shims_of(runner: int) -> list[int]:
     """The shims below a runner: one per attempt that runs."""
-    return [pid for pid in children_of(runner) if any(word.endswith("shim.py") for word in command_of(pid))]
+    return [pid for pid in children_of(runner) if any("runner.shim" in word for word in command_of(pid))]

@@ -37,6 +37,7 @@ def details(one: Played) -> list[str]:
     lines = [f"-- {NAMES[one.nodes]}: {one.directory}"]
     lines += describe(one.verdict)
     lines += [f"ended by itself: {name} ({times} times)" for name, times in sorted(one.ends.items())]
+    lines += [f"killed, for it did not end when asked: {name} ({n} times)" for name, n in one.stuck.items()]
     lines += [f"server error: {name} ({times} times)" for name, times in one.server_errors.most_common()]
     lines += [f"not settled: {what}" for what in one.open_]
     return lines + [f"the run itself broke: {what}" for what in one.errors]

@@ -2,7 +2,8 @@
 
 An operation's number stands in the event it led to, except for `dispatched` and `queued`, which have no free
 field: there the events of a task are counted against the operations that may have led to them. An answer may
-also say that there was nothing to do (a report came twice): then another event must explain it.
+also say that there was nothing to do (a report came twice): then another event must explain it. Over NATS an
+answer says only that a report is kept: it must stand, or be explained, or lie on the dead letters.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ BY_NAME = {"dispatch": "dispatched", "queued": "queued"}
 
 def check_appends(evidence: Evidence, facts: Iterable[Fact], lives: Lives, verdict: Verdict) -> None:
     """Hold every operation against the log."""
+    facts = list(facts)
     marked, counted = _index(facts)
+    released = {fact.data["task_id"] for fact in facts if (fact.kind, fact.name) == ("lock", "released")}
     for op in evidence.ops.values():
         events = marked.get(op.number, [])
         for name, times in Counter(event.name for event in events).items():
@@ -33,7 +36,10 @@ def check_appends(evidence: Evidence, facts: Iterable[Fact], lives: Lives, verdi
         if op.verdict == "fail" and events:
             _say(verdict, op, "refused-stands", f"{op.answer.get('code')}, but {events[0].seq} says it")
         if op.verdict == "ok":
-            _acknowledged(op, events, lives, verdict)
+            _acknowledged(op, events, evidence, lives, verdict)
+        if op.verdict == "ok" and op.answer.get("released") and op.task not in released:
+            _say(verdict, op, "lost", "acknowledged as released, but no lock of it was")
+    _each_its_own_attempt(evidence, verdict)
     _count(evidence, counted, verdict)
 
 
@@ -65,7 +71,7 @@ def op_in(fact: Fact) -> int | None:
     return None
 
 
-def _acknowledged(op: Op, events: list[Fact], lives: Lives, verdict: Verdict) -> None:
+def _acknowledged(op: Op, events: list[Fact], evidence: Evidence, lives: Lives, verdict: Verdict) -> None:
     answer = op.answer
     if "seq" in answer:
         stands = lives.at.get(answer["seq"])
@@ -77,34 +83,59 @@ def _acknowledged(op: Op, events: list[Fact], lives: Lives, verdict: Verdict) ->
             _say(verdict, op, "own-write", f"its event {events[0].seq} is later than the answer's")
         if not events and not _explained(op, stands, lives):
             _say(verdict, op, "lost", f"acknowledged at {answer['seq']}, but nothing of it stands")
+    elif op.asked.get("by") == "nats":
+        if not events and evidence.settled and not _applied(op, evidence, lives):
+            _say(verdict, op, "lost", "kept by NATS, but it neither stands nor is it a dead letter")
     elif not events and not _explained(op, lives.tasks.get(op.task), lives):
         _say(verdict, op, "lost", "acknowledged, but nothing of it stands")
 
 
 def _explained(op: Op, stands: Life | None, lives: Lives) -> bool:
     """Whether there was nothing (more) to record, or the event cannot carry a number."""
-    if stands is None:
-        return False
-    if op.do == "create":
+    if stands is None or op.do == "create":
         return False
     if op.do == "dispatch":
-        return stands.attempt >= 1
+        return (op.task, op.answer.get("attempt")) in lives.claims
     if op.do == "cancel":
-        return stands.cancel_requested or stands.ended
-    if op.do == "release":
-        return not op.answer.get("released") or stands.cancel_requested or stands.ended
+        return stands.status == "canceled" or (stands.cancel_requested and not stands.ended)
+    if op.do == "release":  # whether anything was released is asked apart
+        return True
     status, attempt = op.asked["status"], op.asked.get("attempt") or stands.attempt
-    if (op.task, attempt) not in lives.claims:
+    if (op.task, attempt) not in lives.claims or stands.attempt != attempt:
         return False
-    if stands.attempt > attempt or (op.asked.get("by") == "nats" and stands.ended):
-        return True  # over NATS the answer only says that the report is kept: it may have come too late
     if status in ENDS:
         return stands.status == status
     return stands.ended or RANK[stands.status] >= RANK[status]
 
 
+def _applied(op: Op, evidence: Evidence, lives: Lives) -> bool:
+    """Whether a report over NATS without an event of its own came to something else that is right."""
+    key, status = (op.task, op.asked.get("attempt")), op.asked["status"]
+    if (*key, status) in evidence.dead:
+        return True
+    end = lives.ends.get(key)
+    if status in ENDS:
+        return end is not None and end.name == status
+    return key in lives.claims and (status == "queued" or key in lives.ran)
+
+
+def _each_its_own_attempt(evidence: Evidence, verdict: Verdict) -> None:
+    """`dispatched` names nobody, but begins an attempt: two that were acknowledged begin two."""
+    begun: dict[tuple[str, int | None], Op] = {}
+    for op in evidence.ops.values():
+        if op.do != "dispatch" or op.verdict != "ok":
+            continue
+        key = (op.task, op.answer.get("attempt"))
+        other = begun.setdefault(key, op)
+        if other is not op:
+            _say(verdict, op, "lost", f"acknowledged as attempt {key[1]}, as op {other.number} was")
+
+
 def _count(evidence: Evidence, counted: Counter[tuple[str, str]], verdict: Verdict) -> None:
-    """`dispatched` and `queued`: no more events than operations that may have led to them."""
+    """`dispatched` and `queued`: no more events than operations that may have led to them.
+
+    `queued` is also recorded for Towpath's own runners: there only a refused one can be said to stand.
+    """
     may: Counter[tuple[str, str]] = Counter()
     refused: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for op in evidence.ops.values():
@@ -114,11 +145,17 @@ def _count(evidence: Evidence, counted: Counter[tuple[str, str]], verdict: Verdi
         if name is not None and op.verdict == "fail":
             refused[op.task, name].append(op.number)
         elif name is not None:
-            may[op.task, name] += 1
-    for key, numbers in refused.items():
-        if counted[key] > may[key] and (key[1] == "dispatched" or may[key]):
-            what = f"{counted[key]} times in the log, {may[key]} may be; refused: {numbers}"
-            verdict.add(1, "refused-stands", f"{key[1]} of {key[0]} stands {what}")
+            may[op.task, name] += 2 if op.replayed and op.do == "dispatch" else 1
+    for key, times in counted.items():
+        judged = may[key] or refused[key] if key[1] == "dispatched" else may[key] and refused[key]
+        if times <= may[key] or not judged:  # a history need not know of every client
+            continue
+        rule = "refused-stands" if refused[key] else "twice"
+        verdict.add(
+            1,
+            rule,
+            f"{key[1]} of {key[0]} stands {times} times, {may[key]} may be; refused: {refused[key]}",
+        )
 
 
 def _say(verdict: Verdict, op: Op, rule: str, what: str) -> None:

@@ -131,6 +131,9 @@ def _wrong(before: Life | None, fact: Fact, locks: Locks) -> list[tuple[str, str
         found.append(("granted", "reported before its lock was granted"))
     if fact.name == "running" and (before.cancel_requested or before.release_requested):
         found.append(("start-gate", "started after it was asked to stop"))
+    confirmed = str(data.get("by")).startswith("runner") or data.get("reason") == "runner-lost"
+    if fact.name == "canceled" and before.status in ("queued", "running") and not confirmed:
+        found.append(("canceled", f"by {data.get('by')}, while its runner may still run it"))
     if fact.name == "cancel-requested" and before.cancel_requested:
         found.append(("twice", "it was requested already"))
     if fact.name == "lock-release-requested":

@@ -16,6 +16,7 @@ from runner.clock import boottime
 from runner.orphans import kill_orphans
 from runner.process import Ended, Job, JobProcess
 from runner.state import Key
+from tests.chaos.processes import shims_of
 from tests.integration.runner.stage import alive, all_gone, all_up, new_marker, resisting_job
 from tests.support.waiting import eventually
 
@@ -197,6 +198,7 @@ async def test_a_killed_shim_is_noticed_and_its_orphans_are_found(tmp_path: Path
     process = await JobProcess.spawn(job(tmp_path, resisting_job(marker), env=env))
     await process.started()
     await all_up(marker)
+    assert process.pid in shims_of(os.getpid())  # so that chaos finds one to kill
     os.kill(process.pid, signal.SIGKILL)
     assert (await process.ended()).shim_died
     await kill_orphans(key, "other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.chaos.check import check
 from tests.chaos.check.appends import op_in
 from tests.chaos.history import History, Json, read_history
-from tests.chaos.raw_log import fact_of, write_log
+from tests.chaos.raw_log import Stored, fact_of, write_log
 from tests.unit.chaos.small_run import PLANTS, SmallRun
 
 CAUGHT_BY = {
@@ -90,6 +91,60 @@ def test_an_unknown_append_that_stands_twice_is_found() -> None:
     one = next(one for one in run.log if one.subject.endswith(".created"))
     twin = replace(one, seq=len(run.log) + 1)
     assert (1, "twice") in check(run.history, [*run.log, twin]).rules()
+
+
+def test_an_acknowledged_dispatch_that_began_no_attempt_of_its_own_is_found() -> None:
+    run = _run()
+    op = next(line for line in run.history if line.get("do") == "dispatch")
+    answer = next(line for line in run.history if line["line"] == "ok" and line["op"] == op["op"])
+    run.history += [{**op, "op": 10_000}, {**answer, "op": 10_000}]
+    assert check(run.history, run.log).rules() == {(1, "lost")}
+
+
+def test_more_attempts_than_dispatches_are_found() -> None:
+    run = SmallRun(1).play()
+    refused = {line["op"] for line in run.history if line["line"] == "fail"}
+    run.history = [line for line in run.history if line.get("op") not in refused]
+    dispatched = [line for line in run.history if line.get("do") == "dispatch"]
+    two = next(line for line in dispatched if sum(o["task"] == line["task"] for o in dispatched) > 1)
+    run.history = [line for line in run.history if line.get("op") != two["op"]]
+    assert check(run.history, run.log).rules() == {(1, "twice")}
+    other = next(o for o in dispatched if o["task"] == two["task"] and o is not two)
+    run.history.append({"line": "replayed", "op": other["op"], "at": 0})  # a proxy sent that one twice
+    assert check(run.history, run.log).rules() == set()
+
+
+def test_a_report_that_nats_kept_and_nobody_applied_is_found() -> None:
+    run = _run()
+    ended = next(one for one in run.log if one.subject.endswith(".succeeded"))
+    task, attempt = ended.subject.split(".")[2], int(ended.headers["ce-attempt"])
+    asked = {"line": "invoke", "op": 10_000, "do": "report", "task": task, "attempt": attempt, "by": "nats"}
+    kept = {"line": "ok", "op": 10_000}
+    assert check([*run.history, {**asked, "status": "succeeded"}, kept], run.log).violations == []
+    lost = [*run.history, {**asked, "status": "failed"}, kept]
+    assert check(lost, run.log).rules() == {(1, "lost")}
+    dead = {"line": "dead", "task": task, "attempt": attempt, "status": "failed"}
+    assert check([*lost, dead], run.log).violations == []
+
+
+def test_an_acknowledged_release_of_what_was_never_released_is_found() -> None:
+    run = _run()
+    free = next(one.subject.split(".")[2] for one in run.log if '"workspace":null' in one.data)
+    run.history.append({"line": "invoke", "op": 10_000, "do": "release", "task": free})
+    run.history.append({"line": "ok", "op": 10_000, "released": True})
+    assert check(run.history, run.log).rules() == {(1, "lost")}
+
+
+def test_a_cancel_that_does_not_wait_for_the_runner_is_found() -> None:
+    run = _run()
+    running = next(one for one in run.log if one.subject.endswith(".running"))
+    log = run.log[: running.seq]
+    data = {"attempt": int(running.headers["ce-attempt"]), "by": "ann", "reason": None, "runner_id": None}
+    version = int(running.headers["ce-entityversion"]) + 1
+    headers = {**running.headers, "ce-id": "x", "ce-entityversion": str(version)}
+    subject = running.subject.replace("running", "canceled")
+    log.append(Stored(running.seq + 1, subject, headers, json.dumps(data)))
+    assert (2, "canceled") in check([], log).rules()
 
 
 def test_a_job_that_goes_on_writing_beside_the_next_one_is_found() -> None:

@@ -1,0 +1,86 @@
+"""Each bug that `--plant` builds into the processes still is one: what it changes has not moved away.
+
+Each is planted in a process of its own, since it changes what all others use.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from adapters.codec import encode
+from domain.events import QueuedData
+from domain.wire import Report, Submission
+from runner.state import Key, RunnerState
+from tests.chaos.check import check
+from tests.chaos.planted import BUGS
+from tests.integration.runner.stage import submission
+from tests.unit.chaos.small_run import SmallRun
+
+TRIES = 100
+"""A bug shows in 3 of 10 cases."""
+
+
+def _appends_plainly() -> bool:
+    data = QueuedData(attempt=1, runner_id="r", transport="http")
+    message = encode(
+        "task", "t", "queued", data, id="i", version=3, at=datetime.now(UTC), actor="r", expected_seq=2
+    )
+    return any("Nats-Expected-Last-Subject-Sequence" not in message.publish_headers for _ in range(TRIES))
+
+
+def _loses_a_report() -> bool:
+    with tempfile.TemporaryDirectory() as directory, closing(RunnerState(Path(directory))) as state:
+        for number in range(TRIES):
+            sent = Submission.model_validate(submission(["true"], attempt=number + 1))
+            state.accept(sent, "nats", None)
+            attempt = state.find(Key(sent.task_id, sent.attempt))
+            assert attempt is not None
+            state.end(attempt, "succeeded", Report(status="succeeded", attempt=sent.attempt))
+        return state.outbox_depth() < TRIES
+
+
+def _forgets_a_start() -> bool:
+    for run in (SmallRun(seed).play() for seed in range(10)):
+        events = [one for one in run.log if one.subject.endswith(".running")]
+        ran = {(one.subject.split(".")[2], int(one.headers["ce-attempt"])) for one in events}
+        rows = [line["row"] for line in run.history if line["line"] == "row"]
+        if any(row["started_at"] is None and (row["id"], row["attempt"]) in ran for row in rows):
+            return True
+    return False
+
+
+def _breaks(item: int, rule: str) -> Callable[[], bool]:
+    def shows() -> bool:
+        runs = (SmallRun(seed).play() for seed in range(10))
+        return any((item, rule) in check(run.history, run.log).rules() for run in runs)
+
+    return shows
+
+
+SHOWS = {
+    "plain-append": _appends_plainly,
+    "lost-outbox-row": _loses_a_report,
+    "release-on-cancel-requested": _breaks(3, "cause"),
+    "skipping-fold": _forgets_a_start,
+    "granting-twice": _breaks(3, "two-holders"),
+}
+
+
+def _with(bug: str) -> bool:
+    BUGS[bug]()
+    return SHOWS[bug]()
+
+
+@pytest.mark.parametrize("bug", sorted(BUGS))
+def test_a_bug_that_is_planted_into_the_processes_shows(bug: str) -> None:
+    assert not SHOWS[bug]()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as elsewhere:
+        assert elsewhere.submit(_with, bug).result(60)
