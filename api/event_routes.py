@@ -151,7 +151,9 @@ async def events(
     openapi_extra=needs(Role.AUDITOR),
     responses={
         200: {
-            "description": "`id:` is the stream sequence, `event:` the event's name, `data:` the event",
+            "description": "`id:` is the stream sequence, `event:` the event's name, `data:` the event. "
+            "An `id:` without data, first of all and with each heartbeat, is a position: nothing up to it "
+            "is missing",
             "content": {"text/event-stream": {"schema": _ONE_OF_THE_STREAM}},
         },
         **problems(404, 503),

@@ -2,8 +2,10 @@
 
 Each stream holds one page at a time and its own position, whatever the reader's speed: a slow reader
 slows only itself, and one that stops reading is dropped (`api.live_response`). Between pages it waits for
-this process's fold to see the next sequence; a comment every HEARTBEAT_SECONDS keeps proxies awake. It ends
-when the reader goes or the process closes; the reader comes back with Last-Event-ID and misses nothing.
+this process's fold to see the next sequence. A reader that gets nothing for HEARTBEAT_SECONDS gets a sign of
+life, also while the log grows or is scanned without a match. The first bytes and every such sign carry an
+`id:` without data, the position up to which nothing is missing: whenever the stream ends, the reader comes
+back with Last-Event-ID, misses nothing, and nothing is scanned twice.
 """
 
 from __future__ import annotations
@@ -20,8 +22,6 @@ from domain.log import Recorded
 HEARTBEAT_SECONDS = 15.0
 LAG_SECONDS = 0.05
 PAGE = 200
-_HEARTBEAT = b": heartbeat\n\n"
-_HELLO = b"retry: 1000\n\n"
 
 
 class EventStream:
@@ -41,17 +41,23 @@ class EventStream:
 
     async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
         """Events behind `after` as SSE, one chunk a page; ends when `closing` is set."""
-        yield _HELLO
+        yield f"retry: 1000\nid: {after}\n\n".encode()
+        clock = asyncio.get_running_loop().time
+        due = clock() + self._heartbeat_seconds
         catching_up = wanted.task_id is not None
         while not self._closing.is_set():
             page = await self._next(wanted, after, catching_up)
             if page.events:
                 yield b"".join(_as_sse(event) for event in page.events)
+                due = clock() + self._heartbeat_seconds
             if catching_up:
                 catching_up = page.more
-            elif page.upto == after and not await self._grown(after) and not self._closing.is_set():
-                yield _HEARTBEAT
+            elif page.upto == after and not await self._grown(after, due - clock()):
+                due = clock()
             after = page.upto
+            if clock() >= due and not self._closing.is_set():
+                yield f": heartbeat\nid: {after}\n\n".encode()
+                due = clock() + self._heartbeat_seconds
 
     async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
         """The trail of one task is read as such; after that, and else, the log itself, whole."""
@@ -63,12 +69,12 @@ class EventStream:
             await self._pause(LAG_SECONDS)
             return EventPage([], after, True)
 
-    async def _grown(self, after: int) -> bool:
-        """Wait until this process has folded more than `after`; False after one heartbeat or on closing."""
+    async def _grown(self, after: int, seconds: float) -> bool:
+        """Wait until this process has folded more than `after`; False after `seconds` or on closing."""
         if self._parts.view.seq > after:
             await self._pause(LAG_SECONDS)
             return True
-        waiting = asyncio.ensure_future(self._parts.view.caught_up(after + 1, self._heartbeat_seconds))
+        waiting = asyncio.ensure_future(self._parts.view.caught_up(after + 1, seconds))
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             await asyncio.wait({waiting, closing}, return_when=asyncio.FIRST_COMPLETED)

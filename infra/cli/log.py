@@ -126,6 +126,7 @@ def watch(
     task: Annotated[str | None, typer.Option("-t", "--task", help="Only this task.")] = None,
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
     event: EventOption = None,
+    actor: ActorOption = None,
     after: Annotated[
         int | None, typer.Option(min=0, metavar="SEQ", help="Begin behind this one; 0: the whole log.")
     ] = None,
@@ -144,7 +145,8 @@ def watch(
     from infra.cli.task_ids import resolve
 
     with connect(url) as api:
-        filters = {"task_id": task and resolve(api, task), "workspace": workspace, "event": event}
+        named = {"task_id": task and resolve(api, task), "workspace": workspace}
+        filters = {**named, "event": event, "actor": actor}
         try:
             for found in events(api, filters, after, give_up_seconds=math.inf):
                 if found is not None:

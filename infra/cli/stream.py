@@ -1,7 +1,8 @@
 """The log as it grows, over server-sent events, across lost connections.
 
-Every event is delivered once and in order: a new connection resumes behind the last event seen. Lines are
-cut at line feeds only, since JSON may hold the other characters that Python counts as line ends.
+Every event is delivered once and in order: a new connection resumes at the last `id:` seen, which the server
+also sends first of all and between events. Lines are cut at line feeds only, since JSON may hold the other
+characters that Python counts as line ends.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ def events(
 ) -> Iterator[Json | None]:
     """Events behind `after` (None: from now on), for ever; None for every sign of life without an event.
 
-    A connection that breaks is made anew, for at most `give_up_seconds` at a time. With `after` None, what
-    happens before the first event and while the connection is lost is missed.
+    A connection that breaks is made anew, for at most `give_up_seconds` at a time.
 
     Raises:
         Unreachable: it cannot be made, at first or for that long.
@@ -38,8 +38,8 @@ def events(
                 if lost_since:
                     say("the connection is back")
                 met, lost_since, pause = True, 0.0, FIRST_PAUSE_SECONDS
-                for event in parse(chunks):
-                    after = event["seq"] if event else after
+                for position, event in parse(chunks):
+                    after = after if position is None else position
                     yield event
         except Silent:
             yield None
@@ -55,16 +55,18 @@ def events(
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
-def parse(chunks: Iterable[bytes]) -> Iterator[Json | None]:
-    """The JSON of each server-sent event; None for a comment, which says only that the server lives."""
+def parse(chunks: Iterable[bytes]) -> Iterator[tuple[int | None, Json | None]]:
+    """The position and the JSON of each server-sent event; without JSON it says that the server lives."""
     data: list[str] = []
+    position: int | None = None
     for line in _lines(chunks):
-        if line.startswith(":"):
-            yield None
-        elif line.startswith("data:"):
-            data.append(line.removeprefix("data:").removeprefix(" "))
-        elif not line and data:
-            yield _event("\n".join(data))
+        name, _, value = line.partition(":")
+        if name == "data":
+            data.append(value.removeprefix(" "))
+        elif name == "id" and value.strip().isdecimal():
+            position = int(value)
+        elif not line:
+            yield position, _event("\n".join(data)) if data else None
             data = []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,8 +54,8 @@ async def test_who_does_not_read_is_dropped_and_the_others_go_on(live: LiveApi, 
             http.stream("GET", "/events/stream?after_seq=0") as answer,
         ):
             async for line in answer.aiter_lines():
-                if line.startswith("id:"):
-                    seen.append(int(line[3:]))
+                if line.startswith("data:"):
+                    seen.append(json.loads(line[5:])["seq"])
                 if len(seen) >= MANY:
                     return
 

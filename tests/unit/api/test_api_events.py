@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -231,13 +233,44 @@ async def test_closing_ends_the_stream(world: ApiWorld) -> None:
     problem(await world.http.get("/readyz"), 503, "not-ready")
 
 
-async def test_a_quiet_stream_sends_comments(world: ApiWorld) -> None:
-    pages = EventPages(world.parts)
-    stream = EventStream(world.parts, pages, world.app.state.closing, heartbeat_seconds=0.01)
-    chunks = stream.chunks(Wanted(), 0)
-    assert (await anext(chunks)).startswith(b"retry:")
-    assert await anext(chunks) == b": heartbeat\n\n"
+async def test_a_quiet_stream_shows_life_and_its_position(world: ApiWorld) -> None:
+    await world.create()
+    stream = EventStream(
+        world.parts, EventPages(world.parts), world.app.state.closing, heartbeat_seconds=0.01
+    )
+    chunks = stream.chunks(Wanted(event="failed"), 0)
+    assert await anext(chunks) == b"retry: 1000\nid: 0\n\n"
+    assert await anext(chunks) == b": heartbeat\nid: 1\n\n"
     await chunks.aclose()
+
+
+async def test_a_stream_without_a_match_shows_life_while_the_log_grows(world: ApiWorld) -> None:
+    await world.create()
+    event = world.log.events[0]
+
+    class Endless:
+        """A log that has more of the same whenever it is asked."""
+
+        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+            await asyncio.sleep(0)
+            return [replace(event, seq=after_seq + one) for one in range(1, limit + 1)]
+
+    pages = EventPages(replace(world.parts, log=Endless()))
+    stream = EventStream(world.parts, pages, world.app.state.closing, heartbeat_seconds=0.01)
+    chunks = stream.chunks(Wanted(event="failed"), 0)
+    await anext(chunks)
+    assert re.fullmatch(rb": heartbeat\nid: [1-9][0-9]+\n\n", await asyncio.wait_for(anext(chunks), 10))
+    await chunks.aclose()
+
+
+async def test_a_stream_that_breaks_before_its_first_event_is_resumed_where_it_began(world: ApiWorld) -> None:
+    await finished(world)
+    async with sse(world.app, "/events/stream") as reader:
+        hello = await reader.frame()
+    assert hello == {"retry": "1000", "id": str(len(world.log.events))}
+    await world.create()
+    async with sse(world.app, "/events/stream", {"Last-Event-ID": hello["id"]}) as reader:
+        assert (await reader.event())["seq"] == len(world.log.events)
 
 
 async def test_a_stream_of_an_unknown_task_is_refused_before_it_begins(world: ApiWorld) -> None:

@@ -106,9 +106,12 @@ class FakeApi:
 
     async def _stream(self, request: Request) -> AsyncIterator[bytes]:
         position = int(request.headers.get("last-event-id", "0"))
-        yield b"retry: 1000\n\n: hello\n\n"
+        yield f"retry: 1000\nid: {position}\n\n: hello\n\n".encode()
         if self.raw_sse:
             yield self.raw_sse
+            return
+        if self.breaks_after == position:
+            self.breaks_after = None
             return
         while not await request.is_disconnected():
             for recorded in self.log[position:]:

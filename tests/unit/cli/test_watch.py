@@ -41,13 +41,15 @@ def test_a_line_per_event_across_a_broken_connection(api: FakeApi, begin: Begin,
 
 def test_filters_are_sent_and_the_position_only_if_there_is_one(api: FakeApi, begin: Begin) -> None:
     api.record(event("running"))
-    process = begin("watch", "--task", TASK_ID, "--workspace", "acme", "--event", "running", COLUMNS="140")
+    given = ("--task", TASK_ID, "--workspace", "acme", "--event", "running", "--actor", "runner")
+    process = begin("watch", *given, COLUMNS="140")
     (line,) = lines(process, 1)
     stop(process)
     assert TASK_ID in line
     assert "on r1, pid 4711" in line
     (asked,) = api.asked("GET", "/events/stream")
     assert sorted(asked.query) == [
+        ("actor", "runner"),
         ("event", "running"),
         ("task_id", TASK_ID),
         ("workspace", "acme"),
@@ -55,10 +57,25 @@ def test_filters_are_sent_and_the_position_only_if_there_is_one(api: FakeApi, be
     assert "last-event-id" not in asked.headers
 
 
+def test_a_connection_that_breaks_before_the_first_event_resumes_where_it_began(
+    api: FakeApi, begin: Begin
+) -> None:
+    api.breaks_after = 0
+    process = begin("watch", "-o", "jsonl")
+    while len(api.asked("GET", "/events/stream")) < 2:
+        assert process.poll() is None
+    api.record(event("running"))
+    assert [json.loads(line) for line in lines(process, 1)] == api.log
+    stop(process)
+    assert [one.headers.get("last-event-id") for one in api.asked("GET", "/events/stream")] == [None, "0"]
+
+
 def test_chunks_may_be_cut_anywhere() -> None:
     body = (
-        'id: 5\nevent: x\ndata: {"seq":5,\ndata: "a":"é\u2028"}\n\n: beat\n\ndata: {"seq":6}\r\n\r\n'.encode()
-    )
-    expected = [{"seq": 5, "a": "é\u2028"}, None, {"seq": 6}]
+        "retry: 1000\nid: 4\n\n"
+        'id: 5\nevent: x\ndata: {"seq":5,\ndata: "a":"é\u2028"}\n\n'
+        ': beat\nid: 9\n\nid: 10\ndata: {"seq":10}\r\n\r\n'
+    ).encode()
+    expected = [(4, None), (5, {"seq": 5, "a": "é\u2028"}), (9, None), (10, {"seq": 10})]
     for size in (1, 2, 3, 7, len(body)):
         assert list(parse(body[at : at + size] for at in range(0, len(body), size))) == expected
