@@ -7,9 +7,9 @@ A time means the last event that the broker had stored by then, by the broker's 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from api.parts import ApiParts
 from domain.errors import NotFound
@@ -18,9 +18,22 @@ from domain.wire import Moment
 MAX_SEQ = 2**63 - 1
 CLOCKS_DIFFER = timedelta(seconds=5)
 
+
+def _one_reason(value: Any, either: ValidatorFunctionWrapHandler) -> Any:
+    """Say once what is asked for, not what each of the two kinds lacks."""
+    try:
+        return either(value)
+    except ValidationError:
+        raise ValueError(
+            "write a sequence, 0 or a whole number above it, or a time as RFC 3339 with an offset, "
+            "e.g. 2026-03-01T12:00:00Z"
+        ) from None
+
+
 Point = Annotated[
     Annotated[int, Field(ge=0, le=MAX_SEQ)] | Moment,
     Field(union_mode="left_to_right", description="a stream sequence, or an RFC 3339 time with an offset"),
+    WrapValidator(_one_reason),
 ]
 
 

@@ -15,8 +15,11 @@ def _moment(text: str) -> str:
         return text
     try:
         return moment(text, datetime.now(UTC)).isoformat()
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}; or a sequence") from None
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is none: give a sequence, how long ago (30s, 10m, 2h, 7d), or a time such as "
+            "2026-03-01T12:00:00Z"
+        ) from None
 
 
 AtOption = Annotated[

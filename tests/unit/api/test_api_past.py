@@ -87,7 +87,10 @@ async def test_what_has_not_come_yet_cannot_be_asked_for(world: ApiWorld, at: st
 
 @pytest.mark.parametrize("at", ["-1", "soon", "2026-03-01T12:00:00", "9999-12-31T23:59:59-12:00"])
 async def test_what_is_no_moment_is_refused(world: ApiWorld, at: str) -> None:
-    problem(await world.http.get("/locks", params={"at": at}), 422, "invalid-request")
+    refused = problem(await world.http.get("/locks", params={"at": at}), 422, "invalid-request")
+    (error,) = refused["errors"]
+    assert error["loc"] == "query.at"
+    assert "a sequence" in error["msg"]
 
 
 async def test_why_a_task_is_where_it_is(world: ApiWorld) -> None:
