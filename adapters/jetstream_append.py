@@ -25,7 +25,7 @@ SETTLE_SECONDS = 12.0
 RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 HEADER_ROOM = 16 * 1024
-_FULL_CODES = frozenset({10047, 10023})
+_FULL_CODES = frozenset({10047, 10023, 10002})  # of the stream's storage, the server's, the account's
 _STORE_FAILED = 10077
 _REFUSED_CODES = frozenset({10054})
 

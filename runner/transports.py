@@ -15,7 +15,6 @@ from typing import Literal, Protocol
 
 import httpx
 import nats.errors
-import nats.js.errors
 import orjson
 
 from domain.trace import with_traceparent
@@ -26,6 +25,8 @@ from runner.state import OutboxRow
 
 HTTP_SECONDS = 15.0
 NATS_SECONDS = 5.0
+TOO_LARGE = 10054
+"""JetStream's code for a message that the stream never takes."""
 ANSWER_BYTES = 1024 * 1024
 BLOCKED = {429, 502, 503, 504, 507}
 """The server, or what stands before it, takes nothing just now: this report is not to blame."""
@@ -139,9 +140,11 @@ class NatsReports:
                 await stream.publish(
                     subject, row.body.encode(), stream="TOWPATH_REPORT", timeout=NATS_SECONDS, headers=headers
                 )
-        except (nats.errors.MaxPayloadError, nats.js.errors.BadRequestError) as error:
-            return Answer("rejected", str(error))
         except NATS_TROUBLE as error:
+            # Only its size is a report's own: an account without room is a "bad request", too.
+            too_large = isinstance(error, nats.errors.MaxPayloadError)
+            if too_large or getattr(error, "err_code", None) == TOO_LARGE:
+                return Answer("rejected", str(error))
             return Answer("blocked", f"{type(error).__name__} {error}".strip())
         return Answer("accepted", "stored")
 
