@@ -61,14 +61,14 @@ class LocksReleased(BaseModel):
     process_may_run: bool = Field(description="a process of the attempt may still be writing there")
 
 
-async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str) -> TaskRead:
-    """Begin the next attempt and wait until the lock projection has decided about it.
+async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first: bool = False) -> TaskRead:
+    """Begin the next (or only the `first`) attempt and wait until the lock projection has decided about it.
 
     Raises:
         Refused: also `workspace-locked`, with the `holders`, where the claim was refused; the attempt
             then ends `submit-failed`.
     """
-    stored = await parts.service.dispatch(task_id, actor)
+    stored = await parts.service.dispatch(task_id, actor, first=first)
     task, attempt = stored.task, stored.task.attempt
     read = shown(parts, stored)
     if not task.needs_lock:

@@ -99,10 +99,10 @@ async def create_task(
 
 
 async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead:
-    """Dispatch a task that has no attempt yet; the same request running beside this one may be first."""
+    """Begin the first attempt; the same request, sent again beside this one, may have been before it."""
     task_id = stored.task.id
     try:
-        return await dispatch_and_wait(parts, task_id, actor)
+        return await dispatch_and_wait(parts, task_id, actor, first=True)
     except Refused as error:
         if error.code not in ("already-dispatched", "stale-attempt"):
             raise

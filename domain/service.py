@@ -101,32 +101,35 @@ class TaskService:
             raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
         return stored
 
-    async def dispatch(self, task_id: str, actor: str) -> Stored:
+    async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> Stored:
         """Begin the next attempt. LogFull where the log has no room for one.
 
         A first attempt is begun on what this process knows: the append finds out if it knows too little.
+        With `first` only that: refused (`stale-attempt`) where the task has got further meanwhile.
         """
         check_room(self._room)
         async with self._tasks.exclusive(task_id):
             known = (await self._load(task_id)).task
-        if known.attempt == 0:
+        if first or known.attempt == 0:
             try:
-                return await self._dispatch(known, actor)
+                return await self._dispatch(known, actor, first)
             except Refused as refusal:
-                if refusal.code != "stale-attempt":
+                if first or refusal.code != "stale-attempt":
                     raise
         return await self._dispatch((await self.read(task_id)).task, actor)
 
-    async def _dispatch(self, known: Task, actor: str) -> Stored:
-        attempt = known.attempt  # now: the object is shared, and others may change it while this waits
+    async def _dispatch(self, known: Task, actor: str, first: bool = False) -> Stored:
+        attempt = 0 if first else known.attempt  # now: the object is shared, and others may change it
         registration: Registration | None = None
         if known.spec.workspace is not None:
             registration = await self._registration(known.spec.workspace)
-        return await self._change(
-            known.id,
-            lambda task: task.dispatch(registration, at=self._clock(), actor=actor),
-            about=attempt,
-        )
+
+        def decide(task: Task) -> None:
+            if first and task.ended:
+                raise refused("stale-attempt", attempt=task.attempt)
+            task.dispatch(registration, at=self._clock(), actor=actor)
+
+        return await self._change(known.id, decide, about=attempt)
 
     async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
         """Cancel at once, or ask the runner to; a repeated request changes nothing."""

@@ -260,6 +260,28 @@ async def test_a_dispatch_is_decided_for_the_attempt_it_was_asked_after(dispatch
     assert dispatched.task.attempt == 2
 
 
+@pytest.mark.parametrize("meanwhile", [end_and_dispatch, submit_failed])
+async def test_a_create_that_comes_late_begins_no_second_attempt(bench: Bench, meanwhile: Any) -> None:
+    def overtake(task: Task) -> None:
+        dispatch(task)
+        meanwhile(task)
+
+    bench.elsewhere(overtake)
+    seen = list(bench.names)
+    with pytest.raises(Refused) as refusal:
+        await bench.service.dispatch(TASK_ID, "ann", first=True)
+    assert refusal.value.code == "stale-attempt"
+    assert bench.names == seen
+
+
+async def test_a_create_that_comes_late_does_not_begin_what_was_canceled(bench: Bench) -> None:
+    bench.elsewhere(cancel)
+    with pytest.raises(Refused) as refusal:
+        await bench.service.dispatch(TASK_ID, "ann", first=True)
+    assert refusal.value.code == "stale-attempt"
+    assert bench.names == ["created", "canceled"]
+
+
 async def test_a_dispatch_keeps_its_attempt_while_it_waits(dispatched: Bench) -> None:
     """Others in the same process change the very task that it has read."""
     await dispatched.said("failed")
