@@ -12,8 +12,9 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.answered import Answered, route_path
 from domain.events import Transport
 from domain.leases import RunnerState
 from domain.log_figures import LogFigures, Spread
@@ -226,17 +227,8 @@ class CountRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answered = Answered(send)
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, answered)
         finally:
-            matched = scope.get("route") or scope.get("endpoint")
-            route = getattr(matched, "path", "unmatched")
-            self._metrics.request(scope["method"], route, status)
+            self._metrics.request(scope["method"], route_path(scope) or "unmatched", answered.status)

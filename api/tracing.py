@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.answered import Answered, route_path
 from domain.spans import TASK_ID, Span, Tracer, spanning
 from domain.trace import TRACEPARENT, current_traceparent, use_traceparent
 
@@ -37,18 +38,11 @@ class CarryTrace:
         about = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with spanning(tracer, scope["method"], "server", about) as span:
             assert span is not None
-            status = 500
-
-            async def noting(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                await send(message)
-
+            answered = Answered(send)
             try:
-                await self._app(scope, receive, noting)
+                await self._app(scope, receive, answered)
             finally:
-                _describe(span, scope, status)
+                _describe(span, scope, answered.status)
 
 
 def _wanted(scope: Scope) -> bool:
@@ -58,8 +52,7 @@ def _wanted(scope: Scope) -> bool:
 
 
 def _describe(span: Span, scope: Scope, status: int) -> None:
-    matched = scope.get("route") or scope.get("endpoint")
-    route = getattr(matched, "path", None)
+    route = route_path(scope)
     if route is not None:
         span.rename(f"{scope['method']} {route}")
         span.set({"http.route": route})

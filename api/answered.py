@@ -1,0 +1,25 @@
+"""What became of a request, for those who count or trace it from outside: its status, and who answered."""
+
+from __future__ import annotations
+
+from starlette.types import Message, Scope, Send
+
+
+class Answered:
+    """Passes an answer on and notes its status; 500 until one has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500
+
+    async def __call__(self, message: Message) -> None:
+        """One message of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
+def route_path(scope: Scope) -> str | None:
+    """The template of the route that gave the answer; None where none matched."""
+    matched = scope.get("route") or scope.get("endpoint")
+    return getattr(matched, "path", None)
