@@ -6,9 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
+
+from tests.support.http_service import QuietHandler, serving
 
 _PASSED_ON = ("content-type", "x-runner-token", "authorization")
 
@@ -39,7 +40,7 @@ def lossy_proxy() -> Iterator[LossyProxy]:
     """A proxy on a free port; afterwards nothing listens there."""
     proxy = LossyProxy()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name: value for name, value in self.headers.items() if name.lower() in _PASSED_ON}
@@ -62,16 +63,5 @@ def lossy_proxy() -> Iterator[LossyProxy]:
 
         do_GET = do_POST = do_PUT = _forward
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(Handler) as proxy.url:
         yield proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
+
+from tests.support.http_service import QuietHandler, serving
 
 Json = dict[str, Any]
 
@@ -41,7 +41,7 @@ def push_runner() -> Iterator[PushRunner]:
     """A runner on a free port; afterwards nothing listens there."""
     runner = PushRunner()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             code, answer = runner.answer
@@ -53,16 +53,5 @@ def push_runner() -> Iterator[PushRunner]:
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    runner.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(Handler) as runner.url:
         yield runner
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
