@@ -32,13 +32,12 @@ _NOT_SENT = re.compile(rb"Nats-Pending-Messages: (\d+)")
 
 
 class Stored(NamedTuple):
-    """One stored message. `block` is its header block, `at_ns` when the broker stored it (Unix time)."""
+    """One stored message. `block` is its header block."""
 
     seq: int
     subject: bytes
     block: bytes
     data: bytes
-    at_ns: int
 
     def header_lines(self) -> list[bytes]:
         """The lines of the header block without the version line, in the order they stand."""
@@ -145,7 +144,7 @@ class _Reading:
             seq = int(tokens[at])
             self._coming -= 1
             if seq <= self._last:
-                self._buffer.append(Stored(seq, subject, block, data, int(tokens[at + 2])))
+                self._buffer.append(Stored(seq, subject, block, data))
             self.ended = self.ended or seq >= self._last or tokens[at + 3] == b"0"
         elif (not_sent := _NOT_SENT.search(block)) is not None:
             self._coming -= int(not_sent[1])

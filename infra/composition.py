@@ -49,10 +49,11 @@ from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.attempt_token import AttemptTokens
 from domain.dead_letters import DISPATCH, DeadLetterService
+from domain.heartbeat_check import BeatFeed
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import LockView
 from domain.ports.log import Appender
-from domain.ports.queues import Due, EventQueue
+from domain.ports.queues import Due, DueQueue, EventQueue
 from domain.room import LogRoom
 from domain.service import TaskService
 from domain.spans import Tracer
@@ -237,10 +238,10 @@ class Projections:
     events: EventQueue
     deadlines: dict[str, Callable[[Due], Awaitable[None]]]
     """By kind, what handles a deadline that came due."""
-    beats: CoreBeatFeed
+    beats: BeatFeed
     inspection: HeartbeatInspection
 
-    def due(self, kind: str) -> JetStreamDueQueue:
+    def due(self, kind: str) -> DueQueue:
         """The queue of the deadlines of one kind."""
         return JetStreamDueQueue(self.core.connection, self.core.dead_letters, kind)
 

@@ -25,7 +25,6 @@ class ServerFacts:
     sync_always: bool
     sync_interval_seconds: float
     max_payload_bytes: int
-    store_dir: str
     stored_bytes: int
     max_storage_bytes: int
 
@@ -50,7 +49,6 @@ async def server_facts(monitor_url: str, timeout_seconds: float = 5.0) -> Server
         sync_always=always,
         sync_interval_seconds=0.0 if always else config.get("sync_interval", 0) / 1e9,
         max_payload_bytes=varz["max_payload"],
-        store_dir=config.get("store_dir", ""),
         stored_bytes=jsz.get("storage", 0),
         max_storage_bytes=config.get("max_storage", 0),
     )

@@ -41,7 +41,6 @@ class Process:
         self._wanted = asyncio.Event()
         self._expected = False
         self._keeper: asyncio.Task[None] | None = None
-        self.unexpected = 0
 
     @property
     def pid(self) -> int | None:
@@ -108,7 +107,6 @@ class Process:
             while self._process.poll() is None:
                 await asyncio.sleep(LOOK_SECONDS)
             if not self._expected:
-                self.unexpected += 1
                 self._history.note("ended", process=self.name, code=self._process.returncode)
                 await asyncio.sleep(AGAIN_SECONDS)
 
@@ -119,7 +117,6 @@ class Child:
     def __init__(self, kind: str, name: str, find: object) -> None:
         self.kind, self.name = kind, name
         self._find = find
-        self.unexpected = 0
 
     @property
     def pid(self) -> int | None:

@@ -12,7 +12,7 @@ from tests.chaos.disks import Disk
 from tests.chaos.history import History
 from tests.chaos.http_proxy import HttpProxy
 from tests.chaos.network import Host, Link
-from tests.chaos.processes import Child, Part, Process
+from tests.chaos.processes import Part, Process
 
 LEASE_SECONDS = 3.0
 GRACE_SECONDS = 2.0
@@ -96,11 +96,6 @@ class World:
             await part.close()
         for proxy in self.proxies:
             await proxy.stop()
-
-
-def is_child(part: Part) -> bool:
-    """Whether another process starts it again."""
-    return isinstance(part, Child)
 
 
 async def until(condition: object, seconds: float, what: str) -> None:
