@@ -18,9 +18,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.config import ApiConfig, OperatorToken, Role, digest_of, is_loopback
+from api.config import ApiConfig, OperatorToken, Role, digest_of
 from api.parts import ApiParts
 from api.problems import HttpProblem
+from domain.addresses import is_loopback
 from domain.attempt_token import Proof
 
 OPEN_ACTOR = "api"

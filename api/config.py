@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from domain.addresses import is_loopback
 
 BODY_LIMIT_BYTES = 512 * 1024
 _FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer, auditor, operator, admin"
@@ -110,16 +111,6 @@ def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
 def digest_of(token: str) -> bytes:
     """What is kept and compared instead of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` (a name or an address, IPv6 with or without brackets) is this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_listen(host: str, config: ApiConfig) -> None:

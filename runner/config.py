@@ -6,7 +6,6 @@ for settings. Every error names the setting to change.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.addresses import is_loopback
 from domain.identifiers import check_name
 from runner.errors import ConfigError
 
@@ -121,13 +121,3 @@ class RunnerConfig:
                 f"the HTTP intake executes commands, and {self.intake_host} is not a loopback address: "
                 "set TOWPATH_RUNNER_TOKEN (submitters send it in X-Runner-Token) or listen on 127.0.0.1"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """True for 127.0.0.0/8, ::1 and `localhost`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from domain.addresses import is_loopback
 from domain.identifiers import check_task_id
 from domain.trace import TRACEPARENT, under_traceparent
 from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
-from runner.config import is_loopback
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
 from runner.health import Health
