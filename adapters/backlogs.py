@@ -54,4 +54,4 @@ async def _oldest(api: JetStreamApi, info: dict[str, Any]) -> datetime | None:
     subjects = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
     found = await asyncio.gather(*(api.next(subject, start) for subject in subjects))
     first = min((raw for raw in found if raw is not None), key=lambda raw: raw.seq, default=None)
-    return datetime.fromisoformat(first.time[:19] + "+00:00") if first is not None else None
+    return datetime.fromisoformat(first.time) if first is not None else None

@@ -102,8 +102,6 @@ def _letter(raw: RawMessage) -> DeadLetter:
 
 
 def _time(text: str) -> datetime:
-    """RFC 3339 with nanoseconds, which Python cuts to microseconds."""
     with contextlib.suppress(ValueError):
-        head, _, fraction = text.removesuffix("Z").partition(".")
-        return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC)
+        return datetime.fromisoformat(text)
     return datetime.fromtimestamp(0, UTC)

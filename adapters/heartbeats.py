@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import nats.errors
 import nats.js.errors
@@ -56,7 +56,7 @@ class JetStreamHeartbeats:
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         """See the port. What is no heartbeat is passed over: any runner may publish there."""
         found = [
-            (beat, _broker_time(raw.headers["Nats-Time-Stamp"]))
+            (beat, datetime.fromisoformat(raw.headers["Nats-Time-Stamp"]))
             for raw in await self._read()
             if (beat := _parse(raw)) is not None
         ]
@@ -70,7 +70,7 @@ class JetStreamHeartbeats:
             return cached[1]
         raw = await self._judged.last(f"towpath.runner.{runner_id}")
         beat = _parse(raw) if raw is not None else None
-        found = (beat, _broker_time(raw.time)) if raw is not None and beat is not None else None
+        found = (beat, datetime.fromisoformat(raw.time)) if raw is not None and beat is not None else None
         self._read_at[runner_id] = (now, found)
         self._read_at.move_to_end(runner_id)
         if len(self._read_at) > REMEMBERED:
@@ -94,9 +94,3 @@ def _parse(raw: RawMessage) -> Heartbeat | None:
     """The heartbeat of the runner on whose subject it was stored, if it is one."""
     found = examine_beat(ArrivedBeat(raw.subject.removeprefix("towpath.runner."), raw.data, raw.subject))
     return None if isinstance(found, Fault) else found
-
-
-def _broker_time(text: str) -> datetime:
-    """RFC 3339 with nanoseconds, which Python cuts to microseconds."""
-    head, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 SHORTEST_ELECTION_SECONDS = 4.0
@@ -78,10 +78,6 @@ def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
 def led_for(info: dict[str, Any]) -> float | None:
     """How long the leader has led, by its own clock; None where it does not say."""
     since, now = (info.get("cluster") or {}).get("leader_since"), info.get("ts")
-    return (_seconds(now) - _seconds(since)) if since and now else None
-
-
-def _seconds(time: str) -> float:
-    """RFC 3339 in UTC with nanoseconds, which Python cuts to microseconds."""
-    head, _, fraction = time.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}").replace(tzinfo=UTC).timestamp()
+    if not (since and now):
+        return None
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds()

@@ -75,7 +75,7 @@ async def clocks(about: Examination) -> list[Finding]:
     after = about.now()
     if "ts" not in answer:
         return []
-    broker = datetime.fromisoformat(answer["ts"][:26].rstrip("Z") + "+00:00")
+    broker = datetime.fromisoformat(answer["ts"])
     apart = max((before - broker).total_seconds(), (broker - after).total_seconds(), 0.0)
     found = f"{apart:.3f} s apart from the broker's"
     if apart <= MAX_CLOCK_SECONDS:

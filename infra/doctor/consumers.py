@@ -72,7 +72,7 @@ async def _oldest(about: Examination, wanted: Consumer, info: dict[str, Any]) ->
     """
     if wanted.takes_all:
         state = (await about.ask(f"STREAM.INFO.{wanted.stream}")).get("state", {})
-        return datetime.fromisoformat(state["first_ts"][:19] + "+00:00") if state.get("messages") else None
+        return datetime.fromisoformat(state["first_ts"]) if state.get("messages") else None
     config = info["config"]
     filters = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
     start = info["ack_floor"]["stream_seq"] + 1
@@ -82,4 +82,4 @@ async def _oldest(about: Examination, wanted: Consumer, info: dict[str, Any]) ->
     if not found:
         return None
     first = min(found, key=lambda message: message["seq"])
-    return datetime.fromisoformat(first["time"][:19] + "+00:00")
+    return datetime.fromisoformat(first["time"])
