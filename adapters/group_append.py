@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +49,16 @@ class GroupAppender:
     """Appends like SingleAppender, in batches while many wait. `stop` waits for what is in flight."""
 
     def __init__(
-        self, connection: Client, single: SingleAppender, batch_ids: Any, grouping: Grouping = WHERE_SYNCED
+        self,
+        connection: Client,
+        single: SingleAppender,
+        new_id: Callable[[], str],
+        grouping: Grouping = WHERE_SYNCED,
     ) -> None:
         self._grouping = grouping
         self._nc = connection
         self._single = single
-        self._batch_id = batch_ids
+        self._new_id = new_id
         self._queue: deque[_Waiting] = deque()
         self._singles = 0
         self._batches = 0
@@ -108,7 +113,7 @@ class GroupAppender:
         self._queue.extendleft(reversed(later))
         return list(taken.values())
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -140,7 +145,7 @@ class GroupAppender:
 
     async def _publish_batch(self, messages: list[Message]) -> int | None:
         """The sequence of the last message, or None if the batch was refused and nothing of it is stored."""
-        batch_id = self._batch_id()
+        batch_id = self._new_id()
         for number, message in enumerate(messages, start=1):
             headers = message.publish_headers
             headers["Nats-Batch-Id"] = batch_id
@@ -158,7 +163,7 @@ class GroupAppender:
         return int(acknowledged["seq"])
 
 
-async def _resolve(waiting: _Waiting, appending: Any) -> None:
+async def _resolve(waiting: _Waiting, appending: Awaitable[int]) -> None:
     try:
         seq = await appending
     except Exception as error:

@@ -6,6 +6,7 @@ triggers none; a refusal raises. Time, actors and grants come in as arguments.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -114,12 +115,13 @@ class Task(BaseAggregate[str]):
         """Cancel at once where nothing can have started, else ask the runner to; asking twice is stale."""
         if self.cancel_requested and not self.ended:
             return
-        by_status: dict[bool, Any] = {
-            True: lambda: self._canceled_by(actor, reason, at),
-            False: lambda: data.CancelRequestedData(attempt=self.attempt, by=actor, reason=reason),
-        }
-        immediately = self.status in (Status.CREATED, Status.DISPATCHED)
-        self._decide(Input.CANCEL, by_status[immediately], at=at, actor=actor)
+
+        def said() -> data.EventData:
+            if self.status in (Status.CREATED, Status.DISPATCHED):
+                return self._canceled_by(actor, reason, at)
+            return data.CancelRequestedData(attempt=self.attempt, by=actor, reason=reason)
+
+        self._decide(Input.CANCEL, said, at=at, actor=actor)
 
     def request_release(self, attempt: int, token: int, *, reason: str, at: datetime, actor: str) -> None:
         """Free the grant `token` of `attempt` by hand.
@@ -277,7 +279,7 @@ class Task(BaseAggregate[str]):
 
     # ------------------------------------------------------------------ the table decides
 
-    def _decide(self, given: Input, make: Any, *, at: datetime, actor: str) -> None:
+    def _decide(self, given: Input, make: Callable[[], data.EventData], *, at: datetime, actor: str) -> None:
         cell = look_up(self.status, given)
         if isinstance(cell, Refuse):
             raise refused(cell.code, status=self.status.value, attempt=self.attempt)
