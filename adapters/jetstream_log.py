@@ -21,8 +21,6 @@ from domain.ports.log import LogGap
 
 RETRY_SECONDS = 0.2
 SHORT_TRIES = 15
-PENDING_MESSAGES = 65536  # what nats-py's own consumers are given, wherever they are compared with
-PENDING_BYTES = 64 * 1024 * 1024
 
 
 class JetStreamLogReader:

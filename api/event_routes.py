@@ -208,9 +208,7 @@ def _pages(request: Request) -> EventPages:
     return pages
 
 
-def _position(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
+def _position(cursor: str) -> int:
     text = decode_cursor(cursor)
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise bad_cursor()

@@ -4,8 +4,8 @@ Delivery: a batch counts as taken when the transaction that holds its rows and t
 nothing is acknowledged to the broker. A crash before the commit leaves rows and position as they were,
 so the batch is read again; a crash behind it, or a second projection on the same database, makes the
 read model pass over what it has. While the database is away it waits, and goes on from the position it finds
-there. A hole in the log raises LogGap and ends the projection: a read model
-that goes on behind a hole would be wrong for ever.
+there. A hole in the log raises LogGap and ends the projection: a read model that goes on behind a hole would
+be wrong for ever.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_log import PENDING_BYTES, PENDING_MESSAGES, JetStreamLogReader
+from adapters.jetstream_log import JetStreamLogReader
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from domain.locks import LockTable
@@ -35,6 +35,8 @@ from infra.settings import Settings
 from projections.tasks import TaskProjection
 
 TURN_SECONDS = 180.0
+PENDING_MESSAGES = 65_536
+PENDING_BYTES = 64 * 1024 * 1024
 
 
 def measure(ground: Ground, sizes: Sizes) -> list[Row]:
