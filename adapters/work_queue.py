@@ -31,6 +31,7 @@ from domain.trace import TRACEPARENT, use_traceparent
 
 CONCURRENCY = 64
 FETCH_SECONDS = 2.0
+LATE_SECONDS = 0.1
 ACK_WAIT_SECONDS = 6.0
 PROGRESS_SECONDS = 2.0
 MAX_DELIVER = 12
@@ -114,6 +115,9 @@ class DurableQueue:
                 messages = await subscription.fetch(CONCURRENCY, timeout=FETCH_SECONDS)
                 idle = 0
             except TimeoutError:
+                # The server's word that a request is over may come just after nats-py's timer. Taken for the
+                # next request's, it leaves two under way, and events that come for one wait for the other.
+                await asyncio.sleep(LATE_SECONDS)
                 idle += 1
                 if idle % 3 == 0:
                     await self._nc.jetstream().consumer_info(self._stream, self._name)

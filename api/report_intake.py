@@ -37,6 +37,7 @@ POLL_SECONDS = 5.0
 ACK_WAIT_SECONDS = 15.0  # longer than a report may take; what a killed API had taken waits so long
 STOP_SECONDS = 15.0
 AWAY_SECONDS = 0.5
+LATE_SECONDS = 0.1
 _Fetch = Callable[..., Coroutine[Any, Any, list[Msg]]]
 
 
@@ -132,6 +133,10 @@ class _FetchAhead:
     the timeout that ends a batch. And nats-py raises the built-in TimeoutError where the server's answer
     comes just before its own timer: FastStream keeps what it holds on nats-py's own error alone. And where
     NATS is away it would ask again at once, without end, and keep every failure: here that takes a moment.
+
+    Where that answer comes just after the timer, nats-py would take it for the next request's, and make a
+    second one beside it: of two, a report might come for the one that no answer ends, and lie there for
+    POLL_SECONDS. So what is late is let in first; the next fetch passes over it.
     """
 
     def __init__(self, fetch: _Fetch) -> None:
@@ -145,7 +150,7 @@ class _FetchAhead:
         if batch < BATCH or self._stopped:
             await asyncio.sleep(0 if batch < BATCH else STOP_SECONDS)
             raise nats.errors.TimeoutError
-        coming = self._next or asyncio.create_task(self._fetch(batch, timeout, heartbeat))
+        coming = self._next or asyncio.create_task(self._ask(batch, timeout, heartbeat))
         self._next = None
         try:
             messages = await coming
@@ -158,8 +163,15 @@ class _FetchAhead:
             raise nats.errors.TimeoutError from error
         finally:
             coming.cancel()
-        self._next = asyncio.create_task(self._fetch(batch, timeout, heartbeat))
+        self._next = asyncio.create_task(self._ask(batch, timeout, heartbeat))
         return messages
+
+    async def _ask(self, batch: int, timeout: float | None, heartbeat: float | None) -> list[Msg]:
+        try:
+            return await self._fetch(batch, timeout, heartbeat)
+        except TimeoutError:
+            await asyncio.sleep(LATE_SECONDS)
+            raise
 
     async def stop(self) -> None:
         """Let what was fetched and not handed out come again at once."""

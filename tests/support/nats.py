@@ -78,6 +78,14 @@ async def append_batch(nc: Client, batch: str, messages: list[tuple[str, dict[st
     raise AssertionError("the commit was not answered")
 
 
+async def pulls(nc: Client, stream: str, consumer: str, wanted: int) -> list[dict[str, Any]]:
+    """The next `wanted` requests for messages of a consumer, as a client sends them."""
+    heard = await nc.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}")
+    found = [json.loads((await heard.next_msg(10)).data) for _ in range(wanted)]
+    await heard.unsubscribe()
+    return found
+
+
 async def direct_get_batch(nc: Client, body: dict[str, Any]) -> list[Msg]:
     """Messages of one bounded direct get, without the end marker."""
     inbox = nc.new_inbox()

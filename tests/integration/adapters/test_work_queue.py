@@ -20,7 +20,7 @@ from domain.log import Recorded
 from domain.ports.queues import Deadline, Due
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation
-from tests.support.nats import api, connect, subjects
+from tests.support.nats import api, connect, pulls, subjects
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
@@ -221,6 +221,20 @@ async def test_many_messages_are_shared_and_all_handled(
     assert all(by)
     assert len(by[0] + by[1]) == 300
     await other.close()
+
+
+async def test_an_idle_queue_has_one_request_under_way(
+    js_connection: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one, which nothing ends but its time, would keep an event from the queue for so long."""
+    monkeypatch.setattr(adapters.work_queue, "FETCH_SECONDS", 0.2)
+
+    async def handle(_: Recorded) -> None:
+        """Nothing comes."""
+
+    async with consuming(js_connection, handle):
+        requests = await pulls(js_connection, "TOWPATH", "test", 12)
+    assert [one for one in requests if not one.get("no_wait")] == []
 
 
 async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
+import api.report_intake as intake_module
 from api.report_intake import DURABLE, STREAM, ReportIntake
 from domain.errors import Busy
 from tests.integration.api.live_api import LiveApi
-from tests.support.nats import api
+from tests.support.nats import api, pulls
 from tests.support.waiting import eventually
 
 
@@ -143,3 +144,15 @@ async def test_single_reports_never_wait_for_a_redelivery(live: LiveApi, intake:
         await publish(nc, task_id, {"status": "running"})
         await settled(nc)
     assert (await api(nc, f"CONSUMER.INFO.{STREAM}.{DURABLE}"))["delivered"]["consumer_seq"] == 60
+
+
+async def test_an_idle_intake_has_one_request_under_way(
+    live: LiveApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one, which nothing ends but its time, would keep a report from the intake for so long."""
+    monkeypatch.setattr(intake_module, "POLL_SECONDS", 0.2)
+    intake = ReportIntake(live.parts, live.nats_options)
+    await intake.start()
+    requests = await pulls(live.core.connection, STREAM, DURABLE, 12)
+    await intake.stop()
+    assert [one for one in requests if not one.get("no_wait")] == []
