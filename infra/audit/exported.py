@@ -1,6 +1,7 @@
 """Exported checkpoints: a JSON-lines file to keep where the log's keepers cannot change it.
 
-The first line names the public keys, every further one is a checkpoint as it was signed.
+The first line names the public keys, every further one is a checkpoint as it was signed. Whoever kept single
+lines kept checkpoints: a file without that first line is read as well, and names no key.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def head(keys: PublicKeys) -> dict[str, Any]:
     return {"format": FORMAT, "version": VERSION, "public_keys": dict(keys.as_texts())}
 
 
-def read_keys(path: Path) -> PublicKeys:
-    """The public keys that the file names. Raises NotAnExport, OSError."""
+def read_keys(path: Path) -> PublicKeys | None:
+    """The public keys that the file names; None if it names none. Raises NotAnExport, OSError."""
     with path.open("rb") as file:
         return _keys(file)
 
@@ -36,8 +37,8 @@ def read_keys(path: Path) -> PublicKeys:
 async def read_checkpoints(path: Path) -> AsyncIterator[LogCheckpoint]:
     """The checkpoints, one at a time. CheckpointInvalid for a line that is none."""
     with path.open("rb") as file:
-        _keys(file)
-        for number, line in enumerate(file, start=2):
+        first = 1 if _keys(file) is None else 2
+        for number, line in enumerate(file, start=first):
             if line.strip():
                 try:
                     yield LogCheckpoint.of(orjson.loads(line))
@@ -45,11 +46,19 @@ async def read_checkpoints(path: Path) -> AsyncIterator[LogCheckpoint]:
                     raise CheckpointInvalid(f"line {number} of {path} is no checkpoint: {error}") from error
 
 
-def _keys(file: IO[bytes]) -> PublicKeys:
+def _keys(file: IO[bytes]) -> PublicKeys | None:
+    """Those of the first line, which is then read; None, with nothing read, where it is a checkpoint."""
     try:
         first = orjson.loads(file.readline())
+        if "format" not in first and "signature" in first:
+            file.seek(0)
+            return None
         if first["format"] != FORMAT or first["version"] != VERSION:
             raise NotAnExport(f"{file.name} has another format or version")
         return PublicKeys.of_texts(first["public_keys"].values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotAnExport(f"{file.name} is not what `towpath checkpoint export` writes ({error})") from error
+        if isinstance(error, NotAnExport):
+            raise
+        raise NotAnExport(
+            f"{file.name} is not what `towpath checkpoint export` writes, nor lines of it"
+        ) from error

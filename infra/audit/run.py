@@ -83,9 +83,10 @@ def _keys(settings: Settings, wanted: Wanted, report: Report) -> PublicKeys | No
     own = settings.checkpoint_keys(make=False)
     if own:
         return parse_keys(own)[1]
-    if wanted.exported is not None:
+    named = read_keys(wanted.exported) if wanted.exported is not None else None
+    if named is not None:
         report.notes.append("signatures were judged by the keys that the exported file itself names")
-        return read_keys(wanted.exported)
+        return named
     report.notes.append("signatures of checkpoints were not checked: no key is known; give --public-key")
     return None
 
@@ -136,8 +137,7 @@ class _Pass:
     async def over_log(self, progress: Progress) -> None:
         """Read the log to its present end. The checkpoints' end is asked for first: it cannot be further."""
         stored, last = await self._stored_checkpoints(), await self._log.last_seq()
-        stored_witness = Witness("stored", stored, self._keys, self._report, from_start=True)
-        self._witnesses = [stored_witness]
+        self._witnesses = [Witness("stored", stored, self._keys, self._report, from_start=True)]
         if self._exported is not None:
             exported = read_checkpoints(self._exported)
             self._witnesses.append(Witness("exported", exported, self._keys, self._report, from_start=False))
@@ -147,8 +147,8 @@ class _Pass:
         self.auditor.end(last)
         for witness in self._witnesses:
             witness.finish(last)
-        self._report.checkpoints = stored_witness.count
-        self._report.covered_upto = max(witness.covered_upto for witness in self._witnesses)
+        furthest = max(self._witnesses, key=lambda witness: witness.covered_upto)
+        self._report.checkpoints, self._report.covered_upto = furthest.count, furthest.covered_upto
 
     async def over_read_model(self, engine: AsyncEngine, before: int, progress: Progress) -> None:
         """Compare the read model, which stood at `before` when this began."""

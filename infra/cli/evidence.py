@@ -69,6 +69,8 @@ def verify(
 
 
 def _lines(report: Any) -> list[str]:
+    from infra.doctor.finding import counted
+
     first = report.first
     if first is not None:
         others = [one for one in report.findings if one is not first]
@@ -79,11 +81,13 @@ def _lines(report: Any) -> list[str]:
         ]
     covered = "no checkpoint covers it yet"
     if report.covered_upto:
-        covered = f"{report.checkpoints} checkpoints cover it up to {report.covered_upto}"
-    compared = (
-        f", the read model's {report.tasks_compared} tasks equal a replay" if report.tasks_compared else ""
-    )
-    return [f"the log is whole: {report.events} events; {covered}{compared}"]
+        verb = "covers" if report.checkpoints == 1 else "cover"
+        covered = f"{counted(report.checkpoints, 'checkpoint')} {verb} it up to {report.covered_upto}"
+    compared = ""
+    if report.tasks_compared:
+        verb = "equals" if report.tasks_compared == 1 else "equal"
+        compared = f", the read model's {counted(report.tasks_compared, 'task')} {verb} a replay"
+    return [f"the log is whole: {counted(report.events, 'event')}; {covered}{compared}"]
 
 
 @app.command("list")
@@ -125,6 +129,7 @@ def export(
     from infra.audit.export import export_checkpoints, stored_checkpoints
     from infra.cli.exits import CliError
     from infra.cli.words import say
+    from infra.doctor.finding import counted
 
     try:
         with nats_failures():
@@ -133,7 +138,7 @@ def export(
     except OSError as error:
         raise CliError(f"{file} cannot be written: {error}") from None
     if count:
-        say(f"{count} checkpoints, up to sequence {upto}")
+        say(f"{counted(count, 'checkpoint')}, up to sequence {upto}")
     else:
         say(f"none behind number {after}: there are {there}" if there else "there is no checkpoint yet")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from nats.aio.client import Client
 
 from domain.log_checkpoint import LogCheckpoint
+from infra.audit.exported import NotAnExport
 from tests.integration.audit.evidence import KEY, OTHER_KEY, Evidence, Message, rechained, resealed
 from tests.support.nats import api
 
@@ -137,6 +139,30 @@ async def test_a_rewritten_chain_is_found_by_the_checkpoints_alone(evidence: Evi
     seq, log = _rewritten(evidence)
     await evidence.write(log)
     assert await evidence.first_bad() == (seq, "checkpoint")
+
+
+async def test_one_exported_line_alone_vouches_for_all_before_it(evidence: Evidence) -> None:
+    evidence.exported.write_bytes(evidence.checkpoints[-1].encoded() + b"\n")
+    await evidence.write(evidence.log, [])
+    report = await evidence.verified(exported=True)
+    assert (report.findings, report.checkpoints, report.covered_upto) == ([], 1, evidence.last)
+
+
+async def test_one_exported_line_alone_shows_a_rewritten_chain(evidence: Evidence) -> None:
+    _, log = _rewritten(evidence)
+    evidence.exported.write_bytes(evidence.checkpoints[-1].encoded() + b"\n")
+    await evidence.write(log, [])
+    found = (await evidence.verified(exported=True, keys=())).first
+    assert found is not None
+    assert f"exported checkpoint {evidence.checkpoints[-1].number}" in found.sentence
+
+
+@pytest.mark.parametrize("text", ["", "words\n", "[]\n", '{"format": "other"}\n', '{"number": 1}\n'])
+async def test_a_file_of_something_else_is_refused_by_its_name(evidence: Evidence, text: str) -> None:
+    evidence.exported.write_text(text)
+    await evidence.write(evidence.log)
+    with pytest.raises(NotAnExport, match=r"exported\.jsonl"):
+        await evidence.verified(exported=True, keys=())
 
 
 async def test_a_rewritten_chain_without_any_checkpoint_is_not_found_from_inside(evidence: Evidence) -> None:
