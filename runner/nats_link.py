@@ -100,7 +100,8 @@ class NatsLink:
             callback()
 
     async def _disconnected(self) -> None:
-        log.warning("nats disconnected")
+        if not self._closing:
+            log.warning("nats disconnected")
 
     async def _closed(self) -> None:
         """nats-py gave up in spite of all (a refused login does that): begin anew with a new client."""

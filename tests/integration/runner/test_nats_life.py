@@ -10,6 +10,7 @@ from typing import Any
 
 import nats.js.errors
 import pytest
+from structlog.testing import capture_logs
 
 import runner.intake_nats
 from infra.embedded_nats import EmbeddedNats
@@ -149,6 +150,15 @@ async def test_a_client_that_gave_up_is_replaced(log_plane: LogPlane, nats_serve
     assert (await link.client()) is not first
     await link.close()
     assert not link.is_ready()
+
+
+async def test_a_link_that_is_closed_says_nothing_of_it(nats_server: EmbeddedNats) -> None:
+    link = NatsLink(nats_server.runner_url, {}, "me")
+    link.start()
+    await link.client()
+    with capture_logs() as lines:
+        await link.close()
+    assert lines == []
 
 
 async def test_a_running_job_whose_attempt_is_over_is_killed_without_a_word(
