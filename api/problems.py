@@ -119,7 +119,11 @@ def invalid_shape(errors: Sequence[Mapping[str, Any]]) -> Response:
     if any(error["type"] == "json_invalid" for error in errors):
         return problem_response(400, *_HTTP[400])
     found = [
-        {"loc": ".".join(str(part) for part in error["loc"]), "msg": error["msg"], "type": error["type"]}
+        {
+            "loc": ".".join(str(part) for part in error["loc"]),
+            "msg": error["msg"].removeprefix("Value error, "),  # pydantic's words before ours
+            "type": error["type"],
+        }
         for error in errors[:20]
     ]
     detail = "; ".join(f"{error['loc'] or 'body'}: {error['msg']}" for error in found[:3])
