@@ -9,39 +9,65 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from domain.locks import LockTable
 from domain.ports.log import LogGap, LogReader
 from infra.settings import Settings
 
 Progress = Callable[[int, int], None]
-Words = Callable[[str], None]
 
 
-def run_replay(settings: Settings, rebuild: bool, progress: Progress, say: Words) -> None:
-    """Replay the log. `progress` gets events done and events in all; `say` gets lines for people.
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay found: how many events in how many seconds, and the locks held behind the last one.
+
+    A rebuild does not look at locks: None.
+    """
+
+    rebuilt: bool
+    events: int
+    seconds: float
+    locks_held: int | None
+
+    def __str__(self) -> str:
+        """For people."""
+        done = "read model rebuilt" if self.rebuilt else f"log is whole; {_locks(self.locks_held)} held"
+        speed = self.events / max(self.seconds, 1e-6)
+        return f"{done}: {self.events} events in {self.seconds:.1f} s ({speed:.0f} events/s)"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+def _locks(held: int | None) -> str:
+    return "1 lock is" if held == 1 else f"{held} locks are"
+
+
+def run_replay(settings: Settings, rebuild: bool, progress: Progress) -> Replayed:
+    """Replay the log. `progress` gets events done and events in all.
 
     Raises:
         LogGap: the log is not contiguous.
     """
-    asyncio.run(_replay(settings, rebuild, progress, say))
+    return asyncio.run(_replay(settings, rebuild, progress))
 
 
-async def _replay(settings: Settings, rebuild: bool, progress: Progress, say: Words) -> None:
+async def _replay(settings: Settings, rebuild: bool, progress: Progress) -> Replayed:
     from infra.composition import open_core
     from projections.tasks import TaskProjection
 
     async with open_core(settings, "towpath-replay") as core:
         last = await core.reader.last_seq()
         started = time.monotonic()
+        held = None
         if rebuild:
             await TaskProjection(core.reader, core.read_model).replay(last, progress)
-            done = "read model rebuilt"
         else:
             held = await check_log(core.reader, last, progress)
-            done = f"log is whole; {held} locks are held"
-        seconds = max(time.monotonic() - started, 1e-6)
-        say(f"{done}: {last} events in {seconds:.1f} s ({last / seconds:.0f} events/s)")
+        return Replayed(rebuild, last, round(time.monotonic() - started, 3), held)
 
 
 async def check_log(reader: LogReader, upto: int, progress: Progress) -> int:

@@ -63,7 +63,7 @@ def tasks(
         )
     emit(output, found, LIST)
     if more:
-        say(f"these are the {limit} newest; --limit shows more")
+        say(f"there are older ones than {'this' if limit == 1 else f'these {limit}'}; --limit shows more")
 
 
 def task(

@@ -25,19 +25,25 @@ def replay(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Read the whole log again; check it or rebuild the read model."""
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from domain.ports.log import LogGap
     from infra.cli.exits import CliError
-    from infra.cli.words import say, say_progress
+    from infra.cli.output import emit_one, print_data
+    from infra.cli.words import say_progress
     from infra.replay import run_replay
 
     try:
         with nats_failures():
-            run_replay(settings, rebuild, say_progress, say)
+            replayed = run_replay(settings, rebuild, say_progress)
     except LogGap as error:
         raise CliError(str(error)) from None
+    if output is Output.TABLE:
+        print_data(str(replayed))
+    else:
+        emit_one(output, replayed.as_json(), ())
 
 
 def doctor(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,27 @@ def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+
+
+def test_every_command_that_shows_data_has_its_three_forms() -> None:
+    import typer.main
+
+    without = {path for path, one in _commands(typer.main.get_command(app)) if not _has(one, "--output")}
+    servers = {"up", "api", "projector", "runner"}
+    assert without == {*servers, "demo", "checkpoint export", "checkpoint rotate-key"}
+
+
+def _commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """Every command below `group` that can be called, with its words."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from _commands(one, *path, name)
+        if not hasattr(one, "commands") or one.invoke_without_command:
+            yield " ".join((*path, name)), one
+
+
+def _has(command: Any, option: str) -> bool:
+    return any(option in one.opts for one in command.params)
 
 
 def test_version(towpath: Towpath) -> None:
