@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from infra.backup.manifest import StreamArchive
 CHUNK_BYTES = 128 * 1024
 SILENT_SECONDS = 30.0
 ASK_SECONDS = 10.0
+AGAIN_SECONDS = 0.1
 Progress = Callable[[int, int], None]
 
 
@@ -110,12 +112,24 @@ async def put_back(
 
 
 async def _send(connection: Client, stream: str, target: str, chunk: bytes) -> dict[str, Any]:
-    try:
-        answer = await connection.request(target, chunk, timeout=SILENT_SECONDS)
-    except (nats.errors.Error, TimeoutError) as error:
-        raise BackupError(f"the server stopped taking {stream}: {error!r}; try again") from error
+    """The answer to one chunk. In a cluster our server may not know yet that another one listens for it."""
+    deadline = time.monotonic() + SILENT_SECONDS
+    while True:
+        try:
+            answer = await connection.request(target, chunk, timeout=SILENT_SECONDS)
+            break
+        except nats.errors.NoRespondersError as error:  # so nobody took it
+            if time.monotonic() > deadline:
+                raise _stopped(stream, error) from error
+            await asyncio.sleep(AGAIN_SECONDS)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise _stopped(stream, error) from error
     parsed: dict[str, Any] = json.loads(answer.data) if answer.data else {}
     return checked(parsed, stream)
+
+
+def _stopped(stream: str, error: Exception) -> BackupError:
+    return BackupError(f"the server stopped taking {stream}: {error!r}; try again")
 
 
 async def ask(connection: Client, verb: str, body: object) -> dict[str, Any]:
