@@ -2,7 +2,8 @@
 
 Delivery: a report is acknowledged only after its event is in the log, or was already there, or the
 report is kept on the dead letters with the reason. A crash in between brings it again, which is stale
-by then. What may succeed later comes back after a growing delay, at most MAX_DELIVERIES times.
+by then. What may succeed later comes back after a growing delay: for as long as it takes where the log is
+away or full, as nothing is wrong with the report then, else at most MAX_DELIVERIES times.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class Settlement:
                 stored = await accept_report(
                     self._parts, task_id, message.data, headers.get(RUNNER_AUTH_HEADER), "nats"
                 )
-        except (Busy, LogFull, TimeoutError) as error:
-            return await self._later(message, task_id, repr(error))
+        except (Busy, LogFull, TimeoutError):
+            return TRY_AGAIN
         except DomainError as error:
             if isinstance(error, Refused) and self._metrics is not None:
                 self._metrics.refused(error.code)

@@ -113,11 +113,20 @@ class Failing:
         raise self.error
 
 
-@pytest.mark.parametrize("error", [Busy("busy", "later"), LogFull("log-full", "later"), RuntimeError("?")])
-async def test_what_may_succeed_later_is_put_back_and_given_up_only_at_the_end(
+@pytest.mark.parametrize("error", [Busy("busy", "later"), LogFull("log-full", "later"), TimeoutError()])
+async def test_while_the_log_is_away_or_full_a_report_comes_again_however_long_it_takes(
     world: ApiWorld, error: Exception
 ) -> None:
     settlement = Settlement(replace(world.parts, service=Failing(error)), None)
+    for delivered in (1, 3, MAX_DELIVERIES, 50 * MAX_DELIVERIES):
+        one = message(new_id(), delivered=delivered)
+        assert not await settlement.settle(one, SharedTimeout(10))
+        assert one.answers == [delay_seconds(delivered)]
+    assert world.dead.kept == []
+
+
+async def test_a_report_that_breaks_something_is_given_up_at_the_end(world: ApiWorld) -> None:
+    settlement = Settlement(replace(world.parts, service=Failing(RuntimeError("?"))), None)
     one = message(new_id(), delivered=3)
     assert not await settlement.settle(one, SharedTimeout(10))
     assert one.answers == [delay_seconds(3)]
