@@ -20,6 +20,7 @@ from domain.errors import Refused
 from domain.identifiers import TaskId
 from domain.task_read import TaskRead
 from domain.task_spec import Text
+from domain.transitions import Status
 
 WAIT_SECONDS = 2.0
 WHOLE_WORKSPACE = "."
@@ -58,7 +59,9 @@ class LocksReleased(BaseModel):
 
     task_id: str
     released_paths: list[str]
-    process_may_run: bool = Field(description="a process of the attempt may still be writing there")
+    process_may_run: bool = Field(
+        description="a process of the attempt may still be writing where its lock was freed, now or before"
+    )
 
 
 async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first: bool = False) -> TaskRead:
@@ -126,7 +129,9 @@ async def release_locks(
     """Free by hand what the current attempt holds: the one way to free a lock under a live process."""
     release = await parts.service.release_locks(task_id, body.reason, actor)
     if release is None:
-        return LocksReleased(task_id=task_id, released_paths=[], process_may_run=False)
+        task = (await parts.service.read(task_id)).task
+        freed = task.release_requested and task.is_open(task.attempt, Status.QUEUED, Status.RUNNING)
+        return LocksReleased(task_id=task_id, released_paths=[], process_may_run=freed)
     if not await parts.view.released(task_id, release.attempt, WAIT_SECONDS):
         response.status_code = 202
     return LocksReleased(

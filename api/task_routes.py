@@ -25,6 +25,7 @@ from api.points import Point, position_at
 from api.task_answers import shown, task_response
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import Name, TaskId
+from domain.log import Recorded
 from domain.ports.log import Stored
 from domain.ports.read_model import TaskFilter
 from domain.task_read import TaskRead
@@ -158,7 +159,16 @@ async def why(task_id: TaskId, parts: Parts) -> Any:
     if found:
         with contextlib.suppress(NotFound):
             found[0].title = (await parts.service.read(found[0].task_id)).task.spec.title
-    return explain(read, last, found)
+    return explain(read, last, found, await _cancel_request(parts, read))
+
+
+async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
+    """Who wanted a canceled attempt to end: its runner only says that it has."""
+    if read.status is not Status.CANCELED or not read.cancel_requested:
+        return None
+    seq = await parts.log.last_seq_of(f"towpath.task.{read.id}.cancel-requested")
+    found = await parts.log.at([seq])
+    return found[0] if found and found[0].attempt == read.attempt else None
 
 
 async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:

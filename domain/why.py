@@ -65,9 +65,11 @@ def blockers(read: TaskRead, entry: LockEntry | None) -> list[Blocker]:
     ]
 
 
-def explain(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> Why:
-    """The answer about `read`, whose last event is `last`."""
+def explain(read: TaskRead, last: Recorded, in_the_way: list[Blocker], asked: Recorded | None = None) -> Why:
+    """The answer about `read`, whose last event is `last`. `asked`: the request to cancel behind its end."""
     stage, since, words = _of(read, last, in_the_way)
+    if asked is not None and stage == "ended":
+        words += _at_whose_wish(asked)
     return Why(
         task_id=read.id,
         status=read.status,
@@ -127,6 +129,12 @@ def _ended(read: TaskRead, last: Recorded) -> str:
         last.event, "reached no runner"
     )
     return f"{verb} at {_at(last.at)}{f' ({told})' if told else ''}: said by {last.actor}, event {last.seq}"
+
+
+def _at_whose_wish(asked: Recorded) -> str:
+    reason = asked.data.get("reason")
+    why = f" ({' '.join(reason.split())})" if reason else ""
+    return f"; {asked.actor} asked for it at {_at(asked.at)}{why}, event {asked.seq}"
 
 
 def _asked_to_stop(last: Recorded) -> str:

@@ -248,7 +248,7 @@ export interface LockReleaseRequestedData {
 export interface LocksReleased {
   task_id: string;
   released_paths: string[];
-  /** a process of the attempt may still be writing there */
+  /** a process of the attempt may still be writing where its lock was freed, now or before */
   process_may_run: boolean;
 }
 

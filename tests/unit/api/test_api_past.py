@@ -138,6 +138,22 @@ async def test_why_a_task_is_where_it_is(world: ApiWorld) -> None:
     problem(await world.http.get(f"/tasks/{new_id()}/why"), 404, "no-such-task")
 
 
+async def test_why_a_task_was_canceled_names_who_asked_for_it(world: ApiWorld) -> None:
+    task = await world.dispatched()
+    await world.report(task["id"], "running", runner_id="r1")
+    await world.http.post(f"/tasks/{task['id']}/cancel", json={"reason": "no longer wanted"})
+    asked = len(world.log.events)
+    await world.report(task["id"], "canceled", runner_id="r1")
+    why = await get(world, f"/tasks/{task['id']}/why")
+    said = f": said by runner:r1, event {asked + 1}; "
+    wanted = f"api asked for it at 2026-03-01 12:00:00Z (no longer wanted), event {asked}."
+    assert why["sentence"].endswith(said + wanted)
+    await world.http.post(f"/tasks/{task['id']}/dispatch")
+    await world.http.post(f"/tasks/{task['id']}/cancel")
+    why = await get(world, f"/tasks/{task['id']}/why")
+    assert why["sentence"].endswith(f": said by api, event {len(world.log.events)}."), "of this attempt"
+
+
 async def names(world: ApiWorld, url: str, **params: Any) -> list[str]:
     found: list[str] = []
     cursor = None

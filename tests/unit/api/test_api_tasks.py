@@ -112,7 +112,11 @@ async def test_a_release_by_hand_says_what_it_freed_and_whether_a_process_may_ru
     }
     again = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
     assert (again.status_code, again.json()["released_paths"]) == (200, [])
+    assert again.json()["process_may_run"], "it still may, whoever asks again"
     assert world.events().count("released") == 1
+    await world.report(task["id"], "canceled")
+    over = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
+    assert (over.json()["released_paths"], over.json()["process_may_run"]) == ([], False)
 
 
 async def test_a_release_of_the_whole_workspace_is_shown_as_a_dot(world: ApiWorld) -> None:
