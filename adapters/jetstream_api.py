@@ -128,14 +128,8 @@ class JetStreamApi:
         found = await self._request(f"$JS.API.CONSUMER.INFO.{self._stream}.{name}", b"")
         return None if "error" in found else found
 
-    async def make_consumer(self, config: dict[str, Any]) -> str:
-        """Make a consumer without a durable name; the name that the server gave it."""
-        body = orjson.dumps({"stream_name": self._stream, "config": config})
-        answer = await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}", body)
-        return str(answer["name"])
-
-    async def make_named_consumer(self, name: str, config: dict[str, Any]) -> int:
-        """Make the consumer `name`, which guests may do, too; how many messages wait for it."""
+    async def make_consumer(self, name: str, config: dict[str, Any]) -> int:
+        """Make the consumer `name`, which every role may that reads; how many messages wait for it."""
         body = orjson.dumps({"stream_name": self._stream, "config": {**config, "name": name}})
         answer = await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}", body)
         return int(answer["num_pending"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 
 import nats.errors
 import orjson
@@ -52,7 +53,7 @@ class LogFeed:
         self._buffer: list[Recorded] = []
         self._filled = asyncio.Event()
         self._inbox = ""
-        self._name = ""
+        self._name = f"feed-{secrets.token_hex(8)}"
         self._coming = 0
         self._heard = 0.0
         self._gone = False
@@ -68,7 +69,8 @@ class LogFeed:
         self._connections = self._nc.stats["reconnects"]
         self._inbox = self._nc.new_inbox()
         self._subscription = await listen(self._nc, self._inbox, self._take)
-        self._name = await self._api.make_consumer(
+        await self._api.make_consumer(
+            self._name,
             {
                 "deliver_policy": "by_start_sequence",
                 "opt_start_seq": self._position + 1,
@@ -76,7 +78,7 @@ class LogFeed:
                 "mem_storage": True,
                 "num_replicas": 1,
                 "inactive_threshold": _nanoseconds(INACTIVE_SECONDS),
-            }
+            },
         )
         await self._pull()
         self._heard = asyncio.get_running_loop().time()

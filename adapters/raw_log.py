@@ -100,7 +100,7 @@ class _Reading:
     async def open(self) -> None:
         """Make the consumer and ask for the first messages."""
         self._subscription = await self._nc.tap(self._inbox, self._take)
-        waiting = await self._api.make_named_consumer(
+        waiting = await self._api.make_consumer(
             self._name,
             {
                 "deliver_policy": "by_start_sequence",

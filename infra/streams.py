@@ -19,6 +19,7 @@ from adapters.stream_settings import IDENTITY, StreamDefinition
 from infra.stream_definitions import stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0
+INFO_SECONDS = 2.0  # a cluster without a leader does not answer at all, and may have one a moment later
 FORMING_SECONDS = 30.0
 FORMING_PAUSE_SECONDS = 0.2
 _NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
@@ -138,9 +139,15 @@ def _unsafe(definition: StreamDefinition, existing: Mapping[str, Any]) -> list[U
     ]
 
 
-async def _request(nc: Client, verb: str, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+async def _request(
+    nc: Client,
+    verb: str,
+    name: str,
+    body: Mapping[str, Any] | None = None,
+    timeout: float = API_TIMEOUT_SECONDS,
+) -> dict[str, Any]:
     payload = b"" if body is None else json.dumps(body).encode()
-    message = await nc.request(f"$JS.API.STREAM.{verb}.{name}", payload, timeout=API_TIMEOUT_SECONDS)
+    message = await nc.request(f"$JS.API.STREAM.{verb}.{name}", payload, timeout=timeout)
     answer: dict[str, Any] = json.loads(message.data)
     return answer
 
@@ -150,9 +157,10 @@ async def _request_formed(
 ) -> dict[str, Any]:
     """Asks again for up to FORMING_SECONDS where a cluster's servers do not all know each other yet."""
     deadline = time.monotonic() + FORMING_SECONDS
+    timeout = INFO_SECONDS if verb == "INFO" else API_TIMEOUT_SECONDS
     while True:
         try:
-            answer = await _request(nc, verb, name, body)
+            answer = await _request(nc, verb, name, body, timeout)
         except nats.errors.TimeoutError:
             if time.monotonic() > deadline:
                 raise

@@ -13,6 +13,7 @@ from nats.aio.client import Client
 
 import infra.doctor.consumers
 import infra.doctor.examination
+import infra.nats_connection
 from adapters.heartbeats import JetStreamHeartbeats
 from domain.wire import Heartbeat
 from infra.audit.run import Wanted, verify
@@ -209,6 +210,7 @@ async def test_ops_can_examine_everything(node: Deployed, monkeypatch: pytest.Mo
         return [(one.check, one.state) for one in findings]
 
     assert essence(as_ops) == essence(as_control)
+    assert [one for one in as_ops if "cannot be examined" in one.found] == []
     assert "1 messages behind" in next(one.found for one in as_ops if one.check == "reports over NATS")
 
 
@@ -229,7 +231,7 @@ async def test_nobody_comes_in_without_a_password(node: Deployed) -> None:
         await connect(node.settings("ops").model_copy(update={"nats_user": None, "nats_password": None}), "x")
 
 
-async def test_three_servers_with_tls(tmp_path: Path) -> None:
+async def test_three_servers_with_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with deployed_cluster(tmp_path) as cluster:
         async with coming_as(cluster, "towpath") as (control, _):
             assert await eventually(lambda: _made_streams(control), 30)
@@ -241,6 +243,7 @@ async def test_three_servers_with_tls(tmp_path: Path) -> None:
                     await refused(other, refusals, "towpath.append.task.B.created")
                     if user != "runner":
                         await refused(other, refusals, "towpath.report.A")
+        monkeypatch.setattr(infra.nats_connection, "CONNECT_TIMEOUT_SECONDS", 2.0)
         untrusting = cluster.settings("ops").model_copy(update={"nats_ca": None})
         with pytest.raises(NatsUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             await connect(untrusting, "without the authority")
