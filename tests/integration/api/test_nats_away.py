@@ -10,6 +10,7 @@ import nats.errors
 import pytest
 from structlog.testing import capture_logs
 
+import adapters.jetstream_append
 import api.report_intake
 from api.report_intake import ReportIntake
 from infra.embedded_nats import EmbeddedNats
@@ -20,7 +21,10 @@ RUNNING = b'{"status": "running"}'
 BEAT = {"runner_id": "r1", "pools": ["default"], "host": "h", "capacity": 1, "counter": 1, "held": []}
 
 
-async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) -> None:
+async def test_every_route_answers(
+    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapters.jetstream_append, "SETTLE_SECONDS", 1.0)
     async with live_api(nats_server, tmp_path / "data") as live:
         assert (await live.http.put("/workspaces/acme", json={"root": "/srv/acme"})).status_code == 201
         task_id = (await live.dispatched(workspace="acme"))["id"]
