@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from infra.stream_definitions import CHECKPOINT, LOG, RUNNER, SUBMIT, TIMER
+from infra.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, SUBMIT, TIMER
 
 LOG_CONSUMERS = ("locks", "tasks", "dispatch", "watchdog")
 """The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
@@ -102,6 +102,7 @@ RUNNER_SERVICES = [
     Service(HEARTBEATS),
     Service("towpath.dead.submit.>"),
     Service(f"$JS.API.STREAM.INFO.{SUBMIT}"),
+    Service(f"$JS.API.STREAM.INFO.{REPORT}"),
     Service(f"$JS.API.CONSUMER.DURABLE.CREATE.{SUBMIT}.*"),
     *_reading(SUBMIT),
     *_acknowledging(SUBMIT),

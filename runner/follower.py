@@ -15,7 +15,7 @@ import structlog
 
 from runner.gate import Standing, judge_event
 from runner.nats_link import NATS_TROUBLE
-from runner.state import Key, RunnerState
+from runner.state import Attempt, Key, RunnerState
 from runner.task_log import TaskLog
 from runner.tasks import end_tasks, wait_at_most
 
@@ -24,6 +24,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 IDLE_SECONDS = 30.0
 SETTLE_AT_ONCE = 100
 SETTLE_SECONDS = 3600.0
+FORGET_SECONDS = 24 * 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Follower:
         self._runner_id = runner_id
         self._see = see
         self._watches: dict[Key, _Watch] = {}
+        self._marks: dict[Key, int] = {}
 
     def follow(self, key: Key) -> None:
         watch = self._watches[key] = _Watch()
@@ -78,14 +80,30 @@ class Follower:
         return await watch.permitted
 
     async def settle(self) -> None:
-        """Let go of ended attempts whose end the log shows, or has not shown for an hour.
+        """Let go of ended attempts whose end the log shows, or will not show any more.
 
         Raises StateTrouble.
         """
         for attempt in self._state.settleable(SETTLE_AT_ONCE):
-            overdue = time.time() - attempt.changed_at > SETTLE_SECONDS
-            if overdue or await self.standing(attempt.key) is Standing.OVER:
+            if await self.standing(attempt.key) is Standing.OVER or await self._given_up(attempt):
                 self._state.settle(attempt.key)
+                self._marks.pop(attempt.key, None)
+
+    async def _given_up(self, attempt: Attempt) -> bool:
+        """Whether an end was reported an hour ago and its report is not waiting: it could not be applied.
+
+        While the control plane is away its queue keeps reports for as long as it takes; whoever let go of the
+        attempt meanwhile would make it `runner-lost`. Where the queue cannot be looked at, a day is enough.
+        """
+        age = time.time() - attempt.changed_at
+        if age <= SETTLE_SECONDS:
+            return False
+        try:
+            first, last = await self._log.waiting_reports()
+        except NATS_TROUBLE as error:
+            log.info("queue of reports not readable", task=attempt.key.task_id, error=str(error))
+            return age > FORGET_SECONDS
+        return first > self._marks.setdefault(attempt.key, last)
 
     async def _run(self, key: Key, watch: _Watch) -> None:
         while True:

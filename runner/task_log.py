@@ -17,6 +17,7 @@ from runner.gate import TaskEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
 STREAM = "TOWPATH"
+REPORTS = "TOWPATH_REPORT"
 
 
 class TaskLog:
@@ -34,6 +35,15 @@ class TaskLog:
             return None
         headers = {name.lower(): value for name, value in (message.headers or {}).items()}
         return parse_event(message.subject or "", headers.get("ce-attempt"), message.data or b"", message.seq)
+
+    async def waiting_reports(self) -> tuple[int, int]:
+        """The first and last sequence of the reports that wait to be applied; without any, first > last.
+
+        Raises NATS_TROUBLE.
+        """
+        js = await self._link.jetstream()
+        state = (await js.stream_info(REPORTS)).state
+        return state.first_seq, state.last_seq
 
     @asynccontextmanager
     async def watching(self, task_id: str, wake: Callable[[], None]) -> AsyncIterator[None]:

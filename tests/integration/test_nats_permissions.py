@@ -164,6 +164,8 @@ async def test_a_runner_takes_submissions_and_says_that_it_lives(js_connection: 
     await js.publish("towpath.runner.r1", b"2")
     assert await subjects(js_connection, "TOWPATH_RUNNER") == {"towpath.runner.r1": 1}
     await js.publish("towpath.dead.submit.A", b"why")
+    await js.publish("towpath.report.A", b"{}")
+    assert (await js.stream_info("TOWPATH_REPORT")).state.messages == 1
 
 
 async def test_a_guest_sees_facts_but_no_tokens(js_connection: Client, guest: Client, runner: Client):

@@ -12,6 +12,7 @@ import nats.js.errors
 import pytest
 from structlog.testing import capture_logs
 
+import runner.follower
 import runner.intake_nats
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
@@ -264,6 +265,36 @@ async def test_heartbeats_say_what_is_held_until_the_log_knows_its_end(
     assert said["held"] == [{"task_id": task_id, "attempt": 1}]
     assert (said["pools"], said["capacity"]) == (["default", "gpu"], 2)
     await log_plane.append(task_id, "succeeded", 1, {"attempt": 1})
+
+    async def let_go() -> bool:
+        return not (await heartbeat(log_plane, service))["held"]
+
+    await eventually(let_go, DEADLINE)
+
+
+async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_given_up(
+    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await on_nats(lease_seconds=1.5)
+    log_plane.deaf_to = {"succeeded"}
+    task_id = await log_plane.submit(submission(["sleep", "0.5"]))
+    await eventually(lambda: log_plane.said(task_id) == ["queued", "running"], DEADLINE)
+    await log_plane.stop()  # the control plane is away
+
+    async def waits() -> bool:
+        return (await log_plane.js.stream_info("TOWPATH_REPORT")).state.messages == 1
+
+    await eventually(waits, DEADLINE)
+    monkeypatch.setattr(runner.follower, "SETTLE_SECONDS", 0.0)
+    first = await heartbeat(log_plane, service)
+
+    async def three_later() -> dict[str, Any] | None:
+        said = await heartbeat(log_plane, service)
+        return said if said["counter"] > first["counter"] + 2000 else None
+
+    said = await eventually(three_later, DEADLINE)
+    assert said["held"] == [{"task_id": task_id, "attempt": 1}]
+    await log_plane.start()  # and takes the report, but cannot apply it
 
     async def let_go() -> bool:
         return not (await heartbeat(log_plane, service))["held"]
