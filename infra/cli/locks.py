@@ -36,7 +36,7 @@ def locks(
             entries, _ = api.items("/locks", _MANY, at=at)
         else:
             entries = [api.get(path("workspaces", workspace, "locks"), at=at)]
-    emit(output, entries if output is not Output.TABLE else _claims(entries), _columns())
+    emit(output, entries if output is not Output.TABLE else _claims(entries), _columns(past=at is not None))
 
 
 def release(
@@ -89,16 +89,17 @@ def _detail(claim: dict[str, Any]) -> str:
     return "behind " + " ".join(short(task_id) for task_id in claim["blocked_by"])
 
 
-def _columns() -> tuple[Column, ...]:
+def _columns(*, past: bool) -> tuple[Column, ...]:
     from infra.cli.event_words import scope
     from infra.cli.output import Column
-    from infra.cli.times import ago
+    from infra.cli.times import ago, clock_time
 
+    shown = clock_time if past else ago
     return (
         Column("WORKSPACE", lambda claim: claim["workspace"]),
         Column("STATE", _state, colored=True),
         Column("TASK", lambda claim: claim["task_id"]),
         Column("PATHS", lambda claim: scope(claim["paths"], claim["mode"]), wide=True),
-        Column("SINCE", lambda claim: ago(claim["since"])),
+        Column("SINCE", lambda claim: shown(claim["since"])),
         Column("DETAIL", _detail, wide=True),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 
 from infra.cli.event_words import scope, short
 from infra.cli.options import Output
 from infra.cli.output import Column, Json, console, emit_one, print_data
-from infra.cli.times import ago, duration, parse
+from infra.cli.times import ago, clock_time, duration, parse
 from infra.cli.words import plain
 
 
@@ -56,8 +57,13 @@ def _text(name: str) -> Column:
     return Column(title, lambda task: "" if task[name] is None else str(task[name]))
 
 
-def _time(name: str) -> Column:
-    return Column(name.removesuffix("_at"), lambda task: ago(task[name]))
+def _times(*, past: bool) -> Iterator[Column]:
+    """When each step was; of a task in the past as moments, since it is not now that is looked at."""
+    shown = clock_time if past else ago
+    for name in ("created_at", "dispatched_at", "queued_at", "started_at", "finished_at"):
+        yield Column(
+            name.removesuffix("_at"), lambda task, name=name: shown(task[name]) if task[name] else ""
+        )
 
 
 LIST = (
@@ -67,7 +73,7 @@ LIST = (
     Column("CREATED", lambda task: ago(task["created_at"])),
     Column("TITLE", lambda task: task["title"], wide=True),
 )
-SHEET = (
+_SHEET = (
     _text("id"),
     _text("title"),
     Column("status", status_of, colored=True),
@@ -82,18 +88,12 @@ SHEET = (
     Column("runner", _runner),
     Column("labels", lambda task: " ".join(f"{name}={value}" for name, value in task["labels"].items())),
     _text("timeout_seconds"),
-    _time("created_at"),
-    _time("dispatched_at"),
-    _time("queued_at"),
-    _time("started_at"),
-    _time("finished_at"),
-    Column("took", _took),
 )
 
 
-def show_task(output: Output, task: Json) -> None:
-    """One task on stdout, with the tail of its output."""
-    emit_one(output, task, SHEET)
+def show_task(output: Output, task: Json, *, past: bool = False) -> None:
+    """One task on stdout, with the tail of its output; `past`: as it once was."""
+    emit_one(output, task, (*_SHEET, *_times(past=past), Column("took", _took)))
     if output is Output.TABLE and task["output_tail"]:
         console().print("\noutput", style="bold")
         print_data(plain(task["output_tail"], keep="\n\t").rstrip("\n"))

@@ -76,7 +76,7 @@ def task(
 
     with connect(url) as api:
         found = api.get(path("tasks", resolve(api, id)), at=at)
-    show_task(output, found)
+    show_task(output, found, past=at is not None)
 
 
 def why(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:

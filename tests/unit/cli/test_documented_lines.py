@@ -1,4 +1,4 @@
-"""Every `towpath …` line that the pages show is one that the command takes: commands, options and their values."""
+"""Every `towpath …` line that the pages show is one that the command takes, with its options."""
 
 from __future__ import annotations
 

@@ -38,6 +38,19 @@ def test_a_moment_is_a_sequence_a_time_or_how_long_ago(api: FakeApi, towpath: To
     assert 500 < (datetime.now(UTC) - datetime.fromisoformat(asked)).total_seconds() < 700
 
 
+def test_what_was_then_is_shown_with_moments(api: FakeApi, towpath: Towpath) -> None:
+    since = "2026-03-01T12:00:00.123456Z"
+    holder = {"task_id": TASK_ID, "attempt": 1, "runner_id": "r1", "paths": [], "mode": "exclusive"}
+    entry = {"workspace": "acme", "holders": [{**holder, "token": 7, "since": since}], "waiters": []}
+    api.answers["GET /locks"] = page([entry])
+    api.answers[f"GET /tasks/{TASK_ID}"] = 200, task_read(created_at=since)
+    for command in (("locks",), ("task", TASK_ID)):
+        assert " ago" in towpath(*command).stdout
+        then = towpath(*command, "--at", "17", TZ="UTC").stdout
+        assert " ago" not in then
+        assert "2026-03-01 12:00:00.123" in then
+
+
 def test_why_is_a_sentence(api: FakeApi, towpath: Towpath) -> None:
     answer = {"task_id": TASK_ID, "sentence": "it waits.\x1b[31m", "stage": "ended"}
     api.answers[f"GET /tasks/{TASK_ID}/why"] = 200, answer
