@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from infra.cli.event_words import scope, short
 from infra.cli.options import Output
@@ -57,13 +57,14 @@ def _text(name: str) -> Column:
     return Column(title, lambda task: "" if task[name] is None else str(task[name]))
 
 
-def _times(*, past: bool) -> Iterator[Column]:
+def _time(name: str, shown: Callable[[str], str]) -> Column:
+    return Column(name, lambda task: shown(task[f"{name}_at"]) if task[f"{name}_at"] else "")
+
+
+def _times(*, past: bool) -> list[Column]:
     """When each step was; of a task in the past as moments, since it is not now that is looked at."""
     shown = clock_time if past else ago
-    for name in ("created_at", "dispatched_at", "queued_at", "started_at", "finished_at"):
-        yield Column(
-            name.removesuffix("_at"), lambda task, name=name: shown(task[name]) if task[name] else ""
-        )
+    return [_time(name, shown) for name in ("created", "dispatched", "queued", "started", "finished")]
 
 
 LIST = (
