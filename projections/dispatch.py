@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.attempt_token import AttemptTokens
+from domain.errors import Busy
 from domain.log import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
 from domain.ports.queues import EventQueue, Timers
@@ -94,9 +95,14 @@ class Dispatch:
         )
 
     async def _cancel(self, task_id: str, attempt: int) -> None:
+        """Pass a cancel on, for as long as the attempt is open: Busy, so that the event comes again."""
         task = (await self._service.read(task_id)).task
-        if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
+        if not task.is_open(attempt, Status.QUEUED, Status.RUNNING):
+            return
+        try:
             await self._runners.cancel(task_id, attempt, task.spec.pool)
+        except SubmitUnreachable as error:
+            raise Busy("runner-away", f"its runner has not heard of the cancel yet: {error}") from error
 
     async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
         task = (await self._service.read(task_id)).task

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 import adapters.work_queue
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.http_runner import HttpRunner
+from tests.support.nats import subjects
 from tests.support.waiting import eventually
 
 
@@ -104,6 +105,7 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
     stage: DispatchStage, runner: HttpRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapters.work_queue, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(adapters.work_queue, "MAX_DELIVER", 2)  # of what may be poisoned
     runner.answers["cancel"] = (401, {"detail": "wrong token"})
     task_id = await stage.create_plain()
     await eventually(lambda: _is(stage, task_id, "queued", None))
@@ -118,6 +120,7 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
     other = await stage.create_plain()
     await eventually(lambda: _is(stage, other, "queued", None))
     assert len(_cancels(runner)) <= heard + 1
+    assert await subjects(stage.connection, "TOWPATH_DEAD") == {}
 
 
 def _cancels(runner: HttpRunner) -> list[object]:
