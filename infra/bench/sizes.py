@@ -51,7 +51,7 @@ QUICK = Sizes(
     small_events=1_000,
     large_events=6_000,
     growth_tasks=40,
-    memory_lives=2_000,
+    memory_lives=700,
     memory_touches=100,
-    evidence_events=22_000,
+    evidence_events=11_500,  # a rung of time travel, and something behind it
 )
