@@ -6,7 +6,8 @@ For people and dashboards, on this process' clock and fold. What follows for att
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import get_args
 
 from api.parts import ApiParts
@@ -14,15 +15,11 @@ from domain.errors import Busy
 from domain.leases import RunnerState
 from domain.task_read import TaskRead
 from domain.transitions import Status
-from domain.wire import Held
+from domain.wire import Heartbeat, Held
 
 FRESH_SECONDS = 1.0
-
-
-async def runner_states(parts: ApiParts) -> dict[str, RunnerState]:
-    """The state of every runner that has ever sent a heartbeat, by id."""
-    now = parts.clock()
-    return {beat.runner_id: parts.lease.state(at, now) for beat, at in await parts.heartbeats.all()}
+Beats = Sequence[tuple[Heartbeat, datetime]]
+"""The last heartbeat of every runner that has ever sent one, and when it was stored."""
 
 
 def awaiting_operator(parts: ApiParts, lost: Collection[str]) -> dict[str, list[Held]]:
@@ -39,18 +36,18 @@ def awaiting_operator(parts: ApiParts, lost: Collection[str]) -> dict[str, list[
     return found
 
 
-async def count_runners(parts: ApiParts) -> tuple[dict[RunnerState, int], int]:
+def count_runners(parts: ApiParts, beats: Beats) -> tuple[dict[RunnerState, int], int]:
     """Runners by state, and the number of locks that wait for an operator."""
-    states = await runner_states(parts)
+    now = parts.clock()
+    states = {beat.runner_id: parts.lease.state(at, now) for beat, at in beats}
     counted = Counter(states.values())
     kept = awaiting_operator(parts, {name for name, state in states.items() if state == "lost"})
     return {state: counted[state] for state in get_args(RunnerState)}, sum(map(len, kept.values()))
 
 
-async def reports_waiting(parts: ApiParts) -> int:
+def reports_waiting(parts: ApiParts, beats: Beats) -> int:
     """Reports that runners which are not lost have on their disks, as far as their heartbeats say."""
     now = parts.clock()
-    beats = await parts.heartbeats.all()
     return sum(beat.outbox or 0 for beat, at in beats if parts.lease.state(at, now) != "lost")
 
 

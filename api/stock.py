@@ -39,8 +39,13 @@ async def _bounded(ask: Ask, parts: ApiParts, metrics: Metrics) -> None:
 
 
 async def _runners(parts: ApiParts, metrics: Metrics, known: bool) -> None:
-    metrics.runners(*(await count_runners(parts) if known else ({}, math.nan)))
-    metrics.outbox(await reports_waiting(parts) if known else math.nan)
+    if not known:
+        metrics.runners({}, math.nan)
+        metrics.outbox(math.nan)
+        return
+    beats = await parts.heartbeats.all()
+    metrics.runners(*count_runners(parts, beats))
+    metrics.outbox(reports_waiting(parts, beats))
 
 
 async def _dead_letters(parts: ApiParts, metrics: Metrics, known: bool) -> None:
