@@ -17,12 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.openapi import problems
-from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from api.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
+from api.points import MAX_SEQ
 from domain.dead_letters import DeadLetter, Outcome
 from domain.identifiers import Name
 from domain.task_spec import Text
-
-MAX_SEQ = 2**63 - 1
 
 router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
 Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters", examples=[1])]
@@ -77,7 +76,8 @@ async def dead_letters(
     request: Request, response: Response, parts: Parts, query: Annotated[DeadQuery, Query()]
 ) -> Any:
     """All dead letters, oldest first; they are kept for 14 days."""
-    found = await parts.dead_letters.page(_after(query.cursor), query.limit + 1, query.kind)
+    after = cursor_seq(query.cursor) if query.cursor else 0
+    found = await parts.dead_letters.page(after, query.limit + 1, query.kind)
     page = found[: query.limit]
     cursor = encode_cursor(str(page[-1].seq)) if len(found) > len(page) else None
     link_next(request, response, cursor)
@@ -120,15 +120,6 @@ async def drop(seq: Seq, parts: Parts, actor: Actor, query: Annotated[DropQuery,
     letter = await parts.dead_letter_service.drop(seq)
     _log().info("dead letter dropped", seq=seq, kind=letter.kind, reason=query.reason, actor=actor)
     return DeadLetterRead(**_fields(letter))
-
-
-def _after(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    text = decode_cursor(cursor)
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEQ):
-        raise bad_cursor()
-    return int(text)
 
 
 def _fields(letter: DeadLetter) -> dict[str, Any]:

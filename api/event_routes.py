@@ -19,7 +19,7 @@ from api.event_pages import EventPage, EventPages, Wanted
 from api.event_stream import EventStream
 from api.live_response import LiveResponse, Streams
 from api.openapi import problems
-from api.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from api.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
 from api.parts import ApiParts
 from api.points import MAX_SEQ, Point
 from api.problems import HttpProblem
@@ -189,7 +189,7 @@ async def stream(
 async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> int:
     """Behind which sequence the page begins. Events of the moment `from` itself belong to it."""
     if cursor is not None:
-        return _position(cursor)
+        return cursor_seq(cursor)
     if span.from_ is None:
         return after
     if isinstance(span.from_, int):
@@ -206,13 +206,6 @@ async def _end(parts: ApiParts, span: Span) -> int | None:
 def _pages(request: Request) -> EventPages:
     pages: EventPages = request.app.state.event_pages
     return pages
-
-
-def _position(cursor: str) -> int:
-    text = decode_cursor(cursor)
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise bad_cursor()
-    return int(text)
 
 
 def _answer(request: Request, response: Response, found: EventPage) -> dict[str, Any]:

@@ -64,6 +64,18 @@ def decode_cursor(cursor: str) -> str:
         raise bad_cursor() from error
 
 
+def cursor_seq(cursor: str) -> int:
+    """The sequence that a cursor says.
+
+    Raises:
+        Invalid: no cursor of a list that goes by sequences.
+    """
+    text = decode_cursor(cursor)
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise bad_cursor()
+    return int(text)
+
+
 def bad_cursor() -> Invalid:
     """The error of a cursor that no answer of this list has given."""
     return Invalid("bad-cursor", "use `next_cursor` of this list's answer as it is, or leave `cursor` out")
