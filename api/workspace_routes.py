@@ -18,13 +18,12 @@ from api.paging import Page, PageQuery, cut, link_next
 from api.parts import ApiParts
 from api.past_answers import entries_at
 from api.points import Point, position_at
-from domain.errors import NotFound
 from domain.events import OnRunnerLost
 from domain.identifiers import Name
 from domain.lock_read import LockEntry
 from domain.paths import MAX_PATH_CHARS
 from domain.task_spec import Text
-from domain.workspaces import Registration
+from domain.workspaces import Registration, not_registered
 
 router = APIRouter(route_class=GuardedRoute, tags=["workspaces"])
 
@@ -159,10 +158,7 @@ async def locks(
 async def _registered(parts: ApiParts, workspace: str) -> Registration:
     registration = await parts.view.registration(workspace)
     if registration is None:
-        raise NotFound(
-            "no-such-workspace",
-            f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",
-        )
+        raise not_registered(workspace)
     return registration
 
 

@@ -25,7 +25,7 @@ from domain.task import Task
 from domain.task_spec import TaskSpec
 from domain.transitions import TERMINAL, Status
 from domain.wire import Report
-from domain.workspaces import Registration
+from domain.workspaces import Registration, not_registered
 
 MAX_TRIES = 8
 
@@ -270,10 +270,7 @@ class TaskService:
     async def _registration(self, workspace: str) -> Registration:
         registration = await self._locks.registration(workspace)
         if registration is None:
-            raise NotFound(
-                "no-such-workspace",
-                f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",
-            )
+            raise not_registered(workspace)
         return registration
 
     async def _created_data(self, task_id: str, spec: TaskSpec) -> CreatedData:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from domain.errors import NotFound
 from domain.log import Recorded
 from domain.paths import roots_overlap
 
@@ -31,6 +32,14 @@ class Registrations(Protocol):
     async def current(self, workspace: str) -> Registration | None:
         """The valid registration of `workspace`, decided on everything the leader has."""
         ...
+
+
+def not_registered(workspace: str) -> NotFound:
+    """The error of whoever needs a workspace that is not there."""
+    return NotFound(
+        "no-such-workspace",
+        f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",
+    )
 
 
 class WorkspaceTable:
