@@ -11,6 +11,7 @@ back with Last-Event-ID, misses nothing, and nothing is scanned twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 
@@ -85,10 +86,9 @@ class EventStream:
 
     async def _pause(self, seconds: float) -> None:
         """A replica lags behind the fold: try again in a moment, or end at once on closing."""
-        try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
 
 def _as_sse(event: Recorded) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from infra.backup.errors import BackupError
 
 FORMAT = 1
 NAME = "manifest.json"
-_CHUNK = 1 << 20
 
 
 class StreamArchive(BaseModel):
@@ -101,23 +99,10 @@ def _check(directory: Path, archive: StreamArchive) -> None:
         raise BackupError(f"{NAME} names a file outside of the backup: {archive.file!r}")
     path = directory / archive.file
     try:
-        digest = digest_of(_chunks(path))
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = path.stat().st_size
     except OSError as error:
         raise BackupError(f"{path} cannot be read ({error.strerror}): the backup is not whole") from error
     if (digest, size) != (archive.sha256, archive.bytes):
         raise BackupError(f"{path} was changed or cut since the backup was taken: take another one")
-
-
-def digest_of(chunks: Iterable[bytes]) -> str:
-    """Lower-case hex SHA-256."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _chunks(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk

@@ -65,7 +65,8 @@ async def _receive(
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         while True:
             try:
-                chunk = await asyncio.wait_for(chunks.get(), SILENT_SECONDS)
+                async with asyncio.timeout(SILENT_SECONDS):
+                    chunk = await chunks.get()
             except TimeoutError as error:
                 raise BackupError(
                     f"the snapshot of {stream} stopped after {size} bytes: is NATS still up? Try again"
