@@ -122,7 +122,7 @@ def _running(settings: Settings, say: Words, given_up: Callable[[], bool]) -> It
     try:
         say("Starting NATS, the API, the projector and a runner ...")
         supervisor.start()
-        if not wait_ready(supervisor.settings, given_up):
+        if not wait_ready(supervisor, given_up):
             raise KeyboardInterrupt
         yield supervisor.settings, workspace
     finally:

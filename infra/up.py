@@ -120,15 +120,17 @@ class Supervisor:
     def watch(self, stop: Callable[[], bool]) -> None:
         """Wait until `stop()`; start parts that die again. Raises CannotStart if one keeps dying."""
         while not stop():
-            if self._nats is not None and self._nats.pid is None:
-                raise CannotStart(
-                    "the NATS server ended; its last words are in nats.log in the data directory"
-                )
-            for part in self._parts:
-                pid, status = os.waitpid(part.pid, os.WNOHANG)
-                if pid:
-                    self._restart(part, os.waitstatus_to_exitcode(status))
+            self.look()
             signal.sigtimedwait([], WATCH_SECONDS)
+
+    def look(self) -> None:
+        """Start again what has died. Raises CannotStart if it keeps dying, or if NATS has."""
+        if self._nats is not None and self._nats.pid is None:
+            raise CannotStart("the NATS server ended; its last words are in nats.log in the data directory")
+        for part in self._parts:
+            pid, status = os.waitpid(part.pid, os.WNOHANG)
+            if pid:
+                self._restart(part, os.waitstatus_to_exitcode(status))
 
     def _restart(self, part: _Part, code: int) -> None:
         recent = [at for at in part.starts if at > time.monotonic() - RESTART_WINDOW_SECONDS]
@@ -158,7 +160,7 @@ def run_up(settings: Settings, say: Words) -> int:
         say(f"API        {started.listen_url}  (docs: {started.listen_url}/docs)")
         say(f"NATS       {started.nats_url}")
         say(f"data       {started.data_dir}")
-        if wait_ready(started, lambda: bool(stopping)):
+        if wait_ready(supervisor, lambda: bool(stopping)):
             for shortage in room_shortages(started):
                 say(f"room       {shortage}")
             say("ready")
@@ -168,22 +170,24 @@ def run_up(settings: Settings, say: Words) -> int:
     return 0
 
 
-def wait_ready(settings: Settings, given_up: Callable[[], bool]) -> bool:
+def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:
     """Wait until the API says that all parts are ready and the local runner has said that it is there.
 
     Returns False if `given_up()` first.
 
     Raises:
-        CannotStart: not ready after READY_SECONDS.
+        CannotStart: not ready after READY_SECONDS, or a part keeps dying before.
     """
     import httpx
 
+    settings = supervisor.settings
     token = settings.token.get_secret_value() if settings.token else None
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     deadline = time.monotonic() + READY_SECONDS
     last = "it does not answer"
     with httpx.Client(base_url=settings.listen_url, headers=headers, timeout=2.0) as client:
         while time.monotonic() < deadline and not given_up():
+            supervisor.look()
             try:
                 answer = client.get("/readyz")
                 last = answer.text

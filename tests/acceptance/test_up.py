@@ -87,3 +87,13 @@ async def test_ctrl_c_leaves_no_process_and_a_restart_finds_everything_as_it_was
 def _listed(up: Up) -> dict[str, Json]:
     """All tasks as the read model has them."""
     return {task["id"]: task for task in up.get("/tasks")["items"]}
+
+
+def test_a_part_that_cannot_start_ends_it_and_says_why(home: Home) -> None:
+    state = home.path / ".towpath" / "runner"
+    state.mkdir(parents=True)
+    (state / "runner.sqlite3").write_bytes(b"no database" * 1000)
+    server = home.start("up", "--port", "0", "--nats-port", "0")
+    assert server.process.wait(DEADLINE) == 1
+    assert "runner.sqlite3 is damaged" in server.words
+    assert "towpath: the runner keeps ending (last with 1)" in server.words
