@@ -14,7 +14,8 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from adapters.heartbeats import ALL, EXPECTED
+from adapters.codec import EXPECTED_SEQ
+from adapters.heartbeats import ALL
 from adapters.nats_client import Arrived, listen
 from domain.errors import Busy, LogFull
 from domain.heartbeat_check import ArrivedBeat
@@ -36,7 +37,7 @@ class CoreBeatFeed:
         waiting: asyncio.Queue[ArrivedBeat] = asyncio.Queue(WAITING)
 
         def take(arrived: Arrived) -> None:
-            if EXPECTED not in arrived.headers and not waiting.full():
+            if EXPECTED_SEQ not in arrived.headers and not waiting.full():
                 runner_id = arrived.subject.rpartition(".")[2]
                 waiting.put_nowait(ArrivedBeat(runner_id, arrived.data, arrived.subject))
 

@@ -10,6 +10,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 
+from adapters.codec import EXPECTED_SEQ
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.leadership import OUTLIVED_SECONDS
 from adapters.publish import PUBLISH_SECONDS
@@ -18,7 +19,6 @@ from domain.leases import check_counter
 from domain.wire import Heartbeat
 
 ALL = "towpath.runner.*"
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MAX_RUNNERS = 10_000
 READ_TRIES = 6
 PUBLISH_TRIES = 4
@@ -42,7 +42,7 @@ class JetStreamHeartbeats:
         for number in range(PUBLISH_TRIES):
             last = await self._api.last(subject)
             check_counter(heartbeat, _parse(last) if last is not None else None)
-            expected = {EXPECTED: str(last.seq if last is not None else 0)}
+            expected = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
             try:
                 await self._nc.jetstream().publish(
                     subject, body, timeout=PUBLISH_SECONDS, stream="TOWPATH_RUNNER", headers=expected

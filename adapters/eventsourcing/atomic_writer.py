@@ -18,8 +18,9 @@ import orjson
 from eventsourcing.persistence import OperationalError, ProgrammingError
 from nats.aio.client import Client
 
+from adapters.codec import EXPECTED_SEQ
 from adapters.eventsourcing.patient_api import PatientApi
-from adapters.eventsourcing.records import EXPECT, WRITE, Draft
+from adapters.eventsourcing.records import WRITE, Draft
 from adapters.jetstream_append import AppendRejected, refusal
 from domain.errors import LogFull
 from domain.ports.log import AppendConflict
@@ -116,7 +117,7 @@ class AtomicWriter:
 def _headers(draft: Draft, write_id: str, batch_id: str | None, number: int) -> dict[str, str]:
     headers = {**draft.headers, WRITE: write_id}
     if draft.expected is not None:
-        headers[EXPECT] = str(draft.expected)
+        headers[EXPECTED_SEQ] = str(draft.expected)
     if batch_id is not None:
         headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
     return headers

@@ -29,7 +29,6 @@ VERSION, TOPIC, COUNT, ANCHOR, TOP, WRITE = (
     "Es-Write",
 )
 POSITION = "Es-Position"
-EXPECT = "Nats-Expected-Last-Subject-Sequence"
 ANCHOR_DISTANCE = 64
 MOST_ID_BYTES = 255
 

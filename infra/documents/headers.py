@@ -148,7 +148,7 @@ REPORT: Schema = {
 }
 HEARTBEAT: Schema = {
     MSG_ID: {"type": "string"},
-    "Nats-Expected-Last-Subject-Sequence": {
+    EXPECTED_SEQ: {
         "type": "string",
         "pattern": _NUMBER,
         "description": "what the control plane sends for a runner that posts its heartbeats: no late retry "
