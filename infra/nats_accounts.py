@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from infra.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, SUBMIT, TIMER
 
-LOG_CONSUMERS = ("locks", "tasks", "dispatch", "watchdog")
+LOG_CONSUMERS = ("dispatch",)
 """The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
 
 WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>", "towpath.checkpoint.>")

@@ -10,11 +10,13 @@ import pytest
 import yaml
 from cryptography import x509
 
+from infra.consumers import CONSUMERS
 from infra.deployment import DEPLOYMENT
 from infra.deployment.prepare import main as prepare
 from infra.deployment.prepare import secret_variables
-from infra.nats_accounts import PASSWORD_VARIABLES
+from infra.nats_accounts import LOG_CONSUMERS, PASSWORD_VARIABLES
 from infra.settings import Settings, env_name, load_settings
+from infra.stream_definitions import LOG
 
 COMPOSE = sorted(DEPLOYMENT.glob("compose*.yaml"))
 SETTINGS = {env_name(field) for field in Settings.model_fields}
@@ -31,6 +33,10 @@ def test_the_parts_and_their_settings_exist(path: Path) -> None:
     assert {one["command"][0] for one in ours.values()} == PARTS
     for one in ours.values():
         assert one["environment"].keys() <= SETTINGS
+
+
+def test_every_durable_consumer_on_the_log_is_kept_from_those_who_only_read_it() -> None:
+    assert set(LOG_CONSUMERS) == {one.name for one in CONSUMERS if one.stream == LOG}
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
