@@ -13,13 +13,15 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Stamped, so that an environment that is up to date costs nothing. uv only makes it fast; every package,
-# uv included, is installed by hash. What make says goes to stderr: stdout belongs to the programs.
+# uv included, is installed by hash, and compiled: where Python may not write bytecode, each process would compile
+# two seconds long. What make says goes to stderr: stdout belongs to the programs.
 $(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml
 	@{ set -e; \
 	echo "making the environment in .venv"; \
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock; \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
+		-r requirements.lock; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	touch $(ENV); \
 	} >&2
