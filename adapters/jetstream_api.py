@@ -29,6 +29,7 @@ STREAM = "TOWPATH"
 REQUEST_TIMEOUT_SECONDS = 5.0
 _NO_MESSAGE = 10037
 _NO_CONSUMER = 10014
+_NO_STREAM = 10059
 
 
 class LogUnreachable(Busy):
@@ -36,6 +37,18 @@ class LogUnreachable(Busy):
 
     def __init__(self, detail: str = "the log does not answer") -> None:
         super().__init__("log-unreachable", f"{detail}; is NATS up? Try again in a moment")
+
+
+class StreamMissing(LogUnreachable):
+    """NATS answers, but it has no such stream: another server or account, or somebody deleted it."""
+
+    def __init__(self, stream: str) -> None:
+        Busy.__init__(
+            self,
+            "log-unreachable",
+            f"NATS has no stream {stream}: is this the right server and account? `towpath up`, `api` and "
+            "`projector` make what is missing when they start",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,8 @@ class JetStreamApi:
             raise LogUnreachable from unreachable
         parsed: dict[str, Any] = orjson.loads(answer.data)
         error = parsed.get("error")
+        if error and error.get("err_code") == _NO_STREAM:
+            raise StreamMissing(self._stream)
         if error and error.get("err_code") not in (_NO_MESSAGE, _NO_CONSUMER):
             raise LogUnreachable(f"the log answered: {error.get('description')}")
         return parsed

@@ -12,7 +12,13 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
-from adapters.jetstream_api import REQUEST_TIMEOUT_SECONDS, JetStreamApi, LogUnreachable, RawMessage
+from adapters.jetstream_api import (
+    REQUEST_TIMEOUT_SECONDS,
+    JetStreamApi,
+    LogUnreachable,
+    RawMessage,
+    StreamMissing,
+)
 from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
 
 STREAM = "TOWPATH_CHECKPOINT"
@@ -27,6 +33,17 @@ class JetStreamLogCheckpoints:
 
     def __init__(self, connection: Client) -> None:
         self._api = JetStreamApi(connection, STREAM)
+
+    async def ever(self) -> int:
+        """The number of the last one that was ever appended, from the leader, even if it is gone.
+
+        Raises:
+            CheckpointInvalid: their stream is gone.
+        """
+        try:
+            return int((await self._api.info())["state"]["last_seq"])
+        except StreamMissing as error:
+            raise CheckpointInvalid(f"there is no stream {STREAM}") from error
 
     async def last(self) -> LogCheckpoint | None:
         """See the port."""

@@ -170,9 +170,9 @@ class _Pass:
             await compare(connection, span, self._states, self._report, progress)
 
     async def _stored_checkpoints(self) -> AsyncIterator[LogCheckpoint]:
-        """The checkpoints in the log's own stream up to the one that is the last now."""
+        """The checkpoints in the log's own stream up to the one that is the last now; none may be gone."""
         try:
-            last = await self._checkpoints.last()
+            ever, last = await self._checkpoints.ever(), await self._checkpoints.last()
         except CheckpointInvalid as error:
             invalid = error
 
@@ -188,7 +188,9 @@ class _Pass:
                 async for checkpoint in self._checkpoints.read():
                     yield checkpoint
                     if checkpoint.number >= number:
-                        return
+                        break
+            if number < ever:
+                raise CheckpointInvalid(f"checkpoint {number + 1} is missing")
 
         return bounded()
 

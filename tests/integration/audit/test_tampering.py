@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from nats.aio.client import Client
 
+from domain.errors import Busy
 from domain.log_checkpoint import LogCheckpoint
 from infra.audit.exported import NotAnExport
 from tests.integration.audit.evidence import KEY, OTHER_KEY, Evidence, Message, rechained, resealed
@@ -210,6 +211,36 @@ async def test_a_missing_checkpoint_is_found(evidence: Evidence) -> None:
     first = (await evidence.verified()).first
     assert first is not None
     assert "checkpoint 2 is missing" in first.sentence
+
+
+@pytest.mark.parametrize("first_gone", [1, 3])
+async def test_missing_last_checkpoints_are_found(evidence: Evidence, first_gone: int) -> None:
+    async def delete(nc: Client) -> None:
+        for number in range(first_gone, len(evidence.checkpoints) + 1):
+            done = await api(nc, "STREAM.MSG.DELETE.TOWPATH_CHECKPOINT", {"seq": number})
+            assert done["success"]
+
+    await evidence.write(evidence.log, then=delete)
+    first = (await evidence.verified()).first
+    assert first is not None
+    assert first.seq == evidence.checkpoints[first_gone - 1].first_seq
+    assert f"checkpoint {first_gone} is missing" in first.sentence
+
+
+async def test_a_deleted_stream_of_checkpoints_is_found(evidence: Evidence) -> None:
+    async def delete(nc: Client) -> None:
+        assert (await api(nc, "STREAM.DELETE.TOWPATH_CHECKPOINT", {}))["success"]
+
+    await evidence.write(evidence.log, then=delete)
+    first = (await evidence.verified()).first
+    assert first is not None
+    assert "there is no stream TOWPATH_CHECKPOINT" in first.sentence
+
+
+async def test_a_server_without_the_log_says_so(evidence: Evidence) -> None:
+    await evidence.write(evidence.log, then=lambda nc: api(nc, "STREAM.DELETE.TOWPATH", {}))
+    with pytest.raises(Busy, match="no stream TOWPATH:"):
+        await evidence.verified()
 
 
 async def test_a_replaced_key_is_trusted_beside_the_old_one(evidence: Evidence) -> None:
