@@ -26,6 +26,7 @@ INHERITED = (
     "TMPDIR",
     "TZ",
 )
+OF_A_LOCK = ("TOWPATH_WORKSPACE", "TOWPATH_LOCK_TOKEN")
 
 
 def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
@@ -78,6 +79,8 @@ def job_environment(submission: Submission, runner_id: str, traceparent: str | N
     env["TOWPATH_TASK_ID"] = submission.task_id
     env["TOWPATH_RUNNER_ID"] = runner_id
     env["TOWPATH_ATTEMPT"] = str(submission.attempt)
+    for name in OF_A_LOCK:  # what a task brings itself is no grant
+        env.pop(name, None)
     if submission.workspace is not None:
         env["TOWPATH_WORKSPACE"] = submission.workspace.id
         env["TOWPATH_LOCK_TOKEN"] = str(submission.workspace.lock_token)

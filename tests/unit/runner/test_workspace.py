@@ -78,6 +78,13 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (env["TOWPATH_ATTEMPT"], env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("3", "57", "w")
 
 
+def test_a_task_without_a_lock_brings_no_token_of_its_own() -> None:
+    forged = {"TOWPATH_LOCK_TOKEN": "999", "TOWPATH_WORKSPACE": "shop"}
+    assert forged.keys().isdisjoint(job_environment(submission(None, env=forged), "me"))
+    env = job_environment(submission("/srv", env=forged), "me")
+    assert (env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("57", "w")
+
+
 def test_a_job_sees_its_trace_unless_the_task_names_another() -> None:
     trace, own = f"00-{'a' * 32}-{'b' * 16}-01", f"00-{'c' * 32}-{'d' * 16}-01"
     assert job_environment(submission(None), "r", trace)["TRACEPARENT"] == trace
