@@ -48,7 +48,7 @@ def _loses_a_report() -> bool:
 
 
 def _forgets_a_start() -> bool:
-    for run in (SmallRun(seed).play() for seed in range(4)):
+    for run in (SmallRun(seed).play() for seed in range(12)):
         events = [one for one in run.log if one.subject.endswith(".running")]
         ran = {(one.subject.split(".")[2], int(one.headers["ce-attempt"])) for one in events}
         rows = [line["row"] for line in run.history if line["line"] == "row"]
@@ -59,7 +59,7 @@ def _forgets_a_start() -> bool:
 
 def _breaks(item: int, rule: str) -> Callable[[], bool]:
     def shows() -> bool:
-        runs = (SmallRun(seed).play() for seed in range(4))
+        runs = (SmallRun(seed).play() for seed in range(12))
         return any((item, rule) in check(run.history, run.log).rules() for run in runs)
 
     return shows
