@@ -35,11 +35,7 @@ class JetStreamLogCheckpoints:
         self._api = JetStreamApi(connection, STREAM)
 
     async def ever(self) -> int:
-        """The number of the last one that was ever appended, from the leader, even if it is gone.
-
-        Raises:
-            CheckpointInvalid: their stream is gone.
-        """
+        """See the port."""
         try:
             return int((await self._api.info())["state"]["last_seq"])
         except StreamMissing as error:

@@ -46,6 +46,14 @@ class StoredLog(Protocol):
 class LogCheckpoints(Protocol):
     """Signed checkpoints in the order of their numbers."""
 
+    async def ever(self) -> int:
+        """The number of the last one that was ever appended, even if it is gone; 0 for none.
+
+        Raises:
+            CheckpointInvalid: the place where they stand is gone.
+        """
+        ...
+
     async def last(self) -> LogCheckpoint | None:
         """The last one, from the leader. CheckpointInvalid where something else stands there."""
         ...

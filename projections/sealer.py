@@ -87,7 +87,12 @@ class LogSealer:
             Busy: NATS does not answer.
         """
         if not self._known:
+            ever = await self._checkpoints.ever()
             self._last = await self._checkpoints.last()
+            if (self._last.number if self._last else 0) < ever:
+                raise CheckpointInvalid(
+                    f"checkpoint {ever} is gone: nothing can be appended behind what is left"
+                )
             if self._last is not None:
                 self._vouch(self._last)
             self._known = True

@@ -16,7 +16,7 @@ from adapters.raw_log import RawLog
 from domain.log_checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.embedded_nats import EmbeddedNats
 from projections.sealer import LogSealer
-from tests.support.nats import append, connect
+from tests.support.nats import api, append, connect
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
@@ -101,6 +101,30 @@ async def test_it_says_that_the_log_lost_its_end(tap: FastClient) -> None:
     beyond = make_checkpoint(None, [b"x" * 32] * 5, "2026-03-01T12:00:00.000000Z", KEY)
     assert await JetStreamLogCheckpoints(tap).append(beyond)
     with pytest.raises(CheckpointInvalid, match="5 events before"):
+        await sealer(tap).seal_due()
+
+
+async def test_it_does_not_go_on_from_an_earlier_checkpoint_than_the_last(
+    js_connection: Client, tap: FastClient
+) -> None:
+    config = (await api(js_connection, "STREAM.INFO.TOWPATH_CHECKPOINT", {}))["config"]
+    await api(js_connection, "STREAM.DELETE.TOWPATH_CHECKPOINT", {})
+    forgers = {**config, "deny_delete": False, "deny_purge": False}
+    assert "error" not in await api(js_connection, "STREAM.CREATE.TOWPATH_CHECKPOINT", forgers)
+    await write(js_connection, 8)
+    before = sealer(tap)
+    assert [await before.seal_due() for _ in range(3)] == [True, True, False]
+    assert (await api(js_connection, "STREAM.MSG.DELETE.TOWPATH_CHECKPOINT", {"seq": 2}))["success"]
+    with pytest.raises(CheckpointInvalid, match="checkpoint 2 is gone"):
+        await sealer(tap).seal_due()
+
+
+async def test_without_a_stream_of_checkpoints_it_seals_nothing(
+    js_connection: Client, tap: FastClient
+) -> None:
+    await write(js_connection, 8)
+    await api(js_connection, "STREAM.DELETE.TOWPATH_CHECKPOINT", {})
+    with pytest.raises(CheckpointInvalid, match="no stream TOWPATH_CHECKPOINT"):
         await sealer(tap).seal_due()
 
 
