@@ -13,7 +13,6 @@ from uuid_utils.compat import uuid7
 
 from domain.claims import LockFact
 from domain.errors import Refused
-from domain.events import CreatedData
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.task import Task
@@ -21,21 +20,9 @@ from domain.task_read import NO_LOCK, LockRead, TaskRead, held, task_read
 from domain.transitions import TERMINAL
 from domain.wire import Report, rfc3339
 from domain.workspaces import Registration
+from tests.support.worlds import created
 
 CHAIN = "0" * 64
-PLAIN: dict[str, Any] = {
-    "title": "demo",
-    "command": ["true"],
-    "execution_mode": "no-workspace",
-    "workspace": None,
-    "lock_paths": [],
-    "lock_mode": "exclusive",
-    "on_conflict": "wait",
-    "pool": "default",
-    "env": {},
-    "timeout_seconds": None,
-    "labels": {},
-}
 
 
 class Lives:
@@ -53,9 +40,7 @@ class Lives:
     def create(self, *, task_id: str | None = None, workspace: str | None = None, **changes: Any) -> str:
         """A new task; naming a workspace makes it a shared-workspace task."""
         mode = "shared-workspace" if workspace else "no-workspace"
-        spec = CreatedData.model_validate(
-            {**PLAIN, "execution_mode": mode, "workspace": workspace, **changes}
-        )
+        spec = created(**{"execution_mode": mode, "workspace": workspace, **changes})
         task_id = task_id or str(uuid7())
         self.tasks[task_id] = Task.create(task_id, spec, at=self.now, actor="op")
         self._record(task_id)
