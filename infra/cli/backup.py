@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.options import Output, OutputOption
-from infra.cli.server_options import DataDirOption, NatsPortOption, NatsUrlOption, server_settings
+from infra.cli.server_options import (
+    DataDirOption,
+    NatsPortOption,
+    NatsUrlOption,
+    nats_failures,
+    server_settings,
+)
 
 if TYPE_CHECKING:
     from infra.backup.manifest import Manifest
@@ -66,7 +72,6 @@ def _run(work: Work, settings: Settings, directory: Path, output: Output) -> Non
     from infra.backup import BackupError
     from infra.cli.exits import CliError
     from infra.cli.output import Column, emit
-    from infra.cli.upkeep import nats_failures
     from infra.cli.words import say, say_progress
     from infra.nats_binary import EmbeddedNatsError
     from infra.settings import SettingsError

@@ -8,8 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.options import Output, OutputOption
-from infra.cli.server_options import DataDirOption, NatsPortOption, NatsUrlOption, server_settings
-from infra.cli.upkeep import nats_failures
+from infra.cli.server_options import (
+    DataDirOption,
+    NatsPortOption,
+    NatsUrlOption,
+    nats_failures,
+    server_settings,
+)
 
 app = typer.Typer(
     help="Signed checkpoints of the log: list them, or keep them elsewhere.", no_args_is_help=True

@@ -1,7 +1,9 @@
-"""What server commands have in common: options that override settings, and the settings that result."""
+"""What server commands have in common: options, the settings that they override, and how NATS fails them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,3 +46,25 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
         settings = settings.model_copy(update={"log_level": "warning"})
     configure_logging(settings)
     return settings
+
+
+@contextmanager
+def nats_failures() -> Iterator[None]:
+    """A NATS that refuses or stays silent becomes words."""
+    from nats.errors import Error as NatsError
+
+    from domain.errors import Busy
+    from infra.cli.exits import CliError
+    from infra.nats_connection import NatsUnavailable
+
+    try:
+        yield
+    except NatsUnavailable as error:
+        raise CliError(str(error)) from None
+    except Busy as error:
+        raise CliError(error.detail) from None
+    except NatsError as error:
+        raise CliError(
+            f"NATS does not let this through ({error}): set TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD "
+            "to the control plane's; for a `towpath up`, give --data-dir and --nats-port instead"
+        ) from None

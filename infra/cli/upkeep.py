@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from infra.cli.options import Output, OutputOption
-from infra.cli.server_options import DataDirOption, NatsPortOption, NatsUrlOption, server_settings
+from infra.cli.server_options import (
+    DataDirOption,
+    NatsPortOption,
+    NatsUrlOption,
+    nats_failures,
+    server_settings,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,25 +72,3 @@ def doctor(
     emit(output, [finding.as_json() for finding in findings], columns)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(Exit.ERROR)
-
-
-@contextmanager
-def nats_failures() -> Iterator[None]:
-    """A NATS that refuses or stays silent becomes words."""
-    from nats.errors import Error as NatsError
-
-    from domain.errors import Busy
-    from infra.cli.exits import CliError
-    from infra.nats_connection import NatsUnavailable
-
-    try:
-        yield
-    except NatsUnavailable as error:
-        raise CliError(str(error)) from None
-    except Busy as error:
-        raise CliError(error.detail) from None
-    except NatsError as error:
-        raise CliError(
-            f"NATS does not let this through ({error}): set TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD "
-            "to the control plane's; for a `towpath up`, give --data-dir and --nats-port instead"
-        ) from None
