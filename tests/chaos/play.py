@@ -74,7 +74,7 @@ async def play(order: Order, directory: Path) -> Played:
     """Run one part in `directory`, which is made; whatever was started is ended."""
     directory.mkdir(parents=True)
     history = History(directory / "history.jsonl")
-    history.note("run", seed=order.seed, nodes=order.nodes, seconds=order.seconds)
+    history.note("run", seed=order.seed, nodes=order.nodes, seconds=order.seconds, wall=time.time())
     world = World(directory, history, order.postgres, order.nodes, order.plant)
     (three_nodes if order.nodes == 3 else single_node)(world)
     started = time.monotonic()

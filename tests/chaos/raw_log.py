@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Fact:
     version: int
     attempt: int | None
     data: dict[str, Any]
+    time: float
+    """`ce-time`: the deciding process' clock, in seconds since 1970."""
 
 
 def fact_of(stored: Stored) -> Fact:
@@ -55,6 +58,7 @@ def fact_of(stored: Stored) -> Fact:
             version=int(stored.headers["ce-entityversion"]),
             attempt=int(attempt) if attempt else None,
             data=json.loads(stored.data),
+            time=datetime.fromisoformat(stored.headers["ce-time"]).timestamp(),
         )
     except (KeyError, ValueError) as error:
         raise ValueError(f"sequence {stored.seq} ({stored.subject}) is no event: {error!r}") from error

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -87,7 +88,7 @@ async def collect(world: World, nc: Client) -> None:
             await _rows(history, name, url)
         except Exception as error:  # a replay stops at a log with a hole: that is for the checker to say
             history.note("unreadable", model=name, why=str(error)[:500])
-    history.note("settled")
+    history.note("settled", wall=time.time())
 
 
 async def _with_replay(world: World) -> dict[str, str]:

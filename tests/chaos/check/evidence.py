@@ -32,7 +32,10 @@ class Op:
 
 @dataclass
 class Evidence:
-    """`marks`, `outboxes`, `held` and `locks` are the history's lines as they are."""
+    """`marks`, `outboxes`, `held` and `locks` are the history's lines as they are.
+
+    `wall`: by how much the wall clock was ahead of CLOCK_BOOTTIME, at the begin and at the end.
+    """
 
     ops: dict[int, Op] = field(default_factory=dict)
     marks: list[Json] = field(default_factory=list)
@@ -44,6 +47,7 @@ class Evidence:
     locks: list[Json] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    wall: list[float] = field(default_factory=list)
     settled: bool = False
 
     @classmethod
@@ -55,6 +59,8 @@ class Evidence:
         return found
 
     def _take(self, kind: str, line: Json) -> None:
+        if "wall" in line:
+            self.wall.append(line["wall"] - line["at"])
         if kind == "invoke":
             self.ops[line["op"]] = Op(line["op"], line["do"], line["task"], line)
         elif kind in OUTCOMES:

@@ -3,7 +3,8 @@
 Jobs write marks with their token into the workspace: one at the start, one at the end, and ticks in between,
 by every process of theirs. A job that was killed leaves no end: what counts is its last sign of life, so one
 that goes on writing after the next one began is seen. The one exception is the contract's own: an operator
-who frees a lock by hand under a running process.
+who frees a lock by hand under a running process. And nothing of an attempt is alive once its end stands in
+the log, whoever has recorded it: all processes of a run have one clock.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from tests.chaos.check.lives import Lives
 from tests.chaos.check.locks import Key, Locks
 from tests.chaos.check.verdict import Verdict
 from tests.chaos.history import Json
+
+CLOCK_SECONDS = 0.02
+"""How much the wall clock may be set during a run, and what is no life after the end."""
 
 
 @dataclass(slots=True)
@@ -31,7 +35,9 @@ def check_overlaps(evidence: Evidence, lives: Lives, locks: Locks, verdict: Verd
     """Sweep over the spans of each workspace in the order of their begin."""
     if not evidence.marks:
         verdict.unchecked.append("item 4: the history has no marks of jobs")
-    for workspace, spans in _spans(evidence.marks, lives, locks, verdict).items():
+    by_workspace = _spans(evidence.marks, lives, locks, verdict)
+    _ends([span for spans in by_workspace.values() for span in spans], evidence, lives, verdict)
+    for workspace, spans in by_workspace.items():
         alive: list[Span] = []
         for span in sorted(spans, key=lambda one: one.begin):
             alive = [other for other in alive if other.end >= span.begin]
@@ -63,6 +69,21 @@ def _spans(marks: list[Json], lives: Lives, locks: Locks, verdict: Verdict) -> d
         if key in locks.wanted:
             found[locks.wanted[key].workspace].append(span)
     return found
+
+
+def _ends(spans: list[Span], evidence: Evidence, lives: Lives, verdict: Verdict) -> None:
+    wall = evidence.wall
+    if not wall or max(wall) - min(wall) > CLOCK_SECONDS:
+        if spans:
+            verdict.unchecked.append("item 4: no wall clock to compare ends with, or it was set meanwhile")
+        return
+    for span in spans:
+        end = lives.ends.get(span.key)
+        if end is not None and span.end + wall[0] > end.time + CLOCK_SECONDS:
+            late = span.end + wall[0] - end.time
+            verdict.add(
+                4, "alive-after-end", f"{span.key} was alive {late:.3f} s after {end.name} at {end.seq}"
+            )
 
 
 def _freed_by_hand(one: Span, other: Span, locks: Locks) -> bool:

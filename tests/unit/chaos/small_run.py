@@ -36,6 +36,7 @@ PLANTS = (
 )
 PATHS = ([], ["src"], ["src/api"], ["src2"], ["docs", "src/web"])
 RUNNERS = ("r1", "r2")
+START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class EarlyTable(LockTable):
@@ -152,6 +153,8 @@ class SmallRun:
         )  # fmt: skip
         granted = not task.needs_lock or key in self._granted
         recorded = len(self._events)
+        if key in self._alive:
+            self._mark("tick", key)
         taken = self._do(
             op,
             task_id,
@@ -165,10 +168,8 @@ class SmallRun:
         if started and task.needs_lock:
             self._alive.add(key)
             self._mark("begin", key)
-        elif key in self._alive:
-            self._mark("tick", key)
-            if task.ended or task.release_requested:
-                self._alive.discard(key)
+        elif task.ended or task.release_requested:
+            self._alive.discard(key)
         return taken
 
     def _do(self, op: int, task_id: str, decide: Callable[[], None]) -> bool:
@@ -282,6 +283,7 @@ class SmallRun:
             self._line("outbox", runner=runner, rows=0)
         self._line("locks", api="api1", holders=[list(key) for key in self._holders()], waiters=[])
         self._line("settled")
+        self.history[-1]["wall"] = START.timestamp() + self.history[-1]["at"]
 
     def _holders(self) -> Iterator[tuple[str, int]]:
         for workspace in self._table.workspaces():
@@ -340,7 +342,7 @@ class SmallRun:
         return self._clock
 
     def _now(self) -> datetime:
-        return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=self._tick())
+        return START + timedelta(seconds=self._tick())
 
 
 def _decisions(table: LockTable) -> Iterator[LockFact]:

@@ -152,6 +152,15 @@ def test_a_job_that_goes_on_writing_beside_the_next_one_is_found() -> None:
     assert (4, "overlap") in check(run.history, run.log).rules()
 
 
+def test_a_job_that_lives_on_after_its_end_was_recorded_is_found() -> None:
+    run = _run()
+    mark = next(line for line in reversed(run.history) if line["line"] == "mark")
+    run.history.append({**mark, "alive": run.history[-1]["at"]})
+    assert (4, "alive-after-end") in check(run.history, run.log).rules()
+    run.history.append({"line": "run", "at": 0.0, "wall": 0.0})
+    assert any("wall clock" in why for why in check(run.history, run.log).unchecked)
+
+
 def test_a_mark_with_a_wrong_token_or_without_a_recorded_start_is_found() -> None:
     run = _run()
     mark = next(line for line in run.history if line["line"] == "mark")
