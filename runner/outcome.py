@@ -62,7 +62,7 @@ def _judge(ended: Ended, timeout: float | None) -> tuple[Final, FailedReason | N
         case "exit":
             return "failed", "exit", f"exited with code {code}", code
         case "timeout":
-            return "failed", "timeout", f"did not end within {timeout:g} seconds", code
+            return "failed", "timeout", f"did not end within {timeout:g} s", code
         case "canceled":
             return "canceled", None, "canceled; nothing of it is left", code
         case "lease":

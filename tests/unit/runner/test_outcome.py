@@ -26,7 +26,7 @@ def report_of(**ended: Any) -> Report | None:
         ({"why": "exit", "exit_code": 3}, "failed", "exit", 3, "code 3"),
         ({"why": "exit", "signal": 9}, "failed", "killed", -9, "SIGKILL"),
         ({"why": "exit", "signal": 40}, "failed", "killed", -40, "signal 40"),
-        ({"why": "timeout", "signal": 15}, "failed", "timeout", -15, "1.5 seconds"),
+        ({"why": "timeout", "signal": 15}, "failed", "timeout", -15, "1.5 s"),
         ({"why": "canceled", "exit_code": 0}, "canceled", None, 0, "nothing of it is left"),
         ({"why": "lease", "signal": 9}, "failed", "runner-lost", -9, "lease"),
         ({"why": "stopped", "signal": 15}, "failed", "runner-lost", -15, "runner stopped"),
