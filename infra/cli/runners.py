@@ -30,7 +30,8 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
         Column("STATE", lambda one: one["state"], colored=True),
         Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
         Column("HOST", lambda one: one["host"], wide=True),
-        Column("RUNNING", _running, right=True),
+        Column("HOLDS", _holds, right=True),
+        Column("AT ONCE", lambda one: str(one["capacity"]), right=True),
         Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
     )
     emit(output, found, columns)
@@ -44,8 +45,6 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
             say(f"  {task_id}")
 
 
-def _running(runner: dict[str, Any]) -> str:
-    """What it holds, by its own word; of a runner that is lost nothing runs any more."""
-    if runner["state"] == "lost":
-        return "-"
-    return f"{len(runner['running_attempts'])} of {runner['capacity']}"
+def _holds(runner: dict[str, Any]) -> str:
+    """Attempts by its own word, also those that wait for their turn; of a lost one nothing is left."""
+    return "-" if runner["state"] == "lost" else str(len(runner["running_attempts"]))

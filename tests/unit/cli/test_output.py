@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -186,3 +187,11 @@ def test_locks_that_wait_for_an_operator_are_said_beside_the_runners(api: FakeAp
     assert "lost" in done.stdout
     assert f"  {TASK_ID}\n" in done.stderr
     assert "towpath release" in done.stderr
+
+
+def test_a_runner_may_hold_more_than_it_runs_at_once(api: FakeApi, towpath: Towpath) -> None:
+    held = [{"task_id": f"t-{number}", "attempt": 1} for number in range(6)]
+    api.answers["GET /runners"] = page([RUNNER | {"running_attempts": held, "capacity": 4}])
+    head, row = towpath("runners").stdout.splitlines()
+    assert "HOLDS  AT ONCE" in head
+    assert re.search(r" 6 +4 ", row)
