@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import NoServersError
 
 from adapters.nats_client import FastClient
 from infra.settings import Settings
@@ -97,9 +98,10 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient
     except Exception as error:
         with contextlib.suppress(Exception):
             await client.close()
-        why = said[0] if said and isinstance(error, TimeoutError) else error
+        why = said[0] if said and isinstance(error, (TimeoutError, NoServersError)) else error
+        words = str(why) or type(why).__name__
         raise NatsUnavailable(
-            f"no NATS server answers at {', '.join(server_urls(settings))}: {why!r}. "
+            f"no NATS server answers at {', '.join(server_urls(settings))} ({words}). "
             "Start one with `towpath up`, or set TOWPATH_NATS_URL (and _USER, _PASSWORD, _CA)"
         ) from error
     client.options["max_reconnect_attempts"] = -1

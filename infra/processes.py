@@ -25,6 +25,7 @@ from runner.tasks import end_tasks
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
 PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
+_OURS = ("domain", "adapters", "projections", "api", "runner", "infra")
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -78,7 +79,9 @@ async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]
 def _words(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_words(one) for one in error.exceptions)
-    return f"{type(error).__name__}: {error}"
+    said = str(error)
+    ours = type(error).__module__.partition(".")[0] in _OURS
+    return said if ours and said else f"{type(error).__name__}: {said}"  # ours say what to do
 
 
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
