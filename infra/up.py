@@ -82,6 +82,7 @@ class Supervisor:
             preload()
         share_imports(*NEEDED)
         self.settings = control = self._with_nats(settings, "control")
+        asyncio.run(_prepare_streams(control))
         self._add("api", lambda: _api(control, listener))
         self._add("locks", lambda: _projector(control, ("locks",)))
         self._add("projector", lambda: _projector(control, ("dispatch", "watchdog", "tasks", "sealer")))
@@ -199,6 +200,23 @@ def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:
     if given_up():
         return False
     raise CannotStart(f"not ready after {READY_SECONDS:.0f} seconds: {last}")
+
+
+async def _prepare_streams(settings: Settings) -> None:
+    """Before there are parts: what stops them all is said once, and not by each of them again and again."""
+    from nats.errors import Error as NatsError
+
+    from infra.nats_connection import NatsUnavailable, connect
+    from infra.streams import StreamError, ensure_streams
+
+    try:
+        connection = await connect(settings, "towpath-up")
+        try:
+            await ensure_streams(connection, settings.nats_replicas, settings.log_max_bytes)
+        finally:
+            await connection.close()
+    except (NatsUnavailable, StreamError, NatsError) as error:
+        raise CannotStart(str(error)) from error
 
 
 def room_shortages(settings: Settings) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.nats import StartNats
+from infra.stream_definitions import stream_definitions
+from tests.support.nats import StartNats, api, connect
 from tests.support.towpath import DEADLINE, Home, Json, Up
 from tests.support.waiting import eventually
 
@@ -63,6 +64,25 @@ def test_an_open_address_needs_tokens(home: Home) -> None:
     assert refused.returncode == 2
     assert "TOWPATH_API_TOKENS" in refused.stderr
     assert home.processes() == []
+
+
+async def test_a_log_that_may_forget_is_refused_and_said_once(home: Home, start_nats: StartNats) -> None:
+    server = start_nats()
+    control = {
+        "TOWPATH_NATS_URL": server.url,
+        "TOWPATH_NATS_USER": server.control.user,
+        "TOWPATH_NATS_PASSWORD": server.control.password or "",
+    }
+    connection = await connect(server.control_url)
+    wanted = next(one.config() for one in stream_definitions() if one.name == "TOWPATH")
+    made = await api(connection, "STREAM.CREATE.TOWPATH", {**wanted, "discard": "old"})
+    assert "error" not in made
+    await connection.close()
+
+    refused = home.run("up", "--port", "0", **control)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith('towpath: stream TOWPATH: discard is "old", must be "new". ')
+    assert refused.stderr.count("\n") == 1
 
 
 def test_roles_are_enforced_through_the_command(home: Home) -> None:
