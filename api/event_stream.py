@@ -22,6 +22,7 @@ from domain.log import Recorded
 
 HEARTBEAT_SECONDS = 15.0
 LAG_SECONDS = 0.05
+AWAY_SECONDS = 1.0
 PAGE = 200
 
 
@@ -61,13 +62,16 @@ class EventStream:
                 due = clock() + self._heartbeat_seconds
 
     async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
-        """The trail of one task is read as such; after that, and else, the log itself, whole."""
-        if not catching_up:
-            return await self._pages.scan(wanted, after, PAGE, steps=1)
+        """The trail of one task is read as such; after that, and else, the log itself, whole.
+
+        A log that does not answer ends no stream: its reader would only come back and be refused.
+        """
         try:
-            return await self._pages.of_task(str(wanted.task_id), after, PAGE, wanted)
+            if catching_up:
+                return await self._pages.of_task(str(wanted.task_id), after, PAGE, wanted)
+            return await self._pages.scan(wanted, after, PAGE, steps=1)
         except Busy:
-            await self._pause(LAG_SECONDS)
+            await self._pause(LAG_SECONDS if catching_up else AWAY_SECONDS)
             return EventPage([], after, True)
 
     async def _grown(self, after: int, seconds: float) -> bool:

@@ -263,6 +263,30 @@ async def test_a_stream_without_a_match_shows_life_while_the_log_grows(world: Ap
     await chunks.aclose()
 
 
+async def test_a_stream_stays_while_the_log_does_not_answer(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.event_stream.AWAY_SECONDS", 0.001)
+    await world.create()
+    reader, away = world.parts.log, True
+
+    class Away:
+        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+            if away:
+                raise Busy("log-unreachable", "the log does not answer")
+            return await reader.page(after_seq, limit, subject)
+
+    pages = EventPages(replace(world.parts, log=Away()))
+    stream = EventStream(world.parts, pages, world.app.state.closing, heartbeat_seconds=0.01)
+    chunks = stream.chunks(Wanted(), 0)
+    await anext(chunks)
+    assert await anext(chunks) == b": heartbeat\nid: 0\n\n"
+    away = False
+    while b"event: created" not in (chunk := await anext(chunks)):
+        assert chunk == b": heartbeat\nid: 0\n\n"
+    await chunks.aclose()
+
+
 async def test_a_stream_that_breaks_before_its_first_event_is_resumed_where_it_began(world: ApiWorld) -> None:
     await finished(world)
     async with sse(world.app, "/events/stream") as reader:
