@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.chaos.history import History
@@ -114,7 +114,7 @@ class Process:
 class Child:
     """A process that another one started and starts again by itself, such as a part of `towpath up`."""
 
-    def __init__(self, kind: str, name: str, find: object) -> None:
+    def __init__(self, kind: str, name: str, find: Callable[[], int | None]) -> None:
         self.kind, self.name = kind, name
         self._find = find
 

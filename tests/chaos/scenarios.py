@@ -11,8 +11,10 @@ import asyncio
 import random
 import sys
 import traceback
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from uuid_utils.compat import uuid7
 
@@ -67,7 +69,7 @@ class Scenarios:
         await asyncio.gather(*self._aside, return_exceptions=True)
         return left
 
-    def _begin(self, scenario: object, room: asyncio.Semaphore) -> None:
+    def _begin(self, scenario: Coroutine[Any, Any, None], room: asyncio.Semaphore) -> None:
         task = asyncio.create_task(scenario)
 
         def over(_: object) -> None:
@@ -218,7 +220,9 @@ class Scenarios:
                 return
             await asyncio.sleep(0.3)
 
-    async def _until_definite(self, operation: object, who: str, task: str) -> Answer:
+    async def _until_definite(
+        self, operation: Callable[[str, str], Awaitable[Answer]], who: str, task: str
+    ) -> Answer:
         while not (answer := await operation(who, task)).definite:
             await asyncio.sleep(0.5)
         return answer

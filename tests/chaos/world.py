@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,7 +99,7 @@ class World:
             await proxy.stop()
 
 
-async def until(condition: object, seconds: float, what: str) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
     """Wait until the async `condition` is true; TimeoutError says `what` is not."""
     try:
         async with asyncio.timeout(seconds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from nats.aio.client import Client
@@ -186,7 +186,7 @@ async def test_a_slow_reader_gets_everything_and_holds_the_server_back(
     await reading.stop()
 
 
-async def settled(value) -> int:
+async def settled(value: Callable[[], int]) -> int:
     """`value` once it has not changed for half a second."""
     seen = [value()] * 50
 

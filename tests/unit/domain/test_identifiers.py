@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ name_type: TypeAdapter[str] = TypeAdapter(Name)
 task_id_type: TypeAdapter[str] = TypeAdapter(TaskId)
 
 
-def _accepts(check: object, value: str) -> bool:
+def _accepts(check: Callable[[str], str], value: str) -> bool:
     try:
         return check(value) == value
     except ValueError:
