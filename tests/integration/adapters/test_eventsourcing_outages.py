@@ -16,7 +16,7 @@ import pytest
 from eventsourcing.persistence import IntegrityError, OperationalError, ProgrammingError, StoredEvent
 from nats.aio.client import Client
 
-from adapters.eventsourcing import NatsFactory
+from adapters.eventsourcing import NatsFactory, atomic_writer
 from adapters.eventsourcing.loop_thread import LoopGone, LoopThread
 from infra.embedded_nats import EmbeddedNats
 from tests.support.cluster import Cluster, Node
@@ -45,7 +45,8 @@ def on_acknowledgements(action: str, times: int) -> Rule:
 
 
 @pytest.fixture
-async def proxy(nats_server: EmbeddedNats) -> AsyncIterator[NatsProxy]:
+async def proxy(nats_server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NatsProxy]:
+    monkeypatch.setattr(atomic_writer, "ACKNOWLEDGE_SECONDS", 1.0)
     async with NatsProxy(nats_server.control_url) as running:
         yield running
 

@@ -258,7 +258,7 @@ class LogPlane:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self.js.add_consumer("TOWPATH_REPORT", ConsumerConfig(durable_name="reports"))
+        await self.js.add_consumer("TOWPATH_REPORT", ConsumerConfig(durable_name="reports", ack_wait=5.0))
         subscription = await self.js.pull_subscribe_bind(consumer="reports", stream="TOWPATH_REPORT")
 
         async def consume() -> None:
