@@ -38,6 +38,7 @@ ACK_WAIT_SECONDS = 15.0  # longer than a report may take; what a killed API had 
 STOP_SECONDS = 15.0
 AWAY_SECONDS = 0.5
 LATE_SECONDS = 0.1
+log = structlog.get_logger("towpath.api")
 _Fetch = Callable[..., Coroutine[Any, Any, list[Msg]]]
 
 
@@ -143,6 +144,8 @@ class _FetchAhead:
         self._fetch = fetch
         self._next: asyncio.Task[list[Msg]] | None = None
         self._stopped = False
+        self.failed = 0
+        """How often in a row reports could not be asked for."""
 
     async def __call__(
         self, batch: int = 1, timeout: float | None = None, heartbeat: float | None = None
@@ -155,16 +158,24 @@ class _FetchAhead:
         try:
             messages = await coming
         except TimeoutError as error:
+            self._succeeded()
             raise nats.errors.TimeoutError from error
         except nats.errors.Error as error:
-            log = structlog.get_logger("towpath.api")
-            log.warning("reports cannot be fetched, will retry", error=repr(error))
+            self.failed += 1
+            if self.failed == 1:
+                log.warning("reports cannot be fetched, trying until they can", error=repr(error))
             await asyncio.sleep(AWAY_SECONDS)
             raise nats.errors.TimeoutError from error
         finally:
             coming.cancel()
+        self._succeeded()
         self._next = asyncio.create_task(self._ask(batch, timeout, heartbeat))
         return messages
+
+    def _succeeded(self) -> None:
+        if self.failed:
+            log.info("reports can be fetched again", failed=self.failed)
+        self.failed = 0
 
     async def _ask(self, batch: int, timeout: float | None, heartbeat: float | None) -> list[Msg]:
         try:

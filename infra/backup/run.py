@@ -93,7 +93,7 @@ async def restore(settings: Settings, directory: Path, progress: Progress, say: 
         try:
             for archive in manifest.streams:
                 await _delete(connection, archive.stream)
-                say(f"restoring {archive.stream}: {archive.messages} messages")
+                say(f"restoring {archive.stream}, messages: {archive.messages}")
                 made.append(archive.stream)
                 path = directory / archive.file
                 await put_back(connection, archive, path, settings.nats_replicas, progress)

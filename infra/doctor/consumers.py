@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.consumers import CONSUMERS, Consumer
 from infra.doctor.examination import Examination
-from infra.doctor.finding import Finding, ok, problem
+from infra.doctor.finding import Finding, counted, ok, problem
 
 ASKED_SECONDS = 3.0
 POLL_SECONDS = 0.1
@@ -35,7 +35,7 @@ async def _consumer(about: Examination, wanted: Consumer) -> Finding:
         )
         return problem(wanted.does, found, f"start {wanted.started_by}, which makes it")
     behind = info["num_pending"] + info["num_ack_pending"]
-    found = f"{behind} messages behind"
+    found = f"{counted(behind, 'message')} behind"
     if behind:
         since = await _oldest(about, wanted, info)
         waited = max((about.now() - since).total_seconds(), 0.0) if since else 0.0

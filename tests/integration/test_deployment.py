@@ -211,7 +211,7 @@ async def test_ops_can_examine_everything(node: Deployed, monkeypatch: pytest.Mo
 
     assert essence(as_ops) == essence(as_control)
     assert [one for one in as_ops if "cannot be examined" in one.found] == []
-    assert "1 messages behind" in next(one.found for one in as_ops if one.check == "reports over NATS")
+    assert "1 message behind" in next(one.found for one in as_ops if one.check == "reports over NATS")
 
 
 async def test_a_runner_does_its_work(node: Deployed) -> None:

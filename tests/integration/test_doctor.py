@@ -132,7 +132,7 @@ async def test_consumers_missing_unserved_and_behind(
 
     async def unserved() -> bool:
         finding = await found(settings, "dispatch", seconds=60)
-        return finding.state == "problem" and finding.found.startswith("nobody asks for work; 1 messages")
+        return finding.state == "problem" and finding.found.startswith("nobody asks for work; 1 message")
 
     await eventually(unserved)
 
@@ -143,7 +143,7 @@ async def test_consumers_missing_unserved_and_behind(
 
     async def behind() -> bool:
         finding = await found(settings, "dispatch", seconds=60)
-        return finding.state == "problem" and finding.found.startswith("1 messages behind, the oldest for 6")
+        return finding.state == "problem" and finding.found.startswith("1 message behind, the oldest for 6")
 
     await eventually(behind)
 
