@@ -9,7 +9,7 @@ import ctypes
 import gc
 import importlib
 
-COLLECT_AFTER = (20_000, 10, 10)
+COLLECT_AFTER = (50_000, 10, 10)
 HELD_BYTES = 128 * 1024
 ARENAS = 2
 # of glibc's malloc.h
