@@ -73,6 +73,16 @@ class Row:
     met: bool
 
 
+def middle_turn(figures: Sequence[float], baselines: Sequence[float]) -> tuple[float, float]:
+    """Figure and baseline of the turn with the median ratio; of two in the middle, the lower.
+
+    Both of a turn were measured one after the other: a machine that is faster in one turn than in the next
+    moves the two of them, and not their ratio.
+    """
+    turns = sorted(zip(figures, baselines, strict=True), key=lambda turn: turn[0] / turn[1])
+    return turns[(len(turns) - 1) // 2]
+
+
 def row(what: str, figure: float | None, baseline: float | None = None) -> Row:
     """The row `what`, judged by its goal; no figure: it could not be measured."""
     goal = GOALS[what]

@@ -11,13 +11,12 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from domain.service import TaskService
 from domain.task_spec import TaskSpec
 from domain.wire import Report, ReportedStatus
 from infra.bench.child import in_child
-from infra.bench.figures import Row, row
+from infra.bench.figures import Row, middle_turn, row
 from infra.bench.ground import POOL, Ground
 from infra.bench.history import EVENTS_PER_LIFE, History
 from infra.bench.raw import pipelined
@@ -39,10 +38,11 @@ def measure(ground: Ground, sizes: Sizes) -> list[Row]:
     raw, lives = [], []
     in_child("register", lambda: register(ground.settings, PREFIX, WORKSPACES), TURN_SECONDS)
     for _ in range(sizes.rounds):
-        raw.append(in_child("raw", lambda: pipelined(ground.settings, sizes.appends(mode)), TURN_SECONDS))
+        appends = in_child("raw", lambda: pipelined(ground.settings, sizes.appends(mode)), TURN_SECONDS)
+        raw.append(appends / EVENTS_PER_LIFE)
         with ground.control_plane(api=False):
             lives.append(in_child("driver", lambda: _rate(ground.settings, sizes.lives(mode)), TURN_SECONDS))
-    return [row(f"lifecycles/{mode}", median(lives), median(raw) / EVENTS_PER_LIFE)]
+    return [row(f"lifecycles/{mode}", *middle_turn(lives, raw))]
 
 
 async def register(settings: Settings, prefix: str, workspaces: int) -> None:

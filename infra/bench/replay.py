@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from statistics import median
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -26,7 +25,7 @@ from adapters.read_model_database import create_tables, open_database
 from domain.locks import LockTable
 from domain.log import Recorded
 from infra.bench.child import in_child
-from infra.bench.figures import Row, row
+from infra.bench.figures import Row, middle_turn, row
 from infra.bench.ground import Ground
 from infra.bench.raw import connect_plain
 from infra.bench.sizes import Sizes
@@ -48,7 +47,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Row]:
         ours.append(in_child("replay", lambda: _replay(settings, upto), TURN_SECONDS))
         by_loop = in_child("raw", lambda: _raw_loop(settings, upto), TURN_SECONDS)
         raw.append(max(by_callback, by_loop))
-    return [row("replay", median(ours), median(raw))]
+    return [row("replay", *middle_turn(ours, raw))]
 
 
 async def _subscribe(

@@ -11,13 +11,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
-from statistics import median
 
 import orjson
 
 from infra.bench.bare_route import bare_route
 from infra.bench.child import in_child
-from infra.bench.figures import Row, row
+from infra.bench.figures import Row, middle_turn, row
 from infra.bench.ground import POOL, ControlPlane, Ground, settled
 from infra.bench.http_client import CONNECTIONS, report_requests, request, send
 from infra.bench.raw import IN_FLIGHT, pipelined
@@ -44,8 +43,8 @@ def measure(ground: Ground, sizes: Sizes) -> list[Row]:
         http.append(rates[0])
         nats.append(rates[1])
     return [
-        row(f"http-reports/{mode}", median(http), median(bare)),
-        row(f"nats-reports/{mode}", median(nats), median(raw)),
+        row(f"http-reports/{mode}", *middle_turn(http, bare)),
+        row(f"nats-reports/{mode}", *middle_turn(nats, raw)),
     ]
 
 
