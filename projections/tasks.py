@@ -25,6 +25,7 @@ from projections.checkpoint import patiently
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000
 RETRY_SECONDS = 0.5
+NEW_LEADER_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class TaskProjection:
         """
         while True:
             self._seq = await patiently(self._read_model.position)
-            last = await patiently(self._log.last_seq)
+            last = await self._end_of_log(self._seq)
             if last < self._seq:
                 raise LogGap(
                     f"the read model stands at {self._seq}, but the log ends at {last}: it was made from "
@@ -82,6 +83,18 @@ class TaskProjection:
             except Busy as error:
                 log.warning("read model not reachable, will go on from its position", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _end_of_log(self, expected: int) -> int:
+        """The log's last sequence; below `expected` only if it stays so.
+
+        A leader that was just elected, or just deposed, may for a moment not know the last events.
+        """
+        patience = asyncio.get_running_loop().time() + NEW_LEADER_SECONDS
+        while (last := await patiently(self._log.last_seq)) < expected:
+            if asyncio.get_running_loop().time() > patience:
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        return last
 
     async def replay(self, upto: int, progress: Progress | None = None) -> None:
         """Empty the read model and apply the log up to and with sequence `upto`.

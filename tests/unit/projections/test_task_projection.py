@@ -27,6 +27,7 @@ class GrowingLog:
         self.hole_at: int | None = None
         self.read = 0
         self.following = 0
+        self.asked_for_the_end = asyncio.Event()
         self._grown = asyncio.Condition()
 
     async def grow(self, count: int) -> None:
@@ -50,6 +51,7 @@ class GrowingLog:
             self.following -= 1
 
     async def last_seq(self) -> int:
+        self.asked_for_the_end.set()
         return len(self.events)
 
 
@@ -167,10 +169,25 @@ async def test_a_read_model_that_was_not_reset_and_gaps_ends_it(log: Any, model:
         await TaskProjection(log, model).run()
 
 
-async def test_a_read_model_of_another_log_is_refused(log: Any) -> None:
+async def test_a_read_model_of_another_log_is_refused(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.tasks.NEW_LEADER_SECONDS", 0.0)
     await log.grow(3)
     with pytest.raises(LogGap, match="another log"):
         await TaskProjection(log, Applied(position=4)).run()
+
+
+async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(
+    log: GrowingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.tasks.RETRY_SECONDS", 0.01)
+    await log.grow(3)
+    model = Applied(position=4)
+    running = asyncio.create_task(TaskProjection(log, model).run())
+    await log.asked_for_the_end.wait()
+    await log.grow(3)
+    await eventually(lambda: model.seq == 6)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_it_goes_back_when_another_process_rebuilds(
