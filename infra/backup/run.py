@@ -33,6 +33,7 @@ from infra.nats_connection import NatsUnavailable, connect, server_version
 from infra.settings import Settings
 from infra.stream_definitions import CHECKPOINT, DEAD, LOG, REPORT, RUNNER, stream_definitions
 from infra.streams import ensure_streams
+from infra.wording import counted
 
 KEPT = (REPORT, RUNNER, CHECKPOINT, DEAD, LOG)
 _NOT_FOUND = 10059
@@ -93,7 +94,7 @@ async def restore(settings: Settings, directory: Path, progress: Progress, say: 
         try:
             for archive in manifest.streams:
                 await _delete(connection, archive.stream)
-                say(f"restoring {archive.stream}, messages: {archive.messages}")
+                say(f"restoring {archive.stream}: {counted(archive.messages, 'message')}")
                 made.append(archive.stream)
                 path = directory / archive.file
                 await put_back(connection, archive, path, settings.nats_replicas, progress)

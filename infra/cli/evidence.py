@@ -74,7 +74,7 @@ def verify(
 
 
 def _lines(report: Any) -> list[str]:
-    from infra.doctor.finding import counted
+    from infra.wording import counted
 
     first = report.first
     if first is not None:
@@ -134,7 +134,7 @@ def export(
     from infra.audit.export import export_checkpoints, stored_checkpoints
     from infra.cli.exits import CliError
     from infra.cli.words import say
-    from infra.doctor.finding import counted
+    from infra.wording import counted
 
     try:
         with nats_failures():

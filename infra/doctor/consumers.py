@@ -12,7 +12,8 @@ from typing import Any
 
 from infra.consumers import CONSUMERS, Consumer
 from infra.doctor.examination import Examination
-from infra.doctor.finding import Finding, counted, ok, problem
+from infra.doctor.finding import Finding, ok, problem
+from infra.wording import counted
 
 ASKED_SECONDS = 3.0
 POLL_SECONDS = 0.1

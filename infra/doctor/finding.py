@@ -35,8 +35,3 @@ def warning(check: str, found: str, advice: str) -> Finding:
 def problem(check: str, found: str, advice: str) -> Finding:
     """A promise is broken, or work stands still."""
     return Finding(check, "problem", found, advice)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 lock`, `2 locks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -11,7 +11,8 @@ from datetime import timedelta
 from adapters.registrations import LogRegistrations
 from domain.claims import Grant
 from infra.doctor.examination import Examination
-from infra.doctor.finding import Finding, counted, ok, problem, warning
+from infra.doctor.finding import Finding, ok, problem, warning
+from infra.wording import counted
 
 NAMED = 5
 SLACK = timedelta(seconds=10)

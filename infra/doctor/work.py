@@ -14,7 +14,8 @@ from domain.claims import Grant
 from domain.ports.read_model import TaskFilter
 from domain.transitions import Status
 from infra.doctor.examination import Examination, LockState
-from infra.doctor.finding import Finding, counted, ok, problem
+from infra.doctor.finding import Finding, ok, problem
+from infra.wording import counted
 
 NAMED = 5
 MANY = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -77,12 +77,6 @@ class FoldedReadModel:
 
     async def position(self) -> int:
         return len(self._events())
-
-    async def apply(self, events: Sequence[Recorded]) -> int:
-        raise NotImplementedError
-
-    async def reset(self) -> None:
-        raise NotImplementedError
 
     async def get(self, task_id: str) -> TaskRead | None:
         events = [one for one in self._events() if one.kind == "task" and one.subject_id == task_id]
