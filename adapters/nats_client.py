@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import ParseResult
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 from nats.protocol.command import hpub_cmd, pub_cmd
 from nats.protocol.parser import MAX_CONTROL_LINE_SIZE, Parser
 
@@ -25,6 +28,7 @@ _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _VERSION_LINE = b"NATS/1.0\r\n"
 _STATUS_LINE = b"NATS/1.0 "
 _PING = b"PING\r\n"
+_CONNECT = b"CONNECT "
 _MSG = 4
 _HMSG = 5
 _CANCEL_AGAIN_SECONDS = 0.1
@@ -145,6 +149,16 @@ class FastClient(Client):
         await self._send_command(_PING)
         await self._flush_pending()
 
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Connect, over a transport that lets the server say why it refuses."""
+        if self._transport or s.uri.scheme not in ("nats", "tls") or self.options["verbose"]:
+            await super()._connect_to_server(s)
+            return
+        s.last_attempt = time.monotonic()
+        transport = _GreetingTransport()
+        await transport.connect(s.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
+        self._transport = transport
+
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         """End, and end the search for a server first.
 
@@ -202,6 +216,31 @@ def parse_lines(raw: bytes) -> dict[str, str]:
             continue
         found[name] = value.strip()
     return found
+
+
+class _GreetingTransport(TcpTransport):
+    """Sends CONNECT and the PING behind it as one.
+
+    A server that refuses a CONNECT says why and closes. Were the PING still on its way, the kernel would
+    answer it with a reset, and that would discard the server's reason unread.
+    """
+
+    def __init__(self) -> None:
+        TcpTransport.__init__(self)
+        self._held = b""
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Open a connection; what the one before held back is forgotten."""
+        self._held = b""
+        await super().connect(uri, buffer_size, connect_timeout)
+
+    def write(self, payload: bytes) -> None:
+        """Send `payload`; a CONNECT waits for what follows it."""
+        if payload.startswith(_CONNECT):
+            self._held = payload
+            return
+        TcpTransport.write(self, self._held + payload)
+        self._held = b""
 
 
 class _FastParser(Parser):

@@ -99,3 +99,21 @@ async def _close_after(client: Client, turns: int) -> None:
 
 async def _ignore(_: Exception) -> None:
     """The server is gone on purpose."""
+
+
+async def test_a_refused_client_hears_why_and_nothing_else(nats_server: EmbeddedNats) -> None:
+    """nats-py's own transport heard a reset besides, in one of three attempts."""
+    said: list[Exception] = []
+
+    async def hear(error: Exception) -> None:
+        said.append(error)
+
+    for _ in range(50):
+        fast = FastClient()
+        with pytest.raises(nats.errors.Error, match="Authorization Violation"):
+            await fast.connect(
+                nats_server.url, user="towpath", password="wrong", allow_reconnect=False, error_cb=hear
+            )
+        await fast.close()
+    assert {str(error) for error in said} == {"nats: 'Authorization Violation'"}
+    assert len(said) == 50
