@@ -16,12 +16,12 @@ from typing import TypeVar
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
-from adapters.codec import decode
+from adapters.lazy_event import LazyEvent
+from adapters.nats_client import Arrived, Take
+from adapters.pull import Pull, delivery, nanoseconds, stream_seq
 from domain.about import be_about
 from domain.dead_letters import DeadLetters
 from domain.errors import Busy, LogFull
@@ -30,13 +30,16 @@ from domain.ports.queues import Deadline, Due
 from domain.trace import TRACEPARENT, use_traceparent
 
 CONCURRENCY = 64
-FETCH_SECONDS = 2.0
-LATE_SECONDS = 0.1
+CHECK_SECONDS = 0.5
 ACK_WAIT_SECONDS = 6.0
 PROGRESS_SECONDS = 2.0
 MAX_DELIVER = 12
 RETRY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
+ACK = b"+ACK"
+NAK = b'-NAK {"delay": %d}'
+TERM = b"+TERM"
+IN_PROGRESS = b"+WPI"
 
 Item = TypeVar("Item")
 log = structlog.get_logger(__name__)
@@ -63,31 +66,47 @@ class DurableQueue:
         self._subjects = list(subjects)
         self._id_token = id_token
         self._slots = asyncio.Semaphore(CONCURRENCY)
-        self._unsettled = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self._unsettled: set[Arrived] = set()
+        self._pull: Pull | None = None
 
-    async def run(self, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
-        """Fetch and handle for ever; up to CONCURRENCY at once, in no particular order."""
+    async def run(self, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
+        """Take and handle for ever; up to CONCURRENCY at once, in no particular order."""
         async with asyncio.TaskGroup() as group:
-            while not _canceled():
-                subscription = None
+            group.create_task(self._tell_progress())
+
+            def take(message: Arrived) -> None:
+                self._unsettled.add(message)
+                group.create_task(self._settle(message, parse, handle))
+
+            while True:
                 try:
-                    subscription = await self._subscribe()
-                    await self._pull(subscription, parse, handle, group)
+                    await self._take_until_gone(take)
                 except (nats.errors.Error, TimeoutError) as error:
                     if self._nc.is_closed:
                         raise
                     log.warning("queue not reachable, will retry", queue=self._name, error=repr(error))
-                    await asyncio.sleep(RETRY_SECONDS)
-                finally:
-                    if subscription is not None:
-                        with contextlib.suppress(nats.errors.Error):
-                            await subscription.unsubscribe()
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _subscribe(self) -> JetStreamContext.PullSubscription:
-        jetstream = self._nc.jetstream()
-        await jetstream.add_consumer(
+    async def _take_until_gone(self, take: Take) -> None:
+        gone = asyncio.Event()
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
+        self._pull = pull = Pull(
+            self._nc, subject, take, batch=CONCURRENCY, room=self._has_room, lost=gone.set
+        )
+        try:
+            await pull.listen()
+            await self._make_consumer()
+            await pull.start()
+            while not pull.gone:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await gone.wait()
+                pull.check()
+        finally:
+            await pull.close()
+
+    async def _make_consumer(self) -> None:
+        await self._nc.jetstream().add_consumer(
             self._stream,
             ConsumerConfig(
                 durable_name=self._name,
@@ -99,91 +118,63 @@ class DurableQueue:
                 max_ack_pending=10_000,
             ),
         )
-        return await jetstream.pull_subscribe_bind(self._name, self._stream)
 
-    async def _pull(
-        self,
-        subscription: JetStreamContext.PullSubscription,
-        parse: Callable[[Msg], Item],
-        handle: Callable[[Item], Awaitable[None]],
-        group: asyncio.TaskGroup,
-    ) -> None:
-        idle = 0
-        while not _canceled():
-            await self._room.wait()
-            try:
-                messages = await subscription.fetch(CONCURRENCY, timeout=FETCH_SECONDS)
-                idle = 0
-            except TimeoutError:
-                # The server's word that a request is over may come just after nats-py's timer. Taken for the
-                # next request's, it leaves two under way, and events that come for one wait for the other.
-                await asyncio.sleep(LATE_SECONDS)
-                idle += 1
-                if idle % 3 == 0:
-                    await self._nc.jetstream().consumer_info(self._stream, self._name)
-                continue
-            for message in messages:
-                self._count(+1)
-                group.create_task(self._settle(message, parse, handle))
-
-    def _count(self, change: int) -> None:
-        """Keep at most CONCURRENCY messages waiting beside those at work, so that fetches stay large."""
-        self._unsettled += change
-        if self._unsettled > CONCURRENCY:
-            self._room.clear()
-        else:
-            self._room.set()
+    def _has_room(self) -> bool:
+        """At most CONCURRENCY messages wait beside those at work, so that requests stay large."""
+        return len(self._unsettled) <= CONCURRENCY
 
     async def _settle(
-        self, message: Msg, parse: Callable[[Msg], Item], handle: Callable[[Item], Awaitable[None]]
+        self, message: Arrived, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]
     ) -> None:
         try:
             async with self._slots:
-                use_traceparent((message.headers or {}).get(TRACEPARENT))
-                await self._work(message, handle(parse(message)))
+                await handle(parse(message))
         except Exception as error:
             await self._failed(message, error)
         else:
             try:
-                await message.ack()
+                await self._nc.publish(message.reply, ACK)
             except nats.errors.Error as error:
                 log.warning("acknowledgement lost, will come again", queue=self._name, error=repr(error))
         finally:
-            self._count(-1)
+            self._unsettled.discard(message)
+            if self._pull is not None:
+                self._pull.more()
 
-    async def _work(self, message: Msg, handling: Awaitable[None]) -> None:
-        """Run a handler to its end; while it takes long, the server is told not to deliver it again."""
-        working = asyncio.ensure_future(handling)
-        try:
-            while not (await asyncio.wait({working}, timeout=PROGRESS_SECONDS))[0]:
+    async def _tell_progress(self) -> None:
+        """While a message takes long, the server is told not to deliver it again."""
+        known: set[Arrived] = set()
+        while True:
+            for message in known & self._unsettled:
                 with contextlib.suppress(nats.errors.Error):
-                    await message.in_progress()
-            working.result()
-        finally:
-            if not working.done():
-                working.cancel()
-                await asyncio.wait({working})
+                    await self._nc.publish(message.reply, IN_PROGRESS)
+            known = set(self._unsettled)
+            await asyncio.sleep(PROGRESS_SECONDS)
 
-    async def _failed(self, message: Msg, error: Exception) -> None:
-        tries = message.metadata.num_delivered or 1
+    async def _failed(self, message: Arrived, error: Exception) -> None:
+        delivered = delivery(message.reply)
         log.warning(
-            "event not handled", queue=self._name, subject=message.subject, tries=tries, exc_info=error
+            "event not handled",
+            queue=self._name,
+            subject=message.subject,
+            tries=delivered.tries,
+            exc_info=error,
         )
         try:
-            if tries < MAX_DELIVER or isinstance(error, (Busy, LogFull)):
-                await message.nak(min(RETRY_SECONDS * 2 ** min(tries, 10), MAX_DELAY_SECONDS))
+            if delivered.tries < MAX_DELIVER or isinstance(error, (Busy, LogFull)):
+                delay = min(RETRY_SECONDS * 2 ** min(delivered.tries, 10), MAX_DELAY_SECONDS)
+                await self._nc.publish(message.reply, NAK % nanoseconds(delay))
                 return
-            subject_id = message.subject.split(".")[self._id_token]
             await self._dead_letters.keep(
                 self._name,
-                subject_id,
+                message.subject.split(".")[self._id_token],
                 message.data,
                 "not-handled",
                 _words(error),
                 source=message.subject,
-                source_seq=message.metadata.sequence.stream,
+                source_seq=delivered.seq,
             )
-            await message.term()
+            await self._nc.publish(message.reply, TERM)
         except Exception as lost:
             log.warning("could not settle, will come again", queue=self._name, error=str(lost))
 
@@ -198,22 +189,18 @@ def _words(error: Exception) -> str:
     return repr(error)
 
 
-def _canceled() -> bool:
-    """Whether this task was canceled: nats-py waits with wait_for, which may lose the exception."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _event(message: Msg) -> Recorded:
-    event = decode(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data)
+def _event(message: Arrived) -> Recorded:
+    event = LazyEvent(stream_seq(message.reply), message)
+    use_traceparent(event.traceparent)
     be_about(event.task_id, event.attempt, event.seq)
     return event
 
 
-def _due(message: Msg) -> Due:
+def _due(message: Arrived) -> Due:
+    use_traceparent(message.headers.get(TRACEPARENT))
     kind, task_id, attempt = message.subject.split(".")[-3:]
     be_about(task_id, int(attempt))
-    return Due(Deadline(kind, task_id, int(attempt)), message.metadata.timestamp, message.data)
+    return Due(Deadline(kind, task_id, int(attempt)), delivery(message.reply).at, message.data)
 
 
 class JetStreamEventQueue:

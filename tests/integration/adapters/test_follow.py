@@ -11,6 +11,7 @@ from nats.js.errors import NotFoundError
 
 import adapters.jetstream_log
 import adapters.log_feed
+import adapters.pull
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_log import JetStreamLogReader
@@ -107,7 +108,7 @@ async def test_a_consumer_that_falls_silent_is_made_anew(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
     """Neither a disconnection nor a word from the server: only the heartbeats are missing."""
-    monkeypatch.setattr(adapters.log_feed, "SILENT_SECONDS", 1.5)
+    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 1.5)
     last = await append(js_connection, 5)
     reading = follow(proxied)
     assert await reading.has(last)
@@ -124,7 +125,7 @@ async def test_a_consumer_that_never_delivers_is_made_anew(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
     """Lost before its first word: there is no position yet but the one that was asked for."""
-    monkeypatch.setattr(adapters.log_feed, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 1.0)
     last = await append(js_connection, 5)
 
     def made() -> int:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
+import adapters.pull
 import adapters.work_queue
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
@@ -226,15 +228,43 @@ async def test_many_messages_are_shared_and_all_handled(
 async def test_an_idle_queue_has_one_request_under_way(
     js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second one, which nothing ends but its time, would keep an event from the queue for so long."""
-    monkeypatch.setattr(adapters.work_queue, "FETCH_SECONDS", 0.2)
+    """Also after many have run out: the server ends each, and only then the next one is made."""
+    monkeypatch.setattr(adapters.pull, "PULL_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.pull, "HEARTBEAT_SECONDS", 0.1)
 
     async def handle(_: Recorded) -> None:
         """Nothing comes."""
 
     async with consuming(js_connection, handle):
         requests = await pulls(js_connection, "TOWPATH", "test", 12)
-    assert [one for one in requests if not one.get("no_wait")] == []
+        info = await api(js_connection, "CONSUMER.INFO.TOWPATH.test")
+    assert info["num_waiting"] <= 1
+    assert {one["expires"] for one in requests} == {200_000_000}
+
+
+async def test_a_queue_asks_again_where_nothing_is_heard(
+    nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request was lost: no message, no heartbeat, no word that it is over."""
+    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 0.5)
+    handled: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        handled.append(event.subject_id)
+
+    publish, lost = js_connection.publish, []
+
+    async def lossy(subject: str, *args: Any, **options: Any) -> None:
+        if ".MSG.NEXT." in subject and not lost:
+            lost.append(subject)
+            return
+        await publish(subject, *args, **options)
+
+    monkeypatch.setattr(js_connection, "publish", lossy)
+    async with consuming(js_connection, handle):
+        task_id = await append(js_connection)
+        await eventually(lambda: handled == [task_id])
+    assert lost
 
 
 async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
