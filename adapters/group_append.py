@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,11 @@ WHERE_NOT_SYNCED = Grouping(from_waiting=100, singles_in_flight=1000)
 
 @dataclass(slots=True)
 class _Waiting:
+    """`done` is the sequence; None where the message goes `alone`: then its own caller sends it."""
+
     message: Message
-    done: asyncio.Future[int]
+    done: asyncio.Future[int | None]
+    alone: bool = False
 
 
 class GroupAppender:
@@ -63,7 +66,8 @@ class GroupAppender:
         self._singles = 0
         self._batches = 0
         self._pump_soon = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
 
     async def append(self, message: Message) -> int:
         """Append `message`; return its stream sequence. Errors as SingleAppender.append."""
@@ -73,15 +77,19 @@ class GroupAppender:
         if not self._pump_soon:
             self._pump_soon = True
             asyncio.get_running_loop().call_soon(self._pump)
-        return await waiting.done  # canceled with its waiter: what was not sent yet is then dropped
+        try:
+            seq = await waiting.done  # canceled with its waiter: what was not sent yet is then dropped
+            return seq if seq is not None else await self._single.append(message)
+        finally:
+            if waiting.alone:
+                self._singles -= 1
+                self._ended()
 
     async def stop(self) -> None:
         """Wait until nothing is in flight."""
-        while self._queue or self._tasks:
-            if self._tasks:
-                await asyncio.wait(set(self._tasks))
-            else:
-                await asyncio.sleep(0)  # what was asked for in this turn has not begun yet
+        while self._queue or self._batches or self._singles:
+            self._settled.clear()
+            await self._settled.wait()
 
     def _pump(self) -> None:
         self._pump_soon = False
@@ -91,13 +99,21 @@ class GroupAppender:
                 self._queue.popleft()
             elif len(self._queue) >= group_from and self._batches < BATCHES_IN_FLIGHT:
                 self._batches += 1
-                self._start(self._send_batch(self._take_distinct()))
+                batch = asyncio.get_running_loop().create_task(self._send_batch(self._take_distinct()))
+                self._sending.add(batch)
+                batch.add_done_callback(self._sending.discard)
             elif self._singles < self._grouping.singles_in_flight and len(self._queue) < group_from:
                 self._singles += 1
                 waiting = self._queue.popleft()
-                self._start(self._send_single(waiting))
+                waiting.alone = True
+                waiting.done.set_result(None)
             else:
                 return
+
+    def _ended(self) -> None:
+        """A batch or a single one is through: there is room for others."""
+        self._pump()
+        self._settled.set()
 
     def _take_distinct(self) -> list[_Waiting]:
         taken: dict[str, _Waiting] = {}
@@ -112,18 +128,6 @@ class GroupAppender:
                 taken[waiting.message.filter] = waiting
         self._queue.extendleft(reversed(later))
         return list(taken.values())
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _send_single(self, waiting: _Waiting) -> None:
-        try:
-            await _resolve(waiting, self._single.append(waiting.message))
-        finally:
-            self._singles -= 1
-            self._pump()
 
     async def _send_batch(self, group: list[_Waiting]) -> None:
         single = self._single
@@ -141,7 +145,7 @@ class GroupAppender:
             await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
             self._batches -= 1
-            self._pump()
+            self._ended()
 
     async def _publish_batch(self, messages: list[Message]) -> int | None:
         """The sequence of the last message, or None if the batch was refused and nothing of it is stored."""

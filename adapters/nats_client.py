@@ -100,21 +100,20 @@ class FastClient(Client):
         self._taps.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
-    async def hand_over(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, raw_headers: bytes | None
-    ) -> None:
-        """Give one message to its listener, or to nats-py's subscriptions."""
+    def hand_over(self, sid: int, subject: bytes, reply: bytes, data: bytes, raw_headers: bytes) -> bool:
+        """Give one message to its listener; False where it has none, and is one of nats-py's own."""
         take = self.takers.get(sid)
-        tapped = self._taps.get(sid) if take is None else None
-        if take is None and tapped is None:
-            await self._process_msg(sid, subject, reply, data, raw_headers or b"")
-            return
-        self.stats["in_msgs"] += 1
-        self.stats["in_bytes"] += len(data)
         if take is not None:
-            take(Arrived(subject.decode(), reply.decode(), data, raw_headers or b""))
-        elif tapped is not None:
-            tapped(subject, reply, raw_headers or b"", data)
+            take(Arrived(subject.decode(), reply.decode(), data, raw_headers))
+        else:
+            tapped = self._taps.get(sid)
+            if tapped is None:
+                return False
+            tapped(subject, reply, raw_headers, data)
+        stats = self.stats
+        stats["in_msgs"] += 1
+        stats["in_bytes"] += len(data)
+        return True
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -289,13 +288,16 @@ class _FastParser(Parser):
             if len(buffer) < end + 2:
                 break
             position = end + 2
-            await self._client.hand_over(
+            message = (
                 int(sid),
                 subject,
                 reply[0] if reply else b"",
                 buffer[body + head : end],
-                buffer[body : body + head] if head else None,
+                buffer[body : body + head],
             )
+            if self._client.hand_over(*message):
+                continue
+            await self._client._process_msg(*message)
             if self._resets != resets:
                 return
         if line_end < 0 and len(buffer) - position >= MAX_CONTROL_LINE_SIZE:

@@ -90,6 +90,7 @@ class LockTable:
             grant.owed = grant.owed or Owed("operator", event.seq, event.data["by"])
         elif name in ("queued", "running"):
             grant.runner_id = event.data.get("runner_id") or grant.runner_id
+            return None
         return workspace
 
     def _open(self, event: Recorded) -> str | None:

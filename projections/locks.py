@@ -93,14 +93,18 @@ class LockProjection:
 
     def _decide(self, workspaces: Iterable[str], workers: asyncio.TaskGroup) -> None:
         for workspace in workspaces:
-            if workspace not in self._working and self.table.decide(workspace) is not None:
+            if workspace in self._working:
+                continue
+            fact = self.table.decide(workspace)
+            if fact is not None:
                 self._working.add(workspace)
-                workers.create_task(self._work(workspace), name=f"locks of {workspace}")
+                workers.create_task(self._work(workspace, fact))
 
-    async def _work(self, workspace: str) -> None:
+    async def _work(self, workspace: str, due: LockFact) -> None:
         """Append what is due in one workspace, one fact after the other, until nothing is."""
+        fact: LockFact | None = due
         try:
-            while (fact := self.table.decide(workspace)) is not None:
+            while fact is not None:
                 try:
                     appended = await self._lock_log.append_lock(fact, at=self._clock(), actor=ACTOR)
                 except AppendConflict:
@@ -111,6 +115,7 @@ class LockProjection:
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
                     self.table.fold_own(appended)
+                fact = self.table.decide(workspace)
         finally:
             self._working.discard(workspace)
 

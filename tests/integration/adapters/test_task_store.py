@@ -141,7 +141,7 @@ async def test_nobody_sees_a_change_that_the_log_has_not_taken(
     assert settled.seq == earlier.seq + 1
 
 
-async def test_a_canceled_append_that_stands_later_is_found(proxied: Client) -> None:
+async def test_a_canceled_append_that_stands_later_is_found(proxy: NatsProxy, proxied: Client) -> None:
     """Canceled once it is on its way; the event is appended all the same, behind the cache's back."""
     api = JetStreamApi(proxied)
     grouped = GroupAppender(proxied, SingleAppender(proxied, api), new_id)
@@ -151,12 +151,16 @@ async def test_a_canceled_append_that_stands_later_is_found(proxied: Client) -> 
         loaded = await tasks.load(stored.task.id)
         assert loaded is not None
         loaded.task.cancel(reason=None, at=now(), actor="operator:ann")
+        before = len(proxy.published)
         appending = asyncio.create_task(tasks.append(loaded))
-        await asyncio.sleep(0)  # it is asked for
-        await asyncio.sleep(0)  # and taken from the queue
+        async with asyncio.timeout(5):
+            while len(proxy.published) == before:  # at once: soon it is acknowledged
+                await asyncio.sleep(0)
         appending.cancel()
         await asyncio.wait({appending})
+    assert appending.cancelled()
     await grouped.stop()
+    await eventually(lambda: api.count(f"towpath.task.{stored.task.id}.cancel-requested"))
     again = await tasks.load(stored.task.id)
     assert again is not None
     assert again.task.cancel_requested

@@ -55,11 +55,9 @@ class Heard(FastClient):
         if parser is not None:
             self._ps = parser(self)
 
-    async def hand_over(self, *message: object) -> None:
-        self.heard.append(message)
-
     async def _process_msg(self, *message: object) -> None:
-        self.heard.append(message)
+        *rest, headers = message
+        self.heard.append((*rest, headers or b""))
 
     async def _process_ping(self) -> None:
         self.heard.append(("ping",))
