@@ -39,6 +39,7 @@ class Metrics:
             registry=self.registry,
         )
         self._request_counts: dict[tuple[str, str, int], Counter] = {}
+        self._callback_counts: dict[tuple[Transport, str], tuple[Counter, Histogram]] = {}
         self._callbacks = Counter(
             "towpath_callbacks",
             "Runner reports by transport and outcome (recorded, stale, or the problem's code)",
@@ -144,8 +145,13 @@ class Metrics:
 
     def callback(self, transport: Transport, outcome: str, seconds: float) -> None:
         """Count one report."""
-        self._callbacks.labels(transport, outcome).inc()
-        self._callback_seconds.labels(transport).observe(seconds)
+        found = self._callback_counts.get((transport, outcome))
+        if found is None:
+            found = self._callbacks.labels(transport, outcome), self._callback_seconds.labels(transport)
+            self._callback_counts[(transport, outcome)] = found
+        count, took = found
+        count.inc()
+        took.observe(seconds)
 
     def live_streams(self, open_now: Callable[[], int], dropped: Callable[[], int]) -> None:
         """Show how many live streams are open, and how many were dropped since their reader did not read."""

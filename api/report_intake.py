@@ -9,7 +9,7 @@ keep it for ever unseen); `api.settlement` does, and keeps it as a dead letter f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import nats.errors
@@ -17,7 +17,7 @@ import structlog
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.security import NatsSecurity, NatsUserPassword
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy as ConsumerAck
@@ -40,14 +40,15 @@ AWAY_SECONDS = 0.5
 LATE_SECONDS = 0.1
 log = structlog.get_logger("towpath.api")
 _Fetch = Callable[..., Coroutine[Any, Any, list[Msg]]]
+Connect = Callable[[], Awaitable[Client]]
 
 
 class ReportIntake:
-    """Takes reports from NATS on a connection of its own; `options` are those of `nats.connect`."""
+    """Takes reports from NATS on a connection of its own, which `connect` makes."""
 
-    def __init__(self, parts: ApiParts, options: Mapping[str, Any], metrics: Metrics | None = None) -> None:
+    def __init__(self, parts: ApiParts, connect: Connect, metrics: Metrics | None = None) -> None:
         self._settlement = Settlement(parts, metrics)
-        self._options = dict(options)
+        self._connect = connect
         self._broker: NatsBroker | None = None
         self._ahead: _FetchAhead | None = None
         self._room = asyncio.Semaphore(BATCHES)
@@ -57,7 +58,7 @@ class ReportIntake:
         """Connect and take reports from now on; the stream must exist."""
         if self._broker is not None:
             return
-        self._broker = _broker(self._options)
+        self._broker = _Broker(self._connect)
         subscriber = self._broker.subscriber(
             SUBJECT,
             stream=JStream(STREAM, declare=False),
@@ -215,14 +216,14 @@ async def _raw(message: StreamMessage[Any]) -> Any:
     return message.raw_message
 
 
-def _broker(options: dict[str, Any]) -> NatsBroker:
-    """A broker from arguments of `nats.connect`; FastStream takes credentials and TLS as one object."""
-    options = {"max_reconnect_attempts": -1, "pending_size": 0, **options}
-    user, password = options.pop("user", None), options.pop("password", None)
-    tls = options.pop("tls", None)
-    security: NatsSecurity | None = NatsSecurity(ssl_context=tls) if tls else None
-    if user is not None:
-        security = NatsUserPassword(user, password or "", ssl_context=tls)
-    return NatsBroker(
-        **options, security=security, apply_types=False, logger=None, graceful_timeout=STOP_SECONDS
-    )
+class _Broker(NatsBroker):
+    """FastStream's, on a connection that somebody else knows how to make."""
+
+    def __init__(self, connect: Connect) -> None:
+        super().__init__(apply_types=False, logger=None, graceful_timeout=STOP_SECONDS)
+        self._make_connection = connect
+
+    async def _connect(self) -> Client:
+        connection = await self._make_connection()
+        self.config.connect(connection)
+        return connection

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,7 +95,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from domain.wire import rfc3339
     from infra.composition import api_parts, now, open_core
     from infra.http_server import bind, serve
-    from infra.nats_connection import connect_options
+    from infra.nats_connection import connect
     from infra.readiness import Readiness
     from projections.lock_view import FoldedLockView
 
@@ -113,7 +114,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
         )
         parts = api_parts(core, view, http, readiness, room)
         app = create_app(parts)
-        intake = ReportIntake(parts, connect_options(settings), app.state.metrics)
+        intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
         await intake.start()
         try:
             serving = serve(app, listener, stop, lambda: begin_closing(app))

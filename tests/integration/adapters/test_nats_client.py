@@ -117,3 +117,30 @@ async def test_a_refused_client_hears_why_and_nothing_else(nats_server: Embedded
         await fast.close()
     assert {str(error) for error in said} == {"nats: 'Authorization Violation'"}
     assert len(said) == 50
+
+
+@pytest.mark.parametrize("kind", [Client, FastClient])
+async def test_the_next_message_comes_alike_whether_it_is_there_or_not(
+    nats_server: EmbeddedNats, kind: type[Client]
+) -> None:
+    client, other = kind(), await nats.connect(nats_server.control_url)
+    await client.connect(nats_server.control_url)
+    heard = await client.subscribe("towpath.test.next")
+    await client.flush()
+    await other.publish("towpath.test.next", b"there")
+    await other.publish("towpath.test.next", b"there too")
+    await other.flush()
+    await client.flush()
+    assert [(await heard.next_msg(5)).data for _ in range(2)] == [b"there", b"there too"]
+    with pytest.raises(nats.errors.TimeoutError):
+        await heard.next_msg(0.01)
+    coming = asyncio.create_task(heard.next_msg(5))
+    await other.publish("towpath.test.next", b"later")
+    assert (await coming).data == b"later"
+    assert (heard.pending_bytes, heard.pending_msgs) == (0, 0)
+    await other.publish("towpath.test.next", b"too late")
+    await other.flush()
+    await client.close()
+    with pytest.raises(nats.errors.ConnectionClosedError):
+        await heard.next_msg(5)
+    await other.close()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from nats.aio.client import Client
 
 from api.app import begin_closing, create_app
 from api.parts import ApiParts
 from infra.composition import Core, api_parts, open_core, projections
 from infra.embedded_nats import EmbeddedNats
-from infra.nats_connection import connect_options
+from infra.nats_connection import connect
 from infra.settings import Settings
 from projections.lock_view import FoldedLockView
 
@@ -30,7 +32,7 @@ class LiveApi:
     app: FastAPI
     parts: ApiParts
     core: Core
-    nats_options: dict[str, Any]
+    connect: Callable[[], Awaitable[Client]]
     closed: asyncio.Task[None]
 
     async def dispatched(self, **body: Any) -> dict[str, Any]:
@@ -78,7 +80,7 @@ async def live_api(server: EmbeddedNats, data_dir: Path, **changes: Any) -> Asyn
                 await asyncio.sleep(0.01)
         port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-            yield LiveApi(http, app, parts, core, connect_options(settings), serving)
+            yield LiveApi(http, app, parts, core, partial(connect, settings, "test-reports"), serving)
         begin_closing(app)
         uvicorn_server.should_exit = True
         await serving

@@ -67,7 +67,7 @@ async def test_the_report_intake_waits_for_nats_without_spinning(
     monkeypatch.setattr(api.report_intake, "AWAY_SECONDS", 0.05)
     async with live_api(nats_server, tmp_path / "data") as live:
         task_id = (await live.dispatched())["id"]
-        intake = ReportIntake(live.parts, live.nats_options, None)
+        intake = ReportIntake(live.parts, live.connect, None)
         await intake.start()
         nats_server.stop()
         with capture_logs() as logs:

@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 @pytest.fixture
 async def intake(live: LiveApi) -> AsyncIterator[ReportIntake]:
     """A running intake on a connection of its own."""
-    made = ReportIntake(live.parts, live.nats_options, live.app.state.metrics)
+    made = ReportIntake(live.parts, live.connect, live.app.state.metrics)
     await made.start()
     yield made
     await made.stop()
@@ -80,7 +80,7 @@ async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi)
     await publish(nc, task_id, {"status": "running"}, **{"X-Runner-Token": "wrong"})
     await publish(nc, task_id, {"status": "running", "attempt": 7})
     await publish(nc, task_id, {"status": "running"})
-    intake = ReportIntake(live.parts, live.nats_options)
+    intake = ReportIntake(live.parts, live.connect)
     await intake.start()
     await settled(nc)
     await intake.stop()
@@ -92,13 +92,13 @@ async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi)
 async def test_reports_wait_while_nobody_takes_them_and_stop_may_be_called_twice(live: LiveApi) -> None:
     nc = live.core.connection
     task_id = (await live.dispatched())["id"]
-    intake = ReportIntake(live.parts, live.nats_options)
+    intake = ReportIntake(live.parts, live.connect)
     await intake.start()
     await intake.stop()
     await intake.stop()
     await publish(nc, task_id, {"status": "running"})
     assert await left(nc) == 1
-    again = ReportIntake(live.parts, live.nats_options)
+    again = ReportIntake(live.parts, live.connect)
     await again.start()
     await again.start()
     await settled(nc)
@@ -118,7 +118,7 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
                 raise Busy("busy", "later")
             return await service.report(*given)
 
-    intake = ReportIntake(replace(live.parts, service=FirstBusy()), live.nats_options)
+    intake = ReportIntake(replace(live.parts, service=FirstBusy()), live.connect)
     await intake.start()
     await publish(nc, task_id, {"status": "running"})
     await settled(nc)
@@ -130,7 +130,7 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
 async def test_the_intake_leaves_the_stream_as_it_was_made(live: LiveApi) -> None:
     nc = live.core.connection
     before = (await api(nc, f"STREAM.INFO.{STREAM}"))["config"]
-    intake = ReportIntake(live.parts, live.nats_options)
+    intake = ReportIntake(live.parts, live.connect)
     await intake.start()
     consumer = (await api(nc, f"CONSUMER.INFO.{STREAM}.{DURABLE}"))["config"]
     await intake.stop()
@@ -151,7 +151,7 @@ async def test_an_idle_intake_has_one_request_under_way(
 ) -> None:
     """A second one, which nothing ends but its time, would keep a report from the intake for so long."""
     monkeypatch.setattr(intake_module, "POLL_SECONDS", 0.2)
-    intake = ReportIntake(live.parts, live.nats_options)
+    intake = ReportIntake(live.parts, live.connect)
     await intake.start()
     requests = await pulls(live.core.connection, STREAM, DURABLE, 12)
     await intake.stop()

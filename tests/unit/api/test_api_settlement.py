@@ -10,6 +10,7 @@ from typing import Any
 
 import nats.errors
 import pytest
+from nats.aio.client import Client
 
 from api.config import ApiConfig
 from api.report_intake import BATCH, ReportIntake, _FetchAhead
@@ -19,6 +20,10 @@ from domain.errors import Busy, LogFull
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
 
 RUNNING = {"status": "running", "runner_id": "r1"}
+
+
+async def _unconnected() -> Client:
+    raise AssertionError("this needs no NATS")
 
 
 @dataclass
@@ -159,7 +164,7 @@ async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: 
     statuses = ("queued", "running", "succeeded")
     batch = [message(task["id"], {"status": status}) for status in statuses for task in (first, second)]
     batch.insert(2, message(first["id"], b"nonsense"))
-    await ReportIntake(world.parts, {})._settle(batch)
+    await ReportIntake(world.parts, _unconnected)._settle(batch)
     assert all(one.answers == ["ack"] for one in batch)
     for task in (first, second):
         mine = [one.event for one in world.log.events if one.subject_id == task["id"]]
@@ -171,7 +176,7 @@ async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: Ap
     failing = replace(world.parts, service=Failing(Busy("busy", "later")))
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
-    await ReportIntake(failing, {})._settle(batch)
+    await ReportIntake(failing, _unconnected)._settle(batch)
     assert [one.answers for one in batch] == [[0.2], [0.4]]
 
 
@@ -216,7 +221,7 @@ async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) 
             await gate.wait()
             raise Busy("busy", "later")
 
-    intake = ReportIntake(replace(world.parts, service=Slow()), {})
+    intake = ReportIntake(replace(world.parts, service=Slow()), _unconnected)
     batches = [[message(new_id())] for _ in range(3)]
     await intake._take(batches[0])
     await intake._take(batches[1])
