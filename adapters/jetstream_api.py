@@ -125,10 +125,23 @@ class JetStreamApi:
 
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
         """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
-        if count < 1:
-            return []
+        return await self._direct(count, {"next_by_subj": subject, "seq": seq}) if count > 0 else []
+
+    async def last_of_each(self, subject: str, count: int) -> list[RawMessage] | None:
+        """The last message of each subject that matches, `count` at most, in their order; from the leader.
+
+        None where the stream has replicas: any of them might answer, and be behind.
+        """
+        try:
+            if await self._leadership.has_replicas():
+                return None
+        except NoMajority as error:
+            raise _without_majority(error) from error
+        return await self._direct(count, {"multi_last": [subject]})
+
+    async def _direct(self, count: int, query: dict[str, Any]) -> list[RawMessage]:
         batch = _Batch(count)
-        request = orjson.dumps({"next_by_subj": subject, "seq": seq, "batch": count})
+        request = orjson.dumps({**query, "batch": count})
         try:
             return await self.replies.collect(
                 f"$JS.API.DIRECT.GET.{self._stream}", request, REQUEST_TIMEOUT_SECONDS, batch.done, batch.take

@@ -33,6 +33,12 @@ class Leadership:
         self._led_seconds = led_seconds
         self._asking = asyncio.Lock()
         self._certain_until = 0.0
+        self._replicated = True
+
+    async def has_replicas(self) -> bool:
+        """Whether others than the leader have the stream, and may be behind it. Raises NoMajority."""
+        await self.confirm()
+        return self._replicated
 
     async def confirm(self) -> None:
         """Return once it is certain that what a leader has answered before this call was the newest.
@@ -47,7 +53,9 @@ class Leadership:
             if called < self._certain_until:
                 return
             asked = asyncio.get_running_loop().time()
-            self._certain_until = asked + certain_seconds(await self._info(), self._led_seconds)
+            info = await self._info()
+            self._certain_until = asked + certain_seconds(info, self._led_seconds)
+            self._replicated = bool(_others(info))
 
 
 def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
@@ -59,7 +67,7 @@ def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
     Raises:
         NoMajority: for no time at all, or it has not led for `led_seconds`.
     """
-    others = (info.get("cluster") or {}).get("replicas") or []
+    others = _others(info)
     if not others:
         return UNREPLICATED_SECONDS
     needed = (len(others) + 1) // 2  # with the leader itself a majority
@@ -73,6 +81,10 @@ def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
     if left <= 0:
         raise NoMajority(f"it has not heard a majority of its replicas for {silent[needed - 1]:.1f} s")
     return left
+
+
+def _others(info: dict[str, Any]) -> list[dict[str, Any]]:
+    return (info.get("cluster") or {}).get("replicas") or []
 
 
 def led_for(info: dict[str, Any]) -> float | None:

@@ -30,6 +30,9 @@ class LaggingReplica(JetStreamApi):
         super().__init__(connection)
         self.behind, self.times = behind, times
 
+    async def last_of_each(self, subject: str, count: int) -> list[RawMessage] | None:
+        return None  # as there are replicas
+
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
         found = await super().batch(subject, seq, count)
         self.times -= 1
@@ -58,22 +61,47 @@ async def live(tasks: LogTaskStore, *, end: bool = True) -> Stored:
     return stored
 
 
-async def test_a_task_loads_in_two_requests_and_from_the_cache_in_none(
-    js_connection: Client, proxy: NatsProxy, proxied: Client
+ONE_READ = ["DIRECT.GET"]
+LEADER_AND_REST = ["STREAM.MSG.GET", "DIRECT.GET"]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "replicated", "expected"),
+    [
+        (1, False, ONE_READ),
+        (2, False, 2 * ONE_READ),
+        (1, True, LEADER_AND_REST),
+        (2, True, LEADER_AND_REST),
+    ],
+)
+async def test_a_task_loads_in_two_requests_at_most_and_from_the_cache_in_none(
+    js_connection: Client,
+    proxy: NatsProxy,
+    proxied: Client,
+    attempts: int,
+    replicated: bool,
+    expected: list[str],
 ) -> None:
-    stored = await live(store(js_connection))
-    other = store(proxied)
+    writing = store(js_connection)
+    stored = await live(writing, end=attempts == 1)
+    if attempts == 2:
+        stored.task.runner_lost(1, "gone", at=now(), actor="watchdog")
+        stored = await writing.append(stored)
+        stored.task.dispatch(None, at=now(), actor="operator:ann")
+        stored = await writing.append(stored)
+    api = LaggingReplica(proxied, 0, 0) if replicated else JetStreamApi(proxied)
+    other = store(proxied, api)
     await other.load(new_id())
     before = len(proxy.published)
     loaded = await other.load(stored.task.id)
     assert loaded is not None
-    assert [subject.split(".TOWPATH")[0] for subject in proxy.subjects()[before:]] == [
-        "$JS.API.STREAM.MSG.GET",
-        "$JS.API.DIRECT.GET",
-    ]
-    assert b'"batch":3' in proxy.published[-1]
+    assert (loaded.task, loaded.seq, loaded.chain) == (stored.task, stored.seq, stored.chain)
+    asked = [subject.removeprefix("$JS.API.").split(".TOWPATH")[0] for subject in proxy.subjects()[before:]]
+    assert asked == expected
+    if len(expected) == 2:
+        assert f'"batch":{stored.task.version - 1}'.encode() in proxy.published[-1]
     assert await other.load(stored.task.id) == Stored(loaded.task, loaded.seq, loaded.chain, fresh=False)
-    assert len(proxy.published) == before + 2
+    assert len(proxy.published) == before + len(expected)
 
 
 @pytest.mark.parametrize("behind", [1, 2, 3])
@@ -217,4 +245,4 @@ async def test_the_cache_is_bounded(js_connection: Client, proxy: NatsProxy, pro
     assert len(proxy.published) == before
     await tasks.load(ids[0])
     asked = [subject.split(".")[2:4] for subject in proxy.subjects()[before:]]
-    assert asked == [["STREAM", "MSG"], ["STREAM", "INFO"]]  # and, now and then, whether the leader leads
+    assert asked == [["STREAM", "INFO"], ["DIRECT", "GET"]]  # the first: now and then, who leads

@@ -60,3 +60,13 @@ async def test_it_is_asked_only_when_what_is_known_is_too_old():
     for _ in range(10):
         await leadership.confirm()
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "replicated"), [(info(0.1, 0.1), True), ({}, False), ({"cluster": {}}, False)]
+)
+async def test_it_tells_whether_there_are_replicas(answer: dict[str, Any], replicated: bool):
+    async def ask() -> dict[str, Any]:
+        return answer
+
+    assert await Leadership(ask).has_replicas() is replicated
