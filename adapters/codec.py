@@ -80,7 +80,7 @@ def filter_of(kind: Kind, subject_id: str) -> str:
 
 def chain_link(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str:
     """The `ce-chain` of an event: lower-case hex SHA-256 over predecessor, subject, headers and data."""
-    chained = sorted(name for name in headers if name.startswith("ce-") and name != "ce-chain")
+    chained = sorted([name for name in headers if name.startswith("ce-") and name != "ce-chain"])
     lines = [previous, subject, *[f"{name}:{headers[name]}" for name in chained]]
     return hashlib.sha256("\n".join(lines).encode() + b"\n" + data).hexdigest()
 

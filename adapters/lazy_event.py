@@ -14,7 +14,7 @@ import orjson
 
 from adapters.codec import check_type
 from adapters.nats_client import Arrived
-from domain.events import Kind
+from domain.events import EVENTS, Kind, type_name
 from domain.log import Recorded
 
 _HEADER_OF = {
@@ -28,6 +28,7 @@ _HEADER_OF = {
 }
 _NEEDLES = {name: f"\r\n{header}: ".encode() for name, header in _HEADER_OF.items()}
 _TYPE = b"\r\nce-type: "
+_TYPE_LINES = {key: _TYPE + type_name(*key).encode() + b"\r" for key in EVENTS}
 _OPTIONAL = ("attempt", "traceparent")
 
 
@@ -46,6 +47,10 @@ class LazyEvent(Recorded):
         self.subject_id = words[2]
         self.event = words[3]
         self._message = message
+        raw = message.raw_headers
+        known = _TYPE_LINES.get((self.kind, self.event))
+        if known is not None and raw.startswith(known, raw.find(_TYPE)):
+            return
         try:
             check_type(words[1], words[3], self._header(_TYPE, "ce-type"))
         except ValueError as error:

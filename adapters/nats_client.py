@@ -284,49 +284,55 @@ class _FastParser(Parser):
         """
         buffer = self._rest + data if self._rest else bytes(data)
         self._rest = b""
-        position, resets = 0, self._resets
+        position, resets, hand_over = 0, self._resets, self._client.hand_over
         while True:
             line_end = buffer.find(b"\r\n", position)
             if line_end < 0:
                 break
             body = line_end + 2
-            head = 0
-            if buffer.startswith(b"MSG ", position):
-                subject, sid, *reply, total = _arguments(buffer[position + _MSG : line_end], 3)
-                size = int(total)
-            elif buffer.startswith(b"HMSG ", position):
-                subject, sid, *reply, total = _arguments(buffer[position + _HMSG : line_end], 4)
-                size, head = int(total), int(reply.pop())
+            reply, head = b"", 0
+            if buffer.startswith(b"HMSG ", position):
+                words = buffer[position + _HMSG : line_end].split()
+                if len(words) == 5:
+                    subject, sid, reply, start, total = words
+                elif len(words) == 4:
+                    subject, sid, start, total = words
+                else:
+                    raise _malformed()
+                head = _number(start)
+            elif buffer.startswith(b"MSG ", position):
+                words = buffer[position + _MSG : line_end].split()
+                if len(words) == 4:
+                    subject, sid, reply, total = words
+                elif len(words) == 3:
+                    subject, sid, total = words
+                else:
+                    raise _malformed()
             else:
                 await super().parse(buffer[position:body])
                 if self._resets != resets:
                     return
                 position = body
                 continue
-            end = body + size
+            end = body + _number(total)
             if len(buffer) < end + 2:
                 break
             position = end + 2
-            message = (
-                int(sid),
-                subject,
-                reply[0] if reply else b"",
-                buffer[body + head : end],
-                buffer[body : body + head],
-            )
-            if self._client.hand_over(*message):
-                continue
-            await self._client._process_msg(*message)
-            if self._resets != resets:
-                return
+            number, payload, block = int(sid), buffer[body + head : end], buffer[body : body + head]
+            if not hand_over(number, subject, reply, payload, block):
+                await self._client._process_msg(number, subject, reply, payload, block)
+                if self._resets != resets:
+                    return
         if line_end < 0 and len(buffer) - position >= MAX_CONTROL_LINE_SIZE:
             raise nats.errors.ProtocolError("nats: unknown protocol")
         self._rest = buffer[position:]
 
 
-def _arguments(line: bytes, least: int) -> list[bytes]:
-    """The words of a message's control line: `least`, or one more with a reply subject."""
-    words = line.split()
-    if not least <= len(words) <= least + 1 or not words[-1].isdigit():
-        raise nats.errors.ProtocolError("nats: malformed MSG")
-    return words
+def _number(word: bytes) -> int:
+    if not word.isdigit():
+        raise _malformed()
+    return int(word)
+
+
+def _malformed() -> nats.errors.ProtocolError:
+    return nats.errors.ProtocolError("nats: malformed MSG")

@@ -51,8 +51,9 @@ def delivery(reply: str) -> Delivery:
 
 
 def stream_seq(reply: str) -> int:
-    """Only the `seq` of `delivery`."""
-    return int(_numbers(reply)[1])
+    """Only the `seq` of `delivery`; every fold asks for it with every event."""
+    tokens = reply.split(".")
+    return int(tokens[5] if len(tokens) == _SHORT else tokens[5 + _BEHIND_DOMAIN])
 
 
 def _numbers(reply: str) -> list[str]:
@@ -85,6 +86,7 @@ class Pull:
         self._subject = subject
         self._take = take
         self._batch = batch
+        self._few = batch // 2
         self._room = room
         self._lost = lost
         self._idle = idle
@@ -143,7 +145,7 @@ class Pull:
         self._lost()
 
     def _wanting(self) -> bool:
-        return self._coming <= self._batch // 2 and self._room()
+        return self._coming <= self._few and self._room()
 
     async def _ask(self) -> None:
         if not self._wanting():
@@ -160,7 +162,7 @@ class Pull:
             return
         self._coming -= 1
         self._take(message)
-        if self._coming == self._batch // 2:
+        if self._coming == self._few:
             self.more()
 
     def _control(self, message: Arrived) -> None:

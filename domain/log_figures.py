@@ -42,8 +42,12 @@ class LogFigures:
 
     def note(self, event: Recorded, table: LockTable) -> None:
         """Count one event; `table` is what was folded before it. What it has folded is passed over."""
-        if event.seq <= table.seq or event.time < self._since:
+        if event.seq <= table.seq:
             return
+        if self._since:
+            if event.time < self._since:
+                return
+            self._since = ""  # what follows came later
         self.events[(event.kind, event.event)] += 1
         if event.kind != "lock":
             return
