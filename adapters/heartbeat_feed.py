@@ -14,9 +14,10 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from adapters.arrived import Arrived
 from adapters.codec import EXPECTED_SEQ
 from adapters.heartbeats import ALL
-from adapters.nats_client import Arrived, listen
+from adapters.nats_client import listen
 from domain.errors import Busy, LogFull
 from domain.heartbeat_check import ArrivedBeat
 

@@ -18,9 +18,9 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
+from adapters.arrived import Arrived, parse_block
 from adapters.codec import decode
 from adapters.leadership import Leadership, NoMajority, certain_seconds
-from adapters.nats_client import Arrived, parse_block
 from adapters.replies import replies_of
 from domain.errors import Busy
 from domain.log import Recorded

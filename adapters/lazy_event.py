@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from adapters.arrived import Arrived
 from adapters.codec import check_type
-from adapters.nats_client import Arrived
 from domain.events import EVENTS, Kind, type_name
 from domain.log import Recorded
 

@@ -12,9 +12,9 @@ import secrets
 
 from nats.aio.client import Client
 
+from adapters.arrived import Arrived
 from adapters.jetstream_api import JetStreamApi
 from adapters.lazy_event import LazyEvent
-from adapters.nats_client import Arrived
 from adapters.pull import Pull, nanoseconds, stream_seq
 from domain.log import Recorded
 

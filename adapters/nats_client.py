@@ -12,53 +12,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import ParseResult
 
-import nats.errors
 from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.command import hpub_cmd, pub_cmd
-from nats.protocol.parser import MAX_CONTROL_LINE_SIZE, Parser
+
+from adapters.arrived import Arrived, Take, TakeBytes, parse_lines
+from adapters.nats_parser import FastParser
 
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-_VERSION_LINE = b"NATS/1.0\r\n"
-_STATUS_LINE = b"NATS/1.0 "
 _PING = b"PING\r\n"
 _CONNECT = b"CONNECT "
-_MSG = 4
-_HMSG = 5
 _CANCEL_AGAIN_SECONDS = 0.1
-
-
-class Arrived:
-    """A message given to a listener. `raw_headers` is its header block as it came."""
-
-    __slots__ = ("_headers", "data", "raw_headers", "reply", "subject")
-
-    def __init__(
-        self, subject: str, reply: str, data: bytes, raw_headers: bytes, headers: dict[str, str] | None = None
-    ) -> None:
-        self.subject = subject
-        self.reply = reply
-        self.data = data
-        self.raw_headers = raw_headers
-        self._headers = headers
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Parsed when first asked for; a status line is `Status` and `Description`, as with nats-py."""
-        if self._headers is None:
-            self._headers = parse_block(self.raw_headers) if self.raw_headers else {}
-        return self._headers
-
-
-Take = Callable[[Arrived], None]
-TakeBytes = Callable[[bytes, bytes, bytes, bytes], None]
-"""Gets subject, reply, header block (b"" without one) and data of a message."""
 
 
 async def listen(connection: Client, subject: str, take: Take) -> Subscription:
@@ -79,7 +49,7 @@ class FastClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ps = _FastParser(self)
+        self._ps = FastParser(self)
         self.takers: dict[int, Take] = {}
         self._taps: dict[int, TakeBytes] = {}
 
@@ -195,34 +165,6 @@ class FastClient(Client):
         return f"NATS/1.0\r\n{text}\r\n".encode()
 
 
-def parse_block(raw: bytes) -> dict[str, str]:
-    """The headers of a whole block, status line included."""
-    if raw.startswith(_VERSION_LINE):
-        return parse_lines(raw[len(_VERSION_LINE) :])
-    if not raw.startswith(_STATUS_LINE):
-        return {}
-    line, _, rest = raw.partition(b"\r\n")
-    status, _, description = line[len(_STATUS_LINE) :].decode("utf-8", "replace").strip().partition(" ")
-    found = {"Status": status} if status.isdigit() else {}
-    if description:
-        found["Description"] = description
-    return found | parse_lines(rest)
-
-
-def parse_lines(raw: bytes) -> dict[str, str]:
-    """The headers of `Name: value` lines; lines without a proper name are passed over."""
-    found: dict[str, str] = {}
-    for line in raw.decode("utf-8", "replace").split("\r\n"):
-        name, colon, value = line.partition(":")
-        if not colon:
-            continue
-        name = name.strip()
-        if not name.isascii() or len(name.split()) > 1:
-            continue
-        found[name] = value.strip()
-    return found
-
-
 class _QuickSubscription(Subscription):
     """Makes two tasks and a timer for the next message only where it has not come yet."""
 
@@ -259,80 +201,3 @@ class _GreetingTransport(TcpTransport):
             return
         TcpTransport.write(self, self._held + payload)
         self._held = b""
-
-
-class _FastParser(Parser):
-    """Cuts messages from what was read; every other line goes through nats-py's parser, one at a time."""
-
-    def __init__(self, client: FastClient) -> None:
-        self._client = client
-        self._rest = b""
-        self._resets = 0
-        super().__init__(client)
-
-    def reset(self) -> None:
-        """Forget what was read; the next bytes come from another connection."""
-        super().reset()
-        self._rest = b""
-        self._resets += 1
-
-    async def parse(self, data: bytes = b"") -> None:
-        """Handle all that is complete, keep the rest.
-
-        Raises:
-            nats.errors.ProtocolError: this is not NATS' protocol.
-        """
-        buffer = self._rest + data if self._rest else bytes(data)
-        self._rest = b""
-        position, resets, hand_over = 0, self._resets, self._client.hand_over
-        while True:
-            line_end = buffer.find(b"\r\n", position)
-            if line_end < 0:
-                break
-            body = line_end + 2
-            reply, head = b"", 0
-            if buffer.startswith(b"HMSG ", position):
-                words = buffer[position + _HMSG : line_end].split()
-                if len(words) == 5:
-                    subject, sid, reply, start, total = words
-                elif len(words) == 4:
-                    subject, sid, start, total = words
-                else:
-                    raise _malformed()
-                head = _number(start)
-            elif buffer.startswith(b"MSG ", position):
-                words = buffer[position + _MSG : line_end].split()
-                if len(words) == 4:
-                    subject, sid, reply, total = words
-                elif len(words) == 3:
-                    subject, sid, total = words
-                else:
-                    raise _malformed()
-            else:
-                await super().parse(buffer[position:body])
-                if self._resets != resets:
-                    return
-                position = body
-                continue
-            end = body + _number(total)
-            if len(buffer) < end + 2:
-                break
-            position = end + 2
-            number, payload, block = int(sid), buffer[body + head : end], buffer[body : body + head]
-            if not hand_over(number, subject, reply, payload, block):
-                await self._client._process_msg(number, subject, reply, payload, block)
-                if self._resets != resets:
-                    return
-        if line_end < 0 and len(buffer) - position >= MAX_CONTROL_LINE_SIZE:
-            raise nats.errors.ProtocolError("nats: unknown protocol")
-        self._rest = buffer[position:]
-
-
-def _number(word: bytes) -> int:
-    if not word.isdigit():
-        raise _malformed()
-    return int(word)
-
-
-def _malformed() -> nats.errors.ProtocolError:
-    return nats.errors.ProtocolError("nats: malformed MSG")

@@ -19,7 +19,8 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
-from adapters.nats_client import Arrived, Take, listen
+from adapters.arrived import Arrived, Take
+from adapters.nats_client import listen
 
 PULL_SECONDS = 60.0
 HEARTBEAT_SECONDS = 1.0

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import nats.errors
 from nats.aio.client import Client
 
-from adapters.nats_client import Arrived, Take, listen
+from adapters.arrived import Arrived, Take
+from adapters.nats_client import listen
 
 CHECK_SECONDS = 0.5
 _NO_RESPONDERS = "503"

@@ -19,8 +19,8 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
+from adapters.arrived import Arrived, Take
 from adapters.lazy_event import LazyEvent
-from adapters.nats_client import Arrived, Take
 from adapters.pull import Pull, delivery, nanoseconds, stream_seq
 from domain.about import be_about
 from domain.dead_letters import DeadLetters
