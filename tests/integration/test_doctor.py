@@ -13,8 +13,10 @@ from pydantic import SecretStr
 
 import infra.doctor.consumers
 import infra.doctor.examination
+import infra.doctor.work
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.heartbeats import JetStreamHeartbeats
+from adapters.jetstream_log import JetStreamLogReader
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
@@ -174,7 +176,7 @@ async def test_locks_without_a_projector(settings: Settings, stage: Stage) -> No
 
 
 async def test_a_read_model_that_is_missing_behind_or_ahead(
-    settings: Settings, stage: Stage, tmp_path: Path
+    settings: Settings, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "cannot be read" in (await found(settings, "read model")).found
     (tmp_path / "data").mkdir()
@@ -190,6 +192,19 @@ async def test_a_read_model_that_is_missing_behind_or_ahead(
     await TaskProjection(stage.world.reader, model).replay(3)
     assert (await found(settings, "read model", seconds=60)).state == "ok"
 
+    last_seq, asked = JetStreamLogReader.last_seq, []
+
+    async def new_leader(reader: JetStreamLogReader) -> int:
+        asked.append(await last_seq(reader))
+        return asked[-1] - 1 if len(asked) < 3 else asked[-1]
+
+    async with infra.doctor.examination.examining(settings, stage.connection, now) as about:
+        with monkeypatch.context() as at_first:
+            at_first.setattr(JetStreamLogReader, "last_seq", new_leader)
+            (finding,) = await infra.doctor.work.read_model(about)
+    assert (finding.state, asked) == ("ok", [3, 3, 3])
+
+    monkeypatch.setattr(infra.doctor.work, "NEW_LEADER_SECONDS", 0.1)
     await api(stage.connection, "STREAM.DELETE.TOWPATH")
     await ensure_streams(stage.connection)
     assert "--rebuild" in (await found(settings, "read model")).advice
