@@ -4,7 +4,8 @@ Where every acknowledgement costs an fsync, 16 waiting appends are worth sharing
 batch of a hundred still saves most of the replies; a small one costs the server more than it saves. What is
 asked for in one turn of the event loop is looked at together. A batch never holds two appends of
 one filter, since the compare-and-set does not see earlier messages of its own batch. One refused
-append refuses the whole batch, so a refusal sends them one by one; an unknown outcome is read back.
+append refuses the whole batch, so a refusal sends them one by one; an unknown outcome is read back. What
+goes alone is sent by its own caller, and given up where that is canceled.
 """
 
 from __future__ import annotations
@@ -83,10 +84,10 @@ class GroupAppender:
         finally:
             if waiting.alone:
                 self._singles -= 1
-                self._ended()
+                self._pump()
 
     async def stop(self) -> None:
-        """Wait until nothing is in flight."""
+        """Wait until every append is answered or given up."""
         while self._queue or self._batches or self._singles:
             self._settled.clear()
             await self._settled.wait()
@@ -108,11 +109,7 @@ class GroupAppender:
                 waiting.alone = True
                 waiting.done.set_result(None)
             else:
-                return
-
-    def _ended(self) -> None:
-        """A batch or a single one is through: there is room for others."""
-        self._pump()
+                break
         self._settled.set()
 
     def _take_distinct(self) -> list[_Waiting]:
@@ -145,7 +142,7 @@ class GroupAppender:
             await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
             self._batches -= 1
-            self._ended()
+            self._pump()
 
     async def _publish_batch(self, messages: list[Message]) -> int | None:
         """The sequence of the last message, or None if the batch was refused and nothing of it is stored."""

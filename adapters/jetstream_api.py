@@ -2,7 +2,7 @@
 
 Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; none is believed before it is certain
 that the leader has not been replaced (`adapters.leadership`). Direct reads are faster and may come from a
-follower that lags, so they only ever fill in what a leader read has bounded.
+follower that lags: they fill in what a leader read has bounded, or stand alone where there is no follower.
 """
 
 from __future__ import annotations
@@ -128,16 +128,17 @@ class JetStreamApi:
         return await self._direct(count, {"next_by_subj": subject, "seq": seq}) if count > 0 else []
 
     async def last_of_each(self, subject: str, count: int) -> list[RawMessage] | None:
-        """The last message of each subject that matches, `count` at most, in their order; from the leader.
+        """The last message of each subject that matches, `count` at most, in their order.
 
-        None where the stream has replicas: any of them might answer, and be behind.
+        None where another than the leader might answer, and be behind: a replica or a mirror.
         """
         try:
             if await self._leadership.has_replicas():
                 return None
         except NoMajority as error:
             raise _without_majority(error) from error
-        return await self._direct(count, {"multi_last": [subject]})
+        found = await self._direct(count, {"multi_last": [subject]})
+        return found if all(one.headers.get("Nats-Stream") == self._stream for one in found) else None
 
     async def _direct(self, count: int, query: dict[str, Any]) -> list[RawMessage]:
         batch = _Batch(count)

@@ -1,4 +1,4 @@
-"""The events of one task, in at most two bounded reads, and the last one of a workspace, from TOWPATH."""
+"""Reads of stream TOWPATH: the events of one task, in few bounded requests, and a workspace's last one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class JetStreamEvents:
         self._api = api
 
     async def all(self, task_id: str) -> list[Recorded]:
-        """One read where every event is the last of its subject, as in a first attempt; else a second one.
+        """First the last event of each subject, where the leader answers: of a first attempt that is all.
 
-        The leader's last event says how many there are, and exactly those are read.
+        Else the leader's last event says how many there are, and exactly those are read.
 
         Raises:
             LogUnreachable: the leader or enough of the events could not be read.

@@ -15,7 +15,7 @@ from typing import Any
 
 SHORTEST_ELECTION_SECONDS = 4.0
 MARGIN_SECONDS = 0.5
-UNREPLICATED_SECONDS = 60.0
+UNREPLICATED_SECONDS = 5.0
 OUTLIVED_SECONDS = 21.0
 """A leader that was cut off looks every 10 seconds whether it has lost its majority for 10 seconds."""
 _NANOSECONDS = 1e9

@@ -20,6 +20,7 @@ from domain.log import Recorded
 
 PULL = 1000
 PULL_BYTES = 4 * 1024 * 1024
+PULL_SECONDS = 60.0
 BUFFERED = 2000
 CHECK_SECONDS = 0.5
 INACTIVE_SECONDS = 30.0
@@ -42,6 +43,7 @@ class LogFeed:
             api.next_subject(self._name),
             self._take,
             batch=PULL,
+            seconds=PULL_SECONDS,
             max_bytes=PULL_BYTES,
             room=lambda: len(self._buffer) < BUFFERED,
             lost=self._filled.set,

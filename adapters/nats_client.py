@@ -170,7 +170,8 @@ class _QuickSubscription(Subscription):
 
     async def next_msg(self, timeout: float | None = 1.0) -> Msg:
         """See nats-py."""
-        if self._cb or self._conn.is_closed or self._pending_queue.empty():
+        at_once = timeout is None or timeout > 0
+        if not at_once or self._cb or self._conn.is_closed or self._pending_queue.empty():
             return await super().next_msg(timeout)
         message = self._pending_queue.get_nowait()
         self._pending_size -= len(message.data)

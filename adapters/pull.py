@@ -22,7 +22,6 @@ from nats.aio.subscription import Subscription
 from adapters.arrived import Arrived, Take
 from adapters.nats_client import listen
 
-PULL_SECONDS = 60.0
 HEARTBEAT_SECONDS = 1.0
 SILENT_SECONDS = 4.0
 _DELIVERED = "$JS.ACK."
@@ -66,9 +65,9 @@ def _numbers(reply: str) -> list[str]:
 class Pull:
     """Messages of the consumer behind `subject`, where its next ones are asked for.
 
-    `take` is called for each, and must neither block nor raise; nothing is asked for while `room` says no.
-    `idle` is called with each heartbeat, `lost` when the consumer or the connection is gone: nothing more
-    will come then, and another Pull has to go on.
+    `take` is called for each, and must neither block nor raise. A request asks for `batch` of them and stands
+    for `seconds`, two heartbeats at least; none is made while `room` says no. `idle` is called with each
+    heartbeat, `lost` when the consumer or the connection is gone: another Pull has to go on then.
     """
 
     def __init__(
@@ -78,6 +77,7 @@ class Pull:
         take: Take,
         *,
         batch: int,
+        seconds: float,
         room: Callable[[], bool],
         lost: Callable[[], None],
         idle: Callable[[Arrived], None] = lambda _: None,
@@ -92,9 +92,10 @@ class Pull:
         self._lost = lost
         self._idle = idle
         self.gone = False
+        self._closed = False
         body: dict[str, int] = {
             "batch": batch,
-            "expires": nanoseconds(PULL_SECONDS),
+            "expires": nanoseconds(seconds),
             "idle_heartbeat": nanoseconds(HEARTBEAT_SECONDS),
         }
         self._request = orjson.dumps(body if max_bytes is None else {**body, "max_bytes": max_bytes})
@@ -107,7 +108,7 @@ class Pull:
         self._asking: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        """Hear what comes; before the consumer is made. Raises nats.errors.Error."""
+        """Hear what comes, before it is asked for. Raises nats.errors.Error."""
         self._connections = self._nc.stats["reconnects"]
         self._inbox = self._nc.new_inbox()
         self._subscription = await listen(self._nc, self._inbox, self._arrived)
@@ -118,7 +119,8 @@ class Pull:
         await self._ask()
 
     async def close(self) -> None:
-        """Stop listening. What the server has sent and nobody has taken comes again to others."""
+        """Stop listening, and ask no more."""
+        self._closed = True
         for asking in self._asking:
             asking.cancel()
         if self._subscription is not None:
@@ -133,9 +135,9 @@ class Pull:
             asking.add_done_callback(self._asking.discard)
 
     def check(self) -> None:
-        """To be called now and then: finds out that the consumer has fallen silent."""
+        """To be called now and then: finds out that nothing is heard of what was asked for."""
         now = asyncio.get_running_loop().time()
-        if self._came:
+        if self._came or self._coming <= 0:
             self._came, self._heard = False, now
         if now - self._heard > SILENT_SECONDS or self._nc.stats["reconnects"] != self._connections:
             self.lose()
@@ -146,7 +148,7 @@ class Pull:
         self._lost()
 
     def _wanting(self) -> bool:
-        return self._coming <= self._few and self._room()
+        return self._coming <= self._few and self._room() and not (self.gone or self._closed)
 
     async def _ask(self) -> None:
         if not self._wanting():

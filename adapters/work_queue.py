@@ -16,10 +16,10 @@ from typing import TypeVar
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from adapters.arrived import Arrived, Take
+from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.lazy_event import LazyEvent
 from adapters.pull import Pull, delivery, nanoseconds, stream_seq
 from domain.about import be_about
@@ -30,9 +30,10 @@ from domain.ports.queues import Deadline, Due
 from domain.trace import TRACEPARENT, use_traceparent
 
 CONCURRENCY = 64
+PULL_SECONDS = 2.0  # of what a process asked for that froze since, its messages come again late
 CHECK_SECONDS = 0.5
 ACK_WAIT_SECONDS = 6.0
-PROGRESS_SECONDS = 2.0
+PROGRESS_SECONDS = 1.5
 MAX_DELIVER = 12
 RETRY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
@@ -61,7 +62,7 @@ class DurableQueue:
         """`id_token`: which token of a subject names what it is about, for dead letters."""
         self._nc = connection
         self._dead_letters = dead_letters
-        self._stream = stream
+        self._api = JetStreamApi(connection, stream)
         self._name = name
         self._subjects = list(subjects)
         self._id_token = id_token
@@ -81,7 +82,7 @@ class DurableQueue:
             while True:
                 try:
                     await self._take_until_gone(take)
-                except (nats.errors.Error, TimeoutError) as error:
+                except (nats.errors.Error, LogUnreachable) as error:
                     if self._nc.is_closed:
                         raise
                     log.warning("queue not reachable, will retry", queue=self._name, error=repr(error))
@@ -89,13 +90,18 @@ class DurableQueue:
 
     async def _take_until_gone(self, take: Take) -> None:
         gone = asyncio.Event()
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
+        await self._make_consumer()
         self._pull = pull = Pull(
-            self._nc, subject, take, batch=CONCURRENCY, room=self._has_room, lost=gone.set
+            self._nc,
+            self._api.next_subject(self._name),
+            take,
+            batch=CONCURRENCY,
+            seconds=PULL_SECONDS,
+            room=self._has_room,
+            lost=gone.set,
         )
         try:
             await pull.listen()
-            await self._make_consumer()
             await pull.start()
             while not pull.gone:
                 with contextlib.suppress(TimeoutError):
@@ -106,21 +112,21 @@ class DurableQueue:
             await pull.close()
 
     async def _make_consumer(self) -> None:
-        await self._nc.jetstream().add_consumer(
-            self._stream,
-            ConsumerConfig(
-                durable_name=self._name,
-                filter_subjects=self._subjects,
-                ack_policy=AckPolicy.EXPLICIT,
-                deliver_policy=DeliverPolicy.ALL,
-                ack_wait=ACK_WAIT_SECONDS,
-                max_deliver=-1,
-                max_ack_pending=10_000,
-            ),
+        await self._api.make_consumer(
+            self._name,
+            {
+                "durable_name": self._name,
+                "filter_subjects": self._subjects,
+                "ack_policy": "explicit",
+                "deliver_policy": "all",
+                "ack_wait": nanoseconds(ACK_WAIT_SECONDS),
+                "max_deliver": -1,
+                "max_ack_pending": 10_000,
+            },
         )
 
     def _has_room(self) -> bool:
-        """At most CONCURRENCY messages wait beside those at work, so that requests stay large."""
+        """Whether to ask for more: while some wait beside those at work, requests stay large."""
         return len(self._unsettled) <= CONCURRENCY
 
     async def _settle(
@@ -152,6 +158,7 @@ class DurableQueue:
             await asyncio.sleep(PROGRESS_SECONDS)
 
     async def _failed(self, message: Arrived, error: Exception) -> None:
+        use_traceparent(message.headers.get(TRACEPARENT))  # also where the event could not be read
         delivered = delivery(message.reply)
         log.warning(
             "event not handled",

@@ -42,12 +42,8 @@ class LogFigures:
 
     def note(self, event: Recorded, table: LockTable) -> None:
         """Count one event; `table` is what was folded before it. What it has folded is passed over."""
-        if event.seq <= table.seq:
+        if event.seq <= table.seq or event.time < self._since:
             return
-        if self._since:
-            if event.time < self._since:
-                return
-            self._since = ""  # what follows came later
         self.events[(event.kind, event.event)] += 1
         if event.kind != "lock":
             return

@@ -67,7 +67,7 @@ class TaskStore(Protocol):
         ...
 
     async def load(self, task_id: str) -> Stored | None:
-        """The task, from the cache or in at most two bounded reads; None if the leader knows none."""
+        """The task, from the cache or in one or two bounded reads; None if the leader knows none."""
         ...
 
     async def load_at(self, task_id: str, seq: int) -> Stored | None:

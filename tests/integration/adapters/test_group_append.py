@@ -124,6 +124,16 @@ async def test_stop_waits_for_what_is_in_flight(js_connection: Client) -> None:
     assert sorted(await asyncio.wait_for(asyncio.gather(*waiting), 1)) == list(range(1, 51))
 
 
+async def test_stop_does_not_wait_for_what_was_given_up(js_connection: Client) -> None:
+    appender = grouped(js_connection)
+    appending = asyncio.create_task(appender.append(creation()))
+    await asyncio.sleep(0)
+    appending.cancel()
+    async with asyncio.timeout(5):
+        await appender.stop()
+    assert (await api(js_connection, "STREAM.INFO.TOWPATH"))["state"]["last_seq"] == 0
+
+
 @pytest.mark.parametrize("kind", ["single", "grouped"])
 async def test_a_full_log_refuses_and_records_nothing(nats_server: EmbeddedNats, kind: str) -> None:
     nc = await connect(nats_server.control_url)

@@ -18,6 +18,7 @@ from domain.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, Stored
 from domain.task import Task
 from domain.wire import Report
+from tests.support.nats import api
 from tests.support.nats_proxy import DROP, PASS, NatsProxy, is_ack
 from tests.support.waiting import eventually
 from tests.support.worlds import created, new_id, now
@@ -102,6 +103,31 @@ async def test_a_task_loads_in_two_requests_at_most_and_from_the_cache_in_none(
         assert f'"batch":{stored.task.version - 1}'.encode() in proxy.published[-1]
     assert await other.load(stored.task.id) == Stored(loaded.task, loaded.seq, loaded.chain, fresh=False)
     assert len(proxy.published) == before + len(expected)
+
+
+async def test_a_mirror_that_lags_is_not_believed(js_connection: Client) -> None:
+    """It answers direct reads too; this one never gets further than a task's first event."""
+    mirror = {
+        "name": "MIRROR",
+        "mirror": {"name": "TOWPATH", "filter_subject": "towpath.task.*.created"},
+        "mirror_direct": True,
+        "storage": "memory",
+    }
+    assert "error" not in await api(js_connection, "STREAM.CREATE.MIRROR", mirror)
+    stored = await live(store(js_connection))
+
+    async def answered_by_mirror() -> bool:
+        reply = await js_connection.request(
+            "$JS.API.DIRECT.GET.TOWPATH",
+            f'{{"last_by_subj": "towpath.task.{stored.task.id}.created"}}'.encode(),
+        )
+        return (reply.headers or {}).get("Nats-Stream") == "MIRROR"
+
+    await eventually(answered_by_mirror)
+    for _ in range(20):
+        loaded = await store(js_connection).load(stored.task.id)
+        assert loaded is not None
+        assert (loaded.task, loaded.seq) == (stored.task, stored.seq)
 
 
 @pytest.mark.parametrize("behind", [1, 2, 3])

@@ -229,7 +229,7 @@ async def test_an_idle_queue_has_one_request_under_way(
     js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also after many have run out: the server ends each, and only then the next one is made."""
-    monkeypatch.setattr(adapters.pull, "PULL_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.work_queue, "PULL_SECONDS", 0.2)
     monkeypatch.setattr(adapters.pull, "HEARTBEAT_SECONDS", 0.1)
 
     async def handle(_: Recorded) -> None:
@@ -265,6 +265,68 @@ async def test_a_queue_asks_again_where_nothing_is_heard(
         task_id = await append(js_connection)
         await eventually(lambda: handled == [task_id])
     assert lost
+
+
+async def test_a_queue_without_room_keeps_its_consumer(
+    js_connection: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has asked for nothing, so it need not hear anything."""
+    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(adapters.work_queue, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(adapters.work_queue, "CONCURRENCY", 4)
+    made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
+    ids = {await append(js_connection) for _ in range(20)}
+    enough = asyncio.Event()
+    handled: set[str] = set()
+
+    async def handle(event: Recorded) -> None:
+        await enough.wait()
+        handled.add(event.subject_id)
+
+    async with consuming(js_connection, handle):
+        await eventually(lambda: _under_way(js_connection))
+        await asyncio.wait({asyncio.create_task(enough.wait())}, timeout=1)
+        enough.set()
+        await eventually(lambda: handled == ids)
+    assert made.pending_msgs == 1
+
+
+async def test_while_nats_is_away_no_subscriptions_pile_up(
+    nats_server: EmbeddedNats, js_connection: Client
+) -> None:
+    handled: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        handled.append(event.subject_id)
+
+    async with consuming(js_connection, handle):
+        await append(js_connection)
+        await eventually(lambda: handled)
+        nats_server.stop()
+        await eventually(lambda: not js_connection.is_connected)
+        await asyncio.wait({asyncio.create_task(asyncio.Event().wait())}, timeout=1)
+        waiting = [command for command in js_connection._pending if command.startswith(b"SUB")]
+        assert len(waiting) <= 1
+        nats_server.start()
+        await append(js_connection)
+        await eventually(lambda: len(handled) == 2)
+
+
+async def test_one_cancellation_ends_a_queue_whatever_it_does(js_connection: Client) -> None:
+    """Also in the turn in which its consumer is made."""
+
+    async def handle(_: Recorded) -> None:
+        """Nothing comes."""
+
+    made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
+    for turns in range(40):
+        queue = JetStreamEventQueue(js_connection, JetStreamDeadLetters(js_connection), "test", CREATED)
+        task = asyncio.create_task(queue.consume(handle))
+        await made.next_msg(5)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        assert (await asyncio.wait({task}, timeout=5))[0]
 
 
 async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
