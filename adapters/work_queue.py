@@ -30,7 +30,7 @@ from domain.ports.queues import Deadline, Due
 from domain.trace import TRACEPARENT, use_traceparent
 
 CONCURRENCY = 64
-PULL_SECONDS = 2.0  # of what a process asked for that froze since, its messages come again late
+PULL_SECONDS = 2.0  # not longer: what a process had asked for goes to it even if it is frozen by then
 CHECK_SECONDS = 0.5
 ACK_WAIT_SECONDS = 6.0
 PROGRESS_SECONDS = 1.5
@@ -126,7 +126,7 @@ class DurableQueue:
         )
 
     def _has_room(self) -> bool:
-        """Whether to ask for more: while some wait beside those at work, requests stay large."""
+        """Some may wait beside those at work, so that requests stay large."""
         return len(self._unsettled) <= CONCURRENCY
 
     async def _settle(
