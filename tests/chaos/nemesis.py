@@ -135,7 +135,7 @@ class Nemesis:
 
         def go_on() -> None:
             with suppress(ProcessLookupError):
-                if pid is not None and part.pid == pid:
+                if pid is not None:  # also where its parent is gone by now: it would keep its port for ever
                     os.kill(pid, signal.SIGCONT)
 
         await self._during(fault, part, stop, go_on, seconds)
