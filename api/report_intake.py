@@ -227,3 +227,12 @@ class _Broker(NatsBroker):
         connection = await self._make_connection()
         self.config.connect(connection)
         return connection
+
+    async def stop(self, *_: object) -> None:
+        """Send what is written and close; a drain would wait for an answer, also of a server that is away."""
+        connection, self._connection = self._connection, None
+        try:
+            await super().stop()
+        finally:
+            if connection is not None:
+                await connection.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +91,26 @@ async def test_the_report_intake_waits_for_nats_without_spinning(
 
         await eventually(back, timeout=30)
         await intake.stop()
+
+
+@pytest.mark.parametrize("away", ["gone", "frozen"])
+async def test_the_report_intake_stops_while_nats_is_away(
+    nats_server: EmbeddedNats, tmp_path: Path, away: str
+) -> None:
+    async with live_api(nats_server, tmp_path / "data") as live:
+        intake = ReportIntake(live.parts, live.connect)
+        await intake.start()
+        if away == "gone":
+            nats_server.stop()
+            await eventually(lambda: not intake.connected)
+        else:
+            os.kill(nats_server.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(5):
+                await intake.stop()
+        finally:
+            if away == "gone":
+                nats_server.start()
+            else:
+                os.kill(nats_server.pid, signal.SIGCONT)
+        await eventually(lambda: live.core.connection.is_connected)
