@@ -162,6 +162,8 @@ class _FetchAhead:
             self._succeeded()
             raise nats.errors.TimeoutError from error
         except nats.errors.Error as error:
+            if self._stopped:
+                raise nats.errors.TimeoutError from error
             self.failed += 1
             if self.failed == 1:
                 log.warning("reports cannot be fetched, trying until they can", error=repr(error))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from structlog.testing import capture_logs
 
 import api.report_intake as intake_module
 from api.report_intake import DURABLE, STREAM, ReportIntake
@@ -93,9 +94,15 @@ async def test_reports_wait_while_nobody_takes_them_and_stop_may_be_called_twice
     nc = live.core.connection
     task_id = (await live.dispatched())["id"]
     intake = ReportIntake(live.parts, live.connect)
+    asking = asyncio.create_task(pulls(nc, "TOWPATH_REPORT", "report-intake", 2))
+    await asyncio.sleep(0)
     await intake.start()
-    await intake.stop()
-    await intake.stop()
+    await asking  # so it waits for reports
+    with capture_logs() as logs:
+        await intake.stop()
+        await intake.stop()
+        await asyncio.wait(asyncio.all_tasks(), timeout=0.1)
+    assert logs == []
     await publish(nc, task_id, {"status": "running"})
     assert await left(nc) == 1
     again = ReportIntake(live.parts, live.connect)
