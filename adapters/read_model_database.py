@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import Connection, delete, event, insert, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
@@ -32,7 +35,8 @@ def open_database(url: str | URL) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_async_engine(
-            parsed.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": _BUSY_SECONDS}
+            parsed.set(drivername="sqlite+aiosqlite"),
+            connect_args={"timeout": _BUSY_SECONDS, "async_creator_fn": _connect_sqlite},
         )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         return engine
@@ -101,6 +105,25 @@ async def _write_ahead(connection: AsyncConnection) -> None:
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.02)
+
+
+def _connect_sqlite(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
+    """A connection, not opened yet, whose thread ends without a word where its event loop has closed.
+
+    The thread answers also what nobody waits for any more: a query that was cancelled, the end of a
+    connection that could not be opened. At the end of a command that may come after the loop's end, and
+    would be an exception in a thread, printed below the command's own words.
+    """
+    connection = aiosqlite.connect(*args, **kwargs)
+    connection._thread = Thread(target=_answer, args=(connection._thread.run,), daemon=True)
+    return connection
+
+
+def _answer(run: Callable[[], None]) -> None:
+    try:
+        run()
+    except RuntimeError:  # what it ran has been caught inside: this is the closed loop's own
+        return
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

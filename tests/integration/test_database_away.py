@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from adapters.checkpoints import SqlCheckpoints
 from adapters.read_model import SqlReadModel
@@ -93,3 +96,24 @@ async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_onl
             await eventually(applied, 30)
             await stopped.invalidate()
         await engine.dispose()
+
+
+def test_a_database_that_cannot_be_opened_leaves_no_thread_that_answers_a_closed_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without care every second of these threads raises."""
+    said: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    async def open_it() -> None:
+        with pytest.raises(OperationalError):
+            async with open_database(f"sqlite:///{tmp_path / 'no' / 'model.db'}").connect():
+                pass
+
+    for _ in range(50):
+        before = set(threading.enumerate())
+        asyncio.run(open_it())
+        for thread in set(threading.enumerate()) - before:
+            thread.join(10)
+            assert not thread.is_alive()
+    assert said == []
