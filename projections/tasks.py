@@ -21,6 +21,7 @@ from domain.log import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
 from projections.checkpoint import patiently
+from projections.log_end import end_of_log
 
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000
@@ -69,7 +70,7 @@ class TaskProjection:
         """
         while True:
             self._seq = await patiently(self._read_model.position)
-            last = await self._end_of_log(self._seq)
+            last = await end_of_log(self._last_seq, self._seq, NEW_LEADER_SECONDS)
             if last < self._seq:
                 raise LogGap(
                     f"the read model stands at {self._seq}, but the log ends at {last}: it was made from "
@@ -84,17 +85,8 @@ class TaskProjection:
                 log.warning("read model not reachable, will go on from its position", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _end_of_log(self, expected: int) -> int:
-        """The log's last sequence; below `expected` only if it stays so.
-
-        A leader that was just elected, or just deposed, may for a moment not know the last events.
-        """
-        patience = asyncio.get_running_loop().time() + NEW_LEADER_SECONDS
-        while (last := await patiently(self._log.last_seq)) < expected:
-            if asyncio.get_running_loop().time() > patience:
-                break
-            await asyncio.sleep(RETRY_SECONDS)
-        return last
+    async def _last_seq(self) -> int:
+        return await patiently(self._log.last_seq)
 
     async def replay(self, upto: int, progress: Progress | None = None) -> None:
         """Empty the read model and apply the log up to and with sequence `upto`.

@@ -6,7 +6,6 @@ is due and does not come means that no lock projector is at work, whatever the r
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -17,13 +16,13 @@ from domain.transitions import Status
 from infra.doctor.examination import Examination, LockState
 from infra.doctor.finding import Finding, ok, problem
 from infra.wording import counted
+from projections.log_end import end_of_log
 
 NAMED = 5
 MANY = 500
 LATE_EVENTS = 10_000
 LATE_SECONDS = 10.0
 NEW_LEADER_SECONDS = 5.0
-LOOK_AGAIN_SECONDS = 0.5
 _START_LOCKS = "start `towpath projector` (--only locks); it takes up where the last one stopped"
 
 
@@ -81,7 +80,7 @@ async def read_model(about: Examination) -> list[Finding]:
     except DatabaseUnreachable as error:
         advice = "start `towpath projector` (--only tasks), or check TOWPATH_DATABASE_URL"
         return [problem("read model", f"cannot be read: {type(error.__cause__).__name__}", advice)]
-    last = await _end_of_log(about, position)
+    last = await end_of_log(about.reader.last_seq, position, NEW_LEADER_SECONDS)
     if position > last:
         found = f"stands at {position}, but the log ends at {last}: it was made from another log"
         return [problem("read model", found, "rebuild it with `towpath replay --rebuild`")]
@@ -95,19 +94,6 @@ async def read_model(about: Examination) -> list[Finding]:
     if behind <= LATE_EVENTS and waited <= LATE_SECONDS:
         return [ok("read model", found)]
     return [problem("read model", found, "start `towpath projector` (--only tasks); it catches up by itself")]
-
-
-async def _end_of_log(about: Examination, expected: int) -> int:
-    """The log's last sequence; below `expected` only if it stays so.
-
-    A leader that was just elected may not know the last events for a moment.
-    """
-    patience = asyncio.get_running_loop().time() + NEW_LEADER_SECONDS
-    while (last := await about.reader.last_seq()) < expected:
-        if asyncio.get_running_loop().time() > patience:
-            break
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
-    return last
 
 
 async def pools(about: Examination) -> list[Finding]:

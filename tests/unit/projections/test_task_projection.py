@@ -179,7 +179,7 @@ async def test_a_read_model_of_another_log_is_refused(log: Any, monkeypatch: pyt
 async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(
     log: GrowingLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.tasks.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("projections.log_end.RETRY_SECONDS", 0.01)
     await log.grow(3)
     model = Applied(position=4)
     running = asyncio.create_task(TaskProjection(log, model).run())

@@ -1,0 +1,22 @@
+"""The end of the log, asked by whoever has read beyond it or has not.
+
+A leader that was just elected, or just deposed, may for a moment not know the last events. What it says is
+below a position that somebody holds either for that reason, or because the position is of another log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+RETRY_SECONDS = 0.5
+
+
+async def end_of_log(last_seq: Callable[[], Awaitable[int]], position: int, patience: float) -> int:
+    """What `last_seq` says; below `position` only if it stays so for `patience` seconds."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while (last := await last_seq()) < position:
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(RETRY_SECONDS)
+    return last
