@@ -42,7 +42,10 @@ def find_nats_server() -> Path:
 
 
 def dying_with_parent() -> list[str]:
-    """A command prefix: what follows it gets SIGTERM when the thread that spawned it ends, however it ends.
+    """A command prefix: what follows it gets SIGKILL when the thread that spawned it ends, however it ends.
+
+    Not SIGTERM: a nats-server that hangs, as one may after writing to a full disk, hangs in its own end, too,
+    and would keep its port and its data from the next one for ever. What it has acknowledged is in its files.
 
     A tiny Python that execs, not `preexec_fn`, which may deadlock where threads run. No effect outside Linux.
     """
@@ -50,7 +53,7 @@ def dying_with_parent() -> list[str]:
         return []
     code = (
         "import ctypes, os, sys\n"
-        "ctypes.CDLL(None).prctl(1, 15)\n"  # PR_SET_PDEATHSIG, SIGTERM
+        "ctypes.CDLL(None).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
         "os.getppid() == int(sys.argv[1]) or sys.exit('the parent is gone')\n"
         "os.execv(sys.argv[2], sys.argv[2:])"
     )

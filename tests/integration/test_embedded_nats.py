@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,8 @@ def test_a_missing_server_says_what_to_install(tmp_path: Path, monkeypatch: pyte
         nats_binary.find_nats_server()
 
 
-async def test_a_killed_parent_takes_the_server_along_and_a_new_one_can_start(tmp_path: Path):
+@pytest.mark.parametrize("state", ["at work", "hanging"])
+async def test_a_killed_parent_takes_the_server_along_and_a_new_one_can_start(tmp_path: Path, state: str):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
@@ -118,9 +120,15 @@ async def test_a_killed_parent_takes_the_server_along_and_a_new_one_can_start(tm
     with parent.stdout:
         server = int(parent.stdout.readline())
     assert _alive(server)
+    if state == "hanging":
+        os.kill(server, signal.SIGSTOP)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    await eventually(lambda: not _alive(server))
+    try:
+        await eventually(lambda: not _alive(server))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
     successor = EmbeddedNats(tmp_path, 0)
     successor.start()
     successor.stop()
