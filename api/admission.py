@@ -1,9 +1,9 @@
 """How much may be under way at once: beyond it the answer is 503 with Retry-After, at once.
 
 Whoever waits here holds memory: its body, its answer, its place in the queue of appends. So requests and the
-bytes of their bodies are bounded, and each is answered in time, also while NATS says nothing. An append that
-was sent when its request ran out of time may still be stored: reports and creates with an id can be sent
-again, and everything else can be looked at. Probes and live streams do not count here.
+bytes of their bodies are bounded, and each is answered in time, also while NATS says nothing and when the API
+is stopped. An append that was sent when its request ran out of time may still be stored: reports and creates
+with an id can be sent again, and everything else can be looked at. Probes and live streams do not count here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ BODY_BYTES = 64 << 20
 UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream"})
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _LENGTH = b"content-length"
+_UNKNOWN = (
+    "whether it was recorded is unknown: look, or send it again where that is safe "
+    "(reports, creates with an `id`)"
+)
 
 
 class Admit:
@@ -67,14 +71,13 @@ class Admit:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            if task not in self._late:
-                raise
             task.uncancel()
-            detail = (
-                f"not answered within {self._seconds:g} s; whether it was recorded is unknown: look, or send "
-                "it again where that is safe (reports, creates with an `id`)"
-            )
-            await problem_response(503, "too-slow", detail, None, _RETRY)(scope, receive, send)
+            if task in self._late:
+                code, why = "too-slow", f"not answered within {self._seconds:g} s"
+            else:  # the server cancels who still waits when its time to stop is over
+                code, why = "stopping", "this API is being stopped"
+            detail = f"{why}; {_UNKNOWN}"
+            await problem_response(503, code, detail, None, _RETRY)(scope, receive, send)
         finally:
             del self._entered[task]
             self._late.discard(task)
