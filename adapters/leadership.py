@@ -4,6 +4,9 @@ A leader that was cut off goes on answering reads from what it has for ten secon
 elect a new one after four: its "no such task" or "not granted" is then wrong. JetStream has no read that
 asks the majority, but a leader says when it last heard each replica. Replicas that it has heard less than the
 shortest election timeout ago cannot have elected another, so each look is good for the rest of that time.
+
+While there is no leader, any replica gives a stream's info, from what it has, however little that is. It
+lists itself among the replicas, and names no leader.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class Leadership:
             asked = asyncio.get_running_loop().time()
             info = await self._info()
             self._certain_until = asked + certain_seconds(info, self._led_seconds)
-            self._replicated = bool(_others(info))
+            self._replicated = _replicated(info)
 
 
 def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
@@ -65,22 +68,30 @@ def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
     old leader may answer beside it.
 
     Raises:
-        NoMajority: for no time at all, or it has not led for `led_seconds`.
+        NoMajority: for no time at all, it does not lead, or has not led for `led_seconds`.
     """
-    others = _others(info)
-    if not others:
+    if not _replicated(info):
         return UNREPLICATED_SECONDS
+    others, leader = _others(info), (info.get("cluster") or {}).get("leader")
+    if not leader or not others or any(one.get("name") == leader for one in others):
+        raise NoMajority("the replica that answered does not lead; perhaps none does at the moment")
     needed = (len(others) + 1) // 2  # with the leader itself a majority
     led = led_for(info)
     if led is not None and led < led_seconds:
         raise NoMajority(f"it has led for {led:.1f} s only, and the one before it may still answer")
-    silent = sorted(one["active"] / _NANOSECONDS for one in others if not one.get("offline"))
+    heard = [one for one in others if one["active"] > 0 and not one.get("offline")]  # 0: never
+    silent = sorted(one["active"] / _NANOSECONDS for one in heard)
     if len(silent) < needed:
-        raise NoMajority(f"{len(others) - len(silent)} of its {len(others)} other replicas are offline")
+        unheard = f"{len(others) - len(silent)} of its {len(others)} other replicas"
+        raise NoMajority(f"{unheard} are offline or have not been heard yet")
     left: float = SHORTEST_ELECTION_SECONDS - MARGIN_SECONDS - silent[needed - 1]
     if left <= 0:
         raise NoMajority(f"it has not heard a majority of its replicas for {silent[needed - 1]:.1f} s")
     return left
+
+
+def _replicated(info: dict[str, Any]) -> bool:
+    return bool(_others(info)) or (info.get("config") or {}).get("num_replicas", 1) > 1
 
 
 def _others(info: dict[str, Any]) -> list[dict[str, Any]]:

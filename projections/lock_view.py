@@ -8,7 +8,7 @@ be decided on everything the leader has first waits until the view has caught up
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -114,8 +114,16 @@ class FoldedLockView:
         """See the port."""
         return self._table.seq >= seq or await self._wakes.reached(seq, timeout)
 
-    async def _caught_up_with_leader(self, subject: str) -> None:
-        if not await self.caught_up(await self._reader.last_seq_of(subject)):
+    async def _know(self, subject: str, there: Callable[[], bool]) -> None:
+        """Return once this fold has what the leader has of `subject`, or all of the log where that says no.
+
+        Right after an election the leader before may still answer, with less. A "no" from that is no answer,
+        and only the log's end is known from a leader that says with it that it leads.
+        """
+        known = await self.caught_up(await self._reader.last_seq_of(subject))
+        if known and not there():
+            known = await self.caught_up(await self._reader.last_seq())
+        if not known:
             raise Busy("view-behind", "this process is still reading the log; try again in a moment")
 
     async def decided(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
@@ -144,19 +152,27 @@ class FoldedLockView:
 
     async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
         """See the port."""
-        if self._table.grant(task_id, attempt) is None:
-            await self._caught_up_with_leader(f"towpath.lock.{workspace}.*")
-        return self._table.grant(task_id, attempt) is not None
+
+        def there() -> bool:
+            return self._table.grant(task_id, attempt) is not None
+
+        if not there():
+            await self._know(f"towpath.lock.{workspace}.*", there)
+        return there()
 
     async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
         """See the port."""
-        await self._caught_up_with_leader(f"towpath.lock.{workspace}.*")
+        await self._know(
+            f"towpath.lock.{workspace}.*", lambda: self._table.grant(task_id, attempt) is not None
+        )
         grant = self._table.grant(task_id, attempt)
         return grant.token if grant is not None and grant.owed is None else None
 
     async def registration(self, workspace: str) -> Registration | None:
         """See the port."""
-        await self._caught_up_with_leader(f"towpath.workspace.{workspace}.*")
+        await self._know(
+            f"towpath.workspace.{workspace}.*", lambda: self._workspaces.get(workspace) is not None
+        )
         return self._workspaces.get(workspace)
 
     def seen_registration(self, workspace: str) -> Registration | None:

@@ -166,3 +166,24 @@ async def test_it_remembers_a_bounded_past(stage: Stage, monkeypatch: pytest.Mon
         "granted",
         "granted",
     ]
+
+
+async def test_a_no_is_said_on_the_whole_log_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The leader before the present one may answer what is asked by subject, and not have it yet."""
+    stage.run(stage.projector().run())
+    holder = await stage.dispatch()
+    await stage.until(("granted", holder))
+    late = view_of(stage)
+
+    async def of_the_leader_before(_: str) -> int:
+        return 0
+
+    monkeypatch.setattr(stage.world.reader, "last_seq_of", of_the_leader_before)
+    asked = [
+        asyncio.create_task(late.granted(holder, 1, "acme")),
+        asyncio.create_task(late.holding(holder, 1, "acme")),
+        asyncio.create_task(late.registration("acme")),
+    ]
+    await asyncio.wait(asked, timeout=0.1)
+    stage.run(late.run())
+    assert all(await asyncio.gather(*asked))

@@ -38,6 +38,26 @@ def test_a_leader_without_a_majority_is_not_believed(told: dict[str, Any]):
         certain_seconds(told)
 
 
+@pytest.mark.parametrize("leader", ["", None, "n1"])
+def test_a_replica_that_does_not_lead_is_not_believed(leader: str | None):
+    """While there is no leader each of them answers, and has not heard the others."""
+    told = info(0.0, 0.0, 0.1)
+    told["cluster"]["leader"] = leader
+    with pytest.raises(NoMajority, match="does not lead"):
+        certain_seconds(told)
+
+
+def test_a_replica_that_was_never_heard_is_none():
+    assert certain_seconds(info(0.0, 0.5)) == pytest.approx(3.0)
+    with pytest.raises(NoMajority):
+        certain_seconds(info(0.0, 0.0))
+
+
+def test_a_replicated_stream_is_one_before_it_knows_its_replicas():
+    with pytest.raises(NoMajority):
+        certain_seconds({"config": {"num_replicas": 3}, "cluster": {"leader": "n1"}})
+
+
 @pytest.mark.parametrize("told", [{"state": {}}, {"cluster": {"leader": "n1"}}])
 def test_without_replicas_there_is_nobody_else(told: dict[str, Any]):
     assert certain_seconds(told) == UNREPLICATED_SECONDS

@@ -1,0 +1,52 @@
+"""A replica that has lost the others and knows of no leader answers STREAM.INFO from what it has."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.codec import filter_of
+from adapters.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.jetstream_append import SingleAppender
+from adapters.jetstream_events import JetStreamEvents
+from infra.streams import ensure_streams
+from tests.support.cluster import Cluster
+from tests.support.messages import creation
+from tests.support.nats import api, connect
+from tests.support.waiting import eventually
+from tests.support.worlds import new_id
+
+LEADERLESS_SECONDS = 60.0
+
+
+async def test_what_it_says_decides_nothing(nats_cluster: Cluster) -> None:
+    everybody = await connect(nats_cluster.urls)
+    await ensure_streams(everybody, 3)
+    task_id, log = new_id(), JetStreamApi(everybody)
+    await SingleAppender(everybody, log).append(creation(task_id))
+    leader = int((await log.info())["cluster"]["leader"].removeprefix("n"))
+    await everybody.close()
+    left = nats_cluster.nodes[(leader + 1) % 3]
+    alone = await connect(left.url)
+    for node in nats_cluster.nodes:
+        if node is not left:
+            node.kill()
+
+    async def leaderless() -> bool:
+        try:
+            told = await api(alone, "STREAM.INFO.TOWPATH", timeout=1)
+        except Exception:
+            return False
+        return "state" in told and not told["cluster"].get("leader")
+
+    await eventually(leaderless, LEADERLESS_SECONDS)
+    asked, subject = JetStreamApi(alone), filter_of("task", task_id)
+    questions = (
+        asked.info,
+        lambda: asked.count(subject),
+        lambda: asked.last(subject),
+        lambda: JetStreamEvents(asked).all(task_id),
+    )
+    for question in questions:
+        with pytest.raises(LogUnreachable):
+            await question()
+    await alone.close()
