@@ -20,19 +20,21 @@ class JetStreamEvents:
         self._api = api
 
     async def all(self, task_id: str) -> list[Recorded]:
-        """First the last event of each subject, where the leader answers: of a first attempt that is all.
+        """The last event of each subject, where only the leader can answer: of a first attempt that is all.
 
-        Else the leader's last event says how many there are, and exactly those are read.
+        Else a leader says how many there are, and with it that it leads, and exactly those are read.
 
         Raises:
             LogUnreachable: the leader or enough of the events could not be read.
         """
         subject = filter_of("task", task_id)
         newest = [raw.decoded() for raw in await self._api.last_of_each(subject, SUBJECTS_AT_MOST) or ()]
-        if newest and newest[-1].version == len(newest):
+        if not newest:
+            return await self._first(await self._api.count(subject), subject)
+        last = newest[-1]
+        if last.version == len(newest):
             return newest
-        last = newest[-1] if newest else await self._last(subject)
-        return [*(await self._before(subject, last)), last] if last else []
+        return [*(await self._first(last.version - 1, subject)), last]
 
     async def count(self, task_id: str) -> int:
         """As the leader has it. Raises LogUnreachable."""
@@ -43,18 +45,9 @@ class JetStreamEvents:
         last = await self._api.last(filter_of("workspace", workspace))
         return last.decoded() if last else None
 
-    async def _last(self, subject: str) -> Recorded | None:
-        raw = await self._api.last(subject)
-        if raw is not None:
-            return raw.decoded()
-        if await self._api.count(subject) == 0:
-            return None
-        raise LogUnreachable("the log's replicas do not agree yet whether this task exists")
-
-    async def _before(self, subject: str, last: Recorded) -> list[Recorded]:
-        """All events before `last`: at once from any replica, one by one from the leader where those lag."""
-        wanted = last.version - 1
-        for number in range(READ_TRIES):
+    async def _first(self, wanted: int, subject: str) -> list[Recorded]:
+        """The first `wanted` events: at once from any replica, one by one from the leader where those lag."""
+        for number in range(READ_TRIES if wanted else 0):
             raw = await self._api.batch(subject, 1, wanted)
             if len(raw) == wanted:
                 return [message.decoded() for message in raw]
@@ -63,6 +56,6 @@ class JetStreamEvents:
         while len(found) < wanted:
             message = await self._api.next(subject, found[-1].seq + 1 if found else 1)
             if message is None:
-                raise LogUnreachable(f"only {len(found)} of {last.version} events of a task could be read")
+                raise LogUnreachable(f"only {len(found)} of {wanted} events of a task could be read")
             found.append(message.decoded())
         return found
