@@ -42,8 +42,9 @@ class SqlCheckpoints:
         """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
         named = checkpoints.c.name.startswith(prefix, autoescape=True)
         wanted = select(checkpoints.c.seq, checkpoints.c.state).where(named, checkpoints.c.seq <= upto)
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(wanted.order_by(checkpoints.c.seq.desc()).limit(1))).first()
+        with translated():
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(wanted.order_by(checkpoints.c.seq.desc()).limit(1))).first()
         return (row.seq, orjson.loads(row.state)) if row is not None else None
 
     async def save(self, name: str, seq: int, state: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncpg import exceptions as postgres
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import Busy
@@ -48,3 +48,7 @@ def translated() -> Iterator[None]:
         yield
     except TROUBLE as error:
         raise DatabaseUnreachable(error) from error
+    except DBAPIError as error:  # what SQLAlchemy has no class for; the driver's own error is its cause
+        if error.orig is None or not isinstance(error.orig.__cause__, TROUBLE):
+            raise
+        raise DatabaseUnreachable(error.orig.__cause__) from error

@@ -80,7 +80,7 @@ async def once_each(
     assert {task_id for task_id, _ in before.granted} == set(work.tasks)
     assert all(len(seqs) == 1 for seqs in before.granted.values())
     left = projectors if fault is signal.SIGSTOP else projectors[1:]
-    assert [one.interrupt() for one in left] == [0] * len(left)
+    assert [one.interrupt() for one in left] == [0] * len(left), [one.words[-2000:] for one in left]
     after = await audit(server.url)
     assert after.granted == before.granted
     assert (await submissions(server))[1] == len(work.tasks)

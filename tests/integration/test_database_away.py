@@ -98,6 +98,43 @@ async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_onl
         await engine.dispose()
 
 
+async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection: Client) -> None:
+    """As after a statement's or a transaction's time is over, a failover, or an operator's hand."""
+    waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with running_postgres() as postgres:
+        engine = open_database(postgres.fresh_database())
+        await create_tables(engine)
+        model, checkpoints = SqlReadModel(engine), SqlCheckpoints(engine)
+        async with Stage(js_connection) as stage, engine.connect() as other:
+            await stage.register()
+            events = await stage.world.reader.page(0, 10)
+            await other.execute(text("LOCK TABLE positions, checkpoints IN ACCESS EXCLUSIVE MODE"))
+            asked = [
+                asyncio.create_task(one)
+                for one in (
+                    model.position(),
+                    model.apply(events),
+                    model.reset(),
+                    checkpoints.load("locks"),
+                    checkpoints.latest("locks", 1),
+                    checkpoints.save("locks", 1, {}),
+                )
+            ]
+
+            async def all_wait() -> bool:
+                await other.execute(text("SELECT pg_stat_clear_snapshot()"))
+                return await other.scalar(text(f"SELECT count(*) {waiting}")) == len(asked)
+
+            await eventually(all_wait)
+            await other.execute(text(f"SELECT pg_terminate_backend(pid) {waiting}"))
+            said = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(one) for one in said] == [DatabaseUnreachable] * len(asked)
+            await other.rollback()
+            assert await model.apply(events) == 1
+            assert await model.position() == 1
+        await engine.dispose()
+
+
 def test_a_database_that_cannot_be_opened_leaves_no_thread_that_answers_a_closed_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
