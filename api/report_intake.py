@@ -27,6 +27,7 @@ from api.metrics import Metrics
 from api.parts import ApiParts
 from api.settlement import ANSWER_SECONDS, Settlement, delay_seconds, deliveries, put_back
 from api.shared_timeout import SharedTimeout
+from domain.errors import Busy
 
 STREAM = "TOWPATH_REPORT"
 SUBJECT = "towpath.report.*"
@@ -55,7 +56,11 @@ class ReportIntake:
         self._working: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect and take reports from now on; the stream must exist."""
+        """Connect and take reports from now on; the stream must exist.
+
+        Raises:
+            Busy: their queue could not be opened; start again.
+        """
         if self._broker is not None:
             return
         self._broker = _Broker(self._connect)
@@ -75,7 +80,12 @@ class ReportIntake:
             ack_policy=AckPolicy.MANUAL,
         )
         subscriber(self._take)
-        await self._broker.start()
+        try:
+            await self._broker.start()
+        except nats.errors.Error as error:
+            await self.stop()
+            why = f"the queue of reports over NATS cannot be opened ({error!r})"
+            raise Busy("log-unreachable", f"{why}; is JetStream up? Start again in a moment") from error
         pull = subscriber.subscription
         assert pull is not None
         self._ahead = _FetchAhead(pull.fetch)

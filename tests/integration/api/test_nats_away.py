@@ -11,11 +11,13 @@ from typing import Any
 
 import nats.errors
 import pytest
+from nats.aio.client import Client
 from structlog.testing import capture_logs
 
 import adapters.jetstream_append
 import api.report_intake
 from api.report_intake import ReportIntake
+from domain.errors import Busy
 from infra.embedded_nats import EmbeddedNats
 from tests.integration.api.live_api import live_api
 from tests.support.waiting import eventually
@@ -113,4 +115,22 @@ async def test_the_report_intake_stops_while_nats_is_away(
                 nats_server.start()
             else:
                 os.kill(nats_server.pid, signal.SIGCONT)
+        await eventually(lambda: live.core.connection.is_connected)
+
+
+async def test_the_report_intake_says_why_it_cannot_start(nats_server: EmbeddedNats, tmp_path: Path) -> None:
+    async with live_api(nats_server, tmp_path / "data") as live:
+
+        async def frozen_then() -> Client:
+            connection = await live.connect()
+            os.kill(nats_server.pid, signal.SIGSTOP)
+            return connection
+
+        intake = ReportIntake(live.parts, frozen_then)
+        try:
+            with pytest.raises(Busy, match="is JetStream up"):
+                await intake.start()
+        finally:
+            os.kill(nats_server.pid, signal.SIGCONT)
+        assert not intake.connected
         await eventually(lambda: live.core.connection.is_connected)
