@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from adapters.checkpoints import SqlCheckpoints
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_trouble import DatabaseUnreachable
+from adapters.read_model_trouble import DatabaseUnreachable, translated
 from domain.ports.read_model import TaskFilter
 from projections.checkpoint import keep, take_up
 from projections.locks import LockProjection
@@ -132,6 +132,27 @@ async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection
             await other.rollback()
             assert await model.apply(events) == 1
             assert await model.position() == 1
+        await engine.dispose()
+
+
+async def test_a_session_that_was_idle_when_postgres_ended_it_is_trouble_that_passes() -> None:
+    """What the driver says depends on what it has seen: the server's word, the connection's end, or neither."""
+    with running_postgres() as postgres:
+        engine = open_database(postgres.fresh_database())
+        async with engine.connect() as other:
+
+            async def ended_while_idle(turns: int) -> None:
+                with translated():
+                    async with engine.connect() as idle:
+                        session = await idle.scalar(text("SELECT pg_backend_pid()"))
+                        await other.execute(text(f"SELECT pg_terminate_backend({session})"))
+                        for _ in range(turns):
+                            await asyncio.sleep(0)
+                        await idle.execute(text("SELECT 1"))
+
+            for number in range(40):
+                with pytest.raises(DatabaseUnreachable):
+                    await ended_while_idle(number % 10)
         await engine.dispose()
 
 
