@@ -136,7 +136,7 @@ async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection
 
 
 async def test_a_session_that_was_idle_when_postgres_ended_it_is_trouble_that_passes() -> None:
-    """What the driver says depends on what it has seen: the server's word, the connection's end, or neither."""
+    """What the driver says depends on what it has seen: the server's word, its end, or neither."""
     with running_postgres() as postgres:
         engine = open_database(postgres.fresh_database())
         async with engine.connect() as other:
