@@ -180,10 +180,12 @@ class _QuickSubscription(Subscription):
 
 
 class _GreetingTransport(TcpTransport):
-    """Sends CONNECT and the PING behind it as one.
+    """Sends CONNECT and the PING behind it as one, and nothing once the connection is lost.
 
     A server that refuses a CONNECT says why and closes. Were the PING still on its way, the kernel would
     answer it with a reset, and that would discard the server's reason unread.
+
+    The reader says that it is lost. On uvloop a write would raise RuntimeError, also out of `close`.
     """
 
     def __init__(self) -> None:
@@ -200,5 +202,22 @@ class _GreetingTransport(TcpTransport):
         if payload.startswith(_CONNECT):
             self._held = payload
             return
-        TcpTransport.write(self, self._held + payload)
+        if not self._lost():
+            TcpTransport.write(self, self._held + payload)
         self._held = b""
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """Send all of it."""
+        if not self._lost():
+            TcpTransport.writelines(self, payload)
+
+    async def drain(self) -> None:
+        """Wait until there is room to write, for as long as there is a connection."""
+        try:
+            await TcpTransport.drain(self)
+        except OSError:
+            if not self._lost():
+                raise
+
+    def _lost(self) -> bool:
+        return self._io_writer is not None and self._io_writer.is_closing()

@@ -6,6 +6,7 @@ import asyncio
 
 import nats
 import pytest
+import uvloop
 from nats.aio.client import Client
 from nats.js.api import Header
 
@@ -145,3 +146,21 @@ async def test_the_next_message_comes_alike_whether_it_is_there_or_not(
     with pytest.raises(nats.errors.ConnectionClosedError):
         await heard.next_msg(5)
     await other.close()
+
+
+def test_what_is_written_on_a_lost_connection_is_lost_with_it(nats_server: EmbeddedNats) -> None:
+    """On uvloop, as in production: there a closed connection refuses writes by a RuntimeError."""
+
+    async def lose_it() -> None:
+        for turns in range(4):
+            client = FastClient()
+            await client.connect(nats_server.control_url)
+            client._transport._io_writer.transport.abort()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                await client.publish("towpath.test.lost", b"gone")
+            await client.publish("towpath.test.lost", b"gone")
+            await client.close()
+            assert client.is_closed
+
+    uvloop.run(lose_it())
