@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.eventsourcing.library_cases import on
+from tests.contract.eventsourcing.upstream_cases import on
 
 globals().update(on("three_nodes", __name__))
