@@ -130,7 +130,7 @@ class FastClient(Client):
             await super()._connect_to_server(s)
             return
         s.last_attempt = time.monotonic()
-        transport = _GreetingTransport()
+        transport = _Transport()
         await transport.connect(s.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
         self._transport = transport
 
@@ -179,7 +179,7 @@ class _QuickSubscription(Subscription):
         return message
 
 
-class _GreetingTransport(TcpTransport):
+class _Transport(TcpTransport):
     """Sends CONNECT and the PING behind it as one, and nothing once the connection is lost.
 
     A server that refuses a CONNECT says why and closes. Were the PING still on its way, the kernel would

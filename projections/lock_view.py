@@ -152,21 +152,21 @@ class FoldedLockView:
 
     async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
         """See the port."""
-
-        def there() -> bool:
-            return self._table.grant(task_id, attempt) is not None
-
-        if not there():
-            await self._know(f"towpath.lock.{workspace}.*", there)
-        return there()
+        if not self._has_grant(task_id, attempt):
+            await self._know_grant(task_id, attempt, workspace)
+        return self._has_grant(task_id, attempt)
 
     async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
         """See the port."""
-        await self._know(
-            f"towpath.lock.{workspace}.*", lambda: self._table.grant(task_id, attempt) is not None
-        )
+        await self._know_grant(task_id, attempt, workspace)
         grant = self._table.grant(task_id, attempt)
         return grant.token if grant is not None and grant.owed is None else None
+
+    async def _know_grant(self, task_id: str, attempt: int, workspace: str) -> None:
+        await self._know(f"towpath.lock.{workspace}.*", lambda: self._has_grant(task_id, attempt))
+
+    def _has_grant(self, task_id: str, attempt: int) -> bool:
+        return self._table.grant(task_id, attempt) is not None
 
     async def registration(self, workspace: str) -> Registration | None:
         """See the port."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,16 @@ from tests.support.worlds import now
 
 def view_of(stage: Stage, checkpoints: MemoryCheckpoints | None = None) -> FoldedLockView:
     return FoldedLockView(stage.world.reader, checkpoints or MemoryCheckpoints())
+
+
+async def asked_before_it_folds(stage: Stage, late: FoldedLockView, holder: str) -> tuple[Any, Any, Any]:
+    """Whether `holder` is granted, its token, and the registration, asked of a view that starts only then."""
+    asked = asyncio.gather(
+        late.granted(holder, 1, "acme"), late.holding(holder, 1, "acme"), late.registration("acme")
+    )
+    await asyncio.wait([asked], timeout=0.1)
+    stage.run(late.run())
+    return await asked
 
 
 async def test_it_waits_for_what_the_lock_projection_decides(stage: Stage) -> None:
@@ -64,14 +75,7 @@ async def test_what_is_asked_of_the_leader_waits_for_the_fold(stage: Stage) -> N
     await stage.until(("granted", holder))
     (grant,) = await stage.facts()
     late = view_of(stage)
-    asked = [
-        asyncio.create_task(late.granted(holder, 1, "acme")),
-        asyncio.create_task(late.holding(holder, 1, "acme")),
-        asyncio.create_task(late.registration("acme")),
-    ]
-    await asyncio.wait(asked, timeout=0.1)
-    stage.run(late.run())
-    granted, token, registration = await asyncio.gather(*asked)
+    granted, token, registration = await asked_before_it_folds(stage, late, holder)
     assert granted is True
     assert token == grant.seq
     assert registration is not None
@@ -179,11 +183,4 @@ async def test_a_no_is_said_on_the_whole_log_only(stage: Stage, monkeypatch: pyt
         return 0
 
     monkeypatch.setattr(stage.world.reader, "last_seq_of", of_the_leader_before)
-    asked = [
-        asyncio.create_task(late.granted(holder, 1, "acme")),
-        asyncio.create_task(late.holding(holder, 1, "acme")),
-        asyncio.create_task(late.registration("acme")),
-    ]
-    await asyncio.wait(asked, timeout=0.1)
-    stage.run(late.run())
-    assert all(await asyncio.gather(*asked))
+    assert all(await asked_before_it_folds(stage, late, holder))
