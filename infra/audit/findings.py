@@ -26,6 +26,52 @@ class TooMany(Exception):
     """So much is wrong that going on says nothing more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What an exported file's checkpoints say of the log: how many there are, and what they leave open.
+
+    The log is what they saw from its first event up to `covered_upto`; it ends at `events`. Checkpoints of
+    the log's own stream do not count here.
+    """
+
+    file: str
+    count: int
+    first_number: int | None
+    last_number: int | None
+    covered_upto: int
+    events: int
+
+    @property
+    def uncovered(self) -> tuple[int, int] | None:
+        """The first and last sequence that none of them vouches for; None where there is none."""
+        return (self.covered_upto + 1, self.events) if self.covered_upto < self.events else None
+
+    @property
+    def sentence(self) -> str:
+        """What was compared, for people."""
+        if not self.count:
+            return (
+                f"{self.file} holds no checkpoint, so the log was compared with nothing of it; "
+                "`towpath checkpoint export FILE` writes those that there are"
+            )
+        which = f"checkpoint {self.first_number} vouches"
+        if self.count > 1:
+            which = f"{self.count} checkpoints ({self.first_number} to {self.last_number}) vouch"
+        left = f"not for {_events(*self.uncovered)}" if self.uncovered else "the whole log"
+        return f"{self.file}: {which} for {_events(1, self.covered_upto)}, {left}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "file": self.file,
+            "checkpoints": self.count,
+            "first_number": self.first_number,
+            "last_number": self.last_number,
+            "covered_upto": self.covered_upto,
+            "uncovered": list(self.uncovered) if self.uncovered else None,
+        }
+
+
 @dataclass(slots=True)
 class Report:
     """Findings in the order in which they were made, and what was looked at."""
@@ -36,6 +82,13 @@ class Report:
     checkpoints: int = 0
     covered_upto: int = 0
     tasks_compared: int = 0
+    exported: Compared | None = None
+    """What was compared with an exported file, where one was given."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong, and what was asked for was compared with something."""
+        return not self.findings and (self.exported is None or self.exported.covered_upto > 0)
 
     def add(self, seq: int, kind: Kind, sentence: str, *, exact: bool = True) -> None:
         """Note a finding. Raises TooMany with the MOST_FINDINGS-th."""
@@ -52,16 +105,26 @@ class Report:
         """The report for programs."""
         first = self.first
         return {
-            "ok": first is None,
+            "ok": self.ok,
             "first_bad_seq": first.seq if first else None,
-            "sentence": first.sentence if first else None,
+            "sentence": first.sentence if first else self._doubt(),
             "events": self.events,
             "checkpoints": self.checkpoints,
             "covered_upto": self.covered_upto,
             "tasks_compared": self.tasks_compared,
+            "exported": self.exported.as_json() if self.exported else None,
             "findings": [
                 {"seq": one.seq, "kind": one.kind, "exact": one.exact, "sentence": one.sentence}
                 for one in self.findings
             ],
             "notes": self.notes,
         }
+
+    def _doubt(self) -> str | None:
+        return None if self.ok or self.exported is None else self.exported.sentence
+
+
+def _events(first: int, last: int) -> str:
+    if first > last:
+        return "no event"
+    return f"event {first}" if first == last else f"events {first} to {last}"

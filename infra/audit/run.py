@@ -23,13 +23,14 @@ from adapters.read_model_database import open_database
 from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.exported import read_checkpoints, read_keys
-from infra.audit.findings import Report, TooMany
+from infra.audit.findings import Compared, Report, TooMany
 from infra.audit.read_model_rows import OtherReadModel, Span, at_one_position, compare, rows_digest
 from infra.audit.task_states import TaskStates
 from infra.audit.witness import Witness
 from infra.nats_connection import connect
 from infra.settings import Settings
 
+EXPORTED = "exported"
 Progress = Callable[[int, int], None]
 
 
@@ -73,6 +74,7 @@ async def verify(settings: Settings, wanted: Wanted, progress: Progress) -> Repo
         except TooMany:
             report.notes.append("so much is wrong that the rest was not looked at")
         report.events = one.auditor.seq
+        report.exported = one.compared()
     return report
 
 
@@ -140,7 +142,7 @@ class _Pass:
         self._witnesses = [Witness("stored", stored, self._keys, self._report, from_start=True)]
         if self._exported is not None:
             exported = read_checkpoints(self._exported)
-            self._witnesses.append(Witness("exported", exported, self._keys, self._report, from_start=False))
+            self._witnesses.append(Witness(EXPORTED, exported, self._keys, self._report, from_start=False))
         for witness in self._witnesses:
             await witness.open()
         await self._read(1, last, progress)
@@ -149,6 +151,21 @@ class _Pass:
             witness.finish(last)
         furthest = max(self._witnesses, key=lambda witness: witness.covered_upto)
         self._report.checkpoints, self._report.covered_upto = furthest.count, furthest.covered_upto
+
+    def compared(self) -> Compared | None:
+        """What the exported file vouches for, where one was given."""
+        if self._exported is None:
+            return None
+        exported = next((one for one in self._witnesses if one.name == EXPORTED), None)
+        first, last = (exported.numbers if exported else None) or (None, None)
+        return Compared(
+            str(self._exported),
+            exported.count if exported else 0,
+            first,
+            last,
+            exported.covered_upto if exported else 0,
+            self.auditor.seq,
+        )
 
     async def over_read_model(self, engine: AsyncEngine, before: int, progress: Progress) -> None:
         """Compare the read model, which stood at `before` when this began."""

@@ -35,7 +35,7 @@ class Witness:
         *,
         from_start: bool,
     ) -> None:
-        self._name = name
+        self.name = name
         self._checkpoints = checkpoints
         self._keys = keys
         self._report = report
@@ -47,6 +47,8 @@ class Witness:
         self._doubted = False
         self.count = 0
         self.covered_upto = 0
+        self.numbers: tuple[int, int] | None = None
+        """Those of the first and the last checkpoint that was read."""
 
     async def open(self) -> None:
         """Take the first checkpoint."""
@@ -70,7 +72,7 @@ class Witness:
             self._report.add(
                 seq,
                 "checkpoint",
-                f"what stands at sequence {seq} is not what {self._name} checkpoint {current.number} "
+                f"what stands at sequence {seq} is not what {self.name} checkpoint {current.number} "
                 "saw there",
             )
 
@@ -85,7 +87,7 @@ class Witness:
             self._report.add(
                 current.first_seq,
                 "checkpoint",
-                f"the log up to {current.last_seq} is not what {self._name} checkpoint {current.number} "
+                f"the log up to {current.last_seq} is not what {self.name} checkpoint {current.number} "
                 "covers",
                 exact=False,
             )
@@ -100,7 +102,7 @@ class Witness:
             self._report.add(
                 last_seq + 1,
                 "checkpoint",
-                f"the log ends at sequence {last_seq}, but {self._name} checkpoint {current.number} covers "
+                f"the log ends at sequence {last_seq}, but {self.name} checkpoint {current.number} covers "
                 f"{current.first_seq} to {current.last_seq}: the end is missing",
             )
 
@@ -111,12 +113,13 @@ class Witness:
         try:
             self._current = await anext(self._checkpoints, None)
         except CheckpointInvalid as error:
-            self._doubt(expected, f"{self._name} checkpoints cannot be read on: {error}")
+            self._doubt(expected, f"{self.name} checkpoints cannot be read on: {error}")
             return
         if self._current is None:
             return
         self.count += 1
         current = self._current
+        self.numbers = (self.numbers[0] if self.numbers else current.number, current.number)
         try:
             if self._previous is not None or self._from_start:
                 check_follows(self._previous, current)
@@ -124,7 +127,7 @@ class Witness:
                 check_signature(current, self._keys)
             current.tree()
         except CheckpointInvalid as error:
-            self._doubt(expected, f"{self._name} checkpoint {current.number} is not valid: {error}")
+            self._doubt(expected, f"{self.name} checkpoint {current.number} is not valid: {error}")
             if current.last_seq < expected or current.first_seq > current.last_seq:
                 self._current = None
                 return

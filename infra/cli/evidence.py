@@ -69,7 +69,7 @@ def verify(
             print_data(line)
     for note in report.notes:
         say(f"note: {note}")
-    if report.first is not None:
+    if not report.ok:
         raise typer.Exit(Exit.ERROR)
 
 
@@ -83,6 +83,7 @@ def _lines(report: Any) -> list[str]:
             f"first bad sequence: {first.seq}",
             first.sentence,
             *(f"also, at {one.seq}: {one.sentence}" for one in others),
+            *([report.exported.sentence] if report.exported is not None else []),
         ]
     covered = "no checkpoint covers it yet"
     if report.covered_upto:
@@ -92,7 +93,12 @@ def _lines(report: Any) -> list[str]:
     if report.tasks_compared:
         verb = "equals" if report.tasks_compared == 1 else "equal"
         compared = f", the read model's {counted(report.tasks_compared, 'task')} {verb} a replay"
-    return [f"the log is whole: {counted(report.events, 'event')}; {covered}{compared}"]
+    words = f"{counted(report.events, 'event')}; {covered}{compared}"
+    if report.exported is None:
+        return [f"the log is whole: {words}"]
+    if not report.ok:
+        return [report.exported.sentence, f"without it nothing is wrong: {words}"]
+    return [f"the log is whole: {words}", report.exported.sentence]
 
 
 @app.command("list")

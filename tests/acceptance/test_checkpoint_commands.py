@@ -109,6 +109,14 @@ async def test_the_key_is_replaced_and_everything_stays_verifiable(home: Home) -
 
     head, *none = auditor.exported("none.jsonl", "--after", "1000")
     assert none == []
+    code, out, _ = auditor.run("verify", "--checkpoints", "none.jsonl")
+    assert (code, "holds no checkpoint" in out, "the log is whole" in out) == (1, True, False), out
+    assert not auditor.verified("--checkpoints", "none.jsonl")["ok"]
+    code, out, _ = auditor.run("verify", "--checkpoints", "first.jsonl")
+    covered = (
+        f"vouch for events 1 to {before[-1]['last_seq']}, not for events {before[-1]['last_seq'] + 1} to "
+    )
+    assert (code, covered in out) == (0, True), out
     assert (
         f"none behind number 1000: there are {len(after)}"
         in auditor.run("checkpoint", "export", "none.jsonl", "--after", "1000")[2]

@@ -265,3 +265,71 @@ def _rewritten(evidence: Evidence) -> tuple[int, list[Message]]:
     log = list(evidence.log)
     log[seq - 1] = log[seq - 1].with_data(message="the disk was full")
     return seq, rechained(log, seq - 1)
+
+
+def _keep(evidence: Evidence, *checkpoints: LogCheckpoint, named: bool = True) -> None:
+    """Let the exported file hold these alone."""
+    lines = evidence.exported.read_bytes().splitlines(keepends=True)
+    kept = [one.encoded() + b"\n" for one in checkpoints]
+    evidence.exported.write_bytes(b"".join([*(lines[:1] if named else []), *kept]))
+
+
+async def test_a_file_without_checkpoints_vouches_for_nothing(evidence: Evidence) -> None:
+    await evidence.write(evidence.log)
+    _keep(evidence)
+    report = await evidence.verified(exported=True)
+    assert (report.findings, report.ok) == ([], False)
+    assert report.exported is not None
+    assert "holds no checkpoint" in report.exported.sentence
+    said = report.as_json()
+    assert (said["ok"], said["first_bad_seq"], said["exported"]["covered_upto"]) == (False, None, 0)
+    assert said["sentence"] == report.exported.sentence
+    assert (await evidence.verified()).ok, "the log's own checkpoints are as they were"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "[]", "null", "{}", "7", '"x"', '{"items": []}', "\x00", "not JSON"]
+)
+async def test_a_file_of_something_else_is_refused(evidence: Evidence, text: str) -> None:
+    await evidence.write(evidence.log)
+    evidence.exported.write_text(text)
+    with pytest.raises(NotAnExport, match=r"exported\.jsonl"):
+        await evidence.verified(exported=True)
+
+
+async def test_what_a_kept_file_leaves_open_is_said(evidence: Evidence) -> None:
+    await evidence.write(evidence.log)
+    first, second = evidence.checkpoints[:2]
+    _keep(evidence, first, second)
+    report = await evidence.verified(exported=True)
+    assert report.exported is not None
+    assert report.ok
+    assert report.covered_upto == evidence.last, "the log's own go further"
+    assert report.exported.as_json() == {
+        "file": str(evidence.exported),
+        "checkpoints": 2,
+        "first_number": 1,
+        "last_number": 2,
+        "covered_upto": second.last_seq,
+        "uncovered": [second.last_seq + 1, evidence.last],
+    }
+    assert report.exported.sentence.endswith(
+        f"2 checkpoints (1 to 2) vouch for events 1 to {second.last_seq}, "
+        f"not for events {second.last_seq + 1} to {evidence.last}"
+    )
+    _keep(evidence, evidence.checkpoints[-1], named=False)
+    whole = (await evidence.verified(exported=True)).exported
+    assert whole is not None
+    assert whole.sentence.endswith(f" vouches for events 1 to {evidence.last}, the whole log")
+
+
+async def test_another_logs_checkpoints_vouch_for_nothing(evidence: Evidence) -> None:
+    """Of the same key: a copy of the installation that went another way, say."""
+    await evidence.write(evidence.log)
+    other = [evidence.log[0].with_header("traceparent", "another"), *evidence.log[1:]]
+    _keep(evidence, *resealed(other, evidence.checkpoints, KEY))
+    report = await evidence.verified(exported=True)
+    assert not report.ok
+    assert report.exported is not None
+    assert (report.exported.count, report.exported.covered_upto) == (len(evidence.checkpoints), 0)
+    assert "vouch for no event" in report.exported.sentence
