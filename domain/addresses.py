@@ -1,8 +1,9 @@
-"""Which addresses are this machine's alone: what is open there needs no token."""
+"""Addresses: which are this machine's alone (what is open there needs no token), and which hold a secret."""
 
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import unquote, urlsplit
 
 
 def is_loopback(host: str) -> bool:
@@ -13,3 +14,16 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def secrets_in_urls(urls: str | None, *, user_is_token: bool = True) -> list[str]:
+    """The passwords in URLs separated by commas, as they stand there and unquoted.
+
+    With `user_is_token`, a user without a password counts, too: NATS takes it for a token.
+    """
+    found: list[str] = []
+    for url in (urls or "").split(","):
+        parts = urlsplit(url.strip())
+        secret = parts.password or (parts.username if user_is_token else None)
+        found += [secret, unquote(secret)] if secret else []
+    return found

@@ -26,8 +26,14 @@ def _absent(value: Any) -> bool:
     return value is None
 
 
+def _empty(value: Any) -> bool:
+    return not value
+
+
 Added = Annotated[float | None, Field(default=None, exclude_if=_absent)]
 """A field that came later: where it is not given, the stored form is what it was before."""
+AddedMap = Annotated[dict[str, str], Field(exclude_if=_empty)]
+"""The same, for a map: an empty one is not stored."""
 
 
 class EventData(BaseModel):
@@ -37,7 +43,10 @@ class EventData(BaseModel):
 
 
 class CreatedData(EventData):
-    """A task exists. `env` values are sealed; `lock_paths` are normalised, empty = whole workspace."""
+    """A task exists. Values of `env` and `secrets` are sealed; `lock_paths` are normalised.
+
+    No lock path means the whole workspace. `secrets` are variables like `env`; runners mask their values.
+    """
 
     title: str
     command: list[str]
@@ -51,6 +60,7 @@ class CreatedData(EventData):
     timeout_seconds: float | None
     labels: dict[str, str]
     lock_wait_seconds: Added = None
+    secrets: AddedMap = {}
 
 
 class DispatchedData(EventData):

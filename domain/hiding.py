@@ -7,8 +7,8 @@ from typing import Any
 HIDDEN = "***"
 _ENV = "env"
 _WORDS = ("token", "secret", "password", "authorization", "credential")
-_OPEN = ("lock_token",)
-"""Fencing tokens are shown everywhere: they prove nothing, they only order."""
+_OPEN = ("lock_token", "secret_names")
+"""Fencing tokens are shown everywhere: they prove nothing, they only order. Names of secrets are none."""
 
 
 def without_secrets(value: Any) -> Any:

@@ -81,7 +81,7 @@ class TaskService:
                 existing = await self._tasks.load(task_id)
         if existing is None:
             raise Busy("busy", "the log did not settle whether this task exists; send the same request again")
-        if not self._same_content(task_id, existing.task.spec, data, spec.env):
+        if not self._same_content(task_id, existing.task.spec, data, spec):
             raise Refused("id-taken", "a task with this id and other content exists; choose another id")
         return existing, False
 
@@ -287,6 +287,7 @@ class TaskService:
             on_conflict=spec.on_conflict,
             pool=spec.pool,
             env=self._sealer.seal(task_id, dict(spec.env)) if spec.env else {},
+            secrets=self._sealer.seal(task_id, dict(spec.secrets)) if spec.secrets else {},
             timeout_seconds=spec.timeout_seconds,
             labels=dict(spec.labels),
             lock_wait_seconds=spec.lock_wait_seconds,
@@ -300,12 +301,15 @@ class TaskService:
                 return normalise_lock_paths(paths, seen.root)
         return normalise_lock_paths(paths, (await self._registration(workspace)).root)
 
-    def _same_content(
-        self, task_id: str, stored: CreatedData, asked: CreatedData, env: dict[str, str]
-    ) -> bool:
-        if stored.model_copy(update={"env": {}}) != asked.model_copy(update={"env": {}}):
+    def _same_content(self, task_id: str, stored: CreatedData, asked: CreatedData, spec: TaskSpec) -> bool:
+        """Sealed values never seal to the same text twice, so they are compared in the clear."""
+        bare: dict[str, dict[str, str]] = {"env": {}, "secrets": {}}
+        if stored.model_copy(update=bare) != asked.model_copy(update=bare):
             return False
-        return (self._sealer.unseal(task_id, stored.env) if stored.env else {}) == dict(env)
+        pairs = ((stored.env, spec.env), (stored.secrets, spec.secrets))
+        return all(
+            (self._sealer.unseal(task_id, sealed) if sealed else {}) == dict(given) for sealed, given in pairs
+        )
 
 
 def _busy() -> Busy:

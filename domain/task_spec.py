@@ -116,6 +116,10 @@ class TaskSpec(BaseModel):
     )
     pool: Name = "default"
     env: Env = {}
+    secrets: Env = Field(
+        default={},
+        description="Variables like `env`, not its names again; their values are masked in output.",
+    )
     timeout_seconds: Seconds | None = None
     labels: Labels = {}
 
@@ -136,6 +140,8 @@ class TaskSpec(BaseModel):
             raise ValueError("`lock_wait_seconds` is about a lock: name a `workspace`, or leave it out")
         if self.lock_wait_seconds is not None and self.on_conflict == "reject":
             raise ValueError("`reject` never waits: leave out `lock_wait_seconds`, or use `wait`")
+        if twice := sorted(set(self.env) & set(self.secrets)):
+            raise ValueError(f"{', '.join(twice)} stands in `env` and in `secrets`: leave it in one of them")
         if not self.command[0]:
             raise ValueError("the first item of `command` names the program to run")
         return self

@@ -109,11 +109,25 @@ class Submission(Wire):
     title: str
     command: list[str] = Field(min_length=1)
     env: dict[str, str] = Field(default_factory=dict)
+    secret_names: list[str] = Field(
+        default_factory=list,
+        description="Names in `env` whose values are secret: mask them in what leaves the host.",
+    )
     timeout_seconds: float | None = Field(default=None, gt=0)
     execution_mode: ExecutionMode
     workspace: SubmittedWorkspace | None = None
     status_callback_url: str | None = None
     status_callback_token: str | None = None
+
+    @property
+    def secret_values(self) -> list[str]:
+        """What no output of this attempt may show: declared secrets, and the attempt's own token."""
+        declared = [self.env[name] for name in self.secret_names if name in self.env]
+        return [*declared, *([self.status_callback_token] if self.status_callback_token else [])]
+
+    def without_secrets(self) -> Submission:
+        """The submission as it may be kept once the attempt is over: no environment, no token."""
+        return self.model_copy(update={"env": {}, "secret_names": [], "status_callback_token": None})
 
 
 class Accepted(Wire):

@@ -13,13 +13,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from domain.about import About, current_about
+from domain.addresses import secrets_in_urls
 from domain.trace import current_traceparent, trace_id
 from infra.settings import Settings
 
@@ -77,11 +77,9 @@ def secrets_of(settings: Settings) -> list[str]:
             text = value.get_secret_value()
             found += [text, *(part.strip() for part in text.split(","))]
             found += [part.partition(":")[2].strip() for part in text.split(",")]
-    for urls in (settings.nats_url, settings.database_url, settings.otel_url):
-        for url in (urls or "").split(","):
-            parts = urlsplit(url)
-            secret = parts.password or parts.username  # nats://token@host
-            found += [secret, unquote(secret)] if secret else []
+    found += secrets_in_urls(settings.nats_url)
+    for url in (settings.database_url, settings.otel_url):
+        found += secrets_in_urls(url, user_is_token=False)
     return found
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from domain.spans import Attributes, Span, Tracer, about_attempt, spanning
 from domain.trace import current_traceparent, trace_id
-from domain.wire import MESSAGE_CHARS, FailedReason, Report
+from domain.wire import FailedReason, Report
 from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.errors import Refused, StateTrouble
@@ -27,7 +27,7 @@ from runner.lease import Lease
 from runner.orphans import kill_orphans
 from runner.outcome import Final, final_report, unstarted_report
 from runner.process import Job, JobProcess
-from runner.redaction import output_tail, redact, tail_reach
+from runner.redaction import output_tail, tail_reach
 from runner.state import Attempt, RunnerState, Transport
 from runner.storage import Storage
 from runner.workspace import job_environment, working_directory
@@ -169,15 +169,13 @@ class AttemptRun:
         ended = await process.ended()
         if ended.shim_died:
             await kill_orphans(self.attempt.key, self._bench.runner_id)
-        return self._redacted(
-            final_report(
-                ended,
-                attempt=self.attempt.key.attempt,
-                runner_id=self._bench.runner_id,
-                timeout=job.timeout,
-                started_at=started_at,
-                tail=await asyncio.to_thread(output_tail, job.output, self._secrets()),
-            )
+        return final_report(
+            ended,
+            attempt=self.attempt.key.attempt,
+            runner_id=self._bench.runner_id,
+            timeout=job.timeout,
+            started_at=started_at,
+            tail=await asyncio.to_thread(output_tail, job.output, self._secrets()),
         )
 
     def _job(self) -> Job:
@@ -241,27 +239,18 @@ class AttemptRun:
         return self._final("failed", permission.message, "error")
 
     def _final(self, status: Final, message: str, reason: FailedReason | None = None) -> Report | None:
-        return self._redacted(
-            unstarted_report(
-                status,
-                attempt=self.attempt.key.attempt,
-                runner_id=self._bench.runner_id,
-                at=utcnow(),
-                message=message,
-                reason=reason,
-            )
+        return unstarted_report(
+            status,
+            attempt=self.attempt.key.attempt,
+            runner_id=self._bench.runner_id,
+            at=utcnow(),
+            message=message,
+            reason=reason,
         )
 
-    def _redacted(self, report: Report | None) -> Report | None:
-        if report is None or report.message is None:
-            return report
-        message = redact(report.message, self._secrets())[:MESSAGE_CHARS]  # a mask may be longer
-        return report.model_copy(update={"message": message})
-
     def _secrets(self) -> list[str]:
-        submission = self.attempt.submission
-        token = submission.status_callback_token
-        return [*submission.env.values(), *self._bench.config.secrets, *([token] if token else [])]
+        """What the output may not show. Sentences of the runner's own hold no value, so none is masked."""
+        return [*self.attempt.submission.secret_values, *self._bench.config.secrets]
 
 
 def _outcome(report: Report | None) -> Attributes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from domain.addresses import is_loopback
+from domain.addresses import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
 from runner.errors import ConfigError
 
@@ -88,8 +88,7 @@ class RunnerConfig:
     def secrets(self) -> tuple[str, ...]:
         """The runner's own secrets, which no output tail may show."""
         options = (self.nats_options.get(name) for name in ("password", "token"))
-        from_url = urlsplit(self.nats_url).password if self.nats_url else None
-        found = (self.runner_token, self.api_token, from_url, *options)
+        found = (self.runner_token, self.api_token, *options, *secrets_in_urls(self.nats_url))
         return tuple(value for value in found if isinstance(value, str) and value)
 
     def _check_numbers(self) -> None:

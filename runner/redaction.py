@@ -1,14 +1,16 @@
-"""What of a job's output may leave the host: its end, without the values it was given in confidence.
+"""What of a job's output may leave the host: its end, without the values that were declared secret.
 
-The whole output stays in a file of the state directory (mode 0600). Values shorter than three bytes
-are left alone: taking every `1` out of an output hides nothing and destroys it.
+The whole output stays in a file of the state directory (mode 0600). A value is also masked without the
+white space around it, line by line, and as it stands in JSON. Values and lines shorter than three bytes are
+left alone: taking every `1` out of an output hides nothing and destroys it. What the job encodes (base64,
+URL) or cuts is not recognised.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from domain.wire import OUTPUT_TAIL_BYTES
@@ -19,13 +21,21 @@ SHORTEST_SECRET = 3
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """`text` with each of `secrets` masked."""
-    return _masked(text.encode("utf-8", "replace"), secrets, 0).decode("utf-8", "replace")
+    return _masked(text.encode("utf-8", "replace"), secret_forms(secrets), 0).decode("utf-8", "replace")
+
+
+def secret_forms(secrets: Iterable[str]) -> list[bytes]:
+    """Every text to be masked for these values."""
+    found: set[bytes] = set()
+    for secret in secrets:
+        for form in (secret, secret.strip(), *(line.strip() for line in secret.splitlines())):
+            found |= {text.encode("utf-8", "replace") for text in (form, *_in_json(form))}
+    return [form for form in found if len(form) >= SHORTEST_SECRET]
 
 
 def tail_reach(secrets: Iterable[str]) -> int:
     """How many bytes of an output's end `output_tail` looks at."""
-    longest = max((len(secret.encode("utf-8", "replace")) for secret in secrets), default=0)
-    return OUTPUT_TAIL_BYTES + longest
+    return OUTPUT_TAIL_BYTES + max(map(len, secret_forms(secrets)), default=0)
 
 
 def output_tail(path: Path, secrets: Iterable[str]) -> str | None:
@@ -44,18 +54,36 @@ def output_tail(path: Path, secrets: Iterable[str]) -> str | None:
     except FileNotFoundError:
         return None
     cut = max(0, size - OUTPUT_TAIL_BYTES) - start
-    return _masked(raw, known, cut).decode("utf-8", "replace") or None
+    return _masked(raw, secret_forms(known), cut).decode("utf-8", "replace") or None
 
 
-def _masked(raw: bytes, secrets: Iterable[str], cut: int) -> bytes:
+def _in_json(text: str) -> tuple[str, str]:
+    return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _masked(raw: bytes, forms: Iterable[bytes], cut: int) -> bytes:
     """`raw` from offset `cut` on, with every secret that reaches beyond `cut` masked."""
-    values = {secret.encode("utf-8", "replace") for secret in secrets}
-    longest_first = sorted((v for v in values if len(v) >= SHORTEST_SECRET), key=len, reverse=True)
-    if not longest_first:
-        return raw[cut:]
     parts, at = [], cut
-    for match in re.finditer(b"|".join(map(re.escape, longest_first)), raw):
-        if match.end() > cut:
-            parts += [raw[at : max(at, match.start())], MASK]
-            at = match.end()
+    for start, end in _spans(raw, forms, cut):
+        parts += [raw[at : max(at, start)], MASK]
+        at = end
     return b"".join([*parts, raw[at:]])
+
+
+def _spans(raw: bytes, forms: Iterable[bytes], cut: int) -> list[tuple[int, int]]:
+    """Where secrets stand that reach beyond `cut`, in order; those that overlap are one span."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(span for form in forms for span in _found(raw, form, cut)):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _found(raw: bytes, form: bytes, cut: int) -> Iterator[tuple[int, int]]:
+    """Every place of `form` that reaches beyond `cut`, also those that overlap with itself."""
+    at = raw.find(form, max(0, cut - len(form) + 1))
+    while at >= 0:
+        yield at, at + len(form)
+        at = raw.find(form, at + 1)

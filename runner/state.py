@@ -174,7 +174,7 @@ class RunnerState:
 
     def end(self, attempt: Attempt, outcome: str, report: Report | None) -> None:
         """The attempt is over; without a report it is settled at once. Its secrets leave this file."""
-        bare = attempt.submission.model_copy(update={"env": {}, "status_callback_token": None})
+        bare = attempt.submission.without_secrets()
         with self.file.transaction():
             self.file.run(
                 "UPDATE attempts SET phase = 'ended', outcome = ?, settled = ?, submission = ?,"

@@ -187,7 +187,8 @@ class Attempt {
   }
 
   #redacted(output: Buffer): string {
-    const secrets = [...Object.values(this.given.env ?? {}), this.given.status_callback_token ?? ""];
+    const declared = (this.given.secret_names ?? []).map((name) => this.given.env?.[name] ?? "");
+    const secrets = [...declared, this.given.status_callback_token ?? ""];
     const known = secrets.filter((one) => one.length > 2);
     return known.reduce((text, secret) => text.replaceAll(secret, "***"), output.toString("utf8"));
   }

@@ -246,7 +246,8 @@ class Attempt:
                 os.kill(pid, number)
 
     def redacted(self, text: str) -> str:
-        for secret in (*self.given["env"].values(), self.given["status_callback_token"]):
+        names = self.given.get("secret_names", ())
+        for secret in (*(self.given["env"][name] for name in names), self.given["status_callback_token"]):
             text = text.replace(secret, "***") if secret and len(secret) > 2 else text
         return text
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Container, Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -38,6 +40,29 @@ def pairs(values: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def secrets(values: Iterable[str], taken: Container[str]) -> dict[str, str]:
+    """`NAME=VALUE`, or `NAME` alone for the value of that environment variable, as a mapping.
+
+    A usage error otherwise, also for a name in `taken`. It never shows what was given, which may be the
+    secret itself.
+    """
+    found: dict[str, str] = {}
+    for number, text in enumerate(values, start=1):
+        name, sign, value = text.partition("=")
+        problem = None
+        if not re.fullmatch(ENV_NAME, name):
+            problem = "give NAME=VALUE, or the NAME of a variable that is set here"
+        elif not sign and name not in os.environ:
+            problem = "no environment variable has this name: set it, or give NAME=VALUE"
+        elif name in taken or name in found:
+            problem = "its name was given before, here or in --env: leave it in one of them"
+        if problem:
+            raise typer.BadParameter(f"number {number}: {problem}", param_hint="--secret")
+        found[name] = value if sign else os.environ[name]
+    return found
+
+
+ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the data on stdout.")]
 UrlOption = Annotated[str | None, typer.Option("--url", help="Where the API is. [env: TOWPATH_URL]")]
 TaskArgument = Annotated[

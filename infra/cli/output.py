@@ -7,6 +7,7 @@ only on a terminal and without NO_COLOR. Programs read the JSON forms, which sho
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 WIDTH = 100
+_UNSAFE = re.compile(
+    "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
+    "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f]"
+)
+"""Controls (C1 too), formats such as those for writing directions, separators of lines, lone surrogates."""
 _STYLES = {
     "created": "dim",
     "dispatched": "yellow",
@@ -76,7 +83,7 @@ def emit(output: Output, rows: Sequence[Json], columns: Sequence[Column]) -> Non
     if output is Output.TABLE:
         console().print(_table(rows, columns, head=True))
     elif output is Output.JSON:
-        print_data(json.dumps(list(rows), indent=2, ensure_ascii=False))
+        print_data(json_text(list(rows), indent=2))
     else:
         for row in rows:
             print_data(json_line(row))
@@ -87,7 +94,7 @@ def emit_one(output: Output, row: Json, columns: Sequence[Column]) -> None:
     if output is Output.TABLE:
         console().print(_sheet(row, columns))
     else:
-        print_data(json.dumps(row, indent=2, ensure_ascii=False) if output is Output.JSON else json_line(row))
+        print_data(json_text(row, indent=2) if output is Output.JSON else json_line(row))
 
 
 def emit_line(output: Output, row: Json, columns: Sequence[Column]) -> None:
@@ -106,7 +113,18 @@ def say_row(row: Json, columns: Sequence[Column]) -> None:
 
 def json_line(row: Json) -> str:
     """`row` as one line of JSON."""
-    return json.dumps(row, separators=(",", ":"), ensure_ascii=False)
+    return json_text(row, separators=(",", ":"))
+
+
+def json_text(value: Any, **form: Any) -> str:
+    """`value` as JSON that steers no terminal: what a table leaves out is escaped, and line ends other
+    than the JSON's own are, so that a line stays one line for every reader.
+    """
+    return _UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, **form))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def print_data(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.options import Output, OutputOption, UrlOption, duration, pairs
+from infra.cli.options import Output, OutputOption, UrlOption, duration, pairs, secrets
 
 if TYPE_CHECKING:
     from infra.cli.client import Api
@@ -44,6 +44,13 @@ def run(
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="For the command. Repeatable.")
     ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="Like --env, and masked in output; NAME alone takes it from here. Repeatable.",
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(parser=duration, metavar="TIME", help="Kill it after so long: 90, 10m, 2h."),
@@ -68,6 +75,7 @@ def run(
         )
     if reject and lock_wait is not None:
         raise typer.BadParameter("--reject does not wait: leave it or --lock-wait out")
+    variables = pairs(env or (), "--env")
     body: dict[str, Any] = {
         "command": command,
         "workspace": workspace,
@@ -76,7 +84,8 @@ def run(
         "on_conflict": "reject" if reject else None,
         "lock_wait_seconds": lock_wait,
         "pool": pool,
-        "env": pairs(env or (), "--env"),
+        "env": variables,
+        "secrets": secrets(secret or (), variables),
         "timeout_seconds": timeout,
         "title": title,
         "labels": pairs(label or (), "--label"),

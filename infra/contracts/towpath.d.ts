@@ -74,7 +74,11 @@ export interface CheckpointData {
   signature: string;
 }
 
-/** A task exists. `env` values are sealed; `lock_paths` are normalised, empty = whole workspace. */
+/**
+ * A task exists. Values of `env` and `secrets` are sealed; `lock_paths` are normalised.
+ *
+ * No lock path means the whole workspace. `secrets` are variables like `env`; runners mask their values.
+ */
 export interface CreatedData {
   title: string;
   command: string[];
@@ -88,6 +92,7 @@ export interface CreatedData {
   timeout_seconds: number | null;
   labels: { [name: string]: string };
   lock_wait_seconds?: number | null;
+  secrets?: { [name: string]: string };
 }
 
 /** One dead letter. `subject` is what it is about: a task, a pool. `size`: of its body, in bytes. */
@@ -419,6 +424,8 @@ export interface Submission {
   title: string;
   command: string[];
   env?: { [name: string]: string };
+  /** Names in `env` whose values are secret: mask them in what leaves the host. */
+  secret_names?: string[];
   timeout_seconds?: number | null;
   execution_mode: "no-workspace" | "shared-workspace";
   workspace?: SubmittedWorkspace | null;
@@ -501,6 +508,8 @@ export interface TaskSpec {
   lock_wait_seconds?: number | null;
   pool?: string;
   env?: { [name: string]: string };
+  /** Variables like `env`, not its names again; their values are masked in output. */
+  secrets?: { [name: string]: string };
   timeout_seconds?: number | null;
   labels?: { [name: string]: string };
 }

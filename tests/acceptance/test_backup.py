@@ -43,7 +43,9 @@ async def test_what_was_backed_up_goes_on_elsewhere(home: Home) -> None:
     await eventually(lambda: up.ended(done), DEADLINE)
     running = hold(up, root, "shop", ["src"])
     await eventually(lambda: up.task(running)["status"] == "running", DEADLINE)
-    waiting = up.create(["sh", "-c", "echo $KEY"], workspace="shop", lock_paths=["src"], env={"KEY": SECRET})
+    waiting = up.create(
+        ["sh", "-c", "echo $KEY"], workspace="shop", lock_paths=["src"], secrets={"KEY": SECRET}
+    )
     unserved = up.create(["true"], workspace="shop", lock_paths=["docs"], pool="later")
     await eventually(lambda: unserved in up.holders(), DEADLINE)
     refused = httpx.post(f"{up.url}/runner/tasks/{done}/status", json={"status": "canceled"}, timeout=30)

@@ -60,7 +60,7 @@ async def test_the_nats_runner_runs_fails_and_can_be_canceled(up: Up) -> None:
     claim = {"pool": "foreign", "workspace": "foreign", "lock_paths": ["src"]}
     with running(up, sys.executable, NATS_RUNNER, "foreign", "mine-1", **nats_env(up)):
         script = "echo $TOWPATH_LOCK_TOKEN $SECRET; pwd"
-        first = up.create(["sh", "-c", script], env={"SECRET": "s3cret"}, **claim)
+        first = up.create(["sh", "-c", script], secrets={"SECRET": "s3cret"}, **claim)
         second = up.create(["sh", "-c", "exit 5"], **claim)
         absent = up.create(["no-such-program"], **claim)
         slow = up.create(["sleep", "600"], timeout_seconds=0.5, **claim)

@@ -103,7 +103,7 @@ async def test_a_whole_life(home: Home, compiled: Path) -> None:
         await eventually(lambda: seen(up, "node-1"), DEADLINE)
 
         script = "echo $WHOM $TOWPATH_LOCK_TOKEN; echo my token: $SECRET; pwd"
-        first = up.create(["sh", "-c", script], env={"WHOM": "-", "SECRET": "s3cret"}, **CLAIM)
+        first = up.create(["sh", "-c", script], env={"WHOM": "-"}, secrets={"SECRET": "s3cret"}, **CLAIM)
         done = await eventually(lambda: up.ended(first), DEADLINE)
         (granted,) = up.events(task_id=first, event="granted")
         assert (done["status"], done["exit_code"], done["runner_id"]) == ("succeeded", 0, "node-1")

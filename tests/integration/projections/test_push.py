@@ -29,12 +29,13 @@ async def stage(js_connection: Client, runner: HttpRunner) -> AsyncIterator[Disp
 
 async def test_an_acceptance_is_recorded_as_queued(stage: DispatchStage, runner: HttpRunner) -> None:
     runner.answers["submit"] = (202, {"task_id": "x", "attempt": 1, "status": "queued"})
-    task_id = await stage.dispatch(env={"A": "b"})
+    task_id = await stage.dispatch(env={"A": "b"}, secrets={"KEY": "s3cret"})
     await eventually(lambda: _is(stage, task_id, "queued", None))
     (call,) = runner.calls
     assert (call.method, call.path) == ("POST", "/tasks/submit")
     assert call.headers["x-runner-token"] == "runner-secret"
-    assert (call.body["task_id"], call.body["env"]) == (task_id, {"A": "b"})
+    assert (call.body["task_id"], call.body["env"]) == (task_id, {"A": "b", "KEY": "s3cret"})
+    assert call.body["secret_names"] == ["KEY"]
     assert (await stage.service.read(task_id)).task.runner_id is None
     (queued,) = await stage.world.reader.page(0, 10, f"towpath.task.{task_id}.queued")
     assert queued.data["transport"] == "http"

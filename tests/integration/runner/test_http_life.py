@@ -118,9 +118,13 @@ async def test_cancel_of_a_resisting_job_is_reported_when_nothing_is_left(host: 
 
 async def test_the_environment_and_the_redacted_tail(host: Submitter, tmp_path: Path) -> None:
     script = "echo $KEY cb-token; echo $TOWPATH_TASK_ID $TOWPATH_ATTEMPT $TOWPATH_LOCK_TOKEN; pwd"
-    task_id = await host.submit(["sh", "-c", script], env={"KEY": "s3cret"}, **workspace(tmp_path / "root"))
-    tail = (await host.plane.final(task_id))["output_tail"]
-    assert tail == f"[redacted] [redacted]\n{task_id} 1 7\n{tmp_path / 'root'}\n"
+    script = f"echo $CC; {script}; exit 7"
+    given = {"env": {"KEY": "s3cret", "CC": "exited"}, "secret_names": ["KEY", "GONE"]}
+    task_id = await host.submit(["sh", "-c", script], **given, **workspace(tmp_path / "root"))
+    final = await host.plane.final(task_id)
+    tail = final["output_tail"]
+    assert tail == f"exited\n[redacted] [redacted]\n{task_id} 1 7\n{tmp_path / 'root'}\n"
+    assert final["message"] == "exited with code 7"
     whole = host.runner.state.outputs / f"{task_id}.1.log"
     assert "s3cret" in whole.read_text()
 
@@ -269,3 +273,12 @@ async def test_stopping_ends_what_runs_and_says_so(
     again = RunnerService(runner_config(tmp_path / "state"))
     assert again.runner_id == host.runner.runner_id
     await again.stop()
+
+
+@pytest.mark.parametrize("word", ["exited", "code", "with", "3", "started", "program"])
+async def test_a_secret_never_cuts_the_runners_own_sentences(host: Submitter, word: str) -> None:
+    given = {"env": {"KEY": word}, "secret_names": ["KEY"]}
+    ended = await host.plane.final(await host.submit(["sh", "-c", "exit 3"], **given))
+    assert ended["message"] == "exited with code 3"
+    missing = await host.plane.final(await host.submit(["no-such-program"], **given))
+    assert missing["message"] == "cannot start 'no-such-program': no such program on PATH"

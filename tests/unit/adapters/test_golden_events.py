@@ -105,6 +105,11 @@ WITH_LATER_FIELDS: dict[str, tuple[Kind, str, EventData]] = {
     "task.created.v1.lock-wait": (
         "task", "created", SAMPLES[("task", "created")].model_copy(update={"lock_wait_seconds": 30.0})
     ),
+    "task.created.v1.secrets": (
+        "task",
+        "created",
+        SAMPLES[("task", "created")].model_copy(update={"secrets": {"KEY": "v1.0a1b2c3d.c2VhbGVk"}}),
+    ),
     "task.dispatched.v1.lock-wait": (
         "task", "dispatched", SAMPLES[("task", "dispatched")].model_copy(update={"lock_wait_seconds": 30.0})
     ),

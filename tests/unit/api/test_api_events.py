@@ -80,6 +80,16 @@ async def test_an_event_shows_everything_but_secrets(world: ApiWorld) -> None:
         "data",
     }  # fmt: skip
     assert (created["type"], created["data"]["env"]) == ("towpath.task.created.v1", {"KEY": "***"})
+    assert "secrets" not in created["data"]
+
+
+async def test_an_event_names_secrets_only(world: ApiWorld) -> None:
+    body = {"command": ["true"], "env": {"CC": "clang"}, "secrets": {"KEY": "hush"}}
+    answer = await world.http.post("/tasks", json=body)
+    assert "hush" not in answer.text
+    trail = await world.http.get(f"/tasks/{answer.json()['id']}/events")
+    assert trail.json()["items"][0]["data"]["secrets"] == {"KEY": "***"}
+    assert "hush" not in trail.text
 
 
 @pytest.mark.parametrize("limit", [1, 3, 500])

@@ -94,6 +94,9 @@ BAD_SPECS: list[Any] = [
     {"command": ["true"], "timeout_seconds": 10**400},
     {"command": ["true"], "env": {"A=B": "x"}},
     {"command": ["true"], "env": {"A": "x\x00"}},
+    {"command": ["true"], "secrets": {"A=B": "x"}},
+    {"command": ["true"], "secrets": {"A": "x\x00"}},
+    {"command": ["true"], "secrets": {"A": "x"}, "env": {"A": "x"}},
     {"command": ["true"], "labels": {"": "x"}},
 ]
 
@@ -111,6 +114,11 @@ async def test_a_problem_never_echoes_what_was_sent(quiet: ApiWorld) -> None:
     answer = await quiet.http.post("/tasks", json={"command": "hush", "env": {"a b": "hush"}, "hush": 1})
     problem(answer, 422, "invalid-request")
     assert answer.text.count("hush") == answer.text.count("body.hush")
+    twice = {"command": ["x"], "env": {"KEY": "hush"}, "secrets": {"KEY": "hush"}}
+    answer = await quiet.http.post("/tasks", json=twice)
+    (said,) = problem(answer, 422, "invalid-request")["errors"]
+    assert "KEY stands in `env` and in `secrets`" in said["msg"]
+    assert "hush" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/../etc", "src/../..", "a\x00b", "/etc", ""])

@@ -96,6 +96,19 @@ def test_others_data_does_not_steer_the_terminal(api: FakeApi, towpath: Towpath)
     assert "[2Jgone next [bold]x" in towpath("tasks", COLUMNS="160").stdout
 
 
+STEERING = "\x7f\x85\x9b31m\u202ecba\u2066\u200f\u2028\u2029\xad\ufeff\U000e0041"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_json_does_not_steer_the_terminal_either(api: FakeApi, towpath: Towpath, form: str) -> None:
+    api.answers["GET /tasks"] = page([task_read(title=f"ä{STEERING}", labels={STEERING: "x"})])
+    shown = towpath("tasks", "-o", form).stdout
+    assert not set(STEERING) - set("31mcba") & set(shown)
+    assert "ä" in shown
+    found = json.loads(shown) if form == "json" else [json.loads(line) for line in shown.splitlines()]
+    assert (found[0]["title"], found[0]["labels"]) == (f"ä{STEERING}", {STEERING: "x"})
+
+
 def test_times_are_relative_in_tables_only(api: FakeApi, towpath: Towpath) -> None:
     at = (datetime.now(UTC) - timedelta(minutes=5, seconds=30)).isoformat()
     task = task_read(created_at=at)

@@ -59,6 +59,35 @@ def test_everything_given_is_sent(api: FakeApi, towpath: Towpath) -> None:
     }
 
 
+def test_secrets_are_given_or_taken_from_the_environment(api: FakeApi, towpath: Towpath) -> None:
+    options = ("--env", "CC=clang", "--secret", "KEY=a=b\nc", "--secret", "NPM_TOKEN", "--secret", "EMPTY=")
+    assert towpath("run", "-d", *options, "true", NPM_TOKEN="n7k").returncode == 0
+    (asked,) = api.asked("POST", "/tasks")
+    assert asked.body["env"] == {"CC": "clang"}
+    assert asked.body["secrets"] == {"KEY": "a=b\nc", "NPM_TOKEN": "n7k", "EMPTY": ""}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--secret", "hush-hush"),
+        ("--secret", "HUSH"),
+        ("--secret", "=hush"),
+        ("--secret", "hu sh=hush"),
+        ("--secret", "A=hush", "--secret", "A=hush"),
+        ("--env", "A=hush", "--secret", "A=hush"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_not_shown(
+    api: FakeApi, towpath: Towpath, options: tuple[str, ...]
+) -> None:
+    done = towpath("run", *options, "true")
+    assert done.returncode == 2
+    assert "--secret" in done.stderr
+    assert "hush" not in (done.stdout + done.stderr).lower()
+    assert not api.asked("POST", "/tasks")
+
+
 def test_create_only(api: FakeApi, towpath: Towpath) -> None:
     assert towpath("run", "--no-dispatch", "true").returncode == 0
     (asked,) = api.asked("POST", "/tasks")

@@ -107,6 +107,20 @@ async def test_env_is_sealed_and_compared_by_its_values() -> None:
             await bench.service.create(TASK_ID, spec.model_copy(update={"env": env}), "ann")
 
 
+async def test_secrets_are_sealed_and_compared_by_their_values() -> None:
+    bench = Bench()
+    spec = SPEC.model_copy(update={"env": {"CC": "clang"}, "secrets": {"KEY": "s3cret"}})
+    stored, _ = await bench.service.create(TASK_ID, spec, "ann")
+    assert (stored.task.spec.env, stored.task.spec.secrets) == ({"CC": "1:clang"}, {"KEY": "2:s3cret"})
+    assert (await bench.service.create(TASK_ID, spec, "ann"))[1] is False
+    for secrets in ({}, {"KEY": "other"}, {"OTHER": "s3cret"}):
+        with pytest.raises(Refused):
+            await bench.service.create(TASK_ID, spec.model_copy(update={"secrets": secrets}), "ann")
+    moved = {"env": {"CC": "clang", "KEY": "s3cret"}, "secrets": {}}
+    with pytest.raises(Refused):
+        await bench.service.create(TASK_ID, spec.model_copy(update=moved), "ann")
+
+
 async def test_lock_paths_are_normalised_under_the_registered_root() -> None:
     bench = Bench()
     spec = SPEC.model_copy(update={"lock_paths": ["src/api", "/srv/acme/src/"]})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from domain.wire import OUTPUT_TAIL_BYTES
 from runner.redaction import output_tail, redact
@@ -42,3 +45,50 @@ def test_no_output_is_none(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"\xff\xfeabc")
     assert output_tail(tmp_path / "out", []) == "\ufffd\ufffdabc"
+
+
+@pytest.mark.parametrize("given", [["abcdef", "defghi"], ["defghi", "abcdef"], ["abcde", "cdefg", "efghi"]])
+def test_values_that_overlap_are_masked_together(given: list[str]) -> None:
+    assert redact("<abcdefghi>", given) == "<[redacted]>"
+
+
+def test_a_value_that_overlaps_with_itself() -> None:
+    assert redact("ababababa!", ["ababa"]) == "[redacted]!"
+
+
+def test_values_side_by_side_are_two() -> None:
+    assert redact("abcdef", ["abc", "def"]) == "[redacted][redacted]"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_each_line_of_a_value(ends: str) -> None:
+    key = "-----BEGIN KEY-----\n  MIIEvQIBADAN\nBgkqhkiG9w0\n-----END KEY-----\n"
+    shown = redact(ends.join(["say MIIEvQIBADAN.", "BgkqhkiG9w0", "x"]), [key])
+    assert shown == ends.join(["say [redacted].", "[redacted]", "x"])
+
+
+@pytest.mark.parametrize("value", ["s3cret\n", "s3cret\r\n", " s3cret ", "\ts3cret"])
+def test_a_value_without_the_white_space_around_it(value: str) -> None:
+    assert redact("the s3cret.", [value]) in ("the [redacted].", "the[redacted].")
+
+
+def test_a_value_as_it_stands_in_json() -> None:
+    value = 'quo"te\\käse'
+    for text in (json.dumps({"a": value}), json.dumps({"a": value}, ensure_ascii=False)):
+        assert redact(text, [value]) == '{"a": "[redacted]"}'
+
+
+def test_an_overlap_at_the_cut_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    secrets = ["first-half-", "half-second-half", "key\nline-of-a-key"]
+    for shift in range(20):
+        tail = b"first-half-second-half line-of-a-key"
+        file.write_bytes(b"x" * 100 + tail + b"y" * (OUTPUT_TAIL_BYTES - shift))
+        shown = output_tail(file, secrets) or ""
+        assert not set("firsthalfcondkey-") & set(shown.replace("[redacted]", "").replace("y", "")), shown
+
+
+def test_many_lines_do_not_take_long(tmp_path: Path) -> None:
+    value = "\n".join(f"l{number:05}" for number in range(60_000))
+    (tmp_path / "out").write_text("x" * 600_000 + " l00007 l59999\n")
+    assert (output_tail(tmp_path / "out", [value]) or "").endswith("x [redacted] [redacted]\n")
