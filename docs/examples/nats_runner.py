@@ -127,7 +127,7 @@ class Attempt:
         self.news = asyncio.Event()
 
     async def report(self, status, **more) -> None:
-        """Until acknowledged, which means kept, also while the API is down; a random id makes two of it one."""
+        """Until acknowledged, which means kept, also while the API is down; its id makes two of it one."""
         body = {"status": status, "attempt": self.number, "runner_id": RUNNER_ID, **more}
         headers = {
             "Nats-Msg-Id": secrets.token_hex(16),
