@@ -56,16 +56,17 @@ class JetStreamLogReader:
 
     async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
         """See the port. Survives restarts of the server and lost consumers."""
-        position = after_seq
+        position, event_id = after_seq, None
         while True:
             feed = LogFeed(self._nc, self._api, position)
             try:
                 await self._check_end(position)
+                await self._check_event(position, event_id)
                 await feed.open()
                 while (batch := await feed.next()) is not None:
                     whole = _following(batch, position)
                     if whole:
-                        position = whole[-1].seq
+                        position, event_id = whole[-1].seq, whole[-1].id
                         yield whole
                     if batch[-1].seq > position:
                         await self._check_hole(position + 1)
@@ -88,12 +89,32 @@ class JetStreamLogReader:
             await asyncio.sleep(RETRY_SECONDS)
         raise LogGap(
             f"the log ends at sequence {last}, but this reader has seen {position}: the log was replaced, or "
-            "it has lost its end; run `towpath doctor`"
+            "it has lost its end; run `towpath verify`, and restore a backup if the end is missing"
         )
+
+    async def _check_event(self, position: int, event_id: str | None) -> None:
+        """What this reader has read last must still stand there: the log may be another one by now."""
+        if event_id is None:
+            return
+        found = await self._api.get(position)
+        if found is None:
+            raise _hole(position)
+        if found.headers.get("ce-id") != event_id:
+            raise LogGap(
+                f"another event stands at sequence {position} than this reader has read there: the log was "
+                "replaced under it; start this process again, and run `towpath verify`"
+            )
 
     async def _check_hole(self, missing: int) -> None:
         if await self._api.get(missing) is None:
-            raise LogGap(f"the log has no event at sequence {missing}; run `towpath doctor`")
+            raise _hole(missing)
+
+
+def _hole(missing: int) -> LogGap:
+    return LogGap(
+        f"the log has no event at sequence {missing}: it is damaged; run `towpath verify`, "
+        "then restore a backup"
+    )
 
 
 def _following(batch: list[Recorded], position: int) -> list[Recorded]:

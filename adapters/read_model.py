@@ -19,6 +19,7 @@ from adapters.read_model_trouble import translated
 from adapters.read_model_write import batch_writer
 from domain.log import Recorded
 from domain.ports.read_model import TaskFilter
+from domain.position import Position
 from domain.task_read import TaskRead
 from domain.transitions import Status
 
@@ -35,6 +36,13 @@ class SqlReadModel:
         async with self._connection() as connection:
             seq = await connection.scalar(select(positions.c.seq).where(positions.c.name == TASKS_POSITION))
             return seq or 0
+
+    async def stands_at(self) -> Position:
+        """The same, with the id of the event there: it tells whether the log is the one that was applied."""
+        wanted = select(positions.c.seq, positions.c.event_id).where(positions.c.name == TASKS_POSITION)
+        async with self._connection() as connection:
+            row = (await connection.execute(wanted)).first()
+            return Position(row.seq, row.event_id) if row is not None else Position(0)
 
     async def apply(self, events: Sequence[Recorded]) -> int:
         """Apply a contiguous batch and its position in one transaction; what was applied is passed over.

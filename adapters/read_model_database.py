@@ -84,7 +84,9 @@ def _make(connection: Connection) -> None:
 
 async def clear_tables(connection: AsyncConnection) -> None:
     """Empty every table and set the position to 0, inside the caller's transaction."""
-    await connection.execute(positions.update().values(seq=0))  # first: it waits for who applies now
+    await connection.execute(
+        positions.update().values(seq=0, event_id=None)
+    )  # first: it waits for who applies now
     kept = (positions, schema_version)
     emptied = [table for table in metadata.sorted_tables if table not in kept]
     if connection.dialect.name == "postgresql":

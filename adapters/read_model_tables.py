@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -112,7 +112,9 @@ grants = Table(
 )
 Index("grants_by_workspace", grants.c.workspace, grants.c.last_seq)
 
-positions = Table("positions", metadata, Column("name", _TEXT, primary_key=True), _seq("seq"))
+positions = Table(
+    "positions", metadata, Column("name", _TEXT, primary_key=True), _seq("seq"), _optional("event_id")
+)
 
 checkpoints = Table(
     "checkpoints",

@@ -106,13 +106,14 @@ class Statements:
         insert_grant, _ = self._insert(grants)
         keep = ", ".join(f"{name} = coalesce(excluded.{name}, {grants.name}.{name})" for name in _FACTS)
         self._upsert_grant = f"{insert_grant} ON CONFLICT (task_id, attempt) DO UPDATE SET {keep}"
-        self._advance = f"UPDATE positions SET seq = {mark(1)} WHERE name = '{TASKS_POSITION}'"
+        advanced = f"seq = {mark(1)}, event_id = {mark(2)}"
+        self._advance = f"UPDATE positions SET {advanced} WHERE name = '{TASKS_POSITION}'"
 
     def of(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
         """Statements with the rows to execute each with, one statement for all rows of a kind."""
         if not batch.events:
             return
-        yield self._advance, [(batch.position,)]
+        yield self._advance, [(batch.position, batch.events[-1].id)]
         if batch.new:
             names = self._task_names
             yield self._insert_task, [[row[name] for name in names] for row in batch.new.values()]

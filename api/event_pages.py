@@ -101,7 +101,7 @@ class EventPages:
             batch = await self._parts.log.page(after, SCAN_STEP)
             for event in batch:
                 if event.seq != after + 1:
-                    raise LogGap(f"the log has no event at sequence {after + 1}; run `towpath doctor`")
+                    raise LogGap(f"the log has no event at sequence {after + 1}; run `towpath verify`")
                 after = event.seq
                 if await self._matches(event, wanted):
                     found.append(event)

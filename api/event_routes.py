@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.responses import StreamingResponse
 
 from api.auth import GuardedRoute, Parts, needs
@@ -19,12 +19,13 @@ from api.event_pages import EventPage, EventPages, Wanted
 from api.event_stream import EventStream
 from api.live_response import LiveResponse, Streams
 from api.openapi import problems
-from api.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
+from api.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.parts import ApiParts
 from api.points import MAX_SEQ, Point
 from api.problems import HttpProblem
 from domain.events import EVENTS, type_name
 from domain.identifiers import Name, TaskId
+from domain.position import PATTERN, Position, check_position, position_at
 
 EventName = Literal[
     "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",
@@ -40,10 +41,12 @@ Actor = Annotated[
     ),
 ]
 
+Resume = Annotated[Position, BeforeValidator(Position.parse)]
+
 router = APIRouter(route_class=GuardedRoute, tags=["events"])
 
 
-_SEQ = {"type": "integer", "minimum": 0, "maximum": MAX_SEQ}
+_POSITION = {"type": "string", "pattern": PATTERN, "examples": ["23"]}
 _ONE_OF_THE_STREAM = {
     "description": "each event of the stream",
     "type": "object",
@@ -127,7 +130,7 @@ async def trail(
     """The trail: all events of a task and its lock facts, in the log's order, or those that are asked for."""
     after = await _start(parts, query, query.cursor, 0)
     wanted = Wanted(task_id, None, query.event, query.actor, await _end(parts, query))
-    return _answer(request, response, await _pages(request).page(wanted, after, query.limit))
+    return await _answer(request, response, parts, await _pages(request).page(wanted, after, query.limit))
 
 
 @router.get(
@@ -142,7 +145,7 @@ async def events(
     """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end."""
     after = await _start(parts, query, query.cursor, query.after_seq or 0)
     wanted = query.wanted(await _end(parts, query))
-    return _answer(request, response, await _pages(request).page(wanted, after, query.limit))
+    return await _answer(request, response, parts, await _pages(request).page(wanted, after, query.limit))
 
 
 @router.get(
@@ -153,7 +156,7 @@ async def events(
         200: {
             "description": "`id:` is the stream sequence, `event:` the event's name, `data:` the event. "
             "An `id:` without data, first of all and with each heartbeat, is a position: nothing up to it "
-            "is missing",
+            "is missing. The comment `: position SEQ.EVENT_ID` beside it says the same for one log alone",
             "content": {"text/event-stream": {"schema": _ONE_OF_THE_STREAM}},
         },
         **problems(404, 503),
@@ -164,7 +167,12 @@ async def stream(
     parts: Parts,
     query: Annotated[EventFilter, Query()],
     last_event_id: Annotated[
-        int | None, WithJsonSchema(_SEQ), Header(ge=0, le=MAX_SEQ, description="resume behind this sequence")
+        Resume | None,
+        WithJsonSchema(_POSITION),
+        Header(
+            description="resume behind this sequence; `SEQ.EVENT_ID` (an event's `seq` and `id`) is refused "
+            "with 404 `other-log` where another event stands there, e.g. after a restore"
+        ),
     ] = None,
 ) -> LiveResponse:
     """The log as server-sent events: behind Last-Event-ID or `after_seq`; without them, from now on."""
@@ -176,9 +184,13 @@ async def stream(
             f"{streams.limit} live streams are open; try again later, or page GET /events with after_seq",
             {"Retry-After": "5"},
         )
-    after = last_event_id if last_event_id is not None else query.after_seq
-    if after is None:
+    position = last_event_id
+    if position is None and query.after_seq is not None:
+        position = Position(query.after_seq)
+    if position is None:
         after = await parts.log.last_seq()
+    else:
+        after = await check_position(parts.log, position, parts.view)
     if query.task_id is not None:
         await parts.service.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)
@@ -189,7 +201,9 @@ async def stream(
 async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> int:
     """Behind which sequence the page begins. Events of the moment `from` itself belong to it."""
     if cursor is not None:
-        return cursor_seq(cursor)
+        return await check_position(parts.log, cursor_position(cursor), parts.view)
+    if after:
+        await check_position(parts.log, Position(after), parts.view)
     if span.from_ is None:
         return after
     if isinstance(span.from_, int):
@@ -208,7 +222,7 @@ def _pages(request: Request) -> EventPages:
     return pages
 
 
-def _answer(request: Request, response: Response, found: EventPage) -> dict[str, Any]:
-    cursor = encode_cursor(str(found.upto)) if found.more else None
+async def _answer(request: Request, response: Response, parts: ApiParts, found: EventPage) -> dict[str, Any]:
+    cursor = encode_cursor(str(await position_at(parts.log, found.upto))) if found.more else None
     link_next(request, response, cursor)
     return {"items": [event.as_json() for event in found.events], "next_cursor": cursor}

@@ -5,7 +5,9 @@ slows only itself, and one that stops reading is dropped (`api.live_response`). 
 this process's fold to see the next sequence. A reader that gets nothing for HEARTBEAT_SECONDS gets a sign of
 life, also while the log grows or is scanned without a match. The first bytes and every such sign carry an
 `id:` without data, the position up to which nothing is missing: whenever the stream ends, the reader comes
-back with Last-Event-ID, misses nothing, and nothing is scanned twice.
+back with Last-Event-ID, misses nothing, and nothing is scanned twice. A comment behind it, `: position
+SEQ.EVENT_ID`, is the same position with the event that stands there: sent back as Last-Event-ID it is refused
+where the log was replaced meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from api.event_pages import EventPage, EventPages, Wanted
 from api.parts import ApiParts
 from domain.errors import Busy
 from domain.log import Recorded
+from domain.position import position_at
 
 HEARTBEAT_SECONDS = 15.0
 LAG_SECONDS = 0.05
@@ -44,6 +47,8 @@ class EventStream:
     async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
         """Events behind `after` as SSE, one chunk a page; ends when `closing` is set."""
         yield f"retry: 1000\nid: {after}\n\n".encode()
+        async for chunk in self._position(after):
+            yield chunk
         clock = asyncio.get_running_loop().time
         due = clock() + self._heartbeat_seconds
         catching_up = wanted.task_id is not None
@@ -59,7 +64,16 @@ class EventStream:
             after = page.upto
             if clock() >= due and not self._closing.is_set():
                 yield f": heartbeat\nid: {after}\n\n".encode()
+                async for chunk in self._position(after):
+                    yield chunk
                 due = clock() + self._heartbeat_seconds
+
+    async def _position(self, seq: int) -> AsyncIterator[bytes]:
+        """The comment that says which log the position is of, where that is known."""
+        with contextlib.suppress(Busy):
+            position = await position_at(self._parts.log, seq)
+            if position.event_id is not None:
+                yield f": position {position}\n\n".encode()
 
     async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
         """The trail of one task is read as such; after that, and else, the log itself, whole.

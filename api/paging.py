@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import Invalid
+from domain.position import Position
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
@@ -74,6 +75,18 @@ def cursor_seq(cursor: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise bad_cursor()
     return int(text)
+
+
+def cursor_position(cursor: str) -> Position:
+    """The position in the log that a cursor says; `check_position` tells whether it is this log's.
+
+    Raises:
+        Invalid: no cursor of a list of events.
+    """
+    try:
+        return Position.parse(decode_cursor(cursor))
+    except ValueError:
+        raise bad_cursor() from None
 
 
 def bad_cursor() -> Invalid:

@@ -16,6 +16,7 @@ import structlog
 
 from domain.errors import Busy
 from domain.ports.log import Checkpoints, LogReader
+from domain.position import Position, stands
 
 RETRY_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
@@ -44,7 +45,7 @@ async def take_up(checkpoints: Checkpoints, reader: LogReader, name: str) -> tup
 async def fits(reader: LogReader, seq: int, kept: Any) -> bool:
     """Whether what was kept as of `seq` is of this very log."""
     event_id = kept.get("event_id")
-    return event_id is not None and [event.id for event in await reader.at([seq])] == [event_id]
+    return event_id is not None and await stands(reader, Position(seq, event_id))
 
 
 async def keep(checkpoints: Checkpoints, name: str, seq: int, event_id: str, state: Any) -> None:

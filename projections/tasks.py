@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -20,6 +21,7 @@ from domain.errors import Busy
 from domain.log import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
+from domain.position import stands
 from projections.checkpoint import patiently
 from projections.log_end import end_of_log
 
@@ -66,16 +68,17 @@ class TaskProjection:
         Where another process empties the read model to rebuild it, this one goes back and helps.
 
         Raises:
-            LogGap: the log has a hole, or the read model is ahead of it: it belongs to another log.
+            LogGap: the log has a hole, or the read model is ahead of it or has applied another event than the
+                one at its position: it belongs to another log.
         """
         while True:
-            self._seq = await patiently(self._read_model.position)
+            position = await patiently(self._read_model.stands_at)
+            self._seq = position.seq
             last = await end_of_log(self._last_seq, self._seq, NEW_LEADER_SECONDS)
             if last < self._seq:
-                raise LogGap(
-                    f"the read model stands at {self._seq}, but the log ends at {last}: it was made from "
-                    "another log; rebuild it with `towpath replay --rebuild`"
-                )
+                raise _of_another_log(self._seq, f"the log ends at {last}")
+            if not await patiently(partial(stands, self._log, position)):
+                raise _of_another_log(self._seq, "another event stands there than the one it has applied")
             try:
                 return await self._apply_behind(self._seq)
             except LogGap:
@@ -118,6 +121,13 @@ class TaskProjection:
         async with self._moved:
             self._seq = seq
             self._moved.notify_all()
+
+
+def _of_another_log(seq: int, why: str) -> LogGap:
+    return LogGap(
+        f"the read model stands at {seq}, but {why}: it was made from another log, or the log was restored "
+        "from an older backup; rebuild it with `towpath replay --rebuild`"
+    )
 
 
 class _ReadAhead:

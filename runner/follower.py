@@ -103,7 +103,10 @@ class Follower:
         except NATS_TROUBLE as error:
             log.info("queue of reports not readable", task=attempt.key.task_id, error=str(error))
             return age > FORGET_SECONDS
-        return first > self._marks.setdefault(attempt.key, last)
+        mark = self._marks.setdefault(attempt.key, last)
+        if last < mark:  # another queue than the one that was looked at, after a restore
+            mark = self._marks[attempt.key] = last
+        return first > mark
 
     async def _run(self, key: Key, watch: _Watch) -> None:
         while True:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -130,21 +129,17 @@ class Attempt:
         """Until acknowledged, which means kept, also while the API is down; its id makes two of it one."""
         body = {"status": status, "attempt": self.number, "runner_id": RUNNER_ID, **more}
         headers = {
-            "Nats-Msg-Id": secrets.token_hex(16),
+            "Nats-Msg-Id": f"{self.id}.{self.number}.{status}",
             "X-Runner-Token": self.given["status_callback_token"],
         }
-        data, repeated = json.dumps(body).encode(), False
         while True:
             try:
-                stored = await self.js.publish(f"towpath.report.{self.id}", data, headers=headers)
+                await self.js.publish(f"towpath.report.{self.id}", json.dumps(body).encode(), headers=headers)
             except TROUBLE as error:
                 sys.stderr.write(f"{status} not acknowledged yet: {error!r}\n")
-                repeated = True
                 await asyncio.sleep(1)
-                continue
-            if repeated or not stored.duplicate:
+            else:
                 return
-            headers["Nats-Msg-Id"] = secrets.token_hex(16)  # somebody else's message had this id
 
     async def standing(self) -> str:
         """What the task's last event, read from the log's leader, means for this attempt."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.log import Recorded
+from domain.position import Position
 from domain.task_read import TaskRead
 
 
@@ -27,6 +28,10 @@ class ReadModel(Protocol):
 
     async def position(self) -> int:
         """The last sequence applied."""
+        ...
+
+    async def stands_at(self) -> Position:
+        """The same, with the id of the event that stands there."""
         ...
 
     async def apply(self, events: Sequence[Recorded]) -> int:

@@ -115,7 +115,7 @@ class Api:
 
     @contextlib.contextmanager
     def stream(
-        self, path: str, params: Mapping[str, Any], after: int | None, silence_seconds: float
+        self, path: str, params: Mapping[str, Any], after: object, silence_seconds: float
     ) -> Iterator[Iterator[bytes]]:
         """An answer that does not end, as it comes; Silent after `silence_seconds` without a byte."""
         headers = {"Accept": "text/event-stream"}

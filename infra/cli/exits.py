@@ -26,11 +26,12 @@ class Exit(IntEnum):
 
 
 class CliError(Exception):
-    """The command cannot go on; the message says what to do next."""
+    """The command cannot go on; the message says what to do next. `code` is the API's, where it refused."""
 
-    def __init__(self, message: str, exit: Exit = Exit.ERROR) -> None:
+    def __init__(self, message: str, exit: Exit = Exit.ERROR, code: str = "") -> None:
         super().__init__(message)
         self.exit = exit
+        self.code = code
 
 
 _BY_STATUS = {
@@ -53,7 +54,8 @@ def from_problem(status: int, problem: Any) -> CliError:
     lines = [detail if isinstance(detail, str) else str(detail), *_holders(body)]
     if status == 401:
         lines.append("set TOWPATH_TOKEN to an API token")
-    return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR))
+    code = str(body.get("type") or "").rpartition(":")[2]
+    return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR), code)
 
 
 def exit_of(task: dict[str, Any]) -> Exit:

@@ -1,23 +1,28 @@
 """The log as it grows, over server-sent events, across lost connections.
 
 Every event is delivered once and in order: a new connection resumes at the last `id:` seen, which the server
-also sends first of all and between events. Lines are cut at line feeds only, since JSON may hold the other
-characters that Python counts as line ends.
+also sends first of all and between events. If the log was replaced meanwhile, the reader is told so and sees
+everything behind what still stands of what it has seen (`infra.cli.resume`). Lines are cut at line feeds
+only, since JSON may hold the other characters that Python counts as line ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from domain.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client import Api, Json, Silent, Unreachable
 from infra.cli.exits import CliError
+from infra.cli.resume import Seen
 from infra.cli.words import say
 
 SILENCE_SECONDS = 20.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+_POSITION = ": position "
 
 
 def events(
@@ -25,21 +30,24 @@ def events(
 ) -> Iterator[Json | None]:
     """Events behind `after` (None: from now on), for ever; None for every sign of life without an event.
 
-    A connection that breaks is made anew, for at most `give_up_seconds` at a time.
+    A connection that breaks is made anew, for at most `give_up_seconds` at a time. It goes on behind the last
+    event seen or, where the log was replaced, behind the last one that still stands, and says so.
 
     Raises:
         Unreachable: it cannot be made, at first or for that long.
         CliError: the API refuses.
     """
     met, lost_since, pause = False, 0.0, FIRST_PAUSE_SECONDS
+    seen = Seen(after)
     while True:
         try:
-            with api.stream("/events/stream", filters, after, SILENCE_SECONDS) as chunks:
+            with api.stream("/events/stream", filters, seen.position, SILENCE_SECONDS) as chunks:
                 if lost_since:
                     say("the connection is back")
                 met, lost_since, pause = True, 0.0, FIRST_PAUSE_SECONDS
                 for position, event in parse(chunks):
-                    after = after if position is None else position
+                    if position is not None:
+                        seen.note(position)
                     yield event
         except Silent:
             yield None
@@ -50,23 +58,41 @@ def events(
             if not lost_since:
                 lost_since = time.monotonic()
                 say("the connection is lost; trying again")
+        except CliError as error:
+            if not met or error.code not in (BEYOND, OTHER_LOG):
+                raise
+            with contextlib.suppress(Unreachable):
+                _say_replaced(*seen.go_back(api))
         yield None
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
-def parse(chunks: Iterable[bytes]) -> Iterator[tuple[int | None, Json | None]]:
+def _say_replaced(standing: Position, reached: Position) -> None:
+    say(
+        "the log was replaced: it was restored from an older backup, or is another one. What was seen behind "
+        f"sequence {standing.seq} (up to {reached.seq}) is not in it; what is in it follows from there"
+    )
+
+
+def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | None]]:
     """The position and the JSON of each server-sent event; without JSON it says that the server lives."""
     data: list[str] = []
-    position: int | None = None
+    position: Position | None = None
     for line in _lines(chunks):
         name, _, value = line.partition(":")
         if name == "data":
             data.append(value.removeprefix(" "))
         elif name == "id" and value.strip().isdecimal():
-            position = int(value)
+            position = Position(int(value))
+        elif line.startswith(_POSITION):
+            with contextlib.suppress(ValueError):
+                position = Position.parse(line.removeprefix(_POSITION))
         elif not line:
-            yield position, _event("\n".join(data)) if data else None
+            event = _event("\n".join(data)) if data else None
+            if position is not None and event is not None and event.get("id"):
+                position = Position(position.seq, str(event["id"]))
+            yield position, event
             data = []
 
 

@@ -26,6 +26,7 @@ from adapters.read_model_tables import schema_version
 from domain.errors import Invalid
 from domain.ports.log import LogGap
 from domain.ports.read_model import TaskFilter
+from domain.position import Position
 from domain.task_read import TaskRead
 from tests.contract.read_model_lives import Lives
 from tests.contract.read_model_random import ACTIONS, SPECS, perform
@@ -82,8 +83,10 @@ async def test_an_empty_read_model_stands_at_zero(model: SqlReadModel) -> None:
 @pytest.mark.parametrize("size", [1, 3, 1000])
 async def test_tasks_are_shown_as_the_domain_shows_them(model: SqlReadModel, size: int) -> None:
     lives = mixed()
+    assert await model.stands_at() == Position(0)
     await feed(model, lives.events, size)
     assert await model.position() == len(lives.events)
+    assert await model.stands_at() == Position(len(lives.events), lives.events[-1].id)
     for task_id in lives.tasks:
         assert await model.get(task_id) == lives.expected(task_id)
 

@@ -226,6 +226,23 @@ async def test_a_log_that_ends_before_the_position_stops_the_reader(
         await reading.has(10)
 
 
+async def test_a_log_replaced_under_a_reader_by_a_longer_one_stops_it(nats_server: EmbeddedNats) -> None:
+    """As a restore by the broker's own means does: the position stands, but what is behind it is new."""
+    nc = await connect(nats_server.control_url)
+    config = {**stream_definitions()[0].config(), "deny_delete": False, "deny_purge": False}
+    assert "error" not in await api(nc, "STREAM.CREATE.TOWPATH", config)
+    await append(nc, 5)
+    reading = follow(nc)
+    assert await reading.has(5)
+    assert (await api(nc, "STREAM.DELETE.TOWPATH"))["success"]
+    assert "error" not in await api(nc, "STREAM.CREATE.TOWPATH", config)
+    await append(nc, 9)
+    with pytest.raises(LogGap, match="another event stands at sequence 5"):
+        await reading.has(9)
+    assert reading.seqs == [1, 2, 3, 4, 5]
+    await nc.close()
+
+
 async def test_what_is_no_event_stops_the_reader_behind_what_was_good(js_connection: Client) -> None:
     last = await append(js_connection, 3)
     await js_connection.jetstream().publish("towpath.append.task.x.created", b"{}")

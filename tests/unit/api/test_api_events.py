@@ -13,6 +13,7 @@ from api import event_pages
 from api.app import begin_closing
 from api.event_pages import EventPages, Wanted
 from api.event_stream import EventStream
+from api.paging import decode_cursor, encode_cursor
 from domain.errors import Busy
 from domain.log import Recorded
 from domain.ports.log import LogGap
@@ -309,3 +310,61 @@ async def test_a_stream_that_breaks_before_its_first_event_is_resumed_where_it_b
 
 async def test_a_stream_of_an_unknown_task_is_refused_before_it_begins(world: ApiWorld) -> None:
     problem(await world.http.get(f"/events/stream?task_id={new_id()}"), 404, "no-such-task")
+
+
+@pytest.mark.parametrize("query", ["", "event=created", "workspace=acme", "task_id={task}"])
+async def test_nothing_goes_on_beyond_the_log(world: ApiWorld, query: str) -> None:
+    query = query.format(task=await finished(world))
+    end = len(world.log.events)
+    for beyond in (end + 1, 99_999_999, 2**63 - 1):
+        for url, headers in (
+            (f"/events/stream?{query}", {"Last-Event-ID": str(beyond)}),
+            (f"/events/stream?{query}", {"Last-Event-ID": f"{beyond}.{world.log.events[-1].id}"}),
+            (f"/events/stream?{query}&after_seq={beyond}", {}),
+            (f"/events?{query}&after_seq={beyond}", {}),
+            (f"/events?{query}&cursor={encode_cursor(str(beyond))}", {}),
+        ):
+            refused = problem(await world.http.get(url, headers=headers), 404, "beyond-the-log")
+            assert f"ends at sequence {end}" in refused["detail"]
+            assert refused["last_seq"] == end
+    page = await world.http.get(f"/events?{query}&after_seq={end}")
+    assert (page.status_code, page.json()["items"]) == (200, [])
+
+
+@pytest.mark.parametrize(
+    "id", ["-1", "x", "1.", "1.a b", "1.2.3", "1\u0661", "9" * 20, str(2**63), "1e3", "0x1", "."]
+)
+async def test_what_is_no_position_is_refused(world: ApiWorld, id: str) -> None:
+    problem(
+        await world.http.get("/events/stream", headers={"Last-Event-ID": id.encode()}), 422, "invalid-request"
+    )
+
+
+async def test_a_position_names_its_log(world: ApiWorld) -> None:
+    """After a restore of an older backup that has grown since, another event stands at the same sequence."""
+    task_id = await finished(world)
+    events = world.log.events
+    async with sse(world.app, "/events/stream", {"Last-Event-ID": f"7.{events[6].id}"}) as reader:
+        assert (await reader.event())["seq"] == 8
+    other = {"Last-Event-ID": f"7.{events[5].id}"}
+    refused = problem(await world.http.get("/events/stream", headers=other), 404, "other-log")
+    assert "restored from an older backup" in refused["detail"]
+    for url in ("/events?limit=2", f"/tasks/{task_id}/events?limit=2", "/events?event=created&limit=1"):
+        cursor = (await world.http.get(url)).json()["next_cursor"]
+        seq, _, event_id = decode_cursor(cursor).partition(".")
+        assert event_id == events[int(seq) - 1].id
+        assert (await world.http.get(f"{url}&cursor={cursor}")).status_code == 200
+        forged = encode_cursor(f"{seq}.{events[-1].id}")
+        problem(await world.http.get(f"{url}&cursor={forged}"), 404, "other-log")
+
+
+async def test_a_stream_says_which_log_its_position_is_of(world: ApiWorld) -> None:
+    await world.create()
+    stream = EventStream(
+        world.parts, EventPages(world.parts), world.app.state.closing, heartbeat_seconds=0.01
+    )
+    chunks = stream.chunks(Wanted(event="failed"), 1)
+    named = f": position 1.{world.log.events[0].id}\n\n".encode()
+    wanted = [b"retry: 1000\nid: 1\n\n", named, b": heartbeat\nid: 1\n\n", named]
+    assert [await anext(chunks) for _ in wanted] == wanted
+    await chunks.aclose()

@@ -48,6 +48,7 @@ class FakeApi:
     task: dict[str, Any] = field(default_factory=dict)
     breaks_after: int | None = None
     raw_sse: bytes = b""
+    age: int = 0
 
     def asked(self, method: str, path: str) -> list[Seen]:
         """The requests of this method and path so far."""
@@ -60,6 +61,11 @@ class FakeApi:
             ended = recorded["event"] in TERMINAL
             self.task |= {"status": recorded["event"], "finished_at": recorded["time"] if ended else None}
             self.task |= {name: recorded["data"].get(name) for name in ("exit_code", "output_tail", "reason")}
+
+    def replace(self, log: list[dict[str, Any]]) -> None:
+        """Another log, as after a restore: streams that are open end."""
+        self.log = log
+        self.age += 1
 
     async def answer(self, request: Request) -> Response:
         """Every request ends up here."""
@@ -79,7 +85,17 @@ class FakeApi:
             status, content = fixed
             text = "" if status == 204 else json.dumps(content)
             return Response(text, status, media_type="application/json")
+        if path == "/events":
+            after, limit = (int(request.query_params[name]) for name in ("after_seq", "limit"))
+            if after > len(self.log):
+                return _beyond("beyond-the-log")
+            return JSONResponse({"items": self.log[after : after + limit], "next_cursor": None})
         if path == "/events/stream":
+            seq, _, event_id = request.headers.get("last-event-id", "0").partition(".")
+            if int(seq) > len(self.log):
+                return _beyond("beyond-the-log")
+            if event_id and self.log[int(seq) - 1]["id"] != event_id:
+                return _beyond("other-log")
             return StreamingResponse(self._stream(request), media_type="text/event-stream")
         return self._of_task(request.method, path)
 
@@ -105,7 +121,7 @@ class FakeApi:
         return self.task
 
     async def _stream(self, request: Request) -> AsyncIterator[bytes]:
-        position = int(request.headers.get("last-event-id", "0"))
+        position = int(request.headers.get("last-event-id", "0").partition(".")[0])
         yield f"retry: 1000\nid: {position}\n\n: hello\n\n".encode()
         if self.raw_sse:
             yield self.raw_sse
@@ -113,7 +129,8 @@ class FakeApi:
         if self.breaks_after == position:
             self.breaks_after = None
             return
-        while not await request.is_disconnected():
+        age = self.age
+        while not await request.is_disconnected() and self.age == age:
             for recorded in self.log[position:]:
                 position = recorded["seq"]
                 yield f"id: {position}\ndata: {json.dumps(recorded, ensure_ascii=False)}\n\n".encode()
@@ -121,6 +138,10 @@ class FakeApi:
                     self.breaks_after = None
                     return
             await asyncio.sleep(0.01)
+
+
+def _beyond(code: str) -> Response:
+    return JSONResponse({"type": f"urn:towpath:problem:{code}", "status": 404, "detail": "not this log"}, 404)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from domain.position import Position
 from infra.cli.stream import parse
 from tests.unit.cli.conftest import TIMEOUT_SECONDS, Begin
 from tests.unit.cli.fake_api import FakeApi
@@ -72,10 +73,44 @@ def test_a_connection_that_breaks_before_the_first_event_resumes_where_it_began(
 
 def test_chunks_may_be_cut_anywhere() -> None:
     body = (
-        "retry: 1000\nid: 4\n\n"
-        'id: 5\nevent: x\ndata: {"seq":5,\ndata: "a":"é\u2028"}\n\n'
+        "retry: 1000\nid: 4\n\n: position 4.e4\n\n"
+        'id: 5\nevent: x\ndata: {"seq":5,"id":"e5",\ndata: "a":"é\u2028"}\n\n'
         ': beat\nid: 9\n\nid: 10\ndata: {"seq":10}\r\n\r\n'
     ).encode()
-    expected = [(4, None), (5, {"seq": 5, "a": "é\u2028"}), (9, None), (10, {"seq": 10})]
+    expected = [
+        (Position(4), None),
+        (Position(4, "e4"), None),
+        (Position(5, "e5"), {"seq": 5, "id": "e5", "a": "é\u2028"}),
+        (Position(9), None),
+        (Position(10), {"seq": 10}),
+    ]
     for size in (1, 2, 3, 7, len(body)):
         assert list(parse(body[at : at + size] for at in range(0, len(body), size))) == expected
+
+
+def _named(*ids: str) -> list[dict[str, object]]:
+    return [{**event("running"), "seq": seq, "id": one} for seq, one in enumerate(ids, 1)]
+
+
+@pytest.mark.parametrize("now", ["abxyz", "abx", "xyzuv", "ab"])
+def test_a_replaced_log_is_said_and_everything_new_in_it_is_shown(
+    api: FakeApi, begin: Begin, now: str
+) -> None:
+    """As after a restore of an older backup: shorter than what was shown, or longer again already."""
+    api.log = _named("a", "b", "c", "d")
+    process = begin("watch", "--after", "0", "-o", "jsonl")
+    assert [json.loads(line)["id"] for line in lines(process, 4)] == ["a", "b", "c", "d"]
+    replaced = _named(*now)
+    api.replace(replaced)
+    new = [one for one in replaced if one["id"] not in ("a", "b")]
+    assert [json.loads(line)["id"] for line in lines(process, len(new))] == [one["id"] for one in new]
+    api.record({**event("running"), "id": "last"})
+    assert [json.loads(line)["id"] for line in lines(process, 1)] == ["last"]
+    assert "the log was replaced" in stop(process)
+
+
+def test_a_position_beyond_the_log_is_refused(api: FakeApi, begin: Begin) -> None:
+    api.log = _named("a")
+    process = begin("watch", "--after", "99999999")
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert (process.returncode, "not this log" in words) == (5, True)

@@ -10,6 +10,7 @@ import pytest
 
 from domain.log import Recorded
 from domain.ports.log import LogGap
+from domain.position import Position
 from projections.tasks import AHEAD_EVENTS, BATCH_EVENTS, TaskProjection
 from tests.support.waiting import eventually
 
@@ -50,6 +51,9 @@ class GrowingLog:
         finally:
             self.following -= 1
 
+    async def at(self, seqs: Sequence[int]) -> list[Recorded]:
+        return [self.events[seq - 1] for seq in seqs if seq <= len(self.events)]
+
     async def last_seq(self) -> int:
         self.asked_for_the_end.set()
         return len(self.events)
@@ -60,6 +64,7 @@ class Applied:
 
     def __init__(self, position: int = 0) -> None:
         self.seq = position
+        self.event_id: str | None = None
         self.batches: list[list[int]] = []
         self.fail: Exception | None = None
         self.open = asyncio.Event()
@@ -67,6 +72,9 @@ class Applied:
 
     async def position(self) -> int:
         return self.seq
+
+    async def stands_at(self) -> Position:
+        return Position(self.seq, self.event_id)
 
     async def apply(self, events: Sequence[Recorded]) -> int:
         await self.open.wait()
@@ -212,3 +220,20 @@ async def test_a_replay_starts_anew_and_ends_exactly_at_its_mark(log: Any, upto:
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     if upto:
         assert seen[-1] == (upto, upto)
+
+
+async def test_a_read_model_of_another_log_is_noticed_however_long_that_log_is(log: GrowingLog) -> None:
+    """As after a restore of an older backup that has grown since: the position lies within the log."""
+    await log.grow(9)
+    model = Applied(5)
+    model.event_id = log.events[4].id
+    projection = TaskProjection(log, model)
+    task = asyncio.create_task(projection.run())
+    assert await projection.caught_up(9)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    model = Applied(5)
+    model.event_id = "another"
+    with pytest.raises(LogGap, match=r"made from another log.*replay --rebuild"):
+        await TaskProjection(log, model).run()
+    assert model.batches == []
