@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,7 @@ from nats.aio.client import Client
 from adapters.jetstream_api import JetStreamApi, RawMessage
 from adapters.publish import publish
 from domain.dead_letters import DeadLetter
+from domain.headers import header
 
 STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000
@@ -45,7 +47,11 @@ class JetStreamDeadLetters:
         source: str | None = None,
         source_seq: int | None = None,
     ) -> None:
-        """See the port. The same once more within two minutes is kept once."""
+        """See the port. The same once more within two minutes is kept once.
+
+        Runners may publish letters, too, and could take the id of one that is yet to come: a letter counts as
+        kept only if it is what stands there.
+        """
         token = quote(subject_id, safe="").replace(".", "%2E")[:100] or "unknown"
         digest = hashlib.sha256(f"{kind}\n{subject_id}\n{reason}\n{detail}\n".encode() + body).hexdigest()
         headers = {
@@ -57,7 +63,18 @@ class JetStreamDeadLetters:
             headers[_SOURCE] = source
         if source_seq is not None:
             headers[_SOURCE_SEQ] = str(source_seq)
-        await publish(self._nc, STREAM, f"towpath.dead.{kind}.{token}", body, headers)
+        subject = f"towpath.dead.{kind}.{token}"
+        kept = await publish(self._nc, STREAM, subject, body, headers)
+        if kept.duplicate and not await self._stands(kept.seq, subject, body, headers):
+            headers["Nats-Msg-Id"] = f"{digest}.{secrets.token_hex(16)}"
+            await publish(self._nc, STREAM, subject, body, headers)
+
+    async def _stands(self, seq: int, subject: str, body: bytes, headers: dict[str, str]) -> bool:
+        """Whether the letter at `seq` is this one."""
+        raw = await self._api.get(seq)
+        if raw is None or (raw.subject, raw.data) != (subject, body):
+            return False
+        return all(raw.headers.get(name) == value for name, value in headers.items() if name != "Nats-Msg-Id")
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
         """See the port."""
@@ -87,16 +104,16 @@ class JetStreamDeadLetters:
 def _letter(raw: RawMessage) -> DeadLetter:
     _, _, kind, *rest = raw.subject.split(".")
     headers = raw.headers
-    source_seq = headers.get(_SOURCE_SEQ, "")
+    source_seq = header(headers, _SOURCE_SEQ) or ""
     return DeadLetter(
         seq=raw.seq,
         at=_time(raw.time or headers.get("Nats-Time-Stamp", "")),
         kind=kind,
         subject_id=unquote(".".join(rest)),
-        reason=unquote(headers.get(_REASON, "unknown")),
-        detail=unquote(headers.get(_DETAIL, "")),
+        reason=unquote(header(headers, _REASON) or "unknown"),
+        detail=unquote(header(headers, _DETAIL) or ""),
         body=raw.data,
-        source=headers.get(_SOURCE),
+        source=header(headers, _SOURCE),
         source_seq=int(source_seq) if source_seq.isdecimal() else None,
     )
 

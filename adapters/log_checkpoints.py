@@ -80,10 +80,12 @@ class JetStreamLogCheckpoints:
             )
         except nats.errors.Error as error:
             raise LogUnreachable("a checkpoint was not acknowledged") from error
-        refusal = orjson.loads(answer.data).get("error")
+        told = orjson.loads(answer.data)
+        refusal = told.get("error")
         if refusal and refusal.get("err_code") not in _WRONG_LAST_SEQUENCE:
             raise LogUnreachable(f"a checkpoint was refused: {refusal.get('description')}")
-        return not refusal
+        # a duplicate of what stands elsewhere was not stored here
+        return not refusal and int(told["seq"]) == number
 
 
 def parsed(message: RawMessage) -> LogCheckpoint:

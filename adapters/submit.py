@@ -6,6 +6,7 @@ treats a repeated one as already accepted. So sending again after an unknown out
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import httpx
@@ -36,9 +37,10 @@ class QueueRunnerClient:
 
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
         """See the port."""
-        message_id = f"{submission.task_id}.{submission.attempt}"
-        headers = with_traceparent({"Nats-Msg-Id": message_id, "Nats-TTL": self._ttl})
         body = submission.model_dump_json().encode()
+        # The body holds the attempt's token, so only who has the submission knows its id.
+        message_id = hashlib.sha256(body).hexdigest()
+        headers = with_traceparent({"Nats-Msg-Id": message_id, "Nats-TTL": self._ttl})
         try:
             await publish(self._nc, "TOWPATH_SUBMIT", f"towpath.submit.{pool}", body, headers)
         except LogUnreachable as error:

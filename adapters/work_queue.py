@@ -25,6 +25,7 @@ from adapters.pull import Pull, delivery, nanoseconds, stream_seq
 from domain.about import be_about
 from domain.dead_letters import DeadLetters
 from domain.errors import Busy, LogFull
+from domain.headers import header
 from domain.log import Recorded
 from domain.ports.queues import Deadline, Due
 from domain.trace import TRACEPARENT, use_traceparent
@@ -158,7 +159,7 @@ class DurableQueue:
             await asyncio.sleep(PROGRESS_SECONDS)
 
     async def _failed(self, message: Arrived, error: Exception) -> None:
-        use_traceparent(message.headers.get(TRACEPARENT))  # also where the event could not be read
+        use_traceparent(header(message.headers, TRACEPARENT))  # also where the event could not be read
         delivered = delivery(message.reply)
         log.warning(
             "event not handled",
@@ -204,7 +205,7 @@ def _event(message: Arrived) -> Recorded:
 
 
 def _due(message: Arrived) -> Due:
-    use_traceparent(message.headers.get(TRACEPARENT))
+    use_traceparent(header(message.headers, TRACEPARENT))
     kind, task_id, attempt = message.subject.split(".")[-3:]
     be_about(task_id, int(attempt))
     return Due(Deadline(kind, task_id, int(attempt)), delivery(message.reply).at, message.data)

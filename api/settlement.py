@@ -24,6 +24,7 @@ from api.problems import HttpProblem, body_errors
 from api.shared_timeout import SharedTimeout
 from domain.about import be_about
 from domain.errors import Busy, DomainError, LogFull, Refused
+from domain.headers import header
 from domain.spans import TASK_ID, spanning
 from domain.trace import TRACEPARENT, use_traceparent
 from domain.wire import RUNNER_AUTH_HEADER
@@ -59,7 +60,7 @@ class Settlement:
         """`recorded`, `stale`, the code under which it was kept, or TRY_AGAIN."""
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
-        use_traceparent(headers.get(TRACEPARENT))
+        use_traceparent(header(headers, TRACEPARENT))
         be_about(task_id)
         with spanning(self._parts.tracer, "take report", "consumer", {TASK_ID: task_id}) as span:
             outcome = await self._applied(message, task_id, headers, limit)
@@ -73,7 +74,7 @@ class Settlement:
         try:
             with limit:
                 stored = await accept_report(
-                    self._parts, task_id, message.data, headers.get(RUNNER_AUTH_HEADER), "nats"
+                    self._parts, task_id, message.data, header(headers, RUNNER_AUTH_HEADER), "nats"
                 )
         except (Busy, LogFull, TimeoutError):
             return TRY_AGAIN

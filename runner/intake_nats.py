@@ -18,6 +18,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from domain.headers import header
 from domain.hiding import without_secrets
 from domain.trace import TRACEPARENT, under_traceparent
 from domain.wire import Submission
@@ -97,7 +98,7 @@ class PoolIntake:
         except ValidationError as error:
             await self._bury(js, message, error)
             return
-        with under_traceparent((message.headers or {}).get(TRACEPARENT)):
+        with under_traceparent(header(message.headers, TRACEPARENT)):
             taken = self._take_in(submission)
         if taken:
             await message.ack()

@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_of_task ON outbox (task_id, id);
 """
-ADDED = (("attempts", "traceparent"), ("outbox", "traceparent"))
+ADDED = (("attempts", "traceparent"), ("outbox", "traceparent"), ("outbox", "message_id"))
 """Columns (text, may be NULL) that files made by an earlier version get when they are opened."""
 
 
@@ -77,7 +77,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One unanswered report, where it goes, and the trace it was made in."""
+    """One unanswered report, where it goes, and the trace it was made in.
+
+    `message_id` is random: the broker drops what comes under an id that it has seen, whoever sent that.
+    """
 
     id: int
     key: Key
@@ -85,7 +88,8 @@ class OutboxRow:
     body: str
     url: str | None
     token: str | None
-    traceparent: str | None = None
+    traceparent: str | None
+    message_id: str
 
     @property
     def report(self) -> Report:
@@ -104,6 +108,9 @@ class RunnerState:
             raise ConfigError(f"cannot use {directory} for the runner's state: {error}") from None
         self.file = StateFile(directory, SCHEMA, ADDED)
         try:
+            self.file.run(
+                "UPDATE outbox SET message_id = lower(hex(randomblob(16))) WHERE message_id IS NULL"
+            )
             held = self.file.rows("SELECT task_id, attempt FROM attempts WHERE settled = 0 ORDER BY number")
             self._counter = int(self._fact("counter") or 0)
         except StateTrouble as trouble:
@@ -238,7 +245,7 @@ class RunnerState:
     def pending(self, task_id: str) -> OutboxRow | None:
         """The oldest unanswered report of a task."""
         found = self.file.rows(
-            "SELECT id, task_id, attempt, transport, body, url, token, traceparent FROM outbox"
+            "SELECT id, task_id, attempt, transport, body, url, token, traceparent, message_id FROM outbox"
             " WHERE task_id = ? ORDER BY id LIMIT 1",
             (task_id,),
         )
@@ -271,8 +278,8 @@ class RunnerState:
             return None
         url = submission.status_callback_url if transport == "http" else None
         done = self.file.run(
-            "INSERT INTO outbox (task_id, attempt, transport, body, url, token, traceparent)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (task_id, attempt, transport, body, url, token, traceparent, message_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *key,
                 transport,
@@ -280,6 +287,7 @@ class RunnerState:
                 url,
                 submission.status_callback_token,
                 current_traceparent(),
+                secrets.token_hex(16),
             ),
         )
         return done.lastrowid

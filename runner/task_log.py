@@ -13,6 +13,7 @@ import nats.js.errors
 import orjson
 from nats.aio.msg import Msg
 
+from domain.headers import header
 from runner.gate import TaskEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
@@ -33,8 +34,8 @@ class TaskLog:
             message = await js.get_msg(STREAM, subject=f"towpath.task.{task_id}.*")
         except nats.js.errors.NotFoundError:
             return None
-        headers = {name.lower(): value for name, value in (message.headers or {}).items()}
-        return parse_event(message.subject or "", headers.get("ce-attempt"), message.data or b"", message.seq)
+        attempt = header(message.headers, "ce-attempt")
+        return parse_event(message.subject or "", attempt, message.data or b"", message.seq)
 
     async def waiting_reports(self) -> tuple[int, int]:
         """The first and last sequence of the reports that wait to be applied; without any, first > last.

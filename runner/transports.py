@@ -8,9 +8,10 @@ NATS: JetStream publish with a message id; the acknowledgement means that the re
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import httpx
@@ -25,6 +26,7 @@ from runner.state import OutboxRow
 
 HTTP_SECONDS = 15.0
 NATS_SECONDS = 5.0
+NATS_IDS = 3
 TOO_LARGE = 10054
 """JetStream's code for a message that the stream never takes."""
 ANSWER_BYTES = 1024 * 1024
@@ -122,31 +124,47 @@ class HttpReports:
 
 
 class NatsReports:
-    """Reports to `towpath.report.<task_id>`."""
+    """Reports to `towpath.report.<task_id>`, each under an id of its own.
+
+    `duplicate: true` says only that some message had that id. To a repetition it is the report itself, since
+    nobody else knew the id; to a first send it may be anybody's, so the report goes out under another id.
+    """
 
     def __init__(self, link: NatsLink) -> None:
         self._link = link
+        self._tried: dict[int, str] = {}
+        """By outbox row: the id under which it was sent without an answer."""
 
     async def send(self, row: OutboxRow) -> Answer:
-        report = row.report
-        # One id per step of an attempt: a retry after a lost acknowledgement is no second report.
-        headers = with_traceparent({"Nats-Msg-Id": f"{row.key.file_stem}.{report.status}.{report.runner_id}"})
-        if row.token is not None:
-            headers[RUNNER_AUTH_HEADER] = row.token
-        subject = f"towpath.report.{row.key.task_id}"
         try:
             async with asyncio.timeout(2 * NATS_SECONDS):
-                stream = await self._link.jetstream()
-                await stream.publish(
-                    subject, row.body.encode(), stream="TOWPATH_REPORT", timeout=NATS_SECONDS, headers=headers
-                )
+                for _ in range(NATS_IDS):
+                    if await self._stored(row):
+                        return Answer("accepted", "stored")
+                    row = replace(row, message_id=secrets.token_hex(16))
         except NATS_TROUBLE as error:
             # Only its size is a report's own: an account without room is a "bad request", too.
             too_large = isinstance(error, nats.errors.MaxPayloadError)
             if too_large or getattr(error, "err_code", None) == TOO_LARGE:
                 return Answer("rejected", str(error))
             return Answer("blocked", f"{type(error).__name__} {error}".strip())
-        return Answer("accepted", "stored")
+        return Answer("retry", "the broker calls it a duplicate under every id")
+
+    async def _stored(self, row: OutboxRow) -> bool:
+        """Publish once; False where the answer is about somebody else's message. Raises NATS_TROUBLE."""
+        repeated = self._tried.get(row.id)
+        message_id = repeated or row.message_id
+        headers = with_traceparent({"Nats-Msg-Id": message_id})
+        if row.token is not None:
+            headers[RUNNER_AUTH_HEADER] = row.token
+        subject, body = f"towpath.report.{row.key.task_id}", row.body.encode()
+        stream = await self._link.jetstream()
+        self._tried[row.id] = message_id
+        acknowledged = await stream.publish(
+            subject, body, stream="TOWPATH_REPORT", timeout=NATS_SECONDS, headers=headers
+        )
+        self._tried.pop(row.id)
+        return repeated is not None or not acknowledged.duplicate
 
 
 def judge_status(status: int, body: bytes, retry_after: str) -> Answer:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -129,17 +130,21 @@ class Attempt:
         """Until acknowledged, which means kept, also while the API is down; its id makes two of it one."""
         body = {"status": status, "attempt": self.number, "runner_id": RUNNER_ID, **more}
         headers = {
-            "Nats-Msg-Id": f"{self.id}.{self.number}.{status}",
+            "Nats-Msg-Id": secrets.token_hex(16),
             "X-Runner-Token": self.given["status_callback_token"],
         }
+        data, repeated = json.dumps(body).encode(), False
         while True:
             try:
-                await self.js.publish(f"towpath.report.{self.id}", json.dumps(body).encode(), headers=headers)
+                stored = await self.js.publish(f"towpath.report.{self.id}", data, headers=headers)
             except TROUBLE as error:
                 sys.stderr.write(f"{status} not acknowledged yet: {error!r}\n")
+                repeated = True
                 await asyncio.sleep(1)
-            else:
+                continue
+            if repeated or not stored.duplicate:
                 return
+            headers["Nats-Msg-Id"] = secrets.token_hex(16)  # somebody else's message had this id
 
     async def standing(self) -> str:
         """What the task's last event, read from the log's leader, means for this attempt."""

@@ -124,7 +124,10 @@ _ACROSS_ACCOUNTS = {
 }
 
 SUBMISSION: Schema = {
-    MSG_ID: {"type": "string", "description": "`<task_id>.<attempt>`: an attempt is queued once"},
+    MSG_ID: {
+        "type": "string",
+        "description": "SHA-256 of the body, which holds the attempt's token: an attempt is queued once",
+    },
     "Nats-TTL": {
         "type": "string",
         "pattern": "^[1-9][0-9]*s$",
@@ -136,7 +139,8 @@ SUBMISSION: Schema = {
 REPORT: Schema = {
     MSG_ID: {
         "type": "string",
-        "description": "one per attempt and status, so that a repeated one is stored once",
+        "description": "optional: 128 random bits for each report, kept with it and sent with each try; one "
+        "that others can guess lets them swallow the report",
     },
     RUNNER_AUTH_HEADER: {
         "type": "string",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -46,6 +47,31 @@ async def test_the_same_is_kept_once_and_what_differs_is_kept(js_connection: Cli
     await dead.keep("report", "t", b"{ }", "conflicting-end", "one")
     await dead.keep("report", "u", b"{}", "conflicting-end", "one")
     assert len(await letters(js_connection)) == 4
+
+
+async def test_what_was_removed_and_comes_again_is_kept_again(js_connection: Client) -> None:
+    dead = JetStreamDeadLetters(js_connection)
+    await dead.keep("report", "t", b"{}", "conflicting-end", "one")
+    (letter,) = await letters(js_connection)
+    await dead.remove(letter.seq)
+    await js_connection.jetstream().purge_stream("TOWPATH_DEAD")
+    await dead.keep("report", "t", b"{}", "conflicting-end", "one")  # the broker still knows its id
+    assert await dead.count() == 1
+
+
+async def test_a_letter_under_a_foreseen_id_is_not_taken_for_the_one_to_come(js_connection: Client) -> None:
+    digest = hashlib.sha256(b"report\nt\nconflicting-end\none\n{}").hexdigest()
+    await js_connection.jetstream().publish("towpath.dead.submit.t", b"{}", headers={"Nats-Msg-Id": digest})
+    dead = JetStreamDeadLetters(js_connection)
+    await dead.keep("report", "t", b"{}", "conflicting-end", "one")
+    assert [one.kind for one in await dead.page(0, 10)] == ["submit", "report"]
+
+
+async def test_header_names_are_read_in_any_case(js_connection: Client) -> None:
+    headers = {"Towpath-Reason": "no", "TOWPATH-DETAIL": "why%21"}
+    await js_connection.jetstream().publish("towpath.dead.submit.gpu", b"x", headers=headers)
+    (letter,) = await JetStreamDeadLetters(js_connection).page(0, 10)
+    assert (letter.reason, letter.detail) == ("no", "why!")
 
 
 async def test_they_are_listed_by_kind_shown_and_removed(js_connection: Client) -> None:

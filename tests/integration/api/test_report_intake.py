@@ -72,6 +72,22 @@ async def test_reports_are_applied_in_order_and_leave_the_queue(live: LiveApi, i
     assert 'towpath_callbacks_total{outcome="stale",transport="nats"} 10.0' in metrics
 
 
+@pytest.mark.parametrize("name", ["x-runner-token", "X-RUNNER-TOKEN", "X-Runner-Token"])
+async def test_header_names_are_read_in_any_case(live: LiveApi, intake: ReportIntake, name: str) -> None:
+    nc = live.core.connection
+    task_id = (await live.dispatched())["id"]
+    await publish(nc, task_id, {"status": "running"}, **{name: "wrong"})
+    await settled(nc)
+    assert await dead(nc) == ["unauthorised"]
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    token = live.parts.tokens.mint(task_id, 1, 0)
+    await publish(nc, task_id, {"status": "running"}, **{name: token, "TraceParent": trace})
+    await settled(nc)
+    assert (await live.http.get(f"/tasks/{task_id}")).json()["status"] == "running"
+    event = await nc.jetstream().get_last_msg("TOWPATH", f"towpath.task.{task_id}.running")
+    assert (event.headers or {})["traceparent"] == trace
+
+
 async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi) -> None:
     nc = live.core.connection
     task_id = (await live.dispatched())["id"]

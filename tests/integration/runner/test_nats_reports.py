@@ -108,7 +108,7 @@ async def test_a_report_that_the_stream_will_never_take_is_refused(
     link.start()
     try:
         body = Report(status="succeeded", attempt=1, message="m" * 2000).model_dump_json()
-        row = OutboxRow(1, Key("t", 1), "nats", body, None, None)
+        row = OutboxRow(1, Key("t", 1), "nats", body, None, None, None, "id")
         assert (await NatsReports(link).send(row)).outcome == "rejected"
     finally:
         await link.close()

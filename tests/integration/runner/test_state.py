@@ -61,10 +61,28 @@ def test_a_file_of_an_earlier_version_is_taken_up(tmp_path: Path) -> None:
         state.accept(sub, "nats", Report(status="queued", attempt=1))
         for table in ("attempts", "outbox"):
             state.file.run(f"ALTER TABLE {table} DROP COLUMN traceparent")
+        state.file.run("ALTER TABLE outbox DROP COLUMN message_id")
     with closing(RunnerState(tmp_path)) as state:
         row = state.pending(sub.task_id)
         assert row is not None
         assert (held(state, sub).traceparent, row.traceparent) == (None, None)
+        assert len(row.message_id) == 32
+
+
+def message_ids(state: RunnerState, subs: list[Submission]) -> list[str]:
+    return [row.message_id for sub in subs if (row := state.pending(sub.task_id)) is not None]
+
+
+def test_a_report_keeps_its_random_message_id(tmp_path: Path) -> None:
+    subs = [sent(), sent()]
+    with closing(RunnerState(tmp_path)) as state:
+        for sub in subs:
+            state.accept(sub, "nats", Report(status="queued", attempt=1, runner_id="r"))
+        ids = message_ids(state, subs)
+    assert len({*ids}) == 2
+    assert all(len(bytes.fromhex(one)) == 16 for one in ids)
+    with closing(RunnerState(tmp_path)) as state:
+        assert message_ids(state, subs) == ids
 
 
 def test_secrets_leave_the_files_with_the_end(opened: RunnerState) -> None:

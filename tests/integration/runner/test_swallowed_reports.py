@@ -1,0 +1,116 @@
+"""Message ids on NATS: what another sender stores under an id never takes the place of a report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+import runner.transports
+from domain.wire import Report
+from infra.embedded_nats import EmbeddedNats
+from runner.nats_link import NatsLink
+from runner.service import RunnerService
+from runner.state import Key, OutboxRow
+from runner.transports import NatsReports
+from tests.integration.runner.conftest import StartRunner
+from tests.integration.runner.stage import DEADLINE, LogPlane, submission
+from tests.support.nats import api, connect
+from tests.support.nats_proxy import DROP, PASS, NatsProxy
+from tests.support.waiting import eventually
+from tests.support.worlds import new_id
+
+JUNK = b'{"status": "junk"}'
+
+
+@pytest.fixture
+async def guest(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[Client]:
+    nc = await connect(nats_server.url)
+    yield nc
+    await nc.close()
+
+
+def ended(message_id: str) -> OutboxRow:
+    body = Report(status="succeeded", attempt=1).model_dump_json(exclude_none=True)
+    return OutboxRow(1, Key(new_id(), 1), "nats", body, None, None, None, message_id)
+
+
+async def reports(nc: Client) -> list[tuple[str, bytes]]:
+    """What is stored on the queue of reports: ids and bodies."""
+    last = (await api(nc, "STREAM.INFO.TOWPATH_REPORT"))["state"]["last_seq"]
+    found = [await nc.jetstream().get_msg("TOWPATH_REPORT", seq) for seq in range(1, last + 1)]
+    return [((one.headers or {})["Nats-Msg-Id"], one.data or b"") for one in found]
+
+
+async def test_a_first_send_that_is_called_a_duplicate_goes_out_under_another_id(
+    nats_server: EmbeddedNats, js_connection: Client, guest: Client
+) -> None:
+    row = ended("known")
+    subject = f"towpath.report.{row.key.task_id}"
+    await guest.jetstream().publish(subject, JUNK, headers={"Nats-Msg-Id": "known"})
+    link = NatsLink(nats_server.runner_url, {}, "runner")
+    link.start()
+    try:
+        assert (await NatsReports(link).send(row)).outcome == "accepted"
+    finally:
+        await link.close()
+    (first_id, first), (second_id, second) = await reports(js_connection)
+    assert (first_id, first) == ("known", JUNK)
+    assert second == row.body.encode()
+    assert second_id != "known"
+
+
+async def test_a_repetition_is_stored_once(
+    nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.transports, "NATS_SECONDS", 0.5)
+    lost: list[bytes] = []
+
+    def lose_one(frame: bytes) -> str:
+        if b'"stream":"TOWPATH_REPORT"' in frame and not lost:
+            lost.append(frame)
+            return DROP
+        return PASS
+
+    async with NatsProxy(nats_server.runner_url) as proxy:
+        proxy.rule = lose_one
+        link = NatsLink(proxy.url, {}, "runner")
+        link.start()
+        transport, row = NatsReports(link), ended("mine")
+        try:
+            assert (await transport.send(row)).outcome == "blocked"
+            assert (await transport.send(row)).outcome == "accepted"
+        finally:
+            await link.close()
+    assert await reports(js_connection) == [("mine", row.body.encode())]
+
+
+async def test_a_guest_that_knows_task_and_runner_swallows_nothing(
+    nats_server: EmbeddedNats,
+    log_plane: LogPlane,
+    guest: Client,
+    start_runner: StartRunner,
+    tmp_path: Path,
+) -> None:
+    service: RunnerService = await start_runner(nats_url=nats_server.runner_url, intake_port=None)
+    go = tmp_path / "go"
+    log_plane.deaf_to = {"junk"}
+    waiting = ["sh", "-c", f"until [ -e {go} ]; do sleep 0.05; done; echo built"]
+    task_id = await log_plane.submit(submission(waiting))
+    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
+    for status in ("running", "succeeded", "failed", "canceled"):
+        for guess in (f"{task_id}.1.{status}.{service.runner_id}", f"{task_id}.1.{status}"):
+            headers = {"Nats-Msg-Id": guess}
+            await guest.jetstream().publish(f"towpath.report.{task_id}", JUNK, headers=headers)
+    go.touch()
+    await eventually(lambda: _ends(log_plane, task_id) == [("succeeded", "built\n")], DEADLINE)
+    mine = [one["headers"]["Nats-Msg-Id"] for one in log_plane.reports if one["status"] != "junk"]
+    assert len({*mine}) == 3
+    assert not [one for one in mine if task_id in one or service.runner_id in one]
+
+
+def _ends(log_plane: LogPlane, task_id: str) -> list[tuple[str, str]]:
+    mine = [one for one in log_plane.reports if one["task_id"] == task_id]
+    return [(one["status"], one["output_tail"]) for one in mine if "output_tail" in one]
