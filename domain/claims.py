@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.events import EventData, OnConflict
-from domain.paths import Components, components, paths_overlap
+from domain.paths import components, paths_overlap
 from domain.wire import LockMode
 
 FIRST_CHAIN = "0" * 64
@@ -30,26 +30,19 @@ class Claim:
     seq: int
     since: str
     traceparent: str | None = field(default=None, compare=False)
-    parts: tuple[Components, ...] = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", tuple(components(path) for path in self.paths))
 
     @property
     def key(self) -> Key:
         """Claims are told apart by task and attempt."""
         return (self.task_id, self.attempt)
 
-    @property
-    def takes_all(self) -> bool:
-        """Whether it conflicts with every other claim of its workspace."""
-        return self.mode == "exclusive" and not self.paths
-
     def conflicts(self, other: Claim) -> bool:
         """Whether the two may not hold at once; under different roots they always overlap."""
         if self.mode == "shared" and other.mode == "shared":
             return False
-        return self.root != other.root or paths_overlap(self.parts, other.parts)
+        if self.root != other.root:
+            return True
+        return paths_overlap(map(components, self.paths), map(components, other.paths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,39 +88,12 @@ class LockFact:
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A claim that waits: its place (1 = next) and the tasks in its way."""
+    """A claim that waits: its place (1 = next), the first tasks in its way, and how many claims are."""
 
     claim: Claim
     position: int
     blocked_by: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class WorkspaceLocks:
-    """One workspace's claims. `ended` remembers what ended while waiting, until no grant of it can come.
-
-    A void grant comes from a decider that had not folded the end. Once a lock fact stands whose decider
-    had (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
-    since a decider folds its own facts ahead of the log.
-    """
-
-    waiting: dict[Key, Claim] = field(default_factory=dict)
-    holders: dict[Key, Grant] = field(default_factory=dict)
-    ended: dict[Key, Ended] = field(default_factory=dict)
-    last_seq: int = 0
-    last_version: int = 0
-    last_chain: str = FIRST_CHAIN
-
-    def blockers(self, claim: Claim, ahead: list[Claim]) -> list[Claim]:
-        """The holders and earlier waiters that `claim` conflicts with, holders first."""
-        held = [grant.claim for grant in self.holders.values()]
-        return [other for other in (*held, *ahead) if claim.conflicts(other)]
-
-    def blocked(self, claim: Claim, ahead: list[Claim]) -> bool:
-        """Whether `blockers` is not empty, without building it."""
-        return any(claim.conflicts(grant.claim) for grant in self.holders.values()) or any(
-            claim.conflicts(other) for other in ahead
-        )
+    in_the_way: int
 
 
 def claim_to_json(claim: Claim) -> dict[str, Any]:

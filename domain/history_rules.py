@@ -108,10 +108,10 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
         return f"what is {event.event} is not what attempt {attempt} of task {task_id} asked for"
     if event.event == "refused":
         return None if claim.on_conflict == "reject" else "a claim that wants to wait was refused"
-    for other in table.holders(event.subject_id):
-        if claim.conflicts(other.claim):
-            return (
-                f"it is granted while attempt {other.claim.attempt} of task {other.claim.task_id} holds "
-                f"what overlaps, since sequence {other.token}"
-            )
-    return None
+    other = table.holder_beside(claim)
+    if other is None:
+        return None
+    return (
+        f"it is granted while attempt {other.claim.attempt} of task {other.claim.task_id} holds "
+        f"what overlaps, since sequence {other.token}"
+    )

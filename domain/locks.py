@@ -21,17 +21,15 @@ from domain.claims import (
     LockFact,
     Owed,
     Waiter,
-    WorkspaceLocks,
     claim_from_json,
     claim_to_json,
 )
 from domain.log import Recorded
 from domain.transitions import TERMINAL
+from domain.workspace_locks import MOST_NAMED, WorkspaceLocks
 
 _TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
 _VOID = "void"
-MAX_HOLDERS = 100
-"""Of those in the way of a refused claim, so many are named: an event has to fit into one message."""
 
 
 class LockTable:
@@ -79,15 +77,15 @@ class LockTable:
         if name in _TERMINAL_EVENTS:
             owed = Owed(name, event.seq, event.actor)
             if grant is not None:
-                grant.owed = grant.owed or owed
-            elif key in locks.waiting:
-                locks.ended[key] = Ended(locks.waiting.pop(key), owed)
+                locks.owe(key, owed)
+            elif (claim := locks.stop_waiting(key)) is not None:
+                locks.ended[key] = Ended(claim, owed)
                 del self._where[key]
             return workspace
         if grant is None:
             return workspace
         if name == "lock-release-requested" and event.data["token"] == grant.token:
-            grant.owed = grant.owed or Owed("operator", event.seq, event.data["by"])
+            locks.owe(key, Owed("operator", event.seq, event.data["by"]))
         elif name in ("queued", "running"):
             grant.runner_id = event.data.get("runner_id") or grant.runner_id
             return None
@@ -111,7 +109,7 @@ class LockTable:
             traceparent=event.traceparent,
         )
         locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
-        locks.waiting[claim.key] = claim
+        locks.wait(claim)
         self._where[claim.key] = workspace
         return str(workspace)
 
@@ -125,9 +123,9 @@ class LockTable:
             self._hold(locks, key, event)
         elif event.event == "refused":
             locks.ended.pop(key, None)
-            if locks.waiting.pop(key, None) is not None:
+            if locks.stop_waiting(key) is not None:
                 del self._where[key]
-        elif locks.holders.pop(key, None) is not None:
+        elif locks.release(key) is not None:
             del self._where[key]
         seen = event.data["seen_seq"]
         locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
@@ -137,7 +135,7 @@ class LockTable:
     def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
         """A grant holds from its position on; one whose claim was not open there is void: owed at once."""
         ended = locks.ended.pop(key, None)
-        claim = locks.waiting.pop(key, None)
+        claim = locks.waiting.get(key)
         owed = None
         if ended is not None:
             claim, owed = ended.claim, ended.owed
@@ -154,7 +152,7 @@ class LockTable:
                 seq=event.seq,
                 since=event.time,
             )
-        locks.holders[key] = Grant(claim, token=event.seq, since=event.time, owed=owed)
+        locks.hold(Grant(claim, token=event.seq, since=event.time, owed=owed))
         self._where[key] = event.subject_id
 
     # ------------------------------------------------------------------ deciding
@@ -164,20 +162,14 @@ class LockTable:
         locks = self._workspaces.get(workspace)
         if locks is None:
             return None
-        for grant in locks.holders.values():
-            if grant.owed is not None:
-                return self._release(locks, grant.claim, grant.owed)
-        ahead: list[Claim] = []
-        rejecting = any(claim.on_conflict == "reject" for claim in locks.waiting.values())
-        for claim in locks.waiting.values():
-            if not locks.blocked(claim, ahead):
-                return self._grant(locks, claim)
-            if claim.on_conflict == "reject":
-                return self._refuse(locks, claim, ahead)
-            if claim.takes_all and not rejecting:
-                return None
-            ahead.append(claim)
-        return None
+        grant = locks.first_owed()
+        if grant is not None and grant.owed is not None:
+            return self._release(locks, grant.claim, grant.owed)
+        candidate = locks.index.next_candidate()
+        if candidate is None:
+            return None
+        claim, blocked = candidate
+        return self._refuse(locks, claim) if blocked else self._grant(locks, claim)
 
     def pending(self) -> list[str]:
         """Workspaces for which a fact is to be appended now; asked once after a start."""
@@ -204,14 +196,14 @@ class LockTable:
     def _grant(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
         return self._fact(locks, claim, "granted", data.GrantedData(**self._claim_data(claim)))
 
-    def _refuse(self, locks: WorkspaceLocks, claim: Claim, ahead: list[Claim]) -> LockFact:
+    def _refuse(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
         holders = [
             data.Holder(
                 task_id=other.task_id,
                 attempt=other.attempt,
                 token=locks.holders[other.key].token if other.key in locks.holders else None,
             )
-            for other in locks.blockers(claim, ahead)[:MAX_HOLDERS]
+            for other in locks.index.blockers(claim.key, MOST_NAMED)[0]
         ]
         refused = data.RefusedData(**self._claim_data(claim), holders=holders)
         return self._fact(locks, claim, "refused", refused)
@@ -264,21 +256,23 @@ class LockTable:
         workspace = self._where.get(key)
         if workspace is None or key not in self._workspaces[workspace].waiting:
             return None
-        return next(waiter for waiter in self.waiters(workspace) if waiter.claim.key == key)
+        return self._workspaces[workspace].waiter(key)
 
     def holders(self, workspace: str) -> list[Grant]:
         """All grants of a workspace in the order they were made."""
         locks = self._workspaces.get(workspace)
         return list(locks.holders.values()) if locks else []
 
+    def holder_beside(self, claim: Claim) -> Grant | None:
+        """The first grant of the claim's workspace that it may not hold beside."""
+        locks = self._workspaces.get(claim.workspace)
+        beside = locks.index.holder_beside(claim) if locks else None
+        return locks.holders[beside.key] if locks and beside else None
+
     def waiters(self, workspace: str) -> Iterator[Waiter]:
         """All waiting claims of a workspace in their order, each with what is in its way."""
-        locks = self._workspaces.get(workspace, WorkspaceLocks())
-        ahead: list[Claim] = []
-        for position, claim in enumerate(locks.waiting.values(), start=1):
-            blocked_by = dict.fromkeys(other.task_id for other in locks.blockers(claim, ahead))
-            yield Waiter(claim, position, tuple(blocked_by))
-            ahead.append(claim)
+        locks = self._workspaces.get(workspace)
+        return locks.waiters() if locks else iter(())
 
     # ------------------------------------------------------------------ snapshots
 
@@ -326,11 +320,11 @@ def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
     locks = WorkspaceLocks()
     for stored in state["waiting"]:
         claim = claim_from_json(stored)
-        locks.waiting[claim.key] = claim
+        locks.wait(claim)
     for stored in state["holders"]:
         claim = claim_from_json(stored["claim"])
         owed = Owed(*stored["owed"]) if stored["owed"] else None
-        locks.holders[claim.key] = Grant(claim, stored["token"], stored["since"], owed, stored["runner_id"])
+        locks.hold(Grant(claim, stored["token"], stored["since"], owed, stored["runner_id"]))
     for stored in state["ended"]:
         claim = claim_from_json(stored["claim"])
         locks.ended[claim.key] = Ended(claim, Owed(*stored["owed"]))

@@ -39,8 +39,8 @@ def normalise_lock_paths(paths: Sequence[str], root: str) -> list[str]:
     if any(not one for one in found):
         return []
     kept: list[Components] = []
-    for one in sorted(set(found)):
-        if not any(_covers(other, one) for other in kept):
+    for one in sorted(set(found)):  # what a path covers follows it at once
+        if not kept or not _covers(kept[-1], one):
             kept.append(one)
     return ["/".join(one) for one in kept]
 
@@ -50,12 +50,19 @@ def components(path: str) -> Components:
     return tuple(part for part in path.split("/") if part)
 
 
+def plain_path(path: str) -> str:
+    """`path` with its components side by side: `src/api`; what was normalised is so already."""
+    if path.startswith("/") or path.endswith("/") or "//" in path:
+        return "/".join(components(path))
+    return path
+
+
 def paths_overlap(left: Iterable[Components], right: Iterable[Components]) -> bool:
     """Whether any path of one side equals, contains or lies in one of the other; empty = everything."""
-    ours, theirs = list(left), list(right)
+    ours, theirs = set(left), set(right)
     if not ours or not theirs:
         return True
-    return any(_covers(one, other) or _covers(other, one) for one in ours for other in theirs)
+    return _reaches(ours, theirs) or _reaches(theirs, ours)
 
 
 def roots_overlap(one: str, other: str) -> bool:
@@ -66,6 +73,11 @@ def roots_overlap(one: str, other: str) -> bool:
 
 def _covers(outer: Components, inner: Components) -> bool:
     return inner[: len(outer)] == outer
+
+
+def _reaches(outer: set[Components], inner: set[Components]) -> bool:
+    """Whether a path of `inner` equals one of `outer` or lies in it."""
+    return any(path[:depth] in outer for path in inner for depth in range(len(path) + 1))
 
 
 def _relative(path: str, root: str) -> Components:

@@ -42,7 +42,7 @@ def release_on_cancel_requested() -> None:
         if event.event == "cancel-requested" and workspace is not None:
             grant = table.grant(event.subject_id, event.attempt)
             if grant is not None:
-                grant.owed = Owed("canceled", event.seq, event.actor)
+                table._workspaces[workspace].owe(grant.claim.key, Owed("canceled", event.seq, event.actor))
         return workspace
 
     LockTable.fold = early
@@ -76,11 +76,11 @@ def skipping_fold() -> None:
 
 def granting_twice() -> None:
     """A projector that sometimes does not see who holds a lock."""
-    from domain.claims import WorkspaceLocks
+    from domain.lock_index import LockIndex
 
-    blocked = WorkspaceLocks.blocked
-    WorkspaceLocks.blocked = lambda locks, claim, ahead: (
-        random.random() > OFTEN and blocked(locks, claim, ahead)
+    in_the_way = LockIndex._in_the_way
+    LockIndex._in_the_way = lambda index, one: (
+        0 if random.Random(one.claim.seq).random() < OFTEN else in_the_way(index, one)
     )
 
 

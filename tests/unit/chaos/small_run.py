@@ -47,7 +47,9 @@ class EarlyTable(LockTable):
         if event.event == "cancel-requested" and workspace is not None:
             grant = self._workspaces[workspace].holders.get((event.subject_id, event.attempt or 0))
             if grant is not None:
-                grant.owed = Owed("canceled", event.seq, event.actor)
+                self._workspaces[grant.claim.workspace].owe(
+                    grant.claim.key, Owed("canceled", event.seq, event.actor)
+                )
         return workspace
 
 

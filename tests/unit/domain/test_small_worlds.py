@@ -139,7 +139,7 @@ class Overtakes(LockTable):
     def decide(self, workspace: str) -> LockFact | None:
         locks = self._workspaces[workspace]
         for claim in locks.waiting.values():
-            if not locks.blocked(claim, []):
+            if not any(claim.conflicts(grant.claim) for grant in locks.holders.values()):
                 return self._grant(locks, claim)
         return super().decide(workspace)
 
@@ -170,8 +170,9 @@ class RefusesTooEarly(LockTable):
     def decide(self, workspace: str) -> LockFact | None:
         locks = self._workspaces[workspace]
         for claim in locks.waiting.values():
-            if claim.on_conflict == "reject" and locks.blocked(claim, []):
-                return self._refuse(locks, claim, [])
+            held = any(claim.conflicts(grant.claim) for grant in locks.holders.values())
+            if claim.on_conflict == "reject" and held:
+                return self._refuse(locks, claim)
         return super().decide(workspace)
 
 

@@ -1,0 +1,114 @@
+"""The open claims of one workspace: what waits, what holds, what ended meanwhile. Pure.
+
+Whoever folds changes them through the methods, which keep the index of conflicts and the releases that are
+owed up to date. The index is made when it is first asked for: a fold that only passes by does without.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from domain.claims import FIRST_CHAIN, Claim, Ended, Grant, Key, Owed, Waiter
+from domain.lock_index import LockIndex
+
+MOST_NAMED = 100
+"""Of the claims in the way of another, so many are named: events and answers have to stay small."""
+
+
+class WorkspaceLocks:
+    """One workspace's claims. `ended` remembers what ended while waiting, until no grant of it can come.
+
+    A void grant comes from a decider that had not folded the end. Once a lock fact stands whose decider
+    had (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
+    since a decider folds its own facts ahead of the log.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[Key, Claim] = {}
+        self.holders: dict[Key, Grant] = {}
+        self.ended: dict[Key, Ended] = {}
+        self.last_seq = 0
+        self.last_version = 0
+        self.last_chain = FIRST_CHAIN
+        self._turns: dict[Key, int] = {}
+        self._turn = 0
+        self._owing: list[tuple[int, Key]] = []
+        self._index: LockIndex | None = None
+
+    @property
+    def index(self) -> LockIndex:
+        """The conflicts among what waits and holds."""
+        if self._index is None:
+            self._index = LockIndex()
+            for key, grant in self.holders.items():
+                self._index.hold(grant.claim, self._turns[key])
+            for claim in self.waiting.values():
+                self._index.wait(claim)
+        return self._index
+
+    # ------------------------------------------------------------------ changes
+
+    def wait(self, claim: Claim) -> None:
+        """`claim` waits, behind all that wait."""
+        self.waiting[claim.key] = claim
+        if self._index is not None:
+            self._index.wait(claim)
+
+    def stop_waiting(self, key: Key) -> Claim | None:
+        """Take out a claim that waits, if it does."""
+        claim = self.waiting.pop(key, None)
+        if claim is not None and self._index is not None:
+            self._index.stop_waiting(key)
+        return claim
+
+    def hold(self, grant: Grant) -> None:
+        """A claim holds; it does not wait any more."""
+        key = grant.claim.key
+        self.waiting.pop(key, None)
+        self.holders[key] = grant
+        if key not in self._turns:
+            self._turn += 1
+            self._turns[key] = self._turn
+        if self._index is not None:
+            self._index.hold(grant.claim, self._turns[key])
+        if grant.owed is not None:
+            heapq.heappush(self._owing, (self._turns[key], key))
+
+    def owe(self, key: Key, owed: Owed) -> None:
+        """The release of a holder is owed from now on; the first reason stands."""
+        grant = self.holders[key]
+        if grant.owed is None:
+            grant.owed = owed
+            heapq.heappush(self._owing, (self._turns[key], key))
+
+    def release(self, key: Key) -> Grant | None:
+        """Take out a holder, if it holds."""
+        grant = self.holders.pop(key, None)
+        if grant is not None:
+            del self._turns[key]
+            if self._index is not None:
+                self._index.release(key)
+        return grant
+
+    # ------------------------------------------------------------------ questions
+
+    def first_owed(self) -> Grant | None:
+        """The first holder, in the order of the grants, whose release is owed."""
+        while self._owing:
+            turn, key = self._owing[0]
+            grant = self.holders.get(key)
+            if grant is not None and grant.owed is not None and self._turns[key] == turn:
+                return grant
+            heapq.heappop(self._owing)
+        return None
+
+    def waiter(self, key: Key) -> Waiter:
+        """A claim that waits, with what is in its way."""
+        claims, total = self.index.blockers(key, MOST_NAMED)
+        names = dict.fromkeys(claim.task_id for claim in claims)
+        return Waiter(self.waiting[key], self.index.position(key), tuple(names), total)
+
+    def waiters(self) -> Iterator[Waiter]:
+        """All claims that wait, in their order."""
+        return map(self.waiter, self.waiting)
