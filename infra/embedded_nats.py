@@ -232,4 +232,6 @@ def _write_secret(path: Path, text: str) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # after a power cut the renamed file would be there and be empty
     draft.replace(path)

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from tests.chaos import cell
+from tests.chaos.nemesis import FAULTS
 from tests.chaos.planted import BUGS
 
 SHARES = {3: 0.6, 1: 0.4}
@@ -49,6 +50,7 @@ def main() -> int:
 
 
 def _play_all(given: argparse.Namespace, seed: int, directory: Path) -> bool:
+    from tests.chaos.disks import why_no_power_cuts
     from tests.chaos.play import Order, play
     from tests.chaos.report import details, report
     from tests.support.postgres import running_postgres
@@ -57,6 +59,9 @@ def _play_all(given: argparse.Namespace, seed: int, directory: Path) -> bool:
     command = f"python -m tests.chaos --seed {seed} --minutes {given.minutes:g}"
     command += f" --nodes {given.nodes}" if given.nodes else ""
     _say(f"{command}   ({time.strftime('%Y-%m-%d')}; everything is in {directory})")
+    missing = why_no_power_cuts()
+    if missing:
+        _say(f"no power is cut: {missing}")
     played = []
     with running_postgres() as postgres:
         for nodes in chosen:
@@ -69,6 +74,8 @@ def _play_all(given: argparse.Namespace, seed: int, directory: Path) -> bool:
                 between=given.between or SECONDS_BETWEEN[nodes],
                 postgres=postgres.fresh_database(),
                 plant=given.plant,
+                power_cuts=missing is None,
+                only=tuple(given.only or ()),
             )
             with asyncio.Runner() as runner:
                 played.append(runner.run(play(order, directory / f"nodes-{nodes}")))
@@ -94,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--nodes", type=int, choices=(1, 3), help="only this deployment")
     parser.add_argument("--rate", type=float, default=PER_SECOND, help="new tasks a second")
     parser.add_argument("--between", type=float, help="seconds between faults; default 1.6, one node 3")
+    parser.add_argument(
+        "--only", action="append", choices=sorted(FAULTS), help="only such faults; repeatable"
+    )
     parser.add_argument("--directory", type=Path, help="where to keep everything; default: a temporary one")
     parser.add_argument("--keep", action="store_true", help="keep it also where nothing was violated")
     parser.add_argument(

@@ -12,10 +12,11 @@ import os
 import random
 import signal
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from tests.chaos.http_proxy import MISCHIEF
+from tests.chaos.power import cut_power
 from tests.chaos.processes import Child, Part, shims_of
 from tests.chaos.world import GRACE_SECONDS, LEASE_SECONDS, World
 
@@ -34,14 +35,19 @@ FAULTS = {
     "half-cut": 4,
     "full-disk": 2,
     "http": 4,
+    "power-cut": 3,
 }
+QUIET_SECONDS = 20.0
+"""How long a power cut waits until nothing else of its machine is broken; meanwhile nothing new is."""
 
 
 class Nemesis:
     """`run` until canceled, then `heal`. `errors`: what of its own went wrong, so a fault did not happen."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, only: Sequence[str] = ()) -> None:
+        """`only`: names of FAULTS to choose from, if not all."""
         self._world = world
+        self._often = {name: often for name, often in FAULTS.items() if not only or name in only}
         self._random = random.Random(seed)
         self._busy: set[str] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -57,12 +63,16 @@ class Nemesis:
             "half-cut": lambda: self._cut("half-cut", ["in", "out"]),
             "full-disk": self._fill,
             "http": self._mischief,
+            "power-cut": self._cut_power,
         }
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     async def run(self, seconds_between: float) -> None:
         while True:
             await asyncio.sleep(self._random.uniform(0.4, 1.6) * seconds_between)
-            name = self._random.choices(list(FAULTS), list(FAULTS.values()))[0]
+            await self._quiet.wait()
+            name = self._random.choices(list(self._often), list(self._often.values()))[0]
             task = asyncio.create_task(self._fault[name]())
             self._running.add(task)
             task.add_done_callback(self._ended)
@@ -177,6 +187,36 @@ class Nemesis:
             self._over(fault, part.name)
         finally:
             self._busy.discard(part.name)
+
+    # ------------------------------------------------------------------ power
+
+    async def _cut_power(self) -> None:
+        """A whole machine at once: one, or what stands in one rack."""
+        if not self._world.machines:
+            return
+        machine = self._random.choice(self._world.machines)
+        if not machine.disks[0].forgets:
+            return
+        names = {part.name for part in machine.parts} | {disk.name for disk in machine.disks}
+        self._quiet.clear()
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                while names & self._busy:
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            return
+        finally:
+            self._quiet.set()
+        self._busy |= names
+        try:
+            self._begin("power cut", machine.kind, machine.name)
+            await cut_power(machine)
+            await asyncio.sleep(self._random.uniform(0, 2))
+            for part in machine.parts:
+                part.start()
+            self._over("power cut", machine.name)
+        finally:
+            self._busy -= names
 
     # ------------------------------------------------------------------ network, disks, HTTP
 

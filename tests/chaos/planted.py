@@ -84,12 +84,27 @@ def granting_twice() -> None:
     )
 
 
+def unsynced_log() -> None:
+    """A log that is acknowledged before it is on the disk; only a power cut shows it."""
+    from infra.embedded_nats import EmbeddedNats
+
+    write = EmbeddedNats._write_config
+
+    def later(server: Any) -> Any:
+        path = write(server)
+        path.write_text(path.read_text().replace('sync_interval: "always"', 'sync_interval: "2m"'))
+        return path
+
+    EmbeddedNats._write_config = later
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "plain-append": plain_append,
     "release-on-cancel-requested": release_on_cancel_requested,
     "lost-outbox-row": lost_outbox_row,
     "skipping-fold": skipping_fold,
     "granting-twice": granting_twice,
+    "unsynced-log": unsynced_log,
 }
 
 if __name__ == "__main__":

@@ -68,6 +68,8 @@ class Order:
     between: float
     postgres: str
     plant: str | None = None
+    power_cuts: bool = False
+    only: tuple[str, ...] = ()
 
 
 async def play(order: Order, directory: Path) -> Played:
@@ -75,7 +77,7 @@ async def play(order: Order, directory: Path) -> Played:
     directory.mkdir(parents=True)
     history = History(directory / "history.jsonl")
     history.note("run", seed=order.seed, nodes=order.nodes, seconds=order.seconds, wall=time.time())
-    world = World(directory, history, order.postgres, order.nodes, order.plant)
+    world = World(directory, history, order.postgres, order.nodes, order.plant, order.power_cuts)
     (three_nodes if order.nodes == 3 else single_node)(world)
     started = time.monotonic()
     operators = Operators(
@@ -98,7 +100,7 @@ async def _play(order: Order, world: World, operators: Operators, started: float
         await operators.register(workspace, str(root))
     scenarios = Scenarios(operators, reporters, Ground(world.workspaces, world.pools), order.seed)
     beating = asyncio.create_task(reporters.run(LEASE_SECONDS / 3))
-    nemesis = Nemesis(world, order.seed)
+    nemesis = Nemesis(world, order.seed, order.only)
     wanting = asyncio.create_task(scenarios.run(CLIENTS, order.per_second, JOB_SHARE))
     breaking = asyncio.create_task(nemesis.run(order.between))
     try:

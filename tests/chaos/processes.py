@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tests.chaos.history import History
@@ -58,6 +58,11 @@ class Process:
         """SIGKILL, and stay away until `start`."""
         await self._end(signal.SIGKILL)
 
+    def expect_end(self) -> None:
+        """Somebody else ends it now; stay away until `start`."""
+        self._wanted.clear()
+        self._expected = True
+
     async def terminate(self) -> None:
         """SIGTERM, and stay away until `start`. What does not end is killed, which is said."""
         await self._end(signal.SIGTERM)
@@ -78,8 +83,7 @@ class Process:
             self._process.wait()
 
     async def _end(self, number: int) -> None:
-        self._wanted.clear()
-        self._expected = True
+        self.expect_end()
         self.send(signal.SIGCONT)
         self.send(number)
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
@@ -125,6 +129,9 @@ class Child:
     def start(self) -> None:
         """Its parent does."""
 
+    def expect_end(self) -> None:
+        """Its parent has no need to know."""
+
     async def kill(self) -> None:
         self.send(signal.SIGCONT)
         self.send(signal.SIGKILL)
@@ -161,3 +168,19 @@ def command_of(pid: int) -> list[str]:
 def shims_of(runner: int) -> list[int]:
     """The shims below a runner: one per attempt that runs."""
     return [pid for pid in children_of(runner) if any("runner.shim" in word for word in command_of(pid))]
+
+
+def families_of(pids: Iterable[int]) -> set[int]:
+    """Processes with all their descendants."""
+    found, new = set(), set(pids)
+    while new:
+        found |= new
+        new = {child for pid in new for child in children_of(pid)} - found
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and is more than what its parent has not yet taken note of."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    return False

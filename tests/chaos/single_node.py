@@ -6,11 +6,10 @@ API work on PostgreSQL. Links are ports on loopback.
 
 from __future__ import annotations
 
-from tests.chaos.disks import Disk
 from tests.chaos.http_proxy import HttpProxy
 from tests.chaos.network import Host, PortLink
 from tests.chaos.processes import Child, Process, children_of, command_of
-from tests.chaos.world import World
+from tests.chaos.world import Machine, World
 
 NATS_PORT, API_PORT, OTHER_API_PORT, PROXY_PORT = 4222, 8000, 8010, 8001
 STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
@@ -23,7 +22,6 @@ def single_node(world: World) -> None:
     """Make processes; nothing is started."""
     here, data = Host("here", LOCAL), world.directory / "up"
     roots = world.workspace_roots()
-    disk = Disk("store", data, STORE_MEGABYTES)
     for number, port in ((1, API_PORT), (2, OTHER_API_PORT)):
         proxy = HttpProxy(f"proxy{number}", (LOCAL, PROXY_PORT + number), (LOCAL, port), world.history)
         world.proxies.append(proxy)
@@ -40,13 +38,15 @@ def single_node(world: World) -> None:
         API_RUNNER_CALLBACK_BASE_URL=world.proxies[0].url,
     )
     up = world.process("up", "up", ["up"], env, here)
-    world.disks.append((disk, up))
+    world.disk("store", data, STORE_MEGABYTES, up)
     world.runner_states["run1"] = data / "runner"
     family = Family(up)
     for name in PARTS:
         world.parts.append(Child(CHILD_KINDS[name], f"up/{name}", lambda name=name: family.pid(name)))
     world.parts.append(Child("nats", "up/nats", family.nats))
     _beside(world, roots, here)
+    every = tuple(disk for disk, _ in world.disks)
+    world.machines.append(Machine("here", "machine", tuple(world.parts), every))
     world.links = {
         "all–nats": [PortLink("nats", NATS_PORT)],
         "clients–api": [PortLink("api1", API_PORT), PortLink("api2", OTHER_API_PORT)],
@@ -69,7 +69,6 @@ def _beside(world: World, roots: object, here: Host) -> None:
         _with_password(world.process(kind, name, [kind], env, here), "towpath")
     for number in (2, 3):
         name, state = f"run{number}", world.directory / f"run{number}"
-        disk = Disk(name, state, STATE_MEGABYTES)
         world.runner_states[name] = state
         env = world.environment(
             f"data-{name}",
@@ -83,7 +82,7 @@ def _beside(world: World, roots: object, here: Host) -> None:
         )
         process = world.process("runner", name, ["runner"], env, here)
         _with_password(process, "runner")
-        world.disks.append((disk, process))
+        world.disk(name, state, STATE_MEGABYTES, process)
 
 
 def _with_password(process: Process, user: str) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from infra.nats_accounts import accounts_block
 from infra.nats_binary import find_nats_server
-from tests.chaos.disks import Disk
 from tests.chaos.http_proxy import HttpProxy
 from tests.chaos.network import Host, HostLink, Network
 from tests.chaos.processes import Process
-from tests.chaos.world import World
+from tests.chaos.world import Machine, World
 
 NATS_PORT, ROUTE_PORT, API_PORT, RUNNER_PORT, PROXY_PORT = 4222, 6222, 8000, 8100, 8000
 PASSWORDS = {"towpath": "chaos-control", "runner": "chaos-runner"}
@@ -25,6 +24,15 @@ def three_nodes(world: World) -> None:
     """Make hosts and processes; nothing is started."""
     network = Network()
     nodes = [_node(world, network, number) for number in range(1, 4)]
+    every = list(world.machines)
+    world.machines.append(
+        Machine(
+            "all nodes",
+            "all nats",
+            tuple(part for machine in every for part in machine.parts),
+            tuple(disk for machine in every for disk in machine.disks),
+        )
+    )
     world.nats_urls = [f"nats://{host.address}:{NATS_PORT}" for host in nodes]
     for number, host in enumerate(nodes, start=1):
         _configure(world, f"n{number}", host, nodes)
@@ -59,7 +67,8 @@ def _node(world: World, network: Network, number: int) -> Host:
     command = [str(find_nats_server()), "-c", str(config)]
     process = Process("nats", name, command, {}, host, world.directory, world.history)
     world.parts.append(process)
-    world.disks.append((Disk(name, world.directory / name, STORE_MEGABYTES), process))
+    disk = world.disk(name, world.directory / name, STORE_MEGABYTES, process)
+    world.machines.append(Machine(name, "nats", (process,), (disk,)))
     return host
 
 
@@ -100,7 +109,6 @@ def _control_plane(world: World, number: int, model: str, clients: Host, hosts: 
 def _runner(world: World, number: int, roots: Path, hosts: dict[str, Host], clients: Host) -> None:
     name = f"run{number}"
     state = world.directory / name
-    disk = Disk(name, state, STATE_MEGABYTES)
     world.runner_states[name] = state
     env = world.environment(
         f"data-{name}",
@@ -119,4 +127,5 @@ def _runner(world: World, number: int, roots: Path, hosts: dict[str, Host], clie
         env["TOWPATH_RUNNER_PORT"] = str(RUNNER_PORT)
         world.pools = (*world.pools, "default")
     process = world.process("runner", name, ["runner"], env, hosts[name])
-    world.disks.append((disk, process))
+    disk = world.disk(name, state, STATE_MEGABYTES, process)
+    world.machines.append(Machine(name, "runner", (process,), (disk,)))

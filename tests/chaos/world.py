@@ -26,15 +26,30 @@ TOWPATH = str(Path(sys.executable).with_name("towpath"))
 POOLS = ("work", "more")
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What loses its power at once: processes, everything below them, and disks."""
+
+    name: str
+    kind: str
+    parts: tuple[Part, ...]
+    disks: tuple[Disk, ...]
+
+
 @dataclass
 class World:
-    """Filled by `three_nodes` or `single_node`. `disks` names the process to start again after a full one."""
+    """Filled by `three_nodes` or `single_node`. `disks` names the process to start again after a full one.
+
+    `forgets`: whether disks forget at a power cut what was not synced; without that no power is cut.
+    """
 
     directory: Path
     history: History
     postgres: str
     nodes: int
     plant: str | None = None
+    forgets: bool = False
+    machines: list[Machine] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     links: dict[str, list[Link]] = field(default_factory=dict)
     disks: list[tuple[Disk, Part]] = field(default_factory=list)
@@ -78,6 +93,12 @@ class World:
         process = Process(kind, name, [*program, *arguments], env, host, self.directory, self.history)
         self.parts.append(process)
         return process
+
+    def disk(self, name: str, path: Path, megabytes: int, part: Part) -> Disk:
+        """A new disk at `path`; `part` is to be started again after it was full."""
+        disk = Disk(name, path, megabytes, self.forgets)
+        self.disks.append((disk, part))
+        return disk
 
     def workspace_roots(self) -> Path:
         """Make the workspaces' directories; their common parent, which runners may work under."""

@@ -18,6 +18,7 @@ import pytest
 from adapters.codec import encode
 from domain.events import QueuedData
 from domain.wire import Report, Submission
+from infra.embedded_nats import EmbeddedNats
 from runner.state import Key, RunnerState
 from tests.chaos.check import check
 from tests.chaos.planted import BUGS
@@ -65,7 +66,15 @@ def _breaks(item: int, rule: str) -> Callable[[], bool]:
     return shows
 
 
+def _syncs_late() -> bool:
+    with tempfile.TemporaryDirectory() as directory:
+        server = EmbeddedNats(Path(directory), port=0, monitor_port=0)
+        server._passwords = {"towpath": "a", "runner": "b"}
+        return 'sync_interval: "always"' not in server._write_config().read_text()
+
+
 SHOWS = {
+    "unsynced-log": _syncs_late,
     "plain-append": _appends_plainly,
     "lost-outbox-row": _loses_a_report,
     "release-on-cancel-requested": _breaks(3, "cause"),
