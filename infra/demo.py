@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.settings import Settings
+from infra.stop_signals import stop_signals
 
 SUBMIT_DEADLINE_SECONDS = 3.0
 DEADLINE_SECONDS = 90.0
@@ -84,7 +85,7 @@ def run_demo(settings: Settings, say: Words) -> None:
     from infra.cli.client import Api
 
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals(signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _frame: stopping.append(got))
     with (
         _running(settings, say, lambda: bool(stopping)) as (started, workspace),

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from infra.nats_accounts import accounts_block
 from infra.nats_binary import EmbeddedNatsError, dying_with_parent, find_nats_server
+from infra.ports_file import CONFIGURATION, ports_files, read_ports
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.005
@@ -110,6 +111,8 @@ class EmbeddedNats:
         _check_free(self._monitor_port, "the monitoring port")
         config = self._write_config()
         with self._locked() as lock, (self._data_dir / "nats.stderr").open("wb") as stderr:
+            for stale in ports_files(self._data_dir).values():
+                stale.unlink(missing_ok=True)
             self._process = subprocess.Popen(
                 [*dying_with_parent(), str(binary), "-c", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -142,7 +145,7 @@ class EmbeddedNats:
         return f"nats://{credentials.user}:{credentials.password}@{HOST}:{self._port}"
 
     def _write_config(self) -> Path:
-        path = self._data_dir / "nats-server.conf"
+        path = self._data_dir / CONFIGURATION
         text = f"""\
 # Written by Towpath at every start: edits are lost.
 server_name: towpath
@@ -181,10 +184,9 @@ jetstream {{
     def _await_ports(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self._start_timeout
         while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
-                ports = json.loads(self._ports_file(process).read_text())
-                self._port = _port_of(ports["nats"][0])
-                self._monitor_port = _port_of(ports["monitoring"][0])
+            ports = read_ports(self._ports_file(process))
+            if ports is not None:
+                self._port, self._monitor_port = ports.client, ports.monitor
                 return
             time.sleep(_POLL_SECONDS)
         state = "did not come up in time" if process.poll() is None else f"ended with {process.returncode}"
@@ -213,10 +215,6 @@ def _check_free(port: int, option: str) -> None:
 def _disk_bytes(directory: Path) -> int:
     """The disk's size: the server's default, a share of what is free, shrinks with every start."""
     return max(shutil.disk_usage(directory).total, 1 << 30)
-
-
-def _port_of(url: str) -> int:
-    return int(url.rpartition(":")[2])
 
 
 def _password(path: Path) -> str:

@@ -8,8 +8,6 @@ counts as taken already: none of them can eat the reserve.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.log_room import MeasuredRoom
 from domain.room import Bound
 from infra.nats_connection import server_urls
+from infra.ports_file import running_ports
 from infra.server_facts import MonitorUnavailable, ServerFacts, server_facts
 from infra.settings import Settings
 from infra.stream_definitions import LOG, TIMER, TIMER_BYTES
@@ -120,12 +119,9 @@ async def _server_limit(
 
 def embedded_store(settings: Settings) -> Path | None:
     """Where the embedded server keeps its streams, if that is the one in use: its ports file says so."""
-    ports = {urlsplit(url).port for url in server_urls(settings)}
-    for path in settings.data_dir.glob("nats-server_*.ports"):
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-            if urlsplit(json.loads(path.read_text())["nats"][0]).port in ports:
-                return settings.data_dir / "nats"
-    return None
+    running = running_ports(settings.data_dir)
+    in_use = {urlsplit(url).port for url in server_urls(settings)}
+    return settings.data_dir / "nats" if running is not None and running.client in in_use else None
 
 
 def _disk(store: Path, reserve: int, spoken_for: int) -> list[Bound]:

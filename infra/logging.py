@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from typing import TextIO
 
 import structlog
 from pydantic import SecretStr
@@ -52,7 +53,7 @@ def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> N
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
         processors=[
@@ -138,6 +139,14 @@ def _drop_colors(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """uvicorn adds its message once more, coloured."""
     event.pop("color_message", None)
     return event
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """A line that cannot be written (no reader, a full disk, a closed stream) is dropped without a word."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError) and not sys.stderr.closed:
+            super().handleError(record)
 
 
 class _Redacting(logging.Formatter):

@@ -1,7 +1,7 @@
 """The processes of Towpath: API, projector, runner. Each runs until it is told to stop, then drains.
 
-SIGTERM (and SIGINT where the process stands alone) stops; what cannot go on, such as a log with a hole,
-ends the process loudly with exit code 1. Nothing here decides anything.
+SIGTERM (and, where the process stands alone, SIGINT and SIGHUP) stops; what cannot go on, such as a log
+with a hole, ends the process loudly with exit code 1. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import structlog
 
 from infra.process_memory import calm_collector, give_back_freed
 from infra.settings import Settings
+from infra.standard_streams import write_words
+from infra.stop_signals import stop_signals
 from infra.tracing import check_tracing, open_tracer
 from runner.tasks import end_tasks
 
@@ -50,14 +52,23 @@ def run_runner(settings: Settings) -> int:
     return run(serve_runner, settings)
 
 
-def run(main: Main, settings: Settings, signals: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)) -> int:
-    """Run one process' main until one of `signals` comes. Returns the exit code."""
+def run(main: Main, settings: Settings, signals: tuple[int, ...] | None = None) -> int:
+    """Run one process' main until one of `signals` comes. Returns the exit code.
+
+    Default: SIGTERM, SIGINT, and SIGHUP unless it was ignored at the start.
+    """
     import uvloop
 
     calm_collector()
     give_back_freed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_signal(main, settings, signals))
+        return runner.run(
+            _until_signal(
+                main,
+                settings,
+                stop_signals(signal.SIGTERM, signal.SIGINT) if signals is None else signals,
+            )
+        )
 
 
 async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]) -> int:
@@ -69,7 +80,7 @@ async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]
         await main(settings, stop)
     except Exception as error:
         log.error("cannot go on", error=_words(error))
-        sys.stderr.write(f"towpath: {_words(error)}\n")
+        write_words(f"towpath: {_words(error)}\n", sys.stderr)
         return 1
     finally:
         # The loop's own end cancels each task only once, and then waits for all without a bound.

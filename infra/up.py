@@ -11,7 +11,6 @@ import asyncio
 import ctypes
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
 from infra.process_memory import share_imports
 from infra.settings import Settings
+from infra.standard_streams import flush_words
+from infra.stop_signals import let_go_of_descriptors, stop_signals
 from infra.tracing import check_tracing, preload
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Supervisor:
         self._say = say
         self._nats: EmbeddedNats | None = None
         self._parts: list[_Part] = []
+        self._listener: socket.socket | None = None
         self.settings = settings
 
     def start(self) -> None:
@@ -71,7 +73,7 @@ class Supervisor:
         settings = self.settings
         settings.check_api()
         check_tracing(settings)
-        listener = bind(settings.host, settings.port)
+        listener = self._listener = bind(settings.host, settings.port)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.nats_url is None:
             self._nats = EmbeddedNats(
@@ -110,13 +112,12 @@ class Supervisor:
         self._fork(part)
 
     def _fork(self, part: _Part) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_words()
         part.starts.append(time.monotonic())
         parent = os.getpid()
         part.pid = os.fork()
         if part.pid == 0:
-            _become_child(part, parent)
+            _become_child(part, parent, self._listener)
 
     def watch(self, stop: Callable[[], bool]) -> None:
         """Wait until `stop()`; start parts that die again. Raises CannotStart if one keeps dying."""
@@ -142,6 +143,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the parts in STOP_ORDER, then NATS; each drains before the next ends."""
+        if self._listener is not None:
+            self._listener.close()  # the API has its own copy, until it ends
         for part in sorted(self._parts, key=lambda part: STOP_ORDER.index(part.name)):
             _end(part)
         self._parts.clear()
@@ -150,9 +153,12 @@ class Supervisor:
 
 
 def run_up(settings: Settings, say: Words) -> int:
-    """Run until SIGINT or SIGTERM. `say` gets the lines for people. Returns the exit code."""
+    """Run until SIGINT, SIGTERM or (unless it was ignored) SIGHUP; returns the exit code.
+
+    `say` gets the lines for people.
+    """
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals(signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _frame: stopping.append(got))
     supervisor = Supervisor(settings, say)
     try:
@@ -251,21 +257,22 @@ def _runner_is_there(client: httpx.Client, settings: Settings) -> bool:
     return any(runner["state"] == "alive" for runner in answer.json()["items"])
 
 
-def _become_child(part: _Part, parent: int) -> None:
-    """Never returns: run the part's main and leave."""
+def _become_child(part: _Part, parent: int, listener: socket.socket | None) -> None:
+    """Never returns: run the part's main and leave. The API alone keeps `listener`."""
     code = 1
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all: the parent ends us
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        let_go_of_descriptors({listener.fileno()} if listener and part.name == "api" else ())
         code = part.main()
     except Exception as error:
         log.error("part failed", part=part.name, error=repr(error))
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_words()
         os._exit(code)
 
 

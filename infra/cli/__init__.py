@@ -32,6 +32,7 @@ from infra.cli import (
 )
 from infra.cli.exits import CliError, Exit
 from infra.cli.words import say
+from infra.standard_streams import open_missing
 
 cast("dict[str, ModuleType | None]", sys.modules).setdefault("httpx._main", None)
 
@@ -72,6 +73,7 @@ app.add_typer(dead.app, name="dead")
 
 def main() -> None:
     """Run the command line; ends the process with one of the documented exit codes."""
+    open_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # lone surrogates become \udc80: lossless, and still JSON
             stream.reconfigure(errors="backslashreplace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -159,20 +158,22 @@ def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
     """Run a server until it ends, and end with its exit code."""
     from infra.cli.exits import CliError, Exit
     from infra.settings import SettingsError
+    from infra.standard_streams import flush_words
 
     try:
         code = run(settings)
     except SettingsError as error:
         raise CliError(str(error), Exit.USAGE) from None
+    finally:
+        flush_words()
     raise typer.Exit(code)
 
 
 def _print(line: str) -> None:
     """What `up` says is what it is asked for, and a script may wait for `ready`: at once, on stdout."""
-    from infra.cli.output import print_data
+    from infra.standard_streams import write_words
 
-    print_data(line)
-    sys.stdout.flush()
+    write_words(line + "\n")
 
 
 def _address(text: str) -> tuple[str, int]:

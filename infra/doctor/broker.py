@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import datetime
 
@@ -11,8 +10,10 @@ from nats.aio.client import Client
 from adapters.log_room import NEAR
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
+from infra.embedded_nats import HOST
 from infra.log_room import bounds
 from infra.nats_binary import MINIMUM_VERSION
+from infra.ports_file import running_ports
 from infra.server_facts import MonitorUnavailable, server_facts
 from infra.settings import Settings
 from infra.streams import check_streams
@@ -52,10 +53,8 @@ def _monitor_url(settings: Settings) -> str | None:
         return settings.nats_monitor_url
     if settings.nats_url is not None:
         return None
-    for path in sorted(settings.data_dir.glob("nats-server_*.ports")):
-        ports = json.loads(path.read_text())
-        return str(ports["monitoring"][0])
-    return None
+    ports = running_ports(settings.data_dir)
+    return f"http://{HOST}:{ports.monitor}" if ports is not None else None
 
 
 async def streams(about: Examination) -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -89,6 +91,20 @@ async def test_a_server_that_does_not_sync_every_write(start_nats, settings, int
     finding = await found(asked, "sync")
     assert finding.state == state
     assert (await found(settings, "sync")).state == "warning"
+
+
+async def test_an_embedded_server_is_found_beside_the_files_of_killed_ones(
+    nats_server: EmbeddedNats, js_connection: Client, tmp_path: Path
+) -> None:
+    data_dir = nats_server._data_dir
+    for pid in (1, os.getpid(), 99_999_999):
+        left = {"nats": ["nats://127.0.0.1:1"], "monitoring": ["http://127.0.0.1:2"]}
+        (data_dir / f"nats-server_{pid}.ports").write_text(json.dumps(left))
+    (data_dir / "nats-server_2.ports").write_text("{")
+    port = int(nats_server.url.rpartition(":")[2])
+    database = f"sqlite:///{tmp_path / 'read-model.db'}"
+    settings = Settings(data_dir=data_dir, nats_port=port, database_url=database)
+    assert "in memory only" in (await found(settings, "sync")).found  # that of the test's own server
 
 
 async def test_every_unsafe_setting_of_a_stream_is_named(settings: Settings, js_connection: Client) -> None:

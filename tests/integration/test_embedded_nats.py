@@ -17,6 +17,7 @@ import pytest
 from infra import nats_binary
 from infra.embedded_nats import EmbeddedNats
 from infra.nats_binary import EmbeddedNatsError
+from infra.ports_file import running_ports
 from infra.server_facts import MonitorUnavailable, server_facts
 from tests.support.nats import StartNats, append, connect
 from tests.support.waiting import eventually
@@ -142,3 +143,29 @@ def test_monitoring_says_no_secret(nats_server: EmbeddedNats):
         json.loads(text)
         assert nats_server.control.password not in text
         assert nats_server.runner.password not in text
+
+
+async def test_a_ports_file_that_a_killed_server_left_is_removed_and_never_believed(
+    start_nats: StartNats, tmp_path: Path
+):
+    data_dir = tmp_path / "again"
+    data_dir.mkdir()
+    stale = data_dir / f"nats-server_{os.getpid()}.ports"  # a process of that id runs, but no server
+    stale.write_text('{"nats": ["nats://127.0.0.1:1"], "monitoring": ["http://127.0.0.1:2"]}')
+    (data_dir / "nats-server_1.ports").write_text("not written to its end {")
+    assert running_ports(data_dir) is None
+    server = EmbeddedNats(data_dir, 0)
+    server.start()
+    try:
+        assert [path.name for path in data_dir.glob("*.ports")] == [f"nats-server_{server.pid}.ports"]
+        stale.write_text('{"nats": ["nats://127.0.0.1:1"], "monitoring": ["http://127.0.0.1:2"]}')
+        found = running_ports(data_dir)
+        assert found is not None
+        assert server.url.endswith(f":{found.client}")
+        assert server.monitor_url.endswith(f":{found.monitor}")
+        os.kill(server.pid or 0, signal.SIGKILL)
+        await eventually(lambda: server.pid is None)
+        assert len(list(data_dir.glob("*.ports"))) == 2
+        assert running_ports(data_dir) is None
+    finally:
+        server.stop()

@@ -1,0 +1,31 @@
+"""Which signals end a service in order, and what a forked part must not take over from its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection
+from pathlib import Path
+
+
+def stop_signals(*numbers: int) -> tuple[int, ...]:
+    """`numbers` and SIGHUP, which a closing terminal sends, unless it was ignored at the start (`nohup`)."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return numbers if ignored else (*numbers, signal.SIGHUP)
+
+
+def let_go_of_descriptors(keep: Collection[int]) -> None:
+    """In a forked child: give up every descriptor but the standard ones and `keep`.
+
+    Their numbers stay taken, by /dev/null: an object of the parent that is collected later closes its number,
+    which must not be something else by then.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for entry in list(Path("/dev/fd").iterdir()):
+        number = int(entry.name)
+        if number > 2 and number != nowhere and number not in keep:
+            try:
+                os.fstat(number)
+            except OSError:  # the listing's own, closed by now
+                continue
+            os.dup2(nowhere, number, inheritable=False)
