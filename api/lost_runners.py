@@ -28,11 +28,11 @@ def awaiting_operator(parts: ApiParts, lost: Collection[str]) -> dict[str, list[
         return {}
     holding = {one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"}
     found: dict[str, list[Held]] = {}
-    for entry in parts.view.entries():
-        for holder in entry.holders if entry.workspace in holding else ():
-            if holder.runner_id in lost:
-                held = Held(task_id=holder.task_id, attempt=holder.attempt)
-                found.setdefault(str(holder.runner_id), []).append(held)
+    for workspace in sorted(holding):
+        for grant in parts.view.holders(workspace):
+            if grant.runner_id in lost:
+                held = Held(task_id=grant.claim.task_id, attempt=grant.claim.attempt)
+                found.setdefault(str(grant.runner_id), []).append(held)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from api.event_pages import EventPages
@@ -22,18 +24,20 @@ async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) ->
     return task_read(task, stored.seq, lock)
 
 
-async def entries_at(parts: ApiParts, seq: int, workspace: str | None = None) -> list[LockEntry]:
-    """Holders and waiters after `seq`: of one workspace (always one entry), or of all with anything open."""
-    table = await parts.past.locks(seq)
-    names = table.workspaces() if workspace is None else [workspace]
-    return [lock_entry(table, name) for name in names]
+async def entries_of(table: LockTable, workspaces: Sequence[str]) -> list[LockEntry]:
+    """Holders and waiters of these workspaces in a table of the past, whose index has to be made first."""
+
+    def entries() -> list[LockEntry]:
+        return [lock_entry(table, name) for name in workspaces]
+
+    return await asyncio.to_thread(entries)
 
 
 async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: int) -> LockRead:
     grant = table.grant(task.id, task.attempt)
     if grant is not None:
         return held(grant)
-    waiter = table.waiter(task.id, task.attempt)
+    waiter = await asyncio.to_thread(table.waiter, task.id, task.attempt)
     if waiter is not None:
         return waiting(waiter)
     facts = await pages.lock_facts(task.id, str(task.spec.workspace), seq)

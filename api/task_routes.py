@@ -154,7 +154,9 @@ async def why(task_id: TaskId, parts: Parts) -> Any:
     """What the task waits for, or what ended it, in a sentence."""
     read = await _task_now(parts, task_id)
     (last,) = await parts.log.at([read.seq])
-    entry = parts.view.entries(read.workspace)[0] if read.workspace is not None else None
+    entry = None
+    if read.workspace is not None:
+        entry = parts.view.in_the_way(read.workspace, read.id, read.attempt)
     found = blockers(read, entry)
     if found:
         with contextlib.suppress(NotFound):

@@ -6,6 +6,7 @@ has folded, a few milliseconds behind the log.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,16 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.openapi import problems
-from api.paging import Page, PageQuery, cut, link_next
+from api.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.parts import ApiParts
-from api.past_answers import entries_at
+from api.past_answers import entries_of
 from api.points import Point, position_at
 from domain.events import OnRunnerLost
 from domain.identifiers import Name
 from domain.lock_read import LockEntry
 from domain.paths import MAX_PATH_CHARS
 from domain.task_spec import Text
+from domain.workspace_locks import OpenSize
 from domain.workspaces import Registration, not_registered
+
+PAGE_PATHS = 300_000
+"""Claims and paths on one page of `GET /locks`."""
 
 router = APIRouter(route_class=GuardedRoute, tags=["workspaces"])
 
@@ -126,12 +131,15 @@ async def get_workspace(workspace: Name, parts: Parts) -> Any:
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def workspace_locks(workspace: Name, parts: Parts, at: Annotated[Point | None, Query()] = None) -> Any:
+async def workspace_locks(
+    workspace: Name, parts: Parts, at: Annotated[Point | None, Query()] = None
+) -> Response:
     """Holders of one workspace, and waiters in order with what blocks them: now, or `at` another time."""
     if at is not None:
-        return (await entries_at(parts, await position_at(parts, at), workspace))[0]
+        table = await parts.past.locks(await position_at(parts, at))
+        return _json((await entries_of(table, [workspace]))[0])
     await _registered(parts, workspace)
-    return parts.view.entries(workspace)[0]
+    return _json(parts.view.entries(workspace)[0])
 
 
 class LocksQuery(PageQuery):
@@ -143,16 +151,40 @@ class LocksQuery(PageQuery):
 @router.get(
     "/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems(404, 503)
 )
-async def locks(
-    request: Request, response: Response, parts: Parts, query: Annotated[LocksQuery, Query()]
-) -> Any:
-    """Workspaces in which anything holds or waits, by id: now, or `at` another time."""
-    entries = parts.view.entries()
-    if query.at is not None:
-        entries = await entries_at(parts, await position_at(parts, query.at))
-    found, cursor = cut(entries, lambda one: one.workspace, query)
+async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Query()]) -> Response:
+    """Workspaces in which anything holds or waits, by id: now, or `at` another time.
+
+    A page ends early where its workspaces have very many claims; `next_cursor` goes on.
+    """
+    if query.at is None:
+        found, cursor = _page(parts.view.open_workspaces(), parts.view.open_size, query)
+        entries = [parts.view.entries(name)[0] for name in found]
+    else:
+        table = await parts.past.locks(await position_at(parts, query.at))
+        found, cursor = _page(list(table.workspaces()), table.open_size, query)
+        entries = await entries_of(table, found)
+    response = _json(Page[LockEntry].model_construct(items=entries, next_cursor=cursor))
     link_next(request, response, cursor)
-    return Page[LockEntry](items=found, next_cursor=cursor)
+    return response
+
+
+def _page(
+    names: Sequence[str], size_of: Callable[[str], OpenSize], query: LocksQuery
+) -> tuple[list[str], str | None]:
+    """The workspaces of one page: at most `limit`, and no more than PAGE_PATHS paths, but at least one."""
+    found, cursor = cut(names, str, query)
+    shown = 0
+    for number, name in enumerate(found):
+        size = size_of(name)
+        shown += size.claims + size.paths
+        if number and shown > PAGE_PATHS:
+            return found[:number], encode_cursor(found[number - 1])
+    return found, cursor
+
+
+def _json(read: BaseModel) -> Response:
+    """Written straight to bytes: an entry may hold some hundred thousand paths."""
+    return Response(read.model_dump_json(), media_type="application/json")
 
 
 async def _registered(parts: ApiParts, workspace: str) -> Registration:

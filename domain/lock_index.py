@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from collections.abc import Iterator
+from itertools import islice
+from operator import attrgetter, itemgetter
 
 from domain.claims import Claim, Key
-from domain.path_index import PathIndex
+from domain.path_index import Cover, PathIndex
 from domain.paths import plain_path
 
+EVERYTHING = Cover(())
 SPARE_PLACES = 1024
 """Places are renumbered once twice as many as there are open claims, and so many more, were given out."""
 
@@ -24,13 +26,10 @@ SPARE_PLACES = 1024
 class _Open:
     """An open claim. `listed`: it is among the candidates; `turn` orders holders."""
 
-    __slots__ = ("claim", "conflicts", "listed", "paths", "place", "turn")
+    __slots__ = ("claim", "conflicts", "listed", "place", "turn")
 
     def __init__(self, claim: Claim, place: int) -> None:
         self.claim = claim
-        self.paths = tuple(plain_path(path) for path in claim.paths)
-        if "" in self.paths:
-            self.paths = ()
         self.place = place
         self.conflicts = 0
         self.turn = 0
@@ -101,21 +100,22 @@ class LockIndex:
                 self._renumber()
             place = self._next_place
             self._next_place += 1
-        one = _Open(claim, place)
+        one, cover = _Open(claim, place), _cover(claim)
         bit = 1 << place
-        for other in self._in_conflict(claim.root, one.paths, shared=claim.mode == "shared"):
+        for other in self._in_conflict(claim, cover):
             other.conflicts |= bit
             one.conflicts |= 1 << other.place
         self._by_place[place] = one
         if claim.mode == "shared":
             self._shared |= bit
-        self._by_root.setdefault(claim.root, PathIndex()).add(one, one.paths)
+        self._by_root.setdefault(claim.root, PathIndex()).add(one, cover)
         return one
 
-    def _in_conflict(self, root: str, paths: Iterable[str], *, shared: bool) -> Iterator[_Open]:
-        """Open claims that may not hold beside such a one; under different roots all are in conflict."""
-        for other_root, index in self._by_root.items():
-            for other in index.overlapping(paths if other_root == root else ()):
+    def _in_conflict(self, claim: Claim, cover: Cover) -> Iterator[_Open]:
+        """Open claims that may not hold beside this one; under different roots all are in conflict."""
+        shared = claim.mode == "shared"
+        for root, index in self._by_root.items():
+            for other in index.overlapping(cover if root == claim.root else EVERYTHING):
                 if not (shared and other.claim.mode == "shared"):
                     yield other
 
@@ -131,7 +131,7 @@ class LockIndex:
         self._holds &= others
         self._shared &= others
         index = self._by_root[one.claim.root]
-        index.remove(one, one.paths)
+        index.remove(one, _cover(one.claim))
         if not index:
             del self._by_root[one.claim.root]
         for place in _places(one.conflicts):
@@ -197,27 +197,25 @@ class LockIndex:
 
     def blockers(self, key: Key, most: int) -> tuple[list[Claim], int]:
         """The first `most` claims in the way of a waiter, holders first, in order; how many there are."""
-        one = self._waiting[key]
-        mask = self._in_the_way(one)
-        holders = [self._by_place[place] for place in _places(mask & self._holds)]
-        holders.sort(key=lambda other: other.turn)
-        found = [other.claim for other in holders[:most]]
-        for place in _places(mask & self._waits):
-            if len(found) >= most:
-                break
-            found.append(self._by_place[place].claim)
-        return found, mask.bit_count()
+        mask = self._in_the_way(self._waiting[key])
+        there = self._by_place.__getitem__
+        found = sorted(map(there, _places(mask & self._holds)), key=attrgetter("turn"))[:most]
+        found += map(there, islice(_places(mask & self._waits), most - len(found)))
+        return [other.claim for other in found], mask.bit_count()
 
     def holder_beside(self, claim: Claim) -> Claim | None:
         """The first holder, in the order of the grants, that `claim` may not hold beside."""
-        paths = tuple(plain_path(path) for path in claim.paths)
-        found = self._in_conflict(claim.root, paths, shared=claim.mode == "shared")
+        found = self._in_conflict(claim, _cover(claim))
         held = [one for one in found if self._holds >> one.place & 1]
         return min(held, key=lambda one: one.turn).claim if held else None
 
     def _in_the_way(self, one: _Open) -> int:
         earlier = self._waits & ((1 << one.place) - 1)
         return one.conflicts & (self._holds | earlier)
+
+
+def _cover(claim: Claim) -> Cover:
+    return Cover(map(plain_path, claim.paths))
 
 
 def _places(mask: int) -> Iterator[int]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from domain.claims import Grant, Waiter
 from domain.locks import LockTable
 from domain.wire import LockMode
 
@@ -23,7 +24,7 @@ class HolderRead(BaseModel):
 
 
 class WaiterRead(BaseModel):
-    """A claim that waits; `position` 1 is next, `blocked_by` names the tasks in its way."""
+    """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks in its way."""
 
     task_id: str
     attempt: int
@@ -44,30 +45,44 @@ class LockEntry(BaseModel):
 
 def lock_entry(table: LockTable, workspace: str) -> LockEntry:
     """The entry of one workspace; empty lists where nothing is open."""
-    return LockEntry(
+    return LockEntry.model_construct(
         workspace=workspace,
-        holders=[
-            HolderRead(
-                task_id=grant.claim.task_id,
-                attempt=grant.claim.attempt,
-                runner_id=grant.runner_id,
-                paths=list(grant.claim.paths),
-                mode=grant.claim.mode,
-                token=grant.token,
-                since=datetime.fromisoformat(grant.since),
-            )
-            for grant in table.holders(workspace)
-        ],
-        waiters=[
-            WaiterRead(
-                task_id=waiter.claim.task_id,
-                attempt=waiter.claim.attempt,
-                paths=list(waiter.claim.paths),
-                mode=waiter.claim.mode,
-                position=waiter.position,
-                blocked_by=list(waiter.blocked_by),
-                since=datetime.fromisoformat(waiter.claim.since),
-            )
-            for waiter in table.waiters(workspace)
-        ],
+        holders=[_holder(grant) for grant in table.holders(workspace)],
+        waiters=[_waiter(waiter) for waiter in table.waiters(workspace)],
+    )
+
+
+def entry_in_the_way(table: LockTable, workspace: str, task_id: str, attempt: int) -> LockEntry:
+    """The entry of one workspace, cut down to the first claims in the way of an attempt that waits."""
+    holders, waiters = table.in_the_way(task_id, attempt)
+    return LockEntry.model_construct(
+        workspace=workspace,
+        holders=[_holder(grant) for grant in holders],
+        waiters=[_waiter(waiter) for waiter in waiters],
+    )
+
+
+def _holder(grant: Grant) -> HolderRead:
+    claim = grant.claim
+    return HolderRead.model_construct(  # of what was validated when it was recorded
+        task_id=claim.task_id,
+        attempt=claim.attempt,
+        runner_id=grant.runner_id,
+        paths=list(claim.paths),
+        mode=claim.mode,
+        token=grant.token,
+        since=datetime.fromisoformat(grant.since),
+    )
+
+
+def _waiter(waiter: Waiter) -> WaiterRead:
+    claim = waiter.claim
+    return WaiterRead.model_construct(
+        task_id=claim.task_id,
+        attempt=claim.attempt,
+        paths=list(claim.paths),
+        mode=claim.mode,
+        position=waiter.position,
+        blocked_by=list(waiter.blocked_by),
+        since=datetime.fromisoformat(claim.since),
     )

@@ -26,7 +26,7 @@ from domain.claims import (
 )
 from domain.log import Recorded
 from domain.transitions import TERMINAL
-from domain.workspace_locks import MOST_NAMED, WorkspaceLocks
+from domain.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
 
 _TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
 _VOID = "void"
@@ -262,6 +262,36 @@ class LockTable:
         """All grants of a workspace in the order they were made."""
         locks = self._workspaces.get(workspace)
         return list(locks.holders.values()) if locks else []
+
+    def in_the_way(self, task_id: str, attempt: int) -> tuple[list[Grant], list[Waiter]]:
+        """The first holders and waiters in the way of this attempt, in order; none where it does not wait."""
+        key = (task_id, attempt)
+        workspace = self._where.get(key)
+        locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
+        if key not in locks.waiting:
+            return [], []
+        claims = locks.index.blockers(key, MOST_NAMED)[0]
+        holders = [locks.holders[one.key] for one in claims if locks.holds(one)]
+        return holders, [locks.waiter(one.key) for one in claims if not locks.holds(one)]
+
+    def waits(self, task_id: str, attempt: int) -> bool:
+        """Whether this attempt waits, wants to, and something is in its way."""
+        key = (task_id, attempt)
+        workspace = self._where.get(key)
+        locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
+        claim = locks.waiting.get(key)
+        return claim is not None and claim.on_conflict == "wait" and locks.index.blocked(key)
+
+    def open_size(self, workspace: str) -> OpenSize:
+        """How much is open in one workspace."""
+        locks = self._workspaces.get(workspace)
+        return locks.size if locks else OpenSize()
+
+    def prepare(self) -> None:
+        """Make the indexes that questions need; after `restore` they are made when first asked for."""
+        for locks in self._workspaces.values():
+            if locks.waiting or locks.holders:
+                locks.index  # noqa: B018
 
     def holder_beside(self, claim: Claim) -> Grant | None:
         """The first grant of the claim's workspace that it may not hold beside."""

@@ -16,8 +16,24 @@ WHOLE = ("",)
 """The paths of an item that covers everything: the root of the trie."""
 
 
+class Cover:
+    """Paths, relative and normalised, with the nodes above them; no paths means everything."""
+
+    __slots__ = ("above", "paths")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = tuple(paths) or WHOLE
+        self.above: set[str] = set()
+        for node in self.paths:
+            while node:
+                node = node.rpartition("/")[0]
+                if node in self.above:
+                    break  # and so are all those above it
+                self.above.add(node)
+
+
 class PathIndex(Generic[Item]):
-    """Items by the paths they cover, each path relative and normalised; no paths means everything."""
+    """Items by what they cover."""
 
     def __init__(self) -> None:
         self._at: dict[str, Item | set[Item]] = {}
@@ -27,73 +43,52 @@ class PathIndex(Generic[Item]):
         """Whether anything is in the index."""
         return bool(self._at)
 
-    def add(self, item: Item, paths: Iterable[str]) -> None:
+    def add(self, item: Item, cover: Cover) -> None:
         """Put in an item that is not in the index."""
-        above: set[str] = set()
-        for path in tuple(paths) or WHOLE:
-            _put(self._at, path, item)
-            for node in _new_ancestors(path, above):
-                _put(self._below, node, item)
+        _put(self._at, cover.paths, item)
+        _put(self._below, cover.above, item)
 
-    def remove(self, item: Item, paths: Iterable[str]) -> None:
+    def remove(self, item: Item, cover: Cover) -> None:
         """Take out an item that `add` put in with the same paths."""
-        above: set[str] = set()
-        for path in tuple(paths) or WHOLE:
-            _take(self._at, path, item)
-            for node in _new_ancestors(path, above):
-                _take(self._below, node, item)
+        _take(self._at, cover.paths, item)
+        _take(self._below, cover.above, item)
 
-    def overlapping(self, paths: Iterable[str]) -> set[Item]:
-        """Items with a path that equals, contains or lies inside one of `paths`."""
+    def overlapping(self, cover: Cover) -> set[Item]:
+        """Items with a path that equals, contains or lies inside one of those of `cover`."""
         found: set[Item] = set()
-        above: set[str] = set()
-        for path in tuple(paths) or WHOLE:
-            _find(self._at, path, found)
-            _find(self._below, path, found)
-            for node in _new_ancestors(path, above):
-                _find(self._at, node, found)
+        _find(self._at, cover.paths, found)
+        _find(self._below, cover.paths, found)
+        _find(self._at, cover.above, found)
         return found
 
 
-def _new_ancestors(path: str, known: set[str]) -> list[str]:
-    """The nodes above `path` that are not `known` yet, the nearest first; they are known from now on.
-
-    With a node all those above it are known, so the search ends at the first.
-    """
-    new: list[str] = []
-    node = path
-    while node:
-        node = node.rpartition("/")[0]
-        if node in known:
-            break
-        known.add(node)
-        new.append(node)
-    return new
+def _put(nodes: dict[str, Item | set[Item]], names: Iterable[str], item: Item) -> None:
+    for name in names:
+        there = nodes.setdefault(name, item)
+        if there is item:
+            continue
+        if type(there) is set:
+            there.add(item)
+        else:
+            nodes[name] = {cast(Item, there), item}
 
 
-def _put(nodes: dict[str, Item | set[Item]], node: str, item: Item) -> None:
-    there = nodes.get(node)
-    if there is None:
-        nodes[node] = item
-    elif type(there) is set:
-        there.add(item)
-    else:
-        nodes[node] = {cast(Item, there), item}
+def _take(nodes: dict[str, Item | set[Item]], names: Iterable[str], item: Item) -> None:
+    for name in names:
+        there = nodes.get(name)
+        if type(there) is set:
+            there.discard(item)
+            if len(there) == 1:
+                nodes[name] = there.pop()
+        elif there is item:
+            del nodes[name]
 
 
-def _take(nodes: dict[str, Item | set[Item]], node: str, item: Item) -> None:
-    there = nodes[node]
-    if type(there) is set:
-        there.remove(item)
-        if len(there) == 1:
-            nodes[node] = there.pop()
-    else:
-        del nodes[node]
-
-
-def _find(nodes: dict[str, Item | set[Item]], node: str, found: set[Item]) -> None:
-    there = nodes.get(node)
-    if type(there) is set:
-        found |= there
-    elif there is not None:
-        found.add(cast(Item, there))
+def _find(nodes: dict[str, Item | set[Item]], names: Iterable[str], found: set[Item]) -> None:
+    for there in map(nodes.get, names):
+        if there is None:
+            continue
+        if type(there) is set:
+            found |= there
+        else:
+            found.add(cast(Item, there))

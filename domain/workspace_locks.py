@@ -8,12 +8,28 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from domain.claims import FIRST_CHAIN, Claim, Ended, Grant, Key, Owed, Waiter
 from domain.lock_index import LockIndex
 
 MOST_NAMED = 100
 """Of the claims in the way of another, so many are named: events and answers have to stay small."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSize:
+    """How much is open in a workspace: claims, and their paths in numbers and in characters."""
+
+    held: int = 0
+    waiting: int = 0
+    paths: int = 0
+    path_chars: int = 0
+
+    @property
+    def claims(self) -> int:
+        """All that is open."""
+        return self.held + self.waiting
 
 
 class WorkspaceLocks:
@@ -35,6 +51,7 @@ class WorkspaceLocks:
         self._turn = 0
         self._owing: list[tuple[int, Key]] = []
         self._index: LockIndex | None = None
+        self._paths = self._path_chars = 0
 
     @property
     def index(self) -> LockIndex:
@@ -51,6 +68,8 @@ class WorkspaceLocks:
 
     def wait(self, claim: Claim) -> None:
         """`claim` waits, behind all that wait."""
+        self._count(self.waiting.get(claim.key), -1)
+        self._count(claim)
         self.waiting[claim.key] = claim
         if self._index is not None:
             self._index.wait(claim)
@@ -58,6 +77,7 @@ class WorkspaceLocks:
     def stop_waiting(self, key: Key) -> Claim | None:
         """Take out a claim that waits, if it does."""
         claim = self.waiting.pop(key, None)
+        self._count(claim, -1)
         if claim is not None and self._index is not None:
             self._index.stop_waiting(key)
         return claim
@@ -65,7 +85,10 @@ class WorkspaceLocks:
     def hold(self, grant: Grant) -> None:
         """A claim holds; it does not wait any more."""
         key = grant.claim.key
-        self.waiting.pop(key, None)
+        before = self.holders.get(key)
+        self._count(before.claim if before else None, -1)
+        self._count(self.waiting.pop(key, None), -1)
+        self._count(grant.claim)
         self.holders[key] = grant
         if key not in self._turns:
             self._turn += 1
@@ -86,12 +109,28 @@ class WorkspaceLocks:
         """Take out a holder, if it holds."""
         grant = self.holders.pop(key, None)
         if grant is not None:
+            self._count(grant.claim, -1)
             del self._turns[key]
             if self._index is not None:
                 self._index.release(key)
         return grant
 
+    def _count(self, claim: Claim | None, sign: int = 1) -> None:
+        if claim is not None:
+            self._paths += sign * len(claim.paths)
+            self._path_chars += sign * sum(map(len, claim.paths))
+
     # ------------------------------------------------------------------ questions
+
+    @property
+    def size(self) -> OpenSize:
+        """How much is open."""
+        return OpenSize(len(self.holders), len(self.waiting), self._paths, self._path_chars)
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether this very claim holds."""
+        grant = self.holders.get(claim.key)
+        return grant is not None and grant.claim is claim
 
     def first_owed(self) -> Grant | None:
         """The first holder, in the order of the grants, whose release is owed."""

@@ -75,8 +75,7 @@ class WorkspaceService:
             last = await self._log.last_registration(workspace)
             if current is None or last is None:
                 raise NotFound("no-such-workspace", f"workspace {workspace} is not registered")
-            entry = self._view.entries(workspace)[0]
-            if entry.holders or entry.waiters:
+            if self._view.open_size(workspace).claims:
                 raise Refused(
                     "workspace-in-use",
                     f"tasks hold or wait in workspace {workspace}; let them end or cancel them first",

@@ -7,14 +7,15 @@ be decided on everything the leader has first waits until the view has caught up
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from domain.claims import Key
+from domain.claims import Grant, Key
 from domain.errors import Busy
-from domain.lock_read import LockEntry, lock_entry
+from domain.lock_read import LockEntry, entry_in_the_way, lock_entry
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.log_figures import LogFigures
@@ -22,8 +23,10 @@ from domain.ports.lock_view import LockDecision, OpenLocks
 from domain.ports.log import Checkpoints, LogReader
 from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
+from domain.workspace_locks import OpenSize
 from domain.workspaces import Registration, WorkspaceTable
 from projections.checkpoint import keep, take_up
+from projections.gentle import in_parts, restored
 from projections.past import Ladder
 from projections.wakes import Wakes
 
@@ -55,13 +58,14 @@ class FoldedLockView:
         saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
         if saved is not None:
             self._event_id, state = saved
-            self._table = LockTable.restore(state["locks"])
+            self._table = await asyncio.to_thread(restored, state["locks"])
             self._workspaces = WorkspaceTable.restore(state["workspaces"])
             self._saved = self._table.seq
             self._wakes.moved(self._saved)
         self._ladder.start(self._table.seq)
         async for batch in self._reader.follow(self._table.seq):
-            self.fold(batch)
+            async for part in in_parts(batch):
+                self.fold(part)
             await self._ladder.climb(self._table, self._event_id)
             if self._table.seq - self._saved >= CHECKPOINT_EVERY:
                 await self.save()
@@ -138,8 +142,7 @@ class FoldedLockView:
         past = self._past.get((task_id, attempt))
         if past is not None:
             return "refused" if past[0].event == "refused" else "granted"
-        waiter = self._table.waiter(task_id, attempt)
-        if waiter is not None and waiter.blocked_by and waiter.claim.on_conflict == "wait":
+        if self._table.waits(task_id, attempt):
             return "waiting"
         return "undecided"
 
@@ -207,3 +210,19 @@ class FoldedLockView:
         """See the port."""
         names = self._table.workspaces() if workspace is None else [workspace]
         return [lock_entry(self._table, name) for name in names]
+
+    def open_workspaces(self) -> list[str]:
+        """See the port."""
+        return list(self._table.workspaces())
+
+    def open_size(self, workspace: str) -> OpenSize:
+        """See the port."""
+        return self._table.open_size(workspace)
+
+    def holders(self, workspace: str) -> list[Grant]:
+        """See the port."""
+        return self._table.holders(workspace)
+
+    def in_the_way(self, workspace: str, task_id: str, attempt: int) -> LockEntry:
+        """See the port."""
+        return entry_in_the_way(self._table, workspace, task_id, attempt)

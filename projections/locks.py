@@ -8,7 +8,7 @@ projectors, however far behind, append each fact once. A lost race means: fold o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -20,6 +20,7 @@ from domain.log import Recorded
 from domain.ports.log import AppendConflict, Checkpoints, Clock, LockLog, LogReader
 from domain.trace import under_traceparent
 from projections.checkpoint import keep, patiently, take_up
+from projections.gentle import in_parts, restored
 
 ACTOR = "lock-projection"
 CHECKPOINT = "locks"
@@ -55,7 +56,7 @@ class LockProjection:
             if not behind:
                 self._decide(self.table.pending(), workers)
             async for batch in self._reader.follow(self.table.seq):
-                changed: Iterable[str] = self.fold(batch)
+                changed: Iterable[str] = await self._fold_all(batch)
                 if behind:
                     if self.table.seq < start:
                         continue
@@ -69,7 +70,7 @@ class LockProjection:
         saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
         if saved is not None:
             self._event_id, state = saved
-            self.table = LockTable.restore(state)
+            self.table = await asyncio.to_thread(restored, state)
             self._saved = self.table.seq
 
     async def save(self) -> None:
@@ -78,6 +79,12 @@ class LockProjection:
         if seq > self._saved:
             await keep(self._checkpoints, CHECKPOINT, seq, self._event_id, self.table.snapshot())
             self._saved = seq
+
+    async def _fold_all(self, batch: Sequence[Recorded]) -> dict[str, None]:
+        changed: dict[str, None] = {}
+        async for part in in_parts(batch):
+            changed |= self.fold(part)
+        return changed
 
     def fold(self, batch: Iterable[Recorded]) -> dict[str, None]:
         """Fold a batch; the workspaces in which something may be due, in order."""

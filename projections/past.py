@@ -14,6 +14,7 @@ from domain.errors import Busy, NotFound
 from domain.locks import LockTable
 from domain.ports.log import Checkpoints, LogReader
 from projections.checkpoint import fits
+from projections.gentle import in_parts
 
 RUNG_EVERY = 10_000
 WIDTH = 16
@@ -89,10 +90,11 @@ class TimeTravel:
         if table.seq == seq:
             return table
         async for batch in self._reader.follow(table.seq):
-            for event in batch:
-                if event.seq > seq:
-                    return table
-                table.fold(event)
+            async for part in in_parts(batch):
+                for event in part:
+                    if event.seq > seq:
+                        return table
+                    table.fold(event)
             if table.seq >= seq:
                 return table
             await ladder.climb(table, batch[-1].id)
@@ -104,6 +106,6 @@ class TimeTravel:
         while (found := await self._checkpoints.latest(PREFIX, upto)) is not None:
             at, kept = found
             if await fits(self._reader, at, kept):
-                return LockTable.restore(kept["state"])
+                return await asyncio.to_thread(LockTable.restore, kept["state"])
             upto = at - 1
         return LockTable()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Protocol
 
+from domain.claims import Grant
 from domain.lock_read import LockEntry
 from domain.log_figures import LogFigures
 from domain.task import Task
 from domain.task_read import LockRead
+from domain.workspace_locks import OpenSize
 from domain.workspaces import Registration
 
 LockDecision = Literal["granted", "refused", "waiting", "undecided"]
@@ -83,4 +85,20 @@ class LockView(Protocol):
 
     def entries(self, workspace: str | None = None) -> list[LockEntry]:
         """Holders and waiters: of one workspace (always one entry), or of all where anything is open."""
+        ...
+
+    def open_workspaces(self) -> list[str]:
+        """The ids of all workspaces in which anything holds or waits, in order."""
+        ...
+
+    def open_size(self, workspace: str) -> OpenSize:
+        """How much is open in a workspace, as far as it is folded."""
+        ...
+
+    def holders(self, workspace: str) -> list[Grant]:
+        """Who holds in a workspace, in the order of the grants."""
+        ...
+
+    def in_the_way(self, workspace: str, task_id: str, attempt: int) -> LockEntry:
+        """The first holders and waiters in the way of an attempt that waits in `workspace`."""
         ...

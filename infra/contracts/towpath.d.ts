@@ -532,7 +532,7 @@ export interface Versions {
   nats_server: string | null;
 }
 
-/** A claim that waits; `position` 1 is next, `blocked_by` names the tasks in its way. */
+/** A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks in its way. */
 export interface WaiterRead {
   task_id: string;
   attempt: number;

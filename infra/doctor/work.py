@@ -58,7 +58,7 @@ def _waiting(state: LockState) -> str:
         fact = state.table.decide(workspace)
         if fact is not None and fact.event != "released":
             claim = getattr(fact.data, "task_id", "")
-            waiting = sum(1 for _ in state.table.waiters(workspace))
+            waiting = state.table.open_size(workspace).waiting
             stuck.append(f"{workspace} ({waiting} wait, {claim} first)")
     if not stuck:
         return ""
@@ -68,9 +68,8 @@ def _waiting(state: LockState) -> str:
 
 def _counted(state: LockState) -> str:
     names = list(state.table.workspaces())
-    held = sum(len(state.table.holders(name)) for name in names)
-    waiting = sum(1 for name in names for _ in state.table.waiters(name))
-    return f"{held} held, {waiting} waiting"
+    sizes = [state.table.open_size(name) for name in names]
+    return f"{sum(one.held for one in sizes)} held, {sum(one.waiting for one in sizes)} waiting"
 
 
 async def read_model(about: Examination) -> list[Finding]:

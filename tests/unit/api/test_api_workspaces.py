@@ -106,3 +106,34 @@ async def test_runners_are_shown_as_their_heartbeats_say(world: ApiWorld) -> Non
     }
     world.clock.at += timedelta(seconds=15.1)
     assert (await world.http.get("/runners")).json()["items"][0]["state"] == "suspected"
+
+
+async def test_a_page_of_locks_ends_early_where_very_many_paths_are_claimed(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.workspace_routes.PAGE_PATHS", 5)
+    for name in ("one", "two", "three"):
+        await world.register(name, f"/srv/{name}")
+        await world.dispatched(workspace=name, lock_paths=["a", "b"])
+    first = (await world.http.get("/locks")).json()
+    assert [entry["workspace"] for entry in first["items"]] == ["one"]
+    answer = await world.http.get("/locks", params={"cursor": first["next_cursor"]})
+    rest = answer.json()
+    assert [entry["workspace"] for entry in rest["items"]] == ["three"]
+    assert f"cursor={rest['next_cursor']}" in answer.headers["link"]
+    last = (await world.http.get("/locks", params={"cursor": rest["next_cursor"]})).json()
+    assert [entry["workspace"] for entry in last["items"]] == ["two"]
+    assert last["next_cursor"] is None
+
+
+async def test_the_first_hundred_in_the_way_are_named(world: ApiWorld) -> None:
+    await world.register()
+    tasks = [await world.dispatched(workspace="acme", lock_paths=["src"]) for _ in range(103)]
+    [entry] = (await world.http.get("/locks")).json()["items"]
+    ahead = [task["id"] for task in tasks[:100]]
+    assert entry["waiters"][-1]["blocked_by"] == ahead
+    last = (await world.http.get(f"/tasks/{tasks[-1]['id']}")).json()["lock"]
+    assert (last["position"], last["blocked_by"]) == (102, ahead)
+    why = (await world.http.get(f"/tasks/{tasks[-1]['id']}/why")).json()
+    assert [one["task_id"] for one in why["blocked_by"]] == ahead
+    assert [one["holds"] for one in why["blocked_by"]] == [True] + [False] * 99

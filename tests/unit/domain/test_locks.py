@@ -273,3 +273,51 @@ def test_a_rejecting_claim_behind_one_that_takes_everything_is_refused(
     log.dispatched("three", "src", on_conflict="reject")
     assert settle(log, table) == ["granted one.1", "refused three.1"]
     assert [holder["task_id"] for holder in log.events[-1].data["holders"]] == ["one", "two"]
+
+
+# ---------------------------------------------------------------- how much is open
+
+
+def test_the_size_of_what_is_open_follows_every_change(log: LockLog, table: LockTable) -> None:
+    def size() -> tuple[int, int, int, int]:
+        found = table.open_size(SPACE)
+        return found.held, found.waiting, found.paths, found.path_chars
+
+    assert size() == (0, 0, 0, 0)
+    log.dispatched("one", "src", "docs/api")
+    log.dispatched("two", "src")
+    log.dispatched("three")
+    settle(log, table)
+    assert size() == (1, 2, 3, 14)
+    log.said("two", "canceled")
+    settle(log, table)
+    assert size() == (1, 1, 2, 11)
+    log.said("one", "succeeded")
+    settle(log, table)
+    assert size() == (1, 0, 0, 0)
+    log.said("three", "succeeded")
+    settle(log, table)
+    assert size() == (0, 0, 0, 0)
+
+
+def test_a_restored_table_decides_and_answers_as_the_one_it_was_taken_of(
+    log: LockLog, table: LockTable
+) -> None:
+    for number in range(4):
+        log.dispatched(f"task{number}", "src", f"docs/{number}")
+        log.dispatched(f"reader{number}", "src/api", mode="shared", root="/srv/new")
+    settle(log, table)
+    restored = LockTable.restore(table.snapshot())
+    for event in ("succeeded", "failed"):
+        held = table.holders(SPACE)[0].claim.task_id
+        log.said(held, event)
+        for one in (table, restored):
+            one.fold(log.events[-1])
+        assert list(restored.waiters(SPACE)) == list(table.waiters(SPACE))
+        assert restored.open_size(SPACE) == table.open_size(SPACE)
+        while (fact := table.decide(SPACE)) is not None:
+            assert restored.decide(SPACE) == fact
+            recorded = log.take(fact)
+            assert recorded is not None
+            for one in (table, restored):
+                one.fold(recorded)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,3 +157,20 @@ def test_bad_root(root: str) -> None:
     with pytest.raises(Invalid) as refusal:
         normalise_root(root)
     assert refusal.value.code == "bad-root"
+
+
+def test_normalising_many_paths_compares_each_with_its_neighbour_alone() -> None:
+    """256 paths are what a claim may have; each pair of them would be 32,640 comparisons."""
+    compared = 0
+
+    def called(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal compared
+        compared += event == "call" and frame.f_code.co_name == "_covers"
+
+    sys.setprofile(called)
+    try:
+        kept = normalise_lock_paths([f"part{number}/file" for number in range(MAX_PATHS)], ROOT)
+    finally:
+        sys.setprofile(None)
+    assert len(kept) == MAX_PATHS
+    assert 0 < compared <= 2 * MAX_PATHS
