@@ -36,6 +36,8 @@ from api.openapi import Described
 from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
+from api.web_guard import GuardHosts
+from domain.web_hosts import WebHosts
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
 
@@ -72,6 +74,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.add_middleware(ShortCut, endpoint=reports)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
     app.add_middleware(Admit, limit=parts.config.max_requests, body_limit=parts.config.body_limit_bytes)
+    app.add_middleware(GuardHosts, hosts=WebHosts(parts.config.hosts))
     app.add_middleware(CarryTrace, tracer=parts.tracer)
     app.add_middleware(CountRequests, metrics=metrics)
     return app

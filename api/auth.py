@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -18,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.bodies import READS
 from api.config import ApiConfig, OperatorToken, Role, digest_of
 from api.parts import ApiParts
 from api.problems import HttpProblem
-from domain.addresses import is_loopback
 from domain.attempt_token import Proof
 
 OPEN_ACTOR = "api"
@@ -46,6 +45,8 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request.state.actor = authorise(request.app.state.parts.config, request.headers, role)
+            if request.method not in READS:
+                await request.body()
             return await handle(request)
 
         return guarded
@@ -55,10 +56,9 @@ def authorise(config: ApiConfig, headers: Headers, role: Role) -> str:
     """The actor of a request that may do what `role` may.
 
     Raises:
-        HttpProblem: 401 without a known token, 403 for a lower role or a foreign web page.
+        HttpProblem: 401 without a known token, 403 for a lower role.
     """
     if not config.operator_tokens:
-        _check_origin(headers)
         return OPEN_ACTOR
     scheme, _, given = headers.get("authorization", "").partition(" ")
     token = _find(config, given.strip()) if scheme.lower() == "bearer" else None
@@ -86,23 +86,6 @@ def _find(config: ApiConfig, given: str) -> OperatorToken | None:
         if hmac.compare_digest(token.digest, digest):
             found = token
     return found
-
-
-def _check_origin(headers: Headers) -> None:
-    """An open API on loopback must not be usable by any page a browser on this machine shows."""
-    origin = headers.get("origin")
-    if origin is None:
-        return
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
-        host = ""
-    if not is_loopback(host):
-        raise HttpProblem(
-            403,
-            "foreign-origin",
-            "web pages of other hosts may not call an API without tokens; set TOWPATH_API_TOKENS",
-        )
 
 
 def prove(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:

@@ -58,6 +58,7 @@ class ApiConfig:
     token; None lets reports without a token in. `callback_token_previous` is accepted, too, while runners
     change from one to the other. `body_limit_bytes`: the largest request body.
     `max_requests`, `max_streams`: how many requests and live streams may be under way at once.
+    `hosts`: names the API answers under, beside IP addresses and `localhost`.
     """
 
     operator_tokens: tuple[OperatorToken, ...] = ()
@@ -66,6 +67,7 @@ class ApiConfig:
     body_limit_bytes: int = BODY_LIMIT_BYTES
     max_requests: int = 1000
     max_streams: int = 1000
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.callback_token == "":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from api.auth import prove
 from api.parts import ApiParts
+from domain.attempt_token import Proof
 from domain.errors import Invalid
 from domain.events import Transport
 from domain.identifiers import check_task_id
@@ -27,11 +28,27 @@ async def accept_report(
         ValidationError: the body is no report (type `json_invalid`: no JSON).
         DomainError: see `TaskService.report`; nothing was recorded.
     """
+    return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
+
+
+def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
+    """What the token of a report about `task_id` proves; needs no body.
+
+    Raises:
+        HttpProblem: 401, see `prove`.
+        Invalid: no task id.
+    """
     try:
         check_task_id(task_id)
     except ValueError as error:
         raise Invalid("bad-task-id", f"{error}; use the id that POST /tasks answered") from error
-    proof = prove(parts, task_id, token)
+    return prove(parts, task_id, token)
+
+
+async def record_report(
+    parts: ApiParts, task_id: str, body: bytes, proof: Proof | None, transport: Transport
+) -> Stored:
+    """`accept_report` of a reporter who has been asked for its proof already."""
     report = Report.model_validate_json(body)
     actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
     return await parts.service.report(task_id, report, proof, transport, actor)

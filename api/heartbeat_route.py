@@ -45,6 +45,7 @@ class _RunnerRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             _check(request.app.state.parts.config, request.headers.get(RUNNER_AUTH_HEADER))
+            await request.body()
             return await handle(request)
 
         return guarded

@@ -1,9 +1,9 @@
 """`POST /runner/tasks/{task_id}/status`: the busiest route, as a plain ASGI endpoint.
 
-Every task reports here several times, so nothing of FastAPI's machinery runs on the way: ShortCut goes
-past the router, the body is read once, validated once, and TaskRead is written straight to bytes. Its
-OpenAPI entry is therefore written by hand in `api.openapi`. A conflicting end is kept on the dead letters
-before it is refused.
+Every task reports here several times, so nothing of FastAPI's machinery runs on the way: ShortCut goes past
+the router, the token is checked first, the body is read once, validated once, and TaskRead is written
+straight to bytes. Its OpenAPI entry is therefore written by hand in `api.openapi`. A conflicting end is
+kept on the dead letters before it is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.gateway import CONFLICTING_END, accept_report
+from api.gateway import CONFLICTING_END, record_report, reporter
 from api.metrics import RECORDED, STALE, Metrics
 from api.openapi import STATUS_PATH
 from api.parts import ApiParts
@@ -83,9 +83,11 @@ class StatusEndpoint:
         task_id: str = scope["path_params"]["task_id"]
         given = next((value for name, value in scope["headers"] if name == _TOKEN), None)
         token = given.decode("latin-1") if given is not None else None
-        body = await _body(receive)
+        body = b""
         try:
-            stored = await accept_report(parts, task_id, body, token, "http")
+            proof = reporter(parts, task_id, token)
+            body = await _body(receive)
+            stored = await record_report(parts, task_id, body, proof, "http")
         except DomainError as error:
             if isinstance(error, Refused):
                 self._metrics.refused(error.code)
@@ -114,17 +116,9 @@ class StatusEndpoint:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body; its size is bounded by LimitBody."""
+    """The whole body; `api.admission` hands it over as one message."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks = [body]
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-    return b"".join(chunks)
+    return body

@@ -62,6 +62,7 @@ from infra.consumers import CONSUMERS
 from infra.documents import CONTRACTS
 from infra.log_room import log_room
 from infra.nats_connection import connect, server_version
+from infra.own_hosts import own_hosts
 from infra.settings import Settings
 from infra.streams import ensure_streams
 from infra.tracing import open_tracer
@@ -197,6 +198,7 @@ def api_parts(
             callback_token=callback.get_secret_value() if callback else None,
             max_requests=settings.max_requests,
             max_streams=settings.max_streams,
+            hosts=own_hosts(settings, settings.host),
             callback_token_previous=previous.get_secret_value() if previous else None,
         ),
         contracts=CONTRACTS,

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from infra.http_connections import Connections, connection_limit, guarded_protocol
 
 BACKLOG = 2048
 GRACEFUL_SECONDS = 5
+CONNECTIONS = 4000
+"""Connections of one API process: more than requests and live streams that may be at work at once."""
 
 
 class CannotListen(Exception):
@@ -39,14 +42,6 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class _Protocol(HttpToolsProtocol):
-    """Lets the application cut a connection: closing one waits for a reader that does not read."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {"towpath.abort": {"call": self.transport.abort}}
-
-
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,18 +49,24 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Any, listener: socket.socket, stop: asyncio.Event, closing: Callable[[], None] = lambda: None
+    app: Any,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    closing: Callable[[], None] = lambda: None,
+    connections: Connections | None = None,
 ) -> None:
     """Serve `app` until `stop`, then let open requests end within GRACEFUL_SECONDS.
 
-    `closing` is called first: it ends what would go on for ever, such as live streams.
+    `closing` is called first: it ends what would go on for ever, such as live streams. `connections` bounds
+    what clients may keep waiting.
     """
+    connections = connections or Connections(connection_limit(CONNECTIONS))
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="on",
-        http=_Protocol,
+        http=guarded_protocol(connections),
         ws="none",
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )

@@ -27,6 +27,8 @@ from runner.tasks import end_tasks
 
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
+INTAKE_CONNECTIONS = 64
+"""Of a runner's HTTP intake; each may hold one submission of 1 MiB."""
 PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
 _OURS = ("domain", "adapters", "projections", "api", "runner", "infra")
 log = structlog.get_logger(__name__)
@@ -171,7 +173,9 @@ async def serve_projector(
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
     """The runner process."""
+    from infra.http_connections import Connections, connection_limit, guarded_protocol
     from infra.nats_connection import identity, server_urls
+    from infra.own_hosts import own_hosts
     from runner.config import RunnerConfig
     from runner.service import RunnerService
 
@@ -190,12 +194,14 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         api_url=settings.url,
         api_token=api_token.get_secret_value() if api_token else None,
         callback_hosts=_callback_hosts(settings),
+        intake_hosts=own_hosts(settings, settings.runner_host),
         lease_seconds=settings.lease_seconds,
         reserve_bytes=settings.runner_reserve_bytes,
         output_bytes=settings.runner_output_bytes,
     )
     tracer = open_tracer(settings, "towpath-runner")
-    service = RunnerService(config, tracer)
+    connections = Connections(connection_limit(INTAKE_CONNECTIONS))
+    service = RunnerService(config, tracer, guarded_protocol(connections))
     await service.start()
     try:
         await service.run_until(stop)

@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from api.config import parse_operator_tokens
 from domain.identifiers import Name
+from domain.web_hosts import host_name
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 MIN_SECRET_CHARS = 16
@@ -90,6 +91,9 @@ Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Field(min_length=1)]
+HostNames = Annotated[
+    tuple[Annotated[str, AfterValidator(host_name)], ...], NoDecode, BeforeValidator(_split(","))
+]
 Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split(":"))]
 LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
 SyncInterval = Annotated[str, AfterValidator(_sync_interval)]

@@ -23,6 +23,7 @@ from infra.setting_types import (
     ApiTokens,
     Bytes,
     CheckpointKeys,
+    HostNames,
     HttpUrl,
     LogLevelSetting,
     Pools,
@@ -88,6 +89,13 @@ class Settings(BaseSettings):
         None,
         description="Who may call the API: `role:token,…` with the roles viewer, auditor, operator, admin. "
         "Unset: everybody may do everything, on loopback only.",
+    )
+    allowed_hosts: HostNames = Field(
+        (),
+        description="Names under which the API and a runner's HTTP intake are reached, separated by commas; "
+        "`*.example.com`: every name below it. Known without it: IP addresses, `localhost`, this machine's "
+        "name, and the hosts of `TOWPATH_HOST`, `TOWPATH_RUNNER_HOST`, `API_PUBLIC_BASE_URL` and "
+        "`API_RUNNER_CALLBACK_BASE_URL`. Other names get 403; web pages of these hosts may call.",
     )
     max_requests: int = Field(
         1000, ge=1, description="Requests an API process works on at once; more get 503 with `Retry-After`."

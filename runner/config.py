@@ -44,6 +44,8 @@ class RunnerConfig:
     """Address of the HTTP intake; off loopback it needs `runner_token`."""
     intake_port: int | None = None
     """None: no HTTP intake. 0: any free port."""
+    intake_hosts: tuple[str, ...] = ()
+    """Names the HTTP intake answers under, beside IP addresses and `localhost` (TOWPATH_ALLOWED_HOSTS)."""
     runner_token: str | None = field(default=None, repr=False)
     """What submitters send in `X-Runner-Token` (TOWPATH_RUNNER_TOKEN)."""
     callback_hosts: tuple[str, ...] = ()

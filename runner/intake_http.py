@@ -1,8 +1,8 @@
 """The runner's own small HTTP face: submit, look, cancel, health.
 
-It executes what it is told, so it wants the runner token where one is set, and where none is set
-(loopback only) it also turns away browsers: a page from anywhere can POST to 127.0.0.1, but not
-without an `Origin` header, nor under a name of its own without showing it in `Host`.
+It executes what it is told, so it wants the runner token where one is set, before it reads a body. It turns
+away browsers: a page from anywhere can POST to 127.0.0.1, but not without an `Origin` header, nor as JSON,
+nor under a name of its own without showing it in `Host`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.addresses import is_loopback
 from domain.identifiers import check_task_id
 from domain.trace import TRACEPARENT, under_traceparent
+from domain.web_hosts import WebHosts
 from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
@@ -27,20 +28,27 @@ from runner.health import Health
 from runner.state import Attempt, RunnerState
 
 BODY_BYTES = 1024 * 1024
+_TOO_LARGE = Refused(413, "too-large", f"a submission has at most {BODY_BYTES} bytes")
 
 
 class HttpIntake:
     """Routes over one executor. `app` is an ASGI application."""
 
     def __init__(
-        self, executor: Executor, state: RunnerState, health: Health, runner_id: str, token: str | None
+        self,
+        executor: Executor,
+        state: RunnerState,
+        health: Health,
+        runner_id: str,
+        token: str | None,
+        hosts: WebHosts,
     ) -> None:
         self._executor = executor
         self._state = state
         self._health_of = health
         self._runner_id = runner_id
         self._token = token
-        self.app = Starlette(
+        routes = Starlette(
             routes=[
                 Route("/tasks/submit", self._submit, methods=["POST"]),
                 Route("/tasks/{task_id}/cancel", self._cancel, methods=["POST"]),
@@ -49,6 +57,7 @@ class HttpIntake:
             ],
             exception_handlers={Refused: _problem, StateTrouble: _no_storage},
         )
+        self.app = _GuardHosts(routes, hosts)
 
     async def _submit(self, request: Request) -> Response:
         self._admit(request)
@@ -93,16 +102,40 @@ class HttpIntake:
             given = request.headers.get(RUNNER_AUTH_HEADER, "")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
                 raise Refused(401, "runner-token", f"send this runner's token in {RUNNER_AUTH_HEADER}")
-        elif "origin" in request.headers or not is_loopback(request.url.hostname or ""):
-            raise Refused(403, "no-browsers", "set TOWPATH_RUNNER_TOKEN to reach this intake from elsewhere")
+        elif "origin" in request.headers:
+            raise Refused(
+                403, "no-browsers", "web pages may not call a runner without a TOWPATH_RUNNER_TOKEN"
+            )
+
+
+class _GuardHosts:
+    """Refuses what is for another host or comes from a web page of another one."""
+
+    def __init__(self, app: ASGIApp, hosts: WebHosts) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        foreign = self._hosts.refusal(scope["headers"], scope["http_version"])
+        if foreign is None:
+            await self._app(scope, receive, send)
+        else:
+            refused = Refused(foreign.status, foreign.code, foreign.detail)
+            await _problem(Request(scope), refused)(scope, receive, send)
 
 
 async def _body(request: Request) -> bytes:
     body = b""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length[:18]) > BODY_BYTES:
+        raise _TOO_LARGE
+    if (length.strip("0") or "transfer-encoding" in request.headers) and kind != "application/json":
+        raise Refused(415, "not-json", "send the body with Content-Type: application/json")
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
-            raise Refused(413, "too-large", f"a submission has at most {BODY_BYTES} bytes")
+            raise _TOO_LARGE
     return body
 
 

@@ -12,8 +12,6 @@ from starlette.types import ASGIApp
 
 from runner.errors import ConfigError
 
-CONNECTIONS = 64
-
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -24,7 +22,10 @@ class _Server(uvicorn.Server):
 class IntakeServer:
     """Serves one ASGI application until `stop`."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, protocol: type[asyncio.Protocol] | None = None
+    ) -> None:
+        """`protocol` bounds connections and what they may keep waiting; None: uvicorn's own does not."""
         self._host = host
         self._port = port
         self._server = _Server(
@@ -34,7 +35,7 @@ class IntakeServer:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                limit_concurrency=CONNECTIONS,
+                http=protocol or "httptools",
                 server_header=False,
                 timeout_graceful_shutdown=2,
             )

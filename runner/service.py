@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from domain.spans import Tracer
+from domain.web_hosts import WebHosts
 from runner.attempt_run import Bench
 from runner.beat_channels import HttpBeats, NatsBeats
 from runner.config import RunnerConfig
@@ -45,8 +46,15 @@ log = structlog.get_logger(__name__)
 class RunnerService:
     """One runner. Make it, `start` it, `stop` it; both on the event loop of the main thread."""
 
-    def __init__(self, config: RunnerConfig, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        config: RunnerConfig,
+        tracer: Tracer | None = None,
+        protocol: type[asyncio.Protocol] | None = None,
+    ) -> None:
+        """`protocol`: of the HTTP intake, see `IntakeServer`."""
         self.config = config
+        self._protocol = protocol
         self.state = RunnerState(config.state_dir)
         self.runner_id = self.state.runner_id(config.runner_id)
         self._link = (
@@ -99,8 +107,13 @@ class RunnerService:
         self._executor.recover(lambda key: nothing_left(self.state.shims, key, self.runner_id))
         if self.config.intake_port is not None:
             health = Health(self.runner_id, self.state, self._storage, self._reporter, self._lease)
-            intake = HttpIntake(self._executor, self.state, health, self.runner_id, self.config.runner_token)
-            self._server = IntakeServer(intake.app, self.config.intake_host, self.config.intake_port)
+            hosts = WebHosts(self.config.intake_hosts)
+            intake = HttpIntake(
+                self._executor, self.state, health, self.runner_id, self.config.runner_token, hosts
+            )
+            self._server = IntakeServer(
+                intake.app, self.config.intake_host, self.config.intake_port, self._protocol
+            )
             await self._server.start()
         if self._beats is not None:
             self._run(self._heart(self._beats).run())

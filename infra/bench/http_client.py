@@ -32,7 +32,7 @@ class Answers:
 
 def request(method: str, path: str, body: bytes = b"") -> bytes:
     """The bytes of one request."""
-    head = f"{method} {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

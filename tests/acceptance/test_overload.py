@@ -110,7 +110,7 @@ async def _burst(port: int, requests: list[Request]) -> list[tuple[int, str, str
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for method, path, body in waiting:
             sent = json.dumps(body).encode() if body is not None else b""
-            head = f"{method} {path} HTTP/1.1\r\nhost: towpath\r\ncontent-type: application/json\r\n"
+            head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             writer.write(f"{head}content-length: {len(sent)}\r\n\r\n".encode() + sent)
             told = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             problem = await reader.readexactly(int(told.partition("content-length: ")[2].split()[0]))

@@ -22,7 +22,7 @@ async def request(
 ) -> tuple[int, Any]:
     """Status and JSON of the answer. Raises NoAnswer."""
     payload = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} {path} HTTP/1.1", "Host: chaos", f"Content-Length: {len(payload)}"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(payload)}"]
     if body is not None:
         lines.append("Content-Type: application/json")
     lines += [f"{name}: {value}" for name, value in headers.items()]

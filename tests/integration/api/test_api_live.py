@@ -125,7 +125,7 @@ async def test_a_restarted_api_still_knows_the_lock_of_an_ended_task(live: LiveA
     view = FoldedLockView(live.core.reader, live.core.checkpoints)
     following = asyncio.create_task(view.run())
     app = create_app(dataclasses.replace(live.parts, view=view))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://again") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
         assert await view.caught_up(live.parts.view.seq)
         lock = (await http.get(f"/tasks/{task['id']}")).json()["lock"]
     following.cancel()

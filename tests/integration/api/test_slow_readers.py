@@ -42,7 +42,7 @@ async def test_who_does_not_read_is_dropped_and_the_others_go_on(live: LiveApi, 
     streams: Streams = live.app.state.streams
     streams.patience_seconds = 1.0
     deaf = socket.create_connection(("127.0.0.1", port))
-    deaf.sendall(b"GET /events/stream?after_seq=0 HTTP/1.1\r\nHost: towpath\r\n\r\n")
+    deaf.sendall(b"GET /events/stream?after_seq=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await eventually(lambda: streams.open == 1)
 
     seen: list[int] = []

@@ -36,7 +36,7 @@ async def test_who_waits_while_the_api_stops_is_told_to_come_again(
     application, listener, stop = Waits(), bind("127.0.0.1", 0), asyncio.Event()
     serving = asyncio.create_task(serve(Admit(application, 2, body_limit=600), listener, stop))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as http:
-        asking = asyncio.create_task(http.post("/tasks", content=b"x"))
+        asking = asyncio.create_task(http.post("/tasks", json={"command": ["true"]}))
         async with asyncio.timeout(10):
             await application.asked.wait()
             stop.set()

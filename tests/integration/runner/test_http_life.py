@@ -239,11 +239,27 @@ async def test_unknown_and_malformed_ids(host: Submitter) -> None:
     assert (await host.client.get("/health")).json()["status"] == "ok"
 
 
-@pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"host": "evil.example"}])
-async def test_no_browser_submits(host: Submitter, headers: dict[str, str]) -> None:
-    body = json.dumps(submission(["true"]))
-    response = await host.client.post("/tasks/submit", content=body, headers=headers)
-    assert response.status_code == 403
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "evil.example"}, 403),
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({}, 415),
+    ],
+)
+async def test_no_browser_submits(host: Submitter, headers: dict[str, str], status: int) -> None:
+    given = submission(["true"])
+    for path in ("/tasks/submit", f"/tasks/{given['task_id']}/cancel"):
+        answer = await host.client.post(path, content=json.dumps(given), headers=headers)
+        assert answer.status_code == status, answer.text
+    if status == 403:
+        for path in ("/health", f"/tasks/{given['task_id']}", "/nowhere"):
+            answer = await host.client.get(path, headers=headers)
+            assert answer.status_code == 403
+            assert "TOWPATH_ALLOWED_HOSTS" in answer.json()["detail"]
 
 
 async def test_the_token_is_asked_for(plane: ControlPlane, start_runner: StartRunner) -> None:

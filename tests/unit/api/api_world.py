@@ -212,7 +212,7 @@ async def api_world(
     running = [asyncio.create_task(view.run()), asyncio.create_task(locks.run())]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://towpath") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as http:
             yield ApiWorld(parts, app, http, log, read_model, dead, clock, tokens, readiness)
     finally:
         begin_closing(app)

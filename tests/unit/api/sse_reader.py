@@ -61,7 +61,10 @@ async def sse(app: FastAPI, url: str, headers: dict[str, str] | None = None) -> 
         "method": "GET", "scheme": "http", "path": parts.path, "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(), "root_path": "",
         "server": ("towpath", 80), "client": ("test", 1),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+        "headers": [
+            (name.lower().encode(), value.encode())
+            for name, value in {"Host": "localhost", **(headers or {})}.items()
+        ],
     }  # fmt: skip
     asked = False
 

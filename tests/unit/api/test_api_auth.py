@@ -118,12 +118,3 @@ async def test_events_name_role_and_fingerprint_of_who_acted(guarded: ApiWorld) 
 async def test_an_open_api_names_itself_as_actor(world: ApiWorld) -> None:
     await world.create()
     assert world.log.events[0].actor == "api"
-
-
-async def test_an_open_api_cannot_be_used_by_foreign_web_pages(world: ApiWorld) -> None:
-    body = {"command": ["true"]}
-    for origin in ("https://evil.example", "null", "http://[", "http://localhost.evil.example"):
-        answer = await world.http.post("/tasks", json=body, headers={"Origin": origin})
-        problem(answer, 403, "foreign-origin")
-    for origin in ("http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"):
-        assert (await world.http.post("/tasks", json=body, headers={"Origin": origin})).status_code == 201

@@ -1,0 +1,219 @@
+"""Connections of an HTTP listener: a head and a body must come within seconds, and strangers give way.
+
+uvicorn has no bound on how long a head or a body may take, how long a head may be, or how many connections
+there may be. A connection on which nothing is being worked on waits for its client, and only for so long; a
+byte now and then does not help. When there are too many connections, one is cut: of the kind of waiting
+that most are in, the one that has waited longest. A client that means it sends its request at once, so a
+new connection is served however many others are half open. What is being worked on is never cut here: the
+application bounds that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import resource
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+SPARE_FILES = 200
+"""Open files beside connections: NATS, SQL, logs, and what is accepted before others are closed."""
+SWEEP_SECONDS = 0.5
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+WANTED_FILES = 65_536
+
+
+class Waits(Enum):
+    """What a connection waits for."""
+
+    HEAD = "head"
+    NEXT = "next request"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a connection may wait for its client."""
+
+    head: float = 5.0
+    next: float = 30.0
+    """uvicorn ends idle connections after 5 s, but any byte stops its clock."""
+    body: float = 15.0
+    """More than the application's own bound, which comes with an answer."""
+
+    def of(self, waits: Waits) -> float:
+        """The seconds for one kind of waiting."""
+        return {Waits.HEAD: self.head, Waits.NEXT: self.next, Waits.BODY: self.body}[waits]
+
+
+class Connections:
+    """All connections of one listener, at most `limit`."""
+
+    def __init__(self, limit: int, patience: Patience | None = None) -> None:
+        self._limit = limit
+        self._patience = patience or Patience()
+        self._open = 0
+        self._waiting: dict[Waits, dict[GuardedProtocol, float]] = {waits: {} for waits in Waits}
+        """Since when each waits, oldest first."""
+        self._sweeping = False
+        self.cut = 0
+
+    @property
+    def count(self) -> int:
+        """How many connections are open."""
+        return self._open
+
+    def opened(self, one: GuardedProtocol) -> None:
+        """Count a new one; where there are too many, another is cut, or this one if all are at work."""
+        self._open += 1
+        self.wait(one, Waits.HEAD)
+        if self._open > self._limit:
+            most = max(self._waiting.values(), key=lambda kind: len(kind))
+            self._cut(next(iter(most)))
+
+    def wait(self, one: GuardedProtocol, waits: Waits) -> None:
+        """`one` waits for its client from now on."""
+        self.works(one)
+        loop = asyncio.get_running_loop()
+        self._waiting[waits][one] = loop.time()
+        one.waits = waits
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def works(self, one: GuardedProtocol) -> None:
+        """`one` waits for us."""
+        if one.waits is not None:
+            self._waiting[one.waits].pop(one, None)
+            one.waits = None
+
+    def closed(self, one: GuardedProtocol) -> None:
+        """Forget it."""
+        self.works(one)
+        if one.counted:
+            one.counted = False
+            self._open -= 1
+
+    def _cut(self, one: GuardedProtocol) -> None:
+        self.cut += 1
+        self.closed(one)
+        one.transport.abort()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for waits, kind in self._waiting.items():
+            before = now - self._patience.of(waits)
+            late = itertools.takewhile(lambda item: item[1] <= before, kind.items())  # noqa: B023
+            for one, _ in list(late):
+                self._cut(one)
+        self._sweeping = any(self._waiting.values())
+        if self._sweeping:
+            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, watched by `connections`; also lets the application cut its connection."""
+
+    connections_guard: Connections
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waits: Waits | None = None
+        self.counted = True
+        self._head_bytes = 0
+        self._in_head = False
+        self._whole = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.connections_guard.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections_guard.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.parser is None:
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                if self._answered:
+                    self.transport.write(_HEAD_TOO_LARGE)
+                    self.transport.close()
+                else:
+                    self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"towpath.abort": {"call": self.transport.abort}}
+        self._head_bytes, self._in_head = 0, True
+        if self._answered:  # else it was sent ahead, and an earlier request of this connection is at work
+            self.connections_guard.wait(self, Waits.HEAD)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = self._whole = False
+        self._name_the_target()
+        if self._answered:
+            self.connections_guard.wait(self, Waits.BODY)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+        super().on_message_complete()
+        if self._answered:
+            self.connections_guard.wait(self, Waits.NEXT)
+        else:
+            self.connections_guard.works(self)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._answered or self.transport.is_closing():
+            return
+        if self._whole:
+            self.connections_guard.wait(self, Waits.NEXT)
+        elif self.waits is None:
+            self.connections_guard.wait(self, Waits.BODY)
+
+    @property
+    def _answered(self) -> bool:
+        """Whether no request of this connection is at work."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _name_the_target(self) -> None:
+        """A target in absolute form names the host; the header `Host` does not count beside it (RFC 9112)."""
+        if self.url.startswith(b"/"):
+            return
+        target = httptools.parse_url(self.url)
+        if target.host:
+            port = b":%d" % target.port if target.port else b""
+            host = b"[%s]" % target.host if b":" in target.host else target.host
+            self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+            self.headers.append((b"host", host + port))
+
+
+def guarded_protocol(connections: Connections) -> type[GuardedProtocol]:
+    """The protocol class for one listener, as uvicorn wants it."""
+    return type("GuardedProtocol", (GuardedProtocol,), {"connections_guard": connections})
+
+
+def connection_limit(wanted: int) -> int:
+    """How many connections this process may hold: `wanted`, or fewer where the system allows fewer files.
+
+    Raises the process' own limit of open files as far as it may.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    files = WANTED_FILES if soft == resource.RLIM_INFINITY else soft
+    return max(16, min(wanted, files - SPARE_FILES))
