@@ -6,20 +6,28 @@ treats a repeated one as already accepted. So sending again after an unknown out
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
+from dataclasses import dataclass
 
 import httpx
+import orjson
 from nats.aio.client import Client
 from pydantic import ValidationError
 
 from adapters.jetstream_api import LogUnreachable
 from adapters.publish import publish
+from domain.answers import PLAIN, AnswerUnusable, bounded
+from domain.errors import Busy
 from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
 from domain.trace import with_traceparent
 from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
 
 PUSH_SECONDS = 10.0
+SUBMITS = 16
+CANCELS = 4
+ANSWER_BYTES = 64 * 1024
 DETAIL_CHARS = 500
 _NOTHING_TO_CANCEL = (404, 409, 410)
 
@@ -51,43 +59,91 @@ class QueueRunnerClient:
         """Runners on NATS follow the events of what they hold."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+
 class PushRunnerClient:
-    """Port `RunnerClient` for one runner with an HTTP intake. Follows no redirect."""
+    """Port `RunnerClient` for one runner with an HTTP intake. Follows no redirect.
+
+    An exchange has PUSH_SECONDS as a whole, however slowly its answer comes. At most SUBMITS and CANCELS go
+    at once, and as many more wait; others come again later (Busy), so that a runner that answers nothing
+    takes no more than its share of the dispatcher.
+    """
 
     def __init__(self, http: httpx.AsyncClient, base_url: str, token: str | None) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._headers = {RUNNER_AUTH_HEADER: token} if token else {}
+        self._submits, self._cancels = _Slots(SUBMITS), _Slots(CANCELS)
 
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
         """See the port."""
-        answer = await self._post("/tasks/submit", submission.model_dump_json())
-        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
-            raise SubmitRejected(f"the runner refused with {answer.status_code}: {_reason(answer)}")
+        async with self._submits:
+            answer = await self._post("/tasks/submit", submission.model_dump_json())
+        if 400 <= answer.status < 500 and answer.status not in (408, 429):
+            raise SubmitRejected(f"the runner refused with {answer.status}: {_reason(answer.body)}")
         if not answer.is_success:
-            raise SubmitUnreachable(f"the runner answered {answer.status_code}: {_reason(answer)}")
-        return SubmitOutcome(queued=True, transport="http", runner_id=_runner_id(answer))
+            raise SubmitUnreachable(f"the runner answered {answer.status}: {_reason(answer.body)}")
+        return SubmitOutcome(queued=True, transport="http", runner_id=_runner_id(answer.body))
 
     async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
         """See the port. An unknown or ended task is no error: the runner may never have got it."""
-        answer = await self._post(f"/tasks/{task_id}/cancel", f'{{"attempt": {attempt}}}')
-        if not answer.is_success and answer.status_code not in _NOTHING_TO_CANCEL:
+        async with self._cancels:
+            answer = await self._post(f"/tasks/{task_id}/cancel", f'{{"attempt": {attempt}}}')
+        if not answer.is_success and answer.status not in _NOTHING_TO_CANCEL:
             raise SubmitUnreachable(
-                f"the runner answered {answer.status_code} to a cancel: {_reason(answer)}"
+                f"the runner answered {answer.status} to a cancel: {_reason(answer.body)}"
             )
 
-    async def _post(self, path: str, body: str) -> httpx.Response:
-        headers = with_traceparent({**self._headers, "Content-Type": "application/json"})
+    async def _post(self, path: str, body: str) -> _Answer:
+        headers = with_traceparent({**self._headers, **PLAIN, "Content-Type": "application/json"})
+        asking = self._http.stream(
+            "POST",
+            self._base_url + path,
+            content=body,
+            headers=headers,
+            timeout=PUSH_SECONDS,
+            follow_redirects=False,
+        )
         try:
-            return await self._http.post(
-                self._base_url + path,
-                content=body,
-                headers=headers,
-                timeout=PUSH_SECONDS,
-                follow_redirects=False,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with asyncio.timeout(PUSH_SECONDS), asking as answer:
+                said = await bounded(answer.headers, answer.aiter_raw(), ANSWER_BYTES)
+        except TimeoutError:
+            raise SubmitUnreachable(
+                f"the runner at {self._base_url} did not answer within {PUSH_SECONDS:g} s"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, AnswerUnusable) as error:
             raise SubmitUnreachable(f"the runner at {self._base_url} does not answer: {error!r}") from error
+        return _Answer(answer.status_code, said)
+
+
+class _Slots:
+    """So many at once, and as many more that wait for them."""
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+        self._room = 2 * count
+
+    async def __aenter__(self) -> None:
+        if self._room == 0:
+            raise Busy("runner-busy", "this runner's answers are still waited for; this comes again")
+        self._room -= 1
+        try:
+            await self._free.acquire()
+        except BaseException:
+            self._room += 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._free.release()
+        self._room += 1
 
 
 class PoolRunnerClient:
@@ -110,20 +166,20 @@ class PoolRunnerClient:
         return self._push if self._push is not None and pool == self._push_pool else self._queue
 
 
-def _runner_id(answer: httpx.Response) -> str | None:
+def _runner_id(body: bytes) -> str | None:
     try:
-        return Accepted.model_validate_json(answer.content).runner_id
+        return Accepted.model_validate_json(body).runner_id
     except ValidationError:
         return None
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(body: bytes) -> str:
     try:
-        body = answer.json()
-    except ValueError:
-        return answer.text[:DETAIL_CHARS]
-    if isinstance(body, dict):
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    if isinstance(said, dict):
         for name in ("detail", "reason", "title", "message"):
-            if isinstance(body.get(name), str):
-                return str(body[name])[:DETAIL_CHARS]
-    return answer.text[:DETAIL_CHARS]
+            if isinstance(said.get(name), str):
+                return str(said[name]).replace("\0", "")[:DETAIL_CHARS]
+    return body[: 4 * DETAIL_CHARS].decode("utf-8", "replace").replace("\0", "")[:DETAIL_CHARS]

@@ -166,7 +166,8 @@ class DurableQueue:
             queue=self._name,
             subject=message.subject,
             tries=delivered.tries,
-            exc_info=error,
+            why=str(error) or type(error).__name__,
+            exc_info=None if isinstance(error, Busy) else error,
         )
         try:
             if delivered.tries < MAX_DELIVER or isinstance(error, (Busy, LogFull)):

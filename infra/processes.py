@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -100,20 +99,18 @@ def _words(error: BaseException) -> str:
 
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
     """The API process; `listener` is an already bound socket."""
-    import httpx
-
     from api.app import begin_closing, create_app
     from api.report_intake import ReportIntake
     from domain.log_figures import LogFigures
     from domain.wire import rfc3339
-    from infra.composition import api_parts, now, open_core
+    from infra.composition import api_parts, now, open_core, push_client
     from infra.http_server import bind, serve
     from infra.nats_connection import connect
     from infra.readiness import Readiness
     from projections.lock_view import FoldedLockView
 
     listener = listener or bind(settings.host, settings.port)
-    async with open_core(settings, "towpath-api") as core, httpx.AsyncClient() as http:
+    async with open_core(settings, "towpath-api") as core, push_client() as http:
         view = FoldedLockView(core.reader, core.checkpoints, LogFigures(rfc3339(now())))
 
         room = core.room()
@@ -141,15 +138,13 @@ async def serve_projector(
     settings: Settings, stop: asyncio.Event, only: Collection[str] = PROJECTIONS
 ) -> None:
     """A projector process. The locks, on which everybody waits, may run in one of their own."""
-    import httpx
-
-    from infra.composition import open_core, open_sealer, projections
+    from infra.composition import open_core, open_sealer, projections, push_client
 
     # dispatch looks at an attempt once or twice, so a large cache would only be memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, "towpath-projector"))
-        http = await stack.enter_async_context(httpx.AsyncClient())
+        http = await stack.enter_async_context(push_client())
         parts = projections(core, http)
         endless: list[Coroutine[Any, Any, None]] = []
         if "locks" in only:
@@ -193,7 +188,7 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         runner_token=token.get_secret_value() if token else None,
         api_url=settings.url,
         api_token=api_token.get_secret_value() if api_token else None,
-        callback_hosts=_callback_hosts(settings),
+        callback_urls=_callback_urls(settings),
         intake_hosts=own_hosts(settings, settings.runner_host),
         lease_seconds=settings.lease_seconds,
         reserve_bytes=settings.runner_reserve_bytes,
@@ -211,10 +206,10 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
             await asyncio.to_thread(tracer.close)
 
 
-def _callback_hosts(settings: Settings) -> tuple[str, ...]:
-    """Where reports may go: nothing to name where callbacks go to the API that the runner works for."""
-    hosts = [urlsplit(url).hostname or "" for url in (settings.url, settings.callback_base)]
-    return () if settings.callback_base == settings.listen_url else tuple(dict.fromkeys(hosts))
+def _callback_urls(settings: Settings) -> tuple[str, ...]:
+    """Where reports may go: to the API that the runner works for, and to where callbacks are said to go."""
+    said = settings.api_runner_callback_base_url or settings.api_public_base_url
+    return (settings.url, said) if said else (settings.url,)
 
 
 async def _until(

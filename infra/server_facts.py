@@ -6,9 +6,18 @@ default interval a power cut loses acknowledged events.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import orjson
+
+from domain.addresses import is_loopback
+from domain.answers import PLAIN, AnswerUnusable, bounded
+
+ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class MonitorUnavailable(Exception):
@@ -32,10 +41,12 @@ class ServerFacts:
 async def server_facts(monitor_url: str, timeout_seconds: float = 5.0) -> ServerFacts:
     """Read `/varz` and `/jsz` below `monitor_url` (`http://host:8222`). Raises MonitorUnavailable."""
     try:
-        async with httpx.AsyncClient(base_url=monitor_url, timeout=timeout_seconds) as client:
-            varz = (await client.get("/varz")).raise_for_status().json()
-            jsz = (await client.get("/jsz")).raise_for_status().json()
-    except (httpx.HTTPError, ValueError) as error:
+        client = httpx.AsyncClient(
+            headers=PLAIN, timeout=timeout_seconds, trust_env=not _is_local(monitor_url)
+        )
+        async with asyncio.timeout(timeout_seconds), client as http:
+            varz, jsz = await _read(http, f"{monitor_url}/varz"), await _read(http, f"{monitor_url}/jsz")
+    except (httpx.HTTPError, httpx.InvalidURL, AnswerUnusable, TimeoutError, ValueError) as error:
         raise MonitorUnavailable(
             f"no answer from the NATS monitoring port at {monitor_url}: {error!r}. Start the server with "
             "`http: 127.0.0.1:8222` in its configuration, or leave out the monitoring URL."
@@ -52,3 +63,14 @@ async def server_facts(monitor_url: str, timeout_seconds: float = 5.0) -> Server
         stored_bytes=jsz.get("storage", 0),
         max_storage_bytes=config.get("max_storage", 0),
     )
+
+
+async def _read(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    async with http.stream("GET", url) as answer:
+        answer.raise_for_status()
+        said: dict[str, Any] = orjson.loads(await bounded(answer.headers, answer.aiter_raw(), ANSWER_BYTES))
+    return said
+
+
+def _is_local(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")

@@ -192,7 +192,7 @@ def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     deadline = time.monotonic() + READY_SECONDS
     last = "it does not answer"
-    with httpx.Client(base_url=settings.listen_url, headers=headers, timeout=2.0) as client:
+    with httpx.Client(base_url=settings.listen_url, headers=headers, timeout=2.0, trust_env=False) as client:
         while time.monotonic() < deadline and not given_up():
             supervisor.look()
             try:

@@ -5,6 +5,7 @@ Over NATS the runner looks into the log itself for what became of its attempts; 
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from typing import Literal
@@ -12,12 +13,13 @@ from typing import Literal
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from domain.answers import PLAIN, AnswerUnusable, bounded
 from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
 from runner.follower import Follower
 from runner.heartbeat import NotAcknowledged
 from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.state import Key
-from runner.transports import problem_kind
+from runner.transports import ANSWER_BYTES, problem_kind
 
 ADVICE = {
     401: "set API_RUNNER_CALLBACK_TOKEN to what it is on the control plane",
@@ -69,7 +71,7 @@ class HttpBeats:
 
     def __init__(self, api_url: str, token: str | None, stop: Callable[[Key], None]) -> None:
         self._url = f"{api_url.rstrip('/')}/runner/heartbeat"
-        self._headers = {"content-type": "application/json"}
+        self._headers = {"content-type": "application/json", **PLAIN}
         if token is not None:
             self._headers[RUNNER_AUTH_HEADER] = token
         self._stop = stop
@@ -82,16 +84,14 @@ class HttpBeats:
 
     async def send(self, beat: Heartbeat, seconds: float) -> None:
         try:
-            answer = await self._client.post(
-                self._url, content=beat.model_dump_json(), headers=self._headers, timeout=seconds
-            )
-        except (httpx.HTTPError, OSError) as error:
+            status, body = await self._post(beat.model_dump_json(), seconds)
+        except (httpx.HTTPError, OSError, AnswerUnusable) as error:
             raise NotAcknowledged(f"{type(error).__name__} {error}".strip()) from None
-        if answer.status_code != 200:
-            said = f"HTTP {answer.status_code} {problem_kind(answer.content)}".strip()
-            raise NotAcknowledged(f"{said}: {ADVICE.get(answer.status_code, 'trying again')}")
+        if status != 200:
+            said = f"HTTP {status} {problem_kind(body)}".strip()
+            raise NotAcknowledged(f"{said}: {ADVICE.get(status, 'trying again')}")
         try:
-            wanted = BeatAnswer.model_validate_json(answer.content).wanted
+            wanted = BeatAnswer.model_validate_json(body).wanted
         except ValidationError:
             raise NotAcknowledged("the answer is not one to a heartbeat: look at TOWPATH_URL") from None
         for one in wanted:
@@ -103,3 +103,9 @@ class HttpBeats:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    async def _post(self, body: str, seconds: float) -> tuple[int, bytes]:
+        """Status and body, within `seconds` as a whole."""
+        asking = self._client.stream("POST", self._url, content=body, headers=self._headers, timeout=seconds)
+        async with asyncio.timeout(seconds), asking as answer:
+            return answer.status_code, await bounded(answer.headers, answer.aiter_raw(), ANSWER_BYTES)

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from domain.addresses import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
 from runner.errors import ConfigError
-
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+from runner.origins import origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +46,8 @@ class RunnerConfig:
     """Names the HTTP intake answers under, beside IP addresses and `localhost` (TOWPATH_ALLOWED_HOSTS)."""
     runner_token: str | None = field(default=None, repr=False)
     """What submitters send in `X-Runner-Token` (TOWPATH_RUNNER_TOKEN)."""
-    callback_hosts: tuple[str, ...] = ()
-    """Hosts (`name` or `name:port`) that reports may be POSTed to; empty: the host of `api_url`."""
+    callback_urls: tuple[str, ...] = ()
+    """URLs whose origins (scheme, host, port) reports may be POSTed to; empty: that of `api_url`."""
     api_url: str | None = None
     """The control plane this runner works for; without NATS it gets the heartbeats."""
     api_token: str | None = field(default=None, repr=False)
@@ -67,6 +65,10 @@ class RunnerConfig:
         self._check_numbers()
         self._check_names()
         self._check_doors()
+        try:
+            _ = self.allowed_callback_origins
+        except ValueError as error:
+            raise ConfigError(f"TOWPATH_URL or API_RUNNER_CALLBACK_BASE_URL: {error}") from None
         for root in self.roots:
             if not root.is_absolute():
                 raise ConfigError(f"--root {root}: give an absolute path")
@@ -77,14 +79,10 @@ class RunnerConfig:
         return self.lease_seconds / 3
 
     @property
-    def allowed_callback_hosts(self) -> tuple[str, ...]:
-        """`callback_hosts`, else the host of the control plane, else nothing."""
-        if self.callback_hosts:
-            return tuple(host.lower() for host in self.callback_hosts)
-        host = urlsplit(self.api_url).hostname if self.api_url else None
-        if host and is_loopback(host):
-            return LOOPBACK_NAMES  # the control plane may call itself by another of them
-        return (host,) if host else ()
+    def allowed_callback_origins(self) -> tuple[str, ...]:
+        """Of `callback_urls`, else of the control plane, else none."""
+        urls = self.callback_urls or ((self.api_url,) if self.api_url else ())
+        return tuple(dict.fromkeys(map(origin, urls)))
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ from runner.clock import utcnow
 from runner.errors import Refused, StateTrouble
 from runner.follower import Follower
 from runner.gate import Standing
+from runner.origins import check_callback_url
 from runner.outcome import Final, unstarted_report
 from runner.reporter import Reporter
 from runner.state import HELD, Attempt, Key, Transport
 from runner.tasks import end_tasks, wait_at_most
-from runner.transports import check_callback_url
 from runner.workspace import check_workspace
 
 STOP_MARGIN_SECONDS = 10.0
@@ -180,7 +180,7 @@ class Executor:
         if intake == "nats":
             return "nats"
         if submission.status_callback_url is not None:
-            check_callback_url(submission.status_callback_url, bench.config.allowed_callback_hosts)
+            check_callback_url(submission.status_callback_url, bench.config.allowed_callback_origins)
             return "http"
         if "nats" not in bench.gates:
             raise Refused(

@@ -63,7 +63,7 @@ class RunnerService:
         self._tasks: list[asyncio.Task[None]] = []
         self._server: IntakeServer | None = None
         self._started = self._stopped = False
-        self._http = HttpReports(config.allowed_callback_hosts)
+        self._http = HttpReports(config.allowed_callback_origins)
         transports: dict[Transport, ReportTransport] = {"http": self._http}
         if self._link is not None:
             transports["nats"] = NatsReports(self._link)

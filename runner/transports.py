@@ -1,7 +1,7 @@
 """The two ways a report travels, each with the same question answered: is it done, or try again?
 
 HTTP: POST to the callback URL. The runner stands inside the operator's network and is told by a
-submission where to call, so it calls only hosts it was configured with and follows no redirect.
+submission where to call, so it calls only origins it was configured with and follows no redirect.
 NATS: JetStream publish with a message id; the acknowledgement means that the report is stored.
 """
 
@@ -18,10 +18,12 @@ import httpx
 import nats.errors
 import orjson
 
+from domain.answers import PLAIN, AnswerUnusable, bounded
 from domain.trace import with_traceparent
 from domain.wire import RUNNER_AUTH_HEADER
 from runner.errors import Refused
 from runner.nats_link import NATS_TROUBLE, NatsLink
+from runner.origins import check_callback_url
 from runner.state import OutboxRow
 
 HTTP_SECONDS = 15.0
@@ -62,29 +64,11 @@ class ReportTransport(Protocol):
     async def send(self, row: OutboxRow) -> Answer: ...
 
 
-def check_callback_url(url: str, allowed: Iterable[str]) -> None:
-    """Raise Refused unless `url` is http(s) to one of the `allowed` hosts (`name` or `name:port`)."""
-    try:
-        parsed = httpx.URL(url)
-        parsed.raw_host.decode("ascii")
-    except (httpx.InvalidURL, ValueError):
-        raise Refused(422, "callback-url", "status_callback_url is not a URL") from None
-    if parsed.scheme not in {"http", "https"} or parsed.userinfo:
-        raise Refused(422, "callback-url", "status_callback_url must be http or https, without a user in it")
-    host = parsed.host.lower()
-    port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    names = {host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"}
-    if not host or names.isdisjoint(allowed):
-        raise Refused(
-            422, "callback-url", f"this runner does not call back to {host}: start it with that callback host"
-        )
-
-
 class HttpReports:
     """Reports to the callback URL of their submission."""
 
-    def __init__(self, allowed_hosts: Iterable[str]) -> None:
-        self._allowed = tuple(allowed_hosts)
+    def __init__(self, allowed_origins: Iterable[str]) -> None:
+        self._allowed = tuple(allowed_origins)
         # trust_env=False: no proxy from the environment sees tokens; the system's certificates do count.
         self._client = httpx.AsyncClient(
             follow_redirects=False, trust_env=False, timeout=HTTP_SECONDS, verify=ssl.create_default_context()
@@ -100,6 +84,8 @@ class HttpReports:
                 answer = await self._post(row, row.url, smaller)
         except Refused as error:
             return Answer("rejected", error.message)
+        except AnswerUnusable as error:
+            return Answer("retry", str(error))
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             return Answer("blocked", type(error).__name__)
         return answer
@@ -108,18 +94,14 @@ class HttpReports:
         await self._client.aclose()
 
     async def _post(self, row: OutboxRow, url: str, report: str) -> Answer:
-        headers = with_traceparent({"content-type": "application/json"})
+        headers = with_traceparent({"content-type": "application/json", **PLAIN})
         if row.token is not None:
             headers[RUNNER_AUTH_HEADER] = row.token
-        body = b""
         async with (
             asyncio.timeout(HTTP_SECONDS),
             self._client.stream("POST", url, content=report, headers=headers) as response,
         ):
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > ANSWER_BYTES:
-                    break
+            body = await bounded(response.headers, response.aiter_raw(), ANSWER_BYTES)
         return judge_status(response.status_code, body, response.headers.get("retry-after", ""))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from domain.answers import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.exits import CliError, Exit, from_problem
 
 Json = dict[str, Any]
@@ -17,6 +20,7 @@ PAGE = 100
 LARGE_PAGE = 500
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+ANSWER_BYTES = 64 * 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -62,7 +66,7 @@ class Api:
         self._url = url
         self._http = httpx.Client(
             base_url=url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             trust_env=urlsplit(url).hostname not in _LOOPBACK,
         )
@@ -87,9 +91,12 @@ class Api:
         self, method: str, path: str, body: Json | None = None, params: dict[str, Any] | None = None
     ) -> Any:
         """The parsed JSON answer, None if it is empty."""
-        with self._failures():
-            answer = self._http.request(method, path, json=body, params=_given(params or {}))
-        return self._parsed(answer)
+        with (
+            self._failures(),
+            self._http.stream(method, path, json=body, params=_given(params or {})) as answer,
+        ):
+            said = self._read(answer)
+        return self._parsed(answer.status_code, said)
 
     def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
         """The first `limit` items of a list, page after page, and whether there are more."""
@@ -127,21 +134,34 @@ class Api:
             self._http.stream("GET", path, params=_given(params), headers=headers, timeout=timeout) as answer,
         ):
             if answer.status_code != 200:
-                answer.read()
-                self._parsed(answer)
-            yield answer.iter_bytes()
+                self._parsed(answer.status_code, self._read(answer))
+            check_plain(answer.headers)
+            yield answer.iter_raw()
 
-    def _parsed(self, answer: httpx.Response) -> Any:
+    def _read(self, answer: httpx.Response) -> bytes:
+        """The whole body, within ANSWER_SECONDS of its head, however slowly it comes."""
+        end = time.monotonic() + ANSWER_SECONDS
+
+        def in_time() -> Iterator[bytes]:
+            for chunk in answer.iter_raw():
+                if time.monotonic() > end:
+                    raise Silent(f"{self._url} did not answer in time; try again", Exit.TIMED_OUT)
+                yield chunk
+
+        return bounded_now(answer.headers, in_time(), ANSWER_BYTES)
+
+    def _parsed(self, status: int, said: bytes) -> Any:
+        success = 200 <= status < 300
         try:
-            body = answer.json() if answer.content else None
-        except ValueError:
+            body = json.loads(said) if said else None
+        except (ValueError, RecursionError):
             body = None
-            if answer.is_success:
+            if success:
                 raise CliError(f"{self._url} answered something else than JSON: is it Towpath?") from None
-        if answer.status_code == 503:
+        if status == 503:
             raise Overloaded(str(from_problem(503, body)))
-        if not answer.is_success:
-            raise from_problem(answer.status_code, body)
+        if not success:
+            raise from_problem(status, body)
         return body
 
     @contextlib.contextmanager
@@ -159,6 +179,8 @@ class Api:
             raise Unreachable(f"{self._url} cannot be reached in time; try again", Exit.TIMED_OUT) from None
         except httpx.TransportError as error:
             raise Unanswered(f"the connection to {self._url} broke ({_reason(error)}); try again") from None
+        except AnswerUnusable as error:
+            raise CliError(f"{self._url}: {error}") from None
         except httpx.InvalidURL as error:
             raise CliError(f"{self._url} cannot be used: {error}", Exit.USAGE) from None
 

@@ -20,6 +20,7 @@ from infra.cli.resume import Seen
 from infra.cli.words import say
 
 SILENCE_SECONDS = 20.0
+LINE_BYTES = 16 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 _POSITION = ": position "
@@ -108,5 +109,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LINE_BYTES:
+            raise CliError(f"a line of the event stream has more than {LINE_BYTES} bytes: is it Towpath?")
         for line in lines:
             yield line.removesuffix(b"\r").decode("utf-8", "replace")

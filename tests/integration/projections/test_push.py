@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
+import adapters.submit
 import adapters.work_queue
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
+from tests.support.bad_http import BadHttp
 from tests.support.http_runner import HttpRunner
 from tests.support.nats import subjects
 from tests.support.waiting import eventually
@@ -122,6 +124,17 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
     await eventually(lambda: _is(stage, other, "queued", None))
     assert len(_cancels(runner)) <= heard + 1
     assert await subjects(stage.connection, "TOWPATH_DEAD") == {}
+
+
+async def test_a_push_runner_that_hangs_does_not_hold_up_other_pools(js_connection: Client) -> None:
+    async with BadHttp("trickle-body") as bad, dispatch_stage(js_connection, bad.url) as stage:
+        stage.start()
+        hanging = [await stage.create_plain() for _ in range(adapters.work_queue.CONCURRENCY + 40)]
+        await eventually(lambda: bad.asked >= adapters.submit.SUBMITS)
+        other = await stage.create_plain(pool="elsewhere")
+        (sent,) = await eventually(lambda: stage.submissions("elsewhere"), adapters.submit.PUSH_SECONDS / 2)
+        assert sent["task_id"] == other
+        assert {(await stage.status(task_id))[0] for task_id in hanging} == {"dispatched"}
 
 
 def _cancels(runner: HttpRunner) -> list[object]:

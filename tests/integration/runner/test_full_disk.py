@@ -26,7 +26,6 @@ from tests.integration.runner.stage import (
 )
 from tests.support.waiting import eventually
 
-HOSTS = ("127.0.0.1",)
 SIZE = "3m"
 RESERVE = 256 * 1024
 
@@ -66,11 +65,11 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-async def start_on(disk: SmallDisk, start_runner: StartRunner) -> StartRunner:
+async def start_on(disk: SmallDisk, start_runner: StartRunner, plane: ControlPlane) -> StartRunner:
     """Runners with their state on the small disk; they are stopped before it goes."""
 
     async def start(**changes: Any) -> RunnerService:
-        return await start_runner(callback_hosts=HOSTS, reserve_bytes=RESERVE, **changes)
+        return await start_runner(callback_urls=(plane.url,), reserve_bytes=RESERVE, **changes)
 
     return start
 
@@ -141,13 +140,13 @@ async def test_over_nats_the_queue_keeps_what_the_runner_cannot_take_and_heartbe
 async def test_a_runner_that_comes_back_to_a_scarce_disk_reports_what_it_held_and_takes_nothing(
     start_runner: StartRunner, plane: ControlPlane, runner_process: Callable[..., RunnerProcess]
 ) -> None:
-    first = runner_process(callback_hosts=HOSTS)
+    first = runner_process(callback_urls=(plane.url,))
     marker = new_marker()
     body = submission(waiting_for(Path("/nowhere"), marker))
     await first.submit({**body, **plane.callback(body["task_id"])})
     await eventually(lambda: alive(marker), DEADLINE)
     first.close()
-    runner = await start_runner(callback_hosts=HOSTS, reserve_bytes=2**60)
+    runner = await start_runner(callback_urls=(plane.url,), reserve_bytes=2**60)
     assert (await plane.final(body["task_id"]))["reason"] == "runner-lost"
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
         other = submission(["true"])

@@ -25,8 +25,6 @@ from tests.integration.runner.stage import (
 )
 from tests.support.waiting import eventually
 
-HOSTS = ("127.0.0.1",)
-
 
 class Submitter:
     """Submits to one runner, with callbacks to one control plane."""
@@ -55,7 +53,7 @@ class Submitter:
 
 @pytest.fixture
 async def host(plane: ControlPlane, start_runner: StartRunner, tmp_path: Path) -> AsyncIterator[Submitter]:
-    runner = await start_runner(callback_hosts=HOSTS, roots=(tmp_path / "root",))
+    runner = await start_runner(callback_urls=(plane.url,), roots=(tmp_path / "root",))
     (tmp_path / "root").mkdir()
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
         yield Submitter(runner, plane, client)
@@ -263,7 +261,7 @@ async def test_no_browser_submits(host: Submitter, headers: dict[str, str], stat
 
 
 async def test_the_token_is_asked_for(plane: ControlPlane, start_runner: StartRunner) -> None:
-    runner = await start_runner(callback_hosts=HOSTS, runner_token="let-me-in")
+    runner = await start_runner(callback_urls=(plane.url,), runner_token="let-me-in")
     body = submission(["true"])
     body |= plane.callback(body["task_id"])
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:

@@ -28,7 +28,6 @@ from tests.integration.runner.stage import (
 )
 from tests.support.waiting import eventually
 
-HOSTS = ("127.0.0.1",)
 StartProcess = Callable[..., RunnerProcess]
 
 
@@ -48,12 +47,12 @@ def children(pid: int) -> list[int]:
 async def test_a_killed_runner_takes_its_jobs_along_and_says_so_when_it_is_back(
     plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await working(runner, plane)
     runner.close()
     await all_gone(marker)
     assert plane.said(task_id) == ["running"]
-    await start_runner(callback_hosts=HOSTS)
+    await start_runner(callback_urls=(plane.url,))
     final = await plane.final(task_id)
     assert (final["status"], final["reason"], final["attempt"]) == ("failed", "runner-lost", 1)
 
@@ -61,7 +60,7 @@ async def test_a_killed_runner_takes_its_jobs_along_and_says_so_when_it_is_back(
 async def test_an_end_that_waits_in_the_outbox_stays_the_end(
     plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess, tmp_path: Path
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     plane.answer = lambda body: (503, {}) if body["status"] == "succeeded" else agree(body)
     body = submission(["true"])
     await runner.submit({**body, **plane.callback(body["task_id"])})
@@ -69,7 +68,7 @@ async def test_an_end_that_waits_in_the_outbox_stays_the_end(
     runner.close()
     plane.posts.clear()
     plane.answer = None
-    back = await start_runner(callback_hosts=HOSTS)
+    back = await start_runner(callback_urls=(plane.url,))
     await eventually(lambda: not back.state.held(), DEADLINE)
     assert plane.said(body["task_id"]) == ["succeeded"]
 
@@ -77,9 +76,9 @@ async def test_an_end_that_waits_in_the_outbox_stays_the_end(
 async def test_a_second_runner_in_the_same_directory_is_refused(
     plane: ControlPlane, runner_process: StartProcess, tmp_path: Path
 ) -> None:
-    first = runner_process(callback_hosts=HOSTS)
+    first = runner_process(callback_urls=(plane.url,))
     _, marker = await working(first, plane)
-    second = runner_process(callback_hosts=HOSTS, stderr=subprocess.PIPE)
+    second = runner_process(callback_urls=(plane.url,), stderr=subprocess.PIPE)
     _, words = await asyncio.to_thread(second.process.communicate)
     assert second.process.returncode == 1
     assert f"another runner works with {tmp_path / 'state'}: stop it" in words.decode()
@@ -89,7 +88,7 @@ async def test_a_second_runner_in_the_same_directory_is_refused(
 async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_reported(
     plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await working(runner, plane)
     [shim] = children(runner.process.pid)
     runner.end(signal.SIGSTOP)
@@ -102,7 +101,7 @@ async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_repor
         return 200, body
 
     plane.answer = answer
-    await start_runner(callback_hosts=HOSTS)
+    await start_runner(callback_urls=(plane.url,))
     assert (await plane.final(task_id))["reason"] == "runner-lost"
     assert left == []
 
@@ -110,7 +109,7 @@ async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_repor
 async def test_a_stopped_runner_loses_its_jobs_with_its_lease(
     plane: ControlPlane, nats_server: EmbeddedNats, log_plane: LogPlane, runner_process: StartProcess
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS, nats_url=nats_server.runner_url, lease_seconds=2.0)
+    runner = runner_process(callback_urls=(plane.url,), nats_url=nats_server.runner_url, lease_seconds=2.0)
     task_id, marker = await working(runner, plane)
     runner.end(signal.SIGSTOP)
     await all_gone(marker)
@@ -123,7 +122,7 @@ async def test_a_stopped_runner_loses_its_jobs_with_its_lease(
 async def test_sigterm_ends_jobs_reports_them_and_exits(
     plane: ControlPlane, runner_process: StartProcess
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await working(runner, plane)
     runner.end(signal.SIGTERM)
     assert await eventually(lambda: runner.process.poll() is not None, DEADLINE)

@@ -52,7 +52,14 @@ def test_secrets_stay_out_of_the_repr() -> None:
 
 
 def test_callbacks_go_to_the_control_plane_unless_told_otherwise() -> None:
-    assert config().allowed_callback_hosts == ()
-    assert config(api_url="http://Control.example:8000").allowed_callback_hosts == ("control.example",)
-    assert "127.0.0.1" in config(api_url="http://localhost:8000").allowed_callback_hosts
-    assert config(api_url="http://a", callback_hosts=("B:1",)).allowed_callback_hosts == ("b:1",)
+    assert config().allowed_callback_origins == ()
+    told = config(api_url="http://Control.example:8000/")
+    assert told.allowed_callback_origins == ("http://control.example:8000",)
+    told = config(api_url="http://a", callback_urls=("https://B:1/x", "http://c"))
+    assert told.allowed_callback_origins == ("https://b:1", "http://c:80")
+
+
+@pytest.mark.parametrize("url", ["ftp://a", "http://u@a", "a:8000"])
+def test_a_control_plane_without_an_origin_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="TOWPATH_URL"):
+        config(api_url=url)
