@@ -30,6 +30,7 @@ from api import (
 from api.admission import Admit
 from api.body_limit import LimitBody
 from api.event_pages import EventPages
+from api.head_requests import AnswerHead
 from api.live_response import Streams
 from api.metrics import CountRequests, LogCounts, Metrics, RoomLeft
 from api.openapi import Described
@@ -72,6 +73,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.router.routes.append(status_route(reports))
     problems.install(app)
     app.add_middleware(ShortCut, endpoint=reports)
+    app.add_middleware(AnswerHead)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)
     app.add_middleware(Admit, limit=parts.config.max_requests, body_limit=parts.config.body_limit_bytes)
     app.add_middleware(GuardHosts, hosts=WebHosts(parts.config.hosts))

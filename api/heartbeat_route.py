@@ -65,7 +65,7 @@ def _check(config: ApiConfig, token: str | None) -> None:
 
 
 router = APIRouter(route_class=_RunnerRoute, tags=["runners"])
-_PROBLEMS = {status: says for status, says in problems(400, 409, 413, 415, 503, 507).items() if status != 403}
+_PROBLEMS = problems(400, 409, 413, 415, 503, 507)
 
 
 @router.post(

@@ -27,8 +27,9 @@ _BY_HAND = (Problem, ValidationProblem, FieldError, TaskRead, *_READ)
 _SAYS = {
     400: "the body is no JSON",
     401: "no known token",
-    403: "the token's role does not allow it",
+    403: "the token's role does not allow it; or it is for a foreign host, or from a foreign page",
     404: "there is no such thing",
+    408: "the body did not come in time",
     409: "the present state does not allow it",
     413: "the body is too large",
     415: "the body is not declared as JSON",
@@ -44,7 +45,8 @@ _UNSAID = "Successful Response"  # FastAPI's words where a route says none
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses of a guarded route: these errors, and the ones every guarded route has."""
-    return {status: problem(status) for status in sorted({401, 403, 422, *statuses})}
+    with_body = {408} if 413 in statuses else set()
+    return {status: problem(status) for status in sorted({401, 403, 422, *with_body, *statuses})}
 
 
 def problem(status: int) -> dict[str, Any]:
@@ -181,6 +183,9 @@ def _report_operation() -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json("Report")},
         "responses": {
             "200": {"description": "the task as it is now", "content": _json("TaskRead")},
-            **{str(status): problem(status) for status in (400, 401, 404, 409, 413, 422, 503, 507)},
+            **{
+                str(status): problem(status)
+                for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 503, 507)
+            },
         },
     }

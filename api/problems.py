@@ -173,18 +173,19 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """All methods of the path: each route knows its own alone, and the router asks the first."""
-    found = [one for one in _leaves(request.app.routes) if one.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in found for method in getattr(route, "methods", None) or ()})
+    found = [one for one in leaves(request.app.routes) if one.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in found for method in getattr(route, "methods", None) or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def _leaves(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+def leaves(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
     """The routes themselves, also those of included routers, which stand as one route each."""
     for route in routes:
         included = getattr(route, "original_router", None)
         if included is None:
             yield route
         else:
-            yield from _leaves(included.routes)
+            yield from leaves(included.routes)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

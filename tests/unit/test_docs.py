@@ -7,6 +7,7 @@ import pytest
 from domain.transitions import Status
 from infra.docs import REPO, diagram, files
 from infra.documents import CONTRACTS
+from infra.documents.roles_table import roles_by_route
 
 GENERATED = {str(path.relative_to(REPO)): text for path, text in files().items()}
 
@@ -24,3 +25,10 @@ def test_no_contract_is_left_that_nothing_makes() -> None:
 def test_the_diagram_shows_every_status() -> None:
     shown = diagram()
     assert all(status.value.replace("-", "_") in shown for status in Status)
+
+
+def test_the_readme_names_the_role_of_every_route() -> None:
+    readme = (REPO / "README.md").read_text()
+    for (method, path), role in roles_by_route().items():
+        line = next(line for line in readme.splitlines() if f"`{method} {path}`" in line)
+        assert line.startswith(f"| {role} |"), line
