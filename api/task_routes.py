@@ -104,11 +104,9 @@ async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead
     task_id = stored.task.id
     try:
         return await dispatch_and_wait(parts, task_id, actor, first=True)
-    except Refused as error:
-        if error.code not in ("already-dispatched", "stale-attempt"):
-            raise
-        return shown(parts, await parts.service.read(task_id))
     except DomainError as error:
+        if isinstance(error, Refused) and error.code in ("already-dispatched", "stale-attempt"):
+            return shown(parts, await parts.service.read(task_id))
         error.extra.setdefault("task_id", task_id)
         raise
 

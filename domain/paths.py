@@ -13,8 +13,11 @@ from domain.errors import Invalid
 Components = tuple[str, ...]
 MAX_PATHS = 256
 MAX_PATH_CHARS = 1024
+MAX_PATH_DEPTH = 64
 UP = r"(^|/)\.\.(/|$)"
 """What no path may hold, as a regular expression."""
+DEEP = rf"^([^/]+/+){{{MAX_PATH_DEPTH}}}[^/]"
+"""A relative path with more components than MAX_PATH_DEPTH."""
 
 
 def normalise_root(root: str) -> str:
@@ -31,7 +34,7 @@ def normalise_lock_paths(paths: Sequence[str], root: str) -> list[str]:
     """Paths relative to `root`, without duplicates or paths covered by another; [] = all of it.
 
     Raises:
-        Invalid: a path holds `..` or NUL, is absolute outside `root`, is too long, or too many.
+        Invalid: a path holds `..` or NUL, is absolute outside `root`, too long or too deep, or too many.
     """
     if len(paths) > MAX_PATHS:
         raise Invalid("bad-lock-path", f"at most {MAX_PATHS} lock paths; lock a directory above them instead")
@@ -87,9 +90,15 @@ def _relative(path: str, root: str) -> Components:
     parts = tuple(part for part in path.split("/") if part not in ("", "."))
     if ".." in parts:
         raise Invalid("bad-lock-path", f"lock path {path!r} holds `..`; {advice}")
-    if not path.startswith("/"):
-        return parts
-    base = components(root)
-    if not _covers(base, parts):
-        raise Invalid("bad-lock-path", f"lock path {path!r} is outside the root {root}; {advice}")
-    return parts[len(base) :]
+    if path.startswith("/"):
+        base = components(root)
+        if not _covers(base, parts):
+            raise Invalid("bad-lock-path", f"lock path {path!r} is outside the root {root}; {advice}")
+        parts = parts[len(base) :]
+    if len(parts) > MAX_PATH_DEPTH:
+        raise Invalid(
+            "bad-lock-path",
+            f"a lock path has {len(parts)} components, and {MAX_PATH_DEPTH} is the most; "
+            "lock a directory above it instead",
+        )
+    return parts

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from domain.about import be_about, be_about_task
 from domain.attempt_token import Proof
+from domain.claim_room import ClaimRoom, Reservation
 from domain.claims import FIRST_CHAIN
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
 from domain.events import CreatedData, SubmitFailedReason, Transport
@@ -44,10 +45,17 @@ class TaskService:
     """Commands, reports and the control plane's findings about tasks."""
 
     def __init__(
-        self, tasks: TaskStore, locks: LockView, sealer: Sealer, clock: Clock, room: LogRoom | None = None
+        self,
+        tasks: TaskStore,
+        locks: LockView,
+        sealer: Sealer,
+        clock: Clock,
+        room: LogRoom | None = None,
+        claim_room: ClaimRoom | None = None,
     ) -> None:
         """`room` says whether there is room for new tasks and attempts; without it there always is."""
         self._tasks = tasks
+        self._claim_room = claim_room or ClaimRoom(locks)
         self._room = room or AmpleRoom()
         self._locks = locks
         self._sealer = sealer
@@ -102,7 +110,7 @@ class TaskService:
         return stored
 
     async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> Stored:
-        """Begin the next attempt. LogFull where the log has no room for one.
+        """Begin the next attempt. LogFull where the log, `workspace-full` where the workspace has no room.
 
         A first attempt is begun on what this process knows: the append finds out if it knows too little.
         With `first` only that: refused (`stale-attempt`) where the task has got further meanwhile.
@@ -121,15 +129,24 @@ class TaskService:
     async def _dispatch(self, known: Task, actor: str, first: bool = False) -> Stored:
         attempt = 0 if first else known.attempt  # now: the object is shared, and others may change it
         registration: Registration | None = None
-        if known.spec.workspace is not None:
-            registration = await self._registration(known.spec.workspace)
+        reservation: Reservation | None = None
 
         def decide(task: Task) -> None:
             if first and task.ended:
                 raise refused("stale-attempt", attempt=task.attempt)
             task.dispatch(registration, at=self._clock(), actor=actor)
+            if reservation is not None:
+                reservation.check()
 
-        return await self._change(known.id, decide, about=attempt)
+        workspace = known.spec.workspace
+        if workspace is None:
+            return await self._change(known.id, decide, about=attempt)
+        registration = await self._registration(workspace)
+        with self._claim_room.reserve(workspace, known.spec.lock_paths) as reserved:
+            reservation = reserved
+            stored = await self._change(known.id, decide, about=attempt)
+            reserved.seq = stored.seq
+            return stored
 
     async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
         """Cancel at once, or ask the runner to; a repeated request changes nothing."""

@@ -16,7 +16,7 @@ from pydantic import (
 
 from domain.events import OnConflict
 from domain.identifiers import Name, TaskId
-from domain.paths import MAX_PATH_CHARS, MAX_PATHS, UP
+from domain.paths import DEEP, MAX_PATH_CHARS, MAX_PATHS, UP
 from domain.wire import ExecutionMode, LockMode
 
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
@@ -41,7 +41,12 @@ EnvName = Annotated[str, StringConstraints(pattern=ENV_NAME)]
 
 
 LockPath = Annotated[
-    Text, Field(min_length=1, max_length=MAX_PATH_CHARS, json_schema_extra={"not": {"pattern": UP}})
+    Text,
+    Field(
+        min_length=1,
+        max_length=MAX_PATH_CHARS,
+        json_schema_extra={"not": {"anyOf": [{"pattern": UP}, {"pattern": DEEP}]}},
+    ),
 ]
 Command = Annotated[
     list[Text],

@@ -185,3 +185,18 @@ async def test_a_filter_that_cannot_be_meant_is_refused(world: ApiWorld, query: 
 async def test_a_foreign_cursor_is_refused(world: ApiWorld) -> None:
     problem(await world.http.get("/tasks?cursor=abc"), 422, "bad-cursor")
     problem(await world.http.get("/workspaces?cursor=_w"), 422, "bad-cursor")
+
+
+async def test_a_full_workspace_refuses_a_dispatch_on_every_way_in(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.parts.service._claim_room, "_most_claims", 1)
+    await world.register()
+    await world.dispatched(workspace="acme")
+    spec = {"id": new_id(), "command": ["make"], "workspace": "acme"}
+    for _ in range(2):
+        answer = await world.http.post("/tasks", params={"dispatch": True}, json=spec)
+        assert problem(answer, 409, "workspace-full")["task_id"] == spec["id"]
+    refused = problem(await world.http.post(f"/tasks/{spec['id']}/dispatch"), 409, "workspace-full")
+    assert (refused["bound"], refused["open"], refused["most"]) == ("claims", 1, 1)
+    assert (await world.http.get(f"/tasks/{spec['id']}")).json()["status"] == "created"

@@ -11,6 +11,7 @@ from domain.errors import Busy
 from domain.ports.log import AppendConflict, Stored
 from domain.task import Task
 from domain.task_events import TaskEvent
+from domain.workspace_locks import OpenSize
 from domain.workspaces import Registration
 from tests.unit.domain.samples import AT, REGISTRATION, replay
 
@@ -102,6 +103,8 @@ class View:
     def __init__(self) -> None:
         self.tokens: dict[tuple[str, int], int] = {}
         self.registered: Registration | None = REGISTRATION
+        self.open = OpenSize()
+        self.seq = 0
         self.asked: list[tuple[str, int]] = []
         self.while_waiting: Callable[[], Awaitable[Any]] | None = None
 
@@ -120,6 +123,9 @@ class View:
 
     def seen_registration(self, workspace: str) -> Registration | None:
         return self.registered
+
+    def open_size(self, workspace: str) -> OpenSize:
+        return self.open
 
 
 class Sealing:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from domain.errors import Invalid
 from domain.paths import (
     MAX_PATH_CHARS,
+    MAX_PATH_DEPTH,
     MAX_PATHS,
     components,
     normalise_lock_paths,
@@ -174,3 +175,11 @@ def test_normalising_many_paths_compares_each_with_its_neighbour_alone() -> None
         sys.setprofile(None)
     assert len(kept) == MAX_PATHS
     assert 0 < compared <= 2 * MAX_PATHS
+
+
+@pytest.mark.parametrize("before", ["", "./", f"{ROOT}/"])
+def test_a_path_may_be_so_deep_and_no_deeper(before: str) -> None:
+    deepest = "/".join(["a"] * MAX_PATH_DEPTH)
+    assert normalise_lock_paths([before + deepest], ROOT) == [deepest]
+    with pytest.raises(Invalid, match="65 components, and 64 is the most"):
+        normalise_lock_paths([f"{before}{deepest}/a"], ROOT)

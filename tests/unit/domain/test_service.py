@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.attempt_token import Proof
+from domain.claim_room import MAX_OPEN_CLAIMS
 from domain.errors import Busy, Invalid, NotFound, Refused
 from domain.ports.log import AppendConflict, Stored
 from domain.service import MAX_TRIES, TaskService
@@ -14,6 +15,7 @@ from domain.task import Task
 from domain.task_spec import TaskSpec
 from domain.transitions import Status
 from domain.wire import Report
+from domain.workspace_locks import OpenSize
 from tests.unit.domain.samples import TASK_ID, cancel, dispatch, report, submit_failed
 from tests.unit.domain.service_fakes import MemoryTaskStore, Sealing, View, clock
 
@@ -390,3 +392,24 @@ async def test_a_release_does_not_reach_a_newer_attempt(dispatched: Bench) -> No
     assert release is not None
     assert not release.process_may_run
     assert (dispatched.task.attempt, dispatched.names[-1]) == (2, "dispatched")
+
+
+async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(bench: Bench) -> None:
+    bench.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 1)
+    for first in (True, False):
+        with pytest.raises(Refused) as refusal:
+            await bench.service.dispatch(TASK_ID, "ann", first=first)
+        assert refusal.value.code == "workspace-full"
+    assert bench.names == ["created"]
+    bench.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 2)
+    await bench.service.dispatch(TASK_ID, "ann")
+    assert bench.names == ["created", "dispatched"]
+
+
+async def test_a_task_that_is_dispatched_is_told_so_and_not_that_its_workspace_is_full(
+    dispatched: Bench,
+) -> None:
+    dispatched.view.open = OpenSize(waiting=MAX_OPEN_CLAIMS)
+    with pytest.raises(Refused) as refusal:
+        await dispatched.service.dispatch(TASK_ID, "ann")
+    assert refusal.value.code == "already-dispatched"
