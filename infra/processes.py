@@ -193,6 +193,8 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         lease_seconds=settings.lease_seconds,
         reserve_bytes=settings.runner_reserve_bytes,
         output_bytes=settings.runner_output_bytes,
+        job_user=settings.job_user,
+        adopts_orphans=True,
     )
     tracer = open_tracer(settings, "towpath-runner")
     connections = Connections(connection_limit(INTAKE_CONNECTIONS))

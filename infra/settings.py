@@ -219,6 +219,12 @@ class Settings(BaseSettings):
         ge=1024,
         description="Bytes of output that a runner keeps of an attempt; of what goes beyond, the end.",
     )
+    job_user: str | None = Field(
+        None,
+        description="User that tasks run as, with its groups and home. The runner must run as root. "
+        "Default: the runner's own, which lets a task reach all that the runner can: "
+        "[security.md](security.md).",
+    )
     runner_token: SecretStr | None = Field(
         None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
     )

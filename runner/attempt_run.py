@@ -24,13 +24,13 @@ from runner.config import RunnerConfig
 from runner.errors import Refused, StateTrouble
 from runner.gate import Gate, Permission, Standing
 from runner.lease import Lease
-from runner.orphans import kill_orphans
+from runner.orphans import Adoption
 from runner.outcome import Final, final_report, unstarted_report
 from runner.process import Job, JobProcess
 from runner.redaction import output_tail, tail_reach
 from runner.state import Attempt, RunnerState, Transport
 from runner.storage import Storage
-from runner.workspace import job_environment, working_directory
+from runner.workspace import job_environment, within, working_directory
 
 T = TypeVar("T")
 Wish = Literal["canceled", "stopped", "forgotten"]
@@ -47,6 +47,11 @@ class Bench:
     lease: Lease
     gates: Mapping[Transport, Gate]
     slots: asyncio.Semaphore
+    work: Path
+    """Attempts without a workspace get a directory in it."""
+    cgroups: Path | None
+    """Jobs get a cgroup in it, where that is allowed."""
+    adoption: Adoption
     tracer: Tracer | None = None
 
 
@@ -93,7 +98,7 @@ class AttemptRun:
             report = self._final("failed", f"the runner failed: {type(error).__name__}", "error")
         finally:
             if self._process is not None:
-                await self._process.kill()
+                await self._process.close()
         if self._wish == "forgotten":
             report = None
         await self._write_down(report)
@@ -155,7 +160,7 @@ class AttemptRun:
         except Refused as error:
             return self._final("failed", error.message, "error")
         started_at = utcnow()
-        process = self._process = await JobProcess.spawn(job)
+        process = self._process = await JobProcess.spawn(job, self._bench.adoption)
         if self._bench.lease.deadline is not None:
             process.renew(self._bench.lease.deadline)
         if self._wish is not None:  # it came while the shim was being started
@@ -167,8 +172,6 @@ class AttemptRun:
             except StateTrouble as trouble:  # only what GET /tasks/{id} shows
                 self._bench.storage.note(trouble)
         ended = await process.ended()
-        if ended.shim_died:
-            await kill_orphans(self.attempt.key, self._bench.runner_id)
         return final_report(
             ended,
             attempt=self.attempt.key.attempt,
@@ -180,10 +183,14 @@ class AttemptRun:
 
     def _job(self) -> Job:
         bench, submission, stem = self._bench, self.attempt.submission, self.attempt.key.file_stem
+        roots, own, user = bench.config.roots, self._own_directory, bench.config.user
         return Job(
             command=submission.command,
-            cwd=working_directory(submission, bench.config.roots, self._own_directory),
-            env=job_environment(submission, bench.runner_id, current_traceparent()),
+            cwd=working_directory(submission, roots, own, user),
+            within=within(submission, roots, own),
+            user=user,
+            cgroup=str(bench.cgroups / stem) if bench.cgroups else None,
+            env=job_environment(submission, bench.runner_id, current_traceparent(), user),
             output=bench.state.outputs / f"{stem}.log",
             output_bytes=bench.config.output_bytes,
             tail_bytes=tail_reach(self._secrets()),
@@ -195,7 +202,7 @@ class AttemptRun:
 
     @property
     def _own_directory(self) -> Path:
-        return self._bench.state.work / self.attempt.key.file_stem
+        return self._bench.work / self.attempt.key.file_stem
 
     def _end(self, wish: Wish) -> None:
         if self._wish is not None and wish != "forgotten":

@@ -15,6 +15,7 @@ from typing import Any
 from domain.addresses import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
 from runner.errors import ConfigError
+from runner.job_user import JobUser, find_user
 from runner.origins import origin
 
 
@@ -25,7 +26,7 @@ class RunnerConfig:
     state_dir: Path
     """Where attempts, reports and outputs are kept. Emptied, the runner becomes a new one."""
     roots: tuple[Path, ...] = ()
-    """Directories that workspaces may lie in (`--root`)."""
+    """Directories that workspaces may lie in (`--root`), resolved when this object is made."""
     pools: tuple[str, ...] = ("default",)
     """Pools to take attempts from."""
     capacity: int = 4
@@ -60,6 +61,14 @@ class RunnerConfig:
     """How much of an attempt's output is kept; of what goes beyond, the end."""
     kill_grace_seconds: float = 5.0
     """Between SIGTERM and SIGKILL."""
+    job_user: str | None = None
+    """Jobs run as this user (`--job-user`); needs root. None: as the runner's own."""
+    adopts_orphans: bool = False
+    """The process is this runner's alone: a child that it has not started is what a job has left."""
+    job_cgroups: bool = True
+    """Give each job a cgroup of its own, where that is allowed."""
+    user: JobUser | None = field(init=False, default=None)
+    """`job_user`, looked up."""
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -72,6 +81,10 @@ class RunnerConfig:
         for root in self.roots:
             if not root.is_absolute():
                 raise ConfigError(f"--root {root}: give an absolute path")
+        # By what they are now: a link that is exchanged while the runner works leads nowhere else.
+        object.__setattr__(self, "roots", tuple(_resolved(root) for root in self.roots))
+        if self.job_user is not None:
+            object.__setattr__(self, "user", find_user(self.job_user))
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -120,3 +133,10 @@ class RunnerConfig:
                 f"the HTTP intake executes commands, and {self.intake_host} is not a loopback address: "
                 "set TOWPATH_RUNNER_TOKEN (submitters send it in X-Runner-Token) or listen on 127.0.0.1"
             )
+
+
+def _resolved(root: Path) -> Path:
+    try:
+        return root.resolve()
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise ConfigError(f"--root {root}: cannot be resolved: {error}") from None

@@ -1,38 +1,131 @@
-"""Making sure that nothing is left of an attempt whose runner or shim was killed.
+"""Making sure that nothing is left of an attempt whose shim, guard or runner was stopped or killed.
 
-A shim that outlived its runner ends its job and then itself, so the runner that comes back waits for it.
-Where somebody killed the shim itself, what it left is found by the mark in the environment of its
-processes. A process that wiped its environment is not found; the shim's own bookkeeping has no such gap.
+A shim's guard ends what its shim leaves, so this is for what remains where the guard is gone or does not
+answer. Four marks lead to the processes of an attempt: descent from its guard and shim; descent from a runner
+that is the last parent of all that it has started (`Adoption`); the job's cgroup, where there is one; and the
+environment. A job is not found only if it has killed its guard and its shim *and* shed the environment,
+without a cgroup, and its runner is dead as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
+import json
 import os
 import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from runner.process_tree import process_table, send
+from runner import job_cgroup
+from runner.process_traits import adopt_orphans
+from runner.process_tree import DEAD, below, look_at, process_table, send
 from runner.state import Key
 
 SWEEP_SECONDS = 0.1
+PATIENCE_SECONDS = 3.0
+"""How long the guard and the shim of a dead runner may take to end by themselves."""
+
+
+@dataclass
+class Adoption:
+    """Which children of this process are its own. What else becomes its child has lost its guard.
+
+    Off where the process is not a runner's alone.
+    """
+
+    on: bool = False
+    own: set[int] = field(default_factory=set)
+    starting: int = 0
+
+    def begin(self) -> None:
+        """Every orphan below becomes a child of this process from now on, not of init."""
+        adopt_orphans()
+        self.on = True
+
+    def strangers(self) -> list[tuple[int, str]] | None:
+        """Living orphans and what is below them; None while it cannot be said. Reaps the dead ones."""
+        if not self.on:
+            return []
+        if self.starting:
+            return None
+        table = process_table()
+        roots = [pid for pid, seen in table.items() if seen.parent == os.getpid() and pid not in self.own]
+        for pid in roots:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        living = [(pid, table[pid].started) for pid in roots if table[pid].state not in DEAD]
+        return living + below(table, roots)
+
+
+@dataclass
+class Marks:
+    """What the processes of one attempt are known by."""
+
+    environment: set[bytes]
+    processes: list[tuple[int, str]] = field(default_factory=list)
+    """Guard and shim, with their start times."""
+    cgroup: str | None = None
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """What the guard has written down. Of another boot it says nothing."""
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        if facts.get("boot") == boot:
+            self.processes = [(pid, started) for pid, started in facts["processes"]]
+            self.cgroup = facts["cgroup"]
+
+    def living(self) -> list[tuple[int, str]]:
+        """What bears a mark and lives: the job's own; once there is none, shim and guard, its parents."""
+        table = process_table()
+        keepers = [
+            (pid, started)
+            for pid, started in reversed(self.processes)
+            if pid in table and table[pid].started == started and table[pid].state not in DEAD
+        ]
+        found = below(table, [pid for pid, _ in keepers])
+        if self.environment:
+            marked = (pid for pid in table if pid != os.getpid() and self.environment <= _environment(pid))
+            found += [(pid, table[pid].started) for pid in marked]
+        return [one for one in dict.fromkeys(found) if one not in keepers] or keepers
+
+
+def environment_marks(env: Mapping[str, str]) -> set[bytes]:
+    """What only this attempt of this runner has in its environment; empty where that is not whole."""
+    names = ("TOWPATH_TASK_ID", "TOWPATH_ATTEMPT", "TOWPATH_RUNNER_ID")
+    return {f"{name}={env[name]}".encode() for name in names} if set(names) <= set(env) else set()
+
+
+def marks_of(key: Key, runner_id: str) -> Marks:
+    """The runner is part of the mark: a second runner on this host may have got the same attempt."""
+    values = {"TASK_ID": key.task_id, "ATTEMPT": str(key.attempt), "RUNNER_ID": runner_id}
+    return Marks(environment_marks({f"TOWPATH_{name}": value for name, value in values.items()}))
 
 
 async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
-    """Wait until an earlier run's shim is gone, which has killed everything by then, and make sure of it."""
+    """Wait until an earlier run's shim is gone, which has killed everything by then, and make sure of it.
+
+    One that does not end (it was stopped with its guard, say) is ended.
+    """
     lock = shims / f"{key.file_stem}.lock"
+    marks = marks_of(key, runner_id)
     if lock.exists():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            marks.learn(json.loads(lock.read_bytes()))
         handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         try:
-            while True:
-                if _taken(handle):
-                    break
+            rounds = 0
+            while not _taken(handle):
+                rounds += 1
+                if rounds * SWEEP_SECONDS > PATIENCE_SECONDS:
+                    await asyncio.to_thread(_kill, marks)
                 await asyncio.sleep(SWEEP_SECONDS)
         finally:
             os.close(handle)
-        lock.unlink(missing_ok=True)
-    await kill_orphans(key, runner_id)
+    await end_all(marks)
+    lock.unlink(missing_ok=True)
 
 
 def _taken(handle: int) -> bool:
@@ -43,29 +136,41 @@ def _taken(handle: int) -> bool:
     return True
 
 
-async def kill_orphans(key: Key, runner_id: str) -> None:
-    """SIGKILL every process marked with this attempt and this runner, again and again until there is none.
-
-    The runner is part of the mark: a second runner on this host may have got the same attempt.
-    """
-    while found := await asyncio.to_thread(_marked, key, runner_id):
-        for pid, started in found:
-            send(pid, started, signal.SIGKILL)
+async def end_all(marks: Marks, adoption: Adoption | None = None) -> None:
+    """SIGKILL everything that bears one of the marks, again and again until there is none."""
+    while True:
+        left = await asyncio.to_thread(_kill, marks)
+        strangers = adoption.strangers() if adoption is not None else []
+        _send_all(strangers or [])
+        if not left and strangers == []:
+            break
         await asyncio.sleep(SWEEP_SECONDS)
+    if marks.cgroup is not None:
+        job_cgroup.remove(marks.cgroup)
 
 
-def _marked(key: Key, runner_id: str) -> list[tuple[int, str]]:
-    names = {"TASK_ID": key.task_id, "ATTEMPT": key.attempt, "RUNNER_ID": runner_id}
-    marks = {f"TOWPATH_{name}={value}".encode() for name, value in names.items()}
-    found = []
-    for pid, (_, started) in process_table().items():
-        if pid != os.getpid() and marks <= set(_environment(pid)):
-            found.append((pid, started))
-    return found
+def _kill(marks: Marks) -> bool:
+    """Whether there was something."""
+    if marks.cgroup is not None:
+        job_cgroup.kill(marks.cgroup)
+    living = marks.living()
+    _send_all(living)
+    return bool(living) or (marks.cgroup is not None and job_cgroup.occupied(marks.cgroup))
 
 
-def _environment(pid: int) -> list[bytes]:
+def _send_all(processes: Iterable[tuple[int, str]]) -> None:
+    for pid, started in processes:
+        send(pid, started, signal.SIGKILL)
+
+
+def state_of(pid: int, started: str) -> str | None:
+    """The letter of its state; None where it is gone."""
+    seen = look_at(pid)
+    return seen.state if seen is not None and seen.started == started else None
+
+
+def _environment(pid: int) -> set[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:  # gone, a zombie, or not ours to look into
-        return []
+        return set()

@@ -71,6 +71,8 @@ def _judge(ended: Ended, timeout: float | None) -> tuple[Final, FailedReason | N
             return "failed", "runner-lost", "runner stopped", code
         case "runner-gone":
             return "failed", "runner-lost", "the runner was gone; everything was killed", code
+        case "shim-lost":
+            return "failed", "killed", f"{ended.message}; everything was killed", code
         case _:
             return "failed", "error", ended.message or "could not be run", code
 

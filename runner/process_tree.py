@@ -7,20 +7,34 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+DEAD = "ZX"
+STOPPED = "Tt"
 
 
-def process_table() -> dict[int, tuple[int, str]]:
-    """pid -> (parent's pid, start time in clock ticks) of every process in /proc."""
+class Seen(NamedTuple):
+    """A process in /proc: its parent's pid, its start in clock ticks since boot, its state's letter."""
+
+    parent: int
+    started: str
+    state: str
+
+
+def process_table() -> dict[int, Seen]:
+    """Every process in /proc by its pid."""
     table = {}
     with os.scandir("/proc") as entries:
         for entry in entries:
-            stat = _stat(int(entry.name)) if entry.name.isdigit() else None
-            if stat is not None:
-                table[int(entry.name)] = stat
+            seen = look_at(int(entry.name)) if entry.name.isdigit() else None
+            if seen is not None:
+                table[int(entry.name)] = seen
     return table
 
 
-def _stat(pid: int) -> tuple[int, str] | None:
+def look_at(pid: int) -> Seen | None:
+    """One process; None where it is gone."""
     try:
         handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -32,21 +46,32 @@ def _stat(pid: int) -> tuple[int, str] | None:
     finally:
         os.close(handle)
     fields = raw[raw.rindex(b")") + 2 :].split()
-    return int(fields[1]), fields[19].decode()
+    return Seen(int(fields[1]), fields[19].decode(), fields[0].decode())
+
+
+def below(table: dict[int, Seen], roots: Iterable[int]) -> list[tuple[int, str]]:
+    """(pid, start) of all living processes that descend from `roots`, parents first, without the roots."""
+    children: dict[int, list[int]] = {}
+    for pid, seen in table.items():
+        children.setdefault(seen.parent, []).append(pid)
+    found: list[tuple[int, str]] = []
+    level = list(roots)
+    while level:  # pop(): each parent once, also where a reused pid closes a circle
+        level = [child for parent in level for child in children.pop(parent, ())]
+        found += [(pid, table[pid].started) for pid in level if table[pid].state not in DEAD]
+    return found
 
 
 def descendants(root: int) -> list[tuple[int, str]]:
-    """(pid, start time) of all processes below `root`, parents first."""
-    table = process_table()
-    children: dict[int, list[int]] = {}
-    for pid, (parent, _) in table.items():
-        children.setdefault(parent, []).append(pid)
-    found: list[tuple[int, str]] = []
-    level = [root]
-    while level:  # pop(): each parent once, also where a reused pid closes a circle
-        level = [child for parent in level for child in children.pop(parent, ())]
-        found += [(pid, table[pid][1]) for pid in level]
-    return found
+    """(pid, start) of all living processes below `root`, parents first."""
+    return below(process_table(), [root])
+
+
+def kill_below(root: int, spared: Collection[int] = ()) -> None:
+    """SIGKILL to all below `root` but `spared`, once. What is forked meanwhile needs another call."""
+    for pid, started in descendants(root):
+        if pid not in spared:
+            send(pid, started, signal.SIGKILL)
 
 
 def send(pid: int, started: str, number: int) -> None:
@@ -56,8 +81,8 @@ def send(pid: int, started: str, number: int) -> None:
     except OSError:
         return
     try:
-        stat = _stat(pid)
-        if stat is not None and stat[1] == started:
+        seen = look_at(pid)
+        if seen is not None and seen.started == started:
             signal.pidfd_send_signal(handle, number)
     except OSError:  # gone, or (setuid) not ours to signal: the sweep comes back to it
         return

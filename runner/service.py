@@ -27,9 +27,11 @@ from runner.heartbeat import BeatChannel, Heart
 from runner.intake_http import HttpIntake
 from runner.intake_nats import PoolIntake
 from runner.intake_server import IntakeServer
+from runner.job_cgroup import own_cgroup
+from runner.job_user import work_directory
 from runner.lease import HeartbeatLease, NoLease
 from runner.nats_link import NatsLink
-from runner.orphans import nothing_left
+from runner.orphans import Adoption, nothing_left
 from runner.reporter import Reporter
 from runner.state import RunnerState, Transport
 from runner.storage import Storage
@@ -82,7 +84,22 @@ class RunnerService:
             )
             gates["nats"] = NatsGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)
-        bench = Bench(config, self.runner_id, self.state, self._storage, self._lease, gates, slots, tracer)
+        self._work = work_directory(config.user, self.state.work, self.runner_id)
+        self._adoption = Adoption()
+        own = own_cgroup() if config.job_cgroups else None
+        bench = Bench(
+            config=config,
+            runner_id=self.runner_id,
+            state=self.state,
+            storage=self._storage,
+            lease=self._lease,
+            gates=gates,
+            slots=slots,
+            work=self._work,
+            cgroups=own / f"towpath-{self.runner_id}" if own else None,
+            adoption=self._adoption,
+            tracer=tracer,
+        )
         self._executor = Executor(bench, self._reporter, self._follower)
         self._beats: HttpBeats | None = None
         if self._link is None and config.api_url is not None:
@@ -101,7 +118,9 @@ class RunnerService:
         if self._started:
             return
         self._started = True
-        for leftover in self.state.work.iterdir():
+        if self.config.adopts_orphans:
+            self._adoption.begin()
+        for leftover in self._work.iterdir():
             await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
         self._reporter.start()
         self._executor.recover(lambda key: nothing_left(self.state.shims, key, self.runner_id))

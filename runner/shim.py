@@ -2,47 +2,37 @@
 
 Standard library only, started without site packages (30 ms, 10 MB). It is a child subreaper, so every
 orphan of the job becomes its child, and "no child left" means "no descendant left", whatever forked,
-called setsid or ignores SIGTERM. It kills on its own account when the runner is gone (parent-death
-signal and end of file on its control pipe) and when the lease ran out on CLOCK_BOOTTIME: a stopped
-runner kills nothing. Stdin: one JSON line with the job, then `{"lease": deadline}` and
-`{"stop": why, "grace": seconds}`. Stdout: `started`, then `ended` once nothing is left.
+called setsid or ignores SIGTERM. It kills on its own account when the runner is gone (end of file on its
+control pipe) and when the lease ran out on CLOCK_BOOTTIME: a stopped runner kills nothing. Its parent,
+forked from the same program, is its guard (`shim_guard`), which expects a tick from it. Stdin: one JSON line
+with the job, then `{"lease": deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with their
+pids, `started`, then `ended` once nothing is left; and every second a `tick` of the guard.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import fcntl
 import json
+import math
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from runner.process_tree import descendants, send
+from runner import job_cgroup, job_start
+from runner.clock import boottime
+from runner.process_traits import adopt_orphans, die_with_parent, hide_memory
+from runner.process_tree import descendants, kill_below, look_at, send
+from runner.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
 from runner.shim_output import Output
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 TICK_SECONDS = 0.5  # how late a timer may be: poll() stands still while the host sleeps, BOOTTIME does not
 SWEEP_SECONDS = 0.02
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def boottime() -> float:
-    """Seconds since boot, suspended time included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def prctl(option: int, value: int) -> None:
-    if LIBC.prctl(option, value, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), f"prctl({option})")
 
 
 def now() -> str:
@@ -52,8 +42,11 @@ def now() -> str:
 class Shim:
     """One job from its start until nothing of it is left."""
 
-    def __init__(self, job: dict[str, Any], rest: bytes) -> None:
+    def __init__(self, job: dict[str, Any], rest: bytes, guard: int, ticks: int) -> None:
         self.job = job
+        self.guard = guard
+        self.ticks = ticks
+        self.signaled: int | None = None  # by somebody else: the runner and the guard have other ways
         self.lease: float | None = job["lease"]
         self.grace: float = job["grace"]
         self.timeout_at: float | None = None
@@ -66,7 +59,7 @@ class Shim:
         self.buffer = rest
         self.output: Output | None = None
         self.wake_read, self.wake_write = os.pipe()
-        for end in (self.wake_read, self.wake_write):
+        for end in (self.wake_read, self.wake_write, ticks):
             os.set_blocking(end, False)
 
     # -- what happens around the job
@@ -86,6 +79,11 @@ class Shim:
         for line in self._lines():
             self._obey(json.loads(line))
         self._check()
+        self._tick(math.inf if self.lease is None else self.lease)
+
+    def _tick(self, lease: float) -> None:
+        with contextlib.suppress(OSError):  # a guard that reads nothing has enough of them
+            os.write(self.ticks, TICK.pack(lease))
 
     def _read_control(self) -> None:
         try:
@@ -109,12 +107,20 @@ class Shim:
 
     def _check(self) -> None:
         at = boottime()
-        if os.getppid() != self.job["runner_pid"]:
-            self.end("runner-gone", 0)
+        if os.getppid() != self.guard:
+            self._give_up("the guard of its shim was killed", 0)
+        elif self.signaled is not None:
+            self._give_up(f"its shim got {signal.Signals(self.signaled).name}", self.grace)
         if self.lease is not None and at >= self.lease:
             self.end("lease", 0)
         if self.timeout_at is not None and at >= self.timeout_at and self.why is None:
             self.end("timeout", self.grace)
+
+    def _give_up(self, message: str, grace: float) -> None:
+        if self.why is None:
+            self.message = message
+        if self.why != "shim-lost" or grace == 0:
+            self.end("shim-lost", grace)
 
     def end(self, why: str, grace: float) -> None:
         """The job is to end. The first reason is the one reported; a later one may only hurry."""
@@ -136,6 +142,7 @@ class Shim:
             self.listen(self._patience())
             if self.kill_at is not None and boottime() >= self.kill_at:
                 self._signal_all(signal.SIGKILL)
+        self._tick(NOTHING_LEFT)
         if self.output is not None:
             self.output.finish()
         self.tell("ended", finished_at=now(), **self._result())
@@ -156,34 +163,20 @@ class Shim:
             return
         output = self.output.write_end
         try:
-            process = subprocess.Popen(
-                job["command"],
-                cwd=job["cwd"],
-                env=job["env"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=self._before_exec,
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self.message = explain(error, job["command"][0], job["cwd"])
+            self.main = job_start.start(job, output, self.lease)
+        except job_start.CannotStart as error:
+            self.message = str(error)
             self._check()
             self.end("error", 0)
             return
+        except TimeoutError:
+            self._check()
+            return
         finally:
             os.close(output)
-        self.main = process.pid
-        process.returncode = 0  # this class reaps; Popen must not warn that nobody did
         if job["timeout"] is not None:
             self.timeout_at = boottime() + job["timeout"]
-        self.tell("started", pid=process.pid, started_at=now())
-
-    def _before_exec(self) -> None:
-        """In the forked child: the last look at the lease, and a death with the shim for the job itself."""
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if self.lease is not None and boottime() >= self.lease:
-            raise TimeoutError
+        self.tell("started", pid=self.main, started_at=now())
 
     def _reap(self) -> bool:
         """Collect the dead. False once no child is left: then, under a subreaper, no descendant is."""
@@ -205,10 +198,14 @@ class Shim:
         return min(TICK_SECONDS, max(self.kill_at - boottime(), SWEEP_SECONDS))
 
     def _signal_all(self, number: int) -> None:
+        if number == signal.SIGKILL:
+            if self.job["cgroup"] is not None:
+                job_cgroup.kill(self.job["cgroup"])
+            kill_below(os.getpid())
+            return
         for pid, started in descendants(os.getpid()):
             send(pid, started, number)
-            if number == signal.SIGTERM:
-                send(pid, started, signal.SIGCONT)  # a stopped process takes no SIGTERM
+            send(pid, started, signal.SIGCONT)  # a stopped process takes no SIGTERM
 
     # -- what the runner hears
 
@@ -225,18 +222,6 @@ class Shim:
             os.write(1, json.dumps({"event": event, **fields}).encode() + b"\n")
 
 
-def explain(error: Exception, program: str, cwd: str) -> str:
-    """Why a job could not be started, for the person who reads the task."""
-    if isinstance(error, OSError) and error.filename == cwd:
-        return f"cannot start in directory {cwd!r}: {error.strerror}"
-    if isinstance(error, OSError):
-        if error.errno != errno.ENOENT:
-            return f"cannot start {program!r}: {error.strerror}"
-        missing = "no such file or interpreter" if "/" in program else "no such program on PATH"
-        return f"cannot start {program!r}: {missing}"
-    return f"cannot start {program!r}: {error}"
-
-
 def receive_job() -> tuple[dict[str, Any], bytes]:
     """The first line on stdin, and what came after it. Exits where the runner died before sending it."""
     raw = b""
@@ -250,19 +235,49 @@ def receive_job() -> tuple[dict[str, Any], bytes]:
 
 
 def main() -> None:
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    hide_memory()
+    adopt_orphans()
     job, rest = receive_job()
-    # Held until this process is gone: a restarted runner waits for it before it calls the attempt lost.
-    fcntl.flock(os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), fcntl.LOCK_EX)
-    shim = Shim(job, rest)
+    # Held until guard and shim are gone: a restarted runner waits for it before it calls the attempt lost.
+    lock = os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if job["cgroup"] is not None and not job_cgroup.make(job["cgroup"]):
+        job["cgroup"] = None
+    guard = os.getpid()
+    ticks, say_tick = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ticks)
+        run_shim(Shim(job, rest, guard, say_tick))
+        return
+    os.close(say_tick)
+    write_down(lock, job, guard, pid)
+    Guard(job, pid, ticks).run()
+
+
+def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
+    """Who they are, for the runner: on its pipe, and in the lock's file for one that comes later."""
+    starts = [[pid, seen.started] for pid in pids if (seen := look_at(pid)) is not None]
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    facts = {"processes": starts, "cgroup": job["cgroup"], "boot": boot}
+    with contextlib.suppress(OSError):  # a full disk: the mark in the environment is left
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(facts).encode(), 0)
+    with contextlib.suppress(OSError):
+        os.write(1, json.dumps({"event": "guarded", **facts}).encode() + b"\n")
+
+
+def run_shim(shim: Shim) -> None:
+    """Under its guard, to the job's end."""
+    adopt_orphans()
     # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: shim.end("runner-gone", 0))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in FORWARDED:
+        signal.signal(number, lambda got, _: setattr(shim, "signaled", got))
     signal.set_wakeup_fd(shim.wake_write, warn_on_full_buffer=False)
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent(signal.SIGTERM)
     try:
-        shim.run()  # its first look compares getppid(): the runner may have died before the line above
+        shim.run()  # its first look compares getppid(): the guard may have died before the line above
     except BaseException:
         shim.abandon()
         raise

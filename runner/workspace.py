@@ -1,7 +1,8 @@
 """Where a job may work and what it may see: roots, working directory, environment.
 
-Roots are compared after resolving symlinks, so that no link under a root leads out of it. The check
-is made on intake and again right before the start, since links may change in between.
+Roots are compared after resolving symlinks, so that no link under a root leads out of it. The check here, on
+intake and before the start, gives early and plain answers; links may change after it. What holds is judged by
+the shim, on the descriptor that the job starts in (`job_start`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from domain.wire import Submission
 from runner.errors import Refused
+from runner.job_user import JobUser
 
 INHERITED = (
     "PATH",
@@ -52,11 +54,15 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
         )
 
 
-def working_directory(submission: Submission, roots: Sequence[Path], own: Path) -> Path:
+def working_directory(
+    submission: Submission, roots: Sequence[Path], own: Path, user: JobUser | None = None
+) -> Path:
     """The directory to start in: the workspace's resolved root, else `own`, made here. Refused if missing."""
     check_workspace(submission, roots)
     if submission.workspace is None:
         own.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if user is not None:
+            os.chown(own, user.uid, user.gid, follow_symlinks=False)
         return own
     root = Path(submission.workspace.root).resolve()
     if not root.is_dir():
@@ -68,13 +74,22 @@ def working_directory(submission: Submission, roots: Sequence[Path], own: Path) 
     return root
 
 
-def job_environment(submission: Submission, runner_id: str, traceparent: str | None = None) -> dict[str, str]:
+def within(submission: Submission, roots: Sequence[Path], own: Path) -> list[str]:
+    """The real directories that the one to start in must lie in."""
+    return [str(root.resolve()) for root in ([own] if submission.workspace is None else roots)]
+
+
+def job_environment(
+    submission: Submission, runner_id: str, traceparent: str | None = None, user: JobUser | None = None
+) -> dict[str, str]:
     """The job's whole environment: a few inherited names, the task's own, and what Towpath says.
 
     The runner's own variables (tokens, passwords) are not among them. `TRACEPARENT` is where programs that
-    make spans look for their parent; a task that brings its own keeps it.
+    make spans look for their parent; a task that brings its own keeps it. The shim adds `PWD`.
     """
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    if user is not None:
+        env.update(user.environment)
     env.update(submission.env)
     env["TOWPATH_TASK_ID"] = submission.task_id
     env["TOWPATH_RUNNER_ID"] = runner_id

@@ -27,6 +27,10 @@ RootOption = Annotated[
     list[Path] | None,
     typer.Option("--root", help="Directory to work under. Repeatable. [env: TOWPATH_ROOTS]"),
 ]
+JobUserOption = Annotated[
+    str | None,
+    typer.Option("--job-user", metavar="NAME", help="Run tasks as this user. [env: TOWPATH_JOB_USER]"),
+]
 
 
 def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:

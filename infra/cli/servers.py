@@ -12,6 +12,7 @@ import typer
 from infra.cli.server_options import (
     DataDirOption,
     HostOption,
+    JobUserOption,
     NatsPortOption,
     NatsUrlOption,
     PortOption,
@@ -48,13 +49,20 @@ def up(
     data_dir: DataDirOption = None,
     root: RootOption = None,
     host: HostOption = None,
+    job_user: JobUserOption = None,
 ) -> None:
     """Start everything on this machine.
 
     That is NATS, API, projections and a runner that works under --root (default: the current directory).
     """
     settings = server_settings(
-        port=port, nats_port=nats_port, data_dir=data_dir, roots=root or None, host=host, quiet=True
+        port=port,
+        nats_port=nats_port,
+        data_dir=data_dir,
+        roots=root or None,
+        host=host,
+        job_user=job_user,
+        quiet=True,
     )
     if not settings.roots:
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
@@ -133,6 +141,7 @@ def runner(
     api_url: Annotated[str | None, typer.Option(help="The API it works for. [env: TOWPATH_URL]")] = None,
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
+    job_user: JobUserOption = None,
 ) -> None:
     """Start a runner."""
     intake_host, intake_port = _address(listen) if listen else (None, None)
@@ -148,6 +157,7 @@ def runner(
         url=api_url,
         nats_url=nats_url,
         data_dir=data_dir,
+        job_user=job_user,
     )
     from infra.processes import run_runner
 

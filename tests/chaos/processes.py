@@ -166,8 +166,13 @@ def command_of(pid: int) -> list[str]:
 
 
 def shims_of(runner: int) -> list[int]:
-    """The shims below a runner: one per attempt that runs."""
-    return [pid for pid in children_of(runner) if any("runner.shim" in word for word in command_of(pid))]
+    """The shims below a runner, one per attempt that runs, and the guard above each of them."""
+    guards = [pid for pid in children_of(runner) if _is_shim(pid)]
+    return guards + [pid for guard in guards for pid in children_of(guard) if _is_shim(pid)]
+
+
+def _is_shim(pid: int) -> bool:
+    return any("runner.shim" in word for word in command_of(pid))
 
 
 def families_of(pids: Iterable[int]) -> set[int]:

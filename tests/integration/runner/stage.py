@@ -220,7 +220,7 @@ class RunnerProcess:
     def __init__(self, stderr: int | None = None, **config: Any) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        fields = {"intake_port": self.port, "kill_grace_seconds": 0.5, **config}
+        fields = {"intake_port": self.port, "kill_grace_seconds": 0.5, "adopts_orphans": True, **config}
         self.process = subprocess.Popen(
             [sys.executable, "-c", f"{_UNTIL_SIGTERM}asyncio.run(main({fields!r}))"],
             cwd=REPO,

@@ -41,7 +41,7 @@ async def working(runner: RunnerProcess, plane: ControlPlane) -> tuple[str, str]
 
 
 def children(pid: int) -> list[int]:
-    return [child for child, (parent, _) in process_table().items() if parent == pid]
+    return [child for child, seen in process_table().items() if seen.parent == pid]
 
 
 async def test_a_killed_runner_takes_its_jobs_along_and_says_so_when_it_is_back(
@@ -90,9 +90,12 @@ async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_repor
 ) -> None:
     runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await working(runner, plane)
-    [shim] = children(runner.process.pid)
+    [guard] = children(runner.process.pid)
+    [shim] = children(guard)
     runner.end(signal.SIGSTOP)
+    os.kill(guard, signal.SIGSTOP)
     os.kill(shim, signal.SIGKILL)
+    os.kill(guard, signal.SIGKILL)
     runner.close()
     left: list[int] = []
 

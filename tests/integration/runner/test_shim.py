@@ -13,11 +13,8 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.orphans import kill_orphans
 from runner.process import Ended, Job, JobProcess
-from runner.state import Key
-from tests.chaos.processes import shims_of
-from tests.integration.runner.stage import alive, all_gone, all_up, new_marker, resisting_job
+from tests.integration.runner.stage import alive, all_up, new_marker, resisting_job
 from tests.support.waiting import eventually
 
 
@@ -190,18 +187,3 @@ async def test_no_start_without_a_lease(tmp_path: Path) -> None:
     assert not await process.started()
     assert (await process.ended()).why == "lease"
     assert not (tmp_path / "ran").exists()
-
-
-async def test_a_killed_shim_is_noticed_and_its_orphans_are_found(tmp_path: Path) -> None:
-    marker, key = new_marker(), Key("0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", 4)
-    env = {"TOWPATH_TASK_ID": key.task_id, "TOWPATH_ATTEMPT": "4", "TOWPATH_RUNNER_ID": "me"}
-    process = await JobProcess.spawn(job(tmp_path, resisting_job(marker), env=env))
-    await process.started()
-    await all_up(marker)
-    assert process.pid in shims_of(os.getpid())  # so that chaos finds one to kill
-    os.kill(process.pid, signal.SIGKILL)
-    assert (await process.ended()).shim_died
-    await kill_orphans(key, "other")
-    assert len(alive(marker)) == 3  # the main process died with its shim
-    await kill_orphans(key, "me")
-    await all_gone(marker)

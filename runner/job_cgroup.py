@@ -1,0 +1,86 @@
+"""A cgroup (version 2) for each job, where the runner may make one: one write kills all that is in it.
+
+Membership survives a change of session, environment and parent, and the end of shim and runner. A job can
+leave only where it may write into another cgroup: as root, or below a directory that was delegated to its
+user. So it is one mark of several. Standard library only: the shim imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def own_cgroup(proc: Path = Path("/proc/self")) -> Path | None:
+    """The directory of this process' own cgroup; None where it cannot hold others that this process makes."""
+    try:
+        path = _unified_path((proc / "cgroup").read_text())
+        mount = _unified_mount((proc / "mountinfo").read_text())
+    except OSError:
+        return None
+    if path is None or mount is None or ".." in path.split("/"):
+        return None
+    directory = Path(mount) / path.lstrip("/")
+    usable = os.access(directory, os.W_OK | os.X_OK) and os.access(directory / "cgroup.procs", os.W_OK)
+    return directory if usable else None
+
+
+def _unified_path(text: str) -> str | None:
+    return next((line[3:] for line in text.splitlines() if line.startswith("0::")), None)
+
+
+def _unified_mount(text: str) -> str | None:
+    """Where the whole hierarchy is mounted: a part of it (a container's) has another root than `/`."""
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if after.startswith("cgroup2 ") and fields[3] == "/":
+            return fields[4]
+    return None
+
+
+def make(path: str) -> bool:
+    """Make the cgroup; False where that is not allowed."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def join(path: str) -> None:
+    """Move this process in, as far as that is allowed."""
+    with contextlib.suppress(OSError):
+        _write(f"{path}/cgroup.procs", "0")
+
+
+def kill(path: str) -> None:
+    """SIGKILL to everything in it and below it (Linux 5.14); nothing where it is gone."""
+    with contextlib.suppress(OSError):
+        _write(f"{path}/cgroup.kill", "1")
+
+
+def occupied(path: str) -> bool:
+    """Whether a living process is in it or below it."""
+    try:
+        return "populated 1" in Path(path, "cgroup.events").read_text()
+    except OSError:
+        return False
+
+
+def remove(path: str) -> None:
+    """Remove it with what the job made in it, and the directory above it once that holds no other."""
+    for directory, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+    with contextlib.suppress(OSError):
+        Path(path).parent.rmdir()
+
+
+def _write(path: str, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)

@@ -1,0 +1,70 @@
+"""The user that jobs run as, where it is not the runner's own.
+
+A job under the runner's own user can reach all that this user can: the state directory, other jobs, the
+runner's credentials. Under another user it reaches what that one may.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class JobUser:
+    """As in /etc/passwd and /etc/group, looked up once."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+    shell: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a login would set."""
+        return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell or "/bin/sh"}
+
+
+def find_user(name: str) -> JobUser:
+    """The user of that name. Raises ConfigError where jobs cannot become it."""
+    try:
+        entry = pwd.getpwnam(name)
+    except (KeyError, ValueError, UnicodeEncodeError):
+        raise ConfigError(
+            f"--job-user {name!r}: there is no such user on this host; make it, or name another"
+        ) from None
+    if os.geteuid() != 0:
+        raise ConfigError(
+            f"--job-user {name}: only a runner that runs as root can run jobs as another user; "
+            "start it as root, or leave the option out"
+        )
+    groups = tuple(os.getgrouplist(name, entry.pw_gid))
+    return JobUser(name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
+
+
+def work_directory(user: JobUser | None, kept: Path, runner_id: str) -> Path:
+    """Where attempts without a workspace get a directory of their own: `kept`, if their user can get there.
+
+    The state directory is closed to another user, so theirs lie in the directory for temporary files.
+    Raises ConfigError.
+    """
+    if user is None:
+        return kept
+    path = Path(tempfile.gettempdir()) / f"towpath-{runner_id}"
+    try:
+        path.mkdir(exist_ok=True)
+        seen = path.lstat()
+        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
+            raise ConfigError(f"{path} belongs to somebody else: remove it, or set TMPDIR for the runner")
+        path.chmod(0o711)  # to be walked through, not to be listed
+    except OSError as error:
+        raise ConfigError(f"cannot use {path} for the directories of jobs: {error.strerror}") from None
+    return path
