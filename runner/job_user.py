@@ -41,7 +41,7 @@ def find_user(name: str) -> JobUser:
         raise ConfigError(
             f"--job-user {name!r}: there is no such user on this host; make it, or name another"
         ) from None
-    if os.geteuid() != 0:
+    if os.geteuid() not in (0, entry.pw_uid):
         raise ConfigError(
             f"--job-user {name}: only a runner that runs as root can run jobs as another user; "
             "start it as root, or leave the option out"

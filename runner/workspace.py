@@ -32,7 +32,7 @@ OF_A_LOCK = ("TOWPATH_WORKSPACE", "TOWPATH_LOCK_TOKEN")
 
 
 def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
-    """Raise Refused unless the submission's workspace lies in one of `roots`."""
+    """Raise Refused unless the submission's workspace lies in one of `roots`, which are real paths."""
     workspace = submission.workspace
     if submission.execution_mode == "shared-workspace" and workspace is None:
         raise Refused(422, "workspace-missing", "execution_mode shared-workspace needs a `workspace`")
@@ -42,7 +42,7 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
         raise Refused(422, "workspace-root", f"workspace {workspace.id}: its root must be an absolute path")
     try:
         target = Path(workspace.root).resolve()
-        allowed = any(target.is_relative_to(root.resolve()) for root in roots)
+        allowed = any(target.is_relative_to(root) for root in roots)
     except (OSError, RuntimeError) as error:  # a circle of links
         raise Refused(422, "workspace-root", f"cannot resolve {workspace.root}: {error}") from None
     if not allowed:
@@ -76,7 +76,7 @@ def working_directory(
 
 def within(submission: Submission, roots: Sequence[Path], own: Path) -> list[str]:
     """The real directories that the one to start in must lie in."""
-    return [str(root.resolve()) for root in ([own] if submission.workspace is None else roots)]
+    return [str(own.resolve())] if submission.workspace is None else [str(root) for root in roots]
 
 
 def job_environment(
