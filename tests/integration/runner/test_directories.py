@@ -150,7 +150,7 @@ async def test_an_exchange_while_it_waits_for_its_turn_is_refused(
     place: Place, plane: ControlPlane, start_runner: StartRunner
 ) -> None:
     """Taken in while all was well; the job before it exchanges its root."""
-    runner = await start_runner(callback_hosts=("127.0.0.1",), roots=(place.root,), capacity=1)
+    runner = await start_runner(callback_urls=(plane.url,), roots=(place.root,), capacity=1)
     go = place.root / "go"
     first = f"while ! test -e {go}; do sleep 0.05; done; mv {place.inside} {place.moved}; "
     first += f"ln -s {place.outside} {place.inside}"

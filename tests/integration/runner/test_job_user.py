@@ -62,7 +62,7 @@ def ground() -> Iterator[Path]:
 
 @pytest.fixture
 async def host(plane: ControlPlane, start_runner: StartRunner, ground: Path) -> Submitter:
-    runner = await start_runner(callback_hosts=("127.0.0.1",), roots=(ground,), job_user=NAME)
+    runner = await start_runner(callback_urls=(plane.url,), roots=(ground,), job_user=NAME)
     return Submitter(plane, runner.intake_url or "")
 
 

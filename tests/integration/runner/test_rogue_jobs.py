@@ -30,7 +30,6 @@ from tests.integration.runner.stage import (
 from tests.support.waiting import eventually
 
 MARKS = {"TOWPATH_TASK_ID": "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", "TOWPATH_ATTEMPT": "4"}
-HOSTS = ("127.0.0.1",)
 StartProcess = Callable[..., RunnerProcess]
 STOPPING = ["SIGSTOP", "SIGTSTP", "SIGTTIN", "restop", "trace", "stop-both", "restop-both", "stop-itself"]
 
@@ -149,7 +148,7 @@ async def rogue(runner: RunnerProcess, plane: ControlPlane, mode: str, **changes
 async def test_a_runner_that_is_told_to_end_ends_it(
     plane: ControlPlane, runner_process: StartProcess, mode: str
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await rogue(runner, plane, mode)
     runner.end(signal.SIGTERM)
     assert await eventually(lambda: runner.process.poll() is not None, DEADLINE)
@@ -165,18 +164,18 @@ async def test_a_killed_runner_takes_it_along(
     plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess, mode: str
 ) -> None:
     """Also the shim that is stopped at the very moment: its guard sees the runner's end."""
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await rogue(runner, plane, mode)
     runner.close()
     await all_gone(marker)
-    await start_runner(callback_hosts=HOSTS)
+    await start_runner(callback_urls=(plane.url,))
     assert (await plane.final(task_id))["reason"] in {"runner-lost", "killed"}
 
 
 async def test_a_stopped_runner_takes_it_along_by_the_end_of_its_lease(
     plane: ControlPlane, nats_server: EmbeddedNats, log_plane: LogPlane, runner_process: StartProcess
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS, nats_url=nats_server.runner_url, lease_seconds=2.0)
+    runner = runner_process(callback_urls=(plane.url,), nats_url=nats_server.runner_url, lease_seconds=2.0)
     _, marker = await rogue(runner, plane, "restop")
     runner.end(signal.SIGSTOP)
     await all_gone(marker)
@@ -185,7 +184,7 @@ async def test_a_stopped_runner_takes_it_along_by_the_end_of_its_lease(
 async def test_what_outlived_a_killed_runner_stopped_is_ended_by_the_next_before_it_reports(
     plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS)
+    runner = runner_process(callback_urls=(plane.url,))
     runner_pid = runner.process.pid
     task_id, marker = await rogue(runner, plane, "none")
     keepers = children(runner_pid)
@@ -200,7 +199,7 @@ async def test_what_outlived_a_killed_runner_stopped_is_ended_by_the_next_before
         return 200, body
 
     plane.answer = answer
-    await start_runner(callback_hosts=HOSTS)
+    await start_runner(callback_urls=(plane.url,))
     assert (await plane.final(task_id))["reason"] == "runner-lost"
     assert left == []
 
@@ -210,7 +209,7 @@ async def test_what_outlived_a_killed_runner_stopped_is_ended_by_the_next_before
 async def test_what_has_lost_shim_and_guard_and_has_no_environment_is_found(
     plane: ControlPlane, runner_process: StartProcess, mode: str, cgroups: bool
 ) -> None:
-    runner = runner_process(callback_hosts=HOSTS, job_cgroups=cgroups)
+    runner = runner_process(callback_urls=(plane.url,), job_cgroups=cgroups)
     quiet_id, quiet = await rogue(runner, plane, "none")
     task_id, marker = await rogue(runner, plane, mode)
     final = await plane.final(task_id)
