@@ -68,15 +68,22 @@ async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first:
     """Begin the next (or only the `first`) attempt and wait until the lock projection has decided about it.
 
     Raises:
-        Refused: also `workspace-locked`, with the `holders`, where the claim was refused; the attempt
-            then ends `submit-failed`.
+        Refused: also `workspace-locked`, with the `holders`, where the claim was refused, and
+            `workspace-changed`, where the workspace was moved or removed right before `dispatched` came to
+            stand in the log; the attempt then ends `submit-failed`.
     """
     stored = await parts.service.dispatch(task_id, actor, first=first)
     task, attempt = stored.task, stored.task.attempt
     read = shown(parts, stored)
     if not task.needs_lock:
         return read
-    if await parts.view.decided(task_id, attempt, WAIT_SECONDS) == "refused":
+    decision = await parts.view.decided(task_id, attempt, WAIT_SECONDS)
+    void = parts.view.void_dispatch(task_id, attempt)
+    if void is not None:
+        refusal = void.refusal()
+        refusal.extra |= {"task_id": task_id, "attempt": attempt}
+        raise refusal
+    if decision == "refused":
         raise Refused(
             "workspace-locked",
             "others hold or wait for these paths; dispatch again later, or use on_conflict `wait`",

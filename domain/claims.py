@@ -55,11 +55,21 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class VoidClaim:
+    """The claim of a void `dispatched`: its `refused` is owed. `valid_root`: its workspace's root there."""
+
+    claim: Claim
+    valid_root: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """A claim whose attempt ended while it waited; a grant that crosses with the end is void."""
+    """A claim whose attempt ended undecided; a grant or refusal may have crossed with the end."""
 
     claim: Claim
     owed: Owed
+    void: VoidClaim | None = None
+    """Set where its `dispatched` was void."""
 
 
 @dataclass(slots=True)

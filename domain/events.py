@@ -19,7 +19,10 @@ Kind = Literal["task", "lock", "workspace"]
 OnConflict = Literal["wait", "reject"]
 OnRunnerLost = Literal["fail", "hold"]
 Transport = Literal["http", "nats"]
-SubmitFailedReason = Literal["no-runner", "rejected", "unreachable", "workspace-locked", "deadline"]
+RefusedReason = Literal["workspace-locked", "workspace-changed"]
+SubmitFailedReason = Literal[
+    "no-runner", "rejected", "unreachable", "workspace-locked", "workspace-changed", "deadline"
+]
 
 
 def _absent(value: Any) -> bool:
@@ -171,7 +174,14 @@ class GrantedData(EventData):
 
 
 class RefusedData(GrantedData):
+    """`workspace-locked`: `holders` are in the way, and `valid_root` is the claim's own root.
+
+    `workspace-changed`: where `dispatched` stands, its workspace was at `valid_root` (null: not registered).
+    """
+
     holders: list[Holder]
+    reason: RefusedReason
+    valid_root: str | None
 
 
 class ReleasedData(EventData):

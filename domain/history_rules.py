@@ -7,7 +7,11 @@ facts that stand in a log already. Each function answers None, or a sentence tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, get_args
 
+from domain.claims import Claim, VoidClaim
+from domain.events import RefusedReason
+from domain.judging import changed
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.transitions import TABLE, TERMINAL, Record, Status
@@ -20,6 +24,7 @@ RECORDABLE = {
 
 _STATUS_OF = {status.value: status for status in Status}
 _STARTS = frozenset({"queued", "running"})
+_REFUSALS = get_args(RefusedReason)
 
 
 @dataclass(slots=True)
@@ -32,6 +37,8 @@ class TaskTrace:
     locked: bool = False
     cancel_requested: bool = False
     release_requested: bool = False
+    refused: str | None = None
+    """The reason of the current attempt's `refused`, which is a lock fact: whoever checks one assigns it."""
 
     @property
     def ended(self) -> bool:
@@ -49,6 +56,7 @@ class TaskTrace:
             self.locked = data["workspace"] is not None
             self.runner_id = None
             self.cancel_requested = self.release_requested = False
+            self.refused = None
         elif name in _STARTS:
             self.runner_id = data["runner_id"] or self.runner_id
         elif name == "cancel-requested":
@@ -66,6 +74,8 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
         return f"{name} is about attempt {attempt}, but the task is at attempt {trace.attempt}"
     if name in _STARTS:
         return _start_fault(trace, event, table)
+    if name == "submit-failed" and event.data["reason"] in _REFUSALS:
+        return _refusal_fault(trace, event.data["reason"])
     if name == "cancel-requested" and trace.cancel_requested:
         return "a cancel was requested before"
     if name == "lock-release-requested" and trace.release_requested:
@@ -77,10 +87,18 @@ def _start_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | N
     name, runner_id = event.event, event.data["runner_id"]
     if trace.runner_id and runner_id and runner_id != trace.runner_id:
         return f"{name} is of runner {runner_id}, but the attempt is bound to {trace.runner_id}"
-    if trace.locked and table.grant(event.subject_id, trace.attempt) is None:
+    if trace.locked and table.valid_grant(event.subject_id, trace.attempt) is None:
         return f"{name} was recorded without the lock"
     if name == "running" and (trace.cancel_requested or trace.release_requested):
         return "running was recorded after a cancel or a release was requested"
+    return None
+
+
+def _refusal_fault(trace: TaskTrace, reason: str) -> str | None:
+    if trace.refused is None:
+        return f"its reason is {reason}, but its claim was not refused"
+    if trace.refused != reason:
+        return f"its reason is {reason}, but its claim was refused as {trace.refused}"
     return None
 
 
@@ -101,13 +119,17 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
             named = f"{data['cause']} at {data['cause_seq']} by {data['by']}"
             return f"the release names {named} as its cause; it is {owed.cause} at {owed.seq} by {owed.by}"
         return None
-    claim = table.claim(event.subject_id, task_id, attempt)
+    void = table.void_claim(event.subject_id, task_id, attempt)
+    claim = void.claim if void is not None else table.claim(event.subject_id, task_id, attempt)
     if grant is not None or claim is None:
         return f"attempt {attempt} of task {task_id} was not waiting for what is {event.event}"
     if (claim.root, list(claim.paths), claim.mode) != (data["root"], data["paths"], data["mode"]):
         return f"what is {event.event} is not what attempt {attempt} of task {task_id} asked for"
     if event.event == "refused":
-        return None if claim.on_conflict == "reject" else "a claim that wants to wait was refused"
+        return _verdict_fault(claim, void, data)
+    if void is not None:
+        late = changed(claim.workspace, claim.root, void.valid_root)
+        return f"attempt {attempt} of task {task_id} was {late}"
     other = table.holder_beside(claim)
     if other is None:
         return None
@@ -115,3 +137,16 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
         f"it is granted while attempt {other.claim.attempt} of task {other.claim.task_id} holds "
         f"what overlaps, since sequence {other.token}"
     )
+
+
+def _verdict_fault(claim: Claim, void: VoidClaim | None, data: dict[str, Any]) -> str | None:
+    """What is wrong with a refusal: its reason must be the verdict on its `dispatched`."""
+    reason, valid_root = data["reason"], data["valid_root"]
+    if (reason == "workspace-changed") != (void is not None):
+        verdict = "not the workspace's" if void is not None else "the workspace's"
+        return f"its reason is {reason}, but root {claim.root} was {verdict} where the attempt was dispatched"
+    if valid_root != (void.valid_root if void is not None else claim.root):
+        return f"it says that the workspace was at {valid_root} where the attempt was dispatched"
+    if void is None and claim.on_conflict != "reject":
+        return "a claim that wants to wait was refused"
+    return None

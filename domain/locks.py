@@ -1,14 +1,15 @@
 """The lock table: folds the log, and says which lock fact to append next. Pure and deterministic.
 
-Releases are owed by state, never by the moment an event is seen: first all releases that are owed,
-then claims in the order of their `dispatched` sequence. What an append must find (its expected
+Releases are owed by state, never by the moment an event is seen: first all releases that are owed, then
+refusals of claims whose `dispatched` is void (`domain.judging`), then claims in the order of their
+`dispatched` sequence. What an append must find (its expected
 sequence and the chain's predecessor) is that of the last lock fact folded here, never the log's end:
 a decider that lags loses its compare-and-set, folds on and decides anew. Any number of them may run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from typing import Any
 
@@ -20,23 +21,31 @@ from domain.claims import (
     Key,
     LockFact,
     Owed,
+    VoidClaim,
     Waiter,
     claim_from_json,
     claim_to_json,
 )
+from domain.judging import Judge, Void
 from domain.log import Recorded
 from domain.transitions import TERMINAL
 from domain.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
+from domain.workspaces import Registration
 
 _TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
 _VOID = "void"
 
 
 class LockTable:
-    """Open claims and grants of all workspaces. Memory grows with what is open, not with history."""
+    """Open claims and grants of all workspaces. Memory grows with what is open, not with history.
 
-    def __init__(self) -> None:
+    `judged` says why the event folded last is void; None where it counts.
+    """
+
+    def __init__(self, registrations: Iterable[Registration] = ()) -> None:
         self.seq = 0
+        self.judge = Judge(registrations)
+        self.judged: Void | None = None
         self._workspaces: dict[str, WorkspaceLocks] = {}
         self._where: dict[Key, str] = {}
 
@@ -50,8 +59,10 @@ class LockTable:
         as the log has acknowledged it.
         """
         if event.seq <= self.seq:
+            self.judged = None
             return None
         self.seq = event.seq
+        self.judged = self.judge.fold(event)
         if event.kind == "task":
             return self._fold_task(event)
         if event.kind == "lock":
@@ -59,7 +70,11 @@ class LockTable:
         return None
 
     def fold_own(self, event: Recorded) -> None:
-        """Apply a fact this decider has just appended; the position in the log stays where it was."""
+        """Apply a fact this decider has just appended, for deciding alone.
+
+        The position in the log stays where it was, and `judge` learns of the fact by the log: what stands
+        in front of it must be judged without it.
+        """
         self._fold_lock(event)
 
     def _fold_task(self, event: Recorded) -> str | None:
@@ -81,6 +96,9 @@ class LockTable:
             elif (claim := locks.stop_waiting(key)) is not None:
                 locks.ended[key] = Ended(claim, owed)
                 del self._where[key]
+            if (void := locks.void.pop(key, None)) is not None:
+                locks.ended[key] = Ended(void.claim, owed, void)
+                self._forget(locks, key)
             return workspace
         if grant is None:
             return workspace
@@ -109,7 +127,10 @@ class LockTable:
             traceparent=event.traceparent,
         )
         locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
-        locks.wait(claim)
+        if self.judged is not None:
+            locks.void[claim.key] = VoidClaim(claim, self.judged.valid_root)
+        else:
+            locks.wait(claim)
         self._where[claim.key] = workspace
         return str(workspace)
 
@@ -123,14 +144,19 @@ class LockTable:
             self._hold(locks, key, event)
         elif event.event == "refused":
             locks.ended.pop(key, None)
-            if locks.stop_waiting(key) is not None:
-                del self._where[key]
+            if locks.stop_waiting(key) or locks.void.pop(key, None):
+                self._forget(locks, key)
         elif locks.release(key) is not None:
-            del self._where[key]
+            self._forget(locks, key)
         seen = event.data["seen_seq"]
         locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
         locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
         return workspace
+
+    def _forget(self, locks: WorkspaceLocks, key: Key) -> None:
+        """Forget where a claim is, unless something about it is still open."""
+        if not any(key in found for found in (locks.waiting, locks.void, locks.holders)):
+            self._where.pop(key, None)
 
     def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
         """A grant holds from its position on; one whose claim was not open there is void: owed at once."""
@@ -165,6 +191,9 @@ class LockTable:
         grant = locks.first_owed()
         if grant is not None and grant.owed is not None:
             return self._release(locks, grant.claim, grant.owed)
+        void = next(iter(locks.void.values()), None)
+        if void is not None:
+            return self._refuse_void(locks, void)
         candidate = locks.index.next_candidate()
         if candidate is None:
             return None
@@ -205,8 +234,19 @@ class LockTable:
             )
             for other in locks.index.blockers(claim.key, MOST_NAMED)[0]
         ]
-        refused = data.RefusedData(**self._claim_data(claim), holders=holders)
+        refused = data.RefusedData(
+            **self._claim_data(claim), holders=holders, reason="workspace-locked", valid_root=claim.root
+        )
         return self._fact(locks, claim, "refused", refused)
+
+    def _refuse_void(self, locks: WorkspaceLocks, void: VoidClaim) -> LockFact:
+        refused = data.RefusedData(
+            **self._claim_data(void.claim),
+            holders=[],
+            reason="workspace-changed",
+            valid_root=void.valid_root,
+        )
+        return self._fact(locks, void.claim, "refused", refused)
 
     def _claim_data(self, claim: Claim) -> dict[str, Any]:
         return {
@@ -240,6 +280,19 @@ class LockTable:
         """What this attempt holds, also a void grant and one whose release is owed."""
         workspace = self._where.get((task_id, attempt))
         return self._workspaces[workspace].holders.get((task_id, attempt)) if workspace else None
+
+    def valid_grant(self, task_id: str, attempt: int) -> Grant | None:
+        """What this attempt holds by a grant that is not void, also one whose release is owed."""
+        return self.grant(task_id, attempt) if self.judge.holds((task_id, attempt)) else None
+
+    def void_claim(self, workspace: str, task_id: str, attempt: int) -> VoidClaim | None:
+        """The claim of this attempt, if its `dispatched` is void and its `refused` may still come."""
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            return None
+        key = (task_id, attempt)
+        ended = locks.ended.get(key)
+        return locks.void.get(key) or (ended.void if ended else None)
 
     def claim(self, workspace: str, task_id: str, attempt: int) -> Claim | None:
         """The claim of this attempt that waits, or that ended while waiting and may still be granted."""
@@ -310,6 +363,7 @@ class LockTable:
         """Plain data that `restore` takes back; its size is that of what is open."""
         return {
             "seq": self.seq,
+            "judge": self.judge.snapshot(),
             "workspaces": {name: _locks_to_json(locks) for name, locks in self._workspaces.items()},
         }
 
@@ -318,9 +372,10 @@ class LockTable:
         """The table that `snapshot` was taken of."""
         table = cls()
         table.seq = state["seq"]
+        table.judge = Judge.restore(state["judge"])
         for name, stored in state["workspaces"].items():
             locks = table._workspaces[name] = _locks_from_json(stored)
-            for key in (*locks.waiting, *locks.holders):
+            for key in (*locks.waiting, *locks.void, *locks.holders):
                 table._where[key] = name
         return table
 
@@ -338,8 +393,13 @@ def _locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
             }
             for grant in locks.holders.values()
         ],
+        "void": [_void_to_json(void) for void in locks.void.values()],
         "ended": [
-            {"claim": claim_to_json(ended.claim), "owed": list(astuple(ended.owed))}
+            {
+                "claim": claim_to_json(ended.claim),
+                "owed": list(astuple(ended.owed)),
+                "void": _void_to_json(ended.void) if ended.void else None,
+            }
             for ended in locks.ended.values()
         ],
         "last": [locks.last_seq, locks.last_version, locks.last_chain],
@@ -355,8 +415,20 @@ def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
         claim = claim_from_json(stored["claim"])
         owed = Owed(*stored["owed"]) if stored["owed"] else None
         locks.hold(Grant(claim, stored["token"], stored["since"], owed, stored["runner_id"]))
+    for stored in state["void"]:
+        void = _void_from_json(stored)
+        locks.void[void.claim.key] = void
     for stored in state["ended"]:
         claim = claim_from_json(stored["claim"])
-        locks.ended[claim.key] = Ended(claim, Owed(*stored["owed"]))
+        ended_void = _void_from_json(stored["void"]) if stored["void"] else None
+        locks.ended[claim.key] = Ended(claim, Owed(*stored["owed"]), ended_void)
     locks.last_seq, locks.last_version, locks.last_chain = state["last"]
     return locks
+
+
+def _void_to_json(void: VoidClaim) -> dict[str, Any]:
+    return {"claim": claim_to_json(void.claim), "valid_root": void.valid_root}
+
+
+def _void_from_json(state: dict[str, Any]) -> VoidClaim:
+    return VoidClaim(claim_from_json(state["claim"]), state["valid_root"])

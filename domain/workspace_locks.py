@@ -1,4 +1,4 @@
-"""The open claims of one workspace: what waits, what holds, what ended meanwhile. Pure.
+"""The open claims of one workspace: what waits, holds, is void, and what ended meanwhile. Pure.
 
 Whoever folds changes them through the methods, which keep the index of conflicts and the releases that are
 owed up to date. The index is made when it is first asked for: a fold that only passes by does without.
@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from domain.claims import FIRST_CHAIN, Claim, Ended, Grant, Key, Owed, Waiter
+from domain.claims import FIRST_CHAIN, Claim, Ended, Grant, Key, Owed, VoidClaim, Waiter
 from domain.lock_index import LockIndex
 
 MOST_NAMED = 100
@@ -33,16 +33,18 @@ class OpenSize:
 
 
 class WorkspaceLocks:
-    """One workspace's claims. `ended` remembers what ended while waiting, until no grant of it can come.
+    """One workspace's claims. `void`: those of void `dispatched` events, which await nothing but `refused`.
 
-    A void grant comes from a decider that had not folded the end. Once a lock fact stands whose decider
-    had (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
+    `ended` remembers what ended undecided, until no fact about it can come: a grant or refusal behind the
+    end comes from a decider that had not folded the end. Once a lock fact stands whose decider had
+    (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
     since a decider folds its own facts ahead of the log.
     """
 
     def __init__(self) -> None:
         self.waiting: dict[Key, Claim] = {}
         self.holders: dict[Key, Grant] = {}
+        self.void: dict[Key, VoidClaim] = {}
         self.ended: dict[Key, Ended] = {}
         self.last_seq = 0
         self.last_version = 0

@@ -1,15 +1,17 @@
 """Registers workspaces: which directory an id means, and what happens when a runner is lost there.
 
-Two overlapping roots cannot both be registered. Each workspace has its own compare-and-set, so two
-requests can race past the check; the fold (`WorkspaceTable`) settles it by the log's order, and the
-later one is answered with the conflict once its own fold has caught up.
+Two overlapping roots cannot both be registered, and a workspace in which tasks hold or wait neither moves nor
+goes. Each workspace has its own compare-and-set, so requests can race past the check with each other and with
+dispatches. The log's order settles it (`domain.judging`), and each request is answered by the verdict on its
+own event, at that event's position.
 """
 
 from __future__ import annotations
 
-from domain.errors import Busy, NotFound, Refused
+from domain.errors import Busy, NotFound
 from domain.events import OnRunnerLost
-from domain.paths import normalise_root, roots_overlap
+from domain.log import Recorded
+from domain.paths import normalise_root
 from domain.ports.lock_view import LockView
 from domain.ports.log import AppendConflict, Clock, WorkspaceLog
 from domain.room import AmpleRoom, LogRoom, check_room
@@ -37,14 +39,14 @@ class WorkspaceService:
 
         Raises:
             Invalid: `root` is not an absolute, plain path.
-            Refused: the root overlaps another workspace's (`root-overlap`). Where another registration won
-                the race, this one stands in the log all the same, void for every reader.
+            Refused: the root overlaps another workspace's (`root-overlap`), or it is another one and tasks
+                hold or wait in the workspace (`workspace-in-use`). Where another event won the race, this
+                one stands in the log all the same, void for every reader.
             LogFull: the log has no room for new registrations.
         """
         root = normalise_root(root)
         for _ in range(MAX_TRIES):
-            current = await self._view.registration(workspace)
-            self._check_free(workspace, root)
+            current = await self._checked(workspace, root)
             if current is not None and (current.root, current.on_runner_lost) == (root, on_runner_lost):
                 return current, False
             check_room(self._room)
@@ -55,12 +57,8 @@ class WorkspaceService:
                 )
             except AppendConflict:
                 continue
-            if not await self._view.caught_up(event.seq):
-                raise _busy(workspace)
-            valid = next((one for one in self._view.registrations() if one.id == workspace), None)
-            if valid is not None and valid.seq == event.seq:
-                return valid, current is None
-            self._check_free(workspace, root)
+            await self._confirm(workspace, event)
+            return Registration(workspace, root, on_runner_lost, event.seq, event.version), current is None
         raise _busy(workspace)
 
     async def remove(self, workspace: str, reason: str | None, actor: str) -> None:
@@ -68,35 +66,45 @@ class WorkspaceService:
 
         Raises:
             NotFound: it is not registered.
-            Refused: something is open in it (`workspace-in-use`).
+            Refused: something is open in it (`workspace-in-use`); see `register`.
         """
         for _ in range(MAX_TRIES):
-            current = await self._view.registration(workspace)
+            current = await self._checked(workspace, None)
             last = await self._log.last_registration(workspace)
             if current is None or last is None:
                 raise NotFound("no-such-workspace", f"workspace {workspace} is not registered")
-            if self._view.open_size(workspace).claims:
-                raise Refused(
-                    "workspace-in-use",
-                    f"tasks hold or wait in workspace {workspace}; let them end or cancel them first",
-                )
             try:
                 event = await self._log.append_removed(workspace, last, reason, at=self._clock(), actor=actor)
             except AppendConflict:
                 continue
-            await self._view.caught_up(event.seq)
+            await self._confirm(workspace, event)
             return
         raise _busy(workspace)
 
-    def _check_free(self, workspace: str, root: str) -> None:
-        for other in self._view.registrations():
-            if other.id != workspace and roots_overlap(other.root, root):
-                raise Refused(
-                    "root-overlap",
-                    f"root {root} overlaps {other.root} of workspace {other.id}; "
-                    "use that workspace with lock_paths, or another root",
-                    {"workspace": other.id, "root": other.root},
-                )
+    async def _checked(self, workspace: str, root: str | None) -> Registration | None:
+        """What is registered at the log's end, where `root` (None: a removal) would count now.
+
+        Raises:
+            Refused: it would be void; nothing is recorded.
+        """
+        await self._view.at_end()
+        void = self._view.would_be_void(workspace, root)
+        if void is not None:
+            raise void.refusal()
+        return self._view.seen_registration(workspace)
+
+    async def _confirm(self, workspace: str, event: Recorded) -> None:
+        """Return if `event` counts at its position, whatever has come behind it.
+
+        Raises:
+            Refused: it is void.
+            Busy: this process has not read so far yet.
+        """
+        if not await self._view.caught_up(event.seq):
+            raise _busy(workspace)
+        void = self._view.verdict(event.seq)
+        if void is not None:
+            raise void.refusal()
 
 
 def _busy(workspace: str) -> Busy:

@@ -1,17 +1,16 @@
-"""Workspace registrations as a fold: which id means which root now.
+"""Workspace registrations: which id means which root now.
 
-Registrations of different workspaces race: no compare-and-set covers two of them. So the log's order
-decides. A registration whose root overlaps an earlier, still registered one is void in every fold.
+Registrations of different workspaces race: no compare-and-set covers two of them, and none covers a
+registration and a claim. So the log's order decides, and `domain.judging` judges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from domain.errors import NotFound
-from domain.log import Recorded
 from domain.paths import roots_overlap
 
 
@@ -26,14 +25,6 @@ class Registration:
     version: int
 
 
-class Registrations(Protocol):
-    """Where the valid registrations can be asked for."""
-
-    async def current(self, workspace: str) -> Registration | None:
-        """The valid registration of `workspace`, decided on everything the leader has."""
-        ...
-
-
 def not_registered(workspace: str) -> NotFound:
     """The error of whoever needs a workspace that is not there."""
     return NotFound(
@@ -43,7 +34,7 @@ def not_registered(workspace: str) -> NotFound:
 
 
 class WorkspaceTable:
-    """All valid registrations, folded from the log in order."""
+    """All valid registrations."""
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
         self._by_id = {one.id: one for one in registrations}
@@ -62,20 +53,13 @@ class WorkspaceTable:
                 return other
         return None
 
-    def fold(self, event: Recorded) -> None:
-        """Apply one event; anything but a registration changes nothing."""
-        if event.kind != "workspace":
-            return
-        if event.event == "removed":
-            self._by_id.pop(event.subject_id, None)
-        elif self.overlapping(event.subject_id, event.data["root"]) is None:
-            self._by_id[event.subject_id] = Registration(
-                id=event.subject_id,
-                root=event.data["root"],
-                on_runner_lost=event.data["on_runner_lost"],
-                seq=event.seq,
-                version=event.version,
-            )
+    def put(self, registration: Registration) -> None:
+        """Make this the valid registration of its workspace."""
+        self._by_id[registration.id] = registration
+
+    def remove(self, workspace: str) -> None:
+        """Forget the valid registration of `workspace`, if there is one."""
+        self._by_id.pop(workspace, None)
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Plain data that `restore` takes back."""

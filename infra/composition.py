@@ -38,7 +38,6 @@ from adapters.raw_log import RawLog
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.read_model_trouble import translated
-from adapters.registrations import LogRegistrations
 from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.task_cache import TaskCache
@@ -176,7 +175,7 @@ def api_parts(
     """Everything the routes call; `http` reaches the push runner, if one is configured."""
     settings = core.settings
     service = core.service(view, room)
-    handlers = {DISPATCH: dispatcher(core, service, http).handle}
+    handlers = {DISPATCH: dispatcher(core, service, view, http).handle}
     tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
@@ -214,7 +213,7 @@ def api_parts(
     )
 
 
-def dispatcher(core: Core, service: TaskService, http: httpx.AsyncClient) -> Dispatch:
+def dispatcher(core: Core, service: TaskService, view: LockView, http: httpx.AsyncClient) -> Dispatch:
     """Hands attempts to runners: the projector's, and an API's for what an operator replays."""
     settings = core.settings
     push = None
@@ -227,6 +226,7 @@ def dispatcher(core: Core, service: TaskService, http: httpx.AsyncClient) -> Dis
         runners = TracedRunnerClient(runners, core.tracer)
     return Dispatch(
         service,
+        view,
         runners,
         JetStreamTimers(core.connection),
         core.sealer,
@@ -240,6 +240,8 @@ class Projections:
     """The consumers of the log that one projector process runs."""
 
     core: Core
+    view: FoldedLockView
+    """To be run beside `dispatch` and the deadlines: which grants are void, and each workspace's policy."""
     locks: LockProjection
     tasks: TaskProjection
     dispatch: Dispatch
@@ -277,17 +279,19 @@ async def open_sealer(core: Core) -> AsyncIterator[LogSealer]:
 def projections(core: Core, http: httpx.AsyncClient) -> Projections:
     """Build the projections; `http` reaches the push runner, if one is configured."""
     settings = core.settings
-    service = core.service(FoldedLockView(core.reader, core.checkpoints))
+    view = FoldedLockView(core.reader, core.checkpoints)
+    service = core.service(view)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
-    watchdog = Watchdog(service, core.heartbeats, LogRegistrations(core.reader), timers, terms)
+    watchdog = Watchdog(service, core.heartbeats, view, timers, terms)
     events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, SUBJECTS)
     if core.tracer is not None:
         events = TracedEventQueue(events, core.tracer, DISPATCH)
     return Projections(
         core=core,
+        view=view,
         locks=LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now),
         tasks=TaskProjection(core.reader, core.read_model),
-        dispatch=dispatcher(core, service, http),
+        dispatch=dispatcher(core, service, view, http),
         events=events,
         deadlines={
             ATTEMPT_TIMER: watchdog.handle,

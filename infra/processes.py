@@ -147,6 +147,9 @@ async def serve_projector(
         http = await stack.enter_async_context(push_client())
         parts = projections(core, http)
         endless: list[Coroutine[Any, Any, None]] = []
+        judging = "dispatch" in only or "watchdog" in only
+        if judging:
+            endless.append(parts.view.run())
         if "locks" in only:
             endless.append(parts.locks.run())
         if "dispatch" in only:
@@ -162,6 +165,8 @@ async def serve_projector(
         try:
             await _until(stop, endless)
         finally:
+            if judging:
+                await parts.view.save()
             if "locks" in only:
                 await parts.locks.save()
 

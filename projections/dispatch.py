@@ -2,8 +2,9 @@
 
 Delivery: each event is handled at least once, by any of the dispatchers, and acknowledged when all that
 follows from it stands in the log. A crash in between means it comes again: the attempt is read from the
-leader first, and only one that is still `dispatched` is sent; sending it twice is harmless, since a
-runner starts nothing before its `running` is recorded. The attempt's timer is armed before the send.
+leader first, and only one that is still `dispatched`, with a grant that is not void, is sent. Sending it
+twice is harmless, since a runner starts nothing before its `running` is recorded. The attempt's timer is
+armed before the send.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from datetime import datetime, timedelta
 
 from domain.attempt_token import AttemptTokens
 from domain.errors import Busy
+from domain.judging import changed
 from domain.log import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
+from domain.ports.lock_view import LockView
 from domain.ports.queues import EventQueue, Timers
 from domain.service import TaskService
 from domain.task import Task
@@ -52,6 +55,7 @@ class Dispatch:
     def __init__(
         self,
         service: TaskService,
+        view: LockView,
         runners: RunnerClient,
         timers: Timers,
         sealer: Sealer,
@@ -59,6 +63,7 @@ class Dispatch:
         config: DispatchConfig,
     ) -> None:
         self._service = service
+        self._view = view
         self._runners = runners
         self._timers = timers
         self._sealer = sealer
@@ -74,6 +79,7 @@ class Dispatch:
         if event.kind == "lock":
             task_id, attempt = event.data["task_id"], event.data["attempt"]
             if event.event == "granted":
+                await self._view.caught_up(event.seq)
                 await self._send(task_id, attempt, event.seq, event.at)
             elif event.event == "refused":
                 await self._refused(task_id, attempt, event)
@@ -89,10 +95,12 @@ class Dispatch:
             await self._timers.arm(attempt_timer(event.subject_id, event.data["attempt"]), event.at)
 
     async def _refused(self, task_id: str, attempt: int, event: Recorded) -> None:
-        holders = ", ".join(holder["task_id"] for holder in event.data["holders"])
-        await self._service.submit_failed(
-            task_id, attempt, "workspace-locked", f"workspace {event.subject_id} is held by {holders}", ACTOR
-        )
+        data, workspace = event.data, event.subject_id
+        holders = ", ".join(holder["task_id"] for holder in data["holders"])
+        words = f"workspace {workspace} is held by {holders}"
+        if data["reason"] == "workspace-changed":
+            words = f"{changed(workspace, data['root'], data['valid_root'])}; dispatch it again"
+        await self._service.submit_failed(task_id, attempt, data["reason"], words, ACTOR)
 
     async def _cancel(self, task_id: str, attempt: int) -> None:
         """Pass a cancel on, for as long as the attempt is open: Busy, so that the event comes again."""
@@ -110,6 +118,9 @@ class Dispatch:
             await self._arm(task_id, attempt, since)  # taken before it was sent: whoever has it is watched
         if not task.is_open(attempt, Status.DISPATCHED):
             return
+        workspace = task.spec.workspace
+        if workspace is not None and not await self._view.granted(task_id, attempt, workspace):
+            return  # a void grant starts nothing
         try:
             submission = self._submission(task, token)
         except SealBroken as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from domain.claims import Grant, Key
 from domain.errors import Busy
+from domain.judging import Void
 from domain.lock_read import LockEntry, entry_in_the_way, lock_entry
 from domain.locks import LockTable
 from domain.log import Recorded
@@ -24,10 +25,11 @@ from domain.ports.log import Checkpoints, LogReader
 from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, held, waiting
 from domain.workspace_locks import OpenSize
-from domain.workspaces import Registration, WorkspaceTable
+from domain.workspaces import Registration
 from projections.checkpoint import keep, take_up
 from projections.gentle import in_parts, restored
 from projections.past import Ladder
+from projections.verdicts import Verdicts
 from projections.wakes import Wakes
 
 CHECKPOINT = "view"
@@ -46,7 +48,7 @@ class FoldedLockView:
         self._reader = reader
         self._checkpoints = checkpoints
         self._table = LockTable()
-        self._workspaces = WorkspaceTable()
+        self._verdicts = Verdicts()
         self._wakes = Wakes()
         self._past: OrderedDict[Key, tuple[Recorded, int | None]] = OrderedDict()
         self._saved = 0
@@ -59,7 +61,7 @@ class FoldedLockView:
         if saved is not None:
             self._event_id, state = saved
             self._table = await asyncio.to_thread(restored, state["locks"])
-            self._workspaces = WorkspaceTable.restore(state["workspaces"])
+            self._verdicts.start(self._table.seq)
             self._saved = self._table.seq
             self._wakes.moved(self._saved)
         self._ladder.start(self._table.seq)
@@ -74,7 +76,7 @@ class FoldedLockView:
         """Keep position and tables, so that the next start folds only what comes after."""
         seq = self._table.seq
         if seq > self._saved:
-            state = {"locks": self._table.snapshot(), "workspaces": self._workspaces.snapshot()}
+            state = {"locks": self._table.snapshot()}
             await keep(self._checkpoints, CHECKPOINT, seq, self._event_id, state)
             self._saved = seq
 
@@ -86,9 +88,9 @@ class FoldedLockView:
             note(event, table)
             if event.kind == "lock" and event.event != "granted":
                 self._remember(event)
-            self._table.fold(event)
-            if event.kind == "workspace":
-                self._workspaces.fold(event)
+            table.fold(event)
+            if table.judged is not None:
+                self._verdicts.note(event, table.judged)
             self._wakes.folded(event)
         if event is not None:
             self._event_id = event.id
@@ -128,7 +130,12 @@ class FoldedLockView:
         if known and not there():
             known = await self.caught_up(await self._reader.last_seq())
         if not known:
-            raise Busy("view-behind", "this process is still reading the log; try again in a moment")
+            raise _behind()
+
+    async def at_end(self) -> None:
+        """See the port."""
+        if not await self.caught_up(await self._reader.last_seq()):
+            raise _behind()
 
     async def decided(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
         """See the port."""
@@ -137,7 +144,9 @@ class FoldedLockView:
         return self._decision(task_id, attempt)
 
     def _decision(self, task_id: str, attempt: int) -> LockDecision:
-        if self._table.grant(task_id, attempt) is not None:
+        if self.void_dispatch(task_id, attempt) is not None:
+            return "void"
+        if self._table.valid_grant(task_id, attempt) is not None:
             return "granted"
         past = self._past.get((task_id, attempt))
         if past is not None:
@@ -169,22 +178,38 @@ class FoldedLockView:
         await self._know(f"towpath.lock.{workspace}.*", lambda: self._has_grant(task_id, attempt))
 
     def _has_grant(self, task_id: str, attempt: int) -> bool:
-        return self._table.grant(task_id, attempt) is not None
+        return self._table.valid_grant(task_id, attempt) is not None
 
     async def registration(self, workspace: str) -> Registration | None:
         """See the port."""
         await self._know(
-            f"towpath.workspace.{workspace}.*", lambda: self._workspaces.get(workspace) is not None
+            f"towpath.workspace.{workspace}.*", lambda: self.seen_registration(workspace) is not None
         )
-        return self._workspaces.get(workspace)
+        return self.seen_registration(workspace)
 
     def seen_registration(self, workspace: str) -> Registration | None:
         """See the port."""
-        return self._workspaces.get(workspace)
+        return self._table.judge.registrations.get(workspace)
 
     def registrations(self) -> list[Registration]:
         """See the port."""
-        return list(self._workspaces)
+        return list(self._table.judge.registrations)
+
+    def would_be_void(self, workspace: str, root: str | None) -> Void | None:
+        """See the port."""
+        return self._table.judge.would_be_void(workspace, root)
+
+    def verdict(self, seq: int) -> Void | None:
+        """See the port."""
+        return self._verdicts.at(seq)
+
+    def void_registration(self, workspace: str) -> Void | None:
+        """See the port."""
+        return self._table.judge.void(workspace)
+
+    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+        """See the port."""
+        return self._verdicts.of_claim((task_id, attempt))
 
     def lock_of(self, task: Task) -> LockRead:
         """See the port."""
@@ -226,3 +251,7 @@ class FoldedLockView:
     def in_the_way(self, workspace: str, task_id: str, attempt: int) -> LockEntry:
         """See the port."""
         return entry_in_the_way(self._table, workspace, task_id, attempt)
+
+
+def _behind() -> Busy:
+    return Busy("view-behind", "this process is still reading the log; try again in a moment")

@@ -13,7 +13,7 @@ from datetime import datetime
 from domain.errors import Busy, NotFound
 from domain.locks import LockTable
 from domain.ports.log import Checkpoints, LogReader
-from projections.checkpoint import fits
+from projections.checkpoint import fits, keep
 from projections.gentle import in_parts
 
 RUNG_EVERY = 10_000
@@ -40,8 +40,7 @@ class Ladder:
         if index <= self._last:
             return
         self._last = index
-        state = {"event_id": event_id, "state": table.snapshot()}
-        await self._checkpoints.save(slot(index), table.seq, state)
+        await keep(self._checkpoints, slot(index), table.seq, event_id, table.snapshot())
 
 
 def slot(index: int) -> str:

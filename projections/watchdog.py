@@ -1,7 +1,8 @@
 """The watchdog: ends attempts that nobody took in time, and those whose runner is gone or has forgotten them.
 
-Every attempt has one timer (`attempt_timer`), so nothing here polls, folds the log or remembers. An attempt
-that ends before its timer costs one read; one whose runner lives and lists it, a read of that heartbeat.
+Every attempt has one timer (`attempt_timer`), so nothing here polls or remembers. An attempt that ends
+before its timer costs one read; one whose runner lives and lists it, a read of that heartbeat. A workspace's
+policy comes from the fold of the whole log (`LockView`): which registration counts hangs on the claims too.
 
 Delivery: each timer at least once, by any of the watchdogs, acknowledged when what follows from it stands in
 the log or the next look is armed. A crash in between means it comes again; looking twice is harmless. What
@@ -15,13 +16,13 @@ from datetime import datetime
 import structlog
 
 from domain.leases import Finding, LeaseTerms, Sighting, Verdict, Watched, judge
+from domain.ports.lock_view import LockView
 from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
 from domain.service import TaskService
 from domain.task import Task
 from domain.transitions import Status
 from domain.wire import rfc3339
-from domain.workspaces import Registrations
 from projections.attempt_timer import Note, parse_note
 
 ACTOR = "watchdog"
@@ -37,13 +38,13 @@ class Watchdog:
         self,
         service: TaskService,
         heartbeats: Heartbeats,
-        registrations: Registrations,
+        view: LockView,
         timers: Timers,
         terms: LeaseTerms,
     ) -> None:
         self._service = service
         self._heartbeats = heartbeats
-        self._registrations = registrations
+        self._view = view
         self._timers = timers
         self._terms = terms
 
@@ -117,7 +118,7 @@ class Watchdog:
         """Whether the workspace's policy leaves the attempt to an operator, and none has released it yet."""
         if task.spec.workspace is None or task.release_requested:
             return False
-        registration = await self._registrations.current(task.spec.workspace)
+        registration = await self._view.registration(task.spec.workspace)
         return registration is not None and registration.on_runner_lost == "hold"
 
     async def _end(self, watched: Watched, verdict: Verdict) -> None:

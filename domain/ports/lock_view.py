@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Protocol
 
 from domain.claims import Grant
+from domain.judging import Void
 from domain.lock_read import LockEntry
 from domain.log_figures import LogFigures
 from domain.task import Task
@@ -12,7 +13,7 @@ from domain.task_read import LockRead
 from domain.workspace_locks import OpenSize
 from domain.workspaces import Registration
 
-LockDecision = Literal["granted", "refused", "waiting", "undecided"]
+LockDecision = Literal["granted", "refused", "void", "waiting", "undecided"]
 
 
 class OpenLocks(NamedTuple):
@@ -44,8 +45,18 @@ class LockView(Protocol):
         """Wait until `seq` is folded; False if that took longer than `timeout` seconds."""
         ...
 
+    async def at_end(self) -> None:
+        """Wait until everything the leader has is folded.
+
+        What is answered without an append is decided on the view as it is then, before anything is awaited.
+
+        Raises:
+            Busy: that took longer than 2 seconds.
+        """
+        ...
+
     async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
-        """Whether this attempt holds its grant, decided on everything the leader has."""
+        """Whether this attempt holds a grant that is not void, decided on everything the leader has."""
         ...
 
     async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
@@ -67,6 +78,7 @@ class LockView(Protocol):
     async def decided(self, task_id: str, attempt: int, timeout: float = 2.0) -> LockDecision:
         """Wait until the lock projection has granted or refused this attempt, or it waits behind others.
 
+        `void`: its `dispatched` stands in the log under a root that is not its workspace's.
         `undecided` after `timeout` seconds, or if the attempt has no open claim.
         """
         ...
@@ -77,6 +89,22 @@ class LockView(Protocol):
 
     def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
         """Who was in the way of a recently refused attempt: `{"task_id", "attempt", "token"}` each."""
+        ...
+
+    def would_be_void(self, workspace: str, root: str | None) -> Void | None:
+        """Why `registered` with `root` (None: `removed`) would be void behind what is folded."""
+        ...
+
+    def verdict(self, seq: int) -> Void | None:
+        """Why the event at `seq`, which was folded, is void; None where it counts. Busy if long ago."""
+        ...
+
+    def void_registration(self, workspace: str) -> Void | None:
+        """The newest registration event of a workspace, if that is void."""
+        ...
+
+    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+        """Why the `dispatched` of an attempt is void, if it is and was folded lately."""
         ...
 
     def registrations(self) -> list[Registration]:

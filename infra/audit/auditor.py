@@ -6,11 +6,14 @@ of its own. Memory holds what is open, the lines of workspaces, and a bounded pa
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.raw_log import Stored
 from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, created_row
 from domain.claims import FIRST_CHAIN
+from domain.held_paths import HeldPaths
 from domain.history_rules import TaskTrace, lock_fault, task_fault
 from domain.locks import LockTable
 from domain.log import Recorded
@@ -41,6 +44,10 @@ class Auditor:
         self._with_rows = with_rows
         self._lines: dict[tuple[str, str], _Line] = {}
         self._table = LockTable()
+        self._held = HeldPaths()
+        self._roots: dict[str, set[str]] = {}
+        self._void: Counter[str] = Counter()
+        self._first_void = 0
         self.tree = Tree()
         self.seq = 0
 
@@ -65,6 +72,12 @@ class Auditor:
         """The log ends at `last`."""
         if self.seq != last:
             self._missing(last + 1)
+        if self._void:
+            counted = ", ".join(f"{count} {event}" for event, count in sorted(self._void.items()))
+            self._report.notes.append(
+                f"void, since something else came first: {counted} (the first at sequence "
+                f"{self._first_void}); such events change nothing"
+            )
 
     def _missing(self, found: int) -> None:
         gone = self.seq + 1
@@ -81,7 +94,7 @@ class Auditor:
             if line is None:
                 line = self._lines[key] = _Line()
             if event.kind == "lock":
-                fault = lock_fault(self._table, event)
+                fault = lock_fault(self._table, event) or self._shared_files(event)
                 if fault is not None:
                     self._report.add(
                         event.seq, "lock", f"lock {event.event} at sequence {event.seq}: {fault}"
@@ -90,6 +103,26 @@ class Auditor:
             if event.kind == "lock":
                 self._lock(event)
         self._table.fold(event)
+        self._judged(event)
+
+    def _shared_files(self, event: Recorded) -> str | None:
+        """What is wrong with a grant, seen by absolute paths and across workspaces."""
+        if event.event != "granted":
+            return None
+        claim = self._table.claim(event.subject_id, event.data["task_id"], event.data["attempt"])
+        if claim is None or not self._table.judge.is_open(claim.key):
+            return None
+        return self._held.fault(claim)
+
+    def _judged(self, event: Recorded) -> None:
+        """What follows from the verdict on an event that was just folded."""
+        if event.kind == "lock":
+            self._held.follow(event, self._table)
+        elif event.event == "registered":
+            self._roots.setdefault(event.subject_id, set()).add(event.data["root"])
+        if self._table.judged is not None:
+            self._void[event.event] += 1
+            self._first_void = self._first_void or event.seq
 
     def _link(self, parsed: Parsed, line: _Line | TaskState) -> None:
         """Version and chain must follow on `line`, which is moved on."""
@@ -132,6 +165,13 @@ class Auditor:
             self._report.add(event.seq, "transition", f"{name} at sequence {event.seq}: {fault}")
             if state.trace.status is Status.SUCCEEDED:
                 return
+        if name == "dispatched" and not self._known_root(event.data):
+            self._report.add(
+                event.seq,
+                "transition",
+                f"dispatched at sequence {event.seq}: workspace {event.data['workspace']} was never "
+                f"registered at {event.data['root']}",
+            )
         self._link(parsed, state)
         state.trace.follow(event)
         if self._with_rows:
@@ -141,6 +181,10 @@ class Auditor:
             self._states.ended(event.subject_id)
         elif name == "dispatched":
             self._states.reopened(event.subject_id)
+
+    def _known_root(self, dispatched: dict[str, Any]) -> bool:
+        workspace = dispatched["workspace"]
+        return workspace is None or dispatched["root"] in self._roots.get(workspace, ())
 
     def _lock(self, event: Recorded) -> None:
         data, name = event.data, event.event
@@ -152,5 +196,7 @@ class Auditor:
         grant[f"{name}_seq"] = grant["last_seq"] = event.seq
         grant[f"{name}_at"] = event.time
         state.last_seq = event.seq
+        if name == "refused" and attempt == state.trace.attempt:
+            state.trace.refused = data["reason"]
         if self._with_rows and state.row and state.row["attempt"] == attempt:
             LOCK_FACTS[name](state.row, event)

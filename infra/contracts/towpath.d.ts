@@ -313,6 +313,11 @@ export interface Ready {
   parts: { [name: string]: string };
 }
 
+/**
+ * `workspace-locked`: `holders` are in the way, and `valid_root` is the claim's own root.
+ *
+ * `workspace-changed`: where `dispatched` stands, its workspace was at `valid_root` (null: not registered).
+ */
 export interface RefusedData {
   task_id: string;
   attempt: number;
@@ -321,6 +326,8 @@ export interface RefusedData {
   mode: "exclusive" | "shared";
   seen_seq: number;
   holders: Holder[];
+  reason: "workspace-locked" | "workspace-changed";
+  valid_root: string | null;
 }
 
 export interface RegisteredData {
@@ -435,7 +442,7 @@ export interface Submission {
 
 export interface SubmitFailedData {
   attempt: number;
-  reason: "no-runner" | "rejected" | "unreachable" | "workspace-locked" | "deadline";
+  reason: "no-runner" | "rejected" | "unreachable" | "workspace-locked" | "workspace-changed" | "deadline";
   message: string | null;
 }
 

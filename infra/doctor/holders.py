@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.registrations import LogRegistrations
 from domain.claims import Grant
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
@@ -23,7 +22,6 @@ async def holders(about: Examination) -> list[Finding]:
     """Holders of locks whose runner is suspected or lost."""
     terms, now = about.settings.lease_terms, about.now()
     heard = {beat.runner_id: at for beat, at in await about.heartbeats.all()}
-    registrations = LogRegistrations(about.reader)
     table = (await about.locks()).table
     kept, late, suspected = [], [], []
     for workspace in table.workspaces():
@@ -36,7 +34,7 @@ async def holders(about: Examination) -> list[Finding]:
         ]
         if not silent:
             continue
-        registration = await registrations.current(workspace)
+        registration = table.judge.registrations.get(workspace)
         holds = registration is not None and registration.on_runner_lost == "hold"
         for grant in silent:
             age = now - heard[grant.runner_id or ""]

@@ -5,6 +5,7 @@ Every event comes from the task aggregate or the lock table, so a test can only 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from domain.claims import LockFact
 from domain.errors import Refused
+from domain.events import RegisteredData
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.task import Task
@@ -26,7 +28,10 @@ CHAIN = "0" * 64
 
 
 class Lives:
-    """Tasks and locks of one log. `now` is the time of the next event; each event moves it on."""
+    """Tasks and locks of one log. `now` is the time of the next event; each event moves it on.
+
+    `pinned` is what attempts are dispatched with, where that is not the workspace's registration of now.
+    """
 
     def __init__(self) -> None:
         self.events: list[Recorded] = []
@@ -34,11 +39,15 @@ class Lives:
         self.table = LockTable()
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
         self.step = timedelta(milliseconds=7)
+        self.pinned: Registration | None = None
         self._seqs: dict[str, int] = {}
+        self._versions: Counter[str] = Counter()
         self._released: dict[tuple[str, int], LockRead] = {}
 
     def create(self, *, task_id: str | None = None, workspace: str | None = None, **changes: Any) -> str:
         """A new task; naming a workspace makes it a shared-workspace task."""
+        if workspace and self.table.judge.registrations.get(workspace) is None:
+            self.register(workspace, f"/w/{workspace}")
         mode = "shared-workspace" if workspace else "no-workspace"
         spec = created(**{"execution_mode": mode, "workspace": workspace, **changes})
         task_id = task_id or str(uuid7())
@@ -49,8 +58,20 @@ class Lives:
     def dispatch(self, task_id: str) -> None:
         """The next attempt; its lock waits until `decide`."""
         workspace = self.tasks[task_id].spec.workspace
-        registration = Registration(workspace, f"/w/{workspace}", "fail", 1, 1) if workspace else None
+        registration = self.pinned or (self.table.judge.registrations.get(workspace) if workspace else None)
         self.act(task_id, lambda task: task.dispatch(registration, at=self.now, actor="op"))
+
+    def register(self, workspace: str, root: str) -> None:
+        """Register or move a workspace."""
+        data = RegisteredData(root=root, on_runner_lost="fail", by="op").model_dump(mode="json")
+        self._versions[workspace] += 1
+        seq, version = len(self.events) + 1, self._versions[workspace]
+        self._append(
+            Recorded(
+                seq, "workspace", workspace, "registered", str(uuid7()), version, None,
+                rfc3339(self.now), "op", CHAIN, data,
+            )
+        )  # fmt: skip
 
     def report(self, task_id: str, status: str, **fields: Any) -> None:
         """A runner's report of the current attempt."""

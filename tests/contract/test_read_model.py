@@ -192,7 +192,7 @@ async def test_random_lives_are_shown_as_the_domain_shows_them(
         await feed(model, left[:size])
         left = left[size:]
     assert [await model.get(task_id) for task_id in ids] == [lives.expected(task_id) for task_id in ids]
-    facts = [event.seq for event in lives.events if event.subject_id == "acme"]
+    facts = [event.seq for event in lives.events if (event.kind, event.subject_id) == ("lock", "acme")]
     assert await model.lock_history("acme", None, 1000) == facts
     assert await model.lock_history("acme", None, 3) == facts[-3:]
 

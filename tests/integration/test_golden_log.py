@@ -33,6 +33,7 @@ ENDS = {
     "holds": ("canceled", None, "released"),
     "refused": ("submit-failed", "workspace-locked", "none"),
     "released by hand": ("canceled", None, "released"),
+    "dispatched too late": ("submit-failed", "workspace-changed", "none"),
     "nobody serves it": ("submit-failed", "no-runner", "none"),
     "never dispatched": ("created", None, "none"),
     "still held": ("running", None, "held"),
@@ -117,4 +118,8 @@ async def test_everything_reads_it(nats_server: EmbeddedNats, js_connection: Cli
     )
     report = await verify(settings, Wanted(), lambda *_: None)
     assert report.findings == []
+    assert [note for note in report.notes if note.startswith("void")] == [
+        "void, since something else came first: 1 dispatched, 1 registered, 1 removed (the first at sequence "
+        "52); such events change nothing"
+    ]
     assert (report.events, report.tasks_compared) == (last, len(tasks))

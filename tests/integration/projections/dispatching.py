@@ -14,7 +14,6 @@ from nats.aio.client import Client
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi
-from adapters.registrations import LogRegistrations
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
@@ -50,6 +49,7 @@ class DispatchStage(Stage):
     def dispatcher(self, runners: RunnerClient | None = None) -> Dispatch:
         return Dispatch(
             self.service,
+            self.view,
             runners or PoolRunnerClient(QueueRunnerClient(self.connection, 60.0), self.push),
             self.timers,
             self.sealer,
@@ -73,9 +73,7 @@ class DispatchStage(Stage):
 
     def watchdog(self) -> Watchdog:
         """One more watchdog."""
-        return Watchdog(
-            self.service, self.heartbeats, LogRegistrations(self.world.reader), self.timers, self.terms
-        )
+        return Watchdog(self.service, self.heartbeats, self.view, self.timers, self.terms)
 
     def lock_waits(self) -> LockWaits:
         """What ends waits for a lock."""

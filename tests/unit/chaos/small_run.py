@@ -18,7 +18,7 @@ from adapters.codec import encode
 from adapters.read_model_fold import Batch
 from domain.claims import FIRST_CHAIN, LockFact, Owed
 from domain.errors import Refused
-from domain.events import CreatedData
+from domain.events import CreatedData, RegisteredData
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.task import Task
@@ -72,6 +72,9 @@ class SmallRun:
         self._lost: tuple[str, int] | None = None
         self._ops = 0
         self._clock = 1000.0
+        for workspace in ("shop", "farm"):
+            data = RegisteredData(root=f"/w/{workspace}", on_runner_lost="fail", by="ann")
+            self._append("workspace", workspace, "registered", data, "ann", 1)
 
     def play(self, steps: int = 60) -> SmallRun:
         """Random operations, then everything comes to its end."""

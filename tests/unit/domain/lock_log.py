@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from domain.claims import LockFact
-from domain.events import DispatchedData, LockReleaseRequestedData
+from domain.events import DispatchedData, LockReleaseRequestedData, RegisteredData, RemovedData
 from domain.locks import LockTable
 from domain.log import Recorded
+from domain.workspaces import Registration
 from tests.unit.domain.samples import Journal
 
 SPACE = "acme-api"
+ROOTS = {SPACE: "/srv/acme", "other": "/srv/other"}
+"""What is registered before anything else happens."""
+
+
+def new_table(table_type: type[LockTable] = LockTable) -> LockTable:
+    """An empty table that knows ROOTS."""
+    return table_type(Registration(name, root, "fail", 0, 0) for name, root in ROOTS.items())
 
 
 class LockLog(Journal):
@@ -23,14 +31,14 @@ class LockLog(Journal):
         attempt: int = 1,
         mode: str = "exclusive",
         on_conflict: str = "wait",
-        root: str = "/srv/acme",
-        workspace: str = SPACE,
+        root: str | None = None,
+        workspace: str | None = SPACE,
     ) -> Recorded:
         data = DispatchedData(
             attempt=attempt,
             pool="default",
             workspace=workspace,
-            root=root,
+            root=root or ROOTS.get(workspace, "/srv/acme"),
             registration_seq=1,
             lock_paths=list(paths),
             lock_mode=mode,
@@ -38,6 +46,13 @@ class LockLog(Journal):
             by="ann",
         )
         return self.append("task", task_id, "dispatched", data)
+
+    def registered(self, workspace: str, root: str, on_runner_lost: str = "fail") -> Recorded:
+        data = RegisteredData(root=root, on_runner_lost=on_runner_lost, by="ann")
+        return self.append("workspace", workspace, "registered", data)
+
+    def removed(self, workspace: str) -> Recorded:
+        return self.append("workspace", workspace, "removed", RemovedData(by="ann", reason=None))
 
     def said(self, task_id: str, event: str, attempt: int = 1, **data: Any) -> Recorded:
         """Any later event of an attempt."""
@@ -59,7 +74,7 @@ class LockLog(Journal):
 
 def folded(events: list[Recorded]) -> LockTable:
     """The table of these events."""
-    table = LockTable()
+    table = new_table()
     for event in events:
         table.fold(event)
     return table

@@ -22,6 +22,7 @@ from domain.log import Recorded
 from tests.unit.domain.aggregates import ROOT, SPACE
 
 TIME = "2026-03-01T12:00:00.000000Z"
+REGISTERED = [{"id": SPACE, "root": ROOT, "on_runner_lost": "fail", "seq": 0, "version": 0}]
 
 
 class Seq(int):
@@ -51,13 +52,17 @@ class Fact(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A lock table's state. Waiting: (number, attempt, seq); held: also (cause, seq) where owed."""
+    """A lock table's state. Waiting: (number, attempt, seq); held: also (cause, seq) where owed.
+
+    `open` is what its judge knows: (number, attempt, granted). The workspace never moves in these worlds.
+    """
 
     seq: Seq
     last: Seq
     waiting: tuple[tuple[int, int, Seq], ...] = ()
     held: tuple[tuple[int, int, Seq, tuple[str, Seq] | None], ...] = ()
     ended: tuple[tuple[int, int, str, Seq], ...] = ()
+    open: tuple[tuple[int, int, bool], ...] = ()
 
 
 class View(NamedTuple):
@@ -134,17 +139,21 @@ class Tables:
             for number, attempt, token, owed in state.held
         ]
         ended = [
-            {"claim": self._claim(number, attempt, 0), "owed": [cause, seq, "x"]}
+            {"claim": self._claim(number, attempt, 0), "owed": [cause, seq, "x"], "void": None}
             for number, attempt, cause, seq in state.ended
         ]
         waiting = [self._claim(*one) for one in state.waiting]
-        locks = {"waiting": waiting, "holders": held, "ended": ended, "last": [state.last, 0, FIRST_CHAIN]}
-        return self._type.restore({"seq": state.seq, "workspaces": {SPACE: locks}})
+        locks = {"waiting": waiting, "holders": held, "void": [], "ended": ended}
+        locks["last"] = [state.last, 0, FIRST_CHAIN]
+        claims = [[f"t{number}", attempt, granted] for number, attempt, granted in state.open]
+        judge = {"registrations": REGISTERED, "void": [], "open": {SPACE: claims} if claims else {}}
+        return self._type.restore({"seq": state.seq, "judge": judge, "workspaces": {SPACE: locks}})
 
     @staticmethod
     def _freeze(table: LockTable) -> Table:
         stored = table.snapshot()
         locks = stored["workspaces"][SPACE]
+        assert locks["void"] == []
 
         def key(claim: dict[str, Any]) -> tuple[int, int]:
             return int(claim["task_id"][1:]), claim["attempt"]
@@ -162,6 +171,10 @@ class Tables:
                 for one in locks["holders"]
             ),
             tuple((*key(one["claim"]), one["owed"][0], Seq(one["owed"][1])) for one in locks["ended"]),
+            tuple(
+                (int(task_id[1:]), attempt, granted)
+                for task_id, attempt, granted in stored["judge"]["open"].get(SPACE, ())
+            ),
         )
 
     def _recorded(self, event: Said | Fact) -> Recorded:

@@ -9,7 +9,7 @@ import pytest
 from domain.claims import FIRST_CHAIN
 from domain.lock_read import lock_entry
 from domain.locks import LockTable
-from tests.unit.domain.lock_log import SPACE, LockLog, folded, settle
+from tests.unit.domain.lock_log import SPACE, LockLog, folded, new_table, settle
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def log() -> LockLog:
 
 @pytest.fixture
 def table() -> LockTable:
-    return LockTable()
+    return new_table()
 
 
 # ---------------------------------------------------------------- grants that cross with an end
@@ -40,7 +40,7 @@ def test_a_void_grant_is_released_first_with_the_cause_of_the_end(log: LockLog, 
 
 def test_a_void_grant_keeps_its_cause_when_facts_folded_ahead_come_before_it(log: LockLog) -> None:
     """A decider that folds its own facts ahead of the log appends several before it sees the end."""
-    ahead = LockTable()
+    ahead = new_table()
     log.dispatched("one", "a")
     log.dispatched("two", "b")
     for event in log.events:
@@ -104,7 +104,7 @@ def test_a_decision_expects_the_last_fact_folded(log: LockLog, table: LockTable)
 
 
 def test_a_decider_that_lags_loses_and_decides_anew(log: LockLog) -> None:
-    slow, fast = LockTable(), LockTable()
+    slow, fast = new_table(), new_table()
     slow.fold(log.dispatched("one"))
     log.said("one", "canceled")
     log.dispatched("two")

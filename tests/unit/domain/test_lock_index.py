@@ -16,7 +16,7 @@ from domain.claims import Claim
 from domain.lock_index import LockIndex
 from domain.locks import LockTable
 from domain.paths import normalise_lock_paths
-from tests.unit.domain.lock_log import SPACE, LockLog, settle
+from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 from tests.unit.domain.lock_naive import NaiveLocks, conflict
 
 ROOT = "/srv/acme"
@@ -167,7 +167,7 @@ PATHS = 256
 
 def crowd(waiters: int) -> tuple[LockLog, LockTable]:
     """One holder of `hot`, and waiters that want a part of it beside 255 paths of their own."""
-    log, table = LockLog(), LockTable()
+    log, table = LockLog(), new_table()
     log.dispatched("holder", "hot")
     settle(log, table)
     for number in range(waiters):
@@ -226,7 +226,7 @@ def test_a_hand_over_costs_those_whom_it_concerns() -> None:
 
 def test_a_long_queue_for_the_whole_workspace_moves_on_by_a_bounded_number_of_steps_each() -> None:
     def queue(length: int) -> tuple[LockLog, LockTable]:
-        log, table = LockLog(), LockTable()
+        log, table = LockLog(), new_table()
         for number in range(length):
             log.dispatched(f"t{number}")
         settle(log, table)

@@ -19,15 +19,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from domain.claims import LockFact
 from domain.errors import Refused
 from domain.locks import LockTable
+from domain.log import Recorded
 from domain.task import Task
 from domain.transitions import Status
 from domain.wire import Report
 from domain.workspaces import Registration
-from tests.unit.domain.lock_log import SPACE, LockLog, folded
+from tests.unit.domain.lock_log import SPACE, LockLog
 from tests.unit.domain.lock_reference import LockReference
 from tests.unit.domain.samples import AT, created_data
 
-ROOTS = ("/srv/acme", "/srv/new")
+THIEF = "thief"
+SPACES = (SPACE, THIEF)
+ROOTS = ("/srv/acme", "/srv/acme/src", "/srv/new")
 REPORTS = ("queued", "running", "succeeded", "failed", "canceled")
 
 claims = st.fixed_dictionaries(
@@ -35,10 +38,20 @@ claims = st.fixed_dictionaries(
         "lock_paths": st.sampled_from([[], ["src"], ["src/api"], ["src2"], ["docs", "src/web"]]),
         "lock_mode": st.sampled_from(["exclusive", "exclusive", "shared"]),
         "on_conflict": st.sampled_from(["wait", "wait", "reject"]),
+        "workspace": st.sampled_from([SPACE, SPACE, THIEF]),
     }
 )
 tasks = st.integers(0, 5)
+spaces = st.sampled_from(SPACES)
+roots = st.sampled_from((ROOTS[0], *ROOTS))
 projectors = st.integers(0, 2)
+
+
+def folded(events: list[Recorded]) -> LockTable:
+    table = LockTable()
+    for event in events:
+        table.fold(event)
+    return table
 
 
 @dataclass
@@ -46,7 +59,7 @@ class Projector:
     """A table at its own pace, the message it has on its way, and the snapshots it could restart from."""
 
     table: LockTable = field(default_factory=LockTable)
-    message: LockFact | None = None
+    messages: dict[str, LockFact] = field(default_factory=dict)
     snapshots: list[str] = field(default_factory=lambda: [json.dumps(LockTable().snapshot())])
 
 
@@ -63,6 +76,7 @@ class Locks(RuleBasedStateMachine):
 
     @initialize(specs=st.lists(claims, min_size=2, max_size=6))
     def create(self, specs: list[dict[str, Any]]) -> None:
+        self.register(SPACE, ROOTS[0])
         for number, spec in enumerate(specs):
             task = Task.create(f"task-{number}", created_data(**spec), at=AT, actor="ann")
             self.tasks.append(task)
@@ -73,6 +87,24 @@ class Locks(RuleBasedStateMachine):
         for event in recorded:
             self.reference.follow(event)
         return len(recorded)
+
+    # ------------------------------------------------------------------ workspaces
+
+    @rule(workspace=spaces, root=roots)
+    def register(self, workspace: str, root: str) -> None:
+        self.reference.follow(self.log.registered(workspace, root))
+
+    @rule(workspace=spaces)
+    def remove(self, workspace: str) -> None:
+        self.reference.follow(self.log.removed(workspace))
+
+    @precondition(lambda self: THIEF not in self.reference.roots)
+    @rule()
+    def try_to_steal(self) -> None:
+        """What was reported: the held workspace moves away, and another takes its root."""
+        self.register(SPACE, ROOTS[2])
+        self.register(THIEF, ROOTS[0])
+        self.dispatch_all(None)
 
     def open_tasks(self) -> list[Task]:
         return [task for task in self.tasks if task.attempt and not task.ended]
@@ -85,16 +117,19 @@ class Locks(RuleBasedStateMachine):
         ]
 
     @precondition(idle_tasks)
-    @rule(number=tasks, root=st.sampled_from((ROOTS[0], ROOTS[0], *ROOTS)))
-    def dispatch(self, number: int, root: str) -> None:
+    @rule(number=tasks, root=st.none() | roots)
+    def dispatch(self, number: int, root: str | None) -> None:
+        """By a view that may be anything (`root`), or by that of now."""
         idle = self.idle_tasks()
         task = idle[number % len(idle)]
-        task.dispatch(Registration(SPACE, root, "fail", 1, 1), at=AT, actor="ann")
+        space = str(task.spec.workspace)
+        root = root or self.reference.roots.get(space, ROOTS[0])
+        task.dispatch(Registration(space, root, "fail", 1, 1), at=AT, actor="ann")
         assert self.store(task) == 1
 
     @precondition(idle_tasks)
-    @rule(root=st.sampled_from((ROOTS[0], ROOTS[0], *ROOTS)))
-    def dispatch_all(self, root: str) -> None:
+    @rule(root=st.none() | roots)
+    def dispatch_all(self, root: str | None) -> None:
         for _ in self.idle_tasks():
             self.dispatch(0, root)
 
@@ -157,33 +192,37 @@ class Locks(RuleBasedStateMachine):
         table = self.projectors[number].table
         for event in self.log.events[table.seq : table.seq + count]:
             table.fold(event)
+            void = event.seq in self.reference.void
+            assert (table.judged is not None) == void, f"{event} is judged otherwise"
 
-    @rule(number=projectors)
-    def decide(self, number: int) -> None:
+    @rule(number=projectors, space=spaces)
+    def decide(self, number: int, space: str) -> None:
         projector = self.projectors[number]
-        if projector.message is None:
-            projector.message = projector.table.decide(SPACE)
+        if space not in projector.messages:
+            fact = projector.table.decide(space)
+            if fact is not None:
+                projector.messages[space] = fact
 
-    @precondition(lambda self: any(one.message for one in self.projectors))
-    @rule(number=projectors)
-    def land(self, number: int) -> None:
+    @precondition(lambda self: any(one.messages for one in self.projectors))
+    @rule(number=projectors, space=spaces)
+    def land(self, number: int, space: str) -> None:
         projector = self.projectors[number]
-        if projector.message is None:
+        fact = projector.messages.pop(space, None)
+        if fact is None:
             return
-        fact, projector.message = projector.message, None
         recorded = self.log.take(fact)
         if recorded is not None:
             self.reference.follow(recorded)
             projector.table.fold_own(recorded)
 
-    @rule(number=projectors, facts=st.integers(1, 3), folds=st.booleans())
-    def append_what_is_due(self, number: int, facts: int, folds: bool) -> None:
+    @rule(number=projectors, facts=st.integers(1, 3), folds=st.booleans(), space=spaces)
+    def append_what_is_due(self, number: int, facts: int, folds: bool, space: str) -> None:
         """One fact after the other, each folded ahead of the log, or the log in between."""
         for _ in range(facts):
             if folds:
                 self.fold(number, self.log.seq)
-            self.decide(number)
-            self.land(number)
+            self.decide(number, space)
+            self.land(number, space)
 
     @rule(number=projectors)
     def save(self, number: int) -> None:
@@ -193,9 +232,8 @@ class Locks(RuleBasedStateMachine):
     @rule(number=projectors, back=st.integers(0, 3))
     def crash(self, number: int, back: int) -> None:
         projector = self.projectors[number]
-        if projector.message is not None:
-            self.strays.append(projector.message)
-            projector.message = None
+        self.strays += projector.messages.values()
+        projector.messages.clear()
         kept = projector.snapshots[max(0, len(projector.snapshots) - 1 - back)]
         projector.table = LockTable.restore(json.loads(kept))
 
@@ -220,10 +258,18 @@ class Locks(RuleBasedStateMachine):
     @rule()
     def the_table_and_the_reference_agree(self) -> None:
         table = folded(self.log.events)
-        held = {grant.claim.key: grant.token for grant in table.holders(SPACE)}
-        waiting = [waiter.claim.key for waiter in table.waiters(SPACE)]
+        claims = self.reference.claims.values()
+        held = {one.claim.key: one.token for space in SPACES for one in table.holders(space)}
         assert held == self.reference.held
-        assert waiting == [claim.key for claim in self.reference.claims.values() if claim.open]
+        assert {one.id: one.root for one in table.judge.registrations} == self.reference.roots
+        for space in SPACES:
+            waiting = [waiter.claim.key for waiter in table.waiters(space)]
+            assert waiting == [one.key for one in claims if one.waits and one.workspace == space]
+            opened = [one.key for one in claims if one.open and one.workspace == space]
+            assert table.judge.open_claims(space) == opened
+            for claim in claims:
+                if claim.open and claim.workspace == space:
+                    assert claim.root == self.reference.roots[space]
 
     @rule(order=st.permutations([0, 1, 2]))
     def settle(self, order: list[int]) -> None:
@@ -231,11 +277,12 @@ class Locks(RuleBasedStateMachine):
         busy = True
         while busy:
             before = (self.log.seq, [one.table.seq for one in self.projectors])
-            for number in order:
-                self.decide(number)
-                self.fold(number, self.log.seq)
-            for number in order:
-                self.land(number)
+            for space in SPACES:
+                for number in order:
+                    self.decide(number, space)
+                    self.fold(number, self.log.seq)
+                for number in order:
+                    self.land(number, space)
             busy = before != (self.log.seq, [one.table.seq for one in self.projectors])
         self.reference.settled()
         assert len({json.dumps(one.table.snapshot()) for one in self.projectors}) == 1

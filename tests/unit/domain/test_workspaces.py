@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import RegisteredData, RemovedData
+from domain.judging import Judge
 from domain.log import Recorded
 from domain.paths import roots_overlap
-from domain.workspaces import WorkspaceTable
 from tests.unit.domain.samples import Journal, new_task
 
 
@@ -24,15 +24,15 @@ def remove(journal: Journal, workspace: str) -> Recorded:
     return journal.append("workspace", workspace, "removed", RemovedData(by="ann", reason=None))
 
 
-def folded(journal: Journal) -> WorkspaceTable:
-    table = WorkspaceTable()
+def folded(journal: Journal) -> Judge:
+    table = Judge()
     for event in journal.events:
         table.fold(event)
     return table
 
 
-def roots(table: WorkspaceTable) -> dict[str, str]:
-    return {one.id: one.root for one in table}
+def roots(table: Judge) -> dict[str, str]:
+    return {one.id: one.root for one in table.registrations}
 
 
 @pytest.mark.parametrize("other", ["/srv/acme", "/srv/acme/api", "/srv", "/"])
@@ -55,7 +55,7 @@ def test_a_registration_says_what_made_it_so() -> None:
     register(journal, "one", "/srv/acme")
     register(journal, "two", "/srv/other")
     changed = register(journal, "one", "/srv/acme/api", "hold")
-    one = folded(journal).get("one")
+    one = folded(journal).registrations.get("one")
     assert one is not None
     assert (one.root, one.on_runner_lost, one.seq, one.version) == ("/srv/acme/api", "hold", changed.seq, 2)
 
@@ -65,7 +65,7 @@ def test_a_void_change_keeps_the_registration_that_was() -> None:
     first = register(journal, "one", "/srv/one")
     register(journal, "two", "/srv/two")
     register(journal, "one", "/srv/two/inside")
-    one = folded(journal).get("one")
+    one = folded(journal).registrations.get("one")
     assert one is not None
     assert (one.root, one.seq) == ("/srv/one", first.seq)
 
@@ -93,8 +93,8 @@ def test_overlapping_names_the_other_workspace_never_oneself() -> None:
     journal = Journal()
     register(journal, "one", "/srv/acme")
     table = folded(journal)
-    assert table.overlapping("one", "/srv/acme") is None
-    other = table.overlapping("two", "/srv")
+    assert table.registrations.overlapping("one", "/srv/acme") is None
+    other = table.registrations.overlapping("two", "/srv")
     assert other is not None
     assert other.id == "one"
 
@@ -122,21 +122,20 @@ def test_valid_roots_never_overlap_and_every_fold_agrees(
     taken: list[tuple[str, str | None]], cut: int
 ) -> None:
     journal = Journal()
-    twice = WorkspaceTable()
+    once = Judge()
     for workspace, root in taken:
         event = remove(journal, workspace) if root is None else register(journal, workspace, root)
-        twice.fold(event)
-        twice.fold(event)
-        valid = list(twice)
+        once.fold(event)
+        valid = list(once.registrations)
         assert not any(
             roots_overlap(one.root, other.root) for one in valid for other in valid if one.id != other.id
         )
     whole = folded(journal)
-    assert twice.snapshot() == whole.snapshot()
-    half = WorkspaceTable()
+    assert once.snapshot() == whole.snapshot()
+    half = Judge()
     for event in journal.events[:cut]:
         half.fold(event)
-    restored = WorkspaceTable.restore(json.loads(json.dumps(half.snapshot())))
+    restored = Judge.restore(json.loads(json.dumps(half.snapshot())))
     for event in journal.events[cut:]:
         restored.fold(event)
     assert restored.snapshot() == whole.snapshot()

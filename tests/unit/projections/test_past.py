@@ -33,15 +33,16 @@ def recorded(seq: int, kind: str = "task", event: str = "created", **data: objec
 
 
 def a_log(lives: int) -> MemoryLog:
-    """Claims that are granted and released one after the other."""
+    """Claims that are granted and released one after the other, in a workspace registered at first."""
     log = MemoryLog()
     claim = {"lock_paths": [], "lock_mode": "exclusive", "on_conflict": "wait", "root": "/w"}
+    registered = recorded(1, "workspace", "registered", root="/w", on_runner_lost="fail", by="a")
     for life in range(lives):
         seq = life * 4
         task = f"t{seq + 1}"
         held = {"task_id": task, "attempt": 1, "seen_seq": seq}
         log.events += [
-            recorded(seq + 1, workspace="w"),
+            recorded(seq + 1, workspace="w") if life else registered,
             recorded(seq + 2, event="dispatched", of=seq + 1, attempt=1, workspace="w", **claim),
             recorded(seq + 3, "lock", "granted", root="/w", paths=[], mode="exclusive", **held),
             recorded(seq + 4, "lock", "released", cause="x", **held),

@@ -1,0 +1,55 @@
+"""What a fold remembers of void events, so that whoever appended one is answered by its position.
+
+Only void events are remembered, and a bounded number of them. About a position before the oldest one it does
+not guess.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from domain.claims import Key
+from domain.errors import Busy
+from domain.judging import Void
+from domain.log import Recorded
+
+REMEMBERED = 4096
+
+
+class Verdicts:
+    """Verdicts of one fold, in the order of the log."""
+
+    def __init__(self) -> None:
+        self._since = 0
+        self._by_seq: OrderedDict[int, tuple[Void, Key | None]] = OrderedDict()
+        self._claims: dict[Key, Void] = {}
+
+    def start(self, seq: int) -> None:
+        """The fold begins behind `seq`."""
+        self._since = seq
+
+    def note(self, event: Recorded, void: Void) -> None:
+        """Remember that `event` is void."""
+        key = (event.subject_id, event.attempt) if event.kind == "task" and event.attempt else None
+        self._by_seq[event.seq] = (void, key)
+        if key is not None:
+            self._claims[key] = void
+        if len(self._by_seq) > REMEMBERED:
+            self._since, (_, oldest) = self._by_seq.popitem(last=False)
+            if oldest is not None:
+                del self._claims[oldest]
+
+    def at(self, seq: int) -> Void | None:
+        """Why the event at `seq`, which was folded, is void; None where it counts.
+
+        Raises:
+            Busy: it lies too far back.
+        """
+        if seq <= self._since:
+            raise Busy("busy", f"the event stands at sequence {seq}; ask whether it counts")
+        found = self._by_seq.get(seq)
+        return found[0] if found is not None else None
+
+    def of_claim(self, key: Key) -> Void | None:
+        """Why the `dispatched` of this attempt is void, if it is and was folded lately."""
+        return self._claims.get(key)
