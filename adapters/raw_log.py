@@ -70,7 +70,7 @@ class RawLog:
                 while batch := await reading.next():
                     position, tried = batch[-1].seq, 0.0
                     yield batch
-                if reading.ended:
+                if reading.ended or await self._nothing_behind(position, last):
                     return
             except (LogUnreachable, nats.errors.Error):
                 tried = tried or loop.time()
@@ -79,6 +79,11 @@ class RawLog:
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 await reading.close()
+
+    async def _nothing_behind(self, position: int, last: int) -> bool:
+        """Whether the leader has nothing more up to `last`: a consumer waits for what cannot be read."""
+        found = await self._api.next(">", position + 1)
+        return found is None or found.seq > last
 
 
 class _Reading:

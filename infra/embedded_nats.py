@@ -78,6 +78,11 @@ class EmbeddedNats:
         return f"http://{HOST}:{self._monitor_port}"
 
     @property
+    def store(self) -> Path:
+        """The directory in which the server keeps the control plane's streams, one directory each."""
+        return self._data_dir / "nats" / "jetstream" / "TOWPATH" / "streams"
+
+    @property
     def control(self) -> Credentials:
         """The control plane: may do everything."""
         return Credentials("towpath", self._passwords["towpath"])
@@ -189,7 +194,14 @@ jetstream {{
                 self._port, self._monitor_port = ports.client, ports.monitor
                 return
             time.sleep(_POLL_SECONDS)
-        state = "did not come up in time" if process.poll() is None else f"ended with {process.returncode}"
+        if process.poll() is None:
+            raise EmbeddedNatsError(
+                f"nats-server did not come up within {self._start_timeout:g} s: this machine is too busy, or "
+                f"its files in {self.store} are damaged so that it cannot read them (nats.log in "
+                f"{self._data_dir} has its last words); if it stays so, `towpath restore` a backup into "
+                "a new --data-dir"
+            )
+        state = f"ended with {process.returncode}"
         raise EmbeddedNatsError(f"nats-server {state}; its last words:\n{self._last_words()}")
 
     def _last_words(self) -> str:

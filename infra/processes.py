@@ -38,13 +38,41 @@ def run_api(settings: Settings) -> int:
     """Serve the HTTP API and take reports over NATS. Returns the exit code."""
     settings.check_api()
     check_tracing(settings)
-    return run(serve_api, settings)
+    return 1 if _damaged(settings) else run(serve_api, settings)
 
 
 def run_projector(settings: Settings, only: Collection[str] = PROJECTIONS) -> int:
     """Run the projections, or only some of them. Returns the exit code."""
     check_tracing(settings)
+    if _damaged(settings):
+        return 1
     return run(lambda settings, stop: serve_projector(settings, stop, only), settings)
+
+
+def _damaged(settings: Settings) -> bool:
+    """Whether the log is damaged, which is said: nothing works on it then."""
+    import nats.errors
+
+    from domain.errors import Busy
+    from infra.log_check import LogDamaged, check_patiently
+    from infra.nats_connection import NatsUnavailable, connect
+
+    async def check() -> None:
+        connection = await connect(settings, "towpath-check")
+        try:
+            await check_patiently(connection, settings)
+        finally:
+            await connection.close()
+
+    try:
+        asyncio.run(check())
+    except LogDamaged as error:
+        log.error("cannot start", error=str(error))
+        sys.stderr.write(f"towpath: {error}\n")
+        return True
+    except (NatsUnavailable, Busy, nats.errors.Error, TimeoutError):
+        return False  # the process itself says what it cannot reach
+    return False
 
 
 def run_runner(settings: Settings) -> int:

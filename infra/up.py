@@ -28,6 +28,7 @@ from infra.tracing import check_tracing, preload
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     import httpx
 
@@ -84,7 +85,7 @@ class Supervisor:
             preload()
         share_imports(*NEEDED)
         self.settings = control = self._with_nats(settings, "control")
-        asyncio.run(_prepare_streams(control))
+        asyncio.run(_prepare_streams(control, self._nats.store if self._nats is not None else None))
         self._add("api", lambda: _api(control, listener))
         self._add("locks", lambda: _projector(control, ("locks",)))
         self._add("projector", lambda: _projector(control, ("dispatch", "watchdog", "tasks", "sealer")))
@@ -208,20 +209,23 @@ def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:
     raise CannotStart(f"not ready after {READY_SECONDS:.0f} seconds: {last}")
 
 
-async def _prepare_streams(settings: Settings) -> None:
+async def _prepare_streams(settings: Settings, store: Path | None) -> None:
     """Before there are parts: what stops them all is said once, and not by each of them again and again."""
     from nats.errors import Error as NatsError
 
+    from domain.errors import Busy
+    from infra.log_check import LogDamaged, check_patiently
     from infra.nats_connection import NatsUnavailable, connect
     from infra.streams import StreamError, ensure_streams
 
     try:
         connection = await connect(settings, "towpath-up")
         try:
+            await check_patiently(connection, settings, store)
             await ensure_streams(connection, settings.nats_replicas, settings.log_max_bytes)
         finally:
             await connection.close()
-    except (NatsUnavailable, StreamError, NatsError) as error:
+    except (NatsUnavailable, StreamError, LogDamaged, Busy, NatsError) as error:
         raise CannotStart(str(error)) from error
 
 

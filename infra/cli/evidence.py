@@ -13,6 +13,7 @@ from infra.cli.server_options import (
     NatsPortOption,
     NatsUrlOption,
     nats_failures,
+    readable_log,
     server_settings,
 )
 
@@ -49,7 +50,8 @@ def verify(
     """Check that the log is whole and unchanged. Ends with 1 and names the first bad sequence if not.
 
     It checks sequences, chains, transitions, lock intervals, checkpoints, and that the read model equals a
-    replay. What only a copy kept elsewhere can show: docs/verify.md.
+    replay. What only a copy kept elsewhere can show: docs/verify.md. A log whose server is down is read on a
+    copy (TMPDIR), and stays as it is.
     """
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.run import Wanted, run_verify
@@ -58,7 +60,7 @@ def verify(
     from infra.cli.words import say, say_progress
 
     try:
-        with nats_failures():
+        with readable_log(settings) as settings, nats_failures():
             report = run_verify(settings, Wanted(checkpoints, public_key or (), read_model), say_progress)
     except (ValueError, OSError) as error:
         raise CliError(str(error), Exit.USAGE) from None
@@ -114,7 +116,7 @@ def list_checkpoints(
     from infra.cli.output import Column, emit
     from infra.cli.times import ago
 
-    with nats_failures():
+    with readable_log(settings) as settings, nats_failures():
         found = stored_checkpoints(settings)
     columns = (
         Column("NUMBER", lambda one: str(one["number"]), right=True),
@@ -143,7 +145,7 @@ def export(
     from infra.wording import counted
 
     try:
-        with nats_failures():
+        with readable_log(settings) as settings, nats_failures():
             count, upto = export_checkpoints(settings, file, after)
             there = count or len(stored_checkpoints(settings))
     except OSError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli.moments import AtOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
+from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.output import Column
@@ -25,17 +27,27 @@ def locks(
     workspace: Annotated[str | None, typer.Argument(metavar="WORKSPACE", help="Only of this one.")] = None,
     at: AtOption = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show who holds a lock and who waits, in order."""
-    from infra.cli.client import connect, path
+    """Show who holds a lock and who waits, in order.
+
+    Where no server works on the data directory, they are read from a copy of its log, which stays as it is.
+    """
+    from infra.cli.client import Unreachable, connect, path
     from infra.cli.output import emit
 
-    with connect(url) as api:
-        if workspace is None:
-            entries, _ = api.items("/locks", _MANY, at=at)
-        else:
-            entries = [api.get(path("workspaces", workspace, "locks"), at=at)]
+    try:
+        with connect(url) as api:
+            if workspace is None:
+                entries, _ = api.items("/locks", _MANY, at=at)
+            else:
+                entries = [api.get(path("workspaces", workspace, "locks"), at=at)]
+    except Unreachable:
+        found = None if url else _offline(workspace, at, data_dir)
+        if found is None:
+            raise
+        entries = found
     emit(output, entries if output is not Output.TABLE else _claims(entries), _columns(past=at is not None))
 
 
@@ -61,6 +73,28 @@ def release(
     emit_one(output, answer, (Column("task", lambda row: row["task_id"]), paths, running))
     if answer["process_may_run"]:
         say("its process may still be writing: look at its runner before you rely on the files")
+
+
+def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> list[dict[str, Any]] | None:
+    """The locks as the log of a server that is down has them; None where there is none."""
+    from domain.errors import NotFound
+    from infra.cli.exits import CliError, Exit
+    from infra.cli.server_options import nats_failures, readable_log, server_settings
+    from infra.cli.words import say
+    from infra.offline import is_down
+    from infra.offline_locks import run_locks
+
+    settings = server_settings(data_dir=data_dir, quiet=True)
+    if not is_down(settings):
+        return None
+    try:
+        with readable_log(settings) as copy, nats_failures():
+            found = run_locks(copy, workspace, at)
+    except NotFound as error:
+        raise CliError(error.detail, Exit.NOT_FOUND) from None
+    if found.fault is not None:
+        say(f"{found.fault}; run `towpath verify`")
+    return found.entries
 
 
 def _released(answer: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +50,24 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
         settings = settings.model_copy(update={"log_level": "warning"})
     configure_logging(settings)
     return settings
+
+
+@contextmanager
+def readable_log(settings: Settings) -> Iterator[Settings]:
+    """Settings with which the log can be read, on a copy where its server is down; see `infra.offline`."""
+    from infra.cli.exits import CliError
+    from infra.cli.words import say
+    from infra.nats_binary import EmbeddedNatsError
+    from infra.offline import CannotCopy, readable
+
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(readable(settings, say))
+        except EmbeddedNatsError as error:
+            raise CliError(f"the log cannot be read on a copy: {error}") from None
+        except (CannotCopy, OSError) as error:
+            raise CliError(str(error)) from None
+        yield found
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from infra.cli.server_options import (
     NatsPortOption,
     NatsUrlOption,
     nats_failures,
+    readable_log,
     server_settings,
 )
 
@@ -40,7 +42,10 @@ def replay(
     from infra.replay import run_replay
 
     try:
-        with nats_failures():
+        with ExitStack() as stack:
+            if not rebuild:
+                settings = stack.enter_context(readable_log(settings))
+            stack.enter_context(nats_failures())
             replayed = run_replay(settings, rebuild, say_progress)
     except LogGap as error:
         raise CliError(str(error)) from None
