@@ -23,7 +23,10 @@ def secrets_in_urls(urls: str | None, *, user_is_token: bool = True) -> list[str
     """
     found: list[str] = []
     for url in (urls or "").split(","):
-        parts = urlsplit(url.strip())
+        try:
+            parts = urlsplit(url.strip())
+        except ValueError:
+            continue  # no URL at all
         secret = parts.password or (parts.username if user_is_token else None)
         found += [secret, unquote(secret)] if secret else []
     return found

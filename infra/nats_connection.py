@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,23 @@ def server_urls(settings: Settings) -> list[str]:
     return [url.strip() for url in settings.nats_url.split(",") if url.strip()]
 
 
+def shown_urls(settings: Settings) -> str:
+    """The servers in words: without the passwords that may stand in their URLs."""
+    return ", ".join(re.sub("^([a-z]+://)?[^/]*@", r"\1", url) for url in server_urls(settings))
+
+
 def identity(settings: Settings) -> dict[str, Any]:
-    """Credentials and TLS alone, for parts that bring the behaviour themselves."""
-    tls = {"tls": ssl.create_default_context(cafile=str(settings.nats_ca))} if settings.nats_ca else {}
-    return {**_credentials(settings), **tls}
+    """Credentials and TLS alone, for parts that bring the behaviour themselves. NatsUnavailable: no CA."""
+    return {**_credentials(settings), **_tls(settings)}
+
+
+def _tls(settings: Settings) -> dict[str, ssl.SSLContext]:
+    if settings.nats_ca is None:
+        return {}
+    try:
+        return {"tls": ssl.create_default_context(cafile=str(settings.nats_ca))}
+    except OSError as error:
+        raise NatsUnavailable(f"TOWPATH_NATS_CA cannot be used: {error.strerror or error}") from None
 
 
 def _credentials(settings: Settings) -> dict[str, str]:
@@ -101,7 +115,7 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient
         why = said[0] if said and isinstance(error, (TimeoutError, NoServersError)) else error
         words = str(why) or type(why).__name__
         raise NatsUnavailable(
-            f"no NATS server answers at {', '.join(server_urls(settings))} ({words}). "
+            f"no NATS server answers at {shown_urls(settings)} ({words}). "
             "Start one with `towpath up`, or set TOWPATH_NATS_URL (and _USER, _PASSWORD, _CA)"
         ) from error
     client.options["max_reconnect_attempts"] = -1

@@ -43,10 +43,68 @@ def _number(given: Any) -> Any:
 
 
 def _http_url(given: str) -> str:
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("give a URL such as http://127.0.0.1:8000")
+    """`given` if a client can use it: every part of it is looked at here, so no request fails over it."""
+    import httpx
+
+    form = "give a URL such as http://127.0.0.1:8000"
+    try:
+        parts = urlsplit(given)
+        httpx.URL(given)
+        host = parts.hostname or ""
+        host.rstrip(".").encode("idna")
+        usable = parts.scheme in ("http", "https") and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        raise ValueError(form) from None
+    if not (usable and host and given.isprintable() and " " not in given):
+        raise ValueError(form)
+    if parts.query or parts.fragment:
+        raise ValueError(f"{form}, without a query or a fragment")
     return given.rstrip("/")
+
+
+def _nats_urls(given: str) -> str:
+    """Servers separated by commas, each `host:port` or a URL of one of NATS' schemes."""
+    for server in (part.strip() for part in given.split(",")):
+        try:
+            parts = urlsplit(server if "://" in server else f"nats://{server}")
+            usable = parts.scheme in ("nats", "tls", "ws", "wss") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if server and not (usable and server.isascii() and server.isprintable() and " " not in server):
+            raise ValueError("give URLs such as nats://127.0.0.1:4222, separated by commas")
+    return given
+
+
+def _database_url(given: str) -> str:
+    try:
+        scheme = urlsplit(given).scheme.partition("+")[0]
+    except ValueError:
+        scheme = ""
+    if scheme not in ("sqlite", "postgresql", "postgres"):
+        raise ValueError("give a URL such as postgresql://user:password@host/name or sqlite:////path/to/file")
+    return given
+
+
+def _absolute(given: Path) -> Path:
+    """`given` from the root on; as it is where the current directory is gone: using it then fails."""
+    try:
+        given = given.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home directory: write the whole path instead of ~") from None
+    try:
+        return given.absolute()
+    except OSError:
+        return given
+
+
+def _header_text(given: SecretStr) -> SecretStr:
+    text = given.get_secret_value()
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError(
+            "a token consists of visible ASCII characters, without spaces or line breaks: no header can "
+            "carry others (does a line break stand at its end?)"
+        )
+    return given
 
 
 def _bytes(given: Any) -> Any:
@@ -85,10 +143,12 @@ def _api_tokens(given: SecretStr) -> SecretStr:
     return given
 
 
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+NatsUrls = Annotated[str, AfterValidator(_nats_urls)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Field(min_length=1)]
 HostNames = Annotated[
@@ -99,4 +159,5 @@ LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
 SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
 SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]
 CheckpointKeys = Annotated[SecretStr, AfterValidator(_checkpoint_keys)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_header_text)]
 ApiTokens = Annotated[SecretStr, AfterValidator(_api_tokens)]

@@ -23,9 +23,12 @@ from infra.setting_types import (
     ApiTokens,
     Bytes,
     CheckpointKeys,
+    DatabaseUrl,
+    HeaderSecret,
     HostNames,
     HttpUrl,
     LogLevelSetting,
+    NatsUrls,
     Pools,
     Port,
     Replicas,
@@ -74,13 +77,13 @@ class Settings(BaseSettings):
         validation_alias="API_RUNNER_CALLBACK_BASE_URL",
         description="URL under which runners reach the API for callbacks; default: `API_PUBLIC_BASE_URL`.",
     )
-    api_runner_callback_token: SecretStr | None = Field(
+    api_runner_callback_token: HeaderSecret | None = Field(
         None,
         validation_alias="API_RUNNER_CALLBACK_TOKEN",
         description="What runners send in `X-Runner-Token`. Set: a callback without it or the attempt's own "
         "token gets 401. Unset: callbacks need no token.",
     )
-    api_runner_callback_token_previous: SecretStr | None = Field(
+    api_runner_callback_token_previous: HeaderSecret | None = Field(
         None,
         validation_alias="API_RUNNER_CALLBACK_TOKEN_PREVIOUS",
         description="Accepted beside `API_RUNNER_CALLBACK_TOKEN` while runners change to that one.",
@@ -136,7 +139,7 @@ class Settings(BaseSettings):
         "held ends; at least a tenth of the lease. Default: a third of it.",
     )
     task_cache: int = Field(5_000, ge=1, description="Tasks kept in memory by each process that appends.")
-    database_url: str | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None,
         repr=False,
         description="SQLAlchemy URL of the read model, `postgresql://…` or `sqlite:///…`. "
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
         "and `towpath up` starts no runner of its own.",
     )
 
-    nats_url: str | None = Field(
+    nats_url: NatsUrls | None = Field(
         None,
         repr=False,
         description="NATS servers to use, separated by commas. Unset: `towpath up` starts one of its own.",
@@ -225,7 +228,7 @@ class Settings(BaseSettings):
         "Default: the runner's own, which lets a task reach all that the runner can: "
         "[security.md](security.md).",
     )
-    runner_token: SecretStr | None = Field(
+    runner_token: HeaderSecret | None = Field(
         None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
     )
 
@@ -261,7 +264,7 @@ class Settings(BaseSettings):
     url: HttpUrl = Field(
         "http://127.0.0.1:8000", description="Where client commands and runners find the API."
     )
-    token: SecretStr | None = Field(None, description="The API token client commands send.")
+    token: HeaderSecret | None = Field(None, description="The API token client commands send.")
 
     @property
     def listen_url(self) -> str:

@@ -20,6 +20,7 @@ import structlog
 
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
+from infra.nats_connection import shown_urls
 from infra.process_memory import share_imports
 from infra.settings import Settings
 from infra.standard_streams import flush_words
@@ -166,7 +167,7 @@ def run_up(settings: Settings, say: Words) -> int:
         supervisor.start()
         started = supervisor.settings
         say(f"API        {started.listen_url}  (docs: {started.listen_url}/docs)")
-        say(f"NATS       {started.nats_url}")
+        say(f"NATS       {shown_urls(started)}")
         say(f"data       {started.data_dir}")
         if wait_ready(supervisor, lambda: bool(stopping)):
             for shortage in room_shortages(started):

@@ -8,9 +8,7 @@ None in `sys.modules` is how Python says that a module is not there.
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from io import TextIOWrapper
 from types import ModuleType
 from typing import Annotated, cast
 
@@ -30,9 +28,9 @@ from infra.cli import (
     versions,
     workspaces,
 )
-from infra.cli.exits import CliError, Exit
-from infra.cli.words import say
-from infra.standard_streams import open_missing
+from infra.cli.last_words import exit_code
+from infra.cli.streams import open_streams
+from infra.standard_streams import flush_words
 
 cast("dict[str, ModuleType | None]", sys.modules).setdefault("httpx._main", None)
 
@@ -73,16 +71,7 @@ app.add_typer(dead.app, name="dead")
 
 def main() -> None:
     """Run the command line; ends the process with one of the documented exit codes."""
-    open_missing()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # lone surrogates become \udc80: lossless, and still JSON
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        app()
-    except CliError as error:
-        say(f"towpath: {error}")
-        sys.exit(error.exit)
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
-        with contextlib.suppress(OSError):
-            sys.stderr.close()
-        sys.exit(Exit.ERROR)
+    open_streams()
+    code = exit_code(app)
+    flush_words()
+    sys.exit(code)

@@ -116,7 +116,7 @@ def drop(
     from infra.cli.output import emit
 
     with connect(url) as api:
-        dropped = [api.call("DELETE", path("dead", str(seq)), params={"reason": reason}) for seq in seqs]
+        dropped = [api.delete(path("dead", str(seq)), reason=reason) for seq in seqs]
     emit(output, dropped, _columns())
 
 

@@ -68,7 +68,10 @@ def exit_of(task: dict[str, Any]) -> Exit:
 def _holders(body: dict[str, Any]) -> list[str]:
     """Who is in the way, where the answer names them; and the task that was refused."""
     lines = []
-    for holder in body.get("holders") or []:
+    holders = body.get("holders")
+    for holder in holders if isinstance(holders, list) else []:
+        if not isinstance(holder, dict) or not {"task_id", "attempt"} <= holder.keys():
+            continue
         how = f"holds, token {holder['token']}" if holder.get("token") is not None else "waits"
         lines.append(f"task {holder['task_id']} attempt {holder['attempt']} {how}")
     if lines and body.get("task_id"):

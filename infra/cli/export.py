@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ FORMATS = (".jsonl", ".parquet")
 class Writer(Protocol):
     """Takes pages of events."""
 
-    def write(self, events: list[Json]) -> None:
+    def write(self, events: Sequence[Json]) -> None:
         """Add them."""
         ...
 
@@ -37,7 +37,7 @@ def check_format(path: Path) -> None:
         _arrow()
 
 
-def export(path: Path, pages: Iterable[list[Json]], progress: Callable[[int, int], None]) -> int:
+def export(path: Path, pages: Iterable[Sequence[Json]], progress: Callable[[int, int], None]) -> int:
     """Write all events to `path`; how many. `progress` gets their number and the last one's sequence."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
@@ -70,7 +70,7 @@ class _Lines:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def write(self, events: list[Json]) -> None:
+    def write(self, events: Sequence[Json]) -> None:
         self._file.writelines(json_line(event) + "\n" for event in events)
 
 
@@ -118,7 +118,7 @@ class _Rows:
         self._write = write
         self._rows: list[Json] = []
 
-    def write(self, events: list[Json]) -> None:
+    def write(self, events: Sequence[Json]) -> None:
         from infra.cli.times import parse
 
         self._rows += [

@@ -34,7 +34,7 @@ def locks(
 
     Where no server works on the data directory, they are read from a copy of its log, which stays as it is.
     """
-    from infra.cli.client import Unreachable, connect, path
+    from infra.cli.client import Unreachable, connect, workspace_path
     from infra.cli.output import emit
 
     try:
@@ -42,7 +42,7 @@ def locks(
             if workspace is None:
                 entries, _ = api.items("/locks", _MANY, at=at)
             else:
-                entries = [api.get(path("workspaces", workspace, "locks"), at=at)]
+                entries = [api.get(workspace_path(workspace, "locks"), at=at)]
     except Unreachable:
         found = None if url else _offline(workspace, at, data_dir)
         if found is None:

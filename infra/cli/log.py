@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,7 +52,7 @@ def trail(
 
     filters = {"event": event, "actor": actor, "from": from_, "to": to}
 
-    def pages(api: Api) -> Iterable[list[dict[str, Any]]]:
+    def pages(api: Api) -> Iterable[Sequence[dict[str, Any]]]:
         return api.pages(path("tasks", resolve(api, id), "events"), **filters)
 
     if export is not None:
@@ -112,7 +112,7 @@ def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
     return tuple(replace(column, width=None) for column in columns)
 
 
-def _export(url: str | None, file: Path, pages: Callable[[Api], Iterable[list[dict[str, Any]]]]) -> None:
+def _export(url: str | None, file: Path, pages: Callable[[Api], Iterable[Sequence[dict[str, Any]]]]) -> None:
     from infra.cli.export import check_format, export
     from infra.cli.words import say_count, say_done
 

@@ -30,12 +30,13 @@ def duration(text: str) -> float:
 
 
 def pairs(values: Iterable[str], option: str) -> dict[str, str]:
-    """`name=value` texts as a mapping; a usage error that names `option` otherwise."""
+    """`name=value` texts as a mapping; a usage error otherwise, without the text, which may be a secret."""
     found = {}
-    for text in values:
+    for number, text in enumerate(values, start=1):
         name, sign, value = text.partition("=")
         if not (sign and name):
-            raise typer.BadParameter(f"{text!r}: give name=value", param_hint=option)
+            which = f"number {number} of them" if number > 1 else "it"
+            raise typer.BadParameter(f"{which} is not of the form NAME=VALUE", param_hint=option)
         found[name] = value
     return found
 

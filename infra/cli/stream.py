@@ -9,11 +9,12 @@ only, since JSON may hold the other characters that Python counts as line ends.
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from domain.position import BEYOND, OTHER_LOG, Position
+from infra.cli.answers import Answer, parsed
 from infra.cli.client import Api, Json, Silent, Unreachable
 from infra.cli.exits import CliError
 from infra.cli.resume import Seen
@@ -24,6 +25,7 @@ LINE_BYTES = 16 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 _POSITION = ": position "
+_SEQ = re.compile("[0-9]{1,19}")
 
 
 def events(
@@ -84,7 +86,7 @@ def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | Non
         name, _, value = line.partition(":")
         if name == "data":
             data.append(value.removeprefix(" "))
-        elif name == "id" and value.strip().isdecimal():
+        elif name == "id" and _SEQ.fullmatch(value.strip()):
             position = Position(int(value))
         elif line.startswith(_POSITION):
             with contextlib.suppress(ValueError):
@@ -98,11 +100,10 @@ def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | Non
 
 
 def _event(text: str) -> Json | None:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        raise CliError(f"the event stream holds something else than JSON: {text[:100]!r}") from None
-    return found if isinstance(found, dict) and "seq" in found else None
+    found = parsed(text.encode("utf-8", "surrogatepass"))
+    if found is None:
+        raise CliError("the event stream holds something else than JSON: is it Towpath?")
+    return found if isinstance(found, Answer) and "seq" in found else None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:

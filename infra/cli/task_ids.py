@@ -8,7 +8,7 @@ from infra.cli.client import Api
 from infra.cli.exits import CliError, Exit
 
 RECENT = 500
-_WHOLE = 36
+_WHOLE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def resolve(api: Api, given: str) -> str:
@@ -17,7 +17,8 @@ def resolve(api: Api, given: str) -> str:
     Raises:
         CliError: no recent task fits (not found), or several do, or it is no id at all (usage).
     """
-    if len(given) == _WHOLE:
+    given = given.lower()
+    if _WHOLE.fullmatch(given):
         return given
     if not re.fullmatch("[0-9a-f-]{4,35}", given):
         raise CliError(f"{given!r} is no task id, and no part of one of at least 4 characters", Exit.USAGE)

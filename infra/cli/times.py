@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_DAYS = 36_500
 _STEPS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -13,8 +14,13 @@ def seconds(text: str) -> float:
     """Seconds from `30`, `1.5s`, `10m`, `2h` or `7d`; ValueError otherwise."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no duration: give seconds, or a number with s, m, h or d, such as 10m")
-    return float(found[1]) * _UNITS[found[2]]
+        raise ValueError(
+            f"{text[:40]!r} is no duration: give seconds, or a number with s, m, h or d, such as 10m"
+        )
+    length = float(found[1]) * _UNITS[found[2]]
+    if length > LONGEST_DAYS * 86400.0:
+        raise ValueError(f"that is too long: at most {LONGEST_DAYS}d")
+    return length
 
 
 def duration(length: float) -> str:

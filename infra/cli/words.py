@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unicodedata
 
 
 def say(text: str) -> None:
-    """One message on stderr, at once."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """One message on stderr, at once; a stderr that takes nothing (full, closed) ends no command."""
+    _write(plain(text, keep="\n\t") + "\n")
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def say_progress(done: int, total: int) -> None:
     """How far something long has come, on one line of a terminal; nothing anywhere else."""
     if sys.stderr.isatty():
         end = "\n" if done >= total else ""
-        sys.stderr.write(f"\r{done} of {total} ({done * 100 // max(total, 1)} %){end}")
-        sys.stderr.flush()
+        _write(f"\r{done} of {total} ({done * 100 // max(total, 1)} %){end}")
 
 
 def say_count(count: int, seq: int) -> None:
     """How far something long has come whose end is not known; on a terminal only."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r{count} events, at sequence {seq}\x1b[K")
-        sys.stderr.flush()
+        _write(f"\r{count} events, at sequence {seq}\x1b[K")
 
 
 def say_done(text: str) -> None:
     """The message that ends `say_count`."""
-    say(f"\r{text}\x1b[K" if sys.stderr.isatty() else text)
+    if sys.stderr.isatty():
+        _write(f"\r{plain(text)}\x1b[K\n")
+    else:
+        say(text)
 
 
 def plain(text: str, keep: str = "") -> str:

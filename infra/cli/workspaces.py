@@ -51,12 +51,12 @@ def add(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Register a workspace, or change it."""
-    from infra.cli.client import connect, path
+    from infra.cli.client import connect, workspace_path
     from infra.cli.output import emit_one
 
     body = {"root": str(root.absolute()), "on_runner_lost": on_runner_lost.value}
     with connect(url) as api:
-        answer = api.call("PUT", path("workspaces", id), body)
+        answer = api.put(workspace_path(id), body)
     emit_one(output, answer, _columns())
 
 
@@ -67,11 +67,11 @@ def remove(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Forget a workspace in which nothing is open; its directory stays as it is."""
-    from infra.cli.client import connect, path
+    from infra.cli.client import connect, workspace_path
     from infra.cli.output import Column, emit_one
 
     with connect(url) as api:
-        api.call("DELETE", path("workspaces", id))
+        api.delete(workspace_path(id))
     emit_one(output, {"id": id, "removed": True}, [Column("removed", lambda row: row["id"])])
 
 

@@ -22,7 +22,7 @@ from infra.doctor.examination import Examination, examining
 from infra.doctor.finding import Finding, ok, problem
 from infra.doctor.holders import holders
 from infra.doctor.work import locks, pools, read_model
-from infra.nats_connection import NatsUnavailable, connect, server_urls
+from infra.nats_connection import NatsUnavailable, connect, shown_urls
 from infra.settings import Settings
 
 LOOK_SECONDS = 5.0
@@ -65,7 +65,7 @@ async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
         connection = await connect(settings, "towpath-doctor", error_cb=refusals.note)
     except NatsUnavailable as error:
         return [problem("nats", "no answer", str(error)), disk(settings)]
-    findings = [ok("nats", f"connected to {', '.join(server_urls(settings))}"), version(connection)]
+    findings = [ok("nats", f"connected to {shown_urls(settings)}"), version(connection)]
     try:
         if await refusals.of_looking(connection):
             return [*findings, problem("access", "this NATS user may not look at the streams", _ACCESS)]

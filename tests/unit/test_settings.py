@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from infra.documents.settings_table import settings_table
+from infra.nats_connection import shown_urls
 from infra.secret_key import load_or_make
 from infra.settings import Settings, SettingsError, env_name, load_settings
 
@@ -246,3 +247,41 @@ def test_a_damaged_key_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="backup"):
         load_settings(data_dir=tmp_path).secret_keys()
     assert (tmp_path / "secret-key").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOWPATH_NATS_URL", "nats://u:hunter22@127.0.0.1:99999"),
+        ("TOWPATH_NATS_URL", "http://u:hunter22@["),
+        ("TOWPATH_NATS_URL", "nats://127.0.0.1:4222,gopher://hunter22"),
+        ("TOWPATH_DATABASE_URL", "postgresql://u:hunter22@[::/x"),
+        ("TOWPATH_DATABASE_URL", "hunter22"),
+        ("TOWPATH_DATABASE_URL", "mysql://u:hunter22@h/x"),
+        ("TOWPATH_URL", "http://u:hunter22@127.0.0.1:99999"),
+        ("TOWPATH_TOKEN", "hunter22\n"),
+        ("TOWPATH_RUNNER_TOKEN", "hunter22é"),
+        ("API_RUNNER_CALLBACK_TOKEN", "hunter22 and more"),
+        ("TOWPATH_DATA_DIR", "~no-such-user/hunter22"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert name in str(refused.value)
+    assert "hunter22" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://u:hunter22@a:1,nats://hunter22@b:2", "nats://a:1, nats://b:2"),
+        ("hunter22@a:1", "a:1"),
+        ("tls://u:p%2Fw@a:1", "tls://a:1"),
+    ],
+)
+def test_servers_are_shown_without_what_opens_them(url: str, shown: str) -> None:
+    assert shown_urls(load_settings(nats_url=url)) == shown

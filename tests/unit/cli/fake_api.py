@@ -42,6 +42,7 @@ class FakeApi:
 
     url: str = ""
     answers: dict[str, Answer] = field(default_factory=dict)
+    always: tuple[int, bytes] | None = None
     script: list[dict[str, Any]] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -80,6 +81,9 @@ class FakeApi:
                 json.loads(body) if body else None,
             )
         )
+        if self.always is not None:
+            status, raw = self.always
+            return Response(raw, status, {"location": "http://elsewhere.invalid/?token=1"})
         fixed = self.answers.get(f"{request.method} {path}")
         if fixed is not None:
             status, content = fixed
