@@ -17,6 +17,7 @@ from adapters.jetstream_api import JetStreamApi, RawMessage
 from adapters.publish import publish
 from domain.dead_letters import DeadLetter
 from domain.headers import header
+from domain.outside_text import storable
 
 STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000
@@ -52,12 +53,14 @@ class JetStreamDeadLetters:
         Runners may publish letters, too, and could take the id of one that is yet to come: a letter counts as
         kept only if it is what stands there.
         """
-        token = quote(subject_id, safe="").replace(".", "%2E")[:100] or "unknown"
-        digest = hashlib.sha256(f"{kind}\n{subject_id}\n{reason}\n{detail}\n".encode() + body).hexdigest()
+        token = quote(storable(subject_id), safe="").replace(".", "%2E")[:100] or "unknown"
+        digest = hashlib.sha256(
+            storable(f"{kind}\n{subject_id}\n{reason}\n{detail}\n").encode() + body
+        ).hexdigest()
         headers = {
             "Nats-Msg-Id": digest,
-            _REASON: quote(reason),
-            _DETAIL: quote(detail[:DETAIL_CHARS], safe=" :,.;'()/-_"),
+            _REASON: quote(storable(reason)),
+            _DETAIL: quote(storable(detail)[:DETAIL_CHARS], safe=" :,.;'()/-_"),
         }
         if source is not None:
             headers[_SOURCE] = source

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import httpx
-import orjson
 from nats.aio.client import Client
 from pydantic import ValidationError
 
@@ -20,6 +19,8 @@ from adapters.jetstream_api import LogUnreachable
 from adapters.publish import publish
 from domain.answers import PLAIN, AnswerUnusable, bounded
 from domain.errors import Busy
+from domain.json_reader import NotJson, parsed, read_json
+from domain.outside_text import shortened, storable
 from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
 from domain.trace import with_traceparent
 from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
@@ -168,18 +169,22 @@ class PoolRunnerClient:
 
 def _runner_id(body: bytes) -> str | None:
     try:
-        return Accepted.model_validate_json(body).runner_id
+        return parsed(Accepted, body).runner_id
     except ValidationError:
         return None
 
 
 def _reason(body: bytes) -> str:
     try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        said = read_json(body)
+    except NotJson:
         said = None
     if isinstance(said, dict):
         for name in ("detail", "reason", "title", "message"):
             if isinstance(said.get(name), str):
-                return str(said[name]).replace("\0", "")[:DETAIL_CHARS]
-    return body[: 4 * DETAIL_CHARS].decode("utf-8", "replace").replace("\0", "")[:DETAIL_CHARS]
+                return _detail(said[name])
+    return _detail(body[: 4 * DETAIL_CHARS].decode("utf-8", "replace"))
+
+
+def _detail(text: str) -> str:
+    return shortened(storable(text), DETAIL_CHARS)

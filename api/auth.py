@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from api.bodies import READS
 from api.config import ApiConfig, OperatorToken, Role, digest_of
+from api.json_request import JsonRequest
 from api.parts import ApiParts
 from api.problems import HttpProblem
 from domain.attempt_token import Proof
@@ -45,9 +46,10 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request.state.actor = authorise(request.app.state.parts.config, request.headers, role)
+            asked = JsonRequest.of(request)
             if request.method not in READS:
-                await request.body()
-            return await handle(request)
+                await asked.body()
+            return await handle(asked)
 
         return guarded
 

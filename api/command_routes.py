@@ -19,8 +19,8 @@ from api.task_answers import shown, task_response
 from domain.errors import Refused
 from domain.identifiers import TaskId
 from domain.task_read import TaskRead
-from domain.task_spec import Text
 from domain.transitions import Status
+from domain.wire import Shown
 
 WAIT_SECONDS = 2.0
 WHOLE_WORKSPACE = "."
@@ -33,7 +33,7 @@ class CancelBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Text, Field(max_length=500)] | None = None
+    reason: Annotated[Shown, Field(max_length=500)] | None = None
 
 
 def _said(value: str) -> str:
@@ -48,9 +48,9 @@ class ReleaseBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[
-        Text,
+        Shown,
         AfterValidator(_said),
-        Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}),
+        Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"\S"}),
     ]
 
 

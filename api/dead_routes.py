@@ -21,7 +21,7 @@ from api.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
 from api.points import MAX_SEQ
 from domain.dead_letters import DeadLetter, Outcome
 from domain.identifiers import Name
-from domain.task_spec import Text
+from domain.wire import Shown
 
 router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
 Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters", examples=[1])]
@@ -63,7 +63,7 @@ class DropQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Text, Field(min_length=1, max_length=500)]
+    reason: Annotated[Shown, Field(min_length=1, max_length=500)]
 
 
 @router.get(

@@ -13,7 +13,7 @@ from domain.errors import Invalid
 from domain.events import Transport
 from domain.identifiers import check_task_id
 from domain.ports.log import Stored
-from domain.wire import Report
+from domain.report_reader import read_report
 
 CONFLICTING_END = "conflicting-end"
 
@@ -49,6 +49,6 @@ async def record_report(
     parts: ApiParts, task_id: str, body: bytes, proof: Proof | None, transport: Transport
 ) -> Stored:
     """`accept_report` of a reporter who has been asked for its proof already."""
-    report = Report.model_validate_json(body)
+    report = read_report(body)
     actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
     return await parts.service.report(task_id, report, proof, transport, actor)

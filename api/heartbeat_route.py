@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from api.auth import RUNNER_SCHEME, Parts
 from api.config import ApiConfig
+from api.json_request import JsonRequest
 from api.openapi import problems
 from api.parts import ApiParts
 from api.problems import HttpProblem
@@ -45,8 +46,9 @@ class _RunnerRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             _check(request.app.state.parts.config, request.headers.get(RUNNER_AUTH_HEADER))
-            await request.body()
-            return await handle(request)
+            asked = JsonRequest.of(request)
+            await asked.body()
+            return await handle(asked)
 
         return guarded
 

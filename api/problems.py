@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from domain.errors import Busy, DomainError, Invalid, LogFull, NotFound, Refused
+from domain.outside_text import storable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -120,7 +121,7 @@ def invalid_shape(errors: Sequence[Mapping[str, Any]]) -> Response:
         return problem_response(400, *_HTTP[400])
     found = [
         {
-            "loc": ".".join(str(part) for part in error["loc"]),
+            "loc": storable(".".join(str(part) for part in error["loc"])),
             "msg": error["msg"].removeprefix("Value error, "),  # pydantic's words before ours
             "type": error["type"],
         }

@@ -24,6 +24,7 @@ from domain.identifiers import Name
 from domain.lock_read import LockEntry
 from domain.paths import MAX_PATH_CHARS
 from domain.task_spec import Text
+from domain.wire import Shown
 from domain.workspace_locks import OpenSize
 from domain.workspaces import Registration, not_registered
 
@@ -64,7 +65,7 @@ class RemovalQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Text, Field(max_length=500)] | None = None
+    reason: Annotated[Shown, Field(max_length=500)] | None = None
 
 
 @router.put(

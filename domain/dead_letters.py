@@ -13,16 +13,17 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from domain.errors import DomainError, NotFound, Refused
 from domain.hiding import without_secrets
 from domain.identifiers import check_task_id
+from domain.json_reader import parsed, read_json, sendable
 from domain.log import Recorded
 from domain.ports.log import LogReader
+from domain.report_reader import read_report
 from domain.service import TaskService
 from domain.transitions import Status
-from domain.wire import Report, Submission
+from domain.wire import Submission
 
 Outcome = Literal["recorded", "stale", "handled", "sent", "queued"]
 DISPATCH = "dispatch"
@@ -57,8 +58,8 @@ class DeadLetter:
     def shown_body(self) -> Any:
         """The body as JSON without secrets; None where it is no JSON, since nobody knows what that holds."""
         try:
-            return without_secrets(from_json(self.body))
-        except ValueError:
+            return without_secrets(sendable(read_json(self.body)))
+        except (ValueError, RecursionError):
             return None
 
 
@@ -164,7 +165,7 @@ class DeadLetterService:
             raise _not_replayable(_FINAL[letter.reason])
         try:
             task_id = check_task_id(letter.subject_id)
-            report = Report.model_validate_json(letter.body)
+            report = read_report(letter.body)
         except ValueError as error:
             raise _not_replayable(
                 f"it is no report of a task: {letter.detail or type(error).__name__}"
@@ -175,7 +176,7 @@ class DeadLetterService:
 
     async def _submit(self, letter: DeadLetter) -> Outcome:
         try:
-            submission = Submission.model_validate_json(letter.body)
+            submission = parsed(Submission, letter.body)
         except ValidationError as error:
             raise _not_replayable(
                 "it is no submission that this version knows; dispatch its task again once it has ended"

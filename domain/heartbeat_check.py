@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from domain.json_reader import parsed
 from domain.wire import Heartbeat
 
 UNREADABLE = "invalid-heartbeat"
@@ -47,7 +48,7 @@ class BeatFeed(Protocol):
 def examine_beat(arrived: ArrivedBeat) -> Heartbeat | Fault:
     """The heartbeat, or why it is none of the runner on whose subject it was published."""
     try:
-        beat = Heartbeat.model_validate_json(arrived.body)
+        beat = parsed(Heartbeat, arrived.body)
     except ValidationError as error:
         return Fault(UNREADABLE, _words(error))
     if beat.runner_id != arrived.runner_id:

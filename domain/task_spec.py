@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,23 +16,13 @@ from pydantic import (
 from domain.events import OnConflict
 from domain.identifiers import Name, TaskId
 from domain.paths import DEEP, MAX_PATH_CHARS, MAX_PATHS, UP
-from domain.wire import ExecutionMode, LockMode
+from domain.wire import Exact, ExecutionMode, LockMode, Shown
 
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
 
 
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("NUL cannot stand here")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("a lone surrogate cannot stand here: it has no UTF-8 form") from None
-    return value
-
-
 NO_NUL = r"^[^\x00]*$"
-Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": NO_NUL})]
+Text = Annotated[Exact, Field(json_schema_extra={"pattern": NO_NUL})]
 Label = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)]
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
@@ -109,7 +98,7 @@ class TaskSpec(BaseModel):
     )
 
     id: TaskId | None = None
-    title: Annotated[Text, Field(max_length=500)] | None = None
+    title: Annotated[Shown, Field(max_length=500)] | None = None
     command: Command
     execution_mode: ExecutionMode = "no-workspace"
     workspace: Name | None = None

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from domain.identifiers import Name, TaskId
+from domain.outside_text import cleaned, refuse_unstorable, shortened, storable
 
 ExecutionMode = Literal["no-workspace", "shared-workspace"]
 LockMode = Literal["exclusive", "shared"]
@@ -34,6 +35,8 @@ CONTRACT_VERSION = "1"
 FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
 OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
+REASON_CHARS = 200
+HOST_CHARS = 255
 MAX_HELD = 5_000  # a heartbeat with so many still fits into the body that the API takes
 MAX_COUNTER = 2**53 - 1  # what every language's JSON numbers can tell apart
 RUNNER_AUTH_HEADER = "X-Runner-Token"
@@ -42,14 +45,9 @@ RUNNER_AUTH_HEADER = "X-Runner-Token"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
-def _printable(value: str) -> str:
-    """`value` without what cannot be stored: NUL (PostgreSQL, argv) and lone surrogates (UTF-8)."""
-    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-
-
 def _keep_tail(value: str) -> str:
     """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
-    return _printable(value).encode("utf-8")[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
+    return value.encode("utf-8")[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
 
 
 def _utc(value: datetime) -> datetime:
@@ -73,11 +71,20 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _host(value: Any) -> Any:
+    """A name for people, who miss nothing where it is cut; a heartbeat must not get lost over it."""
+    return shortened(storable(value), HOST_CHARS) if isinstance(value, str) else value
+
+
 def _alias(value: Any) -> Any:
     return "succeeded" if value == "success" else value
 
 
-OutputTail = Annotated[str, AfterValidator(_keep_tail)]
+Shown = Annotated[str, BeforeValidator(cleaned)]
+"""Text for people: what cannot be stored in it is replaced."""
+Exact = Annotated[str, AfterValidator(refuse_unstorable)]
+"""Text that a computer acts on: what cannot be stored in it is refused."""
+OutputTail = Annotated[Shown, AfterValidator(_keep_tail)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
 _WHOLE = BeforeValidator(_number)
 AttemptNumber = Annotated[int, Field(ge=1), _WHOLE]
@@ -106,14 +113,14 @@ class Submission(Wire):
 
     task_id: TaskId
     attempt: int = Field(ge=1)
-    title: str
-    command: list[str] = Field(min_length=1)
-    env: dict[str, str] = Field(default_factory=dict)
-    secret_names: list[str] = Field(
+    title: Shown
+    command: list[Exact] = Field(min_length=1)
+    env: dict[Exact, Exact] = Field(default_factory=dict)
+    secret_names: list[Exact] = Field(
         default_factory=list,
         description="Names in `env` whose values are secret: mask them in what leaves the host.",
     )
-    timeout_seconds: float | None = Field(default=None, gt=0)
+    timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     execution_mode: ExecutionMode
     workspace: SubmittedWorkspace | None = None
     status_callback_url: str | None = None
@@ -163,9 +170,9 @@ class Report(Wire):
     ]
     attempt: AttemptNumber | None = None
     runner_id: Name | None = None
-    message: Annotated[str, Field(max_length=MESSAGE_CHARS), AfterValidator(_printable)] | None = None
+    message: Annotated[Shown, Field(max_length=MESSAGE_CHARS)] | None = None
     exit_code: ExitCode | None = None
-    reason: Annotated[str, Field(max_length=200), AfterValidator(_printable)] | None = None
+    reason: Annotated[Shown, Field(max_length=REASON_CHARS)] | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None
     pid: Pid | None = None
@@ -176,6 +183,14 @@ class Report(Wire):
         if self.status == "failed" and self.reason is not None and self.reason not in FAILED_REASONS:
             raise ValueError(f"the reason of `failed` is one of {', '.join(FAILED_REASONS)}")
         return self
+
+    @property
+    def bare(self) -> Report:
+        """The same without all that people read: what decides, and its numbers."""
+        text: dict[str, None] = {"message": None, "output_tail": None}
+        if self.status != "failed":
+            text["reason"] = None
+        return self.model_copy(update=text)
 
     @property
     def failed_reason(self) -> FailedReason:
@@ -196,7 +211,7 @@ class Heartbeat(Wire):
 
     runner_id: Name
     pools: list[Name] = Field(min_length=1, max_length=64)
-    host: str = Field(max_length=255)
+    host: Annotated[str, BeforeValidator(_host), Field(description="Its first 255 characters are kept.")]
     capacity: Annotated[int, Field(ge=0, le=1_000_000), _WHOLE]
     counter: Annotated[int, Field(ge=0, le=MAX_COUNTER), _WHOLE]
     held: list[Held] = Field(default_factory=list, max_length=MAX_HELD)

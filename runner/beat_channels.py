@@ -14,6 +14,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from domain.answers import PLAIN, AnswerUnusable, bounded
+from domain.json_reader import parsed
 from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
 from runner.follower import Follower
 from runner.heartbeat import NotAcknowledged
@@ -91,7 +92,7 @@ class HttpBeats:
             said = f"HTTP {status} {problem_kind(body)}".strip()
             raise NotAcknowledged(f"{said}: {ADVICE.get(status, 'trying again')}")
         try:
-            wanted = BeatAnswer.model_validate_json(body).wanted
+            wanted = parsed(BeatAnswer, body).wanted
         except ValidationError:
             raise NotAcknowledged("the answer is not one to a heartbeat: look at TOWPATH_URL") from None
         for one in wanted:

@@ -23,6 +23,7 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 IDLE_SECONDS = 30.0
 SETTLE_AT_ONCE = 100
+BARE_SECONDS = 60.0
 SETTLE_SECONDS = 3600.0
 FORGET_SECONDS = 24 * 3600.0
 
@@ -46,12 +47,19 @@ class Follower:
     """`see(key, standing)` is called with every standing that decides something."""
 
     def __init__(
-        self, task_log: TaskLog, state: RunnerState, runner_id: str, see: Callable[[Key, Standing], None]
+        self,
+        task_log: TaskLog,
+        state: RunnerState,
+        runner_id: str,
+        see: Callable[[Key, Standing], None],
+        report: Callable[[str], None],
     ) -> None:
+        """`report(task_id)` is called when there is a new report in the outbox."""
         self._log = task_log
         self._state = state
         self._runner_id = runner_id
         self._see = see
+        self._report = report
         self._watches: dict[Key, _Watch] = {}
         self._marks: dict[Key, int] = {}
 
@@ -88,6 +96,28 @@ class Follower:
             if await self.standing(attempt.key) is Standing.OVER or await self._given_up(attempt):
                 self._state.settle(attempt.key)
                 self._marks.pop(attempt.key, None)
+            elif attempt.bare is not None and await self._had_no_effect(attempt):
+                log.warning("an end had no effect, reporting it without its text", task=attempt.key.task_id)
+                self._state.say_bare(attempt.key)
+                self._marks.pop(attempt.key, None)
+                self._report(attempt.key.task_id)
+
+    async def _had_no_effect(self, attempt: Attempt) -> bool:
+        """Whether an end was reported a while ago and has left the queue, though the log does not show it."""
+        if time.time() - attempt.changed_at <= BARE_SECONDS:
+            return False
+        try:
+            return await self._left_the_queue(attempt.key)
+        except NATS_TROUBLE:
+            return False
+
+    async def _left_the_queue(self, key: Key) -> bool:
+        """Whether all reports that waited at the first call are done with. Raises NATS_TROUBLE."""
+        first, last = await self._log.waiting_reports()
+        mark = self._marks.setdefault(key, last)
+        if last < mark:  # another queue than the one that was looked at, after a restore
+            mark = self._marks[key] = last
+        return first > mark
 
     async def _given_up(self, attempt: Attempt) -> bool:
         """Whether an end was reported an hour ago and its report is not waiting: it could not be applied.
@@ -99,14 +129,10 @@ class Follower:
         if age <= SETTLE_SECONDS:
             return False
         try:
-            first, last = await self._log.waiting_reports()
+            return await self._left_the_queue(attempt.key)
         except NATS_TROUBLE as error:
             log.info("queue of reports not readable", task=attempt.key.task_id, error=str(error))
             return age > FORGET_SECONDS
-        mark = self._marks.setdefault(attempt.key, last)
-        if last < mark:  # another queue than the one that was looked at, after a restore
-            mark = self._marks[attempt.key] = last
-        return first > mark
 
     async def _run(self, key: Key, watch: _Watch) -> None:
         while True:

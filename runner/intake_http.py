@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.identifiers import check_task_id
+from domain.json_reader import NotJson, parsed, read_json
 from domain.trace import TRACEPARENT, under_traceparent
 from domain.web_hosts import WebHosts
 from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
@@ -62,7 +62,7 @@ class HttpIntake:
     async def _submit(self, request: Request) -> Response:
         self._admit(request)
         try:
-            submission = Submission.model_validate_json(await _body(request))
+            submission = parsed(Submission, await _body(request))
         except ValidationError as error:
             raise Refused(422, "invalid-submission", _explain(error)) from None
         with under_traceparent(request.headers.get(TRACEPARENT)):
@@ -151,8 +151,8 @@ def _named_attempt(body: bytes) -> int | None:
     if not body:
         return None
     try:
-        attempt = orjson.loads(body).get("attempt")
-    except (orjson.JSONDecodeError, AttributeError):
+        attempt = read_json(body).get("attempt")
+    except (NotJson, AttributeError):
         raise Refused(400, "invalid-cancel", 'send {"attempt": n}, or no body') from None
     if attempt is not None and (not isinstance(attempt, int) or isinstance(attempt, bool)):
         raise Refused(400, "invalid-cancel", "`attempt` is a whole number")

@@ -16,10 +16,11 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from domain.headers import header
 from domain.hiding import without_secrets
+from domain.json_reader import parsed, read_json, sendable
 from domain.trace import TRACEPARENT, under_traceparent
 from domain.wire import Submission
 from runner.errors import Refused, StateTrouble
@@ -94,7 +95,7 @@ class PoolIntake:
 
     async def _settle(self, js: JetStreamContext, message: Msg) -> None:
         try:
-            submission = Submission.model_validate_json(message.data)
+            submission = parsed(Submission, message.data)
         except ValidationError as error:
             await self._bury(js, message, error)
             return
@@ -136,8 +137,8 @@ class PoolIntake:
 def _harmless(body: bytes) -> bytes:
     """The body for the dead letters, which are kept for weeks: a submission's secrets live for seconds."""
     try:
-        return to_json(without_secrets(from_json(body)))
-    except ValueError:
+        return to_json(without_secrets(sendable(read_json(body))))
+    except (ValueError, RecursionError):
         return body
 
 

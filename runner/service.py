@@ -80,7 +80,11 @@ class RunnerService:
         if self._link is not None:
             task_log = TaskLog(self._link)
             self._follower = Follower(
-                task_log, self.state, self.runner_id, lambda key, standing: self._executor.see(key, standing)
+                task_log,
+                self.state,
+                self.runner_id,
+                lambda key, standing: self._executor.see(key, standing),
+                self._reporter.wake,
             )
             gates["nats"] = NatsGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)

@@ -26,6 +26,7 @@ Transport = Literal["http", "nats"]
 Phase = Literal["accepted", "starting", "running", "ended"]
 
 REMEMBERED = 10_000
+SETTLE = "UPDATE attempts SET settled = 1, bare = NULL, bare_token = NULL"
 HELD = MAX_HELD
 """Unsettled attempts at most, kept to by the intake: so many fit into a heartbeat over HTTP (512 KiB)."""
 SCHEMA = """
@@ -46,7 +47,13 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_of_task ON outbox (task_id, id);
 """
-ADDED = (("attempts", "traceparent"), ("outbox", "traceparent"), ("outbox", "message_id"))
+ADDED = (
+    ("attempts", "traceparent"),
+    ("attempts", "bare"),
+    ("attempts", "bare_token"),
+    ("outbox", "traceparent"),
+    ("outbox", "message_id"),
+)
 """Columns (text, may be NULL) that files made by an earlier version get when they are opened."""
 
 
@@ -73,6 +80,8 @@ class Attempt:
     settled: bool
     changed_at: float
     traceparent: str | None = None
+    bare: str | None = None
+    """Its end without any text, to be reported where the report with it had no effect."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +190,21 @@ class RunnerState:
 
     def end(self, attempt: Attempt, outcome: str, report: Report | None) -> None:
         """The attempt is over; without a report it is settled at once. Its secrets leave this file."""
-        bare = attempt.submission.without_secrets()
+        kept = attempt.submission.without_secrets()
+        bare = report.bare if report is not None and attempt.transport == "nats" else None
         with self.file.transaction():
             self.file.run(
                 "UPDATE attempts SET phase = 'ended', outcome = ?, settled = ?, submission = ?,"
-                " changed_at = ? WHERE task_id = ? AND attempt = ?",
-                (outcome, report is None, bare.model_dump_json(), time.time(), *attempt.key),
+                " changed_at = ?, bare = ?, bare_token = ? WHERE task_id = ? AND attempt = ?",
+                (
+                    outcome,
+                    report is None,
+                    kept.model_dump_json(),
+                    time.time(),
+                    bare and bare.model_dump_json(exclude_none=True),
+                    bare and attempt.submission.status_callback_token,
+                    *attempt.key,
+                ),
             )
             self._put(attempt.key, attempt.submission, attempt.transport, report)
         if report is None:
@@ -198,8 +216,21 @@ class RunnerState:
 
     def settle(self, key: Key) -> None:
         """The control plane knows the end; heartbeats need not list the attempt any longer."""
-        self.file.run("UPDATE attempts SET settled = 1 WHERE task_id = ? AND attempt = ?", key)
+        self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", key)
         self.let_go(key)
+
+    def say_bare(self, key: Key) -> None:
+        """Report the end once more, without any text: the report with it had no effect."""
+        with self.file.transaction():
+            self.file.run(
+                "INSERT INTO outbox (task_id, attempt, transport, body, token, traceparent, message_id)"
+                " SELECT task_id, attempt, transport, bare, bare_token, traceparent, ? FROM attempts"
+                " WHERE task_id = ? AND attempt = ? AND bare IS NOT NULL",
+                (secrets.token_hex(16), *key),
+            )
+            self.file.run(
+                "UPDATE attempts SET bare = NULL, bare_token = NULL WHERE task_id = ? AND attempt = ?", key
+            )
 
     def let_go(self, key: Key) -> None:
         """Heartbeats no longer list the attempt. By itself only where nothing can be written any more."""
@@ -265,7 +296,7 @@ class RunnerState:
         with self.file.transaction():
             self.file.run("DELETE FROM outbox WHERE id = ?", (row.id,))
             if settles:
-                self.file.run("UPDATE attempts SET settled = 1 WHERE task_id = ? AND attempt = ?", row.key)
+                self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", row.key)
         if settles:
             self.let_go(row.key)
 
@@ -295,12 +326,12 @@ class RunnerState:
     def _attempts(self, where: str, *values: object) -> Iterator[Attempt]:
         rows = self.file.rows(
             "SELECT task_id, attempt, submission, transport, phase, outcome, settled, changed_at,"
-            " traceparent FROM attempts " + where,
+            " traceparent, bare FROM attempts " + where,
             values,
         )
-        for task_id, attempt, submission, transport, phase, outcome, settled, changed_at, trace in rows:
+        for task_id, attempt, submission, transport, phase, outcome, settled, changed_at, *more in rows:
             parsed, key = Submission.model_validate_json(submission), Key(task_id, attempt)
-            yield Attempt(key, parsed, transport, phase, outcome, bool(settled), changed_at, trace)
+            yield Attempt(key, parsed, transport, phase, outcome, bool(settled), changed_at, *more)
 
     def _fact(self, name: str) -> str | None:
         found = self.file.rows("SELECT value FROM facts WHERE name = ?", (name,))

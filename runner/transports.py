@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -32,6 +32,8 @@ NATS_IDS = 3
 TOO_LARGE = 10054
 """JetStream's code for a message that the stream never takes."""
 ANSWER_BYTES = 1024 * 1024
+UNREADABLE = {400, 413, 422}
+"""The report as it stands will never be taken: it is too large, or something in it is not understood."""
 BLOCKED = {429, 502, 503, 504, 507}
 """The server, or what stands before it, takes nothing just now: this report is not to blame."""
 TRY_AGAIN = {408, 425}
@@ -79,9 +81,10 @@ class HttpReports:
             return Answer("rejected", "no callback URL")
         try:
             check_callback_url(row.url, self._allowed)
-            answer = await self._post(row, row.url, row.body)
-            if answer.status == 413 and (smaller := without_tail(row)):
-                answer = await self._post(row, row.url, smaller)
+            for body in bodies(row):
+                answer = await self._post(row, row.url, body)
+                if answer.status not in UNREADABLE:
+                    break
         except Refused as error:
             return Answer("rejected", error.message)
         except AnswerUnusable as error:
@@ -118,6 +121,14 @@ class NatsReports:
         """By outbox row: the id under which it was sent without an answer."""
 
     async def send(self, row: OutboxRow) -> Answer:
+        for body in bodies(row):
+            answer = await self._send(replace(row, body=body))
+            if answer.outcome != "rejected":
+                break
+            self._tried.pop(row.id, None)
+        return answer
+
+    async def _send(self, row: OutboxRow) -> Answer:
         try:
             async with asyncio.timeout(2 * NATS_SECONDS):
                 for _ in range(NATS_IDS):
@@ -164,12 +175,19 @@ def judge_status(status: int, body: bytes, retry_after: str) -> Answer:
     return Answer("rejected", said, status, body)
 
 
-def without_tail(row: OutboxRow) -> str | None:
-    """The report without its output, for a server that finds it too large; None where it has none."""
+def bodies(row: OutboxRow) -> Iterator[str]:
+    """What to send, one after the other while it is refused as too large or not readable.
+
+    The report; without its output; without any text. So no end gets lost over its text.
+    """
+    sent = {row.body}
+    yield row.body
     report = row.report
-    if report.output_tail is None:
-        return None
-    return report.model_copy(update={"output_tail": None}).model_dump_json(exclude_none=True)
+    for smaller in (report.model_copy(update={"output_tail": None}), report.bare):
+        body = smaller.model_dump_json(exclude_none=True)
+        if body not in sent:
+            sent.add(body)
+            yield body
 
 
 def answered_seq(answer: Answer) -> int | None:

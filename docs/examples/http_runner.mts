@@ -200,8 +200,9 @@ class Attempt {
     for (let pause = 0.5; ; pause = Math.min(2 * pause, 15)) {
       const answer = await post(url!, token, report, ANSWER_SECONDS);
       if (answer?.code === 200) return { ok: true, task: JSON.parse(answer.text) as TaskRead };
-      if (answer?.code === 413 && report.output_tail) {
-        delete report.output_tail;
+      if ([400, 413, 422].includes(answer?.code ?? 0) && (report.output_tail || report.message)) {
+        delete report.output_tail; // an end must not get lost over its text
+        delete report.message;
         continue;
       }
       const problem = answer === null ? null : asProblem(answer.code, answer.text);

@@ -111,7 +111,7 @@ report() { # STATUS FIELDS TAIL: says it until that is answered; leaves `code` a
     post "$TOWPATH_STATUS_URL" status-headers 30 \
       "{\"status\":\"$1\",\"attempt\":$TOWPATH_ATTEMPT,\"runner_id\":\"$TOWPATH_RUNNER_ID\"${2:-}${3:-}}"
     case $code.$(last code) in
-      413.*) [ -n "${3:-}" ] || return 0 && set -- "$1" "${2:-}" && continue ;;
+      400.* | 413.* | 422.*) [ -n "${3:-}" ] || return 0 && set -- "$1" "${2:-}" && continue ;;
       000.* | 3*.* | 401.* | 403.* | 408.* | 429.* | 5*.* | 409.not-granted) ;; # away, busy, or to be mended by people
       *) return 0 ;;
     esac

@@ -188,6 +188,7 @@ export interface GrantedData {
 export interface Heartbeat {
   runner_id: string;
   pools: string[];
+  /** Its first 255 characters are kept. */
   host: string;
   capacity: number;
   counter: number;

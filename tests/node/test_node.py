@@ -125,6 +125,32 @@ async def test_a_whole_life(home: Home, compiled: Path) -> None:
         await eventually(lambda: up.holders() == {}, DEADLINE)
 
 
+CUT_EMOJI = r"""
+const url = process.argv[1];
+const headers = { "Content-Type": "application/json" };
+const say = async (body) => {
+  const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+  console.log(answer.status);
+};
+await say({ status: "running" });
+const text = "\u{1f600} built";
+await say({ status: "succeeded", exit_code: 0, output_tail: text.slice(1), message: text.slice(0, 1) });
+"""
+
+
+async def test_an_emoji_that_node_has_cut_costs_no_end(home: Home) -> None:
+    node, up = shutil.which("node"), home.up()
+    assert node is not None, "install Node 20: this target runs on it"
+    task = up.create(["true"], pool="mine")
+    url = f"{up.url}/runner/tasks/{task}/status"
+    command = [node, "--input-type=module", "-e", CUT_EMOJI, url]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert said.stdout.split() == ["200", "200"]
+    done = up.task(task)
+    assert (done["status"], done["output_tail"], done["message"]) == ("succeeded", "\ufffd built", "\ufffd")
+    assert up.server.interrupt() == 0
+
+
 async def test_answers_that_are_lost_are_asked_for_again(home: Home, compiled: Path) -> None:
     with node_runner(home, compiled) as (up, proxy, _):
         root = up.workspace("shop")

@@ -31,6 +31,17 @@ schemathesis.openapi.format("cursor", st.integers(0, 2**40).map(lambda seq: _cur
 schemathesis.openapi.format("task-cursor", TIMES.map(lambda at: _cursor(json.dumps([at, TASK]))))
 
 
+MENDS = "POST /runner/tasks/{task_id}/status"
+"""Takes more than its document asks for, on purpose: an end never gets lost over its text."""
+
+
+@schemathesis.hook
+def filter_case(context: Any, case: Any) -> bool:
+    """Leave out reports that break the document; `tests/unit` says what becomes of them."""
+    generation = case.meta.generation if case.meta else None
+    return case.operation.label != MENDS or generation is None or not generation.mode.is_negative
+
+
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
     with Path(os.environ[ANSWERS_FILE]).open("a") as answers:

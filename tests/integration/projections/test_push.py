@@ -54,6 +54,19 @@ async def test_an_acceptance_may_name_the_runner(stage: DispatchStage, runner: H
     assert (await stage.service.read(task_id)).task.runner_id == "r7"
 
 
+@pytest.mark.parametrize("detail", ["no\x00 \ud83d", "x" * 9000, ["[" * 9]])
+async def test_a_refusal_is_recorded_whatever_its_words(
+    stage: DispatchStage, runner: HttpRunner, detail: object
+) -> None:
+    runner.answers["submit"] = (409, {"detail": detail})
+    task_id = await stage.create_plain()
+    await eventually(lambda: _is(stage, task_id, "submit-failed", "rejected"))
+    message = (await stage.service.read(task_id)).task.message
+    assert message is not None
+    assert len(message) < 600
+    assert "\x00" not in message
+
+
 async def test_other_pools_have_their_queues(stage: DispatchStage, runner: HttpRunner) -> None:
     task_id = await stage.create_plain(pool="elsewhere")
     (sent,) = await eventually(lambda: stage.submissions("elsewhere"))

@@ -302,6 +302,30 @@ async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_give
     await eventually(let_go, DEADLINE)
 
 
+async def test_an_end_that_had_no_effect_is_reported_once_more_without_its_text(
+    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.follower, "BARE_SECONDS", 0.0)
+    service = await on_nats(lease_seconds=1.5)
+    log_plane.deaf_to = {"failed"}  # as a control plane that cannot read it
+    job = submission(["sh", "-c", "echo text; exit 3"], status_callback_token="cb-token")
+    task_id = await log_plane.submit(job)
+    said = ["queued", "running", "failed", "failed"]
+    await eventually(lambda: log_plane.said(task_id) == said, DEADLINE)
+    full, bare = [one for one in log_plane.reports if one["status"] == "failed"]
+    assert full["output_tail"] == "text\n"
+    assert not {"output_tail", "message"} & bare.keys()
+    assert (bare["exit_code"], bare["reason"]) == (3, "exit")
+    assert bare["headers"]["X-Runner-Token"] == "cb-token"
+    assert bare["headers"]["Nats-Msg-Id"] != full["headers"]["Nats-Msg-Id"]
+    held = service.state.held()
+    await eventually(lambda: service.state.outbox_depth() == 0, DEADLINE)
+    await log_plane.append(task_id, "failed", 1, {"attempt": 1, "runner_id": service.runner_id})
+    await eventually(lambda: not service.state.held(), DEADLINE)
+    assert (held, log_plane.said(task_id)) == ([(task_id, 1)], said)
+    assert service.state.file.rows("SELECT bare, bare_token FROM attempts") == [(None, None)]
+
+
 async def test_no_start_without_a_lease_and_no_life_after_it(
     on_nats: StartOnNats, log_plane: LogPlane
 ) -> None:

@@ -101,14 +101,25 @@ async def test_reports_wait_while_the_account_is_full(tmp_path: Path, small_acco
     assert stored.state.messages == 2
 
 
-async def test_a_report_that_the_stream_will_never_take_is_refused(
-    tmp_path: Path, small_account: Client
-) -> None:
+async def test_an_end_that_is_too_large_for_the_stream_goes_without_its_text(small_account: Client) -> None:
     link = NatsLink(small_account.connected_url.geturl(), {}, "runner")
     link.start()
     try:
-        body = Report(status="succeeded", attempt=1, message="m" * 2000).model_dump_json()
+        body = Report(status="succeeded", attempt=1, message="m" * 2000, output_tail="t").model_dump_json()
         row = OutboxRow(1, Key("t", 1), "nats", body, None, None, None, "id")
+        assert (await NatsReports(link).send(row)).outcome == "accepted"
+    finally:
+        await link.close()
+    stored = await small_account.jetstream().get_last_msg("TOWPATH_REPORT", "towpath.report.t")
+    assert stored.data == b'{"status":"succeeded","attempt":1}'
+
+
+async def test_a_report_that_the_stream_will_never_take_is_refused(small_account: Client) -> None:
+    link = NatsLink(small_account.connected_url.geturl(), {}, "runner")
+    link.start()
+    try:
+        body = Report(status="succeeded", attempt=1).model_dump_json()
+        row = OutboxRow(1, Key("t", 1), "nats", body, None, "t" * 2000, None, "id")
         assert (await NatsReports(link).send(row)).outcome == "rejected"
     finally:
         await link.close()

@@ -128,6 +128,18 @@ async def test_what_is_too_large_goes_without_its_output(state: RunnerState, pla
     assert [body.get("output_tail") for _, body, _ in plane.posts] == [None, "much", None]
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_an_end_whose_text_is_refused_goes_bare(
+    state: RunnerState, plane: ControlPlane, status: int
+) -> None:
+    plane.answer = lambda body: (status, {}) if "message" in body else (200, body)
+    hold(state, f"{plane.url}/callback/x", output_tail="\ufffd", message="m", exit_code=0, runner_id="r")
+    async with reporting(state):
+        await eventually(lambda: not state.pending_tasks(), DEADLINE)
+    assert plane.said("x") == ["running", "succeeded", "succeeded", "succeeded"]
+    assert plane.posts[-1][1] == {"status": "succeeded", "attempt": 1, "runner_id": "r", "exit_code": 0}
+
+
 async def test_a_report_that_breaks_the_server_blocks_no_other(
     state: RunnerState, plane: ControlPlane
 ) -> None:

@@ -74,10 +74,7 @@ async def test_other_refusals_are_not_kept(world: ApiWorld) -> None:
     [
         {}, [], {"status": "done"}, {"status": 1}, {"status": "running", "attempt": 0},
         {"status": "running", "attempt": 10**30}, {"status": "running", "runner_id": "a.b"},
-        {"status": "running", "pid": -1}, {"status": "failed", "exit_code": 2**40},
-        {"status": "failed", "reason": "bored"}, {"status": "failed", "message": "x" * 2001},
-        {"status": "running", "started_at": "yesterday"},
-        {"status": "running", "started_at": "2026-01-01T00:00"},
+        {"status": "failed", "runner_id": 7, "message": "x" * 2001},
     ],
     ids=str,
 )  # fmt: skip

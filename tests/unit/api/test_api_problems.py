@@ -132,7 +132,7 @@ async def test_a_lock_path_does_not_leave_its_workspace(world: ApiWorld, path: s
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"", b"nonsense", b"\xff\xfe", b"[" * 100_000, b"9" * 5000], ids=lambda one: repr(one[:8])
+    "body", [b"{", b"", b"nonsense", b"\xff\xfe", b"[" * 100_000, b"{} {}"], ids=lambda one: repr(one[:8])
 )
 @pytest.mark.parametrize("path", ["/tasks", "/runner/tasks/{id}/status"])
 async def test_a_body_that_is_no_json_is_a_bad_request(quiet: ApiWorld, path: str, body: bytes) -> None:

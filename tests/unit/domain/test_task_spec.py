@@ -58,13 +58,13 @@ def test_what_does_not_fit(fields: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
-@pytest.mark.parametrize("field", ["command", "title", "lock_paths", "env", "labels"])
+@pytest.mark.parametrize("field", ["command", "lock_paths", "env", "labels"])
 def test_text_that_cannot_be_stored_is_refused(field: str, text: str) -> None:
-    value: object = text
-    if field in ("command", "lock_paths"):
-        value = ["x", text]
-    elif field != "title":
-        value = {"NAME": text}
+    value: object = ["x", text] if field in ("command", "lock_paths") else {"NAME": text}
     fields = {"workspace": "acme-api", field: value}
     with pytest.raises(ValidationError):
         spec(**fields)
+
+
+def test_what_cannot_be_stored_is_replaced_in_a_title() -> None:
+    assert spec(title="\ude00 built\x00").title == "\ufffd built\ufffd"

@@ -1,0 +1,22 @@
+"""Requests whose JSON body is read as reports and heartbeats are read: by the one reader of outside JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from domain.json_reader import read_json
+
+
+class JsonRequest(Request):
+    """A request for FastAPI's handlers. Made of another one before anything has read its body."""
+
+    @classmethod
+    def of(cls, request: Request) -> JsonRequest:
+        """`request`, with its headers, state and body still to come."""
+        return cls(request.scope, request.receive)
+
+    async def json(self) -> Any:
+        """The body's value. Raises json.JSONDecodeError."""
+        return read_json(await self.body())

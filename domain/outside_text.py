@@ -1,0 +1,39 @@
+"""Text of other programs, made fit to be stored and sent on.
+
+A JavaScript runner that cuts its output in the middle of an emoji sends half a surrogate pair; a C program
+sends NUL. Neither has a place in UTF-8 or in PostgreSQL. In text for people such a sign is replaced; in what
+a computer acts on (a command, a path, an id) it is refused, since another sign would be another command.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+REPLACEMENT = "\ufffd"
+MORE = "…"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """`text` with NUL and lone surrogates replaced."""
+    return _UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def cleaned(value: Any) -> Any:
+    """For validators: `storable` where `value` is text."""
+    return storable(value) if isinstance(value, str) else value
+
+
+def shortened(text: str, most: int) -> str:
+    """The beginning of `text`, at most `most` characters, with a sign that there was more."""
+    return text if len(text) <= most else text[: most - len(MORE)] + MORE
+
+
+def refuse_unstorable(value: str) -> str:
+    """For validators: `value`, if it can be stored as it is."""
+    if "\x00" in value:
+        raise ValueError("NUL cannot stand here")
+    if _UNSTORABLE.search(value):
+        raise ValueError("a lone surrogate cannot stand here: it has no UTF-8 form")
+    return value
