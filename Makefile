@@ -5,6 +5,7 @@ PYTHON ?= python3
 ENV := .venv/.installed
 BIN := .venv/bin
 WORKERS ?= 0
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 NODE := tests/node/node_modules/.package-lock.json
 
 .PHONY: help demo up test check bench docs chaos test-containers test-deployment test-node test-pages clean
@@ -15,15 +16,27 @@ help: ## list the targets
 # Stamped, so that an environment that is up to date costs nothing. uv only makes it fast; every package,
 # uv included, is installed by hash, and compiled: where Python may not write bytecode, each process would compile
 # two seconds long. What make says goes to stderr: stdout belongs to the programs.
+# The interpreter is looked at before there is anything. What an interrupted make left, or an interpreter that is
+# gone, is made anew. A cache that cannot be written, as in a read-only home, is left out.
 $(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml
 	@{ set -e; \
-	echo "making the environment in .venv"; \
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	if test -e .venv/.unfinished || ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+		$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+			echo "Towpath needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not one)."; \
+			echo "Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }; \
+		echo "making the environment in .venv"; \
+		rm -rf .venv; mkdir .venv; touch .venv/.unfinished; \
+		$(PYTHON) -m venv .venv || { rm -rf .venv; \
+			echo "$(PYTHON) cannot make an environment: install its venv module (Debian: python3-venv)"; exit 1; }; \
+	fi; \
+	touch .venv/.unfinished; \
+	cache=$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$${HOME:-/dev/null}/.cache}/uv}; \
+	mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" || export UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		-r requirements.lock; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
-	touch $(ENV); \
+	touch $(ENV); rm -f .venv/.unfinished; \
 	} >&2
 
 demo: $(ENV) ## run real tasks that contend for a workspace, and show the trail

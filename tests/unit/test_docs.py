@@ -32,3 +32,11 @@ def test_the_readme_names_the_role_of_every_route() -> None:
     for (method, path), role in roles_by_route().items():
         line = next(line for line in readme.splitlines() if f"`{method} {path}`" in line)
         assert line.startswith(f"| {role} |"), line
+
+
+def test_the_readme_names_every_variable_that_a_task_gets() -> None:
+    from runner.workspace import INHERITED, OF_A_LOCK
+
+    text = (REPO / "README.md").read_text()
+    for name in (*INHERITED, *OF_A_LOCK, "TOWPATH_TASK_ID", "TOWPATH_ATTEMPT", "TOWPATH_RUNNER_ID"):
+        assert f"`{name}`" in text
