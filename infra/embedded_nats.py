@@ -25,6 +25,7 @@ from pathlib import Path
 from infra.nats_accounts import accounts_block
 from infra.nats_binary import EmbeddedNatsError, dying_with_parent, find_nats_server
 from infra.ports_file import CONFIGURATION, ports_files, read_ports
+from infra.process_secrets import without_secrets
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.005
@@ -123,6 +124,7 @@ class EmbeddedNats:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
+                env=without_secrets(os.environ),
                 pass_fds=[lock],
                 start_new_session=True,
             )

@@ -71,6 +71,8 @@ class Guard:
             self._listen()
             self._judge()
             if self.lost is not None:
+                if self.status is None:
+                    os.kill(self.shim, signal.SIGKILL)  # first: it may go on when its tracer dies
                 self._kill()
             elif self.late:
                 self._kill(self.shim)  # which says how it went

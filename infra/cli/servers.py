@@ -167,9 +167,11 @@ def runner(
 def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
     """Run a server until it ends, and end with its exit code."""
     from infra.cli.exits import CliError, Exit
+    from infra.process_secrets import keep_secrets
     from infra.settings import SettingsError
     from infra.standard_streams import flush_words
 
+    keep_secrets()
     try:
         code = run(settings)
     except SettingsError as error:

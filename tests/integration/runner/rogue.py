@@ -33,6 +33,11 @@ def again(*pids):
                 os.kill(pid, signal.SIGSTOP)
     return endlessly
 
+def kill_both():
+    os.kill(guard, signal.SIGSTOP)
+    os.kill(shim, signal.SIGKILL)
+    os.kill(guard, signal.SIGKILL)
+
 shim = os.getppid()
 guard = parent(shim)
 detach(nameless)
@@ -53,9 +58,7 @@ elif mode == "stop-shim-kill-guard":
     os.kill(shim, signal.SIGSTOP)
     os.kill(guard, signal.SIGKILL)
 elif mode == "kill-both":
-    os.kill(guard, signal.SIGSTOP)
-    os.kill(shim, signal.SIGKILL)
-    os.kill(guard, signal.SIGKILL)
+    detach(kill_both)  # this process dies with its shim
 elif mode == "stop-itself":
     os.killpg(0, signal.SIGSTOP)
 time.sleep(float(sys.argv[3]))
