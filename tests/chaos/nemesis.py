@@ -24,6 +24,7 @@ KINDS = {"nats": 1, "api": 2, "projector": 2, "runner": 3}
 """How often each is chosen: while NATS elects a leader, nothing else happens that could go wrong."""
 SHIM_SECONDS = 1.0
 """How long a runner is left alone that has lost a shim: it alone finds what the shim has left."""
+SHIM_DEEDS = (("kill", signal.SIGKILL), ("stop", signal.SIGSTOP), ("terminate", signal.SIGTERM))
 FAULTS = {
     "kill": 6,
     "kill-many": 1,
@@ -151,7 +152,7 @@ class Nemesis:
         await self._during(fault, part, stop, go_on, seconds)
 
     async def _kill_shim(self) -> None:
-        """Somebody kills what stands between a runner and its job."""
+        """Somebody kills, ends or stops what stands between a runner and its job: the shim or its guard."""
         runners = [one for one in self._world.of_kind("runner") if not self._busy & _with_parent(one)]
         shims = [(one, pid) for one in runners if one.pid for pid in shims_of(one.pid)]
         if not shims:
@@ -159,10 +160,11 @@ class Nemesis:
         runner, pid = self._random.choice(shims)
         self._busy |= _with_parent(runner)
         try:
-            os.kill(pid, signal.SIGKILL)
-            self._begin("kill", "shim", runner.name)
+            deed, number = self._random.choice(SHIM_DEEDS)
+            os.kill(pid, number)
+            self._begin(deed, "shim", runner.name)
             await asyncio.sleep(SHIM_SECONDS)
-            self._over("kill", runner.name)
+            self._over(deed, runner.name)
         except ProcessLookupError:  # its job has just ended
             return
         finally:

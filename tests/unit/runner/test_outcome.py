@@ -30,6 +30,13 @@ def report_of(**ended: Any) -> Report | None:
         ({"why": "canceled", "exit_code": 0}, "canceled", None, 0, "nothing of it is left"),
         ({"why": "lease", "signal": 9}, "failed", "runner-lost", -9, "lease"),
         ({"why": "stopped", "signal": 15}, "failed", "runner-lost", -15, "runner stopped"),
+        (
+            {"why": "shim-lost", "message": "its shim got SIGTERM"},
+            "failed",
+            "killed",
+            None,
+            "SIGTERM; everything",
+        ),
         ({"why": "runner-gone"}, "failed", "runner-lost", None, "gone"),
         ({"why": "error", "message": "cannot start 'x'"}, "failed", "error", None, "cannot start 'x'"),
     ],

@@ -1,0 +1,50 @@
+"""Where a runner may make cgroups is read from /proc; where it may not, there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.job_cgroup import own_cgroup
+
+MOUNT = "31 23 0:27 {root} {at} rw,nosuid shared:9 - {kind} none rw\n"
+
+
+def proc(directory: Path, cgroup: str, mountinfo: str) -> Path:
+    (directory / "cgroup").write_text(cgroup)
+    (directory / "mountinfo").write_text(mountinfo)
+    return directory
+
+
+def mounted(directory: Path, root: str = "/", kind: str = "cgroup2") -> str:
+    return MOUNT.format(root=root, at=directory, kind=kind)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A mounted hierarchy with one cgroup in it."""
+    made = tmp_path / "tree"
+    (made / "session").mkdir(parents=True)
+    (made / "session" / "cgroup.procs").touch()
+    return made
+
+
+def test_its_own_directory_is_found_beside_version_1(tmp_path: Path, tree: Path) -> None:
+    text = "4:memory:/elsewhere\n0::/session\n"
+    mounts = mounted(tmp_path, kind="cgroup") + mounted(tree)
+    assert own_cgroup(proc(tmp_path, text, mounts)) == tree / "session"
+
+
+@pytest.mark.parametrize("cgroup", ["4:memory:/session\n", "0::/gone\n", "0::/../session\n", ""])
+def test_without_one_of_version_2_there_is_none(tmp_path: Path, tree: Path, cgroup: str) -> None:
+    assert own_cgroup(proc(tmp_path, cgroup, mounted(tree))) is None
+
+
+@pytest.mark.parametrize("mount", [{"root": "/docker"}, {"kind": "cgroup"}, {"kind": "tmpfs"}])
+def test_without_the_whole_hierarchy_there_is_none(tmp_path: Path, tree: Path, mount: dict[str, str]) -> None:
+    assert own_cgroup(proc(tmp_path, "0::/session\n", mounted(tree, **mount))) is None
+
+
+def test_where_proc_is_not_readable_there_is_none(tmp_path: Path) -> None:
+    assert own_cgroup(tmp_path / "gone") is None
