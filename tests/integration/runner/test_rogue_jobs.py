@@ -108,7 +108,7 @@ async def test_a_job_whose_shim_was_stopped_once_goes_on(stage: Stage, mode: str
         ("SIGUSR1", "its shim was killed by SIGUSR1"),
         ("SIGKILL", "its shim was killed by SIGKILL"),
         ("restop", "its shim was stopped again and again (SIGSTOP)"),
-        ("trace", "its shim was stopped"),
+        *([("trace", "its shim was stopped")] if os.geteuid() == 0 else []),  # others may not trace it
         ("guard-SIGTERM", "its shim got SIGTERM"),
         ("guard-SIGHUP", "its shim got SIGHUP"),
         ("guard-SIGUSR2", "the guard of its shim was killed"),
