@@ -8,6 +8,8 @@ PostgreSQL everything lies in a schema of its own, so that no other program's ta
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 from collections.abc import Callable
 from threading import Thread
@@ -61,6 +63,7 @@ async def create_tables(engine: AsyncEngine) -> None:
     Any number of processes may call it at once. After a change of version the read model is empty and
     its position 0: the projection fills it again.
     """
+    _keep_private(engine.url)
     async with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             await _write_ahead(connection)
@@ -70,6 +73,18 @@ async def create_tables(engine: AsyncEngine) -> None:
             await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {_POSTGRES_SCHEMA}")
         await connection.run_sync(_make)
         await connection.commit()
+
+
+def _keep_private(url: URL) -> None:
+    """An SQLite file is its owner's alone, and what SQLite puts beside it takes its mode over."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":", "file:")):
+        return
+    with contextlib.suppress(OSError):  # SQLite says what is wrong with it
+        descriptor = os.open(url.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
 
 def _make(connection: Connection) -> None:

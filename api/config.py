@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from domain.addresses import is_loopback
+from domain.token_rules import MIN_TOKEN_CHARS, token_problem, too_short
 
 BODY_LIMIT_BYTES = 512 * 1024
 _FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer, auditor, operator, admin"
@@ -42,6 +43,7 @@ class OperatorToken:
 
     role: Role
     digest: bytes = field(repr=False)
+    chars: int = field(default=MIN_TOKEN_CHARS, repr=False, compare=False)
 
     @property
     def actor(self) -> str:
@@ -101,12 +103,14 @@ def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
         token = token.strip()
         if not colon or not token:
             raise ConfigError(f"operator token {number} lacks a role or a token; {_FORM}")
+        if problem := token_problem(token):
+            raise ConfigError(f"operator token {number}: {problem}")
         if role is None:
             raise ConfigError(f"operator token {number} has an unknown role; {_FORM}")
         digest = digest_of(token)
         if digest in found and found[digest].role is not role:
             raise ConfigError(f"operator token {number} has two roles; give every role a token of its own")
-        found[digest] = OperatorToken(role, digest)
+        found[digest] = OperatorToken(role, digest, len(token))
     return tuple(found.values())
 
 
@@ -116,12 +120,17 @@ def digest_of(token: str) -> bytes:
 
 
 def check_listen(host: str, config: ApiConfig) -> None:
-    """Refuse to listen beyond this machine without operator tokens.
+    """Refuse to listen beyond this machine without operator tokens, or with short ones.
 
     Raises:
         ConfigError: with what to set, or where to listen instead.
     """
-    if config.operator_tokens or is_loopback(host):
+    if is_loopback(host):
+        return
+    for number, token in enumerate(config.operator_tokens, start=1):
+        if problem := too_short(token.chars):
+            raise ConfigError(f"listening on {host}: token {number} in TOWPATH_API_TOKENS {problem}")
+    if config.operator_tokens:
         return
     raise ConfigError(
         f"listening on {host or 'every address'} would let anyone who reaches it run commands; "

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from adapters.checkpoint_keys import PUBLIC, parse_keys
+from infra.private_files import private_directory
 from infra.secret_key import make_key_file
 
 NAME = "checkpoint-key"
@@ -40,7 +41,7 @@ def load_or_make(data_dir: Path) -> tuple[str, ...]:
     """The same, from a file of mode 0600 that is made if there is none."""
     keys = load(data_dir)
     if not keys:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        private_directory(data_dir)
         make_key_file(data_dir / NAME)
         keys = load(data_dir)
     return keys

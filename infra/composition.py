@@ -63,6 +63,7 @@ from infra.documents import CONTRACTS
 from infra.log_room import log_room
 from infra.nats_connection import connect, server_version
 from infra.own_hosts import own_hosts
+from infra.private_files import private_directory
 from infra.settings import Settings
 from infra.streams import ensure_streams
 from infra.tracing import open_tracer
@@ -126,7 +127,7 @@ class Core:
 @asynccontextmanager
 async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
     """Connect, make sure that the streams are as they must be, open the read model."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    private_directory(settings.data_dir)
     async with AsyncExitStack() as stack:
         tracer = open_tracer(settings, name)
         if tracer is not None:

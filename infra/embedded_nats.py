@@ -21,10 +21,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from infra.nats_accounts import accounts_block
 from infra.nats_binary import EmbeddedNatsError, dying_with_parent, find_nats_server
 from infra.ports_file import CONFIGURATION, ports_files, read_ports
+from infra.private_files import PRIVATE_UMASK, create_private, private_tree, write_private
 from infra.process_secrets import without_secrets
 
 HOST = "127.0.0.1"
@@ -108,7 +110,7 @@ class EmbeddedNats:
         if self.pid is not None:
             return
         binary = find_nats_server()
-        self._data_dir.mkdir(parents=True, exist_ok=True)
+        private_tree(self._data_dir)
         self._passwords = {
             "towpath": _password(self._data_dir / "nats-password"),
             "runner": _password(self._data_dir / "nats-runner-password"),
@@ -116,7 +118,7 @@ class EmbeddedNats:
         _check_free(self._port, "--nats-port")
         _check_free(self._monitor_port, "the monitoring port")
         config = self._write_config()
-        with self._locked() as lock, (self._data_dir / "nats.stderr").open("wb") as stderr:
+        with self._locked() as lock, self._stderr() as stderr:
             for stale in ports_files(self._data_dir).values():
                 stale.unlink(missing_ok=True)
             self._process = subprocess.Popen(
@@ -127,6 +129,7 @@ class EmbeddedNats:
                 env=without_secrets(os.environ),
                 pass_fds=[lock],
                 start_new_session=True,
+                umask=PRIVATE_UMASK,
             )
         try:
             self._await_ports(self._process)
@@ -168,7 +171,7 @@ jetstream {{
   max_file_store: {_disk_bytes(self._data_dir)}
 }}
 {accounts_block(self._passwords["towpath"], self._passwords["runner"])}"""
-        _write_secret(path, text)
+        write_private(path, text)
         return path
 
     @contextlib.contextmanager
@@ -184,6 +187,9 @@ jetstream {{
             ) from None
         finally:
             os.close(descriptor)
+
+    def _stderr(self) -> IO[bytes]:
+        return os.fdopen(create_private(self._data_dir / "nats.stderr", os.O_WRONLY | os.O_TRUNC), "wb")
 
     def _ports_file(self, process: subprocess.Popen[bytes]) -> Path:
         return self._data_dir / f"nats-server_{process.pid}.ports"
@@ -233,17 +239,5 @@ def _disk_bytes(directory: Path) -> int:
 
 def _password(path: Path) -> str:
     if not path.exists():
-        _write_secret(path, secrets.token_urlsafe(32))
+        write_private(path, secrets.token_urlsafe(32))
     return path.read_text().strip()
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write atomically, never readable by others."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # after a power cut the renamed file would be there and be empty
-    draft.replace(path)

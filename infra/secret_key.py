@@ -13,6 +13,8 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from infra.private_files import private_directory
+
 KEY_BYTES = 32
 
 
@@ -28,7 +30,7 @@ def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
     """
     path = data_dir / "secret-key"
     if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
+        private_directory(data_dir)
         make_key_file(path)
     keys = path.read_text().split()
     if not keys or not all(re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key) for key in keys):

@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from api.config import parse_operator_tokens
 from domain.identifiers import Name
+from domain.token_rules import HOW, token_problem
 from domain.web_hosts import host_name
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -97,16 +98,6 @@ def _absolute(given: Path) -> Path:
         return given
 
 
-def _header_text(given: SecretStr) -> SecretStr:
-    text = given.get_secret_value()
-    if not (text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError(
-            "a token consists of visible ASCII characters, without spaces or line breaks: no header can "
-            "carry others (does a line break stand at its end?)"
-        )
-    return given
-
-
 def _bytes(given: Any) -> Any:
     found = _SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
     if found is None:
@@ -130,6 +121,12 @@ def _secret_keys(given: SecretStr) -> SecretStr:
     return given
 
 
+def _token(given: SecretStr) -> SecretStr:
+    if problem := token_problem(given.get_secret_value()):
+        raise ValueError(problem)
+    return given
+
+
 def _checkpoint_keys(given: SecretStr) -> SecretStr:
     from adapters.checkpoint_keys import parse_keys
 
@@ -139,7 +136,7 @@ def _checkpoint_keys(given: SecretStr) -> SecretStr:
 
 def _api_tokens(given: SecretStr) -> SecretStr:
     if not parse_operator_tokens(given.get_secret_value()):
-        raise ValueError("no token stands in it; unset it to do without")
+        raise ValueError(f"no token stands in it: set role:token,… ({HOW}), or unset it to do without")
     return given
 
 
@@ -159,5 +156,5 @@ LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
 SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
 SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]
 CheckpointKeys = Annotated[SecretStr, AfterValidator(_checkpoint_keys)]
-HeaderSecret = Annotated[SecretStr, AfterValidator(_header_text)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_token)]
 ApiTokens = Annotated[SecretStr, AfterValidator(_api_tokens)]

@@ -7,6 +7,7 @@ What must hold between settings is checked here; every error names the variable 
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +17,10 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.config import ApiConfig, ConfigError, check_listen, parse_operator_tokens
+from domain.addresses import is_loopback
 from domain.identifiers import Name
 from domain.leases import LeaseTerms
+from domain.token_rules import HOW, too_short
 from infra.setting_types import (
     AbsolutePath,
     ApiTokens,
@@ -38,6 +41,16 @@ from infra.setting_types import (
 )
 
 PREFIX = "TOWPATH_"
+NEVER_EMPTY = (
+    "api_tokens",
+    "api_runner_callback_token",
+    "api_runner_callback_token_previous",
+    "runner_token",
+    "secret_key",
+    "checkpoint_key",
+    "nats_password",
+)
+"""What an empty variable would leave open, or replace, in silence; other empty variables count as unset."""
 
 
 class SettingsError(ValueError):
@@ -350,6 +363,12 @@ class Settings(BaseSettings):
             check_listen(self.host, ApiConfig(operator_tokens=parse_operator_tokens(tokens)))
         except ConfigError as error:
             raise SettingsError(f"TOWPATH_HOST: {error}") from None
+        if not is_loopback(self.host):
+            for name in ("api_runner_callback_token", "api_runner_callback_token_previous"):
+                token: SecretStr | None = getattr(self, name)
+                problem = too_short(len(token.get_secret_value())) if token else None
+                if problem:
+                    raise SettingsError(f"{env_name(name)} {problem}")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
@@ -383,6 +402,11 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: one line per problem.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    set_empty = {name.upper() for name, value in os.environ.items() if not value.strip()}
+    empty = [env_name(name) for name in NEVER_EMPTY if name not in given and env_name(name) in set_empty]
+    if empty:
+        advice = f"it is empty: set a value ({HOW}), or unset it to do without"
+        raise SettingsError("\n".join(f"{name}: {advice}" for name in empty))
     try:
         return Settings(**given)
     except ValidationError as error:

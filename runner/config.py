@@ -14,6 +14,7 @@ from typing import Any
 
 from domain.addresses import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
+from domain.token_rules import token_problem, too_short
 from runner.errors import ConfigError
 from runner.job_user import JobUser, find_user
 from runner.origins import origin
@@ -128,7 +129,14 @@ class RunnerConfig:
                 "nothing to take attempts from: a runner without NATS (--no-nats) needs an HTTP intake "
                 "(--listen HOST:PORT, TOWPATH_RUNNER_PORT)"
             )
-        if self.intake_port is not None and self.runner_token is None and not is_loopback(self.intake_host):
+        for name, token in (("TOWPATH_RUNNER_TOKEN", self.runner_token), ("callback token", self.api_token)):
+            if token is not None and (trouble := token_problem(token)):
+                raise ConfigError(f"{name}: {trouble}")
+        if self.intake_port is None or is_loopback(self.intake_host):
+            return
+        if self.runner_token is not None and (trouble := too_short(len(self.runner_token))):
+            raise ConfigError(f"listening on {self.intake_host}: TOWPATH_RUNNER_TOKEN {trouble}")
+        if self.runner_token is None:
             raise ConfigError(
                 f"the HTTP intake executes commands, and {self.intake_host} is not a loopback address: "
                 "set TOWPATH_RUNNER_TOKEN (submitters send it in X-Runner-Token) or listen on 127.0.0.1"

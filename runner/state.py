@@ -113,6 +113,8 @@ class RunnerState:
         try:
             for path in (directory, self.outputs, self.shims, self.work):
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if path != directory or all(_is_ours(one.name) for one in directory.iterdir()):
+                    path.chmod(0o700)  # an earlier version, or the umask, made it otherwise
         except OSError as error:
             raise ConfigError(f"cannot use {directory} for the runner's state: {error}") from None
         self.file = StateFile(directory, SCHEMA, ADDED)
@@ -339,3 +341,8 @@ class RunnerState:
 
     def _set_fact(self, name: str, value: str) -> None:
         self.file.run("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a runner puts this into its state directory; one that holds more is somebody's own."""
+    return name in {"outputs", "shims", "work", "lost+found"} or name.startswith("runner.")

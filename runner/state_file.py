@@ -35,7 +35,7 @@ class StateFile:
         self.path = directory / NAME
         self._lock = _lock(directory)
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _make_private(self.path)
             self._inode = self.path.stat().st_ino
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._begin(schema, added)
@@ -139,3 +139,12 @@ def _lock(directory: Path) -> int:
             f"another runner works with {directory}: stop it, or name another state directory"
         ) from None
     return handle
+
+
+def _make_private(path: Path) -> None:
+    """Its owner's alone whatever the umask; what SQLite puts beside it takes that over."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(handle, 0o600)
+    finally:
+        os.close(handle)

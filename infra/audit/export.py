@@ -15,6 +15,7 @@ from adapters.checkpoint_keys import PublicKeys, parse_keys
 from adapters.log_checkpoints import JetStreamLogCheckpoints
 from infra.audit.exported import head
 from infra.nats_connection import connect
+from infra.private_files import create_private
 from infra.settings import Settings
 
 
@@ -40,7 +41,7 @@ def export_checkpoints(settings: Settings, path: Path, after: int) -> tuple[int,
         return asyncio.run(_write(settings, sys.stdout.buffer, after))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with draft.open("wb") as file:
+        with os.fdopen(create_private(draft, os.O_WRONLY | os.O_TRUNC), "wb") as file:
             written = asyncio.run(_write(settings, file, after))
             file.flush()
             os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra.backup.errors import BackupError
+from infra.private_files import create_private
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -62,7 +63,7 @@ class Manifest(BaseModel):
 def write(directory: Path, manifest: Manifest) -> None:
     """Write it so that it is there whole or not at all."""
     draft = directory / f"{NAME}.new"
-    with draft.open("w") as file:
+    with os.fdopen(create_private(draft, os.O_WRONLY | os.O_TRUNC), "w") as file:
         file.write(json.dumps(manifest.model_dump(), indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -71,6 +71,7 @@ def _make_empty(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise BackupError(f"{directory} is not empty: give a new directory, so that no older backup is lost")
+    directory.chmod(0o700)
 
 
 def _key_ids(settings: Settings) -> list[str]:

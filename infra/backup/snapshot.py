@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 
 from infra.backup.errors import BackupError
 from infra.backup.manifest import StreamArchive
+from infra.private_files import create_private
 
 CHUNK_BYTES = 128 * 1024
 SILENT_SECONDS = 30.0
@@ -62,7 +63,7 @@ async def _receive(
 ) -> tuple[str, int]:
     """Write chunks until the empty one that ends a snapshot; digest and size of what was written."""
     digest, size = hashlib.sha256(), 0
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(create_private(path), "wb") as file:
         while True:
             try:
                 async with asyncio.timeout(SILENT_SECONDS):

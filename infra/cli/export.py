@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from infra.cli.client import Json
 from infra.cli.exits import CliError, Exit
 from infra.cli.output import json_line
+from infra.private_files import create_private
 
 GROUP = 20_000
 FORMATS = (".jsonl", ".parquet")
@@ -58,11 +59,13 @@ def export(path: Path, pages: Iterable[Sequence[Json]], progress: Callable[[int,
 
 @contextlib.contextmanager
 def _writer(path: Path, suffix: str) -> Iterator[Writer]:
+    descriptor = create_private(path)  # commands and outputs are not for everybody on this machine
     if suffix == ".parquet":
+        os.close(descriptor)
         with _parquet(path) as parquet:
             yield parquet
         return
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         yield _Lines(file)
 
 

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from domain.errors import Busy
 from domain.ports.log import Clock, LogGap
-from infra.doctor.broker import clocks, disk, log_room, streams, sync, version
+from infra.doctor.broker import clocks, disk, log_room, privacy, streams, sync, version
 from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
 from infra.doctor.examination import Examination, examining
@@ -64,7 +64,7 @@ async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
     try:
         connection = await connect(settings, "towpath-doctor", error_cb=refusals.note)
     except NatsUnavailable as error:
-        return [problem("nats", "no answer", str(error)), disk(settings)]
+        return [problem("nats", "no answer", str(error)), *privacy(settings), disk(settings)]
     findings = [ok("nats", f"connected to {shown_urls(settings)}"), version(connection)]
     try:
         if await refusals.of_looking(connection):
@@ -74,7 +74,7 @@ async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
                 findings += await _checked(check, about)
     finally:
         await connection.close()
-    return [*findings, disk(settings)]
+    return [*findings, *privacy(settings), disk(settings)]
 
 
 class _Refusals:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from datetime import datetime
+from itertools import islice
 
 from nats.aio.client import Client
 
@@ -14,6 +16,7 @@ from infra.embedded_nats import HOST
 from infra.log_room import bounds
 from infra.nats_binary import MINIMUM_VERSION
 from infra.ports_file import running_ports
+from infra.private_files import open_to_others
 from infra.server_facts import MonitorUnavailable, server_facts
 from infra.settings import Settings
 from infra.streams import check_streams
@@ -95,6 +98,17 @@ async def log_room(about: Examination) -> list[Finding]:
         else:
             findings.append(ok("log room", found))
     return findings
+
+
+def privacy(settings: Settings) -> list[Finding]:
+    """What of the data directory others on this machine may read; nothing where all is as it must be."""
+    directories = dict.fromkeys((settings.data_dir, settings.runner_state))
+    found = [str(one) for directory in directories for one in islice(open_to_others(directory), 4)]
+    if not found:
+        return []
+    shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+    advice = f"take it from them: chmod -R go= {shlex.quote(str(settings.data_dir))}"
+    return [warning("privacy", f"others may read {shown}", advice)]
 
 
 def disk(settings: Settings) -> Finding:

@@ -31,7 +31,7 @@ def test_each_rotation_signs_anew_and_trusts_all_that_signed_before(tmp_path: Pa
         assert [key.startswith(PUBLIC) for key in keys] == [False] + [True] * (len(signers) - 1)
     assert len({one.key_id for one in signers}) == 4
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
-    assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+    assert {entry.name for entry in tmp_path.iterdir()} == {NAME, ".gitignore"}
 
 
 def test_a_rotation_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:

@@ -137,6 +137,54 @@ def test_what_cannot_be_used_is_named_without_its_value(given: dict[str, Any], s
     assert "hunter22" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "TOWPATH_API_TOKENS",
+        "API_RUNNER_CALLBACK_TOKEN",
+        "API_RUNNER_CALLBACK_TOKEN_PREVIOUS",
+        "TOWPATH_RUNNER_TOKEN",
+        "towpath_runner_token",
+        "TOWPATH_SECRET_KEY",
+        "TOWPATH_CHECKPOINT_KEY",
+        "TOWPATH_NATS_PASSWORD",
+    ],
+)
+@pytest.mark.parametrize("value", ["", " ", "\t", "\n", " \u00a0 "])
+def test_an_empty_secret_is_an_error_and_not_open(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable.upper()}: it is empty.*openssl.*unset"):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", [",", " , ", "admin:", "admin: ", ":x", "admin:,viewer:abc", "admin:a b"])
+def test_tokens_of_nothing_are_an_error(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TOWPATH_API_TOKENS", value)
+    with pytest.raises(SettingsError, match="TOWPATH_API_TOKENS"):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["hunter 22", "hunter22\n", "h\u00fcnter22", "hunter22\x01"])
+@pytest.mark.parametrize("variable", ["TOWPATH_RUNNER_TOKEN", "API_RUNNER_CALLBACK_TOKEN"])
+def test_a_token_is_something_that_a_header_can_carry(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable}: a token consists of visible ASCII") as said:
+        load_settings()
+    assert "nter" not in str(said.value)
+
+
+def test_beyond_loopback_a_short_callback_token_is_refused() -> None:
+    given = {"api_tokens": "admin:0123456789abcdef", "api_runner_callback_token": "hunter22"}
+    load_settings(**given).check_api()
+    with pytest.raises(SettingsError, match=r"API_RUNNER_CALLBACK_TOKEN has fewer than 16.*openssl") as said:
+        load_settings(**given, host="0.0.0.0").check_api()
+    assert "hunter22" not in str(said.value)
+
+
 def test_every_problem_has_a_line() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(port=-1, lease_seconds="long")
@@ -169,7 +217,7 @@ def test_secrets_do_not_show() -> None:
     ("host", "open_to_others"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)]
 )
 def test_beyond_loopback_the_api_needs_tokens(host: str, open_to_others: bool) -> None:
-    load_settings(host=host, api_tokens="admin:x").check_api()
+    load_settings(host=host, api_tokens="admin:0123456789abcdef").check_api()
     if open_to_others:
         with pytest.raises(SettingsError, match="TOWPATH_API_TOKENS"):
             load_settings(host=host).check_api()
@@ -219,7 +267,7 @@ def test_a_key_is_made_once_and_can_be_moved_to_the_environment(tmp_path: Path) 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(bytes.fromhex(key.decode())) == 32
     assert load_settings(secret_key=path.read_text().strip()).secret_keys() == (key,)
-    assert [one.name for one in path.parent.iterdir()] == ["secret-key"]
+    assert {one.name for one in path.parent.iterdir()} == {"secret-key", ".gitignore"}
 
 
 def test_a_file_may_hold_the_new_key_and_the_old_one(tmp_path: Path) -> None:

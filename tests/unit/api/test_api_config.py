@@ -6,6 +6,8 @@ import pytest
 
 from api.config import ApiConfig, ConfigError, Role, check_listen, parse_operator_tokens
 
+LONG = "0123456789abcdef"
+
 
 def test_tokens_are_parsed_with_their_roles_and_kept_hashed() -> None:
     tokens = parse_operator_tokens(" viewer:abc , admin:x:y,")
@@ -30,7 +32,25 @@ def test_an_open_api_may_listen_on_loopback(host: str) -> None:
 def test_an_open_api_listens_nowhere_else(host: str) -> None:
     with pytest.raises(ConfigError, match="TOWPATH_API_TOKENS"):
         check_listen(host, ApiConfig())
-    check_listen(host, ApiConfig(operator_tokens=parse_operator_tokens("admin:x")))
+    check_listen(host, ApiConfig(operator_tokens=parse_operator_tokens(f"admin:{LONG}")))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "example.org"])
+def test_short_tokens_are_for_loopback_only(host: str) -> None:
+    config = ApiConfig(operator_tokens=parse_operator_tokens(f"viewer:{LONG},admin:short-{LONG[:9]}"))
+    with pytest.raises(
+        ConfigError, match=r"token 2 in TOWPATH_API_TOKENS has fewer than 16.*openssl"
+    ) as said:
+        check_listen(host, config)
+    assert "short-" not in str(said.value)
+    check_listen("127.0.0.1", config)
+
+
+@pytest.mark.parametrize("token", ["a b", "\u00e9" * 20, "x\ny", "a\x7f", "\u200babcd"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    with pytest.raises(ConfigError, match=r"operator token 1.*ASCII") as said:
+        parse_operator_tokens(f"admin:{token}")
+    assert token not in str(said.value)
 
 
 def test_an_empty_callback_token_is_a_mistake() -> None:

@@ -27,6 +27,11 @@ def config(**changes: Any) -> RunnerConfig:
         ({"roots": (Path("relative"),)}, "absolute"),
         ({"intake_port": None}, "--listen"),
         ({"intake_host": "0.0.0.0"}, "TOWPATH_RUNNER_TOKEN"),
+        ({"intake_host": "0.0.0.0", "runner_token": "hidden-1"}, "fewer than 16 .*openssl"),
+        ({"runner_token": ""}, "it is empty"),
+        ({"runner_token": " "}, "it is empty"),
+        ({"runner_token": "a b"}, "visible ASCII"),
+        ({"api_token": ""}, "it is empty"),
     ],
 )
 def test_refuses_with_the_remedy(changes: dict[str, object], says: str) -> None:
@@ -40,7 +45,7 @@ def test_loopback_needs_no_token(host: str) -> None:
 
 
 def test_an_open_address_with_a_token_is_fine() -> None:
-    assert config(intake_host="0.0.0.0", runner_token="hidden-1").intake_host == "0.0.0.0"
+    assert config(intake_host="0.0.0.0", runner_token="hidden-0123456789").intake_host == "0.0.0.0"
 
 
 def test_secrets_stay_out_of_the_repr() -> None:
