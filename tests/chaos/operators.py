@@ -1,7 +1,8 @@
 """Operations on Towpath by HTTP and NATS, each written into the history before it is sent and once it ends.
 
 What an answer proves decides how it is written: 2xx `ok`, 4xx `fail` (it must have changed nothing), anything
-else, also 5xx and silence, `unknown`. A refused claim (`workspace-locked`) answers an append that stands.
+else, also 5xx and silence, `unknown`. Two refusals answer an append that stands:
+a claim that is refused (`workspace-locked`), and one that is void (`workspace-changed`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ REQUEST_SECONDS = 6.0
 PUBLISH_SECONDS = 3.0
 PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
+STANDS = ("workspace-locked", "workspace-changed")
 ENDED = ("succeeded", "failed", "canceled", "submit-failed")
 
 
@@ -136,6 +138,25 @@ class Operators:
                 return
             await asyncio.sleep(pause)
 
+    async def move(self, workspace: str, root: str, on_runner_lost: str) -> None:
+        """Register a workspace anew, once: another root, another policy, or the same again."""
+        body = {"root": root, "on_runner_lost": on_runner_lost}
+        status, told = await self._ask("PUT", f"/workspaces/{workspace}", body, {})
+        self._registered(workspace, root, status, told)
+
+    async def remove(self, workspace: str) -> None:
+        """Take a workspace off the register, once."""
+        status, told = await self._ask("DELETE", f"/workspaces/{workspace}", None, {})
+        self._registered(workspace, None, status, told)
+
+    def _registered(self, workspace: str, root: str | None, status: int, told: Any) -> None:
+        """Write what became of it. The answer says which event it led to: none carries our number."""
+        outcome = "ok" if 200 <= status < 300 else "fail" if 400 <= status < 500 else "unknown"
+        answer = told if isinstance(told, dict) else {}
+        said = {name: answer[name] for name in ("seq", "code") if name in answer}
+        self.history.note("registration", workspace=workspace, root=root, outcome=outcome, **said)
+        self.counts["remove" if root is None else "move", outcome] += 1
+
     # ------------------------------------------------------------------ sending
 
     async def _ask(
@@ -161,7 +182,7 @@ class Operators:
         if status >= 500:
             self.server_errors[f"{status} {code}"] += 1
             return Answer("unknown", f"{status} {code}")
-        if code == "workspace-locked":
+        if code in STANDS:
             return Answer("ok", code, {"id": told.get("task_id"), "attempt": told.get("attempt")})
         return Answer("fail", code)
 

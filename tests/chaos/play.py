@@ -102,15 +102,19 @@ async def _play(order: Order, world: World, operators: Operators, started: float
     beating = asyncio.create_task(reporters.run(LEASE_SECONDS / 3))
     nemesis = Nemesis(world, order.seed, order.only)
     wanting = asyncio.create_task(scenarios.run(CLIENTS, order.per_second, JOB_SHARE))
+    moving = asyncio.create_task(scenarios.move())
     breaking = asyncio.create_task(nemesis.run(order.between))
     try:
-        await asyncio.wait({wanting, breaking}, timeout=order.seconds, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait(
+            {wanting, moving, breaking}, timeout=order.seconds, return_when=asyncio.FIRST_EXCEPTION
+        )
     finally:
         breaking.cancel()
         scenarios.stop.set()
     (end,) = await asyncio.gather(breaking, return_exceptions=True)
     await nemesis.heal()
     await wanting
+    await moving
     left = await scenarios.finish(FINISH_SECONDS)
     open_ = await settle(world, nc, SETTLE_SECONDS)
     open_ += [f"a client still waits in {where} ({times} do)" for where, times in Counter(left).items()]

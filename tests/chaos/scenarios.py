@@ -26,6 +26,7 @@ JOB = Path(__file__).with_name("job.py")
 PATHS = ([], ["src"], ["src/api"], ["src/web"], ["src2"], ["docs"], ["docs", "src/api"], ["tests/unit"])
 REPORTED_POOL = "reported"
 WAIT_SECONDS = 1.0
+MOVE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,30 @@ class Scenarios:
             job = self._random.random() < job_share
             self._begin(self._job() if job else self._reported(), room)
             await asyncio.sleep(self._random.uniform(0.5, 1.5) / per_second)
+
+    async def move(self) -> None:
+        """Until `stop`, change workspaces while they are used: move, overlap, narrow, remove, other policy.
+
+        Much of it an operator should not do: it must be refused, or be void.
+        """
+        rng, ops, homes = self._random, self._operators, self._ground.workspaces
+        while not self.stop.is_set():
+            await asyncio.sleep(rng.expovariate(1 / MOVE_SECONDS))
+            name, other = rng.sample(list(homes), 2)
+            home = homes[name]
+            roots = [
+                home,
+                home.with_name(f"{name}-moved"),
+                home / "src",
+                homes[other],
+                homes[other] / "src",
+                home.parent,
+            ]
+            if rng.random() < 0.15:
+                await ops.remove(name)
+            else:
+                root = rng.choices(roots, [8, 3, 2, 2, 1, 1])[0]
+                await ops.move(name, str(root), rng.choice(["fail", "fail", "hold"]))
 
     async def finish(self, seconds: float) -> list[str]:
         """Wait until all that was begun has ended; where those are that did not."""

@@ -83,6 +83,7 @@ async def collect(world: World, nc: Client) -> None:
     for name in world.apis:
         locks = await _locks(world, name)
         history.note("locks", api=name, **(locks or {"holders": [["no answer", 0]], "waiters": []}))
+        history.note("workspaces", api=name, roots=await _workspaces(world, name))
     for name, url in (await _with_replay(world)).items():
         try:
             await _rows(history, name, url)
@@ -165,12 +166,24 @@ def _marks(file: Path) -> list[Json]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-async def _locks(world: World, name: str) -> Json | None:
+async def _items(world: World, name: str, what: str) -> list[Json] | None:
     headers = {"Authorization": f"Bearer {API_TOKEN}"}
     try:
         async with httpx.AsyncClient(headers=headers, timeout=5, trust_env=False) as client:
-            items = (await client.get(f"{world.apis[name]}/locks")).raise_for_status().json()["items"]
-    except (httpx.HTTPError, ValueError, KeyError):
+            answer = (await client.get(f"{world.apis[name]}/{what}")).raise_for_status().json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return list(answer["items"])
+
+
+async def _workspaces(world: World, name: str) -> Json | None:
+    items = await _items(world, name, "workspaces")
+    return None if items is None else {one["id"]: one["root"] for one in items}
+
+
+async def _locks(world: World, name: str) -> Json | None:
+    items = await _items(world, name, "locks")
+    if items is None:
         return None
     return {
         side: [[one["task_id"], one["attempt"]] for entry in items for one in entry[side]]

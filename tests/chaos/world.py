@@ -105,7 +105,8 @@ class World:
         roots = self.directory / "roots"
         for name in ("shop", "farm", "mill", "dock", "yard", "barn"):
             self.workspaces[name] = roots / name
-            self.workspaces[name].mkdir(parents=True)
+            self.workspaces[name].joinpath("src").mkdir(parents=True)
+            roots.joinpath(f"{name}-moved").mkdir()
         return roots
 
     def of_kind(self, kind: str) -> list[Part]:

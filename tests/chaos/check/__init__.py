@@ -13,6 +13,7 @@ from tests.chaos.check.evidence import Evidence
 from tests.chaos.check.lives import Lives
 from tests.chaos.check.locks import Locks
 from tests.chaos.check.overlaps import check_overlaps
+from tests.chaos.check.registrations import Registrations, check_registrations
 from tests.chaos.check.settled import check_settled
 from tests.chaos.check.verdict import Verdict
 from tests.chaos.history import Json
@@ -22,7 +23,8 @@ from tests.chaos.raw_log import Stored, fact_of
 def check(history: Iterable[Json], log: Iterable[Stored]) -> Verdict:
     """Judge a history and the log that it led to."""
     verdict, evidence = Verdict(), Evidence.of(history)
-    lives, locks, facts = Lives(verdict), Locks(verdict), []
+    registrations = Registrations()
+    lives, locks, facts = Lives(verdict), Locks(verdict, registrations), []
     for stored in log:
         try:
             fact = fact_of(stored)
@@ -30,9 +32,11 @@ def check(history: Iterable[Json], log: Iterable[Stored]) -> Verdict:
             verdict.add(2, "an-event", str(error))
             continue
         facts.append(fact)
+        registrations.see(fact)
         lives.see(fact, stored, locks)
         locks.see(fact, lives)
     check_appends(evidence, facts, lives, verdict)
+    check_registrations(evidence, registrations, verdict)
     check_overlaps(evidence, lives, locks, verdict)
     check_settled(evidence, lives, locks, verdict)
     verdict.events = len(facts)

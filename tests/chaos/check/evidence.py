@@ -32,7 +32,7 @@ class Op:
 
 @dataclass
 class Evidence:
-    """`marks`, `outboxes`, `held` and `locks` are the history's lines as they are.
+    """`marks`, `outboxes`, `held` and what follows on `locks` are the history's lines as they are.
 
     `wall`: by how much the wall clock was ahead of CLOCK_BOOTTIME, at the begin and at the end.
     """
@@ -45,6 +45,8 @@ class Evidence:
     held: list[Json] = field(default_factory=list)
     dead: set[tuple[str, int | None, str]] = field(default_factory=set)
     locks: list[Json] = field(default_factory=list)
+    registrations: list[Json] = field(default_factory=list)
+    workspaces: list[Json] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     wall: list[float] = field(default_factory=list)
@@ -89,6 +91,8 @@ class Evidence:
             "outbox": self.outboxes,
             "held": self.held,
             "locks": self.locks,
+            "registration": self.registrations,
+            "workspaces": self.workspaces,
         }
         if kind in lists:
             lists[kind].append(line)

@@ -122,6 +122,11 @@ def _wrong(before: Life | None, fact: Fact, locks: Locks) -> list[tuple[str, str
         found.append(("attempt", f"attempt {data.get('attempt')} where {expected} was current"))
     if fact.name == "dispatched":
         return found
+    refused = locks.refused.get((fact.entity, before.attempt))
+    if data.get("reason") == "workspace-changed" and (
+        refused is None or refused.data["reason"] != "workspace-changed"
+    ):
+        found.append(("workspace-changed", "no such refusal stands before it"))
     runner = data.get("runner_id")
     if before.runner and runner and runner != before.runner:
         found.append(("runner", f"from {runner}, while the attempt is bound to {before.runner}"))

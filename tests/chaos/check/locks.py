@@ -15,6 +15,7 @@ from tests.chaos.raw_log import Fact
 
 if TYPE_CHECKING:
     from tests.chaos.check.lives import Lives
+    from tests.chaos.check.registrations import Registrations
 
 Key = tuple[str, int]
 ENDS = ("succeeded", "failed", "canceled", "submit-failed")
@@ -39,24 +40,28 @@ class Wanted:
         return cls(data["workspace"], data["root"], paths, data["lock_mode"] == "shared")
 
     def conflicts(self, other: Wanted) -> bool:
-        """Whether the two may not hold at once; under different roots they always overlap."""
-        if self.workspace != other.workspace or (self.shared and other.shared):
+        """Whether the two may not hold at once: by the directories, in any two workspaces."""
+        if self.shared and other.shared:
             return False
-        if self.root != other.root:
+        if self.workspace == other.workspace and self.root != other.root:
             return True
-        return any(
-            a[: min(len(a), len(b))] == b[: min(len(a), len(b))] for a in self.paths for b in other.paths
-        )
+        return any(a[: len(b)] == b[: len(a)] for a in self.absolute() for b in other.absolute())
+
+    def absolute(self) -> Iterator[tuple[str, ...]]:
+        """The claimed paths from the file system's root on, as components."""
+        base = tuple(part for part in self.root.split("/") if part)
+        return (base + path for path in self.paths)
 
 
 class Locks:
     """Feed it every event of the log in order, after `Lives`."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Verdict, registrations: Registrations) -> None:
+        self._registrations = registrations
         self.tokens: dict[Key, int] = {}
         self.wanted: dict[Key, Wanted] = {}
         self.released: dict[Key, Fact] = {}
-        self.refused: set[Key] = set()
+        self.refused: dict[Key, Fact] = {}
         self._verdict = verdict
         self._held: dict[str, dict[Key, Wanted]] = {}
 
@@ -80,7 +85,7 @@ class Locks:
         elif fact.name == "released":
             self._release(fact, key, lives)
         else:
-            self.refused.add(key)
+            self._refuse(fact, key)
 
     def _grant(self, fact: Fact, key: Key, wanted: Wanted, claim: Fact | None) -> None:
         assert claim is not None
@@ -89,12 +94,32 @@ class Locks:
         told = (fact.data["paths"], fact.data["mode"], fact.data["root"])
         if told != (claim.data["lock_paths"], claim.data["lock_mode"], claim.data["root"]):
             self._say(fact, "claim", f"granted {told}, which is not what was claimed at {claim.seq}")
-        holders = self._held.setdefault(fact.entity, {})
-        for other, theirs in holders.items():
+        if key in self._registrations.void_claims:
+            self._say(fact, "void-claim", f"claimed under {wanted.root}, which was not the workspace's root")
+        for workspace, other, theirs in self._valid_holders() if self._valid(fact.seq) else ():
             if other != key and wanted.conflicts(theirs):
-                self._say(fact, "two-holders", f"{other} holds {theirs.paths} since {self.tokens[other]}")
-        holders[key], self.wanted[key] = wanted, wanted
+                held = f"{theirs.paths} under {theirs.root} in {workspace}"
+                self._say(fact, "two-holders", f"{other} holds {held} since {self.tokens[other]}")
+        self._held.setdefault(fact.entity, {})[key] = self.wanted[key] = wanted
         self.tokens.setdefault(key, fact.seq)
+
+    def _valid(self, token: int) -> bool:
+        return token in self._registrations.valid_grants
+
+    def _valid_holders(self) -> Iterator[tuple[str, Key, Wanted]]:
+        """Holders whose claim was open when it was granted; any other grant is void and opens nothing."""
+        for workspace, holders in self._held.items():
+            for key, wanted in holders.items():
+                if self._valid(self.tokens[key]):
+                    yield workspace, key, wanted
+
+    def _refuse(self, fact: Fact, key: Key) -> None:
+        if key in self.refused:
+            self._say(fact, "refused-twice", f"it was refused at {self.refused[key].seq} already")
+        self.refused[key] = fact
+        void, reason = key in self._registrations.void_claims, fact.data["reason"]
+        if (reason == "workspace-changed") != void:
+            self._say(fact, "refusal", f"{reason}, while its claim {'was void' if void else 'counted'}")
 
     def _release(self, fact: Fact, key: Key, lives: Lives) -> None:
         if self._held.get(fact.entity, {}).pop(key, None) is None:

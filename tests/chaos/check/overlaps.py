@@ -9,7 +9,6 @@ the log, whoever has recorded it: all processes of a run have one clock.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 from tests.chaos.check.evidence import Evidence
@@ -32,28 +31,27 @@ class Span:
 
 
 def check_overlaps(evidence: Evidence, lives: Lives, locks: Locks, verdict: Verdict) -> None:
-    """Sweep over the spans of each workspace in the order of their begin."""
+    """Sweep over all spans in the order of their begin: a directory may change its workspace."""
     if not evidence.marks:
         verdict.unchecked.append("item 4: the history has no marks of jobs")
-    by_workspace = _spans(evidence.marks, lives, locks, verdict)
-    _ends([span for spans in by_workspace.values() for span in spans], evidence, lives, verdict)
-    for workspace, spans in by_workspace.items():
-        alive: list[Span] = []
-        for span in sorted(spans, key=lambda one: one.begin):
-            alive = [other for other in alive if other.end >= span.begin]
-            for other in alive:
-                wanted = locks.wanted[span.key]
-                if wanted.conflicts(locks.wanted[other.key]) and not _freed_by_hand(other, span, locks):
-                    verdict.add(
-                        4,
-                        "overlap",
-                        f"in {workspace}, {span.key} began at {span.begin:.3f} while {other.key} was alive "
-                        f"until {other.end:.3f} (tokens {locks.tokens[span.key]}, {locks.tokens[other.key]})",
-                    )
-            alive.append(span)
+    spans = _spans(evidence.marks, lives, locks, verdict)
+    _ends(spans, evidence, lives, verdict)
+    alive: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.begin):
+        alive = [other for other in alive if other.end >= span.begin]
+        for other in alive:
+            wanted = locks.wanted[span.key]
+            if wanted.conflicts(locks.wanted[other.key]) and not _freed_by_hand(other, span, locks):
+                verdict.add(
+                    4,
+                    "overlap",
+                    f"in {wanted.workspace}, {span.key} began at {span.begin:.3f} while {other.key} was "
+                    f"alive until {other.end:.3f} (tokens {locks.tokens[span.key]}, {locks.tokens[other.key]})",
+                )
+        alive.append(span)
 
 
-def _spans(marks: list[Json], lives: Lives, locks: Locks, verdict: Verdict) -> dict[str, list[Span]]:
+def _spans(marks: list[Json], lives: Lives, locks: Locks, verdict: Verdict) -> list[Span]:
     spans: dict[Key, Span] = {}
     for mark in marks:
         key = (mark["task"], mark["attempt"])
@@ -62,12 +60,12 @@ def _spans(marks: list[Json], lives: Lives, locks: Locks, verdict: Verdict) -> d
         span.begin, span.end = min(span.begin, at), max(span.end, at)
         if mark["mark"] == "begin" and mark["token"] != locks.tokens.get(key):
             verdict.add(4, "token", f"{key} ran with token {mark['token']}, granted: {locks.tokens.get(key)}")
-    found: defaultdict[str, list[Span]] = defaultdict(list)
+    found: list[Span] = []
     for key, span in spans.items():
         if key not in lives.ran:
             verdict.add(4, "start-gate", f"{key} ran, but its start stands nowhere")
         if key in locks.wanted:
-            found[locks.wanted[key].workspace].append(span)
+            found.append(span)
     return found
 
 
