@@ -45,8 +45,8 @@ def check_overlaps(evidence: Evidence, lives: Lives, locks: Locks, verdict: Verd
                 verdict.add(
                     4,
                     "overlap",
-                    f"in {wanted.workspace}, {span.key} began at {span.begin:.3f} while {other.key} was "
-                    f"alive until {other.end:.3f} (tokens {locks.tokens[span.key]}, {locks.tokens[other.key]})",
+                    f"in {wanted.workspace}, {span.key} began at {span.begin:.3f} while {other.key} was alive"
+                    f" until {other.end:.3f} (tokens {locks.tokens[span.key]}, {locks.tokens[other.key]})",
                 )
         alive.append(span)
 
