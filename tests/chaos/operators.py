@@ -28,6 +28,7 @@ PUBLISH_SECONDS = 3.0
 PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 STANDS = ("workspace-locked", "workspace-changed")
+UNREGISTERED = "no-such-workspace"
 ENDED = ("succeeded", "failed", "canceled", "submit-failed")
 
 
@@ -71,6 +72,9 @@ class Operators:
         body = {**spec, "id": task, "labels": {"op": str(op)}}
         for pause in _pauses():
             answer = await self._send(op, f"/tasks?dispatch={str(dispatch).lower()}", body)
+            if answer.code == UNREGISTERED:  # of the create, or of the dispatch after it
+                self._end(op, "create", Answer("unknown", answer.code))
+                return answer
             if answer.definite:
                 return self._end(op, "create", answer)
             await asyncio.sleep(pause)

@@ -98,6 +98,19 @@ def unsynced_log() -> None:
     EmbeddedNats._write_config = later
 
 
+def moving_in_use() -> None:
+    """A workspace moves, or goes, while tasks hold and wait in it."""
+    from domain.judging import Judge
+
+    judge = Judge.would_be_void
+
+    def lenient(self: Judge, *about: Any, **event: Any) -> Any:
+        void = judge(self, *about, **event)
+        return None if void is not None and void.reason == "workspace-in-use" else void
+
+    Judge.would_be_void = lenient
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "plain-append": plain_append,
     "release-on-cancel-requested": release_on_cancel_requested,
@@ -105,6 +118,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "skipping-fold": skipping_fold,
     "granting-twice": granting_twice,
     "unsynced-log": unsynced_log,
+    "moving-in-use": moving_in_use,
 }
 
 if __name__ == "__main__":

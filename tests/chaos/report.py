@@ -51,6 +51,7 @@ def _totals(played: list[Played]) -> Iterable[str]:
     yield _row(["tasks created", *(str(one.tasks) for one in played)])
     yield _row(["of them run as processes", *(str(one.jobs) for one in played)])
     yield _row(["events in the log", *(str(one.verdict.events) for one in played)])
+    yield _row(["void ones among them", *(str(one.verdict.void) for one in played)])
     yield _row(["faults", *(str(one.faults.total()) for one in played)])
     yield _row(["operations", *(str(one.operations.total()) for one in played)])
     yield _row(["of them with unknown outcome", *(str(unknown(one)) for one in played)])

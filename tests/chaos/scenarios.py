@@ -19,14 +19,15 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from tests.chaos.history import Json
-from tests.chaos.operators import ENDED, Answer, Operators
+from tests.chaos.operators import ENDED, UNREGISTERED, Answer, Operators
 from tests.chaos.reporters import Reporters
 
 JOB = Path(__file__).with_name("job.py")
 PATHS = ([], ["src"], ["src/api"], ["src/web"], ["src2"], ["docs"], ["docs", "src/api"], ["tests/unit"])
 REPORTED_POOL = "reported"
 WAIT_SECONDS = 1.0
-MOVE_SECONDS = 0.5
+MOVE_SECONDS = 1.0
+MOVERS = 4
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Scenarios:
             await asyncio.sleep(self._random.uniform(0.5, 1.5) / per_second)
 
     async def move(self) -> None:
+        """Several at once, so that they race with each other as well as with dispatches."""
+        await asyncio.gather(*(self._move() for _ in range(MOVERS)))
+
+    async def _move(self) -> None:
         """Until `stop`, change workspaces while they are used: move, overlap, narrow, remove, other policy.
 
         Much of it an operator should not do: it must be refused, or be void.
@@ -121,12 +126,16 @@ class Scenarios:
         at_once = rng.random() < 0.75
         answer = await ops.create(who, task, spec, at_once)
         if answer.outcome == "fail":
+            await self._end_undispatched(who, task, answer)
             return
         if not at_once:
             if rng.random() < 0.5:
                 await self._until_definite(ops.cancel, who, task)
                 return
             await self._until_dispatched(who, task)
+            if (await ops.look(task))["attempt"] == 0:  # its workspace is gone meanwhile
+                await self._until_definite(ops.cancel, who, task)
+                return
         await self._attempts(who, task, answer.task if at_once and not answer.code else None)
 
     async def _attempts(self, who: str, task: str, read: Json | None) -> None:
@@ -208,7 +217,9 @@ class Scenarios:
             spec["timeout_seconds"] = seconds / 2 + 0.1
         self.tasks += 1
         self.jobs += 1
-        if (await ops.create(who, task, spec, True)).outcome == "fail":
+        answer = await ops.create(who, task, spec, True)
+        if answer.outcome == "fail":
+            await self._end_undispatched(who, task, answer)
             return
         if rng.random() < 0.15:
             await asyncio.sleep(rng.uniform(0, 2))
@@ -236,6 +247,11 @@ class Scenarios:
             "lock_paths": rng.choices(PATHS, [1, 2, 3, 3, 3, 3, 1, 3])[0],
             "lock_mode": rng.choices(["exclusive", "shared"], [3, 1])[0],
         }
+
+    async def _end_undispatched(self, who: str, task: str, answer: Answer) -> None:
+        """End a task that may have been created, but whose workspace was gone when it was dispatched."""
+        if answer.code == UNREGISTERED:
+            await self._until_definite(self._operators.cancel, who, task)
 
     async def _until_dispatched(self, who: str, task: str) -> None:
         """Until an attempt is open or ended that was not before."""

@@ -40,4 +40,5 @@ def check(history: Iterable[Json], log: Iterable[Stored]) -> Verdict:
     check_overlaps(evidence, lives, locks, verdict)
     check_settled(evidence, lives, locks, verdict)
     verdict.events = len(facts)
+    verdict.void = len(registrations.void_registrations) + len(registrations.void_claims)
     return verdict

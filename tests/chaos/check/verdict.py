@@ -24,11 +24,15 @@ class Violation:
 
 @dataclass
 class Verdict:
-    """`unchecked` says why something could not be judged: it is neither broken nor kept."""
+    """`unchecked` says why something could not be judged: it is neither broken nor kept.
+
+    `void`: how many registrations, removals and claims did not count at their position.
+    """
 
     violations: list[Violation] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     events: int = 0
+    void: int = 0
 
     def add(self, item: int, rule: str, what: str) -> None:
         self.violations.append(Violation(item, rule, what))

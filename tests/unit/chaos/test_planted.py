@@ -24,6 +24,7 @@ from tests.chaos.check import check
 from tests.chaos.planted import BUGS
 from tests.integration.runner.stage import submission
 from tests.unit.chaos.small_run import SmallRun
+from tests.unit.domain.lock_log import SPACE, LockLog, new_table
 
 TRIES = 40
 """A bug shows in 3 of 10 cases."""
@@ -73,7 +74,17 @@ def _syncs_late() -> bool:
         return 'sync_interval: "always"' not in server._write_config().read_text()
 
 
+def _moves_in_use() -> bool:
+    log, table = LockLog(), new_table()
+    log.dispatched("one")
+    log.registered(SPACE, "/elsewhere")
+    for event in log.events:
+        table.fold(event)
+    return table.judged is None
+
+
 SHOWS = {
+    "moving-in-use": _moves_in_use,
     "unsynced-log": _syncs_late,
     "plain-append": _appends_plainly,
     "lost-outbox-row": _loses_a_report,
