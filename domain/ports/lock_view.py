@@ -115,6 +115,10 @@ class LockView(Protocol):
         """Holders and waiters: of one workspace (always one entry), or of all where anything is open."""
         ...
 
+    def entry_data(self, workspace: str) -> dict[str, Any]:
+        """The JSON data of a workspace's entry."""
+        ...
+
     def open_workspaces(self) -> list[str]:
         """The ids of all workspaces in which anything holds or waits, in order."""
         ...

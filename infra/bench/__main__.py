@@ -15,11 +15,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from infra.bench import evidence, growth, handoff, lifecycles, memory, replay, reports
+from infra.bench import contention, evidence, growth, handoff, lifecycles, memory, replay, reports
 from infra.bench.child import in_child
 from infra.bench.figures import ALWAYS, GOALS, INTERVAL, Row, as_json, as_table, row
 from infra.bench.ground import Ground
@@ -46,6 +46,7 @@ class Bench:
         """Measure everything that is wanted."""
         for mode in (ALWAYS, INTERVAL):
             self._throughput(mode)
+        self._group(contention.NAMES, self._contention)
         self._history()
 
     def _throughput(self, mode: str) -> None:
@@ -60,6 +61,11 @@ class Bench:
     def _on_fresh(self, mode: str, measure: Callable[[Ground, Sizes], list[Row]]) -> list[Row]:
         with self._ground(mode) as ground:
             return measure(ground, self._sizes)
+
+    def _contention(self) -> list[Row]:
+        with ExitStack() as stack:
+            grounds = [stack.enter_context(self._ground(INTERVAL)) for _ in self._sizes.waiters]
+            return contention.measure(grounds, self._sizes)
 
     def _history(self) -> None:
         """The rows about a long log, which share one: filling it is most of their work."""

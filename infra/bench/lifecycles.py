@@ -59,15 +59,32 @@ class Driver:
     service: TaskService
     view: FoldedLockView
 
-    async def life(self, workspace: str, runs_seconds: float = 0.0) -> None:
-        """One task from `created` to `released`."""
+    async def claim(self, workspace: str, paths: Sequence[str] = ()) -> str:
+        """A task that is created and dispatched; its id."""
         task_id = new_id()
-        spec = TaskSpec(command=["true"], workspace=workspace, pool=POOL, execution_mode="shared-workspace")
+        spec = TaskSpec(
+            command=["true"],
+            workspace=workspace,
+            pool=POOL,
+            execution_mode="shared-workspace",
+            lock_paths=list(paths),
+        )
         await self.service.create(task_id, spec, ACTOR)
         await self.service.dispatch(task_id, ACTOR)
+        return task_id
+
+    async def granted(self, task_id: str) -> None:
+        """Wait until the claim holds."""
         async with asyncio.timeout(STEP_SECONDS):
             while await self.view.decided(task_id, 1, STEP_SECONDS) == "waiting":
                 await self.view.caught_up(self.view.seq + 1, STEP_SECONDS)
+
+    async def life(self, workspace: str, runs_seconds: float = 0.0, paths: Sequence[str] = ()) -> float:
+        """One task from `created` to `released`; the seconds from its `dispatched` to its grant."""
+        task_id = await self.claim(workspace, paths)
+        dispatched = time.perf_counter()
+        await self.granted(task_id)
+        waited = time.perf_counter() - dispatched
         token = self.core.tokens.mint(task_id, 1, 0)
         await self._report(task_id, token, "queued")
         await self._report(task_id, token, "running")
@@ -76,6 +93,7 @@ class Driver:
         await self._report(task_id, token, "succeeded")
         if not await self.view.released(task_id, 1, STEP_SECONDS):
             raise TimeoutError(f"the lock of {task_id} was not released")
+        return waited
 
     async def _report(self, task_id: str, token: str, status: ReportedStatus) -> None:
         report = Report(

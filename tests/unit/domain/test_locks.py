@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from domain.claims import Claim
+from domain.lock_read import LockEntry, entry_data, lock_entry
 from domain.locks import LockTable
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 
@@ -320,3 +323,13 @@ def test_a_restored_table_decides_and_answers_as_the_one_it_was_taken_of(
             assert recorded is not None
             for one in (table, restored):
                 one.fold(recorded)
+
+
+def test_the_data_of_an_entry_is_what_its_model_says(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one", "src", "docs/api")
+    log.dispatched("two", "src")
+    log.dispatched("three", mode="shared")
+    settle(log, table)
+    assert LockEntry.model_validate(entry_data(table, SPACE)) == lock_entry(table, SPACE)
+    written = json.dumps(entry_data(table, SPACE))
+    assert json.loads(written) == json.loads(lock_entry(table, SPACE).model_dump_json())
