@@ -343,8 +343,7 @@ class LockTable:
     def prepare(self) -> None:
         """Make the indexes that questions need; after `restore` they are made when first asked for."""
         for locks in self._workspaces.values():
-            if locks.waiting or locks.holders:
-                locks.index  # noqa: B018
+            locks.prepare()
 
     def holder_beside(self, claim: Claim) -> Grant | None:
         """The first grant of the claim's workspace that it may not hold beside."""
@@ -407,7 +406,7 @@ def _locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
 
 
 def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
-    locks = WorkspaceLocks()
+    locks = WorkspaceLocks(indexed=False)
     for stored in state["waiting"]:
         claim = claim_from_json(stored)
         locks.wait(claim)

@@ -1,7 +1,8 @@
 """The open claims of one workspace: what waits, holds, is void, and what ended meanwhile. Pure.
 
 Whoever folds changes them through the methods, which keep the index of conflicts and the releases that are
-owed up to date. The index is made when it is first asked for: a fold that only passes by does without.
+owed up to date. A table that was restored makes its indexes when they are first asked for, or when told to:
+a fold that only passes by does without.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class WorkspaceLocks:
     since a decider folds its own facts ahead of the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, indexed: bool = True) -> None:
         self.waiting: dict[Key, Claim] = {}
         self.holders: dict[Key, Grant] = {}
         self.void: dict[Key, VoidClaim] = {}
@@ -53,6 +54,7 @@ class WorkspaceLocks:
         self._turn = 0
         self._owing: list[tuple[int, Key]] = []
         self._index: LockIndex | None = None
+        self._indexed = indexed
         self._paths = self._path_chars = 0
 
     @property
@@ -66,15 +68,22 @@ class WorkspaceLocks:
                 self._index.wait(claim)
         return self._index
 
+    def prepare(self) -> None:
+        """Make the index now, if anything is open, and keep it up to date from now on."""
+        self._indexed = True
+        if self.waiting or self.holders:
+            self._index = self.index
+
     # ------------------------------------------------------------------ changes
 
     def wait(self, claim: Claim) -> None:
         """`claim` waits, behind all that wait."""
+        index = self.index if self._indexed else self._index
         self._count(self.waiting.get(claim.key), -1)
         self._count(claim)
         self.waiting[claim.key] = claim
-        if self._index is not None:
-            self._index.wait(claim)
+        if index is not None:
+            index.wait(claim)
 
     def stop_waiting(self, key: Key) -> Claim | None:
         """Take out a claim that waits, if it does."""
@@ -86,6 +95,7 @@ class WorkspaceLocks:
 
     def hold(self, grant: Grant) -> None:
         """A claim holds; it does not wait any more."""
+        index = self.index if self._indexed else self._index
         key = grant.claim.key
         before = self.holders.get(key)
         self._count(before.claim if before else None, -1)
@@ -95,8 +105,8 @@ class WorkspaceLocks:
         if key not in self._turns:
             self._turn += 1
             self._turns[key] = self._turn
-        if self._index is not None:
-            self._index.hold(grant.claim, self._turns[key])
+        if index is not None:
+            index.hold(grant.claim, self._turns[key])
         if grant.owed is not None:
             heapq.heappush(self._owing, (self._turns[key], key))
 

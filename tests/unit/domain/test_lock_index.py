@@ -238,3 +238,16 @@ def test_a_long_queue_for_the_whole_workspace_moves_on_by_a_bounded_number_of_st
 
     few, many = (steps(move, *queue(size)) for size in (30, 300))
     assert many <= 12 * few
+
+
+def test_a_table_that_folds_has_its_index_before_anybody_asks() -> None:
+    """Else the first question after a thousand claims would pay for all of them, on the event loop."""
+    log, table = LockLog(), new_table()
+    for number in range(100):
+        log.dispatched(f"waiter{number}", *(f"part{number}/{one}" for one in range(PATHS)))
+    for event in log.events[table.seq :]:
+        table.fold(event)
+    assert steps(lambda _, table: table.decide(SPACE), log, table) < PATHS
+    restored = LockTable.restore(table.snapshot())
+    restored.prepare()
+    assert steps(lambda _, table: table.decide(SPACE), log, restored) < PATHS
