@@ -77,6 +77,7 @@ def _damaged(settings: Settings) -> bool:
 
 def run_runner(settings: Settings) -> int:
     """Run a host runner. Returns the exit code."""
+    settings.check_runner()
     check_tracing(settings)
     return run(serve_runner, settings)
 

@@ -370,6 +370,17 @@ class Settings(BaseSettings):
                 if problem:
                     raise SettingsError(f"{env_name(name)} {problem}")
 
+    def check_runner(self) -> None:
+        """What must hold for a process that runs tasks. Raises SettingsError."""
+        from runner.errors import ConfigError as RunnerConfigError
+        from runner.job_user import find_user
+
+        try:
+            if self.job_user is not None:
+                find_user(self.job_user)
+        except RunnerConfigError as error:
+            raise SettingsError(str(error)) from None
+
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         if self.lease_grace_seconds is not None and self.lease_grace_seconds < self.lease_seconds / 10:

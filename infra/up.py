@@ -74,6 +74,8 @@ class Supervisor:
         """Start everything; returns before it is ready."""
         settings = self.settings
         settings.check_api()
+        if settings.host_runner_url is None:
+            settings.check_runner()
         check_tracing(settings)
         listener = self._listener = bind(settings.host, settings.port)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
