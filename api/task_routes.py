@@ -159,7 +159,8 @@ async def why(task_id: TaskId, parts: Parts) -> Any:
     if found:
         with contextlib.suppress(NotFound):
             found[0].title = (await parts.service.read(found[0].task_id)).task.spec.title
-    return explain(read, last, found, await _cancel_request(parts, read))
+    void = parts.view.void_dispatch(task_id, read.attempt)
+    return explain(read, last, found, await _cancel_request(parts, read), void)
 
 
 async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:

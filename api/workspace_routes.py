@@ -7,6 +7,8 @@ has folded, a few milliseconds behind the log.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
@@ -22,6 +24,7 @@ from api.past_answers import entries_of
 from api.points import Point, position_at
 from domain.events import OnRunnerLost
 from domain.identifiers import Name
+from domain.judging import VoidReason
 from domain.lock_read import LockEntry
 from domain.paths import MAX_PATH_CHARS
 from domain.task_spec import Text
@@ -51,14 +54,32 @@ class WorkspaceBody(BaseModel):
     on_runner_lost: OnRunnerLost = "fail"
 
 
+class VoidRead(BaseModel):
+    """A registration or removal that stands in the log and changes nothing, as something else came first.
+
+    `root` is null for `removed`; `reason` says what was in the way.
+    """
+
+    seq: int
+    event: str
+    root: str | None
+    by: str
+    time: datetime
+    reason: VoidReason
+
+
 class WorkspaceRead(BaseModel):
-    """A registered workspace; `seq` is the stream sequence of its registration."""
+    """A registered workspace; `seq` is the stream sequence of its registration.
+
+    `void` is its newest registration event where that is void.
+    """
 
     id: str
     root: str
     on_runner_lost: str
     seq: int
     version: int
+    void: VoidRead | None = None
 
 
 class RemovalQuery(BaseModel):
@@ -84,7 +105,7 @@ async def register(
     """Register or change a workspace; the same again records nothing."""
     registered, new = await parts.workspaces.register(workspace, body.root, body.on_runner_lost, actor)
     response.status_code = 201 if new else 200
-    return _shown(registered)
+    return _shown(parts, registered)
 
 
 @router.delete(
@@ -113,7 +134,7 @@ async def list_workspaces(
     """All registered workspaces, by id."""
     found, cursor = cut(parts.view.registrations(), lambda one: one.id, query)
     link_next(request, response, cursor)
-    return Page[WorkspaceRead](items=[_shown(one) for one in found], next_cursor=cursor)
+    return Page[WorkspaceRead](items=[_shown(parts, one) for one in found], next_cursor=cursor)
 
 
 @router.get(
@@ -124,7 +145,7 @@ async def list_workspaces(
 )
 async def get_workspace(workspace: Name, parts: Parts) -> Any:
     """One registered workspace."""
-    return _shown(await _registered(parts, workspace))
+    return _shown(parts, await _registered(parts, workspace))
 
 
 @router.get(
@@ -192,11 +213,20 @@ def _json(answer: dict[str, Any]) -> Response:
 async def _registered(parts: ApiParts, workspace: str) -> Registration:
     registration = await parts.view.registration(workspace)
     if registration is None:
-        raise not_registered(workspace)
+        missing, void = not_registered(workspace), parts.view.void_registration(workspace)
+        if void is not None:
+            missing.detail += f"; its newest registration, event {void.seq}, is void: {void.words()}"
+        raise missing
     return registration
 
 
-def _shown(one: Registration) -> WorkspaceRead:
+def _shown(parts: ApiParts, one: Registration) -> WorkspaceRead:
+    void = parts.view.void_registration(one.id)
     return WorkspaceRead(
-        id=one.id, root=one.root, on_runner_lost=one.on_runner_lost, seq=one.seq, version=one.version
+        id=one.id,
+        root=one.root,
+        on_runner_lost=one.on_runner_lost,
+        seq=one.seq,
+        version=one.version,
+        void=VoidRead.model_validate(asdict(void)) if void is not None else None,
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from domain.judging import Void
 from domain.lock_read import HolderRead, LockEntry, WaiterRead
 from domain.log import Recorded
 from domain.task_read import TaskRead
@@ -65,9 +66,21 @@ def blockers(read: TaskRead, entry: LockEntry | None) -> list[Blocker]:
     ]
 
 
-def explain(read: TaskRead, last: Recorded, in_the_way: list[Blocker], asked: Recorded | None = None) -> Why:
-    """The answer about `read`, whose last event is `last`. `asked`: the request to cancel behind its end."""
+def explain(
+    read: TaskRead,
+    last: Recorded,
+    in_the_way: list[Blocker],
+    asked: Recorded | None = None,
+    void: Void | None = None,
+) -> Why:
+    """The answer about `read`, whose last event is `last`.
+
+    `asked`: the request to cancel behind its end; `void`: why its `dispatched` is void, if it is.
+    """
     stage, since, words = _of(read, last, in_the_way)
+    if void is not None and read.status is Status.DISPATCHED:
+        words = f"was {void.changed()}: this attempt is being refused, dispatch it again then"
+        stage = "waits-for-lock"
     if asked is not None and stage == "ended":
         words += _at_whose_wish(asked)
     return Why(

@@ -187,7 +187,7 @@ class AttemptRun:
         return Job(
             command=submission.command,
             cwd=working_directory(submission, roots, own, user),
-            within=within(submission, roots, own),
+            within=within(submission, own),
             user=user,
             cgroup=str(bench.cgroups / stem) if bench.cgroups else None,
             env=job_environment(submission, bench.runner_id, current_traceparent(), user),

@@ -1,6 +1,8 @@
 """Where a job may work and what it may see: roots, working directory, environment.
 
-Roots are compared after resolving symlinks, so that no link under a root leads out of it. The check here, on
+Roots are compared after resolving symlinks, so that no link under a root leads out of it. A workspace's own
+root must be a resolved path: the control plane compares roots as text, and what two workspaces mean by two
+names would be one directory with two locks. The check here, on
 intake and before the start, gives early and plain answers; links may change after it. What holds is judged by
 the shim, on the descriptor that the job starts in (`job_start`).
 """
@@ -52,6 +54,13 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
             "workspace-root",
             f"{where} is under none of this runner's roots: start the runner with --root {target}",
         )
+    if Path(workspace.root) != target:
+        raise Refused(
+            422,
+            "workspace-root",
+            f"workspace {workspace.id} is registered at {workspace.root}, which is {target}: register "
+            f"{target}, since a second name for a directory would be locked apart from the first",
+        )
 
 
 def working_directory(
@@ -74,9 +83,9 @@ def working_directory(
     return root
 
 
-def within(submission: Submission, roots: Sequence[Path], own: Path) -> list[str]:
-    """The real directories that the one to start in must lie in."""
-    return [str(own.resolve())] if submission.workspace is None else [str(root) for root in roots]
+def within(submission: Submission, own: Path) -> list[str]:
+    """The real directories that the one to start in must lie in: another workspace's is none of them."""
+    return [str(own.resolve()) if submission.workspace is None else submission.workspace.root]
 
 
 def job_environment(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,6 +39,8 @@ def list_all(context: typer.Context, url: UrlOption = None, output: OutputOption
     with connect(url) as api:
         found, _ = api.items("/workspaces", _MANY)
     emit(output, found, _columns())
+    for one in found:
+        _say_void(one)
 
 
 @app.command("add")
@@ -54,7 +57,7 @@ def add(
     from infra.cli.client import connect, workspace_path
     from infra.cli.output import emit_one
 
-    body = {"root": str(root.absolute()), "on_runner_lost": on_runner_lost.value}
+    body = {"root": _real(root), "on_runner_lost": on_runner_lost.value}
     with connect(url) as api:
         answer = api.put(workspace_path(id), body)
     emit_one(output, answer, _columns())
@@ -73,6 +76,27 @@ def remove(
     with connect(url) as api:
         api.delete(workspace_path(id))
     emit_one(output, {"id": id, "removed": True}, [Column("removed", lambda row: row["id"])])
+
+
+def _real(root: Path) -> str:
+    """The one name of a directory: links are resolved where it is on this host, else `..` by its text."""
+    named, real = os.path.normpath(root.absolute()), root.resolve()
+    if named == str(real) or not real.is_dir():
+        return named
+    from infra.cli.words import say
+
+    say(f"{named} is {real}: that is registered, as a runner works under real paths only")
+    return str(real)
+
+
+def _say_void(workspace: dict[str, Any]) -> None:
+    """Say that the newest registration event changed nothing."""
+    from infra.cli.words import say
+
+    void = workspace.get("void")
+    if void is not None:
+        what = "removal" if void["root"] is None else f"registration at {void['root']}"
+        say(f"{workspace['id']}: its newest {what} (event {void['seq']}) is void: {void['reason']}")
 
 
 def _columns() -> tuple[Column, ...]:

@@ -540,6 +540,20 @@ export interface Versions {
   nats_server: string | null;
 }
 
+/**
+ * A registration or removal that stands in the log and changes nothing, as something else came first.
+ *
+ * `root` is null for `removed`; `reason` says what was in the way.
+ */
+export interface VoidRead {
+  seq: number;
+  event: string;
+  root: string | null;
+  by: string;
+  time: string;
+  reason: "root-overlap" | "workspace-in-use" | "workspace-changed";
+}
+
 /** A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks in its way. */
 export interface WaiterRead {
   task_id: string;
@@ -577,13 +591,18 @@ export interface WorkspaceBody {
   on_runner_lost?: "fail" | "hold";
 }
 
-/** A registered workspace; `seq` is the stream sequence of its registration. */
+/**
+ * A registered workspace; `seq` is the stream sequence of its registration.
+ *
+ * `void` is its newest registration event where that is void.
+ */
 export interface WorkspaceRead {
   id: string;
   root: string;
   on_runner_lost: string;
   seq: number;
   version: number;
+  void?: VoidRead | null;
 }
 
 export interface TaskCreatedEvent extends Omit<EventRead, "data"> {

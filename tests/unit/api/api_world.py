@@ -15,6 +15,7 @@ import httpx
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
+from adapters.codec import Message
 from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.memory import (
     MemoryBacklogs,
@@ -144,7 +145,19 @@ class ApiWorld:
     async def register(self, workspace: str = "acme", root: str = "/srv/acme") -> None:
         """A workspace."""
         answer = await self.http.put(f"/workspaces/{workspace}", json={"root": root})
-        assert answer.status_code == 201, answer.text
+        assert answer.is_success, answer.text
+
+    def just_before(self, event: str, act: Callable[[], Awaitable[Any]]) -> None:
+        """Let somebody be faster: `act` comes between the checks of the next such append and the append."""
+        append = self.log.append
+
+        async def raced(message: Message) -> int:
+            if message.subject.endswith(f".{event}"):
+                self.log.append = append  # type: ignore[method-assign]
+                await act()
+            return await append(message)
+
+        self.log.append = raced  # type: ignore[method-assign]
 
     async def report(
         self, task_id: str, status: str, token: str | None = None, **body: Any

@@ -19,6 +19,7 @@ async def test_a_workspace_is_registered_changed_and_removed(world: ApiWorld) ->
         "on_runner_lost": "fail",
         "seq": 1,
         "version": 1,
+        "void": None,
     }
     same = await world.http.put("/workspaces/acme", json={"root": "/srv/acme"})
     assert (same.status_code, same.json()) == (200, first.json())
@@ -60,6 +61,81 @@ async def test_a_workspace_in_use_is_not_removed(world: ApiWorld) -> None:
     await world.register()
     await world.dispatched(workspace="acme")
     problem(await world.http.delete("/workspaces/acme"), 409, "workspace-in-use")
+
+
+@pytest.mark.parametrize("root", ["/srv/moved", "/srv/acme/inside"])
+async def test_a_workspace_in_use_does_not_move(world: ApiWorld, root: str) -> None:
+    await world.register()
+    await world.dispatched(workspace="acme")
+    body = problem(await world.http.put("/workspaces/acme", json={"root": root}), 409, "workspace-in-use")
+    assert (body["workspace"], body["root"]) == ("acme", "/srv/acme")
+    problem(await world.http.put("/workspaces/two", json={"root": "/srv/acme"}), 409, "root-overlap")
+    changed = await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    assert (changed.status_code, changed.json()["on_runner_lost"]) == (200, "hold")
+
+
+async def test_a_void_registration_is_shown_beside_the_valid_one(world: ApiWorld) -> None:
+    await world.register()
+    task = await world.create(workspace="acme")
+    world.just_before("registered", lambda: world.parts.service.dispatch(task["id"], "ann"))
+    body = problem(await world.http.put("/workspaces/acme", json={"root": "/srv/b"}), 409, "workspace-in-use")
+    shown = (await world.http.get("/workspaces/acme")).json()
+    assert (shown["root"], shown["seq"]) == ("/srv/acme", 1)
+    void = shown["void"]
+    assert (void["seq"], void["event"], void["root"], void["reason"]) == (
+        body["seq"], "registered", "/srv/b", "workspace-in-use",
+    )  # fmt: skip
+    assert void["by"]
+    assert (await world.http.get("/workspaces")).json()["items"] == [shown]
+    again = await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    assert again.json()["void"] is None
+
+
+async def test_a_workspace_that_was_only_registered_in_vain_is_not_found(world: ApiWorld) -> None:
+    world.just_before("registered", lambda: world.register("first", "/srv"))
+    problem(await world.http.put("/workspaces/second", json={"root": "/srv/a"}), 409, "root-overlap")
+    body = problem(await world.http.get("/workspaces/second"), 404, "no-such-workspace")
+    assert "is void: root /srv/a overlaps /srv of workspace first" in body["detail"]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_dispatch_that_comes_behind_a_move_is_a_conflict(world: ApiWorld, removed: bool) -> None:
+    await world.register()
+    task = await world.create(workspace="acme")
+
+    async def goes() -> None:
+        if removed:
+            await world.http.delete("/workspaces/acme")
+        else:
+            await world.http.put("/workspaces/acme", json={"root": "/srv/moved"})
+
+    world.just_before("dispatched", goes)
+    body = problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "workspace-changed")
+    assert (body["task_id"], body["attempt"]) == (task["id"], 1)
+    where = "was not registered" if removed else "was at /srv/moved"
+    assert f"dispatched under /srv/acme, but workspace acme {where} by then" in body["detail"]
+    await world.until("refused")
+    refused = world.log.events[-1].data
+    assert (refused["reason"], refused["valid_root"]) == (
+        "workspace-changed", None if removed else "/srv/moved",
+    )  # fmt: skip
+    read = (await world.http.get(f"/tasks/{task['id']}")).json()
+    assert (read["status"], read["lock"]["state"]) == ("dispatched", "none")
+    why = (await world.http.get(f"/tasks/{task['id']}/why")).json()
+    assert where in why["sentence"]
+    assert "/srv/acme" in why["sentence"]
+    dispatched = next(one.seq for one in world.log.events if one.event == "dispatched")
+    then = (await world.http.get(f"/tasks/{task['id']}?at={dispatched}")).json()
+    assert (then["status"], then["lock"]["state"]) == ("dispatched", "none")
+
+
+async def test_a_report_on_a_void_dispatch_is_not_granted(world: ApiWorld) -> None:
+    await world.register()
+    task = await world.create(workspace="acme")
+    world.just_before("dispatched", lambda: world.register("acme", "/srv/moved"))
+    problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "workspace-changed")
+    await world.until("refused")
+    problem(await world.report(task["id"], "running"), 409, "not-granted")
 
 
 async def test_workspaces_are_listed_by_id_in_pages(world: ApiWorld) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -181,6 +182,32 @@ def test_release_warns_while_a_process_may_run(api: FakeApi, towpath: Towpath) -
     assert json.loads(done.stdout) == released
     assert "may still be writing" in done.stderr
     assert api.seen[-1].body == {"reason": "stuck"}
+
+
+@pytest.mark.parametrize("given", ["link", "sub/../real", "real//", "./real", "real/."])
+def test_a_directory_is_registered_by_its_one_name(
+    api: FakeApi, towpath: Towpath, tmp_path: Path, given: str
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    api.answers["PUT /workspaces/acme-api"] = (201, WORKSPACE)
+    done = towpath("workspaces", "add", "acme-api", f"{tmp_path}/{given}")
+    assert done.returncode == 0
+    assert api.asked("PUT", "/workspaces/acme-api")[0].body["root"] == str((tmp_path / "real").resolve())
+
+
+def test_a_directory_of_another_host_is_named_by_its_text(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["PUT /workspaces/acme-api"] = (201, WORKSPACE)
+    assert towpath("workspaces", "add", "acme-api", "/nowhere//here/../there/").returncode == 0
+    assert api.asked("PUT", "/workspaces/acme-api")[0].body["root"] == "/nowhere/there"
+
+
+def test_a_void_registration_is_named_beside_the_table(api: FakeApi, towpath: Towpath) -> None:
+    void = {"seq": 7, "event": "registered", "root": "/srv/b", "by": "ann", "time": "", "reason": "in-use"}
+    api.answers["GET /workspaces"] = (200, {"items": [{**WORKSPACE, "void": void}], "next_cursor": None})
+    done = towpath("workspaces")
+    assert "registration at /srv/b (event 7) is void: in-use" in done.stderr
 
 
 def test_workspaces_are_added_and_removed(api: FakeApi, towpath: Towpath) -> None:

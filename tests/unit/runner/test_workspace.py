@@ -9,7 +9,8 @@ from uuid_utils.compat import uuid7
 
 from domain.wire import Submission
 from runner.errors import Refused
-from runner.workspace import check_workspace, job_environment, working_directory
+from runner.job_start import CannotStart, open_directory
+from runner.workspace import check_workspace, job_environment, within, working_directory
 
 
 def submission(root: str | None, **changes: object) -> Submission:
@@ -39,6 +40,26 @@ def test_ways_out_are_refused_with_the_option_to_add(tmp_path: Path, inside: str
     (root / "link").symlink_to(other)
     with pytest.raises(Refused, match=f"--root {other}"):
         check_workspace(submission(f"{root}/{inside}"), [root])
+
+
+@pytest.mark.parametrize("inside", ["second", "second/src"])
+def test_a_second_name_of_a_directory_is_refused(tmp_path: Path, inside: str) -> None:
+    """Its workspace would have a lock of its own beside that of the first."""
+    (tmp_path / "first" / "src").mkdir(parents=True)
+    (tmp_path / "second").symlink_to(tmp_path / "first")
+    real = str(tmp_path / inside.replace("second", "first"))
+    with pytest.raises(Refused, match=f"register {real}"):
+        check_workspace(submission(str(tmp_path / inside)), [tmp_path])
+    check_workspace(submission(real), [tmp_path])
+
+
+def test_a_job_starts_in_no_other_workspace_however_its_root_is_exchanged(tmp_path: Path) -> None:
+    """Where a link takes the root's place behind the check, what is opened is not its workspace."""
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    other.mkdir()
+    ours.symlink_to(other)
+    with pytest.raises(CannotStart, match="other"):
+        open_directory(str(ours), within(submission(str(ours)), tmp_path / "own"))
 
 
 def test_a_neighbour_with_the_same_beginning_is_refused(tmp_path: Path) -> None:
