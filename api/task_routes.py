@@ -26,13 +26,13 @@ from api.task_answers import shown, task_response
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import Name, TaskId
 from domain.log import Recorded
+from domain.moments import Moment
 from domain.ports.log import Stored
 from domain.ports.read_model import TaskFilter
 from domain.task_read import TaskRead
 from domain.task_spec import TaskSpec
 from domain.transitions import Status
 from domain.why import Why, blockers, explain
-from domain.wire import Moment
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 

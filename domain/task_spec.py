@@ -19,6 +19,12 @@ from domain.paths import DEEP, MAX_PATH_CHARS, MAX_PATHS, UP
 from domain.wire import Exact, ExecutionMode, LockMode, Shown
 
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
+MAX_PROGRAM_BYTES = 4095
+MAX_PROGRAM_NAME_BYTES = 255
+MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+"""What Linux can start: a path, a name in it, and one argument or `NAME=value` of the environment."""
+MAX_START_BYTES = 1024 * 1024
+"""Of all arguments and the environment together: half of what Linux takes, as a runner adds its own."""
 
 
 NO_NUL = r"^[^\x00]*$"
@@ -61,6 +67,24 @@ Labels = Annotated[
     Field(max_length=50),
     _map(50, {"pattern": r"^[^\x00]{1,200}$"}, maxLength=500),
 ]
+
+
+def _startable(command: list[str], env: dict[str, str]) -> None:
+    """Refuse what no host can start, here and not when its turn has come."""
+    program = command[0].encode()
+    if not program:
+        raise ValueError("the first item of `command` names the program to run")
+    if len(program) > MAX_PROGRAM_BYTES or any(len(p) > MAX_PROGRAM_NAME_BYTES for p in program.split(b"/")):
+        raise ValueError(
+            f"the first item of `command` names the program to run: at most {MAX_PROGRAM_BYTES} bytes, and "
+            f"{MAX_PROGRAM_NAME_BYTES} between slashes"
+        )
+    sizes = [len(one.encode()) for one in command]
+    sizes += [len(name) + 1 + len(value.encode()) for name, value in env.items()]
+    if max(sizes) > MAX_ARGUMENT_BYTES:
+        raise ValueError(f"one argument, or one variable in `env`, has at most {MAX_ARGUMENT_BYTES} bytes")
+    if sum(sizes) > MAX_START_BYTES:
+        raise ValueError(f"`command` and `env` together have at most {MAX_START_BYTES} bytes")
 
 
 def _with_or_without_a_lock(schema: dict[str, Any]) -> None:
@@ -136,8 +160,7 @@ class TaskSpec(BaseModel):
             raise ValueError("`reject` never waits: leave out `lock_wait_seconds`, or use `wait`")
         if twice := sorted(set(self.env) & set(self.secrets)):
             raise ValueError(f"{', '.join(twice)} stands in `env` and in `secrets`: leave it in one of them")
-        if not self.command[0]:
-            raise ValueError("the first item of `command` names the program to run")
+        _startable(self.command, {**self.env, **self.secrets})
         return self
 
     @property

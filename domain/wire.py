@@ -6,14 +6,12 @@ HTTP and over NATS alike. Sizes are bounded here, so that a report always fits i
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,6 +20,7 @@ from pydantic import (
 )
 
 from domain.identifiers import Name, TaskId
+from domain.moments import ClockTime
 from domain.outside_text import cleaned, refuse_unstorable, shortened, storable
 
 ExecutionMode = Literal["no-workspace", "shared-workspace"]
@@ -42,26 +41,9 @@ MAX_COUNTER = 2**53 - 1  # what every language's JSON numbers can tell apart
 RUNNER_AUTH_HEADER = "X-Runner-Token"
 
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
-
-
 def _keep_tail(value: str) -> str:
     """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
     return value.encode("utf-8")[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time must lie within the years 1 to 9999 in UTC") from None
-
-
-def _text(value: Any) -> Any:
-    """A number would be taken for seconds since 1970; the contract says text."""
-    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.match(value)):
-        return value
-    raise ValueError("write a time as RFC 3339 with an offset, e.g. 2026-03-01T12:00:00Z")
 
 
 def _number(value: Any) -> Any:
@@ -85,9 +67,8 @@ Shown = Annotated[str, BeforeValidator(cleaned)]
 Exact = Annotated[str, AfterValidator(refuse_unstorable)]
 """Text that a computer acts on: what cannot be stored in it is refused."""
 OutputTail = Annotated[Shown, AfterValidator(_keep_tail)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
 _WHOLE = BeforeValidator(_number)
-AttemptNumber = Annotated[int, Field(ge=1), _WHOLE]
+AttemptNumber = Annotated[int, Field(ge=1, lt=2**31), _WHOLE]
 ExitCode = Annotated[int, Field(ge=-(2**31), lt=2**31), _WHOLE]
 Pid = Annotated[int, Field(ge=0, lt=2**31), _WHOLE]
 
@@ -105,14 +86,14 @@ class SubmittedWorkspace(Wire):
     root: str
     lock_paths: list[str]
     lock_mode: LockMode
-    lock_token: int
+    lock_token: int = Field(ge=0, lt=2**63)
 
 
 class Submission(Wire):
     """One attempt on its way to a runner: by POST `<runner>/tasks/submit` or on `towpath.submit.<pool>`."""
 
     task_id: TaskId
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, lt=2**31)
     title: Shown
     command: list[Exact] = Field(min_length=1)
     env: dict[Exact, Exact] = Field(default_factory=dict)
@@ -173,8 +154,8 @@ class Report(Wire):
     message: Annotated[Shown, Field(max_length=MESSAGE_CHARS)] | None = None
     exit_code: ExitCode | None = None
     reason: Annotated[Shown, Field(max_length=REASON_CHARS)] | None = None
-    started_at: Moment | None = None
-    finished_at: Moment | None = None
+    started_at: ClockTime | None = None
+    finished_at: ClockTime | None = None
     pid: Pid | None = None
     output_tail: OutputTail | None = None
 

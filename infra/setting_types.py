@@ -22,8 +22,11 @@ from domain.web_hosts import host_name
 LogLevel = Literal["debug", "info", "warning", "error"]
 MIN_SECRET_CHARS = 16
 MIN_LOG_BYTES = 1 << 20
+MAX_BYTES = 1 << 60
+MAX_SYNC_SECONDS = 3600
 _SIZE = re.compile(r"([0-9]+)\s*(?:([KMGT])(i?)B?|B)?")
-_DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m|h)")
+_DURATION = re.compile(r"always|([1-9][0-9]{0,8})(ms|s|m|h)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def _split(separator: str) -> Callable[[Any], Any]:
@@ -107,8 +110,11 @@ def _bytes(given: Any) -> Any:
 
 
 def _sync_interval(given: str) -> str:
-    if not _DURATION.fullmatch(given):
+    found = _DURATION.fullmatch(given)
+    if found is None:
         raise ValueError("give `always` or a duration such as 100ms, 10s or 2m")
+    if found[2] and int(found[1]) * _UNIT_SECONDS[found[2]] > MAX_SYNC_SECONDS:
+        raise ValueError("give at most 1h")
     return given
 
 
@@ -142,7 +148,7 @@ def _api_tokens(given: SecretStr) -> SecretStr:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES, le=MAX_BYTES)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 NatsUrls = Annotated[str, AfterValidator(_nats_urls)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]

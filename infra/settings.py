@@ -22,6 +22,7 @@ from domain.identifiers import Name
 from domain.leases import LeaseTerms
 from domain.token_rules import HOW, too_short
 from infra.setting_types import (
+    MAX_BYTES,
     AbsolutePath,
     ApiTokens,
     Bytes,
@@ -51,6 +52,8 @@ NEVER_EMPTY = (
     "nats_password",
 )
 """What an empty variable would leave open, or replace, in silence; other empty variables count as unset."""
+DAY = 24 * 3600
+"""Longest time, in seconds, that any setting may give."""
 
 
 class SettingsError(ValueError):
@@ -114,10 +117,13 @@ class Settings(BaseSettings):
         "`API_RUNNER_CALLBACK_BASE_URL`. Other names get 403; web pages of these hosts may call.",
     )
     max_requests: int = Field(
-        1000, ge=1, description="Requests an API process works on at once; more get 503 with `Retry-After`."
+        1000,
+        ge=1,
+        le=100_000,
+        description="Requests an API process works on at once; more get 503 with `Retry-After`.",
     )
     max_streams: int = Field(
-        1000, ge=1, description="Live event streams an API process serves at once; more get 503."
+        1000, ge=1, le=100_000, description="Live event streams an API process serves at once; more get 503."
     )
     secret_key: SecretKeys | None = Field(
         None,
@@ -134,24 +140,38 @@ class Settings(BaseSettings):
         1000, ge=1, le=10_000, description="A checkpoint is made for every so many events, …"
     )
     checkpoint_seconds: float = Field(
-        60.0, gt=0, description="… and at the latest so long after the first event that none covers."
+        60.0,
+        gt=0,
+        le=DAY,
+        allow_inf_nan=False,
+        description="… and at the latest so long after the first event that none covers.",
     )
     submit_deadline_seconds: float = Field(
-        30.0, gt=0, description="A runner must take an attempt within this time, else it is `submit-failed`."
+        30.0,
+        gt=0,
+        le=DAY,
+        allow_inf_nan=False,
+        description="A runner must take an attempt within this time, else it is `submit-failed`.",
     )
     lease_seconds: float = Field(
         15.0,
         ge=1,
+        le=DAY,
+        allow_inf_nan=False,
         description="A runner that sends no heartbeat for so long stops its attempts, and is `suspected`. "
         "Same everywhere.",
     )
     lease_grace_seconds: float | None = Field(
         None,
         gt=0,
+        le=DAY,
+        allow_inf_nan=False,
         description="How much longer than its lease a runner may be silent until it is `lost` and what it "
         "held ends; at least a tenth of the lease. Default: a third of it.",
     )
-    task_cache: int = Field(5_000, ge=1, description="Tasks kept in memory by each process that appends.")
+    task_cache: int = Field(
+        5_000, ge=1, le=10_000_000, description="Tasks kept in memory by each process that appends."
+    )
     database_url: DatabaseUrl | None = Field(
         None,
         repr=False,
@@ -228,11 +248,13 @@ class Settings(BaseSettings):
     runner_reserve_bytes: int = Field(
         64 * 1024 * 1024,
         ge=0,
+        le=MAX_BYTES,
         description="Free bytes on the disk of a runner's state below which it takes no attempt.",
     )
     runner_output_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1024,
+        le=MAX_BYTES,
         description="Bytes of output that a runner keeps of an attempt; of what goes beyond, the end.",
     )
     job_user: str | None = Field(

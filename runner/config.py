@@ -19,6 +19,8 @@ from runner.errors import ConfigError
 from runner.job_user import JobUser, find_user
 from runner.origins import origin
 
+LONGEST_LEASE_SECONDS = 24 * 3600
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerConfig:
@@ -108,8 +110,8 @@ class RunnerConfig:
     def _check_numbers(self) -> None:
         if not 1 <= self.capacity <= 1000:
             raise ConfigError(f"capacity {self.capacity}: a runner runs 1 to 1000 attempts at a time")
-        if self.lease_seconds < 1:
-            raise ConfigError(f"lease_seconds {self.lease_seconds}: give at least 1 second")
+        if not 1 <= self.lease_seconds <= LONGEST_LEASE_SECONDS:
+            raise ConfigError(f"lease_seconds {self.lease_seconds}: give 1 second to a day")
         if self.kill_grace_seconds < 0:
             raise ConfigError("kill_grace_seconds: give 0 or more")
 

@@ -19,6 +19,8 @@ from runner.process_traits import die_with_parent
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and an ignored signal survives exec
 
+MAX_SHOWN_CHARS = 200
+
 
 class CannotStart(Exception):
     """The message says why, for the person who reads the task."""
@@ -48,7 +50,7 @@ def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
 def start(job: dict[str, Any], output: int, lease: float | None) -> int:
     """Fork and exec; the job's pid once it runs. Raises CannotStart, or TimeoutError without a lease."""
     if any("\0" in word for word in job["command"]):
-        raise CannotStart(f"cannot start {job['command'][0]!r}: embedded null byte")
+        raise CannotStart(f"cannot start {shown(job['command'][0])}: embedded null byte")
     directory, real = open_directory(job["cwd"], job["within"])
     said, say = os.pipe()
     parent = os.getpid()
@@ -124,4 +126,9 @@ def explain(job: dict[str, Any], directory: str, stage: str, number: int | None,
         return f"cannot start in directory {directory!r}: {why}"
     if number == errno.ENOENT:
         why = "no such file or interpreter" if "/" in program else "no such program on PATH"
-    return f"cannot start {program!r}: {why}"
+    return f"cannot start {shown(program)}: {why}"
+
+
+def shown(program: str) -> str:
+    """A program's name in quotes, cut: the runner reads what its shim tells in lines of bounded length."""
+    return repr(program if len(program) <= MAX_SHOWN_CHARS else f"{program[:MAX_SHOWN_CHARS]}…")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.times import seconds
+from infra.cli.times import LONGEST_WAIT_SECONDS, seconds
 
 
 class Output(StrEnum):
@@ -24,7 +24,7 @@ class Output(StrEnum):
 def duration(text: str) -> float:
     """Seconds from `30`, `1.5s`, `10m`, `2h` or `7d`; a usage error otherwise."""
     try:
-        return seconds(text)
+        return seconds(text, LONGEST_WAIT_SECONDS)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -46,10 +46,12 @@ def _runner(task: Json) -> str:
     return (task["runner_id"] or "") + (f" ({state})" if state in ("suspected", "lost") else "")
 
 
-def _took(task: Json) -> str:
+def took(task: Json) -> str:
+    """How long its process ran, by its runner's clock."""
     if not (task["started_at"] and task["finished_at"]):
         return ""
-    return f"{(parse(task['finished_at']) - parse(task['started_at'])).total_seconds():.1f} s"
+    length = (parse(task["finished_at"]) - parse(task["started_at"])).total_seconds()
+    return f"{length:.1f} s" if length >= 0 else "clock of the runner: finished before it started"
 
 
 def _text(name: str) -> Column:
@@ -94,7 +96,7 @@ _SHEET = (
 
 def show_task(output: Output, task: Json, *, past: bool = False) -> None:
     """One task on stdout, with the tail of its output; `past`: as it once was."""
-    emit_one(output, task, (*_SHEET, *_times(past=past), Column("took", _took)))
+    emit_one(output, task, (*_SHEET, *_times(past=past), Column("took", took)))
     if output is Output.TABLE and task["output_tail"]:
         console().print("\noutput", style="bold")
         print_data(plain(task["output_tail"], keep="\n\t").rstrip("\n"))

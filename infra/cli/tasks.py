@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from infra.cli.moments import AtOption
+from infra.cli.moments import AtOption, SinceOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, pairs
-from infra.cli.times import moment
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,13 +20,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("wait")(wait)
 
 
-def _moment(text: str) -> datetime:
-    try:
-        return moment(text, datetime.now(UTC))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 def tasks(
     status: Annotated[
         list[str] | None, typer.Option("-s", "--status", metavar="STATUS", help="Only these. Repeatable.")
@@ -36,10 +27,7 @@ def tasks(
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only of this one.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only of this one.")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME=VALUE", help="Only with this one.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(parser=_moment, metavar="TIME", help="Created since: 10m, 2h, 7d, or RFC 3339."),
-    ] = None,
+    since: SinceOption = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many.")] = 50,
     url: UrlOption = None,
     output: OutputOption = Output.TABLE,

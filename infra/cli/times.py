@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+LONGEST_WAIT_SECONDS = 30 * 86400.0
+"""Of what a task or a person may wait for; the API takes no more."""
+LONGEST_AGO_SECONDS = 36_500 * 86400.0
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LONGEST_DAYS = 36_500
 _STEPS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
-def seconds(text: str) -> float:
-    """Seconds from `30`, `1.5s`, `10m`, `2h` or `7d`; ValueError otherwise."""
+def seconds(text: str, longest: float = LONGEST_AGO_SECONDS) -> float:
+    """Seconds from `30`, `1.5s`, `10m`, `2h` or `7d`, at most `longest`; ValueError otherwise."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", text.strip())
     if found is None:
         raise ValueError(
             f"{text[:40]!r} is no duration: give seconds, or a number with s, m, h or d, such as 10m"
         )
     length = float(found[1]) * _UNITS[found[2]]
-    if length > LONGEST_DAYS * 86400.0:
-        raise ValueError(f"that is too long: at most {LONGEST_DAYS}d")
+    if length > longest:
+        raise ValueError(f"that duration is too long: give at most {duration(longest)}")
     return length
 
 
@@ -33,6 +37,10 @@ def duration(length: float) -> str:
 
 def parse(text: str) -> datetime:
     """An aware datetime from RFC 3339; ValueError otherwise."""
+    if ":60" in text:
+        from domain.moments import without_leap_second
+
+        text = without_leap_second(text)
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no offset: end it with Z or +00:00")
@@ -40,8 +48,27 @@ def parse(text: str) -> datetime:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """A point in time from RFC 3339 or from a duration before `now`; ValueError otherwise."""
-    return now - timedelta(seconds=seconds(text)) if re.match(r"[0-9.]+[smhd]?$", text) else parse(text)
+    """A time: RFC 3339, a duration before `now`, or the beginning of a day here; ValueError otherwise.
+
+    A day is `2026-03-01`, `today` or `yesterday`.
+    """
+    text = text.strip()
+    days = _DAYS_AGO.get(text.lower())
+    if days is not None:
+        return _beginning_of(now.astimezone().date() - timedelta(days=days))
+    if _DATE.fullmatch(text):
+        return _beginning_of(date.fromisoformat(text))
+    if re.fullmatch(r"[0-9.]+[smhd]?", text):
+        return now - timedelta(seconds=seconds(text))
+    return parse(text)
+
+
+def _beginning_of(day: date) -> datetime:
+    """Midnight of the clock on this machine's wall."""
+    try:
+        return datetime(day.year, day.month, day.day).astimezone()
+    except (OverflowError, ValueError, OSError):  # at the ends of the calendar no local time is known
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def ago(text: str | None, now: datetime | None = None) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -183,6 +183,35 @@ def test_beyond_loopback_a_short_callback_token_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"API_RUNNER_CALLBACK_TOKEN has fewer than 16.*openssl") as said:
         load_settings(**given, host="0.0.0.0").check_api()
     assert "hunter22" not in str(said.value)
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    found = set() if isinstance(annotation, list) else {annotation}
+    return found.union(*(_types_in(part) for part in get_args(annotation) if not hasattr(part, "ge")))
+
+
+NUMERIC = sorted(
+    name for name, info in Settings.model_fields.items() if {int, float} & _types_in(info.annotation)
+)
+
+
+def test_the_numeric_settings_are_known() -> None:
+    assert {"lease_seconds", "lease_grace_seconds", "max_requests", "log_max_bytes", "port"} <= set(NUMERIC)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e308", "-1", "9" * 30, "9" * 5000])
+@pytest.mark.parametrize("name", NUMERIC)
+def test_no_number_is_without_bounds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(env_name(name), value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert env_name(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["61m", "2h", "99999999999h", "999999999h"])
+def test_a_sync_interval_has_bounds(value: str) -> None:
+    with pytest.raises(SettingsError, match="TOWPATH_NATS_SYNC_INTERVAL"):
+        load_settings(nats_sync_interval=value)
 
 
 def test_every_problem_has_a_line() -> None:

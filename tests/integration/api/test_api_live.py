@@ -130,3 +130,17 @@ async def test_a_restarted_api_still_knows_the_lock_of_an_ended_task(live: LiveA
         lock = (await http.get(f"/tasks/{task['id']}")).json()["lock"]
     following.cancel()
     assert (lock["state"], lock["token"]) == ("released", token)
+
+
+async def test_times_at_the_ends_of_the_calendar_are_the_ends_of_the_log(live: LiveApi) -> None:
+    await live.dispatched(pool="mine")
+    everything = (await live.http.get("/events")).json()["items"]
+    assert everything
+    for query, wanted in (
+        ({"from": "0001-01-01T00:00:00Z"}, everything),
+        ({"from": "1969-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}, everything),
+        ({"from": "9999-12-31T23:59:59Z"}, []),
+        ({"to": "0001-01-01T00:00:00Z"}, []),
+    ):
+        answer = await live.http.get("/events", params=query)
+        assert (answer.status_code, answer.json()["items"]) == (200, wanted), query

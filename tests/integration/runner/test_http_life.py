@@ -296,3 +296,11 @@ async def test_a_secret_never_cuts_the_runners_own_sentences(host: Submitter, wo
     assert ended["message"] == "exited with code 3"
     missing = await host.plane.final(await host.submit(["no-such-program"], **given))
     assert missing["message"] == "cannot start 'no-such-program': no such program on PATH"
+
+
+async def test_a_program_whose_name_is_too_long_to_start_or_to_show_fails_with_words(host: Submitter) -> None:
+    for name in ("x" * 300, "/x" * 40_000):
+        final = await host.final([name])
+        assert (final["status"], final["reason"]) == ("failed", "error")
+        assert "cannot start" in final["message"]
+        assert len(final["message"]) < 400

@@ -181,7 +181,7 @@ async def test_unknown_routes_and_methods_are_problems(quiet: ApiWorld) -> None:
     answer = await quiet.http.delete("/tasks")
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "GET, HEAD, POST"
-    assert (await quiet.http.patch("/workspaces/shop")).headers["allow"] == "DELETE, GET, PUT"
+    assert (await quiet.http.patch("/workspaces/shop")).headers["allow"] == "DELETE, GET, HEAD, PUT"
     answer = await quiet.http.get(f"/runner/tasks/{new_id()}/status")
     problem(answer, 405, "method-not-allowed")
 

@@ -28,12 +28,14 @@ def test_a_moment_is_a_sequence_a_time_or_how_long_ago(api: FakeApi, towpath: To
     assert towpath("locks", "--at", "17").returncode == 0
     assert towpath("locks", "acme", "--at", "2026-03-01T12:00:00Z").returncode == 0
     assert towpath("task", TASK_ID, "--at", "10m").returncode == 0
-    for none in ("yesterday", "2026-03-01T12:00:00", "9999999999d"):
+    for none in ("soon", "2026-03-01T12:00:00", "9999999999d"):
         refused = towpath("task", TASK_ID, "--at", none)
         assert refused.returncode == 2
         assert "7d" in refused.stderr
     assert ("at", "17") in api.asked("GET", "/locks")[0].query
     assert ("at", "2026-03-01T12:00:00+00:00") in api.asked("GET", "/workspaces/acme/locks")[0].query
+    for day in ("today", "yesterday", "2026-03-01"):
+        assert towpath("task", TASK_ID, "--at", day).returncode == 0
     asked = dict(api.asked("GET", f"/tasks/{TASK_ID}")[0].query)["at"]
     assert 500 < (datetime.now(UTC) - datetime.fromisoformat(asked)).total_seconds() < 700
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+import typer
 
 from domain.events import EVENTS
+from domain.task_spec import MAX_TIMEOUT_SECONDS
+from infra.cli import options
 from infra.cli.event_words import detail, name_of, short
-from infra.cli.task_view import lock_of, status_of
-from infra.cli.times import ago, duration, moment, seconds
+from infra.cli.task_view import lock_of, status_of, took
+from infra.cli.times import LONGEST_WAIT_SECONDS, ago, duration, moment, seconds
 from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,6 +76,48 @@ def test_durations(text: str, expected: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|offset|isoformat"):
         moment(text, NOW)
+
+
+def test_days_are_the_beginning_of_a_day_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # 14 hours ahead: there it is another day than in UTC
+    time.tzset()
+    try:
+        now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        here = timezone(timedelta(hours=14))
+        assert moment("today", now) == datetime(2026, 3, 2, tzinfo=here)
+        assert moment("Yesterday", now) == datetime(2026, 3, 1, tzinfo=here)
+        assert moment("2026-11-29", now) == datetime(2026, 11, 29, tzinfo=here)
+        for end in ("0001-01-01", "9999-12-31"):
+            assert moment(end, now).year == int(end[:4])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_leap_second_is_the_end_of_the_second_before() -> None:
+    found = moment("2016-12-31T23:59:60Z", NOW)
+    assert found == datetime(2016, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 400, "36501d", "9999999999d", "2026-02-30", "2026-13-01", "٣m", "today 3"]
+)
+def test_what_is_no_time_either(text: str) -> None:
+    with pytest.raises(ValueError, match=r"too long|isoformat|out of range|month"):
+        moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "31d", "2592001"])
+def test_nothing_waits_longer_than_the_api_takes(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="at most 30d"):
+        options.duration(text)
+    assert options.duration("30d") == LONGEST_WAIT_SECONDS == MAX_TIMEOUT_SECONDS
+
+
+def test_a_runner_whose_clock_went_back_took_no_negative_time() -> None:
+    times = {"started_at": "2026-03-01T12:00:01Z", "finished_at": "2026-03-01T12:00:00Z"}
+    assert took(task_read(**times)) == "clock of the runner: finished before it started"
+    assert took(task_read(**{**times, "finished_at": "2026-03-01T12:00:02.5Z"})) == "1.5 s"
 
 
 def test_the_state_of_a_task() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import Any
 
 import pytest
@@ -68,3 +70,36 @@ def test_text_that_cannot_be_stored_is_refused(field: str, text: str) -> None:
 
 def test_what_cannot_be_stored_is_replaced_in_a_title() -> None:
     assert spec(title="\ude00 built\x00").title == "\ufffd built\ufffd"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"command": ["x" * 70_000]},
+        {"command": ["/" + "x" * 256]},
+        {"command": ["/x" * 2048]},
+        {"command": ["é" * 128]},
+        {"command": ["true", "x" * 131_072]},
+        {"command": ["true", "é" * 65_536]},
+        {"command": ["true"], "env": {"A": "x" * 131_070}},
+        {"command": ["true"], "secrets": {"A": "x" * 131_070}},
+        {"command": ["true"] + ["x" * 131_071] * 9},
+        {"command": ["true"], "env": {"A=B": "c"}},
+        {"command": ["true"], "env": {"": "c"}},
+        {"command": ["true"], "env": {"A\x00": "c"}},
+        {"command": ["true"], "env": {"A\n": "c"}},
+        {"command": ["true"], "env": {"A": "c\x00"}},
+        {"command": ["tr\x00ue"]},
+    ],
+    ids=lambda given: str(given)[:40],
+)
+def test_what_no_host_can_start_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TaskSpec.model_validate(given)
+
+
+def test_the_largest_that_a_host_can_start_is_started_here() -> None:
+    spec = TaskSpec(command=["/" + "/".join(["x"] * 2047), "y" * 131_071], env={"A": "z" * 131_069})
+    subprocess.run(["true", spec.command[1]], env={**spec.env, "PATH": os.environ["PATH"]}, check=True)
+    with pytest.raises(FileNotFoundError):  # short enough to be looked up
+        subprocess.run([spec.command[0]], check=True)
