@@ -15,16 +15,17 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from domain.json_reader import NotJson, read_json, sendable
+from domain.moments import ClockTime
 from domain.outside_text import shortened, storable
-from domain.wire import FAILED_REASONS, MESSAGE_CHARS, REASON_CHARS, ExitCode, Moment, Pid, Report
+from domain.wire import FAILED_REASONS, MESSAGE_CHARS, REASON_CHARS, ExitCode, Pid, Report
 
 LEFT_OUT = "left out, as it could not be read"
 _SIGNED_32, _UNSIGNED_32 = 2**31, 2**32
 _READERS: dict[str, TypeAdapter[Any]] = {
     "exit_code": TypeAdapter(ExitCode),
     "pid": TypeAdapter(Pid),
-    "started_at": TypeAdapter(Moment),
-    "finished_at": TypeAdapter(Moment),
+    "started_at": TypeAdapter(ClockTime),
+    "finished_at": TypeAdapter(ClockTime),
 }
 
 
