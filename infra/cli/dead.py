@@ -82,7 +82,7 @@ def replay(
     columns = (
         Column("SEQ", lambda row: str(row["seq"]), right=True),
         Column("OUTCOME", lambda row: row["outcome"], colored=True),
-        Column("DETAIL", lambda row: row["detail"], folded=True),
+        Column("DETAIL", lambda row: row["detail"], wide=True),
     )
     emit(output, rows, columns)
     if any(row["outcome"] == "refused" for row in rows):
@@ -128,8 +128,8 @@ def _columns() -> tuple[Column, ...]:
         Column("SEQ", lambda one: str(one["seq"]), right=True),
         Column("WHEN", lambda one: ago(one["at"])),
         Column("KIND", lambda one: one["kind"]),
-        Column("SUBJECT", lambda one: one["subject"]),
-        Column("REASON", lambda one: one["reason"]),
+        Column("SUBJECT", lambda one: one["subject"], wide=True),
+        Column("REASON", lambda one: one["reason"], wide=True),
         Column("SIZE", lambda one: str(one["size"]), right=True),
         Column("DETAIL", lambda one: one["detail"], wide=True),
     )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from infra.cli.output import Column, Json
+from infra.cli.output import Column, Json, terminal_width
+from infra.cli.table import SHORT_ID
 from infra.cli.times import clock_time, duration
-
-SHORT_ID = 12
-ACTOR_CHARS = 18
 
 
 def short(task_id: str) -> str:
-    """The end of a task id: the random part, which commands take for the whole."""
-    return task_id[-SHORT_ID:]
+    """A task id among words: on a terminal its end, the random part, which commands take for the whole."""
+    return task_id if terminal_width(sys.stdout) is None else task_id[-SHORT_ID:]
 
 
 def scope(paths: list[str], mode: str = "exclusive") -> str:
@@ -100,12 +99,6 @@ def _attempt(event: Json) -> str:
     return "" if event["attempt"] is None else str(event["attempt"])
 
 
-def _actor(event: Json) -> str:
-    """The end of a long one is what tells runners apart."""
-    actor = str(event["actor"])
-    return actor if len(actor) <= ACTOR_CHARS else f"…{actor[1 - ACTOR_CHARS :]}"
-
-
 def _subject(event: Json) -> str:
     return event["task_id"] or f"workspace {event['workspace']}"
 
@@ -115,14 +108,15 @@ TRAIL = (
     Column("TIME", lambda event: clock_time(event["time"])),
     Column("EVENT", name_of, colored=True),
     Column("ATT", _attempt, right=True),
-    Column("ACTOR", _actor),
-    Column("DETAIL", detail, folded=True),
+    Column("ACTOR", lambda event: str(event["actor"]), wide=True),
+    Column("DETAIL", detail, wide=True),
 )
 WATCHED = (
     Column("SEQ", lambda event: str(event["seq"]), right=True, width=6),
     Column("TIME", lambda event: clock_time(event["time"])[:-4]),
     Column("EVENT", name_of, colored=True, width=13),
-    Column("TASK", _subject, width=36),
+    Column("TASK", _subject, width=SHORT_ID, task=True),
+    Column("TITLE", lambda event: event.get("title") or "", wide=True, optional=True),
     Column("DETAIL", detail, wide=True),
 )
 SHOWN_BY_RUN = (

@@ -12,6 +12,7 @@ from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
 from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
+    from infra.cli.client import Api
     from infra.cli.output import Column
 
 _MANY = 10_000
@@ -43,12 +44,13 @@ def locks(
                 entries, _ = api.items("/locks", _MANY, at=at)
             else:
                 entries = [api.get(workspace_path(workspace, "locks"), at=at)]
+            rows = _titled(api, _claims(entries)) if output is Output.TABLE else entries
     except Unreachable:
         found = None if url else _offline(workspace, at, data_dir)
         if found is None:
             raise
-        entries = found
-    emit(output, entries if output is not Output.TABLE else _claims(entries), _columns(past=at is not None))
+        rows = _claims(found) if output is Output.TABLE else found
+    emit(output, rows, _columns(past=at is not None))
 
 
 def release(
@@ -73,6 +75,14 @@ def release(
     emit_one(output, answer, (Column("task", lambda row: row["task_id"]), paths, running))
     if answer["process_may_run"]:
         say("its process may still be writing: look at its runner before you rely on the files")
+
+
+def _titled(api: Api, claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from infra.cli.titles import Titles
+
+    titles = Titles(api)
+    titles.look_up(claim["task_id"] for claim in claims)
+    return titles.beside(claims)
 
 
 def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> list[dict[str, Any]] | None:
@@ -130,9 +140,10 @@ def _columns(*, past: bool) -> tuple[Column, ...]:
 
     shown = clock_time if past else ago
     return (
-        Column("WORKSPACE", lambda claim: claim["workspace"]),
+        Column("WORKSPACE", lambda claim: claim["workspace"], wide=True),
         Column("STATE", _state, colored=True),
-        Column("TASK", lambda claim: claim["task_id"]),
+        Column("TASK", lambda claim: claim["task_id"], task=True),
+        Column("TITLE", lambda claim: claim.get("title") or "", wide=True, optional=True),
         Column("PATHS", lambda claim: scope(claim["paths"], claim["mode"]), wide=True),
         Column("SINCE", lambda claim: shown(claim["since"])),
         Column("DETAIL", _detail, wide=True),

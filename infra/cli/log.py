@@ -92,6 +92,8 @@ def events(
         return
     with _connected(url) as api:
         found, more = api.items("/events", limit, **filters(api))
+        if output is Output.TABLE:
+            found = _titled(api, found)
     emit(output, found, _listed(WATCHED))
     if more:
         from infra.cli.words import say
@@ -103,6 +105,14 @@ def _connected(url: str | None) -> Api:
     from infra.cli.client import connect
 
     return connect(url)
+
+
+def _titled(api: Api, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from infra.cli.titles import Titles
+
+    titles = Titles(api)
+    titles.look_up(event["task_id"] for event in events if event["task_id"])
+    return titles.beside(events)
 
 
 def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -143,13 +153,16 @@ def watch(
     from infra.cli.output import emit_line
     from infra.cli.stream import events
     from infra.cli.task_ids import resolve
+    from infra.cli.titles import Titles
 
     with connect(url) as api:
         named = {"task_id": task and resolve(api, task), "workspace": workspace}
         filters = {**named, "event": event, "actor": actor}
+        titles = Titles(api)
         try:
             for found in events(api, filters, after, give_up_seconds=math.inf):
                 if found is not None:
-                    emit_line(output, found, WATCHED)
+                    shown = titles.beside([found])[0] if output is Output.TABLE else found
+                    emit_line(output, shown, WATCHED)
         except KeyboardInterrupt:
             return

@@ -1,87 +1,44 @@
 """Data on stdout as a table, as JSON or as one JSON object per line.
 
-A table is for eyes: relative times, cut where the terminal ends (100 columns where there is none), coloured
-only on a terminal and without NO_COLOR. Programs read the JSON forms, which show what the API answered.
+A table is for eyes: relative times, laid out for the terminal (`infra.cli.table`), coloured only there and
+without NO_COLOR. In a file or a pipe nothing is cut and no line is folded. Programs read the JSON forms,
+which show what the API answered.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from infra.cli.options import Output
-from infra.cli.words import plain
+from infra.cli.table import Column as Column
+from infra.cli.table import Json as Json
+from infra.cli.table import line, listed, sheet, whole_width
+from infra.cli.words import say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import Console, RenderableType
 
-Json = dict[str, Any]
 WIDTH = 100
+FEWEST = 30
 _UNSAFE = re.compile(
     "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
     "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f]"
 )
 """Controls (C1 too), formats such as those for writing directions, separators of lines, lone surrogates."""
-_STYLES = {
-    "created": "dim",
-    "dispatched": "yellow",
-    "queued": "yellow",
-    "waiting": "yellow",
-    "running": "cyan",
-    "held": "cyan",
-    "granted": "cyan",
-    "succeeded": "green",
-    "alive": "green",
-    "ok": "green",
-    "warning": "yellow",
-    "problem": "red",
-    "failed": "red",
-    "submit-failed": "red",
-    "refused": "red",
-    "silent": "red",
-    "canceled": "magenta",
-    "cancel-requested": "magenta",
-    "lock-release-requested": "magenta",
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: `cell` makes its text of a row.
-
-    When the line is too long, `wide` ones are cut and `folded` ones go on below. `colored` ones show a status
-    or an event. `width` is the least width, for lines that are printed one by one.
-    """
-
-    title: str
-    cell: Callable[[Json], str]
-    wide: bool = False
-    folded: bool = False
-    colored: bool = False
-    right: bool = False
-    width: int | None = None
-
-    def text(self, row: Json, *, cut: bool = True) -> Text:
-        """The cell of `row`, harmless for a terminal; cut at the column's end or folded."""
-        from rich.text import Text
-
-        cell = plain(self.cell(row))
-        style = _STYLES.get(cell.removeprefix("lock ").partition(" ")[0], "") if self.colored else ""
-        return Text(cell, style, no_wrap=cut, overflow="ellipsis" if cut else "fold")
 
 
 def emit(output: Output, rows: Sequence[Json], columns: Sequence[Column]) -> None:
     """A list: a table with a line per row, one JSON array, or a JSON object per line."""
     if output is Output.TABLE:
-        console().print(_table(rows, columns, head=True))
+        _show(lambda width: listed(rows, columns, width), whole_width(rows, columns))
     elif output is Output.JSON:
         print_data(json_text(list(rows), indent=2))
     else:
@@ -92,7 +49,7 @@ def emit(output: Output, rows: Sequence[Json], columns: Sequence[Column]) -> Non
 def emit_one(output: Output, row: Json, columns: Sequence[Column]) -> None:
     """One thing: a line per column that says something, or a JSON object."""
     if output is Output.TABLE:
-        console().print(_sheet(row, columns))
+        _show(lambda _: sheet(row, columns))
     else:
         print_data(json_text(row, indent=2) if output is Output.JSON else json_line(row))
 
@@ -100,7 +57,7 @@ def emit_one(output: Output, row: Json, columns: Sequence[Column]) -> None:
 def emit_line(output: Output, row: Json, columns: Sequence[Column]) -> None:
     """One row of a list that does not end: at once, without a head; both JSON forms are a line."""
     if output is Output.TABLE:
-        console().print(_table([row], columns, head=False))
+        _show(lambda width: line(row, columns, width), whole_width([row], columns))
     else:
         print_data(json_line(row))
     sys.stdout.flush()
@@ -108,7 +65,12 @@ def emit_line(output: Output, row: Json, columns: Sequence[Column]) -> None:
 
 def say_row(row: Json, columns: Sequence[Column]) -> None:
     """One row for people, on stderr."""
-    console(stderr=True).print(_table([row], columns, head=False))
+    width = terminal_width(sys.stderr)
+    if width is None:
+        say(_rendered(line(row, columns, None), whole_width([row], columns)))
+    else:
+        with contextlib.suppress(OSError, ValueError):
+            console(stderr=True).print(line(row, columns, width))
 
 
 def json_line(row: Json) -> str:
@@ -132,39 +94,39 @@ def print_data(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def terminal_width(stream: TextIO) -> int | None:
+    """The columns of the terminal that `stream` writes to; None where it writes to a file or a pipe."""
+    if not stream.isatty():
+        return None
+    return max(shutil.get_terminal_size((WIDTH, 24)).columns, FEWEST)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A rich console of the right width; it colours on a terminal only."""
     from rich.console import Console
 
-    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    width = terminal_width(sys.stderr if stderr else sys.stdout) or WIDTH
     return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
-def _table(rows: Sequence[Json], columns: Sequence[Column], *, head: bool) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=head, header_style="bold")
-    for column in columns:
-        table.add_column(
-            column.title,
-            no_wrap=not (
-                column.wide or column.folded
-            ),  # rich takes space from columns that may wrap; their texts do not
-            justify="right" if column.right else "left",
-            min_width=column.width,
-        )
-    for row in rows:
-        table.add_row(*(column.text(row, cut=not column.folded) for column in columns))
-    return table
+def _show(made: Callable[[int | None], RenderableType], whole: int = 1 << 20) -> None:
+    """What `made` makes of the width on stdout; in a file it is as wide as `whole`."""
+    width = terminal_width(sys.stdout)
+    if width is None:
+        text = _rendered(made(None), whole)
+        if text:
+            print_data(text)
+    else:
+        console().print(made(width))
 
 
-def _sheet(row: Json, columns: Sequence[Column]) -> Table:
-    from rich.table import Table
+def _rendered(what: RenderableType, width: int) -> str:
+    """`what` as text of at most `width` columns, without colours and without blanks at the ends of lines."""
+    from rich.console import Console
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(overflow="fold")
-    for column in columns:
-        if text := column.text(row, cut=False):
-            table.add_row(column.title.lower(), text)
-    return table
+    file = StringIO()
+    plain_console = Console(
+        file=file, width=width + WIDTH, highlight=False, markup=False, emoji=False, color_system=None
+    )
+    plain_console.print(what)
+    return "\n".join(one.rstrip() for one in file.getvalue().splitlines())

@@ -26,7 +26,7 @@ def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
     with connect(url) as api:
         found, _ = api.items("/runners", _MANY)
     columns = (
-        Column("ID", lambda one: one["id"]),
+        Column("ID", lambda one: one["id"], wide=True),
         Column("STATE", lambda one: one["state"], colored=True),
         Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
         Column("HOST", lambda one: one["host"], wide=True),

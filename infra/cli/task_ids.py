@@ -7,7 +7,7 @@ import re
 from infra.cli.client import Api
 from infra.cli.exits import CliError, Exit
 
-RECENT = 500
+RECENT = 2_000
 _WHOLE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -23,11 +23,12 @@ def resolve(api: Api, given: str) -> str:
     if not re.fullmatch("[0-9a-f-]{4,35}", given):
         raise CliError(f"{given!r} is no task id, and no part of one of at least 4 characters", Exit.USAGE)
     tasks, more = api.items("/tasks", RECENT)
-    found = [task["id"] for task in tasks if task["id"].startswith(given) or task["id"].endswith(given)]
+    fitting = [task for task in tasks if task["id"].startswith(given) or task["id"].endswith(given)]
+    found = [task["id"] for task in fitting]
     if not found:
         among = f" among the {RECENT} newest" if more else ""
         raise CliError(f"no task{among} has an id that starts or ends with {given}", Exit.NOT_FOUND)
     if len(found) > 1:
-        some = "\n  ".join(found[:10])
+        some = "\n  ".join(f"{task['id']}  {task['status']}  {task['title']}" for task in fitting[:10])
         raise CliError(f"{given} fits {len(found)} tasks; give more of the id:\n  {some}", Exit.USAGE)
     return str(found[0])

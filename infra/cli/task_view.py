@@ -21,6 +21,15 @@ def status_of(task: Json) -> str:
     return str(task["status"])
 
 
+def reason_of(task: Json) -> str:
+    """Why it did not succeed: the reason and the exit code."""
+    if task["status"] == "succeeded":
+        return ""
+    reason = task["reason"] if task["reason"] != "exit" else None
+    code = None if task["exit_code"] is None else f"exit code {task['exit_code']}"
+    return ", ".join(part for part in (reason, code) if part)
+
+
 def lock_of(task: Json) -> str:
     """The lock of the current attempt in words."""
     lock = task["lock"]
@@ -70,9 +79,10 @@ def _times(*, past: bool) -> list[Column]:
 
 
 LIST = (
-    Column("ID", lambda task: task["id"]),
+    Column("ID", lambda task: task["id"], task=True),
     Column("STATUS", status_of, colored=True),
-    Column("WORKSPACE", lambda task: task["workspace"] or "–"),
+    Column("REASON", reason_of, wide=True, optional=True),
+    Column("WORKSPACE", lambda task: task["workspace"] or "–", wide=True),
     Column("CREATED", lambda task: ago(task["created_at"])),
     Column("TITLE", lambda task: task["title"], wide=True),
 )

@@ -72,7 +72,7 @@ def doctor(
     columns = (
         Column("CHECK", lambda one: one["check"]),
         Column("STATE", lambda one: one["state"], colored=True),
-        Column("FOUND", lambda one: ": ".join(filter(None, (one["found"], one["advice"]))), folded=True),
+        Column("FOUND", lambda one: ": ".join(filter(None, (one["found"], one["advice"]))), wide=True),
     )
     emit(output, [finding.as_json() for finding in findings], columns)
     if any(finding.state == "problem" for finding in findings):

@@ -103,7 +103,7 @@ def _columns() -> tuple[Column, ...]:
     from infra.cli.output import Column
 
     return (
-        Column("ID", lambda one: one["id"]),
+        Column("ID", lambda one: one["id"], wide=True),
         Column("ROOT", lambda one: one["root"], wide=True),
         Column("ON RUNNER LOST", lambda one: one["on_runner_lost"]),
     )

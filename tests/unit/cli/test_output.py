@@ -43,6 +43,7 @@ RUNNER = {
 }
 WORKSPACE = {"id": "acme-api", "root": "/srv/acme", "on_runner_lost": "fail", "seq": 1, "version": 1}
 TRAIL = [event("created"), event("granted", "lock"), event("failed"), event("released", "lock")]
+TASKS = {f"GET /tasks/{one['id']}": one for one in (task_read(), task_read(id=OTHER_ID))}
 LISTS = {
     ("tasks",): ("/tasks", [task_read(), task_read(id=OTHER_ID, status="failed")]),
     ("locks",): ("/locks", [{"workspace": "acme-api", "holders": [HOLDER], "waiters": [WAITER]}]),
@@ -69,7 +70,7 @@ def test_every_list_has_every_form(
         assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in table.stdout
     lines = table.stdout.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert all(line == line.rstrip() for line in lines)
     assert len(lines) >= 1 + len(items)
 
 
@@ -82,13 +83,13 @@ def test_empty_lists_are_empty(
     assert towpath(*command, "-o", "jsonl").stdout == ""
 
 
-def test_ids_are_whole_and_long_titles_are_cut(api: FakeApi, towpath: Towpath) -> None:
+def test_nothing_is_cut_or_folded_in_a_pipe(api: FakeApi, towpath: Towpath) -> None:
     long = task_read(title="t" * 300, workspace="w" * 20, execution_mode="shared-workspace")
     api.answers["GET /tasks"] = page([long])
     head, row = towpath("tasks").stdout.splitlines()
     assert head.split() == ["ID", "STATUS", "WORKSPACE", "CREATED", "TITLE"]
     assert TASK_ID in row
-    assert row.rstrip().endswith("…")
+    assert row.endswith("t" * 300)
 
 
 def test_others_data_does_not_steer_the_terminal(api: FakeApi, towpath: Towpath) -> None:
