@@ -39,13 +39,13 @@ router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 
 def _label(value: str) -> str:
     name, colon, text = value.partition(":")
-    if not colon or not name or "\x00" in value or len(name) > 200 or len(text) > 500:
+    if not colon or not name or "=" in name or "\x00" in value or len(name) > 200 or len(text) > 500:
         raise ValueError("write a label as name:value")
     return value
 
 
 LabelFilter = Annotated[
-    str, AfterValidator(_label), Field(json_schema_extra={"pattern": r"^[^:\x00]{1,200}:[^\x00]{0,500}$"})
+    str, AfterValidator(_label), Field(json_schema_extra={"pattern": r"^[^:=\x00]{1,200}:[^\x00]{0,500}$"})
 ]
 
 TaskCursor = Annotated[Cursor, WithJsonSchema({"type": "string", "format": "task-cursor", "maxLength": 500})]

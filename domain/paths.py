@@ -102,3 +102,8 @@ def _relative(path: str, root: str) -> Components:
             "lock a directory above it instead",
         )
     return parts
+
+
+def listed(paths: Iterable[str]) -> str:
+    """Paths for people, divided by spaces; one that holds a space stands in quotes."""
+    return " ".join(f"'{path}'" if not path or any(map(str.isspace, path)) else path for path in paths)

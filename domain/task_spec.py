@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,7 +30,16 @@ MAX_START_BYTES = 1024 * 1024
 
 NO_NUL = r"^[^\x00]*$"
 Text = Annotated[Exact, Field(json_schema_extra={"pattern": NO_NUL})]
-Label = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
+def _label_name(value: str) -> str:
+    """Filters say `name:value` and the command line `name=value`, so a name holds neither sign."""
+    if ":" in value or "=" in value:
+        raise ValueError("a label's name cannot hold `:` or `=`, which divide it from its value")
+    return value
+
+
+Label = Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_label_name)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)]
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 EnvName = Annotated[str, StringConstraints(pattern=ENV_NAME)]
@@ -65,7 +75,7 @@ Env = Annotated[dict[EnvName, Text], Field(max_length=500), _map(500, {"pattern"
 Labels = Annotated[
     dict[Label, Annotated[Text, Field(max_length=500)]],
     Field(max_length=50),
-    _map(50, {"pattern": r"^[^\x00]{1,200}$"}, maxLength=500),
+    _map(50, {"pattern": r"^[^:=\x00]{1,200}$"}, maxLength=500),
 ]
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from domain.judging import Void
 from domain.lock_read import HolderRead, LockEntry, WaiterRead
 from domain.log import Recorded
+from domain.paths import listed
 from domain.task_read import TaskRead
 from domain.transitions import TERMINAL, Status
 
@@ -174,7 +175,7 @@ def _name(title: str | None, task_id: str) -> str:
 
 
 def _paths(paths: list[str]) -> str:
-    return " ".join(paths) or "the whole workspace"
+    return listed(paths) or "the whole workspace"
 
 
 def _at(at: datetime) -> str:

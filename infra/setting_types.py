@@ -38,6 +38,16 @@ def _split(separator: str) -> Callable[[Any], Any]:
     return split
 
 
+def _roots(given: Any) -> Any:
+    """A colon inside a name would make two other directories of one, the second relative to anything."""
+    parts = _split(":")(given)
+    if isinstance(given, str) and len(parts) > 1 and not all(part.startswith(("/", "~")) for part in parts):
+        raise ValueError(
+            "give absolute paths, separated by colons; one with a colon in its name is given with --root"
+        )
+    return parts
+
+
 def _lower(given: Any) -> Any:
     return given.lower() if isinstance(given, str) else given
 
@@ -157,7 +167,7 @@ Pools = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split(",")), Fiel
 HostNames = Annotated[
     tuple[Annotated[str, AfterValidator(host_name)], ...], NoDecode, BeforeValidator(_split(","))
 ]
-Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split(":"))]
+Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_roots)]
 LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
 SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
 SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from domain.paths import listed
 from infra.cli.output import Column, Json, terminal_width
 from infra.cli.table import SHORT_ID
 from infra.cli.times import clock_time, duration
@@ -19,7 +20,7 @@ def short(task_id: str) -> str:
 
 def scope(paths: list[str], mode: str = "exclusive") -> str:
     """What a claim covers: its paths, and its mode where that is not the usual one."""
-    what = " ".join(paths) or "whole workspace"
+    what = listed(paths) or "whole workspace"
     return what if mode == "exclusive" else f"{what} ({mode})"
 
 

@@ -108,8 +108,10 @@ def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> li
 
 
 def _released(answer: dict[str, Any]) -> str:
+    from domain.paths import listed
+
     paths = answer["released_paths"]
-    return "whole workspace" if paths == ["."] else " ".join(paths) or "nothing"
+    return "whole workspace" if paths == ["."] else listed(paths) or "nothing"
 
 
 def _claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

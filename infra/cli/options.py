@@ -41,6 +41,15 @@ def pairs(values: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def labels(values: Iterable[str], option: str) -> dict[str, str]:
+    """`name=value` texts as labels; a usage error for a name that no label has."""
+    found = pairs(values, option)
+    for name in found:
+        if ":" in name:
+            raise typer.BadParameter(f"{name!r}: a label's name cannot hold `:`", param_hint=option)
+    return found
+
+
 def secrets(values: Iterable[str], taken: Container[str]) -> dict[str, str]:
     """`NAME=VALUE`, or `NAME` alone for the value of that environment variable, as a mapping.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.options import Output, OutputOption, UrlOption, duration, pairs, secrets
+from infra.cli.options import Output, OutputOption, UrlOption, duration, labels, pairs, secrets
 
 if TYPE_CHECKING:
     from infra.cli.client import Api
@@ -88,7 +88,7 @@ def run(
         "secrets": secrets(secret or (), variables),
         "timeout_seconds": timeout,
         "title": title,
-        "labels": pairs(label or (), "--label"),
+        "labels": labels(label or (), "--label"),
     }
     from infra.cli.client import connect
 

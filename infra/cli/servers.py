@@ -190,6 +190,8 @@ def _print(line: str) -> None:
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isdecimal()):
-        raise typer.BadParameter(f"{text!r}: give HOST:PORT, such as 127.0.0.1:8100", param_hint="--listen")
+    if not (colon and host and port.isdecimal()) or (":" in host and not host.startswith("[")):
+        raise typer.BadParameter(
+            f"{text!r}: give HOST:PORT, such as 127.0.0.1:8100 or [::1]:8100", param_hint="--listen"
+        )
     return host.strip("[]"), int(port)

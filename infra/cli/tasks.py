@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.moments import AtOption, SinceOption
-from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, pairs
+from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, labels
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def tasks(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List tasks, newest first."""
-    labels = [f"{name}:{value}" for name, value in pairs([label] if label else [], "--label").items()]
+    wanted = [f"{name}:{value}" for name, value in labels([label] if label else [], "--label").items()]
     from infra.cli.client import connect
     from infra.cli.output import emit
     from infra.cli.task_view import LIST
@@ -46,7 +46,7 @@ def tasks(
             status=status,
             workspace=workspace,
             pool=pool,
-            label=labels,
+            label=wanted,
             created_after=since.isoformat() if since else None,
         )
     emit(output, found, LIST)

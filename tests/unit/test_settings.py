@@ -208,6 +208,14 @@ def test_no_number_is_without_bounds(monkeypatch: pytest.MonkeyPatch, name: str,
     assert env_name(name) in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["/srv/a:b", "/srv/a:/b:c", "a:/b", "http://x"])
+def test_a_colon_inside_a_root_does_not_make_two_of_it(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TOWPATH_ROOTS", value)
+    with pytest.raises(SettingsError, match="--root"):
+        load_settings()
+    assert load_settings(roots=(Path("/srv/a:b"),)).roots == (Path("/srv/a:b"),)
+
+
 @pytest.mark.parametrize("value", ["61m", "2h", "99999999999h", "999999999h"])
 def test_a_sync_interval_has_bounds(value: str) -> None:
     with pytest.raises(SettingsError, match="TOWPATH_NATS_SYNC_INTERVAL"):

@@ -173,7 +173,8 @@ async def test_lists_filter_by_status_pool_label_and_time(world: ApiWorld) -> No
     "query",
     [
         "status=done", "workspace=a.b", "workspace=*", "pool=%3E", "pool=a%20b", "label=team", "label=:x",
-        "label=a:%00", "label=a:b&label=c:d", "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
+        "label=a:%00", "label=a%3Db:c",
+            "label=a:b&label=c:d", "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
         "created_after=yesterday", "created_after=2026-01-01T00:00:00", "cursor=%00", "colour=red",
         "created_after=0001-01-01T00:00:00%2B14:00",
     ],
@@ -200,3 +201,21 @@ async def test_a_full_workspace_refuses_a_dispatch_on_every_way_in(
     refused = problem(await world.http.post(f"/tasks/{spec['id']}/dispatch"), 409, "workspace-full")
     assert (refused["bound"], refused["open"], refused["most"]) == ("claims", 1, 1)
     assert (await world.http.get(f"/tasks/{spec['id']}")).json()["status"] == "created"
+
+
+@pytest.mark.parametrize("name", ["a:b", ":", "a=b", "=", "a:=b", "http://x"])
+async def test_no_label_is_stored_that_no_filter_finds(world: ApiWorld, name: str) -> None:
+    refused = await world.http.post("/tasks", json={"command": ["true"], "labels": {name: "x"}})
+    assert "`:` or `=`" in problem(refused, 422, "invalid-request")["detail"]
+    assert world.events() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a b", "a,b", "ä/ö", "%", "_", "\\", "a;b&c#d?", "'", '"', "*", ">", "a.b", "+"]
+)
+@pytest.mark.parametrize("value", ["", "x", "a:b", "a=b", ":", "%", "_", "\\", "a,b", "ä &+#?"])
+async def test_every_label_that_is_stored_is_found(world: ApiWorld, name: str, value: str) -> None:
+    task = await world.create(labels={name: value})
+    await world.create(labels={name: f"{value}!", f"{name}!": value})
+    found = await world.http.get("/tasks", params={"label": f"{name}:{value}"})
+    assert [one["id"] for one in found.json()["items"]] == [task["id"]]

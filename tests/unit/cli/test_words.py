@@ -10,8 +10,8 @@ import typer
 
 from domain.events import EVENTS
 from domain.task_spec import MAX_TIMEOUT_SECONDS
-from infra.cli import options
-from infra.cli.event_words import detail, name_of, short
+from infra.cli import options, servers
+from infra.cli.event_words import detail, name_of, scope, short
 from infra.cli.task_view import lock_of, status_of, took
 from infra.cli.times import LONGEST_WAIT_SECONDS, ago, duration, moment, seconds
 from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
@@ -128,3 +128,23 @@ def test_the_state_of_a_task() -> None:
     assert lock_of(waiting) == f"waiting, position 2, behind {short(TASK_ID)}"
     assert status_of(task_read(status="running", cancel_requested=True)) == "running (canceling)"
     assert lock_of(task_read(lock={"state": "held", "token": 41})) == "held, token 41"
+
+
+def test_paths_that_hold_a_space_are_told_apart() -> None:
+    assert scope(["src", "docs"]) == "src docs"
+    assert scope(["src docs", "a\tb"]) == "'src docs' 'a\tb'"
+    assert scope([]) == "whole workspace"
+
+
+@pytest.mark.parametrize("text", ["a:b=c", ":=c", "a:=c"])
+def test_a_label_that_cannot_be_is_not_asked_for(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="cannot hold `:`"):
+        options.labels([text], "--label")
+    assert options.labels(["a=b:c=d"], "--label") == {"a": "b:c=d"}
+
+
+@pytest.mark.parametrize("text", ["::1:9000", "9000", ":9000", "[::1]:", "localhost:x"])
+def test_an_address_is_unambiguous(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="HOST:PORT"):
+        servers._address(text)
+    assert servers._address("[::1]:9000") == ("::1", 9000)
