@@ -27,7 +27,7 @@ from runner.lease import Lease
 from runner.orphans import Adoption
 from runner.outcome import Final, final_report, unstarted_report
 from runner.process import Job, JobProcess
-from runner.redaction import output_tail, tail_reach
+from runner.redaction import output_size, output_tail, tail_reach
 from runner.state import Attempt, RunnerState, Transport
 from runner.storage import Storage
 from runner.workspace import job_environment, within, working_directory
@@ -179,6 +179,7 @@ class AttemptRun:
             timeout=job.timeout,
             started_at=started_at,
             tail=await asyncio.to_thread(output_tail, job.output, self._secrets()),
+            output_bytes=output_size(job.output),
         )
 
     def _job(self) -> Job:

@@ -6,9 +6,10 @@ import signal as signals
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.wire import MESSAGE_CHARS, FailedReason, Report
+from domain.wire import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
 from runner.process import Ended
 
+MOST_CUT_CHARS = 60
 Final = Literal["succeeded", "failed", "canceled"]
 
 
@@ -20,11 +21,13 @@ def final_report(
     timeout: float | None,
     started_at: datetime,
     tail: str | None,
+    output_bytes: int = 0,
 ) -> Report | None:
     """The terminal report, or None where nobody waits for one (the attempt is over in the log)."""
     if ended.why == "forgotten":
         return None
     status, reason, message, code = _judge(ended, timeout)
+    message = message[: MESSAGE_CHARS - MOST_CUT_CHARS] + _cut(output_bytes)
     return Report(
         status=status,
         attempt=attempt,
@@ -50,6 +53,16 @@ def unstarted_report(
     """The terminal report of an attempt that no process was started for, or whose process is unknown."""
     fields: dict[str, Any] = {"attempt": attempt, "runner_id": runner_id, "finished_at": at, "reason": reason}
     return Report(status=status, message=message[:MESSAGE_CHARS], **fields)
+
+
+def _cut(output_bytes: int) -> str:
+    """What part of the output the report brings, where it is not all; the rest stays on the host."""
+    if output_bytes <= OUTPUT_TAIL_BYTES:
+        return ""
+    size = (
+        f"{output_bytes / 1024:.0f} KiB" if output_bytes < 1 << 20 else f"{output_bytes / (1 << 20):.1f} MiB"
+    )
+    return f"; output: last {OUTPUT_TAIL_BYTES // 1024} KiB of {size}"
 
 
 def _judge(ended: Ended, timeout: float | None) -> tuple[Final, FailedReason | None, str, int | None]:

@@ -57,6 +57,14 @@ def output_tail(path: Path, secrets: Iterable[str]) -> str | None:
     return _masked(raw, secret_forms(known), cut).decode("utf-8", "replace") or None
 
 
+def output_size(path: Path) -> int:
+    """How many bytes of output stand in `path`; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _in_json(text: str) -> tuple[str, str]:
     return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from domain.transitions import Status
+from infra.cli.advice import for_people
 
 
 class Exit(IntEnum):
@@ -51,7 +52,7 @@ def from_problem(status: int, problem: Any) -> CliError:
     """The error for an HTTP answer; `problem` is its parsed JSON body, or None."""
     body: dict[str, Any] = problem if isinstance(problem, dict) else {}
     detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
-    lines = [detail if isinstance(detail, str) else str(detail), *_holders(body)]
+    lines = [for_people(detail if isinstance(detail, str) else str(detail)), *_holders(body)]
     if status == 401:
         lines.append("set TOWPATH_TOKEN to an API token")
     code = str(body.get("type") or "").rpartition(":")[2]

@@ -7,14 +7,16 @@ whoever leaves is told how to come back.
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from domain.transitions import TERMINAL
 from infra.cli.client import Api, Json, Overloaded, Unreachable, path
 from infra.cli.event_words import kind_of
 from infra.cli.exits import CliError, Exit
 from infra.cli.stream import events
+from infra.cli.waiting import saying_what_it_waits_for
 from infra.cli.words import say
 
 GIVE_UP_SECONDS = 60.0
@@ -56,13 +58,34 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
-def stay(api: Api, task: Json, show: Callable[[Json], None]) -> Json:
+@contextlib.contextmanager
+def interrupting() -> Iterator[None]:
+    """SIGTERM and SIGHUP do what Ctrl-C does; what the caller ignores, as `nohup` does, stays ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def withdraw(api: Api, task_id: str) -> None:
+    """Cancel a task whose creation was interrupted: it may exist or not."""
+    with contextlib.suppress(CliError, KeyboardInterrupt):
+        api.post(path("tasks", task_id, "cancel"))
+
+
+def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = False) -> Json:
     """Show the task's events behind what `task` reflects until it has ended; then the task.
 
-    The first Ctrl-C asks for a cancel and stays; the second leaves.
+    The first Ctrl-C (or what `interrupting` makes one) asks for a cancel and stays; the second leaves. With
+    `keep` the first one leaves.
 
     Raises:
-        Left: on the second Ctrl-C.
+        Left: the user has left.
     """
     seen, canceling = task["seq"], False
 
@@ -74,10 +97,11 @@ def stay(api: Api, task: Json, show: Callable[[Json], None]) -> Json:
     while True:
         try:
             if not has_ended(task):
-                _show_or_wait(api, task["id"], seen, note)
+                with saying_what_it_waits_for(api, task["id"]):
+                    _show_or_wait(api, task["id"], seen, note)
             return wait_until_ended(api, task["id"])
         except KeyboardInterrupt:
-            if canceling:
+            if canceling or keep:
                 raise Left from None
             canceling = True
             say("canceling; Ctrl-C again leaves the task alone")

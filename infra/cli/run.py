@@ -60,6 +60,10 @@ def run(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by. Repeatable.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="On Ctrl-C, SIGTERM and SIGHUP leave it alone."),
+    ] = False,
     no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
     url: UrlOption = None,
     output: OutputOption = Output.TABLE,
@@ -67,7 +71,7 @@ def run(
     """Run a command as a task and wait for its end.
 
     Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if it did not get its lock.
-    Ctrl-C cancels it.
+    Ctrl-C, SIGTERM and SIGHUP cancel it, unless --keep is given.
     """
     if (lock_path or shared or reject or lock_wait is not None) and workspace is None:
         raise typer.BadParameter(
@@ -94,34 +98,41 @@ def run(
 
     with connect(url) as api:
         given = {name: value for name, value in body.items() if value not in (None, [], {})}
-        _run(api, given, detach, not no_dispatch, output)
+        _run(api, given, output, detach=detach, dispatch=not no_dispatch, keep=keep)
 
 
-def _run(api: Api, body: dict[str, Any], detach: bool, dispatch: bool, output: Output) -> None:
+def _run(api: Api, body: dict[str, Any], output: Output, *, detach: bool, dispatch: bool, keep: bool) -> None:
+    from uuid_utils.compat import uuid7
+
     from infra.cli.exits import Exit, exit_of
-    from infra.cli.follow import Left, stay
+    from infra.cli.follow import Left, interrupting, stay, withdraw
     from infra.cli.words import say
 
-    task = _create(api, body, dispatch)
-    if detach or not dispatch:
-        _show_created(task, output)
-        return
-    say(f"task {task['id']}")
-    try:
-        task = stay(api, task, _show_event)
-    except Left:
-        say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
-        raise typer.Exit(Exit.INTERRUPTED) from None
+    body = {"id": str(uuid7()), **body}
+    stays = dispatch and not detach
+    with interrupting():
+        try:
+            task = _create(api, body, dispatch)
+        except KeyboardInterrupt:
+            if stays and not keep:
+                withdraw(api, body["id"])
+            raise
+        if not stays:
+            _show_created(task, output)
+            return
+        say(f"task {task['id']}")
+        try:
+            task = stay(api, task, _show_event, keep=keep)
+        except Left:
+            say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
+            raise typer.Exit(Exit.INTERRUPTED) from None
     _show_end(task, output)
     raise typer.Exit(exit_of(task))
 
 
 def _create(api: Api, body: dict[str, Any], dispatch: bool) -> dict[str, Any]:
-    from uuid_utils.compat import uuid7
-
     from infra.cli.client import Unanswered
 
-    body = {"id": str(uuid7()), **body}
     for tries_left in reversed(range(TRIES)):
         try:
             task: dict[str, Any] = api.post("/tasks", body, dispatch="true" if dispatch else None)

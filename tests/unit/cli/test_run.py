@@ -123,10 +123,10 @@ def test_a_broken_stream_is_resumed_where_it_broke(api: FakeApi, towpath: Towpat
     assert [one.headers["last-event-id"] for one in api.asked("GET", "/events/stream")] == ["1", "3.e1"]
 
 
-def start(api: FakeApi, begin: Begin) -> subprocess.Popen[str]:
+def start(api: FakeApi, begin: Begin, *options: str) -> subprocess.Popen[str]:
     """`towpath run` that has shown `running`."""
     api.script = [event("running")]
-    process = begin("run", "sleep", "60")
+    process = begin("run", *options, "sleep", "60")
     assert process.stderr is not None
     for line in process.stderr:
         if "running" in line:
@@ -163,3 +163,41 @@ def test_a_stream_of_something_else_is_an_error(api: FakeApi, towpath: Towpath, 
     done = towpath("run", "true")
     assert done.returncode == 1
     assert "JSON" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_the_task_as_ctrl_c_does(api: FakeApi, begin: Begin, number: signal.Signals) -> None:
+    process = start(api, begin)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 3
+    assert "canceled" in words
+    assert len(api.asked("POST", f"/tasks/{api.task['id']}/cancel")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_keep_leaves_the_task_alone(api: FakeApi, begin: Begin, number: signal.Signals) -> None:
+    process = start(api, begin, "--keep")
+    process.send_signal(number)
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 130
+    assert f"towpath wait {api.task['id']}" in words
+    assert not api.asked("POST", f"/tasks/{api.task['id']}/cancel")
+
+
+def test_what_it_waits_for_is_said_and_said_again_when_it_changes(api: FakeApi, begin: Begin) -> None:
+    process = begin("run", "-w", "acme", "true")
+    assert process.stderr is not None
+    task_id = process.stderr.readline().split()[1]
+    for holder in ("build", "test"):
+        why = {"stage": "waits-for-lock", "sentence": f"waits for src in acme: {holder} holds it"}
+        api.answers[f"GET /tasks/{task_id}/why"] = (200, why)
+        assert process.stderr.readline().strip() == why["sentence"]
+    api.answers["GET /runners"] = (200, {"items": [], "next_cursor": None})
+    why = {"stage": "waits-for-runner", "sentence": "waits for a runner of pool gpu"}
+    api.task["pool"] = "gpu"
+    api.answers[f"GET /tasks/{task_id}/why"] = (200, why)
+    assert "`towpath runner --pool gpu`" in process.stderr.readline()
+    api.record(event("succeeded", task_id=task_id))
+    process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0

@@ -51,3 +51,17 @@ def test_table(ended: dict[str, Any], status: str, reason: str | None, code: int
 
 def test_nobody_waits_for_a_forgotten_attempt() -> None:
     assert report_of(why="forgotten", signal=9) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [(0, ""), (8192, ""), (108_544, "; output: last 8 KiB of 106 KiB"), (3 << 20, "last 8 KiB of 3.0 MiB")],
+)
+def test_a_cut_output_says_how_much_of_it_the_report_brings(size: int, says: str) -> None:
+    now = utcnow()
+    ended = Ended(finished_at=now, why="error", message="m" * 5000)
+    report = final_report(
+        ended, attempt=1, runner_id="me", timeout=None, started_at=now, tail="end", output_bytes=size
+    )
+    assert report is not None
+    assert (report.message or "").endswith(says or "m")

@@ -1,0 +1,39 @@
+"""The API's advice in the words of the command line: what to type instead of which route to call.
+
+`detail` of a problem speaks to programs. Whoever typed a command is told the command that does the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = (
+    (r"register it with PUT /workspaces/([\w-]+)", r"register it with `towpath workspaces add \1 DIR`"),
+    (r"list them with GET /tasks", "`towpath tasks` lists them"),
+    (r"GET /dead lists them", "`towpath dead` lists them"),
+    (r"GET /events shows what is there", "`towpath events` shows what is there"),
+    (r"page GET /events with after_seq", "read it in pages with `towpath events --from SEQ`"),
+    (r"GET /readyz says more", "`towpath doctor` says more"),
+    (r"use the id that POST /tasks answered", "use an id that `towpath tasks` shows"),
+    (
+        r"there is no such route; GET /docs lists them all",
+        "the API does not know this request: is it Towpath of this version? `towpath version` shows both",
+    ),
+    (r"GET /schemas lists them", "the documentation lists them"),
+    (r"\b(?:body|query)\.", ""),
+    (r"\block_paths\b", "--path"),
+    (r"\block_mode\b", "--shared"),
+    (r"\bon_conflict\b", "--reject"),
+    (r"\block_wait_seconds\b", "--lock-wait"),
+    (r"\btimeout_seconds\b", "--timeout"),
+    (r"\bcreated_after\b", "--since"),
+    (r"\blabels\b(?=[:.`])", "--label"),
+    (r"\bon_runner_lost\b", "--on-runner-lost"),
+)
+
+
+def for_people(detail: str) -> str:
+    """`detail` of a problem, for somebody who typed a command."""
+    for pattern, words in _WORDS:
+        detail = re.sub(pattern, words, detail)
+    return detail
