@@ -70,8 +70,11 @@ class RawLog:
                 while batch := await reading.next():
                     position, tried = batch[-1].seq, 0.0
                     yield batch
-                if reading.ended or await self._nothing_behind(position, last):
+                # a replica that lags says that nothing more is pending: only the leader knows the end
+                if position < last and await self._nothing_behind(position, last):
                     return
+                if reading.ended and position < last:
+                    raise LogUnreachable("a replica has not got as far as the leader yet")
             except (LogUnreachable, nats.errors.Error):
                 tried = tried or loop.time()
                 if self._nc.is_closed or loop.time() - tried > GIVE_UP_SECONDS:

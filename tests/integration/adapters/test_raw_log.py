@@ -5,6 +5,7 @@ from __future__ import annotations
 from nats.aio.client import Client
 
 from adapters import raw_log
+from adapters.jetstream_api import JetStreamApi
 from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog, Stored
 from infra.embedded_nats import EmbeddedNats
@@ -89,5 +90,30 @@ async def test_it_goes_on_after_the_connection_was_cut(proxy: NatsProxy, js_conn
                 proxy.cut()
             found += [one.seq for one in batch]
         assert found == list(range(1, 51))
+    finally:
+        await nc.close()
+
+
+async def test_a_replica_that_lags_is_not_taken_for_the_end(
+    nats_server: EmbeddedNats, js_connection: Client, monkeypatch
+) -> None:
+    """What the consumer's replica has not got yet is not missing; here a stream of its own lags behind."""
+    for _ in range(8):
+        await append(js_connection, new_id(), "created", 0, b"")
+    nc = await tapped(nats_server.control_url)
+    reading, opened = raw_log._Reading, []
+
+    def on_a_lagging_replica(connection: FastClient, api_: JetStreamApi, position: int, last: int):
+        opened.append(position)
+        behind = JetStreamApi(connection, "LAGS") if len(opened) == 1 else api_
+        return reading(connection, behind, position, last)
+
+    try:
+        assert "error" not in await api(nc, "STREAM.CREATE.LAGS", {"name": "LAGS", "subjects": ["lags"]})
+        for _ in range(5):
+            await nc.jetstream().publish("lags", b"")
+        monkeypatch.setattr(raw_log, "_Reading", on_a_lagging_replica)
+        assert [one.seq for one in await read(RawLog(nc), 1, 8)] == list(range(1, 9))
+        assert opened == [0, 5]
     finally:
         await nc.close()
