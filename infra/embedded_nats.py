@@ -45,7 +45,8 @@ class EmbeddedNats:
     """One nats-server with JetStream under `data_dir`.
 
     `port` and `monitor_port` 0 let the system choose. `sync_interval` is `always` or a duration such as `2m`
-    (faster, and a power cut loses up to that much of what was acknowledged).
+    (faster, and a power cut loses up to that much of what was acknowledged). Without `guest`, clients that
+    bring no password are refused.
     """
 
     def __init__(
@@ -55,12 +56,13 @@ class EmbeddedNats:
         *,
         monitor_port: int = 0,
         sync_interval: str = "always",
+        guest: bool = True,
         start_timeout_seconds: float = 20.0,
         stop_timeout_seconds: float = 10.0,
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._port, self._monitor_port = port, monitor_port
-        self._sync_interval = sync_interval
+        self._sync_interval, self._guest = sync_interval, guest
         self._start_timeout, self._stop_timeout = start_timeout_seconds, stop_timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._passwords: dict[str, str] = {}
@@ -170,7 +172,7 @@ jetstream {{
   sync_interval: "{self._sync_interval}"
   max_file_store: {_disk_bytes(self._data_dir)}
 }}
-{accounts_block(self._passwords["towpath"], self._passwords["runner"])}"""
+{accounts_block(self._passwords["towpath"], self._passwords["runner"], guest=self._guest)}"""
         write_private(path, text)
         return path
 

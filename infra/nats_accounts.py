@@ -8,7 +8,8 @@ stream can choose a log subject as its reply subject, and the server itself then
 log; it also sees every inbox and every submission, tokens and environment included. Between accounts an
 answer returns to the asker's own account, and only what is exported can be seen. What this does not stop: a
 push consumer may send copies of stored events to whoever subscribes to some other subject. They keep their
-true subject and lack the `Nats-Sequence` header of what the log republishes: without it, no fact.
+true subject and lack the `Nats-Sequence` header of what the log republishes: without it, no fact. So no
+subject that a stream takes is exported: what is delivered there would be stored.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>", "towpath.c
 """What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""
 
 HEARTBEATS = "towpath.runner.>"
+STORED_HEARTBEATS = "towpath.heartbeat.*"
+"""Heartbeats as the stream republishes them. Others see these, under the subject on which they were sent.
+
+Nothing stores what is sent here: a push consumer delivers wherever its maker listens, also into a stream's
+own subject if that were exported.
+"""
+SEEN_AS = {STORED_HEARTBEATS: "towpath.runner.*"}
 PASSWORD_VARIABLES = {
     "towpath": "TOWPATH_NATS_CONTROL_PASSWORD",
     "runner": "TOWPATH_NATS_RUNNER_PASSWORD",
@@ -125,15 +133,21 @@ _INBOX = "_INBOX.>"
 GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, ("towpath.>", _INBOX), ("towpath.report.>",))
 RUNNER_ROLE = Role("runner", RUNNER_SERVICES, ("towpath.task.>",), ("towpath.task.>", _INBOX))
 AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, ("towpath.>", _INBOX))
-OPS_ROLE = Role("ops", OPS_SERVICES, (*WATCHED, HEARTBEATS), ("towpath.>", _INBOX), sees_consumers=True)
+OPS_ROLE = Role(
+    "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), ("towpath.>", _INBOX), sees_consumers=True
+)
 
 
-def accounts_block(control_password: str, runner_password: str) -> str:
+def accounts_block(control_password: str, runner_password: str, *, guest: bool = True) -> str:
     """Accounts TOWPATH (user `towpath`), RUNNER (`runner`) and GUEST (`guest`, who comes without a password).
+
+    Without `guest` there is none: who brings no password is refused.
 
     Passwords must not hold a double quote or a backslash.
     """
     passwords = {"towpath": f'"{control_password}"', "runner": f'"{runner_password}"', "guest": '""'}
+    if not guest:
+        return _accounts([RUNNER_ROLE], passwords)
     return "no_auth_user: guest\n" + _accounts([RUNNER_ROLE, GUEST_ROLE], passwords)
 
 
@@ -196,8 +210,14 @@ def _exports(roles: Sequence[Role]) -> str:
 
 def _imports(role: Role) -> str:
     services = [f'{{ service: {{ account: TOWPATH, subject: "{one.subject}" }} }}' for one in role.services]
-    streams = [f'{{ stream: {{ account: TOWPATH, subject: "{one}" }} }}' for one in role.watched]
+    streams = [
+        f'{{ stream: {{ account: TOWPATH, subject: "{one}" }}{_seen_as(one)} }}' for one in role.watched
+    ]
     return "\n".join(f"      {line}" for line in [*services, *streams])
+
+
+def _seen_as(subject: str) -> str:
+    return f', to: "{SEEN_AS[subject]}"' if subject in SEEN_AS else ""
 
 
 def _denied(role: Role) -> list[str]:

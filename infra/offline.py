@@ -60,7 +60,7 @@ def readable(settings: Settings, say: Words) -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="towpath-copy-") as made:
         copy = Path(made)
         size = _copy(settings.data_dir, copy)
-        server = EmbeddedNats(copy, 0, sync_interval="2m")
+        server = EmbeddedNats(copy, 0, sync_interval="2m", guest=False)
         server.start()
         say(
             f"no server works on {settings.data_dir}: reading a copy of its log ({mebibytes(size)}) with a "

@@ -196,6 +196,11 @@ class Settings(BaseSettings):
     nats_ca: AbsolutePath | None = Field(
         None, description="CA certificates (PEM) to check the NATS servers against."
     )
+    nats_guest: bool | None = Field(
+        None,
+        description="Whether the embedded server lets clients in without a password, who may then watch "
+        "facts, read the whole log and report. Unset: only where `TOWPATH_API_TOKENS` is not set either.",
+    )
     nats_replicas: Replicas = Field(1, description="Copies of each stream: 1, or 3 or 5 in a cluster.")
     nats_sync_interval: SyncInterval = Field(
         "always",
@@ -377,6 +382,11 @@ class Settings(BaseSettings):
             return load_or_make(self.data_dir) if make else load(self.data_dir)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{error}; or set TOWPATH_CHECKPOINT_KEY") from error
+
+    @property
+    def has_guest(self) -> bool:
+        """Whether the embedded NATS lets in clients without a password."""
+        return self.api_tokens is None if self.nats_guest is None else self.nats_guest
 
     def check_api(self) -> None:
         """What must hold for a process that serves the API. Raises SettingsError."""

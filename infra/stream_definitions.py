@@ -104,6 +104,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 **kept,
                 "description": "The last heartbeat of each runner",
                 "subjects": ["towpath.runner.*"],
+                "republish": {"src": "towpath.runner.*", "dest": "towpath.heartbeat.{{wildcard(1)}}"},
                 "max_msgs_per_subject": 1,
                 "max_bytes": 16 * _MIB,
                 "discard": "old",

@@ -81,7 +81,10 @@ class Supervisor:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.nats_url is None:
             self._nats = EmbeddedNats(
-                settings.data_dir, settings.nats_port, sync_interval=settings.nats_sync_interval
+                settings.data_dir,
+                settings.nats_port,
+                sync_interval=settings.nats_sync_interval,
+                guest=settings.has_guest,
             )
             self._nats.start()
         if settings.tracing:

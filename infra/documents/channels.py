@@ -123,6 +123,17 @@ def _work() -> Iterator[Channel]:
         headers.of(headers.HEARTBEAT),
         {"runner_id": {"description": _NAME, "location": "$message.payload#/runner_id"}},
     )
+    yield Channel(
+        "heartbeat",
+        "towpath.heartbeat.{runner_id}",
+        streams.RUNNER,
+        "send",
+        "A heartbeat as the stream republishes it, once it is stored. Other accounts see these, as "
+        "`towpath.runner.{runner_id}`.",
+        "bytes",
+        headers.of(headers.STORED_HEARTBEAT),
+        {"runner_id": {"description": _NAME}},
+    )
 
 
 def _checkpoints() -> Iterator[Channel]:

@@ -161,6 +161,7 @@ HEARTBEAT: Schema = {
     **_STREAM,
     **_ACROSS_ACCOUNTS,
 }
+STORED_HEARTBEAT: Schema = {**HEARTBEAT, **_REPUBLISHED}
 DEAD: Schema = {
     MSG_ID: {"type": "string"},
     **_STREAM,

@@ -255,3 +255,38 @@ async def _made_streams(control: Client) -> bool:
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
         return False  # no leader yet
     return True
+
+
+INGESTED = (
+    "towpath.runner.r1",
+    "towpath.report.A",
+    "towpath.submit.default",
+    "towpath.dead.report.A",
+    "towpath.timer.due.attempt.A.1",
+    "towpath.timer.at.attempt.A.1",
+    "towpath.append.checkpoint.1",
+    "towpath.append.task.V.failed",
+)
+BESIDE_THE_LOG = ("REPORT", "SUBMIT", "DEAD", "TIMER", "RUNNER", "CHECKPOINT")
+
+
+@pytest.mark.parametrize("user", EVERYBODY_ELSE)
+async def test_no_consumer_delivers_into_a_stream(node: Deployed, user: str) -> None:
+    """A push consumer delivers where its maker listens: with an ingested subject it would be stored there."""
+    async with coming_as(node, "towpath") as (control, _), coming_as(node, user) as (reader, _):
+        for subject in INGESTED:
+            await reader.subscribe(subject)
+        await reader.flush()
+        heard = await reader.subscribe("towpath.task.V.failed")
+        await reader.flush()
+        for number, target in enumerate((*INGESTED, "towpath.task.V.failed")):
+            config = {"name": f"forger{number}", "deliver_subject": target, "ack_policy": "none"}
+            body = {"stream_name": "TOWPATH", "config": config}
+            await api(reader, f"CONSUMER.CREATE.TOWPATH.forger{number}", body)
+        await append(control, "A", "created", 0)
+        assert (await heard.next_msg(10)).subject == "towpath.task.A.created"  # the last one has delivered
+        for _ in range(5):
+            await api(control, "STREAM.INFO.TOWPATH")
+        for name in BESIDE_THE_LOG:
+            assert (await api(control, f"STREAM.INFO.TOWPATH_{name}"))["state"]["last_seq"] == 0, name
+        assert await subjects(control, "TOWPATH") == {"towpath.task.A.created": 1}

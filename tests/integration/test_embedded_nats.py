@@ -169,3 +169,17 @@ async def test_a_ports_file_that_a_killed_server_left_is_removed_and_never_belie
         assert running_ports(data_dir) is None
     finally:
         server.stop()
+
+
+async def test_without_a_guest_a_client_brings_a_password(start_nats: StartNats) -> None:
+    for guest, answer in ((False, b"-ERR 'Authorization Violation'"), (True, b"PONG")):
+        server = start_nats(guest=guest)
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 10) as raw:
+            lines = raw.makefile("rb")
+            assert lines.readline().startswith(b"INFO ")
+            raw.sendall(b'CONNECT {"verbose": false}\r\nPING\r\n')
+            assert lines.readline().strip() == answer
+        for url in (server.control_url, server.runner_url):
+            nc = await connect(url)
+            assert nc.is_connected
+            await nc.close()

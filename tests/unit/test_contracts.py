@@ -63,7 +63,12 @@ def test_every_event_has_a_channel_a_schema_and_a_pinned_sample() -> None:
 
 
 def test_every_stream_is_described_and_every_channel_belongs_to_its_stream() -> None:
-    taken = {one.name: one.settings["subjects"] for one in stream_definitions()}
+    taken = {
+        one.name: [*one.settings["subjects"], re.sub(r"{{.*?}}", "*", one.settings["republish"]["dest"])]
+        if "republish" in one.settings
+        else one.settings["subjects"]
+        for one in stream_definitions()
+    }
     addresses = {name: channel["address"] for name, channel in DOCUMENT["channels"].items()}
     assert {channel["x-stream"] for channel in DOCUMENT["channels"].values()} == taken.keys()
     for name, channel in DOCUMENT["channels"].items():

@@ -370,3 +370,14 @@ def test_what_cannot_be_used_is_refused_by_name_without_its_value(
 )
 def test_servers_are_shown_without_what_opens_them(url: str, shown: str) -> None:
     assert shown_urls(load_settings(nats_url=url)) == shown
+
+
+@pytest.mark.parametrize(
+    ("tokens", "guest", "has"),
+    [(None, None, True), ("admin:0123456789abcdef", None, False), (None, False, False),
+     ("admin:0123456789abcdef", True, True)],
+)  # fmt: skip
+def test_nats_has_a_guest_where_the_api_asks_for_no_token_or_one_was_asked_for(
+    tokens: str | None, guest: bool | None, has: bool
+) -> None:
+    assert load_settings(api_tokens=tokens, nats_guest=guest).has_guest is has
