@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy import func, select
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model_database import TASKS_POSITION, clear_tables
-from adapters.read_model_find import as_task, cursor_at, lock_facts, page_of_tasks
+from adapters.read_model_find import as_task, chars_of, cursor_at, lock_facts, page_of_tasks
 from adapters.read_model_tables import positions, tasks
 from adapters.read_model_trouble import translated
 from adapters.read_model_write import batch_writer
@@ -22,6 +22,10 @@ from domain.ports.read_model import TaskFilter
 from domain.position import Position
 from domain.task_read import TaskRead
 from domain.transitions import Status
+
+PAGE_CHARS = 4 << 20
+"""What the large fields of a page's tasks may have together, before the last one of them."""
+ROWS_AT_ONCE = 50
 
 
 class SqlReadModel:
@@ -76,13 +80,23 @@ class SqlReadModel:
     ) -> tuple[list[TaskRead], str | None]:
         """Newest first; the second part is the cursor of the next page, None at the end.
 
+        A page ends early where its tasks are very large; it has at least one.
+
         Raises:
             Invalid: `after` is no cursor of an earlier call (`bad-cursor`).
         """
-        async with self._connection() as connection:
-            rows = (await connection.execute(page_of_tasks(wanted, limit + 1, after))).mappings().all()
-        more = len(rows) > limit
-        return [as_task(row) for row in rows[:limit]], cursor_at(rows[limit - 1]) if more else None
+        rows: list[RowMapping] = []
+        chars = 0
+        more = False
+        wide = page_of_tasks(wanted, limit + 1, after).execution_options(yield_per=ROWS_AT_ONCE)
+        async with self._connection() as connection, connection.stream(wide) as found:
+            async for row in found.mappings():
+                more = len(rows) == limit or chars > PAGE_CHARS
+                if more:
+                    break
+                rows.append(row)
+                chars += chars_of(row)
+        return [as_task(row) for row in rows], cursor_at(rows[-1]) if more else None
 
     async def count_by_status(self) -> dict[str, int]:
         """How many tasks there are in each status; one pass over an index, 0 for those without."""

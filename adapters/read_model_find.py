@@ -124,6 +124,11 @@ def _place(cursor: str) -> Place:
         ) from error
 
 
+def chars_of(row: RowMapping) -> int:
+    """About how large the task of a row is where it may be large."""
+    return sum(len(row[name] or "") for name in (*_JSON, "output_tail"))
+
+
 def as_task(row: RowMapping) -> TaskRead:
     """A row of `tasks` as it is shown. Place in the queue and what blocks it are not stored."""
     fields: dict[str, Any] = {**row}

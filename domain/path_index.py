@@ -65,11 +65,9 @@ class PathIndex(Generic[Item]):
 def _put(nodes: dict[str, Item | set[Item]], names: Iterable[str], item: Item) -> None:
     for name in names:
         there = nodes.setdefault(name, item)
-        if there is item:
-            continue
         if type(there) is set:
             there.add(item)
-        else:
+        elif there != item:
             nodes[name] = {cast(Item, there), item}
 
 
@@ -80,7 +78,7 @@ def _take(nodes: dict[str, Item | set[Item]], names: Iterable[str], item: Item) 
             there.discard(item)
             if len(there) == 1:
                 nodes[name] = there.pop()
-        elif there is item:
+        elif there == item:
             del nodes[name]
 
 

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from domain.errors import NotFound
-from domain.paths import roots_overlap
+from domain.path_index import Cover, PathIndex
+from domain.paths import plain_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,10 @@ class WorkspaceTable:
     """All valid registrations."""
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
-        self._by_id = {one.id: one for one in registrations}
+        self._by_id: dict[str, Registration] = {}
+        self._roots: PathIndex[str] = PathIndex()
+        for one in registrations:
+            self.put(one)
 
     def __iter__(self) -> Any:
         return iter(sorted(self._by_id.values(), key=lambda one: one.id))
@@ -48,18 +52,20 @@ class WorkspaceTable:
 
     def overlapping(self, workspace: str, root: str) -> Registration | None:
         """Another workspace whose root equals, contains or lies inside `root`."""
-        for other in self._by_id.values():
-            if other.id != workspace and roots_overlap(other.root, root):
-                return other
-        return None
+        found = self._roots.overlapping(_cover(root)) - {workspace}
+        return min((self._by_id[name] for name in found), key=lambda other: other.seq, default=None)
 
     def put(self, registration: Registration) -> None:
         """Make this the valid registration of its workspace."""
+        self.remove(registration.id)
         self._by_id[registration.id] = registration
+        self._roots.add(registration.id, _cover(registration.root))
 
     def remove(self, workspace: str) -> None:
         """Forget the valid registration of `workspace`, if there is one."""
-        self._by_id.pop(workspace, None)
+        gone = self._by_id.pop(workspace, None)
+        if gone is not None:
+            self._roots.remove(workspace, _cover(gone.root))
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Plain data that `restore` takes back."""
@@ -69,3 +75,7 @@ class WorkspaceTable:
     def restore(cls, state: list[dict[str, Any]]) -> WorkspaceTable:
         """The table that `snapshot` was taken of."""
         return cls(Registration(**one) for one in state)
+
+
+def _cover(root: str) -> Cover:
+    return Cover([plain_path(root)])

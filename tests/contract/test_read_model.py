@@ -399,3 +399,18 @@ async def test_an_older_checkpoint_never_replaces_a_newer_one(engine: AsyncEngin
     assert await checkpoints.load("other") == (1, None)
     await SqlReadModel(engine).reset()
     assert await checkpoints.load("locks") is None
+
+
+async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(
+    model: SqlReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.read_model.PAGE_CHARS", 1000)
+    lives = Lives()
+    for number in range(7):
+        lives.create(command=["x" * (800 if number % 2 else 8)])
+    await feed(model, lives.events)
+    page, cursor = await model.find(EVERYTHING, 10, None)
+    assert 1 <= len(page) < 7
+    assert cursor is not None
+    monkeypatch.setattr("adapters.read_model.PAGE_CHARS", 1)
+    assert await walk(model, EVERYTHING, 10) == lives.newest_first()

@@ -45,7 +45,13 @@ class Wanted:
             return False
         if self.workspace == other.workspace and self.root != other.root:
             return True
-        return any(a[: len(b)] == b[: len(a)] for a in self.absolute() for b in other.absolute())
+        ours, theirs = set(self.absolute()), set(other.absolute())
+        return any(
+            path[:depth] in outer
+            for outer, inner in ((ours, theirs), (theirs, ours))
+            for path in inner
+            for depth in range(len(path) + 1)
+        )
 
     def absolute(self) -> Iterator[tuple[str, ...]]:
         """The claimed paths from the file system's root on, as components."""

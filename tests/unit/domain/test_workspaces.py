@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from domain.events import RegisteredData, RemovedData
 from domain.judging import Judge
 from domain.log import Recorded
 from domain.paths import roots_overlap
+from domain.workspaces import Registration, WorkspaceTable
 from tests.unit.domain.samples import Journal, new_task
 
 
@@ -139,3 +142,27 @@ def test_valid_roots_never_overlap_and_every_fold_agrees(
     for event in journal.events[cut:]:
         restored.fold(event)
     assert restored.snapshot() == whole.snapshot()
+
+
+def test_one_registration_is_not_compared_with_every_other_one() -> None:
+    def registered(count: int) -> int:
+        table = WorkspaceTable(
+            Registration(f"w{number}", f"/srv/{number}", "fail", number, 1) for number in range(count)
+        )
+        calls = 0
+
+        def called(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(called)
+        try:
+            assert table.overlapping("new", "/srv/new") is None
+            other = table.overlapping("new", "/srv/7/inside")
+        finally:
+            sys.setprofile(None)
+        assert other is not None
+        assert other.id == "w7"
+        return calls
+
+    assert registered(1000) <= registered(10) + 5
