@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import secrets
 import shutil
@@ -22,9 +21,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from infra.nats_accounts import accounts_block
 from infra.nats_binary import EmbeddedNatsError, dying_with_parent, find_nats_server
+from infra.nats_syntax import nats_string
 from infra.ports_file import CONFIGURATION, ports_files, read_ports
 from infra.private_files import PRIVATE_UMASK, create_private, private_tree, write_private
 from infra.process_secrets import without_secrets
@@ -154,7 +155,8 @@ class EmbeddedNats:
         self._ports_file(process).unlink(missing_ok=True)
 
     def _url_of(self, credentials: Credentials) -> str:
-        return f"nats://{credentials.user}:{credentials.password}@{HOST}:{self._port}"
+        password = quote(credentials.password or "", safe="")
+        return f"nats://{credentials.user}:{password}@{HOST}:{self._port}"
 
     def _write_config(self) -> Path:
         path = self._data_dir / CONFIGURATION
@@ -163,13 +165,13 @@ class EmbeddedNats:
 server_name: towpath
 listen: "{HOST}:{self._port or -1}"
 http: "{HOST}:{self._monitor_port or -1}"
-ports_file_dir: {json.dumps(str(self._data_dir))}
-log_file: {json.dumps(str(self._data_dir / "nats.log"))}
+ports_file_dir: {nats_string(self._data_dir)}
+log_file: {nats_string(self._data_dir / "nats.log")}
 logfile_size_limit: 16MB
 logfile_max_num: 3
 jetstream {{
-  store_dir: {json.dumps(str(self._data_dir / "nats"))}
-  sync_interval: "{self._sync_interval}"
+  store_dir: {nats_string(self._data_dir / "nats")}
+  sync_interval: {nats_string(self._sync_interval)}
   max_file_store: {_disk_bytes(self._data_dir)}
 }}
 {accounts_block(self._passwords["towpath"], self._passwords["runner"], guest=self._guest)}"""

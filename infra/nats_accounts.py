@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from infra.nats_syntax import nats_string
 from infra.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, SUBMIT, TIMER
 
 LOG_CONSUMERS = ("dispatch",)
@@ -142,10 +143,12 @@ def accounts_block(control_password: str, runner_password: str, *, guest: bool =
     """Accounts TOWPATH (user `towpath`), RUNNER (`runner`) and GUEST (`guest`, who comes without a password).
 
     Without `guest` there is none: who brings no password is refused.
-
-    Passwords must not hold a double quote or a backslash.
     """
-    passwords = {"towpath": f'"{control_password}"', "runner": f'"{runner_password}"', "guest": '""'}
+    passwords = {
+        "towpath": nats_string(control_password),
+        "runner": nats_string(runner_password),
+        "guest": '""',
+    }
     if not guest:
         return _accounts([RUNNER_ROLE], passwords)
     return "no_auth_user: guest\n" + _accounts([RUNNER_ROLE, GUEST_ROLE], passwords)

@@ -12,6 +12,7 @@ import re
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from nats.aio.client import Client
@@ -21,6 +22,7 @@ from adapters.nats_client import FastClient
 from infra.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+_USER = re.compile("^([a-z]+://)?[^/]*@")
 log = structlog.get_logger(__name__)
 
 
@@ -43,15 +45,30 @@ def connect_options(settings: Settings) -> dict[str, Any]:
 
 
 def server_urls(settings: Settings) -> list[str]:
-    """The servers to connect to; without a setting the embedded one on this machine."""
+    """The servers to connect to, without users; without a setting the embedded one on this machine."""
     if settings.nats_url is None:
         return [f"nats://127.0.0.1:{settings.nats_port}"]
-    return [url.strip() for url in settings.nats_url.split(",") if url.strip()]
+    return [_USER.sub(r"\1", url) for url in _given_urls(settings)]
 
 
 def shown_urls(settings: Settings) -> str:
-    """The servers in words: without the passwords that may stand in their URLs."""
-    return ", ".join(re.sub("^([a-z]+://)?[^/]*@", r"\1", url) for url in server_urls(settings))
+    """The servers in words."""
+    return ", ".join(server_urls(settings))
+
+
+def _given_urls(settings: Settings) -> list[str]:
+    return [url.strip() for url in (settings.nats_url or "").split(",") if url.strip()]
+
+
+def _user_in_urls(settings: Settings) -> dict[str, str]:
+    """What stands before the `@` of the first server that has one; the client would not unquote it."""
+    for url in _given_urls(settings):
+        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        if parts.username is not None and parts.password is not None:
+            return {"user": unquote(parts.username), "password": unquote(parts.password)}
+        if parts.username is not None:
+            return {"token": unquote(parts.username)}
+    return {}
 
 
 def identity(settings: Settings) -> dict[str, Any]:
@@ -75,7 +92,7 @@ def _credentials(settings: Settings) -> dict[str, str]:
     password = settings.data_dir / "nats-password"
     if settings.nats_url is None and password.is_file():
         return {"user": "towpath", "password": _read(password)}
-    return {}
+    return _user_in_urls(settings)
 
 
 def _read(path: Path) -> str:

@@ -5,6 +5,7 @@ No error repeats the value: it may be a secret.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -89,13 +90,23 @@ def _nats_urls(given: str) -> str:
     return given
 
 
+_DATABASE_FORM = "give a URL such as postgresql://user:password@host/name or sqlite:////path/to/file"
+
+
 def _database_url(given: str) -> str:
     try:
         scheme = urlsplit(given).scheme.partition("+")[0]
     except ValueError:
         scheme = ""
     if scheme not in ("sqlite", "postgresql", "postgres"):
-        raise ValueError("give a URL such as postgresql://user:password@host/name or sqlite:////path/to/file")
+        raise ValueError(_DATABASE_FORM)
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(given)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"{_DATABASE_FORM}; write special characters of a password as %40") from None
     return given
 
 
@@ -105,10 +116,13 @@ def _absolute(given: Path) -> Path:
         given = given.expanduser()
     except RuntimeError:
         raise ValueError("there is no such home directory: write the whole path instead of ~") from None
+    with contextlib.suppress(OSError):
+        given = given.absolute()
     try:
-        return given.absolute()
-    except OSError:
-        return given
+        str(given).encode()
+    except UnicodeEncodeError:  # neither SQLite nor JSON can be told such a name
+        raise ValueError(f"{str(given)!a} is not UTF-8: name another directory, or start elsewhere") from None
+    return given
 
 
 def _bytes(given: Any) -> Any:

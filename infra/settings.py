@@ -8,10 +8,9 @@ What must hold between settings is checked here; every error names the variable 
 from __future__ import annotations
 
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,7 +40,15 @@ from infra.setting_types import (
     SyncInterval,
 )
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
 PREFIX = "TOWPATH_"
+ASYNC_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+}
 NEVER_EMPTY = (
     "api_tokens",
     "api_runner_callback_token",
@@ -188,7 +195,8 @@ class Settings(BaseSettings):
     nats_url: NatsUrls | None = Field(
         None,
         repr=False,
-        description="NATS servers to use, separated by commas. Unset: `towpath up` starts one of its own.",
+        description="NATS servers to use, separated by commas; special characters of a user or password "
+        "in them as `%40`. Unset: `towpath up` starts one of its own.",
     )
     nats_port: Port = Field(4222, description="Port of the embedded NATS server; 0: any free one.")
     nats_user: str | None = Field(None, description="User on `TOWPATH_NATS_URL`.")
@@ -335,10 +343,14 @@ class Settings(BaseSettings):
         )
 
     @property
-    def read_model_url(self) -> str:
-        """SQLAlchemy URL with an async driver: a secret, never log it."""
-        url = self.database_url or f"sqlite:///{self.data_dir / 'read-model.db'}"
-        return re.sub(r"^(postgres(ql)?|sqlite)://", _with_async_driver, url)
+    def read_model_url(self) -> URL:
+        """Where the read model is, with an async driver. A path is no text of a URL: it may hold anything."""
+        from sqlalchemy.engine import URL, make_url
+
+        if self.database_url is None:
+            return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "read-model.db"))
+        url = make_url(self.database_url)
+        return url.set(drivername=ASYNC_DRIVERS.get(url.drivername, url.drivername))
 
     @property
     def runner_state(self) -> Path:
@@ -470,7 +482,3 @@ def _problem(error: dict[str, Any]) -> str:
     if not where:
         return message
     return f"{env_name(where[0]) if where[0] in Settings.model_fields else where[0]}: {message}"
-
-
-def _with_async_driver(match: re.Match[str]) -> str:
-    return "sqlite+aiosqlite://" if match[1] == "sqlite" else "postgresql+asyncpg://"

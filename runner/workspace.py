@@ -10,6 +10,7 @@ the shim, on the descriptor that the job starts in (`job_start`).
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
         raise Refused(
             422,
             "workspace-root",
-            f"{where} is under none of this runner's roots: start the runner with --root {target}",
+            f"{where} is under none of this runner's roots: start the runner with "
+            f"--root {shlex.quote(str(target))}",
         )
     if Path(workspace.root) != target:
         raise Refused(

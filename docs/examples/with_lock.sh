@@ -26,7 +26,11 @@ ask() { # METHOD PATH [BODY]: the answer, then a line with its status, 000 if no
   curl -sS -X "$1" "$api$2" -w '\n%{http_code}\n' --retry 60 --retry-delay 2 --retry-all-errors \
     -H "@$headers" ${3:+-d "$3"}
 }
-text() { printf '%s' "$1" | tr '\n\t' '  ' | sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&"/'; }
+text() { # VALUE: as a JSON string
+  printf '%s' "$1" | od -An -v -tu1 | LC_ALL=C awk '{ for (i = 1; i <= NF; i++)
+    out = out ($i < 32 || $i == 34 || $i == 92 ? sprintf("\\u%04x", $i) : sprintf("%c", $i + 0)) }
+    END { printf "\"%s\"", out }'
+}
 field() { printf '%s' "$answer" | sed -n "s/.*\"$1\": *\"\{0,1\}\([A-Za-z0-9.-]*\).*/\1/p"; }
 code() { printf '%s' "$answer" | tail -n 1; }
 give_up() { echo "$1: $answer" >&2; rm -f "$headers"; exit "$2"; }

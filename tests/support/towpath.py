@@ -87,7 +87,7 @@ class Home:
 
     def processes(self) -> list[int]:
         """Everything that runs because of this home, whatever session or parent it has by now."""
-        mark, below = f"{_MARK}={self._mark}".encode(), str(self.path).encode()
+        mark, below = f"{_MARK}={self._mark}".encode(), os.fsencode(self.path)
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():

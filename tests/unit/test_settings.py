@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from infra.documents.settings_table import settings_table
-from infra.nats_connection import shown_urls
+from infra.nats_connection import identity, server_urls, shown_urls
 from infra.secret_key import load_or_make
 from infra.settings import Settings, SettingsError, env_name, load_settings
 
@@ -283,11 +283,47 @@ def test_where_runners_call_back(given: dict[str, Any], url: str) -> None:
         ("postgresql://db/x", "postgresql+asyncpg://db/x"),
         ("sqlite:////tmp/x.db", "sqlite+aiosqlite:////tmp/x.db"),
         ("postgresql+psycopg://db/x", "postgresql+psycopg://db/x"),
+        ("postgresql://u:p%40s%2Fs@db/x", "postgresql+asyncpg://u:p%40s%2Fs@db/x"),
         (None, "sqlite+aiosqlite:////d/read-model.db"),
     ],
 )
 def test_the_read_model_gets_an_async_driver(given: str | None, url: str) -> None:
-    assert load_settings(data_dir="/d", database_url=given).read_model_url == url
+    found = load_settings(data_dir="/d", database_url=given).read_model_url
+    assert found.render_as_string(hide_password=False) == url
+
+
+@pytest.mark.parametrize("name", ["d\u00e4t", "pct%41", "q?mode=ro", "h#", "a b", "x:memory:", "file:x?y=1"])
+def test_a_data_directory_is_no_text_of_a_url(tmp_path: Path, name: str) -> None:
+    url = load_settings(data_dir=tmp_path / name).read_model_url
+    assert (url.database, dict(url.query)) == (str(tmp_path / name / "read-model.db"), {})
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:hunter22@h:x/db", "postgresql://u:hunter22@h:99999999999x/d"]
+)
+def test_a_database_url_that_cannot_be_read(url: str) -> None:
+    with pytest.raises(SettingsError, match="TOWPATH_DATABASE_URL") as said:
+        load_settings(database_url=url)
+    assert "hunter22" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "servers", "who"),
+    [
+        ("nats://a:1,b:2", ["nats://a:1", "b:2"], {}),
+        (
+            "nats://u:p%40s%2F%23@a:1,b:2",
+            ["nats://a:1", "nats://b:2"],
+            {"user": "u", "password": "p@s/#"},
+        ),
+        ("tls://t%3Ak@a:1", ["tls://a:1"], {"token": "t:k"}),
+        ("u%C3%A4:p@a", ["a"], {"user": "u\u00e4", "password": "p"}),
+        ("nats://[::1]:4222", ["nats://[::1]:4222"], {}),
+    ],
+)
+def test_users_in_nats_urls_are_unquoted(url: str, servers: list[str], who: dict[str, str]) -> None:
+    settings = load_settings(nats_url=url)
+    assert (server_urls(settings), identity(settings)) == (servers, who)
 
 
 def test_given_keys_are_used_in_order(tmp_path: Path) -> None:
