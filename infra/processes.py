@@ -133,6 +133,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from domain.log_figures import LogFigures
     from domain.wire import rfc3339
     from infra.composition import api_parts, now, open_core, push_client
+    from infra.http_connections import Connections, connection_limit
     from infra.http_server import bind, serve
     from infra.nats_connection import connect
     from infra.readiness import Readiness
@@ -156,7 +157,9 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
         intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
         await intake.start()
         try:
-            serving = serve(app, listener, stop, lambda: begin_closing(app))
+            at_work = settings.max_requests + settings.max_streams
+            connections = Connections(connection_limit(2 * at_work))
+            serving = serve(app, listener, stop, lambda: begin_closing(app), connections)
             await _until(stop, [view.run(), room.run()], serving)
         finally:
             await intake.stop()
