@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from nats.aio.client import Client
 
+from adapters.dead_letter_budget import DeadLetterBudget
 from adapters.jetstream_api import JetStreamApi, RawMessage
 from adapters.publish import publish
 from domain.dead_letters import DeadLetter
@@ -21,6 +22,9 @@ from domain.outside_text import storable
 
 STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000
+LOOKED_AT_ONLY = frozenset({"invalid-report", "unauthorised", "wrong-token"})
+"""Reasons of letters that nothing can put back: large ones are kept as far as somebody may want to look."""
+LOOKED_AT_BYTES = 16 * 1024
 _REASON, _DETAIL, _SOURCE, _SOURCE_SEQ = (
     "towpath-reason",
     "towpath-detail",
@@ -36,6 +40,7 @@ class JetStreamDeadLetters:
     def __init__(self, connection: Client) -> None:
         self._nc = connection
         self._api = JetStreamApi(connection, STREAM)
+        self._budget = DeadLetterBudget(self._api)
 
     async def keep(
         self,
@@ -67,10 +72,13 @@ class JetStreamDeadLetters:
         if source_seq is not None:
             headers[_SOURCE_SEQ] = str(source_seq)
         subject = f"towpath.dead.{kind}.{token}"
+        body = _cut(body, reason)
         kept = await publish(self._nc, STREAM, subject, body, headers)
         if kept.duplicate and not await self._stands(kept.seq, subject, body, headers):
             headers["Nats-Msg-Id"] = f"{digest}.{secrets.token_hex(16)}"
-            await publish(self._nc, STREAM, subject, body, headers)
+            kept = await publish(self._nc, STREAM, subject, body, headers)
+        if not kept.duplicate:
+            await self._budget.kept(kind, reason, kept.seq)
 
     async def _stands(self, seq: int, subject: str, body: bytes, headers: dict[str, str]) -> bool:
         """Whether the letter at `seq` is this one."""
@@ -78,6 +86,11 @@ class JetStreamDeadLetters:
         if raw is None or (raw.subject, raw.data) != (subject, body):
             return False
         return all(raw.headers.get(name) == value for name, value in headers.items() if name != "Nats-Msg-Id")
+
+    @property
+    def dropped(self) -> dict[tuple[str, str], int]:
+        """How many letters of each kind and reason this process has dropped to keep within the budget."""
+        return dict(self._budget.dropped)
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
         """See the port."""
@@ -102,6 +115,11 @@ class JetStreamDeadLetters:
     async def count(self) -> int:
         """See the port."""
         return int((await self._api.info())["state"]["messages"])
+
+
+def _cut(body: bytes, reason: str) -> bytes:
+    """The body; only its beginning where it is large and can go no way again."""
+    return body[:LOOKED_AT_BYTES] if reason in LOOKED_AT_ONLY else body
 
 
 def _letter(raw: RawMessage) -> DeadLetter:

@@ -155,6 +155,21 @@ class JetStreamApi:
         found = await self._request(f"$JS.API.CONSUMER.INFO.{self._stream}.{name}", b"")
         return None if "error" in found else found
 
+    async def consumers(self) -> list[dict[str, Any]]:
+        """All consumers, each as CONSUMER.INFO has it."""
+        found: list[dict[str, Any]] = []
+        while True:
+            body = orjson.dumps({"offset": len(found)})
+            answer = await self._request(f"$JS.API.CONSUMER.LIST.{self._stream}", body)
+            page = answer.get("consumers") or []
+            found += page
+            if not page or len(found) >= answer.get("total", 0):
+                return found
+
+    async def delete_consumer(self, name: str) -> None:
+        """Remove a consumer; for one that is gone, nothing happens."""
+        await self._request(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}", b"")
+
     async def make_consumer(self, name: str, config: dict[str, Any]) -> int:
         """Make the consumer `name`, which every role may that reads; how many messages wait for it."""
         body = orjson.dumps({"stream_name": self._stream, "config": {**config, "name": name}})

@@ -23,6 +23,7 @@ from adapters.backlogs import JetStreamBacklogs, Queue
 from adapters.checkpoint_keys import parse_keys
 from adapters.checkpoints import SqlCheckpoints
 from adapters.codec import Message
+from adapters.consumer_sweep import ConsumerSweep
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
 from adapters.group_append import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
@@ -61,6 +62,7 @@ from domain.workspace_service import WorkspaceService
 from infra.consumers import CONSUMERS
 from infra.documents import CONTRACTS
 from infra.log_room import log_room
+from infra.nats_accounts import LOG_CONSUMERS
 from infra.nats_connection import connect, server_version
 from infra.own_hosts import own_hosts
 from infra.private_files import private_directory
@@ -251,6 +253,7 @@ class Projections:
     """By kind, what handles a deadline that came due."""
     beats: BeatFeed
     inspection: HeartbeatInspection
+    sweep: ConsumerSweep
 
     def due(self, kind: str) -> DueQueue:
         """The queue of the deadlines of one kind."""
@@ -300,4 +303,5 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
         },
         beats=CoreBeatFeed(core.connection),
         inspection=HeartbeatInspection(core.dead_letters),
+        sweep=ConsumerSweep(core.connection, LOG_CONSUMERS),
     )

@@ -189,6 +189,7 @@ async def serve_projector(
         if "watchdog" in only:
             endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
             endless.append(parts.beats.listen(parts.inspection.handle))
+            endless.append(parts.sweep.run())
         if "tasks" in only:
             endless.append(parts.tasks.run())
         if "sealer" in only:

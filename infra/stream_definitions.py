@@ -82,6 +82,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 "description": "What could not be applied, and why",
                 "subjects": ["towpath.dead.>"],
                 "max_age": 14 * 86_400 * _SECOND,
+                "max_msgs_per_subject": 20,  # the rest of the budget: adapters.dead_letter_budget
                 "max_bytes": 64 * _MIB,
                 "discard": "old",
                 "allow_direct": True,

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import pytest
 from nats.aio.client import Client
 
-from adapters.dead_letters import JetStreamDeadLetters
+from adapters.dead_letter_budget import MOST_ALIKE
+from adapters.dead_letters import LOOKED_AT_BYTES, JetStreamDeadLetters
 from adapters.jetstream_api import JetStreamApi, RawMessage
 from tests.support.nats import subjects
 
@@ -122,3 +123,45 @@ async def test_a_deadline_goes_back_to_the_timers(js_connection: Client) -> None
     raw = await JetStreamApi(js_connection, "TOWPATH_TIMER").last(source)
     assert raw is not None
     assert raw.data == b"note"
+
+
+async def test_a_flood_of_junk_pushes_out_only_its_like(js_connection: Client) -> None:
+    """As many reports of tasks that do not exist as a guest likes, each as large as it may be."""
+    dead = JetStreamDeadLetters(js_connection)
+    for kind, subject_id, reason in (
+        ("report", "ended", "conflicting-end"),
+        ("report", "broken", "gave-up"),
+        ("dispatch", "task", "not-handled"),
+        ("submit", "pool", "unreadable"),
+    ):
+        await dead.keep(kind, subject_id, b"{}", reason, "mine")
+    for number in range(MOST_ALIKE + 30):
+        await dead.keep("report", f"junk{number}", b"x" * 100_000, "invalid-report", "junk")
+    found = await letters(js_connection)
+    kept = [one for one in found if one.subject.startswith("towpath.dead.report.junk")]
+    assert [one.subject for one in found if one not in kept] == [
+        "towpath.dead.report.ended",
+        "towpath.dead.report.broken",
+        "towpath.dead.dispatch.task",
+        "towpath.dead.submit.pool",
+    ]
+    assert len(kept) == MOST_ALIKE
+    assert kept[-1].subject == f"towpath.dead.report.junk{MOST_ALIKE + 29}", "the newest stay"
+    assert {len(one.data) for one in kept} == {LOOKED_AT_BYTES}
+    assert dead.dropped == {("report", "invalid-report"): 30}
+
+
+async def test_another_process_counts_what_stands(js_connection: Client) -> None:
+    for dead in (JetStreamDeadLetters(js_connection), JetStreamDeadLetters(js_connection)):
+        for number in range(MOST_ALIKE // 2 + 5):
+            await dead.keep("report", f"{id(dead)}-{number}", b"{}", "no-such-task", "junk")
+    assert len(await letters(js_connection)) == MOST_ALIKE
+
+
+async def test_one_task_has_a_budget_of_its_own(js_connection: Client) -> None:
+    dead = JetStreamDeadLetters(js_connection)
+    await dead.keep("report", "other", b"{}", "conflicting-end", "mine")
+    for number in range(40):
+        await dead.keep("report", "noisy", str(number).encode(), "conflicting-end", "junk")
+    found = await subjects(js_connection, "TOWPATH_DEAD")
+    assert found == {"towpath.dead.report.other": 1, "towpath.dead.report.noisy": 20}

@@ -1,0 +1,86 @@
+"""A budget of dead letters for each kind and reason, so that a flood of junk pushes out only its like.
+
+All who may report can make letters: of tasks that do not exist, with bodies that cannot be read. Kind and
+reason tell them from what a broken runner or an unreadable event leaves. The stream bounds what one subject
+(a task, a pool) holds; this bounds the rest. What is dropped is the oldest of its like, and its number is
+logged. Counts are kept in memory and looked up again now and then: several processes keep letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import structlog
+
+from adapters.jetstream_api import JetStreamApi, RawMessage
+from domain.errors import Busy
+from domain.headers import header
+
+MOST_ALIKE = 200
+LOOK_SECONDS = 60.0
+PAGE = 100
+REASON = "towpath-reason"
+ALL = "towpath.dead.>"
+Like = tuple[str, str]
+
+log = structlog.get_logger(__name__)
+
+
+class DeadLetterBudget:
+    """Removes letters beyond MOST_ALIKE of one kind and reason, oldest first."""
+
+    def __init__(self, api: JetStreamApi) -> None:
+        self._api = api
+        self._alike: dict[Like, deque[int]] = {}
+        self._look_at = 0.0
+        self._busy = asyncio.Lock()
+        self.dropped: dict[Like, int] = {}
+        """How many of each this process has removed."""
+
+    async def kept(self, kind: str, reason: str, seq: int) -> None:
+        """A letter was stored at `seq`: make room for it among its like. A log that is away delays it."""
+        async with self._busy:
+            try:
+                if asyncio.get_running_loop().time() >= self._look_at:
+                    await self._look()
+                else:
+                    self._alike.setdefault((kind, reason), deque()).append(seq)
+                for like in [one for one, seqs in self._alike.items() if len(seqs) > MOST_ALIKE]:
+                    await self._drop(like)
+            except Busy:
+                self._look_at = 0.0
+
+    async def _drop(self, like: Like) -> None:
+        seqs, before = self._alike[like], self.dropped.get(like, 0)
+        while len(seqs) > MOST_ALIKE:
+            await self._api.delete(seqs[0])
+            seqs.popleft()
+            self.dropped[like] = self.dropped.get(like, 0) + 1
+        dropped = self.dropped[like]
+        if before == 0 or dropped // MOST_ALIKE > before // MOST_ALIKE:
+            kind, reason = like
+            log.warning(
+                "dead letters dropped, there are too many alike", kind=kind, reason=reason, dropped=dropped
+            )
+
+    async def _look(self) -> None:
+        found: dict[Like, deque[int]] = {}
+        after = 0
+        while page := await self._api.batch(ALL, after + 1, PAGE):
+            for raw in page:
+                found.setdefault(_like(raw), deque()).append(raw.seq)
+            after = page[-1].seq
+        self._alike = found
+        self._look_at = asyncio.get_running_loop().time() + LOOK_SECONDS
+
+
+def _like(raw: RawMessage) -> Like:
+    return raw.subject.split(".")[2], reason_of(raw.headers)
+
+
+def reason_of(headers: Mapping[str, str]) -> str:
+    """Why it is a dead letter, as its header says."""
+    return unquote(header(headers, REASON) or "unknown")
