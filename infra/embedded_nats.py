@@ -79,6 +79,11 @@ class EmbeddedNats:
         return f"nats://{HOST}:{self._port}"
 
     @property
+    def port(self) -> int:
+        """The port for clients. Valid after `start()`."""
+        return self._port
+
+    @property
     def monitor_url(self) -> str:
         """`http://127.0.0.1:<port>` of the monitoring endpoints. Valid after `start()`."""
         return f"http://{HOST}:{self._monitor_port}"

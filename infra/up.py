@@ -20,6 +20,7 @@ import structlog
 
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
+from infra.installation import Published, publish, with_own_token
 from infra.nats_connection import shown_urls
 from infra.process_memory import share_imports
 from infra.settings import Settings
@@ -68,11 +69,13 @@ class Supervisor:
         self._nats: EmbeddedNats | None = None
         self._parts: list[_Part] = []
         self._listener: socket.socket | None = None
+        self._published: Published | None = None
+        self._given = settings
         self.settings = settings
 
     def start(self) -> None:
         """Start everything; returns before it is ready."""
-        settings = self.settings
+        settings = with_own_token(self.settings)
         settings.check_api()
         if settings.host_runner_url is None:
             settings.check_runner()
@@ -126,6 +129,11 @@ class Supervisor:
         if part.pid == 0:
             _become_child(part, parent, self._listener)
 
+    def publish(self) -> None:
+        """Tell this machine's commands where everything is."""
+        nats_port = self._nats.port if self._nats is not None else None
+        self._published = publish(self._given, self.settings, nats_port)
+
     def watch(self, stop: Callable[[], bool]) -> None:
         """Wait until `stop()`; start parts that die again. Raises CannotStart if one keeps dying."""
         while not stop():
@@ -150,6 +158,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the parts in STOP_ORDER, then NATS; each drains before the next ends."""
+        if self._published is not None:
+            self._published.withdraw()
         if self._listener is not None:
             self._listener.close()  # the API has its own copy, until it ends
         for part in sorted(self._parts, key=lambda part: STOP_ORDER.index(part.name)):
@@ -175,6 +185,7 @@ def run_up(settings: Settings, say: Words) -> int:
         say(f"NATS       {shown_urls(started)}")
         say(f"data       {started.data_dir}")
         if wait_ready(supervisor, lambda: bool(stopping)):
+            supervisor.publish()
             for shortage in room_shortages(started):
                 say(f"room       {shortage}")
             say("ready")

@@ -13,6 +13,7 @@ from infra.cli.server_options import (
     DataDirOption,
     NatsPortOption,
     NatsUrlOption,
+    installation_settings,
     nats_failures,
     server_settings,
 )
@@ -43,7 +44,9 @@ def backup(
 
     The secret key is not in it: keep that elsewhere.
     """
-    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
+    settings = installation_settings(
+        nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
+    )
     from infra.backup import backup as work
 
     _run(work, settings, directory, output)

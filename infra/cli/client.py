@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -41,14 +42,25 @@ class Silent(Unanswered):
     """The connection stands, but nothing came in time."""
 
 
-def connect(url: str | None) -> Api:
-    """The API at `url`, else where the settings say, with the token from the settings."""
+def connect(url: str | None, data_dir: Path | None) -> Api:
+    """The API at `url`, else where the settings say, else the one that runs on the data directory.
+
+    Raises:
+        CliError: the settings cannot be used.
+        Unreachable: nothing runs on the directory that was named.
+    """
+    from infra.installation import completed, find
     from infra.settings import SettingsError, load_settings
 
     try:
-        settings = load_settings(url=url)
+        settings = load_settings(url=url, data_dir=data_dir)
     except SettingsError as error:
         raise CliError(str(error), Exit.USAGE) from None
+    if data_dir is not None and url is None and find(settings) is None:
+        raise Unreachable(
+            f"no `towpath up` runs on {settings.data_dir}: start it, or say where its API is (--url)"
+        )
+    settings = completed(settings)
     return Api(settings.url, settings.token.get_secret_value() if settings.token else None)
 
 

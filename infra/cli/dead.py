@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption
+from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.client import Api
@@ -27,6 +28,7 @@ def list_all(
     kind: KindOption = None,
     limit: Annotated[int, typer.Option(min=1, max=_MANY, help="How many at most.")] = 100,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List what could not be applied, and why, oldest first; show, replay and drop it."""
@@ -36,7 +38,7 @@ def list_all(
     from infra.cli.output import emit
     from infra.cli.words import say
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found, more = api.items("/dead", limit, kind=kind)
     emit(output, found, _columns())
     if more:
@@ -44,12 +46,17 @@ def list_all(
 
 
 @app.command("show")
-def show(seq: SeqArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def show(
+    seq: SeqArgument,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Show one with its body; secrets are hidden."""
     from infra.cli.client import connect, path
     from infra.cli.output import Column, emit_one, json_line
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found = api.get(path("dead", str(seq)))
 
     def body(row: dict[str, Any]) -> str:
@@ -65,6 +72,7 @@ def replay(
     all_: Annotated[bool, typer.Option("--all", help="All of them, oldest first.")] = False,
     kind: KindOption = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Let them go their way again. What is refused stays, and ends this with 6."""
@@ -76,7 +84,7 @@ def replay(
     from infra.cli.exits import Exit
     from infra.cli.output import Column, emit
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         chosen = seqs or [one["seq"] for one in api.items("/dead", _MANY, kind=kind)[0]]
         rows = [_replay(api, seq) for seq in chosen]
     columns = (
@@ -109,13 +117,14 @@ def drop(
     seqs: Annotated[list[int], typer.Argument(metavar="SEQ…", min=1, help="Their numbers.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the API's log lines.")],
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Remove them for good."""
     from infra.cli.client import connect, path
     from infra.cli.output import emit
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         dropped = [api.delete(path("dead", str(seq)), reason=reason) for seq in seqs]
     emit(output, dropped, _columns())
 

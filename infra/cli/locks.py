@@ -39,7 +39,7 @@ def locks(
     from infra.cli.output import emit
 
     try:
-        with connect(url) as api:
+        with connect(url, data_dir) as api:
             if workspace is None:
                 entries, _ = api.items("/locks", _MANY, at=at)
             else:
@@ -57,6 +57,7 @@ def release(
     id: TaskArgument,
     reason: Annotated[str, typer.Option(help="Why; it stands in the log.")],
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Free a task's lock by hand, before the task has ended.
@@ -68,7 +69,7 @@ def release(
     from infra.cli.task_ids import resolve
     from infra.cli.words import say
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         answer = api.post(path("tasks", resolve(api, id), "locks", "release"), {"reason": reason})
     paths = Column("released", _released)
     running = Column("process may run", lambda row: "yes" if row["process_may_run"] else "no")

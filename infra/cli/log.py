@@ -11,6 +11,7 @@ import typer
 
 from infra.cli.moments import FromOption, ToOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
+from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.client import Api
@@ -42,6 +43,7 @@ def trail(
     to: ToOption = None,
     export: ExportOption = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show all events of a task, in order."""
@@ -56,9 +58,9 @@ def trail(
         return api.pages(path("tasks", resolve(api, id), "events"), **filters)
 
     if export is not None:
-        _export(url, export, pages)
+        _export(url, data_dir, export, pages)
         return
-    with _connected(url) as api:
+    with _connected(url, data_dir) as api:
         found = [one for page in pages(api) for one in page]
     emit(output, found, TRAIL)
 
@@ -73,6 +75,7 @@ def events(
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most so many.")] = 100,
     export: ExportOption = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show the log, oldest first, or export it.
@@ -88,9 +91,9 @@ def events(
         return {**found, "actor": actor, "from": from_, "to": to}
 
     if export is not None:
-        _export(url, export, lambda api: api.pages("/events", **filters(api)))
+        _export(url, data_dir, export, lambda api: api.pages("/events", **filters(api)))
         return
-    with _connected(url) as api:
+    with _connected(url, data_dir) as api:
         found, more = api.items("/events", limit, **filters(api))
         if output is Output.TABLE:
             found = _titled(api, found)
@@ -101,10 +104,10 @@ def events(
         say(f"there may be more behind {found[-1]['seq']}: --from, or a higher --limit")
 
 
-def _connected(url: str | None) -> Api:
+def _connected(url: str | None, data_dir: Path | None) -> Api:
     from infra.cli.client import connect
 
-    return connect(url)
+    return connect(url, data_dir)
 
 
 def _titled(api: Api, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -122,12 +125,17 @@ def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
     return tuple(replace(column, width=None) for column in columns)
 
 
-def _export(url: str | None, file: Path, pages: Callable[[Api], Iterable[Sequence[dict[str, Any]]]]) -> None:
+def _export(
+    url: str | None,
+    data_dir: Path | None,
+    file: Path,
+    pages: Callable[[Api], Iterable[Sequence[dict[str, Any]]]],
+) -> None:
     from infra.cli.export import check_format, export
     from infra.cli.words import say_count, say_done
 
     check_format(file)
-    with _connected(url) as api:
+    with _connected(url, data_dir) as api:
         count = export(file, pages(api), say_count)
     say_done(f"{count} events written to {file}")
 
@@ -141,6 +149,7 @@ def watch(
         int | None, typer.Option(min=0, metavar="SEQ", help="Begin behind this one; 0: the whole log.")
     ] = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show events as they are recorded, until Ctrl-C.
@@ -155,7 +164,7 @@ def watch(
     from infra.cli.task_ids import resolve
     from infra.cli.titles import Titles
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         named = {"task_id": task and resolve(api, task), "workspace": workspace}
         filters = {**named, "event": event, "actor": actor}
         titles = Titles(api)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption, duration, labels, pairs, secrets
+from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.client import Api
@@ -66,6 +67,7 @@ def run(
     ] = False,
     no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Run a command as a task and wait for its end.
@@ -96,7 +98,7 @@ def run(
     }
     from infra.cli.client import connect
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         given = {name: value for name, value in body.items() if value not in (None, [], {})}
         _run(api, given, output, detach=detach, dispatch=not no_dispatch, keep=keep)
 

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption
+from infra.cli.server_options import DataDirOption
 
 _MANY = 10_000
 
@@ -16,14 +17,16 @@ def add_to(app: typer.Typer) -> None:
     app.command("runners")(runners)
 
 
-def runners(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def runners(
+    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
+) -> None:
     """List runners."""
     from infra.cli.client import connect
     from infra.cli.output import Column, emit
     from infra.cli.times import ago
     from infra.cli.words import say
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found, _ = api.items("/runners", _MANY)
     columns = (
         Column("ID", lambda one: one["id"], wide=True),

@@ -52,6 +52,13 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
     return settings
 
 
+def installation_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
+    """`server_settings` completed by the installation that runs on the data directory."""
+    from infra.installation import completed
+
+    return completed(server_settings(quiet=quiet, **overrides))
+
+
 @contextmanager
 def readable_log(settings: Settings) -> Iterator[Settings]:
     """Settings with which the log can be read, on a copy where its server is down; see `infra.offline`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infra.cli.moments import AtOption, SinceOption
 from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, labels
+from infra.cli.server_options import DataDirOption
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,6 +32,7 @@ def tasks(
     since: SinceOption = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many.")] = 50,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List tasks, newest first."""
@@ -39,7 +42,7 @@ def tasks(
     from infra.cli.task_view import LIST
     from infra.cli.words import say
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found, more = api.items(
             "/tasks",
             limit,
@@ -55,26 +58,35 @@ def tasks(
 
 
 def task(
-    id: TaskArgument, at: AtOption = None, url: UrlOption = None, output: OutputOption = Output.TABLE
+    id: TaskArgument,
+    at: AtOption = None,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show a task and the tail of its output."""
     from infra.cli.client import connect, path
     from infra.cli.task_ids import resolve
     from infra.cli.task_view import show_task
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found = api.get(path("tasks", resolve(api, id)), at=at)
     show_task(output, found, past=at is not None)
 
 
-def why(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def why(
+    id: TaskArgument,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Say what a task waits for, or what ended it."""
     from infra.cli.client import connect, path
     from infra.cli.output import emit_one, print_data
     from infra.cli.task_ids import resolve
     from infra.cli.words import plain
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found = api.get(path("tasks", resolve(api, id), "why"))
     if output is Output.TABLE:
         print_data(plain(found["sentence"]))
@@ -82,17 +94,27 @@ def why(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.T
         emit_one(output, found, ())
 
 
-def dispatch(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def dispatch(
+    id: TaskArgument,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Start a task's next attempt.
 
     A task has none yet if it was only created; it gets another if it did not succeed.
     """
-    _command("dispatch", id, url, output)
+    _command("dispatch", id, url, data_dir, output)
 
 
-def cancel(id: TaskArgument, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def cancel(
+    id: TaskArgument,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Cancel a task. A running one is canceled once its runner says so."""
-    _command("cancel", id, url, output)
+    _command("cancel", id, url, data_dir, output)
 
 
 def wait(
@@ -101,6 +123,7 @@ def wait(
         float | None, typer.Option(parser=duration, metavar="TIME", help="Wait at most so long: 90, 10m, 2h.")
     ] = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Wait until a task has ended.
@@ -113,19 +136,19 @@ def wait(
     from infra.cli.task_ids import resolve
     from infra.cli.task_view import show_task
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found = wait_until_ended(api, resolve(api, id), timeout)
     show_task(output, found)
     raise typer.Exit(exit_of(found))
 
 
-def _command(verb: str, id: str, url: str | None, output: Output) -> None:
+def _command(verb: str, id: str, url: str | None, data_dir: Path | None, output: Output) -> None:
     from infra.cli.client import connect, path
     from infra.cli.output import emit, emit_one
     from infra.cli.task_ids import resolve
     from infra.cli.task_view import LIST
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         answer: dict[str, Any] = api.post(path("tasks", resolve(api, id), verb))
     if output is Output.TABLE:
         emit(output, [answer], LIST)

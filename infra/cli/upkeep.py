@@ -12,9 +12,9 @@ from infra.cli.server_options import (
     DataDirOption,
     NatsPortOption,
     NatsUrlOption,
+    installation_settings,
     nats_failures,
     readable_log,
-    server_settings,
 )
 
 
@@ -34,7 +34,7 @@ def replay(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Read the whole log again; check it or rebuild the read model."""
-    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from domain.ports.log import LogGap
     from infra.cli.exits import CliError
     from infra.cli.output import emit_one, print_data
@@ -62,7 +62,9 @@ def doctor(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Look for what is wrong here, and say how to mend it. Ends with 1 if there is a problem."""
-    settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
+    settings = installation_settings(
+        nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
+    )
     from infra.cli.exits import Exit
     from infra.cli.output import Column, emit
     from infra.doctor import run_doctor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption
+from infra.cli.server_options import DataDirOption
 
 
 def add_to(app: typer.Typer) -> None:
@@ -12,7 +13,9 @@ def add_to(app: typer.Typer) -> None:
     app.command("version")(version)
 
 
-def version(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def version(
+    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
+) -> None:
     """Print the versions of this command, and of the API, its contracts and its NATS server."""
     from importlib.metadata import version as installed
 
@@ -22,7 +25,7 @@ def version(url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
 
     found = {"command": installed("towpath"), "program": None, "contract": None, "nats_server": None}
     try:
-        with connect(url) as api:
+        with connect(url, data_dir) as api:
             found |= api.get("/version")
     except Unreachable as error:
         say(f"the API's versions are not known: {error}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.options import Output, OutputOption, UrlOption
+from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.output import Column
@@ -29,14 +30,19 @@ class OnRunnerLost(StrEnum):
 
 
 @app.callback()
-def list_all(context: typer.Context, url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def list_all(
+    context: typer.Context,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """List workspaces; add and remove them."""
     if context.invoked_subcommand is not None:
         return
     from infra.cli.client import connect
     from infra.cli.output import emit
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         found, _ = api.items("/workspaces", _MANY)
     emit(output, found, _columns())
     for one in found:
@@ -51,6 +57,7 @@ def add(
         OnRunnerLost, typer.Option(help="fail: end the attempt; hold: keep the lock for an operator.")
     ] = OnRunnerLost.FAIL,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Register a workspace, or change it."""
@@ -58,7 +65,7 @@ def add(
     from infra.cli.output import emit_one
 
     body = {"root": _real(root), "on_runner_lost": on_runner_lost.value}
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         answer = api.put(workspace_path(id), body)
     emit_one(output, answer, _columns())
 
@@ -67,13 +74,14 @@ def add(
 def remove(
     id: Annotated[str, typer.Argument(metavar="ID", help="The workspace.")],
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Forget a workspace in which nothing is open; its directory stays as it is."""
     from infra.cli.client import connect, workspace_path
     from infra.cli.output import Column, emit_one
 
-    with connect(url) as api:
+    with connect(url, data_dir) as api:
         api.delete(workspace_path(id))
     emit_one(output, {"id": id, "removed": True}, [Column("removed", lambda row: row["id"])])
 

@@ -111,4 +111,10 @@ async def _checked(check: Check, about: Examination) -> list[Finding]:
         advice = "a newer Towpath wrote it, or a stranger: upgrade this one, or run `towpath verify`"
         return [problem(name, str(error), advice)]
     except (Busy, nats.errors.Error, TimeoutError) as error:
-        return [problem(name, f"cannot be examined: {error!r}", "is NATS up, and are the streams there?")]
+        return [
+            problem(
+                name,
+                f"cannot be examined: {error!r}",
+                "is NATS up, and are the streams there? `towpath verify` says whether the log is whole",
+            )
+        ]
