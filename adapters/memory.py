@@ -15,7 +15,7 @@ import orjson
 
 from adapters.codec import Message, decode, filter_of
 from domain.dead_letters import DeadLetter
-from domain.leases import check_counter
+from domain.leases import Beat, LeaseTerms, check_counter, check_instance
 from domain.log import Recorded
 from domain.ports.log import AppendConflict, LogGap
 from domain.ports.queues import Backlog
@@ -201,23 +201,34 @@ class MemoryBacklogs:
 class MemoryHeartbeats:
     """Port `Heartbeats`."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], terms: LeaseTerms | None = None) -> None:
         self._clock = clock
-        self._last: dict[str, tuple[Heartbeat, datetime]] = {}
+        self._terms = terms
+        self._recent: dict[str, list[Beat]] = {}
 
     async def publish(self, heartbeat: Heartbeat) -> None:
         """See the port."""
-        last = self._last.get(heartbeat.runner_id)
-        check_counter(heartbeat, last[0] if last is not None else None)
-        self._last[heartbeat.runner_id] = (heartbeat, self._clock())
+        last = await self.last(heartbeat.runner_id)
+        if last is None or last[0].instance == heartbeat.instance:
+            check_counter(heartbeat, last[0] if last is not None else None)
+        elif self._terms is not None:
+            check_instance(heartbeat, last, self._clock(), self._terms)
+        kept = self._recent.setdefault(heartbeat.runner_id, [])
+        kept[:] = [*kept[-3:], (heartbeat, self._clock())]
 
-    async def all(self) -> list[tuple[Heartbeat, datetime]]:
+    async def all(self) -> list[Beat]:
         """See the port."""
-        return [self._last[runner_id] for runner_id in sorted(self._last)]
+        return [beats[-1] for beats in (await self.recent()).values()]
 
-    async def last(self, runner_id: str, within: float = 0.0) -> tuple[Heartbeat, datetime] | None:
+    async def recent(self) -> dict[str, list[Beat]]:
         """See the port."""
-        return self._last.get(runner_id)
+        return {runner_id: list(self._recent[runner_id]) for runner_id in sorted(self._recent)}
+
+    async def last(self, runner_id: str, within: float = 0.0, instance: str | None = None) -> Beat | None:
+        """See the port."""
+        kept = self._recent.get(runner_id, [])
+        own = [beat for beat in kept if instance in (None, beat[0].instance)]
+        return (own or kept or [None])[-1]
 
 
 class MemoryCheckpoints:

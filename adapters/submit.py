@@ -92,7 +92,8 @@ class PushRunnerClient:
             raise SubmitRejected(f"the runner refused with {answer.status}: {_reason(answer.body)}")
         if not answer.is_success:
             raise SubmitUnreachable(f"the runner answered {answer.status}: {_reason(answer.body)}")
-        return SubmitOutcome(queued=True, transport="http", runner_id=_runner_id(answer.body))
+        runner_id, instance = _who(answer.body)
+        return SubmitOutcome(queued=True, transport="http", runner_id=runner_id, instance=instance)
 
     async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
         """See the port. An unknown or ended task is no error: the runner may never have got it."""
@@ -167,11 +168,13 @@ class PoolRunnerClient:
         return self._push if self._push is not None and pool == self._push_pool else self._queue
 
 
-def _runner_id(body: bytes) -> str | None:
+def _who(body: bytes) -> tuple[str | None, str | None]:
+    """The runner that has accepted, and its instance, as far as it says."""
     try:
-        return parsed(Accepted, body).runner_id
+        accepted = parsed(Accepted, body)
     except ValidationError:
-        return None
+        return None, None
+    return accepted.runner_id, accepted.instance
 
 
 def _reason(body: bytes) -> str:

@@ -80,21 +80,21 @@ async def heartbeat(beat: Heartbeat, parts: Parts) -> Any:
     """Keep a runner's heartbeat; answers what is wanted of each attempt that it holds.
 
     `stop`: the attempt has ended, was replaced, canceled or released by hand, is another runner's, or is
-    unknown. A `counter` below the last one stored is refused with 409 `counter-went-back`, and nothing is
-    stored: the usual cause are two runners under one id.
+    unknown. A `counter` below the last one stored is refused with 409 `counter-went-back`, a heartbeat of
+    another `instance`, while the one that has the id may live, with 409 `runner-id-taken`; nothing is stored.
     """
     await parts.heartbeats.publish(beat)
     wanted: list[Wanted] = []
     for start in range(0, len(beat.held), AT_ONCE):
         some = beat.held[start : start + AT_ONCE]
-        wanted += await asyncio.gather(*(_wanted(parts, beat.runner_id, one) for one in some))
+        wanted += await asyncio.gather(*(_wanted(parts, beat, one) for one in some))
     return HeartbeatAnswer(wanted=wanted)
 
 
-async def _wanted(parts: ApiParts, runner_id: str, held: Held) -> Wanted:
+async def _wanted(parts: ApiParts, beat: Heartbeat, held: Held) -> Wanted:
     try:
         task = (await parts.service.read(held.task_id)).task
-        runs = task.is_wanted(held.attempt, runner_id)
+        runs = task.is_wanted(held.attempt, beat.runner_id, beat.instance)
     except NotFound:
         runs = False
     return Wanted(task_id=held.task_id, attempt=held.attempt, wanted="run" if runs else "stop")

@@ -6,13 +6,13 @@ For people and dashboards, on this process' clock and fold. What follows for att
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import get_args
 
 from api.parts import ApiParts
 from domain.errors import Busy
-from domain.leases import RunnerState
+from domain.leases import RunnerState, in_conflict
 from domain.task_read import TaskRead
 from domain.transitions import Status
 from domain.wire import Heartbeat, Held
@@ -43,6 +43,14 @@ def count_runners(parts: ApiParts, beats: Beats) -> tuple[dict[RunnerState, int]
     counted = Counter(states.values())
     kept = awaiting_operator(parts, {name for name, state in states.items() if state == "lost"})
     return {state: counted[state] for state in get_args(RunnerState)}, sum(map(len, kept.values()))
+
+
+def count_conflicts(parts: ApiParts, recent: Mapping[str, Beats]) -> int:
+    """Runner ids under which several runners take turns, as far as one of them was heard of lately."""
+    now = parts.clock()
+    return sum(
+        in_conflict(beats) and parts.lease.state(beats[-1][1], now) != "lost" for beats in recent.values()
+    )
 
 
 def reports_waiting(parts: ApiParts, beats: Beats) -> int:

@@ -62,6 +62,11 @@ class Metrics:
             "Locks of lost runners that are kept until an operator releases them",
             registry=self.registry,
         )
+        self._runner_conflicts = Gauge(
+            "towpath_runner_conflicts",
+            "Runner ids under which several runners send heartbeats",
+            registry=self.registry,
+        )
         self._refused = Counter(
             "towpath_refusals",
             "Commands and reports that the task's state did not allow, by reason",
@@ -104,6 +109,10 @@ class Metrics:
         for state, count in by_state.items():
             self._runners.labels(state).set(count)
         self._awaiting_operator.set(awaiting_operator)
+
+    def runner_conflicts(self, count: float) -> None:
+        """Note how many ids have several runners; NaN where that is not known just now."""
+        self._runner_conflicts.set(count)
 
     def dead_letters(self, count: float) -> None:
         """Note how many dead letters there are; NaN where that is not known just now."""

@@ -6,21 +6,30 @@ lease, `lost` for the grace beyond it. What follows for attempts is decided by t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.lost_runners import awaiting_operator
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, link_next
-from domain.leases import RunnerState
+from domain.leases import Beat, RunnerState, in_conflict
 from domain.wire import Held
 
 router = APIRouter(route_class=GuardedRoute, tags=["runners"])
+
+
+class InConflict(BaseModel):
+    """One of several runners with one id."""
+
+    instance: str | None
+    host: str
+    last_heartbeat: datetime
 
 
 class RunnerRead(BaseModel):
@@ -38,6 +47,10 @@ class RunnerRead(BaseModel):
     last_heartbeat: datetime
     state: RunnerState
     awaiting_operator: list[Held]
+    instance: str | None = Field(description="Which state directory its last heartbeat came from.")
+    conflict: list[InConflict] = Field(
+        description="The runners that take turns under this id, where there are several: give each its own."
+    )
 
 
 @router.get(
@@ -50,7 +63,8 @@ async def runners(
     request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
 ) -> Any:
     """All runners that have ever sent a heartbeat, by id."""
-    last = sorted(await parts.heartbeats.all(), key=lambda one: one[0].runner_id)
+    recent = await parts.heartbeats.recent()
+    last = [beats[-1] for beats in recent.values()]
     found, cursor = cut(last, lambda one: one[0].runner_id, query)
     link_next(request, response, cursor)
     now = parts.clock()
@@ -66,7 +80,19 @@ async def runners(
             last_heartbeat=at,
             state=states[beat.runner_id],
             awaiting_operator=kept.get(beat.runner_id, []),
+            instance=beat.instance,
+            conflict=_conflict(recent[beat.runner_id], states[beat.runner_id]),
         )
         for beat, at in found
     ]
     return Page[RunnerRead](items=items, next_cursor=cursor)
+
+
+def _conflict(beats: Sequence[Beat], state: RunnerState) -> list[InConflict]:
+    """Those that take turns; none of a runner that is lost as a whole."""
+    if state == "lost" or not in_conflict(beats):
+        return []
+    newest = {beat.instance: (beat, at) for beat, at in beats}
+    return [
+        InConflict(instance=beat.instance, host=beat.host, last_heartbeat=at) for beat, at in newest.values()
+    ]

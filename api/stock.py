@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from api.lost_runners import count_runners, reports_waiting
+from api.lost_runners import count_conflicts, count_runners, reports_waiting
 from api.metrics import Metrics
 from api.parts import ApiParts
 from domain.errors import Busy
@@ -42,9 +42,12 @@ async def _runners(parts: ApiParts, metrics: Metrics, known: bool) -> None:
     if not known:
         metrics.runners({}, math.nan)
         metrics.outbox(math.nan)
+        metrics.runner_conflicts(math.nan)
         return
-    beats = await parts.heartbeats.all()
+    recent = await parts.heartbeats.recent()
+    beats = [several[-1] for several in recent.values()]
     metrics.runners(*count_runners(parts, beats))
+    metrics.runner_conflicts(count_conflicts(parts, recent))
     metrics.outbox(reports_waiting(parts, beats))
 
 

@@ -39,6 +39,10 @@ AddedMap = Annotated[dict[str, str], Field(exclude_if=_empty)]
 """The same, for a map: an empty one is not stored."""
 
 
+AddedText = Annotated[str | None, Field(default=None, exclude_if=_absent)]
+"""The same for text."""
+
+
 class EventData(BaseModel):
     """Base of all event data. Unknown fields are kept out, so that a newer writer does no harm."""
 
@@ -85,9 +89,12 @@ class DispatchedData(EventData):
 
 
 class QueuedData(EventData):
+    """`instance`: which of the runners with this id, where it says so; only it has the attempt."""
+
     attempt: int
     runner_id: str | None
     transport: Transport
+    instance: AddedText = None
 
 
 class RunningData(EventData):
@@ -95,6 +102,7 @@ class RunningData(EventData):
     runner_id: str | None
     started_at: datetime
     pid: int | None
+    instance: AddedText = None
 
 
 class SucceededData(EventData):

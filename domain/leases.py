@@ -7,6 +7,7 @@ whatever it ran. Older counters never replace what a newer one has said, in what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -57,6 +58,35 @@ def check_counter(heartbeat: Heartbeat, last: Heartbeat | None) -> None:
         )
 
 
+def check_instance(heartbeat: Heartbeat, last: Beat | None, now: datetime, terms: LeaseTerms) -> None:
+    """Let no other runner take an id whose runner may live.
+
+    Raises:
+        Refused: `runner-id-taken`.
+    """
+    if last is None or last[0].instance == heartbeat.instance:
+        return
+    if terms.state(last[1], now) != "lost":
+        raise Refused(
+            "runner-id-taken",
+            f"another runner on {last[0].host} has the id {heartbeat.runner_id}: give each an id "
+            "(TOWPATH_RUNNER_ID) and a state directory of its own. If that one is gone, or has lost its "
+            f"state directory, the id is free {terms.lost_after.total_seconds():g} seconds after its last "
+            "heartbeat",
+            {"host": last[0].host, "last_heartbeat": last[1]},
+        )
+
+
+def in_conflict(recent: Sequence[Beat]) -> bool:
+    """Whether several runners take turns under one id. `recent`: its last heartbeats, oldest first.
+
+    One that follows another for good (its state directory was lost) is no conflict.
+    """
+    instances = [beat.instance for beat, _ in recent]
+    turns = [one for number, one in enumerate(instances) if number == 0 or instances[number - 1] != one]
+    return len(turns) > len(set(turns))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Sighting:
     """A heartbeat's counter, and when the broker stored it; the greatest is the newest."""
@@ -67,12 +97,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An attempt of a runner. `bound_at`: when it was the runner's at the latest."""
+    """An attempt of a runner. `bound_at`: when it was the runner's at the latest.
+
+    `instance`: which of several with this id, where it said so; only its heartbeats count then.
+    """
 
     task_id: str
     attempt: int
     runner_id: str
     bound_at: datetime
+    instance: str | None = None
 
 
 class Finding(Enum):
@@ -103,7 +137,14 @@ def judge(
     """What `beat`, the runner's last stored heartbeat, says of a bound attempt that has not ended.
 
     `known` is the newest heartbeat seen before; `now` a time of the broker at which `beat` was the last one.
+    Where `beat` is of another instance than the attempt's, that one has fallen silent: of two that take turns
+    the last heartbeats of both are kept.
     """
+    others = beat is not None and watched.instance is not None and beat[0].instance != watched.instance
+    if others:
+        beat = None
+        if known is None:
+            known = Sighting(0, watched.bound_at)
     sighting = None if beat is None else Sighting(beat[0].counter, beat[1])
     if known is not None and (sighting is None or sighting < known):
         beat, sighting = None, known

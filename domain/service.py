@@ -210,9 +210,11 @@ class TaskService:
 
     # ------------------------------------------------------------------ the control plane
 
-    async def accepted(self, task_id: str, attempt: int, runner_id: str | None) -> Stored:
+    async def accepted(
+        self, task_id: str, attempt: int, runner_id: str | None, instance: str | None = None
+    ) -> Stored:
         """Record `queued` from a push runner's 202; an attempt further on or replaced is left alone."""
-        report = Report(status="queued", attempt=attempt, runner_id=runner_id)
+        report = Report(status="queued", attempt=attempt, runner_id=runner_id, instance=instance)
         actor = f"runner:{runner_id}" if runner_id else "runner"
 
         def decide(task: Task) -> None:

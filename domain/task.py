@@ -48,6 +48,7 @@ class Task(BaseAggregate[str]):
         self.message: str | None = None
         self.reason: str | None = None
         self.runner_id: str | None = None
+        self.instance: str | None = None
         self.output_tail: str | None = None
         self.cancel_requested = False
         self.release_requested = False
@@ -76,12 +77,13 @@ class Task(BaseAggregate[str]):
         """Whether `attempt` is the current one and in one of `statuses`."""
         return self.attempt == attempt and self.status in statuses
 
-    def is_wanted(self, attempt: int, runner_id: str) -> bool:
-        """Whether `runner_id` may go on with `attempt`: nobody else has it, and nobody wants it to end."""
+    def is_wanted(self, attempt: int, runner_id: str, instance: str | None = None) -> bool:
+        """Whether this runner may go on with `attempt`: no other has it, and nobody wants it to end."""
         return (
             self.is_open(attempt, Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
             and not (self.cancel_requested or self.release_requested)
             and self.runner_id in (None, runner_id)
+            and (self.instance is None or instance in (None, self.instance))
         )
 
     # ------------------------------------------------------------------ operators' commands
@@ -225,19 +227,24 @@ class Task(BaseAggregate[str]):
             raise refused(code, attempt=self.attempt)
         if self.runner_id and report.runner_id and report.runner_id != self.runner_id:
             raise refused("not-your-attempt", runner_id=self.runner_id)
+        if self.instance and report.instance and report.instance != self.instance:
+            raise refused("not-your-attempt", runner_id=self.runner_id, instance=self.instance)
 
     def _report_data(
         self, given: Input, report: Report, transport: data.Transport, at: datetime
     ) -> data.EventData:
         runner_id = report.runner_id or self.runner_id
         if given is Input.QUEUED:
-            return data.QueuedData(attempt=self.attempt, runner_id=runner_id, transport=transport)
+            return data.QueuedData(
+                attempt=self.attempt, runner_id=runner_id, transport=transport, instance=report.instance
+            )
         if given is Input.RUNNING:
             return data.RunningData(
                 attempt=self.attempt,
                 runner_id=runner_id,
                 started_at=report.started_at or at,
                 pid=report.pid,
+                instance=report.instance or self.instance,
             )
         if given is Input.CANCELED:
             return data.CanceledData(

@@ -68,6 +68,7 @@ class Queued(TaskEvent):
         aggregate.status = Status.QUEUED
         aggregate.queued_at = self.timestamp
         aggregate.runner_id = self.data.runner_id
+        aggregate.instance = self.data.instance
 
 
 class Running(TaskEvent):
@@ -79,6 +80,7 @@ class Running(TaskEvent):
         aggregate.status = Status.RUNNING
         aggregate.started_at = self.data.started_at
         aggregate.runner_id = self.data.runner_id or aggregate.runner_id
+        aggregate.instance = self.data.instance or aggregate.instance
 
 
 class Succeeded(TaskEvent):

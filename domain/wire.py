@@ -125,6 +125,7 @@ class Accepted(Wire):
     attempt: int
     status: Literal["queued"] = "queued"
     runner_id: Name | None = None
+    instance: Name | None = None
 
 
 def _failed_has_a_known_reason(schema: dict[str, Any]) -> None:
@@ -151,6 +152,10 @@ class Report(Wire):
     ]
     attempt: AttemptNumber | None = None
     runner_id: Name | None = None
+    instance: Name | None = Field(
+        default=None,
+        description="As in the runner's heartbeats: it tells two runners with one id apart.",
+    )
     message: Annotated[Shown, Field(max_length=MESSAGE_CHARS)] | None = None
     exit_code: ExitCode | None = None
     reason: Annotated[Shown, Field(max_length=REASON_CHARS)] | None = None
@@ -191,6 +196,11 @@ class Heartbeat(Wire):
     """What a runner is and holds; published on `towpath.runner.<runner_id>`. `counter` only rises."""
 
     runner_id: Name
+    instance: Name | None = Field(
+        default=None,
+        description="Random, made once and kept with the runner's state, also across restarts: it tells two "
+        "runners with one id apart.",
+    )
     pools: list[Name] = Field(min_length=1, max_length=64)
     host: Annotated[str, BeforeValidator(_host), Field(description="Its first 255 characters are kept.")]
     capacity: Annotated[int, Field(ge=0, le=1_000_000), _WHOLE]

@@ -163,7 +163,7 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
             sealer=AesGcmSealer(*keys),
             tokens=AttemptTokens(*keys),
             dead_letters=JetStreamDeadLetters(connection),
-            heartbeats=JetStreamHeartbeats(connection),
+            heartbeats=JetStreamHeartbeats(connection, settings.lease_terms),
             tracer=tracer,
         )
 

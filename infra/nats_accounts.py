@@ -132,7 +132,8 @@ OPS_SERVICES = [
 
 _INBOX = "_INBOX.>"
 GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, ("towpath.>", _INBOX), ("towpath.report.>",))
-RUNNER_ROLE = Role("runner", RUNNER_SERVICES, ("towpath.task.>",), ("towpath.task.>", _INBOX))
+RUNNER_ROLE = Role("runner", RUNNER_SERVICES, ("towpath.task.>",), ("towpath.task.>", HEARTBEATS, _INBOX))
+"""It hears what others of its account publish as heartbeats: so it notices a second runner with its id."""
 AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, ("towpath.>", _INBOX))
 OPS_ROLE = Role(
     "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), ("towpath.>", _INBOX), sees_consumers=True

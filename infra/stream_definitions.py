@@ -22,6 +22,9 @@ CHECKPOINT = "TOWPATH_CHECKPOINT"
 TIMER_BYTES = 64 << 20
 """What timers may take. No limit of the stream: it takes no `discard: new`, and an old timer must not go."""
 
+BEATS_KEPT = 4
+"""Heartbeats of a runner: of two runners that take turns under one id, some of each."""
+
 _SECOND = 1_000_000_000
 _MIB = 1 << 20
 _CHECKPOINT_STORED = "towpath.checkpoint.{{wildcard(1)}}"
@@ -103,10 +106,10 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
             RUNNER,
             {
                 **kept,
-                "description": "The last heartbeat of each runner",
+                "description": "The last heartbeats of each runner",
                 "subjects": ["towpath.runner.*"],
                 "republish": {"src": "towpath.runner.*", "dest": "towpath.heartbeat.{{wildcard(1)}}"},
-                "max_msgs_per_subject": 1,
+                "max_msgs_per_subject": BEATS_KEPT,
                 "max_bytes": 16 * _MIB,
                 "discard": "old",
                 "allow_direct": True,

@@ -26,6 +26,7 @@ class Note(BaseModel):
 
     submit_by: datetime | None = None
     runner_id: str | None = None
+    instance: str | None = None
     bound_at: datetime | None = None
     counter: int | None = None
     stored_at: datetime | None = None

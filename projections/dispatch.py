@@ -135,7 +135,7 @@ class Dispatch:
             await self._service.submit_failed(task_id, attempt, "unreachable", str(error), ACTOR)
         else:
             if outcome.queued:
-                await self._service.accepted(task_id, attempt, outcome.runner_id)
+                await self._service.accepted(task_id, attempt, outcome.runner_id, outcome.instance)
 
     async def _arm(self, task_id: str, attempt: int, since: datetime) -> None:
         submit_by = since + self._config.submit_deadline

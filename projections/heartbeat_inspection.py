@@ -37,7 +37,7 @@ class HeartbeatInspection:
 
     def __init__(self, letters: DeadLetters) -> None:
         self._letters = letters
-        self._last: OrderedDict[str, Heartbeat] = OrderedDict()
+        self._last: OrderedDict[tuple[str, str | None], Heartbeat] = OrderedDict()
         self._quiet_until: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._full_until = 0.0
 
@@ -49,10 +49,11 @@ class HeartbeatInspection:
             await self._keep(arrived, fault)
 
     def _went_back(self, arrived: ArrivedBeat, beat: Heartbeat) -> Fault | None:
-        """Whether the heartbeat before it had a higher counter."""
-        last = self._last.get(arrived.runner_id)
-        self._last[arrived.runner_id] = beat.model_copy(update={"held": []})
-        self._last.move_to_end(arrived.runner_id)
+        """Whether the heartbeat before it, of the same instance, had a higher counter."""
+        key = (arrived.runner_id, beat.instance)
+        last = self._last.get(key)
+        self._last[key] = beat.model_copy(update={"held": []})
+        self._last.move_to_end(key)
         if len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
         try:

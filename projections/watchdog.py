@@ -86,8 +86,8 @@ class Watchdog:
         if note.runner_id is None or note.bound_at is None:
             return False
         key = due.deadline
-        watched = Watched(key.task_id, key.attempt, note.runner_id, note.bound_at)
-        beat = await self._heartbeats.last(note.runner_id, FRESH_SECONDS)
+        watched = Watched(key.task_id, key.attempt, note.runner_id, note.bound_at, note.instance)
+        beat = await self._heartbeats.last(note.runner_id, FRESH_SECONDS, note.instance)
         verdict = judge(watched, beat, note.sighting, due.at, self._terms)
         if verdict.finding is not Finding.HOLDS:
             return False
@@ -95,11 +95,12 @@ class Watchdog:
         return True
 
     async def _taken(self, due: Due, note: Note, task: Task) -> None:
-        runner_id = task.runner_id
-        if note.runner_id != runner_id:
+        runner_id, instance = task.runner_id, task.instance
+        if (note.runner_id, note.instance) != (runner_id, instance):
             note = Note()
-        watched = Watched(task.id, due.deadline.attempt, runner_id or "", note.bound_at or _bound_at(task))
-        beat = await self._heartbeats.last(runner_id) if runner_id is not None else None
+        bound_at = note.bound_at or _bound_at(task)
+        watched = Watched(task.id, due.deadline.attempt, runner_id or "", bound_at, instance)
+        beat = await self._heartbeats.last(runner_id, instance=instance) if runner_id is not None else None
         verdict = judge(watched, beat, note.sighting, due.at, self._terms)
         if verdict.finding is Finding.LOST and await self._keeps_lock(task):
             await self._look_again(due, watched, verdict, kept=True)
@@ -137,6 +138,7 @@ class Watchdog:
         seen = verdict.sighting
         note = Note(
             runner_id=watched.runner_id or None,
+            instance=watched.instance,
             bound_at=watched.bound_at,
             counter=seen.counter if seen else None,
             stored_at=seen.at if seen else None,

@@ -6,16 +6,22 @@ Over NATS the runner looks into the log itself for what became of its attempts; 
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import httpx
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
 from domain.answers import PLAIN, AnswerUnusable, bounded
 from domain.json_reader import parsed
 from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
+from runner.clock import boottime
 from runner.follower import Follower
 from runner.heartbeat import NotAcknowledged
 from runner.nats_link import NATS_TROUBLE, NatsLink
@@ -27,24 +33,50 @@ ADVICE = {
     409: "another runner says it is this one: give each a TOWPATH_RUNNER_ID and a state directory of its own",
     404: "TOWPATH_URL leads to no control plane that takes heartbeats",
 }
+WARN_SECONDS = 30.0
+
+log = structlog.get_logger(__name__)
 
 
 class NatsBeats:
-    """Beats on `towpath.runner.<runner_id>`; afterwards the follower reads what is held from the leader."""
+    """Beats on `towpath.runner.<runner_id>`; afterwards the follower reads what is held from the leader.
 
-    def __init__(self, link: NatsLink, follower: Follower) -> None:
+    It listens there, too: another runner with the same id is stored before anybody can refuse it.
+    """
+
+    def __init__(self, link: NatsLink, follower: Follower, runner_id: str, instance: str) -> None:
         self._link = link
         self._follower = follower
+        self._subject = f"towpath.runner.{runner_id}"
+        self._instance = instance
+        self._heard_on: Client | None = None
+        self._warned_at = -math.inf
 
     async def ready(self) -> None:
-        await self._link.client()
+        client = await self._link.client()
+        if self._heard_on is not client:
+            with suppress(*NATS_TROUBLE):
+                await client.subscribe(self._subject, cb=self._heard)
+                self._heard_on = client
+
+    async def _heard(self, message: Msg) -> None:
+        """Say that another runner has this one's id, every WARN_SECONDS for as long as it does."""
+        try:
+            other = parsed(Heartbeat, message.data)
+        except ValidationError:
+            return
+        if other.instance != self._instance and boottime() > self._warned_at + WARN_SECONDS:
+            self._warned_at = boottime()
+            log.error(
+                f"conflict: {ADVICE[409]}",
+                runner_id=other.runner_id, instance=other.instance, host=other.host,
+            )  # fmt: skip
 
     async def send(self, beat: Heartbeat, seconds: float) -> None:
-        subject = f"towpath.runner.{beat.runner_id}"
         try:
             js = await self._link.jetstream()
             await js.publish(
-                subject, beat.model_dump_json().encode(), stream="TOWPATH_RUNNER", timeout=seconds
+                self._subject, beat.model_dump_json().encode(), stream="TOWPATH_RUNNER", timeout=seconds
             )
         except NATS_TROUBLE as error:
             raise NotAcknowledged(f"{type(error).__name__} {error}".strip()) from None

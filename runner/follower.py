@@ -169,4 +169,6 @@ class Follower:
         except NATS_TROUBLE as error:
             log.info("log not readable", task=key.task_id, attempt=key.attempt, error=str(error))
             return Standing.WAIT, None
-        return judge_event(last, key, self._runner_id), last.seq if last is not None else None
+        return judge_event(
+            last, key, self._runner_id, self._state.instance
+        ), last.seq if last is not None else None

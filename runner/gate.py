@@ -61,9 +61,10 @@ class TaskEvent:
     attempt: int | None
     runner_id: str | None
     seq: int | None = None
+    instance: str | None = None
 
 
-def judge_event(last: TaskEvent | None, key: Key, runner_id: str) -> Standing:
+def judge_event(last: TaskEvent | None, key: Key, runner_id: str, instance: str | None = None) -> Standing:
     """What the task's last event says. Only a last `running` permits: what may follow it ends it."""
     if last is None or last.attempt is None or last.attempt < key.attempt:
         return Standing.WAIT
@@ -73,6 +74,8 @@ def judge_event(last: TaskEvent | None, key: Key, runner_id: str) -> Standing:
         return Standing.CANCEL
     if last.name in {"queued", "running"} and last.runner_id not in {None, runner_id}:
         return Standing.OVER
+    if last.instance is not None and instance is not None and last.instance != instance:
+        return Standing.OVER  # the other runner with this id has it
     if last.name == "running" and last.runner_id == runner_id:
         return Standing.RUNNING
     return Standing.WAIT

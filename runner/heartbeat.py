@@ -115,6 +115,7 @@ class Heart:
     def _say(self) -> Heartbeat:
         return Heartbeat(
             runner_id=self._runner_id,
+            instance=self._state.instance,
             pools=list(self._config.pools),
             host=self._config.host,
             capacity=self._config.capacity,

@@ -178,7 +178,7 @@ class RunnerService:
 
     async def _start_nats(self, link: NatsLink) -> None:
         assert self._follower is not None
-        heart = self._heart(NatsBeats(link, self._follower))
+        heart = self._heart(NatsBeats(link, self._follower, self.runner_id, self.state.instance))
         for hurry in (heart.hurry, self._reporter.hurry, self._follower.nudge):
             link.on_connected(hurry)
         link.start()

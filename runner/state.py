@@ -124,6 +124,8 @@ class RunnerState:
             )
             held = self.file.rows("SELECT task_id, attempt FROM attempts WHERE settled = 0 ORDER BY number")
             self._counter = int(self._fact("counter") or 0)
+            self._instance = self._fact("instance") or secrets.token_hex(8)
+            self._set_fact("instance", self._instance)
         except StateTrouble as trouble:
             self.file.close()
             raise ConfigError(f"cannot use the state in {directory}: {trouble}") from None
@@ -153,6 +155,11 @@ class RunnerState:
         if runner_id != known:
             self._set_fact("runner_id", runner_id)
         return runner_id
+
+    @property
+    def instance(self) -> str:
+        """Random, and made once for this directory: tells apart two runners that were given one id."""
+        return self._instance
 
     def next_counter(self) -> int:
         """A number above all before it, also across restarts and where the directory was emptied.
@@ -193,7 +200,7 @@ class RunnerState:
     def end(self, attempt: Attempt, outcome: str, report: Report | None) -> None:
         """The attempt is over; without a report it is settled at once. Its secrets leave this file."""
         kept = attempt.submission.without_secrets()
-        bare = report.bare if report is not None and attempt.transport == "nats" else None
+        bare = self._signed(report.bare) if report is not None and attempt.transport == "nats" else None
         with self.file.transaction():
             self.file.run(
                 "UPDATE attempts SET phase = 'ended', outcome = ?, settled = ?, submission = ?,"
@@ -316,7 +323,7 @@ class RunnerState:
             (
                 *key,
                 transport,
-                report.model_dump_json(exclude_none=True),
+                self._signed(report).model_dump_json(exclude_none=True),
                 url,
                 submission.status_callback_token,
                 current_traceparent(),
@@ -324,6 +331,9 @@ class RunnerState:
             ),
         )
         return done.lastrowid
+
+    def _signed(self, report: Report) -> Report:
+        return report.model_copy(update={"instance": self._instance})
 
     def _attempts(self, where: str, *values: object) -> Iterator[Attempt]:
         rows = self.file.rows(

@@ -70,10 +70,11 @@ def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int 
         body = None
     fields = body if isinstance(body, dict) else {}
     attempt = attempt_header if attempt_header is not None else fields.get("attempt")
-    runner_id = fields.get("runner_id")
+    runner_id, instance = fields.get("runner_id"), fields.get("instance")
     return TaskEvent(
         name=subject.rsplit(".", 1)[-1],
         attempt=int(str(attempt)) if str(attempt).isdecimal() else None,
         runner_id=runner_id if isinstance(runner_id, str) else None,
         seq=seq,
+        instance=instance if isinstance(instance, str) else None,
     )

@@ -7,7 +7,7 @@
 // keeps nothing on disk: killed, its attempts end as `runner-lost`. `towpath runner` does all that.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { timingSafeEqual } from "node:crypto";
+import { randomBytes, timingSafeEqual } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { hostname } from "node:os";
@@ -23,6 +23,7 @@ import type {
 } from "../../infra/contracts/towpath.d.ts";
 
 const [PORT, RUNNER_ID] = process.argv.slice(2) as [string, string];
+const INSTANCE = randomBytes(8).toString("hex"); // it keeps nothing on disk, so each process is a new one
 const API = process.env.TOWPATH_URL ?? "http://127.0.0.1:8000";
 const INTAKE_TOKEN = process.env.TOWPATH_RUNNER_TOKEN;
 const CALLBACK_TOKEN = process.env.API_RUNNER_CALLBACK_TOKEN;
@@ -34,7 +35,7 @@ const TAIL_BYTES = 8192;
 const BODY_BYTES = 1 << 20;
 const REMEMBERED = 1000;
 
-type End = Omit<Report, "attempt" | "runner_id">;
+type End = Omit<Report, "attempt" | "runner_id" | "instance">;
 type Why = "canceled" | "timeout" | "lease" | "stopped";
 type Answer = { ok: true; task: TaskRead } | { ok: false; problem: Problem };
 
@@ -196,7 +197,7 @@ class Attempt {
   /** Says it until it is answered. */
   async #tell(said: End): Promise<Answer> {
     const { status_callback_url: url, status_callback_token: token, attempt } = this.given;
-    const report: Report = { ...said, attempt, runner_id: RUNNER_ID };
+    const report: Report = { ...said, attempt, runner_id: RUNNER_ID, instance: INSTANCE };
     for (let pause = 0.5; ; pause = Math.min(2 * pause, 15)) {
       const answer = await post(url!, token, report, ANSWER_SECONDS);
       if (answer?.code === 200) return { ok: true, task: JSON.parse(answer.text) as TaskRead };
@@ -252,7 +253,7 @@ async function beat(): Promise<void> {
     const sent = boottime();
     const held = open().map(({ given: { task_id, attempt } }) => ({ task_id, attempt }));
     const said: Heartbeat = {
-      runner_id: RUNNER_ID, pools: ["default"], host: hostname(), capacity: 8, counter, held,
+      runner_id: RUNNER_ID, instance: INSTANCE, pools: ["default"], host: hostname(), capacity: 8, counter, held,
     };
     const answer = await post(`${API}/runner/heartbeat`, CALLBACK_TOKEN, said, BEAT_SECONDS);
     if (answer?.code === 200) {
@@ -267,6 +268,7 @@ async function beat(): Promise<void> {
 function accept(given: Submission): [number, Accepted | { detail: string }] {
   const accepted: Accepted = {
     task_id: given.task_id, attempt: given.attempt, status: "queued", runner_id: RUNNER_ID,
+    instance: INSTANCE,
   };
   if (attempts.has(key(given))) return [202, accepted]; // it comes twice
   if (new URL(given.status_callback_url ?? "none:").origin !== new URL(API).origin)

@@ -24,6 +24,7 @@ import nats.js.errors
 from nats.js.api import AckPolicy, ConsumerConfig
 
 POOL, RUNNER_ID = sys.argv[1:3]
+INSTANCE = secrets.token_hex(8)  # it keeps nothing on disk, so each process is a new one
 LEASE_SECONDS = float(os.environ.get("TOWPATH_LEASE_SECONDS", "15"))
 BEAT_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 5.0
@@ -92,7 +93,8 @@ class Heart:
         while True:
             counter, sent = max(counter + 1, time.time_ns() // 1_000_000), boottime()
             held = [{"task_id": self.attempt.id, "attempt": self.attempt.number}] if self.attempt else []
-            beat = {"runner_id": RUNNER_ID, "pools": [POOL], "host": socket.gethostname(), "capacity": 1}
+            who = {"runner_id": RUNNER_ID, "instance": INSTANCE, "host": socket.gethostname()}
+            beat = {**who, "pools": [POOL], "capacity": 1}
             body = json.dumps({**beat, "counter": counter, "held": held}).encode()
             try:
                 await self.js.publish(f"towpath.runner.{RUNNER_ID}", body, timeout=BEAT_SECONDS)
@@ -128,7 +130,8 @@ class Attempt:
 
     async def report(self, status, **more) -> None:
         """Until acknowledged, which means kept, also while the API is down; its id makes two of it one."""
-        body = {"status": status, "attempt": self.number, "runner_id": RUNNER_ID, **more}
+        who = {"attempt": self.number, "runner_id": RUNNER_ID, "instance": INSTANCE}
+        body = {"status": status, **who, **more}
         headers = {
             "Nats-Msg-Id": secrets.token_hex(16),
             "X-Runner-Token": self.given["status_callback_token"],
@@ -152,6 +155,8 @@ class Attempt:
         event, data = last.subject.rpartition(".")[2], json.loads(last.data)
         if data.get("attempt") != self.number or data.get("runner_id") not in (None, RUNNER_ID):
             return "over"  # a later attempt, or another runner's
+        if data.get("instance") not in (None, INSTANCE):
+            return "over"  # another one has been started with this one's id
         if event in ("cancel-requested", "lock-release-requested"):
             return "stop"
         return event if event in ("dispatched", "queued", "running") else "over"

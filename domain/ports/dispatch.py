@@ -35,6 +35,7 @@ class SubmitOutcome:
     queued: bool
     transport: str
     runner_id: str | None = None
+    instance: str | None = None
 
 
 class SubmitRejected(Exception):

@@ -12,13 +12,26 @@ class Heartbeats(Protocol):
     """The last heartbeat of each runner."""
 
     async def publish(self, heartbeat: Heartbeat) -> None:
-        """Store a heartbeat; returns once it is acknowledged. Refused if its counter went back."""
+        """Store a heartbeat; returns once it is acknowledged.
+
+        Raises:
+            Refused: `counter-went-back`, or `runner-id-taken` while another instance may live.
+        """
         ...
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         """The last heartbeat of every runner and when the broker stored it."""
         ...
 
-    async def last(self, runner_id: str, within: float = 0.0) -> tuple[Heartbeat, datetime] | None:
-        """A runner's last heartbeat from the leader, or as it was up to `within` seconds ago; None: none."""
+    async def recent(self) -> dict[str, list[tuple[Heartbeat, datetime]]]:
+        """The last few heartbeats of every runner, oldest first, by id."""
+        ...
+
+    async def last(
+        self, runner_id: str, within: float = 0.0, instance: str | None = None
+    ) -> tuple[Heartbeat, datetime] | None:
+        """A runner's last heartbeat from the leader, or as it was up to `within` seconds ago; None: none.
+
+        With `instance` that one's, if it is among the last few; else the last of any instance.
+        """
         ...

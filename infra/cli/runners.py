@@ -38,6 +38,7 @@ def runners(
         Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
     )
     emit(output, found, columns)
+    _say_conflicts(found)
     kept = [held["task_id"] for one in found for held in one["awaiting_operator"]]
     if kept:
         say(
@@ -46,6 +47,18 @@ def runners(
         )
         for task_id in kept:
             say(f"  {task_id}")
+
+
+def _say_conflicts(found: list[dict[str, Any]]) -> None:
+    from infra.cli.words import say
+
+    for one in found:
+        if one["conflict"]:
+            hosts = ", ".join(f"{other['host']} ({other['instance']})" for other in one["conflict"])
+            say(
+                f"conflict: several runners have the id {one['id']}: {hosts}. Give each an id "
+                "(TOWPATH_RUNNER_ID) and a state directory of its own."
+            )
 
 
 def _holds(runner: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ export interface Accepted {
   attempt: number;
   status?: "queued";
   runner_id?: string | null;
+  instance?: string | null;
 }
 
 /** The process answers. */
@@ -187,6 +188,8 @@ export interface GrantedData {
 /** What a runner is and holds; published on `towpath.runner.<runner_id>`. `counter` only rises. */
 export interface Heartbeat {
   runner_id: string;
+  /** Random, made once and kept with the runner's state, also across restarts: it tells two runners with one id apart. */
+  instance?: string | null;
   pools: string[];
   /** Its first 255 characters are kept. */
   host: string;
@@ -224,6 +227,13 @@ export interface HolderRead {
   mode: "exclusive" | "shared";
   token: number;
   since: string;
+}
+
+/** One of several runners with one id. */
+export interface InConflict {
+  instance: string | null;
+  host: string;
+  last_heartbeat: string;
 }
 
 /** The locks of one workspace. `paths` [] means the whole workspace. */
@@ -298,10 +308,12 @@ export interface Problem {
   [more: string]: unknown;
 }
 
+/** `instance`: which of the runners with this id, where it says so; only it has the attempt. */
 export interface QueuedData {
   attempt: number;
   runner_id: string | null;
   transport: "http" | "nats";
+  instance?: string | null;
 }
 
 /**
@@ -383,6 +395,8 @@ export interface Report {
   status: "queued" | "running" | "succeeded" | "failed" | "canceled" | "success";
   attempt?: number | null;
   runner_id?: string | null;
+  /** As in the runner's heartbeats: it tells two runners with one id apart. */
+  instance?: string | null;
   message?: string | null;
   exit_code?: number | null;
   reason?: string | null;
@@ -407,6 +421,10 @@ export interface RunnerRead {
   last_heartbeat: string;
   state: "alive" | "suspected" | "lost";
   awaiting_operator: Held[];
+  /** Which state directory its last heartbeat came from. */
+  instance: string | null;
+  /** The runners that take turns under this id, where there are several: give each its own. */
+  conflict: InConflict[];
 }
 
 export interface RunningData {
@@ -414,6 +432,7 @@ export interface RunningData {
   runner_id: string | null;
   started_at: string;
   pid: number | null;
+  instance?: string | null;
 }
 
 /** Where the JSON Schemas and the TypeScript types are. */

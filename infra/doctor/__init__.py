@@ -20,7 +20,7 @@ from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
 from infra.doctor.examination import Examination, examining
 from infra.doctor.finding import Finding, ok, problem
-from infra.doctor.holders import holders
+from infra.doctor.holders import holders, runner_ids
 from infra.doctor.work import locks, pools, read_model
 from infra.nats_connection import NatsUnavailable, connect, shown_urls
 from infra.settings import Settings
@@ -42,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     durable_consumers,
     locks,
     holders,
+    runner_ids,
     read_model,
     pools,
     dead_letters,

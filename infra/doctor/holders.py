@@ -1,4 +1,4 @@
-"""Check of who holds locks: runners that fell silent, and locks that are kept for an operator.
+"""Checks of runners, and of who holds locks: silent runners, shared ids, locks that wait for an operator.
 
 A runner that is lost should hold nothing for long: the watchdog ends its attempts, or the workspace's policy
 leaves them to an operator, who must hear of it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from domain.claims import Grant
+from domain.leases import in_conflict
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 from infra.wording import counted
@@ -57,6 +58,21 @@ async def holders(about: Examination) -> list[Finding]:
         advice = "look at that host and its network; `towpath runners` says when it was last heard of"
         findings.append(warning("silent runners", _named(suspected, "held by a silent runner"), advice))
     return findings or [ok("holders", "every runner that holds a lock, and sends heartbeats, is alive")]
+
+
+async def runner_ids(about: Examination) -> list[Finding]:
+    """Runner ids under which several runners send heartbeats in turn."""
+    now, terms = about.now(), about.settings.lease_terms
+    shared = {
+        runner_id: sorted({f"{beat.host} ({beat.instance or 'without an instance'})" for beat, _ in beats})
+        for runner_id, beats in (await about.heartbeats.recent()).items()
+        if in_conflict(beats) and terms.state(beats[-1][1], now) != "lost"
+    }
+    advice = "give each runner an id (TOWPATH_RUNNER_ID) and a state directory of its own"
+    return [
+        problem(f"runner {runner_id}", f"several runners have this id: {', '.join(hosts)}", advice)
+        for runner_id, hosts in shared.items()
+    ] or [ok("runner ids", "each runner has an id of its own")]
 
 
 def _named(grants: list[Grant], how: str) -> str:

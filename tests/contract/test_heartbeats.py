@@ -13,8 +13,10 @@ from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.memory import MemoryHeartbeats
 from domain.errors import Refused
+from domain.leases import LeaseTerms, in_conflict
 from domain.ports.runners import Heartbeats
 from domain.wire import Heartbeat, Held
+from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
 
@@ -77,6 +79,50 @@ async def test_an_older_counter_never_replaces_a_newer_one(heartbeats: Heartbeat
         *(heartbeats.publish(beat("b", number)) for number in range(4)), return_exceptions=True
     )
     assert [one.counter for one, _ in await heartbeats.all()] == [7, 3]
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+def guarded(request: pytest.FixtureRequest, js_connection: Client) -> Heartbeats:
+    """With an id that is free a second after its runner's last heartbeat."""
+    terms = LeaseTerms(timedelta(seconds=0.6), timedelta(seconds=0.4))
+    if request.param == "memory":
+        return MemoryHeartbeats(now, terms)
+    return JetStreamHeartbeats(js_connection, terms)
+
+
+def of(instance: str | None, one: Heartbeat) -> Heartbeat:
+    return one.model_copy(update={"instance": instance})
+
+
+async def test_an_id_is_refused_to_another_instance_until_its_runner_is_lost(guarded: Heartbeats) -> None:
+    await guarded.publish(of("one", beat("a", 100)))
+    with pytest.raises(Refused) as refusal:
+        await guarded.publish(of("two", beat("a", 200)))
+    assert refusal.value.code == "runner-id-taken"
+
+    async def taken() -> bool:
+        try:
+            await guarded.publish(of("two", beat("a", 1)))  # a new state directory counts anew
+        except Refused:
+            return False
+        return True
+
+    await eventually(taken)
+    with pytest.raises(Refused, match="has the id a"):
+        await guarded.publish(of("one", beat("a", 101)))
+
+
+async def test_the_last_heartbeats_of_both_are_kept_where_two_take_turns(heartbeats: Heartbeats) -> None:
+    for number in range(1, 6):
+        for name in ("one", "two"):
+            await heartbeats.publish(of(name, beat("a", number)))
+    for name in ("one", "two"):
+        last = await heartbeats.last("a", instance=name)
+        assert last is not None
+        assert (last[0].instance, last[0].counter) == (name, 5)
+    newest, unknown = await heartbeats.last("a"), await heartbeats.last("a", instance="three")
+    assert newest == unknown == (await heartbeats.all())[0]
+    assert in_conflict((await heartbeats.recent())["a"])
 
 
 async def test_a_reading_may_be_as_old_as_asked_for(js_connection: Client) -> None:

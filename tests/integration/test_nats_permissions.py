@@ -162,7 +162,7 @@ async def test_a_runner_takes_submissions_and_says_that_it_lives(js_connection: 
     assert await subjects(js_connection, "TOWPATH_SUBMIT") == {}
     await js.publish("towpath.runner.r1", b"1")
     await js.publish("towpath.runner.r1", b"2")
-    assert await subjects(js_connection, "TOWPATH_RUNNER") == {"towpath.runner.r1": 1}
+    assert await subjects(js_connection, "TOWPATH_RUNNER") == {"towpath.runner.r1": 2}
     await js.publish("towpath.dead.submit.A", b"why")
     await js.publish("towpath.report.A", b"{}")
     assert (await js.stream_info("TOWPATH_REPORT")).state.messages == 1

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 import adapters.work_queue
 from domain.leases import LeaseTerms
 from domain.ports.queues import Due
-from domain.wire import Heartbeat, Held
+from domain.wire import Heartbeat, Held, Report
 from projections.attempt_timer import parse_note
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.nats import api
@@ -32,8 +32,9 @@ async def stage(js_connection: Client) -> AsyncIterator[DispatchStage]:
 class Beating:
     """Runner `r1` as its heartbeats show it."""
 
-    def __init__(self, stage: DispatchStage) -> None:
+    def __init__(self, stage: DispatchStage, instance: str | None = None) -> None:
         self._stage = stage
+        self._instance = instance
         self.held: list[str] = []
         self._counter = 0
 
@@ -42,6 +43,7 @@ class Beating:
         await self._stage.heartbeats.publish(
             Heartbeat(
                 runner_id="r1",
+                instance=self._instance,
                 pools=["default"],
                 host="h",
                 capacity=1,
@@ -223,3 +225,24 @@ async def test_another_watchdog_takes_over_from_one_that_dies_in_between(
     await eventually(lambda: stage.status_is(task_id, *ENDED))
     names = [event.event for event in await stage.world.reader.page(0, 100, f"towpath.task.{task_id}.*")]
     assert names.count("failed") == 1
+
+
+async def test_two_runners_with_one_id_end_nothing_of_each_other(stage: DispatchStage) -> None:
+    stage.start()
+    runners = {name: Beating(stage, name) for name in ("one", "two")}
+    beating = {name: stage.run(runner.on()) for name, runner in runners.items()}
+    for name in runners:
+        task_id = await stage.dispatch(name)
+        await eventually(lambda task_id=task_id: stage.status_is(task_id, "dispatched", granted=True))
+        report = Report(status="running", attempt=1, runner_id="r1", instance=name)
+        await stage.service.report(task_id, report, None, "nats", "runner:r1")
+        runners[name].held = [task_id]
+    tasks = [runner.held[0] for runner in runners.values()]
+    await looked(stage, 6)
+    assert [await stage.status(task_id) for task_id in tasks] == [("running", None)] * 2
+
+    await stage.stop(beating["one"])
+    await eventually(lambda: stage.status_is(tasks[0], *ENDED))
+    assert await stage.status(tasks[1]) == ("running", None)
+    await stage.stop(beating["two"])
+    await eventually(lambda: stage.status_is(tasks[1], *ENDED))

@@ -144,3 +144,29 @@ async def test_locks_kept_for_an_operator_are_raised(world: ApiWorld) -> None:
     assert 'towpath_runners{state="alive"} 1.0' in told
     assert 'towpath_runners{state="lost"} 1.0' in told
     assert "towpath_locks_awaiting_operator 1.0" in told
+
+
+async def test_runners_that_take_turns_under_one_id_are_named(world: ApiWorld) -> None:
+    assert (await send(world, instance="one", host="h1")).status_code == 200
+    for number, (instance, host) in enumerate([("two", "h2"), ("one", "h1"), ("two", "h2")], start=2):
+        said = Heartbeat.model_validate(beat(instance=instance, host=host, counter=number))
+        await world.parts.heartbeats.publish(said)
+    (shown,) = (await world.http.get("/runners")).json()["items"]
+    assert shown["instance"] == "two"
+    assert [(one["instance"], one["host"]) for one in shown["conflict"]] == [("one", "h1"), ("two", "h2")]
+    assert "towpath_runner_conflicts 1.0" in (await world.http.get("/metrics")).text.splitlines()
+    world.clock.at += timedelta(seconds=21)
+    (shown,) = (await world.http.get("/runners")).json()["items"]
+    assert (shown["state"], shown["conflict"]) == ("lost", [])
+
+
+async def test_an_attempt_of_another_instance_is_not_wanted_and_not_reported(world: ApiWorld) -> None:
+    task_id = (await world.dispatched())["id"]
+    await world.report(task_id, "running", runner_id="r1", instance="one")
+    answer = await send(world, task_id, instance="one")
+    assert [one["wanted"] for one in answer.json()["wanted"]] == ["run"]
+    answer = await send(world, task_id, instance="two", counter=2)
+    assert [one["wanted"] for one in answer.json()["wanted"]] == ["stop"]
+    refused = await world.report(task_id, "succeeded", runner_id="r1", instance="two")
+    problem(refused, 409, "not-your-attempt")
+    assert (await world.report(task_id, "succeeded", runner_id="r1", instance="one")).status_code == 200

@@ -179,6 +179,8 @@ async def test_runners_are_shown_as_their_heartbeats_say(world: ApiWorld) -> Non
         "last_heartbeat": "2026-03-01T12:00:00Z",
         "state": "alive",
         "awaiting_operator": [],
+        "instance": None,
+        "conflict": [],
     }
     world.clock.at += timedelta(seconds=15.1)
     assert (await world.http.get("/runners")).json()["items"][0]["state"] == "suspected"

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.leases import Beat, Finding, LeaseTerms, Sighting, Watched, judge
+from domain.errors import Refused
+from domain.leases import (
+    Beat,
+    Finding,
+    LeaseTerms,
+    Sighting,
+    Watched,
+    check_instance,
+    in_conflict,
+    judge,
+)
 from domain.wire import MAX_HELD, Heartbeat, Held
 
 TASK, OTHER = "01a202d4-0000-7000-8000-000000000001", "01a202d4-0000-7000-8000-000000000002"
@@ -52,6 +62,61 @@ BOUND = Watched(TASK, 1, "r1", START)
 def test_verdicts(last: Beat | None, now: float, finding: Finding, look_at: float) -> None:
     verdict = judge(BOUND, last, None, at(now), TERMS)
     assert (verdict.finding, verdict.look_at) == (finding, at(look_at))
+
+
+def of(instance: str | None, one: Beat) -> Beat:
+    return one[0].model_copy(update={"instance": instance}), one[1]
+
+
+MINE = Watched(TASK, 1, "r1", START, "mine")
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "finding", "look_at"),
+    [
+        (of("mine", beat(18, TASK)), 20, Finding.HOLDS, 38),
+        (of("mine", beat(20.1)), 21, Finding.FORGOTTEN, 40.1),
+        (of("other", beat(19)), 19.9, Finding.OPEN, 20),
+        (of("other", beat(30)), 30, Finding.LOST, 50),
+        (of(None, beat(30, TASK)), 30, Finding.LOST, 50),
+        (None, 20, Finding.UNKNOWN, 40),
+    ],
+)
+def test_an_attempt_is_judged_by_the_heartbeats_of_its_instance(
+    last: Beat | None, now: float, finding: Finding, look_at: float
+) -> None:
+    verdict = judge(MINE, last, None, at(now), TERMS)
+    assert (verdict.finding, verdict.look_at) == (finding, at(look_at))
+
+
+def test_what_was_seen_of_its_instance_counts_also_while_another_one_is_heard() -> None:
+    seen, other = Sighting(10, at(30)), of("other", beat(49))
+    assert judge(MINE, other, seen, at(49), TERMS).finding is Finding.OPEN
+    assert judge(MINE, other, seen, at(50), TERMS).finding is Finding.LOST
+
+
+def test_an_attempt_without_an_instance_is_judged_by_every_heartbeat() -> None:
+    assert judge(BOUND, of("any", beat(18, TASK)), None, at(20), TERMS).finding is Finding.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("turns", "conflict"),
+    [("", False), ("a", False), ("aaaa", False), ("aabb", False), ("aba", True), ("abab", True),
+     ("abb", False), ("abca", True), ("abcd", False)],
+)  # fmt: skip
+def test_runners_that_take_turns_are_in_conflict(turns: str, conflict: bool) -> None:
+    assert in_conflict([of(one, beat(number)) for number, one in enumerate(turns)]) is conflict
+
+
+def test_an_id_is_taken_until_its_runner_is_lost() -> None:
+    last, mine = of("first", beat(0)), of("second", beat(1))[0]
+    check_instance(mine, None, at(0), TERMS)
+    check_instance(last[0], last, at(0), TERMS)
+    for other in (mine, mine.model_copy(update={"instance": None})):
+        with pytest.raises(Refused) as refusal:
+            check_instance(other, last, at(19.9), TERMS)
+        assert refusal.value.code == "runner-id-taken"
+        check_instance(other, last, at(20), TERMS)
 
 
 def test_a_list_that_is_full_says_nothing_of_what_it_lacks() -> None:
