@@ -41,7 +41,7 @@ async def test_over_nats_both_work_and_everybody_is_told(home: Home) -> None:
     await eventually(lambda: all(said in twin.words for twin in twins), DEADLINE)
     told = up.towpath("runners")
     assert "conflict: several runners have the id twin" in told.stderr
-    assert "several runners have this id" in up.towpath("doctor", "-o", "json").stdout
+    assert "several runners have this id" in _doctor(up)
     for task_id in tasks:
         done = await eventually(lambda task_id=task_id: up.ended(task_id), DEADLINE)
         assert (done["status"], done["output_tail"]) == ("succeeded", "done\n")
@@ -72,3 +72,8 @@ async def test_over_http_the_second_is_refused_and_says_why(home: Home) -> None:
     first.kill()  # the id is free once it is lost
     await eventually(lambda: shown(up)["instance"] not in (None, instance), DEADLINE)
     assert [server.interrupt() for server in (second, up.server)] == [0, 0]
+
+
+def _doctor(up: Up) -> str:
+    where = ("--data-dir", up.data_dir, "--nats-port", up.nats_port)
+    return up.towpath("doctor", *where, "-o", "json").stdout
