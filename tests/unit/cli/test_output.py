@@ -40,6 +40,8 @@ RUNNER = {
     "last_heartbeat": "2026-03-01T12:00:00Z",
     "state": "alive",
     "awaiting_operator": [],
+    "instance": "5f0c9a11",
+    "conflict": [],
 }
 WORKSPACE = {"id": "acme-api", "root": "/srv/acme", "on_runner_lost": "fail", "seq": 1, "version": 1}
 TRAIL = [event("created"), event("granted", "lock"), event("failed"), event("released", "lock")]
@@ -228,6 +230,14 @@ def test_locks_that_wait_for_an_operator_are_said_beside_the_runners(api: FakeAp
     assert "lost" in done.stdout
     assert f"  {TASK_ID}\n" in done.stderr
     assert "towpath release" in done.stderr
+
+
+def test_runners_that_share_an_id_are_said_beside_the_runners(api: FakeApi, towpath: Towpath) -> None:
+    at = "2026-03-01T12:00:00Z"
+    twins = [{"instance": name, "host": f"host-{name}", "last_heartbeat": at} for name in ("a", "b")]
+    api.answers["GET /runners"] = page([RUNNER | {"conflict": twins}])
+    said = towpath("runners").stderr
+    assert f"several runners have the id {RUNNER['id']}: host-a (a), host-b (b)." in said
 
 
 def test_a_runner_may_hold_more_than_it_runs_at_once(api: FakeApi, towpath: Towpath) -> None:
