@@ -228,7 +228,7 @@ class MemoryHeartbeats:
         """See the port."""
         kept = self._recent.get(runner_id, [])
         own = [beat for beat in kept if instance in (None, beat[0].instance)]
-        return (own or kept or [None])[-1]
+        return next(reversed(own or kept), None)
 
 
 class MemoryCheckpoints:
