@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 STUBBORN = """
 import asyncio
 from infra.processes import run
@@ -28,6 +30,44 @@ async def main(settings, stop):
 code = run(main, Settings(), ())
 print(code, len(lost))
 """
+
+
+WAITING = """
+import asyncio, os, signal, sys
+from infra.processes import run
+from infra.settings import Settings
+
+if "nohup" in sys.argv:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+async def main(settings, stop):
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+    await asyncio.wait_for(stop.wait(), 30)
+    print("in order")
+
+sys.exit(run(main, Settings()))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_process_that_stands_alone_stops_in_order(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING, name], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "in order\n"), done.stderr
+
+
+def test_a_hang_up_that_was_ignored_at_the_start_stays_ignored() -> None:
+    ignoring = WAITING.replace("30)", "0.2)")
+    done = subprocess.run(
+        [sys.executable, "-c", ignoring, "SIGHUP", "nohup"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert "TimeoutError" in done.stderr  # it went on until its own end
 
 
 def test_a_task_that_loses_a_cancellation_is_canceled_again() -> None:
