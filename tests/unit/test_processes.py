@@ -66,7 +66,8 @@ def test_a_hang_up_that_was_ignored_at_the_start_stays_ignored() -> None:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "in order" not in done.stdout
     assert "TimeoutError" in done.stderr  # it went on until its own end
 
 
