@@ -42,7 +42,11 @@ class Adoption:
     starting: int = 0
 
     def begin(self) -> None:
-        """Every orphan below becomes a child of this process from now on, not of init."""
+        """Every orphan below becomes a child of this process from now on, not of init.
+
+        What is a child already was there before the program, as in `sh -c 'something & exec towpath runner'`.
+        """
+        self.own.update(pid for pid, seen in process_table().items() if seen.parent == os.getpid())
         adopt_orphans()
         self.on = True
 

@@ -88,8 +88,10 @@ def demo() -> None:
     from infra.demo import DemoFailed, run_demo
     from infra.http_server import CannotListen
     from infra.nats_binary import EmbeddedNatsError
+    from infra.process_secrets import keep_secrets
     from infra.up import CannotStart
 
+    keep_secrets()
     try:
         run_demo(settings, say)
     except (DemoFailed, CannotStart, CannotListen, EmbeddedNatsError) as error:
