@@ -232,6 +232,7 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         reserve_bytes=settings.runner_reserve_bytes,
         output_bytes=settings.runner_output_bytes,
         job_user=settings.job_user,
+        own_signals=settings.job_signals == "own",
         adopts_orphans=True,
     )
     tracer = open_tracer(settings, "towpath-runner")

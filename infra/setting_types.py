@@ -182,6 +182,7 @@ HostNames = Annotated[
     tuple[Annotated[str, AfterValidator(host_name)], ...], NoDecode, BeforeValidator(_split(","))
 ]
 Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_roots)]
+JobSignals = Annotated[Literal["any", "own"], BeforeValidator(_lower)]
 LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
 SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
 SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]

@@ -30,6 +30,7 @@ from infra.setting_types import (
     HeaderSecret,
     HostNames,
     HttpUrl,
+    JobSignals,
     LogLevelSetting,
     NatsUrls,
     Pools,
@@ -276,6 +277,11 @@ class Settings(BaseSettings):
         "Default: the runner's own, which lets a task reach all that the runner can: "
         "[security.md](security.md).",
     )
+    job_signals: JobSignals = Field(
+        "any",
+        description="`own`: tasks can signal and trace only what they have started, so that none of them can "
+        "stop its runner (Linux 6.12; without root they cannot use `sudo` then). `any`: what their user may.",
+    )
     runner_token: HeaderSecret | None = Field(
         None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
     )
@@ -417,11 +423,14 @@ class Settings(BaseSettings):
     def check_runner(self) -> None:
         """What must hold for a process that runs tasks. Raises SettingsError."""
         from runner.errors import ConfigError as RunnerConfigError
+        from runner.job_confinement import check_available
         from runner.job_user import find_user
 
         try:
             if self.job_user is not None:
                 find_user(self.job_user)
+            if self.job_signals == "own":
+                check_available()
         except RunnerConfigError as error:
             raise SettingsError(str(error)) from None
 

@@ -190,6 +190,7 @@ class AttemptRun:
             cwd=working_directory(submission, roots, own, user),
             within=within(submission, own),
             user=user,
+            own_signals=bench.config.own_signals,
             cgroup=str(bench.cgroups / stem) if bench.cgroups else None,
             env=job_environment(submission, bench.runner_id, current_traceparent(), user),
             output=bench.state.outputs / f"{stem}.log",

@@ -16,6 +16,7 @@ from domain.addresses import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
 from domain.token_rules import token_problem, too_short
 from runner.errors import ConfigError
+from runner.job_confinement import check_available
 from runner.job_user import JobUser, find_user
 from runner.origins import origin
 
@@ -66,6 +67,8 @@ class RunnerConfig:
     """Between SIGTERM and SIGKILL."""
     job_user: str | None = None
     """Jobs run as this user (`--job-user`); needs root. None: as the runner's own."""
+    own_signals: bool = False
+    """Jobs may signal and trace only what they have started (`--job-signals own`)."""
     adopts_orphans: bool = False
     """The process is this runner's alone: a child that it has not started is what a job has left."""
     job_cgroups: bool = True
@@ -86,6 +89,8 @@ class RunnerConfig:
                 raise ConfigError(f"--root {root}: give an absolute path")
         # By what they are now: a link that is exchanged while the runner works leads nowhere else.
         object.__setattr__(self, "roots", tuple(_resolved(root) for root in self.roots))
+        if self.own_signals:
+            check_available()
         if self.job_user is not None:
             object.__setattr__(self, "user", find_user(self.job_user))
 

@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner import job_cgroup
+from runner import job_cgroup, job_confinement
 from runner.clock import boottime
 from runner.process_traits import die_with_parent
 
@@ -83,6 +83,9 @@ def _become_job(
             signal.signal(ignored, signal.SIG_DFL)
         if job["cgroup"] is not None:
             job_cgroup.join(job["cgroup"])
+        stage = "signals"
+        if job["own_signals"]:
+            job_confinement.confine_signals()  # before the user changes: root keeps what sudo needs
         stage = "user"
         if job["user"] is not None:
             _change_user(job["user"])
@@ -118,6 +121,8 @@ def explain(job: dict[str, Any], directory: str, stage: str, number: int | None,
     program = job["command"][0]
     why = os.strerror(number) if number is not None else words
     user = job["user"]["name"] if job["user"] is not None else None
+    if stage == "signals":
+        return f"cannot confine its signals: {why}"
     if stage == "user":
         return f"cannot become user {user!r}: {why}"
     if stage == "directory" and user is not None:

@@ -51,6 +51,8 @@ class Job:
     """Real paths; the directory must lie in one of them when it is opened for the start. None: anywhere."""
     user: JobUser | None = None
     """None: the runner's own."""
+    own_signals: bool = False
+    """It may signal and trace only what it has started."""
     cgroup: str | None = None
     """Made for the job, where that is allowed."""
     timeout: float | None

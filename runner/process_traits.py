@@ -8,6 +8,7 @@ import os
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,6 +28,11 @@ def hide_memory() -> None:
     It writes no core dump any more. Root still may; a program that is executed afterwards is as any other.
     """
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def forgo_privileges() -> None:
+    """Let no program that is executed from now on gain any, by a set-user-ID bit or otherwise."""
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -27,6 +27,14 @@ RootOption = Annotated[
     list[Path] | None,
     typer.Option("--root", help="Directory to work under. Repeatable. [env: TOWPATH_ROOTS]"),
 ]
+JobSignalsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--job-signals",
+        metavar="any|own",
+        help="own: tasks can signal only what they have started. [env: TOWPATH_JOB_SIGNALS]",
+    ),
+]
 JobUserOption = Annotated[
     str | None,
     typer.Option("--job-user", metavar="NAME", help="Run tasks as this user. [env: TOWPATH_JOB_USER]"),

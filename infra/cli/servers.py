@@ -12,6 +12,7 @@ import typer
 from infra.cli.server_options import (
     DataDirOption,
     HostOption,
+    JobSignalsOption,
     JobUserOption,
     NatsPortOption,
     NatsUrlOption,
@@ -50,6 +51,7 @@ def up(
     root: RootOption = None,
     host: HostOption = None,
     job_user: JobUserOption = None,
+    job_signals: JobSignalsOption = None,
 ) -> None:
     """Start everything on this machine.
 
@@ -62,6 +64,7 @@ def up(
         roots=root or None,
         host=host,
         job_user=job_user,
+        job_signals=job_signals,
         quiet=True,
     )
     if not settings.roots:
@@ -144,6 +147,7 @@ def runner(
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
     job_user: JobUserOption = None,
+    job_signals: JobSignalsOption = None,
 ) -> None:
     """Start a runner."""
     intake_host, intake_port = _address(listen) if listen else (None, None)
@@ -160,6 +164,7 @@ def runner(
         nats_url=nats_url,
         data_dir=data_dir,
         job_user=job_user,
+        job_signals=job_signals,
     )
     from infra.processes import run_runner
 

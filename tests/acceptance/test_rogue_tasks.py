@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.processes import children_of, command_of
+from tests.integration.runner.stage import confinable
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 
@@ -112,3 +113,17 @@ def test_a_user_who_is_not_there_is_said_at_once(home: Home, command: str) -> No
     ended = home.run(command, "--job-user", "no-such-user-here")
     assert ended.returncode == 2
     assert "there is no such user on this host" in ended.stderr
+
+
+async def test_tasks_that_may_signal_their_own_alone_do_not_reach_their_shim(home: Home) -> None:
+    """Where the kernel cannot do that, `up` says so and does not start."""
+    if not confinable():
+        ended = home.run("up", "--job-signals", "own")
+        assert (ended.returncode, "Linux 6.12" in ended.stderr) == (2, True)
+        return
+    up = home.up("--job-signals", "own")
+    task_id = up.create(["sh", "-c", "kill -STOP $PPID; kill -KILL $PPID; echo still here"])
+    task = await eventually(lambda: up.ended(task_id), DEADLINE)
+    assert task["status"] == "succeeded"
+    assert task["output_tail"].endswith("still here\n")
+    assert up.server.interrupt() == 0

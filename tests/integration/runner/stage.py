@@ -29,7 +29,9 @@ from uuid_utils.compat import uuid7
 from domain.wire import Submission
 from runner.clock import boottime
 from runner.config import RunnerConfig
+from runner.errors import ConfigError
 from runner.intake_server import IntakeServer
+from runner.job_confinement import check_available
 from runner.nats_link import NATS_TROUBLE
 from runner.tasks import end_tasks
 from tests.support.ports import free_port
@@ -83,6 +85,15 @@ stamp("main")
 def stamping_job(marker: str, file: Path) -> list[str]:
     """A resisting job of four processes; each keeps writing the boot time into `<file>.<its kind>`."""
     return [sys.executable, "-I", "-S", "-c", _STAMPING, marker, str(file)]
+
+
+def confinable() -> bool:
+    """Whether this kernel can confine a job's signals."""
+    try:
+        check_available()
+    except ConfigError:
+        return False
+    return True
 
 
 def new_marker() -> str:

@@ -100,6 +100,7 @@ def test_an_exchange_between_check_and_start_changes_nothing(
     monkeypatch.setattr(job_start.os, "fork", exchange_and_fork)
     job = {"command": SAY_WHERE, "cwd": str(place.inside), "within": [str(place.root)]}
     job |= {"env": {"PATH": os.environ["PATH"]}, "user": None, "cgroup": None}
+    job["own_signals"] = False
     with (tmp_path / "said").open("wb") as output:
         pid = job_start.start(job, output.fileno(), None)
     assert os.waitpid(pid, 0)[1] == 0
