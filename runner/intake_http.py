@@ -67,8 +67,12 @@ class HttpIntake:
             raise Refused(422, "invalid-submission", _explain(error)) from None
         with under_traceparent(request.headers.get(TRACEPARENT)):
             attempt = self._executor.accept(submission, "http")
-        answer = Accepted(task_id=attempt.key.task_id, attempt=attempt.key.attempt, runner_id=self._runner_id)
-        answer = answer.model_copy(update={"instance": self._state.instance})
+        answer = Accepted(
+            task_id=attempt.key.task_id,
+            attempt=attempt.key.attempt,
+            runner_id=self._runner_id,
+            instance=self._state.instance,
+        )
         return JSONResponse(answer.model_dump(), status_code=202)
 
     async def _look(self, request: Request) -> Response:

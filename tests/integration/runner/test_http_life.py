@@ -66,6 +66,7 @@ async def test_a_whole_life(host: Submitter) -> None:
         "attempt": 1,
         "status": "queued",
         "runner_id": host.runner.runner_id,
+        "instance": host.runner.state.instance,
     }
     final = await host.plane.final(task_id)
     assert host.plane.said(task_id) == ["running", "succeeded"]
