@@ -100,12 +100,26 @@ def _become_job(
         if lease is not None and boottime() >= lease:  # the last look
             os.write(say, b"lease")
             os._exit(1)
+        close_others(say)
         os.execvpe(job["command"][0], job["command"], {**job["env"], "PWD": job["cwd"]})
     except BaseException as error:
         number = error.errno if isinstance(error, OSError) else None
         os.write(say, json.dumps([stage, number, str(error)]).encode())
     finally:
         os._exit(127)
+
+
+def close_others(kept: int | None = None) -> None:
+    """Close every descriptor but the standard ones and `kept`.
+
+    What a job has open it can write to: the pipe on which the runner hears how it ended, for one.
+    """
+    end = os.sysconf("SC_OPEN_MAX")
+    if kept is None:
+        os.closerange(3, end)
+        return
+    os.closerange(3, kept)
+    os.closerange(kept + 1, end)
 
 
 def _change_user(user: dict[str, Any]) -> None:

@@ -235,6 +235,7 @@ def receive_job() -> tuple[dict[str, Any], bytes]:
 
 
 def main() -> None:
+    job_start.close_others()  # the event loop of the runner leaves copies of the pipes in its child
     hide_memory()
     adopt_orphans()
     job, rest = receive_job()
