@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 GAP = 2
 LEAST = 12
-ROOMY = 20
+ROOMY = 16
 NARROW = 60
 INDENT = 4
 SHORT_ID = 12

@@ -39,7 +39,7 @@ def _say_changes(api: Api, task_id: str, stop: threading.Event) -> None:
             found: Json = api.get(path("tasks", task_id, "why"))
             if found["stage"] not in _WAITS:
                 return
-            sentence = str(found["sentence"]) + _no_runner(api, task_id, str(found["stage"]))
+            sentence = str(found["sentence"]).rstrip(".") + _no_runner(api, task_id, str(found["stage"]))
             if sentence != said and not stop.is_set():
                 said = sentence
                 say(f"  {sentence}")

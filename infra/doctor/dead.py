@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from adapters.dead_letters import JetStreamDeadLetters
+from api.gateway import CONFLICTING_END
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
+
+MANY = 100
+CONTRADICTED = (CONFLICTING_END, "ended", "stale-attempt", "unknown-attempt", "not-your-attempt")
 
 
 async def dead_letters(about: Examination) -> list[Finding]:
@@ -19,6 +24,14 @@ async def dead_letters(about: Examination) -> list[Finding]:
         return [ok("dead letters", "none")]
     found = ", ".join(f"{count} of kind {kind}" for kind, count in sorted(kinds.items()))
     advice = "see `towpath dead` for the reasons; then `towpath dead replay` or `towpath dead drop` each"
-    if set(kinds) == {"report"}:  # a runner said something that the log contradicts; the log stands
-        return [warning("dead letters", found, advice)]
+    if set(kinds) == {"report"} and kinds["report"] <= MANY and await _only_contradicted(about):
+        return [
+            warning("dead letters", f"{found}, which the log contradicts and which changed nothing", advice)
+        ]
     return [problem("dead letters", found, advice)]
+
+
+async def _only_contradicted(about: Examination) -> bool:
+    """Whether the rules refused every report: the log stands, and nothing is missing in it."""
+    letters = await JetStreamDeadLetters(about.connection).page(0, MANY, "report")
+    return all(letter.reason in CONTRADICTED for letter in letters)

@@ -255,8 +255,12 @@ async def test_a_pool_without_a_live_runner(settings: Settings, stage: Stage, tm
 async def test_dead_letters_are_counted_by_kind(settings: Settings, js_connection: Client) -> None:
     assert (await found(settings, "dead letters")).state == "ok"
     dead = JetStreamDeadLetters(js_connection)
+    await dead.keep("report", "contradictory", b"{}", "stale-attempt", "…")
+    assert (await found(settings, "dead letters")).state == "warning"
+    await dead.remove(1)
     for number in range(3):
         await dead.keep("report", str(number), b"{}", "gave-up", "…")
+    assert (await found(settings, "dead letters")).state == "problem"
     await dead.keep("submit", "x", b"{}", "invalid-submission", "…")
     finding = await found(settings, "dead letters")
     assert (finding.state, finding.found) == ("problem", "3 of kind report, 1 of kind submit")
