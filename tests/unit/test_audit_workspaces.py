@@ -1,0 +1,235 @@
+"""What `verify` says of registrations and claims: void events are notes, what is built on them a fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from adapters.codec import encode
+from domain.claims import FIRST_CHAIN
+from domain.events import EVENTS, Kind
+from infra.audit.auditor import Auditor
+from infra.audit.findings import Report
+from infra.audit.task_states import TaskStates
+from tests.unit.domain.samples import created_data
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+A, B = "/srv/a", "/srv/b"
+
+
+@dataclass
+class Stored:
+    """A message as it lies in the stream."""
+
+    seq: int
+    subject: bytes
+    headers: dict[str, str]
+    data: bytes
+
+    def header_lines(self) -> list[bytes]:
+        return [f"{name}: {value}".encode() for name, value in self.headers.items()]
+
+
+class Log:
+    """Writes what it is told, each link right, and lets the auditor look."""
+
+    def __init__(self) -> None:
+        self.stored: list[Stored] = []
+        self._ends: dict[tuple[Kind, str], tuple[int, str]] = {}
+        self.attempts: dict[str, int] = {}
+
+    def add(self, kind: Kind, subject_id: str, event: str, **data: Any) -> int:
+        version, chain = self._ends.get((kind, subject_id), (0, FIRST_CHAIN))
+        seq = len(self.stored) + 1
+        message = encode(
+            kind, subject_id, event, EVENTS[kind, event].model_validate(data), id=f"id{seq}",
+            version=version + 1, at=AT, actor="ann", expected_seq=0, previous_chain=chain,
+        )  # fmt: skip
+        self._ends[kind, subject_id] = (version + 1, message.chain)
+        headers = dict(message.publish_headers)
+        self.stored.append(Stored(seq, message.subject.encode(), headers, message.data))
+        return seq
+
+    def registered(self, workspace: str, root: str) -> int:
+        return self.add("workspace", workspace, "registered", root=root, on_runner_lost="fail", by="ann")
+
+    def dispatched(self, task: str, workspace: str, root: str, *, rejects: bool = False) -> int:
+        spec = created_data(workspace=workspace, lock_paths=[])
+        if task not in self.attempts:
+            self.add("task", task, "created", **spec.model_dump())
+        attempt = self.attempts[task] = self.attempts.get(task, 0) + 1
+        return self.add(
+            "task", task, "dispatched", attempt=attempt, pool="p", workspace=workspace, root=root,
+            registration_seq=1, lock_paths=[], lock_mode="exclusive",
+            on_conflict="reject" if rejects else "wait", by="ann",
+        )  # fmt: skip
+
+    def lock(self, task: str, workspace: str, event: str, root: str, **data: Any) -> int:
+        claim = {
+            "task_id": task,
+            "attempt": self.attempts[task],
+            "root": root,
+            "paths": [],
+            "mode": "exclusive",
+        }
+        return self.add("lock", workspace, event, **claim, seen_seq=len(self.stored), **data)
+
+    def refused(self, task: str, workspace: str, root: str, reason: str, valid: str | None) -> int:
+        return self.lock(task, workspace, "refused", root, holders=[], reason=reason, valid_root=valid)
+
+    def submit_failed(self, task: str, reason: str) -> int:
+        return self.add(
+            "task", task, "submit-failed", attempt=self.attempts[task], reason=reason, message=None
+        )
+
+    def queued(self, task: str) -> int:
+        said = {"runner_id": "r1", "transport": "http"}
+        return self.add("task", task, "queued", attempt=self.attempts[task], **said)
+
+    def looked_at(self) -> Report:
+        report = Report()
+        states = TaskStates(lambda state: b"")
+        try:
+            auditor = Auditor(report, states, with_rows=False)
+            for stored in self.stored:
+                auditor.take(stored)  # type: ignore[arg-type]
+            auditor.end(len(self.stored))
+        finally:
+            states.close()
+        return report
+
+
+@pytest.fixture
+def log() -> Log:
+    made = Log()
+    made.registered("one", A)
+    return made
+
+
+def faults(log: Log) -> list[tuple[int, str]]:
+    return [(one.seq, one.sentence) for one in log.looked_at().findings]
+
+
+def held(log: Log) -> None:
+    log.dispatched("t1", "one", A)
+    log.lock("t1", "one", "granted", A)
+
+
+def test_void_events_are_notes(log: Log) -> None:
+    held(log)
+    void = log.registered("one", B)
+    log.registered("two", A)
+    log.add("workspace", "one", "removed", by="ann", reason=None)
+    report = log.looked_at()
+    assert report.findings == []
+    (note,) = report.notes
+    counted = f"2 registered, 1 removed (the first at sequence {void})"
+    assert note == f"void, since something else came first: {counted}; such events change nothing"
+
+
+def test_a_refused_void_dispatch_is_whole(log: Log) -> None:
+    log.registered("one", B)
+    log.dispatched("t1", "one", A)
+    log.refused("t1", "one", A, "workspace-changed", B)
+    log.submit_failed("t1", "workspace-changed")
+    assert faults(log) == []
+
+
+def test_a_refusal_may_cross_with_the_end(log: Log) -> None:
+    log.registered("one", B)
+    seen = log.dispatched("t1", "one", A)
+    log.add("task", "t1", "canceled", attempt=1, by="ann", reason=None, runner_id=None, message=None,
+            finished_at=AT, output_tail=None)  # fmt: skip
+    log.add(
+        "lock", "one", "refused", task_id="t1", attempt=1, root=A, paths=[], mode="exclusive", seen_seq=seen,
+        holders=[], reason="workspace-changed", valid_root=B,
+    )  # fmt: skip
+    assert faults(log) == []
+
+
+def test_a_dispatch_under_a_root_that_was_never_registered(log: Log) -> None:
+    log.registered("two", B)
+    seq = log.dispatched("t1", "one", B)
+    assert faults(log) == [(seq, f"dispatched at sequence {seq}: workspace one was never registered at {B}")]
+
+
+def test_the_grant_of_a_void_dispatch(log: Log) -> None:
+    log.registered("one", B)
+    log.dispatched("t1", "one", A)
+    seq = log.lock("t1", "one", "granted", A)
+    found = faults(log)
+    assert found[0][0] == seq
+    assert f"was dispatched under {A}, but workspace one was at {B} by then" in found[0][1]
+
+
+def test_the_reported_fault_is_found(log: Log) -> None:
+    """The workspace moved while it was held, and another one's task was granted the same directory."""
+    held(log)
+    log.registered("one", B)
+    log.registered("two", A)
+    log.dispatched("t2", "two", A)
+    seq = log.lock("t2", "two", "granted", A)
+    assert next(one for one, _ in faults(log)) == seq
+
+
+def test_a_start_under_a_void_grant(log: Log) -> None:
+    log.registered("one", B)
+    log.dispatched("t1", "one", A)
+    log.lock("t1", "one", "granted", A)
+    seq = log.queued("t1")
+    assert (seq, f"queued at sequence {seq}: queued was recorded without the lock") in faults(log)
+
+
+@pytest.mark.parametrize(("moved", "reason", "valid"), [
+    (True, "workspace-locked", B), (True, "workspace-locked", A), (True, "workspace-changed", A),
+    (True, "workspace-changed", None), (False, "workspace-changed", A), (False, "workspace-changed", B),
+    (False, "workspace-locked", B),
+])  # fmt: skip
+def test_a_refusal_whose_reason_is_not_the_verdict(
+    log: Log, moved: bool, reason: str, valid: str | None
+) -> None:
+    if moved:
+        log.registered("one", B)
+    else:
+        held(log)
+    log.dispatched("t2", "one", A, rejects=True)
+    seq = log.refused("t2", "one", A, reason, valid)
+    assert [one for one, _ in faults(log)] == [seq]
+
+
+def test_a_refusal_that_comes_twice(log: Log) -> None:
+    log.registered("one", B)
+    log.dispatched("t1", "one", A)
+    log.refused("t1", "one", A, "workspace-changed", B)
+    seq = log.refused("t1", "one", A, "workspace-changed", B)
+    assert [one for one, _ in faults(log)] == [seq]
+
+
+@pytest.mark.parametrize("reason", ["workspace-changed", "workspace-locked"])
+def test_an_attempt_that_failed_for_a_refusal_that_never_was(log: Log, reason: str) -> None:
+    log.dispatched("t1", "one", A)
+    seq = log.submit_failed("t1", reason)
+    assert faults(log) == [
+        (seq, f"submit-failed at sequence {seq}: its reason is {reason}, but its claim was not refused")
+    ]
+
+
+def test_an_attempt_that_failed_for_another_reason_than_its_refusal(log: Log) -> None:
+    log.registered("one", B)
+    log.dispatched("t1", "one", A)
+    log.refused("t1", "one", A, "workspace-changed", B)
+    seq = log.submit_failed("t1", "workspace-locked")
+    assert [one for one, _ in faults(log)] == [seq]
+
+
+def test_the_refusal_of_an_attempt_before_does_not_count(log: Log) -> None:
+    log.registered("one", B)
+    log.dispatched("t1", "one", A)
+    log.refused("t1", "one", A, "workspace-changed", B)
+    log.submit_failed("t1", "workspace-changed")
+    log.dispatched("t1", "one", B)
+    seq = log.submit_failed("t1", "workspace-changed")
+    assert [one for one, _ in faults(log)] == [seq]
