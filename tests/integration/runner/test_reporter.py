@@ -139,7 +139,8 @@ async def test_an_end_whose_text_is_refused_goes_bare(
     async with reporting(state):
         await eventually(lambda: not state.pending_tasks(), DEADLINE)
     assert plane.said("x") == ["running", "succeeded", "succeeded", "succeeded"]
-    assert plane.posts[-1][1] == {"status": "succeeded", "attempt": 1, "runner_id": "r", "exit_code": 0}
+    bare = {"status": "succeeded", "attempt": 1, "runner_id": "r", "exit_code": 0}
+    assert plane.posts[-1][1] == {**bare, "instance": state.instance}
 
 
 async def test_a_report_that_breaks_the_server_blocks_no_other(
