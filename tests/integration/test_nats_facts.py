@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
+from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.nats import (
@@ -234,3 +237,31 @@ async def test_an_append_survives_the_death_of_a_node(nats_cluster: Cluster):
     await eventually(appended, 30)
     assert (await subjects(nc, "TOWPATH"))["towpath.task.A.dispatched"] == 1
     await nc.close()
+
+
+async def test_a_durable_consumer_beyond_an_older_log_goes_on_with_what_is_new(tmp_path: Path) -> None:
+    """Where the log's files are an older copy, the server takes its consumers back to the log's end."""
+    server = EmbeddedNats(tmp_path / "data", 0)
+    blocks = server.store / "TOWPATH" / "msgs"
+
+    async def at_work(first: int, last: int, seen: list[int]) -> None:
+        server.start()
+        nc = await connect(server.control_url)
+        await ensure_streams(nc)
+        take = await nc.jetstream().pull_subscribe("towpath.task.>", durable="dispatch", stream="TOWPATH")
+        for number in range(first, last):
+            await append(nc, f"T{first}-{number}", "created", 0)
+        for message in await take.fetch(last - first, timeout=10):
+            seen.append(message.metadata.sequence.stream)
+            await message.ack_sync()
+        await nc.close()
+        server.stop()
+
+    seen: list[int] = []
+    await at_work(0, 5, seen)
+    shutil.copytree(blocks, tmp_path / "older")
+    await at_work(5, 10, seen)
+    shutil.rmtree(blocks)
+    shutil.copytree(tmp_path / "older", blocks)
+    await at_work(10, 13, seen)
+    assert seen == [*range(1, 11), 6, 7, 8]
