@@ -78,6 +78,14 @@ def remove(path: str) -> None:
         Path(path).parent.rmdir()
 
 
+def remove_empty(parent: Path) -> None:
+    """What is left in `parent` of runners that were killed with their guards; what is occupied stays."""
+    with contextlib.suppress(OSError):
+        for entry in list(parent.iterdir()):
+            with contextlib.suppress(OSError):
+                entry.rmdir()
+
+
 def _write(path: str, text: str) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:

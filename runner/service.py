@@ -27,7 +27,7 @@ from runner.heartbeat import BeatChannel, Heart
 from runner.intake_http import HttpIntake
 from runner.intake_nats import PoolIntake
 from runner.intake_server import IntakeServer
-from runner.job_cgroup import own_cgroup
+from runner.job_cgroup import own_cgroup, remove_empty
 from runner.job_user import work_directory
 from runner.lease import HeartbeatLease, NoLease
 from runner.nats_link import NatsLink
@@ -91,6 +91,7 @@ class RunnerService:
         self._work = work_directory(config.user, self.state.work, self.runner_id)
         self._adoption = Adoption()
         own = own_cgroup() if config.job_cgroups else None
+        self._cgroups = own / f"towpath-{self.runner_id}" if own else None
         bench = Bench(
             config=config,
             runner_id=self.runner_id,
@@ -100,7 +101,7 @@ class RunnerService:
             gates=gates,
             slots=slots,
             work=self._work,
-            cgroups=own / f"towpath-{self.runner_id}" if own else None,
+            cgroups=self._cgroups,
             adoption=self._adoption,
             tracer=tracer,
         )
@@ -122,6 +123,8 @@ class RunnerService:
         if self._started:
             return
         self._started = True
+        if self._cgroups is not None:
+            remove_empty(self._cgroups)
         if self.config.adopts_orphans:
             self._adoption.begin()
         for leftover in self._work.iterdir():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.job_cgroup import own_cgroup
+from runner.job_cgroup import own_cgroup, remove_empty
 
 MOUNT = "31 23 0:27 {root} {at} rw,nosuid shared:9 - {kind} none rw\n"
 
@@ -48,3 +48,12 @@ def test_without_the_whole_hierarchy_there_is_none(tmp_path: Path, tree: Path, m
 
 def test_where_proc_is_not_readable_there_is_none(tmp_path: Path) -> None:
     assert own_cgroup(tmp_path / "gone") is None
+
+
+def test_what_a_killed_runner_has_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full" / "inner").mkdir(parents=True)
+    (tmp_path / "cgroup.procs").touch()
+    remove_empty(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cgroup.procs", "full"]
+    remove_empty(tmp_path / "gone")
