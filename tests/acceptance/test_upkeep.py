@@ -90,7 +90,7 @@ def test_roles_are_enforced_through_the_command(home: Home) -> None:
     nobody = up.towpath("tasks")
     assert nobody.returncode == 4
     assert "TOWPATH_TOKEN" in nobody.stderr
-    assert up.towpath("tasks", TOWPATH_TOKEN="a wrong one").returncode == 4
+    assert up.towpath("tasks", TOWPATH_TOKEN="a-wrong-one").returncode == 4
 
     viewer, operator, admin = ({"TOWPATH_TOKEN": entry.split(":")[1]} for entry in TOKENS.split(","))
     assert up.towpath("tasks", **viewer).returncode == 0
