@@ -29,7 +29,7 @@ from domain.log import Recorded
 from domain.moments import Moment
 from domain.ports.log import Stored
 from domain.ports.read_model import TaskFilter
-from domain.task_read import TaskRead
+from domain.task_read import NO_LOCK, TaskRead
 from domain.task_spec import TaskSpec
 from domain.transitions import Status
 from domain.why import Why, blockers, explain
@@ -120,6 +120,9 @@ async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead
 async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
     """List tasks, newest first, as far as the read model has come. Very large tasks end a page early."""
     found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
+    for read in found:
+        if read.lock.state == "waiting" and parts.view.void_dispatch(read.id, read.attempt) is not None:
+            read.lock = NO_LOCK  # its rows alone cannot tell: it is shown so until its `refused`
     answer = Response(
         Page[TaskRead].model_construct(items=found, next_cursor=cursor).model_dump_json(),
         media_type="application/json",

@@ -70,6 +70,9 @@ def _by(_: Json, data: Json) -> str:
 
 
 def _refused(_: Json, data: Json) -> str:
+    if data.get("reason") == "workspace-changed":
+        now = f"the workspace was at {data['valid_root']}" if data["valid_root"] else "it was not registered"
+        return _join(f"dispatched under {data['root']}", now)
     return _join(scope(data["paths"], data["mode"]), _named("behind", _shorts(data["holders"]) or None))
 
 

@@ -45,7 +45,7 @@ _BY_STATUS = {
     422: Exit.USAGE,
     504: Exit.TIMED_OUT,
 }
-_NO_LOCK = ("workspace-locked", "lock-wait-timeout")
+_NO_LOCK = ("workspace-locked", "workspace-changed", "lock-wait-timeout")
 
 
 def from_problem(status: int, problem: Any) -> CliError:

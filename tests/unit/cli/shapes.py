@@ -85,6 +85,11 @@ _DATA: dict[tuple[str, str], dict[str, Any]] = {
     ("workspace", "registered"): {"root": "/srv", "on_runner_lost": "fail", "by": "admin"},
     ("workspace", "removed"): {"reason": "gone", "by": "admin"},
     ("lock", "granted"): _CLAIM,
-    ("lock", "refused"): {**_CLAIM, "holders": [{"task_id": OTHER_ID, "attempt": 1, "token": 3}]},
+    ("lock", "refused"): {
+        **_CLAIM,
+        "holders": [{"task_id": OTHER_ID, "attempt": 1, "token": 3}],
+        "reason": "workspace-locked",
+        "valid_root": "/srv/acme",
+    },
     ("lock", "released"): {"paths": ["src"], "cause": "failed", "cause_seq": 17, "by": "towpath"},
 }

@@ -51,6 +51,7 @@ def test_an_answer_that_is_no_problem_still_says_its_status() -> None:
         ("canceled", None, Exit.TASK_FAILED),
         ("submit-failed", "no-runner", Exit.TASK_FAILED),
         ("submit-failed", "workspace-locked", Exit.CONFLICT),
+        ("submit-failed", "workspace-changed", Exit.CONFLICT),
         ("canceled", "lock-wait-timeout", Exit.CONFLICT),
     ],
 )
