@@ -316,7 +316,9 @@ class Settings(BaseSettings):
     )
 
     url: HttpUrl = Field(
-        "http://127.0.0.1:8000", description="Where client commands and runners find the API."
+        "http://127.0.0.1:8000",
+        description="Where client commands and runners find the API. Unset: commands take the "
+        "`towpath up` that runs on the data directory, here or above.",
     )
     token: HeaderSecret | None = Field(None, description="The API token client commands send.")
 
