@@ -24,7 +24,7 @@ from api.past_answers import task_at
 from api.points import Point, position_at
 from api.task_answers import shown, task_response
 from domain.errors import DomainError, NotFound, Refused
-from domain.identifiers import Name, TaskId
+from domain.identifiers import ID_PART_PATTERN, Name, TaskId
 from domain.log import Recorded
 from domain.moments import Moment
 from domain.ports.log import Stored
@@ -60,6 +60,9 @@ class TaskQuery(PageQuery):
     pool: Name | None = None
     label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
     created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
+    id: str | None = Field(
+        default=None, pattern=ID_PART_PATTERN, description="the beginning or the end of a task's id"
+    )
 
     def wanted(self) -> TaskFilter:
         """The filter as the read model takes it."""
@@ -70,6 +73,7 @@ class TaskQuery(PageQuery):
             pool=self.pool,
             label=(name, value) if name else None,
             created_after=self.created_after,
+            id_part=self.id,
         )
 
 

@@ -14,13 +14,18 @@ from domain.task_read import TaskRead
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks to list; None leaves a field open."""
+    """Which tasks to list; None leaves a field open.
+
+    `id_part` is the beginning or the end of an id, of at least 4 characters. Where very many ids fit, only
+    some are looked through: it is there to name a task.
+    """
 
     status: tuple[str, ...] = ()
     workspace: str | None = None
     pool: str | None = None
     label: tuple[str, str] | None = None
     created_after: datetime | None = None
+    id_part: str | None = None
 
 
 class ReadModel(Protocol):

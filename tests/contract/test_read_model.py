@@ -332,6 +332,23 @@ async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadMod
     assert end is None
 
 
+@pytest.mark.parametrize("limit", [1, 100])
+async def test_an_old_task_is_found_by_either_end_of_its_id(model: SqlReadModel, limit: int) -> None:
+    lives = mixed()
+    ids = [f"0198c5a2-7c1e-7bbd-9f5e-{number:08x}6f1c" for number in (1, 2)]
+    for task_id in [*ids, "0198c5a2-7c1e-7bbd-9f5e-6f1c00000000"]:
+        lives.create(task_id=task_id, workspace="acme", pool="gpu", labels={"team": "a", "n": "1"})
+    await feed(model, lives.events)
+    parts = {part for one in lives.newest_first() for part in (one.id[:6], one.id[-6:], one.id[-13:], one.id)}
+    for part in [*parts, "6f1c", "0198", "0000000000", "-9f5e-", "ffff"]:
+        fits = [one for one in lives.newest_first() if one.id.startswith(part) or one.id.endswith(part)]
+        assert await walk(model, TaskFilter(id_part=part), limit) == fits
+    narrowed = TaskFilter(("created",), "acme", "gpu", ("team", "a"), MIDDLE, "6f1c")
+    assert {one.id for one in await walk(model, narrowed, limit)} == set(ids)
+    for other in (TaskFilter(("failed",), id_part="6f1c"), TaskFilter(label=("team", "b"), id_part="6f1c")):
+        assert await walk(model, other, limit) == []
+
+
 @pytest.mark.parametrize(
     "cursor", ["", "x", "bm8", "eyJhIjoxfQ", "WzEsMl0", "WyJhIiwiYiJd", "é", "\0", "W10=" * 50]
 )

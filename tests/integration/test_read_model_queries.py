@@ -23,6 +23,10 @@ QUERIES = {
     "label": page_of_tasks(TaskFilter(label=("team", "a")), 50, CURSOR),
     "label and status": page_of_tasks(TaskFilter(("failed",), label=("team", "a")), 50, None),
     "since": page_of_tasks(TaskFilter(created_after=WHEN), 50, None),
+    "part of an id": page_of_tasks(TaskFilter(id_part="6f1c11"), 50, None),
+    "part of an id and all else": page_of_tasks(
+        TaskFilter(("failed",), "acme", "gpu", ("team", "a"), WHEN, "6f1c11"), 50, CURSOR
+    ),
     "lock history": lock_facts("acme", None, 50),
 }
 WANTED_INDEX = {
@@ -30,6 +34,8 @@ WANTED_INDEX = {
     "workspace and status": "tasks_by_workspace (workspace=? AND status=?",
     "pool and status": "tasks_by_pool (pool=? AND status=?",
     "status": "tasks_by_status (status=?",
+    "part of an id": "tasks_by_end_of_id (<expr>=?",
+    "part of an id and all else": "tasks_by_end_of_id (<expr>=?",
     "lock history": "grants_by_workspace (workspace=?",
 }
 

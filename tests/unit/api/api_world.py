@@ -113,6 +113,7 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
         and wanted.pool in (None, read.pool)
         and (wanted.label is None or read.labels.get(wanted.label[0]) == wanted.label[1])
         and (wanted.created_after is None or read.created_at > wanted.created_after)
+        and (wanted.id_part is None or read.id.startswith(wanted.id_part) or read.id.endswith(wanted.id_part))
     )
 
 

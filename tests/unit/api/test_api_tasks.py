@@ -165,6 +165,7 @@ async def test_lists_filter_by_status_pool_label_and_time(world: ApiWorld) -> No
     assert await found("status=created&status=dispatched") == [running["id"], plain["id"]]
     assert await found("pool=gpu") == [running["id"]]
     assert await found("label=team:a:b") == [plain["id"]]
+    assert await found(f"id={plain['id'][-12:]}") == await found(f"id={plain['id']}") == [plain["id"]]
     assert await found("created_after=2026-03-01T13:00:00%2B01:00") == []
     assert await found("created_after=2026-03-01T11:59:59Z") == [running["id"], plain["id"]]
 
@@ -176,6 +177,7 @@ async def test_lists_filter_by_status_pool_label_and_time(world: ApiWorld) -> No
         "label=a:%00", "label=a%3Db:c",
             "label=a:b&label=c:d", "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
         "created_after=yesterday", "created_after=2026-01-01T00:00:00", "cursor=%00", "colour=red",
+        "id=abc", "id=ABCD", "id=%25%25%25%25", "id=" + "a" * 37, "id=abcd%00",
         "created_after=0001-01-01T00:00:00%2B14:00",
     ],
 )  # fmt: skip

@@ -165,11 +165,16 @@ def test_one_task(api: FakeApi, towpath: Towpath, installed: Towpath) -> None:
 def test_an_abbreviated_id_is_looked_up(api: FakeApi, towpath: Towpath) -> None:
     api.answers["GET /tasks"] = page([task_read(), task_read(id=OTHER_ID)])
     api.answers[f"GET /tasks/{TASK_ID}"] = (200, task_read())
-    assert towpath("task", TASK_ID[-12:]).returncode == 0
+    assert towpath("task", TASK_ID[-12:].upper()).returncode == 0
+    asked = dict(api.asked("GET", "/tasks")[0].query)
+    assert asked == {"id": TASK_ID[-12:], "limit": "50"}, "the server looks among all tasks"
     several = towpath("task", TASK_ID[:8])
     assert several.returncode == 2
+    assert "fits 2 tasks" in several.stderr
     assert OTHER_ID in several.stderr
     assert towpath("task", "ffffffff").returncode == 5
+    api.answers["GET /tasks"] = (200, {"items": [task_read()] * 50, "next_cursor": "more"})
+    assert "fits more than 50 tasks" in towpath("task", TASK_ID[:8]).stderr
 
 
 def test_commands_on_a_task(api: FakeApi, towpath: Towpath) -> None:
