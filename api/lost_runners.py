@@ -6,42 +6,50 @@ For people and dashboards, on this process' clock and fold. What follows for att
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import get_args
 
 from api.parts import ApiParts
+from domain.claims import Grant
 from domain.errors import Busy
-from domain.leases import RunnerState, in_conflict
+from domain.leases import RunnerState, in_conflict, state_of_holder
+from domain.task import Task
 from domain.task_read import TaskRead
 from domain.transitions import Status
 from domain.wire import Heartbeat, Held
 
 FRESH_SECONDS = 1.0
 Beats = Sequence[tuple[Heartbeat, datetime]]
-"""The last heartbeat of every runner that has ever sent one, and when it was stored."""
+"""Heartbeats of runners, and when each was stored."""
 
 
-def awaiting_operator(parts: ApiParts, lost: Collection[str]) -> dict[str, list[Held]]:
-    """By lost runner: its attempts whose lock is kept, as their workspace's `on_runner_lost` is `hold`."""
-    if not lost:
-        return {}
-    holding = {one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"}
+def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[str, list[Held]]:
+    """By runner id: attempts whose lock is kept, as their runner is lost and `on_runner_lost` is `hold`.
+
+    `recent`: the last heartbeats under each id. A runner may live there that is not the one they ran on.
+    """
     found: dict[str, list[Held]] = {}
-    for workspace in sorted(holding):
+    now = parts.clock()
+    for workspace in sorted(one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"):
         for grant in parts.view.holders(workspace):
-            if grant.runner_id in lost:
-                held = Held(task_id=grant.claim.task_id, attempt=grant.claim.attempt)
-                found.setdefault(str(grant.runner_id), []).append(held)
+            if grant.runner_id is None or _state(parts, grant, recent, now) != "lost":
+                continue
+            held = Held(task_id=grant.claim.task_id, attempt=grant.claim.attempt)
+            found.setdefault(grant.runner_id, []).append(held)
     return found
 
 
-def count_runners(parts: ApiParts, beats: Beats) -> tuple[dict[RunnerState, int], int]:
+def _state(parts: ApiParts, grant: Grant, recent: Mapping[str, Beats], now: datetime) -> RunnerState | None:
+    bound_at = datetime.fromisoformat(grant.bound_at or grant.since)
+    return state_of_holder(recent.get(grant.runner_id or "", ()), grant.instance, bound_at, now, parts.lease)
+
+
+def count_runners(parts: ApiParts, recent: Mapping[str, Beats]) -> tuple[dict[RunnerState, int], int]:
     """Runners by state, and the number of locks that wait for an operator."""
     now = parts.clock()
-    states = {beat.runner_id: parts.lease.state(at, now) for beat, at in beats}
-    counted = Counter(states.values())
-    kept = awaiting_operator(parts, {name for name, state in states.items() if state == "lost"})
+    counted = Counter(parts.lease.state(beats[-1][1], now) for beats in recent.values())
+    kept = awaiting_operator(parts, recent)
     return {state: counted[state] for state in get_args(RunnerState)}, sum(map(len, kept.values()))
 
 
@@ -59,7 +67,7 @@ def reports_waiting(parts: ApiParts, beats: Beats) -> int:
     return sum(beat.outbox or 0 for beat, at in beats if parts.lease.state(at, now) != "lost")
 
 
-async def show_runner_state(parts: ApiParts, read: TaskRead) -> None:
+async def show_runner_state(parts: ApiParts, task: Task, read: TaskRead) -> None:
     """Fill in the state of the runner that has the attempt, as it was at most FRESH_SECONDS ago.
 
     It stays null where that runner sends no heartbeats, or they cannot be read just now: the task can be.
@@ -67,8 +75,9 @@ async def show_runner_state(parts: ApiParts, read: TaskRead) -> None:
     if read.status not in (Status.QUEUED, Status.RUNNING) or read.runner_id is None:
         return
     try:
-        last = await parts.heartbeats.last(read.runner_id, FRESH_SECONDS)
+        last = await parts.heartbeats.last(read.runner_id, FRESH_SECONDS, task.instance)
     except Busy:
         return
-    if last is not None:
-        read.runner_state = parts.lease.state(last[1], parts.clock())
+    bound_at = task.queued_at or task.modified_on
+    recent = [last] if last is not None else []
+    read.runner_state = state_of_holder(recent, task.instance, bound_at, parts.clock(), parts.lease)

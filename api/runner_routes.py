@@ -36,7 +36,7 @@ class RunnerRead(BaseModel):
     """A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
 
     `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
-    somebody has looked after their processes and releases it.
+    somebody has looked after their processes and releases it. Also where another instance has its id by now.
     """
 
     id: str
@@ -69,7 +69,7 @@ async def runners(
     link_next(request, response, cursor)
     now = parts.clock()
     states = {beat.runner_id: parts.lease.state(at, now) for beat, at in found}
-    kept = awaiting_operator(parts, {name for name, state in states.items() if state == "lost"})
+    kept = awaiting_operator(parts, {name: recent[name] for name in states})
     items = [
         RunnerRead(
             id=beat.runner_id,

@@ -46,7 +46,7 @@ async def _runners(parts: ApiParts, metrics: Metrics, known: bool) -> None:
         return
     recent = await parts.heartbeats.recent()
     beats = [several[-1] for several in recent.values()]
-    metrics.runners(*count_runners(parts, beats))
+    metrics.runners(*count_runners(parts, recent))
     metrics.runner_conflicts(count_conflicts(parts, recent))
     metrics.outbox(reports_waiting(parts, beats))
 

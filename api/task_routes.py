@@ -182,10 +182,11 @@ async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
 
 
 async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:
-    read = shown(parts, await parts.service.read(task_id))
+    stored = await parts.service.read(task_id)
+    read = shown(parts, stored)
     if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":
         await _recall_lock(parts, read)
-    await show_runner_state(parts, read)
+    await show_runner_state(parts, stored.task, read)
     return read
 
 

@@ -74,13 +74,18 @@ class Ended:
 
 @dataclass(slots=True)
 class Grant:
-    """A claim that holds. `token` is the grant's stream sequence; `owed` is set once it must go."""
+    """A claim that holds. `token` is the grant's stream sequence; `owed` is set once it must go.
+
+    `instance`: which of the runners called `runner_id` has it, where that said so, since `bound_at`.
+    """
 
     claim: Claim
     token: int
     since: str
     owed: Owed | None = None
     runner_id: str | None = None
+    instance: str | None = None
+    bound_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

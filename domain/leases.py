@@ -77,6 +77,20 @@ def check_instance(heartbeat: Heartbeat, last: Beat | None, now: datetime, terms
         )
 
 
+def state_of_holder(
+    recent: Sequence[Beat], instance: str | None, bound_at: datetime, now: datetime, terms: LeaseTerms
+) -> RunnerState | None:
+    """What `recent`, the last heartbeats under its runner's id, say of the runner that has an attempt.
+
+    Only those of `instance` count, where the attempt was bound to one at `bound_at`: another runner that has
+    followed under the same id has nothing of what that one started. None: no heartbeat has ever come.
+    """
+    if not recent:
+        return None
+    own = [at for beat, at in recent if instance is None or beat.instance == instance]
+    return terms.state(own[-1] if own else bound_at, now)
+
+
 def in_conflict(recent: Sequence[Beat]) -> bool:
     """Whether several runners take turns under one id. `recent`: its last heartbeats, oldest first.
 

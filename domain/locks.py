@@ -106,6 +106,8 @@ class LockTable:
             locks.owe(key, Owed("operator", event.seq, event.data["by"]))
         elif name in ("queued", "running"):
             grant.runner_id = event.data.get("runner_id") or grant.runner_id
+            grant.instance = event.data.get("instance") or grant.instance
+            grant.bound_at = grant.bound_at or event.time
             return None
         return workspace
 
@@ -388,7 +390,7 @@ def _locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
                 "token": grant.token,
                 "since": grant.since,
                 "owed": list(astuple(grant.owed)) if grant.owed else None,
-                "runner_id": grant.runner_id,
+                "bound": [grant.runner_id, grant.instance, grant.bound_at],
             }
             for grant in locks.holders.values()
         ],
@@ -413,7 +415,7 @@ def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
     for stored in state["holders"]:
         claim = claim_from_json(stored["claim"])
         owed = Owed(*stored["owed"]) if stored["owed"] else None
-        locks.hold(Grant(claim, stored["token"], stored["since"], owed, stored["runner_id"]))
+        locks.hold(Grant(claim, stored["token"], stored["since"], owed, *stored["bound"]))
     for stored in state["void"]:
         void = _void_from_json(stored)
         locks.void[void.claim.key] = void

@@ -410,7 +410,7 @@ export interface Report {
  * A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
  *
  * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
- * somebody has looked after their processes and releases it.
+ * somebody has looked after their processes and releases it. Also where another instance has its id by now.
  */
 export interface RunnerRead {
   id: string;

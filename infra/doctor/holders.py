@@ -6,10 +6,10 @@ leaves them to an operator, who must hear of it.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.claims import Grant
-from domain.leases import in_conflict
+from domain.leases import in_conflict, state_of_holder
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 from infra.wording import counted
@@ -22,28 +22,23 @@ SLACK = timedelta(seconds=10)
 async def holders(about: Examination) -> list[Finding]:
     """Holders of locks whose runner is suspected or lost."""
     terms, now = about.settings.lease_terms, about.now()
-    heard = {beat.runner_id: at for beat, at in await about.heartbeats.all()}
+    recent = await about.heartbeats.recent()
     table = (await about.locks()).table
     kept, late, suspected = [], [], []
     for workspace in table.workspaces():
-        silent = [
-            grant
-            for grant in table.holders(workspace)
-            if grant.owed is None
-            and (last := heard.get(grant.runner_id or "")) is not None
-            and terms.state(last, now) != "alive"
-        ]
-        if not silent:
-            continue
         registration = table.judge.registrations.get(workspace)
         holds = registration is not None and registration.on_runner_lost == "hold"
-        for grant in silent:
-            age = now - heard[grant.runner_id or ""]
-            if age < terms.lost_after:
+        for grant in table.holders(workspace):
+            if grant.owed is not None:
+                continue
+            beats = recent.get(grant.runner_id or "", ())
+            bound_at = datetime.fromisoformat(grant.bound_at or grant.since)
+            state = state_of_holder(beats, grant.instance, bound_at, now, terms)
+            if state == "suspected":
                 suspected.append(grant)
-            elif holds:
+            elif state == "lost" and holds:
                 kept.append(grant)
-            elif age >= terms.lost_after + SLACK:
+            elif state_of_holder(beats, grant.instance, bound_at, now - SLACK, terms) == "lost":
                 late.append(grant)
     findings = []
     if kept:

@@ -291,3 +291,20 @@ async def test_holders_whose_runner_is_silent_or_lost(
     late = await found(settings, "lost runners", seconds=31)
     assert (late.state, kept in late.found, ends in late.found) == ("problem", False, True)
     assert "--only watchdog" in late.advice
+
+
+async def test_a_holder_whose_runner_another_instance_has_followed(
+    settings: Settings, js_connection: Client, stage: Stage
+) -> None:
+    await stage.register("kept", "hold")
+    stage.run(stage.projector().run())
+    kept = await stage.dispatch(workspace="kept")
+    await eventually(partial(stage.view.granted, kept, 1, "kept"))
+    await stage.report(kept, "running", instance="first")
+    for counter in range(1, 7):  # more than are kept
+        beat = Heartbeat(
+            runner_id="r1", pools=["default"], host="h", capacity=1, counter=counter, instance="second"
+        )
+        await JetStreamHeartbeats(js_connection).publish(beat)
+    lost = await found(settings, "locks of lost runners", seconds=21)
+    assert (lost.state, kept in lost.found) == ("problem", True)

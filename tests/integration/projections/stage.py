@@ -80,8 +80,11 @@ class Stage:
         await self.service.dispatch(task_id, "operator:ann")
         return task_id
 
-    async def report(self, task_id: str, status: str = "succeeded", attempt: int = 1) -> None:
-        report = Report.model_validate({"status": status, "attempt": attempt, "runner_id": "r1"})
+    async def report(
+        self, task_id: str, status: str = "succeeded", attempt: int = 1, instance: str | None = None
+    ) -> None:
+        said = {"status": status, "attempt": attempt, "runner_id": "r1", "instance": instance}
+        report = Report.model_validate(said)
         await self.service.report(task_id, report, Proof(attempt, 1), "nats", "runner:r1")
 
     async def facts(self, workspace: str = "acme") -> list[Recorded]:

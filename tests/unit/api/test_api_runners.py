@@ -170,3 +170,26 @@ async def test_an_attempt_of_another_instance_is_not_wanted_and_not_reported(wor
     refused = await world.report(task_id, "succeeded", runner_id="r1", instance="two")
     problem(refused, 409, "not-your-attempt")
     assert (await world.report(task_id, "succeeded", runner_id="r1", instance="one")).status_code == 200
+
+
+async def test_a_lock_of_an_earlier_instance_waits_for_an_operator(world: ApiWorld) -> None:
+    """Its state directory was emptied: the id lives, but not what it had started."""
+    await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    first, second = [
+        (await world.dispatched(**SHARED, lock_paths=[name]))["id"] for name in ("first", "second")
+    ]
+    await send(world, first, instance="one")
+    await world.report(first, "running", attempt=1, runner_id="r1", instance="one")
+    world.clock.at += timedelta(seconds=21)
+    for counter in range(1, 6):  # more than are kept
+        assert (await send(world, instance="two", counter=counter)).status_code == 200
+    await world.report(second, "running", attempt=1, runner_id="r1", instance="two")
+
+    (shown,) = (await world.http.get("/runners")).json()["items"]
+    assert (shown["state"], shown["instance"]) == ("alive", "two")
+    assert shown["awaiting_operator"] == [{"task_id": first, "attempt": 1}]
+    states = [(await world.http.get(f"/tasks/{one}")).json()["runner_state"] for one in (first, second)]
+    assert states == ["lost", "alive"]
+    why = (await world.http.get(f"/tasks/{first}/why")).json()
+    assert "on r1 (which is lost)" in why["sentence"]
+    assert "towpath_locks_awaiting_operator 1.0" in (await world.http.get("/metrics")).text.splitlines()

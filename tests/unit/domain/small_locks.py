@@ -134,7 +134,7 @@ class Tables:
                 "token": token,
                 "since": TIME,
                 "owed": [*owed, "x"] if owed else None,
-                "runner_id": None,
+                "bound": [None, None, None],
             }
             for number, attempt, token, owed in state.held
         ]

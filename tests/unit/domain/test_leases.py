@@ -18,6 +18,7 @@ from domain.leases import (
     check_instance,
     in_conflict,
     judge,
+    state_of_holder,
 )
 from domain.wire import MAX_HELD, Heartbeat, Held
 
@@ -189,3 +190,19 @@ def test_a_runner_that_beats_on_and_lists_it_is_never_ended(
         if look or counter == looks:
             assert judge(BOUND, last, None, at(stored), TERMS).finding is Finding.HOLDS
         last = beat(stored, TASK, counter=counter)
+
+
+def test_of_two_runners_with_one_id_an_attempt_has_the_state_of_its_own() -> None:
+    def sent(stored: float, instance: str) -> Beat:
+        one, when = beat(stored)
+        return one.model_copy(update={"instance": instance}), when
+
+    def state(recent: list[Beat], instance: str | None, now: float) -> str | None:
+        return state_of_holder(recent, instance, START, at(now), TERMS)
+
+    both = [sent(1, "mine"), sent(30, "other")]
+    assert [state(both, "mine", now) for now in (15, 16, 21)] == ["alive", "suspected", "lost"]
+    assert (state(both, "other", 31), state(both, None, 31)) == ("alive", "alive")
+    later = [sent(30, "other")]
+    assert [state(later, "mine", now) for now in (10, 15, 31)] == ["alive", "suspected", "lost"]
+    assert state([], "mine", 99) is None
