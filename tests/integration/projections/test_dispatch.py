@@ -45,6 +45,7 @@ async def test_a_grant_becomes_the_promised_submission(stage: DispatchStage) -> 
         "title": "build",
         "command": ["true"],
         "env": {"TOKEN": "s3cret"},
+        "secret_names": [],
         "timeout_seconds": 60.0,
         "execution_mode": "shared-workspace",
         "workspace": {
