@@ -12,7 +12,7 @@ import heapq
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from domain.claims import Claim, Key
 from domain.path_index import Cover, PathIndex
@@ -20,17 +20,18 @@ from domain.paths import plain_path
 
 EVERYTHING = Cover(())
 SPARE_PLACES = 1024
-"""Places are renumbered once twice as many as there are open claims, and so many more, were given out."""
+"""Places move together once twice as many as there are open claims, and so many more, were given out."""
 
 
 class _Open:
-    """An open claim. `listed`: it is among the candidates; `turn` orders holders."""
+    """An open claim. `listed`: it is among the candidates; `turn` orders holders; `drop`: see `_pack`."""
 
-    __slots__ = ("claim", "conflicts", "listed", "place", "turn")
+    __slots__ = ("claim", "conflicts", "drop", "listed", "place", "turn")
 
-    def __init__(self, claim: Claim, place: int) -> None:
+    def __init__(self, claim: Claim, place: int, drop: int) -> None:
         self.claim = claim
         self.place = place
+        self.drop = drop
         self.conflicts = 0
         self.turn = 0
         self.listed = False
@@ -48,6 +49,7 @@ class LockIndex:
         self._line: list[int] = []  # the places of waiters in order
         self._candidates: list[int] = []  # a heap of places of waiters to be decided, perhaps
         self._next_place = 0
+        self._drop = 0  # by how much new places are still to go down
 
     # ------------------------------------------------------------------ changes
 
@@ -56,7 +58,7 @@ class LockIndex:
         before = self._waiting.pop(claim.key, None)
         if before is not None:
             self._leave(before)
-        one = self._enter(claim, before.place if before else None)
+        one = self._enter(claim, before)
         self._waiting[claim.key] = one
         self._waits |= 1 << one.place
         if before is None:
@@ -94,13 +96,14 @@ class LockIndex:
         one = self._holding.pop(key)
         self._leave(one)
 
-    def _enter(self, claim: Claim, place: int | None = None) -> _Open:
-        if place is None:
-            if self._next_place >= 2 * len(self._by_place) + SPARE_PLACES:
-                self._renumber()
-            place = self._next_place
+    def _enter(self, claim: Claim, before: _Open | None = None) -> _Open:
+        if before is not None:
+            place, drop = before.place, before.drop
+        else:
+            self._pack()
+            place, drop = self._next_place, self._drop
             self._next_place += 1
-        one, cover = _Open(claim, place), _cover(claim)
+        one, cover = _Open(claim, place, drop), _cover(claim)
         bit = 1 << place
         for other in self._in_conflict(claim, cover):
             other.conflicts |= bit
@@ -147,30 +150,48 @@ class LockIndex:
             one.listed = True
             heapq.heappush(self._candidates, one.place)
 
-    def _renumber(self) -> None:
-        """Give the places out anew, in the same order, so that masks stay as short as there are claims."""
-        old = sorted(self._by_place)
-        new = {place: number for number, place in enumerate(old)}
+    def _pack(self) -> None:
+        """Move places together, so that masks stay about as short as there are claims: one step at a time.
 
-        def moved(mask: int) -> int:
-            """`mask` under the new numbers: its digits at the old places, put side by side."""
-            if not mask:
-                return 0
-            if mask.bit_count() < len(old) // 8:
-                return sum(1 << new[place] for place in _places(mask))
-            digits = f"{mask:0{old[-1] + 1}b}"[::-1]
-            return int("".join(itemgetter(*old, old[-1])(digits)[:-1])[::-1], 2)
+        All at once would rewrite each digit of each mask. Each place has a way to go down, its `drop`: the
+        number of places before it that are free. A step takes the lowest power of two in any drop and moves
+        the places whose drop has it, by a few operations on each mask. Drops rise with the places, and
+        between two places lie at least as many free ones as their drops differ by; so the order holds
+        after each step, and claims may come and go between two of them.
+        """
+        if not self._drop:
+            if self._next_place < 2 * len(self._by_place) + SPARE_PLACES:
+                return
+            for number, place in enumerate(sorted(self._by_place)):
+                self._by_place[place].drop = place - number
+            self._drop = self._next_place - len(self._by_place)
+        step = self._drop & -self._drop
+        step = min([step, *(one.drop & -one.drop for one in self._by_place.values() if one.drop)])
+        self._move_down(step)
 
-        self._waits, self._holds, self._shared = (
-            moved(mask) for mask in (self._waits, self._holds, self._shared)
-        )
+    def _move_down(self, step: int) -> None:
+        """Take `step` off each drop that has this power of two, and the place down by so many."""
         everyone = list(self._by_place.values())
+        going = 0
         for one in everyone:
-            one.conflicts, one.place = moved(one.conflicts), new[one.place]
+            if one.drop & step:
+                going |= 1 << one.place
+                one.drop -= step
+        new = {place: place - step if going >> place & 1 else place for place in self._by_place}
+        for one in everyone:
+            gone = one.conflicts & going
+            one.conflicts = one.conflicts ^ gone | gone >> step
+            one.place = new[one.place]
+        self._waits, self._holds, self._shared = (
+            mask ^ (mask & going) | (mask & going) >> step
+            for mask in (self._waits, self._holds, self._shared)
+        )
         self._by_place = {one.place: one for one in everyone}
         self._line = [new[place] for place in self._line]
         self._candidates = sorted(new[place] for place in set(self._candidates) if place in new)
-        self._next_place = len(old)
+        if self._drop & step:
+            self._drop -= step
+            self._next_place -= step
 
     # ------------------------------------------------------------------ questions
 

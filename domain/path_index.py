@@ -4,14 +4,22 @@ A trie whose nodes are addressed by their own path, so that a node costs an entr
 which items end at a node, `_below` which have a path somewhere under it. A question looks at the nodes
 on the way to its own paths and at what lies under them: it costs its own paths and what it finds, however
 many paths are in the index.
+
+A dict that grows moves all its entries at once, tens of milliseconds for some hundred thousand. So a large
+one is split into many, each of which grows by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
+from itertools import repeat
+from operator import and_
 from typing import Generic, TypeVar, cast
 
 Item = TypeVar("Item", bound=Hashable)
+SPLIT_AT = 8_192
+PARTS = 64
+"""A power of two."""
 WHOLE = ("",)
 """The paths of an item that covers everything: the root of the trie."""
 
@@ -36,8 +44,8 @@ class PathIndex(Generic[Item]):
     """Items by what they cover."""
 
     def __init__(self) -> None:
-        self._at: dict[str, Item | set[Item]] = {}
-        self._below: dict[str, Item | set[Item]] = {}
+        self._at: _Nodes[Item] = _Nodes()
+        self._below: _Nodes[Item] = _Nodes()
 
     def __bool__(self) -> bool:
         """Whether anything is in the index."""
@@ -45,48 +53,78 @@ class PathIndex(Generic[Item]):
 
     def add(self, item: Item, cover: Cover) -> None:
         """Put in an item that is not in the index."""
-        _put(self._at, cover.paths, item)
-        _put(self._below, cover.above, item)
+        self._at.put(cover.paths, item)
+        self._below.put(cover.above, item)
 
     def remove(self, item: Item, cover: Cover) -> None:
         """Take out an item that `add` put in with the same paths."""
-        _take(self._at, cover.paths, item)
-        _take(self._below, cover.above, item)
+        self._at.take(cover.paths, item)
+        self._below.take(cover.above, item)
 
     def overlapping(self, cover: Cover) -> set[Item]:
         """Items with a path that equals, contains or lies inside one of those of `cover`."""
         found: set[Item] = set()
-        _find(self._at, cover.paths, found)
-        _find(self._below, cover.paths, found)
-        _find(self._at, cover.above, found)
+        self._at.find(cover.paths, found)
+        self._below.find(cover.paths, found)
+        self._at.find(cover.above, found)
         return found
 
 
-def _put(nodes: dict[str, Item | set[Item]], names: Iterable[str], item: Item) -> None:
-    for name in names:
-        there = nodes.setdefault(name, item)
-        if type(there) is set:
-            there.add(item)
-        elif there != item:
-            nodes[name] = {cast(Item, there), item}
+class _Nodes(Generic[Item]):
+    """The items at each node, in one dict, or once that is large in PARTS of them."""
 
+    __slots__ = ("_last", "_parts")
 
-def _take(nodes: dict[str, Item | set[Item]], names: Iterable[str], item: Item) -> None:
-    for name in names:
-        there = nodes.get(name)
-        if type(there) is set:
-            there.discard(item)
-            if len(there) == 1:
-                nodes[name] = there.pop()
-        elif there == item:
-            del nodes[name]
+    def __init__(self) -> None:
+        self._parts: list[dict[str, Item | set[Item]]] = [{}]
+        self._last = 0
 
+    def __bool__(self) -> bool:
+        return any(self._parts)
 
-def _find(nodes: dict[str, Item | set[Item]], names: Iterable[str], found: set[Item]) -> None:
-    for there in map(nodes.get, names):
-        if there is None:
-            continue
-        if type(there) is set:
-            found |= there
-        else:
-            found.add(cast(Item, there))
+    def put(self, names: Collection[str], item: Item) -> None:
+        """Add `item` at these nodes."""
+        for name, nodes in self._each(names):
+            there = nodes.setdefault(name, item)
+            if type(there) is set:
+                there.add(item)
+            elif there != item:
+                nodes[name] = {cast(Item, there), item}
+        if not self._last and len(self._parts[0]) > SPLIT_AT:
+            self._split()
+
+    def take(self, names: Collection[str], item: Item) -> None:
+        """Remove `item` from these nodes."""
+        for name, nodes in self._each(names):
+            there = nodes.get(name)
+            if type(there) is set:
+                there.discard(item)
+                if len(there) == 1:
+                    nodes[name] = there.pop()
+            elif there == item:
+                del nodes[name]
+
+    def find(self, names: Collection[str], found: set[Item]) -> None:
+        """Add the items at these nodes to `found`."""
+        for name, nodes in self._each(names):
+            if name not in nodes:
+                continue
+            there = nodes[name]
+            if type(there) is set:
+                found |= there
+            else:
+                found.add(cast(Item, there))
+
+    def _each(self, names: Collection[str]) -> Iterable[tuple[str, dict[str, Item | set[Item]]]]:
+        """Each name with the dict in which its node is, without a call of Python's for each."""
+        if not self._last:
+            return zip(names, repeat(self._parts[0]), strict=False)
+        numbers = map(and_, map(hash, names), repeat(self._last))
+        return zip(names, map(self._parts.__getitem__, numbers), strict=True)
+
+    def _split(self) -> None:
+        whole = self._parts[0]
+        self._last = PARTS - 1
+        self._parts = [{} for _ in range(PARTS)]
+        for name, there in whole.items():
+            self._parts[hash(name) & self._last][name] = there

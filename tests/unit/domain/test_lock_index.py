@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from domain.claims import Claim
-from domain.lock_index import LockIndex
+from domain.lock_index import SPARE_PLACES, LockIndex
 from domain.locks import LockTable
 from domain.paths import normalise_lock_paths
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
@@ -26,6 +29,7 @@ modes = st.sampled_from(["exclusive", "exclusive", "shared"])
 conflicts = st.sampled_from(["wait", "wait", "reject"])
 roots = st.sampled_from([ROOT, ROOT, ROOT, "/srv/new"])
 picks = st.integers(0, 1000)
+BIG = 1_000_000
 
 
 class Worlds(RuleBasedStateMachine):
@@ -95,8 +99,11 @@ class Worlds(RuleBasedStateMachine):
         self.index.release(claim.key)
 
     @rule()
-    def renumber(self) -> None:
-        self.index._renumber()
+    def pack(self) -> None:
+        """Places move together by one step, as far as there is one."""
+        if self.index._next_place > len(self.index._by_place):
+            with patch("domain.lock_index.SPARE_PLACES", -BIG):
+                self.index._pack()
 
     def grant(self, claim: Claim) -> None:
         self.turn += 1
@@ -251,3 +258,31 @@ def test_a_table_that_folds_has_its_index_before_anybody_asks() -> None:
     restored = LockTable.restore(table.snapshot())
     restored.prepare()
     assert steps(lambda _, table: table.decide(SPACE), log, restored) < PATHS
+
+
+def test_no_change_pays_for_moving_all_places_together() -> None:
+    """Rewriting all digits of all masks at once took two hundred times as long as any other change."""
+    worst, middle = min(_queue_that_moves_on(400) for _ in range(3))
+    assert worst < 40 * middle
+
+
+def _queue_that_moves_on(length: int) -> tuple[float, float]:
+    """A queue of which each second claim stays: seconds of the longest change, and of the middle one."""
+    index, spent = LockIndex(), list[float]()
+    gc.disable()
+    try:
+        for number in range(2 * length + SPARE_PLACES + 100):
+            started = time.thread_time()
+            index.wait(_whole(number))
+            if number >= length:
+                index.stop_waiting(_whole(number // 2 * 2 - length if number % 2 else number - 1).key)
+            spent.append(time.thread_time() - started)
+    finally:
+        gc.enable()
+    assert index._next_place < 2 * length + SPARE_PLACES
+    spent = sorted(spent[length:])
+    return spent[-1], spent[len(spent) // 2]
+
+
+def _whole(number: int) -> Claim:
+    return Claim(f"t{number}", 1, SPACE, ROOT, (), "exclusive", "wait", number, "")
