@@ -84,18 +84,24 @@ class _Nodes(Generic[Item]):
 
     def put(self, names: Collection[str], item: Item) -> None:
         """Add `item` at these nodes."""
-        for name, nodes in self._each(names):
+        nodes = self._parts[0]
+        for name in names:
+            if self._last:
+                nodes = self._parts[hash(name) & self._last]
             there = nodes.setdefault(name, item)
             if type(there) is set:
                 there.add(item)
             elif there != item:
                 nodes[name] = {cast(Item, there), item}
-        if not self._last and len(self._parts[0]) > SPLIT_AT:
+        if len(nodes) > SPLIT_AT and not self._last:
             self._split()
 
     def take(self, names: Collection[str], item: Item) -> None:
         """Remove `item` from these nodes."""
-        for name, nodes in self._each(names):
+        nodes = self._parts[0]
+        for name in names:
+            if self._last:
+                nodes = self._parts[hash(name) & self._last]
             there = nodes.get(name)
             if type(there) is set:
                 there.discard(item)
@@ -106,21 +112,18 @@ class _Nodes(Generic[Item]):
 
     def find(self, names: Collection[str], found: set[Item]) -> None:
         """Add the items at these nodes to `found`."""
-        for name, nodes in self._each(names):
-            if name not in nodes:
+        if self._last:  # without a call of Python's for each
+            numbers = map(and_, map(hash, names), repeat(self._last))
+            there_all = map(dict.get, map(self._parts.__getitem__, numbers), names)
+        else:
+            there_all = map(self._parts[0].get, names)
+        for there in there_all:
+            if there is None:
                 continue
-            there = nodes[name]
             if type(there) is set:
                 found |= there
             else:
                 found.add(cast(Item, there))
-
-    def _each(self, names: Collection[str]) -> Iterable[tuple[str, dict[str, Item | set[Item]]]]:
-        """Each name with the dict in which its node is, without a call of Python's for each."""
-        if not self._last:
-            return zip(names, repeat(self._parts[0]), strict=False)
-        numbers = map(and_, map(hash, names), repeat(self._last))
-        return zip(names, map(self._parts.__getitem__, numbers), strict=True)
 
     def _split(self) -> None:
         whole = self._parts[0]
