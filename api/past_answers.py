@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from api.event_pages import EventPages
 from api.parts import ApiParts
-from domain.lock_read import entry_data
+from domain.lock_read import EntryPicture
 from domain.locks import LockTable
 from domain.task import Task
 from domain.task_read import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
@@ -25,11 +24,11 @@ async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) ->
     return task_read(task, stored.seq, lock)
 
 
-async def entries_of(table: LockTable, workspaces: Sequence[str]) -> list[dict[str, Any]]:
+async def entries_of(table: LockTable, workspaces: Sequence[str]) -> list[EntryPicture]:
     """Holders and waiters of these workspaces in a table of the past, whose index has to be made first."""
 
-    def entries() -> list[dict[str, Any]]:
-        return [entry_data(table, name) for name in workspaces]
+    def entries() -> list[EntryPicture]:
+        return [EntryPicture(table, name) for name in workspaces]
 
     return await asyncio.to_thread(entries)
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
+from api.lock_entries import entries_json
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.parts import ApiParts
@@ -160,9 +161,11 @@ async def workspace_locks(
     """Holders of one workspace, and waiters in order with what blocks them: now, or `at` another time."""
     if at is not None:
         table = await parts.past.locks(await position_at(parts, at))
-        return _json((await entries_of(table, [workspace]))[0])
-    await _registered(parts, workspace)
-    return _json(parts.view.entry_data(workspace))
+        pictures = await entries_of(table, [workspace])
+    else:
+        await _registered(parts, workspace)
+        pictures = [parts.view.picture(workspace)]
+    return Response((await entries_json(pictures))[0], media_type="application/json")
 
 
 class LocksQuery(PageQuery):
@@ -181,12 +184,14 @@ async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Que
     """
     if query.at is None:
         found, cursor = _page(parts.view.open_workspaces(), parts.view.open_size, query)
-        entries = [parts.view.entry_data(name) for name in found]
+        pictures = [parts.view.picture(name) for name in found]
     else:
         table = await parts.past.locks(await position_at(parts, query.at))
         found, cursor = _page(list(table.workspaces()), table.open_size, query)
-        entries = await entries_of(table, found)
-    response = _json({"items": entries, "next_cursor": cursor})
+        pictures = await entries_of(table, found)
+    items = b",".join(await entries_json(pictures))
+    answer = b'{"items":[%s],"next_cursor":%s}' % (items, orjson.dumps(cursor))
+    response = Response(answer, media_type="application/json")
     link_next(request, response, cursor)
     return response
 
@@ -203,11 +208,6 @@ def _page(
         if number and shown > PAGE_PATHS:
             return found[:number], encode_cursor(found[number - 1])
     return found, cursor
-
-
-def _json(answer: dict[str, Any]) -> Response:
-    """Written straight to bytes: an entry may hold some hundred thousand paths."""
-    return Response(orjson.dumps(answer), media_type="application/json")
 
 
 async def _registered(parts: ApiParts, workspace: str) -> Registration:

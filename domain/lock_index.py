@@ -224,6 +224,12 @@ class LockIndex:
         found += map(there, islice(_places(mask & self._waits), most - len(found)))
         return [other.claim for other in found], mask.bit_count()
 
+    def crowd(self) -> Crowd:
+        """Everything that `Crowd.in_the_way` needs, as it is now."""
+        everyone = {place: (one.turn, one.claim.task_id) for place, one in self._by_place.items()}
+        masks = {key: self._in_the_way(one) for key, one in self._waiting.items()}
+        return Crowd(everyone, masks, self._holds)
+
     def holder_beside(self, claim: Claim) -> Claim | None:
         """The first holder, in the order of the grants, that `claim` may not hold beside."""
         found = self._in_conflict(claim, _cover(claim))
@@ -233,6 +239,33 @@ class LockIndex:
     def _in_the_way(self, one: _Open) -> int:
         earlier = self._waits & ((1 << one.place) - 1)
         return one.conflicts & (self._holds | earlier)
+
+
+class Crowd:
+    """Who was in whose way at one moment. Names are looked up later, one waiter at a time."""
+
+    def __init__(self, everyone: dict[int, tuple[int, str]], masks: dict[Key, int], holds: int) -> None:
+        self._everyone = everyone
+        self._masks = masks
+        self._holds = holds
+        self._answer: tuple[str, ...] = ()
+        self._looked_at = self._found = -1
+
+    def in_the_way(self, key: Key, most: int) -> tuple[str, ...]:
+        """The tasks of the first `most` claims in the way of a waiter, holders first, in order.
+
+        In a long queue most waiters have the same ones in their way, and get the same object.
+        """
+        mask = self._masks[key]
+        if mask & self._looked_at == self._found:
+            return self._answer
+        places = sorted(_places(mask & self._holds), key=self._everyone.__getitem__)[:most]
+        places += islice(_places(mask & ~self._holds), most - len(places))
+        full = len(places) == most and not self._holds >> places[-1] & 1
+        self._looked_at = self._holds | ((2 << places[-1]) - 1) if full else -1
+        self._found = mask & self._looked_at
+        self._answer = tuple(dict.fromkeys(self._everyone[place][1] for place in places))
+        return self._answer
 
 
 def _cover(claim: Claim) -> Cover:

@@ -27,6 +27,7 @@ from domain.claims import (
     claim_to_json,
 )
 from domain.judging import Judge, Void
+from domain.lock_index import Crowd
 from domain.log import Recorded
 from domain.transitions import TERMINAL
 from domain.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
@@ -357,6 +358,12 @@ class LockTable:
         """All waiting claims of a workspace in their order, each with what is in its way."""
         locks = self._workspaces.get(workspace)
         return locks.waiters() if locks else iter(())
+
+    def crowd(self, workspace: str) -> tuple[list[tuple[Claim, int]], Crowd]:
+        """All waiting claims of a workspace with their positions, and who is in whose way just now."""
+        locks = self._workspaces.get(workspace) or WorkspaceLocks()
+        index = locks.index
+        return [(claim, index.position(key)) for key, claim in locks.waiting.items()], index.crowd()
 
     # ------------------------------------------------------------------ snapshots
 

@@ -16,7 +16,7 @@ from typing import Any
 from domain.claims import Grant, Key
 from domain.errors import Busy
 from domain.judging import Void
-from domain.lock_read import LockEntry, entry_data, entry_in_the_way, lock_entry
+from domain.lock_read import EntryPicture, LockEntry, entry_in_the_way, lock_entry
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.log_figures import LogFigures
@@ -236,9 +236,9 @@ class FoldedLockView:
         names = self._table.workspaces() if workspace is None else [workspace]
         return [lock_entry(self._table, name) for name in names]
 
-    def entry_data(self, workspace: str) -> dict[str, Any]:
+    def picture(self, workspace: str) -> EntryPicture:
         """See the port."""
-        return entry_data(self._table, workspace)
+        return EntryPicture(self._table, workspace)
 
     def open_workspaces(self) -> list[str]:
         """See the port."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from domain.claims import Grant
 from domain.judging import Void
-from domain.lock_read import LockEntry
+from domain.lock_read import EntryPicture, LockEntry
 from domain.log_figures import LogFigures
 from domain.task import Task
 from domain.task_read import LockRead
@@ -115,8 +115,8 @@ class LockView(Protocol):
         """Holders and waiters: of one workspace (always one entry), or of all where anything is open."""
         ...
 
-    def entry_data(self, workspace: str) -> dict[str, Any]:
-        """The JSON data of a workspace's entry."""
+    def picture(self, workspace: str) -> EntryPicture:
+        """A workspace's entry as it is now, to be written row by row."""
         ...
 
     def open_workspaces(self) -> list[str]:

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from domain.claims import Claim
-from domain.lock_read import LockEntry, entry_data, lock_entry
+from domain.lock_read import EntryPicture, LockEntry, lock_entry
 from domain.locks import LockTable
+from domain.workspace_locks import MOST_NAMED
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 
 
@@ -325,11 +326,17 @@ def test_a_restored_table_decides_and_answers_as_the_one_it_was_taken_of(
                 one.fold(recorded)
 
 
-def test_the_data_of_an_entry_is_what_its_model_says(log: LockLog, table: LockTable) -> None:
+def test_the_rows_of_a_picture_are_what_the_model_of_an_entry_says(log: LockLog, table: LockTable) -> None:
     log.dispatched("one", "src", "docs/api")
     log.dispatched("two", "src")
     log.dispatched("three", mode="shared")
+    for number in range(2 * MOST_NAMED + 20):
+        log.dispatched(f"late{number}", *(["src"] if number % 3 else ["other"]))
     settle(log, table)
-    assert LockEntry.model_validate(entry_data(table, SPACE)) == lock_entry(table, SPACE)
-    written = json.dumps(entry_data(table, SPACE))
-    assert json.loads(written) == json.loads(lock_entry(table, SPACE).model_dump_json())
+    expected = lock_entry(table, SPACE)
+    picture = EntryPicture(table, SPACE)
+    log.said("one", "succeeded")
+    settle(log, table)
+    rows = {"workspace": SPACE, "holders": list(picture.holders()), "waiters": list(picture.waiters())}
+    assert LockEntry.model_validate(rows) == expected
+    assert json.loads(json.dumps(rows)) == json.loads(expected.model_dump_json())

@@ -1,0 +1,54 @@
+"""Writes lock entries as JSON in parts: one with some hundred thousand paths holds up no other request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from domain.lock_read import EntryPicture
+
+PART_STRINGS = 4096
+"""Writing so many takes about a millisecond."""
+
+
+async def entries_json(pictures: Iterable[EntryPicture]) -> list[bytes]:
+    """The entries as JSON, others run in between."""
+    entries: list[bytes] = []
+    for picture in pictures:
+        written: list[bytes] = []
+        strings = 0
+        for piece, size in _pieces(picture):
+            written.append(piece)
+            strings += size
+            if strings > PART_STRINGS:
+                strings = 0
+                await asyncio.sleep(0)
+        entries.append(b"".join(written))
+    return entries
+
+
+def _pieces(picture: EntryPicture) -> Iterator[tuple[bytes, int]]:
+    """The entry in pieces, each with the number of texts in it."""
+    yield b'{"workspace":' + orjson.dumps(picture.workspace), 1
+    for name, rows in (("holders", picture.holders()), ("waiters", _short_cut(picture.waiters()))):
+        yield b',"%s":[' % name.encode(), 0
+        comma = b""
+        for row in rows:
+            yield comma + orjson.dumps(row), 1 + len(row["paths"])
+            comma = b","
+        yield b"]", 0
+    yield b"}", 0
+
+
+def _short_cut(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows, with a `blocked_by` that is the same as in the row before written once."""
+    names, fragment = None, orjson.Fragment(b"[]")
+    for row in rows:
+        if row["blocked_by"] is not names:
+            names = row["blocked_by"]
+            fragment = orjson.Fragment(orjson.dumps(names))
+        row["blocked_by"] = fragment
+        yield row
