@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, Row, created_row, storable
+from adapters.read_model_judge import Judged
+from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
+from domain.judging import Judge
 from domain.log import Recorded
 from domain.ports.log import LogGap
 
@@ -26,7 +28,9 @@ class Batch:
     `needs` names the tasks of which `fold` wants to be given the columns NEEDED.
     """
 
-    def __init__(self, position: int, events: Sequence[Recorded]) -> None:
+    def __init__(self, position: int, events: Sequence[Recorded], judge: Judge | None = None) -> None:
+        """`judge`: as it stands at `position`; by default that of an empty log."""
+        self.judged = Judged(judge or Judge())
         self.position = position
         self.events = events
         self.new: dict[str, Row] = {}
@@ -36,7 +40,7 @@ class Batch:
         self.needs = self._look_through()
 
     @classmethod
-    def behind(cls, position: int, events: Sequence[Recorded]) -> Batch:
+    def behind(cls, position: int, events: Sequence[Recorded], judge: Judge) -> Batch:
         """What is left of `events` behind `position`; `batch.position` is where it leads.
 
         Raises:
@@ -44,7 +48,7 @@ class Batch:
         """
         if events[0].seq <= position:
             events = [event for event in events if event.seq > position]
-        return cls(position, events)
+        return cls(position, events, judge)
 
     def _look_through(self) -> list[str]:
         new: set[str] = set()
@@ -77,6 +81,7 @@ class Batch:
         new = self.new
         for event in self.events:
             kind = event.kind
+            void = self.judged.fold(event)
             if kind == "task":
                 task_id = event.subject_id
                 row = new.get(task_id) or known.get(task_id)
@@ -86,6 +91,8 @@ class Batch:
                     row = new[task_id] = self._created(event)
                 else:
                     TASK_FACTS[event.event](row, event)
+                    if void is not None:
+                        leave_queue(row)
                 row["seq"] = event.seq
                 row["version"] = event.version
             elif kind == "lock":

@@ -90,7 +90,7 @@ def _ended(row: Row, event: Recorded) -> None:
     row["output_tail"] = storable(data["output_tail"])
     if data["runner_id"]:
         row["runner_id"] = data["runner_id"]
-    _leave_queue(row)
+    leave_queue(row)
 
 
 def _succeeded(row: Row, event: Recorded) -> None:
@@ -114,11 +114,11 @@ def _submit_failed(row: Row, event: Recorded) -> None:
     row["finished_at"] = event.time
     row["message"] = storable(event.data["message"])
     row["reason"] = event.data["reason"]
-    _leave_queue(row)
+    leave_queue(row)
 
 
-def _leave_queue(row: Row) -> None:
-    """An attempt that ends while it waits leaves the queue without a lock fact."""
+def leave_queue(row: Row) -> None:
+    """An attempt that ends while it waits, or was never in the queue, leaves it without a lock fact."""
     if row["lock_state"] == "waiting":
         row["lock_state"] = "none"
         row["lock_since"] = None

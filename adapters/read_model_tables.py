@@ -22,7 +22,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 END_OF_ID = 33
 """Where the last four characters of a task id begin, counted from 1: they are random, hence an index."""
 
@@ -116,6 +116,26 @@ grants = Table(
     sqlite_with_rowid=False,
 )
 Index("grants_by_workspace", grants.c.workspace, grants.c.last_seq)
+
+judged_registrations = Table(
+    "judged_registrations",
+    metadata,
+    Column("id", _TEXT, primary_key=True),
+    _text("root"),
+    _text("on_runner_lost"),
+    _seq("seq"),
+    Column("version", Integer, nullable=False),
+)
+
+judged_claims = Table(
+    "judged_claims",
+    metadata,
+    Column("task_id", _TEXT, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    _text("workspace"),
+    Column("granted", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 positions = Table(
     "positions", metadata, Column("name", _TEXT, primary_key=True), _seq("seq"), _optional("event_id")

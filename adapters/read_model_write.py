@@ -17,12 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model_database import TASKS_POSITION
 from adapters.read_model_fold import NEEDED, Batch
+from adapters.read_model_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
 from adapters.read_model_tables import grants, task_labels, tasks
 from domain.log import Recorded
 
 _FACTS = tuple(column.name for column in grants.columns)[3:]
 _NEEDED = f"SELECT id, {', '.join(NEEDED)} FROM {tasks.name} WHERE id"
-_POSITION = f"SELECT seq FROM positions WHERE name = '{TASKS_POSITION}'"
+_POSITION = f"SELECT seq, event_id FROM positions WHERE name = '{TASKS_POSITION}'"
 
 
 class BatchWriter(Protocol):
@@ -44,6 +45,7 @@ class SqliteWriter:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._statements = Statements(lambda number: "?")
+        self._kept = KeptJudge()
 
     async def write(self, events: Sequence[Recorded]) -> int:
         """Apply what lies behind the position; the new position."""
@@ -57,8 +59,11 @@ class SqliteWriter:
     def _write(self, connection: sqlite3.Connection, events: Sequence[Recorded]) -> int:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            (position,) = connection.execute(_POSITION).fetchone()
-            batch = Batch.behind(position, events)
+            position, event_id = connection.execute(_POSITION).fetchone()
+            judge = self._kept.take(position, event_id, events)
+            if judge is None:
+                judge = loaded(connection.execute(LOAD_REGISTRATIONS), connection.execute(LOAD_CLAIMS))
+            batch = Batch.behind(position, events, judge)
             if batch.needs:
                 ids = orjson.dumps(batch.needs).decode()
                 rows = connection.execute(f"{_NEEDED} IN (SELECT value FROM json_each(?))", (ids,)).fetchall()
@@ -71,6 +76,7 @@ class SqliteWriter:
             connection.rollback()
             raise
         connection.commit()
+        self._kept.put(judge, batch.position, batch.events[-1].id if batch.events else event_id)
         return batch.position
 
 
@@ -80,6 +86,7 @@ class PostgresWriter:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._statements = Statements(lambda number: f"${number}")
+        self._kept = KeptJudge()
 
     async def write(self, events: Sequence[Recorded]) -> int:
         """Apply what lies behind the position; the new position."""
@@ -87,12 +94,16 @@ class PostgresWriter:
             pooled = await connection.get_raw_connection()
             driver: Any = pooled.driver_connection
             async with driver.transaction():
-                position = await driver.fetchval(f"{_POSITION} FOR UPDATE")
-                batch = Batch.behind(position, events)
+                position, event_id = await driver.fetchrow(f"{_POSITION} FOR UPDATE")
+                judge = self._kept.take(position, event_id, events)
+                if judge is None:
+                    judge = loaded(await driver.fetch(LOAD_REGISTRATIONS), await driver.fetch(LOAD_CLAIMS))
+                batch = Batch.behind(position, events, judge)
                 needs = batch.needs
                 batch.fold(await driver.fetch(f"{_NEEDED} = ANY($1::text[])", needs) if needs else ())
                 for statement, values in self._statements.of(batch):
                     await driver.executemany(statement, values)
+            self._kept.put(judge, batch.position, batch.events[-1].id if batch.events else event_id)
             return batch.position
 
 
@@ -125,6 +136,16 @@ class Statements:
                 self._upsert_grant,
                 [(*key, grant["workspace"], *map(grant.get, _FACTS)) for key, grant in batch.grants.items()],
             )
+
+        yield from self._judged(batch)
+
+    def _judged(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
+        for table, key, gone, written in batch.judged.changes():
+            if gone:
+                where = " AND ".join(f"{name} = {self._mark(n)}" for n, name in enumerate(key, 1))
+                yield f"DELETE FROM {table.name} WHERE {where}", gone
+            if written:
+                yield self._insert(table)[0], written
 
     def _updates(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
         """Only changed columns are written, since each index over a written column is written, too."""

@@ -29,7 +29,7 @@ from domain.log import Recorded
 from domain.moments import Moment
 from domain.ports.log import Stored
 from domain.ports.read_model import TaskFilter
-from domain.task_read import NO_LOCK, TaskRead
+from domain.task_read import TaskRead
 from domain.task_spec import TaskSpec
 from domain.transitions import Status
 from domain.why import Why, blockers, explain
@@ -124,9 +124,6 @@ async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead
 async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
     """List tasks, newest first, as far as the read model has come. Very large tasks end a page early."""
     found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
-    for read in found:
-        if read.lock.state == "waiting" and parts.view.void_dispatch(read.id, read.attempt) is not None:
-            read.lock = NO_LOCK  # its rows alone cannot tell: it is shown so until its `refused`
     answer = Response(
         Page[TaskRead].model_construct(items=found, next_cursor=cursor).model_dump_json(),
         media_type="application/json",
@@ -157,7 +154,7 @@ async def get_task(
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def why(task_id: TaskId, parts: Parts) -> Any:
+async def why(request: Request, task_id: TaskId, parts: Parts) -> Any:
     """What the task waits for, or what ended it, in a sentence."""
     read = await _task_now(parts, task_id)
     (last,) = await parts.log.at([read.seq])
@@ -169,7 +166,20 @@ async def why(task_id: TaskId, parts: Parts) -> Any:
         with contextlib.suppress(NotFound):
             found[0].title = (await parts.service.read(found[0].task_id)).task.spec.title
     void = parts.view.void_dispatch(task_id, read.attempt)
-    return explain(read, last, found, await _cancel_request(parts, read), void)
+    refused = await _refusal(request, parts, read) if void is None else None
+    return explain(read, last, found, await _cancel_request(parts, read), void, refused)
+
+
+async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorded | None:
+    """What has refused the claim of an attempt that is about to end: from the log, as no fold keeps it."""
+    if read.status is not Status.DISPATCHED or read.workspace is None or read.lock.state != "none":
+        return None
+    pages: EventPages = request.app.state.event_pages
+    facts = await pages.lock_facts(read.id, read.workspace, parts.view.seq)
+    return next(
+        (one for one in facts if (one.event, one.attempt) == ("refused", read.attempt)),
+        None,
+    )
 
 
 async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:

@@ -192,6 +192,11 @@ class Judge:
         """Whether this attempt's claim is open: it waits, or holds what was granted while it was open."""
         return key in self._where
 
+    def claim(self, key: Key) -> tuple[str, bool] | None:
+        """The workspace of this attempt's open claim, and whether it is granted; None where none is open."""
+        workspace = self._where.get(key)
+        return None if workspace is None else (workspace, self._open[workspace][key])
+
     def open_claims(self, workspace: str) -> list[Key]:
         """The open claims of a workspace, those that wait too, in the order of their `dispatched`."""
         return list(self._open.get(workspace, ()))
@@ -208,6 +213,15 @@ class Judge:
                 for workspace, claims in self._open.items()
             },
         }
+
+    @classmethod
+    def resumed(cls, registrations: Iterable[Registration], claims: Iterable[tuple[str, Key, bool]]) -> Judge:
+        """One that goes on from these valid registrations and open claims: workspace, attempt, granted."""
+        judge = cls(registrations)
+        for workspace, key, granted in claims:
+            judge._open.setdefault(workspace, {})[key] = granted
+            judge._where[key] = workspace
+        return judge
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Judge:

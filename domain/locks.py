@@ -297,6 +297,24 @@ class LockTable:
         ended = locks.ended.get(key)
         return locks.void.get(key) or (ended.void if ended else None)
 
+    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+        """Why the `dispatched` of this attempt is void, as long as its `refused` is due."""
+        workspace = self._where.get((task_id, attempt))
+        void = self.void_claim(workspace, task_id, attempt) if workspace is not None else None
+        if void is None:
+            return None
+        claim = void.claim
+        return Void(
+            claim.seq,
+            "dispatched",
+            claim.workspace,
+            claim.root,
+            "",
+            claim.since,
+            "workspace-changed",
+            void.valid_root,
+        )
+
     def claim(self, workspace: str, task_id: str, attempt: int) -> Claim | None:
         """The claim of this attempt that waits, or that ended while waiting and may still be granted."""
         locks = self._workspaces.get(workspace)

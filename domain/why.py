@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from domain.judging import Void
+from domain.judging import Void, changed
 from domain.lock_read import HolderRead, LockEntry, WaiterRead
 from domain.log import Recorded
 from domain.paths import listed
@@ -73,14 +73,16 @@ def explain(
     in_the_way: list[Blocker],
     asked: Recorded | None = None,
     void: Void | None = None,
+    refused: Recorded | None = None,
 ) -> Why:
     """The answer about `read`, whose last event is `last`.
 
-    `asked`: the request to cancel behind its end; `void`: why its `dispatched` is void, if it is.
+    `asked`: the request to cancel behind its end; `void`: why its `dispatched` is void, if it is;
+    `refused`: the lock fact that has refused its claim.
     """
     stage, since, words = _of(read, last, in_the_way)
-    if void is not None and read.status is Status.DISPATCHED:
-        words = f"was {void.changed()}: this attempt is being refused, dispatch it again then"
+    if read.status is Status.DISPATCHED and (refusal := _refusal(void, refused)) is not None:
+        words = f"was {refusal}: this attempt is being refused, dispatch it again then"
         stage = "waits-for-lock"
     if asked is not None and stage == "ended":
         words += _at_whose_wish(asked)
@@ -117,6 +119,19 @@ def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stag
         return "waits-to-start", since, words
     since = read.started_at or since
     return "running", since, f"has been running {_on(read)} since {_at(since)}{_locked(read)}{asked}"
+
+
+def _refusal(void: Void | None, refused: Recorded | None) -> str | None:
+    """What has become of a claim that is never granted; None of any other."""
+    if void is not None:
+        return void.changed()
+    if refused is None:
+        return None
+    data = refused.data
+    if data["reason"] == "workspace-changed":
+        return changed(refused.subject_id, data["root"], data["valid_root"])
+    holders = ", ".join(holder["task_id"] for holder in data["holders"])
+    return f"refused its lock, as workspace {refused.subject_id} is held by {holders}"
 
 
 def _waits(read: TaskRead, since: datetime, in_the_way: list[Blocker]) -> str:

@@ -209,7 +209,7 @@ class FoldedLockView:
 
     def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
         """See the port."""
-        return self._verdicts.of_claim((task_id, attempt))
+        return self._verdicts.of_claim((task_id, attempt)) or self._table.void_dispatch(task_id, attempt)
 
     def lock_of(self, task: Task) -> LockRead:
         """See the port."""

@@ -104,7 +104,7 @@ class LockView(Protocol):
         ...
 
     def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
-        """Why the `dispatched` of an attempt is void, if it is and was folded lately."""
+        """Why the `dispatched` of an attempt is void, if its `refused` is due or it was folded lately."""
         ...
 
     def registrations(self) -> list[Registration]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.raw_log import Stored
-from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, created_row
+from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.claims import FIRST_CHAIN
 from domain.held_paths import HeldPaths
 from domain.history_rules import TaskTrace, lock_fault, task_fault
@@ -123,6 +123,8 @@ class Auditor:
         if self._table.judged is not None:
             self._void[event.event] += 1
             self._first_void = self._first_void or event.seq
+            if event.event == "dispatched" and (state := self._states.get(event.subject_id)) and state.row:
+                leave_queue(state.row)
 
     def _link(self, parsed: Parsed, line: _Line | TaskState) -> None:
         """Version and chain must follow on `line`, which is moved on."""

@@ -6,6 +6,7 @@ Whatever a test feeds it feeds twice: a batch that comes again must change nothi
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -431,3 +432,43 @@ async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(
     assert cursor is not None
     monkeypatch.setattr("adapters.read_model.PAGE_CHARS", 1)
     assert await walk(model, EVERYTHING, 10) == lives.newest_first()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_void_dispatch_is_in_no_queue_whoever_has_applied_what_is_before_it(
+    engine: AsyncEngine, seed: int
+) -> None:
+    """Workspaces move while tasks are dispatched; processes start, and overtake each other."""
+    lives, chance = Lives(), random.Random(seed)
+    lives.register("acme", "/w/acme")
+    first = lives.table.judge.registrations.get("acme")
+    assert first is not None
+    other = replace(first, root="/w/other")
+    models = [SqlReadModel(engine), SqlReadModel(engine)]
+    applied = [0, 0]
+    tasks = [lives.create(workspace="acme", lock_paths=[str(number % 3)]) for number in range(8)]
+    voids = 0
+    for _ in range(120):
+        task_id = chance.choice(tasks)
+        step = chance.choice(("register", "dispatch", "dispatch", "settle", "report", "cancel"))
+        if step == "register":
+            lives.register(chance.choice(["acme", "zoo"]), chance.choice(["/w/acme", "/w/other"]))
+        elif step == "dispatch":
+            lives.pinned = chance.choice([None, first, other])
+            lives.dispatch(task_id)
+        elif step == "report":
+            lives.report(task_id, chance.choice(["running", "succeeded", "failed"]), runner_id="r1")
+        elif step == "cancel":
+            lives.act(task_id, lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
+        else:
+            lives.decide("acme")
+        voids += sum(lives.table.void_dispatch(one, lives.tasks[one].attempt) is not None for one in tasks)
+        number = chance.randrange(3)
+        if number == 2:
+            number = chance.randrange(2)
+            models[number], applied[number] = SqlReadModel(engine), await models[0].position()
+        await models[number].apply(lives.events[applied[number] :])
+        applied[number] = len(lives.events)
+        for one in tasks:
+            assert await models[0].get(one) == lives.expected(one)
+    assert voids

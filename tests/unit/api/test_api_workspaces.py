@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from domain.wire import Heartbeat, Held
+from projections.verdicts import Verdicts
 from tests.unit.api.api_world import ApiWorld, new_id, problem
 
 
@@ -124,9 +125,20 @@ async def test_a_dispatch_that_comes_behind_a_move_is_a_conflict(world: ApiWorld
     why = (await world.http.get(f"/tasks/{task['id']}/why")).json()
     assert where in why["sentence"]
     assert "/srv/acme" in why["sentence"]
+    world.parts.view._verdicts = Verdicts()  # type: ignore[attr-defined]  # as after a start
+    assert (await world.http.get(f"/tasks/{task['id']}/why")).json() == why
     dispatched = next(one.seq for one in world.log.events if one.event == "dispatched")
     then = (await world.http.get(f"/tasks/{task['id']}?at={dispatched}")).json()
     assert (then["status"], then["lock"]["state"]) == ("dispatched", "none")
+
+
+async def test_a_refused_attempt_says_who_held_until_it_ends(world: ApiWorld) -> None:
+    await world.register()
+    holder = await world.dispatched(workspace="acme")
+    task = await world.create(workspace="acme", on_conflict="reject")
+    problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "workspace-locked")
+    why = (await world.http.get(f"/tasks/{task['id']}/why")).json()
+    assert f"was refused its lock, as workspace acme is held by {holder['id']}" in why["sentence"]
 
 
 async def test_a_report_on_a_void_dispatch_is_not_granted(world: ApiWorld) -> None:

@@ -16,9 +16,11 @@ from uuid_utils.compat import uuid7
 
 from adapters.codec import encode
 from adapters.read_model_fold import Batch
+from adapters.read_model_judge import Judged
 from domain.claims import FIRST_CHAIN, LockFact, Owed
 from domain.errors import Refused
 from domain.events import CreatedData, RegisteredData
+from domain.judging import Judge
 from domain.locks import LockTable
 from domain.log import Recorded
 from domain.task import Task
@@ -277,6 +279,7 @@ class SmallRun:
                 events = [e for e in events if e.event != "cancel-requested"]
             batch = Batch.__new__(Batch)
             batch.new, batch.known, batch.labels, batch.grants = {}, {}, [], {}
+            batch.judged = Judged(Judge())
             batch.events = _renumbered(events)
             batch.fold([])
             seqs = {(e.subject_id, e.version): o.seq for e, o in zip(batch.events, events, strict=True)}

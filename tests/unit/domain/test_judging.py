@@ -410,3 +410,15 @@ def test_files_are_compared_across_workspaces(
     settle(log, table)
     paths_held.follow(log.events[-1], table)
     assert paths_held.fault(claim) is None
+
+
+def test_a_restored_table_knows_why_a_refusal_is_owed(log: LockLog, table: LockTable) -> None:
+    """A process that starts has not seen the verdict; it names both roots all the same."""
+    log.dispatched("late", root=B)
+    restored = LockTable.restore(folded(log.events).snapshot())
+    void = restored.void_dispatch("late", 1)
+    assert void is not None
+    assert void.changed() == next(iter(verdicts(log).values())).changed()
+    assert (void.root, void.valid_root) == (B, A)
+    assert settle(log, restored) == ["refused late.1"]
+    assert restored.void_dispatch("late", 1) is None
