@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters import state_text
 from adapters.read_model_tables import checkpoints
 from adapters.read_model_trouble import translated
 
@@ -36,7 +36,7 @@ class SqlCheckpoints:
         with translated():
             async with self._engine.connect() as connection:
                 row = (await connection.execute(wanted)).first()
-        return (row.seq, orjson.loads(row.state)) if row is not None else None
+        return (row.seq, await state_text.read(row.state)) if row is not None else None
 
     async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
         """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
@@ -45,11 +45,11 @@ class SqlCheckpoints:
         with translated():
             async with self._engine.connect() as connection:
                 row = (await connection.execute(wanted.order_by(checkpoints.c.seq.desc()).limit(1))).first()
-        return (row.seq, orjson.loads(row.state)) if row is not None else None
+        return (row.seq, await state_text.read(row.state)) if row is not None else None
 
     async def save(self, name: str, seq: int, state: Any) -> None:
         """Replace position and state (plain JSON data); an older position changes nothing."""
-        values = {"name": name, "seq": seq, "state": orjson.dumps(state).decode()}
+        values = {"name": name, "seq": seq, "state": await state_text.write(state)}
         with translated():
             async with self._engine.begin() as connection:
                 await connection.execute(self._save, values)
