@@ -145,7 +145,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     """A line that cannot be written (no reader, a full disk, a closed stream) is dropped without a word."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exception(), OSError) and not sys.stderr.closed:
+        if not isinstance(sys.exception(), OSError) and not self.stream.closed:
             super().handleError(record)
 
 

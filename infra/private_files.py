@@ -6,6 +6,7 @@ keeps its mode and gets no `.gitignore`: `towpath doctor` names what others may 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ _JOBS = "work"
 def private_directory(path: Path) -> None:
     """Make `path` with its parents if need be, and its owner's alone. OSError where that cannot be done."""
     if not path.is_dir():
+        if path.exists():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file, and must be a directory", str(path))
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)  # a umask may take even the owner's rights away
     if _is_own(path):

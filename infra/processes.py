@@ -121,6 +121,8 @@ async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]
 def _words(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_words(one) for one in error.exceptions)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     said = str(error)
     ours = type(error).__module__.partition(".")[0] in _OURS
     return said if ours and said else f"{type(error).__name__}: {said}"  # ours say what to do

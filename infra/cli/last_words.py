@@ -53,7 +53,7 @@ def _of_system(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         return Exit.ERROR
     what = error.strerror or type(error).__name__
-    if _directory_is_gone():
+    if error.errno == errno.ENOENT and _directory_is_gone():
         say("towpath: the current directory does not exist any more; cd to one that does")
     elif error.filename is not None:
         say(f"towpath: {os.fsdecode(error.filename)}: {what}")

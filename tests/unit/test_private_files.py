@@ -75,3 +75,9 @@ def test_nothing_to_say(tmp_path: Path) -> None:
     private_directory(tmp_path / "data")
     assert privacy(Settings(data_dir=tmp_path / "data")) == []
     assert privacy(Settings(data_dir=tmp_path / "none")) == []
+
+
+def test_a_file_in_the_place_of_a_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(NotADirectoryError, match="must be a directory"):
+        private_directory(tmp_path / "data")

@@ -6,6 +6,7 @@ process and is for everything that has variants.
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -58,8 +59,12 @@ def towpath(api: FakeApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["towpath", *arguments])
             capsys.readouterr()
+            root = logging.getLogger()
+            before, level = root.handlers[:], root.level
             with pytest.raises(SystemExit) as ended:
                 main()
+            root.handlers[:] = before  # its own writes to a stream that ends with the test
+            root.setLevel(level)
         out, err = capsys.readouterr()
         return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out, err)
 

@@ -90,7 +90,7 @@ class FakeApi:
             text = "" if status == 204 else json.dumps(content)
             return Response(text, status, media_type="application/json")
         if path == "/events":
-            after, limit = (int(request.query_params[name]) for name in ("after_seq", "limit"))
+            after, limit = (int(request.query_params.get(name, 0)) for name in ("after_seq", "limit"))
             if after > len(self.log):
                 return _beyond("beyond-the-log")
             return JSONResponse({"items": self.log[after : after + limit], "next_cursor": None})

@@ -39,6 +39,24 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 """Every command that talks to the API and ends by itself."""
 
+SERVERS: dict[str, tuple[str, ...]] = {
+    "up": ("up",),
+    "api": ("api",),
+    "projector": ("projector",),
+    "runner": ("runner", "--root", "/tmp"),
+    "doctor": ("doctor",),
+    "verify": ("verify",),
+    "replay": ("replay",),
+    "replay --rebuild": ("replay", "--rebuild"),
+    "backup": ("backup", "/nowhere/backup"),
+    "restore": ("restore", "/nowhere/backup"),
+    "checkpoint list": ("checkpoint", "list"),
+    "checkpoint export": ("checkpoint", "export", "-"),
+    "version": ("version",),
+    "demo": ("demo",),
+}
+"""Every command that reads the settings of servers."""
+
 
 def bytes_as_text(raw: bytes) -> str:
     """`raw` as Python hands an argument or a variable over that is no UTF-8."""

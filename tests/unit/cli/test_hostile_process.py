@@ -102,6 +102,8 @@ def test_a_directory_that_is_gone(api: FakeApi, tmp_path: Path) -> None:
     refused = shell(api, gone + "towpath workspaces add acme src", tmp_path)
     assert_decent(refused, ok=False)
     assert "directory does not exist any more" in refused.stderr
+    full = shell(api, gone + "towpath tasks > /dev/full", tmp_path)
+    assert "No space left on device" in full.stderr, "only what is missing is the directory's fault"
 
 
 def test_no_home_at_all(api: FakeApi, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -43,6 +44,18 @@ def test_both_kinds_of_loggers_write_the_same_lines(capsys: pytest.CaptureFixtur
     assert (ours["message"], ours["level"], ours["task_id"], ours["token"]) == ("granted", "info", "t", 41)
     assert (theirs["message"], theirs["level"], theirs["logger"]) == ("lost it", "warning", "theirs")
     assert ours["timestamp"].endswith("Z")
+
+
+def test_a_line_for_a_stream_that_was_closed_is_dropped_without_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        closed = io.StringIO()
+        patch.setattr("sys.stderr", closed)
+        configure_logging(load_settings())
+    closed.close()
+    logging.getLogger("theirs").warning("lost")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_belongs_to_a_trace_says_so(capsys: pytest.CaptureFixture[str]) -> None:
