@@ -66,6 +66,12 @@ class DeadLetterBudget:
                 "dead letters dropped, there are too many alike", kind=kind, reason=reason, dropped=dropped
             )
 
+    async def full(self) -> list[Like]:
+        """Of which kind and reason there are as many as are kept, so that older ones are dropped."""
+        async with self._busy:
+            await self._look()
+            return sorted(like for like, seqs in self._alike.items() if len(seqs) >= MOST_ALIKE)
+
     async def _look(self) -> None:
         found: dict[Like, deque[int]] = {}
         after = 0

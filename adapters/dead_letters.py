@@ -89,8 +89,12 @@ class JetStreamDeadLetters:
 
     @property
     def dropped(self) -> dict[tuple[str, str], int]:
-        """How many letters of each kind and reason this process has dropped to keep within the budget."""
+        """See the port."""
         return dict(self._budget.dropped)
+
+    async def full(self) -> list[tuple[str, str]]:
+        """Kinds and reasons of which older letters are dropped, as there are as many as are kept."""
+        return await self._budget.full()
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
         """See the port."""
@@ -115,6 +119,10 @@ class JetStreamDeadLetters:
     async def count(self) -> int:
         """See the port."""
         return int((await self._api.info())["state"]["messages"])
+
+    async def last_seq(self) -> int:
+        """See the port."""
+        return int((await self._api.info())["state"]["last_seq"])
 
 
 def _cut(body: bytes, reason: str) -> bytes:

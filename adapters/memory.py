@@ -136,6 +136,7 @@ class MemoryDeadLetters:
         self.trouble: Exception | None = None
         self.letters: dict[int, DeadLetter] = {}
         self.put: list[DeadLetter] = []
+        self.dropped: dict[tuple[str, str], int] = {}
 
     @property
     def kept(self) -> list[tuple[str, str, bytes, str, str]]:
@@ -180,6 +181,10 @@ class MemoryDeadLetters:
     async def count(self) -> int:
         """See the port."""
         return len(self.letters)
+
+    async def last_seq(self) -> int:
+        """See the port."""
+        return max(self.letters, default=0)
 
 
 class MemoryBacklogs:

@@ -32,7 +32,7 @@ from api.body_limit import LimitBody
 from api.event_pages import EventPages
 from api.head_requests import AnswerHead
 from api.live_response import Streams
-from api.metrics import CountRequests, LogCounts, Metrics, RoomLeft
+from api.metrics import CountRequests, DroppedLetters, LogCounts, Metrics, RoomLeft
 from api.openapi import Described
 from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
@@ -63,6 +63,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     streams = Streams(parts.config.max_streams)
     metrics.live_streams(lambda: streams.open, lambda: streams.dropped)
     metrics.registry.register(LogCounts(parts.view.figures))
+    metrics.registry.register(DroppedLetters(parts.dead_letters))
     app = described()
     app.state.parts = parts
     app.state.metrics = metrics

@@ -17,13 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.openapi import problems
-from api.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
+from api.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
+from api.parts import ApiParts
 from api.points import MAX_SEQ
 from domain.dead_letters import DeadLetter, Outcome
+from domain.errors import NotFound
 from domain.identifiers import Name
+from domain.position import BEYOND, OTHER_LOG, Position
 from domain.wire import Shown
 
 router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
+_RESTORED = "what is here comes from an older backup, or the cursor from elsewhere; list them from the start"
 Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters", examples=[1])]
 
 
@@ -52,6 +56,20 @@ class Replayed(DeadLetterRead):
     outcome: Outcome
 
 
+class Dropped(BaseModel):
+    """How many of one kind and reason are gone, as more were alike than are kept."""
+
+    kind: str
+    reason: str
+    count: int
+
+
+class DeadLetterPage(Page[DeadLetterRead]):
+    """`dropped`: what this process has dropped since its start, to keep room for letters of other kinds."""
+
+    dropped: list[Dropped]
+
+
 class DeadQuery(PageQuery):
     """Query of `GET /dead`."""
 
@@ -68,20 +86,42 @@ class DropQuery(BaseModel):
 
 @router.get(
     "/dead",
-    response_model=Page[DeadLetterRead],
+    response_model=DeadLetterPage,
     openapi_extra=needs(Role.OPERATOR),
-    responses=problems(503),
+    responses=problems(404, 503),
 )
 async def dead_letters(
     request: Request, response: Response, parts: Parts, query: Annotated[DeadQuery, Query()]
 ) -> Any:
     """All dead letters, oldest first; they are kept for 14 days."""
-    after = cursor_seq(query.cursor) if query.cursor else 0
+    after = await _checked(parts, cursor_position(query.cursor)) if query.cursor else 0
     found = await parts.dead_letters.page(after, query.limit + 1, query.kind)
     page = found[: query.limit]
-    cursor = encode_cursor(str(page[-1].seq)) if len(found) > len(page) else None
+    cursor = encode_cursor(str(_position(page[-1]))) if len(found) > len(page) else None
     link_next(request, response, cursor)
-    return Page[DeadLetterRead](items=[DeadLetterRead(**_fields(one)) for one in page], next_cursor=cursor)
+    return DeadLetterPage(
+        items=[DeadLetterRead(**_fields(one)) for one in page],
+        next_cursor=cursor,
+        dropped=[
+            Dropped(kind=kind, reason=reason, count=count)
+            for (kind, reason), count in sorted(parts.dead_letters.dropped.items())
+        ],
+    )
+
+
+def _position(letter: DeadLetter) -> Position:
+    """Where a page ends; the time that the letter was kept at tells it from another one with its number."""
+    return Position(letter.seq, str(int(letter.at.timestamp() * 1e6)))
+
+
+async def _checked(parts: ApiParts, position: Position) -> int:
+    """The sequence behind which a page goes on. NotFound where that letter was never kept here."""
+    there = await parts.dead_letters.get(position.seq)
+    if there is not None and position not in (_position(there), Position(there.seq)):
+        raise NotFound(OTHER_LOG, f"another dead letter has the number {position.seq}: {_RESTORED}")
+    if there is None and position.seq > (last := await parts.dead_letters.last_seq()):
+        raise NotFound(BEYOND, f"the last dead letter is {last}: {_RESTORED}", {"last_seq": last})
+    return position.seq
 
 
 @router.get(

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answered import Answered, route_path
+from domain.dead_letters import DeadLetters
 from domain.events import Transport
 from domain.leases import RunnerState
 from domain.log_figures import LogFigures, Spread
@@ -218,6 +219,24 @@ def _histogram(name: str, says: str, spread: Spread) -> HistogramMetricFamily:
     bounds = [*(str(bound) for bound in spread.bounds), "+Inf"]
     family.add_metric([], list(zip(bounds, map(float, accumulate(spread.counts)), strict=True)), spread.total)
     return family
+
+
+class DroppedLetters(Collector):
+    """Dead letters that this process has dropped, as too many were alike."""
+
+    def __init__(self, letters: DeadLetters) -> None:
+        self._letters = letters
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One sample for each kind and reason."""
+        gone = CounterMetricFamily(
+            "towpath_dead_letters_dropped",
+            "Dead letters dropped since this process started, as too many were alike",
+            labels=["kind", "reason"],
+        )
+        for (kind, reason), count in sorted(self._letters.dropped.items()):
+            gone.add_metric([kind, reason], count)
+        yield gone
 
 
 class _EventsSeen(Collector):

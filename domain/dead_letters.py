@@ -100,6 +100,15 @@ class DeadLetters(Protocol):
         """How many there are."""
         ...
 
+    async def last_seq(self) -> int:
+        """The sequence of the letter kept last, also where it is gone."""
+        ...
+
+    @property
+    def dropped(self) -> Mapping[tuple[str, str], int]:
+        """How many of each kind and reason this process has dropped since its start: too many were alike."""
+        ...
+
 
 class DeadLetterService:
     """An operator's decisions about dead letters.

@@ -39,8 +39,14 @@ def list_all(
     from infra.cli.words import say
 
     with connect(url, data_dir) as api:
+        dropped = api.get("/dead", limit=1).get("dropped", [])
         found, more = api.items("/dead", limit, kind=kind)
     emit(output, found, _columns())
+    for one in dropped:
+        say(
+            f"{one['count']} more of kind {one['kind']}, reason {one['reason']}, were dropped since the API "
+            "was started: too many are alike, and the newest are kept"
+        )
     if more:
         say(f"there are more than these {limit}; see --limit")
 

@@ -96,6 +96,13 @@ export interface CreatedData {
   secrets?: { [name: string]: string };
 }
 
+/** `dropped`: what this process has dropped since its start, to keep room for letters of other kinds. */
+export interface DeadLetterPage {
+  items: DeadLetterRead[];
+  next_cursor?: string | null;
+  dropped: Dropped[];
+}
+
 /** One dead letter. `subject` is what it is about: a task, a pool. `size`: of its body, in bytes. */
 export interface DeadLetterRead {
   seq: number;
@@ -139,6 +146,13 @@ export interface DispatchedData {
   on_conflict: "wait" | "reject";
   by: string;
   lock_wait_seconds?: number | null;
+}
+
+/** How many of one kind and reason are gone, as more were alike than are kept. */
+export interface Dropped {
+  kind: string;
+  reason: string;
+  count: number;
 }
 
 /** One event; `seq` is its stream sequence, `data` depends on `type`. */
@@ -266,11 +280,6 @@ export interface LocksReleased {
   released_paths: string[];
   /** a process of the attempt may still be writing where its lock was freed, now or before */
   process_may_run: boolean;
-}
-
-export interface PageDeadLetterRead {
-  items: DeadLetterRead[];
-  next_cursor?: string | null;
 }
 
 export interface PageEventRead {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from adapters.dead_letter_budget import MOST_ALIKE
 from adapters.dead_letters import JetStreamDeadLetters
 from api.gateway import CONFLICTING_END
 from infra.doctor.examination import Examination
@@ -23,6 +24,9 @@ async def dead_letters(about: Examination) -> list[Finding]:
     if not kinds:
         return [ok("dead letters", "none")]
     found = ", ".join(f"{count} of kind {kind}" for kind, count in sorted(kinds.items()))
+    if max(kinds.values()) >= MOST_ALIKE:
+        for kind, reason in await JetStreamDeadLetters(about.connection).full():
+            found += f"; of kind {kind}, reason {reason}, there are too many: older ones are dropped"
     advice = "see `towpath dead` for the reasons; then `towpath dead replay` or `towpath dead drop` each"
     if set(kinds) == {"report"} and kinds["report"] <= MANY and await _only_contradicted(about):
         return [

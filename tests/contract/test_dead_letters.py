@@ -149,6 +149,10 @@ async def test_a_flood_of_junk_pushes_out_only_its_like(js_connection: Client) -
     assert kept[-1].subject == f"towpath.dead.report.junk{MOST_ALIKE + 29}", "the newest stay"
     assert {len(one.data) for one in kept} == {LOOKED_AT_BYTES}
     assert dead.dropped == {("report", "invalid-report"): 30}
+    assert await JetStreamDeadLetters(js_connection).full() == [("report", "invalid-report")]
+    assert await dead.last_seq() == found[-1].seq
+    await dead.remove(found[-1].seq)
+    assert await dead.last_seq() == found[-1].seq, "also where it is gone"
 
 
 async def test_another_process_counts_what_stands(js_connection: Client) -> None:

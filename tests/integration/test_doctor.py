@@ -16,6 +16,7 @@ from pydantic import SecretStr
 import infra.doctor.consumers
 import infra.doctor.examination
 import infra.doctor.work
+from adapters.dead_letter_budget import MOST_ALIKE
 from adapters.dead_letters import JetStreamDeadLetters
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_log import JetStreamLogReader
@@ -265,6 +266,16 @@ async def test_dead_letters_are_counted_by_kind(settings: Settings, js_connectio
     finding = await found(settings, "dead letters")
     assert (finding.state, finding.found) == ("problem", "3 of kind report, 1 of kind submit")
     assert "towpath dead" in finding.advice
+
+
+async def test_dead_letters_that_push_out_their_like_are_named(
+    settings: Settings, js_connection: Client
+) -> None:
+    dead = JetStreamDeadLetters(js_connection)
+    for number in range(MOST_ALIKE):
+        await dead.keep("report", str(number), b"{}", "no-such-task", "…")
+    finding = await found(settings, "dead letters")
+    assert "of kind report, reason no-such-task, there are too many: older ones are dropped" in finding.found
 
 
 async def test_holders_whose_runner_is_silent_or_lost(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -201,3 +203,27 @@ async def test_their_number_is_a_metric() -> None:
     async with api_world() as world:
         await kept(world, "report", "t", {})
         assert "towpath_dead_letters 1.0" in (await world.http.get("/metrics")).text
+
+
+async def test_a_cursor_beyond_what_was_ever_kept_is_refused(world: ApiWorld) -> None:
+    """As after a restore of an older backup: what is new would be missed."""
+    for number in range(4):
+        await kept(world, "report", str(number), {})
+    cursor = (await world.http.get("/dead", params={"limit": 3})).json()["next_cursor"]
+    again = world.dead.letters.pop(3)
+    rest = (await world.http.get("/dead", params={"cursor": cursor})).json()["items"]
+    assert [one["seq"] for one in rest] == [4], "the one it names was dropped"
+    world.dead.letters[3] = replace(again, at=again.at + timedelta(seconds=1))
+    problem(await world.http.get("/dead", params={"cursor": cursor}), 404, "other-log")
+    del world.dead.letters[3], world.dead.letters[4]
+    body = problem(await world.http.get("/dead", params={"cursor": cursor}), 404, "beyond-the-log")
+    assert body["last_seq"] == 2
+
+
+async def test_letters_dropped_for_the_budget_are_told(world: ApiWorld) -> None:
+    assert (await world.http.get("/dead")).json()["dropped"] == []
+    world.dead.dropped[("report", "invalid-report")] = 30
+    told = (await world.http.get("/dead", params={"kind": "submit"})).json()["dropped"]
+    assert told == [{"kind": "report", "reason": "invalid-report", "count": 30}]
+    sample = 'towpath_dead_letters_dropped_total{kind="report",reason="invalid-report"} 30.0'
+    assert sample in (await world.http.get("/metrics")).text.splitlines()

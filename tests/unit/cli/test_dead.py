@@ -46,6 +46,15 @@ def test_the_list_says_when_what_and_why(towpath: Towpath, api: FakeApi) -> None
     assert ("kind", "submit") in api.asked("GET", "/dead")[-1].query
 
 
+def test_what_was_dropped_for_the_budget_is_said(towpath: Towpath, api: FakeApi) -> None:
+    assert "dropped" not in towpath("dead").stderr
+    gone = [{"kind": "report", "reason": "invalid-report", "count": 30}]
+    api.answers["GET /dead"] = 200, {"items": [letter(3)], "next_cursor": None, "dropped": gone}
+    shown = towpath("dead")
+    assert "30 more of kind report, reason invalid-report, were dropped" in " ".join(shown.stderr.split())
+    assert "dropped" not in shown.stdout
+
+
 def test_one_is_shown_with_its_body(towpath: Towpath, api: FakeApi) -> None:
     api.answers["GET /dead/3"] = 200, letter(3, body={"status": "failed"})
     assert '{"status":"failed"}' in towpath("dead", "show", "3").stdout
