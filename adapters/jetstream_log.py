@@ -19,6 +19,7 @@ from adapters.log_feed import LogFeed
 from domain.log import Recorded
 from domain.ports.log import LogGap
 
+PART_BYTES = 256 * 1024
 RETRY_SECONDS = 0.2
 SHORT_TRIES = 15
 
@@ -41,8 +42,14 @@ class JetStreamLogReader:
 
     async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
         """See the port."""
-        raw = await self._api.batch(subject or "towpath.*.*.*", after_seq + 1, limit)
-        return [message.decoded() for message in raw]
+        events, size = list[Recorded](), 0
+        for message in await self._api.batch(subject or "towpath.*.*.*", after_seq + 1, limit):
+            events.append(message.decoded())
+            size += len(message.data)
+            if size > PART_BYTES:  # lets others run
+                size = 0
+                await asyncio.sleep(0)
+        return events
 
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:
         """See the port."""

@@ -6,9 +6,11 @@ than `limit`, even empty, and still have a `next_cursor`: the scan behind it is 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
+import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.responses import StreamingResponse
@@ -42,6 +44,10 @@ Actor = Annotated[
 ]
 
 Resume = Annotated[Position, BeforeValidator(Position.parse)]
+
+PAGE_BYTES = 4 << 20
+"""Of the events on one page, of which the last may go beyond it."""
+PART_BYTES = 256 * 1024
 
 router = APIRouter(route_class=GuardedRoute, tags=["events"])
 
@@ -125,12 +131,15 @@ class TrailQuery(Span, PageQuery):
     responses=problems(404, 503),
 )
 async def trail(
-    task_id: TaskId, request: Request, response: Response, parts: Parts, query: Annotated[TrailQuery, Query()]
-) -> Any:
-    """The trail: all events of a task and its lock facts, in the log's order, or those that are asked for."""
+    task_id: TaskId, request: Request, parts: Parts, query: Annotated[TrailQuery, Query()]
+) -> Response:
+    """The trail: all events of a task and its lock facts, in the log's order, or those that are asked for.
+
+    Very large events end a page early; `next_cursor` goes on.
+    """
     after = await _start(parts, query, query.cursor, 0)
     wanted = Wanted(task_id, None, query.event, query.actor, await _end(parts, query))
-    return await _answer(request, response, parts, await _pages(request).page(wanted, after, query.limit))
+    return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
 
 
 @router.get(
@@ -139,13 +148,14 @@ async def trail(
     openapi_extra=needs(Role.AUDITOR),
     responses=problems(404, 503),
 )
-async def events(
-    request: Request, response: Response, parts: Parts, query: Annotated[EventQuery, Query()]
-) -> Any:
-    """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end."""
+async def events(request: Request, parts: Parts, query: Annotated[EventQuery, Query()]) -> Response:
+    """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end.
+
+    Very large events end a page early, too.
+    """
     after = await _start(parts, query, query.cursor, query.after_seq or 0)
     wanted = query.wanted(await _end(parts, query))
-    return await _answer(request, response, parts, await _pages(request).page(wanted, after, query.limit))
+    return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
 
 
 @router.get(
@@ -222,7 +232,20 @@ def _pages(request: Request) -> EventPages:
     return pages
 
 
-async def _answer(request: Request, response: Response, parts: ApiParts, found: EventPage) -> dict[str, Any]:
+async def _answer(request: Request, parts: ApiParts, found: EventPage) -> Response:
+    """The page as JSON; it ends early where its events are very large, others run in between."""
+    items, size, part = list[bytes](), 0, 0
+    for number, event in enumerate(found.events):
+        if size > PAGE_BYTES:
+            found = EventPage(found.events[:number], found.events[number - 1].seq, True)
+            break
+        items.append(orjson.dumps(event.as_json()))
+        size += len(items[-1])
+        if size - part > PART_BYTES:
+            part = size
+            await asyncio.sleep(0)
     cursor = encode_cursor(str(await position_at(parts.log, found.upto))) if found.more else None
+    body = b'{"items":[%s],"next_cursor":%s}' % (b",".join(items), orjson.dumps(cursor))
+    response = Response(body, media_type="application/json")
     link_next(request, response, cursor)
-    return {"items": [event.as_json() for event in found.events], "next_cursor": cursor}
+    return response

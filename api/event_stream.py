@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from api.event_pages import EventPage, EventPages, Wanted
 from api.parts import ApiParts
@@ -27,6 +27,7 @@ HEARTBEAT_SECONDS = 15.0
 LAG_SECONDS = 0.05
 AWAY_SECONDS = 1.0
 PAGE = 200
+CHUNK_BYTES = 256 * 1024
 
 
 class EventStream:
@@ -45,7 +46,7 @@ class EventStream:
         self._heartbeat_seconds = heartbeat_seconds
 
     async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
-        """Events behind `after` as SSE, one chunk a page; ends when `closing` is set."""
+        """Events behind `after` as SSE, a page at a time; ends when `closing` is set."""
         yield f"retry: 1000\nid: {after}\n\n".encode()
         async for chunk in self._position(after):
             yield chunk
@@ -55,7 +56,8 @@ class EventStream:
         while not self._closing.is_set():
             page = await self._next(wanted, after, catching_up)
             if page.events:
-                yield b"".join(_as_sse(event) for event in page.events)
+                async for chunk in _chunks(page.events):
+                    yield chunk
                 due = clock() + self._heartbeat_seconds
             if catching_up:
                 catching_up = page.more
@@ -107,6 +109,20 @@ class EventStream:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
+
+
+async def _chunks(events: Sequence[Recorded]) -> AsyncIterator[bytes]:
+    """The events as few chunks; large ones in several, and others run in between."""
+    chunk, size = list[bytes](), 0
+    for event in events:
+        chunk.append(_as_sse(event))
+        size += len(chunk[-1])
+        if size > CHUNK_BYTES:
+            yield b"".join(chunk)
+            await asyncio.sleep(0)
+            chunk, size = [], 0
+    if chunk:
+        yield b"".join(chunk)
 
 
 def _as_sse(event: Recorded) -> bytes:

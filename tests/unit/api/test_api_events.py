@@ -12,7 +12,8 @@ import pytest
 from api import event_pages
 from api.app import begin_closing
 from api.event_pages import EventPages, Wanted
-from api.event_stream import EventStream
+from api.event_routes import PAGE_BYTES
+from api.event_stream import CHUNK_BYTES, EventStream
 from api.paging import decode_cursor, encode_cursor
 from domain.errors import Busy
 from domain.log import Recorded
@@ -368,3 +369,28 @@ async def test_a_stream_says_which_log_its_position_is_of(world: ApiWorld) -> No
     wanted = [b"retry: 1000\nid: 1\n\n", named, b": heartbeat\nid: 1\n\n", named]
     assert [await anext(chunks) for _ in wanted] == wanted
     await chunks.aclose()
+
+
+async def test_a_page_of_very_large_events_ends_early_and_its_cursor_goes_on(world: ApiWorld) -> None:
+    made = [(await world.create(command=["x" * 100_000, str(number)]))["id"] for number in range(60)]
+    found, url, pages = list[str](), "/events?limit=500", 0
+    while url:
+        answer = await world.http.get(url)
+        assert len(answer.content) < PAGE_BYTES + 200_000
+        found += [one["task_id"] for one in answer.json()["items"]]
+        url, pages = answer.links["next"]["url"] if "next" in answer.links else "", pages + 1
+        assert bool(url) == (answer.json()["next_cursor"] is not None)
+    assert found == made
+    assert pages == 2
+
+
+async def test_large_events_of_a_stream_come_in_chunks(world: ApiWorld) -> None:
+    for number in range(20):
+        await world.create(command=["x" * 100_000, str(number)])
+    live = EventStream(world.parts, world.app.state.event_pages, asyncio.Event())
+    sizes = list[int]()
+    async for chunk in live.chunks(Wanted(), 0):
+        sizes.append(len(chunk))
+        if sum(sizes) > 20 * 100_000:
+            break
+    assert max(sizes) < CHUNK_BYTES + 200_000
