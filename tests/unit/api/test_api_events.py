@@ -372,7 +372,7 @@ async def test_a_stream_says_which_log_its_position_is_of(world: ApiWorld) -> No
 
 
 async def test_a_page_of_very_large_events_ends_early_and_its_cursor_goes_on(world: ApiWorld) -> None:
-    made = [(await world.create(command=["x" * 100_000, str(number)]))["id"] for number in range(60)]
+    made = [(await world.create(command=["true", "x" * 100_000, str(number)]))["id"] for number in range(60)]
     found, url, pages = list[str](), "/events?limit=500", 0
     while url:
         answer = await world.http.get(url)
@@ -386,7 +386,7 @@ async def test_a_page_of_very_large_events_ends_early_and_its_cursor_goes_on(wor
 
 async def test_large_events_of_a_stream_come_in_chunks(world: ApiWorld) -> None:
     for number in range(20):
-        await world.create(command=["x" * 100_000, str(number)])
+        await world.create(command=["true", "x" * 100_000, str(number)])
     live = EventStream(world.parts, world.app.state.event_pages, asyncio.Event())
     sizes = list[int]()
     async for chunk in live.chunks(Wanted(), 0):
