@@ -89,14 +89,17 @@ class Log:
         said = {"runner_id": "r1", "transport": "http"}
         return self.add("task", task, "queued", attempt=self.attempts[task], **said)
 
-    def looked_at(self) -> Report:
+    def looked_at(self, rows: dict[str, dict[str, Any]] | None = None) -> Report:
+        """The report; with `rows`, these become what the read model must hold of each task then."""
         report = Report()
         states = TaskStates(lambda state: b"")
         try:
-            auditor = Auditor(report, states, with_rows=False)
+            auditor = Auditor(report, states, with_rows=rows is not None)
             for stored in self.stored:
                 auditor.take(stored)  # type: ignore[arg-type]
             auditor.end(len(self.stored))
+            if rows is not None:
+                rows |= {task: state.row for task in self.attempts if (state := states.get(task))}
         finally:
             states.close()
         return report
@@ -136,6 +139,16 @@ def test_a_refused_void_dispatch_is_whole(log: Log) -> None:
     log.refused("t1", "one", A, "workspace-changed", B)
     log.submit_failed("t1", "workspace-changed")
     assert faults(log) == []
+
+
+def test_the_read_model_must_hold_a_void_dispatch_in_no_queue(log: Log) -> None:
+    log.registered("two", B)
+    log.dispatched("void", "one", B)
+    log.dispatched("valid", "one", A)
+    rows: dict[str, dict[str, Any]] = {}
+    log.looked_at(rows)
+    assert (rows["void"]["lock_state"], rows["void"]["lock_since"]) == ("none", None)
+    assert rows["valid"]["lock_state"] == "waiting"
 
 
 def test_a_refusal_may_cross_with_the_end(log: Log) -> None:
