@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from domain.json_reader import read_json
+from domain.json_reader import read_bounded
 
 
 class JsonRequest(Request):
@@ -19,4 +19,4 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         """The body's value. Raises json.JSONDecodeError."""
-        return read_json(await self.body())
+        return read_bounded(await self.body())

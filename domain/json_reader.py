@@ -12,9 +12,14 @@ import math
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from domain.outside_text import storable
 
+MOST_NAMES = 1_000
+"""In one object. The largest that a contract knows has half as many."""
+MOST_CONTAINERS = 20_000
+"""Lists and objects in one body; a heartbeat with all it may hold has a quarter of that."""
 LONGEST_INTEGER = 400
 """Digits. A longer one is read as a number with an exponent, which is infinite."""
 _PADDING = "\ufeff\x00 \t\r\n"
@@ -37,6 +42,21 @@ def read_json(body: bytes) -> Any:
         raise NotJson("nested too deeply", "", 0) from None
 
 
+def read_bounded(body: bytes) -> Any:
+    """The value in `body`, for a model that wants each name to be known.
+
+    Raises:
+        NotJson: also where it has parts by the ten thousand, which would hold up whatever else is served.
+    """
+    if body.count(b"[") + body.count(b"{") > MOST_CONTAINERS:
+        bare = b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+        if bare.count(b"[") + bare.count(b"{") > MOST_CONTAINERS:
+            raise NotJson(f"more than {MOST_CONTAINERS} lists and objects", "", 0)
+    value = read_json(body)
+    _check_names(value)
+    return value
+
+
 def parsed(model: type[Model], body: bytes) -> Model:
     """`body` as a `model`.
 
@@ -44,7 +64,12 @@ def parsed(model: type[Model], body: bytes) -> Model:
         ValidationError: it is none; of type `json_invalid` where it is no JSON at all.
     """
     try:
+        if _has_many_parts(body):
+            return model.model_validate(read_bounded(body))
         return model.model_validate_json(body)
+    except NotJson as error:
+        invalid = PydanticCustomError("json_invalid", "{why}", {"why": error.msg})
+        raise ValidationError.from_exception_data(model.__name__, [{"type": invalid, "input": ""}]) from None
     except ValidationError as error:
         if not is_no_json(error):
             raise
@@ -74,6 +99,27 @@ def sendable(value: Any) -> Any:
     if isinstance(value, list):
         return [sendable(one) for one in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _has_many_parts(body: bytes) -> bool:
+    """Whether names and brackets in `body`, those in its texts too, are so many that it is worth a look."""
+    return body.count(b":") + body.count(b"[") + body.count(b"{") > MOST_NAMES
+
+
+def _check_names(value: Any, depth: int = 3) -> None:
+    """Refuse objects of very many names: each that is not expected would be an error of its own."""
+    if isinstance(value, dict):
+        if len(value) > MOST_NAMES:
+            raise NotJson(f"an object of more than {MOST_NAMES} names", "", 0)
+        inner = list(value.values())
+    elif isinstance(value, list):
+        inner = value[:MOST_CONTAINERS]
+    else:
+        return
+    if depth:
+        for one in inner:
+            if isinstance(one, dict | list):
+                _check_names(one, depth - 1)
 
 
 def _integer(digits: str) -> int | float:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.heartbeat_check import ArrivedBeat, Fault, examine_beat
-from domain.json_reader import NotJson, parsed, read_json, sendable
-from domain.wire import Heartbeat, Submission
+from domain.json_reader import NotJson, is_no_json, parsed, read_bounded, read_json, sendable
+from domain.wire import MAX_HELD, Heartbeat, Submission
 from tests.unit.domain.samples import TASK_ID
 
 VALUES = st.recursive(
@@ -84,3 +84,36 @@ def test_a_submission_is_never_changed_in_what_is_executed(change: dict[str, Any
         parsed(Submission, json.dumps({**SUBMISSION, **change}).encode())
     cleaned = parsed(Submission, json.dumps({**SUBMISSION, "title": "\ude00 built"}).encode())
     assert cleaned.title == "\ufffd built"
+
+
+MANY = 50_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{%s}" % b",".join(b'"k%d": 1' % number for number in range(MANY)),
+        b'{"runner_id": {%s}}' % b",".join(b'"k%d": 1' % number for number in range(MANY)),
+        b'{"held": [%s]}' % b",".join([b"[[]]"] * MANY),
+        b'{"held": [{%s}]}' % b",".join(b'"k%d": 1' % number for number in range(MANY)),
+    ],
+    ids=["names", "names further down", "lists", "names in a list"],
+)
+def test_parts_by_the_ten_thousand_are_one_error_and_not_one_each(body: bytes) -> None:
+    with pytest.raises(ValidationError) as caught:
+        parsed(Heartbeat, body)
+    assert caught.value.error_count() == 1
+    assert is_no_json(caught.value)
+    with pytest.raises(NotJson, match="more than"):
+        read_bounded(body)
+
+
+def test_brackets_in_texts_are_no_lists() -> None:
+    text = '[{"\\' * MANY
+    assert read_bounded(json.dumps({"output_tail": text}).encode()) == {"output_tail": text}
+
+
+def test_a_heartbeat_with_all_it_may_hold_is_read() -> None:
+    held = [{"task_id": str(number), "attempt": 1} for number in range(MAX_HELD)]
+    beat = {"runner_id": "r1", "pools": ["p"], "host": "h", "capacity": 1, "counter": 1, "held": held}
+    assert read_bounded(json.dumps(beat).encode()) == beat
