@@ -21,6 +21,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
+"""Of a head, and of what frames a body: chunk extensions and trailers are headers that come later."""
+CHUNK_LINE_BYTES = 24
+"""What a chunk may cost beside its data: its length in hexadecimal and two line ends."""
+MAX_UNREAD_BYTES = 1 << 20
+"""How much of a body is thrown away behind an answer that did not wait for it."""
 SPARE_FILES = 200
 """Open files beside connections: NATS, SQL, logs, and what is accepted before others are closed."""
 SWEEP_SECONDS = 0.5
@@ -127,7 +132,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.waits: Waits | None = None
         self.counted = True
-        self._head_bytes = 0
+        self._head_bytes = self._framing_bytes = self._body_bytes = self._unread_bytes = 0
         self._in_head = False
         self._whole = True
 
@@ -142,6 +147,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.parser is None:
             return
+        in_body = not self._whole
         super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
@@ -151,11 +157,36 @@ class GuardedProtocol(HttpToolsProtocol):
                     self.transport.close()
                 else:
                     self.transport.abort()
+        elif in_body and not self._whole:
+            self._bound_body(len(data))
+
+    def _bound_body(self, received: int) -> None:
+        """Cut a client that sends framing instead of a body, or a body that nothing reads any more."""
+        self._framing_bytes += received - self._body_bytes
+        self._body_bytes = 0
+        if self._answered:
+            self._unread_bytes += received
+        if self._framing_bytes > MAX_HEAD_BYTES or self._unread_bytes > MAX_UNREAD_BYTES:
+            self.transport.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer comes when all have been looked at, and says nothing here."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_chunk_header(self) -> None:
+        """Called by the parser for each chunk."""
+        self._body_bytes += CHUNK_LINE_BYTES
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {"towpath.abort": {"call": self.transport.abort}}
-        self._head_bytes, self._in_head = 0, True
+        self._head_bytes = self._framing_bytes = self._body_bytes = self._unread_bytes = 0
+        self._in_head = True
         if self._answered:  # else it was sent ahead, and an earlier request of this connection is at work
             self.connections_guard.wait(self, Waits.HEAD)
 

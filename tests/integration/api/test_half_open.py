@@ -241,3 +241,70 @@ async def test_a_runners_intake_is_bounded_in_the_same_way() -> None:
             assert connections.count <= 10
     finally:
         await server.stop()
+
+
+CHUNKED = (
+    b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+REFUSED_PATH, OPEN_PATH = b"/runner/tasks/%s/status" % TASK.encode(), b"/tasks"
+
+
+@pytest.mark.parametrize("path", [REFUSED_PATH, OPEN_PATH])
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"0\r\n", b"x: 1\r\n" * 10_000),
+        (b"0\r\nx: ", b"y" * 60_000),
+        (b"0\r\n", b"y" * 60_000),
+        (b"1;", b"y" * 60_000),
+    ],
+    ids=["many trailers", "one endless trailer", "an endless trailer's name", "a chunk's extension"],
+)
+async def test_what_frames_a_body_is_bounded_as_a_head_is(
+    start: Callable[..., Awaitable[Listener]], path: bytes, begin: bytes, piece: bytes
+) -> None:
+    listener = await start(Patience(head=60, next=60, body=60), api_runner_callback_token=TOKEN)
+    assert await _taken(listener.port, CHUNKED % path + begin, piece) < 250 * len(piece)
+
+
+async def test_a_body_behind_its_refusal_is_not_read_for_ever(
+    start: Callable[..., Awaitable[Listener]],
+) -> None:
+    listener = await start(Patience(head=60, next=60, body=60), api_runner_callback_token=TOKEN)
+    length = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000000\r\n\r\n" % REFUSED_PATH
+    assert await _taken(listener.port, length, b"y" * 60_000) < 250 * 60_000
+
+
+async def test_a_chunked_body_in_small_pieces_and_a_short_trailer_is_read(
+    start: Callable[..., Awaitable[Listener]],
+) -> None:
+    listener = await start(Patience())
+    body = b'{"title": "small pieces", "command": ["true"]}' + b" " * 20_000
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-sum: 1\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    try:
+        writer.write(CHUNKED % OPEN_PATH + chunks)
+        async with asyncio.timeout(20):
+            assert (await reader.readline()).split()[1] == b"201"
+    finally:
+        writer.transport.abort()
+
+
+async def _taken(port: int, begin: bytes, piece: bytes) -> int:
+    """How many bytes of pieces go out before the connection is cut, of 1,000; the system buffers some MB."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.transport.set_write_buffer_limits(0)
+    sent = 0
+    try:
+        writer.write(begin)
+        async with asyncio.timeout(30):
+            for _ in range(1000):
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+    except (ConnectionError, TimeoutError):
+        pass
+    finally:
+        writer.transport.abort()
+    return sent
