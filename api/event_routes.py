@@ -20,6 +20,7 @@ from api.config import Role
 from api.event_pages import EventPage, EventPages, Wanted
 from api.event_stream import EventStream
 from api.live_response import LiveResponse, Streams
+from api.lock_entries import in_slices
 from api.openapi import problems
 from api.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.parts import ApiParts
@@ -246,6 +247,6 @@ async def _answer(request: Request, parts: ApiParts, found: EventPage) -> Respon
             await asyncio.sleep(0)
     cursor = encode_cursor(str(await position_at(parts.log, found.upto))) if found.more else None
     body = b'{"items":[%s],"next_cursor":%s}' % (b",".join(items), orjson.dumps(cursor))
-    response = Response(body, media_type="application/json")
+    response = in_slices(body)
     link_next(request, response, cursor)
     return response

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
-from api.lock_entries import entries_json
+from api.lock_entries import entries_json, in_slices
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.parts import ApiParts
@@ -165,7 +165,7 @@ async def workspace_locks(
     else:
         await _registered(parts, workspace)
         pictures = [parts.view.picture(workspace)]
-    return Response((await entries_json(pictures))[0], media_type="application/json")
+    return in_slices((await entries_json(pictures))[0])
 
 
 class LocksQuery(PageQuery):
@@ -191,7 +191,7 @@ async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Que
         pictures = await entries_of(table, found)
     items = b",".join(await entries_json(pictures))
     answer = b'{"items":[%s],"next_cursor":%s}' % (items, orjson.dumps(cursor))
-    response = Response(answer, media_type="application/json")
+    response = in_slices(answer)
     link_next(request, response, cursor)
     return response
 
