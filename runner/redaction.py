@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from domain.wire import OUTPUT_TAIL_BYTES
 
 MASK = b"[redacted]"
 SHORTEST_SECRET = 3
+MOST_PLACES = 100_000
+_COVERED = re.compile(b"[\1\2]\1*")
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -72,26 +75,30 @@ def _in_json(text: str) -> tuple[str, str]:
 def _masked(raw: bytes, forms: Iterable[bytes], cut: int) -> bytes:
     """`raw` from offset `cut` on, with every secret that reaches beyond `cut` masked."""
     parts, at = [], cut
-    for start, end in _spans(raw, forms, cut):
-        parts += [raw[at : max(at, start)], MASK]
-        at = end
+    for place in _COVERED.finditer(_covered(raw, forms, cut), cut):
+        parts += [raw[at : place.start()], MASK]
+        at = place.end()
     return b"".join([*parts, raw[at:]])
 
 
-def _spans(raw: bytes, forms: Iterable[bytes], cut: int) -> list[tuple[int, int]]:
-    """Where secrets stand that reach beyond `cut`, in order; those that overlap are one span."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(span for form in forms for span in _found(raw, form, cut)):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
+def _covered(raw: bytes, forms: Iterable[bytes], cut: int) -> bytearray:
+    """A byte for each of `raw`: 0 is shown, 2 begins a secret that reaches beyond `cut`, 1 goes on with it.
 
-
-def _found(raw: bytes, form: bytes, cut: int) -> Iterator[tuple[int, int]]:
-    """Every place of `form` that reaches beyond `cut`, also those that overlap with itself."""
-    at = raw.find(form, max(0, cut - len(form) + 1))
-    while at >= 0:
-        yield at, at + len(form)
-        at = raw.find(form, at + 1)
+    Secrets that overlap are one. Texts within each other at many places could be looked for without
+    an end, so from MOST_PLACES on everything is masked: too much loses output, too little loses a secret.
+    """
+    covered, places = bytearray(len(raw)), 0
+    for form in forms:
+        at, done = raw.find(form, max(0, cut - len(form) + 1)), 0
+        while at >= 0:
+            places += 1
+            if places > MOST_PLACES:
+                return bytearray(b"\2" + b"\1" * (len(raw) - 1))
+            new, end = max(at, done), at + len(form)
+            begins = new == at and covered[at] != 1
+            covered[new:end] = b"\1" * (end - new)
+            if begins:
+                covered[at] = 2
+            done = end
+            at = raw.find(form, at + 1)
+    return covered

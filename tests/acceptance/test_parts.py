@@ -23,7 +23,7 @@ async def test_pairs_of_parts_survive_the_death_of_one_of_each(home: Home, start
     control = _credentials(server, server.control.user, server.control.password) | {
         "TOWPATH_DATA_DIR": str(home.path / "control"),
         "TOWPATH_SECRET_KEY": "one secret for all of them",
-        "API_RUNNER_CALLBACK_TOKEN": "for runners",
+        "API_RUNNER_CALLBACK_TOKEN": "for-runners",
     }
     projectors = [home.start("projector", **control) for _ in range(2)]
     ports = [free_port(), free_port()]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.wire import OUTPUT_TAIL_BYTES
 from runner.redaction import output_tail, redact
@@ -92,3 +95,27 @@ def test_many_lines_do_not_take_long(tmp_path: Path) -> None:
     value = "\n".join(f"l{number:05}" for number in range(60_000))
     (tmp_path / "out").write_text("x" * 600_000 + " l00007 l59999\n")
     assert (output_tail(tmp_path / "out", [value]) or "").endswith("x [redacted] [redacted]\n")
+
+
+def test_secrets_within_each_other_cost_what_stands_there_once(tmp_path: Path) -> None:
+    value = "\n".join("a" * number for number in range(3, 900))
+    (tmp_path / "out").write_text("a" * 200_000 + "\n")
+    tracemalloc.start()
+    try:
+        assert output_tail(tmp_path / "out", [value]) == "[redacted]"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 << 20
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("abc", max_size=40), st.lists(st.text("abc", min_size=3, max_size=6), max_size=6))
+def test_every_letter_of_a_secret_is_masked_and_no_other(text: str, secrets: list[str]) -> None:
+    places = {at + n for one in secrets for at in _found(text, one) for n in range(len(one))}
+    shown = "".join(letter for at, letter in enumerate(text) if at not in places)
+    assert redact(text, secrets).replace("[redacted]", "") == shown
+
+
+def _found(text: str, one: str) -> list[int]:
+    return [at for at in range(len(text)) if text.startswith(one, at)]
