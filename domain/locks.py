@@ -2,15 +2,14 @@
 
 Releases are owed by state, never by the moment an event is seen: first all releases that are owed, then
 refusals of claims whose `dispatched` is void (`domain.judging`), then claims in the order of their
-`dispatched` sequence. What an append must find (its expected
-sequence and the chain's predecessor) is that of the last lock fact folded here, never the log's end:
-a decider that lags loses its compare-and-set, folds on and decides anew. Any number of them may run.
+`dispatched` sequence. What an append must find (its expected sequence and the chain's predecessor) is that
+of the last lock fact folded here, never the log's end: a decider that lags loses its compare-and-set, folds
+on and decides anew. Any number of them may run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
 from typing import Any
 
 from domain import events as data
@@ -23,11 +22,10 @@ from domain.claims import (
     Owed,
     VoidClaim,
     Waiter,
-    claim_from_json,
-    claim_to_json,
 )
 from domain.judging import Judge, Void
 from domain.lock_index import Crowd
+from domain.lock_snapshot import locks_from_json, locks_to_json
 from domain.log import Recorded
 from domain.transitions import TERMINAL
 from domain.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
@@ -390,7 +388,7 @@ class LockTable:
         return {
             "seq": self.seq,
             "judge": self.judge.snapshot(),
-            "workspaces": {name: _locks_to_json(locks) for name, locks in self._workspaces.items()},
+            "workspaces": {name: locks_to_json(locks) for name, locks in self._workspaces.items()},
         }
 
     @classmethod
@@ -400,61 +398,7 @@ class LockTable:
         table.seq = state["seq"]
         table.judge = Judge.restore(state["judge"])
         for name, stored in state["workspaces"].items():
-            locks = table._workspaces[name] = _locks_from_json(stored)
+            locks = table._workspaces[name] = locks_from_json(stored)
             for key in (*locks.waiting, *locks.void, *locks.holders):
                 table._where[key] = name
         return table
-
-
-def _locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
-    return {
-        "waiting": [claim_to_json(claim) for claim in locks.waiting.values()],
-        "holders": [
-            {
-                "claim": claim_to_json(grant.claim),
-                "token": grant.token,
-                "since": grant.since,
-                "owed": list(astuple(grant.owed)) if grant.owed else None,
-                "bound": [grant.runner_id, grant.instance, grant.bound_at],
-            }
-            for grant in locks.holders.values()
-        ],
-        "void": [_void_to_json(void) for void in locks.void.values()],
-        "ended": [
-            {
-                "claim": claim_to_json(ended.claim),
-                "owed": list(astuple(ended.owed)),
-                "void": _void_to_json(ended.void) if ended.void else None,
-            }
-            for ended in locks.ended.values()
-        ],
-        "last": [locks.last_seq, locks.last_version, locks.last_chain],
-    }
-
-
-def _locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
-    locks = WorkspaceLocks(indexed=False)
-    for stored in state["waiting"]:
-        claim = claim_from_json(stored)
-        locks.wait(claim)
-    for stored in state["holders"]:
-        claim = claim_from_json(stored["claim"])
-        owed = Owed(*stored["owed"]) if stored["owed"] else None
-        locks.hold(Grant(claim, stored["token"], stored["since"], owed, *stored["bound"]))
-    for stored in state["void"]:
-        void = _void_from_json(stored)
-        locks.void[void.claim.key] = void
-    for stored in state["ended"]:
-        claim = claim_from_json(stored["claim"])
-        ended_void = _void_from_json(stored["void"]) if stored["void"] else None
-        locks.ended[claim.key] = Ended(claim, Owed(*stored["owed"]), ended_void)
-    locks.last_seq, locks.last_version, locks.last_chain = state["last"]
-    return locks
-
-
-def _void_to_json(void: VoidClaim) -> dict[str, Any]:
-    return {"claim": claim_to_json(void.claim), "valid_root": void.valid_root}
-
-
-def _void_from_json(state: dict[str, Any]) -> VoidClaim:
-    return VoidClaim(claim_from_json(state["claim"]), state["valid_root"])
