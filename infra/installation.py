@@ -3,6 +3,9 @@
 `up` writes it (mode 0600, at once whole), keeps a lock on it as long as it lives, and removes it at its end.
 The kernel gives the lock back however a process ends, so a file without a lock is a leftover, which is not
 believed: on its ports somebody else may listen by now. Nor is one that others could have written.
+
+A data directory that was named, or a `.towpath` of an `up` here or above, says which system is meant. Where
+nothing runs on it, a command is refused rather than sent to what answers on the default ports.
 """
 
 from __future__ import annotations
@@ -13,16 +16,29 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from infra.settings import Settings
 
 FILE = "installation.json"
+FOR_RUNNERS = "nats-runner-password"
 _OF_NATS = ("nats_url", "nats_user", "nats_password", "nats_ca", "nats_port", "nats_monitor_url")
+_STORE = "nats"
+_WHERE = {"url": "where its API is (--url)", "nats": "where its NATS is (--nats-url or --nats-port)"}
+Need = Literal["url", "nats"]
+"""What a command has to reach: the API, or NATS itself."""
+
+
+class NotRunning(Exception):
+    """No `towpath up` runs on the directory that is meant; the message says what to do."""
+
+    def __init__(self, directory: Path, need: Need) -> None:
+        super().__init__(f"no `towpath up` runs on {directory}: start it, or say {_WHERE[need]}")
+        self.directory = directory
 
 
 class Installation(BaseModel):
@@ -86,21 +102,29 @@ def publish(given: Settings, started: Settings, nats_port: int | None) -> Publis
 
 
 def find(settings: Settings) -> tuple[Path, Installation] | None:
-    """The installation that runs on the data directory; without one a `.towpath` here or above."""
-    for directory in _directories(settings):
-        found = _read(directory / FILE)
-        if found is not None:
-            return directory, found
-    return None
+    """The installation that runs on the data directory; where none was named, on the nearest `.towpath`."""
+    directory = _meant(settings)
+    found = None if directory is None else _read(directory / FILE)
+    return None if directory is None or found is None else (directory, found)
 
 
-def completed(settings: Settings) -> Settings:
-    """The settings with what the running installation says, as far as nothing else was set."""
-    found = find(settings)
-    if found is None:
+def completed(settings: Settings, need: Need, over: Collection[str] = ()) -> Settings:
+    """The settings with what the running installation says, as far as nothing else was set.
+
+    What `over` names is taken from the installation even where it was set.
+
+    Raises:
+        NotRunning: nothing runs on the directory that is meant, and it was not set where `need` is.
+    """
+    given = settings.model_fields_set.difference(over)
+    directory = _meant(settings)
+    if directory is None:
         return settings
-    directory, told = found
-    given = settings.model_fields_set
+    told = _read(directory / FILE)
+    if told is None:
+        if given.isdisjoint(("url",) if need == "url" else ("nats_url", "nats_port")):
+            raise NotRunning(directory, need)
+        return settings
     update: dict[str, Any] = {"data_dir": directory}
     if "url" not in given:
         update["url"] = told.url
@@ -115,11 +139,54 @@ def completed(settings: Settings) -> Settings:
     return settings.model_copy(update=update)
 
 
-def _directories(settings: Settings) -> Iterator[Path]:
-    yield settings.data_dir
-    if "data_dir" not in settings.model_fields_set:
-        for above in settings.data_dir.parent.parents:
-            yield above / settings.data_dir.name
+def for_part(settings: Settings) -> Settings:
+    """The settings of an API or projector alone: as they are where NATS was set, else `completed`.
+
+    Raises:
+        NotRunning: as `completed`.
+    """
+    return settings if _is_nats_set(settings) else completed(settings, "nats")
+
+
+def for_runner(settings: Settings) -> Settings:
+    """The settings of a runner that is started alone; on an `up`'s own NATS it is the user for runners.
+
+    Raises:
+        NotRunning: as `completed`.
+    """
+    if not settings.runner_nats:
+        return settings if "url" in settings.model_fields_set else completed(settings, "url")
+    if _is_nats_set(settings):
+        return settings
+    found = completed(settings, "nats")
+    password = found.data_dir / FOR_RUNNERS
+    if found is settings or found.nats_url is not None or not password.is_file():
+        return found
+    secret = SecretStr(password.read_text().strip())
+    url = f"nats://127.0.0.1:{found.nats_port}"
+    return found.model_copy(update={"nats_url": url, "nats_user": "runner", "nats_password": secret})
+
+
+def _is_nats_set(settings: Settings) -> bool:
+    return not settings.model_fields_set.isdisjoint(("nats_url", "nats_port"))
+
+
+def _meant(settings: Settings) -> Path | None:
+    """The data directory that was named, else the nearest `.towpath` of an `up`, else None."""
+    if "data_dir" in settings.model_fields_set:
+        return settings.data_dir
+    name = settings.data_dir.name
+    above = (one / name for one in (settings.data_dir.parent, *settings.data_dir.parent.parents))
+    return next((one for one in above if _is_of_up(one)), None)
+
+
+def _is_of_up(directory: Path) -> bool:
+    """Whether an `up` runs, or ran, on this directory of ours; parts alone leave neither of these in it."""
+    try:
+        ours = directory.stat().st_uid in (0, os.geteuid())
+        return ours and ((directory / FILE).is_file() or (directory / _STORE).is_dir())
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> Installation | None:

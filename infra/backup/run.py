@@ -189,10 +189,15 @@ def _say_key(settings: Settings, manifest: Manifest, say: Words) -> None:
 
 @asynccontextmanager
 async def _connected(settings: Settings, say: Words) -> AsyncIterator[tuple[Client, Settings]]:
-    """A connection to the configured NATS; where the embedded one does not run, it runs for as long."""
+    """A connection to the NATS that was set or found; else the embedded one runs on the data directory.
+
+    What answers on the default port may be another installation's.
+    """
     server: EmbeddedNats | None = None
     try:
         try:
+            if settings.model_fields_set.isdisjoint(("nats_url", "nats_port")):
+                raise NatsUnavailable
             connection = await connect(settings, "towpath-backup")
         except NatsUnavailable:
             if settings.nats_url is not None:

@@ -45,7 +45,7 @@ def backup(
     The secret key is not in it: keep that elsewhere.
     """
     settings = installation_settings(
-        nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
+        on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
     )
     from infra.backup import backup as work
 

@@ -47,20 +47,20 @@ def connect(url: str | None, data_dir: Path | None) -> Api:
 
     Raises:
         CliError: the settings cannot be used.
-        Unreachable: nothing runs on the directory that was named.
+        Unreachable: nothing runs on the directory that is meant.
     """
-    from infra.installation import completed, find
+    from infra.installation import NotRunning, completed
     from infra.settings import SettingsError, load_settings
 
     try:
         settings = load_settings(url=url, data_dir=data_dir)
     except SettingsError as error:
         raise CliError(str(error), Exit.USAGE) from None
-    if data_dir is not None and url is None and find(settings) is None:
-        raise Unreachable(
-            f"no `towpath up` runs on {settings.data_dir}: start it, or say where its API is (--url)"
-        )
-    settings = completed(settings)
+    option_wins = data_dir is not None and url is None
+    try:
+        settings = completed(settings, "url", over=("url", "token") if option_wins else ())
+    except NotRunning as error:
+        raise Unreachable(str(error)) from None
     return Api(settings.url, settings.token.get_secret_value() if settings.token else None)
 
 

@@ -54,7 +54,7 @@ def verify(
     replay. What only a copy kept elsewhere can show: docs/verify.md. A log whose server is down is read on a
     copy (TMPDIR), and stays as it is.
     """
-    settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.run import Wanted, run_verify
     from infra.cli.exits import CliError, Exit
     from infra.cli.output import emit_one, print_data
@@ -112,7 +112,7 @@ def list_checkpoints(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show the checkpoints in the log's own stream."""
-    settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.export import stored_checkpoints
     from infra.cli.output import Column, emit
     from infra.cli.times import ago
@@ -139,7 +139,7 @@ def export(
     data_dir: DataDirOption = None,
 ) -> None:
     """Write checkpoints and public keys to a file: keep it where nobody who runs this can change it."""
-    settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.export import export_checkpoints, stored_checkpoints
     from infra.cli.exits import CliError
     from infra.cli.words import say

@@ -90,12 +90,15 @@ def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> li
     """The locks as the log of a server that is down has them; None where there is none."""
     from domain.errors import NotFound
     from infra.cli.exits import CliError, Exit
-    from infra.cli.server_options import nats_failures, readable_log, server_settings
+    from infra.cli.server_options import installation_settings, nats_failures, readable_log
     from infra.cli.words import say
     from infra.offline import is_down
     from infra.offline_locks import run_locks
 
-    settings = server_settings(data_dir=data_dir, quiet=True)
+    try:
+        settings = installation_settings(on_copy=True, data_dir=data_dir, quiet=True)
+    except CliError:
+        return None
     if not is_down(settings):
         return None
     try:

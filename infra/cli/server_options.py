@@ -60,11 +60,44 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
     return settings
 
 
-def installation_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
-    """`server_settings` completed by the installation that runs on the data directory."""
-    from infra.installation import completed
+def installation_settings(*, on_copy: bool = False, **overrides: Any) -> Settings:
+    """`server_settings` completed by the installation that runs on the data directory.
 
-    return completed(server_settings(quiet=quiet, **overrides))
+    `on_copy`: where its server is down, the command reads the log on a copy (`readable_log`), or starts the
+    server for itself.
+    """
+    from infra.installation import NotRunning, completed
+    from infra.offline import is_down
+
+    settings = server_settings(**overrides)
+    with nothing_runs():
+        try:
+            return completed(settings, "nats")
+        except NotRunning as error:
+            down = settings.model_copy(update={"data_dir": error.directory})
+            if on_copy and is_down(down):
+                return down
+            raise
+
+
+def part_settings(**overrides: Any) -> Settings:
+    """`server_settings` of an API or a projector alone."""
+    from infra.installation import for_part
+
+    with nothing_runs():
+        return for_part(server_settings(**overrides))
+
+
+@contextmanager
+def nothing_runs() -> Iterator[None]:
+    """A data directory without its `up` becomes words."""
+    from infra.cli.exits import CliError
+    from infra.installation import NotRunning
+
+    try:
+        yield
+    except NotRunning as error:
+        raise CliError(str(error)) from None
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from infra.cli.server_options import (
     NatsUrlOption,
     PortOption,
     RootOption,
+    nothing_runs,
+    part_settings,
     server_settings,
 )
 
@@ -108,7 +110,7 @@ def api(
     data_dir: DataDirOption = None,
 ) -> None:
     """Start an API process on a NATS that runs elsewhere."""
-    settings = server_settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
+    settings = part_settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
     from infra.processes import run_api
 
     _start(run_api, settings)
@@ -122,7 +124,7 @@ def projector(
     data_dir: DataDirOption = None,
 ) -> None:
     """Start locks, dispatch, watchdog (deadlines, lost runners), tasks (read model) and sealer."""
-    settings = server_settings(nats_url=nats_url, data_dir=data_dir)
+    settings = part_settings(nats_url=nats_url, data_dir=data_dir)
     from infra.processes import PROJECTIONS, run_projector
 
     chosen = tuple(only or PROJECTIONS)
@@ -166,8 +168,11 @@ def runner(
         job_user=job_user,
         job_signals=job_signals,
     )
+    from infra.installation import for_runner
     from infra.processes import run_runner
 
+    with nothing_runs():
+        settings = for_runner(settings)
     _start(run_runner, settings)
 
 

@@ -34,7 +34,9 @@ def replay(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Read the whole log again; check it or rebuild the read model."""
-    settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    settings = installation_settings(
+        on_copy=not rebuild, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir
+    )
     from domain.ports.log import LogGap
     from infra.cli.exits import CliError
     from infra.cli.output import emit_one, print_data

@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from infra.installation import FILE, Installation, completed, find, with_own_token
+from infra.installation import (
+    FILE,
+    FOR_RUNNERS,
+    Installation,
+    Need,
+    NotRunning,
+    completed,
+    find,
+    for_part,
+    for_runner,
+    with_own_token,
+)
 from infra.settings import Settings, load_settings
 
 HOLD = """
@@ -26,6 +37,8 @@ sys.stdin.read()
 TOLD = Installation(
     url="http://127.0.0.1:4711", token="t0ken-of-this-one", nats_port=4712, database_url="sqlite:////x"
 )
+
+NEEDS: tuple[Need, ...] = ("url", "nats")
 
 
 @pytest.fixture
@@ -53,7 +66,7 @@ def running(here: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.usefixtures("running")
 def test_what_runs_here_is_found(here: Path) -> None:
-    settings = completed(load_settings())
+    settings = completed(load_settings(), "url")
     assert (settings.url, settings.nats_port, settings.database_url) == (
         "http://127.0.0.1:4711",
         4712,
@@ -68,17 +81,18 @@ def test_what_runs_here_is_found(here: Path) -> None:
 def test_it_is_found_from_below_and_by_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "src" / "api").mkdir(parents=True)
     monkeypatch.chdir(here / "src" / "api")
-    assert completed(load_settings()).data_dir == here / ".towpath"
+    assert completed(load_settings(), "url").data_dir == here / ".towpath"
     assert find(load_settings(data_dir="elsewhere")) is None
     assert find(load_settings(data_dir=here / ".towpath")) is not None
 
 
 @pytest.mark.usefixtures("running")
 def test_what_is_set_wins_and_gets_no_token_of_another(here: Path) -> None:
-    settings = completed(load_settings(url="http://other.invalid", nats_port=9, database_url="sqlite:////y"))
+    other = load_settings(url="http://other.invalid", nats_port=9, database_url="sqlite:////y")
+    settings = completed(other, "url")
     assert (settings.url, settings.token, settings.nats_port) == ("http://other.invalid", None, 9)
     assert settings.database_url == "sqlite:////y"
-    own = completed(load_settings(token=SecretStr("mine")))
+    own = completed(load_settings(token=SecretStr("mine")), "url")
     assert own.token is not None
     assert own.token.get_secret_value() == "mine"
 
@@ -88,7 +102,63 @@ def test_a_leftover_is_not_believed(here: Path, running: subprocess.Popen[str]) 
     running.kill()
     running.wait()
     assert (here / ".towpath" / FILE).exists()
-    assert completed(load_settings()).url == "http://127.0.0.1:8000"
+    for need in NEEDS:
+        with pytest.raises(NotRunning, match="no `towpath up` runs on"):
+            completed(load_settings(), need)
+
+
+def test_parts_alone_leave_no_directory_of_an_up(here: Path) -> None:
+    (here / ".towpath" / "secret-key").write_text("key")
+    assert completed(load_settings(), "url").url == "http://127.0.0.1:8000"
+    (here / ".towpath" / "nats").mkdir()
+    (here / "below").mkdir()
+    with pytest.raises(NotRunning, match=str(here / ".towpath")):
+        completed(load_settings(), "url")
+
+
+@pytest.mark.usefixtures("running")
+def test_the_nearest_directory_of_an_up_is_meant(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "below" / ".towpath" / "nats").mkdir(parents=True)
+    monkeypatch.chdir(here / "below")
+    with pytest.raises(NotRunning, match=str(here / "below")):
+        completed(load_settings(), "url")
+
+
+@pytest.mark.parametrize("need", NEEDS)
+@pytest.mark.parametrize("variable", [True, False])
+def test_a_directory_that_was_named_is_not_replaced_by_the_defaults(
+    here: Path, monkeypatch: pytest.MonkeyPatch, need: Need, variable: bool
+) -> None:
+    if variable:
+        monkeypatch.setenv("TOWPATH_DATA_DIR", str(here / "dead"))
+    named = {} if variable else {"data_dir": here / "dead"}
+    with pytest.raises(NotRunning, match=str(here / "dead")):
+        completed(load_settings(**named), need)
+    assert completed(load_settings(url="http://x.invalid", **named), "url").url == "http://x.invalid"
+    assert completed(load_settings(nats_port=9, **named), "nats").nats_port == 9
+
+
+@pytest.mark.usefixtures("running")
+def test_an_option_stands_over_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWPATH_URL", "http://other.invalid")
+    monkeypatch.setenv("TOWPATH_TOKEN", "token-of-the-other")
+    settings = completed(load_settings(data_dir=here / ".towpath"), "url", over=("url", "token"))
+    assert settings.url == TOLD.url
+    assert settings.token is not None
+    assert settings.token.get_secret_value() == TOLD.token
+
+
+@pytest.mark.usefixtures("running")
+def test_parts_take_what_runs_on_their_directory(here: Path) -> None:
+    (here / ".towpath" / FOR_RUNNERS).write_text("of-runners\n")
+    assert for_part(load_settings()).nats_port == TOLD.nats_port
+    runner = for_runner(load_settings())
+    assert (runner.url, runner.nats_url, runner.nats_user) == (TOLD.url, "nats://127.0.0.1:4712", "runner")
+    assert for_runner(load_settings(runner_nats=False)).url == TOLD.url
+    for part in (for_part, for_runner):
+        assert part(load_settings(nats_port=9)).nats_port == 9
+        with pytest.raises(NotRunning):
+            part(load_settings(data_dir=here / "dead"))
 
 
 @pytest.mark.usefixtures("running")
