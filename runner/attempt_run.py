@@ -8,7 +8,6 @@ first of these wishes decides what is reported; only `forget` overrides the othe
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +27,14 @@ from runner.orphans import Adoption
 from runner.outcome import Final, final_report, unstarted_report
 from runner.process import Job, JobProcess
 from runner.redaction import output_size, output_tail, tail_reach
+from runner.removal import discard
 from runner.state import Attempt, RunnerState, Transport
 from runner.storage import Storage
+from runner.trash import Trash
 from runner.workspace import job_environment, within, working_directory
 
 T = TypeVar("T")
+AGAIN_SECONDS = 1.0
 Wish = Literal["canceled", "stopped", "forgotten"]
 
 
@@ -49,6 +51,8 @@ class Bench:
     slots: asyncio.Semaphore
     work: Path
     """Attempts without a workspace get a directory in it."""
+    trash: Trash
+    """Where that directory goes afterwards."""
     cgroups: Path | None
     """Jobs get a cgroup in it, where that is allowed."""
     adoption: Adoption
@@ -92,25 +96,45 @@ class AttemptRun:
     async def run(self) -> Report | None:
         """Live through the attempt; the terminal report as written to the outbox, if there is one."""
         try:
+            return await self._run()
+        finally:
+            self.finished.set()
+
+    async def _run(self) -> Report | None:
+        try:
             report = await self._live()
         except Exception as error:
             self._log.exception("attempt broke")
             report = self._final("failed", f"the runner failed: {type(error).__name__}", "error")
         finally:
-            if self._process is not None:
-                await self._process.close()
+            await self._close()
         if self._wish == "forgotten":
             report = None
         await self._write_down(report)
-        await asyncio.to_thread(shutil.rmtree, self._own_directory, ignore_errors=True)
-        self._bench.state.shims.joinpath(f"{self.attempt.key.file_stem}.lock").unlink(missing_ok=True)
+        self._tidy()
         outcome = report.status if report else "forgotten"
         self._log.info("attempt over", outcome=outcome)
         if self._span is not None:
             self._span.set({"towpath.outcome": outcome})
             self._span.end()
-        self.finished.set()
         return report
+
+    async def _close(self) -> None:
+        """Once more, if it takes that: what was started must be gone before its end is written down."""
+        while self._process is not None:
+            try:
+                await self._process.close()
+                break
+            except Exception:
+                self._log.exception("cannot make sure yet that nothing of it is left")
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    def _tidy(self) -> None:
+        """What cannot be removed is named in the log, and changes nothing about the attempt's end."""
+        self._bench.trash.put(self._own_directory)
+        trouble = discard(self._bench.state.shims / f"{self.attempt.key.file_stem}.lock")
+        if trouble is not None:
+            self._log.warning("the shim's lock file is left", why=trouble)
 
     async def _write_down(self, report: Report | None) -> None:
         """However full the disk is: until then the attempt is held and stands in the heartbeats."""

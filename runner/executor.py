@@ -22,6 +22,7 @@ from runner.follower import Follower
 from runner.gate import Standing
 from runner.origins import check_callback_url
 from runner.outcome import Final, unstarted_report
+from runner.removal import discard
 from runner.reporter import Reporter
 from runner.state import HELD, Attempt, Key, Transport
 from runner.tasks import end_tasks, wait_at_most
@@ -218,7 +219,9 @@ class Executor:
             self._bench.storage.note(trouble)
             return
         for key in forgotten:
-            state.outputs.joinpath(f"{key.file_stem}.log").unlink(missing_ok=True)
+            why = discard(state.outputs / f"{key.file_stem}.log")
+            if why is not None:
+                log.warning("an old output is left", why=why)
 
     async def _give_up(self, attempt: Attempt, gone: Callable[[Key], Awaitable[None]]) -> None:
         be_about(*attempt.key)

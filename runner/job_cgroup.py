@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
+
+from runner.removal import remove_nested
+
+REMOVE_SECONDS = 2.0
 
 
 def own_cgroup(proc: Path = Path("/proc/self")) -> Path | None:
@@ -70,20 +75,26 @@ def occupied(path: str) -> bool:
 
 
 def remove(path: str) -> None:
-    """Remove it with what the job made in it, and the directory above it once that holds no other."""
-    for directory, _, _ in os.walk(path, topdown=False):
-        with contextlib.suppress(OSError):
-            Path(directory).rmdir()
+    """Remove it with what the job made in it, and the directory above it once that holds no other.
+
+    What takes longer than a moment is left for the next start of the runner.
+    """
+    _remove_nested(path, time.monotonic() + REMOVE_SECONDS)
     with contextlib.suppress(OSError):
         Path(path).parent.rmdir()
 
 
-def remove_empty(parent: Path) -> None:
+def remove_left(parent: Path) -> None:
     """What is left in `parent` of runners that were killed with their guards; what is occupied stays."""
+    until = time.monotonic() + REMOVE_SECONDS
     with contextlib.suppress(OSError):
         for entry in list(parent.iterdir()):
-            with contextlib.suppress(OSError):
-                entry.rmdir()
+            _remove_nested(str(entry), until)
+
+
+def _remove_nested(path: str, until: float) -> None:
+    with contextlib.suppress(OSError):
+        remove_nested(path, lambda: time.monotonic() > until)
 
 
 def _write(path: str, text: str) -> None:

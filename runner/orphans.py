@@ -150,7 +150,7 @@ async def end_all(marks: Marks, adoption: Adoption | None = None) -> None:
             break
         await asyncio.sleep(SWEEP_SECONDS)
     if marks.cgroup is not None:
-        job_cgroup.remove(marks.cgroup)
+        await asyncio.to_thread(job_cgroup.remove, marks.cgroup)
 
 
 def _kill(marks: Marks) -> bool:

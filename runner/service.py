@@ -7,7 +7,6 @@ while there is time and otherwise wait in the outbox for the next start.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Coroutine
 from typing import Any
 
@@ -27,7 +26,7 @@ from runner.heartbeat import BeatChannel, Heart
 from runner.intake_http import HttpIntake
 from runner.intake_nats import PoolIntake
 from runner.intake_server import IntakeServer
-from runner.job_cgroup import own_cgroup, remove_empty
+from runner.job_cgroup import own_cgroup, remove_left
 from runner.job_user import work_directory
 from runner.lease import HeartbeatLease, NoLease
 from runner.nats_link import NatsLink
@@ -38,6 +37,7 @@ from runner.storage import Storage
 from runner.task_log import TaskLog
 from runner.tasks import end_tasks
 from runner.transports import HttpReports, NatsReports, ReportTransport
+from runner.trash import Trash
 
 CONNECT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
@@ -89,6 +89,7 @@ class RunnerService:
             gates["nats"] = NatsGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)
         self._work = work_directory(config.user, self.state.work, self.runner_id)
+        self._trash = Trash(self._work)
         self._adoption = Adoption()
         own = own_cgroup() if config.job_cgroups else None
         self._cgroups = own / f"towpath-{self.runner_id}" if own else None
@@ -101,6 +102,7 @@ class RunnerService:
             gates=gates,
             slots=slots,
             work=self._work,
+            trash=self._trash,
             cgroups=self._cgroups,
             adoption=self._adoption,
             tracer=tracer,
@@ -124,11 +126,10 @@ class RunnerService:
             return
         self._started = True
         if self._cgroups is not None:
-            remove_empty(self._cgroups)
+            await asyncio.to_thread(remove_left, self._cgroups)
         if self.config.adopts_orphans:
             self._adoption.begin()
-        for leftover in self._work.iterdir():
-            await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+        self._trash.start()
         self._reporter.start()
         self._executor.recover(lambda key: nothing_left(self.state.shims, key, self.runner_id))
         if self.config.intake_port is not None:
@@ -169,6 +170,7 @@ class RunnerService:
             log.warning("reports are left in the outbox; the next start sends them")
         await end_tasks(self._tasks)
         await self._reporter.stop()
+        await self._trash.stop()
         if self._server is not None:
             await self._server.stop()
         await self._http.close()

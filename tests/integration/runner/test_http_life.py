@@ -76,7 +76,8 @@ async def test_a_whole_life(host: Submitter) -> None:
     assert all(headers["x-runner-token"] == "cb-token" for _, _, headers in host.plane.posts)
     await eventually(lambda: not host.runner.state.held(), DEADLINE)
     assert await host.status(task_id) == "succeeded"
-    assert list(host.runner.state.work.iterdir()) == []
+    work = host.runner.state.work
+    assert await eventually(lambda: [entry.name for entry in work.rglob("*")] == [".removed"], DEADLINE)
 
 
 @pytest.mark.parametrize(

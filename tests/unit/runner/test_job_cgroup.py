@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from runner.job_cgroup import own_cgroup, remove_empty
+from runner import job_cgroup
+from runner.job_cgroup import own_cgroup, remove, remove_left
 
 MOUNT = "31 23 0:27 {root} {at} rw,nosuid shared:9 - {kind} none rw\n"
 
@@ -52,8 +55,31 @@ def test_where_proc_is_not_readable_there_is_none(tmp_path: Path) -> None:
 
 def test_what_a_killed_runner_has_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "full" / "inner").mkdir(parents=True)
+    (tmp_path / "nested" / "inner" / "inner").mkdir(parents=True)
+    (tmp_path / "full" / "empty").mkdir(parents=True)
+    (tmp_path / "full" / "occupied").mkdir()
+    (tmp_path / "full" / "occupied" / "one").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "full")
     (tmp_path / "cgroup.procs").touch()
-    remove_empty(tmp_path)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cgroup.procs", "full"]
-    remove_empty(tmp_path / "gone")
+    remove_left(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cgroup.procs", "full", "link"]
+    assert [entry.name for entry in (tmp_path / "full").iterdir()] == ["occupied"]
+    remove_left(tmp_path / "gone")
+
+
+def test_a_job_may_have_nested_them_deeper_than_python_recurses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_cgroup, "REMOVE_SECONDS", 60.0)
+    before = Path.cwd()
+    top = tmp_path / "parent" / "job"
+    top.mkdir(parents=True)
+    os.chdir(top)
+    try:
+        for _ in range(2 * sys.getrecursionlimit()):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.chdir(before)
+    remove(str(top))
+    assert list(tmp_path.iterdir()) == []
