@@ -171,9 +171,17 @@ class JetStreamApi:
         await self._request(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}", b"")
 
     async def make_consumer(self, name: str, config: dict[str, Any]) -> int:
-        """Make the consumer `name`, which every role may that reads; how many messages wait for it."""
+        """Make the consumer `name`; how many messages wait for it.
+
+        Every role that reads may, with one filter (without any it is `>`); the control plane alone may
+        give several as `filter_subjects`.
+        """
+        subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
+        if "filter_subjects" not in config:
+            config = {"filter_subject": ">", **config}
+            subject = f"{subject}.{config['filter_subject']}"
         body = orjson.dumps({"stream_name": self._stream, "config": {**config, "name": name}})
-        answer = await self._request(f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}", body)
+        answer = await self._request(subject, body)
         return int(answer["num_pending"])
 
     def next_subject(self, consumer: str) -> str:

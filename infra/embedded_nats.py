@@ -23,15 +23,21 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from infra.nats_accounts import accounts_block
+import structlog
+
+from infra.nats_accounts import LOG_CONSUMERS, accounts_block
 from infra.nats_binary import EmbeddedNatsError, dying_with_parent, find_nats_server
+from infra.nats_recovery import CONSUMERS, forget_consumers, patience
 from infra.nats_syntax import nats_string
 from infra.ports_file import CONFIGURATION, ports_files, read_ports
 from infra.private_files import PRIVATE_UMASK, create_private, private_tree, write_private
 from infra.process_secrets import without_secrets
+from infra.stream_definitions import LOG
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.005
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,8 @@ class EmbeddedNats:
         with self._locked() as lock, self._stderr() as stderr:
             for stale in ports_files(self._data_dir).values():
                 stale.unlink(missing_ok=True)
+            if forgotten := forget_consumers(self.store / LOG, LOG_CONSUMERS):
+                log.info("consumers of others removed from the log", count=len(forgotten))
             self._process = subprocess.Popen(
                 [*dying_with_parent(), str(binary), "-c", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -204,22 +212,34 @@ jetstream {{
         return self._data_dir / f"nats-server_{process.pid}.ports"
 
     def _await_ports(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + self._start_timeout
-        while process.poll() is None and time.monotonic() < deadline:
+        started, times = time.monotonic(), 1
+        while process.poll() is None:
             ports = read_ports(self._ports_file(process))
             if ports is not None:
                 self._port, self._monitor_port = ports.client, ports.monitor
                 return
+            if time.monotonic() >= started + times * self._start_timeout:
+                allowed = patience(self._data_dir / "nats.log", process.pid)
+                if times >= allowed:
+                    raise EmbeddedNatsError(self._not_up(times, allowed))
+                log.warning("nats-server still reads its streams, waiting for it", store=str(self.store))
+                times += 1
             time.sleep(_POLL_SECONDS)
-        if process.poll() is None:
-            raise EmbeddedNatsError(
-                f"nats-server did not come up within {self._start_timeout:g} s: this machine is too busy, or "
-                f"its files in {self.store} are damaged so that it cannot read them (nats.log in "
-                f"{self._data_dir} has its last words); if it stays so, `towpath restore` a backup into "
-                "a new --data-dir"
-            )
         state = f"ended with {process.returncode}"
         raise EmbeddedNatsError(f"nats-server {state}; its last words:\n{self._last_words()}")
+
+    def _not_up(self, times: int, allowed: int) -> str:
+        late = f"nats-server did not come up within {times * self._start_timeout:g} s: "
+        if allowed == CONSUMERS:
+            return (
+                f"{late}it still makes its consumers ready ({self._data_dir / 'nats.log'} says so); try again"
+            )
+        return (
+            f"{late}this machine is too busy, or "
+            f"its files in {self.store} are damaged so that it cannot read them (nats.log in "
+            f"{self._data_dir} has its last words); if it stays so, `towpath restore` a backup into "
+            "a new --data-dir"
+        )
 
     def _last_words(self) -> str:
         lines: list[str] = []

@@ -74,6 +74,7 @@ class PoolIntake:
             await js.consumer_info(STREAM, name)
         except nats.js.errors.NotFoundError:
             config = ConsumerConfig(
+                name=name,  # with it the filter stands in the request's subject: no other form is permitted
                 durable_name=name,
                 filter_subject=f"towpath.submit.{self._pool}",
                 ack_policy=AckPolicy.EXPLICIT,

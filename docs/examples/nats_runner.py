@@ -66,7 +66,11 @@ async def subscribe(js):
         await js.consumer_info("TOWPATH_SUBMIT", name)
     except nats.js.errors.NotFoundError:
         config = ConsumerConfig(
-            durable_name=name, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=10
+            name=name,
+            durable_name=name,
+            filter_subject=subject,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=10,
         )
         await js.add_consumer("TOWPATH_SUBMIT", config)
     return await js.pull_subscribe_bind(consumer=name, stream="TOWPATH_SUBMIT")

@@ -6,6 +6,8 @@ import contextlib
 import sys
 import unicodedata
 
+_STEERING = frozenset({"Cc", "Cf", "Zl", "Zp"})
+
 
 def say(text: str) -> None:
     """One message on stderr, at once; a stderr that takes nothing (full, closed) ends no command."""
@@ -40,7 +42,10 @@ def say_done(text: str) -> None:
 
 
 def plain(text: str, keep: str = "") -> str:
-    """`text` without control characters other than `keep`: others' data must not steer the terminal."""
+    """`text` without control characters other than `keep`: others' data must not steer the terminal.
+
+    Separators of lines and paragraphs count as such, too: they break a table's row.
+    """
     return "".join(
-        " " if unicodedata.category(char) in ("Cc", "Cf") and char not in keep else char for char in text
+        " " if unicodedata.category(char) in _STEERING and char not in keep else char for char in text
     )

@@ -75,6 +75,13 @@ async def refused(connection: Client, refusals: Refusals, subject: str) -> None:
     assert subject.lower() in refusals.said[-1]
 
 
+async def forge(reader: Client, number: int, target: str) -> None:
+    """Make a push consumer that delivers to `target`."""
+    name = f"forger{number}"
+    config = {"name": name, "deliver_subject": target, "ack_policy": "none", "filter_subject": ">"}
+    await api(reader, f"CONSUMER.CREATE.TOWPATH.{name}.>", {"stream_name": "TOWPATH", "config": config})
+
+
 NOBODY_ELSE_MAY = (
     "towpath.append.task.A.created",
     "towpath.append.lock.w.granted",
@@ -95,6 +102,13 @@ NOBODY_ELSE_MAY = (
     "$JS.API.STREAM.MSG.GET.TOWPATH_REPORT",
     "$JS.API.STREAM.MSG.GET.TOWPATH_DEAD",
     "$JS.API.CONSUMER.CREATE.TOWPATH_REPORT.x",
+    "$JS.API.CONSUMER.CREATE.TOWPATH_REPORT.x.>",
+    "$JS.API.CONSUMER.CREATE.TOWPATH",
+    "$JS.API.CONSUMER.CREATE.TOWPATH.x",
+    "$JS.API.CONSUMER.DURABLE.CREATE.TOWPATH.x",
+    "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT",
+    "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.x",
+    "$JS.API.CONSUMER.DURABLE.CREATE.TOWPATH_SUBMIT.x",
     *[f"$JS.API.CONSUMER.CREATE.TOWPATH.{name}.towpath.task.>" for name in LOG_CONSUMERS],
     *[f"$JS.API.CONSUMER.DELETE.TOWPATH.{name}" for name in LOG_CONSUMERS],
     *[f"$JS.API.CONSUMER.MSG.NEXT.TOWPATH.{name}" for name in LOG_CONSUMERS],
@@ -104,8 +118,7 @@ READERS_MAY_NOT = (
     "towpath.report.A",
     "towpath.runner.r1",
     "towpath.dead.submit.A",
-    "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.default",
-    "$JS.API.CONSUMER.DURABLE.CREATE.TOWPATH_SUBMIT.default",
+    "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.default.towpath.submit.default",
     "$JS.API.CONSUMER.MSG.NEXT.TOWPATH_SUBMIT.default",
     "$JS.API.CONSUMER.DELETE.TOWPATH.x",
     "$JS.ACK.TOWPATH.x.1.1.1.1.0",
@@ -134,12 +147,7 @@ async def test_who_reads_writes_nothing_anywhere(node: Deployed, user: str) -> N
             for subject in asked:
                 await reader.publish(subject, b'{"seq": 1}', reply=target)
         for number, target in enumerate(("towpath.report.V", "towpath.submit.default", "towpath.dead.x")):
-            config = {"name": f"forger{number}", "deliver_subject": target, "ack_policy": "none"}
-            await api(
-                reader,
-                f"CONSUMER.CREATE.TOWPATH.forger{number}",
-                {"stream_name": "TOWPATH", "config": config},
-            )
+            await forge(reader, number, target)
         await append(control, "B", "created", 0)
         await api(reader, "STREAM.INFO.TOWPATH")
         stored = {
@@ -280,9 +288,7 @@ async def test_no_consumer_delivers_into_a_stream(node: Deployed, user: str) -> 
         heard = await reader.subscribe("towpath.task.V.failed")
         await reader.flush()
         for number, target in enumerate((*INGESTED, "towpath.task.V.failed")):
-            config = {"name": f"forger{number}", "deliver_subject": target, "ack_policy": "none"}
-            body = {"stream_name": "TOWPATH", "config": config}
-            await api(reader, f"CONSUMER.CREATE.TOWPATH.forger{number}", body)
+            await forge(reader, number, target)
         await append(control, "A", "created", 0)
         assert (await heard.next_msg(10)).subject == "towpath.task.A.created"  # the last one has delivered
         for _ in range(5):

@@ -13,13 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from infra import nats_binary
 from infra.embedded_nats import EmbeddedNats
 from infra.nats_binary import EmbeddedNatsError
+from infra.nats_recovery import CONSUMERS, STREAMS, patience
 from infra.ports_file import running_ports
 from infra.server_facts import MonitorUnavailable, server_facts
-from tests.support.nats import StartNats, append, connect
+from tests.support.nats import StartNats, api, append, connect
 from tests.support.waiting import eventually
 
 PARENT = """
@@ -183,3 +185,43 @@ async def test_without_a_guest_a_client_brings_a_password(start_nats: StartNats)
             nc = await connect(url)
             assert nc.is_connected
             await nc.close()
+
+
+async def test_consumers_that_others_left_do_not_hold_up_a_start(
+    nats_server: EmbeddedNats, js_connection: Client
+) -> None:
+    """Thousands of filters in each are compared pair by pair whenever a server starts."""
+    for name in ("dispatch", "left", "right"):
+        config = {"name": name, "durable_name": name, "ack_policy": "explicit"}
+        if name != "dispatch":
+            config["filter_subjects"] = [f"towpath.task.{at}.created" for at in range(1500)]
+        answer = await api(
+            js_connection,
+            f"CONSUMER.CREATE.TOWPATH.{name}",
+            {"stream_name": "TOWPATH", "config": config},
+        )
+        assert "error" not in answer
+    nats_server.stop()
+    stored = nats_server.store / "TOWPATH" / "obs"
+    assert sorted(path.name for path in stored.iterdir()) == ["dispatch", "left", "right"]
+    nats_server.start()
+    control = await connect(nats_server.control_url)
+    assert (await api(control, "CONSUMER.NAMES.TOWPATH"))["consumers"] == ["dispatch"]
+    assert [path.name for path in stored.iterdir()] == ["dispatch"]
+    await control.close()
+
+
+def test_a_server_that_says_that_it_reads_is_waited_for(tmp_path: Path) -> None:
+    log = tmp_path / "nats.log"
+    assert patience(log, 7) == 1
+    lines = {
+        "[7] 2026/01/01 00:00:00 [INF]   Starting restore for stream 'TOWPATH > TOWPATH'": STREAMS,
+        "[7] 2026/01/01 00:00:00 [INF]   Restored 1 messages for stream 'A > TOWPATH' in 1ms": STREAMS,
+        "[7] 2026/01/01 00:00:00 [INF]   Recovering 2 consumers for stream - 'A > TOWPATH'": CONSUMERS,
+        "[8] 2026/01/01 00:00:00 [INF]   Starting restore for stream 'TOWPATH > TOWPATH'": CONSUMERS,
+        "[7] 2026/01/01 00:00:00 [INF] Server is ready": 1,
+    }
+    for line, wanted in lines.items():
+        with log.open("a") as file:
+            file.write(f"{line}\n")
+        assert patience(log, 7) == wanted

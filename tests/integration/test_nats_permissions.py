@@ -58,6 +58,15 @@ async def _refused(nc: Client, subject: str, body: bytes = b"") -> None:
 
 
 READERS = ["guest", "runner"]
+MANY_FILTERS = [
+    "$JS.API.CONSUMER.CREATE.TOWPATH",
+    "$JS.API.CONSUMER.CREATE.TOWPATH.x",
+    "$JS.API.CONSUMER.DURABLE.CREATE.TOWPATH.x",
+    "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT",
+    "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.x",
+    "$JS.API.CONSUMER.DURABLE.CREATE.TOWPATH_SUBMIT.x",
+]
+"""Where the server would take a consumer with any number of filters, and compare all pairs of them."""
 
 
 @pytest.fixture(params=READERS)
@@ -100,6 +109,27 @@ async def test_the_log_can_be_replayed_with_a_consumer(js_connection: Client, re
     assert await js.delete_consumer("TOWPATH", (await replay.consumer_info()).name)
 
 
+@pytest.mark.parametrize("subject", [">", "towpath.>", "towpath.task.*.failed", "towpath.lock.shop.*"])
+async def test_a_reader_names_its_one_filter_and_no_more(
+    js_connection: Client, reader: Client, subject: str
+) -> None:
+    """Thousands of filters, compared pair by pair, would hold up JetStream for minutes."""
+
+    async def made(**filters: object) -> dict[str, object]:
+        config = {"name": "x", "ack_policy": "none", **filters}
+        body = {"stream_name": "TOWPATH", "config": config}
+        return await api(reader, f"CONSUMER.CREATE.TOWPATH.x.{subject}", body)
+
+    many = [f"towpath.task.{number}.created" for number in range(3000)]
+    for filters in ({"filter_subjects": many}, {"filter_subject": subject, "filter_subjects": many}):
+        for durable in ({}, {"durable_name": "x"}):
+            assert (await made(**filters, **durable))["error"]["err_code"] == 10137
+    assert (await made(filter_subject="towpath.task.a.created"))["error"]["err_code"] == 10131
+    assert (await made())["error"]["err_code"] == 10131
+    assert (await made(filter_subject=subject))["config"]["filter_subject"] == subject
+    assert reader.member.refused == []
+
+
 async def test_anyone_may_report(js_connection: Client, reader: Client):
     await reader.jetstream().publish("towpath.report.A", b"{}")
     assert await subjects(js_connection, "TOWPATH_REPORT") == {"towpath.report.A": 1}
@@ -126,6 +156,8 @@ async def test_anyone_may_report(js_connection: Client, reader: Client):
         "$JS.API.STREAM.MSG.GET.TOWPATH_SUBMIT",
         "$JS.API.STREAM.SNAPSHOT.TOWPATH",
         "$JS.API.CONSUMER.CREATE.TOWPATH_REPORT.x",
+        "$JS.API.CONSUMER.CREATE.TOWPATH_REPORT.x.>",
+        *MANY_FILTERS,
         "$JS.API.CONSUMER.MSG.NEXT.TOWPATH_REPORT.x",
         "$JS.API.CONSUMER.DELETE.TOWPATH_SUBMIT.default",
         *[f"$JS.API.CONSUMER.DELETE.TOWPATH.{name}" for name in LOG_CONSUMERS],
@@ -213,15 +245,16 @@ async def test_what_a_push_consumer_delivers_elsewhere_is_no_fact(js_connection:
     watched = await js_connection.subscribe("towpath.task.V.failed")
     await js_connection.flush()
     config = {"name": "forger", "deliver_subject": "towpath.task.V.failed", "ack_policy": "none"}
+    config["filter_subject"] = ">"
     body = {"stream_name": "TOWPATH", "config": config}
-    assert "error" not in await api(reader, "CONSUMER.CREATE.TOWPATH.forger", body)
+    assert "error" not in await api(reader, "CONSUMER.CREATE.TOWPATH.forger.>", body)
     forged = await watched.next_msg(5)
     assert forged.subject == "towpath.task.A.failed"
     assert "Nats-Sequence" not in (forged.headers or {})
 
     config["deliver_subject"] = "towpath.append.task.V.failed"
     answer = await api(
-        reader, "CONSUMER.CREATE.TOWPATH.forger2", {**body, "config": {**config, "name": "forger2"}}
+        reader, "CONSUMER.CREATE.TOWPATH.forger2.>", {**body, "config": {**config, "name": "forger2"}}
     )
     assert answer["error"]["err_code"] == 10081, json.dumps(answer)
     assert await subjects(js_connection, "TOWPATH") == {"towpath.task.A.failed": 1}

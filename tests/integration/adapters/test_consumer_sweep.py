@@ -18,8 +18,9 @@ async def names(connection: Client) -> set[str]:
 
 
 async def made(connection: Client, name: str, **config: object) -> None:
-    body = {"stream_name": "TOWPATH", "config": {"name": name, "ack_policy": "explicit", **config}}
-    answer = await api(connection, f"CONSUMER.CREATE.TOWPATH.{name}", body)
+    config = {"name": name, "ack_policy": "explicit", "filter_subject": "towpath.>", **config}
+    body = {"stream_name": "TOWPATH", "config": config}
+    answer = await api(connection, f"CONSUMER.CREATE.TOWPATH.{name}.towpath.>", body)
     assert "error" not in answer, answer
 
 

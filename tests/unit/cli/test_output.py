@@ -103,6 +103,13 @@ def test_others_data_does_not_steer_the_terminal(api: FakeApi, towpath: Towpath)
 STEERING = "\x7f\x85\x9b31m\u202ecba\u2066\u200f\u2028\u2029\xad\ufeff\U000e0041"
 
 
+def test_no_character_steers_the_terminal_or_breaks_a_row(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["GET /tasks"] = page([task_read(title=f"a{STEERING}b")])
+    shown = towpath("tasks", COLUMNS="200").stdout
+    assert not set(STEERING) - set("31mcba") & set(shown)
+    assert len(shown.splitlines()) == 2
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_json_does_not_steer_the_terminal_either(api: FakeApi, towpath: Towpath, form: str) -> None:
     api.answers["GET /tasks"] = page([task_read(title=f"ä{STEERING}", labels={STEERING: "x"})])
