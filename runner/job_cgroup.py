@@ -45,6 +45,22 @@ def _unified_mount(text: str) -> str | None:
     return None
 
 
+def is_of(path: str | None, parent: str, name: str, proc: Path = Path("/proc/self")) -> bool:
+    """Whether `path` is a cgroup of this user's, and the one that was made for `name` below `parent`.
+
+    For a path that was read somewhere: what is killed and removed through it must be that job's alone.
+    """
+    if path is None or "\0" in path:
+        return False
+    where = Path(path)
+    try:
+        mount = _unified_mount((proc / "mountinfo").read_text())
+        inside = mount is not None and where.is_relative_to(mount) and where.resolve(strict=True) == where
+        return inside and where.parts[-2:] == (parent, name) and where.stat().st_uid == os.geteuid()
+    except (OSError, RuntimeError, UnicodeError):
+        return False
+
+
 def make(path: str) -> bool:
     """Make the cgroup; False where that is not allowed."""
     try:

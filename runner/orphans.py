@@ -12,17 +12,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from runner import job_cgroup
+from runner import job_cgroup, shim_lock
 from runner.process_traits import adopt_orphans
 from runner.process_tree import DEAD, below, look_at, process_table, send
+from runner.shim_words import keepers
 from runner.state import Key
 
 SWEEP_SECONDS = 0.1
@@ -74,13 +73,6 @@ class Marks:
     """Guard and shim, with their start times."""
     cgroup: str | None = None
 
-    def learn(self, facts: Mapping[str, Any]) -> None:
-        """What the guard has written down. Of another boot it says nothing."""
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        if facts.get("boot") == boot:
-            self.processes = [(pid, started) for pid, started in facts["processes"]]
-            self.cgroup = facts["cgroup"]
-
     def living(self) -> list[tuple[int, str]]:
         """What bears a mark and lives: the job's own; once there is none, shim and guard, its parents."""
         table = process_table()
@@ -115,11 +107,14 @@ async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
     """
     lock = shims / f"{key.file_stem}.lock"
     marks = marks_of(key, runner_id)
-    if lock.exists():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            marks.learn(json.loads(lock.read_bytes()))
-        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    handle = shim_lock.open_own(lock)
+    if handle is not None:
         try:
+            facts = shim_lock.read_facts(handle)
+            if facts is not None:
+                marks.processes = keepers(facts)
+                if job_cgroup.is_of(facts.cgroup, f"towpath-{runner_id}", key.file_stem):
+                    marks.cgroup = facts.cgroup
             rounds = 0
             while not _taken(handle):
                 rounds += 1
@@ -129,7 +124,7 @@ async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
         finally:
             os.close(handle)
     await end_all(marks)
-    lock.unlink(missing_ok=True)
+    shim_lock.discard(lock)
 
 
 def _taken(handle: int) -> bool:

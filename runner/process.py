@@ -17,22 +17,21 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from runner.clock import utcnow
 from runner.job_user import JobUser
 from runner.orphans import Adoption, Marks, end_all, environment_marks
+from runner.process_tree import DEAD, look_at
 from runner.shim_watch import ROUND_SECONDS, ShimWatch
+from runner.shim_words import Guarded, Over, Rubbish, Said, Started, Why, keepers, this_boot, understand
 from runner.tasks import end_tasks
 
 PACKAGES = Path(__file__).parents[1]
 # Nothing but the standard library and this package, which comes last and so can hide nothing.
 SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.shim import main; main()"
 LAST_WORDS_SECONDS = 2.0
-
-Why = Literal[
-    "exit", "timeout", "canceled", "lease", "runner-gone", "stopped", "forgotten", "error", "shim-lost"
-]
+MAX_DRAINED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +76,15 @@ class JobProcess:
     def __init__(self, process: Process, job: Job, adoption: Adoption) -> None:
         self._process = process
         self._adoption = adoption
-        self._marks = Marks(environment_marks(job.env))
-        self._watch = ShimWatch(job.timeout, job.lease, job.grace)
+        self._cgroup = job.cgroup
+        seen = look_at(process.pid)
+        guard = (process.pid, seen.started) if seen is not None else None
+        self._marks = Marks(environment_marks(job.env), [guard] if guard is not None else [], job.cgroup)
+        self._watch = ShimWatch(job.timeout, job.lease, job.grace, guard)
         self._asked: Why | None = None
         self._given_up: str | None = None
-        self._first: dict[str, Any] | None = None
+        self._guarded = False
+        self._first: Started | Over | None = None
         self._watching = asyncio.create_task(self._watch_over())
 
     @classmethod
@@ -124,21 +127,22 @@ class JobProcess:
     async def started(self) -> bool:
         """True once the job runs, False if it never did (then `ended` says why)."""
         self._first = await self._read()
-        return self._first is not None and self._first["event"] == "started"
+        return self._first is not None and self._first.event == "started"
 
     async def ended(self) -> Ended:
         """Wait for the end, after `started`."""
         said = self._first
-        while said is not None and said["event"] != "ended":
+        if isinstance(said, Started):
             said = await self._read()
+            if isinstance(said, Started):
+                self._give_up("its shim said twice that it had started")
         await self.close()
-        if said is None:
-            said = {"why": self._asked or "shim-lost", "message": self._cause(), "finished_at": utcnow()}
-            return Ended(**said)
-        del said["event"]
-        if said["why"] == "shim-lost" and self._asked is not None:
-            said["why"] = self._asked  # what was asked for first is what is reported
-        return Ended(**{**said, "finished_at": datetime.fromisoformat(said["finished_at"])})
+        if not isinstance(said, Over):
+            return Ended(why=self._asked or "shim-lost", message=self._cause(), finished_at=utcnow())
+        fields = said.model_dump(exclude={"event"})
+        if said.why == "shim-lost" and self._asked is not None:
+            fields["why"] = self._asked  # what was asked for first is what is reported
+        return Ended(**fields)
 
     async def close(self) -> None:
         """End what is left, and wait for that. May be called again, and instead of `ended`."""
@@ -146,19 +150,28 @@ class JobProcess:
             self._process.stdin.close()  # whatever is left ends now, by itself or by the watch
         if not self._watch.over:
             self._watch.told_to_stop(0)
+        draining = asyncio.create_task(self._drain())
         waiting = asyncio.ensure_future(self._process.wait())
         await asyncio.wait({waiting, self._watching}, return_when=asyncio.FIRST_COMPLETED)
         await end_tasks([self._watching])
-        if self._process.returncode != 0:
+        if self._process.returncode != 0 or self._given_up is not None:
             await end_all(self._marks, self._adoption)
         await waiting
+        await end_tasks([draining])
         self._adoption.own.discard(self._process.pid)
+
+    async def _drain(self) -> None:
+        """Read what is of no use any more: the loop calls no process ended whose pipe is full."""
+        assert self._process.stdout is not None
+        while await self._process.stdout.read(MAX_DRAINED_BYTES):
+            pass
 
     async def _watch_over(self) -> None:
         """Until the guard is gone; what is given up is killed from here, which `_read` sees as the end."""
         while self._given_up is None:
             await asyncio.sleep(ROUND_SECONDS)
-            self._given_up = self._watch.verdict(self._process.returncode is not None)
+            verdict = self._watch.verdict(self._process.returncode is not None)
+            self._given_up = self._given_up or verdict
         await end_all(self._marks, self._adoption)
 
     def _cause(self) -> str:
@@ -166,18 +179,48 @@ class JobProcess:
         if self._given_up is None and code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 return f"the guard of its shim was killed by {signal.Signals(-code).name}"
+        if self._given_up is None and code is not None and code > 0:
+            return f"the guard of its shim failed with code {code}"
         return self._given_up or "its shim was killed"
 
-    async def _read(self) -> dict[str, Any] | None:
-        """The next thing that was said about the job; None where nothing more can come."""
-        while (line := await self._line()).endswith(b"\n"):
-            said: dict[str, Any] = json.loads(line)
-            self._watch.hear(said)
-            if said["event"] == "guarded":
-                self._marks.learn(said)
-            if said["event"] in {"started", "ended"}:
-                return said
+    async def _read(self) -> Started | Over | None:
+        """The next thing that was said about the job; None where nothing more can come or be believed."""
+        try:
+            while (line := await self._line()).endswith(b"\n"):
+                said = understand(line)
+                self._take(said)
+                if isinstance(said, Started | Over):
+                    return said
+        except Rubbish as rubbish:
+            self._give_up(f"its shim {rubbish}")
         return None
+
+    def _take(self, said: Said) -> None:
+        if isinstance(said, Guarded):
+            if self._guarded:
+                raise Rubbish("named its processes twice")
+            self._guarded = True
+            self._learn(said)
+        self._watch.hear(said.event)
+
+    def _learn(self, said: Guarded) -> None:
+        """The shim, which it alone can name; the guard and the cgroup are known, and so is the boot."""
+        guard = self._process.pid
+        if said.boot != this_boot() or said.cgroup not in (None, self._cgroup):
+            raise Rubbish("named a boot or a cgroup that is not its own")
+        if not said.processes or said.processes[0][0] != guard:
+            raise Rubbish("named a guard that is not its own")
+        for pid, started in said.processes[1:]:
+            seen = look_at(pid)
+            if seen is None or seen.state in DEAD:
+                continue
+            if (seen.started, seen.session) != (started, guard):
+                raise Rubbish("named a process that is not its own")
+        proven = keepers(said, guard)
+        self._marks.processes += [one for one in proven if one not in self._marks.processes]
+
+    def _give_up(self, message: str) -> None:
+        self._given_up = self._given_up or message
 
     async def _line(self) -> bytes:
         assert self._process.stdout is not None
@@ -188,7 +231,12 @@ class JobProcess:
         if not reading.done():
             await end_tasks([reading])
             return b""
-        return reading.result()
+        try:
+            return reading.result()
+        except ValueError:  # longer than the stream's limit
+            raise Rubbish("said a line without an end") from None
+        except OSError:  # a broken pipe ends like a closed one
+            return b""
 
     def _send(self, order: dict[str, Any]) -> None:
         assert self._process.stdin is not None

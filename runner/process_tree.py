@@ -15,11 +15,12 @@ STOPPED = "Tt"
 
 
 class Seen(NamedTuple):
-    """A process in /proc: its parent's pid, its start in clock ticks since boot, its state's letter."""
+    """A process in /proc: its parent's pid, start in clock ticks since boot, state's letter, session."""
 
     parent: int
     started: str
     state: str
+    session: int
 
 
 def process_table() -> dict[int, Seen]:
@@ -46,7 +47,7 @@ def look_at(pid: int) -> Seen | None:
     finally:
         os.close(handle)
     fields = raw[raw.rindex(b")") + 2 :].split()
-    return Seen(int(fields[1]), fields[19].decode(), fields[0].decode())
+    return Seen(int(fields[1]), fields[19].decode(), fields[0].decode(), int(fields[3]))
 
 
 def below(table: dict[int, Seen], roots: Iterable[int]) -> list[tuple[int, str]]:

@@ -240,7 +240,7 @@ def main() -> None:
     adopt_orphans()
     job, rest = receive_job()
     # Held until guard and shim are gone: a restarted runner waits for it before it calls the attempt lost.
-    lock = os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     if job["cgroup"] is not None and not job_cgroup.make(job["cgroup"]):
         job["cgroup"] = None

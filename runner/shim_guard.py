@@ -45,6 +45,7 @@ class Guard:
         self.cgroup: str | None = job["cgroup"]
         self.lease: float = math.inf if job["lease"] is None else job["lease"]
         self.shim = shim
+        self.handle = os.pidfd_open(shim)  # a signal through it reaches the shim or nothing
         self.status: int | None = None  # how the shim ended
         self.lost: str | None = None  # why the shim is not to be trusted any longer
         self.stops = 0
@@ -72,7 +73,7 @@ class Guard:
             self._judge()
             if self.lost is not None:
                 if self.status is None:
-                    os.kill(self.shim, signal.SIGKILL)  # first: it may go on when its tracer dies
+                    self._send(signal.SIGKILL)  # first: it may go on when its tracer dies
                 self._kill()
             elif self.late:
                 self._kill(self.shim)  # which says how it went
@@ -84,7 +85,7 @@ class Guard:
 
     def _signaled(self, number: int, _frame: object) -> None:
         if number != signal.SIGCHLD and os.getppid() == self.runner and self.status is None:
-            os.kill(self.shim, number)  # it ends the job in order, and names the signal
+            self._send(number)  # it ends the job in order, and names the signal
 
     def _reap(self) -> bool:
         while True:
@@ -106,7 +107,11 @@ class Guard:
         if self.stops > STOPS:
             self.lost = f"its shim was stopped again and again ({_name(number)})"
         else:
-            os.kill(self.shim, signal.SIGCONT)
+            self._send(signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.handle, number)
 
     def _listen(self) -> None:
         hurried = self.lost is not None or self.late > 0
@@ -150,7 +155,7 @@ class Guard:
     def _judge_silence(self) -> None:
         if self.silent < SILENT_ROUNDS:
             return
-        os.kill(self.shim, signal.SIGCONT)  # its stop may be none that a parent is told of
+        self._send(signal.SIGCONT)  # its stop may be none that a parent is told of
         seen = look_at(self.shim)
         stopped = seen is not None and seen.state in STOPPED
         if self.late > LATE_ROUNDS:

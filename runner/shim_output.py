@@ -22,7 +22,8 @@ class Output:
     """
 
     def __init__(self, path: str, limit: int, tail: int) -> None:
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        plain = os.O_NOFOLLOW | os.O_CLOEXEC
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | plain, 0o600)
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         with contextlib.suppress(OSError):  # a user may have so many of them only

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import signal
-from typing import Any
 
 from runner.clock import boottime
 from runner.orphans import state_of
@@ -28,25 +27,29 @@ LATE_SECONDS = 5.0
 class ShimWatch:
     """Hears what guard and shim say, and what they are told; `verdict` once per round."""
 
-    def __init__(self, timeout: float | None, lease: float | None, grace: float) -> None:
+    def __init__(
+        self,
+        timeout: float | None,
+        lease: float | None,
+        grace: float,
+        guard: tuple[int, str] | None = None,
+    ) -> None:
+        """`guard`: its pid and start; None where it is gone already."""
         self._timeout, self._grace = timeout, grace
         self._stop_by = self._timeout_by = math.inf
         self._lease_by = math.inf if lease is None else lease + LATE_SECONDS
         self._rounds = 0  # of silence
         self._stops = self._gone = 0
-        self.guard: tuple[int, str] | None = None
+        self.guard = guard
         self.over = False
         """`ended` was said: nothing of the job is left."""
 
-    def hear(self, said: dict[str, Any]) -> None:
-        """A line of theirs."""
+    def hear(self, event: str) -> None:
+        """The name of what they said."""
         self._rounds = 0
-        if said["event"] == "guarded" and said["processes"]:
-            pid, started = said["processes"][0]
-            self.guard = pid, started
-        if said["event"] == "started" and self._timeout is not None:
+        if event == "started" and self._timeout is not None:
             self._timeout_by = boottime() + self._timeout + self._grace + LATE_SECONDS
-        if said["event"] == "ended":
+        if event == "ended":
             self.over = True
 
     def told_to_stop(self, grace: float) -> None:

@@ -127,3 +127,15 @@ async def test_tasks_that_may_signal_their_own_alone_do_not_reach_their_shim(hom
     assert task["status"] == "succeeded"
     assert task["output_tail"].endswith("still here\n")
     assert up.server.interrupt() == 0
+
+
+@pytest.mark.parametrize("kind", ["plain", "user", "signals"])
+async def test_it_has_no_descriptor_but_its_own_three(home: Home, kind: str) -> None:
+    """One more would lead to the processes between it and its runner."""
+    user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    signals = ["--job-signals", "own"] if confinable() else []
+    up = home.up(*{"plain": [], "user": ["--job-user", user], "signals": signals}[kind])
+    task_id = up.create(["sh", "-c", "ls /proc/$$/fd; true"])
+    task = await eventually(lambda: up.ended(task_id), DEADLINE)
+    assert task["output_tail"].split() == ["0", "1", "2"]
+    assert up.server.interrupt() == 0

@@ -212,7 +212,7 @@ async def control_plane(port: int = 0) -> AsyncIterator[ControlPlane]:
 
 
 _UNTIL_SIGTERM = """
-import asyncio, signal
+import asyncio, signal, uvloop
 from pathlib import Path as PosixPath
 from runner.config import RunnerConfig
 from runner.service import RunnerService
@@ -226,14 +226,14 @@ async def main(fields):
 
 
 class RunnerProcess:
-    """A runner in a process of its own, with an HTTP intake, to be killed or stopped."""
+    """A runner in a process of its own, on the loop of services, with an HTTP intake, to be killed."""
 
     def __init__(self, stderr: int | None = None, **config: Any) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         fields = {"intake_port": self.port, "kill_grace_seconds": 0.5, "adopts_orphans": True, **config}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"{_UNTIL_SIGTERM}asyncio.run(main({fields!r}))"],
+            [sys.executable, "-c", f"{_UNTIL_SIGTERM}uvloop.run(main({fields!r}))"],
             cwd=REPO,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

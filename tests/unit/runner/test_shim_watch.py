@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,13 +26,10 @@ def guard() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def watch(pid: int | None = None, **changes: float) -> ShimWatch:
-    fields: dict[str, float | None] = {"timeout": None, "lease": None, "grace": 0.0}
-    made = ShimWatch(**{**fields, **changes})
-    if pid is not None:
-        seen = look_at(pid)
-        assert seen is not None
-        made.hear({"event": "guarded", "processes": [[pid, seen.started]]})
-    return made
+    seen = None if pid is None else look_at(pid)
+    guard = (pid, seen.started) if pid is not None and seen is not None else None
+    fields: dict[str, Any] = {"timeout": None, "lease": None, "grace": 0.0, "guard": guard}
+    return ShimWatch(**{**fields, **changes})
 
 
 def rounds(made: ShimWatch, count: int, guard_ended: bool = False) -> list[str | None]:
@@ -41,7 +39,7 @@ def rounds(made: ShimWatch, count: int, guard_ended: bool = False) -> list[str |
 def test_one_that_ticks_is_trusted() -> None:
     made = watch()
     for _ in range(3 * DEAF_ROUNDS):
-        made.hear({"event": "tick"})
+        made.hear("tick")
         assert made.verdict(False) is None
 
 
@@ -61,7 +59,7 @@ def test_one_that_is_gone_has_a_moment_for_last_words() -> None:
 def test_what_does_not_end_in_time_is_given_up(late: str, monkeypatch: pytest.MonkeyPatch) -> None:
     began = boottime()
     made = watch(timeout=1.0) if late == "timeout" else watch()
-    made.hear({"event": "started"})
+    made.hear("started")
     if late == "lease":
         made.renewed(began + 1.0)
     if late == "stop":
