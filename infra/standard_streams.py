@@ -30,7 +30,7 @@ def write_words(text: str, stream: TextIO | None = None) -> None:
         stream.write(text)
         stream.flush()
     except (OSError, ValueError):  # ValueError: it was closed
-        _divert(stream)
+        divert(stream)
 
 
 def flush_words() -> None:
@@ -39,7 +39,7 @@ def flush_words() -> None:
         write_words("", stream)
 
 
-def _divert(stream: TextIO) -> None:
+def divert(stream: TextIO) -> None:
     """Lead `stream` to /dev/null, with what it still holds: it would fail again when the process ends."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from infra.cli.exits import CliError, Exit
 from infra.cli.words import say
+from infra.standard_streams import divert
 
 _OUTPUT = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 _SHOWN_FRAMES = 2
@@ -24,7 +25,6 @@ def exit_code(command: Callable[[], object]) -> int:
     """Run `command` to its end and say what went wrong; the exit code."""
     try:
         command()
-        sys.stdout.flush()
     except SystemExit as ended:
         return _flushed(ended.code)
     except KeyboardInterrupt:
@@ -37,21 +37,21 @@ def exit_code(command: Callable[[], object]) -> int:
     except Exception as error:
         say(f"towpath: {_unexpected(error)}")
         return Exit.ERROR
-    return Exit.OK
+    return _flushed(None)
 
 
 def _flushed(code: object) -> int:
     try:
         sys.stdout.flush()
+    except BrokenPipeError:  # a reader that has left, as `head` does, changes no exit code
+        divert(sys.stdout)
     except OSError as error:
         return _of_system(error)
     return code if isinstance(code, int) else Exit.OK if code is None else Exit.ERROR
 
 
 def _of_system(error: OSError) -> int:
-    """What the operating system refused; a reader that has left, as `head` does, needs no words."""
-    if isinstance(error, BrokenPipeError):
-        return Exit.ERROR
+    """What the operating system refused, in words."""
     what = error.strerror or type(error).__name__
     if error.errno == errno.ENOENT and _directory_is_gone():
         say("towpath: the current directory does not exist any more; cd to one that does")

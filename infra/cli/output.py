@@ -3,6 +3,9 @@
 A table is for eyes: relative times, laid out for the terminal (`infra.cli.table`), coloured only there and
 without NO_COLOR. In a file or a pipe nothing is cut and no line is folded. Programs read the JSON forms,
 which show what the API answered.
+
+A reader that has left, as `head` does, changes no exit code: what is still to come is dropped, and what
+would go on until Ctrl-C ends.
 """
 
 from __future__ import annotations
@@ -12,15 +15,18 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
 
 from infra.cli.options import Output
 from infra.cli.table import Column as Column
 from infra.cli.table import Json as Json
 from infra.cli.table import line, listed, sheet, whole_width
 from infra.cli.words import say
+from infra.standard_streams import divert
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -60,7 +66,8 @@ def emit_line(output: Output, row: Json, columns: Sequence[Column]) -> None:
         _show(lambda width: line(row, columns, width), whole_width([row], columns))
     else:
         print_data(json_line(row))
-    sys.stdout.flush()
+    if not _is_read():
+        raise typer.Exit
 
 
 def say_row(row: Json, columns: Sequence[Column]) -> None:
@@ -90,8 +97,27 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def print_data(text: str) -> None:
-    """`text` and a newline on stdout."""
-    sys.stdout.write(text + "\n")
+    """`text` and a newline on stdout; nothing where nothing reads it any more."""
+    with _unread_dropped():
+        sys.stdout.write(text + "\n")
+
+
+def _is_read() -> bool:
+    """Write what is still to be written; whether stdout has a reader."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        divert(sys.stdout)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _unread_dropped() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        divert(sys.stdout)
 
 
 def terminal_width(stream: TextIO) -> int | None:
@@ -117,7 +143,8 @@ def _show(made: Callable[[int | None], RenderableType], whole: int = 1 << 20) ->
         if text:
             print_data(text)
     else:
-        console().print(made(width))
+        with _unread_dropped():
+            console().print(made(width))
 
 
 def _rendered(what: RenderableType, width: int) -> str:

@@ -24,6 +24,14 @@ def open_streams() -> None:
             stream.reconfigure(errors=ESCAPES)
 
 
+def as_written(text: str) -> str:
+    """`text` as it will stand on stdout: its width counts, escapes included."""
+    encoding = sys.stdout.encoding
+    if sys.stdout.errors != ESCAPES:
+        return text
+    return text.encode(encoding, ESCAPES).decode(encoding)
+
+
 def _escape(error: UnicodeError) -> tuple[str, int]:
     """What cannot be encoded as `\\uXXXX`, two of them beyond the first plane."""
     if not isinstance(error, UnicodeEncodeError):

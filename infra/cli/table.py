@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from infra.cli.streams import as_written
 from infra.cli.words import plain
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Column:
         """The cell of `row`, harmless for a terminal; `short`: a task id by its end."""
         from rich.text import Text
 
-        cell = plain(self.cell(row))
+        cell = as_written(plain(self.cell(row)))
         if short and self.task and len(cell) == 36:  # of a workspace's event it is no task id
             cell = cell[-SHORT_ID:]
         style = _STYLES.get(cell.removeprefix("lock ").partition(" ")[0], "") if self.colored else ""
