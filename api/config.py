@@ -102,14 +102,14 @@ def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
         role = Role.__members__.get(name.strip().upper())
         token = token.strip()
         if not colon or not token:
-            raise ConfigError(f"operator token {number} lacks a role or a token; {_FORM}")
+            raise ConfigError(f"token {number} lacks a role or a token; {_FORM}")
         if problem := token_problem(token):
-            raise ConfigError(f"operator token {number}: {problem}")
+            raise ConfigError(f"token {number}: {problem}")
         if role is None:
-            raise ConfigError(f"operator token {number} has an unknown role; {_FORM}")
+            raise ConfigError(f"token {number} has an unknown role; {_FORM}")
         digest = digest_of(token)
         if digest in found and found[digest].role is not role:
-            raise ConfigError(f"operator token {number} has two roles; give every role a token of its own")
+            raise ConfigError(f"token {number} has two roles; give every role a token of its own")
         found[digest] = OperatorToken(role, digest, len(token))
     return tuple(found.values())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from runner.process_traits import die_with_parent
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and an ignored signal survives exec
 
 MAX_SHOWN_CHARS = 200
+_FOR_A_SHELL = re.compile(r"[\s|&;<>()$`*?~]")
 
 
 class CannotStart(Exception):
@@ -145,6 +147,8 @@ def explain(job: dict[str, Any], directory: str, stage: str, number: int | None,
         return f"cannot start in directory {directory!r}: {why}"
     if number == errno.ENOENT:
         why = "no such file or interpreter" if "/" in program else "no such program on PATH"
+        if len(job["command"]) == 1 and _FOR_A_SHELL.search(program):
+            why += "; a command runs without a shell, use: sh -c '…'"
     return f"cannot start {shown(program)}: {why}"
 
 

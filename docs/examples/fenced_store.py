@@ -49,4 +49,8 @@ def main(file: str, verb: str, key: str, *value: str) -> int:
 
 
 if __name__ == "__main__":
+    if [len(sys.argv), *sys.argv[2:3]] not in ([5, "put"], [4, "get"]):
+        sys.exit("usage: fenced_store.py FILE put KEY VALUE, or fenced_store.py FILE get KEY")
+    if sys.argv[2] == "put" and not {"TOWPATH_WORKSPACE", "TOWPATH_LOCK_TOKEN"} <= os.environ.keys():
+        sys.exit("put needs a task with a workspace: towpath run --workspace NAME -- python fenced_store.py")
     sys.exit(main(*sys.argv[1:]))

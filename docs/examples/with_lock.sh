@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command here while holding a lock of a workspace; the log shows it like any other task.
 #
-#   with_lock.sh WORKSPACE PATH COMMAND [ARGUMENT…]
+#   with_lock.sh WORKSPACE PATH [--] COMMAND [ARGUMENT…]
 #
 # Needs run_attempt.sh beside it, Linux, sh, curl and GNU tools. TOWPATH_URL says where the API is; TOWPATH_TOKEN, if it
 # asks operators for one; API_RUNNER_CALLBACK_TOKEN, if it is set there. Ends as the command ends. With
@@ -9,8 +9,13 @@
 # host gone, the lock comes back by itself. Without, an operator releases it then.
 set -u
 api=${TOWPATH_URL:-http://127.0.0.1:8000}
+if [ $# -lt 3 ] || { [ "$3" = -- ] && [ $# -lt 4 ]; }; then
+  echo "usage: with_lock.sh WORKSPACE PATH [--] COMMAND [ARGUMENT…]" >&2
+  exit 2
+fi
 workspace=$1 path=$2
 shift 2
+[ "$1" != -- ] || shift
 if [ -z "${TOWPATH_RUNNER_ID:-}" ]; then
   TOWPATH_RUNNER_ID="$(hostname | tr -c 'A-Za-z0-9\n' '-')-$$" TOWPATH_LEASE_SECONDS=0
 fi

@@ -28,6 +28,7 @@ from infra.cli import (
     versions,
     workspaces,
 )
+from infra.cli.group import Group
 from infra.cli.last_words import exit_code
 from infra.cli.streams import open_streams
 from infra.standard_streams import flush_words
@@ -36,6 +37,7 @@ cast("dict[str, ModuleType | None]", sys.modules).setdefault("httpx._main", None
 
 app = typer.Typer(
     name="towpath",
+    cls=Group,
     help="Dispatch tasks to runners; one task at a time works in a shared workspace path.",
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 the task failed, 4 not allowed, 5 not found, "
     "6 conflict or locked, 8 timed out.",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from infra.cli.validator_words import in_words
+
 _WORDS = (
     (r"register it with PUT /workspaces/([\w-]+)", r"register it with `towpath workspaces add \1 DIR`"),
     (r"list them with GET /tasks", "`towpath tasks` lists them"),
@@ -20,7 +22,7 @@ _WORDS = (
         "the API does not know this request: is it Towpath of this version? `towpath version` shows both",
     ),
     (r"GET /schemas lists them", "the documentation lists them"),
-    (r"\b(?:body|query)\.", ""),
+    (r"use on_conflict `wait`", "leave --reject out to wait"),
     (r"\block_paths\b", "--path"),
     (r"\block_mode\b", "--shared"),
     (r"\bon_conflict\b", "--reject"),
@@ -28,12 +30,41 @@ _WORDS = (
     (r"\btimeout_seconds\b", "--timeout"),
     (r"\bcreated_after\b", "--since"),
     (r"\blabels\b(?=[:.`])", "--label"),
+    (r"\bsecrets\b(?=[:.`])", "--secret"),
     (r"\bon_runner_lost\b", "--on-runner-lost"),
 )
 
 
+_PLACE = re.compile(r"\b(?:body|query)\.([a-z_]+)(?:\.\d+)*(?=[.:])")
+OPTIONS = {
+    "command": "CMD",
+    "root": "ROOT",
+    "lock_paths": "--path",
+    "lock_mode": "--shared",
+    "on_conflict": "--reject",
+    "lock_wait_seconds": "--lock-wait",
+    "timeout_seconds": "--timeout",
+    "created_after": "--since",
+    "labels": "--label",
+    "secrets": "--secret",
+    "on_runner_lost": "--on-runner-lost",
+    "after_seq": "--after",
+    "task_id": "--task",
+    **{
+        name: f"--{name}"
+        for name in ("workspace", "pool", "env", "title", "label", "status", "event", "actor", "limit")
+    },
+    "from": "--from",
+    "to": "--to",
+    "at": "--at",
+}
+"""What members of bodies and queries are called on the command line."""
+
+
 def for_people(detail: str) -> str:
     """`detail` of a problem, for somebody who typed a command."""
+    detail = _PLACE.sub(lambda place: OPTIONS.get(place[1], place[1]), detail)
+    detail = in_words(re.sub(r"\bbody\.", "", detail))
     for pattern, words in _WORDS:
         detail = re.sub(pattern, words, detail)
     return detail

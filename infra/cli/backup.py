@@ -73,7 +73,7 @@ def _run(work: Work, settings: Settings, directory: Path, output: Output) -> Non
     import asyncio
 
     from infra.backup import BackupError
-    from infra.cli.exits import CliError
+    from infra.cli.exits import CliError, system_words
     from infra.cli.output import Column, emit
     from infra.cli.words import say, say_progress
     from infra.nats_binary import EmbeddedNatsError
@@ -83,7 +83,7 @@ def _run(work: Work, settings: Settings, directory: Path, output: Output) -> Non
         with nats_failures():
             done = asyncio.run(work(settings, directory.absolute(), say_progress, say))
     except (BackupError, EmbeddedNatsError, SettingsError, OSError) as error:
-        raise CliError(str(error)) from None
+        raise CliError(system_words(error)) from None
     columns = (
         Column("STREAM", lambda one: one["stream"]),
         Column("MESSAGES", lambda one: str(one["messages"]), right=True),

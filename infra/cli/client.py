@@ -15,7 +15,7 @@ import httpx
 from domain.addresses import is_loopback
 from domain.answers import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.answers import Answer, list_of, parsed
-from infra.cli.exits import CliError, Exit, from_problem
+from infra.cli.exits import CliError, Exit, from_problem, unknown_caller
 from infra.cli.sendable import check_sendable
 
 Json = dict[str, Any]
@@ -102,6 +102,7 @@ class Api:
         parts = urlsplit(url)
         without_password = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(netloc=without_password).geturl()
+        self._sends_token = token is not None
         self._http = _client(url, token, trust_env=not is_loopback(parts.hostname or ""))
 
     def __enter__(self) -> Self:
@@ -208,6 +209,8 @@ class Api:
                 f"{self._url} sends elsewhere (HTTP {answer.status_code}, to "
                 f"{_shown(answer.headers.get('location', 'nowhere'))}): give the API's own URL"
             )
+        if answer.status_code == 401:
+            raise unknown_caller(self._sends_token)
         if not answer.is_success:
             raise from_problem(answer.status_code, body)
         if content and not isinstance(body, Answer):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.group import Group
 from infra.cli.options import Output, OutputOption, UrlOption
 from infra.cli.server_options import DataDirOption
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 _MANY = 100_000
 
 app = typer.Typer(
-    rich_markup_mode=None, invoke_without_command=True, help="List dead letters; show, replay, drop them."
+    cls=Group,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    help="List dead letters; show, replay, drop them.",
 )
 KindOption = Annotated[str | None, typer.Option(help="Only of this kind, such as report.")]
 SeqArgument = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Its number in the list.")]

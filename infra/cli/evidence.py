@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.cli.group import Group
 from infra.cli.options import Output, OutputOption
 from infra.cli.server_options import (
     DataDirOption,
@@ -19,7 +20,9 @@ from infra.cli.server_options import (
 )
 
 app = typer.Typer(
-    help="Signed checkpoints of the log: list them, or keep them elsewhere.", no_args_is_help=True
+    cls=Group,
+    help="Signed checkpoints of the log: list them, or keep them elsewhere.",
+    no_args_is_help=True,
 )
 
 
@@ -54,9 +57,11 @@ def verify(
     replay. What only a copy kept elsewhere can show: docs/verify.md. A log whose server is down is read on a
     copy (TMPDIR), and stays as it is.
     """
+    if checkpoints is not None and not checkpoints.exists():
+        raise typer.BadParameter(f"there is no file {str(checkpoints)!r}", param_hint="--checkpoints")
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.run import Wanted, run_verify
-    from infra.cli.exits import CliError, Exit
+    from infra.cli.exits import CliError, Exit, system_words
     from infra.cli.output import emit_one, print_data
     from infra.cli.words import say, say_progress
 
@@ -64,7 +69,7 @@ def verify(
         with readable_log(settings) as settings, nats_failures():
             report = run_verify(settings, Wanted(checkpoints, public_key or (), read_model), say_progress)
     except (ValueError, OSError) as error:
-        raise CliError(str(error), Exit.USAGE) from None
+        raise CliError(system_words(error), Exit.USAGE) from None
     if output is not Output.TABLE:
         emit_one(output, report.as_json(), ())
     else:
@@ -150,7 +155,7 @@ def export(
             count, upto = export_checkpoints(settings, file, after)
             there = count or len(stored_checkpoints(settings))
     except OSError as error:
-        raise CliError(f"{file} cannot be written: {error}") from None
+        raise CliError(f"{file} cannot be written: {error.strerror or error}") from None
     if count:
         say(f"{counted(count, 'checkpoint')}, up to sequence {upto}")
     else:
@@ -166,7 +171,7 @@ def rotate_key(data_dir: DataDirOption = None) -> None:
     settings = server_settings(data_dir=data_dir)
     from adapters.checkpoint_keys import parse_keys
     from infra.checkpoint_key import rotate
-    from infra.cli.exits import CliError, Exit
+    from infra.cli.exits import CliError, Exit, system_words
     from infra.cli.output import print_data
     from infra.cli.words import say
 
@@ -177,6 +182,6 @@ def rotate_key(data_dir: DataDirOption = None) -> None:
     try:
         signer, _ = parse_keys(rotate(settings.data_dir))
     except (OSError, ValueError) as error:
-        raise CliError(str(error)) from None
+        raise CliError(system_words(error)) from None
     print_data(signer.public.hex())
     say("restart `towpath up`, or every projector, so that the new key is used")

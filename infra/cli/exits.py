@@ -5,6 +5,7 @@ The one place where HTTP statuses become exit codes. Scripts rely on these numbe
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 from typing import Any
 
@@ -35,6 +36,13 @@ class CliError(Exception):
         self.code = code
 
 
+def system_words(error: Exception) -> str:
+    """`error` in words: of the operating system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 _BY_STATUS = {
     400: Exit.USAGE,
     401: Exit.NOT_ALLOWED,
@@ -53,10 +61,18 @@ def from_problem(status: int, problem: Any) -> CliError:
     body: dict[str, Any] = problem if isinstance(problem, dict) else {}
     detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
     lines = [for_people(detail if isinstance(detail, str) else str(detail)), *_holders(body)]
-    if status == 401:
-        lines.append("set TOWPATH_TOKEN to an API token")
     code = str(body.get("type") or "").rpartition(":")[2]
     return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR), code)
+
+
+def unknown_caller(sent_token: bool) -> CliError:
+    """The error of a request whose token, or lack of one, the API does not accept."""
+    if not sent_token:
+        return CliError("this API asks for a token: set TOWPATH_TOKEN to one of its", Exit.NOT_ALLOWED)
+    where = "in TOWPATH_TOKEN" if os.environ.get("TOWPATH_TOKEN") else "of the `towpath up` on this directory"
+    return CliError(
+        f"the API does not know the token {where}: set TOWPATH_TOKEN to one that it knows", Exit.NOT_ALLOWED
+    )
 
 
 def exit_of(task: dict[str, Any]) -> Exit:

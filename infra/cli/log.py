@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.moments import FromOption, ToOption
-from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption
+from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, event_name
 from infra.cli.server_options import DataDirOption
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def trail(
     from infra.cli.output import emit
     from infra.cli.task_ids import resolve
 
-    filters = {"event": event, "actor": actor, "from": from_, "to": to}
+    filters = {"event": event_name(event), "actor": actor, "from": from_, "to": to}
 
     def pages(api: Api) -> Iterable[Sequence[dict[str, Any]]]:
         return api.pages(path("tasks", resolve(api, id), "events"), **filters)
@@ -82,6 +82,7 @@ def events(
 
     --export takes all of them, --limit does not count there.
     """
+    event = event_name(event)
     from infra.cli.event_words import WATCHED
     from infra.cli.output import emit
     from infra.cli.task_ids import resolve
@@ -157,6 +158,7 @@ def watch(
     A connection that breaks is made anew, behind the last event shown.
     Both JSON forms are a line per event.
     """
+    event = event_name(event)
     from infra.cli.client import connect
     from infra.cli.event_words import WATCHED
     from infra.cli.output import emit_line

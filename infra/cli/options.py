@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from infra.cli.times import LONGEST_WAIT_SECONDS, seconds
+from infra.cli.validator_words import did_you_mean
 
 
 class Output(StrEnum):
@@ -70,6 +71,36 @@ def secrets(values: Iterable[str], taken: Container[str]) -> dict[str, str]:
             raise typer.BadParameter(f"number {number}: {problem}", param_hint="--secret")
         found[name] = value if sign else os.environ[name]
     return found
+
+
+def one_of(value: str, known: Collection[str], option: str) -> str:
+    """`value` if it is one of `known`; a usage error that lists them otherwise."""
+    if value in known:
+        return value
+    raise typer.BadParameter(
+        f"{value!r} is not one of {', '.join(known)}{did_you_mean(value, known)}", param_hint=option
+    )
+
+
+def status_name(value: str) -> str:
+    """The status that `value` names; a usage error otherwise."""
+    from domain.transitions import Status
+
+    return one_of(value, [one.value for one in Status], "--status")
+
+
+def event_name(value: str | None) -> str | None:
+    """The event that `value` names, also as tables print it (`lock granted`); a usage error otherwise."""
+    if value is None:
+        return None
+    from domain.events import EVENTS
+
+    shown = {name if kind == "task" else f"{kind} {name}": name for kind, name in EVENTS}
+    dashed = {name.replace(" ", "-"): meant for name, meant in shown.items()}
+    names = {**dashed, **shown, **{name: name for name in shown.values()}}
+    if value in names:
+        return names[value]
+    return one_of(value, list(dict.fromkeys(shown.values())), "--event")
 
 
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"

@@ -5,6 +5,7 @@ The id is made here, so that a request whose answer got lost can be sent again w
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
+    context: typer.Context,
     command: Annotated[list[str], typer.Argument(metavar="CMD", help="Program and arguments; no shell.")],
     workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Lock and work in it.")] = None,
     lock_path: Annotated[
@@ -81,6 +83,7 @@ def run(
         )
     if reject and lock_wait is not None:
         raise typer.BadParameter("--reject does not wait: leave it or --lock-wait out")
+    _warn_of_options_behind(context, command)
     variables = pairs(env or (), "--env")
     body: dict[str, Any] = {
         "command": command,
@@ -101,6 +104,21 @@ def run(
     with connect(url, data_dir) as api:
         given = {name: value for name, value in body.items() if value not in (None, [], {})}
         _run(api, given, output, detach=detach, dispatch=not no_dispatch, keep=keep)
+
+
+def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
+    """Say so where an option of `run` stands behind the command, which gets it, and no `--` says that."""
+    from infra.cli.words import say
+
+    if sys.argv[-len(command) - 1] == "--":
+        return
+    ours = {"-w", *(name for one in context.command.params for name in one.opts if name.startswith("--"))}
+    for word in command[1:]:
+        if word.partition("=")[0] in ours - {"--help"}:
+            say(
+                f"note: {word} stands behind the command and goes to it: options of `towpath run` stand "
+                f"before it; a -- before {command[0]} says that this is meant"
+            )
 
 
 def _run(api: Api, body: dict[str, Any], output: Output, *, detach: bool, dispatch: bool, keep: bool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from infra.cli.validator_words import in_words
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -41,6 +44,28 @@ JobUserOption = Annotated[
 ]
 
 
+_OPTIONS = {
+    "roots": "--root",
+    "pools": "--pool",
+    "runner_state_dir": "--state-dir",
+    "runner_capacity": "--capacity",
+    "runner_host": "--listen",
+    "runner_port": "--listen",
+    "url": "--api-url",
+}
+"""Options of servers that are called otherwise than the setting that they override."""
+
+
+def said_of_options(message: str, given: Mapping[str, Any]) -> str:
+    """`message` about settings, with the options that were typed (`given`) in place of variables."""
+    from infra.settings import env_name
+
+    for name in given:
+        option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+        message = re.sub(rf"^{env_name(name)}(?=: )", option, message, flags=re.MULTILINE)
+    return in_words(message)
+
+
 def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
     """The settings with these overrides (None: not given); logging is set up by them.
 
@@ -53,7 +78,8 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
     try:
         settings = load_settings(**overrides)
     except SettingsError as error:
-        raise CliError(str(error), Exit.USAGE) from None
+        given = {name: value for name, value in overrides.items() if value is not None}
+        raise CliError(said_of_options(str(error), given), Exit.USAGE) from None
     if quiet and "log_level" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_level": "warning"})
     configure_logging(settings)
@@ -103,7 +129,7 @@ def nothing_runs() -> Iterator[None]:
 @contextmanager
 def readable_log(settings: Settings) -> Iterator[Settings]:
     """Settings with which the log can be read, on a copy where its server is down; see `infra.offline`."""
-    from infra.cli.exits import CliError
+    from infra.cli.exits import CliError, system_words
     from infra.cli.words import say
     from infra.nats_binary import EmbeddedNatsError
     from infra.offline import CannotCopy, readable
@@ -114,7 +140,7 @@ def readable_log(settings: Settings) -> Iterator[Settings]:
         except EmbeddedNatsError as error:
             raise CliError(f"the log cannot be read on a copy: {error}") from None
         except (CannotCopy, OSError) as error:
-            raise CliError(str(error)) from None
+            raise CliError(system_words(error)) from None
         yield found
 
 

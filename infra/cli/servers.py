@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -71,15 +72,20 @@ def up(
     )
     if not settings.roots:
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
-    from infra.cli.exits import CliError
+    from infra.cli.exits import CliError, system_words
     from infra.http_server import CannotListen
     from infra.nats_binary import EmbeddedNatsError
     from infra.up import CannotStart, run_up
 
     try:
         _start(lambda settings: run_up(settings, _print), settings)
-    except (CannotStart, CannotListen, EmbeddedNatsError, OSError) as error:
+    except (CannotStart, CannotListen, EmbeddedNatsError) as error:
         raise CliError(str(error)) from None
+    except OSError as error:
+        said = system_words(error)
+        if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(settings.data_dir):
+            said = f"--data-dir {settings.data_dir} cannot be used ({said}): name a directory to write in"
+        raise CliError(said) from None
 
 
 def demo() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.moments import AtOption, SinceOption
-from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, labels
+from infra.cli.options import Output, OutputOption, TaskArgument, UrlOption, duration, labels, status_name
 from infra.cli.server_options import DataDirOption
 
 
@@ -37,6 +37,7 @@ def tasks(
 ) -> None:
     """List tasks, newest first."""
     wanted = [f"{name}:{value}" for name, value in labels([label] if label else [], "--label").items()]
+    status = [status_name(one) for one in status or ()]
     from infra.cli.client import connect
     from infra.cli.output import emit
     from infra.cli.task_view import LIST

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.group import Group
 from infra.cli.options import Output, OutputOption, UrlOption
 from infra.cli.server_options import DataDirOption
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 _MANY = 10_000
 
 app = typer.Typer(
-    rich_markup_mode=None, invoke_without_command=True, help="List workspaces; add and remove them."
+    cls=Group,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    help="List workspaces; add and remove them.",
 )
 
 

@@ -46,6 +46,8 @@ async def test_a_signal_from_outside(tmp_path: Path) -> None:
     ("command", "says"),
     [
         (["no-such-program-here"], "no such program on PATH"),
+        (["echo hi"], "a command runs without a shell, use: sh -c '…'"),
+        (["make&&echo"], "a command runs without a shell"),
         (["/no/such/file"], "no such file"),
         (["/etc/passwd"], "Permission denied"),
         (["nul\0byte"], "null byte"),

@@ -59,12 +59,23 @@ def test_end_of_a_task_becomes_exit_code(status: str, reason: str | None, expect
     assert exit_of(task_read(status=status, reason=reason)) is expected
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, 4), (403, 4), (404, 5), (409, 6), (422, 2), (500, 1)])
+@pytest.mark.parametrize(("status", "code"), [(403, 4), (404, 5), (409, 6), (422, 2), (500, 1)])
 def test_the_command_ends_with_it(api: FakeApi, installed: Towpath, status: int, code: int) -> None:
     api.answers[f"GET {TASK}"] = problem(status)
     done = installed("task", TASK_ID)
     assert (done.returncode, done.stdout) == (code, "")
     assert "do Y" in done.stderr
+
+
+def test_a_caller_that_is_not_known(api: FakeApi, towpath: Towpath) -> None:
+    api.answers[f"GET {TASK}"] = problem(401)
+    without = towpath("task", TASK_ID)
+    assert (without.returncode, without.stdout) == (4, "")
+    assert "set TOWPATH_TOKEN" in without.stderr
+    wrong = towpath("task", TASK_ID, TOWPATH_TOKEN="wrong")
+    assert wrong.returncode == 4
+    assert "does not know the token in TOWPATH_TOKEN" in wrong.stderr
+    assert "TOWPATH_API_TOKENS" not in without.stderr + wrong.stderr
 
 
 def test_a_refused_lock_names_its_holders(api: FakeApi, towpath: Towpath) -> None:

@@ -201,3 +201,19 @@ def test_what_it_waits_for_is_said_and_said_again_when_it_changes(api: FakeApi, 
     api.record(event("succeeded", task_id=task_id))
     process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("given", ["echo hi --workspace shop", "echo --pool=gpu", "echo -w shop"])
+def test_an_option_of_run_behind_the_command_is_pointed_out(
+    api: FakeApi, towpath: Towpath, given: str
+) -> None:
+    api.script = [event("succeeded")]
+    done = towpath("run", *given.split())
+    assert done.returncode == 0
+    assert "stands behind the command" in done.stderr
+    assert "stands behind" not in towpath("run", "--", *given.split()).stderr
+
+
+def test_a_command_with_options_of_its_own_is_no_riddle(api: FakeApi, towpath: Towpath) -> None:
+    api.script = [event("succeeded")]
+    assert "stands behind" not in towpath("run", "ls", "-l", "--color").stderr
