@@ -1,7 +1,8 @@
 """Jobs that can signal and trace only what they have started themselves, by Landlock (Linux 6.12).
 
-The kernel then refuses every signal of a job to its shim, its guard and its runner, whoever it runs as:
-nothing is left that it could stop. Standard library only: the shim imports it.
+The kernel then refuses every signal of a job to its shim, its guard and its runner, whoever it runs as. A
+filter of system calls (`syscall_filter`) keeps it from setting limits and priorities of theirs.
+Standard library only: the shim imports it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ctypes
 import os
 import struct
 
+from runner import syscall_filter
 from runner.errors import ConfigError
 from runner.process_traits import LIBC, forgo_privileges
 
@@ -24,6 +26,8 @@ def check_available() -> None:
     version = LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_FLAG)
     if version < ABI_WITH_SCOPES:
         raise ConfigError("--job-signals own: needs Linux 6.12 with Landlock enabled; leave the option out")
+    if not syscall_filter.available():
+        raise ConfigError("--job-signals own: needs seccomp, on x86-64 or aarch64; leave the option out")
 
 
 def confine_signals() -> None:
@@ -42,6 +46,7 @@ def confine_signals() -> None:
                 raise _error("landlock_restrict_self")
     finally:
         os.close(ruleset)
+    syscall_filter.keep_from_others()
 
 
 def _error(call: str) -> OSError:

@@ -46,7 +46,8 @@ async def run(runner: RunnerService, plane: ControlPlane, script: str) -> None:
 
 
 def left(work: Path) -> list[str]:
-    return [entry.name for entry in [*work.iterdir(), *(work / NAME).iterdir()] if entry.name != NAME]
+    removed = [*(work / NAME).iterdir()] if (work / NAME).is_dir() else []
+    return [entry.name for entry in [*work.iterdir(), *removed] if entry.name != NAME]
 
 
 @pytest.mark.parametrize("user", [None, NAME_OF_USER])

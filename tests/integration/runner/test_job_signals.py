@@ -46,7 +46,7 @@ async def run(directory: Path, **changes: Any) -> tuple[Ended, list[str]]:
     fields |= {"output_bytes": 10_000, "tail_bytes": 100, "timeout": None, "lease": None}
     fields |= {"output": directory / "output", "lock": directory / "lock", **changes}
     command = [sys.executable, "-I", "-S", "-c", _REACH]
-    process = await JobProcess.spawn(Job(command=command, own_signals=True, **fields))
+    process = await JobProcess.spawn(Job(own_signals=True, **{"command": command, **fields}))
     await process.started()
     ended = await process.ended()
     return ended, (directory / "output").read_text().splitlines()
