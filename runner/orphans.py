@@ -21,6 +21,7 @@ from pathlib import Path
 from runner import job_cgroup, shim_lock
 from runner.process_traits import adopt_orphans
 from runner.process_tree import DEAD, below, look_at, process_table, send
+from runner.removal import discard
 from runner.shim_words import keepers
 from runner.state import Key
 
@@ -124,7 +125,7 @@ async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
         finally:
             os.close(handle)
     await end_all(marks)
-    shim_lock.discard(lock)
+    discard(lock)  # what cannot be removed is no lock of a shim
 
 
 def _taken(handle: int) -> bool:

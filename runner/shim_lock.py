@@ -6,7 +6,6 @@ its owner only. Anything else of that name is somebody else's: it is neither bel
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from pathlib import Path
@@ -40,12 +39,6 @@ def read_facts(handle: int) -> Facts | None:
     """Who holds it; None where nothing that can be believed stands there."""
     text = os.pread(handle, MAX_BYTES + 1, 0)
     return written_facts(text) if len(text) <= MAX_BYTES else None
-
-
-def discard(path: Path) -> None:
-    """Remove it; what cannot be removed is no lock of a shim."""
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
 
 
 def _warn(path: Path, why: str) -> None:

@@ -27,8 +27,8 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def descriptors(final: dict[str, Any]) -> dict[int, str]:
     """Where they lead to, but the one through which the listing itself was read."""
-    rows = [line.split() for line in final["output_tail"].splitlines() if " -> " in line]
-    found = {int(row[-3]): row[-1] for row in rows}
+    rows = [line.partition(" -> ") for line in final["output_tail"].splitlines() if " -> " in line]
+    found = {int(link.split()[-1]): target for link, _, target in rows}
     return {number: target for number, target in found.items() if not target.endswith("/fd")}
 
 

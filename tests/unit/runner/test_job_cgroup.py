@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner import job_cgroup
-from runner.job_cgroup import own_cgroup, remove, remove_left
+from runner.job_cgroup import is_of, own_cgroup, remove, remove_left
 
 MOUNT = "31 23 0:27 {root} {at} rw,nosuid shared:9 - {kind} none rw\n"
 
@@ -51,6 +51,32 @@ def test_without_the_whole_hierarchy_there_is_none(tmp_path: Path, tree: Path, m
 
 def test_where_proc_is_not_readable_there_is_none(tmp_path: Path) -> None:
     assert own_cgroup(tmp_path / "gone") is None
+
+
+def test_only_the_cgroup_of_that_very_job_is_taken_from_a_file(tmp_path: Path, tree: Path) -> None:
+    seen = proc(tmp_path, "0::/session\n", mounted(tree))
+    made = tree / "session" / "towpath-one" / "job.1"
+    made.mkdir(parents=True)
+    (tree / "towpath-one").symlink_to(made.parent)
+    outside = tmp_path / "towpath-one" / "job.1"
+    outside.mkdir(parents=True)
+    assert is_of(str(made), "towpath-one", "job.1", seen)
+    for path in (
+        None,
+        "",
+        "/",
+        "\0",
+        "towpath-one/job.1",
+        str(tree),
+        str(made.parent),
+        str(made.parent / "job.2"),
+        str(tree / "towpath-one" / "job.1"),
+        str(tree / "session" / ".." / "session" / "towpath-one" / "job.1"),
+        str(outside),
+    ):
+        assert not is_of(path, "towpath-one", "job.1", seen), path
+    assert not is_of(str(made), "towpath-one", "job.2", seen)
+    assert not is_of(str(made), "towpath-two", "job.1", seen)
 
 
 def test_what_a_killed_runner_has_left_is_removed(tmp_path: Path) -> None:
