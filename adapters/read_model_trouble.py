@@ -1,4 +1,4 @@
-"""Tells a database that is away or busy, which passes, from a fault of ours, which must be seen.
+"""Tells a database that is away, damaged or refuses from a fault of ours, which must be seen.
 
 The rows go to the drivers directly, so the drivers' own errors come here beside SQLAlchemy's.
 """
@@ -42,14 +42,72 @@ class DatabaseUnreachable(Busy):
         )
 
 
+class DatabaseDamaged(DatabaseUnreachable):
+    """The file of the read model is damaged; the message says what to do."""
+
+    def __init__(self, error: BaseException) -> None:
+        Busy.__init__(
+            self,
+            "database-damaged",
+            f"the read model is damaged ({_said(error)}): end what uses it and move read-model.db* in "
+            "the data directory (or the file that TOWPATH_DATABASE_URL names) away; it is made again from the log",
+        )
+
+
+class DatabaseRefuses(DatabaseUnreachable):
+    """PostgreSQL does not let this user, or not as the database is, do what must be done."""
+
+    def __init__(self, error: BaseException) -> None:
+        Busy.__init__(
+            self,
+            "database-refuses",
+            f"PostgreSQL refuses ({_said(error)}): give the user of TOWPATH_DATABASE_URL the right to "
+            "make and use schema towpath; if that schema is not as Towpath made it, drop it: it is made again "
+            "from the log",
+        )
+
+
+_REFUSALS = (
+    postgres.SyntaxOrAccessError,
+    postgres.InvalidAuthorizationSpecificationError,
+    postgres.InvalidCatalogNameError,
+    postgres.InvalidSchemaNameError,
+)
+
+
+def _said(error: BaseException) -> str:
+    """The driver's own words, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def trouble_of(error: BaseException) -> DatabaseUnreachable | None:
+    """What `error` means for the user; None for a fault of ours."""
+    causes = [error]
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        causes += [error.orig, *([error.orig.__cause__] if error.orig.__cause__ else [])]
+    for one in causes:
+        if (
+            isinstance(one, sqlite3.DatabaseError)
+            and (getattr(one, "sqlite_errorcode", None) or 0) & 0xFF in _DAMAGED
+        ):
+            return DatabaseDamaged(one)
+        if isinstance(one, _REFUSALS):
+            return DatabaseRefuses(one)
+    if any(isinstance(one, TROUBLE) for one in causes):
+        return DatabaseUnreachable(error)
+    return None
+
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise DatabaseUnreachable for what may pass by itself."""
+    """Raise DatabaseUnreachable for what may pass by itself or by an operator's hand."""
     try:
         yield
-    except TROUBLE as error:
-        raise DatabaseUnreachable(error) from error
-    except DBAPIError as error:  # what SQLAlchemy has no class for; the driver's own error is its cause
-        if error.orig is None or not isinstance(error.orig.__cause__, TROUBLE):
+    except (*TROUBLE, DBAPIError, sqlite3.DatabaseError, *_REFUSALS) as error:
+        trouble = trouble_of(error)
+        if trouble is None:
             raise
-        raise DatabaseUnreachable(error.orig.__cause__) from error
+        raise trouble from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import structlog
 from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils import uuid7
@@ -38,7 +39,7 @@ from adapters.log_room import MeasuredRoom
 from adapters.raw_log import RawLog
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_trouble import translated
+from adapters.read_model_trouble import DatabaseUnreachable, translated
 from adapters.sealing import AesGcmSealer
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.task_cache import TaskCache
@@ -80,6 +81,8 @@ from projections.past import TimeTravel
 from projections.sealer import LogSealer
 from projections.tasks import TaskProjection
 from projections.watchdog import Watchdog
+
+log = structlog.get_logger(__name__)
 
 
 def new_id() -> str:
@@ -127,8 +130,11 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
-    """Connect, make sure that the streams are as they must be, open the read model."""
+async def open_core(settings: Settings, name: str, *, needs_database: bool = True) -> AsyncIterator[Core]:
+    """Connect, make sure that the streams are as they must be, open the read model.
+
+    Without `needs_database` a database that is away or damaged is said and passed over.
+    """
     private_directory(settings.data_dir)
     async with AsyncExitStack() as stack:
         tracer = open_tracer(settings, name)
@@ -139,8 +145,13 @@ async def open_core(settings: Settings, name: str) -> AsyncIterator[Core]:
         await ensure_streams(connection, settings.nats_replicas, settings.log_max_bytes)
         engine = open_database(settings.read_model_url)
         stack.push_async_callback(engine.dispose)
-        with translated():
-            await create_tables(engine)
+        try:
+            with translated():
+                await create_tables(engine)
+        except DatabaseUnreachable as error:
+            if needs_database:
+                raise
+            log.warning("going on without checkpoints", error=error.detail)
         api = JetStreamApi(connection)
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
         grouped = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)

@@ -177,7 +177,9 @@ async def serve_projector(
     # dispatch looks at an attempt once or twice, so a large cache would only be memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
     async with AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(settings, "towpath-projector"))
+        core = await stack.enter_async_context(
+            open_core(settings, "towpath-projector", needs_database=bool(set(only) - {"locks", "sealer"}))
+        )
         http = await stack.enter_async_context(push_client())
         parts = projections(core, http)
         endless: list[Coroutine[Any, Any, None]] = []

@@ -14,6 +14,7 @@ from typing import Any
 
 from domain.locks import LockTable
 from domain.ports.log import LogGap, LogReader
+from infra.damaged_model import move_aside
 from infra.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -46,19 +47,25 @@ def _locks(held: int | None) -> str:
     return "1 lock is" if held == 1 else f"{held} locks are"
 
 
-def run_replay(settings: Settings, rebuild: bool, progress: Progress) -> Replayed:
+def run_replay(
+    settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None] = lambda _: None
+) -> Replayed:
     """Replay the log. `progress` gets events done and events in all.
 
     Raises:
         LogGap: the log is not contiguous.
     """
-    return asyncio.run(_replay(settings, rebuild, progress))
+    return asyncio.run(_replay(settings, rebuild, progress, say))
 
 
-async def _replay(settings: Settings, rebuild: bool, progress: Progress) -> Replayed:
+async def _replay(
+    settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None]
+) -> Replayed:
     from infra.composition import open_core
     from projections.tasks import TaskProjection
 
+    if rebuild and (moved := move_aside(settings)) is not None:
+        say(f"{moved}; restart what has used it")
     async with open_core(settings, "towpath-replay") as core:
         last = await core.reader.last_seq()
         started = time.monotonic()

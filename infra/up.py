@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from infra.damaged_model import move_aside
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
 from infra.installation import Published, publish, with_own_token
@@ -90,6 +91,9 @@ class Supervisor:
                 guest=settings.has_guest,
             )
             self._nats.start()
+        moved = move_aside(settings)
+        if moved is not None:
+            self._say(moved)
         if settings.tracing:
             preload()
         share_imports(*NEEDED)

@@ -20,6 +20,7 @@ from adapters.log_checkpoints import JetStreamLogCheckpoints
 from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
 from adapters.read_model_database import open_database
+from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, trouble_of
 from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.exported import read_checkpoints, read_keys
@@ -110,7 +111,11 @@ async def _read_model(
     except OtherReadModel:
         report.notes.append("the read model was not compared: it is of another version of Towpath")
     except (SQLAlchemyError, OSError) as error:
-        report.notes.append(f"the read model was not compared: it cannot be read ({type(error).__name__})")
+        trouble = trouble_of(error)
+        why = trouble.detail if isinstance(trouble, DatabaseDamaged | DatabaseRefuses) else None
+        report.notes.append(
+            f"the read model was not compared: {why or f'it cannot be read ({type(error).__name__})'}"
+        )
     return None
 
 

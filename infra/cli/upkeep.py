@@ -40,7 +40,7 @@ def replay(
     from domain.ports.log import LogGap
     from infra.cli.exits import CliError
     from infra.cli.output import emit_one, print_data
-    from infra.cli.words import say_progress
+    from infra.cli.words import say, say_progress
     from infra.replay import run_replay
 
     try:
@@ -48,7 +48,7 @@ def replay(
             if not rebuild:
                 settings = stack.enter_context(readable_log(settings))
             stack.enter_context(nats_failures())
-            replayed = run_replay(settings, rebuild, say_progress)
+            replayed = run_replay(settings, rebuild, say_progress, say)
     except LogGap as error:
         raise CliError(str(error)) from None
     if output is Output.TABLE:

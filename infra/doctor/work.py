@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from adapters.read_model_trouble import DatabaseUnreachable
+from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, DatabaseUnreachable
 from domain.claims import Grant
 from domain.ports.read_model import TaskFilter
 from domain.transitions import Status
@@ -76,6 +76,9 @@ async def read_model(about: Examination) -> list[Finding]:
     """How far the read model is behind the log, in events and seconds."""
     try:
         position = await about.read_model.position()
+    except (DatabaseDamaged, DatabaseRefuses) as error:
+        found, _, advice = error.detail.partition(": ")
+        return [problem("read model", found, advice)]
     except DatabaseUnreachable as error:
         advice = "start `towpath projector` (--only tasks), or check TOWPATH_DATABASE_URL"
         return [problem("read model", f"cannot be read: {type(error.__cause__).__name__}", advice)]
