@@ -49,8 +49,8 @@ class DatabaseDamaged(DatabaseUnreachable):
         Busy.__init__(
             self,
             "database-damaged",
-            f"the read model is damaged ({_said(error)}): end what uses it and move read-model.db* in "
-            "the data directory (or the file that TOWPATH_DATABASE_URL names) away; it is made again from the log",
+            f"the read model is damaged ({_said(error)}): end what uses it and move read-model.db* in the "
+            "data directory (or the file of TOWPATH_DATABASE_URL) away; it is made again from the log",
         )
 
 
@@ -61,8 +61,8 @@ class DatabaseRefuses(DatabaseUnreachable):
         Busy.__init__(
             self,
             "database-refuses",
-            f"PostgreSQL refuses ({_said(error)}): give the user of TOWPATH_DATABASE_URL the right to "
-            "make and use schema towpath; if that schema is not as Towpath made it, drop it: it is made again "
+            f"PostgreSQL refuses ({_said(error)}): give the user of TOWPATH_DATABASE_URL the right to make "
+            "and use schema towpath; if that schema is not as Towpath made it, drop it: it is made again "
             "from the log",
         )
 
