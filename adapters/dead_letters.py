@@ -13,18 +13,23 @@ from urllib.parse import quote, unquote
 
 from nats.aio.client import Client
 
-from adapters.dead_letter_budget import DeadLetterBudget
+from adapters.dead_letter_budget import DeadLetterBudget, size_of
 from adapters.jetstream_api import JetStreamApi, RawMessage
 from adapters.publish import publish
 from domain.dead_letters import DeadLetter
 from domain.headers import header
 from domain.outside_text import storable
+from domain.report_reader import read_report
 
 STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000
 LOOKED_AT_ONLY = frozenset({"invalid-report", "unauthorised", "wrong-token"})
-"""Reasons of letters that nothing can put back: large ones are kept as far as somebody may want to look."""
-LOOKED_AT_BYTES = 16 * 1024
+"""Reasons of reports that nothing can put back."""
+LOOKED_AT_BYTES = 8 * 1024
+"""What is kept of a body that nothing can put back: as far as somebody may want to look."""
+MOST_BODY_BYTES = 64 * 1024
+_BODY_GOES_BACK = ("due-", "submit")
+_SUBMIT = "towpath.submit."
 _REASON, _DETAIL, _SOURCE, _SOURCE_SEQ = (
     "towpath-reason",
     "towpath-detail",
@@ -72,13 +77,13 @@ class JetStreamDeadLetters:
         if source_seq is not None:
             headers[_SOURCE_SEQ] = str(source_seq)
         subject = f"towpath.dead.{kind}.{token}"
-        body = _cut(body, reason)
+        body = _cut(kind, reason, body)
         kept = await publish(self._nc, STREAM, subject, body, headers)
         if kept.duplicate and not await self._stands(kept.seq, subject, body, headers):
             headers["Nats-Msg-Id"] = f"{digest}.{secrets.token_hex(16)}"
             kept = await publish(self._nc, STREAM, subject, body, headers)
         if not kept.duplicate:
-            await self._budget.kept(kind, reason, kept.seq)
+            await self._budget.kept(kind, reason, kept.seq, size_of(subject, headers, body))
 
     async def _stands(self, seq: int, subject: str, body: bytes, headers: dict[str, str]) -> bool:
         """Whether the letter at `seq` is this one."""
@@ -125,24 +130,32 @@ class JetStreamDeadLetters:
         return int((await self._api.info())["state"]["last_seq"])
 
 
-def _cut(body: bytes, reason: str) -> bytes:
-    """The body; only its beginning where it is large and can go no way again."""
-    return body[:LOOKED_AT_BYTES] if reason in LOOKED_AT_ONLY else body
+def _cut(kind: str, reason: str, body: bytes) -> bytes:
+    """The body; of a large one what can be used of the report, or its beginning if it goes no way again."""
+    if len(body) <= LOOKED_AT_BYTES:
+        return body
+    if kind == "report" and reason not in LOOKED_AT_ONLY:
+        with contextlib.suppress(ValueError):
+            return read_report(body).model_dump_json(exclude_none=True).encode()[:MOST_BODY_BYTES]
+    return body[: MOST_BODY_BYTES if kind.startswith(_BODY_GOES_BACK) else LOOKED_AT_BYTES]
 
 
 def _letter(raw: RawMessage) -> DeadLetter:
     _, _, kind, *rest = raw.subject.split(".")
     headers = raw.headers
-    source_seq = header(headers, _SOURCE_SEQ) or ""
+    source, source_seq = header(headers, _SOURCE), header(headers, _SOURCE_SEQ) or ""
+    subject_id = unquote(".".join(rest))
+    if kind == "submit" and source is not None and source.startswith(_SUBMIT):
+        subject_id = source.removeprefix(_SUBMIT)  # runners share one subject for all pools
     return DeadLetter(
         seq=raw.seq,
         at=_time(raw.time or headers.get("Nats-Time-Stamp", "")),
         kind=kind,
-        subject_id=unquote(".".join(rest)),
+        subject_id=subject_id,
         reason=unquote(header(headers, _REASON) or "unknown"),
         detail=unquote(header(headers, _DETAIL) or ""),
         body=raw.data,
-        source=header(headers, _SOURCE),
+        source=source,
         source_seq=int(source_seq) if source_seq.isdecimal() else None,
     )
 

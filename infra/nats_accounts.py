@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from infra.nats_syntax import nats_string
-from infra.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, SUBMIT, TIMER
+from infra.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, RUNNERS_LETTERS, SUBMIT, TIMER
 
 LOG_CONSUMERS = ("dispatch",)
 """The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
@@ -114,7 +114,7 @@ GUEST_SERVICES = [
 RUNNER_SERVICES = [
     *GUEST_SERVICES,
     Service(HEARTBEATS),
-    Service("towpath.dead.submit.>"),
+    Service(RUNNERS_LETTERS),
     Service(f"$JS.API.STREAM.INFO.{SUBMIT}"),
     Service(f"$JS.API.STREAM.INFO.{REPORT}"),
     *_reading(SUBMIT),

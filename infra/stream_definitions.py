@@ -22,6 +22,9 @@ CHECKPOINT = "TOWPATH_CHECKPOINT"
 TIMER_BYTES = 64 << 20
 """What timers may take. No limit of the stream: it takes no `discard: new`, and an old timer must not go."""
 
+RUNNERS_LETTERS = "towpath.dead.submit.unreadable"
+"""Where runners put what they cannot read. One subject: what one may hold is all that they can take up."""
+
 BEATS_KEPT = 4
 """Heartbeats of a runner: of two runners that take turns under one id, some of each."""
 
@@ -87,6 +90,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 "max_age": 14 * 86_400 * _SECOND,
                 "max_msgs_per_subject": 20,  # the rest of the budget: adapters.dead_letter_budget
                 "max_bytes": 64 * _MIB,
+                "max_msg_size": 128 * 1024,
                 "discard": "old",
                 "allow_direct": True,
             },

@@ -2,7 +2,7 @@
 
 Delivery: acknowledged once the attempt is durably held, so a crash before that hands it to another
 runner after `ack_wait`. That is short, because the whole submission has a deadline of 30 s. A body
-that is no submission moves to `towpath.dead.submit.<pool>`; one that this runner must refuse is
+that is no submission moves to the dead letters; one that this runner must refuse is
 reported as `failed`, since nobody else can answer it.
 """
 
@@ -34,6 +34,9 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 REFUSED_PAUSE_SECONDS = 1.0
 REASON_CHARS = 500
+LETTERS = "towpath.dead.submit.unreadable"
+"""One subject for all runners and pools: the broker keeps its last few letters, and permits no other."""
+LETTER_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -130,8 +133,8 @@ class PoolIntake:
         reason = ("not a submission: " + "; ".join(wrong))[:REASON_CHARS]
         reason = reason.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
         self._log.warning("submission not readable, moved to the dead letters", reason=reason)
-        subject = f"towpath.dead.submit.{self._pool}"
-        await js.publish(subject, _harmless(message.data), headers={"towpath-reason": reason})
+        headers = {"towpath-reason": reason, "towpath-source": f"towpath.submit.{self._pool}"}
+        await js.publish(LETTERS, _harmless(message.data)[:LETTER_BYTES], headers=headers)
         await message.term()
 
 

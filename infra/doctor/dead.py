@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from adapters.dead_letter_budget import MOST_ALIKE
+from adapters.dead_letter_budget import MOST_ALIKE, NEARLY_FULL_BYTES
 from adapters.dead_letters import JetStreamDeadLetters
 from api.gateway import CONFLICTING_END
 from infra.doctor.examination import Examination
@@ -24,7 +24,7 @@ async def dead_letters(about: Examination) -> list[Finding]:
     if not kinds:
         return [ok("dead letters", "none")]
     found = ", ".join(f"{count} of kind {kind}" for kind, count in sorted(kinds.items()))
-    if max(kinds.values()) >= MOST_ALIKE:
+    if max(kinds.values()) >= MOST_ALIKE or answer["state"]["bytes"] >= NEARLY_FULL_BYTES:
         for kind, reason in await JetStreamDeadLetters(about.connection).full():
             found += f"; of kind {kind}, reason {reason}, there are too many: older ones are dropped"
     advice = "see `towpath dead` for the reasons; then `towpath dead replay` or `towpath dead drop` each"

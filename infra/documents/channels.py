@@ -166,8 +166,8 @@ def _beside() -> Iterator[Channel]:
         "towpath.dead.{kind}.{id}",
         streams.DEAD,
         "send",
-        "What could not be applied, as it came, and why; kept for 14 days. Runners put submissions there "
-        "that they cannot read.",
+        "What could not be applied, as it came, and why; kept for 14 days. Runners put submissions "
+        f"that they cannot read on `{streams.RUNNERS_LETTERS}`, with the pool's subject as `towpath-source`.",
         "bytes",
         headers.of(headers.DEAD, "towpath-reason"),
         {

@@ -9,9 +9,10 @@ from urllib.parse import unquote
 import pytest
 from nats.aio.client import Client
 
-from adapters.dead_letter_budget import MOST_ALIKE
+from adapters.dead_letter_budget import MOST_ALIKE, MOST_BYTES
 from adapters.dead_letters import LOOKED_AT_BYTES, JetStreamDeadLetters
 from adapters.jetstream_api import JetStreamApi, RawMessage
+from domain.report_reader import read_report
 from tests.support.nats import subjects
 
 
@@ -169,3 +170,29 @@ async def test_one_task_has_a_budget_of_its_own(js_connection: Client) -> None:
         await dead.keep("report", "noisy", str(number).encode(), "conflicting-end", "junk")
     found = await subjects(js_connection, "TOWPATH_DEAD")
     assert found == {"towpath.dead.report.other": 1, "towpath.dead.report.noisy": 20}
+
+
+async def test_large_reports_push_out_only_their_like(js_connection: Client) -> None:
+    """Each as large as it may be, and of every reason that whoever reports can bring about."""
+    dead = JetStreamDeadLetters(js_connection)
+    await dead.keep("report", "honest", b"{}", "conflicting-end", "mine")
+    body = b'{"status": "succeeded", "attempt": 1, "message": "%s", "output_tail": "%s"}'
+    large = body % (b"y" * 60_000, b"\\u0001" * 10_000)
+    for reason in ("not-dispatched", "unknown-attempt", "no-such-task"):
+        for number in range(90):
+            await dead.keep("report", f"{reason}{number}", large, reason, "junk")
+    found = await letters(js_connection)
+    assert found[0].subject == "towpath.dead.report.honest"
+    for reason in ("not-dispatched", "unknown-attempt", "no-such-task"):
+        alike = [one for one in found if one.headers["towpath-reason"] == reason]
+        assert 0 < sum(len(one.data) for one in alike) <= MOST_BYTES
+        assert alike[-1].subject.endswith("89")
+        assert read_report(alike[-1].data) == read_report(large), "it can be replayed"
+    assert ("report", "no-such-task") in await dead.full()
+
+
+async def test_what_a_runner_put_there_is_about_its_pool(js_connection: Client) -> None:
+    headers = {"towpath-reason": "no", "towpath-source": "towpath.submit.gpu"}
+    await js_connection.jetstream().publish("towpath.dead.submit.unreadable", b"x", headers=headers)
+    (letter,) = await JetStreamDeadLetters(js_connection).page(0, 10)
+    assert (letter.kind, letter.subject_id) == ("submit", "gpu")

@@ -93,6 +93,7 @@ NOBODY_ELSE_MAY = (
     "towpath.submit.default",
     "towpath.timer.at.deadline.A.1",
     "towpath.dead.report.A",
+    "towpath.dead.submit.A",
     "$JS.API.STREAM.CREATE.X",
     "$JS.API.STREAM.UPDATE.TOWPATH",
     "$JS.API.STREAM.DELETE.TOWPATH",
@@ -117,7 +118,7 @@ NOBODY_ELSE_MAY = (
 READERS_MAY_NOT = (
     "towpath.report.A",
     "towpath.runner.r1",
-    "towpath.dead.submit.A",
+    "towpath.dead.submit.unreadable",
     "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.default.towpath.submit.default",
     "$JS.API.CONSUMER.MSG.NEXT.TOWPATH_SUBMIT.default",
     "$JS.API.CONSUMER.DELETE.TOWPATH.x",

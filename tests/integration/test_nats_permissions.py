@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import APIError
 
 from infra.embedded_nats import EmbeddedNats
 from infra.nats_accounts import LOG_CONSUMERS
+from infra.stream_definitions import RUNNERS_LETTERS
 from tests.support.nats import api, append, connect, direct_get_batch, subjects
 from tests.support.waiting import eventually
 
@@ -147,6 +149,7 @@ async def test_anyone_may_report(js_connection: Client, reader: Client):
         "towpath.submit.default",
         "towpath.timer.at.deadline.A.1",
         "towpath.dead.report.A",
+        "towpath.dead.submit.A",
         "$JS.API.STREAM.CREATE.X",
         "$JS.API.STREAM.UPDATE.TOWPATH",
         "$JS.API.STREAM.DELETE.TOWPATH",
@@ -174,7 +177,7 @@ async def test_all_else_is_refused(reader: Client, subject: str):
     "subject",
     [
         "towpath.runner.r1",
-        "towpath.dead.submit.A",
+        RUNNERS_LETTERS,
         "$JS.API.CONSUMER.CREATE.TOWPATH_SUBMIT.default",
         "$JS.API.CONSUMER.MSG.NEXT.TOWPATH_SUBMIT.default",
         "$JS.ACK.TOWPATH_SUBMIT.default.1.1.1.1.0",
@@ -195,9 +198,24 @@ async def test_a_runner_takes_submissions_and_says_that_it_lives(js_connection: 
     await js.publish("towpath.runner.r1", b"1")
     await js.publish("towpath.runner.r1", b"2")
     assert await subjects(js_connection, "TOWPATH_RUNNER") == {"towpath.runner.r1": 2}
-    await js.publish("towpath.dead.submit.A", b"why")
+    await js.publish(RUNNERS_LETTERS, b"why")
     await js.publish("towpath.report.A", b"{}")
     assert (await js.stream_info("TOWPATH_REPORT")).state.messages == 1
+
+
+async def test_a_runner_takes_up_a_bounded_part_of_the_dead_letters(
+    js_connection: Client, runner: Client
+) -> None:
+    await js_connection.jetstream().publish("towpath.dead.report.honest", b"{}")
+    js = runner.jetstream()
+    with pytest.raises(APIError):
+        await js.publish(RUNNERS_LETTERS, b"x" * 140_000)
+    for number in range(60):
+        await js.publish(RUNNERS_LETTERS, b"x" * 120_000, headers={"towpath-reason": f"r{number}"})
+    assert await subjects(js_connection, "TOWPATH_DEAD") == {
+        "towpath.dead.report.honest": 1,
+        RUNNERS_LETTERS: 20,
+    }
 
 
 async def test_a_guest_sees_facts_but_no_tokens(js_connection: Client, guest: Client, runner: Client):

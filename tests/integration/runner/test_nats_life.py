@@ -212,13 +212,14 @@ async def test_what_is_no_submission_moves_to_the_dead_letters(
 
     async def buried() -> Any:
         try:
-            return await log_plane.js.get_msg("TOWPATH_DEAD", subject="towpath.dead.submit.default")
+            return await log_plane.js.get_msg("TOWPATH_DEAD", subject="towpath.dead.submit.unreadable")
         except nats.js.errors.NotFoundError:
             return None
 
     message = await eventually(buried, DEADLINE)
     assert message.data == b'{"task_id":"x","env":{"KEY":"***"}}'
     assert "task_id" in message.headers["towpath-reason"]
+    assert message.headers["towpath-source"] == "towpath.submit.default"
     task_id = await log_plane.submit(submission(["true"]))
     assert (await log_plane.final(task_id))["status"] == "succeeded"
 
