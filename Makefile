@@ -5,10 +5,13 @@ PYTHON ?= python3
 ENV := .venv/.installed
 BIN := .venv/bin
 WORKERS ?= 0
+WHICH = $$(command -v $(PYTHON) >/dev/null 2>&1 && echo "$(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo none)" \
+	|| echo "there is no $(PYTHON)")
+VERSION := import sys; print(*sys.version_info[:3], sep=".")
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 NODE := tests/node/node_modules/.package-lock.json
 
-.PHONY: help demo up test check bench docs chaos test-containers test-deployment test-node test-pages clean
+.PHONY: interpreter help demo up test check bench docs chaos test-containers test-deployment test-node test-pages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,11 +21,11 @@ help: ## list the targets
 # two seconds long. What make says goes to stderr: stdout belongs to the programs.
 # The interpreter is looked at before there is anything. What an interrupted make left, or an interpreter that is
 # gone, is made anew. A cache that cannot be written, as in a read-only home, is left out.
-$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml
+$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml | $(if $(filter file default,$(origin PYTHON)),,interpreter)
 	@{ set -e; \
 	if test -e .venv/.unfinished || ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \
 		$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
-			echo "Towpath needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not one)."; \
+			echo "Towpath needs Python 3.11 or newer; $(WHICH)."; \
 			echo "Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }; \
 		echo "making the environment in .venv"; \
 		rm -rf .venv; mkdir .venv; touch .venv/.unfinished; \
@@ -39,11 +42,20 @@ $(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml
 	touch $(ENV); rm -f .venv/.unfinished; \
 	} >&2
 
+# Another interpreter than the environment's was asked for: neither is taken in silence.
+interpreter:
+	@if test -e $(ENV); then \
+		there=$$($(BIN)/python -c '$(VERSION)'); asked=$$($(PYTHON) -c '$(VERSION)' 2>/dev/null) || asked=; \
+		test "$$there" = "$$asked" || { \
+			echo "the environment in .venv is Python $$there, and $(WHICH)."; \
+			echo "Leave PYTHON out to use it, or run make clean first to make another."; exit 1; }; \
+	fi >&2
+
 demo: $(ENV) ## run real tasks that contend for a workspace, and show the trail
 	@$(BIN)/towpath demo
 
-up: $(ENV) ## start NATS, API, projections and one runner; stop with Ctrl-C
-	@$(BIN)/towpath up
+up: $(ENV) ## start NATS, API, projections and one runner; stop with Ctrl-C; ARGS="--port 8010"
+	@$(BIN)/towpath up $(ARGS) || { code=$$?; echo 'options go into ARGS: make up ARGS="--port 8010"' >&2; exit $$code; }
 
 test: $(ENV) ## all tests that need nothing but Python; WORKERS=2 runs two at a time
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -189,6 +189,11 @@ def _is_of_up(directory: Path) -> bool:
         return False
 
 
+def running_on(directory: Path) -> Installation | None:
+    """The installation whose `up` runs on this very directory."""
+    return _read(directory / FILE)
+
+
 def _read(path: Path) -> Installation | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

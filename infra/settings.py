@@ -428,6 +428,11 @@ class Settings(BaseSettings):
         from runner.job_confinement import check_available
         from runner.job_user import find_user
 
+        for root in self.roots:
+            if not root.is_dir():
+                raise SettingsError(
+                    f"--root {root}: there is no such directory on this host; make it, or name another"
+                )
         try:
             if self.job_user is not None:
                 find_user(self.job_user)

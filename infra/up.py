@@ -21,7 +21,7 @@ import structlog
 from infra.damaged_model import move_aside
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind
-from infra.installation import Published, publish, with_own_token
+from infra.installation import Published, publish, running_on, with_own_token
 from infra.nats_connection import shown_urls
 from infra.process_memory import share_imports
 from infra.settings import Settings
@@ -81,6 +81,7 @@ class Supervisor:
         if settings.host_runner_url is None:
             settings.check_runner()
         check_tracing(settings)
+        _refuse_second(settings.data_dir)
         listener = self._listener = bind(settings.host, settings.port)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.nats_url is None:
@@ -196,7 +197,17 @@ def run_up(settings: Settings, say: Words) -> int:
         supervisor.watch(lambda: bool(stopping))
     finally:
         supervisor.stop()
+    say("stopped")
     return 0
+
+
+def _refuse_second(data_dir: Path) -> None:
+    running = running_on(data_dir)
+    if running is not None:
+        raise CannotStart(
+            f"`towpath up` already runs on {data_dir}, at {running.url}: use that one, or stop it first; "
+            "another one needs --data-dir, --port and --nats-port of its own"
+        )
 
 
 def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:

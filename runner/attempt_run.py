@@ -260,7 +260,7 @@ class AttemptRun:
     def _unstarted(self) -> Report | None:
         if self._wish == "canceled":
             return self._final("canceled", "canceled before it started")
-        return self._final("failed", "runner stopped", "runner-lost")
+        return self._final("failed", "its runner was stopped in order", "runner-lost")
 
     def _not_permitted(self, permission: Permission) -> Report | None:
         self._log.warning("not permitted to start", why=permission.message)

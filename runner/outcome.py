@@ -81,7 +81,7 @@ def _judge(ended: Ended, timeout: float | None) -> tuple[Final, FailedReason | N
         case "lease":
             return "failed", "runner-lost", "the runner's lease ran out; everything was killed", code
         case "stopped":
-            return "failed", "runner-lost", "runner stopped", code
+            return "failed", "runner-lost", "its runner was stopped in order", code
         case "runner-gone":
             return "failed", "runner-lost", "the runner was gone; everything was killed", code
         case "shim-lost":

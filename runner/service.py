@@ -27,6 +27,7 @@ from runner.intake_http import HttpIntake
 from runner.intake_nats import PoolIntake
 from runner.intake_server import IntakeServer
 from runner.job_cgroup import own_cgroup, remove_left
+from runner.job_directories import hold, let_go, remove_stale
 from runner.job_user import work_directory
 from runner.lease import HeartbeatLease, NoLease
 from runner.nats_link import NatsLink
@@ -90,6 +91,7 @@ class RunnerService:
         slots = asyncio.Semaphore(config.capacity)
         self._work = work_directory(config.user, self.state.work, self.runner_id)
         self._trash = Trash(self._work)
+        self._held = hold(self._work) if config.user is not None else None
         self._adoption = Adoption()
         own = own_cgroup() if config.job_cgroups else None
         self._cgroups = own / f"towpath-{self.runner_id}" if own else None
@@ -130,6 +132,8 @@ class RunnerService:
         if self.config.adopts_orphans:
             self._adoption.begin()
         self._trash.start()
+        if self._held is not None:
+            await asyncio.to_thread(remove_stale, self._work.parent)
         self._reporter.start()
         self._executor.recover(lambda key: nothing_left(self.state.shims, key, self.runner_id))
         if self.config.intake_port is not None:
@@ -171,6 +175,8 @@ class RunnerService:
         await end_tasks(self._tasks)
         await self._reporter.stop()
         await self._trash.stop()
+        if self._held is not None:
+            let_go(self._work, self._held)
         if self._server is not None:
             await self._server.stop()
         await self._http.close()

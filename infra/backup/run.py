@@ -11,7 +11,7 @@ stale, one that is missed in between would be lost.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from typing import Any
 
 from nats.aio.client import Client
 
+from adapters.checkpoint_keys import PublicKeys
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.sealing import AesGcmSealer
@@ -29,7 +30,7 @@ from infra.backup.errors import BackupError
 from infra.backup.manifest import FORMAT, Manifest, read, write
 from infra.backup.snapshot import ask, checked, put_back, take
 from infra.embedded_nats import EmbeddedNats
-from infra.nats_connection import NatsUnavailable, connect, server_version
+from infra.nats_connection import NatsUnavailable, connect, server_version, shown_urls
 from infra.settings import Settings
 from infra.stream_definitions import CHECKPOINT, DEAD, LOG, REPORT, RUNNER, stream_definitions
 from infra.streams import ensure_streams
@@ -47,8 +48,9 @@ async def backup(settings: Settings, directory: Path, progress: Progress, say: W
     Raises:
         BackupError, NatsUnavailable: there is no whole backup; a manifest was not written.
     """
-    _make_empty(directory)
+    _check_empty(directory)
     async with _connected(settings, say) as (connection, settings):
+        _make_private(directory)
         archives = []
         for stream in KEPT:
             say(f"taking {stream}")
@@ -66,11 +68,15 @@ async def backup(settings: Settings, directory: Path, progress: Progress, say: W
     return manifest
 
 
-def _make_empty(directory: Path) -> None:
-    """The directory, mode 0700: what is in it holds tokens of reports."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(directory.iterdir()):
+def _check_empty(directory: Path) -> None:
+    """Nothing is made before there is a server to copy from."""
+    if directory.exists() and any(directory.iterdir()):
         raise BackupError(f"{directory} is not empty: give a new directory, so that no older backup is lost")
+
+
+def _make_private(directory: Path) -> None:
+    """Mode 0700: what is in it holds tokens of reports."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
 
 
@@ -81,16 +87,28 @@ def _key_ids(settings: Settings) -> list[str]:
     return AesGcmSealer(*settings.secret_keys()).key_ids
 
 
-async def restore(settings: Settings, directory: Path, progress: Progress, say: Words) -> Manifest:
+async def restore(
+    settings: Settings,
+    directory: Path,
+    progress: Progress,
+    say: Words,
+    public_keys: Sequence[str] = (),
+) -> Manifest:
     """Make the streams anew from the backup in `directory`, verify the log, and empty the read model.
+
+    Checkpoints are checked by `public_keys`, where any are given.
 
     Raises:
         BackupError: the backup is damaged, something would be overwritten, or what was restored does not
             verify; then no stream is left behind.
     """
+    try:
+        PublicKeys.of_texts(public_keys)
+    except ValueError as error:
+        raise BackupError(f"--public-key: {error}") from None
     manifest = read(directory)
     async with _connected(settings, say) as (connection, settings):
-        await _refuse_to_overwrite(connection)
+        await _refuse_to_overwrite(connection, shown_urls(settings))
         made: list[str] = []
         try:
             for archive in manifest.streams:
@@ -100,7 +118,7 @@ async def restore(settings: Settings, directory: Path, progress: Progress, say: 
                 path = directory / archive.file
                 await put_back(connection, archive, path, settings.nats_replicas, progress)
             await ensure_streams(connection, settings.nats_replicas)
-            await _verify(connection, settings, manifest, progress, say)
+            await _verify(connection, settings, manifest, progress, say, public_keys)
         except BaseException:
             for stream in made:
                 await _delete(connection, stream)
@@ -110,7 +128,7 @@ async def restore(settings: Settings, directory: Path, progress: Progress, say: 
     return manifest
 
 
-async def _refuse_to_overwrite(connection: Client) -> None:
+async def _refuse_to_overwrite(connection: Client, where: str) -> None:
     """Nothing may be there, and nobody may be at work: caches of a running process are of another log."""
     for definition in stream_definitions():
         answer = await _info(connection, definition.name)
@@ -119,8 +137,9 @@ async def _refuse_to_overwrite(connection: Client) -> None:
         state = answer["state"]
         if state["messages"] or state["last_seq"]:
             raise BackupError(
-                f"stream {definition.name} has held messages already, and nothing is overwritten: restore "
-                "into a new --data-dir, or a NATS account without Towpath's streams"
+                f"stream {definition.name} at {where} has held messages already, and nothing is overwritten: "
+                "if that server is another directory's, stop it, or leave --nats-port and --nats-url out; "
+                "else restore into a new --data-dir, or a NATS account without Towpath's streams"
             )
         if state["consumer_count"]:
             raise BackupError(
@@ -145,7 +164,12 @@ async def _delete(connection: Client, stream: str) -> None:
 
 
 async def _verify(
-    connection: Client, settings: Settings, manifest: Manifest, progress: Progress, say: Words
+    connection: Client,
+    settings: Settings,
+    manifest: Manifest,
+    progress: Progress,
+    say: Words,
+    public_keys: Sequence[str],
 ) -> None:
     for archive in manifest.streams:
         found = await _info(connection, archive.stream)
@@ -156,7 +180,7 @@ async def _verify(
                 f"but the backup says {archive.messages} up to {archive.last_seq}: take another backup"
             )
     say("verifying the log")
-    report = await verify(settings, Wanted(read_model=False), progress)
+    report = await verify(settings, Wanted(None, public_keys, read_model=False), progress)
     for note in report.notes:
         say(note)
     if report.first is not None:

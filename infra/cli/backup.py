@@ -54,6 +54,10 @@ def backup(
 
 def restore(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A backup.")],
+    public_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEX", help="Check its checkpoints by this key. Repeatable. Default: ours."),
+    ] = None,
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
@@ -64,9 +68,11 @@ def restore(
     Stop every process of Towpath first. Tasks go on when they are started again.
     """
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
+    from functools import partial
+
     from infra.backup import restore as work
 
-    _run(work, settings, directory, output)
+    _run(partial(work, public_keys=tuple(public_key or ())), settings, directory, output)
 
 
 def _run(work: Work, settings: Settings, directory: Path, output: Output) -> None:

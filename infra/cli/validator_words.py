@@ -18,6 +18,7 @@ _WORDS = (
         r"String should match pattern '\^\[A-Za-z0-9_-\]\{1,64\}\$'",
         "give 1 to 64 of the characters A-Z a-z 0-9 _ -",
     ),
+    (r"(?:Value|List|Tuple) should have at least 1 item[^;\n]*", "it is empty: give some, or leave it out"),
     (r"String should have at least 1 character", "it is empty: give some text, or leave it out"),
     (r"String should have at most (\d+) characters", r"give at most \1 characters"),
     (r"(?:List|Tuple) should have at most (\d+) items[^;\n]*", r"give it at most \1 times"),

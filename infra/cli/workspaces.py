@@ -72,6 +72,10 @@ def add(
     with connect(url, data_dir) as api:
         answer = api.put(workspace_path(id), body)
     emit_one(output, answer, _columns())
+    if not Path(body["root"]).is_dir():
+        from infra.cli.words import say
+
+        say(f"note: there is no directory {body['root']} on this host; its tasks start where a runner has it")
 
 
 @app.command("remove")

@@ -71,7 +71,10 @@ async def test_what_was_backed_up_goes_on_elsewhere(home: Home) -> None:
     new = home.path / "new"
     new.mkdir()
     shutil.copy(up.data_dir / "secret-key", new / "secret-key")
-    restored = home.run("restore", "kept", "--data-dir", new, "--nats-port", "0")
+    unread = home.run("restore", "kept", "--data-dir", new, "--nats-port", "0", "--public-key", "zz")
+    assert (unread.returncode, "--public-key" in unread.stderr) == (1, True), unread.stderr
+    keyed = ("--public-key", "00" * 32)
+    restored = home.run("restore", "kept", "--data-dir", new, "--nats-port", "0", *keyed)
     assert restored.returncode == 0, restored.stderr
     assert "the log is whole" in restored.stderr
     assert "secret key" not in restored.stderr

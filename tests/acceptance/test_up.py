@@ -84,6 +84,19 @@ async def test_ctrl_c_leaves_no_process_and_a_restart_finds_everything_as_it_was
     assert home.processes() == []
 
 
+def test_a_second_one_in_the_same_directory_is_told_of_the_first(up: Up) -> None:
+    second = up.home.run("up")
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+    assert up.url in second.stderr
+
+
+def test_a_root_that_is_not_there_is_refused(home: Home) -> None:
+    ended = home.run("up", "--root", "/no/such/root", "--port", "0", "--nats-port", "0")
+    assert ended.returncode == 2
+    assert "--root /no/such/root: there is no such directory" in ended.stderr
+
+
 def _listed(up: Up) -> dict[str, Json]:
     """All tasks as the read model has them."""
     return {task["id"]: task for task in up.get("/tasks")["items"]}

@@ -17,7 +17,7 @@ OLD = """#!/bin/sh
 exit 1
 """
 NEW = """#!/bin/sh
-[ "$1$2" = -mvenv ] || exit 0
+[ "$1$2" = -mvenv ] || { [ "$1" = -c ] && echo 3.12.1; exit 0; }
 mkdir -p .venv/bin
 cp "$0" .venv/bin/python
 printf '#!/bin/sh\\necho "uv ${UV_NO_CACHE:-cached}" >> calls\\n' > .venv/bin/uv
@@ -90,3 +90,29 @@ def test_an_environment_that_is_up_to_date_costs_nothing(checkout: Path) -> None
     calls = (checkout / "calls").read_text()
     assert make(checkout, *words).returncode == 0
     assert (checkout / "calls").read_text() == calls == "uv cached\n" * 2
+
+
+def test_an_interpreter_that_is_not_there_is_said_to_be_missing(checkout: Path) -> None:
+    assert "there is no no-such-python." in make(checkout, "demo", "PYTHON=no-such-python").stderr
+
+
+@pytest.mark.parametrize("python", ["{}/python3.10", "no-such-python"])
+def test_another_interpreter_is_not_ignored_where_there_is_an_environment(
+    checkout: Path, python: str
+) -> None:
+    assert make(checkout, "demo", f"PYTHON={checkout}/python3.12").returncode == 0
+    done = make(checkout, "demo", f"PYTHON={python.format(checkout)}")
+    assert done.returncode != 0
+    assert "the environment in .venv is Python" in done.stderr
+    assert "make clean" in done.stderr
+    assert make(checkout, "demo", f"PYTHON={checkout}/python3.12").returncode == 0
+    assert make(checkout, "demo").stdout == "demonstrated\n"
+
+
+def test_up_takes_options(checkout: Path) -> None:
+    assert make(checkout, "demo", f"PYTHON={checkout}/python3.12").returncode == 0
+    towpath = checkout / ".venv" / "bin" / "towpath"
+    towpath.write_text('#!/bin/sh\necho "$@"\nexit 1\n')
+    done = make(checkout, "up", "ARGS=--port 8010")
+    assert done.stdout == "up --port 8010\n"
+    assert 'make up ARGS="--port 8010"' in done.stderr

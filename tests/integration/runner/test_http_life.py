@@ -285,7 +285,7 @@ async def test_stopping_ends_what_runs_and_says_so(
     await host.runner.stop()
     assert alive(marker) == []
     final = await host.plane.final(task_id)
-    assert (final["reason"], final["message"]) == ("runner-lost", "runner stopped")
+    assert (final["reason"], final["message"]) == ("runner-lost", "its runner was stopped in order")
     again = RunnerService(runner_config(tmp_path / "state"))
     assert again.runner_id == host.runner.runner_id
     await again.stop()

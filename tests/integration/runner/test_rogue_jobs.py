@@ -157,7 +157,7 @@ async def test_a_runner_that_is_told_to_end_ends_it(
     assert runner.process.returncode == 0
     final = await plane.final(task_id)
     if "restop" not in mode:  # there it may have been given up before
-        assert final["message"] == "runner stopped"
+        assert final["message"] == "its runner was stopped in order"
 
 
 @pytest.mark.parametrize("mode", ["SIGSTOP", "restop"])

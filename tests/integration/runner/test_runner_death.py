@@ -131,4 +131,4 @@ async def test_sigterm_ends_jobs_reports_them_and_exits(
     assert await eventually(lambda: runner.process.poll() is not None, DEADLINE)
     assert runner.process.returncode == 0
     assert alive(marker) == []
-    assert (await plane.final(task_id))["message"] == "runner stopped"
+    assert (await plane.final(task_id))["message"] == "its runner was stopped in order"

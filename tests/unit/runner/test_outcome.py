@@ -29,7 +29,7 @@ def report_of(**ended: Any) -> Report | None:
         ({"why": "timeout", "signal": 15}, "failed", "timeout", -15, "1.5 s"),
         ({"why": "canceled", "exit_code": 0}, "canceled", None, 0, "nothing of it is left"),
         ({"why": "lease", "signal": 9}, "failed", "runner-lost", -9, "lease"),
-        ({"why": "stopped", "signal": 15}, "failed", "runner-lost", -15, "runner stopped"),
+        ({"why": "stopped", "signal": 15}, "failed", "runner-lost", -15, "its runner was stopped in order"),
         (
             {"why": "shim-lost", "message": "its shim got SIGTERM"},
             "failed",
