@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from runner import job_cgroup, shim_lock
 from runner.process_traits import adopt_orphans
 from runner.process_tree import DEAD, below, look_at, process_table, send
@@ -26,8 +28,11 @@ from runner.shim_words import keepers
 from runner.state import Key
 
 SWEEP_SECONDS = 0.1
+TROUBLE_SECONDS = 1.0
 PATIENCE_SECONDS = 3.0
 """How long the guard and the shim of a dead runner may take to end by themselves."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -120,7 +125,8 @@ async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
             while not _taken(handle):
                 rounds += 1
                 if rounds * SWEEP_SECONDS > PATIENCE_SECONDS:
-                    await asyncio.to_thread(_kill, marks)
+                    with contextlib.suppress(OSError):  # no descriptors are left: the next round tries again
+                        await asyncio.to_thread(_kill, marks)
                 await asyncio.sleep(SWEEP_SECONDS)
         finally:
             os.close(handle)
@@ -139,11 +145,15 @@ def _taken(handle: int) -> bool:
 async def end_all(marks: Marks, adoption: Adoption | None = None) -> None:
     """SIGKILL everything that bears one of the marks, again and again until there is none."""
     while True:
-        left = await asyncio.to_thread(_kill, marks)
-        strangers = adoption.strangers() if adoption is not None else []
-        _send_all(strangers or [])
-        if not left and strangers == []:
-            break
+        try:
+            left = await asyncio.to_thread(_kill, marks)
+            strangers = adoption.strangers() if adoption is not None else []
+            _send_all(strangers or [])
+            if not left and strangers == []:
+                break
+        except OSError as error:  # no descriptors are left: nothing is known, so it goes on
+            log.warning("cannot look for what is left of a job", why=str(error))
+            await asyncio.sleep(TROUBLE_SECONDS)
         await asyncio.sleep(SWEEP_SECONDS)
     if marks.cgroup is not None:
         await asyncio.to_thread(job_cgroup.remove, marks.cgroup)
@@ -164,8 +174,11 @@ def _send_all(processes: Iterable[tuple[int, str]]) -> None:
 
 
 def state_of(pid: int, started: str) -> str | None:
-    """The letter of its state; None where it is gone."""
-    seen = look_at(pid)
+    """The letter of its state; None where it is gone or cannot be seen."""
+    try:
+        seen = look_at(pid)
+    except OSError:  # no descriptors are left
+        return None
     return seen.state if seen is not None and seen.started == started else None
 
 

@@ -5,13 +5,18 @@ Standard library only: the shim imports it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
+
+from runner.proc_listing import children
 
 DEAD = "ZX"
 STOPPED = "Tt"
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 class Seen(NamedTuple):
@@ -24,7 +29,7 @@ class Seen(NamedTuple):
 
 
 def process_table() -> dict[int, Seen]:
-    """Every process in /proc by its pid."""
+    """Every process in /proc by its pid. Raises OSError."""
     table = {}
     with os.scandir("/proc") as entries:
         for entry in entries:
@@ -35,10 +40,15 @@ def process_table() -> dict[int, Seen]:
 
 
 def look_at(pid: int) -> Seen | None:
-    """One process; None where it is gone."""
+    """One process; None where it is gone, or not to be seen.
+
+    Raises OSError where this process can open nothing: then nothing is known.
+    """
     try:
         handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         return None
     try:
         raw = os.read(handle, 4096)
@@ -64,28 +74,44 @@ def below(table: dict[int, Seen], roots: Iterable[int]) -> list[tuple[int, str]]
 
 
 def descendants(root: int) -> list[tuple[int, str]]:
-    """(pid, start) of all living processes below `root`, parents first."""
+    """(pid, start) of all living processes below `root`, parents first. Raises OSError."""
     return below(process_table(), [root])
 
 
-def kill_below(root: int, spared: Collection[int] = ()) -> None:
-    """SIGKILL to all below `root` but `spared`, once. What is forked meanwhile needs another call."""
-    for pid, started in descendants(root):
-        if pid not in spared:
-            send(pid, started, signal.SIGKILL)
+def signal_below(numbers: Sequence[int], spared: Collection[int] = ()) -> None:
+    """Each signal to all below this process but `spared`, once. What is forked meanwhile needs another call.
+
+    Where /proc cannot be read (a job may have taken all descriptors of the host, or of its shim), it reaches
+    the children only. Of a killed child the children are next, under a subreaper: some calls later all are.
+    """
+    try:
+        for pid, started in descendants(os.getpid()):
+            for number in numbers if pid not in spared else ():
+                send(pid, started, number)
+    except OSError:
+        for pid in children():
+            for number in numbers if pid not in spared else ():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)  # a child keeps its number until it is waited for
 
 
 def send(pid: int, started: str, number: int) -> None:
-    """Signal exactly that process: a pid that was given to another one meanwhile is left alone."""
+    """Signal exactly that process: a pid that was given to another one meanwhile is left alone.
+
+    Raises OSError where this process can open nothing.
+    """
     try:
         handle = os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         return
     try:
         seen = look_at(pid)
         if seen is not None and seen.started == started:
             signal.pidfd_send_signal(handle, number)
-    except OSError:  # gone, or (setuid) not ours to signal: the sweep comes back to it
-        return
+    except OSError as error:  # gone, or (setuid) not ours to signal: the sweep comes back to it
+        if error.errno in EXHAUSTED:
+            raise
     finally:
         os.close(handle)

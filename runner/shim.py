@@ -24,10 +24,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner import job_cgroup, job_start
+from runner import job_cgroup, job_start, proc_listing
 from runner.clock import boottime
 from runner.process_traits import adopt_orphans, die_with_parent, hide_memory
-from runner.process_tree import descendants, kill_below, look_at, send
+from runner.process_tree import look_at, signal_below
 from runner.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
 from runner.shim_output import Output
 
@@ -198,14 +198,10 @@ class Shim:
         return min(TICK_SECONDS, max(self.kill_at - boottime(), SWEEP_SECONDS))
 
     def _signal_all(self, number: int) -> None:
-        if number == signal.SIGKILL:
-            if self.job["cgroup"] is not None:
-                job_cgroup.kill(self.job["cgroup"])
-            kill_below(os.getpid())
-            return
-        for pid, started in descendants(os.getpid()):
-            send(pid, started, number)
-            send(pid, started, signal.SIGCONT)  # a stopped process takes no SIGTERM
+        if number == signal.SIGKILL and self.job["cgroup"] is not None:
+            job_cgroup.kill(self.job["cgroup"])
+        continued = (signal.SIGCONT,) if number != signal.SIGKILL else ()  # a stopped one takes no SIGTERM
+        signal_below((number, *continued))
 
     # -- what the runner hears
 
@@ -271,6 +267,7 @@ def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
 def run_shim(shim: Shim) -> None:
     """Under its guard, to the job's end."""
     adopt_orphans()
+    proc_listing.hold()
     # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in FORWARDED:

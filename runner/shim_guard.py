@@ -15,13 +15,14 @@ import os
 import select
 import signal
 import struct
+import time
 from datetime import UTC, datetime
 from typing import Any
 
-from runner import job_cgroup
+from runner import job_cgroup, proc_listing
 from runner.clock import boottime
 from runner.process_traits import die_with_parent
-from runner.process_tree import STOPPED, kill_below, look_at
+from runner.process_tree import STOPPED, look_at, signal_below
 
 ROUND_SECONDS = 0.25
 SWEEP_SECONDS = 0.02
@@ -50,38 +51,53 @@ class Guard:
         self.lost: str | None = None  # why the shim is not to be trusted any longer
         self.stops = 0
         self.rounds = self.silent = self.late = 0
-        self.idle = False
+        self.idle = self.troubled = False
         self.runner_gone = False
         self.ticks = ticks
         self.wake_read, wake_write = os.pipe()
         for end in (self.wake_read, wake_write, ticks):
             os.set_blocking(end, False)
         self.poll = select.poll()
-        for end in (self.wake_read, ticks):
+        self.ends = [self.wake_read, ticks]
+        for end in self.ends:
             self.poll.register(end, select.POLLIN)
         self.poll.register(0, select.POLLRDHUP)  # the control pipe is the shim's to read
         for number in (signal.SIGCHLD, *FORWARDED):
             signal.signal(number, self._signaled)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         die_with_parent(signal.SIGTERM)
+        proc_listing.hold()
         self.next_round = boottime() + ROUND_SECONDS
 
     def run(self) -> None:
         """Until no child is left: then, under a subreaper, no descendant is."""
         while self._reap():
-            self._listen()
-            self._judge()
-            if self.lost is not None:
-                if self.status is None:
-                    self._send(signal.SIGKILL)  # first: it may go on when its tracer dies
-                self._kill()
-            elif self.late:
-                self._kill(self.shim)  # which says how it went
+            try:
+                self._step()
+            except (OSError, MemoryError) as error:  # a guard that ends guards nothing
+                self._own_trouble(error)
         if self.cgroup is not None:
             job_cgroup.remove(self.cgroup)
         if self.lost is not None:
             said = {"why": "shim-lost", "message": self.lost, "finished_at": datetime.now(UTC).isoformat()}
             self._tell("ended", **said)
+
+    def _step(self) -> None:
+        self._listen()
+        self._judge()
+        if self.lost is not None:
+            if self.status is None:
+                self._send(signal.SIGKILL)  # first: it may go on when its tracer dies
+            self._kill()
+        elif self.late:
+            self._kill(self.shim)  # which says how it went
+
+    def _own_trouble(self, error: OSError | MemoryError) -> None:
+        if not self.troubled:
+            self.troubled = True
+            with contextlib.suppress(OSError):
+                os.write(2, f"the guard of a job goes on after an error: {error!a}\n".encode())
+        time.sleep(SWEEP_SECONDS)
 
     def _signaled(self, number: int, _frame: object) -> None:
         if number != signal.SIGCHLD and os.getppid() == self.runner and self.status is None:
@@ -116,7 +132,7 @@ class Guard:
     def _listen(self) -> None:
         hurried = self.lost is not None or self.late > 0
         wait = SWEEP_SECONDS if hurried else max(self.next_round - boottime(), 0.0)
-        ready = dict(self.poll.poll(math.ceil(min(wait, ROUND_SECONDS) * 1000)))
+        ready = self._ready(min(wait, ROUND_SECONDS))
         if self.wake_read in ready:
             os.read(self.wake_read, 4096)
         if self.ticks in ready:
@@ -125,10 +141,17 @@ class Guard:
             self.poll.unregister(0)
             self.runner_gone = True
 
+    def _ready(self, seconds: float) -> set[int]:
+        try:
+            return {end for end, _ in self.poll.poll(math.ceil(seconds * 1000))}
+        except OSError:  # more than this process may have open any more; the runner's end shows otherwise
+            return set(select.select(self.ends, [], [], seconds)[0])
+
     def _take_ticks(self) -> None:
         said = os.read(self.ticks, 512 * TICK.size)
         if not said:
             self.poll.unregister(self.ticks)
+            self.ends.remove(self.ticks)
             return
         [last] = TICK.unpack(said[-TICK.size :])
         self.silent = 0
@@ -156,7 +179,9 @@ class Guard:
         if self.silent < SILENT_ROUNDS:
             return
         self._send(signal.SIGCONT)  # its stop may be none that a parent is told of
-        seen = look_at(self.shim)
+        seen = None
+        with contextlib.suppress(OSError):
+            seen = look_at(self.shim)
         stopped = seen is not None and seen.state in STOPPED
         if self.late > LATE_ROUNDS:
             self.lost = "its shim did not end it"
@@ -168,13 +193,11 @@ class Guard:
     def _kill(self, *spared: int) -> None:
         if self.cgroup is not None:
             job_cgroup.kill(self.cgroup)
-        kill_below(os.getpid(), spared)
+        signal_below((signal.SIGKILL,), spared)
 
     def _runner_listens(self) -> bool:
         """A full pipe would stop this process."""
-        outgoing = select.poll()
-        outgoing.register(1, select.POLLOUT)
-        return bool(outgoing.poll(0))
+        return bool(select.select([], [1], [], 0)[1])
 
     def _tell(self, event: str, **fields: Any) -> None:
         with contextlib.suppress(OSError):

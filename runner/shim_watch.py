@@ -8,6 +8,7 @@ nothing either.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 
@@ -72,15 +73,19 @@ class ShimWatch:
             if self._stops > STOPS:
                 return "the guard of its shim was stopped again and again"
         if self._rounds > SILENT_ROUNDS and self.guard is not None:
-            send(*self.guard, signal.SIGCONT)
+            self._let_go_on(self.guard)
         if self._rounds > DEAF_ROUNDS:
             return "the guard of its shim did not answer"
         return None
+
+    def _let_go_on(self, guard: tuple[int, str]) -> None:
+        with contextlib.suppress(OSError):  # no descriptors are left: the next round tries again
+            send(*guard, signal.SIGCONT)
 
     def _state(self) -> str | None:
         if self.guard is None:
             return None
         state = state_of(*self.guard)
         if state is not None and state in STOPPED:
-            send(*self.guard, signal.SIGCONT)
+            self._let_go_on(self.guard)
         return state
