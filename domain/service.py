@@ -93,12 +93,18 @@ class TaskService:
             raise Refused("id-taken", "a task with this id and other content exists; choose another id")
         return existing, False
 
-    async def read(self, task_id: str) -> Stored:
-        """The task as the leader has it."""
+    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> Stored:
+        """The task as the leader has it.
+
+        `attempt` and `version`: what the caller has seen of it in the log. Raises Busy where the leader has
+        less: one that was just elected may not have applied all that it has.
+        """
         async with self._tasks.exclusive(task_id):
             for _ in range(MAX_TRIES):
                 stored = await self._load(task_id)
                 if stored.fresh or await self._tasks.is_current(stored):
+                    if stored.task.attempt < attempt or stored.task.version < version:
+                        raise _behind()
                     return stored
         raise _busy()
 
@@ -221,7 +227,7 @@ class TaskService:
             if task.is_open(attempt, Status.DISPATCHED):
                 task.report(report, granted=True, transport="http", at=self._clock(), actor=actor)
 
-        return await self._change(task_id, decide)
+        return await self._change(task_id, decide, begun=attempt)
 
     async def submit_failed(
         self, task_id: str, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
@@ -230,28 +236,43 @@ class TaskService:
         return await self._change(
             task_id,
             lambda task: task.submit_failed(attempt, reason, message, at=self._clock(), actor=actor),
+            begun=attempt,
         )
 
     async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
         """Record that this attempt has waited too long for its lock, unless it is further on."""
         return await self._change(
-            task_id, lambda task: task.lock_wait_over(attempt, message, at=self._clock(), actor=actor)
+            task_id,
+            lambda task: task.lock_wait_over(attempt, message, at=self._clock(), actor=actor),
+            begun=attempt,
         )
 
     async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
         """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
         return await self._change(
-            task_id, lambda task: task.runner_lost(attempt, message, at=self._clock(), actor=actor)
+            task_id,
+            lambda task: task.runner_lost(attempt, message, at=self._clock(), actor=actor),
+            begun=attempt,
         )
 
     # ------------------------------------------------------------------ the loop
 
-    async def _change(self, task_id: str, decide: Callable[[Task], None], about: int | None = None) -> Stored:
-        """`about` names the attempt that a command without one of its own was decided for."""
+    async def _change(
+        self, task_id: str, decide: Callable[[Task], None], about: int | None = None, begun: int = 0
+    ) -> Stored:
+        """`about` names the attempt that a command without one of its own was decided for.
+
+        `begun`: an attempt that the caller has seen in the log. Without it the task is older than that, and
+        "nothing to do" would be said for ever.
+        """
         be_about_task(task_id)
         async with self._tasks.exclusive(task_id):
             for _ in range(MAX_TRIES):
                 stored = await self._load(task_id)
+                if stored.task.attempt < begun:
+                    if await self._tasks.is_current(stored):
+                        raise _behind()
+                    continue
                 try:
                     if about is not None and stored.task.attempt != about:
                         raise refused("stale-attempt", attempt=stored.task.attempt)
@@ -329,6 +350,10 @@ class TaskService:
         return all(
             (self._sealer.unseal(task_id, sealed) if sealed else {}) == dict(given) for sealed, given in pairs
         )
+
+
+def _behind() -> Busy:
+    return Busy("log-behind", "the log's leader has not applied all of the log yet; try again in a moment")
 
 
 def _busy() -> Busy:

@@ -89,7 +89,7 @@ class Dispatch:
             until = event.at + timedelta(seconds=event.data["lock_wait_seconds"])
             await self._timers.arm(lock_waits.deadline(event.subject_id, event.data["attempt"]), until)
         elif event.event == "cancel-requested":
-            await self._cancel(event.subject_id, event.data["attempt"])
+            await self._cancel(event.subject_id, event.data["attempt"], event.version)
         elif event.event == "lock-release-requested":
             # the watchdog may have waited for just this
             await self._timers.arm(attempt_timer(event.subject_id, event.data["attempt"]), event.at)
@@ -102,9 +102,9 @@ class Dispatch:
             words = f"{changed(workspace, data['root'], data['valid_root'])}; dispatch it again"
         await self._service.submit_failed(task_id, attempt, data["reason"], words, ACTOR)
 
-    async def _cancel(self, task_id: str, attempt: int) -> None:
+    async def _cancel(self, task_id: str, attempt: int, version: int) -> None:
         """Pass a cancel on, for as long as the attempt is open: Busy, so that the event comes again."""
-        task = (await self._service.read(task_id)).task
+        task = (await self._service.read(task_id, version=version)).task
         if not task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             return
         try:
@@ -113,7 +113,7 @@ class Dispatch:
             raise Busy("runner-away", f"its runner has not heard of the cancel yet: {error}") from error
 
     async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
-        task = (await self._service.read(task_id)).task
+        task = (await self._service.read(task_id, attempt=attempt)).task
         if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._arm(task_id, attempt, since)  # taken before it was sent: whoever has it is watched
         if not task.is_open(attempt, Status.DISPATCHED):

@@ -40,7 +40,7 @@ class LockWaits:
             Busy: the log cannot be read as far as its leader has it; come again.
         """
         due = came.deadline
-        stored = await self._service.read(due.task_id)
+        stored = await self._service.read(due.task_id, attempt=due.attempt)
         dispatched = stored.task.dispatched
         if not stored.task.is_open(due.attempt, Status.DISPATCHED) or dispatched is None:
             return

@@ -53,7 +53,7 @@ class Watchdog:
         note = parse_note(due.note)
         if await self._still_held(due, note):
             return
-        task = (await self._service.read(due.deadline.task_id)).task
+        task = (await self._service.read(due.deadline.task_id, attempt=due.deadline.attempt)).task
         attempt = due.deadline.attempt
         if task.is_open(attempt, Status.DISPATCHED):
             await self._untaken(due, note, task)

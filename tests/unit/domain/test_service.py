@@ -413,3 +413,28 @@ async def test_a_task_that_is_dispatched_is_told_so_and_not_that_its_workspace_i
     with pytest.raises(Refused) as refusal:
         await dispatched.service.dispatch(TASK_ID, "ann")
     assert refusal.value.code == "already-dispatched"
+
+
+# ---------------------------------------------------------------- a leader that has not applied all it has
+
+
+SEEN = {
+    "submit-failed": lambda service: service.submit_failed(TASK_ID, 1, "deadline", None, "dispatch"),
+    "lock-wait-over": lambda service: service.lock_wait_over(TASK_ID, 1, "too long", "dispatch"),
+    "runner-lost": lambda service: service.runner_lost(TASK_ID, 1, "gone", "watchdog"),
+    "accepted": lambda service: service.accepted(TASK_ID, 1, "r1"),
+    "read an attempt": lambda service: service.read(TASK_ID, attempt=1),
+    "read a version": lambda service: service.read(TASK_ID, version=2),
+}
+
+
+@pytest.mark.parametrize("what", SEEN)
+async def test_nothing_is_made_of_a_task_that_is_older_than_what_was_seen_of_it(
+    bench: Bench, what: str
+) -> None:
+    """The caller acts on an event of attempt 1; a leader just elected says that there was none."""
+    with pytest.raises(Busy) as busy:
+        await SEEN[what](bench.service)
+    assert busy.value.code == "log-behind"
+    bench.elsewhere(dispatch)  # it has applied it now
+    assert (await SEEN[what](bench.service)).task.attempt == 1
