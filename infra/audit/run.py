@@ -44,7 +44,9 @@ class Wanted:
     read_model: bool = True
 
 
-def run_verify(settings: Settings, wanted: Wanted, progress: Progress) -> Report:
+def run_verify(
+    settings: Settings, wanted: Wanted, progress: Progress, progress_of_rows: Progress | None = None
+) -> Report:
     """Verify everything.
 
     Raises:
@@ -54,10 +56,12 @@ def run_verify(settings: Settings, wanted: Wanted, progress: Progress) -> Report
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(verify(settings, wanted, progress))
+        return runner.run(verify(settings, wanted, progress, progress_of_rows))
 
 
-async def verify(settings: Settings, wanted: Wanted, progress: Progress) -> Report:
+async def verify(
+    settings: Settings, wanted: Wanted, progress: Progress, progress_of_rows: Progress | None = None
+) -> Report:
     """See `run_verify`."""
     report = Report()
     keys = _keys(settings, wanted, report)
@@ -71,7 +75,7 @@ async def verify(settings: Settings, wanted: Wanted, progress: Progress) -> Repo
         try:
             await one.over_log(progress)
             if rows is not None:
-                await one.over_read_model(*rows, progress)
+                await one.over_read_model(*rows, progress_of_rows or progress)
         except TooMany:
             report.notes.append("so much is wrong that the rest was not looked at")
         report.events = one.auditor.seq

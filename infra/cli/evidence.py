@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,12 @@ def verify(
 
     try:
         with readable_log(settings) as settings, nats_failures():
-            report = run_verify(settings, Wanted(checkpoints, public_key or (), read_model), say_progress)
+            report = run_verify(
+                settings,
+                Wanted(checkpoints, public_key or (), read_model),
+                partial(say_progress, what="reading the log"),
+                partial(say_progress, what="comparing the read model"),
+            )
     except (ValueError, OSError) as error:
         raise CliError(system_words(error), Exit.USAGE) from None
     if output is not Output.TABLE:

@@ -31,6 +31,37 @@ _SUBCOMMAND_GUESSES = {
 }
 
 
+METAVARS = {
+    "actor": "ACTOR",
+    "api_url": "URL",
+    "capacity": "N",
+    "data_dir": "DIR",
+    "event": "EVENT",
+    "host": "ADDRESS",
+    "kind": "KIND",
+    "limit": "N",
+    "nats_port": "PORT",
+    "nats_url": "URL",
+    "only": "PART",
+    "pool": "NAME",
+    "port": "PORT",
+    "reason": "TEXT",
+    "root": "DIR",
+    "runner_id": "NAME",
+    "state_dir": "DIR",
+    "task": "ID",
+    "title": "TEXT",
+    "url": "URL",
+    "workspace": "NAME",
+}
+"""What help calls the values of options that do not say it themselves."""
+_WHOLE = 1000
+
+
+def _no_type(ctx: Any) -> str:
+    return ""
+
+
 class Group(TyperGroup):
     """Commands whose errors say what to type instead."""
 
@@ -48,6 +79,23 @@ class Group(TyperGroup):
                     "`towpath cancel ID` ends a task; the log keeps its events."
                 )
         return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; its help calls values by words, not by types of a program."""
+        command: Any = super().get_command(ctx, cmd_name)
+        for one in command.params if command is not None else ():
+            if one.metavar is None and not getattr(one, "is_flag", False):
+                one.metavar = METAVARS.get(one.name or "")
+            if one.param_type_name == "argument":
+                one.display_type_rich = _no_type  # its name says what it is
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands with their whole summaries, folded where a line has no room."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(_WHOLE)) for name, one in commands if not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what a validator says of a value is said in words."""

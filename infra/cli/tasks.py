@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,12 +86,12 @@ def why(
     from infra.cli.client import connect, path
     from infra.cli.output import emit_one, print_data
     from infra.cli.task_ids import resolve
-    from infra.cli.words import plain
+    from infra.cli.words import folded, plain
 
     with connect(url, data_dir) as api:
         found = api.get(path("tasks", resolve(api, id), "why"))
     if output is Output.TABLE:
-        print_data(plain(found["sentence"]))
+        print_data(folded(plain(found["sentence"]), sys.stdout))
     else:
         emit_one(output, found, ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -48,7 +49,7 @@ def replay(
             if not rebuild:
                 settings = stack.enter_context(readable_log(settings))
             stack.enter_context(nats_failures())
-            replayed = run_replay(settings, rebuild, say_progress, say)
+            replayed = run_replay(settings, rebuild, partial(say_progress, what="reading the log"), say)
     except LogGap as error:
         raise CliError(str(error)) from None
     if output is Output.TABLE:

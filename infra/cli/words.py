@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import unicodedata
+from typing import TextIO
 
 _STEERING = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 def say(text: str) -> None:
     """One message on stderr, at once; a stderr that takes nothing (full, closed) ends no command."""
-    _write(plain(text, keep="\n\t") + "\n")
+    _write(folded(plain(text, keep="\n\t"), sys.stderr) + "\n")
+
+
+def folded(text: str, stream: TextIO) -> str:
+    """`text` for `stream`: on a terminal its long lines go on below, between words, a little further in."""
+    with contextlib.suppress(OSError, ValueError):
+        if stream.isatty():
+            width = max(shutil.get_terminal_size((80, 24)).columns, 20)
+            return "\n".join(_fold(line, width) for line in text.split("\n"))
+    return text
+
+
+def _fold(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    import textwrap
+
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _write(text: str) -> None:
@@ -20,11 +42,12 @@ def _write(text: str) -> None:
         sys.stderr.flush()
 
 
-def say_progress(done: int, total: int) -> None:
-    """How far something long has come, on one line of a terminal; nothing anywhere else."""
+def say_progress(done: int, total: int, what: str = "") -> None:
+    """How far something long (`what`) has come, on one line of a terminal; nothing anywhere else."""
     if sys.stderr.isatty():
         end = "\n" if done >= total else ""
-        _write(f"\r{done} of {total} ({done * 100 // max(total, 1)} %){end}")
+        label = f"{what}: " if what else ""
+        _write(f"\r{label}{done} of {total} ({done * 100 // max(total, 1)} %){end}")
 
 
 def say_count(count: int, seq: int) -> None:

@@ -62,7 +62,7 @@ async def test_it_goes_and_the_attempt_is_over(
     beside = 1 if kind == "as-link" and user is None else 0  # its directory: the next start takes it
     assert await eventually(lambda: len(left(work)) == beside, DEADLINE)
     assert await eventually(lambda: list((state / "shims").iterdir()) == [], DEADLINE)
-    assert runner.state.held() == []
+    assert await eventually(lambda: runner.state.held() == [], DEADLINE)
     assert Path("/etc/passwd").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,3 +110,13 @@ def test_versions_of_the_command_and_of_the_api(towpath: Towpath, api: FakeApi) 
     alone = towpath("version", TOWPATH_URL="http://127.0.0.1:1")
     assert (alone.returncode, version("towpath") in alone.stdout) == (0, True)
     assert "not known" in alone.stderr
+
+
+def test_help_calls_values_by_words_and_cuts_nothing(towpath: Towpath) -> None:
+    import typer.main
+
+    for path, _ in [("", None), *_commands(typer.main.get_command(app))]:
+        said = towpath(*path.split(), "--help", COLUMNS="80").stdout
+        assert "Usage" in said
+        assert not re.search(r"<(list\[|str|int|float|path)", said), said
+        assert not re.search(r"\w,?\.\.\.$", said, re.MULTILINE), said

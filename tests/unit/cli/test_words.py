@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -14,6 +15,7 @@ from infra.cli import options, servers
 from infra.cli.event_words import detail, name_of, scope, short
 from infra.cli.task_view import lock_of, status_of, took
 from infra.cli.times import LONGEST_WAIT_SECONDS, ago, duration, moment, seconds
+from infra.cli.words import folded
 from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -148,3 +150,15 @@ def test_an_address_is_unambiguous(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="HOST:PORT"):
         servers._address(text)
     assert servers._address("[::1]:9000") == ("::1", 9000)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_terminal_folds_between_words(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    text = "  waits for " + "a-path/of-a/workspace and " * 9 + "x" * 100
+    lines = folded(text, terminal).split("\n")
+    assert max(map(len, lines[:-1])) <= width
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert folded(text, io.StringIO()) == text
