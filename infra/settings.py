@@ -279,8 +279,9 @@ class Settings(BaseSettings):
     )
     job_signals: JobSignals = Field(
         "any",
-        description="`own`: tasks can signal and trace only what they have started, so that none of them can "
-        "stop its runner (Linux 6.12; without root they cannot use `sudo` then). `any`: what their user may.",
+        description="`own`: tasks can signal and trace only what they have started, and set limits and "
+        "priorities of their own only, so that none of them can stop its runner that way (Linux 6.12 with "
+        "Landlock and seccomp; without root they cannot use `sudo` then). `any`: what their user may.",
     )
     runner_token: HeaderSecret | None = Field(
         None, description="What submitters send to a runner's HTTP intake in `X-Runner-Token`."
