@@ -23,7 +23,7 @@ from tests.chaos.settle import collect, settle
 from tests.chaos.single_node import single_node
 from tests.chaos.three_nodes import three_nodes
 from tests.chaos.world import API_TOKEN, CALLBACK_TOKEN, LEASE_SECONDS, World, until
-from tests.support.nats import connect
+from tests.support.nats import api, connect
 
 START_SECONDS = 90.0
 FINISH_SECONDS = 60.0
@@ -100,7 +100,7 @@ async def _play(order: Order, world: World, operators: Operators, started: float
         await operators.register(workspace, str(root))
     scenarios = Scenarios(operators, reporters, Ground(world.workspaces, world.pools), order.seed)
     beating = asyncio.create_task(reporters.run(LEASE_SECONDS / 3))
-    nemesis = Nemesis(world, order.seed, order.only)
+    nemesis = Nemesis(world, order.seed, order.only, lambda: _up_to_date(nc))
     wanting = asyncio.create_task(scenarios.run(CLIENTS, order.per_second, JOB_SHARE))
     moving = asyncio.create_task(scenarios.move())
     breaking = asyncio.create_task(nemesis.run(order.between))
@@ -181,6 +181,22 @@ async def _leader(nc: Client) -> bool:
         return b'"error"' not in (await nc.request("$JS.API.INFO", b"", timeout=1)).data
     except Exception:
         return False
+
+
+async def _up_to_date(nc: Client) -> bool:
+    """Whether every stream and consumer of Towpath has a leader, and replicas that lack nothing."""
+    try:
+        streams = (await api(nc, "STREAM.LIST"))["streams"]
+        groups = [stream["cluster"] for stream in streams if "cluster" in stream]
+        for stream in streams:
+            consumers = (await api(nc, f"CONSUMER.LIST.{stream['config']['name']}"))["consumers"] or []
+            groups += [consumer["cluster"] for consumer in consumers if "cluster" in consumer]
+    except Exception:
+        return False
+    replicas = [one for group in groups for one in group.get("replicas") or []]
+    return all(group.get("leader") for group in groups) and all(
+        one["current"] and not one.get("offline") and not one.get("lag") for one in replicas
+    )
 
 
 async def _true(value: bool) -> bool:
