@@ -38,6 +38,8 @@ class Trash:
     def start(self) -> None:
         """Move aside all that an earlier run has left, and begin to empty."""
         try:
+            if (self._work / NAME).is_dir():
+                _make(self._work / NAME)  # closed to others, however it was left
             with os.scandir(self._work) as entries:
                 for name in [entry.name for entry in islice(entries, MOST_LEFTOVERS)]:
                     if name != NAME:

@@ -110,7 +110,7 @@ def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
     """Say so where an option of `run` stands behind the command, which gets it, and no `--` says that."""
     from infra.cli.words import say
 
-    if sys.argv[-len(command) - 1] == "--":
+    if sys.argv[-len(command) - 1 : -len(command)] == ["--"]:
         return
     ours = {"-w", *(name for one in context.command.params for name in one.opts if name.startswith("--"))}
     for word in command[1:]:

@@ -54,6 +54,7 @@ async def test_its_whole_life(home: Home) -> None:
 
 
 def test_without_an_intake_it_does_not_start(home: Home) -> None:
-    ended = home.run("runner", "--no-nats", TOWPATH_DATA_DIR=str(home.path / "host"))
+    alone = {"TOWPATH_DATA_DIR": str(home.path / "host"), "TOWPATH_URL": "http://127.0.0.1:9"}
+    ended = home.run("runner", "--no-nats", **alone)
     assert ended.returncode == 1
     assert "--listen" in ended.stderr

@@ -156,10 +156,15 @@ def test_no_stream_is_needed(nobody: dict[str, str], name: str, tmp_path: Path) 
 
 
 def test_a_port_that_is_taken_is_named(nobody: dict[str, str], tmp_path: Path) -> None:
-    del nobody["TOWPATH_NATS_URL"]
+    nats = nobody.pop("TOWPATH_NATS_URL")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        for words in (f"up --port {port}", f"up --nats-port {port}", f"api --port {port}"):
-            done = shell(f"towpath {words}", environment_of(nobody), tmp_path)
+        for words in (
+            f"up --port {port}",
+            f"up --nats-port {port}",
+            f"TOWPATH_NATS_URL={nats} towpath api --port {port}",
+        ):
+            command = words if words.startswith("TOWPATH") else f"towpath {words}"
+            done = shell(command, environment_of(nobody), tmp_path)
             assert_decent(done, ok=False)
             assert port in done.stderr
