@@ -138,11 +138,14 @@ async def test_over_nats_the_queue_keeps_what_the_runner_cannot_take_and_heartbe
 
 
 async def test_a_runner_that_comes_back_to_a_scarce_disk_reports_what_it_held_and_takes_nothing(
-    start_runner: StartRunner, plane: ControlPlane, runner_process: Callable[..., RunnerProcess]
+    start_runner: StartRunner,
+    plane: ControlPlane,
+    runner_process: Callable[..., RunnerProcess],
+    tmp_path: Path,
 ) -> None:
     first = runner_process(callback_urls=(plane.url,))
     marker = new_marker()
-    body = submission(waiting_for(Path("/nowhere"), marker))
+    body = submission(waiting_for(tmp_path / "never", marker))
     await first.submit({**body, **plane.callback(body["task_id"])})
     await eventually(lambda: alive(marker), DEADLINE)
     first.close()
