@@ -43,8 +43,8 @@ def list_all(
     from infra.cli.words import say
 
     with connect(url, data_dir) as api:
-        dropped = api.get("/dead", limit=1).get("dropped", [])
         found, more = api.items("/dead", limit, kind=kind)
+        dropped = api.get("/dead", limit=1).get("dropped", [])
     emit(output, found, _columns())
     for one in dropped:
         say(
