@@ -44,7 +44,7 @@ def list_all(
 
     with connect(url, data_dir) as api:
         found, more = api.items("/dead", limit, kind=kind)
-        dropped = api.get("/dead", limit=1).get("dropped", [])
+        dropped = api.get("/dead", kind=kind, limit=1).get("dropped", [])
     emit(output, found, _columns())
     for one in dropped:
         say(
