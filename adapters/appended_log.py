@@ -9,8 +9,8 @@ import orjson
 import structlog
 
 from adapters.codec import Message
+from domain.context.trace import TRACEPARENT, trace_id
 from domain.ports.log import Appender
-from domain.trace import TRACEPARENT, trace_id
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from domain.log_checkpoint import CheckpointInvalid
+from domain.evidence.checkpoint import CheckpointInvalid
 
 PUBLIC = "public:"
 _HEX = re.compile("[0-9a-f]{64}")

@@ -1,7 +1,7 @@
 """Between an event and its stored form: subject, CloudEvents headers in binary mode, JSON data.
 
 `ce-chain` links each event to its predecessor, so that a changed, dropped or reordered event shows.
-Encoding is deterministic: a retry is byte-identical. Stored names come from `domain.events`.
+Encoding is deterministic: a retry is byte-identical. Stored names come from `domain.log.events`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from urllib.parse import quote, unquote
 
 import orjson
 
-from domain.claims import FIRST_CHAIN
-from domain.events import EVENTS, EventData, Kind, type_name
-from domain.log import Recorded
-from domain.wire import rfc3339
+from domain.locks.claims import FIRST_CHAIN
+from domain.log.events import EVENTS, EventData, Kind, type_name
+from domain.log.record import Recorded
+from domain.protocol import rfc3339
 
 SOURCE = "/towpath"
 PREFIX = "towpath."

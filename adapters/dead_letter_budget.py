@@ -19,7 +19,7 @@ import structlog
 
 from adapters.jetstream_api import JetStreamApi, RawMessage
 from domain.errors import Busy
-from domain.headers import header
+from domain.validation.headers import header
 
 MOST_ALIKE = 200
 MOST_BYTES = 2 << 20

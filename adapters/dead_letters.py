@@ -16,10 +16,10 @@ from nats.aio.client import Client
 from adapters.dead_letter_budget import DeadLetterBudget, size_of
 from adapters.jetstream_api import JetStreamApi, RawMessage
 from adapters.publish import publish
-from domain.dead_letters import DeadLetter
-from domain.headers import header
-from domain.outside_text import storable
-from domain.report_reader import read_report
+from domain.runners.report_reader import read_report
+from domain.services.dead_letters import DeadLetter
+from domain.validation.headers import header
+from domain.validation.outside_text import storable
 
 STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000

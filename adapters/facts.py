@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from adapters.codec import Message, encode
-from domain.claims import FIRST_CHAIN, LockFact
-from domain.events import EventData, OnRunnerLost, RegisteredData, RemovedData
-from domain.log import Recorded
+from domain.context.trace import current_traceparent
+from domain.locks.claims import FIRST_CHAIN, LockFact
+from domain.log.events import EventData, OnRunnerLost, RegisteredData, RemovedData
+from domain.log.record import Recorded
 from domain.ports.log import Appender
-from domain.trace import current_traceparent
 
 
 def lock_message(fact: LockFact, message_id: str, at: datetime, actor: str) -> Message:

@@ -19,7 +19,7 @@ from adapters.codec import EXPECTED_SEQ
 from adapters.heartbeats import ALL
 from adapters.nats_client import listen
 from domain.errors import Busy, LogFull
-from domain.heartbeat_check import ArrivedBeat
+from domain.runners.heartbeat_validation import ArrivedBeat
 
 WAITING = 64
 """More than these are not kept for a handler that takes long."""

@@ -17,9 +17,9 @@ from adapters.codec import EXPECTED_SEQ
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.leadership import OUTLIVED_SECONDS
 from adapters.publish import PUBLISH_SECONDS
-from domain.heartbeat_check import ArrivedBeat, Fault, examine_beat
-from domain.leases import Beat, LeaseTerms, check_counter, check_instance
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
+from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
 
 ALL = "towpath.runner.*"
 MAX_MESSAGES = 40_000

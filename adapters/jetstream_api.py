@@ -23,7 +23,7 @@ from adapters.codec import decode
 from adapters.leadership import Leadership, NoMajority, certain_seconds
 from adapters.replies import replies_of
 from domain.errors import Busy
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 STREAM = "TOWPATH"
 REQUEST_TIMEOUT_SECONDS = 5.0

@@ -6,7 +6,7 @@ import asyncio
 
 from adapters.codec import filter_of
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 SUBJECTS_AT_MOST = 32
 READ_TRIES = 4

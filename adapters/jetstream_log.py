@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.log_feed import LogFeed
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
 PART_BYTES = 256 * 1024

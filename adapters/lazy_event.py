@@ -14,8 +14,8 @@ import orjson
 
 from adapters.arrived import Arrived
 from adapters.codec import check_type
-from domain.events import EVENTS, Kind, type_name
-from domain.log import Recorded
+from domain.log.events import EVENTS, Kind, type_name
+from domain.log.record import Recorded
 
 _HEADER_OF = {
     "id": "ce-id",

@@ -19,7 +19,7 @@ from adapters.jetstream_api import (
     RawMessage,
     StreamMissing,
 )
-from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
+from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 
 STREAM = "TOWPATH_CHECKPOINT"
 SUBJECT = "towpath.checkpoint.*"

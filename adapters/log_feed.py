@@ -16,7 +16,7 @@ from adapters.arrived import Arrived
 from adapters.jetstream_api import JetStreamApi
 from adapters.lazy_event import LazyEvent
 from adapters.pull import Pull, nanoseconds, stream_seq
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 PULL = 1000
 PULL_BYTES = 4 * 1024 * 1024

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from domain.errors import Busy
-from domain.room import Bound
+from domain.log.capacity import Bound
 
 EVERY_SECONDS = 1.0
 NEAR_SECONDS = 0.1

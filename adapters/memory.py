@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 
 from adapters.codec import Message, decode, filter_of
-from domain.dead_letters import DeadLetter
-from domain.leases import Beat, LeaseTerms, check_counter, check_instance
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap
 from domain.ports.queues import Backlog
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
+from domain.services.dead_letters import DeadLetter
 
 
 class MemoryLog:

@@ -17,11 +17,11 @@ from adapters.read_model_find import as_task, chars_of, cursor_at, lock_facts, p
 from adapters.read_model_tables import positions, tasks
 from adapters.read_model_trouble import translated
 from adapters.read_model_write import batch_writer
-from domain.log import Recorded
+from domain.log.position import Position
+from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter
-from domain.position import Position
-from domain.task_read import TaskRead
-from domain.transitions import Status
+from domain.task.transitions import Status
+from domain.task.view import TaskRead
 
 PAGE_CHARS = 4 << 20
 """What the large fields of a page's tasks may have together, before the last one of them."""

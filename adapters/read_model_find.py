@@ -32,9 +32,9 @@ from adapters.read_model_tables import END_OF_ID, grants, task_labels, tasks
 from domain.errors import Invalid
 from domain.identifiers import check_task_id
 from domain.ports.read_model import TaskFilter
-from domain.task_read import LockRead, TaskRead
-from domain.transitions import Status
-from domain.wire import rfc3339
+from domain.protocol import rfc3339
+from domain.task.transitions import Status
+from domain.task.view import LockRead, TaskRead
 
 _JSON = ("command", "lock_paths", "labels")
 _LOCK = {"lock_state": "state", "lock_token": "token", "lock_since": "since"}

@@ -12,8 +12,8 @@ from typing import Any
 
 from adapters.read_model_judge import Judged
 from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
-from domain.judging import Judge
-from domain.log import Recorded
+from domain.locks.judging import Judge
+from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
 Key = tuple[str, int]

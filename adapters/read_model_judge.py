@@ -12,10 +12,10 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from adapters.read_model_tables import judged_claims, judged_registrations
-from domain.claims import Key
-from domain.judging import Judge, Void
-from domain.log import Recorded
-from domain.workspaces import Registration
+from domain.locks.claims import Key
+from domain.locks.judging import Judge, Void
+from domain.log.record import Recorded
+from domain.workspaces.registry import Registration
 
 LOAD_REGISTRATIONS = (
     f"SELECT {', '.join(one.name for one in fields(Registration))} FROM {judged_registrations.name}"

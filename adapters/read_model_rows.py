@@ -1,4 +1,4 @@
-"""What each event assigns to a task's row: the fold of `domain.task_events`, on a plain dict.
+"""What each event assigns to a task's row: the fold of `domain.task.events`, on a plain dict.
 
 An event costs a few assignments here: no models, and times stay the text they were stored as. A row may
 be whole or hold only what has changed, so nothing but `lock_state` is read from it. A property test
@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from domain.log import Recorded
-from domain.wire import rfc3339
+from domain.log.record import Recorded
+from domain.protocol import rfc3339
 
 Row = dict[str, Any]
 

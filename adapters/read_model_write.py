@@ -19,7 +19,7 @@ from adapters.read_model_database import TASKS_POSITION
 from adapters.read_model_fold import NEEDED, Batch
 from adapters.read_model_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
 from adapters.read_model_tables import grants, task_labels, tasks
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 _FACTS = tuple(column.name for column in grants.columns)[3:]
 _NEEDED = f"SELECT id, {', '.join(NEEDED)} FROM {tasks.name} WHERE id"

@@ -17,13 +17,13 @@ from pydantic import ValidationError
 
 from adapters.jetstream_api import LogUnreachable
 from adapters.publish import publish
-from domain.answers import PLAIN, AnswerUnusable, bounded
+from domain.context.trace import with_traceparent
 from domain.errors import Busy
-from domain.json_reader import NotJson, parsed, read_json
-from domain.outside_text import shortened, storable
 from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
-from domain.trace import with_traceparent
-from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
+from domain.validation.json_reader import NotJson, parsed, read_json
+from domain.validation.outside_text import shortened, storable
 
 PUSH_SECONDS = 10.0
 SUBMITS = 16

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 
 from domain.ports.log import Stored
-from domain.task import Task
+from domain.task.aggregate import Task
 
 
 class _Turn:

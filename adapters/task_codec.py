@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from eventsourcing.utils import get_topic
 
 from adapters.codec import Message, encode
-from domain.events import EVENTS
-from domain.log import Recorded
+from domain.context.trace import current_traceparent
+from domain.log.events import EVENTS
+from domain.log.record import Recorded
 from domain.ports.log import Stored
-from domain.task import Task
-from domain.task_events import TASK_EVENTS, Created, TaskEvent
-from domain.trace import current_traceparent
+from domain.task.aggregate import Task
+from domain.task.events import TASK_EVENTS, Created, TaskEvent
 
 
 def pending_message(stored: Stored, message_id: str) -> Message:

@@ -12,7 +12,7 @@ from typing import Protocol
 from adapters.codec import Message
 from adapters.task_cache import TaskCache
 from adapters.task_codec import pending_message, replay
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.log import Appender, Stored
 
 

@@ -11,9 +11,9 @@ from datetime import datetime
 from nats.aio.client import Client
 
 from adapters.publish import publish
+from domain.context.trace import with_traceparent
 from domain.ports.queues import Deadline
-from domain.trace import with_traceparent
-from domain.wire import rfc3339
+from domain.protocol import rfc3339
 
 
 class JetStreamTimers:

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from adapters.codec import Message
-from domain.log import Recorded
+from domain.context.trace import TRACEPARENT, under_traceparent
+from domain.context.tracing import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
+from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SubmitOutcome
 from domain.ports.log import Appender
 from domain.ports.queues import EventQueue
-from domain.spans import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
-from domain.trace import TRACEPARENT, under_traceparent
-from domain.wire import Submission
+from domain.protocol import Submission
 
 _NATS = {"messaging.system": "nats"}
 

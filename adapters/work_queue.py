@@ -22,13 +22,13 @@ from adapters.arrived import Arrived, Take
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.lazy_event import LazyEvent
 from adapters.pull import Pull, delivery, nanoseconds, stream_seq
-from domain.about import be_about
-from domain.dead_letters import DeadLetters
+from domain.context.log_context import be_about
+from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.errors import Busy, LogFull
-from domain.headers import header
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
-from domain.trace import TRACEPARENT, use_traceparent
+from domain.services.dead_letters import DeadLetters
+from domain.validation.headers import header
 
 CONCURRENCY = 64
 PULL_SECONDS = 2.0  # not longer: what a process had asked for goes to it even if it is frozen by then

@@ -38,7 +38,7 @@ from api.parts import ApiParts
 from api.status_route import ShortCut, StatusEndpoint, status_route
 from api.tracing import CarryTrace
 from api.web_guard import GuardHosts
-from domain.web_hosts import WebHosts
+from domain.validation.web_hosts import WebHosts
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
 

@@ -22,7 +22,7 @@ from api.config import ApiConfig, OperatorToken, Role, digest_of
 from api.json_request import JsonRequest
 from api.parts import ApiParts
 from api.problems import HttpProblem
-from domain.attempt_token import Proof
+from domain.runners.attempt_token import Proof
 
 OPEN_ACTOR = "api"
 ROLE_KEY = "x-required-role"

@@ -18,9 +18,9 @@ from api.parts import ApiParts
 from api.task_answers import shown, task_response
 from domain.errors import Refused
 from domain.identifiers import TaskId
-from domain.task_read import TaskRead
-from domain.transitions import Status
-from domain.wire import Shown
+from domain.protocol import Shown
+from domain.task.transitions import Status
+from domain.task.view import TaskRead
 
 WAIT_SECONDS = 2.0
 WHOLE_WORKSPACE = "."

@@ -12,8 +12,8 @@ import hmac
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from domain.addresses import is_loopback
-from domain.token_rules import MIN_TOKEN_CHARS, token_problem, too_short
+from domain.context.loopback import is_loopback
+from domain.validation.token_rules import MIN_TOKEN_CHARS, token_problem, too_short
 
 BODY_LIMIT_BYTES = 512 * 1024
 _FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer, auditor, operator, admin"

@@ -20,11 +20,11 @@ from api.openapi import problems
 from api.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.parts import ApiParts
 from api.points import MAX_SEQ
-from domain.dead_letters import DeadLetter, Outcome
 from domain.errors import NotFound
 from domain.identifiers import Name
-from domain.position import BEYOND, OTHER_LOG, Position
-from domain.wire import Shown
+from domain.log.position import BEYOND, OTHER_LOG, Position
+from domain.protocol import Shown
+from domain.services.dead_letters import DeadLetter, Outcome
 
 router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
 _RESTORED = "what is here comes from an older backup, or the cursor from elsewhere; list them from the start"

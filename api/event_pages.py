@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from api.parts import ApiParts
 from domain.errors import Busy
-from domain.events import EVENTS
-from domain.log import Recorded
+from domain.log.events import EVENTS
+from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
 SCAN_STEP = 500

@@ -26,9 +26,9 @@ from api.paging import Page, PageQuery, cursor_position, encode_cursor, link_nex
 from api.parts import ApiParts
 from api.points import MAX_SEQ, Point
 from api.problems import HttpProblem
-from domain.events import EVENTS, type_name
 from domain.identifiers import Name, TaskId
-from domain.position import PATTERN, Position, check_position, position_at
+from domain.log.events import EVENTS, type_name
+from domain.log.position import PATTERN, Position, check_position, position_at
 
 EventName = Literal[
     "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",

@@ -20,8 +20,8 @@ from collections.abc import AsyncIterator, Sequence
 from api.event_pages import EventPage, EventPages, Wanted
 from api.parts import ApiParts
 from domain.errors import Busy
-from domain.log import Recorded
-from domain.position import position_at
+from domain.log.position import position_at
+from domain.log.record import Recorded
 
 HEARTBEAT_SECONDS = 15.0
 LAG_SECONDS = 0.05

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from api.auth import prove
 from api.parts import ApiParts
-from domain.attempt_token import Proof
 from domain.errors import Invalid
-from domain.events import Transport
 from domain.identifiers import check_task_id
+from domain.log.events import Transport
 from domain.ports.log import Stored
-from domain.report_reader import read_report
+from domain.runners.attempt_token import Proof
+from domain.runners.report_reader import read_report
 
 CONFLICTING_END = "conflicting-end"
 

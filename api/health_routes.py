@@ -18,7 +18,7 @@ from api.metrics import Metrics
 from api.openapi import problems
 from api.problems import problem_response
 from api.stock import take_stock
-from domain.wire import CONTRACT_VERSION
+from domain.protocol import CONTRACT_VERSION
 
 READY_SECONDS = 5.0
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"

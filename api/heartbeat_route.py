@@ -21,7 +21,7 @@ from api.openapi import problems
 from api.parts import ApiParts
 from api.problems import HttpProblem
 from domain.errors import NotFound
-from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
+from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
 
 AT_ONCE = 16
 

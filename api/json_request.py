@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from domain.json_reader import read_bounded
+from domain.validation.json_reader import read_bounded
 
 
 class JsonRequest(Request):

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from domain.lock_read import EntryPicture
+from domain.locks.view import EntryPicture
 
 SLICE_BYTES = 256 * 1024
 PART_STRINGS = 4096

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import get_args
 
 from api.parts import ApiParts
-from domain.claims import Grant
 from domain.errors import Busy
-from domain.leases import RunnerState, in_conflict, state_of_holder
-from domain.task import Task
-from domain.task_read import TaskRead
-from domain.transitions import Status
-from domain.wire import Heartbeat, Held
+from domain.locks.claims import Grant
+from domain.protocol import Heartbeat, Held
+from domain.runners.liveness import RunnerState, in_conflict, state_of_holder
+from domain.task.aggregate import Task
+from domain.task.transitions import Status
+from domain.task.view import TaskRead
 
 FRESH_SECONDS = 1.0
 Beats = Sequence[tuple[Heartbeat, datetime]]

@@ -15,11 +15,11 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answered import Answered, route_path
-from domain.dead_letters import DeadLetters
-from domain.events import Transport
-from domain.leases import RunnerState
-from domain.log_figures import LogFigures, Spread
-from domain.room import LogRoom
+from domain.locks.statistics import LogFigures, Spread
+from domain.log.capacity import LogRoom
+from domain.log.events import Transport
+from domain.runners.liveness import RunnerState
+from domain.services.dead_letters import DeadLetters
 
 RECORDED = "recorded"
 STALE = "stale"

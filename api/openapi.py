@@ -15,10 +15,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api.auth import RUNNER_SCHEME, SECURITY_SCHEME
 from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
-from domain.events import EVENTS
 from domain.identifiers import TASK_ID_PATTERN
-from domain.task_read import TaskRead
-from domain.wire import RUNNER_AUTH_HEADER, Accepted, Report, Submission
+from domain.log.events import EVENTS
+from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Report, Submission
+from domain.task.view import TaskRead
 
 STATUS_PATH = "/runner/tasks/{task_id}/status"
 _REF = "#/components/schemas/{model}"

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import Invalid
-from domain.position import Position
+from domain.log.position import Position
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50

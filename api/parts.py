@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.config import ApiConfig
-from domain.attempt_token import AttemptTokens
-from domain.dead_letters import DeadLetters, DeadLetterService
-from domain.leases import LeaseTerms
-from domain.past import Past
+from domain.context.tracing import Tracer
+from domain.log.capacity import AmpleRoom, LogRoom
 from domain.ports.lock_view import LockView
 from domain.ports.log import Clock, LogReader
 from domain.ports.queues import Backlogs
 from domain.ports.read_model import ReadModel
 from domain.ports.runners import Heartbeats
-from domain.room import AmpleRoom, LogRoom
-from domain.service import TaskService
-from domain.spans import Tracer
-from domain.workspace_service import WorkspaceService
+from domain.ports.time_travel import Past
+from domain.runners.attempt_token import AttemptTokens
+from domain.runners.liveness import LeaseTerms
+from domain.services.dead_letters import DeadLetters, DeadLetterService
+from domain.services.tasks import TaskService
+from domain.services.workspaces import WorkspaceService
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from api.event_pages import EventPages
 from api.parts import ApiParts
-from domain.lock_read import EntryPicture
-from domain.locks import LockTable
-from domain.task import Task
-from domain.task_read import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
+from domain.locks.table import LockTable
+from domain.locks.view import EntryPicture
+from domain.task.aggregate import Task
+from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
 
 
 async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) -> TaskRead:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapV
 
 from api.parts import ApiParts
 from domain.errors import NotFound
-from domain.moments import Moment
+from domain.validation.timestamps import Moment
 
 MAX_SEQ = 2**63 - 1
 CLOCKS_DIFFER = timedelta(seconds=5)

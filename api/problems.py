@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from domain.errors import Busy, DomainError, Invalid, LogFull, NotFound, Refused
-from domain.outside_text import storable
+from domain.validation.outside_text import storable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

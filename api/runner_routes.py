@@ -18,8 +18,8 @@ from api.config import Role
 from api.lost_runners import awaiting_operator
 from api.openapi import problems
 from api.paging import Page, PageQuery, cut, link_next
-from domain.leases import Beat, RunnerState, in_conflict
-from domain.wire import Held
+from domain.protocol import Held
+from domain.runners.liveness import Beat, RunnerState, in_conflict
 
 router = APIRouter(route_class=GuardedRoute, tags=["runners"])
 

@@ -22,12 +22,12 @@ from api.metrics import RECORDED, STALE, Metrics
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors
 from api.shared_timeout import SharedTimeout
-from domain.about import be_about
+from domain.context.log_context import be_about
+from domain.context.trace import TRACEPARENT, use_traceparent
+from domain.context.tracing import TASK_ID, spanning
 from domain.errors import Busy, DomainError, LogFull, Refused
-from domain.headers import header
-from domain.spans import TASK_ID, spanning
-from domain.trace import TRACEPARENT, use_traceparent
-from domain.wire import RUNNER_AUTH_HEADER
+from domain.protocol import RUNNER_AUTH_HEADER
+from domain.validation.headers import header
 
 MAX_DELIVERIES = 20
 ANSWER_SECONDS = 10.0

@@ -21,8 +21,8 @@ from api.openapi import STATUS_PATH
 from api.parts import ApiParts
 from api.problems import HttpProblem, body_errors, domain_response, http_response, invalid_shape
 from domain.errors import DomainError, Refused
-from domain.task_read import task_read
-from domain.wire import RUNNER_AUTH_HEADER
+from domain.protocol import RUNNER_AUTH_HEADER
+from domain.task.view import task_read
 
 _JSON = [(b"content-type", b"application/json")]
 _BEFORE, _AFTER = STATUS_PATH.split("{task_id}")

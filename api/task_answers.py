@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.parts import ApiParts
 from domain.ports.log import Stored
-from domain.task_read import TaskRead, task_read
+from domain.task.view import TaskRead, task_read
 
 
 def shown(parts: ApiParts, stored: Stored) -> TaskRead:

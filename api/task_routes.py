@@ -25,14 +25,14 @@ from api.points import Point, position_at
 from api.task_answers import shown, task_response
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import ID_PART_PATTERN, Name, TaskId
-from domain.log import Recorded
-from domain.moments import Moment
+from domain.log.record import Recorded
 from domain.ports.log import Stored
 from domain.ports.read_model import TaskFilter
-from domain.task_read import TaskRead
-from domain.task_spec import TaskSpec
-from domain.transitions import Status
-from domain.why import Why, blockers, explain
+from domain.task.explain import Why, blockers, explain
+from domain.task.spec import TaskSpec
+from domain.task.transitions import Status
+from domain.task.view import TaskRead
+from domain.validation.timestamps import Moment
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 

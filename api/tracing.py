@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answered import Answered, route_path
-from domain.spans import TASK_ID, Span, Tracer, spanning
-from domain.trace import TRACEPARENT, current_traceparent, use_traceparent
+from domain.context.trace import TRACEPARENT, current_traceparent, use_traceparent
+from domain.context.tracing import TASK_ID, Span, Tracer, spanning
 
 _HEADER = TRACEPARENT.encode()
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream", "/runner/heartbeat"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import problem_response
-from domain.web_hosts import WebHosts
+from domain.validation.web_hosts import WebHosts
 
 
 class GuardHosts:

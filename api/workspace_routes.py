@@ -23,15 +23,15 @@ from api.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.parts import ApiParts
 from api.past_answers import entries_of
 from api.points import Point, position_at
-from domain.events import OnRunnerLost
 from domain.identifiers import Name
-from domain.judging import VoidReason
-from domain.lock_read import LockEntry
-from domain.paths import MAX_PATH_CHARS
-from domain.task_spec import Text
-from domain.wire import Shown
-from domain.workspace_locks import OpenSize
-from domain.workspaces import Registration, not_registered
+from domain.locks.judging import VoidReason
+from domain.locks.view import LockEntry
+from domain.locks.workspace_locks import OpenSize
+from domain.log.events import OnRunnerLost
+from domain.protocol import Shown
+from domain.task.spec import Text
+from domain.workspaces.paths import MAX_PATH_CHARS
+from domain.workspaces.registry import Registration, not_registered
 
 PAGE_PATHS = 300_000
 """Claims and paths on one page of `GET /locks`."""

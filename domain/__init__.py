@@ -1,5 +1,6 @@
-"""The rules of Towpath: tasks, claims and locks, as pure decisions over past facts.
+"""The rules of Towpath as pure decisions over past events: tasks, locks, workspaces, runners.
 
-Nothing here waits, reads a clock, makes an id or knows NATS, HTTP or SQL. What the rules need from
-outside comes in as an argument or through a Protocol of `domain.ports`.
+Nothing here waits, reads a clock, makes an id or knows NATS, HTTP or SQL: what the rules need from outside is
+an argument or a port. Start with `task/transitions.py` (what may follow what), then `locks/table.py` (who
+gets which lock).
 """

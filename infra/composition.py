@@ -49,17 +49,17 @@ from adapters.traced import TracedAppender, TracedEventQueue, TracedRunnerClient
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
-from domain.attempt_token import AttemptTokens
-from domain.dead_letters import DISPATCH, DeadLetterService
-from domain.heartbeat_check import BeatFeed
+from domain.context.tracing import Tracer
+from domain.log.capacity import LogRoom
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import LockView
 from domain.ports.log import Appender
 from domain.ports.queues import Due, DueQueue, EventQueue
-from domain.room import LogRoom
-from domain.service import TaskService
-from domain.spans import Tracer
-from domain.workspace_service import WorkspaceService
+from domain.runners.attempt_token import AttemptTokens
+from domain.runners.heartbeat_validation import BeatFeed
+from domain.services.dead_letters import DISPATCH, DeadLetterService
+from domain.services.tasks import TaskService
+from domain.services.workspaces import WorkspaceService
 from infra.consumers import CONSUMERS
 from infra.documents import CONTRACTS
 from infra.log_room import log_room

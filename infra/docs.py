@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from domain.transitions import TABLE, Cell, Input, Record, Refuse, Status
+from domain.task.transitions import TABLE, Cell, Input, Record, Refuse, Status
 from infra.deployment import DEPLOYMENT
 from infra.documents import CONTRACTS
 from infra.documents.contracts import contract_files
@@ -53,7 +53,7 @@ def settings_page() -> str:
 
 
 def transitions_page() -> str:
-    """The task's life: the table and its picture, both from `domain/transitions.py`."""
+    """The task's life: the table and its picture, both from `domain/task/transitions.py`."""
     head = "| status | " + " | ".join(Input) + " |\n|" + "---|" * (len(Input) + 1)
     rows = [
         f"| {status} | " + " | ".join(_cell(TABLE[status][given]) for given in Input) + " |"

@@ -28,9 +28,9 @@ from adapters.read_model import SqlReadModel
 from adapters.read_model_database import open_database
 from adapters.read_model_tables import checkpoints
 from domain.errors import Busy
-from domain.log_checkpoint import PRINT_BYTES, CheckpointInvalid, LogCheckpoint
-from domain.merkle import leaf_hash, root_of
-from domain.position import Position
+from domain.evidence.checkpoint import PRINT_BYTES, CheckpointInvalid, LogCheckpoint
+from domain.evidence.merkle import leaf_hash, root_of
+from domain.log.position import Position
 from infra.settings import Settings
 from infra.stream_definitions import stream_definitions
 from infra.streams import FORMING_PAUSE_SECONDS, FORMING_SECONDS

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.log_room import MeasuredRoom
-from domain.room import Bound
+from domain.log.capacity import Bound
 from infra.nats_connection import server_urls
 from infra.ports_file import running_ports
 from infra.server_facts import MonitorUnavailable, ServerFacts, server_facts

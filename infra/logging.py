@@ -1,8 +1,9 @@
 """Logging: readable lines on a terminal, JSON lines anywhere else, always on stderr.
 
 Each line says what the work at hand is about, as far as that is known: task, attempt, sequence, trace
-(`domain.about`, `domain.trace`). What libraries log through the standard library takes the same way. Secrets
-are taken out of the finished line, so that none gets through in a message, a field, a URL or a traceback.
+(`domain.context.log_context`, `domain.context.trace`). What libraries log through the standard library takes
+the same way. Secrets are taken out of the finished line, so that none gets through in a message, a field, a
+URL or a traceback.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from domain.about import About, current_about
-from domain.addresses import secrets_in_urls
-from domain.trace import current_traceparent, trace_id
+from domain.context.log_context import About, current_about
+from domain.context.loopback import secrets_in_urls
+from domain.context.trace import current_traceparent, trace_id
 from infra.settings import Settings
 
 HIDDEN = "***"

@@ -10,9 +10,9 @@ from typing import Any
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.nats_client import FastClient
-from domain.lock_read import LockEntry, lock_entry
-from domain.locks import LockTable
-from domain.position import Position, check_position
+from domain.locks.table import LockTable
+from domain.locks.view import LockEntry, lock_entry
+from domain.log.position import Position, check_position
 from infra.log_check import LogDamaged, check_log
 from infra.nats_connection import connect
 from infra.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
-from domain.web_hosts import host_name
+from domain.validation.web_hosts import host_name
 from infra.settings import Settings
 
 

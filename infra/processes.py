@@ -132,8 +132,8 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     """The API process; `listener` is an already bound socket."""
     from api.app import begin_closing, create_app
     from api.report_intake import ReportIntake
-    from domain.log_figures import LogFigures
-    from domain.wire import rfc3339
+    from domain.locks.statistics import LogFigures
+    from domain.protocol import rfc3339
     from infra.composition import api_parts, now, open_core, push_client
     from infra.http_connections import Connections, connection_limit
     from infra.http_server import bind, serve

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from domain.locks import LockTable
+from domain.locks.table import LockTable
 from domain.ports.log import LogGap, LogReader
 from infra.damaged_model import move_aside
 from infra.settings import Settings

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from domain.addresses import is_loopback
-from domain.answers import PLAIN, AnswerUnusable, bounded
+from domain.context.loopback import is_loopback
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
 
 ANSWER_BYTES = 4 * 1024 * 1024
 

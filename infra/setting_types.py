@@ -17,8 +17,8 @@ from pydantic_settings import NoDecode
 
 from api.config import parse_operator_tokens
 from domain.identifiers import Name
-from domain.token_rules import HOW, token_problem
-from domain.web_hosts import host_name
+from domain.validation.token_rules import HOW, token_problem
+from domain.validation.web_hosts import host_name
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 MIN_SECRET_CHARS = 16

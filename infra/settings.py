@@ -16,10 +16,10 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.config import ApiConfig, ConfigError, check_listen, parse_operator_tokens
-from domain.addresses import is_loopback
+from domain.context.loopback import is_loopback
 from domain.identifiers import Name
-from domain.leases import LeaseTerms
-from domain.token_rules import HOW, too_short
+from domain.runners.liveness import LeaseTerms
+from domain.validation.token_rules import HOW, too_short
 from infra.setting_types import (
     MAX_BYTES,
     AbsolutePath,

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from domain.leases import Sighting
 from domain.ports.queues import Deadline
+from domain.runners.liveness import Sighting
 
 KIND = "attempt"
 

@@ -12,17 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.attempt_token import AttemptTokens
 from domain.errors import Busy
-from domain.judging import changed
-from domain.log import Recorded
+from domain.locks.judging import changed
+from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import LockView
 from domain.ports.queues import EventQueue, Timers
-from domain.service import TaskService
-from domain.task import Task
-from domain.transitions import Status
-from domain.wire import Submission, SubmittedWorkspace
+from domain.protocol import Submission, SubmittedWorkspace
+from domain.runners.attempt_token import AttemptTokens
+from domain.services.tasks import TaskService
+from domain.task.aggregate import Task
+from domain.task.transitions import Status
 from projections import lock_waits
 from projections.attempt_timer import Note, attempt_timer
 

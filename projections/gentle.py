@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
 
 PART_PATHS = 1024
 """Folding so many takes a few milliseconds."""

@@ -17,11 +17,11 @@ from collections import OrderedDict
 
 import structlog
 
-from domain.dead_letters import HEARTBEAT, DeadLetters
 from domain.errors import Refused
-from domain.heartbeat_check import ArrivedBeat, Fault, examine_beat
-from domain.leases import check_counter
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
+from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
+from domain.runners.liveness import check_counter
+from domain.services.dead_letters import HEARTBEAT, DeadLetters
 
 MOST_LETTERS = 100
 LETTER_BYTES = 4096

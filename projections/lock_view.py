@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from domain.claims import Grant, Key
 from domain.errors import Busy
-from domain.judging import Void
-from domain.lock_read import EntryPicture, LockEntry, entry_in_the_way, lock_entry
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.log_figures import LogFigures
+from domain.locks.claims import Grant, Key
+from domain.locks.judging import Void
+from domain.locks.statistics import LogFigures
+from domain.locks.table import LockTable
+from domain.locks.view import EntryPicture, LockEntry, entry_in_the_way, lock_entry
+from domain.locks.workspace_locks import OpenSize
+from domain.log.record import Recorded
 from domain.ports.lock_view import LockDecision, OpenLocks
 from domain.ports.log import Checkpoints, LogReader
-from domain.task import Task
-from domain.task_read import NO_LOCK, LockRead, held, waiting
-from domain.workspace_locks import OpenSize
-from domain.workspaces import Registration
+from domain.task.aggregate import Task
+from domain.task.view import NO_LOCK, LockRead, held, waiting
+from domain.workspaces.registry import Registration
 from projections.checkpoint import keep, take_up
 from projections.gentle import in_parts, restored
 from projections.past import Ladder

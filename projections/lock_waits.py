@@ -10,11 +10,11 @@ first.
 from __future__ import annotations
 
 from domain.errors import Busy
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.ports.queues import Deadline, Due
-from domain.service import TaskService
-from domain.transitions import Status
+from domain.services.tasks import TaskService
+from domain.task.transitions import Status
 
 KIND = "lock-wait"
 ACTOR = "lock-wait"

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from domain.about import about
-from domain.claims import LockFact
+from domain.context.log_context import about
+from domain.context.trace import under_traceparent
 from domain.errors import Busy, LogFull
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.claims import LockFact
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, Checkpoints, Clock, LockLog, LogReader
-from domain.trace import under_traceparent
 from projections.checkpoint import keep, patiently, take_up
 from projections.gentle import in_parts, restored
 

@@ -11,7 +11,7 @@ import asyncio
 from datetime import datetime
 
 from domain.errors import Busy, NotFound
-from domain.locks import LockTable
+from domain.locks.table import LockTable
 from domain.ports.log import Checkpoints, LogReader
 from projections.checkpoint import fits, keep
 from projections.gentle import in_parts

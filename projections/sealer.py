@@ -12,8 +12,7 @@ import asyncio
 import structlog
 
 from domain.errors import Busy
-from domain.evidence import LogCheckpoints, StoredLog
-from domain.log_checkpoint import (
+from domain.evidence.checkpoint import (
     CheckpointInvalid,
     CheckpointSigner,
     LogCheckpoint,
@@ -21,9 +20,10 @@ from domain.log_checkpoint import (
     check_signature,
     make_checkpoint,
 )
-from domain.merkle import leaf_hash
+from domain.evidence.merkle import leaf_hash
+from domain.ports.evidence import LogCheckpoints, StoredLog
 from domain.ports.log import Clock, LogGap
-from domain.wire import rfc3339
+from domain.protocol import rfc3339
 
 LOOK_SECONDS = 1.0
 DISTRUST_SECONDS = 60.0

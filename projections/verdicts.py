@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from domain.claims import Key
 from domain.errors import Busy
-from domain.judging import Void
-from domain.log import Recorded
+from domain.locks.claims import Key
+from domain.locks.judging import Void
+from domain.log.record import Recorded
 
 REMEMBERED = 4096
 

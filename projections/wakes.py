@@ -10,8 +10,8 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-from domain.claims import Key
-from domain.log import Recorded
+from domain.locks.claims import Key
+from domain.log.record import Recorded
 
 
 class Wakes:

@@ -15,14 +15,14 @@ from datetime import datetime
 
 import structlog
 
-from domain.leases import Finding, LeaseTerms, Sighting, Verdict, Watched, judge
 from domain.ports.lock_view import LockView
 from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
-from domain.service import TaskService
-from domain.task import Task
-from domain.transitions import Status
-from domain.wire import rfc3339
+from domain.protocol import rfc3339
+from domain.runners.liveness import Finding, LeaseTerms, Sighting, Verdict, Watched, judge
+from domain.services.tasks import TaskService
+from domain.task.aggregate import Task
+from domain.task.transitions import Status
 from projections.attempt_timer import Note, parse_note
 
 ACTOR = "watchdog"

@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
-from domain.spans import Attributes, Span, Tracer, about_attempt, spanning
-from domain.trace import current_traceparent, trace_id
-from domain.wire import FailedReason, Report
+from domain.context.trace import current_traceparent, trace_id
+from domain.context.tracing import Attributes, Span, Tracer, about_attempt, spanning
+from domain.protocol import FailedReason, Report
 from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.errors import Refused, StateTrouble

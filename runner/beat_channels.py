@@ -18,9 +18,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
-from domain.answers import PLAIN, AnswerUnusable, bounded
-from domain.json_reader import parsed
-from domain.wire import RUNNER_AUTH_HEADER, Heartbeat, Held
+from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
+from domain.validation.json_reader import parsed
 from runner.clock import boottime
 from runner.follower import Follower
 from runner.heartbeat import NotAcknowledged

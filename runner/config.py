@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from domain.addresses import is_loopback, secrets_in_urls
+from domain.context.loopback import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
-from domain.token_rules import token_problem, too_short
+from domain.validation.token_rules import token_problem, too_short
 from runner.errors import ConfigError
 from runner.job_confinement import check_available
 from runner.job_user import JobUser, find_user

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
-from domain.about import about, be_about
-from domain.spans import Span, about_attempt
-from domain.trace import current_traceparent, under_traceparent, use_traceparent
-from domain.wire import FailedReason, Held, Report, Submission
+from domain.context.log_context import about, be_about
+from domain.context.trace import current_traceparent, under_traceparent, use_traceparent
+from domain.context.tracing import Span, about_attempt
+from domain.protocol import FailedReason, Held, Report, Submission
 from runner.attempt_run import AttemptRun, Bench
 from runner.clock import utcnow
 from runner.errors import Refused, StateTrouble

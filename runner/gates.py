@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.wire import Report
+from domain.protocol import Report
 from runner.follower import Follower
 from runner.gate import Permission, Standing, judge_answer
 from runner.reporter import Reporter

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
 from runner.clock import boottime
 from runner.config import RunnerConfig
 from runner.errors import StateTrouble

@@ -17,11 +17,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.identifiers import check_task_id
-from domain.json_reader import NotJson, parsed, read_json
-from domain.trace import TRACEPARENT, under_traceparent
-from domain.web_hosts import WebHosts
-from domain.wire import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.validation.json_reader import NotJson, parsed, read_json
+from domain.validation.web_hosts import WebHosts
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
 from runner.health import Health

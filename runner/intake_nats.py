@@ -18,11 +18,11 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from domain.headers import header
-from domain.hiding import without_secrets
-from domain.json_reader import parsed, read_json, sendable
-from domain.trace import TRACEPARENT, under_traceparent
-from domain.wire import Submission
+from domain.context.redaction import without_secrets
+from domain.context.trace import TRACEPARENT, under_traceparent
+from domain.protocol import Submission
+from domain.validation.headers import header
+from domain.validation.json_reader import parsed, read_json, sendable
 from runner.errors import Refused, StateTrouble
 from runner.executor import Executor
 from runner.nats_link import NATS_TROUBLE, NatsLink

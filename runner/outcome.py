@@ -6,7 +6,7 @@ import signal as signals
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.wire import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
+from domain.protocol import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
 from runner.process import Ended
 
 MOST_CUT_CHARS = 60

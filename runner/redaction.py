@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from domain.wire import OUTPUT_TAIL_BYTES
+from domain.protocol import OUTPUT_TAIL_BYTES
 
 MASK = b"[redacted]"
 SHORTEST_SECRET = 3

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from domain.about import about
-from domain.spans import Kind, Tracer, about_attempt, spanning
-from domain.trace import under_traceparent
+from domain.context.log_context import about
+from domain.context.trace import under_traceparent
+from domain.context.tracing import Kind, Tracer, about_attempt, spanning
 from runner.clock import boottime
 from runner.errors import StateTrouble
 from runner.lane import Lane

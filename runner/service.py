@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from domain.spans import Tracer
-from domain.web_hosts import WebHosts
+from domain.context.tracing import Tracer
+from domain.validation.web_hosts import WebHosts
 from runner.attempt_run import Bench
 from runner.beat_channels import HttpBeats, NatsBeats
 from runner.config import RunnerConfig

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from domain.trace import current_traceparent
-from domain.wire import MAX_HELD, Report, Submission
+from domain.context.trace import current_traceparent
+from domain.protocol import MAX_HELD, Report, Submission
 from runner.errors import ConfigError, StateTrouble
 from runner.state_file import StateFile
 

@@ -13,7 +13,7 @@ import nats.js.errors
 import orjson
 from nats.aio.msg import Msg
 
-from domain.headers import header
+from domain.validation.headers import header
 from runner.gate import TaskEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
 

@@ -18,9 +18,9 @@ import httpx
 import nats.errors
 import orjson
 
-from domain.answers import PLAIN, AnswerUnusable, bounded
-from domain.trace import with_traceparent
-from domain.wire import RUNNER_AUTH_HEADER
+from domain.context.trace import with_traceparent
+from domain.protocol import RUNNER_AUTH_HEADER
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
 from runner.errors import Refused
 from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.origins import check_callback_url

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from domain.wire import Submission
+from domain.protocol import Submission
 from runner.errors import Refused
 from runner.job_user import JobUser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.wire import Submission
+from domain.protocol import Submission
 
 
 class Sealer(Protocol):

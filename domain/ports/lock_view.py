@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Protocol
 
-from domain.claims import Grant
-from domain.judging import Void
-from domain.lock_read import EntryPicture, LockEntry
-from domain.log_figures import LogFigures
-from domain.task import Task
-from domain.task_read import LockRead
-from domain.workspace_locks import OpenSize
-from domain.workspaces import Registration
+from domain.locks.claims import Grant
+from domain.locks.judging import Void
+from domain.locks.statistics import LogFigures
+from domain.locks.view import EntryPicture, LockEntry
+from domain.locks.workspace_locks import OpenSize
+from domain.task.aggregate import Task
+from domain.task.view import LockRead
+from domain.workspaces.registry import Registration
 
 LockDecision = Literal["granted", "refused", "void", "waiting", "undecided"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from domain.claims import LockFact
-from domain.events import OnRunnerLost
-from domain.log import Recorded
-from domain.task import Task
+from domain.locks.claims import LockFact
+from domain.log.events import OnRunnerLost
+from domain.log.record import Recorded
+from domain.task.aggregate import Task
 
 
 class AppendConflict(Exception):

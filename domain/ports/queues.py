@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 
 class EventQueue(Protocol):

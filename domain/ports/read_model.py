@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.log import Recorded
-from domain.position import Position
-from domain.task_read import TaskRead
+from domain.log.position import Position
+from domain.log.record import Recorded
+from domain.task.view import TaskRead
 
 
 @dataclass(frozen=True, slots=True)

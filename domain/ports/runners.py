@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
 
 
 class Heartbeats(Protocol):

@@ -12,13 +12,13 @@ from typing import Any
 
 from adapters.raw_log import Stored
 from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
-from domain.claims import FIRST_CHAIN
-from domain.held_paths import HeldPaths
-from domain.history_rules import TaskTrace, lock_fault, task_fault
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.merkle import Tree
-from domain.transitions import TERMINAL, Status
+from domain.evidence.held_paths import HeldPaths
+from domain.evidence.history_rules import TaskTrace, lock_fault, task_fault
+from domain.evidence.merkle import Tree
+from domain.locks.claims import FIRST_CHAIN
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
+from domain.task.transitions import TERMINAL, Status
 from infra.audit.findings import Report
 from infra.audit.message import BadForm, Parsed, leaf_of, parse
 from infra.audit.task_states import TaskState, TaskStates

@@ -13,7 +13,7 @@ from typing import IO, Any
 import orjson
 
 from adapters.checkpoint_keys import PublicKeys
-from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
+from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 
 FORMAT = "towpath-checkpoints"
 VERSION = 1

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 import orjson
 
 from adapters.raw_log import Stored
-from domain.events import EVENTS, Kind, type_name
-from domain.log import Recorded
-from domain.merkle import leaf_hash
+from domain.evidence.merkle import leaf_hash
+from domain.log.events import EVENTS, Kind, type_name
+from domain.log.record import Recorded
 
 _TYPES = {key: type_name(*key).encode() for key in EVENTS}
 _KINDS: dict[bytes, Kind] = {b"task": "task", b"lock": "lock", b"workspace": "workspace"}

@@ -21,7 +21,7 @@ from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
 from adapters.read_model_database import open_database
 from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, trouble_of
-from domain.log_checkpoint import CheckpointInvalid, LogCheckpoint
+from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.exported import read_checkpoints, read_keys
 from infra.audit.findings import Compared, Report, TooMany

@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from adapters.read_model_rows import Row
-from domain.history_rules import TaskTrace
-from domain.transitions import Status
+from domain.evidence.history_rules import TaskTrace
+from domain.task.transitions import Status
 
 KEPT = 6_000
 SPILLED_AT_ONCE = 3_000

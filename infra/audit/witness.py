@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from domain.log_checkpoint import (
+from domain.evidence.checkpoint import (
     PRINT_BYTES,
     CheckpointInvalid,
     LogCheckpoint,
@@ -16,7 +16,7 @@ from domain.log_checkpoint import (
     check_follows,
     check_signature,
 )
-from domain.merkle import Tree, root_of
+from domain.evidence.merkle import Tree, root_of
 from infra.audit.findings import Report
 
 

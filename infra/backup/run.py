@@ -24,7 +24,7 @@ from adapters.checkpoint_keys import PublicKeys
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.sealing import AesGcmSealer
-from domain.wire import CONTRACT_VERSION, rfc3339
+from domain.protocol import CONTRACT_VERSION, rfc3339
 from infra.audit.run import Wanted, verify
 from infra.backup.errors import BackupError
 from infra.backup.manifest import FORMAT, Manifest, read, write

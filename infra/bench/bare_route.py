@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from domain.wire import Report
+from domain.protocol import Report
 from infra.bench.child import Child, run_loop
 from infra.bench.raw import RawAppends, connect_plain, ensure_bench_stream
 from infra.http_server import bind

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from domain.wire import Report
+from domain.protocol import Report
 from infra.bench.child import in_child
 from infra.bench.figures import Row, row
 from infra.bench.ground import ControlPlane, Ground

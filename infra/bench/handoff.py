@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.codec import decode, encode
-from domain.log import Recorded
+from domain.log.record import Recorded
 from infra.bench.child import Child, in_child, run_loop
 from infra.bench.figures import Row, row
 from infra.bench.ground import Ground

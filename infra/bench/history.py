@@ -15,8 +15,8 @@ import orjson
 from nats.aio.client import Client
 
 from adapters.codec import Message, encode
-from domain.claims import FIRST_CHAIN
-from domain.events import (
+from domain.locks.claims import FIRST_CHAIN
+from domain.log.events import (
     CreatedData,
     DispatchedData,
     EventData,

@@ -12,9 +12,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from domain.service import TaskService
-from domain.task_spec import TaskSpec
-from domain.wire import Report, ReportedStatus
+from domain.protocol import Report, ReportedStatus
+from domain.services.tasks import TaskService
+from domain.task.spec import TaskSpec
 from infra.bench.child import in_child
 from infra.bench.figures import Row, middle_turn, row
 from infra.bench.ground import POOL, Ground

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from adapters.codec import MSG_ID, encode
-from domain.events import EventData, QueuedData, RunningData
+from domain.log.events import EventData, QueuedData, RunningData
 from infra.composition import new_id, now
 from infra.nats_connection import connect_options
 from infra.settings import Settings

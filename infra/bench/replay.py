@@ -22,8 +22,8 @@ from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
 from infra.bench.child import in_child
 from infra.bench.figures import Row, middle_turn, row
 from infra.bench.ground import Ground

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from domain.addresses import is_loopback
-from domain.answers import PLAIN, AnswerUnusable, bounded_now, check_plain
+from domain.context.loopback import is_loopback
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.answers import Answer, list_of, parsed
 from infra.cli.exits import CliError, Exit, from_problem, unknown_caller
 from infra.cli.sendable import check_sendable

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from domain.paths import listed
+from domain.workspaces.paths import listed
 from infra.cli.output import Column, Json, terminal_width
 from infra.cli.table import SHORT_ID
 from infra.cli.times import clock_time, duration

@@ -9,7 +9,7 @@ import os
 from enum import IntEnum
 from typing import Any
 
-from domain.transitions import Status
+from domain.task.transitions import Status
 from infra.cli.advice import for_people
 
 

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-from domain.transitions import TERMINAL
+from domain.task.transitions import TERMINAL
 from infra.cli.client import Api, Json, Overloaded, Unreachable, path
 from infra.cli.event_words import kind_of
 from infra.cli.exits import CliError, Exit

@@ -112,7 +112,7 @@ def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> li
 
 
 def _released(answer: dict[str, Any]) -> str:
-    from domain.paths import listed
+    from domain.workspaces.paths import listed
 
     paths = answer["released_paths"]
     return "whole workspace" if paths == ["."] else listed(paths) or "nothing"

@@ -84,7 +84,7 @@ def one_of(value: str, known: Collection[str], option: str) -> str:
 
 def status_name(value: str) -> str:
     """The status that `value` names; a usage error otherwise."""
-    from domain.transitions import Status
+    from domain.task.transitions import Status
 
     return one_of(value, [one.value for one in Status], "--status")
 
@@ -93,7 +93,7 @@ def event_name(value: str | None) -> str | None:
     """The event that `value` names, also as tables print it (`lock granted`); a usage error otherwise."""
     if value is None:
         return None
-    from domain.events import EVENTS
+    from domain.log.events import EVENTS
 
     shown = {name if kind == "task" else f"{kind} {name}": name for kind, name in EVENTS}
     dashed = {name.replace(" ", "-"): meant for name, meant in shown.items()}

@@ -6,7 +6,7 @@ after a restore, the last event seen that still stands. Everything behind it is 
 
 from __future__ import annotations
 
-from domain.position import BEYOND, OTHER_LOG, Position
+from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client import Api, Json
 from infra.cli.exits import CliError
 

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from domain.position import BEYOND, OTHER_LOG, Position
+from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.answers import Answer, parsed
 from infra.cli.client import Api, Json, Silent, Unreachable
 from infra.cli.exits import CliError

@@ -38,7 +38,7 @@ def duration(length: float) -> str:
 def parse(text: str) -> datetime:
     """An aware datetime from RFC 3339; ValueError otherwise."""
     if ":60" in text:
-        from domain.moments import without_leap_second
+        from domain.validation.timestamps import without_leap_second
 
         text = without_leap_second(text)
     at = datetime.fromisoformat(text)

@@ -21,8 +21,8 @@ from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_log import JetStreamLogReader
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import open_database
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
 from domain.ports.log import Clock
 from infra.settings import Settings
 from projections.checkpoint import take_up

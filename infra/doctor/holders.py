@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from domain.claims import Grant
-from domain.leases import in_conflict, state_of_holder
+from domain.locks.claims import Grant
+from domain.runners.liveness import in_conflict, state_of_holder
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 from infra.wording import counted

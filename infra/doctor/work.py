@@ -10,9 +10,9 @@ from collections import Counter
 from datetime import timedelta
 
 from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, DatabaseUnreachable
-from domain.claims import Grant
+from domain.locks.claims import Grant
 from domain.ports.read_model import TaskFilter
-from domain.transitions import Status
+from domain.task.transitions import Status
 from infra.doctor.examination import Examination, LockState
 from infra.doctor.finding import Finding, ok, problem
 from infra.wording import counted

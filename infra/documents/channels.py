@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from domain.events import EVENTS, EventData, Kind
-from domain.wire import Heartbeat, Report, Submission
+from domain.log.events import EVENTS, EventData, Kind
+from domain.protocol import Heartbeat, Report, Submission
 from infra import stream_definitions as streams
 from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData

@@ -1,7 +1,7 @@
 """What stands on `towpath.checkpoint.<n>`, as a model for the published documents.
 
-The program itself reads and writes `domain.log_checkpoint.LogCheckpoint`, whose canonical text is signed; a
-test holds the fields of both together.
+The program itself reads and writes `domain.evidence.checkpoint.LogCheckpoint`, whose canonical text is
+signed; a test holds the fields of both together.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.codec import EXPECTED_FILTER, EXPECTED_SEQ, MSG_ID, SOURCE
-from domain.events import EventData, Kind, type_name
 from domain.identifiers import NAME_PATTERN, TASK_ID_PATTERN
-from domain.wire import RUNNER_AUTH_HEADER
+from domain.log.events import EventData, Kind, type_name
+from domain.protocol import RUNNER_AUTH_HEADER
 
 Schema = dict[str, Any]
 _COUNT = r"^[1-9][0-9]*$"

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.problems import Problem, ValidationProblem
-from domain.events import EVENTS
-from domain.task_read import TaskRead
-from domain.wire import Accepted, Heartbeat, Report, Submission
+from domain.log.events import EVENTS
+from domain.protocol import Accepted, Heartbeat, Report, Submission
+from domain.task.view import TaskRead
 from infra.documents.checkpoints import CheckpointData
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

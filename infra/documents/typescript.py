@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from domain.events import EVENTS, type_name
+from domain.log.events import EVENTS, type_name
 
 Schema = dict[str, Any]
 _HEAD = """\

@@ -32,8 +32,8 @@ def plain_append() -> None:
 
 def release_on_cancel_requested() -> None:
     """The lock comes back as soon as somebody asks for an end."""
-    from domain.claims import Owed
-    from domain.locks import LockTable
+    from domain.locks.claims import Owed
+    from domain.locks.table import LockTable
 
     fold = LockTable.fold
 
@@ -76,7 +76,7 @@ def skipping_fold() -> None:
 
 def granting_twice() -> None:
     """A projector that sometimes does not see who holds a lock."""
-    from domain.lock_index import LockIndex
+    from domain.locks.conflict_index import LockIndex
 
     in_the_way = LockIndex._in_the_way
     LockIndex._in_the_way = lambda index, one: (
@@ -100,7 +100,7 @@ def unsynced_log() -> None:
 
 def moving_in_use() -> None:
     """A workspace moves, or goes, while tasks hold and wait in it."""
-    from domain.judging import Judge
+    from domain.locks.judging import Judge
 
     judge = Judge.would_be_void
 

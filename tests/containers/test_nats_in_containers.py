@@ -11,9 +11,9 @@ from nats.aio.client import Client
 from nats.js.errors import APIError
 from testcontainers.community.nats import NatsContainer
 
-from domain.claims import FIRST_CHAIN
+from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, Stored
-from domain.task import Task
+from domain.task.aggregate import Task
 from infra.server_facts import server_facts
 from infra.stream_definitions import stream_definitions
 from infra.streams import ensure_streams

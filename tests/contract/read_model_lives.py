@@ -12,16 +12,16 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from domain.claims import LockFact
 from domain.errors import Refused
-from domain.events import RegisteredData
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.task import Task
-from domain.task_read import NO_LOCK, LockRead, TaskRead, held, task_read
-from domain.transitions import TERMINAL
-from domain.wire import Report, rfc3339
-from domain.workspaces import Registration
+from domain.locks.claims import LockFact
+from domain.locks.table import LockTable
+from domain.log.events import RegisteredData
+from domain.log.record import Recorded
+from domain.protocol import Report, rfc3339
+from domain.task.aggregate import Task
+from domain.task.transitions import TERMINAL
+from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read
+from domain.workspaces.registry import Registration
 from tests.support.worlds import created
 
 CHAIN = "0" * 64

@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from datetime import timedelta
 
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.read_model import ReadModel, TaskFilter
-from domain.task_read import TaskRead
+from domain.task.view import TaskRead
 from tests.contract.read_model_lives import Lives
 
 

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from adapters.dead_letter_budget import MOST_ALIKE, MOST_BYTES
 from adapters.dead_letters import LOOKED_AT_BYTES, JetStreamDeadLetters
 from adapters.jetstream_api import JetStreamApi, RawMessage
-from domain.report_reader import read_report
+from domain.runners.report_reader import read_report
 from tests.support.nats import subjects
 
 

@@ -13,9 +13,9 @@ from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.memory import MemoryHeartbeats
 from domain.errors import Refused
-from domain.leases import LeaseTerms, in_conflict
 from domain.ports.runners import Heartbeats
-from domain.wire import Heartbeat, Held
+from domain.protocol import Heartbeat, Held
+from domain.runners.liveness import LeaseTerms, in_conflict
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 

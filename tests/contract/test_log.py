@@ -10,12 +10,12 @@ import pytest
 from nats.aio.client import Client
 
 from adapters.codec import chain_link, encode, subject_of
-from domain.claims import FIRST_CHAIN, LockFact
-from domain.events import GrantedData
-from domain.log import Recorded
+from domain.locks.claims import FIRST_CHAIN, LockFact
+from domain.log.events import GrantedData
+from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap, Stored
-from domain.task import Task
-from domain.wire import Report
+from domain.protocol import Report
+from domain.task.aggregate import Task
 from tests.support.worlds import World, created, jetstream_world, memory_world, new_id, now
 
 

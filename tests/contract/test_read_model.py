@@ -25,10 +25,10 @@ from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.read_model_tables import schema_version
 from domain.errors import Invalid
+from domain.log.position import Position
 from domain.ports.log import LogGap
 from domain.ports.read_model import TaskFilter
-from domain.position import Position
-from domain.task_read import TaskRead
+from domain.task.view import TaskRead
 from tests.contract.read_model_lives import Lives
 from tests.contract.read_model_random import ACTIONS, SPECS, perform
 from tests.contract.read_model_walk import feed, mixed, walk

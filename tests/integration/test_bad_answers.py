@@ -16,7 +16,7 @@ import runner.transports
 from adapters.submit import PushRunnerClient
 from domain.errors import Busy
 from domain.ports.dispatch import SubmitUnreachable
-from domain.wire import Heartbeat, Report, Submission
+from domain.protocol import Heartbeat, Report, Submission
 from infra.cli.exits import CliError
 from infra.composition import push_client
 from infra.server_facts import MonitorUnavailable, server_facts

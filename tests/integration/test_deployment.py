@@ -15,7 +15,7 @@ import infra.doctor.consumers
 import infra.doctor.examination
 import infra.nats_connection
 from adapters.heartbeats import JetStreamHeartbeats
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
 from infra.audit.run import Wanted, verify
 from infra.bench.history import History
 from infra.composition import open_core, open_sealer

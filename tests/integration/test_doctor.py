@@ -23,9 +23,9 @@ from adapters.jetstream_log import JetStreamLogReader
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.queues import Due
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
 from infra.doctor import Finding, examine
 from infra.embedded_nats import EmbeddedNats
 from infra.settings import Settings

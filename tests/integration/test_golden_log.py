@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.sealing import AesGcmSealer
-from domain.events import EVENTS, type_name
-from domain.locks import LockTable
+from domain.locks.table import LockTable
+from domain.log.events import EVENTS, type_name
 from domain.ports.read_model import TaskFilter
 from infra.audit.run import Wanted, verify
 from infra.embedded_nats import EmbeddedNats

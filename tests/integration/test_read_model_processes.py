@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter
 from tests.contract.read_model_lives import Lives
 from tests.support.waiting import eventually
@@ -20,7 +20,7 @@ APPLY = """
 import asyncio, json, sys
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 async def main(url, path, size):
     events = [Recorded(**one) for one in json.load(open(path))]

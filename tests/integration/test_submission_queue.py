@@ -5,7 +5,7 @@ from __future__ import annotations
 from nats.aio.client import Client
 
 from adapters.submit import QueueRunnerClient
-from domain.wire import Submission
+from domain.protocol import Submission
 from tests.support.nats import api
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id

@@ -23,7 +23,7 @@ from adapters.memory import (
 )
 from adapters.task_cache import TaskCache
 from adapters.task_store import LogTaskStore
-from domain.events import CreatedData
+from domain.log.events import CreatedData
 from domain.ports.log import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from adapters.codec import encode
-from domain.claims import FIRST_CHAIN
-from domain.events import EVENTS, Kind
+from domain.locks.claims import FIRST_CHAIN
+from domain.log.events import EVENTS, Kind
 from infra.audit.auditor import Auditor
 from infra.audit.findings import Report
 from infra.audit.task_states import TaskStates

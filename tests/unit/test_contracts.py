@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from domain.events import EVENTS, type_name
+from domain.log.events import EVENTS, type_name
 from infra.documents import CONTRACTS
 from infra.documents.typescript import typescript
 from infra.stream_definitions import stream_definitions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.transitions import Status
+from domain.task.transitions import Status
 from infra.docs import REPO, diagram, files
 from infra.documents import CONTRACTS
 from infra.documents.roles_table import roles_by_route

@@ -12,7 +12,7 @@ from adapters.dead_letters import JetStreamDeadLetters
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
 from adapters.work_queue import JetStreamEventQueue
-from domain.log import Recorded
+from domain.log.record import Recorded
 from tests.support.messages import creation
 from tests.support.waiting import eventually
 from tests.support.worlds import now

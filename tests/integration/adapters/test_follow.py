@@ -15,7 +15,7 @@ import adapters.pull
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_log import JetStreamLogReader
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
 from infra.stream_definitions import stream_definitions

@@ -14,10 +14,10 @@ from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_events import JetStreamEvents
 from adapters.task_cache import TaskCache
 from adapters.task_store import LogTaskStore
-from domain.claims import FIRST_CHAIN
+from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, Stored
-from domain.task import Task
-from domain.wire import Report
+from domain.protocol import Report
+from domain.task.aggregate import Task
 from tests.support.nats import api
 from tests.support.nats_proxy import DROP, PASS, NatsProxy, is_ack
 from tests.support.waiting import eventually

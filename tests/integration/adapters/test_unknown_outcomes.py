@@ -14,9 +14,9 @@ from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_events import JetStreamEvents
-from domain.claims import FIRST_CHAIN, LockFact
 from domain.errors import Invalid
-from domain.events import GrantedData
+from domain.locks.claims import FIRST_CHAIN, LockFact
+from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation

@@ -20,8 +20,8 @@ from adapters.group_append import GroupAppender
 from adapters.jetstream_api import JetStreamApi
 from adapters.jetstream_append import SingleAppender
 from adapters.jetstream_events import JetStreamEvents
-from domain.claims import FIRST_CHAIN, LockFact
-from domain.events import GrantedData
+from domain.locks.claims import FIRST_CHAIN, LockFact
+from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
 from infra.streams import ensure_streams
 from tests.support.cluster import Cluster, Node

@@ -18,7 +18,7 @@ from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.jetstream_append import SingleAppender
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from infra.embedded_nats import EmbeddedNats
 from tests.support.messages import creation

@@ -20,9 +20,9 @@ from adapters.codec import chain_link
 from adapters.log_checkpoints import JetStreamLogCheckpoints
 from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
-from domain.claims import FIRST_CHAIN
-from domain.log_checkpoint import LogCheckpoint, make_checkpoint
-from domain.merkle import leaf_hash
+from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
+from domain.evidence.merkle import leaf_hash
+from domain.locks.claims import FIRST_CHAIN
 from infra.audit.exported import head
 from infra.audit.findings import Report
 from infra.audit.run import Wanted, verify

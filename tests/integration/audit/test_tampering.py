@@ -8,7 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from domain.errors import Busy
-from domain.log_checkpoint import LogCheckpoint
+from domain.evidence.checkpoint import LogCheckpoint
 from infra.audit.exported import NotAnExport
 from tests.integration.audit.evidence import KEY, OTHER_KEY, Evidence, Message, rechained, resealed
 from tests.support.nats import api

@@ -17,10 +17,10 @@ from adapters.jetstream_api import JetStreamApi
 from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.timers import JetStreamTimers
 from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
-from domain.attempt_token import AttemptTokens
-from domain.leases import LeaseTerms
 from domain.ports.dispatch import RunnerClient
-from domain.task_spec import TaskSpec
+from domain.runners.attempt_token import AttemptTokens
+from domain.runners.liveness import LeaseTerms
+from domain.task.spec import TaskSpec
 from projections import lock_waits
 from projections.attempt_timer import KIND
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig

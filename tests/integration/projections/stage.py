@@ -12,14 +12,14 @@ from adapters.codec import chain_link
 from adapters.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.memory import MemoryCheckpoints
 from adapters.sealing import AesGcmSealer
-from domain.attempt_token import Proof
-from domain.claims import FIRST_CHAIN
-from domain.events import OnRunnerLost
-from domain.log import Recorded
+from domain.locks.claims import FIRST_CHAIN
+from domain.log.events import OnRunnerLost
+from domain.log.record import Recorded
 from domain.ports.log import Checkpoints
-from domain.service import TaskService
-from domain.task_spec import TaskSpec
-from domain.wire import Report
+from domain.protocol import Report
+from domain.runners.attempt_token import Proof
+from domain.services.tasks import TaskService
+from domain.task.spec import TaskSpec
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
 from tests.support.waiting import eventually

@@ -11,10 +11,10 @@ from nats.aio.client import Client
 import adapters.work_queue
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.sealing import AesGcmSealer
-from domain.attempt_token import Proof
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.dispatch import SubmitOutcome
-from domain.wire import Heartbeat, Submission
+from domain.protocol import Heartbeat, Submission
+from domain.runners.attempt_token import Proof
 from tests.integration.projections.dispatching import TOKENS, DispatchStage, dispatch_stage
 from tests.support.waiting import eventually
 

@@ -17,9 +17,9 @@ from adapters.dead_letters import JetStreamDeadLetters
 from adapters.heartbeat_feed import CoreBeatFeed
 from adapters.heartbeats import JetStreamHeartbeats
 from adapters.jetstream_api import LogUnreachable
-from domain.dead_letters import DeadLetter
-from domain.heartbeat_check import ArrivedBeat
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
+from domain.runners.heartbeat_validation import ArrivedBeat
+from domain.services.dead_letters import DeadLetter
 from projections.heartbeat_inspection import LETTER_BYTES, HeartbeatInspection
 from tests.integration.projections.stage import Stage
 from tests.support.waiting import eventually

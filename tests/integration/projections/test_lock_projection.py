@@ -9,8 +9,8 @@ from nats.aio.client import Client
 
 import projections.locks
 from adapters.memory import MemoryCheckpoints
-from domain.claims import LockFact
-from domain.events import GrantedData
+from domain.locks.claims import LockFact
+from domain.log.events import GrantedData
 from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams

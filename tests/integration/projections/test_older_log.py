@@ -12,7 +12,7 @@ from adapters.log_checkpoints import JetStreamLogCheckpoints
 from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
 from domain.errors import NotFound
-from domain.log_checkpoint import CheckpointInvalid, check_follows, check_signature
+from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature
 from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams

@@ -13,7 +13,7 @@ from adapters.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.log_checkpoints import JetStreamLogCheckpoints
 from adapters.nats_client import FastClient
 from adapters.raw_log import RawLog
-from domain.log_checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
+from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.embedded_nats import EmbeddedNats
 from projections.sealer import LogSealer
 from tests.support.nats import api, append, connect

@@ -17,7 +17,7 @@ from adapters.memory import MemoryCheckpoints
 from adapters.read_model import SqlReadModel
 from adapters.read_model_database import create_tables, open_database
 from adapters.work_queue import JetStreamEventQueue
-from domain.log import Recorded
+from domain.log.record import Recorded
 from projections.dispatch import SUBJECTS
 from projections.lock_view import FoldedLockView
 from projections.tasks import TaskProjection

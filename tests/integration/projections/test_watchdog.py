@@ -10,9 +10,9 @@ import pytest
 from nats.aio.client import Client
 
 import adapters.work_queue
-from domain.leases import LeaseTerms
 from domain.ports.queues import Due
-from domain.wire import Heartbeat, Held, Report
+from domain.protocol import Heartbeat, Held, Report
+from domain.runners.liveness import LeaseTerms
 from projections.attempt_timer import parse_note
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.nats import api

@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
-from domain.wire import Submission
+from domain.protocol import Submission
 from runner.clock import boottime
 from runner.config import RunnerConfig
 from runner.errors import ConfigError

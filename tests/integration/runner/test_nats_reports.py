@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import RetentionPolicy, StreamConfig
 
-from domain.wire import Report, Submission
+from domain.protocol import Report, Submission
 from infra.nats_binary import find_nats_server
 from runner.nats_link import NatsLink
 from runner.reporter import Reporter

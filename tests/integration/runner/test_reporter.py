@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from domain.wire import Report, Submission
+from domain.protocol import Report, Submission
 from runner.lane import AT_ONCE
 from runner.reporter import Reporter
 from runner.state import Key, OutboxRow, RunnerState

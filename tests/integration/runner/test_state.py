@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from domain.trace import under_traceparent
-from domain.wire import Report, Submission
+from domain.context.trace import under_traceparent
+from domain.protocol import Report, Submission
 from runner.errors import ConfigError, StateTrouble
 from runner.state import Attempt, Key, RunnerState
 from tests.integration.runner.stage import submission

@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 
 import runner.transports
-from domain.wire import Report
+from domain.protocol import Report
 from infra.embedded_nats import EmbeddedNats
 from runner.nats_link import NatsLink
 from runner.service import RunnerService

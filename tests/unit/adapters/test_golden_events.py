@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from adapters.codec import decode, encode
-from domain import events as data
-from domain.claims import FIRST_CHAIN
-from domain.events import EVENTS, EventData, Kind
+from domain.locks.claims import FIRST_CHAIN
+from domain.log import events as data
+from domain.log.events import EVENTS, EventData, Kind
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TASK = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"

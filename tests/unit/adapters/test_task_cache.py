@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from adapters.task_cache import TaskCache
-from domain.claims import FIRST_CHAIN
+from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import Stored
-from domain.task import Task
+from domain.task.aggregate import Task
 from tests.support.worlds import created, new_id, now
 
 

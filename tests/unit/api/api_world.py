@@ -33,15 +33,15 @@ from adapters.task_store import LogTaskStore
 from api.app import begin_closing, create_app
 from api.config import ApiConfig
 from api.parts import ApiParts
-from domain.attempt_token import AttemptTokens
-from domain.dead_letters import DeadLetterService
 from domain.errors import Invalid
-from domain.leases import LeaseTerms
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter
-from domain.service import TaskService
-from domain.task_read import TaskRead, task_read
-from domain.workspace_service import WorkspaceService
+from domain.runners.attempt_token import AttemptTokens
+from domain.runners.liveness import LeaseTerms
+from domain.services.dead_letters import DeadLetterService
+from domain.services.tasks import TaskService
+from domain.services.workspaces import WorkspaceService
+from domain.task.view import TaskRead, task_read
 from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.config import ApiConfig, parse_operator_tokens
-from domain.log import Recorded
+from domain.log.record import Recorded
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
 SECRET = "5ecr3t-value"

@@ -16,7 +16,7 @@ from api.event_routes import PAGE_BYTES
 from api.event_stream import CHUNK_BYTES, EventStream
 from api.paging import decode_cursor, encode_cursor
 from domain.errors import Busy
-from domain.log import Recorded
+from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from tests.unit.api.api_world import ApiWorld, new_id, problem
 from tests.unit.api.sse_reader import sse

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from domain.log_figures import Spread
+from domain.locks.statistics import Spread
 from domain.ports.queues import Backlog
 from infra.deployment import DEPLOYMENT
 from infra.docs import DOCS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.log import Recorded
+from domain.log.record import Recorded
 from tests.unit.api.api_world import ApiWorld, new_id, problem
 
 DATE = "2026-03-01T12:00:00Z"

@@ -6,8 +6,8 @@ import pytest
 
 from adapters.sealing import AesGcmSealer
 from api.config import ApiConfig, ConfigError
-from domain.attempt_token import AttemptTokens
 from domain.ports.dispatch import SealBroken
+from domain.runners.attempt_token import AttemptTokens
 from tests.unit.api.api_world import api_world, problem
 
 OLD, NEW = "the-old-token", "the-new-token"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.config import ApiConfig
-from domain.wire import Heartbeat
+from domain.protocol import Heartbeat
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
 SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}

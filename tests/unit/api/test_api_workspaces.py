@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.wire import Heartbeat, Held
+from domain.protocol import Heartbeat, Held
 from projections.verdicts import Verdicts
 from tests.unit.api.api_world import ApiWorld, new_id, problem
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message
 
 from api.lock_entries import PART_STRINGS, SLICE_BYTES, entries_json, in_slices
-from domain.lock_read import EntryPicture, lock_entry
+from domain.locks.view import EntryPicture, lock_entry
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 
 PATHS = 256

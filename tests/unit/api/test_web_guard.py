@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.config import ApiConfig, parse_operator_tokens
-from domain.web_hosts import WebHosts, host_name
+from domain.validation.web_hosts import WebHosts, host_name
 from tests.unit.api.api_world import ApiWorld, api_world, problem
 
 OPEN = ApiConfig(hosts=("towpath.example", "*.lan.example"))

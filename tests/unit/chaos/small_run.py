@@ -17,15 +17,15 @@ from uuid_utils.compat import uuid7
 from adapters.codec import encode
 from adapters.read_model_fold import Batch
 from adapters.read_model_judge import Judged
-from domain.claims import FIRST_CHAIN, LockFact, Owed
 from domain.errors import Refused
-from domain.events import CreatedData, RegisteredData
-from domain.judging import Judge
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.task import Task
-from domain.wire import Report
-from domain.workspaces import Registration
+from domain.locks.claims import FIRST_CHAIN, LockFact, Owed
+from domain.locks.judging import Judge
+from domain.locks.table import LockTable
+from domain.log.events import CreatedData, RegisteredData
+from domain.log.record import Recorded
+from domain.protocol import Report
+from domain.task.aggregate import Task
+from domain.workspaces.registry import Registration
 from tests.chaos.history import Json, pid_of, words_of
 from tests.chaos.raw_log import Stored
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from adapters.codec import encode
-from domain.events import QueuedData
-from domain.wire import Report, Submission
+from domain.log.events import QueuedData
+from domain.protocol import Report, Submission
 from infra.embedded_nats import EmbeddedNats
 from runner.state import Key, RunnerState
 from tests.chaos.check import check

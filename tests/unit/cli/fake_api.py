@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from domain.transitions import TERMINAL, Status
+from domain.task.transitions import TERMINAL, Status
 from tests.unit.cli.shapes import event, task_read
 
 Answer = tuple[int, Any]

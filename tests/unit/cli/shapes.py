@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.task_read import TaskRead
+from domain.task.view import TaskRead
 
 TASK_ID = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"
 OTHER_ID = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f2c22"

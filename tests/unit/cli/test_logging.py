@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from domain.about import about, be_about, be_about_task
-from domain.trace import under_traceparent, use_traceparent
+from domain.context.log_context import about, be_about, be_about_task
+from domain.context.trace import under_traceparent, use_traceparent
 from infra.logging import configure_logging, secrets_of
 from infra.settings import load_settings
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.position import Position
+from domain.log.position import Position
 from infra.cli.stream import parse
 from tests.unit.cli.conftest import TIMEOUT_SECONDS, Begin
 from tests.unit.cli.fake_api import FakeApi

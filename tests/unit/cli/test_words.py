@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import typer
 
-from domain.events import EVENTS
-from domain.task_spec import MAX_TIMEOUT_SECONDS
+from domain.log.events import EVENTS
+from domain.task.spec import MAX_TIMEOUT_SECONDS
 from infra.cli import options, servers
 from infra.cli.event_words import detail, name_of, scope, short
 from infra.cli.task_view import lock_of, status_of, took

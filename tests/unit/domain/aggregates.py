@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from domain.errors import Refused
-from domain.events import CreatedData
-from domain.task import Task
-from domain.transitions import TERMINAL, Status
-from domain.wire import Report
-from domain.workspaces import Registration
+from domain.log.events import CreatedData
+from domain.protocol import Report
+from domain.task.aggregate import Task
+from domain.task.transitions import TERMINAL, Status
+from domain.workspaces.registry import Registration
 from tests.unit.domain.samples import AT
 
 SPACE = "acme-api"

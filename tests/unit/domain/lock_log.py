@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.claims import LockFact
-from domain.events import DispatchedData, LockReleaseRequestedData, RegisteredData, RemovedData
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.workspaces import Registration
+from domain.locks.claims import LockFact
+from domain.locks.table import LockTable
+from domain.log.events import DispatchedData, LockReleaseRequestedData, RegisteredData, RemovedData
+from domain.log.record import Recorded
+from domain.workspaces.registry import Registration
 from tests.unit.domain.samples import Journal
 
 SPACE = "acme-api"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from domain.claims import Claim, Key
-from domain.paths import components
+from domain.locks.claims import Claim, Key
+from domain.workspaces.paths import components
 
 
 def conflict(one: Claim, other: Claim) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from domain.log import Recorded
+from domain.log.record import Recorded
 
 Key = tuple[str, int]
 ENDS = ("succeeded", "failed", "canceled", "submit-failed")

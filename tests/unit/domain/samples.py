@@ -6,13 +6,13 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain.events import CreatedData, EventData, Kind
-from domain.log import Recorded
-from domain.task import Task
-from domain.task_events import TaskEvent
-from domain.transitions import Status
-from domain.wire import Report, rfc3339
-from domain.workspaces import Registration
+from domain.log.events import CreatedData, EventData, Kind
+from domain.log.record import Recorded
+from domain.protocol import Report, rfc3339
+from domain.task.aggregate import Task
+from domain.task.events import TaskEvent
+from domain.task.transitions import Status
+from domain.workspaces.registry import Registration
 
 TASK_ID = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"
 OTHER_ID = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c12"

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import Busy
+from domain.locks.workspace_locks import OpenSize
 from domain.ports.log import AppendConflict, Stored
-from domain.task import Task
-from domain.task_events import TaskEvent
-from domain.workspace_locks import OpenSize
-from domain.workspaces import Registration
+from domain.task.aggregate import Task
+from domain.task.events import TaskEvent
+from domain.workspaces.registry import Registration
 from tests.unit.domain.samples import AT, REGISTRATION, replay
 
 Step = Callable[[], None]

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from domain.claims import FIRST_CHAIN
-from domain.events import CreatedData
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.claims import FIRST_CHAIN
+from domain.locks.table import LockTable
+from domain.log.events import CreatedData
+from domain.log.record import Recorded
 from tests.unit.domain.aggregates import ROOT, SPACE
 
 TIME = "2026-03-01T12:00:00.000000Z"

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from domain.claims import LockFact
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.claims import LockFact
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
 from tests.unit.domain.exploring import Step
 from tests.unit.domain.small_locks import Seq, renumber
 

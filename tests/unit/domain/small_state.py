@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
-from domain.events import CreatedData
+from domain.log.events import CreatedData
 from tests.unit.domain.aggregates import TaskState
 from tests.unit.domain.small_locks import Seq
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from domain.transitions import Status
+from domain.task.transitions import Status
 from tests.unit.domain.aggregates import Aggregates, Outcome
 from tests.unit.domain.exploring import Step
 from tests.unit.domain.small_locks import AnyLag, Fact, Said, Seq, Table, TwoProjectors, renumber

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.attempt_token import AttemptTokens, Proof
+from domain.runners.attempt_token import AttemptTokens, Proof
 from tests.unit.domain.samples import OTHER_ID, TASK_ID
 
 TOKENS = AttemptTokens(b"key one")

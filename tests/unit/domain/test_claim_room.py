@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from domain.claim_room import MAX_OPEN_CLAIMS, ClaimRoom
 from domain.errors import Refused
-from domain.paths import MAX_PATHS
-from domain.workspace_locks import OpenSize
+from domain.locks.capacity import MAX_OPEN_CLAIMS, ClaimRoom
+from domain.locks.workspace_locks import OpenSize
+from domain.workspaces.paths import MAX_PATHS
 
 
 @dataclass

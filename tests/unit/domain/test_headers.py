@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.headers import header
+from domain.validation.headers import header
 
 
 @pytest.mark.parametrize("name", ["x-runner-token", "X-RUNNER-TOKEN", "X-Runner-Token", "x-Runner-tokEN"])

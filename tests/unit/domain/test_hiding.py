@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.hiding import without_secrets
+from domain.context.redaction import without_secrets
 
 
 def test_env_tokens_and_passwords_are_hidden_at_any_depth_and_nothing_else() -> None:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.heartbeat_check import ArrivedBeat, Fault, examine_beat
-from domain.json_reader import NotJson, is_no_json, parsed, read_bounded, read_json, sendable
-from domain.wire import MAX_HELD, Heartbeat, Submission
+from domain.protocol import MAX_HELD, Heartbeat, Submission
+from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
+from domain.validation.json_reader import NotJson, is_no_json, parsed, read_bounded, read_json, sendable
 from tests.unit.domain.samples import TASK_ID
 
 VALUES = st.recursive(

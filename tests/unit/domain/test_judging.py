@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.claims import Claim
-from domain.held_paths import HeldPaths
-from domain.judging import Void
-from domain.locks import LockTable
+from domain.evidence.held_paths import HeldPaths
+from domain.locks.claims import Claim
+from domain.locks.judging import Void
+from domain.locks.table import LockTable
 from tests.unit.domain.lock_log import SPACE, LockLog, folded, new_table, settle
 
 A, B = "/srv/acme", "/srv/moved"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Refused
-from domain.leases import (
+from domain.protocol import MAX_HELD, Heartbeat, Held
+from domain.runners.liveness import (
     Beat,
     Finding,
     LeaseTerms,
@@ -20,7 +21,6 @@ from domain.leases import (
     judge,
     state_of_holder,
 )
-from domain.wire import MAX_HELD, Heartbeat, Held
 
 TASK, OTHER = "01a202d4-0000-7000-8000-000000000001", "01a202d4-0000-7000-8000-000000000002"
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

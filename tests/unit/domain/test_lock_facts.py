@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from domain.claims import FIRST_CHAIN
-from domain.lock_read import lock_entry
-from domain.locks import LockTable
+from domain.locks.claims import FIRST_CHAIN
+from domain.locks.table import LockTable
+from domain.locks.view import lock_entry
 from tests.unit.domain.lock_log import SPACE, LockLog, folded, new_table, settle
 
 

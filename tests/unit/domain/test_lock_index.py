@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from domain.claims import Claim
-from domain.lock_index import SPARE_PLACES, LockIndex
-from domain.locks import LockTable
-from domain.paths import normalise_lock_paths
+from domain.locks.claims import Claim
+from domain.locks.conflict_index import SPARE_PLACES, LockIndex
+from domain.locks.table import LockTable
+from domain.workspaces.paths import normalise_lock_paths
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 from tests.unit.domain.lock_naive import NaiveLocks, conflict
 
@@ -102,7 +102,7 @@ class Worlds(RuleBasedStateMachine):
     def pack(self) -> None:
         """Places move together by one step, as far as there is one."""
         if self.index._next_place > len(self.index._by_place):
-            with patch("domain.lock_index.SPARE_PLACES", -BIG):
+            with patch("domain.locks.conflict_index.SPARE_PLACES", -BIG):
                 self.index._pack()
 
     def grant(self, claim: Claim) -> None:

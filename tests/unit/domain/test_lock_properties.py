@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from domain.claims import LockFact
 from domain.errors import Refused
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.task import Task
-from domain.transitions import Status
-from domain.wire import Report
-from domain.workspaces import Registration
+from domain.locks.claims import LockFact
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
+from domain.protocol import Report
+from domain.task.aggregate import Task
+from domain.task.transitions import Status
+from domain.workspaces.registry import Registration
 from tests.unit.domain.lock_log import SPACE, LockLog
 from tests.unit.domain.lock_reference import LockReference
 from tests.unit.domain.samples import AT, created_data

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from domain.claims import Claim
-from domain.lock_read import EntryPicture, LockEntry, lock_entry
-from domain.locks import LockTable
-from domain.workspace_locks import MOST_NAMED
+from domain.locks.claims import Claim
+from domain.locks.table import LockTable
+from domain.locks.view import EntryPicture, LockEntry, lock_entry
+from domain.locks.workspace_locks import MOST_NAMED
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 
 

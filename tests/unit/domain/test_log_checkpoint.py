@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.checkpoint_keys import CheckpointKey, PublicKeys, parse_keys
-from domain.log_checkpoint import (
+from domain.evidence.checkpoint import (
     SIGNED_AS,
     CheckpointInvalid,
     LogCheckpoint,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.merkle import EMPTY_ROOT, Tree, leaf_hash, root_of
+from domain.evidence.merkle import EMPTY_ROOT, Tree, leaf_hash, root_of
 
 DATA = [
     "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"

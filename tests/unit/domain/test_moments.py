@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from domain.moments import EARLIEST, LATEST, ClockTime, Moment
-from domain.wire import Report
+from domain.protocol import Report
+from domain.validation.timestamps import EARLIEST, LATEST, ClockTime, Moment
 
 read_clock = TypeAdapter(ClockTime).validate_python
 read = TypeAdapter(Moment).validate_python

@@ -7,8 +7,8 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.path_index import SPLIT_AT, Cover, PathIndex
-from domain.paths import components, paths_overlap
+from domain.workspaces.path_index import SPLIT_AT, Cover, PathIndex
+from domain.workspaces.paths import components, paths_overlap
 
 names = st.sampled_from(["a", "b", "ab"])
 covers = st.lists(st.lists(names, min_size=1, max_size=3).map("/".join), max_size=3)
@@ -49,5 +49,5 @@ def test_no_dict_of_a_large_index_grows_to_where_growing_takes_long() -> None:
 def test_an_index_that_was_split_finds_the_same(
     items: list[tuple[list[str], bool]], asked: list[str]
 ) -> None:
-    with patch("domain.path_index.SPLIT_AT", 2):
+    with patch("domain.workspaces.path_index.SPLIT_AT", 2):
         test_it_finds_what_overlaps_of_what_was_not_taken_out.hypothesis.inner_test(items, asked)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.paths import (
+from domain.workspaces.paths import (
     MAX_PATH_CHARS,
     MAX_PATH_DEPTH,
     MAX_PATHS,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.report_reader import LEFT_OUT, read_report
-from domain.wire import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, REASON_CHARS, Report
+from domain.protocol import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, REASON_CHARS, Report
+from domain.runners.report_reader import LEFT_OUT, read_report
 
 anything = st.recursive(
     st.none()

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from domain.attempt_token import Proof
-from domain.claim_room import MAX_OPEN_CLAIMS
 from domain.errors import Busy, Invalid, NotFound, Refused
+from domain.locks.capacity import MAX_OPEN_CLAIMS
+from domain.locks.workspace_locks import OpenSize
 from domain.ports.log import AppendConflict, Stored
-from domain.service import MAX_TRIES, TaskService
-from domain.task import Task
-from domain.task_spec import TaskSpec
-from domain.transitions import Status
-from domain.wire import Report
-from domain.workspace_locks import OpenSize
+from domain.protocol import Report
+from domain.runners.attempt_token import Proof
+from domain.services.tasks import MAX_TRIES, TaskService
+from domain.task.aggregate import Task
+from domain.task.spec import TaskSpec
+from domain.task.transitions import Status
 from tests.unit.domain.samples import TASK_ID, cancel, dispatch, report, submit_failed
 from tests.unit.domain.service_fakes import MemoryTaskStore, Sealing, View, clock
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from domain import locks
-from domain.claims import VoidClaim
-from domain.judging import Judge, Void
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.paths import roots_overlap
+from domain.locks import table as locks
+from domain.locks.claims import VoidClaim
+from domain.locks.judging import Judge, Void
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
+from domain.workspaces.paths import roots_overlap
 from tests.unit.domain.exploring import explore
 from tests.unit.domain.small_moves import Moves, Task
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from domain.claims import LockFact
 from domain.errors import refused
-from domain.events import CreatedData
-from domain.locks import LockTable
-from domain.log import Recorded
-from domain.task import Task
-from domain.transitions import Input, Status
-from domain.wire import Report
+from domain.locks.claims import LockFact
+from domain.locks.table import LockTable
+from domain.log.events import CreatedData
+from domain.log.record import Recorded
+from domain.protocol import Report
+from domain.task.aggregate import Task
+from domain.task.transitions import Input, Status
 from tests.unit.domain.exploring import explore
 from tests.unit.domain.samples import created_data
 from tests.unit.domain.small_locks import AnyLag, Tables, TwoProjectors

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from domain.errors import Refused
-from domain.task import Task
-from domain.transitions import Status
-from domain.wire import Report
+from domain.protocol import Report
+from domain.task.aggregate import Task
+from domain.task.transitions import Status
 from tests.unit.domain.samples import (
     AT,
     LATER,

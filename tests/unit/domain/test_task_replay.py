@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain.task import Task
-from domain.task_events import TASK_EVENTS
-from domain.transitions import Status
+from domain.task.aggregate import Task
+from domain.task.events import TASK_EVENTS
+from domain.task.transitions import Status
 from tests.unit.domain.samples import LATER, dispatch, new_task, replay, report, submit_failed
 
 

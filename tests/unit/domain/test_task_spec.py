@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from domain.task_spec import TaskSpec
+from domain.task.spec import TaskSpec
 
 
 def spec(**fields: Any) -> TaskSpec:

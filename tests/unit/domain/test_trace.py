@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from domain.locks import LockTable
-from domain.trace import (
+from domain.context.trace import (
     current_traceparent,
     trace_id,
     under_traceparent,
     valid_traceparent,
     with_traceparent,
 )
+from domain.locks.table import LockTable
 from tests.unit.domain.lock_log import SPACE, LockLog, folded
 
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"

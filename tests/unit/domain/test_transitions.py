@@ -1,6 +1,6 @@
 """Every status with everything that can come, held against a transcription of the table by hand.
 
-The transcription shares nothing with `domain.transitions`: a slip there shows here. It is walked
+The transcription shares nothing with `domain.task.transitions`: a slip there shows here. It is walked
 through the aggregate's methods, since the table alone would not show a method that overrides it.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from domain.errors import Refused
-from domain.task import Task
-from domain.transitions import TABLE, TERMINAL, Input, Record, Refuse, Stale, Status
+from domain.task.aggregate import Task
+from domain.task.transitions import TABLE, TERMINAL, Input, Record, Refuse, Stale, Status
 from tests.unit.domain.samples import LATER, after, cancel, dispatch, report, submit_failed, task_in
 
 STALE = "stale"

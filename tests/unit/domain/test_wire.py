@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.wire import (
+from domain.protocol import (
     FAILED_REASONS,
     MAX_COUNTER,
     MAX_HELD,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from domain.errors import Busy, NotFound, Refused
-from domain.judging import Judge, Void
-from domain.log import Recorded
+from domain.locks.judging import Judge, Void
+from domain.log.record import Recorded
 from domain.ports.log import AppendConflict
-from domain.workspace_service import WorkspaceService
-from domain.workspaces import Registration
+from domain.services.workspaces import WorkspaceService
+from domain.workspaces.registry import Registration
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 A, B = "/srv/shop", "/srv/moved"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import RegisteredData, RemovedData
-from domain.judging import Judge
-from domain.log import Recorded
-from domain.paths import roots_overlap
-from domain.workspaces import Registration, WorkspaceTable
+from domain.locks.judging import Judge
+from domain.log.events import RegisteredData, RemovedData
+from domain.log.record import Recorded
+from domain.workspaces.paths import roots_overlap
+from domain.workspaces.registry import Registration, WorkspaceTable
 from tests.unit.domain.samples import Journal, new_task
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.memory import MemoryCheckpoints, MemoryLog, MemoryLogReader
 from domain.errors import Busy
-from domain.locks import LockTable
-from domain.log import Recorded
+from domain.locks.table import LockTable
+from domain.log.record import Recorded
 from projections import past
 from projections.past import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from domain.log import Recorded
+from domain.log.position import Position
+from domain.log.record import Recorded
 from domain.ports.log import LogGap
-from domain.position import Position
 from projections.tasks import AHEAD_EVENTS, BATCH_EVENTS, TaskProjection
 from tests.support.waiting import eventually
 

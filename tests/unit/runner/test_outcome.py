@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.wire import Report
+from domain.protocol import Report
 from runner.clock import utcnow
 from runner.outcome import final_report
 from runner.process import Ended

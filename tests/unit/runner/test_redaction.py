@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.wire import OUTPUT_TAIL_BYTES
+from domain.protocol import OUTPUT_TAIL_BYTES
 from runner.redaction import output_tail, redact
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from uuid_utils.compat import uuid7
 
-from domain.wire import Submission
+from domain.protocol import Submission
 from runner.errors import Refused
 from runner.job_start import CannotStart, open_directory
 from runner.workspace import check_workspace, job_environment, within, working_directory

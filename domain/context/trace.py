@@ -1,0 +1,52 @@
+"""The W3C trace context of the work at hand, carried beside it and stored with each event.
+
+It is carried whether or not spans are exported, so that a caller's trace reaches the runner's process and the
+last event. Where spans are made (`domain.context.tracing`), each takes the place of its parent here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+TRACEPARENT = "traceparent"
+_VALID = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_current: ContextVar[str | None] = ContextVar(TRACEPARENT, default=None)
+
+
+def current_traceparent() -> str | None:
+    """The `traceparent` of the request or event that is being handled, if it has one."""
+    return _current.get()
+
+
+def use_traceparent(value: str | None) -> None:
+    """Let what follows in this context belong to `value`; anything but a valid traceparent is dropped."""
+    _current.set(valid_traceparent(value))
+
+
+@contextmanager
+def under_traceparent(value: str | None) -> Iterator[None]:
+    """Let what happens within belong to `value`; anything but a valid traceparent is dropped."""
+    token = _current.set(valid_traceparent(value))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def with_traceparent(headers: Mapping[str, str]) -> dict[str, str]:
+    """`headers` and the trace of the work at hand, where it has one."""
+    current = _current.get()
+    return {**headers, TRACEPARENT: current} if current is not None else dict(headers)
+
+
+def valid_traceparent(value: str | None) -> str | None:
+    """`value` if it is a valid traceparent, else None."""
+    return value if value is not None and _VALID.fullmatch(value) else None
+
+
+def trace_id(traceparent: str) -> str:
+    """The trace that a valid traceparent belongs to: 32 hex digits."""
+    return traceparent[3:35]

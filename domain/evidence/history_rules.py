@@ -1,0 +1,152 @@
+"""What a history of recorded events must look like, for whoever checks one: transitions and lock intervals.
+
+The aggregate and the lock table decide what is appended; here their rules are asked the other way round, of
+facts that stand in a log already. Each function answers None, or a sentence that says what is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from domain.locks.claims import Claim, VoidClaim
+from domain.locks.judging import changed
+from domain.locks.table import LockTable
+from domain.log.events import RefusedReason
+from domain.log.record import Recorded
+from domain.task.transitions import TABLE, TERMINAL, Record, Status
+
+RECORDABLE = {
+    status: frozenset(cell.event for cell in row.values() if isinstance(cell, Record))
+    for status, row in TABLE.items()
+}
+"""Which events may follow in each status, as the transition table says."""
+
+_STATUS_OF = {status.value: status for status in Status}
+_STARTS = frozenset({"queued", "running"})
+_REFUSALS = get_args(RefusedReason)
+
+
+@dataclass(slots=True)
+class TaskTrace:
+    """As much of a task as its history's rules need."""
+
+    status: Status = Status.CREATED
+    attempt: int = 0
+    runner_id: str | None = None
+    locked: bool = False
+    cancel_requested: bool = False
+    release_requested: bool = False
+    refused: str | None = None
+    """The reason of the current attempt's `refused`, which is a lock fact: whoever checks one assigns it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the current attempt has ended."""
+        return self.status in TERMINAL
+
+    def follow(self, event: Recorded) -> None:
+        """Apply an event, right or wrong."""
+        name, data = event.event, event.data
+        status = _STATUS_OF.get(name)
+        if status is not None:
+            self.status = status
+        if name == "dispatched":
+            self.attempt = data["attempt"]
+            self.locked = data["workspace"] is not None
+            self.runner_id = None
+            self.cancel_requested = self.release_requested = False
+            self.refused = None
+        elif name in _STARTS:
+            self.runner_id = data["runner_id"] or self.runner_id
+        elif name == "cancel-requested":
+            self.cancel_requested = True
+        elif name == "lock-release-requested":
+            self.release_requested = True
+
+
+def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
+    """What is wrong with `event` as the next one of a created task; `table` is folded up to before it."""
+    name, status, attempt = event.event, trace.status, event.attempt
+    if name not in RECORDABLE[status]:
+        return f"{name} cannot follow in status {status.value}"
+    if attempt != (trace.attempt + 1 if name == "dispatched" else trace.attempt or None):
+        return f"{name} is about attempt {attempt}, but the task is at attempt {trace.attempt}"
+    if name in _STARTS:
+        return _start_fault(trace, event, table)
+    if name == "submit-failed" and event.data["reason"] in _REFUSALS:
+        return _refusal_fault(trace, event.data["reason"])
+    if name == "cancel-requested" and trace.cancel_requested:
+        return "a cancel was requested before"
+    if name == "lock-release-requested" and trace.release_requested:
+        return "the release was requested before"
+    return None
+
+
+def _start_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
+    name, runner_id = event.event, event.data["runner_id"]
+    if trace.runner_id and runner_id and runner_id != trace.runner_id:
+        return f"{name} is of runner {runner_id}, but the attempt is bound to {trace.runner_id}"
+    if trace.locked and table.valid_grant(event.subject_id, trace.attempt) is None:
+        return f"{name} was recorded without the lock"
+    if name == "running" and (trace.cancel_requested or trace.release_requested):
+        return "running was recorded after a cancel or a release was requested"
+    return None
+
+
+def _refusal_fault(trace: TaskTrace, reason: str) -> str | None:
+    if trace.refused is None:
+        return f"its reason is {reason}, but its claim was not refused"
+    if trace.refused != reason:
+        return f"its reason is {reason}, but its claim was refused as {trace.refused}"
+    return None
+
+
+def lock_fault(table: LockTable, event: Recorded) -> str | None:
+    """What is wrong with a lock fact; `table` is folded up to before it."""
+    data = event.data
+    task_id, attempt = data["task_id"], data["attempt"]
+    grant = table.grant(task_id, attempt)
+    if data["seen_seq"] >= event.seq:
+        return f"it says that its decider had seen sequence {data['seen_seq']}"
+    if event.event == "released":
+        if grant is None or grant.claim.workspace != event.subject_id:
+            return f"attempt {attempt} of task {task_id} does not hold what is released"
+        owed = grant.owed
+        if owed is None:
+            return f"nothing has ended attempt {attempt} of task {task_id}, yet its lock is released"
+        if (owed.cause, owed.seq, owed.by) != (data["cause"], data["cause_seq"], data["by"]):
+            named = f"{data['cause']} at {data['cause_seq']} by {data['by']}"
+            return f"the release names {named} as its cause; it is {owed.cause} at {owed.seq} by {owed.by}"
+        return None
+    void = table.void_claim(event.subject_id, task_id, attempt)
+    claim = void.claim if void is not None else table.claim(event.subject_id, task_id, attempt)
+    if grant is not None or claim is None:
+        return f"attempt {attempt} of task {task_id} was not waiting for what is {event.event}"
+    if (claim.root, list(claim.paths), claim.mode) != (data["root"], data["paths"], data["mode"]):
+        return f"what is {event.event} is not what attempt {attempt} of task {task_id} asked for"
+    if event.event == "refused":
+        return _verdict_fault(claim, void, data)
+    if void is not None:
+        late = changed(claim.workspace, claim.root, void.valid_root)
+        return f"attempt {attempt} of task {task_id} was {late}"
+    other = table.holder_beside(claim)
+    if other is None:
+        return None
+    return (
+        f"it is granted while attempt {other.claim.attempt} of task {other.claim.task_id} holds "
+        f"what overlaps, since sequence {other.token}"
+    )
+
+
+def _verdict_fault(claim: Claim, void: VoidClaim | None, data: dict[str, Any]) -> str | None:
+    """What is wrong with a refusal: its reason must be the verdict on its `dispatched`."""
+    reason, valid_root = data["reason"], data["valid_root"]
+    if (reason == "workspace-changed") != (void is not None):
+        verdict = "not the workspace's" if void is not None else "the workspace's"
+        return f"its reason is {reason}, but root {claim.root} was {verdict} where the attempt was dispatched"
+    if valid_root != (void.valid_root if void is not None else claim.root):
+        return f"it says that the workspace was at {valid_root} where the attempt was dispatched"
+    if void is None and claim.on_conflict != "reject":
+        return "a claim that wants to wait was refused"
+    return None

@@ -1,0 +1,282 @@
+"""The conflicts among the open claims of one workspace, kept up to date by every change. Pure.
+
+Each open claim has a place, a number that rises with the order of arrival, and a mask: an integer whose bit
+n says that it conflicts with the claim at place n. What is in the way of a waiting claim is its mask, cut
+down to holders and earlier waiters. A change pays for the paths of its own claim and for the claims that
+conflict with it. Pairs take one bit each, so a queue of a thousand claims takes a hundred kilobytes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import islice
+from operator import attrgetter
+
+from domain.locks.claims import Claim, Key
+from domain.workspaces.path_index import Cover, PathIndex
+from domain.workspaces.paths import plain_path
+
+EVERYTHING = Cover(())
+SPARE_PLACES = 1024
+"""Places move together once twice as many as there are open claims, and so many more, were given out."""
+
+
+class _Open:
+    """An open claim. `listed`: it is among the candidates; `turn` orders holders; `drop`: see `_pack`."""
+
+    __slots__ = ("claim", "conflicts", "drop", "listed", "place", "turn")
+
+    def __init__(self, claim: Claim, place: int, drop: int) -> None:
+        self.claim = claim
+        self.place = place
+        self.drop = drop
+        self.conflicts = 0
+        self.turn = 0
+        self.listed = False
+
+
+class LockIndex:
+    """Who is in whose way. Told of every claim that begins to wait, holds, or goes."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, _Open] = {}
+        self._holding: dict[Key, _Open] = {}
+        self._by_place: dict[int, _Open] = {}
+        self._by_root: dict[str, PathIndex[_Open]] = {}
+        self._shared = self._waits = self._holds = 0  # masks over places
+        self._line: list[int] = []  # the places of waiters in order
+        self._candidates: list[int] = []  # a heap of places of waiters to be decided, perhaps
+        self._next_place = 0
+        self._drop = 0  # by how much new places are still to go down
+
+    # ------------------------------------------------------------------ changes
+
+    def wait(self, claim: Claim) -> None:
+        """`claim` waits behind all that wait; one of the same attempt that waited gives it its place."""
+        before = self._waiting.pop(claim.key, None)
+        if before is not None:
+            self._leave(before)
+        one = self._enter(claim, before)
+        self._waiting[claim.key] = one
+        self._waits |= 1 << one.place
+        if before is None:
+            self._line.append(one.place)
+        self._consider(one)
+        if before is not None:
+            self._consider_all(one.conflicts)
+
+    def hold(self, claim: Claim, turn: int) -> None:
+        """`claim` holds, whether it waited here or not; holders are ordered by `turn`."""
+        before = self._holding.pop(claim.key, None)
+        if before is not None:
+            self._leave(before)
+        one = self._waiting.pop(claim.key, None)
+        if one is not None and one.claim is not claim:
+            self._stop_waiting(one)
+            self._leave(one)
+            one = None
+        if one is None:
+            one = self._enter(claim)
+        else:
+            self._stop_waiting(one)
+        self._holding[claim.key] = one
+        self._holds |= 1 << one.place
+        one.turn = turn
+
+    def stop_waiting(self, key: Key) -> None:
+        """The claim that waits does so no more, and does not hold."""
+        one = self._waiting.pop(key)
+        self._stop_waiting(one)
+        self._leave(one)
+
+    def release(self, key: Key) -> None:
+        """The claim that holds does so no more."""
+        one = self._holding.pop(key)
+        self._leave(one)
+
+    def _enter(self, claim: Claim, before: _Open | None = None) -> _Open:
+        if before is not None:
+            place, drop = before.place, before.drop
+        else:
+            self._pack()
+            place, drop = self._next_place, self._drop
+            self._next_place += 1
+        one, cover = _Open(claim, place, drop), _cover(claim)
+        bit = 1 << place
+        for other in self._in_conflict(claim, cover):
+            other.conflicts |= bit
+            one.conflicts |= 1 << other.place
+        self._by_place[place] = one
+        if claim.mode == "shared":
+            self._shared |= bit
+        self._by_root.setdefault(claim.root, PathIndex()).add(one, cover)
+        return one
+
+    def _in_conflict(self, claim: Claim, cover: Cover) -> Iterator[_Open]:
+        """Open claims that may not hold beside this one; under different roots all are in conflict."""
+        shared = claim.mode == "shared"
+        for root, index in self._by_root.items():
+            for other in index.overlapping(cover if root == claim.root else EVERYTHING):
+                if not (shared and other.claim.mode == "shared"):
+                    yield other
+
+    def _stop_waiting(self, one: _Open) -> None:
+        self._waits &= ~(1 << one.place)
+        del self._line[bisect_left(self._line, one.place)]
+
+    def _leave(self, one: _Open) -> None:
+        """Forget a claim that neither waits nor holds any more, and look at those it was in the way of."""
+        del self._by_place[one.place]
+        others = ~(1 << one.place)
+        self._waits &= others
+        self._holds &= others
+        self._shared &= others
+        index = self._by_root[one.claim.root]
+        index.remove(one, _cover(one.claim))
+        if not index:
+            del self._by_root[one.claim.root]
+        for place in _places(one.conflicts):
+            self._by_place[place].conflicts &= others
+        self._consider_all(one.conflicts)
+
+    def _consider_all(self, mask: int) -> None:
+        for place in _places(mask & self._waits):
+            self._consider(self._by_place[place])
+
+    def _consider(self, one: _Open) -> None:
+        if not one.listed and (one.claim.on_conflict == "reject" or not self._in_the_way(one)):
+            one.listed = True
+            heapq.heappush(self._candidates, one.place)
+
+    def _pack(self) -> None:
+        """Move places together, so that masks stay about as short as there are claims: one step at a time.
+
+        All at once would rewrite each digit of each mask. Each place has a way to go down, its `drop`: the
+        number of places before it that are free. A step takes the lowest power of two in any drop and moves
+        the places whose drop has it, by a few operations on each mask. Drops rise with the places, and
+        between two places lie at least as many free ones as their drops differ by; so the order holds
+        after each step, and claims may come and go between two of them.
+        """
+        if not self._drop:
+            if self._next_place < 2 * len(self._by_place) + SPARE_PLACES:
+                return
+            for number, place in enumerate(sorted(self._by_place)):
+                self._by_place[place].drop = place - number
+            self._drop = self._next_place - len(self._by_place)
+        step = self._drop & -self._drop
+        step = min([step, *(one.drop & -one.drop for one in self._by_place.values() if one.drop)])
+        self._move_down(step)
+
+    def _move_down(self, step: int) -> None:
+        """Take `step` off each drop that has this power of two, and the place down by so many."""
+        everyone = list(self._by_place.values())
+        going = 0
+        for one in everyone:
+            if one.drop & step:
+                going |= 1 << one.place
+                one.drop -= step
+        new = {place: place - step if going >> place & 1 else place for place in self._by_place}
+        for one in everyone:
+            gone = one.conflicts & going
+            one.conflicts = one.conflicts ^ gone | gone >> step
+            one.place = new[one.place]
+        self._waits, self._holds, self._shared = (
+            mask ^ (mask & going) | (mask & going) >> step
+            for mask in (self._waits, self._holds, self._shared)
+        )
+        self._by_place = {one.place: one for one in everyone}
+        self._line = [new[place] for place in self._line]
+        self._candidates = sorted(new[place] for place in set(self._candidates) if place in new)
+        if self._drop & step:
+            self._drop -= step
+            self._next_place -= step
+
+    # ------------------------------------------------------------------ questions
+
+    def next_candidate(self) -> tuple[Claim, bool] | None:
+        """The first waiter that can be decided, and whether something is in its way: then it rejects that."""
+        while self._candidates:
+            one = self._by_place.get(self._candidates[0])
+            if one is not None and self._waits >> one.place & 1:
+                blocked = bool(self._in_the_way(one))
+                if not blocked or one.claim.on_conflict == "reject":
+                    return one.claim, blocked
+            if one is not None:
+                one.listed = False
+            heapq.heappop(self._candidates)
+        return None
+
+    def blocked(self, key: Key) -> bool:
+        """Whether anything is in the way of a waiter."""
+        return bool(self._in_the_way(self._waiting[key]))
+
+    def position(self, key: Key) -> int:
+        """The place of a waiter among all that wait; 1 is next."""
+        return bisect_left(self._line, self._waiting[key].place) + 1
+
+    def blockers(self, key: Key, most: int) -> tuple[list[Claim], int]:
+        """The first `most` claims in the way of a waiter, holders first, in order; how many there are."""
+        mask = self._in_the_way(self._waiting[key])
+        there = self._by_place.__getitem__
+        found = sorted(map(there, _places(mask & self._holds)), key=attrgetter("turn"))[:most]
+        found += map(there, islice(_places(mask & self._waits), most - len(found)))
+        return [other.claim for other in found], mask.bit_count()
+
+    def crowd(self) -> Crowd:
+        """Everything that `Crowd.in_the_way` needs, as it is now."""
+        everyone = {place: (one.turn, one.claim.task_id) for place, one in self._by_place.items()}
+        masks = {key: self._in_the_way(one) for key, one in self._waiting.items()}
+        return Crowd(everyone, masks, self._holds)
+
+    def holder_beside(self, claim: Claim) -> Claim | None:
+        """The first holder, in the order of the grants, that `claim` may not hold beside."""
+        found = self._in_conflict(claim, _cover(claim))
+        held = [one for one in found if self._holds >> one.place & 1]
+        return min(held, key=lambda one: one.turn).claim if held else None
+
+    def _in_the_way(self, one: _Open) -> int:
+        earlier = self._waits & ((1 << one.place) - 1)
+        return one.conflicts & (self._holds | earlier)
+
+
+class Crowd:
+    """Who was in whose way at one moment. Names are looked up later, one waiter at a time."""
+
+    def __init__(self, everyone: dict[int, tuple[int, str]], masks: dict[Key, int], holds: int) -> None:
+        self._everyone = everyone
+        self._masks = masks
+        self._holds = holds
+        self._answer: tuple[str, ...] = ()
+        self._looked_at = self._found = -1
+
+    def in_the_way(self, key: Key, most: int) -> tuple[str, ...]:
+        """The tasks of the first `most` claims in the way of a waiter, holders first, in order.
+
+        In a long queue most waiters have the same ones in their way, and get the same object.
+        """
+        mask = self._masks[key]
+        if mask & self._looked_at == self._found:
+            return self._answer
+        places = sorted(_places(mask & self._holds), key=self._everyone.__getitem__)[:most]
+        places += islice(_places(mask & ~self._holds), most - len(places))
+        full = len(places) == most and not self._holds >> places[-1] & 1
+        self._looked_at = self._holds | ((2 << places[-1]) - 1) if full else -1
+        self._found = mask & self._looked_at
+        self._answer = tuple(dict.fromkeys(self._everyone[place][1] for place in places))
+        return self._answer
+
+
+def _cover(claim: Claim) -> Cover:
+    return Cover(map(plain_path, claim.paths))
+
+
+def _places(mask: int) -> Iterator[int]:
+    """The bits of `mask` that are set, from the lowest on."""
+    if mask:
+        digits = bin(mask)[:1:-1]
+        place = digits.find("1")
+        while place >= 0:
+            yield place
+            place = digits.find("1", place + 1)

@@ -1,0 +1,239 @@
+"""Judges registrations, removals and dispatches together, each on the fold of all events before it.
+
+No compare-and-set covers a registration and a claim, so both are appended freely and the log's total order
+decides which of them count. A void event stays in the log and changes nothing else. Every fold comes to the
+same verdict, for it depends on positions alone: a decider's own facts therefore never enter here before the
+log brings them, however far ahead the decider has gone with them.
+
+A claim is open from its valid `dispatched` until its attempt ends or it is refused; once granted while open,
+until its `released`. Any other grant is void and opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from domain.errors import Refused
+from domain.locks.claims import Key
+from domain.log.record import Recorded
+from domain.task.transitions import TERMINAL
+from domain.workspaces.paths import components
+from domain.workspaces.registry import Registration, WorkspaceTable
+
+VoidReason = Literal["root-overlap", "workspace-in-use", "workspace-changed"]
+_TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Why an event at `seq` changes nothing but itself.
+
+    `root` is what the event names; `valid_root` is the workspace's root at that position, None where it had
+    none. `other` is the workspace whose root is in the way of a `root-overlap`, `other_root` that root.
+    """
+
+    seq: int
+    event: str
+    workspace: str
+    root: str | None
+    by: str
+    time: str
+    reason: VoidReason
+    valid_root: str | None
+    other: str | None = None
+    other_root: str | None = None
+
+    def words(self) -> str:
+        """What is in the way, and what to do."""
+        if self.reason == "root-overlap":
+            return (
+                f"root {self.root} overlaps {self.other_root} of workspace {self.other}; "
+                "use that workspace with lock_paths, or another root"
+            )
+        if self.reason == "workspace-changed":
+            return f"{self.changed()}; dispatch the task again"
+        what = "be removed" if self.root is None else f"move from {self.valid_root} to {self.root}"
+        return (
+            f"workspace {self.workspace} cannot {what} while tasks hold or wait in it; "
+            "let them end or cancel them first"
+        )
+
+    def changed(self) -> str:
+        """What a void `dispatched` names, and what it should have named."""
+        return changed(self.workspace, self.root, self.valid_root)
+
+    def refusal(self) -> Refused:
+        """The answer to whoever asked for it."""
+        extra: dict[str, Any] = {"workspace": self.workspace, "root": self.valid_root}
+        if self.reason == "root-overlap":
+            extra = {"workspace": self.other, "root": self.other_root}
+        if self.seq:
+            extra["seq"] = self.seq
+        return Refused(self.reason, self.words(), extra)
+
+
+def changed(workspace: str, root: str | None, valid_root: str | None) -> str:
+    """That an attempt was dispatched under `root`, where `valid_root` (None: nothing) was registered."""
+    now = f"was at {valid_root}" if valid_root else "was not registered"
+    return f"dispatched under {root}, but workspace {workspace} {now} by then"
+
+
+class Judge:
+    """Valid registrations, open claims, and of each workspace whether its newest registration is void."""
+
+    def __init__(self, registrations: Iterable[Registration] = ()) -> None:
+        self.registrations = WorkspaceTable(registrations)
+        self._void: dict[str, Void] = {}
+        self._open: dict[str, dict[Key, bool]] = {}
+        self._where: dict[Key, str] = {}
+
+    # ------------------------------------------------------------------ folding
+
+    def fold(self, event: Recorded) -> Void | None:
+        """Apply the next event of the log; why it is void, or None where it counts."""
+        if event.kind == "workspace":
+            return self._fold_registration(event)
+        if event.kind == "lock":
+            self._fold_lock(event)
+        elif event.event == "dispatched":
+            return self._fold_dispatched(event)
+        elif event.event in _TERMINAL_EVENTS and event.attempt is not None:
+            key = (event.subject_id, event.attempt)
+            workspace = self._where.get(key)
+            if workspace is not None and not self._open[workspace][key]:
+                self._close(key)
+        return None
+
+    def _fold_registration(self, event: Recorded) -> Void | None:
+        workspace, data = event.subject_id, event.data
+        root = data["root"] if event.event == "registered" else None
+        void = self.would_be_void(workspace, root, seq=event.seq, by=data["by"], time=event.time)
+        if void is not None:
+            self._void[workspace] = void
+            return void
+        self._void.pop(workspace, None)
+        if root is None:
+            self.registrations.remove(workspace)
+        else:
+            policy = data["on_runner_lost"]
+            self.registrations.put(Registration(workspace, root, policy, event.seq, event.version))
+        return None
+
+    def _fold_dispatched(self, event: Recorded) -> Void | None:
+        data = event.data
+        workspace, root = data["workspace"], data["root"]
+        if workspace is None:
+            return None
+        valid = self.registrations.get(workspace)
+        if valid is None or not _same(valid.root, root):
+            return Void(
+                event.seq,
+                "dispatched",
+                workspace,
+                root,
+                data["by"],
+                event.time,
+                "workspace-changed",
+                valid.root if valid else None,
+            )
+        key = (event.subject_id, data["attempt"])
+        self._open.setdefault(workspace, {})[key] = False
+        self._where[key] = workspace
+        return None
+
+    def _fold_lock(self, event: Recorded) -> None:
+        key = (event.data["task_id"], event.data["attempt"])
+        workspace = self._where.get(key)
+        if workspace != event.subject_id:
+            return
+        if event.event == "granted":
+            self._open[workspace][key] = True
+        elif self._open[workspace][key] == (event.event == "released"):
+            self._close(key)
+
+    def _close(self, key: Key) -> None:
+        workspace = self._where.pop(key)
+        del self._open[workspace][key]
+        if not self._open[workspace]:
+            del self._open[workspace]
+
+    # ------------------------------------------------------------------ looking
+
+    def would_be_void(
+        self, workspace: str, root: str | None, *, seq: int = 0, by: str = "", time: str = ""
+    ) -> Void | None:
+        """Why `registered` with `root` (None: `removed`) would be void as the next event of the log."""
+        valid = self.registrations.get(workspace)
+        valid_root = valid.root if valid else None
+        event: str = "removed" if root is None else "registered"
+        if root is not None:
+            other = self.registrations.overlapping(workspace, root)
+            if other is not None:
+                return Void(
+                    seq, event, workspace, root, by, time, "root-overlap", valid_root, other.id, other.root
+                )
+        moves = root is None or (valid_root is not None and not _same(valid_root, root))
+        if moves and workspace in self._open:
+            return Void(seq, event, workspace, root, by, time, "workspace-in-use", valid_root)
+        return None
+
+    def void(self, workspace: str) -> Void | None:
+        """The newest registration event of `workspace`, if that is void."""
+        return self._void.get(workspace)
+
+    def holds(self, key: Key) -> bool:
+        """Whether this attempt was granted its claim while that was open, and has not given it back."""
+        workspace = self._where.get(key)
+        return workspace is not None and self._open[workspace][key]
+
+    def is_open(self, key: Key) -> bool:
+        """Whether this attempt's claim is open: it waits, or holds what was granted while it was open."""
+        return key in self._where
+
+    def claim(self, key: Key) -> tuple[str, bool] | None:
+        """The workspace of this attempt's open claim, and whether it is granted; None where none is open."""
+        workspace = self._where.get(key)
+        return None if workspace is None else (workspace, self._open[workspace][key])
+
+    def open_claims(self, workspace: str) -> list[Key]:
+        """The open claims of a workspace, those that wait too, in the order of their `dispatched`."""
+        return list(self._open.get(workspace, ()))
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data that `restore` takes back."""
+        return {
+            "registrations": self.registrations.snapshot(),
+            "void": [asdict(void) for void in self._void.values()],
+            "open": {
+                workspace: [[*key, granted] for key, granted in claims.items()]
+                for workspace, claims in self._open.items()
+            },
+        }
+
+    @classmethod
+    def resumed(cls, registrations: Iterable[Registration], claims: Iterable[tuple[str, Key, bool]]) -> Judge:
+        """One that goes on from these valid registrations and open claims: workspace, attempt, granted."""
+        judge = cls(registrations)
+        for workspace, key, granted in claims:
+            judge._open.setdefault(workspace, {})[key] = granted
+            judge._where[key] = workspace
+        return judge
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Judge:
+        """The judge that `snapshot` was taken of."""
+        judge = cls()
+        judge.registrations = WorkspaceTable.restore(state["registrations"])
+        judge._void = {one["workspace"]: Void(**one) for one in state["void"]}
+        for workspace, claims in state["open"].items():
+            judge._open[workspace] = {(task_id, attempt): granted for task_id, attempt, granted in claims}
+            judge._where.update(dict.fromkeys(judge._open[workspace], workspace))
+        return judge
+
+
+def _same(one: str, other: str | None) -> bool:
+    return other is not None and components(one) == components(other)

@@ -1,0 +1,404 @@
+"""The lock table: folds the log, and says which lock fact to append next. Pure and deterministic.
+
+Releases are owed by state, never by the moment an event is seen: first all releases that are owed, then
+refusals of claims whose `dispatched` is void (`domain.locks.judging`), then claims in the order of their
+`dispatched` sequence. What an append must find (its expected sequence and the chain's predecessor) is that
+of the last lock fact folded here, never the log's end: a decider that lags loses its compare-and-set, folds
+on and decides anew. Any number of them may run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from domain.locks.claims import (
+    Claim,
+    Ended,
+    Grant,
+    Key,
+    LockFact,
+    Owed,
+    VoidClaim,
+    Waiter,
+)
+from domain.locks.conflict_index import Crowd
+from domain.locks.judging import Judge, Void
+from domain.locks.snapshot import locks_from_json, locks_to_json
+from domain.locks.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
+from domain.log import events as data
+from domain.log.record import Recorded
+from domain.task.transitions import TERMINAL
+from domain.workspaces.registry import Registration
+
+_TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
+_VOID = "void"
+
+
+class LockTable:
+    """Open claims and grants of all workspaces. Memory grows with what is open, not with history.
+
+    `judged` says why the event folded last is void; None where it counts.
+    """
+
+    def __init__(self, registrations: Iterable[Registration] = ()) -> None:
+        self.seq = 0
+        self.judge = Judge(registrations)
+        self.judged: Void | None = None
+        self._workspaces: dict[str, WorkspaceLocks] = {}
+        self._where: dict[Key, str] = {}
+
+    # ------------------------------------------------------------------ folding
+
+    def fold(self, event: Recorded) -> str | None:
+        """Apply one event of any kind; return the workspace whose next decision may have changed.
+
+        An event folded before is passed over, so that a redelivery does no harm; so is a lock fact at or
+        before the last one applied to its workspace, so that a projector may fold its own fact as soon
+        as the log has acknowledged it.
+        """
+        if event.seq <= self.seq:
+            self.judged = None
+            return None
+        self.seq = event.seq
+        self.judged = self.judge.fold(event)
+        if event.kind == "task":
+            return self._fold_task(event)
+        if event.kind == "lock":
+            return self._fold_lock(event)
+        return None
+
+    def fold_own(self, event: Recorded) -> None:
+        """Apply a fact this decider has just appended, for deciding alone.
+
+        The position in the log stays where it was, and `judge` learns of the fact by the log: what stands
+        in front of it must be judged without it.
+        """
+        self._fold_lock(event)
+
+    def _fold_task(self, event: Recorded) -> str | None:
+        name = event.event
+        if name == "dispatched":
+            return self._open(event)
+        if event.attempt is None:
+            return None
+        key = (event.subject_id, event.attempt)
+        workspace = self._where.get(key)
+        if workspace is None:
+            return None
+        locks = self._workspaces[workspace]
+        grant = locks.holders.get(key)
+        if name in _TERMINAL_EVENTS:
+            owed = Owed(name, event.seq, event.actor)
+            if grant is not None:
+                locks.owe(key, owed)
+            elif (claim := locks.stop_waiting(key)) is not None:
+                locks.ended[key] = Ended(claim, owed)
+                del self._where[key]
+            if (void := locks.void.pop(key, None)) is not None:
+                locks.ended[key] = Ended(void.claim, owed, void)
+                self._forget(locks, key)
+            return workspace
+        if grant is None:
+            return workspace
+        if name == "lock-release-requested" and event.data["token"] == grant.token:
+            locks.owe(key, Owed("operator", event.seq, event.data["by"]))
+        elif name in ("queued", "running"):
+            grant.runner_id = event.data.get("runner_id") or grant.runner_id
+            grant.instance = event.data.get("instance") or grant.instance
+            grant.bound_at = grant.bound_at or event.time
+            return None
+        return workspace
+
+    def _open(self, event: Recorded) -> str | None:
+        dispatched = event.data
+        workspace = dispatched["workspace"]
+        if workspace is None:
+            return None
+        claim = Claim(
+            task_id=event.subject_id,
+            attempt=dispatched["attempt"],
+            workspace=workspace,
+            root=dispatched["root"],
+            paths=tuple(dispatched["lock_paths"]),
+            mode=dispatched["lock_mode"],
+            on_conflict=dispatched["on_conflict"],
+            seq=event.seq,
+            since=event.time,
+            traceparent=event.traceparent,
+        )
+        locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
+        if self.judged is not None:
+            locks.void[claim.key] = VoidClaim(claim, self.judged.valid_root)
+        else:
+            locks.wait(claim)
+        self._where[claim.key] = workspace
+        return str(workspace)
+
+    def _fold_lock(self, event: Recorded) -> str | None:
+        workspace = event.subject_id
+        locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
+        if event.seq <= locks.last_seq:
+            return None
+        key = (event.data["task_id"], event.data["attempt"])
+        if event.event == "granted":
+            self._hold(locks, key, event)
+        elif event.event == "refused":
+            locks.ended.pop(key, None)
+            if locks.stop_waiting(key) or locks.void.pop(key, None):
+                self._forget(locks, key)
+        elif locks.release(key) is not None:
+            self._forget(locks, key)
+        seen = event.data["seen_seq"]
+        locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
+        locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
+        return workspace
+
+    def _forget(self, locks: WorkspaceLocks, key: Key) -> None:
+        """Forget where a claim is, unless something about it is still open."""
+        if not any(key in found for found in (locks.waiting, locks.void, locks.holders)):
+            self._where.pop(key, None)
+
+    def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
+        """A grant holds from its position on; one whose claim was not open there is void: owed at once."""
+        ended = locks.ended.pop(key, None)
+        claim = locks.waiting.get(key)
+        owed = None
+        if ended is not None:
+            claim, owed = ended.claim, ended.owed
+        elif claim is None:
+            owed = Owed(_VOID, event.seq, event.actor)
+            claim = Claim(
+                task_id=key[0],
+                attempt=key[1],
+                workspace=event.subject_id,
+                root=event.data["root"],
+                paths=tuple(event.data["paths"]),
+                mode=event.data["mode"],
+                on_conflict="wait",
+                seq=event.seq,
+                since=event.time,
+            )
+        locks.hold(Grant(claim, token=event.seq, since=event.time, owed=owed))
+        self._where[key] = event.subject_id
+
+    # ------------------------------------------------------------------ deciding
+
+    def decide(self, workspace: str) -> LockFact | None:
+        """The one fact to append next for `workspace`, or None where nothing is to be done."""
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            return None
+        grant = locks.first_owed()
+        if grant is not None and grant.owed is not None:
+            return self._release(locks, grant.claim, grant.owed)
+        void = next(iter(locks.void.values()), None)
+        if void is not None:
+            return self._refuse_void(locks, void)
+        candidate = locks.index.next_candidate()
+        if candidate is None:
+            return None
+        claim, blocked = candidate
+        return self._refuse(locks, claim) if blocked else self._grant(locks, claim)
+
+    def pending(self) -> list[str]:
+        """Workspaces for which a fact is to be appended now; asked once after a start."""
+        return [workspace for workspace in self._workspaces if self.decide(workspace) is not None]
+
+    def _fact(self, locks: WorkspaceLocks, claim: Claim, event: str, fact: data.EventData) -> LockFact:
+        version = locks.last_version + 1
+        return LockFact(
+            claim.workspace, event, fact, locks.last_seq, version, locks.last_chain, claim.traceparent
+        )
+
+    def _release(self, locks: WorkspaceLocks, claim: Claim, owed: Owed) -> LockFact:
+        released = data.ReleasedData(
+            task_id=claim.task_id,
+            attempt=claim.attempt,
+            paths=list(claim.paths),
+            cause=owed.cause,
+            cause_seq=owed.seq,
+            by=owed.by,
+            seen_seq=self.seq,
+        )
+        return self._fact(locks, claim, "released", released)
+
+    def _grant(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
+        return self._fact(locks, claim, "granted", data.GrantedData(**self._claim_data(claim)))
+
+    def _refuse(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
+        holders = [
+            data.Holder(
+                task_id=other.task_id,
+                attempt=other.attempt,
+                token=locks.holders[other.key].token if other.key in locks.holders else None,
+            )
+            for other in locks.index.blockers(claim.key, MOST_NAMED)[0]
+        ]
+        refused = data.RefusedData(
+            **self._claim_data(claim), holders=holders, reason="workspace-locked", valid_root=claim.root
+        )
+        return self._fact(locks, claim, "refused", refused)
+
+    def _refuse_void(self, locks: WorkspaceLocks, void: VoidClaim) -> LockFact:
+        refused = data.RefusedData(
+            **self._claim_data(void.claim),
+            holders=[],
+            reason="workspace-changed",
+            valid_root=void.valid_root,
+        )
+        return self._fact(locks, void.claim, "refused", refused)
+
+    def _claim_data(self, claim: Claim) -> dict[str, Any]:
+        return {
+            "task_id": claim.task_id,
+            "attempt": claim.attempt,
+            "root": claim.root,
+            "paths": list(claim.paths),
+            "mode": claim.mode,
+            "seen_seq": self.seq,
+        }
+
+    # ------------------------------------------------------------------ looking
+
+    def last_seq(self, workspace: str) -> int:
+        """The sequence of the last lock fact applied to `workspace`; 0 without one."""
+        locks = self._workspaces.get(workspace)
+        return locks.last_seq if locks else 0
+
+    def workspaces(self) -> Iterator[str]:
+        """Workspaces in which anything holds or waits, by name."""
+        return iter(
+            sorted(name for name, locks in self._workspaces.items() if locks.holders or locks.waiting)
+        )
+
+    def open_claims(self) -> tuple[int, int]:
+        """How many claims hold and how many wait, in all workspaces."""
+        every = self._workspaces.values()
+        return sum(len(locks.holders) for locks in every), sum(len(locks.waiting) for locks in every)
+
+    def grant(self, task_id: str, attempt: int) -> Grant | None:
+        """What this attempt holds, also a void grant and one whose release is owed."""
+        workspace = self._where.get((task_id, attempt))
+        return self._workspaces[workspace].holders.get((task_id, attempt)) if workspace else None
+
+    def valid_grant(self, task_id: str, attempt: int) -> Grant | None:
+        """What this attempt holds by a grant that is not void, also one whose release is owed."""
+        return self.grant(task_id, attempt) if self.judge.holds((task_id, attempt)) else None
+
+    def void_claim(self, workspace: str, task_id: str, attempt: int) -> VoidClaim | None:
+        """The claim of this attempt, if its `dispatched` is void and its `refused` may still come."""
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            return None
+        key = (task_id, attempt)
+        ended = locks.ended.get(key)
+        return locks.void.get(key) or (ended.void if ended else None)
+
+    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+        """Why the `dispatched` of this attempt is void, as long as its `refused` is due."""
+        workspace = self._where.get((task_id, attempt))
+        void = self.void_claim(workspace, task_id, attempt) if workspace is not None else None
+        if void is None:
+            return None
+        claim = void.claim
+        return Void(
+            claim.seq,
+            "dispatched",
+            claim.workspace,
+            claim.root,
+            "",
+            claim.since,
+            "workspace-changed",
+            void.valid_root,
+        )
+
+    def claim(self, workspace: str, task_id: str, attempt: int) -> Claim | None:
+        """The claim of this attempt that waits, or that ended while waiting and may still be granted."""
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            return None
+        key = (task_id, attempt)
+        ended = locks.ended.get(key)
+        return locks.waiting.get(key) or (ended.claim if ended else None)
+
+    def waiter(self, task_id: str, attempt: int) -> Waiter | None:
+        """Where this attempt waits, and behind whom."""
+        key = (task_id, attempt)
+        workspace = self._where.get(key)
+        if workspace is None or key not in self._workspaces[workspace].waiting:
+            return None
+        return self._workspaces[workspace].waiter(key)
+
+    def holders(self, workspace: str) -> list[Grant]:
+        """All grants of a workspace in the order they were made."""
+        locks = self._workspaces.get(workspace)
+        return list(locks.holders.values()) if locks else []
+
+    def in_the_way(self, task_id: str, attempt: int) -> tuple[list[Grant], list[Waiter]]:
+        """The first holders and waiters in the way of this attempt, in order; none where it does not wait."""
+        key = (task_id, attempt)
+        workspace = self._where.get(key)
+        locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
+        if key not in locks.waiting:
+            return [], []
+        claims = locks.index.blockers(key, MOST_NAMED)[0]
+        holders = [locks.holders[one.key] for one in claims if locks.holds(one)]
+        return holders, [locks.waiter(one.key) for one in claims if not locks.holds(one)]
+
+    def waits(self, task_id: str, attempt: int) -> bool:
+        """Whether this attempt waits, wants to, and something is in its way."""
+        key = (task_id, attempt)
+        workspace = self._where.get(key)
+        locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
+        claim = locks.waiting.get(key)
+        return claim is not None and claim.on_conflict == "wait" and locks.index.blocked(key)
+
+    def open_size(self, workspace: str) -> OpenSize:
+        """How much is open in one workspace."""
+        locks = self._workspaces.get(workspace)
+        return locks.size if locks else OpenSize()
+
+    def prepare(self) -> None:
+        """Make the indexes that questions need; after `restore` they are made when first asked for."""
+        for locks in self._workspaces.values():
+            locks.prepare()
+
+    def holder_beside(self, claim: Claim) -> Grant | None:
+        """The first grant of the claim's workspace that it may not hold beside."""
+        locks = self._workspaces.get(claim.workspace)
+        beside = locks.index.holder_beside(claim) if locks else None
+        return locks.holders[beside.key] if locks and beside else None
+
+    def waiters(self, workspace: str) -> Iterator[Waiter]:
+        """All waiting claims of a workspace in their order, each with what is in its way."""
+        locks = self._workspaces.get(workspace)
+        return locks.waiters() if locks else iter(())
+
+    def crowd(self, workspace: str) -> tuple[list[tuple[Claim, int]], Crowd]:
+        """All waiting claims of a workspace with their positions, and who is in whose way just now."""
+        locks = self._workspaces.get(workspace) or WorkspaceLocks()
+        index = locks.index
+        return [(claim, index.position(key)) for key, claim in locks.waiting.items()], index.crowd()
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data that `restore` takes back; its size is that of what is open."""
+        return {
+            "seq": self.seq,
+            "judge": self.judge.snapshot(),
+            "workspaces": {name: locks_to_json(locks) for name, locks in self._workspaces.items()},
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> LockTable:
+        """The table that `snapshot` was taken of."""
+        table = cls()
+        table.seq = state["seq"]
+        table.judge = Judge.restore(state["judge"])
+        for name, stored in state["workspaces"].items():
+            locks = table._workspaces[name] = locks_from_json(stored)
+            for key in (*locks.waiting, *locks.void, *locks.holders):
+                table._where[key] = name
+        return table

@@ -1,0 +1,135 @@
+"""How the locks of a workspace are shown: holders, and waiters in order with what blocks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from domain.locks.claims import Grant, Waiter
+from domain.locks.table import LockTable
+from domain.locks.workspace_locks import MOST_NAMED
+from domain.protocol import LockMode
+
+
+class HolderRead(BaseModel):
+    """An attempt that holds its claim; `token` is its fencing token, `since` the time of its grant."""
+
+    task_id: str
+    attempt: int
+    runner_id: str | None
+    paths: list[str]
+    mode: LockMode
+    token: int
+    since: datetime
+
+
+class WaiterRead(BaseModel):
+    """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks in its way."""
+
+    task_id: str
+    attempt: int
+    paths: list[str]
+    mode: LockMode
+    position: int
+    blocked_by: list[str]
+    since: datetime
+
+
+class LockEntry(BaseModel):
+    """The locks of one workspace. `paths` [] means the whole workspace."""
+
+    workspace: str
+    holders: list[HolderRead]
+    waiters: list[WaiterRead]
+
+
+def lock_entry(table: LockTable, workspace: str) -> LockEntry:
+    """The entry of one workspace; empty lists where nothing is open."""
+    return LockEntry.model_construct(
+        workspace=workspace,
+        holders=[_holder(grant) for grant in table.holders(workspace)],
+        waiters=[_waiter(waiter) for waiter in table.waiters(workspace)],
+    )
+
+
+class EntryPicture:
+    """The JSON data of `lock_entry`, as it is now, to be written row by row.
+
+    An entry may hold some hundred thousand paths and names. Taking the picture costs little for each claim;
+    who reads the rows may let others run in between, while the table goes on.
+    """
+
+    def __init__(self, table: LockTable, workspace: str) -> None:
+        self.workspace = workspace
+        self._holders = [(one.claim, one.runner_id, one.token, one.since) for one in table.holders(workspace)]
+        self._waiters, self._crowd = table.crowd(workspace)
+
+    def holders(self) -> Iterator[dict[str, Any]]:
+        """Rows of holders."""
+        for claim, runner_id, token, since in self._holders:
+            yield {
+                "task_id": claim.task_id,
+                "attempt": claim.attempt,
+                "runner_id": runner_id,
+                "paths": claim.paths,
+                "mode": claim.mode,
+                "token": token,
+                "since": _short(since),
+            }
+
+    def waiters(self) -> Iterator[dict[str, Any]]:
+        """Rows of waiters; where neighbours have the same in their way, `blocked_by` is the same object."""
+        for claim, position in self._waiters:
+            yield {
+                "task_id": claim.task_id,
+                "attempt": claim.attempt,
+                "paths": claim.paths,
+                "mode": claim.mode,
+                "position": position,
+                "blocked_by": self._crowd.in_the_way(claim.key, MOST_NAMED),
+                "since": _short(claim.since),
+            }
+
+
+def _short(time: str) -> str:
+    """A stored time as answers write it: without microseconds that are zero."""
+    return time.replace(".000000Z", "Z")
+
+
+def entry_in_the_way(table: LockTable, workspace: str, task_id: str, attempt: int) -> LockEntry:
+    """The entry of one workspace, cut down to the first claims in the way of an attempt that waits."""
+    holders, waiters = table.in_the_way(task_id, attempt)
+    return LockEntry.model_construct(
+        workspace=workspace,
+        holders=[_holder(grant) for grant in holders],
+        waiters=[_waiter(waiter) for waiter in waiters],
+    )
+
+
+def _holder(grant: Grant) -> HolderRead:
+    claim = grant.claim
+    return HolderRead.model_construct(  # of what was validated when it was recorded
+        task_id=claim.task_id,
+        attempt=claim.attempt,
+        runner_id=grant.runner_id,
+        paths=list(claim.paths),
+        mode=claim.mode,
+        token=grant.token,
+        since=datetime.fromisoformat(grant.since),
+    )
+
+
+def _waiter(waiter: Waiter) -> WaiterRead:
+    claim = waiter.claim
+    return WaiterRead.model_construct(
+        task_id=claim.task_id,
+        attempt=claim.attempt,
+        paths=list(claim.paths),
+        mode=claim.mode,
+        position=waiter.position,
+        blocked_by=list(waiter.blocked_by),
+        since=datetime.fromisoformat(claim.since),
+    )

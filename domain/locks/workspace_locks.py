@@ -1,0 +1,165 @@
+"""The open claims of one workspace: what waits, holds, is void, and what ended meanwhile. Pure.
+
+Whoever folds changes them through the methods, which keep the index of conflicts and the releases that are
+owed up to date. A table that was restored makes its indexes when they are first asked for, or when told to:
+a fold that only passes by does without.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from domain.locks.claims import FIRST_CHAIN, Claim, Ended, Grant, Key, Owed, VoidClaim, Waiter
+from domain.locks.conflict_index import LockIndex
+
+MOST_NAMED = 100
+"""Of the claims in the way of another, so many are named: events and answers have to stay small."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSize:
+    """How much is open in a workspace: claims, and their paths in numbers and in characters."""
+
+    held: int = 0
+    waiting: int = 0
+    paths: int = 0
+    path_chars: int = 0
+
+    @property
+    def claims(self) -> int:
+        """All that is open."""
+        return self.held + self.waiting
+
+
+class WorkspaceLocks:
+    """One workspace's claims. `void`: those of void `dispatched` events, which await nothing but `refused`.
+
+    `ended` remembers what ended undecided, until no fact about it can come: a grant or refusal behind the
+    end comes from a decider that had not folded the end. Once a lock fact stands whose decider had
+    (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
+    since a decider folds its own facts ahead of the log.
+    """
+
+    def __init__(self, *, indexed: bool = True) -> None:
+        self.waiting: dict[Key, Claim] = {}
+        self.holders: dict[Key, Grant] = {}
+        self.void: dict[Key, VoidClaim] = {}
+        self.ended: dict[Key, Ended] = {}
+        self.last_seq = 0
+        self.last_version = 0
+        self.last_chain = FIRST_CHAIN
+        self._turns: dict[Key, int] = {}
+        self._turn = 0
+        self._owing: list[tuple[int, Key]] = []
+        self._index: LockIndex | None = None
+        self._indexed = indexed
+        self._paths = self._path_chars = 0
+
+    @property
+    def index(self) -> LockIndex:
+        """The conflicts among what waits and holds."""
+        if self._index is None:
+            self._index = LockIndex()
+            for key, grant in self.holders.items():
+                self._index.hold(grant.claim, self._turns[key])
+            for claim in self.waiting.values():
+                self._index.wait(claim)
+        return self._index
+
+    def prepare(self) -> None:
+        """Make the index now, if anything is open, and keep it up to date from now on."""
+        self._indexed = True
+        if self.waiting or self.holders:
+            self._index = self.index
+
+    # ------------------------------------------------------------------ changes
+
+    def wait(self, claim: Claim) -> None:
+        """`claim` waits, behind all that wait."""
+        index = self.index if self._indexed else self._index
+        self._count(self.waiting.get(claim.key), -1)
+        self._count(claim)
+        self.waiting[claim.key] = claim
+        if index is not None:
+            index.wait(claim)
+
+    def stop_waiting(self, key: Key) -> Claim | None:
+        """Take out a claim that waits, if it does."""
+        claim = self.waiting.pop(key, None)
+        self._count(claim, -1)
+        if claim is not None and self._index is not None:
+            self._index.stop_waiting(key)
+        return claim
+
+    def hold(self, grant: Grant) -> None:
+        """A claim holds; it does not wait any more."""
+        index = self.index if self._indexed else self._index
+        key = grant.claim.key
+        before = self.holders.get(key)
+        self._count(before.claim if before else None, -1)
+        self._count(self.waiting.pop(key, None), -1)
+        self._count(grant.claim)
+        self.holders[key] = grant
+        if key not in self._turns:
+            self._turn += 1
+            self._turns[key] = self._turn
+        if index is not None:
+            index.hold(grant.claim, self._turns[key])
+        if grant.owed is not None:
+            heapq.heappush(self._owing, (self._turns[key], key))
+
+    def owe(self, key: Key, owed: Owed) -> None:
+        """The release of a holder is owed from now on; the first reason stands."""
+        grant = self.holders[key]
+        if grant.owed is None:
+            grant.owed = owed
+            heapq.heappush(self._owing, (self._turns[key], key))
+
+    def release(self, key: Key) -> Grant | None:
+        """Take out a holder, if it holds."""
+        grant = self.holders.pop(key, None)
+        if grant is not None:
+            self._count(grant.claim, -1)
+            del self._turns[key]
+            if self._index is not None:
+                self._index.release(key)
+        return grant
+
+    def _count(self, claim: Claim | None, sign: int = 1) -> None:
+        if claim is not None:
+            self._paths += sign * len(claim.paths)
+            self._path_chars += sign * sum(map(len, claim.paths))
+
+    # ------------------------------------------------------------------ questions
+
+    @property
+    def size(self) -> OpenSize:
+        """How much is open."""
+        return OpenSize(len(self.holders), len(self.waiting), self._paths, self._path_chars)
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether this very claim holds."""
+        grant = self.holders.get(claim.key)
+        return grant is not None and grant.claim is claim
+
+    def first_owed(self) -> Grant | None:
+        """The first holder, in the order of the grants, whose release is owed."""
+        while self._owing:
+            turn, key = self._owing[0]
+            grant = self.holders.get(key)
+            if grant is not None and grant.owed is not None and self._turns[key] == turn:
+                return grant
+            heapq.heappop(self._owing)
+        return None
+
+    def waiter(self, key: Key) -> Waiter:
+        """A claim that waits, with what is in its way."""
+        claims, total = self.index.blockers(key, MOST_NAMED)
+        names = dict.fromkeys(claim.task_id for claim in claims)
+        return Waiter(self.waiting[key], self.index.position(key), tuple(names), total)
+
+    def waiters(self) -> Iterator[Waiter]:
+        """All claims that wait, in their order."""
+        return map(self.waiter, self.waiting)

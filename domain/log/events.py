@@ -1,0 +1,228 @@
+"""The facts that stand in the log, as data: one frozen model per event, version 1 of each.
+
+Names are chosen, never derived from Python: `towpath.task.running.v1` is stored for ever. Fields
+carry units. Every model validates what it reads, so that a stored event that no longer fits is
+found where it is read. Golden files in the tests pin the stored bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.protocol import ExecutionMode, FailedReason, LockMode
+
+Kind = Literal["task", "lock", "workspace"]
+OnConflict = Literal["wait", "reject"]
+OnRunnerLost = Literal["fail", "hold"]
+Transport = Literal["http", "nats"]
+RefusedReason = Literal["workspace-locked", "workspace-changed"]
+SubmitFailedReason = Literal[
+    "no-runner", "rejected", "unreachable", "workspace-locked", "workspace-changed", "deadline"
+]
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
+def _empty(value: Any) -> bool:
+    return not value
+
+
+Added = Annotated[float | None, Field(default=None, exclude_if=_absent)]
+"""A field that came later: where it is not given, the stored form is what it was before."""
+AddedMap = Annotated[dict[str, str], Field(exclude_if=_empty)]
+"""The same, for a map: an empty one is not stored."""
+
+
+AddedText = Annotated[str | None, Field(default=None, exclude_if=_absent)]
+"""The same for text."""
+
+
+class EventData(BaseModel):
+    """Base of all event data. Unknown fields are kept out, so that a newer writer does no harm."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CreatedData(EventData):
+    """A task exists. Values of `env` and `secrets` are sealed; `lock_paths` are normalised.
+
+    No lock path means the whole workspace. `secrets` are variables like `env`; runners mask their values.
+    """
+
+    title: str
+    command: list[str]
+    execution_mode: ExecutionMode
+    workspace: str | None
+    lock_paths: list[str]
+    lock_mode: LockMode
+    on_conflict: OnConflict
+    pool: str
+    env: dict[str, str]
+    timeout_seconds: float | None
+    labels: dict[str, str]
+    lock_wait_seconds: Added = None
+    secrets: AddedMap = {}
+
+
+class DispatchedData(EventData):
+    """An attempt begins. It carries its whole claim, so that a fold of the locks needs nothing else.
+
+    `root` and `registration_seq` pin the workspace's registration at this moment.
+    """
+
+    attempt: int
+    pool: str
+    workspace: str | None
+    root: str | None
+    registration_seq: int | None
+    lock_paths: list[str]
+    lock_mode: LockMode
+    on_conflict: OnConflict
+    by: str
+    lock_wait_seconds: Added = None
+
+
+class QueuedData(EventData):
+    """`instance`: which of the runners with this id, where it says so; only it has the attempt."""
+
+    attempt: int
+    runner_id: str | None
+    transport: Transport
+    instance: AddedText = None
+
+
+class RunningData(EventData):
+    attempt: int
+    runner_id: str | None
+    started_at: datetime
+    pid: int | None
+    instance: AddedText = None
+
+
+class SucceededData(EventData):
+    attempt: int
+    runner_id: str | None
+    exit_code: int | None
+    message: str | None
+    finished_at: datetime
+    output_tail: str | None
+
+
+class FailedData(SucceededData):
+    reason: FailedReason
+
+
+class CancelRequestedData(EventData):
+    attempt: int
+    by: str
+    reason: str | None
+
+
+class CanceledData(EventData):
+    """`attempt` is null for a task that was never dispatched."""
+
+    attempt: int | None
+    by: str
+    reason: str | None
+    runner_id: str | None
+    message: str | None
+    finished_at: datetime
+    output_tail: str | None
+
+
+class SubmitFailedData(EventData):
+    attempt: int
+    reason: SubmitFailedReason
+    message: str | None
+
+
+class LockReleaseRequestedData(EventData):
+    """An operator frees the grant whose fencing token is `token`, and no other."""
+
+    attempt: int
+    token: int
+    by: str
+    reason: str
+
+
+class RegisteredData(EventData):
+    root: str
+    on_runner_lost: OnRunnerLost
+    by: str
+
+
+class RemovedData(EventData):
+    by: str
+    reason: str | None
+
+
+class Holder(EventData):
+    """Who is in the way of a refused claim; `token` is null for one that waits itself."""
+
+    task_id: str
+    attempt: int
+    token: int | None
+
+
+class GrantedData(EventData):
+    """The event's own stream sequence is the fencing token. `seen_seq`: what the decider had folded."""
+
+    task_id: str
+    attempt: int
+    root: str
+    paths: list[str]
+    mode: LockMode
+    seen_seq: int
+
+
+class RefusedData(GrantedData):
+    """`workspace-locked`: `holders` are in the way, and `valid_root` is the claim's own root.
+
+    `workspace-changed`: where `dispatched` stands, its workspace was at `valid_root` (null: not registered).
+    """
+
+    holders: list[Holder]
+    reason: RefusedReason
+    valid_root: str | None
+
+
+class ReleasedData(EventData):
+    """`cause` is the event that ended the attempt, or `operator`; `cause_seq` its stream sequence."""
+
+    task_id: str
+    attempt: int
+    paths: list[str]
+    cause: str
+    cause_seq: int
+    by: str
+    seen_seq: int
+
+
+EVENTS: Mapping[tuple[Kind, str], type[EventData]] = {
+    ("task", "created"): CreatedData,
+    ("task", "dispatched"): DispatchedData,
+    ("task", "queued"): QueuedData,
+    ("task", "running"): RunningData,
+    ("task", "succeeded"): SucceededData,
+    ("task", "failed"): FailedData,
+    ("task", "cancel-requested"): CancelRequestedData,
+    ("task", "canceled"): CanceledData,
+    ("task", "submit-failed"): SubmitFailedData,
+    ("task", "lock-release-requested"): LockReleaseRequestedData,
+    ("workspace", "registered"): RegisteredData,
+    ("workspace", "removed"): RemovedData,
+    ("lock", "granted"): GrantedData,
+    ("lock", "refused"): RefusedData,
+    ("lock", "released"): ReleasedData,
+}
+
+
+def type_name(kind: Kind, event: str) -> str:
+    """The stored type, e.g. `towpath.task.running.v1`."""
+    return f"towpath.{kind}.{event}.v1"

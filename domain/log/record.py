@@ -1,0 +1,71 @@
+"""One entry of the log as every reader sees it, whatever stores it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.log.events import Kind, type_name
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A stored event. `seq` is the stream sequence, `version` counts within its task or workspace.
+
+    `subject_id` is the task id (kind `task`) or the workspace id (kinds `lock` and `workspace`).
+    `time` is RFC 3339 UTC as stored. `data` is the parsed JSON, as in `domain.log.events`.
+    """
+
+    seq: int
+    kind: Kind
+    subject_id: str
+    event: str
+    id: str
+    version: int
+    attempt: int | None
+    time: str
+    actor: str
+    chain: str
+    data: dict[str, Any]
+    traceparent: str | None = None
+
+    @property
+    def task_id(self) -> str | None:
+        """The task this event is about; None for workspace registrations."""
+        if self.kind == "task":
+            return self.subject_id
+        return self.data.get("task_id")
+
+    @property
+    def workspace(self) -> str | None:
+        """The workspace this event names, if it names one."""
+        if self.kind == "task":
+            return self.data.get("workspace")
+        return self.subject_id
+
+    @property
+    def at(self) -> datetime:
+        """`time` parsed."""
+        return datetime.fromisoformat(self.time)
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as HTTP answers, SSE and the command line show it; sealed values are left out."""
+        data = self.data
+        if self.kind == "task" and self.event == "created":
+            sealed = {name: data[name] for name in ("env", "secrets") if name in data}
+            data = {**data, **{name: dict.fromkeys(values, "***") for name, values in sealed.items()}}
+        return {
+            "seq": self.seq,
+            "id": self.id,
+            "type": type_name(self.kind, self.event),
+            "event": self.event,
+            "task_id": self.task_id,
+            "workspace": self.workspace,
+            "attempt": self.attempt,
+            "version": self.version,
+            "time": self.time,
+            "actor": self.actor,
+            "chain": self.chain,
+            "data": data,
+        }

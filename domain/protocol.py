@@ -1,0 +1,224 @@
+"""What runners and the control plane say to each other: submission, report, heartbeat.
+
+These shapes are the published contract: programs in any language are written against them, over
+HTTP and over NATS alike. Sizes are bounded here, so that a report always fits into one event.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from domain.identifiers import Name, TaskId
+from domain.validation.outside_text import cleaned, refuse_unstorable, shortened, storable
+from domain.validation.timestamps import ClockTime
+
+ExecutionMode = Literal["no-workspace", "shared-workspace"]
+LockMode = Literal["exclusive", "shared"]
+ReportedStatus = Literal["queued", "running", "succeeded", "failed", "canceled"]
+FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
+
+CONTRACT_VERSION = "1"
+"""Of events, reports, submissions and routes; it rises when a program written for the old would break."""
+
+FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
+OUTPUT_TAIL_BYTES = 8192
+MESSAGE_CHARS = 2000
+REASON_CHARS = 200
+HOST_CHARS = 255
+MAX_HELD = 5_000  # a heartbeat with so many still fits into the body that the API takes
+MAX_COUNTER = 2**53 - 1  # what every language's JSON numbers can tell apart
+RUNNER_AUTH_HEADER = "X-Runner-Token"
+
+
+def _keep_tail(value: str) -> str:
+    """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
+    return value.encode("utf-8")[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
+
+
+def _number(value: Any) -> Any:
+    """In JSON 3.0 is a whole number; true and "3" are none."""
+    if isinstance(value, bool | str):
+        raise ValueError("write a whole number")
+    return value
+
+
+def _host(value: Any) -> Any:
+    """A name for people, who miss nothing where it is cut; a heartbeat must not get lost over it."""
+    return shortened(storable(value), HOST_CHARS) if isinstance(value, str) else value
+
+
+def _alias(value: Any) -> Any:
+    return "succeeded" if value == "success" else value
+
+
+Shown = Annotated[str, BeforeValidator(cleaned)]
+"""Text for people: what cannot be stored in it is replaced."""
+Exact = Annotated[str, AfterValidator(refuse_unstorable)]
+"""Text that a computer acts on: what cannot be stored in it is refused."""
+OutputTail = Annotated[Shown, AfterValidator(_keep_tail)]
+_WHOLE = BeforeValidator(_number)
+AttemptNumber = Annotated[int, Field(ge=1, lt=2**31), _WHOLE]
+ExitCode = Annotated[int, Field(ge=-(2**31), lt=2**31), _WHOLE]
+Pid = Annotated[int, Field(ge=0, lt=2**31), _WHOLE]
+
+
+class Wire(BaseModel):
+    """Unknown fields are ignored: a newer program may say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SubmittedWorkspace(Wire):
+    """The workspace an attempt works in; `lock_token` is the grant's stream sequence (fencing token)."""
+
+    id: Name
+    root: str
+    lock_paths: list[str]
+    lock_mode: LockMode
+    lock_token: int = Field(ge=0, lt=2**63)
+
+
+class Submission(Wire):
+    """One attempt on its way to a runner: by POST `<runner>/tasks/submit` or on `towpath.submit.<pool>`."""
+
+    task_id: TaskId
+    attempt: int = Field(ge=1, lt=2**31)
+    title: Shown
+    command: list[Exact] = Field(min_length=1)
+    env: dict[Exact, Exact] = Field(default_factory=dict)
+    secret_names: list[Exact] = Field(
+        default_factory=list,
+        description="Names in `env` whose values are secret: mask them in what leaves the host.",
+    )
+    timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    execution_mode: ExecutionMode
+    workspace: SubmittedWorkspace | None = None
+    status_callback_url: str | None = None
+    status_callback_token: str | None = None
+
+    @property
+    def secret_values(self) -> list[str]:
+        """What no output of this attempt may show: declared secrets, and the attempt's own token."""
+        declared = [self.env[name] for name in self.secret_names if name in self.env]
+        return [*declared, *([self.status_callback_token] if self.status_callback_token else [])]
+
+    def without_secrets(self) -> Submission:
+        """The submission as it may be kept once the attempt is over: no environment, no token."""
+        return self.model_copy(update={"env": {}, "secret_names": [], "status_callback_token": None})
+
+
+class Accepted(Wire):
+    """A runner's 202 to a submission. `runner_id` is optional: a runner that only accepts need not say it."""
+
+    task_id: TaskId
+    attempt: int
+    status: Literal["queued"] = "queued"
+    runner_id: Name | None = None
+    instance: Name | None = None
+
+
+def _failed_has_a_known_reason(schema: dict[str, Any]) -> None:
+    schema["if"] = {"properties": {"status": {"const": "failed"}}, "required": ["status"]}
+    schema["then"] = {"properties": {"reason": {"enum": [*FAILED_REASONS, None]}}}
+
+
+class Report(Wire):
+    """What a runner says happened: callback body and body of `towpath.report.<task_id>`.
+
+    Only `status` is required. Times are RFC 3339 with an offset and kept in UTC. `output_tail` keeps its
+    last 8 KiB. Numbers fit into 32 bits, as everything that stores them may assume.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_failed_has_a_known_reason)
+
+    status: Annotated[
+        ReportedStatus,
+        BeforeValidator(_alias),
+        Field(
+            json_schema_extra={"enum": [*get_args(ReportedStatus), "success"]},
+            description="`success` means `succeeded`",
+        ),
+    ]
+    attempt: AttemptNumber | None = None
+    runner_id: Name | None = None
+    instance: Name | None = Field(
+        default=None,
+        description="As in the runner's heartbeats: it tells two runners with one id apart.",
+    )
+    message: Annotated[Shown, Field(max_length=MESSAGE_CHARS)] | None = None
+    exit_code: ExitCode | None = None
+    reason: Annotated[Shown, Field(max_length=REASON_CHARS)] | None = None
+    started_at: ClockTime | None = None
+    finished_at: ClockTime | None = None
+    pid: Pid | None = None
+    output_tail: OutputTail | None = None
+
+    @model_validator(mode="after")
+    def _known_reason(self) -> Report:
+        if self.status == "failed" and self.reason is not None and self.reason not in FAILED_REASONS:
+            raise ValueError(f"the reason of `failed` is one of {', '.join(FAILED_REASONS)}")
+        return self
+
+    @property
+    def bare(self) -> Report:
+        """The same without all that people read: what decides, and its numbers."""
+        text: dict[str, None] = {"message": None, "output_tail": None}
+        if self.status != "failed":
+            text["reason"] = None
+        return self.model_copy(update=text)
+
+    @property
+    def failed_reason(self) -> FailedReason:
+        """The reason of a `failed` report; `exit` where an exit code says it, else `error`."""
+        given = next((known for known in FAILED_REASONS if known == self.reason), None)
+        return given or ("exit" if self.exit_code is not None else "error")
+
+
+class Held(Wire):
+    """One attempt a runner holds, from its acceptance until its terminal report is answered."""
+
+    task_id: TaskId
+    attempt: AttemptNumber
+
+
+class Heartbeat(Wire):
+    """What a runner is and holds; published on `towpath.runner.<runner_id>`. `counter` only rises."""
+
+    runner_id: Name
+    instance: Name | None = Field(
+        default=None,
+        description="Random, made once and kept with the runner's state, also across restarts: it tells two "
+        "runners with one id apart.",
+    )
+    pools: list[Name] = Field(min_length=1, max_length=64)
+    host: Annotated[str, BeforeValidator(_host), Field(description="Its first 255 characters are kept.")]
+    capacity: Annotated[int, Field(ge=0, le=1_000_000), _WHOLE]
+    counter: Annotated[int, Field(ge=0, le=MAX_COUNTER), _WHOLE]
+    held: list[Held] = Field(default_factory=list, max_length=MAX_HELD)
+    outbox: Annotated[int, Field(ge=0, lt=2**31), _WHOLE] | None = Field(
+        default=None, description="Reports on the runner's disk that are not answered yet."
+    )
+
+    @cached_property
+    def _keys(self) -> frozenset[tuple[str, int]]:
+        return frozenset((one.task_id, one.attempt) for one in self.held)
+
+    def holds(self, task_id: str, attempt: int) -> bool:
+        """Whether the runner lists this attempt."""
+        return (task_id, attempt) in self._keys
+
+
+def rfc3339(at: datetime) -> str:
+    """`at` (aware) as RFC 3339 in UTC with microseconds, e.g. `2026-03-01T12:00:00.000000Z`."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

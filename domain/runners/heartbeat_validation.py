@@ -1,0 +1,68 @@
+"""What is wrong with a heartbeat that came over NATS, where everybody who may send one may send anything.
+
+Over HTTP a bad heartbeat is refused. Over NATS it is stored before anybody looks at it, and its sender
+believes that it has renewed a lease: so somebody looks, and tells an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from domain.protocol import Heartbeat
+from domain.validation.json_reader import parsed
+
+UNREADABLE = "invalid-heartbeat"
+OF_ANOTHER = "wrong-runner"
+SHOWN_ERRORS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedBeat:
+    """What was published as the heartbeat of `runner_id`, on subject `source`."""
+
+    runner_id: str
+    body: bytes
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a heartbeat says nothing about its runner. `reason` is a stable code, `detail` says what to do."""
+
+    reason: str
+    detail: str
+
+
+class BeatFeed(Protocol):
+    """Heartbeats as they are published over NATS. Each listener hears all of them in the same order."""
+
+    async def listen(self, handle: Callable[[ArrivedBeat], Awaitable[None]]) -> None:
+        """Hand them over for ever, one by one; at most once, and in a flood not all of them."""
+        ...
+
+
+def examine_beat(arrived: ArrivedBeat) -> Heartbeat | Fault:
+    """The heartbeat, or why it is none of the runner on whose subject it was published."""
+    try:
+        beat = parsed(Heartbeat, arrived.body)
+    except ValidationError as error:
+        return Fault(UNREADABLE, _words(error))
+    if beat.runner_id != arrived.runner_id:
+        return Fault(
+            OF_ANOTHER,
+            f"it says that it is of runner {beat.runner_id}; publish it on towpath.runner.{beat.runner_id}",
+        )
+    return beat
+
+
+def _words(error: ValidationError) -> str:
+    found = [
+        f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}"
+        for one in error.errors(include_input=False, include_url=False)
+    ]
+    more = f"; and {len(found) - SHOWN_ERRORS} more" if len(found) > SHOWN_ERRORS else ""
+    return "; ".join(found[:SHOWN_ERRORS]) + more

@@ -1,0 +1,114 @@
+"""Reads a runner's report so that an end is never lost because of its text.
+
+`Report` is the contract: what a runner should send. A body that breaks it in what only people read
+(`message`, `output_tail`, `reason`, times, `pid`, `exit_code`) is mended: text is cut and cleaned, a number
+or time that cannot be read is left out, and the message says so. What decides whose end it is (`status`,
+`attempt`, `runner_id`) is never guessed: such a report is refused, with the field that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain.protocol import FAILED_REASONS, MESSAGE_CHARS, REASON_CHARS, ExitCode, Pid, Report
+from domain.validation.json_reader import NotJson, read_json, sendable
+from domain.validation.outside_text import shortened, storable
+from domain.validation.timestamps import ClockTime
+
+LEFT_OUT = "left out, as it could not be read"
+_SIGNED_32, _UNSIGNED_32 = 2**31, 2**32
+_READERS: dict[str, TypeAdapter[Any]] = {
+    "exit_code": TypeAdapter(ExitCode),
+    "pid": TypeAdapter(Pid),
+    "started_at": TypeAdapter(ClockTime),
+    "finished_at": TypeAdapter(ClockTime),
+}
+
+
+def read_report(body: bytes) -> Report:
+    """The report in `body`.
+
+    Raises:
+        ValidationError: it is no report; of type `json_invalid` where it is no JSON at all.
+    """
+    try:
+        return Report.model_validate_json(body)
+    except ValidationError as error:
+        strict = error
+    try:
+        given = read_json(body)
+    except NotJson:
+        raise strict from None
+    if not isinstance(given, dict):
+        raise strict
+    return Report.model_validate(mended(given))
+
+
+def mended(given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a report, each as the contract wants it where that is possible."""
+    said = {name: given[name] for name in Report.model_fields if given.get(name) is not None}
+    dropped: list[str] = []
+    said["attempt"] = _whole(said.get("attempt"))
+    for name, reader in _READERS.items():
+        if name in said and (value := _read(reader.validate_python, _number(name, said[name]))) is None:
+            dropped.append(name)
+            del said[name]
+        elif name in said:
+            said[name] = value
+    for name in ("message", "output_tail", "reason"):
+        if name in said:
+            said[name] = _text(said[name])
+    if said.get("status") == "failed" and said.get("reason", FAILED_REASONS[0]) not in FAILED_REASONS:
+        dropped.append(f"reason {said.pop('reason')[:REASON_CHARS]}")
+    if "reason" in said:
+        said["reason"] = shortened(said["reason"], REASON_CHARS)
+    note = f"[{LEFT_OUT}: {', '.join(dropped)}]" if dropped else ""
+    if "message" in said or note:
+        said["message"] = _with_note(said.get("message", ""), note)
+    return said
+
+
+def _with_note(message: str, note: str) -> str:
+    note = shortened(note, MESSAGE_CHARS // 2)
+    if not note:
+        return shortened(message, MESSAGE_CHARS)
+    room = MESSAGE_CHARS - len(note) - 1
+    return f"{shortened(message, room)} {note}" if message else note
+
+
+def _text(value: Any) -> str:
+    """Text as it is; anything else as JSON."""
+    if isinstance(value, str):
+        return storable(value)
+    try:
+        return json.dumps(sendable(value), ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply)"
+
+
+def _number(name: str, value: Any) -> Any:
+    """A whole number that was written as text, and an exit code that was counted without its sign."""
+    value = _whole(value)
+    if name == "exit_code" and isinstance(value, int) and _SIGNED_32 <= value < _UNSIGNED_32:
+        return value - _UNSIGNED_32
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        digits = value.strip()
+        if len(digits) <= 11 and digits.removeprefix("-").isascii() and digits.removeprefix("-").isdigit():
+            return int(digits)
+    return value
+
+
+def _read(reader: Callable[[Any], Any], value: Any) -> Any:
+    """What `reader` makes of `value`; None where it refuses."""
+    try:
+        return reader(value)
+    except (ValidationError, OverflowError):
+        return None

@@ -1,0 +1,217 @@
+"""What could not be applied, and what an operator can do with it: look, put it back, or drop it.
+
+Putting back goes the way that the message would have gone, so that the same rules decide: a report is
+reported, an event is handled, a deadline comes due again. What is put back is removed only after that; so a
+crash in between leaves it there, and doing it again changes nothing. Secrets never leave this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import ValidationError
+
+from domain.context.redaction import without_secrets
+from domain.errors import DomainError, NotFound, Refused
+from domain.identifiers import check_task_id
+from domain.log.record import Recorded
+from domain.ports.log import LogReader
+from domain.protocol import Submission
+from domain.runners.report_reader import read_report
+from domain.services.tasks import TaskService
+from domain.task.transitions import Status
+from domain.validation.json_reader import parsed, read_json, sendable
+
+Outcome = Literal["recorded", "stale", "handled", "sent", "queued"]
+DISPATCH = "dispatch"
+HEARTBEAT = "heartbeat"
+DUE = "due-"
+_FINAL = {
+    "conflicting-end": "the attempt ended another way and the first end stands",
+    "unauthorised": "whoever sent it did not prove who it is; let the runner report again with its token",
+    "wrong-token": "its token belonged to another attempt; let the runner report again with its token",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One of them. `kind`: `report`, `submit`, `heartbeat`, `due-<kind>`, or the name of the queue of events.
+
+    `subject_id` is what it is about (a task, a pool). `source` is the subject that it came from and
+    `source_seq` its sequence there, where that is known. `body` holds secrets: show `shown_body`.
+    """
+
+    seq: int
+    at: datetime
+    kind: str
+    subject_id: str
+    reason: str
+    detail: str
+    body: bytes
+    source: str | None = None
+    source_seq: int | None = None
+
+    @property
+    def shown_body(self) -> Any:
+        """The body as JSON without secrets; None where it is no JSON, since nobody knows what that holds."""
+        try:
+            return without_secrets(sendable(read_json(self.body)))
+        except (ValueError, RecursionError):
+            return None
+
+
+class DeadLetters(Protocol):
+    """What could not be applied, kept with its reason."""
+
+    async def keep(
+        self,
+        kind: str,
+        subject_id: str,
+        body: bytes,
+        reason: str,
+        detail: str,
+        *,
+        source: str | None = None,
+        source_seq: int | None = None,
+    ) -> None:
+        """Store `body` under `towpath.dead.<kind>.<subject_id>`."""
+        ...
+
+    async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
+        """Up to `limit` letters behind sequence `after`, in order."""
+        ...
+
+    async def get(self, seq: int) -> DeadLetter | None:
+        """One letter, from the leader; None if it is gone."""
+        ...
+
+    async def remove(self, seq: int) -> None:
+        """Remove it; removing it again does nothing."""
+        ...
+
+    async def put_back(self, letter: DeadLetter) -> None:
+        """Publish its body on its source again."""
+        ...
+
+    async def count(self) -> int:
+        """How many there are."""
+        ...
+
+    async def last_seq(self) -> int:
+        """The sequence of the letter kept last, also where it is gone."""
+        ...
+
+    @property
+    def dropped(self) -> Mapping[tuple[str, str], int]:
+        """How many of each kind and reason this process has dropped since its start: too many were alike."""
+        ...
+
+
+class DeadLetterService:
+    """An operator's decisions about dead letters.
+
+    `handlers` act on an event of the log, by the name of their queue.
+    """
+
+    def __init__(
+        self,
+        letters: DeadLetters,
+        tasks: TaskService,
+        log: LogReader,
+        handlers: Mapping[str, Callable[[Recorded], Awaitable[None]]],
+    ) -> None:
+        self._letters = letters
+        self._tasks = tasks
+        self._log = log
+        self._handlers = handlers
+
+    async def get(self, seq: int) -> DeadLetter:
+        """One letter, or NotFound."""
+        letter = await self._letters.get(seq)
+        if letter is None:
+            raise NotFound("no-such-dead-letter", f"there is no dead letter {seq}; GET /dead lists them")
+        return letter
+
+    async def drop(self, seq: int) -> DeadLetter:
+        """Remove one for good; answers what it was."""
+        letter = await self.get(seq)
+        await self._letters.remove(seq)
+        return letter
+
+    async def replay(self, seq: int) -> tuple[DeadLetter, Outcome]:
+        """Let one go its way again, and remove it.
+
+        Raises:
+            NotFound: it is gone.
+            Refused: `not-replayable`, with the reason; or what its way answers. It stays.
+            Busy, LogFull: try again later. It stays.
+        """
+        letter = await self.get(seq)
+        outcome = await self._way(letter)
+        await self._letters.remove(seq)
+        return letter, outcome
+
+    async def _way(self, letter: DeadLetter) -> Outcome:
+        if letter.kind == "report":
+            return await self._report(letter)
+        if letter.kind == "submit":
+            return await self._submit(letter)
+        if letter.kind in self._handlers and letter.source_seq is not None:
+            await self._handle(letter.kind, letter.source_seq)
+            return "handled"
+        if letter.kind.startswith(DUE) and letter.source is not None:
+            await self._letters.put_back(letter)
+            return "queued"
+        if letter.kind == HEARTBEAT:
+            raise _not_replayable("its runner's next heartbeat has replaced it; mend what the reason says")
+        raise _not_replayable("nothing says where it came from")
+
+    async def _report(self, letter: DeadLetter) -> Outcome:
+        if letter.reason in _FINAL:
+            raise _not_replayable(_FINAL[letter.reason])
+        try:
+            task_id = check_task_id(letter.subject_id)
+            report = read_report(letter.body)
+        except ValueError as error:
+            raise _not_replayable(
+                f"it is no report of a task: {letter.detail or type(error).__name__}"
+            ) from error
+        actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
+        stored = await self._tasks.report(task_id, report, None, "nats", actor)
+        return "recorded" if stored.recorded else "stale"
+
+    async def _submit(self, letter: DeadLetter) -> Outcome:
+        try:
+            submission = parsed(Submission, letter.body)
+        except ValidationError as error:
+            raise _not_replayable(
+                "it is no submission that this version knows; dispatch its task again once it has ended"
+            ) from error
+        task_id, attempt = submission.task_id, submission.attempt
+        stored = await self._tasks.read(task_id)
+        if not stored.task.is_open(attempt, Status.DISPATCHED):
+            raise _not_replayable(f"attempt {attempt} of task {task_id} no longer waits for a runner")
+        # What starts an attempt is its grant, or `dispatched` where it needs none: never the old message,
+        # whose secrets are hidden by now.
+        await self._handle(DISPATCH, submission.workspace.lock_token if submission.workspace else stored.seq)
+        return "sent"
+
+    async def _handle(self, queue: str, seq: int) -> None:
+        try:
+            found = await self._log.at([seq])
+            if not found:
+                raise _not_replayable(f"the log has no event at {seq}")
+            await self._handlers[queue](found[0])
+        except DomainError:
+            raise
+        except Exception as error:
+            raise Refused(
+                "replay-failed", f"it failed again with {type(error).__name__}; see the API's log lines"
+            ) from error
+
+
+def _not_replayable(why: str) -> Refused:
+    return Refused("not-replayable", f"it cannot be replayed: {why}. Drop it when you have seen it")

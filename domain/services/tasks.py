@@ -1,0 +1,360 @@
+"""The one code path that appends task events: load, decide, append, and on a conflict decide again.
+
+A decision that records nothing (stale, refused) is only answered once the leader has confirmed the
+task it was made on, since no compare-and-set would catch a task that is out of date. Every method
+names its attempt, so that what was meant for one attempt never touches a newer one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from domain.context.log_context import be_about, be_about_task
+from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
+from domain.locks.capacity import ClaimRoom, Reservation
+from domain.locks.claims import FIRST_CHAIN
+from domain.log.capacity import AmpleRoom, LogRoom, check_room
+from domain.log.events import CreatedData, SubmitFailedReason, Transport
+from domain.ports.dispatch import Sealer
+from domain.ports.lock_view import LockView
+from domain.ports.log import AppendConflict, Clock, Stored, TaskStore
+from domain.protocol import Report
+from domain.runners.attempt_token import Proof
+from domain.task.aggregate import Task
+from domain.task.spec import TaskSpec
+from domain.task.transitions import TERMINAL, Status
+from domain.workspaces.paths import normalise_lock_paths
+from domain.workspaces.registry import Registration, not_registered
+
+MAX_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release by hand: whose grant, and whether a process may still be writing. No `paths`: all of it."""
+
+    attempt: int
+    token: int
+    process_may_run: bool
+    paths: list[str]
+
+
+class TaskService:
+    """Commands, reports and the control plane's findings about tasks."""
+
+    def __init__(
+        self,
+        tasks: TaskStore,
+        locks: LockView,
+        sealer: Sealer,
+        clock: Clock,
+        room: LogRoom | None = None,
+        claim_room: ClaimRoom | None = None,
+    ) -> None:
+        """`room` says whether there is room for new tasks and attempts; without it there always is."""
+        self._tasks = tasks
+        self._claim_room = claim_room or ClaimRoom(locks)
+        self._room = room or AmpleRoom()
+        self._locks = locks
+        self._sealer = sealer
+        self._clock = clock
+
+    # ------------------------------------------------------------------ operators
+
+    async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[Stored, bool]:
+        """Create a task; the same id with the same content again answers the task that is there.
+
+        Returns the task and whether this call created it.
+
+        Raises:
+            Refused: the id exists with other content (`id-taken`).
+            NotFound: the workspace is not registered.
+            Invalid: a lock path leaves the workspace.
+            LogFull: the log has no room for new tasks.
+        """
+        be_about_task(task_id)
+        data = await self._created_data(task_id, spec)
+        async with self._tasks.exclusive(task_id):
+            try:
+                check_room(self._room)
+            except LogFull:
+                if await self._tasks.load(task_id) is None:
+                    raise
+            task = Task.create(task_id, data, at=self._clock(), actor=actor)
+            try:
+                return await self._append(Stored(task, 0, FIRST_CHAIN, fresh=True)), True
+            except AppendConflict:
+                existing = await self._tasks.load(task_id)
+        if existing is None:
+            raise Busy("busy", "the log did not settle whether this task exists; send the same request again")
+        if not self._same_content(task_id, existing.task.spec, data, spec):
+            raise Refused("id-taken", "a task with this id and other content exists; choose another id")
+        return existing, False
+
+    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> Stored:
+        """The task as the leader has it.
+
+        `attempt` and `version`: what the caller has seen of it in the log. Raises Busy where the leader has
+        less: one that was just elected may not have applied all that it has.
+        """
+        async with self._tasks.exclusive(task_id):
+            for _ in range(MAX_TRIES):
+                stored = await self._load(task_id)
+                if stored.fresh or await self._tasks.is_current(stored):
+                    if stored.task.attempt < attempt or stored.task.version < version:
+                        raise _behind()
+                    return stored
+        raise _busy()
+
+    async def read_at(self, task_id: str, seq: int) -> Stored:
+        """The task as it was after `seq`. NotFound where it did not exist then."""
+        stored = await self._tasks.load_at(task_id, seq)
+        if stored is None:
+            raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
+        return stored
+
+    async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> Stored:
+        """Begin the next attempt. LogFull where the log, `workspace-full` where the workspace has no room.
+
+        A first attempt is begun on what this process knows: the append finds out if it knows too little.
+        With `first` only that: refused (`stale-attempt`) where the task has got further meanwhile.
+        """
+        check_room(self._room)
+        async with self._tasks.exclusive(task_id):
+            known = (await self._load(task_id)).task
+        if first or known.attempt == 0:
+            try:
+                return await self._dispatch(known, actor, first)
+            except Refused as refusal:
+                if first or refusal.code != "stale-attempt":
+                    raise
+        return await self._dispatch((await self.read(task_id)).task, actor)
+
+    async def _dispatch(self, known: Task, actor: str, first: bool = False) -> Stored:
+        attempt = 0 if first else known.attempt  # now: the object is shared, and others may change it
+        registration: Registration | None = None
+        reservation: Reservation | None = None
+
+        def decide(task: Task) -> None:
+            if first and task.ended:
+                raise refused("stale-attempt", attempt=task.attempt)
+            task.dispatch(registration, at=self._clock(), actor=actor)
+            if reservation is not None:
+                reservation.check()
+
+        workspace = known.spec.workspace
+        if workspace is None:
+            return await self._change(known.id, decide, about=attempt)
+        registration = await self._registration(workspace)
+        with self._claim_room.reserve(workspace, known.spec.lock_paths) as reserved:
+            reservation = reserved
+            stored = await self._change(known.id, decide, about=attempt)
+            reserved.seq = stored.seq
+            return stored
+
+    async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
+        """Cancel at once, or ask the runner to; a repeated request changes nothing."""
+        return await self._change(
+            task_id,
+            lambda task: task.cancel(reason=reason, at=self._clock(), actor=actor),
+            about=(await self.read(task_id)).task.attempt,
+        )
+
+    async def release_locks(self, task_id: str, reason: str, actor: str) -> Release | None:
+        """Free by hand what the current attempt holds; None: it holds nothing, nothing is recorded."""
+        stored = await self.read(task_id)
+        attempt, workspace = stored.task.attempt, stored.task.spec.workspace
+        if workspace is None or attempt == 0:
+            return None
+        token = await self._locks.holding(task_id, attempt, workspace)
+        if token is None:
+            return None
+        may_run = False
+        for _ in range(MAX_TRIES):
+
+            def request(task: Task) -> None:
+                nonlocal may_run
+                may_run = task.is_open(attempt, Status.QUEUED, Status.RUNNING)
+                task.request_release(attempt, token, reason=reason, at=self._clock(), actor=actor)
+
+            if not (await self._change(task_id, request)).recorded:
+                return Release(attempt, token, may_run, stored.task.spec.lock_paths)
+        raise _busy()
+
+    # ------------------------------------------------------------------ runners
+
+    async def report(
+        self, task_id: str, report: Report, proof: Proof | None, transport: Transport, actor: str
+    ) -> Stored:
+        """Record what a runner says. `proof` comes from its attempt token, where it brought one.
+
+        Raises:
+            Refused: see `Task.report`; nothing was recorded.
+            NotFound: no such task.
+        """
+        if proof is not None:
+            if report.attempt is None:
+                report = report.model_copy(update={"attempt": proof.attempt})
+            elif report.attempt != proof.attempt:
+                raise Invalid("wrong-token", "the token belongs to another attempt than the report names")
+        known = proof is not None
+
+        def decide(task: Task) -> None:
+            asked = task.needs_lock and task.status is Status.DISPATCHED
+            granted = known or not asked
+            task.report(report, granted=granted, transport=transport, at=self._clock(), actor=actor)
+
+        try:
+            return await self._change(task_id, decide)
+        except Refused as refusal:
+            if refusal.code != "not-granted" or not await self._granted(task_id):
+                raise
+        known = True
+        return await self._change(task_id, decide)
+
+    # ------------------------------------------------------------------ the control plane
+
+    async def accepted(
+        self, task_id: str, attempt: int, runner_id: str | None, instance: str | None = None
+    ) -> Stored:
+        """Record `queued` from a push runner's 202; an attempt further on or replaced is left alone."""
+        report = Report(status="queued", attempt=attempt, runner_id=runner_id, instance=instance)
+        actor = f"runner:{runner_id}" if runner_id else "runner"
+
+        def decide(task: Task) -> None:
+            if task.is_open(attempt, Status.DISPATCHED):
+                task.report(report, granted=True, transport="http", at=self._clock(), actor=actor)
+
+        return await self._change(task_id, decide, begun=attempt)
+
+    async def submit_failed(
+        self, task_id: str, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
+    ) -> Stored:
+        """Record that this attempt reached no runner, unless it is further on, ended or replaced."""
+        return await self._change(
+            task_id,
+            lambda task: task.submit_failed(attempt, reason, message, at=self._clock(), actor=actor),
+            begun=attempt,
+        )
+
+    async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
+        """Record that this attempt has waited too long for its lock, unless it is further on."""
+        return await self._change(
+            task_id,
+            lambda task: task.lock_wait_over(attempt, message, at=self._clock(), actor=actor),
+            begun=attempt,
+        )
+
+    async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
+        """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
+        return await self._change(
+            task_id,
+            lambda task: task.runner_lost(attempt, message, at=self._clock(), actor=actor),
+            begun=attempt,
+        )
+
+    # ------------------------------------------------------------------ the loop
+
+    async def _change(
+        self, task_id: str, decide: Callable[[Task], None], about: int | None = None, begun: int = 0
+    ) -> Stored:
+        """`about` names the attempt that a command without one of its own was decided for.
+
+        `begun`: an attempt that the caller has seen in the log. Without it the task is older than that, and
+        "nothing to do" would be said for ever.
+        """
+        be_about_task(task_id)
+        async with self._tasks.exclusive(task_id):
+            for _ in range(MAX_TRIES):
+                stored = await self._load(task_id)
+                if stored.task.attempt < begun:
+                    if await self._tasks.is_current(stored):
+                        raise _behind()
+                    continue
+                try:
+                    if about is not None and stored.task.attempt != about:
+                        raise refused("stale-attempt", attempt=stored.task.attempt)
+                    decide(stored.task)
+                except Refused:
+                    if stored.fresh or await self._tasks.is_current(stored):
+                        raise
+                    continue
+                if stored.task.pending_events:
+                    try:
+                        return await self._append(stored)
+                    except AppendConflict:
+                        continue
+                if stored.fresh or await self._tasks.is_current(stored):
+                    return stored
+        raise _busy()
+
+    async def _append(self, stored: Stored) -> Stored:
+        appended = await self._tasks.append(stored)
+        be_about(appended.task.id, appended.task.attempt, appended.seq)
+        return appended
+
+    async def _load(self, task_id: str) -> Stored:
+        stored = await self._tasks.load(task_id)
+        if stored is None:
+            raise NotFound("no-such-task", f"there is no task {task_id}; list them with GET /tasks")
+        return stored
+
+    async def _granted(self, task_id: str) -> bool:
+        task = (await self.read(task_id)).task
+        if task.status in TERMINAL or task.spec.workspace is None:
+            return False
+        return await self._locks.granted(task_id, task.attempt, task.spec.workspace)
+
+    async def _registration(self, workspace: str) -> Registration:
+        registration = await self._locks.registration(workspace)
+        if registration is None:
+            raise not_registered(workspace)
+        return registration
+
+    async def _created_data(self, task_id: str, spec: TaskSpec) -> CreatedData:
+        lock_paths: list[str] = []
+        if spec.workspace is not None:
+            lock_paths = await self._lock_paths(spec.workspace, spec.lock_paths)
+        return CreatedData(
+            title=spec.shown_title,
+            command=list(spec.command),
+            execution_mode=spec.execution_mode,
+            workspace=spec.workspace,
+            lock_paths=lock_paths,
+            lock_mode=spec.lock_mode,
+            on_conflict=spec.on_conflict,
+            pool=spec.pool,
+            env=self._sealer.seal(task_id, dict(spec.env)) if spec.env else {},
+            secrets=self._sealer.seal(task_id, dict(spec.secrets)) if spec.secrets else {},
+            timeout_seconds=spec.timeout_seconds,
+            labels=dict(spec.labels),
+            lock_wait_seconds=spec.lock_wait_seconds,
+        )
+
+    async def _lock_paths(self, workspace: str, paths: Sequence[str]) -> list[str]:
+        """The claim's paths. What is folded may say yes; only what the leader has may say no."""
+        seen = self._locks.seen_registration(workspace)
+        if seen is not None:
+            with contextlib.suppress(Invalid):
+                return normalise_lock_paths(paths, seen.root)
+        return normalise_lock_paths(paths, (await self._registration(workspace)).root)
+
+    def _same_content(self, task_id: str, stored: CreatedData, asked: CreatedData, spec: TaskSpec) -> bool:
+        """Sealed values never seal to the same text twice, so they are compared in the clear."""
+        bare: dict[str, dict[str, str]] = {"env": {}, "secrets": {}}
+        if stored.model_copy(update=bare) != asked.model_copy(update=bare):
+            return False
+        pairs = ((stored.env, spec.env), (stored.secrets, spec.secrets))
+        return all(
+            (self._sealer.unseal(task_id, sealed) if sealed else {}) == dict(given) for sealed, given in pairs
+        )
+
+
+def _behind() -> Busy:
+    return Busy("log-behind", "the log's leader has not applied all of the log yet; try again in a moment")
+
+
+def _busy() -> Busy:
+    return Busy("busy", "the task kept changing under this request; send it again")

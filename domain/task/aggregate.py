@@ -1,0 +1,295 @@
+"""The task: one command to run, with attempts 1, 2, …; the aggregate that enforces the transitions.
+
+Each command method decides by the transition table and triggers at most one event; a stale input
+triggers none; a refusal raises. Time, actors and grants come in as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from eventsourcing.domain import BaseAggregate
+
+from domain.errors import refused
+from domain.log import events as data
+from domain.protocol import Report
+from domain.task.events import TASK_EVENTS, Created, TaskEvent
+from domain.task.transitions import TERMINAL, Input, Refuse, Stale, Status, look_up
+from domain.workspaces.registry import Registration
+
+LOCK_WAIT_TIMEOUT = "lock-wait-timeout"
+"""The reason of `canceled` where an attempt was not granted its lock within `lock_wait_seconds`."""
+
+
+class Task(BaseAggregate[str]):
+    """State of one task, folded from its events. `attempt` is 0 until the first dispatch."""
+
+    TOPIC: ClassVar[str] = "towpath.task"
+
+    class Event(TaskEvent):
+        TOPIC: ClassVar[str] = "towpath.task.event"
+
+    spec: data.CreatedData
+
+    def __init__(self) -> None:
+        self.status = Status.CREATED
+        self.attempt = 0
+        self.dispatched: data.DispatchedData | None = None
+        self.dispatched_at: datetime | None = None
+        self._clear_attempt()
+
+    def _clear_attempt(self) -> None:
+        self.queued_at: datetime | None = None
+        self.started_at: datetime | None = None
+        self.finished_at: datetime | None = None
+        self.exit_code: int | None = None
+        self.message: str | None = None
+        self.reason: str | None = None
+        self.runner_id: str | None = None
+        self.instance: str | None = None
+        self.output_tail: str | None = None
+        self.cancel_requested = False
+        self.release_requested = False
+
+    def begin_attempt(self, dispatched: data.DispatchedData, at: datetime) -> None:
+        """Assign a new attempt; used by the `dispatched` event alone."""
+        self.status = Status.DISPATCHED
+        self.attempt = dispatched.attempt
+        self.dispatched = dispatched
+        self.dispatched_at = at
+        self._clear_attempt()
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def ended(self) -> bool:
+        """Whether the current attempt (or the task before its first one) has ended."""
+        return self.status in TERMINAL
+
+    @property
+    def needs_lock(self) -> bool:
+        """Whether an attempt works in a shared workspace."""
+        return self.spec.execution_mode == "shared-workspace"
+
+    def is_open(self, attempt: int, *statuses: Status) -> bool:
+        """Whether `attempt` is the current one and in one of `statuses`."""
+        return self.attempt == attempt and self.status in statuses
+
+    def is_wanted(self, attempt: int, runner_id: str, instance: str | None = None) -> bool:
+        """Whether this runner may go on with `attempt`: no other has it, and nobody wants it to end."""
+        return (
+            self.is_open(attempt, Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
+            and not (self.cancel_requested or self.release_requested)
+            and self.runner_id in (None, runner_id)
+            and (self.instance is None or instance in (None, self.instance))
+        )
+
+    # ------------------------------------------------------------------ operators' commands
+
+    @classmethod
+    def create(cls, task_id: str, spec: data.CreatedData, *, at: datetime, actor: str) -> Task:
+        """A new task; its `created` event is pending."""
+        return cls._create(Created, id=task_id, timestamp=at, actor=actor, data=spec)
+
+    def dispatch(self, registration: Registration | None, *, at: datetime, actor: str) -> None:
+        """Begin the next attempt, pinning the workspace's registration (None without a workspace)."""
+        self._decide(
+            Input.DISPATCH,
+            lambda: data.DispatchedData(
+                attempt=self.attempt + 1,
+                pool=self.spec.pool,
+                workspace=self.spec.workspace,
+                root=registration.root if registration else None,
+                registration_seq=registration.seq if registration else None,
+                lock_paths=self.spec.lock_paths,
+                lock_mode=self.spec.lock_mode,
+                on_conflict=self.spec.on_conflict,
+                by=actor,
+                lock_wait_seconds=self.spec.lock_wait_seconds,
+            ),
+            at=at,
+            actor=actor,
+        )
+
+    def cancel(self, *, reason: str | None, at: datetime, actor: str) -> None:
+        """Cancel at once where nothing can have started, else ask the runner to; asking twice is stale."""
+        if self.cancel_requested and not self.ended:
+            return
+
+        def said() -> data.EventData:
+            if self.status in (Status.CREATED, Status.DISPATCHED):
+                return self._canceled_by(actor, reason, at)
+            return data.CancelRequestedData(attempt=self.attempt, by=actor, reason=reason)
+
+        self._decide(Input.CANCEL, said, at=at, actor=actor)
+
+    def request_release(self, attempt: int, token: int, *, reason: str, at: datetime, actor: str) -> None:
+        """Free the grant `token` of `attempt` by hand.
+
+        Triggers one event a call and nothing more to do is stale, so call until it triggers none:
+        from `dispatched` the attempt is canceled; later the runner is first asked to stop, then the
+        release is recorded. In this order a crash in between frees no lock under a live process.
+        """
+        if attempt != self.attempt or self.release_requested:
+            return
+        if self.status in (Status.QUEUED, Status.RUNNING) and not self.cancel_requested:
+            self.cancel(reason=reason, at=at, actor=actor)
+            return
+        if self.status is Status.DISPATCHED:
+            self._decide(Input.RELEASE, lambda: self._canceled_by(actor, reason, at), at=at, actor=actor)
+            return
+        self._decide(
+            Input.RELEASE,
+            lambda: data.LockReleaseRequestedData(attempt=attempt, token=token, by=actor, reason=reason),
+            at=at,
+            actor=actor,
+        )
+
+    # ------------------------------------------------------------------ the control plane's findings
+
+    def submit_failed(
+        self, attempt: int, reason: data.SubmitFailedReason, message: str | None, *, at: datetime, actor: str
+    ) -> None:
+        """Record that `attempt` reached no runner; an attempt further on, ended or replaced is left alone."""
+        if self.is_open(attempt, Status.DISPATCHED):
+            self._decide(
+                Input.SUBMIT_FAILED,
+                lambda: data.SubmitFailedData(attempt=attempt, reason=reason, message=message),
+                at=at,
+                actor=actor,
+            )
+
+    def lock_wait_over(self, attempt: int, message: str, *, at: datetime, actor: str) -> None:
+        """Cancel an attempt that has waited too long for its lock; one that is further on is left alone."""
+        if self.is_open(attempt, Status.DISPATCHED):
+            self._decide(
+                Input.CANCEL,
+                lambda: self._canceled_by(actor, LOCK_WAIT_TIMEOUT, at, message),
+                at=at,
+                actor=actor,
+            )
+
+    def runner_lost(self, attempt: int, message: str, *, at: datetime, actor: str) -> None:
+        """Record that the bound runner is gone; only an open `queued` or `running` attempt changes.
+
+        A cancel that the runner cannot confirm any more is confirmed by this; after a release by hand the
+        attempt is `failed`, since nobody has asked for its end as such.
+        """
+        if not self.is_open(attempt, Status.QUEUED, Status.RUNNING):
+            return
+        if self.cancel_requested and not self.release_requested:
+            canceled = self._canceled_by(actor, "runner-lost", at)
+            told = {"runner_id": self.runner_id, "message": message}
+            self._decide(Input.CANCELED, lambda: canceled.model_copy(update=told), at=at, actor=actor)
+            return
+        lost = Report(status="failed", reason="runner-lost", message=message, attempt=attempt)
+        self._decide(Input.FAILED, lambda: self._ended_data(lost, at), at=at, actor=actor)
+
+    # ------------------------------------------------------------------ runners' reports
+
+    def report(
+        self, report: Report, *, granted: bool, transport: data.Transport, at: datetime, actor: str
+    ) -> None:
+        """Record what a runner says, if the table and the attempt allow it.
+
+        `granted` says whether the current attempt has been granted its lock (or needs none).
+
+        Raises:
+            Refused: older, unknown or foreign attempt, not granted, ended, or a conflicting end.
+        """
+        self._check_attempt(report)
+        given = Input(report.status)
+        cell = look_up(self.status, given)
+        if isinstance(cell, Refuse):
+            raise refused(cell.code, status=self.status.value, attempt=self.attempt)
+        if isinstance(cell, Stale):
+            return
+        if not granted:
+            raise refused("not-granted", attempt=self.attempt)
+        if given is Input.RUNNING and self.release_requested:
+            raise refused("lock-release-requested", attempt=self.attempt)
+        if given is Input.RUNNING and self.cancel_requested:
+            raise refused("cancel-requested", attempt=self.attempt)
+        self._decide(given, lambda: self._report_data(given, report, transport, at), at=at, actor=actor)
+
+    def _check_attempt(self, report: Report) -> None:
+        if self.attempt == 0:
+            raise refused("not-dispatched", status=self.status.value)
+        attempt = report.attempt
+        if attempt is None:
+            if self.attempt > 1:
+                raise refused("attempt-required", attempt=self.attempt)
+            attempt = self.attempt
+        if attempt != self.attempt:
+            code = "stale-attempt" if attempt < self.attempt else "unknown-attempt"
+            raise refused(code, attempt=self.attempt)
+        if self.runner_id and report.runner_id and report.runner_id != self.runner_id:
+            raise refused("not-your-attempt", runner_id=self.runner_id)
+        if self.instance and report.instance and report.instance != self.instance:
+            raise refused("not-your-attempt", runner_id=self.runner_id, instance=self.instance)
+
+    def _report_data(
+        self, given: Input, report: Report, transport: data.Transport, at: datetime
+    ) -> data.EventData:
+        runner_id = report.runner_id or self.runner_id
+        if given is Input.QUEUED:
+            return data.QueuedData(
+                attempt=self.attempt, runner_id=runner_id, transport=transport, instance=report.instance
+            )
+        if given is Input.RUNNING:
+            return data.RunningData(
+                attempt=self.attempt,
+                runner_id=runner_id,
+                started_at=report.started_at or at,
+                pid=report.pid,
+                instance=report.instance or self.instance,
+            )
+        if given is Input.CANCELED:
+            return data.CanceledData(
+                attempt=self.attempt,
+                by=f"runner:{runner_id}" if runner_id else "runner",
+                reason=report.reason,
+                runner_id=runner_id,
+                message=report.message,
+                finished_at=report.finished_at or at,
+                output_tail=report.output_tail,
+            )
+        return self._ended_data(report, at)
+
+    def _ended_data(self, report: Report, at: datetime) -> data.EventData:
+        fields: dict[str, Any] = {
+            "attempt": self.attempt,
+            "runner_id": report.runner_id or self.runner_id,
+            "exit_code": report.exit_code,
+            "message": report.message,
+            "finished_at": report.finished_at or at,
+            "output_tail": report.output_tail,
+        }
+        if report.status == "succeeded":
+            return data.SucceededData(**fields)
+        return data.FailedData(**fields, reason=report.failed_reason)
+
+    def _canceled_by(
+        self, actor: str, reason: str | None, at: datetime, message: str | None = None
+    ) -> data.CanceledData:
+        return data.CanceledData(
+            attempt=self.attempt or None,
+            by=actor,
+            reason=reason,
+            runner_id=None,
+            message=message,
+            finished_at=at,
+            output_tail=None,
+        )
+
+    # ------------------------------------------------------------------ the table decides
+
+    def _decide(self, given: Input, make: Callable[[], data.EventData], *, at: datetime, actor: str) -> None:
+        cell = look_up(self.status, given)
+        if isinstance(cell, Refuse):
+            raise refused(cell.code, status=self.status.value, attempt=self.attempt)
+        if isinstance(cell, Stale):
+            return
+        self.trigger_event(TASK_EVENTS[cell.event], timestamp=at, actor=actor, data=make())

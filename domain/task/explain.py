@@ -1,0 +1,197 @@
+"""Why a task is where it is: one sentence about what it waits for, or about what ended it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from domain.locks.judging import Void, changed
+from domain.locks.view import HolderRead, LockEntry, WaiterRead
+from domain.log.record import Recorded
+from domain.task.transitions import TERMINAL, Status
+from domain.task.view import TaskRead
+from domain.workspaces.paths import listed
+
+Stage = Literal["not-dispatched", "waits-for-lock", "waits-for-runner", "waits-to-start", "running", "ended"]
+MOST_BLOCKERS = 100
+TITLE_CHARS = 80
+
+
+class Blocker(BaseModel):
+    """A task in the way: it holds (`token`, `runner_id`, `since` its grant) or waits itself."""
+
+    task_id: str
+    attempt: int
+    title: str | None
+    holds: bool
+    paths: list[str]
+    token: int | None
+    runner_id: str | None
+    since: datetime
+
+
+class Why(BaseModel):
+    """The answer. `event` is the last event of the task, which brought it where it is."""
+
+    task_id: str
+    status: Status
+    attempt: int
+    stage: Stage
+    sentence: str
+    since: datetime
+    blocked_by: list[Blocker]
+    event: dict[str, Any]
+
+
+def blockers(read: TaskRead, entry: LockEntry | None) -> list[Blocker]:
+    """Who is in the way of a task that waits, holders first; titles are not filled in."""
+    if entry is None or read.lock.state != "waiting":
+        return []
+    named = set(read.lock.blocked_by)
+    claims: list[HolderRead | WaiterRead] = [*entry.holders, *entry.waiters]
+    in_the_way = [one for one in claims if one.task_id in named]
+    return [
+        Blocker(
+            task_id=one.task_id,
+            attempt=one.attempt,
+            title=None,
+            holds=isinstance(one, HolderRead),
+            paths=one.paths,
+            token=one.token if isinstance(one, HolderRead) else None,
+            runner_id=one.runner_id if isinstance(one, HolderRead) else None,
+            since=one.since,
+        )
+        for one in in_the_way[:MOST_BLOCKERS]
+    ]
+
+
+def explain(
+    read: TaskRead,
+    last: Recorded,
+    in_the_way: list[Blocker],
+    asked: Recorded | None = None,
+    void: Void | None = None,
+    refused: Recorded | None = None,
+) -> Why:
+    """The answer about `read`, whose last event is `last`.
+
+    `asked`: the request to cancel behind its end; `void`: why its `dispatched` is void, if it is;
+    `refused`: the lock fact that has refused its claim.
+    """
+    stage, since, words = _of(read, last, in_the_way)
+    if read.status is Status.DISPATCHED and (refusal := _refusal(void, refused)) is not None:
+        words = f"was {refusal}: this attempt is being refused, dispatch it again then"
+        stage = "waits-for-lock"
+    if asked is not None and stage == "ended":
+        words += _at_whose_wish(asked)
+    return Why(
+        task_id=read.id,
+        status=read.status,
+        attempt=read.attempt,
+        stage=stage,
+        sentence=f"{_name(read.title, read.id)} {words}.",
+        since=since,
+        blocked_by=in_the_way,
+        event=last.as_json(),
+    )
+
+
+def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stage, datetime, str]:
+    if read.status in TERMINAL:
+        return "ended", last.at, _ended(read, last)
+    if read.status is Status.CREATED:
+        words = f"waits to be dispatched since {_at(last.at)}: nobody has asked for it"
+        return "not-dispatched", last.at, words
+    since = read.dispatched_at or last.at
+    if read.status is Status.DISPATCHED:
+        if read.lock.state == "waiting":
+            return "waits-for-lock", since, _waits(read, since, in_the_way)
+        if read.lock.state == "held" and read.lock.since is not None:
+            since = read.lock.since
+        what = f"waits for a runner of pool {read.pool} to take it, since {_at(since)}"
+        return "waits-for-runner", since, what + _locked(read)
+    asked = _asked_to_stop(last)
+    if read.status is Status.QUEUED:
+        since = read.queued_at or since
+        words = f"waits {_on(read)} to be started, since {_at(since)}{_locked(read)}{asked}"
+        return "waits-to-start", since, words
+    since = read.started_at or since
+    return "running", since, f"has been running {_on(read)} since {_at(since)}{_locked(read)}{asked}"
+
+
+def _refusal(void: Void | None, refused: Recorded | None) -> str | None:
+    """What has become of a claim that is never granted; None of any other."""
+    if void is not None:
+        return void.changed()
+    if refused is None:
+        return None
+    data = refused.data
+    if data["reason"] == "workspace-changed":
+        return changed(refused.subject_id, data["root"], data["valid_root"])
+    holders = ", ".join(holder["task_id"] for holder in data["holders"])
+    return f"refused its lock, as workspace {refused.subject_id} is held by {holders}"
+
+
+def _waits(read: TaskRead, since: datetime, in_the_way: list[Blocker]) -> str:
+    what = f"waits for {_paths(read.lock_paths)} in {read.workspace} since {_at(since)}"
+    if not in_the_way:
+        return f"{what}: nobody is in its way any more, the lock projection is about to decide"
+    first, *others = in_the_way
+    who = _name(first.title, first.task_id)
+    if first.holds:
+        runner = f" on {first.runner_id}" if first.runner_id else ", which no runner has taken yet,"
+        behind = f"{who}{runner} has held {_paths(first.paths)} since {_at(first.since)}"
+    else:
+        behind = f"{who}, which came first, waits for {_paths(first.paths)} since {_at(first.since)}"
+    more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} before it" if others else ""
+    return f"{what}: {behind}{more}"
+
+
+def _ended(read: TaskRead, last: Recorded) -> str:
+    data = last.data
+    code, reason, message = data.get("exit_code"), data.get("reason"), data.get("message")
+    shown = None if code is None or str(code) in (message or "") else f"exit code {code}"
+    told = ", ".join(word for word in (shown, None if reason == "exit" else reason, message) if word)
+    verb = {"succeeded": "succeeded", "failed": "failed", "canceled": "was canceled"}.get(
+        last.event, "reached no runner"
+    )
+    return f"{verb} at {_at(last.at)}{f' ({told})' if told else ''}: said by {last.actor}, event {last.seq}"
+
+
+def _at_whose_wish(asked: Recorded) -> str:
+    reason = asked.data.get("reason")
+    why = f" ({' '.join(reason.split())})" if reason else ""
+    return f"; {asked.actor} asked for it at {_at(asked.at)}{why}, event {asked.seq}"
+
+
+def _asked_to_stop(last: Recorded) -> str:
+    if last.event == "cancel-requested":
+        return f"; {last.actor} asked it to stop at {_at(last.at)}"
+    if last.event == "lock-release-requested":
+        return f"; {last.actor} freed its lock by hand at {_at(last.at)}"
+    return ""
+
+
+def _on(read: TaskRead) -> str:
+    where = f"on {read.runner_id}" if read.runner_id else "on a runner"
+    return f"{where} (which is {read.runner_state})" if read.runner_state in ("suspected", "lost") else where
+
+
+def _locked(read: TaskRead) -> str:
+    if read.lock.state != "held":
+        return ""
+    return f", holding {_paths(read.lock_paths)} in {read.workspace} with token {read.lock.token}"
+
+
+def _name(title: str | None, task_id: str) -> str:
+    return f"{' '.join(title.split())[:TITLE_CHARS]} ({task_id})" if title else task_id
+
+
+def _paths(paths: list[str]) -> str:
+    return listed(paths) or "the whole workspace"
+
+
+def _at(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,81 @@
+"""Workspace registrations: which id means which root now.
+
+Registrations of different workspaces race: no compare-and-set covers two of them, and none covers a
+registration and a claim. So the log's order decides, and `domain.locks.judging` judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from domain.errors import NotFound
+from domain.workspaces.path_index import Cover, PathIndex
+from domain.workspaces.paths import plain_path
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A workspace's valid registration; `seq` is the stream sequence that made it so."""
+
+    id: str
+    root: str
+    on_runner_lost: str
+    seq: int
+    version: int
+
+
+def not_registered(workspace: str) -> NotFound:
+    """The error of whoever needs a workspace that is not there."""
+    return NotFound(
+        "no-such-workspace",
+        f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",
+    )
+
+
+class WorkspaceTable:
+    """All valid registrations."""
+
+    def __init__(self, registrations: Iterable[Registration] = ()) -> None:
+        self._by_id: dict[str, Registration] = {}
+        self._roots: PathIndex[str] = PathIndex()
+        for one in registrations:
+            self.put(one)
+
+    def __iter__(self) -> Any:
+        return iter(sorted(self._by_id.values(), key=lambda one: one.id))
+
+    def get(self, workspace: str) -> Registration | None:
+        """The valid registration of `workspace`, if there is one."""
+        return self._by_id.get(workspace)
+
+    def overlapping(self, workspace: str, root: str) -> Registration | None:
+        """Another workspace whose root equals, contains or lies inside `root`."""
+        found = self._roots.overlapping(_cover(root)) - {workspace}
+        return min((self._by_id[name] for name in found), key=lambda other: other.seq, default=None)
+
+    def put(self, registration: Registration) -> None:
+        """Make this the valid registration of its workspace."""
+        self.remove(registration.id)
+        self._by_id[registration.id] = registration
+        self._roots.add(registration.id, _cover(registration.root))
+
+    def remove(self, workspace: str) -> None:
+        """Forget the valid registration of `workspace`, if there is one."""
+        gone = self._by_id.pop(workspace, None)
+        if gone is not None:
+            self._roots.remove(workspace, _cover(gone.root))
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Plain data that `restore` takes back."""
+        return [asdict(one) for one in self]
+
+    @classmethod
+    def restore(cls, state: list[dict[str, Any]]) -> WorkspaceTable:
+        """The table that `snapshot` was taken of."""
+        return cls(Registration(**one) for one in state)
+
+
+def _cover(root: str) -> Cover:
+    return Cover([plain_path(root)])
