@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from adapters.checkpoint_keys import PUBLIC, parse_keys
+from adapters.crypto.checkpoint_keys import PUBLIC, parse_keys
 from infra.private_files import private_directory
 from infra.secret_key import make_key_file
 

@@ -19,34 +19,34 @@ from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils import uuid7
 
-from adapters.appended_log import LoggingAppender
-from adapters.backlogs import JetStreamBacklogs, Queue
-from adapters.checkpoint_keys import parse_keys
-from adapters.checkpoints import SqlCheckpoints
-from adapters.codec import Message
-from adapters.consumer_sweep import ConsumerSweep
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
-from adapters.group_append import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
-from adapters.heartbeat_feed import CoreBeatFeed
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.log_room import MeasuredRoom
-from adapters.raw_log import RawLog
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_trouble import DatabaseUnreachable, translated
-from adapters.sealing import AesGcmSealer
-from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
-from adapters.task_cache import TaskCache
-from adapters.task_store import LogTaskStore
-from adapters.timers import JetStreamTimers
-from adapters.traced import TracedAppender, TracedEventQueue, TracedRunnerClient
-from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.crypto.checkpoint_keys import parse_keys
+from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.event_store.append_logging import LoggingAppender
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.capacity import MeasuredRoom
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.codec import Message
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.group_appender import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
+from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.task_cache import TaskCache
+from adapters.event_store.task_store import LogTaskStore
+from adapters.nats.consumer_sweep import ConsumerSweep
+from adapters.nats.jetstream_api import JetStreamApi
+from adapters.queues.backlogs import JetStreamBacklogs, Queue
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.timers import JetStreamTimers
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.errors import DatabaseUnreachable, translated
+from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.store import SqlReadModel
+from adapters.runners.heartbeat_feed import CoreBeatFeed
+from adapters.runners.heartbeats import JetStreamHeartbeats
+from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
+from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
 from api.config import ApiConfig, parse_operator_tokens
 from api.parts import ApiParts
 from domain.context.tracing import Tracer

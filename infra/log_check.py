@@ -19,14 +19,14 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.jetstream_api import JetStreamApi, StreamMissing
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import open_database
-from adapters.read_model_tables import checkpoints
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.raw_reader import RawLog
+from adapters.nats.client import FastClient
+from adapters.nats.jetstream_api import JetStreamApi, StreamMissing
+from adapters.read_model.database import open_database
+from adapters.read_model.store import SqlReadModel
+from adapters.read_model.tables import checkpoints
 from domain.errors import Busy
 from domain.evidence.checkpoint import PRINT_BYTES, CheckpointInvalid, LogCheckpoint
 from domain.evidence.merkle import leaf_hash, root_of

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.log_room import MeasuredRoom
+from adapters.event_store.capacity import MeasuredRoom
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.log.capacity import Bound
 from infra.nats_connection import server_urls
 from infra.ports_file import running_ports

@@ -18,7 +18,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import NoServersError
 
-from adapters.nats_client import FastClient
+from adapters.nats.client import FastClient
 from infra.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.nats_client import FastClient
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.nats.client import FastClient
+from adapters.nats.jetstream_api import JetStreamApi
 from domain.locks.table import LockTable
 from domain.locks.view import LockEntry, lock_entry
 from domain.log.position import Position, check_position

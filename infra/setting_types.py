@@ -158,7 +158,7 @@ def _token(given: SecretStr) -> SecretStr:
 
 
 def _checkpoint_keys(given: SecretStr) -> SecretStr:
-    from adapters.checkpoint_keys import parse_keys
+    from adapters.crypto.checkpoint_keys import parse_keys
 
     parse_keys(given.get_secret_value().split(","))
     return given

@@ -9,7 +9,7 @@ Checkpoints alone have none: they grow with the log, by less than a hundredth of
 
 from __future__ import annotations
 
-from adapters.stream_settings import IDENTITY, LOSES_MESSAGES, REWRITES_HISTORY, StreamDefinition
+from adapters.nats.stream_definition import IDENTITY, LOSES_MESSAGES, REWRITES_HISTORY, StreamDefinition
 
 LOG = "TOWPATH"
 SUBMIT = "TOWPATH_SUBMIT"
@@ -88,7 +88,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 "description": "What could not be applied, and why",
                 "subjects": ["towpath.dead.>"],
                 "max_age": 14 * 86_400 * _SECOND,
-                "max_msgs_per_subject": 20,  # the rest of the budget: adapters.dead_letter_budget
+                "max_msgs_per_subject": 20,  # the rest of the budget: adapters.queues.dead_letter_budget
                 "max_bytes": 64 * _MIB,
                 "max_msg_size": 128 * 1024,
                 "discard": "old",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import nats.errors
 from nats.aio.client import Client
 
-from adapters.stream_settings import IDENTITY, StreamDefinition
+from adapters.nats.stream_definition import IDENTITY, StreamDefinition
 from infra.stream_definitions import stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0

@@ -267,7 +267,7 @@ def room_shortages(settings: Settings) -> list[str]:
 
 
 async def _room_shortages(settings: Settings) -> list[str]:
-    from adapters.jetstream_api import JetStreamApi
+    from adapters.nats.jetstream_api import JetStreamApi
     from domain.errors import Busy
     from infra.log_room import bounds
     from infra.nats_connection import NatsUnavailable, connect

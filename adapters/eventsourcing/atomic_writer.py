@@ -18,10 +18,10 @@ import orjson
 from eventsourcing.persistence import OperationalError, ProgrammingError
 from nats.aio.client import Client
 
-from adapters.codec import EXPECTED_SEQ
+from adapters.event_store.appender import AppendRejected, refusal
+from adapters.event_store.codec import EXPECTED_SEQ
 from adapters.eventsourcing.patient_api import PatientApi
 from adapters.eventsourcing.records import WRITE, Draft
-from adapters.jetstream_append import AppendRejected, refusal
 from domain.errors import LogFull
 from domain.ports.log import AppendConflict
 

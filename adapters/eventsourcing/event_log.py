@@ -32,7 +32,7 @@ from adapters.eventsourcing.records import (
     token_of,
 )
 from adapters.eventsourcing.streams import StreamNames
-from adapters.jetstream_api import RawMessage
+from adapters.nats.jetstream_api import RawMessage
 from domain.ports.log import AppendConflict
 
 HEADS_KEPT = 10_000

@@ -21,7 +21,7 @@ from eventsourcing.persistence import OperationalError, ProgrammingError
 from nats.aio.client import Client
 
 from adapters.eventsourcing.loop_thread import LoopGone, LoopThread
-from adapters.nats_client import FastClient
+from adapters.nats.client import FastClient
 
 CLOSE_SECONDS = 5.0
 CONNECT_SECONDS = 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adapters.eventsourcing.patient_api import PatientApi
 from adapters.eventsourcing.records import Head, Place, head_of
-from adapters.jetstream_api import LogUnreachable, RawMessage
+from adapters.nats.jetstream_api import LogUnreachable, RawMessage
 
 _FIRST = Place(1, 1, -1)
 

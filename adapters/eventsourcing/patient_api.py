@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 
 PAGE = 500
 RETRY_SECONDS = 0.05

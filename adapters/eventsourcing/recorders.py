@@ -32,7 +32,7 @@ from adapters.eventsourcing.patient_api import PatientApi
 from adapters.eventsourcing.positions import Positions
 from adapters.eventsourcing.streams import EVENTS, StreamNames, ensure_stream, events_stream, tracking_stream
 from adapters.eventsourcing.subscription import NatsSubscription
-from adapters.stream_settings import StreamDefinition
+from adapters.nats.stream_definition import StreamDefinition
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, ProgrammingError, StoredEvent
 
-from adapters.jetstream_api import RawMessage
+from adapters.nats.jetstream_api import RawMessage
 
 VERSION, TOPIC, COUNT, ANCHOR, TOP, WRITE = (
     "Es-Version",

@@ -16,7 +16,7 @@ import orjson
 from eventsourcing.persistence import OperationalError, ProgrammingError
 from nats.aio.client import Client
 
-from adapters.stream_settings import IDENTITY, LOSES_MESSAGES, REWRITES_HISTORY, StreamDefinition
+from adapters.nats.stream_definition import IDENTITY, LOSES_MESSAGES, REWRITES_HISTORY, StreamDefinition
 
 EVENTS, TRACKING = "events", "tracking"
 API_TIMEOUT_SECONDS = 10.0

@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.raw_log import Stored
-from adapters.read_model_rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
+from adapters.event_store.raw_reader import Stored
+from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.evidence.held_paths import HeldPaths
 from domain.evidence.history_rules import TaskTrace, lock_fault, task_fault
 from domain.evidence.merkle import Tree

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import orjson
 
-from adapters.checkpoint_keys import PublicKeys, parse_keys
-from adapters.log_checkpoints import JetStreamLogCheckpoints
+from adapters.crypto.checkpoint_keys import PublicKeys, parse_keys
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from infra.audit.exported import head
 from infra.nats_connection import connect
 from infra.private_files import create_private

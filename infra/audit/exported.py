@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import orjson
 
-from adapters.checkpoint_keys import PublicKeys
+from adapters.crypto.checkpoint_keys import PublicKeys
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 
 FORMAT = "towpath-checkpoints"

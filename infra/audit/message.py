@@ -1,7 +1,7 @@
 """One stored message, taken apart once: header lines for the leaf, headers for the chain, the event.
 
-This runs for every event of a log, so it does what `adapters.codec` does without its generality; where a
-message is out of the ordinary it says what is wrong with it instead.
+This runs for every event of a log, so it does what `adapters.event_store.codec` does without its generality;
+where a message is out of the ordinary it says what is wrong with it instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from adapters.raw_log import Stored
+from adapters.event_store.raw_reader import Stored
 from domain.evidence.merkle import leaf_hash
 from domain.log.events import EVENTS, Kind, type_name
 from domain.log.record import Recorded

@@ -14,8 +14,8 @@ import orjson
 from sqlalchemy import Float, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.read_model_database import TASKS_POSITION
-from adapters.read_model_tables import (
+from adapters.read_model.database import TASKS_POSITION
+from adapters.read_model.tables import (
     SCHEMA_VERSION,
     grants,
     positions,

@@ -15,12 +15,12 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.checkpoint_keys import PublicKeys, parse_keys
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog
-from adapters.read_model_database import open_database
-from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, trouble_of
+from adapters.crypto.checkpoint_keys import PublicKeys, parse_keys
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.raw_reader import RawLog
+from adapters.nats.client import FastClient
+from adapters.read_model.database import open_database
+from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, trouble_of
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.exported import read_checkpoints, read_keys

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from adapters.read_model_rows import Row
+from adapters.read_model.rows import Row
 from domain.evidence.history_rules import TaskTrace
 from domain.task.transitions import Status
 

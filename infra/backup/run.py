@@ -20,10 +20,10 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.checkpoint_keys import PublicKeys
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.sealing import AesGcmSealer
+from adapters.crypto.checkpoint_keys import PublicKeys
+from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
 from domain.protocol import CONTRACT_VERSION, rfc3339
 from infra.audit.run import Wanted, verify
 from infra.backup.errors import BackupError

@@ -14,9 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.memory import MemoryCheckpoints
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.nats.jetstream_api import JetStreamApi
 from infra.bench.child import in_child
 from infra.bench.figures import Row, row
 from infra.bench.ground import Ground, settled
@@ -27,6 +26,7 @@ from infra.composition import open_core, open_sealer
 from infra.nats_connection import connect
 from infra.settings import Settings
 from projections.past import TimeTravel
+from tests.support.memory_store import MemoryCheckpoints
 
 TURN_SECONDS = 300.0
 NEAR = 1_000

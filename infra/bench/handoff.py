@@ -17,7 +17,7 @@ from statistics import median, quantiles
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from adapters.codec import decode, encode
+from adapters.event_store.codec import decode, encode
 from domain.log.record import Recorded
 from infra.bench.child import Child, in_child, run_loop
 from infra.bench.figures import Row, row

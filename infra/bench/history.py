@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import orjson
 from nats.aio.client import Client
 
-from adapters.codec import Message, encode
+from adapters.event_store.codec import Message, encode
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import (
     CreatedData,

@@ -15,7 +15,7 @@ import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from adapters.codec import MSG_ID, encode
+from adapters.event_store.codec import MSG_ID, encode
 from domain.log.events import EventData, QueuedData, RunningData
 from infra.composition import new_id, now
 from infra.nats_connection import connect_options

@@ -18,10 +18,10 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.nats.jetstream_api import JetStreamApi
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from infra.bench.child import in_child

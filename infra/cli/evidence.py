@@ -175,7 +175,7 @@ def rotate_key(data_dir: DataDirOption = None) -> None:
     Give everybody who verifies the new public key, which is printed.
     """
     settings = server_settings(data_dir=data_dir)
-    from adapters.checkpoint_keys import parse_keys
+    from adapters.crypto.checkpoint_keys import parse_keys
     from infra.checkpoint_key import rotate
     from infra.cli.exits import CliError, Exit, system_words
     from infra.cli.output import print_data

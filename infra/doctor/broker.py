@@ -9,7 +9,7 @@ from itertools import islice
 
 from nats.aio.client import Client
 
-from adapters.log_room import NEAR
+from adapters.event_store.capacity import NEAR
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 from infra.embedded_nats import HOST

@@ -15,12 +15,12 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.checkpoints import SqlCheckpoints
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import open_database
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.nats.jetstream_api import JetStreamApi
+from adapters.read_model.database import open_database
+from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.store import SqlReadModel
+from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import Clock

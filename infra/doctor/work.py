@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, DatabaseUnreachable
+from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, DatabaseUnreachable
 from domain.locks.claims import Grant
 from domain.ports.read_model import TaskFilter
 from domain.task.transitions import Status

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.codec import EXPECTED_FILTER, EXPECTED_SEQ, MSG_ID, SOURCE
+from adapters.event_store.codec import EXPECTED_FILTER, EXPECTED_SEQ, MSG_ID, SOURCE
 from domain.identifiers import NAME_PATTERN, TASK_ID_PATTERN
 from domain.log.events import EventData, Kind, type_name
 from domain.protocol import RUNNER_AUTH_HEADER

@@ -49,7 +49,7 @@ async def test_every_line_about_a_task_says_which_and_its_callers_trace(home: Ho
     of_task = [line for line in lines(up) if line.get("task") == task_id]
     said = {line["message"]: line for line in of_task}
     assert {line["trace"] for line in of_task} == {TRACE}
-    appended = [line for line in of_task if line["logger"] == "adapters.appended_log"]
+    appended = [line for line in of_task if line["logger"] == "adapters.event_store.append_logging"]
     appended.sort(key=lambda line: line["sequence"])  # lines of several processes
     assert [line["message"].split()[-1] for line in appended] == LIFE
     assert [line["sequence"] for line in appended] == list(range(2, 9))

@@ -16,7 +16,7 @@ OFTEN = 0.3
 
 def plain_append() -> None:
     """An append without its expectation, among all others that have theirs."""
-    from adapters import codec
+    from adapters.event_store import codec
 
     checked = codec.Message.publish_headers.fget
     assert checked is not None
@@ -63,7 +63,7 @@ def lost_outbox_row() -> None:
 
 def skipping_fold() -> None:
     """A read model that passes over some messages."""
-    from adapters.read_model_rows import TASK_FACTS
+    from adapters.read_model.rows import TASK_FACTS
 
     fold = TASK_FACTS["running"]
 

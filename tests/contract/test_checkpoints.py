@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.checkpoints import SqlCheckpoints
-from adapters.memory import MemoryCheckpoints
-from adapters.read_model_database import create_tables, open_database
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.snapshots import SqlCheckpoints
 from domain.ports.log import Checkpoints
+from tests.support.memory_store import MemoryCheckpoints
 
 
 @pytest.fixture(params=["memory", "sqlite"])

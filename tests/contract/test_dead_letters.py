@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import pytest
 from nats.aio.client import Client
 
-from adapters.dead_letter_budget import MOST_ALIKE, MOST_BYTES
-from adapters.dead_letters import LOOKED_AT_BYTES, JetStreamDeadLetters
-from adapters.jetstream_api import JetStreamApi, RawMessage
+from adapters.nats.jetstream_api import JetStreamApi, RawMessage
+from adapters.queues.dead_letter_budget import MOST_ALIKE, MOST_BYTES
+from adapters.queues.dead_letters import LOOKED_AT_BYTES, JetStreamDeadLetters
 from domain.runners.report_reader import read_report
 from tests.support.nats import subjects
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from nats.aio.client import Client
 
-import adapters.heartbeats
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
-from adapters.memory import MemoryHeartbeats
+import adapters.runners.heartbeats
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
+from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.errors import Refused
 from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat, Held
 from domain.runners.liveness import LeaseTerms, in_conflict
+from tests.support.memory_store import MemoryHeartbeats
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
@@ -173,7 +173,7 @@ class Lagging(JetStreamApi):
 async def test_a_lagging_replica_never_makes_a_live_runner_look_lost(
     js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.heartbeats, "LAG_SECONDS", 0.001)
+    monkeypatch.setattr(adapters.runners.heartbeats, "LAG_SECONDS", 0.001)
     heartbeats = JetStreamHeartbeats(js_connection)
     await heartbeats.publish(beat("a"))
     await heartbeats.publish(beat("b"))

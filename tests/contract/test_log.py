@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from nats.aio.client import Client
 
-from adapters.codec import chain_link, encode, subject_of
+from adapters.event_store.codec import chain_link, encode, subject_of
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.log.record import Recorded
@@ -145,7 +145,7 @@ async def test_following_sees_everything_in_order_and_what_comes_later(world: Wo
 async def test_a_log_that_ends_before_the_position_stops_the_reader(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.jetstream_log.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("adapters.event_store.log_reader.RETRY_SECONDS", 0.01)
     await create(world)
     with pytest.raises(LogGap):
         await take(world.reader.follow(5), 1)

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.checkpoints import SqlCheckpoints
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_tables import schema_version
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.store import SqlReadModel
+from adapters.read_model.tables import schema_version
 from domain.errors import Invalid
 from domain.log.position import Position
 from domain.ports.log import LogGap
@@ -422,7 +422,7 @@ async def test_an_older_checkpoint_never_replaces_a_newer_one(engine: AsyncEngin
 async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(
     model: SqlReadModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.read_model.PAGE_CHARS", 1000)
+    monkeypatch.setattr("adapters.read_model.store.PAGE_CHARS", 1000)
     lives = Lives()
     for number in range(7):
         lives.create(command=["x" * (800 if number % 2 else 8)])
@@ -430,7 +430,7 @@ async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(
     page, cursor = await model.find(EVERYTHING, 10, None)
     assert 1 <= len(page) < 7
     assert cursor is not None
-    monkeypatch.setattr("adapters.read_model.PAGE_CHARS", 1)
+    monkeypatch.setattr("adapters.read_model.store.PAGE_CHARS", 1)
     assert await walk(model, EVERYTHING, 10) == lives.newest_first()
 
 

@@ -10,10 +10,10 @@ from typing import get_args
 import httpx
 import pytest
 
-import adapters.submit
+import adapters.runners.submission
 import infra.cli.client
 import runner.transports
-from adapters.submit import PushRunnerClient
+from adapters.runners.submission import PushRunnerClient
 from domain.errors import Busy
 from domain.ports.dispatch import SubmitUnreachable
 from domain.protocol import Heartbeat, Report, Submission
@@ -35,7 +35,7 @@ SUBMISSION = Submission(task_id=new_id(), attempt=1, title="t", command=["x"], e
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.submit, "PUSH_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(adapters.runners.submission, "PUSH_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(runner.transports, "HTTP_SECONDS", PATIENCE_SECONDS)
 
 
@@ -100,21 +100,21 @@ async def test_an_exchange_ends_in_time_and_takes_no_memory(
 
 
 async def test_a_runner_that_answers_nothing_takes_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.submit, "PUSH_SECONDS", BOUND_SECONDS)
+    monkeypatch.setattr(adapters.runners.submission, "PUSH_SECONDS", BOUND_SECONDS)
     async with BadHttp("silent") as bad, push_client() as http:
         client = PushRunnerClient(http, bad.url, None)
-        share = 2 * adapters.submit.SUBMITS
+        share = 2 * adapters.runners.submission.SUBMITS
         waiting = [asyncio.create_task(client.submit(SUBMISSION, "default")) for _ in range(share)]
-        await eventually(lambda: bad.asked == adapters.submit.SUBMITS)
+        await eventually(lambda: bad.asked == adapters.runners.submission.SUBMITS)
         with pytest.raises(Busy):
             await client.submit(SUBMISSION, "default")
         cancels = asyncio.create_task(client.cancel(new_id(), 1, "default"))  # has slots of its own
-        await eventually(lambda: bad.asked == adapters.submit.SUBMITS + 1)
+        await eventually(lambda: bad.asked == adapters.runners.submission.SUBMITS + 1)
         for task in (*waiting, cancels):
             task.cancel()
         await asyncio.gather(*waiting, cancels, return_exceptions=True)
         again = asyncio.create_task(client.submit(SUBMISSION, "default"))  # all slots are free again
-        await eventually(lambda: bad.asked == adapters.submit.SUBMITS + 2)
+        await eventually(lambda: bad.asked == adapters.runners.submission.SUBMITS + 2)
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)
 

@@ -12,10 +12,10 @@ from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from adapters.checkpoints import SqlCheckpoints
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_trouble import DatabaseUnreachable, translated
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.errors import DatabaseUnreachable, translated
+from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
 from projections.checkpoint import keep, take_up
 from projections.locks import LockProjection

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.checkpoints import SqlCheckpoints
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_trouble import DatabaseDamaged, DatabaseRefuses, translated
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, translated
+from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.store import SqlReadModel
 from infra.damaged_model import move_aside
 from infra.settings import load_settings
 from projections.checkpoint import keep, take_up

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 import infra.doctor.consumers
 import infra.doctor.examination
 import infra.nats_connection
-from adapters.heartbeats import JetStreamHeartbeats
+from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from infra.audit.run import Wanted, verify
 from infra.bench.history import History

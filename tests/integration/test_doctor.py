@@ -16,13 +16,13 @@ from pydantic import SecretStr
 import infra.doctor.consumers
 import infra.doctor.examination
 import infra.doctor.work
-from adapters.dead_letter_budget import MOST_ALIKE
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.queues.dead_letter_budget import MOST_ALIKE
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
+from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.log.record import Recorded
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat

@@ -13,9 +13,9 @@ from typing import Any
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.sealing import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
 from domain.locks.table import LockTable
 from domain.log.events import EVENTS, type_name
 from domain.ports.read_model import TaskFilter

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.checkpoint_keys import CheckpointKey, PublicKeys
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog
-from adapters.read_model_database import create_tables, open_database
+from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.raw_reader import RawLog
+from adapters.nats.client import FastClient
+from adapters.read_model.database import create_tables, open_database
 from infra.embedded_nats import EmbeddedNats
 from infra.log_check import LogDamaged, Range, check_log, ranges
 from infra.nats_binary import EmbeddedNatsError

@@ -9,8 +9,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
 from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter
 from tests.contract.read_model_lives import Lives
@@ -18,8 +18,8 @@ from tests.support.waiting import eventually
 
 APPLY = """
 import asyncio, json, sys
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
+from adapters.read_model.database import create_tables, open_database
 from domain.log.record import Recorded
 
 async def main(url, path, size):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.read_model_database import create_tables, open_database
-from adapters.read_model_find import lock_facts, page_of_tasks
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.queries import lock_facts, page_of_tasks
 from domain.ports.read_model import TaskFilter
 
 WHEN = datetime(2026, 3, 1, tzinfo=UTC)

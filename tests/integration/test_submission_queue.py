@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 
-from adapters.submit import QueueRunnerClient
+from adapters.runners.submission import QueueRunnerClient
 from domain.protocol import Submission
 from tests.support.nats import api
 from tests.support.waiting import eventually

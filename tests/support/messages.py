@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.codec import Message, encode
+from adapters.event_store.codec import Message, encode
 from tests.support.worlds import created, new_id, now
 
 

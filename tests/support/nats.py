@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import PubAck
 
-from adapters.nats_client import FastClient
+from adapters.nats.client import FastClient
 from infra.embedded_nats import EmbeddedNats
 
 StartNats = Callable[..., EmbeddedNats]

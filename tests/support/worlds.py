@@ -9,22 +9,22 @@ from datetime import UTC, datetime
 from nats.aio.client import Client
 from uuid_utils.compat import uuid7
 
-from adapters.codec import Message
-from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
-from adapters.group_append import GroupAppender
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
-from adapters.jetstream_log import JetStreamLogReader
-from adapters.memory import (
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.codec import Message
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.group_appender import GroupAppender
+from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.task_cache import TaskCache
+from adapters.event_store.task_store import LogTaskStore
+from adapters.nats.jetstream_api import JetStreamApi
+from domain.log.events import CreatedData
+from domain.ports.log import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
+from tests.support.memory_store import (
     MemoryEvents,
     MemoryLog,
     MemoryLogReader,
 )
-from adapters.task_cache import TaskCache
-from adapters.task_store import LogTaskStore
-from domain.log.events import CreatedData
-from domain.ports.log import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
 
 
 def new_id() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.codec import encode
+from adapters.event_store.codec import encode
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import EVENTS, Kind
 from infra.audit.auditor import Auditor

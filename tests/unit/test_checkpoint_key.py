@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.checkpoint_keys import PUBLIC, parse_keys
+from adapters.crypto.checkpoint_keys import PUBLIC, parse_keys
 from infra.checkpoint_key import NAME, load, load_or_make, rotate
 
 

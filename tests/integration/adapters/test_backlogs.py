@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from nats.aio.client import Client
 
-from adapters.backlogs import JetStreamBacklogs, Queue
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_append import SingleAppender
-from adapters.work_queue import JetStreamEventQueue
+from adapters.event_store.appender import SingleAppender
+from adapters.nats.jetstream_api import JetStreamApi
+from adapters.queues.backlogs import JetStreamBacklogs, Queue
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.work_queue import JetStreamEventQueue
 from domain.log.record import Recorded
 from tests.support.messages import creation
 from tests.support.waiting import eventually

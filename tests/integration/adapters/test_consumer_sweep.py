@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from nats.aio.client import Client
 
-import adapters.consumer_sweep
-from adapters.consumer_sweep import MOST, STALE_SECONDS, ConsumerSweep, Foreign, due_now
-from adapters.jetstream_api import JetStreamApi
+import adapters.nats.consumer_sweep
+from adapters.nats.consumer_sweep import MOST, STALE_SECONDS, ConsumerSweep, Foreign, due_now
+from adapters.nats.jetstream_api import JetStreamApi
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import api, connect
 from tests.support.waiting import eventually
@@ -27,7 +27,7 @@ async def made(connection: Client, name: str, **config: object) -> None:
 async def test_what_a_guest_left_is_swept(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.consumer_sweep, "STALE_SECONDS", 0.0)
+    monkeypatch.setattr(adapters.nats.consumer_sweep, "STALE_SECONDS", 0.0)
     guest = await connect(nats_server.url)
     await made(js_connection, "dispatch", durable_name="dispatch")
     for number in range(300):

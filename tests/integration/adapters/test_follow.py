@@ -9,12 +9,12 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-import adapters.jetstream_log
-import adapters.log_feed
-import adapters.pull
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_log import JetStreamLogReader
+import adapters.event_store.log_feed
+import adapters.event_store.log_reader
+import adapters.nats.pull_consumer
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.nats.jetstream_api import JetStreamApi
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
@@ -108,7 +108,7 @@ async def test_a_consumer_that_falls_silent_is_made_anew(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
     """Neither a disconnection nor a word from the server: only the heartbeats are missing."""
-    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 1.5)
+    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 1.5)
     last = await append(js_connection, 5)
     reading = follow(proxied)
     assert await reading.has(last)
@@ -125,7 +125,7 @@ async def test_a_consumer_that_never_delivers_is_made_anew(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
     """Lost before its first word: there is no position yet but the one that was asked for."""
-    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 1.0)
     last = await append(js_connection, 5)
 
     def made() -> int:
@@ -162,7 +162,7 @@ async def test_a_lost_message_is_read_again(proxy: NatsProxy, proxied: Client, j
 async def test_a_slow_reader_gets_everything_and_holds_the_server_back(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
-    monkeypatch.setattr(adapters.log_feed, "BUFFERED", 50)
+    monkeypatch.setattr(adapters.event_store.log_feed, "BUFFERED", 50)
     one = SingleAppender(js_connection, JetStreamApi(js_connection))
     body = "x" * 40_000
     for _ in range(5):
@@ -219,7 +219,7 @@ async def test_a_log_that_ends_before_the_position_stops_the_reader(
     monkeypatch: pytest.MonkeyPatch, js_connection: Client
 ) -> None:
     """The log was replaced, or lost its end: going on would fold other facts on top of those."""
-    monkeypatch.setattr(adapters.jetstream_log, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(adapters.event_store.log_reader, "RETRY_SECONDS", 0.01)
     await append(js_connection, 3)
     reading = follow(js_connection, after=9)
     with pytest.raises(LogGap, match="ends at sequence 3"):

@@ -8,10 +8,10 @@ from collections import defaultdict
 import pytest
 from nats.aio.client import Client
 
-from adapters.codec import Message
-from adapters.group_append import GROUP_AT_MOST, WHERE_SYNCED, GroupAppender
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_append import SingleAppender
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.codec import Message
+from adapters.event_store.group_appender import GROUP_AT_MOST, WHERE_SYNCED, GroupAppender
+from adapters.nats.jetstream_api import JetStreamApi
 from domain.errors import LogFull
 from domain.ports.log import AppendConflict
 from infra.embedded_nats import EmbeddedNats

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.codec import filter_of
-from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.codec import filter_of
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from infra.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.messages import creation

@@ -6,12 +6,12 @@ import signal
 
 import pytest
 
-from adapters.group_append import GroupAppender
-from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
-from adapters.task_cache import TaskCache
-from adapters.task_store import LogTaskStore
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.group_appender import GroupAppender
+from adapters.event_store.task_cache import TaskCache
+from adapters.event_store.task_store import LogTaskStore
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from infra.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.messages import creation

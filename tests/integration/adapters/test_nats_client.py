@@ -10,7 +10,7 @@ import uvloop
 from nats.aio.client import Client
 from nats.js.api import Header
 
-from adapters.nats_client import FastClient
+from adapters.nats.client import FastClient
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import connect
 

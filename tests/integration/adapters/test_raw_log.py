@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 
-from adapters import raw_log
-from adapters.jetstream_api import JetStreamApi
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog, Stored
+from adapters.event_store import raw_reader as raw_log
+from adapters.event_store.raw_reader import RawLog, Stored
+from adapters.nats.client import FastClient
+from adapters.nats.jetstream_api import JetStreamApi
 from infra.embedded_nats import EmbeddedNats
 from tests.support.nats import api, append
 from tests.support.nats_proxy import NatsProxy

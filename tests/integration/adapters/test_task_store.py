@@ -7,13 +7,13 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 
-import adapters.jetstream_append
-from adapters.group_append import GroupAppender
-from adapters.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
-from adapters.task_cache import TaskCache
-from adapters.task_store import LogTaskStore
+import adapters.event_store.appender
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.group_appender import GroupAppender
+from adapters.event_store.task_cache import TaskCache
+from adapters.event_store.task_store import LogTaskStore
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, Stored
 from domain.protocol import Report
@@ -245,9 +245,9 @@ async def test_an_append_that_is_canceled_while_it_waits_its_turn_is_dropped(pro
 async def test_when_the_log_is_silent_the_change_is_forgotten(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client
 ) -> None:
-    monkeypatch.setattr(adapters.jetstream_append, "SETTLE_SECONDS", 0.2)
-    monkeypatch.setattr(adapters.jetstream_append, "REQUEST_TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr("adapters.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("adapters.nats.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.2)
     tasks = store(proxied)
     stored = await live(tasks, end=False)
     proxy.rule = lambda frame: DROP if frame.startswith((b"MSG", b"HMSG")) else PASS

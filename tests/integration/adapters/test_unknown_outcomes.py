@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from nats.aio.client import Client
 
-import adapters.jetstream_append
-from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
-from adapters.group_append import GroupAppender
-from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
+import adapters.event_store.appender
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.group_appender import GroupAppender
+from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.errors import Invalid
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
@@ -29,8 +29,8 @@ from tests.support.worlds import new_id, now
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second instead of five for an acknowledgement."""
-    monkeypatch.setattr(adapters.jetstream_append, "REQUEST_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr("adapters.group_append.REQUEST_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("adapters.event_store.group_appender.REQUEST_TIMEOUT_SECONDS", 0.5)
 
 
 def single(connection: Client) -> SingleAppender:
@@ -158,8 +158,8 @@ async def test_a_conflict_behind_a_lost_acknowledgement_is_a_conflict(
 async def test_without_any_answer_the_outcome_stays_unknown_and_the_event_stands_once(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, js_connection: Client, appender: Appender
 ) -> None:
-    monkeypatch.setattr(adapters.jetstream_append, "SETTLE_SECONDS", 0.5)
-    monkeypatch.setattr("adapters.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr("adapters.nats.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.3)
     await appender.append(creation())
     proxy.rule = lambda frame: DROP if frame.startswith((b"MSG", b"HMSG")) else PASS
     message = creation()
@@ -174,8 +174,8 @@ async def test_a_connection_that_is_cut_delays_an_append_less_than_its_timeout(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, appender: Appender
 ) -> None:
     """The reply went to the old connection: waiting for it would be in vain."""
-    monkeypatch.setattr(adapters.jetstream_append, "REQUEST_TIMEOUT_SECONDS", 60.0)
-    monkeypatch.setattr("adapters.group_append.REQUEST_TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr("adapters.event_store.group_appender.REQUEST_TIMEOUT_SECONDS", 60.0)
     proxy.rule = on_acks(CUT)
     assert await asyncio.wait_for(appender.append(creation()), 10) == 1
 

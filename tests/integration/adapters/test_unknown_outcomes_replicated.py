@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import pytest
 from nats.aio.client import Client
 
-import adapters.group_append
-import adapters.jetstream_append
-from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
-from adapters.group_append import GroupAppender
-from adapters.jetstream_api import JetStreamApi
-from adapters.jetstream_append import SingleAppender
-from adapters.jetstream_events import JetStreamEvents
+import adapters.event_store.appender
+import adapters.event_store.group_appender
+from adapters.event_store.appender import SingleAppender
+from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.group_appender import GroupAppender
+from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
+from adapters.nats.jetstream_api import JetStreamApi
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
@@ -71,8 +71,8 @@ async def three(nats_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Async
     await ensure_streams(direct, 3)
     leader = (await JetStreamApi(direct).info())["cluster"]["leader"]
     follower = nats_cluster.nodes[(int(leader.removeprefix("n")) + 1) % 3]
-    monkeypatch.setattr(adapters.jetstream_append, "REQUEST_TIMEOUT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.group_append, "REQUEST_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.event_store.group_appender, "REQUEST_TIMEOUT_SECONDS", 1.0)
     async with NatsProxy(follower.url) as proxy:
         proxied = await connect(proxy.url, error_cb=ignore)
         yield Three(nats_cluster, proxy, proxied, direct)
@@ -128,7 +128,7 @@ async def test_the_next_leader_knows_what_the_killed_one_had_taken(
     three: Three, append: Append, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The acknowledgement is lost and its sender killed; the others elect, and one of them is asked."""
-    monkeypatch.setattr(adapters.jetstream_append, "SETTLE_SECONDS", 2 * ELECTED_SECONDS)
+    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 2 * ELECTED_SECONDS)
     leader, lost = await three.leader(), asyncio.Event()
 
     def rule(frame: bytes) -> str:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-import adapters.pull
-import adapters.work_queue
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.jetstream_append import SingleAppender
-from adapters.timers import JetStreamTimers
-from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+import adapters.nats.pull_consumer
+import adapters.queues.work_queue
+from adapters.event_store.appender import SingleAppender
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.timers import JetStreamTimers
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from infra.embedded_nats import EmbeddedNats
@@ -32,10 +32,10 @@ Handle = Callable[[Recorded], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.work_queue, "ACK_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.work_queue, "PROGRESS_SECONDS", 0.2)
-    monkeypatch.setattr(adapters.work_queue, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(adapters.work_queue, "MAX_DELIVER", 3)
+    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.queues.work_queue, "PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 3)
 
 
 @asynccontextmanager
@@ -204,7 +204,7 @@ async def test_it_survives_restarts_and_a_deleted_consumer(
 async def test_many_messages_are_shared_and_all_handled(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.work_queue, "ACK_WAIT_SECONDS", 30.0)  # none comes again
+    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 30.0)  # none comes again
     ids = set(await asyncio.gather(*(append(js_connection) for _ in range(300))))
     by: list[list[str]] = [[], []]
 
@@ -228,8 +228,8 @@ async def test_an_idle_queue_has_one_request_under_way(
     js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also after many have run out: the server ends each, and only then the next one is made."""
-    monkeypatch.setattr(adapters.work_queue, "PULL_SECONDS", 0.2)
-    monkeypatch.setattr(adapters.pull, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(adapters.queues.work_queue, "PULL_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.nats.pull_consumer, "HEARTBEAT_SECONDS", 0.1)
 
     async def handle(_: Recorded) -> None:
         """Nothing comes."""
@@ -245,7 +245,7 @@ async def test_a_queue_asks_again_where_nothing_is_heard(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request was lost: no message, no heartbeat, no word that it is over."""
-    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 0.5)
     handled: list[str] = []
 
     async def handle(event: Recorded) -> None:
@@ -270,9 +270,9 @@ async def test_a_queue_without_room_keeps_its_consumer(
     js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has asked for nothing, so it need not hear anything."""
-    monkeypatch.setattr(adapters.pull, "SILENT_SECONDS", 0.3)
-    monkeypatch.setattr(adapters.work_queue, "CHECK_SECONDS", 0.05)
-    monkeypatch.setattr(adapters.work_queue, "CONCURRENCY", 4)
+    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(adapters.queues.work_queue, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(adapters.queues.work_queue, "CONCURRENCY", 4)
     made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
     ids = {await append(js_connection) for _ in range(20)}
     enough = asyncio.Event()

@@ -14,7 +14,7 @@ import pytest
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import adapters.jetstream_append
+import adapters.event_store.appender
 import api.report_intake
 from api.report_intake import ReportIntake
 from domain.errors import Busy
@@ -29,7 +29,7 @@ BEAT = {"runner_id": "r1", "pools": ["default"], "host": "h", "capacity": 1, "co
 async def test_every_route_answers(
     nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.jetstream_append, "SETTLE_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 1.0)
     async with live_api(nats_server, tmp_path / "data") as live:
         assert (await live.http.put("/workspaces/acme", json={"root": "/srv/acme"})).status_code == 201
         task_id = (await live.dispatched(workspace="acme"))["id"]

@@ -15,11 +15,11 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.checkpoint_keys import CheckpointKey, PublicKeys
-from adapters.codec import chain_link
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog
+from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.codec import chain_link
+from adapters.event_store.raw_reader import RawLog
+from adapters.nats.client import FastClient
 from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
 from domain.evidence.merkle import leaf_hash
 from domain.locks.claims import FIRST_CHAIN

@@ -11,12 +11,12 @@ import httpx
 import orjson
 from nats.aio.client import Client
 
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.jetstream_api import JetStreamApi
-from adapters.submit import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
-from adapters.timers import JetStreamTimers
-from adapters.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.nats.jetstream_api import JetStreamApi
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.timers import JetStreamTimers
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.runners.heartbeats import JetStreamHeartbeats
+from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from domain.ports.dispatch import RunnerClient
 from domain.runners.attempt_token import AttemptTokens
 from domain.runners.liveness import LeaseTerms

@@ -8,10 +8,9 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.codec import chain_link
-from adapters.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.memory import MemoryCheckpoints
-from adapters.sealing import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.event_store.codec import chain_link
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import OnRunnerLost
 from domain.log.record import Recorded
@@ -22,6 +21,7 @@ from domain.services.tasks import TaskService
 from domain.task.spec import TaskSpec
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
+from tests.support.memory_store import MemoryCheckpoints
 from tests.support.waiting import eventually
 from tests.support.worlds import jetstream_world, new_id, now
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-import adapters.work_queue
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.sealing import AesGcmSealer
+import adapters.queues.work_queue
+from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.log.record import Recorded
 from domain.ports.dispatch import SubmitOutcome
 from domain.protocol import Heartbeat, Submission
@@ -168,8 +168,8 @@ async def test_a_deadline_leaves_alone_what_was_taken(stage: DispatchStage) -> N
 async def test_two_dispatchers_share_and_a_crash_brings_it_again(
     stage: DispatchStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.work_queue, "ACK_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.work_queue, "PROGRESS_SECONDS", 0.3)
+    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(adapters.queues.work_queue, "PROGRESS_SECONDS", 0.3)
     stuck = asyncio.Event()
 
     async def hang(_: Recorded) -> None:

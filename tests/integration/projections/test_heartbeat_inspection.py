@@ -13,10 +13,10 @@ from nats.aio.client import Client
 from nats.js.errors import APIError
 
 import projections.heartbeat_inspection
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.heartbeat_feed import CoreBeatFeed
-from adapters.heartbeats import JetStreamHeartbeats
-from adapters.jetstream_api import LogUnreachable
+from adapters.nats.jetstream_api import LogUnreachable
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.runners.heartbeat_feed import CoreBeatFeed
+from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat
 from domain.services.dead_letters import DeadLetter
@@ -179,7 +179,7 @@ async def test_dead_letters_that_cannot_be_kept_stop_nothing(
         raise LogUnreachable("no answer")
 
     with monkeypatch.context() as broken:
-        broken.setattr("adapters.dead_letters.publish", no_answer)
+        broken.setattr("adapters.queues.dead_letters.publish", no_answer)
         await say(js_connection, "bad", b"first")
         await eventually(lambda: len(trouble) == 2)
     await say(js_connection, "bad", b"second")

@@ -8,13 +8,13 @@ import pytest
 from nats.aio.client import Client
 
 import projections.locks
-from adapters.memory import MemoryCheckpoints
 from domain.locks.claims import LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
 from tests.integration.projections.stage import Stage, check_exclusive
+from tests.support.memory_store import MemoryCheckpoints
 from tests.support.nats import StartNats, connect
 from tests.support.waiting import eventually
 from tests.support.worlds import now
@@ -159,7 +159,7 @@ async def test_a_checkpoint_of_another_log_is_passed_over(stage: Stage, start_na
 
 async def test_a_log_that_loses_its_end_ends_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was folded and acted upon is gone: nothing is decided on that."""
-    monkeypatch.setattr("adapters.jetstream_log.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("adapters.event_store.log_reader.RETRY_SECONDS", 0.01)
     projector = stage.projector()
     projector.table.seq = 3
     with pytest.raises(ExceptionGroup) as raised:
@@ -184,7 +184,7 @@ async def test_a_handoff_works_while_nats_restarts(
 async def test_the_projector_goes_on_when_the_log_was_away_while_it_decided(
     stage: Stage, nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.jetstream_append.SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr("adapters.event_store.appender.SETTLE_SECONDS", 0.2)
     projector = stage.projector()
     task_id = await stage.dispatch()
     nats_server.stop()

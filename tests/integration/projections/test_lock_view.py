@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import projections.lock_view
-from adapters.memory import MemoryCheckpoints
 from domain.errors import Busy
 from projections.lock_view import FoldedLockView
 from tests.integration.projections.stage import Stage
+from tests.support.memory_store import MemoryCheckpoints
 from tests.support.waiting import eventually
 from tests.support.worlds import now
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 
-from adapters.checkpoint_keys import CheckpointKey, PublicKeys
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog
+from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.raw_reader import RawLog
+from adapters.nats.client import FastClient
 from domain.errors import NotFound
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature
 from domain.ports.log import LogGap

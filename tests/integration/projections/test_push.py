@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-import adapters.submit
-import adapters.work_queue
+import adapters.queues.work_queue
+import adapters.runners.submission
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.bad_http import BadHttp
 from tests.support.http_runner import HttpRunner
@@ -120,8 +120,8 @@ async def test_an_acceptance_of_what_was_canceled_meanwhile_changes_nothing(
 async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
     stage: DispatchStage, runner: HttpRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapters.work_queue, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(adapters.work_queue, "MAX_DELIVER", 2)  # of what may be poisoned
+    monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 2)  # of what may be poisoned
     runner.answers["cancel"] = (401, {"detail": "wrong token"})
     task_id = await stage.create_plain()
     await eventually(lambda: _is(stage, task_id, "queued", None))
@@ -142,10 +142,12 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
 async def test_a_push_runner_that_hangs_does_not_hold_up_other_pools(js_connection: Client) -> None:
     async with BadHttp("trickle-body") as bad, dispatch_stage(js_connection, bad.url) as stage:
         stage.start()
-        hanging = [await stage.create_plain() for _ in range(adapters.work_queue.CONCURRENCY + 40)]
-        await eventually(lambda: bad.asked >= adapters.submit.SUBMITS)
+        hanging = [await stage.create_plain() for _ in range(adapters.queues.work_queue.CONCURRENCY + 40)]
+        await eventually(lambda: bad.asked >= adapters.runners.submission.SUBMITS)
         other = await stage.create_plain(pool="elsewhere")
-        (sent,) = await eventually(lambda: stage.submissions("elsewhere"), adapters.submit.PUSH_SECONDS / 2)
+        (sent,) = await eventually(
+            lambda: stage.submissions("elsewhere"), adapters.runners.submission.PUSH_SECONDS / 2
+        )
         assert sent["task_id"] == other
         assert {(await stage.status(task_id))[0] for task_id in hanging} == {"dispatched"}
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-from adapters.checkpoint_keys import CheckpointKey, PublicKeys
-from adapters.log_checkpoints import JetStreamLogCheckpoints
-from adapters.nats_client import FastClient
-from adapters.raw_log import RawLog
+from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
+from adapters.event_store.checkpoints import JetStreamLogCheckpoints
+from adapters.event_store.raw_reader import RawLog
+from adapters.nats.client import FastClient
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.embedded_nats import EmbeddedNats
 from projections.sealer import LogSealer

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-import adapters.work_queue
-from adapters.codec import EXPECTED_FILTER, EXPECTED_SEQ
-from adapters.dead_letters import JetStreamDeadLetters
-from adapters.memory import MemoryCheckpoints
-from adapters.read_model import SqlReadModel
-from adapters.read_model_database import create_tables, open_database
-from adapters.work_queue import JetStreamEventQueue
+import adapters.queues.work_queue
+from adapters.event_store.codec import EXPECTED_FILTER, EXPECTED_SEQ
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.work_queue import JetStreamEventQueue
+from adapters.read_model.database import create_tables, open_database
+from adapters.read_model.store import SqlReadModel
 from domain.log.record import Recorded
 from projections.dispatch import SUBJECTS
 from projections.lock_view import FoldedLockView
 from projections.tasks import TaskProjection
 from tests.integration.projections.stage import Stage
+from tests.support.memory_store import MemoryCheckpoints
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id
 
@@ -90,8 +90,8 @@ async def test_no_fold_goes_past_it(
 async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(
     monkeypatch: pytest.MonkeyPatch, js_connection: Client
 ) -> None:
-    monkeypatch.setattr(adapters.work_queue, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(adapters.work_queue, "MAX_DELIVER", 3)
+    monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 3)
     async with Stage(js_connection) as stage:
         await stage.register()
         await stage.dispatch()

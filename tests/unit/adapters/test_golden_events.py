@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.codec import decode, encode
+from adapters.event_store.codec import decode, encode
 from domain.locks.claims import FIRST_CHAIN
 from domain.log import events as data
 from domain.log.events import EVENTS, EventData, Kind

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.leadership import (
+from adapters.nats.leader_quorum import (
     OUTLIVED_SECONDS,
     UNREPLICATED_SECONDS,
     Leadership,

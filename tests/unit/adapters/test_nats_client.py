@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
-from adapters.arrived import Arrived
-from adapters.codec import decode
-from adapters.lazy_event import LazyEvent
-from adapters.nats_client import FastClient
+from adapters.event_store.codec import decode
+from adapters.event_store.lazy_event import LazyEvent
+from adapters.nats.client import FastClient
+from adapters.nats.message import Arrived
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 LINE = st.text(alphabet=st.sampled_from('aB-1 :\tä€"\\%'), max_size=12)

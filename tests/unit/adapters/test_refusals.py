@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.jetstream_append import AppendRejected, refusal
+from adapters.event_store.appender import AppendRejected, refusal
 from domain.errors import LogFull
 
 

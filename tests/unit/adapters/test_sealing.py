@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from adapters.sealing import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmSealer
 from domain.ports.dispatch import SealBroken
 
 ENV = {"TOKEN": "s3cret", "EMPTY": "", "WIDE": "käse \U0001f9c0 \n"}

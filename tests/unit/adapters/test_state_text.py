@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.state_text import PART_BYTES, read, write
+from adapters.read_model.state_text import PART_BYTES, read, write
 
 scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5)
 plain = st.recursive(

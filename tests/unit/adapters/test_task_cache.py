@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from adapters.task_cache import TaskCache
+from adapters.event_store.task_cache import TaskCache
 from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import Stored
 from domain.task.aggregate import Task

@@ -15,21 +15,12 @@ import httpx
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
-from adapters.codec import Message
-from adapters.facts import AppenderLockLog, AppenderWorkspaceLog
-from adapters.memory import (
-    MemoryBacklogs,
-    MemoryCheckpoints,
-    MemoryDeadLetters,
-    MemoryEvents,
-    MemoryHeartbeats,
-    MemoryLog,
-    MemoryLogReader,
-)
-from adapters.sealing import AesGcmSealer
-from adapters.task_cache import TaskCache
-from adapters.task_codec import replay
-from adapters.task_store import LogTaskStore
+from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.event_store.codec import Message
+from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
+from adapters.event_store.task_cache import TaskCache
+from adapters.event_store.task_codec import replay
+from adapters.event_store.task_store import LogTaskStore
 from api.app import begin_closing, create_app
 from api.config import ApiConfig
 from api.parts import ApiParts
@@ -46,6 +37,15 @@ from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
 from projections.past import TimeTravel
+from tests.support.memory_store import (
+    MemoryBacklogs,
+    MemoryCheckpoints,
+    MemoryDeadLetters,
+    MemoryEvents,
+    MemoryHeartbeats,
+    MemoryLog,
+    MemoryLogReader,
+)
 
 KEY = b"test key"
 Handler = Callable[[Recorded], Awaitable[None]]

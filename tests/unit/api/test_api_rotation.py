@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.sealing import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmSealer
 from api.config import ApiConfig, ConfigError
 from domain.ports.dispatch import SealBroken
 from domain.runners.attempt_token import AttemptTokens

@@ -14,9 +14,9 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from adapters.codec import encode
-from adapters.read_model_fold import Batch
-from adapters.read_model_judge import Judged
+from adapters.event_store.codec import encode
+from adapters.read_model.fold import Batch
+from adapters.read_model.judge import Judged
 from domain.errors import Refused
 from domain.locks.claims import FIRST_CHAIN, LockFact, Owed
 from domain.locks.judging import Judge

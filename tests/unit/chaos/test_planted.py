@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.codec import encode
+from adapters.event_store.codec import encode
 from domain.log.events import QueuedData
 from domain.protocol import Report, Submission
 from infra.embedded_nats import EmbeddedNats

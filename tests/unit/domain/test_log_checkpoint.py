@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.checkpoint_keys import CheckpointKey, PublicKeys, parse_keys
+from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys, parse_keys
 from domain.evidence.checkpoint import (
     SIGNED_AS,
     CheckpointInvalid,

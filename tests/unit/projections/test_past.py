@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from adapters.memory import MemoryCheckpoints, MemoryLog, MemoryLogReader
 from domain.errors import Busy
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from projections import past
 from projections.past import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
+from tests.support.memory_store import MemoryCheckpoints, MemoryLog, MemoryLogReader
 
 
 def test_rungs_are_few_and_near_ones_are_dense() -> None:

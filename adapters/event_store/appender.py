@@ -1,0 +1,123 @@
+"""The one function that appends to the log, with compare-and-set and every unknown outcome resolved.
+
+What an append expects is always the same filter string per task or workspace: another string, or an
+append without one, breaks the check on replicated streams. After a refusal, a timeout or a lost
+acknowledgement the leader is asked which event follows the expected sequence: our own id means done,
+none means send the same bytes again, another means a conflict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+from adapters.event_store.codec import Message
+from adapters.nats.jetstream_api import REQUEST_TIMEOUT_SECONDS, JetStreamApi, LogUnreachable
+from domain.errors import Invalid, LogFull
+from domain.ports.log import AppendConflict
+
+SETTLE_SECONDS = 12.0
+RETRY_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 1.0
+HEADER_ROOM = 16 * 1024
+_FULL_CODES = frozenset({10047, 10023, 10002})  # of the stream's storage, the server's, the account's
+_STORE_FAILED = 10077
+_REFUSED_CODES = frozenset({10054})
+
+
+class AppendRejected(RuntimeError):
+    """JetStream refuses this message whatever the log holds: a defect, never a race."""
+
+
+class SingleAppender:
+    """Appends one message at a time; any number may be in flight."""
+
+    def __init__(self, connection: Client, api: JetStreamApi) -> None:
+        self._nc = connection
+        self._api = api
+        self.replies = api.replies
+
+    async def append(self, message: Message) -> int:
+        """Append `message`; return its stream sequence.
+
+        Raises:
+            AppendConflict: another event follows the expected sequence.
+            LogFull: the stream has no room.
+            Invalid: the message is larger than NATS takes.
+            LogUnreachable: the outcome stayed unknown for SETTLE_SECONDS; it stands in the log at most once.
+        """
+        self.check_size(message)
+        deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
+        pause = RETRY_SECONDS
+        while True:
+            answer = await self._publish(message)
+            if isinstance(answer, int):
+                return answer
+            with contextlib.suppress(LogUnreachable):
+                seq = await self._read_back(message)
+                if seq is not None:
+                    return seq
+                if answer is not None:
+                    raise answer
+            if asyncio.get_running_loop().time() > deadline:
+                raise LogUnreachable("the log did not acknowledge an event")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    async def settle(self, message: Message) -> int:
+        """Find out what became of a message that was sent; send it again where it was not stored."""
+        with contextlib.suppress(LogUnreachable):
+            seq = await self._read_back(message)
+            if seq is not None:
+                return seq
+        return await self.append(message)
+
+    def check_size(self, message: Message) -> None:
+        """Refuse what NATS would not take: the server answers it by closing the connection for all."""
+        most = self._nc.max_payload - HEADER_ROOM
+        if len(message.data) > most:
+            raise Invalid("event-too-large", f"one event has at most {most} bytes in the log; send less")
+
+    async def _publish(self, message: Message) -> int | Exception | None:
+        """The sequence of a plain acknowledgement, what a refusal means, or None: read it back.
+
+        Even a refusal is read back: an earlier, unacknowledged try may stand in the log.
+        """
+        try:
+            answer = await self.replies.ask(
+                message.append_subject, message.data, REQUEST_TIMEOUT_SECONDS, message.publish_headers
+            )
+            acknowledged: dict[str, Any] = orjson.loads(answer.data)
+        except (nats.errors.Error, ValueError):
+            return None
+        error = acknowledged.get("error")
+        if error is not None:
+            return refusal(error)
+        return None if acknowledged.get("duplicate") else int(acknowledged["seq"])
+
+    async def _read_back(self, message: Message) -> int | None:
+        """The sequence at which `message` stands, or None if nothing follows what it expects."""
+        follower = await self._api.next(message.filter, message.expected_seq + 1)
+        if follower is None:
+            return None
+        if follower.headers.get("ce-id") == message.id:
+            return follower.seq
+        raise AppendConflict(f"{message.filter} has moved on from {message.expected_seq}")
+
+
+def refusal(error: dict[str, Any]) -> Exception | None:
+    """What to raise where the server's refusal is final; None where a repetition may succeed."""
+    code, words = error.get("err_code"), str(error.get("description"))
+    if code in _FULL_CODES or (code == _STORE_FAILED and ("maximum" in words or "no space" in words)):
+        return LogFull(
+            "log-full",
+            "the log has no room for new events; free disk space or raise its limit, then send it again",
+        )
+    if code in _REFUSED_CODES:
+        return AppendRejected(f"JetStream refused an append: {error}")
+    return None

@@ -1,0 +1,61 @@
+"""Reads of stream TOWPATH: the events of one task, in few bounded requests, and a workspace's last one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adapters.event_store.codec import filter_of
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from domain.log.record import Recorded
+
+SUBJECTS_AT_MOST = 32
+READ_TRIES = 4
+LAG_SECONDS = 0.01
+
+
+class JetStreamEvents:
+    """`TaskEvents`, and what `AppenderWorkspaceLog` asks."""
+
+    def __init__(self, api: JetStreamApi) -> None:
+        self._api = api
+
+    async def all(self, task_id: str) -> list[Recorded]:
+        """The last event of each subject, where only the leader can answer: of a first attempt that is all.
+
+        Else a leader says how many there are, and with it that it leads, and exactly those are read.
+
+        Raises:
+            LogUnreachable: the leader or enough of the events could not be read.
+        """
+        subject = filter_of("task", task_id)
+        newest = [raw.decoded() for raw in await self._api.last_of_each(subject, SUBJECTS_AT_MOST) or ()]
+        if not newest:
+            return await self._first(await self._api.count(subject), subject)
+        last = newest[-1]
+        if last.version == len(newest):
+            return newest
+        return [*(await self._first(last.version - 1, subject)), last]
+
+    async def count(self, task_id: str) -> int:
+        """As the leader has it. Raises LogUnreachable."""
+        return await self._api.count(filter_of("task", task_id))
+
+    async def last_registration(self, workspace: str) -> Recorded | None:
+        """The last registration event of a workspace, from the leader. Raises LogUnreachable."""
+        last = await self._api.last(filter_of("workspace", workspace))
+        return last.decoded() if last else None
+
+    async def _first(self, wanted: int, subject: str) -> list[Recorded]:
+        """The first `wanted` events: at once from any replica, one by one from the leader where those lag."""
+        for number in range(READ_TRIES if wanted else 0):
+            raw = await self._api.batch(subject, 1, wanted)
+            if len(raw) == wanted:
+                return [message.decoded() for message in raw]
+            await asyncio.sleep(LAG_SECONDS * 2**number)
+        found: list[Recorded] = []
+        while len(found) < wanted:
+            message = await self._api.next(subject, found[-1].seq + 1 if found else 1)
+            if message is None:
+                raise LogUnreachable(f"only {len(found)} of {wanted} events of a task could be read")
+            found.append(message.decoded())
+        return found

@@ -1,0 +1,103 @@
+"""An event of the log that is read only as far as somebody asks.
+
+Every fold sees every event, but needs most of few: the lock fold of a task without a workspace needs where it
+stands and what it is called, not its output. Each field is looked up in the raw message when it is first
+used. What names no event of Towpath is found at once, before anything is folded on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from urllib.parse import unquote
+
+import orjson
+
+from adapters.event_store.codec import check_type
+from adapters.nats.message import Arrived
+from domain.log.events import EVENTS, Kind, type_name
+from domain.log.record import Recorded
+
+_HEADER_OF = {
+    "id": "ce-id",
+    "version": "ce-entityversion",
+    "attempt": "ce-attempt",
+    "time": "ce-time",
+    "actor": "ce-actor",
+    "chain": "ce-chain",
+    "traceparent": "traceparent",
+}
+_NEEDLES = {name: f"\r\n{header}: ".encode() for name, header in _HEADER_OF.items()}
+_TYPE = b"\r\nce-type: "
+_TYPE_LINES = {key: _TYPE + type_name(*key).encode() + b"\r" for key in EVENTS}
+_OPTIONAL = ("attempt", "traceparent")
+
+
+class LazyEvent(Recorded):
+    """A `Recorded` whose fields behind `event` are taken from the message when they are first read."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, seq: int, message: Arrived) -> None:
+        """ValueError: what stands at `seq` is not an event of this log."""
+        words = message.subject.split(".")
+        if len(words) != 4:
+            raise _not_an_event(seq, message.subject, "its subject has another form")
+        self.seq = seq
+        self.kind = cast(Kind, words[1])
+        self.subject_id = words[2]
+        self.event = words[3]
+        self._message = message
+        raw = message.raw_headers
+        known = _TYPE_LINES.get((self.kind, self.event))
+        if known is not None and raw.startswith(known, raw.find(_TYPE)):
+            return
+        try:
+            check_type(words[1], words[3], self._header(_TYPE, "ce-type"))
+        except ValueError as error:
+            raise _not_an_event(seq, message.subject, str(error)) from error
+
+    def __getattr__(self, name: str) -> Any:
+        """Called once per field: a slot that has not been set yet."""
+        if name == "data":
+            value: Any = self._read_data()
+        elif name in _NEEDLES:
+            value = self._read_header(name)
+        else:
+            raise AttributeError(name)
+        setattr(self, name, value)
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recorded):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in Recorded.__slots__)
+
+    def _read_data(self) -> Any:
+        try:
+            return orjson.loads(self._message.data)
+        except ValueError as error:
+            raise _not_an_event(self.seq, self._message.subject, repr(error)) from error
+
+    def _read_header(self, name: str) -> Any:
+        text = self._header(_NEEDLES[name], _HEADER_OF[name])
+        if text is None:
+            if name in _OPTIONAL:
+                return None
+            raise _not_an_event(self.seq, self._message.subject, f"header {_HEADER_OF[name]} is missing")
+        if name in ("version", "attempt"):
+            return int(text)
+        return unquote(text) if name == "actor" and "%" in text else text
+
+    def _header(self, needle: bytes, name: str) -> str | None:
+        raw = self._message.raw_headers
+        start = raw.find(needle)
+        if start < 0:
+            if raw and name.encode() not in raw:  # parsing them all would not find it either
+                return None
+            return self._message.headers.get(name)
+        start += len(needle)
+        return raw[start : raw.index(b"\r", start)].decode()
+
+
+def _not_an_event(seq: int, subject: str, why: str) -> ValueError:
+    return ValueError(f"what stands at sequence {seq} ({subject}) is not an event of Towpath: {why}")

@@ -1,0 +1,137 @@
+"""Reads the log in its total order: live from any sequence, by pages, or single events.
+
+Each reader keeps its own position, so a crash loses nothing and redelivery cannot disturb the order. What
+arrives is checked for contiguity; what does not follow on is looked up on the leader, and if the log
+itself has a hole, or ends before the position that was reached, LogGap stops the reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+import nats.errors
+from nats.aio.client import Client
+
+from adapters.event_store.log_feed import LogFeed
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from domain.log.record import Recorded
+from domain.ports.log import LogGap
+
+PART_BYTES = 256 * 1024
+RETRY_SECONDS = 0.2
+SHORT_TRIES = 15
+
+
+class JetStreamLogReader:
+    """Port `LogReader` on the stream of `api`."""
+
+    def __init__(self, connection: Client, api: JetStreamApi) -> None:
+        self._nc = connection
+        self._api = api
+
+    async def last_seq(self) -> int:
+        """See the port."""
+        return int((await self._api.info())["state"]["last_seq"])
+
+    async def last_seq_of(self, subject: str) -> int:
+        """See the port."""
+        last = await self._api.last(subject)
+        return last.seq if last else 0
+
+    async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+        """See the port."""
+        events, size = list[Recorded](), 0
+        for message in await self._api.batch(subject or "towpath.*.*.*", after_seq + 1, limit):
+            events.append(message.decoded())
+            size += len(message.data)
+            if size > PART_BYTES:  # lets others run
+                size = 0
+                await asyncio.sleep(0)
+        return events
+
+    async def at(self, seqs: Sequence[int]) -> list[Recorded]:
+        """See the port."""
+        found = await asyncio.gather(*(self._api.get(seq) for seq in seqs))
+        return [message.decoded() for message in found if message is not None]
+
+    async def seq_at(self, at: datetime) -> int:
+        """See the port; the clock is the broker's, and it has nanoseconds."""
+        after = await self._api.since(at + timedelta(microseconds=1))
+        return after.seq - 1 if after is not None else await self.last_seq()
+
+    async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+        """See the port. Survives restarts of the server and lost consumers."""
+        position, event_id = after_seq, None
+        while True:
+            feed = LogFeed(self._nc, self._api, position)
+            try:
+                await self._check_end(position)
+                await self._check_event(position, event_id)
+                await feed.open()
+                while (batch := await feed.next()) is not None:
+                    whole = _following(batch, position)
+                    if whole:
+                        position, event_id = whole[-1].seq, whole[-1].id
+                        yield whole
+                    if batch[-1].seq > position:
+                        await self._check_hole(position + 1)
+                        break
+            except (LogUnreachable, nats.errors.Error):
+                if self._nc.is_closed:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                await feed.close()
+
+    async def _check_end(self, position: int) -> None:
+        """The log must reach to `position`; a leader just elected may take a moment to say so."""
+        if position == 0:
+            return
+        for _ in range(SHORT_TRIES):
+            last = await self.last_seq()
+            if last >= position:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        raise LogGap(
+            f"the log ends at sequence {last}, but this reader has seen {position}: the log was replaced, or "
+            "it has lost its end; run `towpath verify`, and restore a backup if the end is missing"
+        )
+
+    async def _check_event(self, position: int, event_id: str | None) -> None:
+        """What this reader has read last must still stand there: the log may be another one by now."""
+        if event_id is None:
+            return
+        found = await self._api.get(position)
+        if found is None:
+            raise _hole(position)
+        if found.headers.get("ce-id") != event_id:
+            raise LogGap(
+                f"another event stands at sequence {position} than this reader has read there: the log was "
+                "replaced under it; start this process again, and run `towpath verify`"
+            )
+
+    async def _check_hole(self, missing: int) -> None:
+        if await self._api.get(missing) is None:
+            raise _hole(missing)
+
+
+def _hole(missing: int) -> LogGap:
+    return LogGap(
+        f"the log has no event at sequence {missing}: it is damaged; run `towpath verify`, "
+        "then restore a backup"
+    )
+
+
+def _following(batch: list[Recorded], position: int) -> list[Recorded]:
+    """The events of `batch` that follow on `position` without a hole; what was seen before is passed over."""
+    if batch[0].seq == position + 1 and batch[-1].seq == position + len(batch):
+        return batch
+    whole: list[Recorded] = []
+    for event in batch:
+        if event.seq == position + len(whole) + 1:
+            whole.append(event)
+        elif event.seq > position + len(whole) + 1:
+            break
+    return whole

@@ -1,0 +1,168 @@
+"""Reads a finished stretch of the log as stored bytes, as fast as one connection gives it.
+
+For those who check or seal what stands there: nothing is decoded, nothing is left out, and a sequence that
+is missing is simply not among what comes. A stretch ends; whoever wants what comes later reads again. A
+lost connection or consumer is made up for from the position reached. What is under way is bounded by PULL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import nats.errors
+import orjson
+from nats.aio.subscription import Subscription
+
+from adapters.nats.client import FastClient
+from adapters.nats.jetstream_api import STREAM, JetStreamApi, LogUnreachable
+
+PULL = 2000
+PULL_BYTES = 4 * 1024 * 1024
+SILENT_SECONDS = 5.0
+GIVE_UP_SECONDS = 60.0
+RETRY_SECONDS = 0.2
+_EVENT = b"$JS.ACK."
+_SHORT_FORM = 9
+_NOT_SENT = re.compile(rb"Nats-Pending-Messages: (\d+)")
+
+
+class Stored(NamedTuple):
+    """One stored message. `block` is its header block."""
+
+    seq: int
+    subject: bytes
+    block: bytes
+    data: bytes
+
+    def header_lines(self) -> list[bytes]:
+        """The lines of the header block without the version line, in the order they stand."""
+        return self.block[10:-4].split(b"\r\n") if len(self.block) > 14 else []
+
+
+class RawLog:
+    """Stretches of one stream; with a guest's rights."""
+
+    def __init__(self, connection: FastClient, stream: str = STREAM) -> None:
+        self._nc = connection
+        self._api = JetStreamApi(connection, stream)
+
+    async def last_seq(self) -> int:
+        """The last sequence, from the leader."""
+        return int((await self._api.info())["state"]["last_seq"])
+
+    async def stretch(self, first: int, last: int) -> AsyncIterator[list[Stored]]:
+        """Everything that stands from `first` to `last`, in order; `last` must exist or have existed.
+
+        Raises:
+            LogUnreachable: nothing came for GIVE_UP_SECONDS.
+        """
+        position, tried = first - 1, 0.0
+        loop = asyncio.get_running_loop()
+        while position < last:
+            reading = _Reading(self._nc, self._api, position, last)
+            try:
+                await reading.open()
+                while batch := await reading.next():
+                    position, tried = batch[-1].seq, 0.0
+                    yield batch
+                # a replica that lags says that nothing more is pending: only the leader knows the end
+                if position < last and await self._nothing_behind(position, last):
+                    return
+                if reading.ended and position < last:
+                    raise LogUnreachable("a replica has not got as far as the leader yet")
+            except (LogUnreachable, nats.errors.Error):
+                tried = tried or loop.time()
+                if self._nc.is_closed or loop.time() - tried > GIVE_UP_SECONDS:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                await reading.close()
+
+    async def _nothing_behind(self, position: int, last: int) -> bool:
+        """Whether the leader has nothing more up to `last`: a consumer waits for what cannot be read."""
+        found = await self._api.next(">", position + 1)
+        return found is None or found.seq > last
+
+
+class _Reading:
+    """One consumer's life behind `position`."""
+
+    def __init__(self, connection: FastClient, api: JetStreamApi, position: int, last: int) -> None:
+        self._nc, self._api = connection, api
+        self._position, self._last = position, last
+        self._name = f"raw-{secrets.token_hex(8)}"
+        self._inbox = connection.new_inbox()
+        self._subscription: Subscription | None = None
+        self._connections = connection.stats["reconnects"]
+        self._buffer: list[Stored] = []
+        self._filled = asyncio.Event()
+        self._coming = 0
+        self._gone = False
+        self.ended = False
+
+    async def open(self) -> None:
+        """Make the consumer and ask for the first messages."""
+        self._subscription = await self._nc.tap(self._inbox, self._take)
+        waiting = await self._api.make_consumer(
+            self._name,
+            {
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": self._position + 1,
+                "ack_policy": "none",
+                "mem_storage": True,
+                "num_replicas": 1,
+                "inactive_threshold": 30_000_000_000,
+            },
+        )
+        self.ended = waiting == 0
+        await self._pull()
+
+    async def next(self) -> list[Stored]:
+        """What has come, at least one message; [] at the end or when the consumer is lost."""
+        while not self._buffer and not self.ended and not self._gone:
+            self._filled.clear()
+            try:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    await self._filled.wait()
+            except TimeoutError:
+                return []
+            if self._nc.stats["reconnects"] != self._connections:
+                return []
+        batch, self._buffer = self._buffer, []
+        if batch:
+            self._position = batch[-1].seq
+        await self._pull()
+        return batch
+
+    async def close(self) -> None:
+        """Stop listening; the server forgets the consumer by itself."""
+        if self._subscription is not None:
+            with contextlib.suppress(nats.errors.Error):
+                await self._subscription.unsubscribe()
+
+    def _take(self, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
+        if reply.startswith(_EVENT):
+            tokens = reply.split(b".")
+            at = 5 if len(tokens) == _SHORT_FORM else 7
+            seq = int(tokens[at])
+            self._coming -= 1
+            if seq <= self._last:
+                self._buffer.append(Stored(seq, subject, block, data))
+            self.ended = self.ended or seq >= self._last or tokens[at + 3] == b"0"
+        elif (not_sent := _NOT_SENT.search(block)) is not None:
+            self._coming -= int(not_sent[1])
+        else:
+            self._gone = True
+        self._filled.set()
+
+    async def _pull(self) -> None:
+        if self.ended or self._gone or self._coming > PULL // 2:
+            return
+        self._coming += PULL
+        body = orjson.dumps({"batch": PULL, "max_bytes": PULL_BYTES, "expires": 30_000_000_000})
+        await self._nc.publish(self._api.next_subject(self._name), body, reply=self._inbox)

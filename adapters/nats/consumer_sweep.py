@@ -1,0 +1,81 @@
+"""Sweeps consumers that others made on the log and left behind: each costs the server memory while it exists.
+
+Every role that reads may make consumers, also durable ones, as many as it likes. Those without a reader that
+were idle for STALE_SECONDS are removed. Beyond MOST, those without a reader go at once, the oldest first, and
+then the newest of those with one. The control plane's durable consumers are never touched. A reader of
+Towpath's own that loses its consumer makes another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+
+from adapters.nats.jetstream_api import STREAM, JetStreamApi
+from domain.errors import Busy
+
+STALE_SECONDS = 300.0
+MOST = 500
+EVERY_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A consumer that is not one of `ours`; `idle_seconds`: since it was last asked or has delivered."""
+
+    name: str
+    asked: bool
+    created: str
+    idle_seconds: float
+
+
+class ConsumerSweep:
+    """One sweeper of the log's consumers; any number may run. `ours` are the names that stay."""
+
+    def __init__(self, connection: Client, ours: Collection[str]) -> None:
+        self._api = JetStreamApi(connection, STREAM)
+        self._ours = frozenset(ours)
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            try:
+                swept = await self.sweep()
+            except Busy as error:
+                log.info("consumers not swept, the next time they will be", error=str(error))
+            else:
+                if swept:
+                    log.warning("consumers of others removed from the log", count=len(swept), first=swept[0])
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def sweep(self) -> list[str]:
+        """Remove what is due now; the names. Raises LogUnreachable."""
+        due = due_now([_foreign(one) for one in await self._api.consumers() if one["name"] not in self._ours])
+        for name in due:
+            await self._api.delete_consumer(name)
+        return due
+
+
+def due_now(found: Collection[Foreign]) -> list[str]:
+    """Which of them are to be removed."""
+    stale = [one.name for one in found if not one.asked and one.idle_seconds > STALE_SECONDS]
+    left = [one for one in found if one.name not in set(stale)]
+    idle = sorted((one for one in left if not one.asked), key=lambda one: one.created)
+    busy = sorted((one for one in left if one.asked), key=lambda one: one.created, reverse=True)
+    return stale + [one.name for one in [*idle, *busy][: max(0, len(left) - MOST)]]
+
+
+def _foreign(info: dict[str, Any]) -> Foreign:
+    times = [info["created"], *(info.get(name, {}).get("last_active") for name in ("delivered", "ack_floor"))]
+    last = max(datetime.fromisoformat(one) for one in times if one)
+    asked = bool(info.get("num_waiting") or info.get("push_bound"))
+    idle = (datetime.now(UTC) - last).total_seconds()
+    return Foreign(info["name"], asked, info["created"], idle)

@@ -1,0 +1,259 @@
+"""Reads from JetStream that nats-py does not offer: by subject from the leader, and bounded batches.
+
+Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; none is believed before it is certain
+that the leader has not been replaced (`adapters.nats.leader_quorum`). Direct reads are faster and may come
+from a follower that lags: they fill in what a leader read has bounded, or stand alone where there is no
+follower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+from adapters.event_store.codec import decode
+from adapters.nats.leader_quorum import Leadership, NoMajority, certain_seconds
+from adapters.nats.message import Arrived, parse_block
+from adapters.nats.request_reply import replies_of
+from domain.errors import Busy
+from domain.log.record import Recorded
+
+STREAM = "TOWPATH"
+REQUEST_TIMEOUT_SECONDS = 5.0
+_NO_MESSAGE = 10037
+_NO_CONSUMER = 10014
+_NO_STREAM = 10059
+
+
+class LogUnreachable(Busy):
+    """The log did not answer in time; the request can be repeated."""
+
+    def __init__(self, detail: str = "the log does not answer") -> None:
+        super().__init__("log-unreachable", f"{detail}; is NATS up? Try again in a moment")
+
+
+class StreamMissing(LogUnreachable):
+    """NATS answers, but it has no such stream: another server or account, or somebody deleted it."""
+
+    def __init__(self, stream: str) -> None:
+        Busy.__init__(
+            self,
+            "log-unreachable",
+            f"NATS has no stream {stream}: is this the right server and account? `towpath up`, `api` and "
+            "`projector` make what is missing when they start",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A stored message as JetStream returns it; `time` (when it was stored) in the leader's answers only."""
+
+    seq: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+    time: str = ""
+
+    def decoded(self) -> Recorded:
+        """The event it holds."""
+        return decode(self.seq, self.subject, self.headers, self.data)
+
+
+class JetStreamApi:
+    """Reads of one stream over one connection; for `led_seconds` see `adapters.nats.leader_quorum`."""
+
+    def __init__(self, connection: Client, stream: str = STREAM, led_seconds: float = 0.0) -> None:
+        self.replies = replies_of(connection)
+        self._stream = stream
+        self._leadership = Leadership(self._ask_info, led_seconds)
+
+    async def last(self, subject: str) -> RawMessage | None:
+        """The last message whose subject matches, from the leader."""
+        return await self._get({"last_by_subj": subject})
+
+    async def next(self, subject: str, seq: int) -> RawMessage | None:
+        """The first message at or behind `seq` whose subject matches, from the leader."""
+        return await self._get({"next_by_subj": subject, "seq": seq})
+
+    async def get(self, seq: int) -> RawMessage | None:
+        """The message at `seq`, from the leader."""
+        return await self._get({"seq": seq})
+
+    async def since(self, at: datetime) -> RawMessage | None:
+        """The first message that the broker stored at or after `at`, from the leader."""
+        return await self._get({"start_time": at.astimezone(UTC).isoformat().replace("+00:00", "Z")})
+
+    async def info(self) -> dict[str, Any]:
+        """The stream's info, from a leader with a majority."""
+        return _by_majority(await self._ask_info())
+
+    async def count(self, subject: str) -> int:
+        """How many messages match, from a leader that says in the same breath that it has a majority.
+
+        So this is right even while a leader that was replaced has not noticed it yet.
+        """
+        info = _by_majority(await self._ask_info(subjects_filter=subject))
+        return sum((info["state"].get("subjects") or {}).values())
+
+    async def _ask_info(self, **question: str) -> dict[str, Any]:
+        body = orjson.dumps(question) if question else b""
+        return await self._request(f"$JS.API.STREAM.INFO.{self._stream}", body)
+
+    async def streams(self) -> list[dict[str, Any]]:
+        """Configuration and state of every stream of Towpath's, each as STREAM.INFO has it."""
+        answer = await self._request("$JS.API.STREAM.LIST", orjson.dumps({"subject": "towpath.>"}))
+        return list(answer.get("streams") or [])
+
+    async def account(self) -> dict[str, Any]:
+        """The JetStream account's use and limits."""
+        return await self._request("$JS.API.INFO", b"")
+
+    async def delete(self, seq: int) -> None:
+        """Remove the message at `seq`, its bytes overwritten; for one that is gone, nothing happens."""
+        try:
+            await self._request(f"$JS.API.STREAM.MSG.DELETE.{self._stream}", orjson.dumps({"seq": seq}))
+        except LogUnreachable:
+            if await self.get(seq) is not None:
+                raise
+
+    async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
+        """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
+        return await self._direct(count, {"next_by_subj": subject, "seq": seq}) if count > 0 else []
+
+    async def last_of_each(self, subject: str, count: int) -> list[RawMessage] | None:
+        """The last message of each subject that matches, `count` at most, in their order.
+
+        None where another than the leader might answer, and be behind: a replica or a mirror.
+        """
+        try:
+            if await self._leadership.has_replicas():
+                return None
+        except NoMajority as error:
+            raise _without_majority(error) from error
+        found = await self._direct(count, {"multi_last": [subject]})
+        return found if all(one.headers.get("Nats-Stream") == self._stream for one in found) else None
+
+    async def _direct(self, count: int, query: dict[str, Any]) -> list[RawMessage]:
+        batch = _Batch(count)
+        request = orjson.dumps({**query, "batch": count})
+        try:
+            return await self.replies.collect(
+                f"$JS.API.DIRECT.GET.{self._stream}", request, REQUEST_TIMEOUT_SECONDS, batch.done, batch.take
+            )
+        except nats.errors.Error as error:
+            raise LogUnreachable from error
+
+    async def consumer(self, name: str) -> dict[str, Any] | None:
+        """A durable consumer's configuration and state; None if there is none of that name."""
+        found = await self._request(f"$JS.API.CONSUMER.INFO.{self._stream}.{name}", b"")
+        return None if "error" in found else found
+
+    async def consumers(self) -> list[dict[str, Any]]:
+        """All consumers, each as CONSUMER.INFO has it."""
+        found: list[dict[str, Any]] = []
+        while True:
+            body = orjson.dumps({"offset": len(found)})
+            answer = await self._request(f"$JS.API.CONSUMER.LIST.{self._stream}", body)
+            page = answer.get("consumers") or []
+            found += page
+            if not page or len(found) >= answer.get("total", 0):
+                return found
+
+    async def delete_consumer(self, name: str) -> None:
+        """Remove a consumer; for one that is gone, nothing happens."""
+        await self._request(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}", b"")
+
+    async def make_consumer(self, name: str, config: dict[str, Any]) -> int:
+        """Make the consumer `name`; how many messages wait for it.
+
+        Every role that reads may, with one filter (without any it is `>`); the control plane alone may
+        give several as `filter_subjects`.
+        """
+        subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
+        if "filter_subjects" not in config:
+            config = {"filter_subject": ">", **config}
+            subject = f"{subject}.{config['filter_subject']}"
+        body = orjson.dumps({"stream_name": self._stream, "config": {**config, "name": name}})
+        answer = await self._request(subject, body)
+        return int(answer["num_pending"])
+
+    def next_subject(self, consumer: str) -> str:
+        """Where a consumer's next messages are asked for."""
+        return f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
+
+    async def _get(self, query: dict[str, Any]) -> RawMessage | None:
+        answer = await self._request(f"$JS.API.STREAM.MSG.GET.{self._stream}", orjson.dumps(query))
+        try:
+            await self._leadership.confirm()
+        except NoMajority as error:
+            raise _without_majority(error) from error
+        message = answer.get("message")
+        if message is None:
+            return None
+        headers = parse_block(base64.b64decode(message.get("hdrs", "")))
+        data = base64.b64decode(message.get("data", ""))
+        return RawMessage(message["seq"], message["subject"], headers, data, message["time"])
+
+    async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
+        try:
+            answer = await self.replies.ask(subject, body, REQUEST_TIMEOUT_SECONDS)
+        except nats.errors.Error as unreachable:
+            raise LogUnreachable from unreachable
+        parsed: dict[str, Any] = orjson.loads(answer.data)
+        error = parsed.get("error")
+        if error and error.get("err_code") == _NO_STREAM:
+            raise StreamMissing(self._stream)
+        if error and error.get("err_code") not in (_NO_MESSAGE, _NO_CONSUMER):
+            raise LogUnreachable(f"the log answered: {error.get('description')}")
+        return parsed
+
+
+def _by_majority(info: dict[str, Any]) -> dict[str, Any]:
+    try:
+        certain_seconds(info)
+    except NoMajority as error:
+        raise _without_majority(error) from error
+    return info
+
+
+def _without_majority(error: NoMajority) -> LogUnreachable:
+    return LogUnreachable(f"the log's leader may have been replaced: {error}")
+
+
+class _Batch:
+    """Collects one batch's messages until all are there or the server says that there are no more."""
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._messages: list[RawMessage] = []
+        self.done: asyncio.Future[list[RawMessage]] = asyncio.get_running_loop().create_future()
+
+    def take(self, message: Arrived) -> None:
+        if self.done.done():
+            return
+        headers = message.headers
+        if "Nats-Sequence" not in headers:
+            self._end(headers.get("Status", ""))
+            return
+        try:
+            seq = int(headers["Nats-Sequence"])
+            self._messages.append(RawMessage(seq, headers["Nats-Subject"], headers, message.data))
+        except (KeyError, ValueError) as error:
+            self.done.set_exception(LogUnreachable(f"a message came back in an unknown form: {error!r}"))
+            return
+        if len(self._messages) == self._wanted:
+            self.done.set_result(self._messages)
+
+    def _end(self, status: str) -> None:
+        if status in ("204", "404"):
+            self.done.set_result(self._messages)
+        else:
+            self.done.set_exception(LogUnreachable(f"a read of the log was answered with status {status}"))

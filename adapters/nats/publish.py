@@ -1,0 +1,57 @@
+"""Publishing to the streams beside the log: with an acknowledgement, retried while NATS is away.
+
+A message may have an id (`Nats-Msg-Id`), so that sending it again after a lost acknowledgement stores it
+once. The broker remembers the ids of a whole stream and does not compare messages: one of another sender with
+the same id makes `duplicate: true` the answer to a message that was never stored. So an id is either one that
+no other sender can know, or the caller compares what is stored (`Acknowledged.duplicate`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+from adapters.nats.jetstream_api import LogUnreachable
+from adapters.nats.request_reply import replies_of
+
+PUBLISH_SECONDS = 2.0
+TRIES = 4
+RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Where a message stands in its stream. `duplicate`: some message with its id stood there before."""
+
+    seq: int
+    duplicate: bool
+
+
+async def publish(
+    connection: Client, stream: str, subject: str, body: bytes, headers: dict[str, str]
+) -> Acknowledged:
+    """Store `body` on `subject` of `stream`.
+
+    Raises:
+        LogUnreachable: not acknowledged after TRIES; it may or may not be stored.
+    """
+    headers = {**headers, "Nats-Expected-Stream": stream}
+    why = ""
+    for number in range(TRIES):
+        if number:
+            await asyncio.sleep(RETRY_SECONDS * 2 ** (number - 1))
+        try:
+            answer = await replies_of(connection).ask(subject, body, PUBLISH_SECONDS, headers)
+            told = orjson.loads(answer.data)
+            refused = told.get("error")
+        except (nats.errors.Error, ValueError) as error:
+            why = repr(error)
+            continue
+        if not refused:
+            return Acknowledged(int(told["seq"]), bool(told.get("duplicate")))
+        why = str(refused.get("description"))
+    raise LogUnreachable(f"stream {stream} did not acknowledge a message ({why})")

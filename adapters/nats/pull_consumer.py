@@ -1,0 +1,186 @@
+"""Asks a JetStream consumer for its messages, in time and into one inbox, until it is gone.
+
+The next messages are asked for while half of the last ones are still to come, so they never pause, and what
+is on its way is bounded by what was asked for. A parked request delivers a new message at once. Heartbeats
+tell an idle consumer from a lost one. nats-py's own `fetch` waits for each message with a timer and a task of
+its own, and a word of the server that comes just after its timer leaves it with two requests under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from adapters.nats.client import listen
+from adapters.nats.message import Arrived, Take
+
+HEARTBEAT_SECONDS = 1.0
+SILENT_SECONDS = 4.0
+_DELIVERED = "$JS.ACK."
+_SHORT = 9
+_BEHIND_DOMAIN = 2
+_IDLE = "100"
+_NOT_SENT = "Nats-Pending-Messages"
+_OVER = ("404", "408")
+_OVER_TEXTS = ("batch completed", "exceeds maxbytes", "leadership change")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a message's reply subject says: `seq` in its stream, how often it came, when it was stored."""
+
+    seq: int
+    tries: int
+    at: datetime
+
+
+def delivery(reply: str) -> Delivery:
+    """Read `$JS.ACK.<stream>.<consumer>.<tries>.<seq>.<number>.<nanoseconds>.<pending>`."""
+    tokens = _numbers(reply)
+    seconds, nanoseconds = divmod(int(tokens[3]), 1_000_000_000)
+    at = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=nanoseconds // 1000)
+    return Delivery(int(tokens[1]), int(tokens[0]), at)
+
+
+def stream_seq(reply: str) -> int:
+    """Only the `seq` of `delivery`; every fold asks for it with every event."""
+    tokens = reply.split(".")
+    return int(tokens[5] if len(tokens) == _SHORT else tokens[5 + _BEHIND_DOMAIN])
+
+
+def _numbers(reply: str) -> list[str]:
+    """The tokens behind the consumer's name. A long form has a domain and an account in front."""
+    tokens = reply.split(".")
+    return tokens[4:] if len(tokens) == _SHORT else tokens[4 + _BEHIND_DOMAIN :]
+
+
+class Pull:
+    """Messages of the consumer behind `subject`, where its next ones are asked for.
+
+    `take` is called for each, and must neither block nor raise. A request asks for `batch` of them and stands
+    for `seconds`, two heartbeats at least; none is made while `room` says no. `idle` is called with each
+    heartbeat, `lost` when the consumer or the connection is gone: another Pull has to go on then.
+    """
+
+    def __init__(
+        self,
+        connection: Client,
+        subject: str,
+        take: Take,
+        *,
+        batch: int,
+        seconds: float,
+        room: Callable[[], bool],
+        lost: Callable[[], None],
+        idle: Callable[[Arrived], None] = lambda _: None,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._nc = connection
+        self._subject = subject
+        self._take = take
+        self._batch = batch
+        self._few = batch // 2
+        self._room = room
+        self._lost = lost
+        self._idle = idle
+        self.gone = False
+        self._closed = False
+        body: dict[str, int] = {
+            "batch": batch,
+            "expires": nanoseconds(seconds),
+            "idle_heartbeat": nanoseconds(HEARTBEAT_SECONDS),
+        }
+        self._request = orjson.dumps(body if max_bytes is None else {**body, "max_bytes": max_bytes})
+        self._subscription: Subscription | None = None
+        self._inbox = ""
+        self._connections = 0
+        self._coming = 0
+        self._heard = 0.0
+        self._came = False
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        """Hear what comes, before it is asked for. Raises nats.errors.Error."""
+        self._connections = self._nc.stats["reconnects"]
+        self._inbox = self._nc.new_inbox()
+        self._subscription = await listen(self._nc, self._inbox, self._arrived)
+
+    async def start(self) -> None:
+        """Ask for the first messages."""
+        self._heard = asyncio.get_running_loop().time()
+        await self._ask()
+
+    async def close(self) -> None:
+        """Stop listening, and ask no more."""
+        self._closed = True
+        for asking in self._asking:
+            asking.cancel()
+        if self._subscription is not None:
+            with contextlib.suppress(nats.errors.Error):
+                await self._subscription.unsubscribe()
+
+    def more(self) -> None:
+        """There is room again: ask, if little is still to come."""
+        if self._wanting():
+            asking = asyncio.get_running_loop().create_task(self._ask())
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+
+    def check(self) -> None:
+        """To be called now and then: finds out that nothing is heard of what was asked for."""
+        now = asyncio.get_running_loop().time()
+        if self._came or self._coming <= 0:
+            self._came, self._heard = False, now
+        if now - self._heard > SILENT_SECONDS or self._nc.stats["reconnects"] != self._connections:
+            self.lose()
+
+    def lose(self) -> None:
+        """Take the consumer for gone."""
+        self.gone = True
+        self._lost()
+
+    def _wanting(self) -> bool:
+        return self._coming <= self._few and self._room() and not (self.gone or self._closed)
+
+    async def _ask(self) -> None:
+        if not self._wanting():
+            return
+        self._coming += self._batch
+        self._came = True  # what is asked for takes a moment
+        with contextlib.suppress(nats.errors.Error):  # the silence that follows tells
+            await self._nc.publish(self._subject, self._request, reply=self._inbox)
+
+    def _arrived(self, message: Arrived) -> None:
+        self._came = True
+        if not message.reply.startswith(_DELIVERED):
+            self._control(message)
+            return
+        self._coming -= 1
+        self._take(message)
+        if self._coming == self._few:
+            self.more()
+
+    def _control(self, message: Arrived) -> None:
+        """A heartbeat, the end of a request, or that the consumer is gone."""
+        headers = message.headers
+        status, text = headers.get("Status"), headers.get("Description", "").lower()
+        if status == _IDLE:
+            self._idle(message)
+        elif status in _OVER or any(known in text for known in _OVER_TEXTS):
+            self._coming -= int(headers.get(_NOT_SENT, self._coming))
+            self.more()
+        else:
+            self.lose()
+
+
+def nanoseconds(seconds: float) -> int:
+    """As JetStream wants durations."""
+    return int(seconds * 1_000_000_000)

@@ -1,0 +1,123 @@
+"""Requests over one connection, with all their replies under one inbox.
+
+nats-py's own request keeps an entry for ever where the publish fails, which adds up while NATS is away, and
+it waits out its whole timeout after a reconnect, though the reply went to the old connection. Here a request
+that outlives its connection fails within CHECK_SECONDS, and one reply may be many messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import nats.errors
+from nats.aio.client import Client
+
+from adapters.nats.client import listen
+from adapters.nats.message import Arrived, Take
+
+CHECK_SECONDS = 0.5
+_NO_RESPONDERS = "503"
+
+Reply = TypeVar("Reply")
+
+
+class Replies:
+    """Asks over `connection`; any number of requests may be in flight."""
+
+    def __init__(self, connection: Client) -> None:
+        self._nc = connection
+        self._inbox = ""
+        self._open: dict[str, _Question] = {}
+        self._counter = 0
+        self._opening = asyncio.Lock()
+        self._checking = False
+
+    async def ask(
+        self, subject: str, body: bytes, timeout: float, headers: dict[str, str] | None = None
+    ) -> Arrived:
+        """The one reply to a request.
+
+        Raises:
+            nats.errors.Error: nobody listens, no reply within `timeout` seconds, or the connection was lost;
+                what was asked for may have been done.
+        """
+        answer: asyncio.Future[Arrived] = asyncio.get_running_loop().create_future()
+
+        def take(message: Arrived) -> None:
+            if not answer.done():
+                answer.set_result(message)
+
+        message = await self.collect(subject, body, timeout, answer, take, headers)
+        if not message.data and message.headers.get("Status") == _NO_RESPONDERS:
+            raise nats.errors.NoRespondersError
+        return message
+
+    async def collect(
+        self,
+        subject: str,
+        body: bytes,
+        timeout: float,
+        done: asyncio.Future[Reply],
+        take: Take,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Ask, give every message of the reply to `take` until that ends `done`, and return its result."""
+        if not self._inbox:
+            await self._subscribe()
+        loop = asyncio.get_running_loop()
+        self._counter += 1
+        token = str(self._counter)
+        self._open[token] = _Question(done, take, self._nc.stats["reconnects"], loop.time() + timeout)
+        if not self._checking:
+            self._checking = True
+            loop.call_later(CHECK_SECONDS, self._check)
+        try:
+            await self._nc.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
+            return await done
+        finally:
+            del self._open[token]
+
+    def _check(self) -> None:
+        """End what has waited too long or lost its connection; one timer for all costs less than one each."""
+        loop = asyncio.get_running_loop()
+        now, connections = loop.time(), self._nc.stats["reconnects"]
+        lost = not self._nc.is_connected
+        for question in self._open.values():
+            if question.done.done():
+                continue
+            if lost or question.connections != connections:
+                question.done.set_exception(nats.errors.StaleConnectionError())
+            elif question.deadline <= now:
+                question.done.set_exception(nats.errors.TimeoutError())
+        self._checking = bool(self._open)
+        if self._checking:
+            loop.call_later(CHECK_SECONDS, self._check)
+
+    async def _subscribe(self) -> None:
+        async with self._opening:
+            if not self._inbox:
+                inbox = self._nc.new_inbox()
+                await listen(self._nc, f"{inbox}.*", self._on_message)
+                self._inbox = inbox
+
+    def _on_message(self, message: Arrived) -> None:
+        question = self._open.get(message.subject.rpartition(".")[2])
+        if question is not None:
+            question.take(message)
+
+
+@dataclass(slots=True)
+class _Question:
+    done: asyncio.Future[Any]
+    take: Take
+    connections: int
+    deadline: float
+
+
+def replies_of(connection: Client) -> Replies:
+    """The `Replies` of this connection: one inbox is enough for all that asks over it."""
+    replies: Replies = vars(connection).setdefault("towpath_replies", None) or Replies(connection)
+    vars(connection)["towpath_replies"] = replies
+    return replies

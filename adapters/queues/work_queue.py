@@ -1,0 +1,243 @@
+"""Work shared through a durable JetStream consumer: events to act on, and deadlines that came due.
+
+Delivery: at least once. A message is acknowledged when its handler returns; while a handler takes long it
+is told so; a handler that raises gets it again with growing delay, and after the last try it is kept as a
+dead letter with the reason, so that one poisoned message never stops the rest. While the log itself is away
+or full, nothing is wrong with the message: it comes again for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from pydantic import ValidationError
+
+from adapters.event_store.lazy_event import LazyEvent
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.nats.message import Arrived, Take
+from adapters.nats.pull_consumer import Pull, delivery, nanoseconds, stream_seq
+from domain.context.log_context import be_about
+from domain.context.trace import TRACEPARENT, use_traceparent
+from domain.errors import Busy, LogFull
+from domain.log.record import Recorded
+from domain.ports.queues import Deadline, Due
+from domain.services.dead_letters import DeadLetters
+from domain.validation.headers import header
+
+CONCURRENCY = 64
+PULL_SECONDS = 2.0  # not longer: what a process had asked for goes to it even if it is frozen by then
+CHECK_SECONDS = 0.5
+ACK_WAIT_SECONDS = 6.0
+PROGRESS_SECONDS = 1.5
+MAX_DELIVER = 12
+RETRY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 30.0
+ACK = b"+ACK"
+NAK = b'-NAK {"delay": %d}'
+TERM = b"+TERM"
+IN_PROGRESS = b"+WPI"
+
+Item = TypeVar("Item")
+log = structlog.get_logger(__name__)
+
+
+class DurableQueue:
+    """One durable pull consumer; any number of processes may share it."""
+
+    def __init__(
+        self,
+        connection: Client,
+        dead_letters: DeadLetters,
+        *,
+        stream: str,
+        name: str,
+        subjects: Sequence[str],
+        id_token: int = 2,
+    ) -> None:
+        """`id_token`: which token of a subject names what it is about, for dead letters."""
+        self._nc = connection
+        self._dead_letters = dead_letters
+        self._api = JetStreamApi(connection, stream)
+        self._name = name
+        self._subjects = list(subjects)
+        self._id_token = id_token
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._unsettled: set[Arrived] = set()
+        self._pull: Pull | None = None
+
+    async def run(self, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
+        """Take and handle for ever; up to CONCURRENCY at once, in no particular order."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell_progress())
+
+            def take(message: Arrived) -> None:
+                self._unsettled.add(message)
+                group.create_task(self._settle(message, parse, handle))
+
+            while True:
+                try:
+                    await self._take_until_gone(take)
+                except (nats.errors.Error, LogUnreachable) as error:
+                    if self._nc.is_closed:
+                        raise
+                    log.warning("queue not reachable, will retry", queue=self._name, error=repr(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_until_gone(self, take: Take) -> None:
+        gone = asyncio.Event()
+        await self._make_consumer()
+        self._pull = pull = Pull(
+            self._nc,
+            self._api.next_subject(self._name),
+            take,
+            batch=CONCURRENCY,
+            seconds=PULL_SECONDS,
+            room=self._has_room,
+            lost=gone.set,
+        )
+        try:
+            await pull.listen()
+            await pull.start()
+            while not pull.gone:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await gone.wait()
+                pull.check()
+        finally:
+            await pull.close()
+
+    async def _make_consumer(self) -> None:
+        await self._api.make_consumer(
+            self._name,
+            {
+                "durable_name": self._name,
+                "filter_subjects": self._subjects,
+                "ack_policy": "explicit",
+                "deliver_policy": "all",
+                "ack_wait": nanoseconds(ACK_WAIT_SECONDS),
+                "max_deliver": -1,
+                "max_ack_pending": 10_000,
+            },
+        )
+
+    def _has_room(self) -> bool:
+        """Some may wait beside those at work, so that requests stay large."""
+        return len(self._unsettled) <= CONCURRENCY
+
+    async def _settle(
+        self, message: Arrived, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]
+    ) -> None:
+        try:
+            async with self._slots:
+                await handle(parse(message))
+        except Exception as error:
+            await self._failed(message, error)
+        else:
+            try:
+                await self._nc.publish(message.reply, ACK)
+            except nats.errors.Error as error:
+                log.warning("acknowledgement lost, will come again", queue=self._name, error=repr(error))
+        finally:
+            self._unsettled.discard(message)
+            if self._pull is not None:
+                self._pull.more()
+
+    async def _tell_progress(self) -> None:
+        """While a message takes long, the server is told not to deliver it again."""
+        known: set[Arrived] = set()
+        while True:
+            for message in known & self._unsettled:
+                with contextlib.suppress(nats.errors.Error):
+                    await self._nc.publish(message.reply, IN_PROGRESS)
+            known = set(self._unsettled)
+            await asyncio.sleep(PROGRESS_SECONDS)
+
+    async def _failed(self, message: Arrived, error: Exception) -> None:
+        use_traceparent(header(message.headers, TRACEPARENT))  # also where the event could not be read
+        delivered = delivery(message.reply)
+        log.warning(
+            "event not handled",
+            queue=self._name,
+            subject=message.subject,
+            tries=delivered.tries,
+            why=str(error) or type(error).__name__,
+            exc_info=None if isinstance(error, Busy) else error,
+        )
+        try:
+            if delivered.tries < MAX_DELIVER or isinstance(error, (Busy, LogFull)):
+                delay = min(RETRY_SECONDS * 2 ** min(delivered.tries, 10), MAX_DELAY_SECONDS)
+                await self._nc.publish(message.reply, NAK % nanoseconds(delay))
+                return
+            await self._dead_letters.keep(
+                self._name,
+                message.subject.split(".")[self._id_token],
+                message.data,
+                "not-handled",
+                _words(error),
+                source=message.subject,
+                source_seq=delivered.seq,
+            )
+            await self._nc.publish(message.reply, TERM)
+        except Exception as lost:
+            log.warning("could not settle, will come again", queue=self._name, error=str(lost))
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without the input that a validation error would show: it may hold secrets."""
+    if isinstance(error, ValidationError):
+        found = (
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
+        )
+        return f"{error.title}: {'; '.join(found)}"
+    return repr(error)
+
+
+def _event(message: Arrived) -> Recorded:
+    event = LazyEvent(stream_seq(message.reply), message)
+    use_traceparent(event.traceparent)
+    be_about(event.task_id, event.attempt, event.seq)
+    return event
+
+
+def _due(message: Arrived) -> Due:
+    use_traceparent(header(message.headers, TRACEPARENT))
+    kind, task_id, attempt = message.subject.split(".")[-3:]
+    be_about(task_id, int(attempt))
+    return Due(Deadline(kind, task_id, int(attempt)), delivery(message.reply).at, message.data)
+
+
+class JetStreamEventQueue:
+    """Port `EventQueue` on the log."""
+
+    def __init__(
+        self, connection: Client, dead_letters: DeadLetters, name: str, subjects: Sequence[str]
+    ) -> None:
+        self._queue = DurableQueue(connection, dead_letters, stream="TOWPATH", name=name, subjects=subjects)
+
+    async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
+        """See the port."""
+        await self._queue.run(_event, handle)
+
+
+class JetStreamDueQueue:
+    """Port `DueQueue` on stream TOWPATH_TIMER, for one kind of deadline."""
+
+    def __init__(self, connection: Client, dead_letters: DeadLetters, kind: str) -> None:
+        self._queue = DurableQueue(
+            connection,
+            dead_letters,
+            stream="TOWPATH_TIMER",
+            name=f"due-{kind}",
+            subjects=[f"towpath.timer.due.{kind}.*.*"],
+            id_token=4,
+        )
+
+    async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
+        """See the port."""
+        await self._queue.run(_due, handle)

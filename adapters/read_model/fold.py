@@ -1,0 +1,125 @@
+"""A batch of events folded in memory into the rows it leaves behind, before any SQL is sent.
+
+A replay must keep up with the log, so a task costs one row per batch however many events it has in it.
+Of tasks that were there before only changes are kept, and of those rows only what a decision needs is
+read. Sequences and each task's versions must be contiguous: a fold with a hole in it would be wrong for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adapters.read_model.judge import Judged
+from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
+from domain.locks.judging import Judge
+from domain.log.record import Recorded
+from domain.ports.log import LogGap
+
+Key = tuple[str, int]
+
+NEEDED = ("attempt", "lock_state", "version")
+"""What the fold must know of a task that it has not seen created."""
+
+
+class Batch:
+    """Events and what they leave: `new` tasks (whole rows), changes of `known` ones, `labels`, `grants`.
+
+    `needs` names the tasks of which `fold` wants to be given the columns NEEDED.
+    """
+
+    def __init__(self, position: int, events: Sequence[Recorded], judge: Judge | None = None) -> None:
+        """`judge`: as it stands at `position`; by default that of an empty log."""
+        self.judged = Judged(judge or Judge())
+        self.position = position
+        self.events = events
+        self.new: dict[str, Row] = {}
+        self.known: dict[str, Row] = {}
+        self.labels: list[tuple[str, str, str, str]] = []
+        self.grants: dict[Key, Row] = {}
+        self.needs = self._look_through()
+
+    @classmethod
+    def behind(cls, position: int, events: Sequence[Recorded], judge: Judge) -> Batch:
+        """What is left of `events` behind `position`; `batch.position` is where it leads.
+
+        Raises:
+            LogGap: what is left does not follow on `position` without a hole.
+        """
+        if events[0].seq <= position:
+            events = [event for event in events if event.seq > position]
+        return cls(position, events, judge)
+
+    def _look_through(self) -> list[str]:
+        new: set[str] = set()
+        needed: set[str] = set()
+        position = self.position
+        for event in self.events:
+            position += 1
+            if event.seq != position:
+                raise LogGap(
+                    f"the read model stands at {position - 1} and was given event {event.seq}: read the log "
+                    f"again from {position}, and verify it if that event is not there"
+                )
+            if event.kind == "task":
+                (new if event.event == "created" else needed).add(event.subject_id)
+            elif event.kind == "lock":
+                needed.add(event.data["task_id"])
+        self.position = position
+        return list(needed - new)
+
+    def fold(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Fold all events onto `rows`: (id, then NEEDED) of every needed task that has a row.
+
+        Raises:
+            LogGap: an event is not the next one of its task.
+        """
+        known = self.known = {
+            task_id: {"attempt": attempt, "lock_state": lock_state, "version": version}
+            for task_id, attempt, lock_state, version in rows
+        }
+        new = self.new
+        for event in self.events:
+            kind = event.kind
+            void = self.judged.fold(event)
+            if kind == "task":
+                task_id = event.subject_id
+                row = new.get(task_id) or known.get(task_id)
+                if event.version != (row["version"] + 1 if row else 1):
+                    raise _version_gap(event, row)
+                if row is None:
+                    row = new[task_id] = self._created(event)
+                else:
+                    TASK_FACTS[event.event](row, event)
+                    if void is not None:
+                        leave_queue(row)
+                row["seq"] = event.seq
+                row["version"] = event.version
+            elif kind == "lock":
+                self._lock(event)
+
+    def _created(self, event: Recorded) -> Row:
+        row = created_row(event)
+        for key, value in event.data["labels"].items():
+            self.labels.append((storable(key), storable(value), row["created_at"], event.subject_id))
+        return row
+
+    def _lock(self, event: Recorded) -> None:
+        data, name = event.data, event.event
+        task_id, attempt = data["task_id"], data["attempt"]
+        grant = self.grants.get((task_id, attempt))
+        if grant is None:
+            grant = self.grants[(task_id, attempt)] = {"workspace": event.subject_id}
+        grant[f"{name}_seq"] = grant["last_seq"] = event.seq
+        grant[f"{name}_at"] = event.time
+        row = self.new.get(task_id) or self.known.get(task_id)
+        if row is not None and row["attempt"] == attempt:
+            LOCK_FACTS[name](row, event)
+
+
+def _version_gap(event: Recorded, row: Row | None) -> LogGap:
+    have = row["version"] if row else 0
+    return LogGap(
+        f"event {event.seq} is version {event.version} of task {event.subject_id}, but the read model has "
+        f"version {have}: events are missing; verify the log and rebuild with `towpath replay --rebuild`"
+    )

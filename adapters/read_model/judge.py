@@ -1,0 +1,103 @@
+"""The judge as it stands at the read model's position: which `dispatched` count, folded with the rows.
+
+What it holds (valid registrations, open claims) lies in two tables that are written in the transaction of
+their batch, so that a start, or a process that another one has overtaken, takes it up where the rows stand.
+In between it stays in memory: only what a batch has changed is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, fields
+from typing import Any
+
+from adapters.read_model.tables import judged_claims, judged_registrations
+from domain.locks.claims import Key
+from domain.locks.judging import Judge, Void
+from domain.log.record import Recorded
+from domain.workspaces.registry import Registration
+
+LOAD_REGISTRATIONS = (
+    f"SELECT {', '.join(one.name for one in fields(Registration))} FROM {judged_registrations.name}"
+)
+LOAD_CLAIMS = f"SELECT workspace, task_id, attempt, granted FROM {judged_claims.name}"
+Rows = Iterable[Sequence[Any]]
+
+
+def loaded(registrations: Rows, claims: Rows) -> Judge:
+    """The judge of what LOAD_REGISTRATIONS and LOAD_CLAIMS have found."""
+    return Judge.resumed(
+        (Registration(*row) for row in registrations),
+        ((workspace, (task_id, attempt), bool(granted)) for workspace, task_id, attempt, granted in claims),
+    )
+
+
+class KeptJudge:
+    """The judge of the last batch, for the next one; whoever takes it puts it back once that stands."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Judge, int, str | None] | None = None
+
+    def take(self, seq: int, event_id: str | None, events: Sequence[Recorded]) -> Judge | None:
+        """The judge at `seq`, where the event `event_id` stands; None: it is to be loaded.
+
+        Where another process has written meanwhile, it follows through those of `events` that are written.
+        """
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        judge, at, last_id = kept
+        for event in events:
+            if at < event.seq <= seq:
+                if event.seq != at + 1:
+                    return None
+                judge.fold(event)
+                at, last_id = event.seq, event.id
+        return judge if (at, last_id) == (seq, event_id) else None
+
+    def put(self, judge: Judge, seq: int, event_id: str | None) -> None:
+        """Keep it as it stands at `seq`, which is committed."""
+        self._kept = (judge, seq, event_id)
+
+
+class Judged:
+    """Folds a batch into `judge` and knows which of its rows have changed."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self._workspaces: dict[str, None] = {}
+        self._claims: dict[Key, tuple[str, bool] | None] = {}
+
+    def fold(self, event: Recorded) -> Void | None:
+        """Apply the next event of the log; why it is void, or None where it counts."""
+        if event.kind == "workspace":
+            self._workspaces[event.subject_id] = None
+        elif (key := _key(event)) is not None and key not in self._claims:
+            self._claims[key] = self.judge.claim(key)
+        return self.judge.fold(event)
+
+    def registrations(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Rows to write anew, and the ids of those to delete before that."""
+        found = map(self.judge.registrations.get, self._workspaces)
+        return [astuple(one) for one in found if one is not None], [(name,) for name in self._workspaces]
+
+    def claims(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Rows to write anew, and the keys of those to delete before that."""
+        changed = [(key, before, self.judge.claim(key)) for key, before in self._claims.items()]
+        written = [(*key, *now) for key, before, now in changed if now is not None and now != before]
+        gone = [key for key, before, now in changed if before is not None and now != before]
+        return written, gone
+
+    def changes(self) -> Iterator[tuple[Any, tuple[str, ...], list[Any], list[Any]]]:
+        """Each table, by what its rows are deleted, what to delete, what to insert after it."""
+        written, gone = self.registrations()
+        yield judged_registrations, ("id",), gone, written
+        written, gone = self.claims()
+        yield judged_claims, ("task_id", "attempt"), gone, written
+
+
+def _key(event: Recorded) -> Key | None:
+    """The attempt that a task's event or a lock fact is about."""
+    if event.kind == "lock":
+        return event.data["task_id"], event.data["attempt"]
+    return (event.subject_id, event.attempt) if event.attempt is not None else None

@@ -1,0 +1,180 @@
+"""Queries over the read model: pages of tasks, newest first, each as cheap as its length.
+
+A page is the merge of one index range per wanted status (all of them where none is named), each cut at
+the page's length: so its cost does not grow with the number of tasks. A cursor names the last task
+shown, hence tasks that come or change meanwhile make no page skip or repeat one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    and_,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
+
+from adapters.read_model.rows import storable
+from adapters.read_model.tables import END_OF_ID, grants, task_labels, tasks
+from domain.errors import Invalid
+from domain.identifiers import check_task_id
+from domain.ports.read_model import TaskFilter
+from domain.protocol import rfc3339
+from domain.task.transitions import Status
+from domain.task.view import LockRead, TaskRead
+
+_JSON = ("command", "lock_paths", "labels")
+_LOCK = {"lock_state": "state", "lock_token": "token", "lock_since": "since"}
+_STATUSES = tuple(status.value for status in Status)
+_BEHIND_EVERY_DIGIT = "g"
+PART_CANDIDATES = 1_000
+"""So many tasks are looked at for each end of an id; four random characters are met once in 65,536 tasks."""
+Place = tuple[str, str]
+
+
+def page_of_tasks(wanted: TaskFilter, limit: int, after: str | None) -> Select[Any]:
+    """Rows of `tasks`, newest first, at most `limit`.
+
+    Raises:
+        Invalid: `after` is no cursor of `cursor_at` (`bad-cursor`).
+    """
+    place = _place(after) if after is not None else None
+    if wanted.id_part is not None:
+        places = _named_by_part(wanted, wanted.id_part, place, limit)
+    else:
+        places = _labelled(wanted, place, limit) if wanted.label else _merged(wanted, place, limit)
+    page = places.subquery("page")
+    return (
+        select(tasks).join(page, tasks.c.id == page.c.id).order_by(page.c.created_at.desc(), page.c.id.desc())
+    )
+
+
+def _merged(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any]:
+    ranges = []
+    for status in wanted.status or _STATUSES:
+        found = (
+            select(tasks.c.id, tasks.c.created_at)
+            .where(tasks.c.status == status, *_named(wanted), *_between(tasks.c, "id", wanted, place))
+            .order_by(tasks.c.created_at.desc(), tasks.c.id.desc())
+            .limit(limit)
+            .subquery()
+        )
+        ranges.append(select(found.c.id, found.c.created_at))
+    merged = union_all(*ranges).subquery("merged")
+    return (
+        select(merged.c.id, merged.c.created_at)
+        .order_by(merged.c.created_at.desc(), merged.c.id.desc())
+        .limit(limit)
+    )
+
+
+def _labelled(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any]:
+    assert wanted.label is not None
+    key, value = wanted.label
+    label = task_labels.c
+    found = select(label.task_id.label("id"), label.created_at).where(
+        label.key == storable(key), label.value == storable(value), *_between(label, "task_id", wanted, place)
+    )
+    others = [*_named(wanted), *([tasks.c.status.in_(wanted.status)] if wanted.status else [])]
+    if others:
+        found = found.join(tasks, and_(tasks.c.id == label.task_id, *others))
+    return found.order_by(label.created_at.desc(), label.task_id.desc()).limit(limit)
+
+
+def _named_by_part(wanted: TaskFilter, part: str, place: Place | None, limit: int) -> Select[Any]:
+    """Tasks whose id begins or ends so: two index ranges, each cut, whatever else is wanted of them."""
+    last_four = func.substr(tasks.c.id, literal_column(str(END_OF_ID)))
+    begins = select(tasks.c.id).where(tasks.c.id >= part, tasks.c.id < part + _BEHIND_EVERY_DIGIT)
+    begins = begins.order_by(tasks.c.id.desc()).limit(PART_CANDIDATES)
+    alike = select(tasks.c.id).where(last_four == part[-4:]).limit(PART_CANDIDATES).subquery("alike")
+    ends = select(alike.c.id).where(func.substr(alike.c.id, 37 - len(part)) == part)
+    ids = union(select(begins.subquery("begins").c.id), ends).subquery("named")
+    others = [*_named(wanted), *_between(tasks.c, "id", wanted, place)]
+    if wanted.status:
+        others.append(tasks.c.status.in_(wanted.status))
+    if wanted.label is not None:
+        key, value = map(storable, wanted.label)
+        labelled = select(task_labels.c.task_id).where(
+            task_labels.c.key == key,
+            task_labels.c.value == value,
+            task_labels.c.created_at == tasks.c.created_at,
+            task_labels.c.task_id == tasks.c.id,
+        )
+        others.append(labelled.exists())
+    found = select(tasks.c.id, tasks.c.created_at).join(ids, tasks.c.id == ids.c.id).where(*others)
+    return found.order_by(tasks.c.created_at.desc(), tasks.c.id.desc()).limit(limit)
+
+
+def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    named = []
+    if wanted.workspace is not None:
+        named.append(tasks.c.workspace == storable(wanted.workspace))
+    if wanted.pool is not None:
+        named.append(tasks.c.pool == storable(wanted.pool))
+    return named
+
+
+def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None) -> list[Any]:
+    bounds: list[Any] = []
+    if wanted.created_after is not None:
+        bounds.append(columns.created_at > rfc3339(wanted.created_after))
+    if place is not None:
+        bounds.append(tuple_(columns.created_at, columns[id_name]) < tuple_(*map(literal, place)))
+    return bounds
+
+
+def lock_facts(workspace: str | None, task_id: str | None, limit: int) -> Select[Any]:
+    """(granted, refused, released) sequences of grants among which the `limit` most recent facts are.
+
+    Each grant is placed by its own last fact, so no fact outside these rows is more recent.
+    """
+    found = select(grants.c.granted_seq, grants.c.refused_seq, grants.c.released_seq)
+    if workspace is not None:
+        found = found.where(grants.c.workspace == workspace)
+    if task_id is not None:
+        found = found.where(grants.c.task_id == task_id)
+    return found.order_by(grants.c.last_seq.desc()).limit(limit)
+
+
+def cursor_at(row: RowMapping) -> str:
+    """The opaque cursor of the page that begins behind `row`."""
+    return base64.urlsafe_b64encode(orjson.dumps([row["created_at"], row["id"]])).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created_at, task_id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        return rfc3339(datetime.fromisoformat(created_at)), check_task_id(task_id)
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
+        raise Invalid(
+            "bad-cursor",
+            "`cursor` is not one of this list; start again without it, or use `next_cursor` as it is",
+        ) from error
+
+
+def chars_of(row: RowMapping) -> int:
+    """About how large the task of a row is where it may be large."""
+    return sum(len(row[name] or "") for name in (*_JSON, "output_tail"))
+
+
+def as_task(row: RowMapping) -> TaskRead:
+    """A row of `tasks` as it is shown. Place in the queue and what blocks it are not stored."""
+    fields: dict[str, Any] = {**row}
+    for name in _JSON:
+        fields[name] = orjson.loads(fields[name])
+    lock = LockRead.model_validate({to: fields.pop(name) for name, to in _LOCK.items()})
+    return TaskRead.model_validate({**fields, "lock": lock})

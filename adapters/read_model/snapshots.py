@@ -1,0 +1,55 @@
+"""Port `Checkpoints` in SQL: where a fold stands, with its state, beside the read model.
+
+A checkpoint only shortens the next start, so it is written in a transaction of its own. Several
+processes may save under one name: the highest position stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.read_model import state_text
+from adapters.read_model.errors import translated
+from adapters.read_model.tables import checkpoints
+
+
+class SqlCheckpoints:
+    """Checkpoints in the database of `engine`, whose tables exist (`create_tables`)."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        saved = insert(checkpoints)
+        self._save = saved.on_conflict_do_update(
+            index_elements=[checkpoints.c.name],
+            set_={"seq": saved.excluded.seq, "state": saved.excluded.state},
+            where=checkpoints.c.seq <= saved.excluded.seq,
+        )
+
+    async def load(self, name: str) -> tuple[int, Any] | None:
+        """Position and state, or None."""
+        wanted = select(checkpoints.c.seq, checkpoints.c.state).where(checkpoints.c.name == name)
+        with translated():
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(wanted)).first()
+        return (row.seq, await state_text.read(row.state)) if row is not None else None
+
+    async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
+        """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
+        named = checkpoints.c.name.startswith(prefix, autoescape=True)
+        wanted = select(checkpoints.c.seq, checkpoints.c.state).where(named, checkpoints.c.seq <= upto)
+        with translated():
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(wanted.order_by(checkpoints.c.seq.desc()).limit(1))).first()
+        return (row.seq, await state_text.read(row.state)) if row is not None else None
+
+    async def save(self, name: str, seq: int, state: Any) -> None:
+        """Replace position and state (plain JSON data); an older position changes nothing."""
+        values = {"name": name, "seq": seq, "state": await state_text.write(state)}
+        with translated():
+            async with self._engine.begin() as connection:
+                await connection.execute(self._save, values)

@@ -1,0 +1,57 @@
+"""Heartbeats as they come: a plain subscription beside the stream that keeps the last of each runner.
+
+Every listener hears all of them in the same order, which a consumer shared by several would not give: a
+counter that goes back shows only to who has heard the one before. What is missed while nobody listens comes
+again with the next heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from adapters.event_store.codec import EXPECTED_SEQ
+from adapters.nats.client import listen
+from adapters.nats.message import Arrived
+from adapters.runners.heartbeats import ALL
+from domain.errors import Busy, LogFull
+from domain.runners.heartbeat_validation import ArrivedBeat
+
+WAITING = 64
+"""More than these are not kept for a handler that takes long."""
+
+log = structlog.get_logger(__name__)
+
+
+class CoreBeatFeed:
+    """Port `BeatFeed`."""
+
+    def __init__(self, connection: Client) -> None:
+        self._nc = connection
+
+    async def listen(self, handle: Callable[[ArrivedBeat], Awaitable[None]]) -> None:
+        """See the port. Those that an API sends were judged by it, and the stream may refuse them."""
+        waiting: asyncio.Queue[ArrivedBeat] = asyncio.Queue(WAITING)
+
+        def take(arrived: Arrived) -> None:
+            if EXPECTED_SEQ not in arrived.headers and not waiting.full():
+                runner_id = arrived.subject.rpartition(".")[2]
+                waiting.put_nowait(ArrivedBeat(runner_id, arrived.data, arrived.subject))
+
+        subscription = await listen(self._nc, ALL, take)
+        try:
+            while True:
+                beat = await waiting.get()
+                try:
+                    await handle(beat)
+                except (Busy, LogFull, nats.errors.Error, TimeoutError) as error:
+                    log.warning(
+                        "heartbeat not inspected, the next one will be",
+                        runner_id=beat.runner_id, error=repr(error),
+                    )  # fmt: skip
+        finally:
+            await subscription.unsubscribe()

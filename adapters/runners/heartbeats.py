@@ -1,0 +1,126 @@
+"""Runners' heartbeats on TOWPATH_RUNNER, which keeps the last few of each and when they were stored.
+
+A few, as two runners with one id take turns: each attempt is judged by the heartbeats of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from datetime import datetime
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+
+from adapters.event_store.codec import EXPECTED_SEQ
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
+from adapters.nats.leader_quorum import OUTLIVED_SECONDS
+from adapters.nats.publish import PUBLISH_SECONDS
+from domain.protocol import Heartbeat
+from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
+
+ALL = "towpath.runner.*"
+MAX_MESSAGES = 40_000
+READ_TRIES = 6
+PUBLISH_TRIES = 4
+LAG_SECONDS = 0.02
+REMEMBERED = 1000
+
+
+class JetStreamHeartbeats:
+    """Port `Heartbeats`."""
+
+    def __init__(self, connection: Client, terms: LeaseTerms | None = None) -> None:
+        """`terms`: how long an id is taken; without them another instance may always follow."""
+        self._nc = connection
+        self._terms = terms
+        self._api = JetStreamApi(connection, "TOWPATH_RUNNER")
+        # attempts end on what this says: a leader that was replaced must not have said it
+        self._judged = JetStreamApi(connection, "TOWPATH_RUNNER", OUTLIVED_SECONDS)
+        self._read_at: OrderedDict[tuple[str, str | None], tuple[float, Beat | None]] = OrderedDict()
+
+    async def publish(self, heartbeat: Heartbeat) -> None:
+        """See the port. Compared with the last one on the leader, so that two processes cannot swap them."""
+        subject, body = f"towpath.runner.{heartbeat.runner_id}", heartbeat.model_dump_json().encode()
+        for number in range(PUBLISH_TRIES):
+            last = await self._api.last(subject)
+            await self._check(heartbeat, _beat(last))
+            expected = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
+            try:
+                await self._nc.jetstream().publish(
+                    subject, body, timeout=PUBLISH_SECONDS, stream="TOWPATH_RUNNER", headers=expected
+                )
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
+                await asyncio.sleep(LAG_SECONDS * 2**number)
+            else:
+                return
+        raise LogUnreachable("the heartbeat was not acknowledged")
+
+    async def all(self) -> list[Beat]:
+        """See the port. What is no heartbeat is passed over: any runner may publish there."""
+        return [beats[-1] for beats in (await self.recent()).values()]
+
+    async def recent(self) -> dict[str, list[Beat]]:
+        """See the port."""
+        found: dict[str, list[Beat]] = {}
+        for raw in await self._read():
+            if (beat := _beat(raw)) is not None:
+                found.setdefault(beat[0].runner_id, []).append(beat)
+        return dict(sorted(found.items()))
+
+    async def last(self, runner_id: str, within: float = 0.0, instance: str | None = None) -> Beat | None:
+        """See the port. The REMEMBERED runners asked for last are kept for `within`."""
+        now, key = asyncio.get_running_loop().time(), (runner_id, instance)
+        cached = self._read_at.get(key)
+        if cached is not None and now - cached[0] < within:
+            return cached[1]
+        found = await self._last(f"towpath.runner.{runner_id}", instance)
+        self._read_at[key] = (now, found)
+        self._read_at.move_to_end(key)
+        if len(self._read_at) > REMEMBERED:
+            self._read_at.popitem(last=False)
+        return found
+
+    async def _last(self, subject: str, instance: str | None) -> Beat | None:
+        raw = await self._judged.last(subject)
+        found = _beat(raw)
+        if raw is None or instance is None or (found is not None and found[0].instance == instance):
+            return found
+        newest, seq = found, 0
+        while (one := await self._judged.next(subject, seq + 1)) is not None and one.seq <= raw.seq:
+            seq, beat = one.seq, _beat(one)
+            if beat is not None and (beat[0].instance == instance or newest is None):
+                newest = beat
+        return newest
+
+    async def _check(self, heartbeat: Heartbeat, last: Beat | None) -> None:
+        """Raises Refused where `heartbeat` may not follow `last`; times are the broker's."""
+        same = last is None or last[0].instance == heartbeat.instance
+        if not same and self._terms is not None:
+            now = datetime.fromisoformat((await self._api.info())["ts"])
+            check_instance(heartbeat, last, now, self._terms)
+        elif same:
+            check_counter(heartbeat, last[0] if last is not None else None)
+
+    async def _read(self) -> list[RawMessage]:
+        """All last messages, none older than what the leader had when asked: a runner is judged on them."""
+        last = await self._api.last(ALL)
+        if last is None:
+            return []
+        for number in range(READ_TRIES):
+            found = await self._api.batch(ALL, 1, MAX_MESSAGES)
+            if found and found[-1].seq >= last.seq:
+                return found
+            await asyncio.sleep(LAG_SECONDS * 2**number)
+        raise LogUnreachable("the replica that was asked lags behind the last heartbeat")
+
+
+def _beat(raw: RawMessage | None) -> Beat | None:
+    """The heartbeat of the runner on whose subject it was stored, if it is one, and when that was."""
+    if raw is None:
+        return None
+    found = examine_beat(ArrivedBeat(raw.subject.removeprefix("towpath.runner."), raw.data, raw.subject))
+    stored = raw.time or raw.headers["Nats-Time-Stamp"]
+    return None if isinstance(found, Fault) else (found, datetime.fromisoformat(stored))

@@ -1,0 +1,1 @@
+"""Trace spans around what carries a task from process to process."""
