@@ -72,14 +72,14 @@ from infra.streams import ensure_streams
 from infra.tracing import open_tracer
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
+from projections.checkpoint_signer import LogSealer
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
-from projections.heartbeat_inspection import HeartbeatInspection
+from projections.heartbeat_quarantine import HeartbeatInspection
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
-from projections.past import TimeTravel
-from projections.sealer import LogSealer
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
+from projections.time_travel import TimeTravel
 from projections.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)

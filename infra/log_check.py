@@ -34,8 +34,8 @@ from domain.log.position import Position
 from infra.settings import Settings
 from infra.stream_definitions import stream_definitions
 from infra.streams import FORMING_PAUSE_SECONDS, FORMING_SECONDS
-from projections.log_end import end_of_log
-from projections.tasks import NEW_LEADER_SECONDS
+from projections.log_head import end_of_log
+from projections.read_model import NEW_LEADER_SECONDS
 
 NEWEST = 20_000
 NAMED = 3

@@ -62,7 +62,7 @@ async def _replay(
     settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None]
 ) -> Replayed:
     from infra.composition import open_core
-    from projections.tasks import TaskProjection
+    from projections.read_model import TaskProjection
 
     if rebuild and (moved := move_aside(settings)) is not None:
         say(f"{moved}; restart what has used it")

@@ -26,11 +26,11 @@ from domain.ports.log import Checkpoints, LogReader
 from domain.task.aggregate import Task
 from domain.task.view import NO_LOCK, LockRead, held, waiting
 from domain.workspaces.registry import Registration
-from projections.checkpoint import keep, take_up
-from projections.gentle import in_parts, restored
-from projections.past import Ladder
+from projections.cooperative_fold import in_parts, restored
+from projections.snapshots import keep, take_up
+from projections.time_travel import Ladder
 from projections.verdicts import Verdicts
-from projections.wakes import Wakes
+from projections.waiters import Wakes
 
 CHECKPOINT = "view"
 CHECKPOINT_EVERY = 20000

@@ -19,8 +19,8 @@ from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, Checkpoints, Clock, LockLog, LogReader
-from projections.checkpoint import keep, patiently, take_up
-from projections.gentle import in_parts, restored
+from projections.cooperative_fold import in_parts, restored
+from projections.snapshots import keep, patiently, take_up
 
 ACTOR = "lock-projection"
 CHECKPOINT = "locks"

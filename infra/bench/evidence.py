@@ -25,7 +25,7 @@ from infra.bench.sizes import Sizes
 from infra.composition import open_core, open_sealer
 from infra.nats_connection import connect
 from infra.settings import Settings
-from projections.past import TimeTravel
+from projections.time_travel import TimeTravel
 from tests.support.memory_store import MemoryCheckpoints
 
 TURN_SECONDS = 300.0

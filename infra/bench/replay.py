@@ -31,7 +31,7 @@ from infra.bench.raw import connect_plain
 from infra.bench.sizes import Sizes
 from infra.nats_connection import connect
 from infra.settings import Settings
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
 
 TURN_SECONDS = 180.0
 PENDING_MESSAGES = 65_536

@@ -25,7 +25,7 @@ from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import Clock
 from infra.settings import Settings
-from projections.checkpoint import take_up
+from projections.snapshots import take_up
 
 SETTLE_SECONDS = 2.0
 SILENT_SECONDS = 10.0

@@ -17,9 +17,9 @@ from adapters.read_model.errors import DatabaseUnreachable, translated
 from adapters.read_model.snapshots import SqlCheckpoints
 from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
-from projections.checkpoint import keep, take_up
 from projections.locks import LockProjection
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
+from projections.snapshots import keep, take_up
 from tests.integration.projections.stage import Stage
 from tests.support.postgres import running_postgres
 from tests.support.waiting import eventually

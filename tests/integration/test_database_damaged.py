@@ -16,8 +16,8 @@ from adapters.read_model.snapshots import SqlCheckpoints
 from adapters.read_model.store import SqlReadModel
 from infra.damaged_model import move_aside
 from infra.settings import load_settings
-from projections.checkpoint import keep, take_up
 from projections.locks import LockProjection
+from projections.snapshots import keep, take_up
 from tests.integration.projections.stage import Stage
 from tests.support.postgres import running_postgres
 from tests.support.worlds import now

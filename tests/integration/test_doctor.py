@@ -32,7 +32,7 @@ from infra.settings import Settings
 from infra.streams import ensure_streams
 from projections.attempt_timer import KIND
 from projections.dispatch import SUBJECTS
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api
 from tests.support.waiting import eventually

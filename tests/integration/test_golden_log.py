@@ -22,7 +22,7 @@ from domain.ports.read_model import TaskFilter
 from infra.audit.run import Wanted, verify
 from infra.embedded_nats import EmbeddedNats
 from infra.settings import Settings
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
 from tests.support.worlds import jetstream_world
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "log.v1.jsonl"

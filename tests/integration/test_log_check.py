@@ -20,7 +20,7 @@ from infra.nats_binary import EmbeddedNatsError
 from infra.nats_connection import connect
 from infra.settings import Settings
 from infra.streams import ensure_streams
-from projections.sealer import LogSealer
+from projections.checkpoint_signer import LogSealer
 from tests.support.nats import append
 from tests.support.worlds import now
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 
-from adapters.event_store import raw_reader as raw_log
+from adapters.event_store import raw_reader
 from adapters.event_store.raw_reader import RawLog, Stored
 from adapters.nats.client import FastClient
 from adapters.nats.jetstream_api import JetStreamApi
@@ -51,8 +51,8 @@ async def test_a_guest_reads_exactly_what_is_stored(nats_server: EmbeddedNats, j
 async def test_more_than_one_request_brings_everything(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch
 ) -> None:
-    monkeypatch.setattr(raw_log, "PULL", 10)
-    monkeypatch.setattr(raw_log, "PULL_BYTES", 4000)
+    monkeypatch.setattr(raw_reader, "PULL", 10)
+    monkeypatch.setattr(raw_reader, "PULL_BYTES", 4000)
     for _ in range(60):
         await append(js_connection, new_id(), "created", 0, b"x" * 300)
     guest = await tapped(nats_server.url)
@@ -112,7 +112,7 @@ async def test_a_replica_that_lags_is_not_taken_for_the_end(
         assert "error" not in await api(nc, "STREAM.CREATE.LAGS", {"name": "LAGS", "subjects": ["lags"]})
         for _ in range(5):
             await nc.jetstream().publish("lags", b"")
-        monkeypatch.setattr(raw_log, "_Reading", on_a_lagging_replica)
+        monkeypatch.setattr(raw_reader, "_Reading", on_a_lagging_replica)
         assert [one.seq for one in await read(RawLog(nc), 1, 8)] == list(range(1, 9))
         assert opened == [0, 5]
     finally:

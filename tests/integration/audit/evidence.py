@@ -28,7 +28,7 @@ from infra.audit.findings import Report
 from infra.audit.run import Wanted, verify
 from infra.embedded_nats import EmbeddedNats
 from infra.settings import Settings
-from projections.sealer import LogSealer
+from projections.checkpoint_signer import LogSealer
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api, connect
 from tests.support.worlds import now

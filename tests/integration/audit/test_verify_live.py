@@ -19,7 +19,7 @@ from infra.bench.history import History
 from infra.composition import Core, open_core, open_sealer
 from infra.embedded_nats import EmbeddedNats
 from infra.settings import Settings
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
 from tests.support.nats import StartNats
 
 

@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
-import projections.heartbeat_inspection
+import projections.heartbeat_quarantine
 from adapters.nats.jetstream_api import LogUnreachable
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.runners.heartbeat_feed import CoreBeatFeed
@@ -20,7 +20,7 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat
 from domain.services.dead_letters import DeadLetter
-from projections.heartbeat_inspection import LETTER_BYTES, HeartbeatInspection
+from projections.heartbeat_quarantine import LETTER_BYTES, HeartbeatInspection
 from tests.integration.projections.stage import Stage
 from tests.support.waiting import eventually
 
@@ -136,7 +136,7 @@ async def test_a_runner_gone_mad_is_told_of_once_and_again_when_that_was_dropped
     inspectors: Inspectors,
     letters: JetStreamDeadLetters,
 ) -> None:
-    monkeypatch.setattr(projections.heartbeat_inspection, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(projections.heartbeat_quarantine, "QUIET_SECONDS", 0.0)
     await letters.keep("report", "A", b"{}", "conflicting-end", "it must not be pushed out")
     for number in range(FLOOD):
         await js_connection.publish("towpath.runner.mad", b"%d" % number + b"x" * 10_000)
@@ -162,7 +162,7 @@ async def test_a_runner_gone_mad_is_told_of_once_and_again_when_that_was_dropped
 async def test_under_ever_new_names_there_is_an_end(
     monkeypatch: pytest.MonkeyPatch, js_connection: Client, inspectors: Inspectors
 ) -> None:
-    monkeypatch.setattr(projections.heartbeat_inspection, "MOST_LETTERS", 10)
+    monkeypatch.setattr(projections.heartbeat_quarantine, "MOST_LETTERS", 10)
     for number in range(50):
         await say(js_connection, f"r{number}", b"%d" % number)
     assert len(await inspectors.letters(b"49")) == 10

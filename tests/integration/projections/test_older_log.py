@@ -16,7 +16,7 @@ from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_s
 from domain.ports.log import LogGap
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
-from projections.sealer import LogSealer
+from projections.checkpoint_signer import LogSealer
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api, append
 from tests.support.waiting import eventually

@@ -19,7 +19,7 @@ from adapters.read_model.store import SqlReadModel
 from domain.log.record import Recorded
 from projections.dispatch import SUBJECTS
 from projections.lock_view import FoldedLockView
-from projections.tasks import TaskProjection
+from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
 from tests.support.memory_store import MemoryCheckpoints
 from tests.support.waiting import eventually

@@ -36,7 +36,7 @@ from domain.task.view import TaskRead, task_read
 from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
-from projections.past import TimeTravel
+from projections.time_travel import TimeTravel
 from tests.support.memory_store import (
     MemoryBacklogs,
     MemoryCheckpoints,

@@ -9,8 +9,8 @@ import pytest
 from domain.errors import Busy
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
-from projections import past
-from projections.past import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
+from projections import time_travel
+from projections.time_travel import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
 from tests.support.memory_store import MemoryCheckpoints, MemoryLog, MemoryLogReader
 
 
@@ -67,7 +67,7 @@ class Counting(MemoryLogReader):
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "RUNG_EVERY", 20)
+    monkeypatch.setattr(time_travel, "RUNG_EVERY", 20)
 
 
 async def climbed(log: MemoryLog, checkpoints: MemoryCheckpoints) -> None:
@@ -126,7 +126,7 @@ async def test_rungs_of_another_log_are_passed_over() -> None:
 
 
 async def test_not_everybody_asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "WAITING", 0)
+    monkeypatch.setattr(time_travel, "WAITING", 0)
     with pytest.raises(Busy, match="too many"):
         await TimeTravel(MemoryLogReader(a_log(1)), MemoryCheckpoints()).locks(1)
 

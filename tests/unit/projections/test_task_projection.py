@@ -11,7 +11,7 @@ import pytest
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
-from projections.tasks import AHEAD_EVENTS, BATCH_EVENTS, TaskProjection
+from projections.read_model import AHEAD_EVENTS, BATCH_EVENTS, TaskProjection
 from tests.support.waiting import eventually
 
 
@@ -178,7 +178,7 @@ async def test_a_read_model_that_was_not_reset_and_gaps_ends_it(log: Any, model:
 
 
 async def test_a_read_model_of_another_log_is_refused(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.tasks.NEW_LEADER_SECONDS", 0.0)
+    monkeypatch.setattr("projections.read_model.NEW_LEADER_SECONDS", 0.0)
     await log.grow(3)
     with pytest.raises(LogGap, match="another log"):
         await TaskProjection(log, Applied(position=4)).run()
@@ -187,7 +187,7 @@ async def test_a_read_model_of_another_log_is_refused(log: Any, monkeypatch: pyt
 async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(
     log: GrowingLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.log_end.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("projections.log_head.RETRY_SECONDS", 0.01)
     await log.grow(3)
     model = Applied(position=4)
     running = asyncio.create_task(TaskProjection(log, model).run())

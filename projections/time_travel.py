@@ -13,8 +13,8 @@ from datetime import datetime
 from domain.errors import Busy, NotFound
 from domain.locks.table import LockTable
 from domain.ports.log import Checkpoints, LogReader
-from projections.checkpoint import fits, keep
-from projections.gentle import in_parts
+from projections.cooperative_fold import in_parts
+from projections.snapshots import fits, keep
 
 RUNG_EVERY = 10_000
 WIDTH = 16

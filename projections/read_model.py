@@ -22,8 +22,8 @@ from domain.log.position import stands
 from domain.log.record import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
-from projections.checkpoint import patiently
-from projections.log_end import end_of_log
+from projections.log_head import end_of_log
+from projections.snapshots import patiently
 
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000
