@@ -1,5 +1,5 @@
-"""What speaks to the outside: HTTP routes, the callback gateway, the live stream, reports over NATS.
+"""The HTTP API and the callback gateway: what speaks to programs, people and runners.
 
-Routes are thin: parse, call one use case, map the result. Nothing here decides about a task; what the
-domain refuses becomes a status by one table in `api.problems`. Importing opens nothing.
+May import the domain only. Start with `app.py`, which puts the routes together; `dependencies.py` is all that
+routes may call.
 """

@@ -14,45 +14,45 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from api import (
-    command_routes,
-    contract_routes,
-    dead_routes,
-    docs_page,
-    event_routes,
-    health_routes,
-    heartbeat_route,
-    problems,
-    runner_routes,
-    task_routes,
-    workspace_routes,
+from api import problems
+from api.dependencies import ApiParts
+from api.metrics.registry import CountRequests, DroppedLetters, LogCounts, Metrics, RoomLeft
+from api.middleware.admission import Admit
+from api.middleware.body_limit import LimitBody
+from api.middleware.head_requests import AnswerHead
+from api.middleware.tracing import CarryTrace
+from api.middleware.web_guard import GuardHosts
+from api.queries.event_pages import EventPages
+from api.routes import (
+    commands,
+    contracts,
+    dead_letters,
+    events,
+    health,
+    heartbeat,
+    runners,
+    tasks,
+    workspaces,
 )
-from api.admission import Admit
-from api.body_limit import LimitBody
-from api.event_pages import EventPages
-from api.head_requests import AnswerHead
-from api.live_response import Streams
-from api.metrics import CountRequests, DroppedLetters, LogCounts, Metrics, RoomLeft
-from api.openapi import Described
-from api.parts import ApiParts
-from api.status_route import ShortCut, StatusEndpoint, status_route
-from api.tracing import CarryTrace
-from api.web_guard import GuardHosts
+from api.routes.status import ShortCut, StatusEndpoint, status_route
+from api.schema import docs_page
+from api.schema.openapi import Described
+from api.streaming.live_response import Streams
 from domain.validation.web_hosts import WebHosts
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
 
-# Spans are made by `api.tracing`; FastAPI's own would stand beside them, and tell what requests hold.
+# Spans are made by `api.middleware.tracing`; FastAPI's own would be doubles and show what requests hold.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 _ROUTES = (
-    task_routes,
-    command_routes,
-    event_routes,
-    workspace_routes,
-    runner_routes,
-    dead_routes,
-    health_routes,
+    tasks,
+    commands,
+    events,
+    workspaces,
+    runners,
+    dead_letters,
+    health,
 )
 
 
@@ -97,11 +97,11 @@ def described() -> FastAPI:
     )
     for routes in _ROUTES:
         app.include_router(routes.router)
-    app.include_router(heartbeat_route.router)
-    app.include_router(health_routes.probes)
+    app.include_router(heartbeat.router)
+    app.include_router(health.probes)
     app.include_router(docs_page.router)
-    app.include_router(contract_routes.router)
-    app.include_router(contract_routes.pages)
+    app.include_router(contracts.router)
+    app.include_router(contracts.pages)
     return app
 
 

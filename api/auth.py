@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.bodies import READS
 from api.config import ApiConfig, OperatorToken, Role, digest_of
-from api.json_request import JsonRequest
-from api.parts import ApiParts
+from api.dependencies import ApiParts
+from api.middleware.bodies import READS
+from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
 from domain.runners.attempt_token import Proof
 

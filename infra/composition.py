@@ -48,7 +48,7 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
 from api.config import ApiConfig, parse_operator_tokens
-from api.parts import ApiParts
+from api.dependencies import ApiParts
 from domain.context.tracing import Tracer
 from domain.log.capacity import LogRoom
 from domain.ports.dispatch import RunnerClient

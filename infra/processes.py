@@ -131,7 +131,7 @@ def _words(error: BaseException) -> str:
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
     """The API process; `listener` is an already bound socket."""
     from api.app import begin_closing, create_app
-    from api.report_intake import ReportIntake
+    from api.reports.nats_intake import ReportIntake
     from domain.locks.statistics import LogFigures
     from domain.protocol import rfc3339
     from infra.composition import api_parts, now, open_core, push_client

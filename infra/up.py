@@ -41,7 +41,7 @@ MAX_RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
 WATCH_SECONDS = 0.2
 STOP_ORDER = ("runner", "api", "projector", "locks")
-NEEDED = ("api.app", "api.report_intake", "infra.composition", "infra.processes", "runner.service")
+NEEDED = ("api.app", "api.reports.nats_intake", "infra.composition", "infra.processes", "runner.service")
 PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger(__name__)

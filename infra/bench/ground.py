@@ -76,7 +76,7 @@ class Ground:
     @contextlib.contextmanager
     def control_plane(self, *, api: bool = True, projector: bool = True) -> Iterator[ControlPlane]:
         """Start the processes; when the API answers, hand them over; end them afterwards."""
-        share_imports("api.app", "api.report_intake")
+        share_imports("api.app", "api.reports.nats_intake")
         children: list[Child] = []
         listener = bind("127.0.0.1", 0)
         port: int = listener.getsockname()[1]

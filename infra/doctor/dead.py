@@ -6,7 +6,7 @@ from collections import Counter
 
 from adapters.queues.dead_letter_budget import MOST_ALIKE, NEARLY_FULL_BYTES
 from adapters.queues.dead_letters import JetStreamDeadLetters
-from api.gateway import CONFLICTING_END
+from api.reports.gateway import CONFLICTING_END
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 

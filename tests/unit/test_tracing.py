@@ -15,7 +15,7 @@ _BARE = """
 import sys
 import fastapi, faststream.nats  # the one brings opentelemetry-api, the other looks what is installed
 before = {name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))}
-import api.app, api.report_intake, infra.composition, infra.processes, infra.up, runner.service
+import api.app, api.reports.nats_intake, infra.composition, infra.processes, infra.up, runner.service
 from infra.settings import load_settings
 from infra.tracing import open_tracer
 assert open_tracer(load_settings(), "towpath-api") is None

@@ -101,7 +101,7 @@ async def test_a_replica_that_lags_is_not_taken_for_the_end(
     for _ in range(8):
         await append(js_connection, new_id(), "created", 0, b"")
     nc = await tapped(nats_server.control_url)
-    reading, opened = raw_log._Reading, []
+    reading, opened = raw_reader._Reading, []
 
     def on_a_lagging_replica(connection: FastClient, api_: JetStreamApi, position: int, last: int):
         opened.append(position)

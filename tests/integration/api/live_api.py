@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from nats.aio.client import Client
 
 from api.app import begin_closing, create_app
-from api.parts import ApiParts
+from api.dependencies import ApiParts
 from infra.composition import Core, api_parts, open_core, projections
 from infra.embedded_nats import EmbeddedNats
 from infra.nats_connection import connect

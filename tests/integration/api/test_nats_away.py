@@ -15,8 +15,8 @@ from nats.aio.client import Client
 from structlog.testing import capture_logs
 
 import adapters.event_store.appender
-import api.report_intake
-from api.report_intake import ReportIntake
+import api.reports.nats_intake
+from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
 from infra.embedded_nats import EmbeddedNats
 from tests.integration.api.live_api import live_api
@@ -69,7 +69,7 @@ async def test_the_report_intake_waits_for_nats_without_spinning(
     nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FastStream would ask again at once for as long as NATS is away, and keep a task for each time."""
-    monkeypatch.setattr(api.report_intake, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(api.reports.nats_intake, "AWAY_SECONDS", 0.05)
     async with live_api(nats_server, tmp_path / "data") as live:
         task_id = (await live.dispatched())["id"]
         intake = ReportIntake(live.parts, live.connect, None)

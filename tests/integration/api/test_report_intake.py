@@ -12,8 +12,8 @@ import pytest
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import api.report_intake as intake_module
-from api.report_intake import DURABLE, STREAM, ReportIntake
+import api.reports.nats_intake as intake_module
+from api.reports.nats_intake import DURABLE, STREAM, ReportIntake
 from domain.errors import Busy
 from tests.integration.api.live_api import LiveApi
 from tests.support.nats import api, pulls

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.live_response import Streams
+from api.streaming.live_response import Streams
 from infra.embedded_nats import EmbeddedNats
 from infra.http_server import bind, serve
 from tests.integration.api.live_api import LiveApi, live_api

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 import infra.http_server
-from api.admission import Admit
+from api.middleware.admission import Admit
 from infra.http_server import bind, serve
 
 

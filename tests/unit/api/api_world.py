@@ -23,7 +23,7 @@ from adapters.event_store.task_codec import replay
 from adapters.event_store.task_store import LogTaskStore
 from api.app import begin_closing, create_app
 from api.config import ApiConfig
-from api.parts import ApiParts
+from api.dependencies import ApiParts
 from domain.errors import Invalid
 from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter

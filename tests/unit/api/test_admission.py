@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from api.admission import Admit
+from api.middleware.admission import Admit
 from api.problems import HttpProblem, http_response
 from tests.support.waiting import eventually
 

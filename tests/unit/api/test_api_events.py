@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from api import event_pages
 from api.app import begin_closing
-from api.event_pages import EventPages, Wanted
-from api.event_routes import PAGE_BYTES
-from api.event_stream import CHUNK_BYTES, EventStream
-from api.paging import decode_cursor, encode_cursor
+from api.queries import event_pages
+from api.queries.event_pages import EventPages, Wanted
+from api.queries.paging import decode_cursor, encode_cursor
+from api.routes.events import PAGE_BYTES
+from api.streaming.event_stream import CHUNK_BYTES, EventStream
 from domain.errors import Busy
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
@@ -213,7 +213,7 @@ async def test_the_stream_without_a_position_begins_now(world: ApiWorld) -> None
 async def test_the_stream_filters_like_the_pages(
     world: ApiWorld, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr("api.event_stream.PAGE", page)
+    monkeypatch.setattr("api.streaming.event_stream.PAGE", page)
     task_id = await finished(world)
     for query, wanted in {
         f"task_id={task_id}": TRAIL,
@@ -278,7 +278,7 @@ async def test_a_stream_without_a_match_shows_life_while_the_log_grows(world: Ap
 async def test_a_stream_stays_while_the_log_does_not_answer(
     world: ApiWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.event_stream.AWAY_SECONDS", 0.001)
+    monkeypatch.setattr("api.streaming.event_stream.AWAY_SECONDS", 0.001)
     await world.create()
     reader, away = world.parts.log, True
 

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from api import health_routes
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
 

@@ -13,9 +13,9 @@ import pytest
 from nats.aio.client import Client
 
 from api.config import ApiConfig
-from api.report_intake import BATCH, ReportIntake, _FetchAhead
-from api.settlement import MAX_DELIVERIES, Settlement, delay_seconds
-from api.shared_timeout import SharedTimeout
+from api.reports.batch_timeout import SharedTimeout
+from api.reports.nats_intake import BATCH, ReportIntake, _FetchAhead
+from api.reports.settlement import MAX_DELIVERIES, Settlement, delay_seconds
 from domain.errors import Busy, LogFull
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
 

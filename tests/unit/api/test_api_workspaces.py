@@ -201,7 +201,7 @@ async def test_runners_are_shown_as_their_heartbeats_say(world: ApiWorld) -> Non
 async def test_a_page_of_locks_ends_early_where_very_many_paths_are_claimed(
     world: ApiWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.workspace_routes.PAGE_PATHS", 5)
+    monkeypatch.setattr("api.routes.workspaces.PAGE_PATHS", 5)
     for name in ("one", "two", "three"):
         await world.register(name, f"/srv/{name}")
         await world.dispatched(workspace=name, lock_paths=["a", "b"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.bodies import READS
+from api.middleware.bodies import READS
 from infra.documents.roles_table import roles_by_route
 from tests.unit.api.api_world import ApiWorld
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from starlette.types import Message
 
-from api.lock_entries import PART_STRINGS, SLICE_BYTES, entries_json, in_slices
+from api.queries.lock_entries import PART_STRINGS, SLICE_BYTES, entries_json, in_slices
 from domain.locks.view import EntryPicture, lock_entry
 from tests.unit.domain.lock_log import SPACE, LockLog, new_table, settle
 

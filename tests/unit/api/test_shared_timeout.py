@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.shared_timeout import SharedTimeout
+from api.reports.batch_timeout import SharedTimeout
 
 
 async def test_all_within_are_timed_out_and_a_late_one_at_once() -> None:

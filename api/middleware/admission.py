@@ -1,0 +1,173 @@
+"""How much may be under way at once: beyond it the answer is 503 with Retry-After, at once.
+
+A request takes a place once it is whole: without a body at once, with one when the route has let its caller
+in and the body has come (`api.middleware.bodies`). So half a request costs a connection and nothing else,
+and a caller without a token costs an answer. Reports and heartbeats have places that nothing else takes: a
+crowd of other requests must not make a runner lose its lease. What has a place is answered in time, also
+while NATS does not answer and when the API is stopped. An append that was sent when its request ran out of
+time may still be stored: reports and creates with an id can be sent again, and everything else can be looked
+at. Probes and live streams do not count here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.middleware.bodies import BODY_BYTES, BODY_SECONDS, Bodies, Body, declares_body
+from api.problems import RETRY_AFTER_SECONDS, HttpProblem, http_response, problem_response
+from api.streaming.live_response import ABORT
+
+ANSWER_SECONDS = 25.0
+SWEEPS = 25
+"""How often within that time it is looked who is late."""
+MAX_RESERVE = 250
+RUNNER_PATHS = "/runner/"
+UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream"})
+_RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_UNKNOWN = (
+    "whether it was recorded is unknown: look, or send it again where that is safe "
+    "(reports, creates with an `id`)"
+)
+
+
+class Admit:
+    """ASGI middleware: at most `limit` requests at once, each answered within `seconds`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        body_limit: int,
+        seconds: float = ANSWER_SECONDS,
+        body_bytes: int = BODY_BYTES,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        """`body_limit`: of one body; `body_bytes`: of all bodies together, of runners' and of others'."""
+        self._app = app
+        self._limit = limit
+        self._others = limit - min(limit // 4, MAX_RESERVE)
+        self._of_others = 0
+        self._seconds = seconds
+        self._sweep_seconds = min(seconds, body_seconds) / SWEEPS
+        self._bodies = {runners: Bodies(body_limit, body_bytes, body_seconds) for runners in (False, True)}
+        self._entered: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._sweeping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it in or refuse it."""
+        if scope["type"] != "http" or scope["path"] in UNCOUNTED:
+            await self._app(scope, receive, send)
+            return
+        visit = _Visit(self, scope, receive, send)
+        try:
+            if not visit.has_body:
+                self._enter(visit)
+            await self._app(scope, visit.receive, visit.send)
+        except HttpProblem as refused:  # by `_enter` above: the application answers its own
+            await http_response(refused)(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except asyncio.CancelledError:
+            visit.task.uncancel()
+            await self._answer_late(visit, scope, receive, send)
+        finally:
+            self._leave(visit)
+
+    async def _answer_late(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        if visit.answering:  # its reader does not read: an answer behind that would wait for it, too
+            abort = (scope.get("extensions") or {}).get(ABORT)
+            if abort is not None:
+                abort["call"]()
+            return
+        if visit.task in self._late:
+            code, why = "too-slow", f"not answered within {self._seconds:g} s"
+        else:  # the server cancels who still waits when its time to stop is over
+            code, why = "stopping", "this API is being stopped"
+        await problem_response(503, code, f"{why}; {_UNKNOWN}", None, _RETRY)(scope, receive, send)
+
+    async def read(self, visit: _Visit, scope: Scope, receive: Receive) -> Message:
+        """The whole body of a request as one message; with it the request takes its place."""
+        self._keep_sweeping(asyncio.get_running_loop())
+        body = await self._bodies[visit.of_runner].read(scope, receive)
+        if body is None:
+            return {"type": "http.disconnect"}
+        visit.body = body
+        self._enter(visit)
+        return {"type": "http.request", "body": b"".join(body.chunks), "more_body": False}
+
+    def _enter(self, visit: _Visit) -> None:
+        if len(self._entered) >= self._limit or (not visit.of_runner and self._of_others >= self._others):
+            detail = "too many requests are under way; send it again after the seconds in Retry-After"
+            raise HttpProblem(503, "overloaded", detail, _RETRY)
+        loop = asyncio.get_running_loop()
+        self._entered[visit.task] = loop.time()
+        self._of_others += not visit.of_runner
+        self._keep_sweeping(loop)
+
+    def _leave(self, visit: _Visit) -> None:
+        if self._entered.pop(visit.task, None) is not None:
+            self._of_others -= not visit.of_runner
+        self._late.discard(visit.task)
+        if visit.body is not None:
+            self._bodies[visit.of_runner].forget(visit.body)
+
+    def _keep_sweeping(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(self._sweep_seconds, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel who has been in for too long: one look now and then, since a timer for each costs more."""
+        now = loop.time()
+        for task, entered in self._entered.items():
+            if entered > now - self._seconds:
+                break
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        coming = [bodies.sweep(now) for bodies in self._bodies.values()]
+        self._sweeping = False
+        if self._entered or any(coming):
+            self._keep_sweeping(loop)
+
+
+class _Visit:
+    """One request on its way through: hands its body on whole, and notes whether an answer has begun."""
+
+    __slots__ = (
+        "_admit",
+        "_receive",
+        "_scope",
+        "_send",
+        "answering",
+        "body",
+        "has_body",
+        "of_runner",
+        "task",
+    )
+
+    def __init__(self, admit: Admit, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._admit, self._scope, self._receive, self._send = admit, scope, receive, send
+        self.task = task
+        self.of_runner = scope["path"].startswith(RUNNER_PATHS)
+        self.has_body = declares_body(scope)
+        self.body: Body | None = None
+        self.answering = False
+
+    async def receive(self) -> Message:
+        """The body first, afterwards what the server says."""
+        if self.has_body and self.body is None:
+            return await self._admit.read(self, self._scope, self._receive)
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """Pass the answer on."""
+        self.answering = True
+        await self._send(message)

@@ -1,0 +1,219 @@
+"""Pages of the log by filter, each with the position up to which nothing is missing.
+
+A filter that is a NATS subject is read by subject. The trail of one task is its own subject plus its
+lock facts, whose sequences the read model knows as far as it has come; what came later is found in the
+workspace's lock facts. Any other filter scans the log in bounded steps: such a page may be short and
+still say where to go on. A page is never based on a replica that lags without noticing it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from api.dependencies import ApiParts
+from domain.errors import Busy
+from domain.log.events import EVENTS
+from domain.log.record import Recorded
+from domain.ports.log import LogGap
+
+SCAN_STEP = 500
+SCAN_STEPS = 20
+LOCK_FACTS = 10_000
+CACHED_TASKS = 10_000
+_KIND_OF = {event: kind for kind, event in EVENTS if kind != "task"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events; None leaves a field open, all given ones must hold."""
+
+    task_id: str | None = None
+    workspace: str | None = None
+    event: str | None = None
+    actor: str | None = None
+    upto: int | None = None
+    """Only events up to this sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """`events` in order. Every wanted event at or before `upto` is in this page or an earlier one.
+
+    `more` says that there is, or may be, something behind `upto` already.
+    """
+
+    events: list[Recorded]
+    upto: int
+    more: bool
+
+
+class EventPages:
+    """Reads pages; remembers the workspaces of at most CACHED_TASKS tasks."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+        self._workspaces: OrderedDict[str, str | None] = OrderedDict()
+
+    async def page(self, wanted: Wanted, after: int, limit: int) -> EventPage:
+        """Up to `limit` events behind `after`, in the cheapest way the filter allows."""
+        if wanted.task_id is not None:
+            return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
+        subject = _subject(wanted)
+        if subject is None:
+            return _until(await self.scan(wanted, after, limit, SCAN_STEPS), wanted)
+        events = await self._parts.log.page(after, limit, subject)
+        page = EventPage(events, events[-1].seq if events else after, len(events) == limit)
+        return _until(page, wanted)
+
+    async def of_task(self, task_id: str, after: int, limit: int, wanted: Wanted | None = None) -> EventPage:
+        """The trail: the task's events and its lock facts, merged in the log's order.
+
+        Raises:
+            NotFound: no such task.
+            Busy: a replica lags behind what the leader has already said.
+        """
+        end = await self._parts.log.last_seq()
+        stored = await self._parts.service.read(task_id)
+        version, last, workspace = stored.task.version, stored.seq, stored.task.spec.workspace
+        events = await self._task_events(task_id, after, limit, version) if last > after else []
+        whole = last <= (events[-1].seq if events else after)
+        if not whole and len(events) < limit:
+            raise _lagging()
+        horizon = max(end, last) if whole else events[-1].seq
+        facts = await self._lock_facts(task_id, workspace, after, horizon, limit) if workspace else []
+        merged = sorted([*events, *facts], key=lambda event: event.seq)
+        page = merged[:limit]
+        more = len(merged) > limit or not whole
+        upto = page[-1].seq if more else max(after, horizon)
+        return EventPage([event for event in page if _fits(event, wanted, workspace)], upto, more)
+
+    async def scan(self, wanted: Wanted, after: int, limit: int, steps: int) -> EventPage:
+        """Filter the log itself, at most `steps` steps of SCAN_STEP events.
+
+        Raises:
+            LogGap: the log is not contiguous.
+        """
+        found: list[Recorded] = []
+        for _ in range(steps):
+            if wanted.upto is not None and after >= wanted.upto:
+                return EventPage(found, after, False)
+            batch = await self._parts.log.page(after, SCAN_STEP)
+            for event in batch:
+                if event.seq != after + 1:
+                    raise LogGap(f"the log has no event at sequence {after + 1}; run `towpath verify`")
+                after = event.seq
+                if await self._matches(event, wanted):
+                    found.append(event)
+                    if len(found) == limit:
+                        return EventPage(found, after, True)
+            if len(batch) < SCAN_STEP:
+                return EventPage(found, after, False)
+        return EventPage(found, after, True)
+
+    async def _task_events(self, task_id: str, after: int, limit: int, version: int) -> list[Recorded]:
+        """Behind `after`: all of a task's events, or the next `limit` of a very long one.
+
+        All are asked for by their exact number, since asking for more scans on to the log's end.
+        """
+        subject = f"towpath.task.{task_id}.*"
+        if version > SCAN_STEP:
+            return await self._parts.log.page(after, limit, subject)
+        events = await self._parts.log.page(0, version, subject)
+        return [event for event in events if event.seq > after]
+
+    async def lock_facts(self, task_id: str, workspace: str, upto: int) -> list[Recorded]:
+        """The task's lock facts up to `upto`, in order. Busy where a replica lags."""
+        return await self._lock_facts(task_id, workspace, 0, upto, LOCK_FACTS)
+
+    async def _lock_facts(
+        self, task_id: str, workspace: str, after: int, horizon: int, limit: int
+    ) -> list[Recorded]:
+        """The task's lock facts behind `after` up to `horizon`; of many, at least the first `limit`."""
+        log, at = self._parts.log, max(await self._parts.read_model.position(), after)
+        subject = f"towpath.lock.{workspace}.*"
+        history = await self._parts.read_model.lock_history(None, task_id, LOCK_FACTS)
+        seqs = [seq for seq in history if after < seq <= horizon][: limit + 1]
+        facts = {event.seq: event for event in await log.at(seqs)}
+        last = min(await log.last_seq_of(subject), horizon) if at < horizon else 0
+        for _ in range(SCAN_STEPS):
+            if at >= last:
+                return [fact for _, fact in sorted(facts.items())]
+            batch = await log.page(at, SCAN_STEP, subject)
+            if not batch:
+                raise _lagging()
+            at = batch[-1].seq
+            facts.update(
+                {fact.seq: fact for fact in batch if fact.task_id == task_id and fact.seq <= horizon}
+            )
+        raise Busy("busy", "the read model is being rebuilt; send the same request again later")
+
+    async def _matches(self, event: Recorded, wanted: Wanted) -> bool:
+        if wanted.event is not None and event.event != wanted.event:
+            return False
+        if wanted.task_id is not None and event.task_id != wanted.task_id:
+            return False
+        if not _by(event, wanted.actor):
+            return False
+        return wanted.workspace is None or wanted.workspace == await self._workspace_of(event)
+
+    async def _workspace_of(self, event: Recorded) -> str | None:
+        if event.kind != "task":
+            return event.subject_id
+        task_id = event.subject_id
+        if event.event == "created":
+            self._remember(task_id, event.data.get("workspace"))
+        elif task_id not in self._workspaces:
+            self._remember(task_id, await self._look_up(task_id))
+        self._workspaces.move_to_end(task_id)
+        return self._workspaces[task_id]
+
+    async def _look_up(self, task_id: str) -> str | None:
+        read = await self._parts.read_model.get(task_id)
+        if read is not None:
+            return read.workspace
+        created = await self._parts.log.page(0, 1, f"towpath.task.{task_id}.created")
+        return created[0].data.get("workspace") if created else None
+
+    def _remember(self, task_id: str, workspace: str | None) -> None:
+        self._workspaces[task_id] = workspace
+        if len(self._workspaces) > CACHED_TASKS:
+            self._workspaces.popitem(last=False)
+
+
+def _lagging() -> Busy:
+    return Busy("busy", "a replica of the log lags behind; send the same request again")
+
+
+def _fits(event: Recorded, wanted: Wanted | None, workspace: str | None) -> bool:
+    """The other filters, for events of one task in `workspace`."""
+    if wanted is None:
+        return True
+    if wanted.workspace is not None and wanted.workspace != workspace:
+        return False
+    if not _by(event, wanted.actor):
+        return False
+    return wanted.event is None or wanted.event == event.event
+
+
+def _by(event: Recorded, actor: str | None) -> bool:
+    """An actor is meant whole, or by what stands before its colon: `runner` means every runner."""
+    return actor is None or event.actor == actor or event.actor.startswith(f"{actor}:")
+
+
+def _subject(wanted: Wanted) -> str | None:
+    """The stored subject that says the same as the filter; None where none does."""
+    if wanted.actor is not None:
+        return None
+    if wanted.workspace is None:
+        return f"towpath.*.*.{wanted.event or '*'}"
+    kind = _KIND_OF.get(wanted.event or "")
+    return f"towpath.{kind}.{wanted.workspace}.{wanted.event}" if kind else None
+
+
+def _until(page: EventPage, wanted: Wanted) -> EventPage:
+    """The page without what lies behind `wanted.upto`."""
+    end = wanted.upto
+    if end is None or page.upto < end:
+        return page
+    return EventPage([event for event in page.events if event.seq <= end], min(page.upto, end), False)

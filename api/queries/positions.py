@@ -1,0 +1,48 @@
+"""Points of the log in queries: a sequence, or a time.
+
+A time means the last event that the broker had stored by then, by the broker's clock. It differs from
+`ce-time`, which is when the control plane decided, by milliseconds; unlike that it never goes backwards.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from api.dependencies import ApiParts
+from domain.errors import NotFound
+from domain.validation.timestamps import Moment
+
+MAX_SEQ = 2**63 - 1
+CLOCKS_DIFFER = timedelta(seconds=5)
+
+
+def _one_reason(value: Any, either: ValidatorFunctionWrapHandler) -> Any:
+    """Say once what is asked for, not what each of the two kinds lacks."""
+    try:
+        return either(value)
+    except ValidationError:
+        raise ValueError(
+            "write a sequence, 0 or a whole number above it, or a time as RFC 3339 with an offset, "
+            "e.g. 2026-03-01T12:00:00Z"
+        ) from None
+
+
+Point = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_SEQ)] | Moment,
+    Field(union_mode="left_to_right", description="a stream sequence, or an RFC 3339 time with an offset"),
+    WrapValidator(_one_reason),
+]
+
+
+async def position_at(parts: ApiParts, at: int | datetime) -> int:
+    """The sequence that is meant.
+
+    Raises:
+        NotFound: it lies behind the log's end, or in the future.
+    """
+    if isinstance(at, datetime) and at > parts.clock() + CLOCKS_DIFFER:
+        raise NotFound("beyond-the-log", "that time has not come yet; leave `at` out to see what is now")
+    return await parts.past.position(at)

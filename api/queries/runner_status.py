@@ -1,0 +1,83 @@
+"""What this process can say of runners that fall silent: how many, and whose locks wait for an operator.
+
+For people and dashboards, on this process' clock and fold. What follows for attempts the watchdog decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import get_args
+
+from api.dependencies import ApiParts
+from domain.errors import Busy
+from domain.locks.claims import Grant
+from domain.protocol import Heartbeat, Held
+from domain.runners.liveness import RunnerState, in_conflict, state_of_holder
+from domain.task.aggregate import Task
+from domain.task.transitions import Status
+from domain.task.view import TaskRead
+
+FRESH_SECONDS = 1.0
+Beats = Sequence[tuple[Heartbeat, datetime]]
+"""Heartbeats of runners, and when each was stored."""
+
+
+def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[str, list[Held]]:
+    """By runner id: attempts whose lock is kept, as their runner is lost and `on_runner_lost` is `hold`.
+
+    `recent`: the last heartbeats under each id. A runner may live there that is not the one they ran on.
+    """
+    found: dict[str, list[Held]] = {}
+    now = parts.clock()
+    for workspace in sorted(one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"):
+        for grant in parts.view.holders(workspace):
+            if grant.runner_id is None or _state(parts, grant, recent, now) != "lost":
+                continue
+            held = Held(task_id=grant.claim.task_id, attempt=grant.claim.attempt)
+            found.setdefault(grant.runner_id, []).append(held)
+    return found
+
+
+def _state(parts: ApiParts, grant: Grant, recent: Mapping[str, Beats], now: datetime) -> RunnerState | None:
+    bound_at = datetime.fromisoformat(grant.bound_at or grant.since)
+    return state_of_holder(recent.get(grant.runner_id or "", ()), grant.instance, bound_at, now, parts.lease)
+
+
+def count_runners(parts: ApiParts, recent: Mapping[str, Beats]) -> tuple[dict[RunnerState, int], int]:
+    """Runners by state, and the number of locks that wait for an operator."""
+    now = parts.clock()
+    counted = Counter(parts.lease.state(beats[-1][1], now) for beats in recent.values())
+    kept = awaiting_operator(parts, recent)
+    return {state: counted[state] for state in get_args(RunnerState)}, sum(map(len, kept.values()))
+
+
+def count_conflicts(parts: ApiParts, recent: Mapping[str, Beats]) -> int:
+    """Runner ids under which several runners take turns, as far as one of them was heard of lately."""
+    now = parts.clock()
+    return sum(
+        in_conflict(beats) and parts.lease.state(beats[-1][1], now) != "lost" for beats in recent.values()
+    )
+
+
+def reports_waiting(parts: ApiParts, beats: Beats) -> int:
+    """Reports that runners which are not lost have on their disks, as far as their heartbeats say."""
+    now = parts.clock()
+    return sum(beat.outbox or 0 for beat, at in beats if parts.lease.state(at, now) != "lost")
+
+
+async def show_runner_state(parts: ApiParts, task: Task, read: TaskRead) -> None:
+    """Fill in the state of the runner that has the attempt, as it was at most FRESH_SECONDS ago.
+
+    It stays null where that runner sends no heartbeats, or they cannot be read just now: the task can be.
+    """
+    if read.status not in (Status.QUEUED, Status.RUNNING) or read.runner_id is None:
+        return
+    try:
+        last = await parts.heartbeats.last(read.runner_id, FRESH_SECONDS, task.instance)
+    except Busy:
+        return
+    bound_at = task.queued_at or task.modified_on
+    recent = [last] if last is not None else []
+    read.runner_state = state_of_holder(recent, task.instance, bound_at, parts.clock(), parts.lease)

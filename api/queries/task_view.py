@@ -1,0 +1,23 @@
+"""TaskRead of a task as it was just loaded or changed.
+
+A loaded task is shared with whoever changes it next, so it is turned into an answer before anything is
+awaited; otherwise `seq` and `status` could belong to different moments.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from api.dependencies import ApiParts
+from domain.ports.log import Stored
+from domain.task.view import TaskRead, task_read
+
+
+def shown(parts: ApiParts, stored: Stored) -> TaskRead:
+    """The task as it is after `stored.seq`, with its lock as far as this process has folded it."""
+    return task_read(stored.task, stored.seq, parts.view.lock_of(stored.task))
+
+
+def task_response(read: TaskRead, status: int, headers: dict[str, str] | None = None) -> Response:
+    """TaskRead written straight to bytes."""
+    return Response(read.model_dump_json(), status, headers, "application/json")

@@ -1,0 +1,52 @@
+"""A task and the locks as they were at a position of the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from api.dependencies import ApiParts
+from api.queries.event_pages import EventPages
+from domain.locks.table import LockTable
+from domain.locks.view import EntryPicture
+from domain.task.aggregate import Task
+from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
+
+
+async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) -> TaskRead:
+    """The task after `seq`, with its lock as it stood then. NotFound where it did not exist."""
+    stored = await parts.service.read_at(task_id, seq)
+    task = stored.task
+    lock = NO_LOCK
+    if task.needs_lock and task.attempt:
+        lock = await _lock_of(pages, task, await parts.past.locks(seq), seq)
+    return task_read(task, stored.seq, lock)
+
+
+async def entries_of(table: LockTable, workspaces: Sequence[str]) -> list[EntryPicture]:
+    """Holders and waiters of these workspaces in a table of the past, whose index has to be made first."""
+
+    def entries() -> list[EntryPicture]:
+        return [EntryPicture(table, name) for name in workspaces]
+
+    return await asyncio.to_thread(entries)
+
+
+async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: int) -> LockRead:
+    grant = table.grant(task.id, task.attempt)
+    if grant is not None:
+        return held(grant)
+    waiter = await asyncio.to_thread(table.waiter, task.id, task.attempt)
+    if waiter is not None:
+        return waiting(waiter)
+    facts = await pages.lock_facts(task.id, str(task.spec.workspace), seq)
+    of_attempt = {fact.event: fact for fact in facts if fact.attempt == task.attempt}
+    released, granted = of_attempt.get("released"), of_attempt.get("granted")
+    if released is None:
+        return NO_LOCK
+    return LockRead(
+        state="released",
+        token=granted.seq if granted else None,
+        since=datetime.fromisoformat(released.time),
+    )

@@ -1,0 +1,54 @@
+"""The callback gateway: one function that takes a runner's report, over HTTP and over NATS alike.
+
+It proves who is reporting, validates the body and hands it to TaskService; it decides nothing. It stays
+lean because every step of every task passes here.
+"""
+
+from __future__ import annotations
+
+from api.auth import prove
+from api.dependencies import ApiParts
+from domain.errors import Invalid
+from domain.identifiers import check_task_id
+from domain.log.events import Transport
+from domain.ports.log import Stored
+from domain.runners.attempt_token import Proof
+from domain.runners.report_reader import read_report
+
+CONFLICTING_END = "conflicting-end"
+
+
+async def accept_report(
+    parts: ApiParts, task_id: str, body: bytes, token: str | None, transport: Transport
+) -> Stored:
+    """Record what a runner says about `task_id`; stale reports answer the task as it is.
+
+    Raises:
+        HttpProblem: 401, see `prove`.
+        ValidationError: the body is no report (type `json_invalid`: no JSON).
+        DomainError: see `TaskService.report`; nothing was recorded.
+    """
+    return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
+
+
+def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
+    """What the token of a report about `task_id` proves; needs no body.
+
+    Raises:
+        HttpProblem: 401, see `prove`.
+        Invalid: no task id.
+    """
+    try:
+        check_task_id(task_id)
+    except ValueError as error:
+        raise Invalid("bad-task-id", f"{error}; use the id that POST /tasks answered") from error
+    return prove(parts, task_id, token)
+
+
+async def record_report(
+    parts: ApiParts, task_id: str, body: bytes, proof: Proof | None, transport: Transport
+) -> Stored:
+    """`accept_report` of a reporter who has been asked for its proof already."""
+    report = read_report(body)
+    actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
+    return await parts.service.report(task_id, report, proof, transport, actor)

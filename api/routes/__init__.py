@@ -1,0 +1,1 @@
+"""HTTP routes, one file per resource: what is asked, who may ask, which status answers."""

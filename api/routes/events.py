@@ -1,0 +1,252 @@
+"""The log over HTTP: the trail of a task, pages of the whole log, and the live stream.
+
+Events come from the log itself, never from the read model. A page of a filtered list may be shorter
+than `limit`, even empty, and still have a `next_cursor`: the scan behind it is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated, Any, Literal, get_args
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from starlette.responses import StreamingResponse
+
+from api.auth import GuardedRoute, Parts, needs
+from api.config import Role
+from api.dependencies import ApiParts
+from api.problems import HttpProblem
+from api.queries.event_pages import EventPage, EventPages, Wanted
+from api.queries.lock_entries import in_slices
+from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
+from api.queries.positions import MAX_SEQ, Point
+from api.schema.openapi import problems
+from api.streaming.event_stream import EventStream
+from api.streaming.live_response import LiveResponse, Streams
+from domain.identifiers import Name, TaskId
+from domain.log.events import EVENTS, type_name
+from domain.log.position import PATTERN, Position, check_position, position_at
+
+EventName = Literal[
+    "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",
+    "submit-failed", "lock-release-requested", "registered", "removed", "granted", "refused", "released",
+]  # fmt: skip
+assert set(get_args(EventName)) == {event for _, event in EVENTS}
+Actor = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="who caused it, whole (`operator:1a2b3c4d`) or the part before the colon (`runner`)",
+    ),
+]
+
+Resume = Annotated[Position, BeforeValidator(Position.parse)]
+
+PAGE_BYTES = 4 << 20
+"""Of the events on one page, of which the last may go beyond it."""
+PART_BYTES = 256 * 1024
+
+router = APIRouter(route_class=GuardedRoute, tags=["events"])
+
+
+_POSITION = {"type": "string", "pattern": PATTERN, "examples": ["23"]}
+_ONE_OF_THE_STREAM = {
+    "description": "each event of the stream",
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+        "event": {"type": "string", "enum": list(get_args(EventName))},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/EventRead"},
+        },
+    },
+}
+
+
+class EventRead(BaseModel):
+    """One event; `seq` is its stream sequence, `data` depends on `type`."""
+
+    seq: int
+    id: str
+    type: str = Field(json_schema_extra={"enum": [type_name(*one) for one in EVENTS]})
+    event: EventName
+    task_id: str | None
+    workspace: str | None
+    attempt: int | None
+    version: int
+    time: str
+    actor: str
+    chain: str
+    data: dict[str, Any]
+
+
+class EventFilter(BaseModel):
+    """Filters of the log; all given ones must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after_seq: int | None = Field(
+        default=None, ge=0, le=MAX_SEQ, description="only events behind this sequence"
+    )
+    task_id: TaskId | None = None
+    workspace: Name | None = Field(
+        default=None, description="lock facts, registrations and events of tasks of this workspace"
+    )
+    event: EventName | None = None
+    actor: Actor | None = None
+
+    def wanted(self, upto: int | None = None) -> Wanted:
+        """The filter as the log's pages take it."""
+        return Wanted(self.task_id, self.workspace, self.event, self.actor, upto)
+
+
+class Span(BaseModel):
+    """From when, and up to when."""
+
+    from_: Point | None = Field(default=None, alias="from")
+    to: Point | None = None
+
+
+class EventQuery(EventFilter, Span, PageQuery):
+    """Query of `GET /events`; `cursor` goes before `after_seq`, the further of which and `from` counts."""
+
+
+class TrailQuery(Span, PageQuery):
+    """Query of `GET /tasks/{id}/events`."""
+
+    event: EventName | None = None
+    actor: Actor | None = None
+
+
+@router.get(
+    "/tasks/{task_id}/events",
+    response_model=Page[EventRead],
+    openapi_extra=needs(Role.AUDITOR),
+    responses=problems(404, 503),
+)
+async def trail(
+    task_id: TaskId, request: Request, parts: Parts, query: Annotated[TrailQuery, Query()]
+) -> Response:
+    """The trail: all events of a task and its lock facts, in the log's order, or those that are asked for.
+
+    Very large events end a page early; `next_cursor` goes on.
+    """
+    after = await _start(parts, query, query.cursor, 0)
+    wanted = Wanted(task_id, None, query.event, query.actor, await _end(parts, query))
+    return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
+
+
+@router.get(
+    "/events",
+    response_model=Page[EventRead],
+    openapi_extra=needs(Role.AUDITOR),
+    responses=problems(404, 503),
+)
+async def events(request: Request, parts: Parts, query: Annotated[EventQuery, Query()]) -> Response:
+    """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end.
+
+    Very large events end a page early, too.
+    """
+    after = await _start(parts, query, query.cursor, query.after_seq or 0)
+    wanted = query.wanted(await _end(parts, query))
+    return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
+
+
+@router.get(
+    "/events/stream",
+    response_class=StreamingResponse,
+    openapi_extra=needs(Role.AUDITOR),
+    responses={
+        200: {
+            "description": "`id:` is the stream sequence, `event:` the event's name, `data:` the event. "
+            "An `id:` without data, first of all and with each heartbeat, is a position: nothing up to it "
+            "is missing. The comment `: position SEQ.EVENT_ID` beside it says the same for one log alone",
+            "content": {"text/event-stream": {"schema": _ONE_OF_THE_STREAM}},
+        },
+        **problems(404, 503),
+    },
+)
+async def stream(
+    request: Request,
+    parts: Parts,
+    query: Annotated[EventFilter, Query()],
+    last_event_id: Annotated[
+        Resume | None,
+        WithJsonSchema(_POSITION),
+        Header(
+            description="resume behind this sequence; `SEQ.EVENT_ID` (an event's `seq` and `id`) is refused "
+            "with 404 `other-log` where another event stands there, e.g. after a restore"
+        ),
+    ] = None,
+) -> LiveResponse:
+    """The log as server-sent events: behind Last-Event-ID or `after_seq`; without them, from now on."""
+    streams: Streams = request.app.state.streams
+    if streams.open >= streams.limit:
+        raise HttpProblem(
+            503,
+            "too-many-streams",
+            f"{streams.limit} live streams are open; try again later, or page GET /events with after_seq",
+            {"Retry-After": "5"},
+        )
+    position = last_event_id
+    if position is None and query.after_seq is not None:
+        position = Position(query.after_seq)
+    if position is None:
+        after = await parts.log.last_seq()
+    else:
+        after = await check_position(parts.log, position, parts.view)
+    if query.task_id is not None:
+        await parts.service.read(query.task_id)
+    live = EventStream(parts, _pages(request), request.app.state.closing)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return LiveResponse(live.chunks(query.wanted(), after), streams, headers)
+
+
+async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> int:
+    """Behind which sequence the page begins. Events of the moment `from` itself belong to it."""
+    if cursor is not None:
+        return await check_position(parts.log, cursor_position(cursor), parts.view)
+    if after:
+        await check_position(parts.log, Position(after), parts.view)
+    if span.from_ is None:
+        return after
+    if isinstance(span.from_, int):
+        return max(after, span.from_ - 1)
+    return max(after, await parts.past.position(span.from_ - timedelta(microseconds=1)))
+
+
+async def _end(parts: ApiParts, span: Span) -> int | None:
+    if span.to is None or isinstance(span.to, int):
+        return span.to
+    return await parts.past.position(span.to)
+
+
+def _pages(request: Request) -> EventPages:
+    pages: EventPages = request.app.state.event_pages
+    return pages
+
+
+async def _answer(request: Request, parts: ApiParts, found: EventPage) -> Response:
+    """The page as JSON; it ends early where its events are very large, others run in between."""
+    items, size, part = list[bytes](), 0, 0
+    for number, event in enumerate(found.events):
+        if size > PAGE_BYTES:
+            found = EventPage(found.events[:number], found.events[number - 1].seq, True)
+            break
+        items.append(orjson.dumps(event.as_json()))
+        size += len(items[-1])
+        if size - part > PART_BYTES:
+            part = size
+            await asyncio.sleep(0)
+    cursor = encode_cursor(str(await position_at(parts.log, found.upto))) if found.more else None
+    body = b'{"items":[%s],"next_cursor":%s}' % (b",".join(items), orjson.dumps(cursor))
+    response = in_slices(body)
+    link_next(request, response, cursor)
+    return response

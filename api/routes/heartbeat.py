@@ -1,0 +1,100 @@
+"""`POST /runner/heartbeat`: for runners without NATS, the same heartbeat and the same promise.
+
+It is answered once JetStream has acknowledged it, so the answer renews the runner's lease from its sending.
+What is wanted of each attempt it lists is decided on the leader: such a runner hears of a cancel here first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from api.auth import RUNNER_SCHEME, Parts
+from api.config import ApiConfig
+from api.dependencies import ApiParts
+from api.middleware.json_request import JsonRequest
+from api.problems import HttpProblem
+from api.schema.openapi import problems
+from domain.errors import NotFound
+from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
+
+AT_ONCE = 16
+
+
+class Wanted(Held):
+    """What is wanted of one attempt: `stop` it and all that it has started, or let it `run`."""
+
+    wanted: Literal["run", "stop"]
+
+
+class HeartbeatAnswer(BaseModel):
+    """One entry for each attempt that the heartbeat lists, in its order."""
+
+    wanted: list[Wanted]
+
+
+class _RunnerRoute(APIRoute):
+    """Checks the runner's token before it reads the body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            _check(request.app.state.parts.config, request.headers.get(RUNNER_AUTH_HEADER))
+            asked = JsonRequest.of(request)
+            await asked.body()
+            return await handle(asked)
+
+        return guarded
+
+
+def _check(config: ApiConfig, token: str | None) -> None:
+    """A heartbeat speaks for all attempts of a runner, so no single attempt's token will do."""
+    if config.callback_token is None:
+        return
+    if token is None or not config.accepts_callback(token):
+        raise HttpProblem(
+            401,
+            "unauthorised",
+            "send X-Runner-Token with API_RUNNER_CALLBACK_TOKEN; an attempt's own token is for its reports",
+            {"WWW-Authenticate": "X-Runner-Token"},
+        )
+
+
+router = APIRouter(route_class=_RunnerRoute, tags=["runners"])
+_PROBLEMS = problems(400, 409, 413, 415, 503, 507)
+
+
+@router.post(
+    "/runner/heartbeat",
+    response_model=HeartbeatAnswer,
+    openapi_extra={"security": [{RUNNER_SCHEME: []}, {}]},
+    responses=_PROBLEMS,
+)
+async def heartbeat(beat: Heartbeat, parts: Parts) -> Any:
+    """Keep a runner's heartbeat; answers what is wanted of each attempt that it holds.
+
+    `stop`: the attempt has ended, was replaced, canceled or released by hand, is another runner's, or is
+    unknown. A `counter` below the last one stored is refused with 409 `counter-went-back`, a heartbeat of
+    another `instance`, while the one that has the id may live, with 409 `runner-id-taken`; nothing is stored.
+    """
+    await parts.heartbeats.publish(beat)
+    wanted: list[Wanted] = []
+    for start in range(0, len(beat.held), AT_ONCE):
+        some = beat.held[start : start + AT_ONCE]
+        wanted += await asyncio.gather(*(_wanted(parts, beat, one) for one in some))
+    return HeartbeatAnswer(wanted=wanted)
+
+
+async def _wanted(parts: ApiParts, beat: Heartbeat, held: Held) -> Wanted:
+    try:
+        task = (await parts.service.read(held.task_id)).task
+        runs = task.is_wanted(held.attempt, beat.runner_id, beat.instance)
+    except NotFound:
+        runs = False
+    return Wanted(task_id=held.task_id, attempt=held.attempt, wanted="run" if runs else "stop")

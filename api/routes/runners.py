@@ -1,0 +1,98 @@
+"""Runners, as their last heartbeats show them.
+
+`state` is a plain statement about time, on this process' clock: `suspected` without a heartbeat for a
+lease, `lost` for the grace beyond it. What follows for attempts is decided by the watchdog, on the broker's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from api.auth import GuardedRoute, Parts, needs
+from api.config import Role
+from api.queries.paging import Page, PageQuery, cut, link_next
+from api.queries.runner_status import awaiting_operator
+from api.schema.openapi import problems
+from domain.protocol import Held
+from domain.runners.liveness import Beat, RunnerState, in_conflict
+
+router = APIRouter(route_class=GuardedRoute, tags=["runners"])
+
+
+class InConflict(BaseModel):
+    """One of several runners with one id."""
+
+    instance: str | None
+    host: str
+    last_heartbeat: datetime
+
+
+class RunnerRead(BaseModel):
+    """A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
+
+    `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
+    somebody has looked after their processes and releases it. Also where another instance has its id by now.
+    """
+
+    id: str
+    pools: list[str]
+    host: str
+    capacity: int
+    running_attempts: list[Held]
+    last_heartbeat: datetime
+    state: RunnerState
+    awaiting_operator: list[Held]
+    instance: str | None = Field(description="Which state directory its last heartbeat came from.")
+    conflict: list[InConflict] = Field(
+        description="The runners that take turns under this id, where there are several: give each its own."
+    )
+
+
+@router.get(
+    "/runners",
+    response_model=Page[RunnerRead],
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(503),
+)
+async def runners(
+    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """All runners that have ever sent a heartbeat, by id."""
+    recent = await parts.heartbeats.recent()
+    last = [beats[-1] for beats in recent.values()]
+    found, cursor = cut(last, lambda one: one[0].runner_id, query)
+    link_next(request, response, cursor)
+    now = parts.clock()
+    states = {beat.runner_id: parts.lease.state(at, now) for beat, at in found}
+    kept = awaiting_operator(parts, {name: recent[name] for name in states})
+    items = [
+        RunnerRead(
+            id=beat.runner_id,
+            pools=beat.pools,
+            host=beat.host,
+            capacity=beat.capacity,
+            running_attempts=beat.held,
+            last_heartbeat=at,
+            state=states[beat.runner_id],
+            awaiting_operator=kept.get(beat.runner_id, []),
+            instance=beat.instance,
+            conflict=_conflict(recent[beat.runner_id], states[beat.runner_id]),
+        )
+        for beat, at in found
+    ]
+    return Page[RunnerRead](items=items, next_cursor=cursor)
+
+
+def _conflict(beats: Sequence[Beat], state: RunnerState) -> list[InConflict]:
+    """Those that take turns; none of a runner that is lost as a whole."""
+    if state == "lost" or not in_conflict(beats):
+        return []
+    newest = {beat.instance: (beat, at) for beat, at in beats}
+    return [
+        InConflict(instance=beat.instance, host=beat.host, last_heartbeat=at) for beat, at in newest.values()
+    ]

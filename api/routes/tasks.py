@@ -1,0 +1,207 @@
+"""Tasks: create, look, list. A single task comes from the log, lists come from the read model.
+
+`GET /tasks/{id}` is confirmed by the leader, so it never shows less than an earlier answer did; a list
+may lag behind the log by the read model's delay. Creating with a client's `id` may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from api.auth import Actor, GuardedRoute, Parts, needs
+from api.config import Role
+from api.dependencies import ApiParts
+from api.queries.event_pages import EventPages
+from api.queries.paging import Cursor, Page, PageQuery, link_next
+from api.queries.positions import Point, position_at
+from api.queries.runner_status import show_runner_state
+from api.queries.task_view import shown, task_response
+from api.queries.time_travel import task_at
+from api.routes.commands import dispatch_and_wait
+from api.schema.openapi import problems
+from domain.errors import DomainError, NotFound, Refused
+from domain.identifiers import ID_PART_PATTERN, Name, TaskId
+from domain.log.record import Recorded
+from domain.ports.log import Stored
+from domain.ports.read_model import TaskFilter
+from domain.task.explain import Why, blockers, explain
+from domain.task.spec import TaskSpec
+from domain.task.transitions import Status
+from domain.task.view import TaskRead
+from domain.validation.timestamps import Moment
+
+router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
+
+
+def _label(value: str) -> str:
+    name, colon, text = value.partition(":")
+    if not colon or not name or "=" in name or "\x00" in value or len(name) > 200 or len(text) > 500:
+        raise ValueError("write a label as name:value")
+    return value
+
+
+LabelFilter = Annotated[
+    str, AfterValidator(_label), Field(json_schema_extra={"pattern": r"^[^:=\x00]{1,200}:[^\x00]{0,500}$"})
+]
+
+TaskCursor = Annotated[Cursor, WithJsonSchema({"type": "string", "format": "task-cursor", "maxLength": 500})]
+
+
+class TaskQuery(PageQuery):
+    """Filters of `GET /tasks`; all given ones must hold."""
+
+    cursor: TaskCursor | None = None
+    status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
+    workspace: Name | None = None
+    pool: Name | None = None
+    label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
+    created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
+    id: str | None = Field(
+        default=None, pattern=ID_PART_PATTERN, description="the beginning or the end of a task's id"
+    )
+
+    def wanted(self) -> TaskFilter:
+        """The filter as the read model takes it."""
+        name, _, value = self.label[0].partition(":") if self.label else ("", "", "")
+        return TaskFilter(
+            status=tuple(status.value for status in self.status),
+            workspace=self.workspace,
+            pool=self.pool,
+            label=(name, value) if name else None,
+            created_after=self.created_after,
+            id_part=self.id,
+        )
+
+
+@router.post(
+    "/tasks",
+    status_code=201,
+    response_model=TaskRead,
+    openapi_extra=needs(Role.OPERATOR),
+    responses={
+        200: {"model": TaskRead, "description": "the same `id` and content again: the task that is there"},
+        **problems(400, 404, 409, 413, 415, 503, 507),
+    },
+)
+async def create_task(
+    spec: TaskSpec,
+    parts: Parts,
+    actor: Actor,
+    dispatch: Annotated[bool, Query(description="also begin the first attempt")] = False,
+) -> Response:
+    """Create a task. With a client's `id` the request may be sent again: 200 and the same task."""
+    task_id = spec.id or parts.new_task_id()
+    stored, created = await parts.service.create(task_id, spec, actor)
+    read = shown(parts, stored)
+    if dispatch and stored.task.attempt == 0 and not stored.task.ended:
+        read = await _dispatch_new(parts, stored, actor)
+    headers = {"Location": f"/tasks/{task_id}"}
+    return task_response(read, 201 if created else 200, headers)
+
+
+async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead:
+    """Begin the first attempt; the same request, sent again beside this one, may have been before it."""
+    task_id = stored.task.id
+    try:
+        return await dispatch_and_wait(parts, task_id, actor, first=True)
+    except DomainError as error:
+        if isinstance(error, Refused) and error.code in ("already-dispatched", "stale-attempt"):
+            return shown(parts, await parts.service.read(task_id))
+        error.extra.setdefault("task_id", task_id)
+        raise
+
+
+@router.get(
+    "/tasks",
+    response_model=Page[TaskRead],
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(503),
+)
+async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
+    """List tasks, newest first, as far as the read model has come. Very large tasks end a page early."""
+    found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
+    answer = Response(
+        Page[TaskRead].model_construct(items=found, next_cursor=cursor).model_dump_json(),
+        media_type="application/json",
+    )
+    link_next(request, answer, cursor)
+    return answer
+
+
+@router.get(
+    "/tasks/{task_id}",
+    response_model=TaskRead,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def get_task(
+    request: Request, task_id: TaskId, parts: Parts, at: Annotated[Point | None, Query()] = None
+) -> Response:
+    """One task, as the log's leader has it now; with `at`, as it was then, its lock too."""
+    if at is not None:
+        pages: EventPages = request.app.state.event_pages
+        return task_response(await task_at(parts, pages, task_id, await position_at(parts, at)), 200)
+    return task_response(await _task_now(parts, task_id), 200)
+
+
+@router.get(
+    "/tasks/{task_id}/why",
+    response_model=Why,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def why(request: Request, task_id: TaskId, parts: Parts) -> Any:
+    """What the task waits for, or what ended it, in a sentence."""
+    read = await _task_now(parts, task_id)
+    (last,) = await parts.log.at([read.seq])
+    entry = None
+    if read.workspace is not None:
+        entry = parts.view.in_the_way(read.workspace, read.id, read.attempt)
+    found = blockers(read, entry)
+    if found:
+        with contextlib.suppress(NotFound):
+            found[0].title = (await parts.service.read(found[0].task_id)).task.spec.title
+    void = parts.view.void_dispatch(task_id, read.attempt)
+    refused = await _refusal(request, parts, read) if void is None else None
+    return explain(read, last, found, await _cancel_request(parts, read), void, refused)
+
+
+async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorded | None:
+    """What has refused the claim of an attempt that is about to end: from the log, as no fold keeps it."""
+    if read.status is not Status.DISPATCHED or read.workspace is None or read.lock.state != "none":
+        return None
+    pages: EventPages = request.app.state.event_pages
+    facts = await pages.lock_facts(read.id, read.workspace, parts.view.seq)
+    return next(
+        (one for one in facts if (one.event, one.attempt) == ("refused", read.attempt)),
+        None,
+    )
+
+
+async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
+    """Who wanted a canceled attempt to end: its runner only says that it has."""
+    if read.status is not Status.CANCELED or not read.cancel_requested:
+        return None
+    seq = await parts.log.last_seq_of(f"towpath.task.{read.id}.cancel-requested")
+    found = await parts.log.at([seq])
+    return found[0] if found and found[0].attempt == read.attempt else None
+
+
+async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:
+    stored = await parts.service.read(task_id)
+    read = shown(parts, stored)
+    if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":
+        await _recall_lock(parts, read)
+    await show_runner_state(parts, stored.task, read)
+    return read
+
+
+async def _recall_lock(parts: ApiParts, read: TaskRead) -> None:
+    """Fill in a lock that was given back so long ago that only the read model remembers it."""
+    remembered = await parts.read_model.get(read.id)
+    if remembered is not None and remembered.attempt == read.attempt:
+        read.lock = remembered.lock

@@ -1,0 +1,232 @@
+"""Workspaces and their locks: what is registered, who holds what, who waits behind whom.
+
+Registrations are confirmed by the leader where one is asked for; lists and locks show what this process
+has folded, a few milliseconds behind the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import Actor, GuardedRoute, Parts, needs
+from api.config import Role
+from api.dependencies import ApiParts
+from api.queries.lock_entries import entries_json, in_slices
+from api.queries.paging import Page, PageQuery, cut, encode_cursor, link_next
+from api.queries.positions import Point, position_at
+from api.queries.time_travel import entries_of
+from api.schema.openapi import problems
+from domain.identifiers import Name
+from domain.locks.judging import VoidReason
+from domain.locks.view import LockEntry
+from domain.locks.workspace_locks import OpenSize
+from domain.log.events import OnRunnerLost
+from domain.protocol import Shown
+from domain.task.spec import Text
+from domain.workspaces.paths import MAX_PATH_CHARS
+from domain.workspaces.registry import Registration, not_registered
+
+PAGE_PATHS = 300_000
+"""Claims and paths on one page of `GET /locks`."""
+
+router = APIRouter(route_class=GuardedRoute, tags=["workspaces"])
+
+
+class WorkspaceBody(BaseModel):
+    """What an id shall mean: an absolute directory, and what happens there when a runner is lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    root: Annotated[
+        Text,
+        Field(
+            max_length=MAX_PATH_CHARS,
+            description="absolute, without `.` and `..`",
+            json_schema_extra={"pattern": r"^/[^\x00]*$", "not": {"pattern": r"(^|/)\.\.?(/|$)"}},
+        ),
+    ]
+    on_runner_lost: OnRunnerLost = "fail"
+
+
+class VoidRead(BaseModel):
+    """A registration or removal that stands in the log and changes nothing, as something else came first.
+
+    `root` is null for `removed`; `reason` says what was in the way.
+    """
+
+    seq: int
+    event: str
+    root: str | None
+    by: str
+    time: datetime
+    reason: VoidReason
+
+
+class WorkspaceRead(BaseModel):
+    """A registered workspace; `seq` is the stream sequence of its registration.
+
+    `void` is its newest registration event where that is void.
+    """
+
+    id: str
+    root: str
+    on_runner_lost: str
+    seq: int
+    version: int
+    void: VoidRead | None = None
+
+
+class RemovalQuery(BaseModel):
+    """Query of `DELETE /workspaces/{id}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Shown, Field(max_length=500)] | None = None
+
+
+@router.put(
+    "/workspaces/{workspace}",
+    response_model=WorkspaceRead,
+    openapi_extra=needs(Role.OPERATOR),
+    responses={
+        201: {"model": WorkspaceRead, "description": "registered for the first time"},
+        **problems(400, 409, 413, 415, 503, 507),
+    },
+)
+async def register(
+    workspace: Name, body: WorkspaceBody, response: Response, parts: Parts, actor: Actor
+) -> Any:
+    """Register or change a workspace; the same again records nothing."""
+    registered, new = await parts.workspaces.register(workspace, body.root, body.on_runner_lost, actor)
+    response.status_code = 201 if new else 200
+    return _shown(parts, registered)
+
+
+@router.delete(
+    "/workspaces/{workspace}",
+    status_code=204,
+    openapi_extra=needs(Role.ADMIN),
+    responses=problems(404, 409, 503, 507),
+)
+async def remove(
+    workspace: Name, parts: Parts, actor: Actor, query: Annotated[RemovalQuery, Query()]
+) -> Response:
+    """Forget a registration; only while nothing holds or waits in the workspace."""
+    await parts.workspaces.remove(workspace, query.reason, actor)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/workspaces",
+    response_model=Page[WorkspaceRead],
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(),
+)
+async def list_workspaces(
+    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """All registered workspaces, by id."""
+    found, cursor = cut(parts.view.registrations(), lambda one: one.id, query)
+    link_next(request, response, cursor)
+    return Page[WorkspaceRead](items=[_shown(parts, one) for one in found], next_cursor=cursor)
+
+
+@router.get(
+    "/workspaces/{workspace}",
+    response_model=WorkspaceRead,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def get_workspace(workspace: Name, parts: Parts) -> Any:
+    """One registered workspace."""
+    return _shown(parts, await _registered(parts, workspace))
+
+
+@router.get(
+    "/workspaces/{workspace}/locks",
+    response_model=LockEntry,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(404, 503),
+)
+async def workspace_locks(
+    workspace: Name, parts: Parts, at: Annotated[Point | None, Query()] = None
+) -> Response:
+    """Holders of one workspace, and waiters in order with what blocks them: now, or `at` another time."""
+    if at is not None:
+        table = await parts.past.locks(await position_at(parts, at))
+        pictures = await entries_of(table, [workspace])
+    else:
+        await _registered(parts, workspace)
+        pictures = [parts.view.picture(workspace)]
+    return in_slices((await entries_json(pictures))[0])
+
+
+class LocksQuery(PageQuery):
+    """Query of `GET /locks`."""
+
+    at: Point | None = None
+
+
+@router.get(
+    "/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems(404, 503)
+)
+async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Query()]) -> Response:
+    """Workspaces in which anything holds or waits, by id: now, or `at` another time.
+
+    A page ends early where its workspaces have very many claims; `next_cursor` goes on.
+    """
+    if query.at is None:
+        found, cursor = _page(parts.view.open_workspaces(), parts.view.open_size, query)
+        pictures = [parts.view.picture(name) for name in found]
+    else:
+        table = await parts.past.locks(await position_at(parts, query.at))
+        found, cursor = _page(list(table.workspaces()), table.open_size, query)
+        pictures = await entries_of(table, found)
+    items = b",".join(await entries_json(pictures))
+    answer = b'{"items":[%s],"next_cursor":%s}' % (items, orjson.dumps(cursor))
+    response = in_slices(answer)
+    link_next(request, response, cursor)
+    return response
+
+
+def _page(
+    names: Sequence[str], size_of: Callable[[str], OpenSize], query: LocksQuery
+) -> tuple[list[str], str | None]:
+    """The workspaces of one page: at most `limit`, and no more than PAGE_PATHS paths, but at least one."""
+    found, cursor = cut(names, str, query)
+    shown = 0
+    for number, name in enumerate(found):
+        size = size_of(name)
+        shown += size.claims + size.paths
+        if number and shown > PAGE_PATHS:
+            return found[:number], encode_cursor(found[number - 1])
+    return found, cursor
+
+
+async def _registered(parts: ApiParts, workspace: str) -> Registration:
+    registration = await parts.view.registration(workspace)
+    if registration is None:
+        missing, void = not_registered(workspace), parts.view.void_registration(workspace)
+        if void is not None:
+            missing.detail += f"; its newest registration, event {void.seq}, is void: {void.words()}"
+        raise missing
+    return registration
+
+
+def _shown(parts: ApiParts, one: Registration) -> WorkspaceRead:
+    void = parts.view.void_registration(one.id)
+    return WorkspaceRead(
+        id=one.id,
+        root=one.root,
+        on_runner_lost=one.on_runner_lost,
+        seq=one.seq,
+        version=one.version,
+        void=VoidRead.model_validate(asdict(void)) if void is not None else None,
+    )

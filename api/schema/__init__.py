@@ -1,0 +1,1 @@
+"""The published contracts for people and programs: OpenAPI, and the pages `/docs` and `/asyncapi`."""

@@ -1,0 +1,4 @@
+"""Server-sent events: the log from any position and then live, for readers of any speed.
+
+Start with `event_stream.py`.
+"""

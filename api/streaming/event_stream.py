@@ -1,0 +1,130 @@
+"""The log as server-sent events, from any position on and then live.
+
+Each stream holds one page at a time and its own position, whatever the reader's speed: a slow reader
+slows only itself, and one that stops reading is dropped (`api.streaming.live_response`). Between pages it
+waits for this process's fold to see the next sequence. A reader that gets nothing for HEARTBEAT_SECONDS gets
+a sign of life, also while the log grows or is scanned without a match. The first bytes and every such sign
+carry an `id:` without data, the position up to which nothing is missing: whenever the stream ends, the
+reader comes back with Last-Event-ID, misses nothing, and nothing is scanned twice. A comment behind it, `:
+position SEQ.EVENT_ID`, is the same position with the event that stands there: sent back as Last-Event-ID it
+is refused where the log was replaced meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from api.dependencies import ApiParts
+from api.queries.event_pages import EventPage, EventPages, Wanted
+from domain.errors import Busy
+from domain.log.position import position_at
+from domain.log.record import Recorded
+
+HEARTBEAT_SECONDS = 15.0
+LAG_SECONDS = 0.05
+AWAY_SECONDS = 1.0
+PAGE = 200
+CHUNK_BYTES = 256 * 1024
+
+
+class EventStream:
+    """One reader's stream; `closing` ends it."""
+
+    def __init__(
+        self,
+        parts: ApiParts,
+        pages: EventPages,
+        closing: asyncio.Event,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._parts = parts
+        self._pages = pages
+        self._closing = closing
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
+        """Events behind `after` as SSE, a page at a time; ends when `closing` is set."""
+        yield f"retry: 1000\nid: {after}\n\n".encode()
+        async for chunk in self._position(after):
+            yield chunk
+        clock = asyncio.get_running_loop().time
+        due = clock() + self._heartbeat_seconds
+        catching_up = wanted.task_id is not None
+        while not self._closing.is_set():
+            page = await self._next(wanted, after, catching_up)
+            if page.events:
+                async for chunk in _chunks(page.events):
+                    yield chunk
+                due = clock() + self._heartbeat_seconds
+            if catching_up:
+                catching_up = page.more
+            elif page.upto == after and not await self._grown(after, due - clock()):
+                due = clock()
+            after = page.upto
+            if clock() >= due and not self._closing.is_set():
+                yield f": heartbeat\nid: {after}\n\n".encode()
+                async for chunk in self._position(after):
+                    yield chunk
+                due = clock() + self._heartbeat_seconds
+
+    async def _position(self, seq: int) -> AsyncIterator[bytes]:
+        """The comment that says which log the position is of, where that is known."""
+        with contextlib.suppress(Busy):
+            position = await position_at(self._parts.log, seq)
+            if position.event_id is not None:
+                yield f": position {position}\n\n".encode()
+
+    async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
+        """The trail of one task is read as such; after that, and else, the log itself, whole.
+
+        A log that does not answer ends no stream: its reader would only come back and be refused.
+        """
+        try:
+            if catching_up:
+                return await self._pages.of_task(str(wanted.task_id), after, PAGE, wanted)
+            return await self._pages.scan(wanted, after, PAGE, steps=1)
+        except Busy:
+            await self._pause(LAG_SECONDS if catching_up else AWAY_SECONDS)
+            return EventPage([], after, True)
+
+    async def _grown(self, after: int, seconds: float) -> bool:
+        """Wait until this process has folded more than `after`; False after `seconds` or on closing."""
+        if self._parts.view.seq > after:
+            await self._pause(LAG_SECONDS)
+            return True
+        waiting = asyncio.ensure_future(self._parts.view.caught_up(after + 1, seconds))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({waiting, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done() and waiting.result()
+        finally:
+            waiting.cancel()
+            closing.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """A replica lags behind the fold: try again in a moment, or end at once on closing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+
+
+async def _chunks(events: Sequence[Recorded]) -> AsyncIterator[bytes]:
+    """The events as few chunks; large ones in several, and others run in between."""
+    chunk, size = list[bytes](), 0
+    for event in events:
+        chunk.append(_as_sse(event))
+        size += len(chunk[-1])
+        if size > CHUNK_BYTES:
+            yield b"".join(chunk)
+            await asyncio.sleep(0)
+            chunk, size = [], 0
+    if chunk:
+        yield b"".join(chunk)
+
+
+def _as_sse(event: Recorded) -> bytes:
+    data = json.dumps(event.as_json(), ensure_ascii=False, separators=(",", ":"))
+    return f"id: {event.seq}\nevent: {event.event}\ndata: {data}\n\n".encode()
