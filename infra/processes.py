@@ -22,7 +22,7 @@ from infra.settings import Settings
 from infra.standard_streams import write_words
 from infra.stop_signals import stop_signals
 from infra.tracing import check_tracing, open_tracer
-from runner.tasks import end_tasks
+from runner.asyncio_tasks import end_tasks
 
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500

@@ -426,8 +426,8 @@ class Settings(BaseSettings):
     def check_runner(self) -> None:
         """What must hold for a process that runs tasks. Raises SettingsError."""
         from runner.errors import ConfigError as RunnerConfigError
-        from runner.job_confinement import check_available
-        from runner.job_user import find_user
+        from runner.isolation.confinement import check_available
+        from runner.isolation.job_user import find_user
 
         for root in self.roots:
             if not root.is_dir():

@@ -1,5 +1,5 @@
 """The host runner: takes attempts, starts them only with permission, and reports what became of them.
 
-It shares nothing with the control plane but the wire contract in `domain`; a runner in another
-language, speaking the same HTTP or NATS, may stand in its place.
+May import the domain only. Start with `service.py`, which puts it together, then `attempts/attempt_run.py`,
+the life of one attempt.
 """

@@ -16,9 +16,9 @@ from domain.context.loopback import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
 from domain.validation.token_rules import token_problem, too_short
 from runner.errors import ConfigError
-from runner.job_confinement import check_available
-from runner.job_user import JobUser, find_user
-from runner.origins import origin
+from runner.isolation.confinement import check_available
+from runner.isolation.job_user import JobUser, find_user
+from runner.outbox.origins import origin
 
 LONGEST_LEASE_SECONDS = 24 * 3600
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.control.lease import Lease
 from runner.errors import StateTrouble
-from runner.lease import Lease
-from runner.reporter import Reporter
-from runner.state import RunnerState
-from runner.storage import Storage
+from runner.outbox.reporter import Reporter
+from runner.store.disk_guard import Storage
+from runner.store.state import RunnerState
 
 
 class Health:

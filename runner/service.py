@@ -14,31 +14,31 @@ import structlog
 
 from domain.context.tracing import Tracer
 from domain.validation.web_hosts import WebHosts
-from runner.attempt_run import Bench
-from runner.beat_channels import HttpBeats, NatsBeats
+from runner.asyncio_tasks import end_tasks
+from runner.attempts.attempt_run import Bench
+from runner.attempts.executor import Executor
+from runner.attempts.start_gate import Gate
+from runner.attempts.start_gates import HttpGate, NatsGate
+from runner.cleanup.job_directories import hold, let_go, remove_stale
+from runner.cleanup.trash import Trash
 from runner.config import RunnerConfig
-from runner.executor import Executor
-from runner.follower import Follower
-from runner.gate import Gate
-from runner.gates import HttpGate, NatsGate
+from runner.control.follower import Follower
+from runner.control.heartbeat import BeatChannel, Heart
+from runner.control.heartbeat_channels import HttpBeats, NatsBeats
+from runner.control.lease import HeartbeatLease, NoLease
+from runner.control.nats_link import NatsLink
+from runner.control.task_log import TaskLog
 from runner.health import Health
-from runner.heartbeat import BeatChannel, Heart
-from runner.intake_http import HttpIntake
-from runner.intake_nats import PoolIntake
-from runner.intake_server import IntakeServer
-from runner.job_cgroup import own_cgroup, remove_left
-from runner.job_directories import hold, let_go, remove_stale
-from runner.job_user import work_directory
-from runner.lease import HeartbeatLease, NoLease
-from runner.nats_link import NatsLink
-from runner.orphans import Adoption, nothing_left
-from runner.reporter import Reporter
-from runner.state import RunnerState, Transport
-from runner.storage import Storage
-from runner.task_log import TaskLog
-from runner.tasks import end_tasks
-from runner.transports import HttpReports, NatsReports, ReportTransport
-from runner.trash import Trash
+from runner.intake.http import HttpIntake
+from runner.intake.nats import PoolIntake
+from runner.intake.server import IntakeServer
+from runner.isolation.cgroup import own_cgroup, remove_left
+from runner.isolation.job_user import work_directory
+from runner.outbox.reporter import Reporter
+from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
+from runner.process.orphans import Adoption, nothing_left
+from runner.store.disk_guard import Storage
+from runner.store.state import RunnerState, Transport
 
 CONNECT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0

@@ -86,7 +86,7 @@ async def test_a_killed_runner_leaves_the_next_holder_alone(home: Home) -> None:
 
 
 def _has_shim(pid: int) -> bool:
-    return any("runner.shim" in word for child in children_of(pid) for word in command_of(child))
+    return any("runner.process.shim" in word for child in children_of(pid) for word in command_of(child))
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def release_on_cancel_requested() -> None:
 
 def lost_outbox_row() -> None:
     """A runner that sometimes forgets to keep the report of an end."""
-    from runner.state import RunnerState
+    from runner.store.state import RunnerState
 
     put = RunnerState._put
 

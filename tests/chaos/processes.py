@@ -172,7 +172,7 @@ def shims_of(runner: int) -> list[int]:
 
 
 def _is_shim(pid: int) -> bool:
-    return any("runner.shim" in word for word in command_of(pid))
+    return any("runner.process.shim" in word for word in command_of(pid))
 
 
 def families_of(pids: Iterable[int]) -> set[int]:

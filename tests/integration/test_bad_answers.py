@@ -12,7 +12,7 @@ import pytest
 
 import adapters.runners.submission
 import infra.cli.client
-import runner.transports
+import runner.outbox.transports
 from adapters.runners.submission import PushRunnerClient
 from domain.errors import Busy
 from domain.ports.dispatch import SubmitUnreachable
@@ -20,10 +20,10 @@ from domain.protocol import Heartbeat, Report, Submission
 from infra.cli.exits import CliError
 from infra.composition import push_client
 from infra.server_facts import MonitorUnavailable, server_facts
-from runner.beat_channels import HttpBeats
-from runner.heartbeat import NotAcknowledged
-from runner.state import Key, OutboxRow
-from runner.transports import HttpReports
+from runner.control.heartbeat import NotAcknowledged
+from runner.control.heartbeat_channels import HttpBeats
+from runner.outbox.transports import HttpReports
+from runner.store.state import Key, OutboxRow
 from tests.support.bad_http import BadHttp, Kind
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id
@@ -36,7 +36,7 @@ SUBMISSION = Submission(task_id=new_id(), attempt=1, title="t", command=["x"], e
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters.runners.submission, "PUSH_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(runner.transports, "HTTP_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(runner.outbox.transports, "HTTP_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture(params=get_args(Kind))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import runner.process_traits
+import runner.process.process_traits
 from infra.process_secrets import without_secrets
 
 REPO = Path(__file__).resolve().parents[2]
@@ -92,7 +92,7 @@ def test_what_is_no_secret_stays(name: str) -> None:
 
 @pytest.mark.parametrize(("mode", "word"), [("hidden", "closed"), ("plain", "open")])
 def test_a_process_of_the_same_user_cannot_look_in(mode: str, word: str) -> None:
-    source = Path(runner.process_traits.__file__).read_text()
+    source = Path(runner.process.process_traits.__file__).read_text()
     user: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     command = [Path(sys.executable).resolve(), "-I", "-S", "-c", _PEEK, source, mode]
     said = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True, **user)

@@ -35,7 +35,7 @@ def test_the_readme_names_the_role_of_every_route() -> None:
 
 
 def test_the_readme_names_every_variable_that_a_task_gets() -> None:
-    from runner.workspace import INHERITED, OF_A_LOCK
+    from runner.attempts.workspace import INHERITED, OF_A_LOCK
 
     text = (REPO / "README.md").read_text()
     for name in (*INHERITED, *OF_A_LOCK, "TOWPATH_TASK_ID", "TOWPATH_ATTEMPT", "TOWPATH_RUNNER_ID"):

@@ -27,13 +27,13 @@ from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
 from domain.protocol import Submission
+from runner.asyncio_tasks import end_tasks
 from runner.clock import boottime
 from runner.config import RunnerConfig
+from runner.control.nats_link import NATS_TROUBLE
 from runner.errors import ConfigError
-from runner.intake_server import IntakeServer
-from runner.job_confinement import check_available
-from runner.nats_link import NATS_TROUBLE
-from runner.tasks import end_tasks
+from runner.intake.server import IntakeServer
+from runner.isolation.confinement import check_available
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process import Ended, Job, JobProcess
+from runner.process.launcher import Ended, Job, JobProcess
 from tests.integration.runner.stage import DEADLINE, alive, all_gone, new_marker
 from tests.support.waiting import eventually
 

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from runner import job_start
+from runner.attempts.workspace import check_workspace
 from runner.config import RunnerConfig
 from runner.errors import Refused
-from runner.process import Ended, Job, JobProcess
-from runner.workspace import check_workspace
+from runner.process import job_start
+from runner.process.launcher import Ended, Job, JobProcess
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import DEADLINE, ControlPlane, submission, workspace
 from tests.support.waiting import eventually

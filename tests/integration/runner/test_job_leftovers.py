@@ -11,9 +11,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from runner.job_user import find_user, work_directory
+from runner.cleanup.trash import NAME
+from runner.isolation.job_user import find_user, work_directory
 from runner.service import RunnerService
-from runner.trash import NAME
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import DEADLINE, ControlPlane, submission
 from tests.support.waiting import eventually

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import syscall_filter
 from runner.errors import ConfigError
-from runner.job_confinement import check_available
+from runner.isolation import syscall_filter
+from runner.isolation.confinement import check_available
 from tests.integration.runner.stage import confinable
 from tests.integration.runner.test_job_signals import run
 

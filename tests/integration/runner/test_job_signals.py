@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from runner.errors import ConfigError
-from runner.job_confinement import check_available
-from runner.process import Ended, Job, JobProcess
+from runner.isolation.confinement import check_available
+from runner.process.launcher import Ended, Job, JobProcess
 from tests.integration.runner.stage import confinable
 
 # The words of each attempt, then how the job's own child ended.
@@ -82,6 +82,6 @@ async def test_it_still_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_cannot_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.job_confinement.ABI_WITH_SCOPES", 1_000_000)
+    monkeypatch.setattr("runner.isolation.confinement.ABI_WITH_SCOPES", 1_000_000)
     with pytest.raises(ConfigError, match=r"needs Linux 6\.12"):
         check_available()

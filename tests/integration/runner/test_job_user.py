@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from runner.errors import ConfigError
-from runner.job_user import find_user, work_directory
+from runner.isolation.job_user import find_user, work_directory
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
     DEADLINE,

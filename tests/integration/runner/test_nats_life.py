@@ -12,13 +12,13 @@ import nats.js.errors
 import pytest
 from structlog.testing import capture_logs
 
-import runner.follower
-import runner.intake_nats
+import runner.control.follower
+import runner.intake.nats
 from infra.embedded_nats import EmbeddedNats
 from infra.streams import ensure_streams
-from runner.nats_link import NatsLink
+from runner.control.nats_link import NatsLink
+from runner.control.task_log import TaskLog
 from runner.service import RunnerService
-from runner.task_log import TaskLog
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
     DEADLINE,
@@ -286,7 +286,7 @@ async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_give
         return (await log_plane.js.stream_info("TOWPATH_REPORT")).state.messages == 1
 
     await eventually(waits, DEADLINE)
-    monkeypatch.setattr(runner.follower, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(runner.control.follower, "SETTLE_SECONDS", 0.0)
     first = await heartbeat(log_plane, service)
 
     async def three_later() -> dict[str, Any] | None:
@@ -306,7 +306,7 @@ async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_give
 async def test_an_end_that_had_no_effect_is_reported_once_more_without_its_text(
     on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.follower, "BARE_SECONDS", 0.0)
+    monkeypatch.setattr(runner.control.follower, "BARE_SECONDS", 0.0)
     service = await on_nats(lease_seconds=1.5)
     log_plane.deaf_to = {"failed"}  # as a control plane that cannot read it
     job = submission(["sh", "-c", "echo text; exit 3"], status_callback_token="cb-token")
@@ -375,7 +375,7 @@ async def test_a_cancel_asked_while_the_runner_was_dead_is_confirmed_when_it_is_
 async def test_a_deleted_consumer_is_made_anew(
     on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.intake_nats, "FETCH_SECONDS", 0.5)
+    monkeypatch.setattr(runner.intake.nats, "FETCH_SECONDS", 0.5)
     await on_nats()
     first = await log_plane.submit(submission(["true"]))
     await log_plane.final(first)

@@ -14,11 +14,11 @@ from nats.js.api import RetentionPolicy, StreamConfig
 
 from domain.protocol import Report, Submission
 from infra.nats_binary import find_nats_server
-from runner.nats_link import NatsLink
-from runner.reporter import Reporter
-from runner.state import Key, OutboxRow, RunnerState
-from runner.storage import Storage
-from runner.transports import NatsReports
+from runner.control.nats_link import NatsLink
+from runner.outbox.reporter import Reporter
+from runner.outbox.transports import NatsReports
+from runner.store.disk_guard import Storage
+from runner.store.state import Key, OutboxRow, RunnerState
 from tests.integration.runner.stage import DEADLINE, submission
 from tests.support.nats import connect
 from tests.support.ports import free_port

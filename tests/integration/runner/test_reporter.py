@@ -11,11 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.protocol import Report, Submission
-from runner.lane import AT_ONCE
-from runner.reporter import Reporter
-from runner.state import Key, OutboxRow, RunnerState
-from runner.storage import Storage
-from runner.transports import Answer, HttpReports
+from runner.outbox.delivery_lane import AT_ONCE
+from runner.outbox.reporter import Reporter
+from runner.outbox.transports import Answer, HttpReports
+from runner.store.disk_guard import Storage
+from runner.store.state import Key, OutboxRow, RunnerState
 from tests.integration.runner.stage import DEADLINE, ControlPlane, control_plane, submission
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -191,8 +191,8 @@ async def test_after_an_outage_all_reports_arrive_in_order_and_a_few_at_a_time(
 async def test_a_new_report_need_not_wait_for_the_next_try_of_the_old_ones(
     state: RunnerState, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.lane.LONGEST_PAUSE_SECONDS", 1e6)
-    monkeypatch.setattr("runner.lane.longer", lambda pause: 1e6)
+    monkeypatch.setattr("runner.outbox.delivery_lane.LONGEST_PAUSE_SECONDS", 1e6)
+    monkeypatch.setattr("runner.outbox.delivery_lane.longer", lambda pause: 1e6)
     hold(state, f"{plane.url}/callback/old")
     plane.answer = lambda body: (503, {})
     async with reporting(state) as reporter:

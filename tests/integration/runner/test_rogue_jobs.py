@@ -12,9 +12,9 @@ import pytest
 
 from infra.embedded_nats import EmbeddedNats
 from runner.clock import boottime
-from runner.job_cgroup import own_cgroup
-from runner.process import Ended, Job, JobProcess
-from runner.process_tree import process_table
+from runner.isolation.cgroup import own_cgroup
+from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.rogue import rogue_job
 from tests.integration.runner.stage import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.embedded_nats import EmbeddedNats
-from runner.process_tree import process_table
+from runner.process.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
     DEADLINE,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process import Ended, Job, JobProcess
+from runner.process.launcher import Ended, Job, JobProcess
 from tests.integration.runner.stage import alive, all_up, new_marker, resisting_job
 from tests.support.waiting import eventually
 

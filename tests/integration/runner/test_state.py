@@ -12,7 +12,7 @@ import pytest
 from domain.context.trace import under_traceparent
 from domain.protocol import Report, Submission
 from runner.errors import ConfigError, StateTrouble
-from runner.state import Attempt, Key, RunnerState
+from runner.store.state import Attempt, Key, RunnerState
 from tests.integration.runner.stage import submission
 
 

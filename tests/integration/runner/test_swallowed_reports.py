@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-import runner.transports
+import runner.outbox.transports
 from domain.protocol import Report
 from infra.embedded_nats import EmbeddedNats
-from runner.nats_link import NatsLink
+from runner.control.nats_link import NatsLink
+from runner.outbox.transports import NatsReports
 from runner.service import RunnerService
-from runner.state import Key, OutboxRow
-from runner.transports import NatsReports
+from runner.store.state import Key, OutboxRow
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import DEADLINE, LogPlane, submission
 from tests.support.nats import api, connect
@@ -65,7 +65,7 @@ async def test_a_first_send_that_is_called_a_duplicate_goes_out_under_another_id
 async def test_a_repetition_is_stored_once(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.transports, "NATS_SECONDS", 0.5)
+    monkeypatch.setattr(runner.outbox.transports, "NATS_SECONDS", 0.5)
     lost: list[bytes] = []
 
     def lose_one(frame: bytes) -> str:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from api.routes import health
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
 
@@ -20,7 +21,7 @@ async def test_liveness_looks_at_nothing_and_readiness_at_every_part(world: ApiW
 
 
 async def test_readiness_that_hangs_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health_routes, "READY_SECONDS", 0.01)
+    monkeypatch.setattr(health, "READY_SECONDS", 0.01)
 
     async def hanging() -> dict[str, str]:
         await asyncio.Event().wait()

@@ -19,7 +19,7 @@ from adapters.event_store.codec import encode
 from domain.log.events import QueuedData
 from domain.protocol import Report, Submission
 from infra.embedded_nats import EmbeddedNats
-from runner.state import Key, RunnerState
+from runner.store.state import Key, RunnerState
 from tests.chaos.check import check
 from tests.chaos.planted import BUGS
 from tests.integration.runner.stage import submission

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import Refused
-from runner.origins import check_callback_url
-from runner.transports import problem_kind
+from runner.outbox.origins import check_callback_url
+from runner.outbox.transports import problem_kind
 
 ORIGINS = ["http://api:8000", "https://hub.example:443", "http://[::1]:8000", "http://127.0.0.1:8000"]
 

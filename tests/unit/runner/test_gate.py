@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from runner.gate import Standing, TaskEvent, judge_answer, judge_event
-from runner.state import Key
-from runner.task_log import parse_event
-from runner.transports import Answer
+from runner.attempts.start_gate import Standing, TaskEvent, judge_answer, judge_event
+from runner.control.task_log import parse_event
+from runner.outbox.transports import Answer
+from runner.store.state import Key
 
 KEY = Key("task", 2)
 ME, OTHER = "me", "other"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import job_cgroup
-from runner.job_cgroup import is_of, own_cgroup, remove, remove_left
+from runner.isolation import cgroup
+from runner.isolation.cgroup import is_of, own_cgroup, remove, remove_left
 
 MOUNT = "31 23 0:27 {root} {at} rw,nosuid shared:9 - {kind} none rw\n"
 
@@ -96,7 +96,7 @@ def test_what_a_killed_runner_has_left_is_removed(tmp_path: Path) -> None:
 def test_a_job_may_have_nested_them_deeper_than_python_recurses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_cgroup, "REMOVE_SECONDS", 60.0)
+    monkeypatch.setattr(cgroup, "REMOVE_SECONDS", 60.0)
     before = Path.cwd()
     top = tmp_path / "parent" / "job"
     top.mkdir(parents=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from runner.job_directories import MODE, STALE_SECONDS, hold, let_go, remove_stale
-from runner.trash import NAME as TRASH
+from runner.cleanup.job_directories import MODE, STALE_SECONDS, hold, let_go, remove_stale
+from runner.cleanup.trash import NAME as TRASH
 
 LATER = time.time() + 2 * STALE_SECONDS
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from domain.protocol import Report
+from runner.attempts.report_mapping import final_report
 from runner.clock import utcnow
-from runner.outcome import final_report
-from runner.process import Ended
+from runner.process.launcher import Ended
 
 
 def report_of(**ended: Any) -> Report | None:

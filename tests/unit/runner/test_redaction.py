@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.protocol import OUTPUT_TAIL_BYTES
-from runner.redaction import output_tail, redact
+from runner.attempts.redaction import output_tail, redact
 
 
 def test_masks_every_secret_the_longest_first() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.removal import FLAGS, Emptying, discard
+from runner.cleanup.removal import FLAGS, Emptying, discard
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process_tree import look_at
-from runner.shim_watch import DEAF_ROUNDS, GONE_ROUNDS, LATE_SECONDS, STOPS, ShimWatch
+from runner.process.process_tree import look_at
+from runner.process.shim_watch import DEAF_ROUNDS, GONE_ROUNDS, LATE_SECONDS, STOPS, ShimWatch
 from tests.support.waiting import eventually
 
 
@@ -65,7 +65,7 @@ def test_what_does_not_end_in_time_is_given_up(late: str, monkeypatch: pytest.Mo
     if late == "stop":
         made.told_to_stop(1.0)
     assert made.verdict(False) is None
-    monkeypatch.setattr("runner.shim_watch.boottime", lambda: began + 1.0 + LATE_SECONDS + 0.5)
+    monkeypatch.setattr("runner.process.shim_watch.boottime", lambda: began + 1.0 + LATE_SECONDS + 0.5)
     assert made.verdict(False) == "its shim did not end it in time"
 
 
@@ -73,7 +73,7 @@ def test_a_renewed_lease_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
     began = boottime()
     made = watch(lease=began + 1.0)
     made.renewed(began + 60.0)
-    monkeypatch.setattr("runner.shim_watch.boottime", lambda: began + 30.0)
+    monkeypatch.setattr("runner.process.shim_watch.boottime", lambda: began + 30.0)
     assert made.verdict(False) is None
 
 

@@ -8,9 +8,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from domain.protocol import Submission
+from runner.attempts.workspace import check_workspace, job_environment, within, working_directory
 from runner.errors import Refused
-from runner.job_start import CannotStart, open_directory
-from runner.workspace import check_workspace, job_environment, within, working_directory
+from runner.process.job_start import CannotStart, open_directory
 
 
 def submission(root: str | None, **changes: object) -> Submission:

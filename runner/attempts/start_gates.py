@@ -1,0 +1,52 @@
+"""The two start gates at work: each reports `running` through the outbox and waits for its proof."""
+
+from __future__ import annotations
+
+from domain.protocol import Report
+from runner.attempts.start_gate import Permission, Standing, judge_answer
+from runner.control.follower import Follower
+from runner.outbox.reporter import Reporter
+from runner.store.disk_guard import Storage
+from runner.store.state import Attempt, RunnerState
+
+
+class HttpGate:
+    """Proof: the 200 to this very report, with a TaskRead that says `running` by this runner."""
+
+    def __init__(self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str) -> None:
+        self._state = state
+        self._storage = storage
+        self._reporter = reporter
+        self._runner_id = runner_id
+
+    async def permission(self, attempt: Attempt) -> Permission:
+        report = running_report(attempt, self._runner_id)
+        row_id = await self._storage.keep(lambda: self._state.advance(attempt, "starting", report))
+        assert row_id is not None
+        self._reporter.wake(attempt.key.task_id)
+        answer = await self._reporter.answer_to(row_id)
+        return judge_answer(answer, attempt.key, self._runner_id)
+
+
+class NatsGate:
+    """Proof: the event itself, read from the log. What forbids the start arrives as a cancel or an end."""
+
+    def __init__(
+        self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str, follower: Follower
+    ) -> None:
+        self._state = state
+        self._storage = storage
+        self._reporter = reporter
+        self._runner_id = runner_id
+        self._follower = follower
+
+    async def permission(self, attempt: Attempt) -> Permission:
+        report = running_report(attempt, self._runner_id)
+        await self._storage.keep(lambda: self._state.advance(attempt, "starting", report))
+        self._reporter.wake(attempt.key.task_id)
+        return Permission(Standing.RUNNING, sequence=await self._follower.seen_running(attempt.key))
+
+
+def running_report(attempt: Attempt, runner_id: str) -> Report:
+    """`running`, sent before there is a process: no pid yet, and the log's time is its start."""
+    return Report(status="running", attempt=attempt.key.attempt, runner_id=runner_id)

@@ -1,0 +1,115 @@
+"""Where a job may work and what it may see: roots, working directory, environment.
+
+Roots are compared after resolving symlinks, so that no link under a root leads out of it. A workspace's own
+root must be a resolved path: the control plane compares roots as text, and what two workspaces mean by two
+names would be one directory with two locks. The check here, on
+intake and before the start, gives early and plain answers; links may change after it. What holds is judged by
+the shim, on the descriptor that the job starts in (`job_start`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from domain.protocol import Submission
+from runner.errors import Refused
+from runner.isolation.job_user import JobUser
+
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "TZ",
+)
+OF_A_LOCK = ("TOWPATH_WORKSPACE", "TOWPATH_LOCK_TOKEN")
+
+
+def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
+    """Raise Refused unless the submission's workspace lies in one of `roots`, which are real paths."""
+    workspace = submission.workspace
+    if submission.execution_mode == "shared-workspace" and workspace is None:
+        raise Refused(422, "workspace-missing", "execution_mode shared-workspace needs a `workspace`")
+    if workspace is None:
+        return
+    if "\0" in workspace.root or not Path(workspace.root).is_absolute():
+        raise Refused(422, "workspace-root", f"workspace {workspace.id}: its root must be an absolute path")
+    try:
+        target = Path(workspace.root).resolve()
+        allowed = any(target.is_relative_to(root) for root in roots)
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise Refused(422, "workspace-root", f"cannot resolve {workspace.root}: {error}") from None
+    if not allowed:
+        where = f"{workspace.root} (which is {target})" if str(target) != workspace.root else workspace.root
+        raise Refused(
+            422,
+            "workspace-root",
+            f"{where} is under none of this runner's roots: start the runner with "
+            f"--root {shlex.quote(str(target))}",
+        )
+    if Path(workspace.root) != target:
+        raise Refused(
+            422,
+            "workspace-root",
+            f"workspace {workspace.id} is registered at {workspace.root}, which is {target}: register "
+            f"{target}, since a second name for a directory would be locked apart from the first",
+        )
+
+
+def working_directory(
+    submission: Submission, roots: Sequence[Path], own: Path, user: JobUser | None = None
+) -> Path:
+    """The directory to start in: the workspace's resolved root, else `own`, made here. Refused if missing."""
+    check_workspace(submission, roots)
+    if submission.workspace is None:
+        own.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if user is not None:
+            os.chown(own, user.uid, user.gid, follow_symlinks=False)
+        return own
+    root = Path(submission.workspace.root).resolve()
+    if not root.is_dir():
+        raise Refused(
+            422,
+            "workspace-root",
+            f"the root of workspace {submission.workspace.id}, {root}, is no directory on this host: make it",
+        )
+    return root
+
+
+def within(submission: Submission, own: Path) -> list[str]:
+    """The real directories that the one to start in must lie in: another workspace's is none of them."""
+    return [str(own.resolve()) if submission.workspace is None else submission.workspace.root]
+
+
+def job_environment(
+    submission: Submission, runner_id: str, traceparent: str | None = None, user: JobUser | None = None
+) -> dict[str, str]:
+    """The job's whole environment: a few inherited names, the task's own, and what Towpath says.
+
+    The runner's own variables (tokens, passwords) are not among them. `TRACEPARENT` is where programs that
+    make spans look for their parent; a task that brings its own keeps it. The shim adds `PWD`.
+    """
+    env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    if user is not None:
+        env.update(user.environment)
+    env.update(submission.env)
+    env["TOWPATH_TASK_ID"] = submission.task_id
+    env["TOWPATH_RUNNER_ID"] = runner_id
+    env["TOWPATH_ATTEMPT"] = str(submission.attempt)
+    for name in OF_A_LOCK:  # what a task brings itself is no grant
+        env.pop(name, None)
+    if submission.workspace is not None:
+        env["TOWPATH_WORKSPACE"] = submission.workspace.id
+        env["TOWPATH_LOCK_TOKEN"] = str(submission.workspace.lock_token)
+    if traceparent is not None:
+        env.setdefault("TRACEPARENT", traceparent)
+    return env

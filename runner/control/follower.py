@@ -1,0 +1,174 @@
+"""Follows the events of every attempt this runner holds, so that a cancel reaches it however it was away.
+
+One loop per attempt: it reads the task's last event from the leader whenever something may have
+happened (an event heard, a heartbeat, a reconnect) and, while the gate waits, at growing intervals,
+since what is heard may be lost. It only reads; a crash loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from runner.asyncio_tasks import end_tasks, wait_at_most
+from runner.attempts.start_gate import Standing, judge_event
+from runner.control.nats_link import NATS_TROUBLE
+from runner.control.task_log import TaskLog
+from runner.store.state import Attempt, Key, RunnerState
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+IDLE_SECONDS = 30.0
+SETTLE_AT_ONCE = 100
+BARE_SECONDS = 60.0
+SETTLE_SECONDS = 3600.0
+FORGET_SECONDS = 24 * 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+class _Watch:
+    """What one loop and those who wait for it share."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self.permitted: asyncio.Future[int | None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def asked(self) -> bool:
+        return self.permitted is not None and not self.permitted.done()
+
+
+class Follower:
+    """`see(key, standing)` is called with every standing that decides something."""
+
+    def __init__(
+        self,
+        task_log: TaskLog,
+        state: RunnerState,
+        runner_id: str,
+        see: Callable[[Key, Standing], None],
+        report: Callable[[str], None],
+    ) -> None:
+        """`report(task_id)` is called when there is a new report in the outbox."""
+        self._log = task_log
+        self._state = state
+        self._runner_id = runner_id
+        self._see = see
+        self._report = report
+        self._watches: dict[Key, _Watch] = {}
+        self._marks: dict[Key, int] = {}
+
+    def follow(self, key: Key) -> None:
+        watch = self._watches[key] = _Watch()
+        watch.task = asyncio.create_task(self._run(key, watch), name=f"follow {key.file_stem}")
+
+    async def unfollow(self, key: Key) -> None:
+        watch = self._watches.pop(key, None)
+        if watch is not None and watch.task is not None:
+            await end_tasks([watch.task])
+
+    def nudge(self) -> None:
+        """Read everything again: a heartbeat is due, or the connection is back."""
+        for watch in self._watches.values():
+            watch.wake.set()
+
+    async def seen_running(self, key: Key) -> int | None:
+        """Wait until a read that begins from now on sees `running` of this attempt by this runner, last.
+
+        Returns its sequence in the log.
+        """
+        watch = self._watches[key]
+        watch.permitted = asyncio.get_running_loop().create_future()
+        watch.wake.set()
+        return await watch.permitted
+
+    async def settle(self) -> None:
+        """Let go of ended attempts whose end the log shows, or will not show any more.
+
+        Raises StateTrouble.
+        """
+        for attempt in self._state.settleable(SETTLE_AT_ONCE):
+            if await self.standing(attempt.key) is Standing.OVER or await self._given_up(attempt):
+                self._state.settle(attempt.key)
+                self._marks.pop(attempt.key, None)
+            elif attempt.bare is not None and await self._had_no_effect(attempt):
+                log.warning("an end had no effect, reporting it without its text", task=attempt.key.task_id)
+                self._state.say_bare(attempt.key)
+                self._marks.pop(attempt.key, None)
+                self._report(attempt.key.task_id)
+
+    async def _had_no_effect(self, attempt: Attempt) -> bool:
+        """Whether an end was reported a while ago and has left the queue, though the log does not show it."""
+        if time.time() - attempt.changed_at <= BARE_SECONDS:
+            return False
+        try:
+            return await self._left_the_queue(attempt.key)
+        except NATS_TROUBLE:
+            return False
+
+    async def _left_the_queue(self, key: Key) -> bool:
+        """Whether all reports that waited at the first call are done with. Raises NATS_TROUBLE."""
+        first, last = await self._log.waiting_reports()
+        mark = self._marks.setdefault(key, last)
+        if last < mark:  # another queue than the one that was looked at, after a restore
+            mark = self._marks[key] = last
+        return first > mark
+
+    async def _given_up(self, attempt: Attempt) -> bool:
+        """Whether an end was reported an hour ago and its report is not waiting: it could not be applied.
+
+        While the control plane is away its queue keeps reports for as long as it takes; whoever let go of the
+        attempt meanwhile would make it `runner-lost`. Where the queue cannot be looked at, a day is enough.
+        """
+        age = time.time() - attempt.changed_at
+        if age <= SETTLE_SECONDS:
+            return False
+        try:
+            return await self._left_the_queue(attempt.key)
+        except NATS_TROUBLE as error:
+            log.info("queue of reports not readable", task=attempt.key.task_id, error=str(error))
+            return age > FORGET_SECONDS
+
+    async def _run(self, key: Key, watch: _Watch) -> None:
+        while True:
+            try:
+                async with self._log.watching(key.task_id, watch.wake.set):
+                    await self._look(key, watch)
+            except NATS_TROUBLE as error:
+                log.info(
+                    "cannot follow, trying again", task=key.task_id, attempt=key.attempt, error=str(error)
+                )
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+
+    async def _look(self, key: Key, watch: _Watch) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            watch.wake.clear()
+            asked = watch.permitted if watch.asked else None
+            standing, seq = await self._standing(key)
+            if standing is Standing.RUNNING and asked is not None and not asked.done():
+                asked.set_result(seq)
+            elif standing in {Standing.CANCEL, Standing.OVER}:
+                self._see(key, standing)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if watch.asked else FIRST_PAUSE_SECONDS
+            await wait_at_most(watch.wake, pause if watch.asked else IDLE_SECONDS)
+
+    async def standing(self, key: Key) -> Standing:
+        """What the leader's log says of the attempt now; WAIT where it cannot be read."""
+        return (await self._standing(key))[0]
+
+    async def _standing(self, key: Key) -> tuple[Standing, int | None]:
+        """The same, and the sequence of the event that says it."""
+        try:
+            last = await self._log.last_event(key.task_id)
+        except NATS_TROUBLE as error:
+            log.info("log not readable", task=key.task_id, attempt=key.attempt, error=str(error))
+            return Standing.WAIT, None
+        return judge_event(
+            last, key, self._runner_id, self._state.instance
+        ), last.seq if last is not None else None

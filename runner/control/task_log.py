@@ -1,0 +1,80 @@
+"""Reading a task's last event from the log, and hearing that there may be a new one.
+
+Reads go to the stream's leader (`STREAM.MSG.GET`, not direct get): permission to start and the end of
+an attempt are never decided on a follower. The core subscription only wakes; it may lose messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import nats.js.errors
+import orjson
+from nats.aio.msg import Msg
+
+from domain.validation.headers import header
+from runner.attempts.start_gate import TaskEvent
+from runner.control.nats_link import NATS_TROUBLE, NatsLink
+
+STREAM = "TOWPATH"
+REPORTS = "TOWPATH_REPORT"
+
+
+class TaskLog:
+    """The log as far as a runner looks at it."""
+
+    def __init__(self, link: NatsLink) -> None:
+        self._link = link
+
+    async def last_event(self, task_id: str) -> TaskEvent | None:
+        """The task's last event; None where the log knows no such task. Raises NATS_TROUBLE."""
+        js = await self._link.jetstream()
+        try:
+            message = await js.get_msg(STREAM, subject=f"towpath.task.{task_id}.*")
+        except nats.js.errors.NotFoundError:
+            return None
+        attempt = header(message.headers, "ce-attempt")
+        return parse_event(message.subject or "", attempt, message.data or b"", message.seq)
+
+    async def waiting_reports(self) -> tuple[int, int]:
+        """The first and last sequence of the reports that wait to be applied; without any, first > last.
+
+        Raises NATS_TROUBLE.
+        """
+        js = await self._link.jetstream()
+        state = (await js.stream_info(REPORTS)).state
+        return state.first_seq, state.last_seq
+
+    @asynccontextmanager
+    async def watching(self, task_id: str, wake: Callable[[], None]) -> AsyncIterator[None]:
+        """Within it, `wake` is called whenever an event of the task may have been stored."""
+
+        async def heard(_: Msg) -> None:
+            wake()
+
+        client = await self._link.client()
+        subscription = await client.subscribe(f"towpath.task.{task_id}.*", cb=heard)
+        try:
+            yield
+        finally:
+            with suppress(*NATS_TROUBLE):
+                await subscription.unsubscribe()
+
+
+def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int | None = None) -> TaskEvent:
+    """Name, attempt and runner of a stored event; what is not there or not readable is None."""
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        body = None
+    fields = body if isinstance(body, dict) else {}
+    attempt = attempt_header if attempt_header is not None else fields.get("attempt")
+    runner_id, instance = fields.get("runner_id"), fields.get("instance")
+    return TaskEvent(
+        name=subject.rsplit(".", 1)[-1],
+        attempt=int(str(attempt)) if str(attempt).isdecimal() else None,
+        runner_id=runner_id if isinstance(runner_id, str) else None,
+        seq=seq,
+        instance=instance if isinstance(instance, str) else None,
+    )

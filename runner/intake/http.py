@@ -1,0 +1,191 @@
+"""The runner's own small HTTP face: submit, look, cancel, health.
+
+It executes what it is told, so it wants the runner token where one is set, before it reads a body. It turns
+away browsers: a page from anywhere can POST to 127.0.0.1, but not without an `Origin` header, nor as JSON,
+nor under a name of its own without showing it in `Host`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.context.trace import TRACEPARENT, under_traceparent
+from domain.identifiers import check_task_id
+from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.validation.json_reader import NotJson, parsed, read_json
+from domain.validation.web_hosts import WebHosts
+from runner.attempts.executor import Executor
+from runner.errors import Refused, StateTrouble
+from runner.health import Health
+from runner.store.state import Attempt, RunnerState
+
+BODY_BYTES = 1024 * 1024
+_TOO_LARGE = Refused(413, "too-large", f"a submission has at most {BODY_BYTES} bytes")
+
+
+class HttpIntake:
+    """Routes over one executor. `app` is an ASGI application."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        state: RunnerState,
+        health: Health,
+        runner_id: str,
+        token: str | None,
+        hosts: WebHosts,
+    ) -> None:
+        self._executor = executor
+        self._state = state
+        self._health_of = health
+        self._runner_id = runner_id
+        self._token = token
+        routes = Starlette(
+            routes=[
+                Route("/tasks/submit", self._submit, methods=["POST"]),
+                Route("/tasks/{task_id}/cancel", self._cancel, methods=["POST"]),
+                Route("/tasks/{task_id}", self._look, methods=["GET"]),
+                Route("/health", self._health, methods=["GET"]),
+            ],
+            exception_handlers={Refused: _problem, StateTrouble: _no_storage},
+        )
+        self.app = _GuardHosts(routes, hosts)
+
+    async def _submit(self, request: Request) -> Response:
+        self._admit(request)
+        try:
+            submission = parsed(Submission, await _body(request))
+        except ValidationError as error:
+            raise Refused(422, "invalid-submission", _explain(error)) from None
+        with under_traceparent(request.headers.get(TRACEPARENT)):
+            attempt = self._executor.accept(submission, "http")
+        answer = Accepted(
+            task_id=attempt.key.task_id,
+            attempt=attempt.key.attempt,
+            runner_id=self._runner_id,
+            instance=self._state.instance,
+        )
+        return JSONResponse(answer.model_dump(), status_code=202)
+
+    async def _look(self, request: Request) -> Response:
+        self._admit(request)
+        attempt = self._state.newest(_task_id(request))
+        if attempt is None:
+            raise _unknown(request)
+        return JSONResponse(self._view(attempt))
+
+    async def _cancel(self, request: Request) -> Response:
+        self._admit(request)
+        attempt = self._executor.cancel(_task_id(request), _named_attempt(await _body(request)))
+        if attempt is None:
+            raise _unknown(request)
+        return JSONResponse(self._view(attempt), status_code=202)
+
+    async def _health(self, _: Request) -> Response:
+        said = self._health_of.look()
+        return JSONResponse(said, 200 if said["intake"] == "open" else 503)
+
+    def _view(self, attempt: Attempt) -> dict[str, Any]:
+        waiting = attempt.phase in {"accepted", "starting"}
+        return {
+            "task_id": attempt.key.task_id,
+            "attempt": attempt.key.attempt,
+            "status": attempt.outcome or ("queued" if waiting else attempt.phase),
+            "runner_id": self._runner_id,
+        }
+
+    def _admit(self, request: Request) -> None:
+        if self._token is not None:
+            given = request.headers.get(RUNNER_AUTH_HEADER, "")
+            if not hmac.compare_digest(given.encode(), self._token.encode()):
+                raise Refused(401, "runner-token", f"send this runner's token in {RUNNER_AUTH_HEADER}")
+        elif "origin" in request.headers:
+            raise Refused(
+                403, "no-browsers", "web pages may not call a runner without a TOWPATH_RUNNER_TOKEN"
+            )
+
+
+class _GuardHosts:
+    """Refuses what is for another host or comes from a web page of another one."""
+
+    def __init__(self, app: ASGIApp, hosts: WebHosts) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        foreign = self._hosts.refusal(scope["headers"], scope["http_version"])
+        if foreign is None:
+            await self._app(scope, receive, send)
+        else:
+            refused = Refused(foreign.status, foreign.code, foreign.detail)
+            await _problem(Request(scope), refused)(scope, receive, send)
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length[:18]) > BODY_BYTES:
+        raise _TOO_LARGE
+    if (length.strip("0") or "transfer-encoding" in request.headers) and kind != "application/json":
+        raise Refused(415, "not-json", "send the body with Content-Type: application/json")
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise _TOO_LARGE
+    return body
+
+
+def _task_id(request: Request) -> str:
+    try:
+        return check_task_id(request.path_params["task_id"])
+    except ValueError as error:
+        raise Refused(422, "task-id", str(error)) from None
+
+
+def _named_attempt(body: bytes) -> int | None:
+    """`{"attempt": n}` cancels only that attempt; no body cancels the newest."""
+    if not body:
+        return None
+    try:
+        attempt = read_json(body).get("attempt")
+    except (NotJson, AttributeError):
+        raise Refused(400, "invalid-cancel", 'send {"attempt": n}, or no body') from None
+    if attempt is not None and (not isinstance(attempt, int) or isinstance(attempt, bool)):
+        raise Refused(400, "invalid-cancel", "`attempt` is a whole number")
+    return attempt
+
+
+def _unknown(request: Request) -> Refused:
+    return Refused(
+        404, "unknown-task", f"this runner knows no such attempt of {request.path_params['task_id']}"
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    found = error.errors(include_input=False, include_url=False)
+    return "; ".join("/".join(map(str, item["loc"])) + ": " + item["msg"] for item in found[:10])
+
+
+def _no_storage(request: Request, error: Exception) -> Response:
+    return _problem(request, Refused(507, "no-storage", str(error)))
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    body = {
+        "type": f"urn:towpath:problem:{error.kind}",
+        "title": error.kind.replace("-", " "),
+        "status": error.status,
+        "detail": error.message,
+    }
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse(body, error.status, headers, media_type="application/problem+json")

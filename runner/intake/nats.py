@@ -1,0 +1,153 @@
+"""Takes submissions from a pool's work queue, no more than this runner has room for.
+
+Delivery: acknowledged once the attempt is durably held, so a crash before that hands it to another
+runner after `ack_wait`. That is short, because the whole submission has a deadline of 30 s. A body
+that is no submission moves to the dead letters; one that this runner must refuse is
+reported as `failed`, since nobody else can answer it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from domain.context.redaction import without_secrets
+from domain.context.trace import TRACEPARENT, under_traceparent
+from domain.protocol import Submission
+from domain.validation.headers import header
+from domain.validation.json_reader import parsed, read_json, sendable
+from runner.attempts.executor import Executor
+from runner.control.nats_link import NATS_TROUBLE, NatsLink
+from runner.errors import Refused, StateTrouble
+
+STREAM = "TOWPATH_SUBMIT"
+FETCH_SECONDS = 5.0
+ACK_WAIT_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
+REFUSED_PAUSE_SECONDS = 1.0
+REASON_CHARS = 500
+LETTERS = "towpath.dead.submit.unreadable"
+"""One subject for all runners and pools: the broker keeps its last few letters, and permits no other."""
+LETTER_BYTES = 64 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class PoolIntake:
+    """The loop of one pool, over the durable consumer that all runners of the pool share."""
+
+    def __init__(self, pool: str, link: NatsLink, executor: Executor) -> None:
+        self._pool = pool
+        self._link = link
+        self._executor = executor
+        self._log = log.bind(pool=pool)
+
+    async def run(self) -> None:
+        """Until canceled. A missing stream or consumer is waited for, or made anew."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                js = await self._link.jetstream()
+                subscription = await self._bind(js)
+                try:
+                    pause = FIRST_PAUSE_SECONDS
+                    await self._take(js, subscription)
+                finally:
+                    await _quietly(subscription)
+            except NATS_TROUBLE as error:
+                self._log.warning(
+                    "cannot take submissions, trying again",
+                    error=f"{type(error).__name__} {error}".strip(),
+                    pause_seconds=pause,
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _bind(self, js: JetStreamContext) -> JetStreamContext.PullSubscription:
+        name = f"pool-{self._pool}"
+        try:
+            await js.consumer_info(STREAM, name)
+        except nats.js.errors.NotFoundError:
+            config = ConsumerConfig(
+                name=name,  # with it the filter stands in the request's subject: no other form is permitted
+                durable_name=name,
+                filter_subject=f"towpath.submit.{self._pool}",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_SECONDS,
+            )
+            await js.add_consumer(STREAM, config)
+        return await js.pull_subscribe_bind(consumer=name, stream=STREAM)
+
+    async def _take(self, js: JetStreamContext, subscription: JetStreamContext.PullSubscription) -> None:
+        while True:
+            await self._executor.room()
+            try:
+                messages = await subscription.fetch(1, timeout=FETCH_SECONDS)
+            except TimeoutError:
+                await subscription.consumer_info()  # a deleted consumer looks idle: this raises
+                continue
+            for message in messages:
+                await self._settle(js, message)
+
+    async def _settle(self, js: JetStreamContext, message: Msg) -> None:
+        try:
+            submission = parsed(Submission, message.data)
+        except ValidationError as error:
+            await self._bury(js, message, error)
+            return
+        with under_traceparent(header(message.headers, TRACEPARENT)):
+            taken = self._take_in(submission)
+        if taken:
+            await message.ack()
+        else:
+            await message.nak(delay=REFUSED_PAUSE_SECONDS)
+
+    def _take_in(self, submission: Submission) -> bool:
+        """Whether it is done with here; if not (stopping, or no disk) it is somebody else's."""
+        try:
+            self._executor.accept(submission, "nats")
+        except Refused as error:
+            return error.status not in {503, 507} and self._refuse(submission, error)
+        return True
+
+    def _refuse(self, submission: Submission, error: Refused) -> bool:
+        """Whether the refusal is kept, to be reported."""
+        try:
+            self._executor.refuse(submission, error)
+        except StateTrouble:
+            return False
+        return True
+
+    async def _bury(self, js: JetStreamContext, message: Msg, error: ValidationError) -> None:
+        wrong = [
+            "/".join(map(str, item["loc"])) + ": " + item["msg"] for item in error.errors(include_input=False)
+        ]
+        reason = ("not a submission: " + "; ".join(wrong))[:REASON_CHARS]
+        reason = reason.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
+        self._log.warning("submission not readable, moved to the dead letters", reason=reason)
+        headers = {"towpath-reason": reason, "towpath-source": f"towpath.submit.{self._pool}"}
+        await js.publish(LETTERS, _harmless(message.data)[:LETTER_BYTES], headers=headers)
+        await message.term()
+
+
+def _harmless(body: bytes) -> bytes:
+    """The body for the dead letters, which are kept for weeks: a submission's secrets live for seconds."""
+    try:
+        return to_json(without_secrets(sendable(read_json(body))))
+    except (ValueError, RecursionError):
+        return body
+
+
+async def _quietly(subscription: JetStreamContext.PullSubscription) -> None:
+    try:
+        await subscription.unsubscribe()
+    except NATS_TROUBLE as error:
+        log.debug("unsubscribe failed", error=str(error))

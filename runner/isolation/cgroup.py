@@ -1,0 +1,121 @@
+"""A cgroup (version 2) for each job, where the runner may make one: one write kills all that is in it.
+
+Membership survives a change of session, environment and parent, and the end of shim and runner. A job can
+leave only where it may write into another cgroup: as root, or below a directory that was delegated to its
+user. So it is one mark of several. Standard library only: the shim imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from runner.cleanup.removal import remove_nested
+
+REMOVE_SECONDS = 2.0
+
+
+def own_cgroup(proc: Path = Path("/proc/self")) -> Path | None:
+    """The directory of this process' own cgroup; None where it cannot hold others that this process makes."""
+    try:
+        path = _unified_path((proc / "cgroup").read_text())
+        mount = _unified_mount((proc / "mountinfo").read_text())
+    except OSError:
+        return None
+    if path is None or mount is None or ".." in path.split("/"):
+        return None
+    directory = Path(mount) / path.lstrip("/")
+    usable = os.access(directory, os.W_OK | os.X_OK) and os.access(directory / "cgroup.procs", os.W_OK)
+    return directory if usable else None
+
+
+def _unified_path(text: str) -> str | None:
+    return next((line[3:] for line in text.splitlines() if line.startswith("0::")), None)
+
+
+def _unified_mount(text: str) -> str | None:
+    """Where the whole hierarchy is mounted: a part of it (a container's) has another root than `/`."""
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if after.startswith("cgroup2 ") and fields[3] == "/":
+            return fields[4]
+    return None
+
+
+def is_of(path: str | None, parent: str, name: str, proc: Path = Path("/proc/self")) -> bool:
+    """Whether `path` is a cgroup of this user's, and the one that was made for `name` below `parent`.
+
+    For a path that was read somewhere: what is killed and removed through it must be that job's alone.
+    """
+    if path is None or "\0" in path:
+        return False
+    where = Path(path)
+    try:
+        mount = _unified_mount((proc / "mountinfo").read_text())
+        inside = mount is not None and where.is_relative_to(mount) and where.resolve(strict=True) == where
+        return inside and where.parts[-2:] == (parent, name) and where.stat().st_uid == os.geteuid()
+    except (OSError, RuntimeError, UnicodeError):
+        return False
+
+
+def make(path: str) -> bool:
+    """Make the cgroup; False where that is not allowed."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def join(path: str) -> None:
+    """Move this process in, as far as that is allowed."""
+    with contextlib.suppress(OSError):
+        _write(f"{path}/cgroup.procs", "0")
+
+
+def kill(path: str) -> None:
+    """SIGKILL to everything in it and below it (Linux 5.14); nothing where it is gone."""
+    with contextlib.suppress(OSError):
+        _write(f"{path}/cgroup.kill", "1")
+
+
+def occupied(path: str) -> bool:
+    """Whether a living process is in it or below it."""
+    try:
+        return "populated 1" in Path(path, "cgroup.events").read_text()
+    except OSError:
+        return False
+
+
+def remove(path: str) -> None:
+    """Remove it with what the job made in it, and the directory above it once that holds no other.
+
+    What takes longer than a moment is left for the next start of the runner.
+    """
+    _remove_nested(path, time.monotonic() + REMOVE_SECONDS)
+    with contextlib.suppress(OSError):
+        Path(path).parent.rmdir()
+
+
+def remove_left(parent: Path) -> None:
+    """What is left in `parent` of runners that were killed with their guards; what is occupied stays."""
+    until = time.monotonic() + REMOVE_SECONDS
+    with contextlib.suppress(OSError):
+        for entry in list(parent.iterdir()):
+            _remove_nested(str(entry), until)
+
+
+def _remove_nested(path: str, until: float) -> None:
+    with contextlib.suppress(OSError):
+        remove_nested(path, lambda: time.monotonic() > until)
+
+
+def _write(path: str, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)

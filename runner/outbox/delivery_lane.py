@@ -1,0 +1,138 @@
+"""All reports that go the same way: to one origin over HTTP, or to NATS.
+
+Where the way itself is blocked, no report passes: one at a time tries, at growing and jittered intervals, so
+that neither thousands of reports nor the server they wait for suffer from an outage. A report with a
+trouble of its own waits by itself. Memory holds a task id per task, never a report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from runner.asyncio_tasks import end_tasks, wait_at_most
+from runner.clock import boottime
+from runner.outbox.transports import Answer
+
+AT_ONCE = 16
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 15.0
+LONGEST_WISH_SECONDS = 60.0
+IDLE_SECONDS = 60.0
+
+_order = itertools.count()
+Send = Callable[[str], Awaitable[Answer]]
+
+
+class Lane:
+    """Tasks whose oldest report goes this way. `send` sends it and answers what came back.
+
+    After `accepted` and `rejected` the task leaves the lane; whoever has more of it adds it again.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._line: deque[str] = deque()
+        self._later: list[tuple[float, int, str]] = []
+        self._pauses: dict[str, float] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._pause = 0.0
+        self._opens_at = self._blocked_at = 0.0
+        self.trouble: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not (self._line or self._later or self._busy)
+
+    def add(self, task_id: str) -> None:
+        """There is a report of this task. On a blocked way it is the next to try, and soon."""
+        if self._pause:
+            self._line.appendleft(task_id)
+            self._opens_at = min(self._opens_at, boottime() + FIRST_PAUSE_SECONDS)
+        else:
+            self._line.append(task_id)
+        self._changed.set()
+
+    def hurry(self) -> None:
+        """The way may be free again."""
+        self._line.extend(task_id for _, _, task_id in sorted(self._later))
+        self._later.clear()
+        self._opens_at = 0.0
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until canceled."""
+        try:
+            while True:
+                self._changed.clear()
+                self._begin()
+                await wait_at_most(self._changed, self._patience())
+        finally:
+            await end_tasks(self._busy)
+
+    def _begin(self) -> None:
+        at = boottime()
+        while self._later and self._later[0][0] <= at:
+            self._line.append(heapq.heappop(self._later)[2])
+        room = 1 if self._pause else AT_ONCE
+        while self._line and len(self._busy) < room and at >= self._opens_at:
+            task = asyncio.create_task(self._try(self._line.popleft()))
+            self._busy.add(task)
+
+    def _patience(self) -> float:
+        timers = [IDLE_SECONDS]
+        if self._later:
+            timers.append(self._later[0][0] - boottime())
+        if self._line and self._pause and not self._busy:
+            timers.append(self._opens_at - boottime())
+        return max(0.0, min(timers))
+
+    async def _try(self, task_id: str) -> None:
+        began = boottime()
+        try:
+            answer = await self._send(task_id)
+            if answer.outcome == "blocked":
+                self._line.append(task_id)
+                self._block(answer, began)
+            else:
+                self._free()
+                if answer.outcome == "retry":
+                    self._put_off(task_id, answer)
+                else:
+                    self._pauses.pop(task_id, None)
+        finally:
+            this = asyncio.current_task()
+            assert this is not None
+            self._busy.discard(this)
+            self._changed.set()
+
+    def _free(self) -> None:
+        self._pause = self._opens_at = 0.0
+        self.trouble = None
+
+    def _block(self, answer: Answer, began: float) -> None:
+        self.trouble = answer.detail
+        if began < self._blocked_at:
+            return  # it left before the way was known to be blocked: that news is counted already
+        self._blocked_at = boottime()
+        self._pause = longer(self._pause)
+        self._opens_at = self._blocked_at + _jittered(self._pause, answer)
+
+    def _put_off(self, task_id: str, answer: Answer) -> None:
+        pause = self._pauses[task_id] = longer(self._pauses.get(task_id, 0.0))
+        heapq.heappush(self._later, (boottime() + _jittered(pause, answer), next(_order), task_id))
+
+
+def longer(pause: float) -> float:
+    """The pause after `pause` seconds did not help."""
+    return min(2 * pause, LONGEST_PAUSE_SECONDS) if pause else FIRST_PAUSE_SECONDS
+
+
+def _jittered(pause: float, answer: Answer) -> float:
+    """Seconds until the next try: what the server wished for, within reason, but at least the pause."""
+    return max(pause, min(answer.after or 0.0, LONGEST_WISH_SECONDS)) * random.uniform(0.75, 1.25)

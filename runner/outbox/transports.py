@@ -1,0 +1,208 @@
+"""The two ways a report travels, each with the same question answered: is it done, or try again?
+
+HTTP: POST to the callback URL. The runner stands inside the operator's network and is told by a
+submission where to call, so it calls only origins it was configured with and follows no redirect.
+NATS: JetStream publish with a message id; the acknowledgement means that the report is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import httpx
+import nats.errors
+import orjson
+
+from domain.context.trace import with_traceparent
+from domain.protocol import RUNNER_AUTH_HEADER
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
+from runner.control.nats_link import NATS_TROUBLE, NatsLink
+from runner.errors import Refused
+from runner.outbox.origins import check_callback_url
+from runner.store.state import OutboxRow
+
+HTTP_SECONDS = 15.0
+NATS_SECONDS = 5.0
+NATS_IDS = 3
+TOO_LARGE = 10054
+"""JetStream's code for a message that the stream never takes."""
+ANSWER_BYTES = 1024 * 1024
+UNREADABLE = {400, 413, 422}
+"""The report as it stands will never be taken: it is too large, or something in it is not understood."""
+BLOCKED = {429, 502, 503, 504, 507}
+"""The server, or what stands before it, takes nothing just now: this report is not to blame."""
+TRY_AGAIN = {408, 425}
+MISCONFIGURED = {
+    401: "the control plane does not know this attempt's token: were its TOWPATH_SECRET_KEY or "
+    "API_RUNNER_CALLBACK_TOKEN changed?",
+    403: "something before the control plane forbids callbacks: let them through",
+}
+MOVED = "redirects are not followed: set API_RUNNER_CALLBACK_BASE_URL to the address it leads to"
+NOT_YET = "not-granted"
+"""The runner has the submission, so the grant is recorded: whoever says this lags behind the log."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one report. `detail` is for log lines: never a token, never a body."""
+
+    outcome: Literal["accepted", "rejected", "retry", "blocked"]
+    """`retry`: this report again, later; `blocked`: nothing passes on this way just now."""
+    detail: str
+    status: int | None = None
+    body: bytes = b""
+    after: float | None = None
+    """Seconds the other side wishes to be left alone for."""
+
+
+class ReportTransport(Protocol):
+    """Sends one report once. Bounded in time; raises nothing for trouble on the way."""
+
+    async def send(self, row: OutboxRow) -> Answer: ...
+
+
+class HttpReports:
+    """Reports to the callback URL of their submission."""
+
+    def __init__(self, allowed_origins: Iterable[str]) -> None:
+        self._allowed = tuple(allowed_origins)
+        # trust_env=False: no proxy from the environment sees tokens; the system's certificates do count.
+        self._client = httpx.AsyncClient(
+            follow_redirects=False, trust_env=False, timeout=HTTP_SECONDS, verify=ssl.create_default_context()
+        )
+
+    async def send(self, row: OutboxRow) -> Answer:
+        if row.url is None:
+            return Answer("rejected", "no callback URL")
+        try:
+            check_callback_url(row.url, self._allowed)
+            for body in bodies(row):
+                answer = await self._post(row, row.url, body)
+                if answer.status not in UNREADABLE:
+                    break
+        except Refused as error:
+            return Answer("rejected", error.message)
+        except AnswerUnusable as error:
+            return Answer("retry", str(error))
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            return Answer("blocked", type(error).__name__)
+        return answer
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _post(self, row: OutboxRow, url: str, report: str) -> Answer:
+        headers = with_traceparent({"content-type": "application/json", **PLAIN})
+        if row.token is not None:
+            headers[RUNNER_AUTH_HEADER] = row.token
+        async with (
+            asyncio.timeout(HTTP_SECONDS),
+            self._client.stream("POST", url, content=report, headers=headers) as response,
+        ):
+            body = await bounded(response.headers, response.aiter_raw(), ANSWER_BYTES)
+        return judge_status(response.status_code, body, response.headers.get("retry-after", ""))
+
+
+class NatsReports:
+    """Reports to `towpath.report.<task_id>`, each under an id of its own.
+
+    `duplicate: true` says only that some message had that id. To a repetition it is the report itself, since
+    nobody else knew the id; to a first send it may be anybody's, so the report goes out under another id.
+    """
+
+    def __init__(self, link: NatsLink) -> None:
+        self._link = link
+        self._tried: dict[int, str] = {}
+        """By outbox row: the id under which it was sent without an answer."""
+
+    async def send(self, row: OutboxRow) -> Answer:
+        for body in bodies(row):
+            answer = await self._send(replace(row, body=body))
+            if answer.outcome != "rejected":
+                break
+            self._tried.pop(row.id, None)
+        return answer
+
+    async def _send(self, row: OutboxRow) -> Answer:
+        try:
+            async with asyncio.timeout(2 * NATS_SECONDS):
+                for _ in range(NATS_IDS):
+                    if await self._stored(row):
+                        return Answer("accepted", "stored")
+                    row = replace(row, message_id=secrets.token_hex(16))
+        except NATS_TROUBLE as error:
+            # Only its size is a report's own: an account without room is a "bad request", too.
+            too_large = isinstance(error, nats.errors.MaxPayloadError)
+            if too_large or getattr(error, "err_code", None) == TOO_LARGE:
+                return Answer("rejected", str(error))
+            return Answer("blocked", f"{type(error).__name__} {error}".strip())
+        return Answer("retry", "the broker calls it a duplicate under every id")
+
+    async def _stored(self, row: OutboxRow) -> bool:
+        """Publish once; False where the answer is about somebody else's message. Raises NATS_TROUBLE."""
+        repeated = self._tried.get(row.id)
+        message_id = repeated or row.message_id
+        headers = with_traceparent({"Nats-Msg-Id": message_id})
+        if row.token is not None:
+            headers[RUNNER_AUTH_HEADER] = row.token
+        subject, body = f"towpath.report.{row.key.task_id}", row.body.encode()
+        stream = await self._link.jetstream()
+        self._tried[row.id] = message_id
+        acknowledged = await stream.publish(
+            subject, body, stream="TOWPATH_REPORT", timeout=NATS_SECONDS, headers=headers
+        )
+        self._tried.pop(row.id)
+        return repeated is not None or not acknowledged.duplicate
+
+
+def judge_status(status: int, body: bytes, retry_after: str) -> Answer:
+    """What an HTTP answer means for the report it answers; docs/runners.md shows it as a table."""
+    said = f"HTTP {status} {problem_kind(body)}".strip()
+    if 200 <= status < 300:
+        return Answer("accepted", said, status, body)
+    if status in BLOCKED:
+        after = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
+        return Answer("blocked", said, status, after=after)
+    if status in MISCONFIGURED or 300 <= status < 400:
+        return Answer("retry", f"{said}: {MISCONFIGURED.get(status, MOVED)}", status)
+    if status >= 500 or status in TRY_AGAIN or problem_kind(body) == NOT_YET:
+        return Answer("retry", said, status)
+    return Answer("rejected", said, status, body)
+
+
+def bodies(row: OutboxRow) -> Iterator[str]:
+    """What to send, one after the other while it is refused as too large or not readable.
+
+    The report; without its output; without any text. So no end gets lost over its text.
+    """
+    sent = {row.body}
+    yield row.body
+    report = row.report
+    for smaller in (report.model_copy(update={"output_tail": None}), report.bare):
+        body = smaller.model_dump_json(exclude_none=True)
+        if body not in sent:
+            sent.add(body)
+            yield body
+
+
+def answered_seq(answer: Answer) -> int | None:
+    """Where the log stands for the task that a report was answered with; None where nobody says."""
+    try:
+        seq = orjson.loads(answer.body)["seq"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return seq if isinstance(seq, int) else None
+
+
+def problem_kind(body: bytes) -> str:
+    """The last part of an RFC 9457 problem's `type`, such as `stale-attempt`; "" where there is none."""
+    try:
+        kind = orjson.loads(body)["type"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        return ""
+    return str(kind).rstrip("/").replace("#", "/").replace(":", "/").rsplit("/", 1)[-1][:80]

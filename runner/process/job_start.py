@@ -1,0 +1,157 @@
+"""From a shim to the job's first process: directory, user, cgroup, exec; and why it could not be started.
+
+The directory is opened once and judged afterwards, by what the descriptor leads to. The job starts in that
+descriptor, so an exchange of names in between changes nothing. Standard library only: the shim imports it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any, NoReturn
+
+from runner.clock import boottime
+from runner.isolation import cgroup, confinement
+from runner.process.process_traits import die_with_parent
+
+RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and an ignored signal survives exec
+
+MAX_SHOWN_CHARS = 200
+_FOR_A_SHELL = re.compile(r"[\s|&;<>()$`*?~]")
+
+
+class CannotStart(Exception):
+    """The message says why, for the person who reads the task."""
+
+
+def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
+    """A descriptor of the directory, and its real path, which lies in one of `within` (None: anywhere).
+
+    Raises CannotStart.
+    """
+    try:
+        handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CannotStart(f"cannot start in directory {path!r}: {why}") from None
+    real = str(Path(f"/proc/self/fd/{handle}").readlink())
+    if os.fstat(handle).st_nlink == 0:
+        why = "it was removed"
+    elif within is not None and not any(os.path.commonpath([real, root]) == root for root in within):
+        why = f"it leads to {real!r}, which is under none of this runner's roots"
+    else:
+        return handle, real
+    os.close(handle)
+    raise CannotStart(f"cannot start in directory {path!r}: {why}")
+
+
+def start(job: dict[str, Any], output: int, lease: float | None) -> int:
+    """Fork and exec; the job's pid once it runs. Raises CannotStart, or TimeoutError without a lease."""
+    if any("\0" in word for word in job["command"]):
+        raise CannotStart(f"cannot start {shown(job['command'][0])}: embedded null byte")
+    directory, real = open_directory(job["cwd"], job["within"])
+    said, say = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _become_job({**job, "cwd": real}, directory, output, say, parent, lease)
+    os.close(say)
+    os.close(directory)
+    with os.fdopen(said) as reader:
+        trouble = reader.read()  # exec closes the other end
+    if not trouble:
+        return pid
+    os.waitpid(pid, 0)
+    if trouble == "lease":
+        raise TimeoutError
+    raise CannotStart(explain(job, real, *json.loads(trouble)))
+
+
+def _become_job(
+    job: dict[str, Any], directory: int, output: int, say: int, parent: int, lease: float | None
+) -> NoReturn:
+    stage = "process"
+    try:
+        signal.set_wakeup_fd(-1)
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for ignored in RESTORED:
+            signal.signal(ignored, signal.SIG_DFL)
+        if job["cgroup"] is not None:
+            cgroup.join(job["cgroup"])
+        stage = "signals"
+        if job["own_signals"]:
+            confinement.confine_signals()  # before the user changes: root keeps what sudo needs
+        stage = "user"
+        if job["user"] is not None:
+            _change_user(job["user"])
+        stage = "directory"
+        os.fchdir(directory)
+        if job["user"] is not None:
+            Path(job["cwd"]).stat()  # by its name as well: a program that cannot resolve it gets nowhere
+        stage = "program"
+        die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        if lease is not None and boottime() >= lease:  # the last look
+            os.write(say, b"lease")
+            os._exit(1)
+        close_others(say)
+        os.execvpe(job["command"][0], job["command"], {**job["env"], "PWD": job["cwd"]})
+    except BaseException as error:
+        number = error.errno if isinstance(error, OSError) else None
+        os.write(say, json.dumps([stage, number, str(error)]).encode())
+    finally:
+        os._exit(127)
+
+
+def close_others(kept: int | None = None) -> None:
+    """Close every descriptor but the standard ones and `kept`.
+
+    What a job has open it can write to: the pipe on which the runner hears how it ended, for one.
+    """
+    end = os.sysconf("SC_OPEN_MAX")
+    if kept is None:
+        os.closerange(3, end)
+        return
+    os.closerange(3, kept)
+    os.closerange(kept + 1, end)
+
+
+def _change_user(user: dict[str, Any]) -> None:
+    if os.geteuid() == user["uid"]:
+        return  # anybody may be who they are
+    os.setgroups(user["groups"])
+    os.setresgid(user["gid"], user["gid"], user["gid"])
+    os.setresuid(user["uid"], user["uid"], user["uid"])
+
+
+def explain(job: dict[str, Any], directory: str, stage: str, number: int | None, words: str) -> str:
+    """Why a job could not be started."""
+    program = job["command"][0]
+    why = os.strerror(number) if number is not None else words
+    user = job["user"]["name"] if job["user"] is not None else None
+    if stage == "signals":
+        return f"cannot confine its signals: {why}"
+    if stage == "user":
+        return f"cannot become user {user!r}: {why}"
+    if stage == "directory" and user is not None:
+        return f"cannot start in directory {directory!r} as user {user!r}: {why}; give that user access to it"
+    if stage == "directory":
+        return f"cannot start in directory {directory!r}: {why}"
+    if number == errno.ENOENT:
+        why = "no such file or interpreter" if "/" in program else "no such program on PATH"
+        if len(job["command"]) == 1 and _FOR_A_SHELL.search(program):
+            why += "; a command runs without a shell, use: sh -c '…'"
+    return f"cannot start {shown(program)}: {why}"
+
+
+def shown(program: str) -> str:
+    """A program's name in quotes, cut: the runner reads what its shim tells in lines of bounded length."""
+    return repr(program if len(program) <= MAX_SHOWN_CHARS else f"{program[:MAX_SHOWN_CHARS]}…")

@@ -1,0 +1,254 @@
+"""The runner's end of a shim: start one, renew its lease, tell it to stop, hear how the job ended.
+
+The job goes to the shim over its control pipe, not in arguments, which every user of the host can
+read. Both pipes close with the runner, which is how guard and shim learn that they are alone. The runner does
+not trust them: a watch gives up what does not answer, and then all that bears the job's marks is killed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.asyncio_tasks import end_tasks
+from runner.clock import utcnow
+from runner.isolation.job_user import JobUser
+from runner.process.orphans import Adoption, Marks, end_all, environment_marks
+from runner.process.process_tree import DEAD, look_at
+from runner.process.shim_protocol import (
+    Guarded,
+    Over,
+    Rubbish,
+    Said,
+    Started,
+    Why,
+    keepers,
+    this_boot,
+    understand,
+)
+from runner.process.shim_watch import ROUND_SECONDS, ShimWatch
+
+PACKAGES = Path(__file__).parents[2]
+# Nothing but the standard library and this package, which comes last and so can hide nothing.
+SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.process.shim import main; main()"
+LAST_WORDS_SECONDS = 2.0
+MAX_DRAINED_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to run. Times in seconds, `lease` an absolute CLOCK_BOOTTIME or None for no lease."""
+
+    command: list[str]
+    cwd: Path
+    env: dict[str, str]
+    output: Path
+    output_bytes: int
+    """What of the output is kept from its beginning; from its end, `tail_bytes`."""
+    tail_bytes: int
+    lock: Path
+    within: list[str] | None = None
+    """Real paths; the directory must lie in one of them when it is opened for the start. None: anywhere."""
+    user: JobUser | None = None
+    """None: the runner's own."""
+    own_signals: bool = False
+    """It may signal and trace only what it has started."""
+    cgroup: str | None = None
+    """Made for the job, where that is allowed."""
+    timeout: float | None
+    lease: float | None
+    grace: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a job ended; no descendant of it is left. `message` belongs to "error" and "shim-lost"."""
+
+    why: Why
+    finished_at: datetime
+    exit_code: int | None = None
+    signal: int | None = None
+    message: str | None = None
+
+
+class JobProcess:
+    """One job under its shim. Await `started`, then `ended`, then `close`."""
+
+    def __init__(self, process: Process, job: Job, adoption: Adoption) -> None:
+        self._process = process
+        self._adoption = adoption
+        self._cgroup = job.cgroup
+        seen = look_at(process.pid)
+        guard = (process.pid, seen.started) if seen is not None else None
+        self._marks = Marks(environment_marks(job.env), [guard] if guard is not None else [], job.cgroup)
+        self._watch = ShimWatch(job.timeout, job.lease, job.grace, guard)
+        self._asked: Why | None = None
+        self._given_up: str | None = None
+        self._guarded = False
+        self._first: Started | Over | None = None
+        self._watching = asyncio.create_task(self._watch_over())
+
+    @classmethod
+    async def spawn(cls, job: Job, adoption: Adoption | None = None) -> JobProcess:
+        """Start a shim with `job`. Call it on the main thread: parent-death signals follow the thread."""
+        adoption = adoption or Adoption()
+        adoption.starting += 1
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", SHIM, PACKAGES),
+                stdin=PIPE,
+                stdout=PIPE,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+            adoption.own.add(process.pid)
+        finally:
+            adoption.starting -= 1
+        self = cls(process, job, adoption)
+        order = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(job).items()}
+        self._send({**order, "runner_pid": os.getpid()})
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The guard's, which is the shim's parent."""
+        return self._process.pid
+
+    def renew(self, deadline: float) -> None:
+        self._watch.renewed(deadline)
+        self._send({"lease": deadline})
+
+    def stop(self, why: Why, grace: float) -> None:
+        """SIGTERM to everything, after `grace` seconds SIGKILL; `ended` says the first `why`."""
+        self._asked = self._asked or why
+        self._watch.told_to_stop(grace)
+        self._send({"stop": why, "grace": grace})
+
+    async def started(self) -> bool:
+        """True once the job runs, False if it never did (then `ended` says why)."""
+        self._first = await self._read()
+        return self._first is not None and self._first.event == "started"
+
+    async def ended(self) -> Ended:
+        """Wait for the end, after `started`."""
+        said = self._first
+        if isinstance(said, Started):
+            said = await self._read()
+            if isinstance(said, Started):
+                self._give_up("its shim said twice that it had started")
+        await self.close()
+        if not isinstance(said, Over):
+            return Ended(why=self._asked or "shim-lost", message=self._cause(), finished_at=utcnow())
+        fields = said.model_dump(exclude={"event"})
+        if said.why == "shim-lost" and self._asked is not None:
+            fields["why"] = self._asked  # what was asked for first is what is reported
+        return Ended(**fields)
+
+    async def close(self) -> None:
+        """End what is left, and wait for that. May be called again, and instead of `ended`."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # whatever is left ends now, by itself or by the watch
+        if not self._watch.over:
+            self._watch.told_to_stop(0)
+        draining = asyncio.create_task(self._drain())
+        waiting = asyncio.ensure_future(self._process.wait())
+        await asyncio.wait({waiting, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+        await end_tasks([self._watching])
+        if self._process.returncode != 0 or self._given_up is not None:
+            await end_all(self._marks, self._adoption)
+        await waiting
+        await end_tasks([draining])
+        self._adoption.own.discard(self._process.pid)
+
+    async def _drain(self) -> None:
+        """Read what is of no use any more: the loop calls no process ended whose pipe is full."""
+        assert self._process.stdout is not None
+        while await self._process.stdout.read(MAX_DRAINED_BYTES):
+            pass
+
+    async def _watch_over(self) -> None:
+        """Until the guard is gone; what is given up is killed from here, which `_read` sees as the end."""
+        while self._given_up is None:
+            await asyncio.sleep(ROUND_SECONDS)
+            verdict = self._watch.verdict(self._process.returncode is not None)
+            self._given_up = self._given_up or verdict
+        await end_all(self._marks, self._adoption)
+
+    def _cause(self) -> str:
+        code = self._process.returncode
+        if self._given_up is None and code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                return f"the guard of its shim was killed by {signal.Signals(-code).name}"
+        if self._given_up is None and code is not None and code > 0:
+            return f"the guard of its shim failed with code {code}"
+        return self._given_up or "its shim was killed"
+
+    async def _read(self) -> Started | Over | None:
+        """The next thing that was said about the job; None where nothing more can come or be believed."""
+        try:
+            while (line := await self._line()).endswith(b"\n"):
+                said = understand(line)
+                self._take(said)
+                if isinstance(said, Started | Over):
+                    return said
+        except Rubbish as rubbish:
+            self._give_up(f"its shim {rubbish}")
+        return None
+
+    def _take(self, said: Said) -> None:
+        if isinstance(said, Guarded):
+            if self._guarded:
+                raise Rubbish("named its processes twice")
+            self._guarded = True
+            self._learn(said)
+        self._watch.hear(said.event)
+
+    def _learn(self, said: Guarded) -> None:
+        """The shim, which it alone can name; the guard and the cgroup are known, and so is the boot."""
+        guard = self._process.pid
+        if said.boot != this_boot() or said.cgroup not in (None, self._cgroup):
+            raise Rubbish("named a boot or a cgroup that is not its own")
+        if not said.processes or said.processes[0][0] != guard:
+            raise Rubbish("named a guard that is not its own")
+        for pid, started in said.processes[1:]:
+            seen = look_at(pid)
+            if seen is None or seen.state in DEAD:
+                continue
+            if (seen.started, seen.session) != (started, guard):
+                raise Rubbish("named a process that is not its own")
+        proven = keepers(said, guard)
+        self._marks.processes += [one for one in proven if one not in self._marks.processes]
+
+    def _give_up(self, message: str) -> None:
+        self._given_up = self._given_up or message
+
+    async def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        reading = asyncio.ensure_future(self._process.stdout.readline())
+        await asyncio.wait({reading, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():  # given up and killed; what was said before is still in the pipe
+            await asyncio.wait({reading}, timeout=LAST_WORDS_SECONDS)
+        if not reading.done():
+            await end_tasks([reading])
+            return b""
+        try:
+            return reading.result()
+        except ValueError:  # longer than the stream's limit
+            raise Rubbish("said a line without an end") from None
+        except OSError:  # a broken pipe ends like a closed one
+            return b""
+
+    def _send(self, order: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")

@@ -1,0 +1,117 @@
+"""Who descends from whom, read from /proc, and signals that reach exactly the process that was meant.
+
+Standard library only: the shim imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from runner.process.proc_listing import children
+
+DEAD = "ZX"
+STOPPED = "Tt"
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+
+
+class Seen(NamedTuple):
+    """A process in /proc: its parent's pid, start in clock ticks since boot, state's letter, session."""
+
+    parent: int
+    started: str
+    state: str
+    session: int
+
+
+def process_table() -> dict[int, Seen]:
+    """Every process in /proc by its pid. Raises OSError."""
+    table = {}
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            seen = look_at(int(entry.name)) if entry.name.isdigit() else None
+            if seen is not None:
+                table[int(entry.name)] = seen
+    return table
+
+
+def look_at(pid: int) -> Seen | None:
+    """One process; None where it is gone, or not to be seen.
+
+    Raises OSError where this process can open nothing: then nothing is known.
+    """
+    try:
+        handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        return None
+    try:
+        raw = os.read(handle, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(handle)
+    fields = raw[raw.rindex(b")") + 2 :].split()
+    return Seen(int(fields[1]), fields[19].decode(), fields[0].decode(), int(fields[3]))
+
+
+def below(table: dict[int, Seen], roots: Iterable[int]) -> list[tuple[int, str]]:
+    """(pid, start) of all living processes that descend from `roots`, parents first, without the roots."""
+    children: dict[int, list[int]] = {}
+    for pid, seen in table.items():
+        children.setdefault(seen.parent, []).append(pid)
+    found: list[tuple[int, str]] = []
+    level = list(roots)
+    while level:  # pop(): each parent once, also where a reused pid closes a circle
+        level = [child for parent in level for child in children.pop(parent, ())]
+        found += [(pid, table[pid].started) for pid in level if table[pid].state not in DEAD]
+    return found
+
+
+def descendants(root: int) -> list[tuple[int, str]]:
+    """(pid, start) of all living processes below `root`, parents first. Raises OSError."""
+    return below(process_table(), [root])
+
+
+def signal_below(numbers: Sequence[int], spared: Collection[int] = ()) -> None:
+    """Each signal to all below this process but `spared`, once. What is forked meanwhile needs another call.
+
+    Where /proc cannot be read (a job may have taken all descriptors of the host, or of its shim), it reaches
+    the children only. Of a killed child the children are next, under a subreaper: some calls later all are.
+    """
+    try:
+        for pid, started in descendants(os.getpid()):
+            for number in numbers if pid not in spared else ():
+                send(pid, started, number)
+    except OSError:
+        for pid in children():
+            for number in numbers if pid not in spared else ():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)  # a child keeps its number until it is waited for
+
+
+def send(pid: int, started: str, number: int) -> None:
+    """Signal exactly that process: a pid that was given to another one meanwhile is left alone.
+
+    Raises OSError where this process can open nothing.
+    """
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        return
+    try:
+        seen = look_at(pid)
+        if seen is not None and seen.started == started:
+            signal.pidfd_send_signal(handle, number)
+    except OSError as error:  # gone, or (setuid) not ours to signal: the sweep comes back to it
+        if error.errno in EXHAUSTED:
+            raise
+    finally:
+        os.close(handle)

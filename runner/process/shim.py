@@ -1,0 +1,282 @@
+"""The process between a runner and a job: nothing the job starts outlives the shim's end of it.
+
+Standard library only, started without site packages (30 ms, 10 MB). It is a child subreaper, so every
+orphan of the job becomes its child, and "no child left" means "no descendant left", whatever forked,
+called setsid or ignores SIGTERM. It kills on its own account when the runner is gone (end of file on its
+control pipe) and when the lease ran out on CLOCK_BOOTTIME: a stopped runner kills nothing. Its parent,
+forked from the same program, is its guard (`shim_guard`), which expects a tick from it. Stdin: one JSON line
+with the job, then `{"lease": deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with their
+pids, `started`, then `ended` once nothing is left; and every second a `tick` of the guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import select
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner.clock import boottime
+from runner.isolation import cgroup
+from runner.process import job_start, proc_listing
+from runner.process.process_traits import adopt_orphans, die_with_parent, hide_memory
+from runner.process.process_tree import look_at, signal_below
+from runner.process.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
+from runner.process.shim_output import Output
+
+TICK_SECONDS = 0.5  # how late a timer may be: poll() stands still while the host sleeps, BOOTTIME does not
+SWEEP_SECONDS = 0.02
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+class Shim:
+    """One job from its start until nothing of it is left."""
+
+    def __init__(self, job: dict[str, Any], rest: bytes, guard: int, ticks: int) -> None:
+        self.job = job
+        self.guard = guard
+        self.ticks = ticks
+        self.signaled: int | None = None  # by somebody else: the runner and the guard have other ways
+        self.lease: float | None = job["lease"]
+        self.grace: float = job["grace"]
+        self.timeout_at: float | None = None
+        self.kill_at: float | None = None  # when SIGTERM turns into SIGKILL
+        self.why: str | None = None
+        self.message: str | None = None
+        self.main: int | None = None
+        self.status: int | None = None
+        self.control_open = True
+        self.buffer = rest
+        self.output: Output | None = None
+        self.wake_read, self.wake_write = os.pipe()
+        for end in (self.wake_read, self.wake_write, ticks):
+            os.set_blocking(end, False)
+
+    # -- what happens around the job
+
+    def listen(self, seconds: float) -> None:
+        """Wait up to `seconds` for the runner, a signal or a dead child, then bring everything up to date."""
+        output = self.output if self.output is not None and self.output.open else None
+        ends = [self.wake_read, *([0] if self.control_open else []), *([output.read_end] if output else [])]
+        ready, _, _ = select.select(ends, [], [], max(seconds, 0))
+        if self.wake_read in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self.wake_read, 4096)
+        if output is not None and output.read_end in ready:
+            output.take()
+        if 0 in ready:
+            self._read_control()
+        for line in self._lines():
+            self._obey(json.loads(line))
+        self._check()
+        self._tick(math.inf if self.lease is None else self.lease)
+
+    def _tick(self, lease: float) -> None:
+        with contextlib.suppress(OSError):  # a guard that reads nothing has enough of them
+            os.write(self.ticks, TICK.pack(lease))
+
+    def _read_control(self) -> None:
+        try:
+            chunk = os.read(0, 65536)
+        except OSError:  # reset: the runner died with something unread
+            chunk = b""
+        self.buffer += chunk
+        if not chunk:
+            self.control_open = False
+            self.end("runner-gone", 0)
+
+    def _lines(self) -> list[bytes]:
+        *lines, self.buffer = self.buffer.split(b"\n")
+        return [line for line in lines if line]
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        if "lease" in order:
+            self.lease = order["lease"]
+        if "stop" in order:
+            self.end(order["stop"], order["grace"])
+
+    def _check(self) -> None:
+        at = boottime()
+        if os.getppid() != self.guard:
+            self._give_up("the guard of its shim was killed", 0)
+        elif self.signaled is not None:
+            self._give_up(f"its shim got {signal.Signals(self.signaled).name}", self.grace)
+        if self.lease is not None and at >= self.lease:
+            self.end("lease", 0)
+        if self.timeout_at is not None and at >= self.timeout_at and self.why is None:
+            self.end("timeout", self.grace)
+
+    def _give_up(self, message: str, grace: float) -> None:
+        if self.why is None:
+            self.message = message
+        if self.why != "shim-lost" or grace == 0:
+            self.end("shim-lost", grace)
+
+    def end(self, why: str, grace: float) -> None:
+        """The job is to end. The first reason is the one reported; a later one may only hurry."""
+        if self.why is None:
+            self.why = why
+            self.kill_at = boottime() + grace
+            if self.main is not None and grace > 0:
+                self._signal_all(signal.SIGTERM)
+        elif self.kill_at is not None:
+            self.kill_at = min(self.kill_at, boottime() + grace)
+
+    # -- the job
+
+    def run(self) -> None:
+        self.listen(0)  # whatever is known by now: no exec after a cancel, without a runner or a lease
+        if self.why is None:
+            self._start()
+        while self._reap():
+            self.listen(self._patience())
+            if self.kill_at is not None and boottime() >= self.kill_at:
+                self._signal_all(signal.SIGKILL)
+        self._tick(NOTHING_LEFT)
+        if self.output is not None:
+            self.output.finish()
+        self.tell("ended", finished_at=now(), **self._result())
+
+    def abandon(self) -> None:
+        """After an error of the shim itself: leave nothing, whatever else is broken."""
+        while self._reap():
+            self._signal_all(signal.SIGKILL)
+            time.sleep(SWEEP_SECONDS)
+
+    def _start(self) -> None:
+        job = self.job
+        try:
+            self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"])
+        except OSError as error:
+            self.message = f"cannot keep its output in {job['output']!r}: {error.strerror}"
+            self.end("error", 0)
+            return
+        output = self.output.write_end
+        try:
+            self.main = job_start.start(job, output, self.lease)
+        except job_start.CannotStart as error:
+            self.message = str(error)
+            self._check()
+            self.end("error", 0)
+            return
+        except TimeoutError:
+            self._check()
+            return
+        finally:
+            os.close(output)
+        if job["timeout"] is not None:
+            self.timeout_at = boottime() + job["timeout"]
+        self.tell("started", pid=self.main, started_at=now())
+
+    def _reap(self) -> bool:
+        """Collect the dead. False once no child is left: then, under a subreaper, no descendant is."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.main:
+                self.status = status
+                self.end("exit", self.grace)  # what the job left behind ends with it
+
+    def _patience(self) -> float:
+        if self.kill_at is None:
+            timers = [at for at in (self.lease, self.timeout_at) if at is not None]
+            return min([TICK_SECONDS, *(at - boottime() for at in timers)])
+        return min(TICK_SECONDS, max(self.kill_at - boottime(), SWEEP_SECONDS))
+
+    def _signal_all(self, number: int) -> None:
+        if number == signal.SIGKILL and self.job["cgroup"] is not None:
+            cgroup.kill(self.job["cgroup"])
+        continued = (signal.SIGCONT,) if number != signal.SIGKILL else ()  # a stopped one takes no SIGTERM
+        signal_below((number, *continued))
+
+    # -- what the runner hears
+
+    def _result(self) -> dict[str, Any]:
+        code = number = None
+        if self.status is not None and os.WIFSIGNALED(self.status):
+            number = os.WTERMSIG(self.status)
+        elif self.status is not None:
+            code = os.WEXITSTATUS(self.status)
+        return {"why": self.why, "exit_code": code, "signal": number, "message": self.message}
+
+    def tell(self, event: str, **fields: Any) -> None:
+        with contextlib.suppress(OSError):  # a runner that is gone hears nothing
+            os.write(1, json.dumps({"event": event, **fields}).encode() + b"\n")
+
+
+def receive_job() -> tuple[dict[str, Any], bytes]:
+    """The first line on stdin, and what came after it. Exits where the runner died before sending it."""
+    raw = b""
+    while b"\n" not in raw:
+        chunk = os.read(0, 65536)
+        if not chunk:
+            sys.exit(1)
+        raw += chunk
+    line, _, rest = raw.partition(b"\n")
+    return json.loads(line), rest
+
+
+def main() -> None:
+    job_start.close_others()  # the event loop of the runner leaves copies of the pipes in its child
+    hide_memory()
+    adopt_orphans()
+    job, rest = receive_job()
+    # Held until guard and shim are gone: a restarted runner waits for it before it calls the attempt lost.
+    lock = os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if job["cgroup"] is not None and not cgroup.make(job["cgroup"]):
+        job["cgroup"] = None
+    guard = os.getpid()
+    ticks, say_tick = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ticks)
+        run_shim(Shim(job, rest, guard, say_tick))
+        return
+    os.close(say_tick)
+    write_down(lock, job, guard, pid)
+    Guard(job, pid, ticks).run()
+
+
+def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
+    """Who they are, for the runner: on its pipe, and in the lock's file for one that comes later."""
+    starts = [[pid, seen.started] for pid in pids if (seen := look_at(pid)) is not None]
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    facts = {"processes": starts, "cgroup": job["cgroup"], "boot": boot}
+    with contextlib.suppress(OSError):  # a full disk: the mark in the environment is left
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(facts).encode(), 0)
+    with contextlib.suppress(OSError):
+        os.write(1, json.dumps({"event": "guarded", **facts}).encode() + b"\n")
+
+
+def run_shim(shim: Shim) -> None:
+    """Under its guard, to the job's end."""
+    adopt_orphans()
+    proc_listing.hold()
+    # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in FORWARDED:
+        signal.signal(number, lambda got, _: setattr(shim, "signaled", got))
+    signal.set_wakeup_fd(shim.wake_write, warn_on_full_buffer=False)
+    die_with_parent(signal.SIGTERM)
+    try:
+        shim.run()  # its first look compares getppid(): the guard may have died before the line above
+    except BaseException:
+        shim.abandon()
+        raise

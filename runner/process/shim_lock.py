@@ -1,0 +1,45 @@
+"""The file that a guard and its shim hold a lock on, as a later runner finds it.
+
+It says what to end, so only a file that a guard of this user has made counts: a plain one with one name, for
+its owner only. Anything else of that name is somebody else's: it is neither believed nor waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import structlog
+
+from runner.process.shim_protocol import Facts, written_facts
+
+MAX_BYTES = 16 * 1024
+
+
+def open_own(path: Path) -> int | None:
+    """A descriptor of the lock's file; None where there is none, or one that no guard has made."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # a link, a directory, a socket, somebody else's
+        _warn(path, error.strerror or "cannot be opened")
+        return None
+    seen = os.fstat(handle)
+    private = stat.S_IMODE(seen.st_mode) & 0o077 == 0
+    if stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid() and seen.st_nlink == 1 and private:
+        return handle
+    os.close(handle)
+    _warn(path, "it is not a plain file with one name for this user only")
+    return None
+
+
+def read_facts(handle: int) -> Facts | None:
+    """Who holds it; None where nothing that can be believed stands there."""
+    text = os.pread(handle, MAX_BYTES + 1, 0)
+    return written_facts(text) if len(text) <= MAX_BYTES else None
+
+
+def _warn(path: Path, why: str) -> None:
+    structlog.get_logger(__name__).warning("file ignored: no lock of a shim", path=str(path), why=why)

@@ -1,0 +1,358 @@
+"""What a runner must not forget: the attempts it holds and the reports nobody has answered yet.
+
+One SQLite file, mode 0600 (`state_file`). Calls are plain and synchronous, since each takes about a
+millisecond and the order of commits is the order of calls; each may raise StateTrouble, and then has
+written nothing. An attempt and the report about its step are always written in one transaction. A job's
+environment and callback token leave the file as soon as the attempt is over. What heartbeats need (the
+counter, what is held) is also in memory, so that a full disk does not stop them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from domain.context.trace import current_traceparent
+from domain.protocol import MAX_HELD, Report, Submission
+from runner.errors import ConfigError, StateTrouble
+from runner.store.state_file import StateFile
+
+Transport = Literal["http", "nats"]
+Phase = Literal["accepted", "starting", "running", "ended"]
+
+REMEMBERED = 10_000
+SETTLE = "UPDATE attempts SET settled = 1, bare = NULL, bare_token = NULL"
+HELD = MAX_HELD
+"""Unsettled attempts at most, kept to by the intake: so many fit into a heartbeat over HTTP (512 KiB)."""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS attempts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+    submission TEXT NOT NULL, transport TEXT NOT NULL,
+    phase TEXT NOT NULL, outcome TEXT, settled INTEGER NOT NULL DEFAULT 0,
+    changed_at REAL NOT NULL,
+    UNIQUE (task_id, attempt)
+);
+CREATE INDEX IF NOT EXISTS unsettled ON attempts (number) WHERE settled = 0;
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT NOT NULL, attempt INTEGER NOT NULL, transport TEXT NOT NULL,
+    body TEXT NOT NULL, url TEXT, token TEXT
+);
+CREATE INDEX IF NOT EXISTS outbox_of_task ON outbox (task_id, id);
+"""
+ADDED = (
+    ("attempts", "traceparent"),
+    ("attempts", "bare"),
+    ("attempts", "bare_token"),
+    ("outbox", "traceparent"),
+    ("outbox", "message_id"),
+)
+"""Columns (text, may be NULL) that files made by an earlier version get when they are opened."""
+
+
+class Key(NamedTuple):
+    """What an attempt is known by."""
+
+    task_id: str
+    attempt: int
+
+    @property
+    def file_stem(self) -> str:
+        return f"{self.task_id}.{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One row: an attempt as the runner last wrote it. `settled`: the control plane knows how it ended."""
+
+    key: Key
+    submission: Submission
+    transport: Transport
+    phase: Phase
+    outcome: str | None
+    settled: bool
+    changed_at: float
+    traceparent: str | None = None
+    bare: str | None = None
+    """Its end without any text, to be reported where the report with it had no effect."""
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """One unanswered report, where it goes, and the trace it was made in.
+
+    `message_id` is random: the broker drops what comes under an id that it has seen, whoever sent that.
+    """
+
+    id: int
+    key: Key
+    transport: Transport
+    body: str
+    url: str | None
+    token: str | None
+    traceparent: str | None
+    message_id: str
+
+    @property
+    def report(self) -> Report:
+        return Report.model_validate_json(self.body)
+
+
+class RunnerState:
+    """The state directory of one runner process; a second one in the same directory is refused."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            for path in (directory, self.outputs, self.shims, self.work):
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if path != directory or all(_is_ours(one.name) for one in directory.iterdir()):
+                    path.chmod(0o700)  # an earlier version, or the umask, made it otherwise
+        except OSError as error:
+            raise ConfigError(f"cannot use {directory} for the runner's state: {error}") from None
+        self.file = StateFile(directory, SCHEMA, ADDED)
+        try:
+            self.file.run(
+                "UPDATE outbox SET message_id = lower(hex(randomblob(16))) WHERE message_id IS NULL"
+            )
+            held = self.file.rows("SELECT task_id, attempt FROM attempts WHERE settled = 0 ORDER BY number")
+            self._counter = int(self._fact("counter") or 0)
+            self._instance = self._fact("instance") or secrets.token_hex(8)
+            self._set_fact("instance", self._instance)
+        except StateTrouble as trouble:
+            self.file.close()
+            raise ConfigError(f"cannot use the state in {directory}: {trouble}") from None
+        self._held = dict.fromkeys(Key(*row) for row in held)  # in order of acceptance
+
+    @property
+    def outputs(self) -> Path:
+        return self.directory / "outputs"
+
+    @property
+    def shims(self) -> Path:
+        return self.directory / "shims"
+
+    @property
+    def work(self) -> Path:
+        return self.directory / "work"
+
+    def close(self) -> None:
+        self.file.close()
+
+    # -- who this runner is
+
+    def runner_id(self, wanted: str | None) -> str:
+        """`wanted`, else the id kept here, else a new one: without its memory a runner is another one."""
+        known = self._fact("runner_id")
+        runner_id = wanted or known or f"runner-{secrets.token_hex(5)}"
+        if runner_id != known:
+            self._set_fact("runner_id", runner_id)
+        return runner_id
+
+    @property
+    def instance(self) -> str:
+        """Random, and made once for this directory: tells apart two runners that were given one id."""
+        return self._instance
+
+    def next_counter(self) -> int:
+        """A number above all before it, also across restarts and where the directory was emptied.
+
+        It is at least the time in milliseconds, which stands in while the disk takes nothing.
+        """
+        self._counter = max(self._counter + 1, time.time_ns() // 1_000_000)
+        with suppress(StateTrouble):
+            self._set_fact("counter", str(self._counter))
+        return self._counter
+
+    # -- attempts
+
+    def accept(self, submission: Submission, transport: Transport, report: Report | None) -> bool:
+        """Hold a new attempt; False, and nothing written, where it is known already."""
+        key = Key(submission.task_id, submission.attempt)
+        with self.file.transaction():
+            done = self.file.run(
+                "INSERT OR IGNORE INTO attempts (task_id, attempt, submission, transport, phase, changed_at,"
+                " traceparent) VALUES (?, ?, ?, ?, 'accepted', ?, ?)",
+                (*key, submission.model_dump_json(), transport, time.time(), current_traceparent()),
+            )
+            if done.rowcount == 0:
+                return False
+            self._put(key, submission, transport, report)
+        self._held[key] = None
+        return True
+
+    def advance(self, attempt: Attempt, phase: Phase, report: Report | None = None) -> int | None:
+        """The attempt has got to `phase`; the id of the report about it, if there is one."""
+        with self.file.transaction():
+            self.file.run(
+                "UPDATE attempts SET phase = ?, changed_at = ? WHERE task_id = ? AND attempt = ?",
+                (phase, time.time(), *attempt.key),
+            )
+            return self._put(attempt.key, attempt.submission, attempt.transport, report)
+
+    def end(self, attempt: Attempt, outcome: str, report: Report | None) -> None:
+        """The attempt is over; without a report it is settled at once. Its secrets leave this file."""
+        kept = attempt.submission.without_secrets()
+        bare = self._signed(report.bare) if report is not None and attempt.transport == "nats" else None
+        with self.file.transaction():
+            self.file.run(
+                "UPDATE attempts SET phase = 'ended', outcome = ?, settled = ?, submission = ?,"
+                " changed_at = ?, bare = ?, bare_token = ? WHERE task_id = ? AND attempt = ?",
+                (
+                    outcome,
+                    report is None,
+                    kept.model_dump_json(),
+                    time.time(),
+                    bare and bare.model_dump_json(exclude_none=True),
+                    bare and attempt.submission.status_callback_token,
+                    *attempt.key,
+                ),
+            )
+            self._put(attempt.key, attempt.submission, attempt.transport, report)
+        if report is None:
+            self.let_go(attempt.key)
+        # Old pages in the WAL still show the secrets. What ended stands all the same, and the next end
+        # tries again.
+        with suppress(StateTrouble):
+            self.file.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def settle(self, key: Key) -> None:
+        """The control plane knows the end; heartbeats need not list the attempt any longer."""
+        self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", key)
+        self.let_go(key)
+
+    def say_bare(self, key: Key) -> None:
+        """Report the end once more, without any text: the report with it had no effect."""
+        with self.file.transaction():
+            self.file.run(
+                "INSERT INTO outbox (task_id, attempt, transport, body, token, traceparent, message_id)"
+                " SELECT task_id, attempt, transport, bare, bare_token, traceparent, ? FROM attempts"
+                " WHERE task_id = ? AND attempt = ? AND bare IS NOT NULL",
+                (secrets.token_hex(16), *key),
+            )
+            self.file.run(
+                "UPDATE attempts SET bare = NULL, bare_token = NULL WHERE task_id = ? AND attempt = ?", key
+            )
+
+    def let_go(self, key: Key) -> None:
+        """Heartbeats no longer list the attempt. By itself only where nothing can be written any more."""
+        self._held.pop(key, None)
+
+    def find(self, key: Key) -> Attempt | None:
+        return next(self._attempts("WHERE task_id = ? AND attempt = ?", *key), None)
+
+    def newest(self, task_id: str) -> Attempt | None:
+        return next(self._attempts("WHERE task_id = ? ORDER BY attempt DESC LIMIT 1", task_id), None)
+
+    def unsettled(self) -> Iterator[Attempt]:
+        """Held, or ended without the control plane knowing yet; oldest first."""
+        for key in self.held():
+            found = self.find(key)
+            if found is not None:
+                yield found
+
+    def settleable(self, limit: int) -> list[Attempt]:
+        """Ended attempts that reported over NATS and have said all: only the log can tell that it knows."""
+        where = (
+            "WHERE settled = 0 AND phase = 'ended' AND transport = 'nats' AND NOT EXISTS"
+            " (SELECT 1 FROM outbox WHERE outbox.task_id = attempts.task_id) ORDER BY number LIMIT ?"
+        )
+        return list(self._attempts(where, limit))
+
+    def held(self) -> list[Key]:
+        """What heartbeats list: the keys of all unsettled attempts, from memory."""
+        return list(self._held)
+
+    def prune(self, keep: int = REMEMBERED) -> list[Key]:
+        """Forget settled attempts but the `keep` newest; returns the forgotten ones."""
+        rows = self.file.rows(
+            "DELETE FROM attempts WHERE settled = 1"
+            " AND number <= (SELECT coalesce(max(number), 0) FROM attempts) - ?"
+            " RETURNING task_id, attempt",
+            (keep,),
+        )
+        return [Key(*row) for row in rows]
+
+    # -- outbox
+
+    def pending(self, task_id: str) -> OutboxRow | None:
+        """The oldest unanswered report of a task."""
+        found = self.file.rows(
+            "SELECT id, task_id, attempt, transport, body, url, token, traceparent, message_id FROM outbox"
+            " WHERE task_id = ? ORDER BY id LIMIT 1",
+            (task_id,),
+        )
+        return OutboxRow(found[0][0], Key(*found[0][1:3]), *found[0][3:]) if found else None
+
+    def pending_tasks(self) -> list[str]:
+        """Tasks with unanswered reports, oldest report first."""
+        rows = self.file.rows("SELECT task_id FROM outbox GROUP BY task_id ORDER BY min(id)")
+        return [row[0] for row in rows]
+
+    def outbox_depth(self) -> int:
+        """How many reports nobody has answered."""
+        return int(self.file.rows("SELECT count(*) FROM outbox")[0][0])
+
+    def answered(self, row: OutboxRow, *, settles: bool = False) -> None:
+        """The report is done with; where it `settles`, its attempt leaves the heartbeats in the same step."""
+        with self.file.transaction():
+            self.file.run("DELETE FROM outbox WHERE id = ?", (row.id,))
+            if settles:
+                self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", row.key)
+        if settles:
+            self.let_go(row.key)
+
+    # -- the file
+
+    def _put(
+        self, key: Key, submission: Submission, transport: Transport, report: Report | None
+    ) -> int | None:
+        if report is None:
+            return None
+        url = submission.status_callback_url if transport == "http" else None
+        done = self.file.run(
+            "INSERT INTO outbox (task_id, attempt, transport, body, url, token, traceparent, message_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *key,
+                transport,
+                self._signed(report).model_dump_json(exclude_none=True),
+                url,
+                submission.status_callback_token,
+                current_traceparent(),
+                secrets.token_hex(16),
+            ),
+        )
+        return done.lastrowid
+
+    def _signed(self, report: Report) -> Report:
+        return report.model_copy(update={"instance": self._instance})
+
+    def _attempts(self, where: str, *values: object) -> Iterator[Attempt]:
+        rows = self.file.rows(
+            "SELECT task_id, attempt, submission, transport, phase, outcome, settled, changed_at,"
+            " traceparent, bare FROM attempts " + where,
+            values,
+        )
+        for task_id, attempt, submission, transport, phase, outcome, settled, changed_at, *more in rows:
+            parsed, key = Submission.model_validate_json(submission), Key(task_id, attempt)
+            yield Attempt(key, parsed, transport, phase, outcome, bool(settled), changed_at, *more)
+
+    def _fact(self, name: str) -> str | None:
+        found = self.file.rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(found[0][0]) if found else None
+
+    def _set_fact(self, name: str, value: str) -> None:
+        self.file.run("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a runner puts this into its state directory; one that holds more is somebody's own."""
+    return name in {"outputs", "shims", "work", "lost+found"} or name.startswith("runner.")
