@@ -67,10 +67,10 @@ check: $(ENV) ## lint, format, types, and who may import whom
 	@$(BIN)/lint-imports
 
 bench: $(ENV) ## measure; ARGS="…" goes to the program, whose output alone is on stdout
-	@$(BIN)/python -m infra.bench $(ARGS)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 docs: $(ENV) ## write what is generated: diagrams, schemas, references
-	@$(BIN)/python -m infra.docs
+	@$(BIN)/python -m infra.documents.write
 
 chaos: $(ENV) ## break everything on purpose for 10 minutes and check the promises; needs root; ARGS="--minutes 3"
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -60,16 +60,16 @@ from domain.runners.heartbeat_validation import BeatFeed
 from domain.services.dead_letters import DISPATCH, DeadLetterService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
-from infra.consumers import CONSUMERS
+from infra.config.own_hosts import own_hosts
+from infra.config.private_files import private_directory
+from infra.config.settings import Settings
 from infra.documents import CONTRACTS
-from infra.log_room import log_room
-from infra.nats_accounts import LOG_CONSUMERS
-from infra.nats_connection import connect, server_version
-from infra.own_hosts import own_hosts
-from infra.private_files import private_directory
-from infra.settings import Settings
-from infra.streams import ensure_streams
-from infra.tracing import open_tracer
+from infra.nats.accounts import LOG_CONSUMERS
+from infra.nats.capacity import log_room
+from infra.nats.connection import connect, server_version
+from infra.nats.consumers import CONSUMERS
+from infra.nats.streams import ensure_streams
+from infra.telemetry.tracing import open_tracer
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.checkpoint_signer import LogSealer

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import StartNats, connect
 from tests.support.postgres import Postgres, running_postgres

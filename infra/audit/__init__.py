@@ -1,1 +1,4 @@
-"""`towpath verify`: reads the whole log as stored bytes and says whether it is what it must be."""
+"""`towpath verify`: checks a log against signed checkpoints, the rules of histories and the read model.
+
+Start with `run.py`.
+"""

@@ -13,10 +13,10 @@ import orjson
 
 from adapters.crypto.checkpoint_keys import PublicKeys, parse_keys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
-from infra.audit.exported import head
-from infra.nats_connection import connect
-from infra.private_files import create_private
-from infra.settings import Settings
+from infra.audit.export_reader import head
+from infra.config.private_files import create_private
+from infra.config.settings import Settings
+from infra.nats.connection import connect
 
 
 def stored_checkpoints(settings: Settings) -> list[dict[str, Any]]:

@@ -23,13 +23,13 @@ from adapters.read_model.database import open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, trouble_of
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
-from infra.audit.exported import read_checkpoints, read_keys
+from infra.audit.checkpoint_check import Witness
+from infra.audit.export_reader import read_checkpoints, read_keys
 from infra.audit.findings import Compared, Report, TooMany
 from infra.audit.read_model_rows import OtherReadModel, Span, at_one_position, compare, rows_digest
 from infra.audit.task_states import TaskStates
-from infra.audit.witness import Witness
-from infra.nats_connection import connect
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.nats.connection import connect
 
 EXPORTED = "exported"
 Progress = Callable[[int, int], None]

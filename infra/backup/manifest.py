@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra.backup.errors import BackupError
-from infra.private_files import create_private
+from infra.config.private_files import create_private
 
 FORMAT = 1
 NAME = "manifest.json"

@@ -29,12 +29,12 @@ from infra.audit.run import Wanted, verify
 from infra.backup.errors import BackupError
 from infra.backup.manifest import FORMAT, Manifest, read, write
 from infra.backup.snapshot import ask, checked, put_back, take
-from infra.embedded_nats import EmbeddedNats
-from infra.nats_connection import NatsUnavailable, connect, server_version, shown_urls
-from infra.settings import Settings
-from infra.stream_definitions import CHECKPOINT, DEAD, LOG, REPORT, RUNNER, stream_definitions
-from infra.streams import ensure_streams
-from infra.wording import counted
+from infra.config.settings import Settings
+from infra.nats.connection import NatsUnavailable, connect, server_version, shown_urls
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.stream_definitions import CHECKPOINT, DEAD, LOG, REPORT, RUNNER, stream_definitions
+from infra.nats.streams import ensure_streams
+from infra.plural import counted
 
 KEPT = (REPORT, RUNNER, CHECKPOINT, DEAD, LOG)
 _NOT_FOUND = 10059

@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 
 from infra.backup.errors import BackupError
 from infra.backup.manifest import StreamArchive
-from infra.private_files import create_private
+from infra.config.private_files import create_private
 
 CHUNK_BYTES = 128 * 1024
 SILENT_SECONDS = 30.0

@@ -14,24 +14,24 @@ from typing import Annotated, cast
 
 import typer
 
-from infra.cli import (
+from infra.cli.arguments.group import Group
+from infra.cli.commands import (
     backup,
     dead,
     evidence,
     locks,
     log,
+    maintenance,
     run,
     runners,
     servers,
     tasks,
-    upkeep,
     versions,
     workspaces,
 )
-from infra.cli.group import Group
-from infra.cli.last_words import exit_code
-from infra.cli.streams import open_streams
-from infra.standard_streams import flush_words
+from infra.cli.failures import exit_code
+from infra.cli.output.streams import open_streams
+from infra.runtime.standard_streams import flush_words
 
 cast("dict[str, ModuleType | None]", sys.modules).setdefault("httpx._main", None)
 
@@ -65,7 +65,7 @@ def _towpath(
     pass
 
 
-for part in (run, tasks, log, locks, runners, servers, upkeep, evidence, versions, backup):
+for part in (run, tasks, log, locks, runners, servers, maintenance, evidence, versions, backup):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(dead.app, name="dead")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from infra.deployment import DEPLOYMENT
 from infra.deployment.certificates import make_certificates
-from infra.nats_accounts import PASSWORD_VARIABLES
+from infra.nats.accounts import PASSWORD_VARIABLES
 
 NODES = ("nats-1", "nats-2", "nats-3")
 

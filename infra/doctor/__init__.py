@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from domain.errors import Busy
 from domain.ports.log import Clock, LogGap
+from infra.config.settings import Settings
 from infra.doctor.broker import clocks, disk, log_room, privacy, streams, sync, version
 from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
@@ -22,8 +23,7 @@ from infra.doctor.examination import Examination, examining
 from infra.doctor.finding import Finding, ok, problem
 from infra.doctor.holders import holders, runner_ids
 from infra.doctor.work import locks, pools, read_model
-from infra.nats_connection import NatsUnavailable, connect, shown_urls
-from infra.settings import Settings
+from infra.nats.connection import NatsUnavailable, connect, shown_urls
 
 LOOK_SECONDS = 5.0
 _ASKED = "$JS.API.STREAM.INFO.TOWPATH_REPORT"

@@ -10,16 +10,16 @@ from itertools import islice
 from nats.aio.client import Client
 
 from adapters.event_store.capacity import NEAR
+from infra.config.private_files import open_to_others
+from infra.config.settings import Settings
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
-from infra.embedded_nats import HOST
-from infra.log_room import bounds
-from infra.nats_binary import MINIMUM_VERSION
-from infra.ports_file import running_ports
-from infra.private_files import open_to_others
-from infra.server_facts import MonitorUnavailable, server_facts
-from infra.settings import Settings
-from infra.streams import check_streams
+from infra.nats.binary import MINIMUM_VERSION
+from infra.nats.capacity import bounds
+from infra.nats.embedded_server import HOST
+from infra.nats.monitoring import MonitorUnavailable, server_facts
+from infra.nats.ports_file import running_ports
+from infra.nats.streams import check_streams
 
 MAX_CLOCK_SECONDS = 2.0
 LOW_DISK_BYTES = 1 << 30

@@ -10,10 +10,10 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-from infra.consumers import CONSUMERS, Consumer
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem
-from infra.wording import counted
+from infra.nats.consumers import CONSUMERS, Consumer
+from infra.plural import counted
 
 ASKED_SECONDS = 3.0
 POLL_SECONDS = 0.1

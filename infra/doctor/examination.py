@@ -24,7 +24,7 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import Clock
-from infra.settings import Settings
+from infra.config.settings import Settings
 from projections.snapshots import take_up
 
 SETTLE_SECONDS = 2.0

@@ -12,7 +12,7 @@ from domain.locks.claims import Grant
 from domain.runners.liveness import in_conflict, state_of_holder
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
-from infra.wording import counted
+from infra.plural import counted
 
 NAMED = 5
 SLACK = timedelta(seconds=10)

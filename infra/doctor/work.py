@@ -15,7 +15,7 @@ from domain.ports.read_model import TaskFilter
 from domain.task.transitions import Status
 from infra.doctor.examination import Examination, LockState
 from infra.doctor.finding import Finding, ok, problem
-from infra.wording import counted
+from infra.plural import counted
 from projections.log_head import end_of_log
 
 NAMED = 5

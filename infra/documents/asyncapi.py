@@ -15,7 +15,7 @@ from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 
 from infra.documents.channels import Channel, channels
-from infra.stream_definitions import stream_definitions
+from infra.nats.stream_definitions import stream_definitions
 
 Document = dict[str, Any]
 _ABOUT = (

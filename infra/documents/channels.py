@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from domain.log.events import EVENTS, EventData, Kind
 from domain.protocol import Heartbeat, Report, Submission
-from infra import stream_definitions as streams
 from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData
+from infra.nats import stream_definitions
 
 Payload = type[BaseModel] | Literal["bytes"]
 _TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
@@ -65,7 +65,7 @@ def _events() -> Iterator[Channel]:
         yield Channel(
             f"{kind}.{event}",
             f"towpath.{kind}.{{{parameter}}}.{event}",
-            streams.LOG,
+            stream_definitions.LOG,
             "send",
             f"A fact in the log, published once it is stored. {_about(data)}".strip(),
             data,
@@ -80,7 +80,7 @@ def _appends() -> Iterator[Channel]:
         yield Channel(
             f"append.{kind}.{event}",
             f"towpath.append.{kind}.{{{parameter}}}.{event}",
-            streams.LOG,
+            stream_definitions.LOG,
             "send",
             f"The control plane asks the log to take `{kind}.{event}`; it may be refused. Nobody else "
             "publishes here. Watch the stored subject instead.",
@@ -94,7 +94,7 @@ def _work() -> Iterator[Channel]:
     yield Channel(
         "submit",
         "towpath.submit.{pool}",
-        streams.SUBMIT,
+        stream_definitions.SUBMIT,
         "send",
         "An attempt on its way to a runner. Runners of a pool share the durable pull consumer "
         "`pool-<pool>` of this work queue and acknowledge what they have safely.",
@@ -105,7 +105,7 @@ def _work() -> Iterator[Channel]:
     yield Channel(
         "report",
         "towpath.report.{task_id}",
-        streams.REPORT,
+        stream_definitions.REPORT,
         "receive",
         "What a runner says happened. The acknowledgement of the publish means that it is kept, also while "
         "the control plane is away; its effect is seen in the task's events.",
@@ -116,7 +116,7 @@ def _work() -> Iterator[Channel]:
     yield Channel(
         "runner",
         "towpath.runner.{runner_id}",
-        streams.RUNNER,
+        stream_definitions.RUNNER,
         "receive",
         "What a runner is and holds, every few seconds. The stream keeps the last one of each runner.",
         Heartbeat,
@@ -126,7 +126,7 @@ def _work() -> Iterator[Channel]:
     yield Channel(
         "heartbeat",
         "towpath.heartbeat.{runner_id}",
-        streams.RUNNER,
+        stream_definitions.RUNNER,
         "send",
         "A heartbeat as the stream republishes it, once it is stored. Other accounts see these, as "
         "`towpath.runner.{runner_id}`.",
@@ -141,7 +141,7 @@ def _checkpoints() -> Iterator[Channel]:
     yield Channel(
         "checkpoint",
         "towpath.checkpoint.{number}",
-        streams.CHECKPOINT,
+        stream_definitions.CHECKPOINT,
         "send",
         "A signed checkpoint of the log, published once it is stored. docs/verify.md says what is signed.",
         CheckpointData,
@@ -151,7 +151,7 @@ def _checkpoints() -> Iterator[Channel]:
     yield Channel(
         "append.checkpoint",
         "towpath.append.checkpoint.{number}",
-        streams.CHECKPOINT,
+        stream_definitions.CHECKPOINT,
         "send",
         "A sealer asks its stream to take a checkpoint; it may be refused. Nobody else publishes here.",
         CheckpointData,
@@ -164,10 +164,10 @@ def _beside() -> Iterator[Channel]:
     yield Channel(
         "dead",
         "towpath.dead.{kind}.{id}",
-        streams.DEAD,
+        stream_definitions.DEAD,
         "send",
         "What could not be applied, as it came, and why; kept for 14 days. Runners put submissions "
-        f"that they cannot read on `{streams.RUNNERS_LETTERS}`, with the pool's subject as `towpath-source`.",
+        f"that they cannot read on `{stream_definitions.RUNNERS_LETTERS}`, with the pool's subject as `towpath-source`.",
         "bytes",
         headers.of(headers.DEAD, "towpath-reason"),
         {
@@ -178,7 +178,7 @@ def _beside() -> Iterator[Channel]:
     yield Channel(
         "timer.at",
         "towpath.timer.at.{kind}.{task_id}.{attempt}",
-        streams.TIMER,
+        stream_definitions.TIMER,
         "send",
         "Arms a deadline of an attempt: a message that NATS schedules. Arming it again replaces it. The "
         "body is a note for whoever handles it, often empty.",
@@ -189,7 +189,7 @@ def _beside() -> Iterator[Channel]:
     yield Channel(
         "timer.due",
         "towpath.timer.due.{kind}.{task_id}.{attempt}",
-        streams.TIMER,
+        stream_definitions.TIMER,
         "receive",
         "A deadline has come. Published by NATS itself, with the note.",
         "bytes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic.fields import FieldInfo
 
-from infra.settings import Settings, env_name
+from infra.config.settings import Settings, env_name
 
 
 def settings_table() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats
 from tests.support.recorder import Recorder
 from tests.support.towpath import Home, Up

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import api, connect
 from tests.support.ports import free_port
 from tests.support.towpath import DEADLINE, Client, Home

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.bench.figures import GOALS
+from tests.bench.figures import GOALS
 
 LIMIT_SECONDS = 240
 KEYS = {"what", "figure", "unit", "baseline", "ratio", "goal", "met"}
@@ -15,7 +15,7 @@ KEYS = {"what", "figure", "unit", "baseline", "ratio", "goal", "met"}
 
 def test_a_quick_run_prints_every_row_as_json_and_leaves_nothing_behind(tmp_path: Path) -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "infra.bench", "--quick", "-o", "json"],
+        [sys.executable, "-m", "tests.bench", "--quick", "-o", "json"],
         capture_output=True,
         text=True,
         timeout=LIMIT_SECONDS,

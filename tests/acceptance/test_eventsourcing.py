@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.eventsourcing import NatsFactory
-from infra.nats_binary import dying_with_parent, find_nats_server
+from infra.nats.binary import dying_with_parent, find_nats_server
 from tests.support.cluster import cluster_ready
 from tests.support.ports import free_port
 from tests.support.readme import REPO, blocks, console

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.acceptance.jobs import resisting
 from tests.support.nats import StartNats
 from tests.support.ports import free_port

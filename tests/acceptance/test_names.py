@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
-from infra.nats_connection import connect as connect_nats
-from infra.nats_connection import shown_urls
-from infra.private_files import write_private
-from infra.settings import load_settings
+from infra.config.private_files import write_private
+from infra.config.settings import load_settings
+from infra.nats.connection import connect as connect_nats
+from infra.nats.connection import shown_urls
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import connect
 from tests.support.towpath import DEADLINE, Home
 

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats, connect
 from tests.support.ports import free_port
 from tests.support.readme import REPO

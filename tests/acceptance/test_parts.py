@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.audit import audit
 from tests.support.nats import StartNats
 from tests.support.ports import free_port

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats
 from tests.support.ports import free_port
 from tests.support.postgres import running_postgres

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.acceptance.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
 from tests.support.audit import audit
 from tests.support.nats import StartNats

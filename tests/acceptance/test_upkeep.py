@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from infra.stream_definitions import stream_definitions
+from infra.nats.stream_definitions import stream_definitions
 from tests.support.nats import StartNats, api, connect
 from tests.support.towpath import DEADLINE, Home, Json, Up
 from tests.support.waiting import eventually

@@ -86,7 +86,7 @@ def granting_twice() -> None:
 
 def unsynced_log() -> None:
     """A log that is acknowledged before it is on the disk; only a power cut shows it."""
-    from infra.embedded_nats import EmbeddedNats
+    from infra.nats.embedded_server import EmbeddedNats
 
     write = EmbeddedNats._write_config
 

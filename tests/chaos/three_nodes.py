@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.nats_accounts import accounts_block
-from infra.nats_binary import find_nats_server
+from infra.nats.accounts import accounts_block
+from infra.nats.binary import find_nats_server
 from tests.chaos.http_proxy import HttpProxy
 from tests.chaos.network import Host, HostLink, Network
 from tests.chaos.processes import Process

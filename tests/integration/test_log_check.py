@@ -14,12 +14,12 @@ from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.raw_reader import RawLog
 from adapters.nats.client import FastClient
 from adapters.read_model.database import create_tables, open_database
-from infra.embedded_nats import EmbeddedNats
-from infra.log_check import LogDamaged, Range, check_log, ranges
-from infra.nats_binary import EmbeddedNatsError
-from infra.nats_connection import connect
-from infra.settings import Settings
-from infra.streams import ensure_streams
+from infra.config.settings import Settings
+from infra.maintenance.log_check import LogDamaged, Range, check_log, ranges
+from infra.nats.binary import EmbeddedNatsError
+from infra.nats.connection import connect
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from projections.checkpoint_signer import LogSealer
 from tests.support.nats import append
 from tests.support.worlds import now

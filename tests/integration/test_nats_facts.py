@@ -10,8 +10,8 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.nats import (
     EXPECT,

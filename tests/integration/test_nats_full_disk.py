@@ -12,8 +12,8 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.support.nats import api, append, connect
 from tests.support.small_disk import fill, may_mount, small_disk
 

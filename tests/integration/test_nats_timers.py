@@ -10,7 +10,7 @@ from nats.errors import TimeoutError as NatsTimeout
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import api, connect, subjects
 
 TIMER = "TOWPATH_TIMER"

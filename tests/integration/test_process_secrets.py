@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import runner.process.process_traits
-from infra.process_secrets import without_secrets
+from infra.runtime.process_secrets import without_secrets
 
 REPO = Path(__file__).resolve().parents[2]
 SECRET = "a-secret-of-the-control-plane"
@@ -35,7 +35,7 @@ READ_LATER = {"HTTPS_PROXY", "OTEL_EXPORTER_OTLP_HEADERS", "PGPASSWORD"}
 
 _KEEP = """
 import json, os, sys
-from infra.process_secrets import keep_secrets
+from infra.runtime.process_secrets import keep_secrets
 keep_secrets()
 print(json.dumps(dict(os.environ)), flush=True)
 sys.stdin.read()

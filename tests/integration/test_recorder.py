@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import connect
 from tests.support.recorder import Recorder
 

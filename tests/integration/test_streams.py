@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from infra.embedded_nats import EmbeddedNats
-from infra.stream_definitions import LOG, stream_definitions
-from infra.streams import StreamError, UnsafeStream, check_streams, ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.stream_definitions import LOG, stream_definitions
+from infra.nats.streams import StreamError, UnsafeStream, check_streams, ensure_streams
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import api, append, connect
 from tests.support.waiting import eventually

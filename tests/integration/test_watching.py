@@ -8,8 +8,8 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from infra.docs import DOCS
-from infra.embedded_nats import EmbeddedNats
+from infra.documents.write import DOCS
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import append, cas, connect
 from tests.support.waiting import eventually
 

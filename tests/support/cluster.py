@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.nats_binary import dying_with_parent, find_nats_server
+from infra.nats.binary import dying_with_parent, find_nats_server
 from tests.support.nats import api, connect
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually

@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
+from infra.config.settings import Settings
 from infra.deployment import DEPLOYMENT
 from infra.deployment.certificates import make_certificates
 from infra.deployment.prepare import NODES, secret_variables
-from infra.nats_accounts import PASSWORD_VARIABLES
-from infra.nats_binary import dying_with_parent, find_nats_server
-from infra.settings import Settings
+from infra.nats.accounts import PASSWORD_VARIABLES
+from infra.nats.binary import dying_with_parent, find_nats_server
 from tests.support.ports import free_ports
 
 LOOPBACK = "127.0.0.1"

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.js.api import PubAck
 
 from adapters.nats.client import FastClient
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 
 StartNats = Callable[..., EmbeddedNats]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.bench.figures import middle_turn
+from tests.bench.figures import middle_turn
 
 
 def test_the_turn_with_the_middle_ratio_is_shown_whole() -> None:

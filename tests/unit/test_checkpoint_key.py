@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.crypto.checkpoint_keys import PUBLIC, parse_keys
-from infra.checkpoint_key import NAME, load, load_or_make, rotate
+from infra.config.checkpoint_key import NAME, load, load_or_make, rotate
 
 
 def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from domain.log.events import EVENTS, type_name
 from infra.documents import CONTRACTS
 from infra.documents.typescript import typescript
-from infra.stream_definitions import stream_definitions
+from infra.nats.stream_definitions import stream_definitions
 from tests.support.contract import Seen, published
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.v1.json"))

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from cryptography import x509
 
-from infra.consumers import CONSUMERS
+from infra.config.settings import Settings, env_name, load_settings
 from infra.deployment import DEPLOYMENT
 from infra.deployment.prepare import main as prepare
 from infra.deployment.prepare import secret_variables
-from infra.nats_accounts import LOG_CONSUMERS, PASSWORD_VARIABLES
-from infra.settings import Settings, env_name, load_settings
-from infra.stream_definitions import LOG
+from infra.nats.accounts import LOG_CONSUMERS, PASSWORD_VARIABLES
+from infra.nats.consumers import CONSUMERS
+from infra.nats.stream_definitions import LOG
 
 COMPOSE = sorted(DEPLOYMENT.glob("compose*.yaml"))
 SETTINGS = {env_name(field) for field in Settings.model_fields}

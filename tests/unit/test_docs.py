@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from domain.task.transitions import Status
-from infra.docs import REPO, diagram, files
 from infra.documents import CONTRACTS
 from infra.documents.roles_table import roles_by_route
+from infra.documents.write import REPO, diagram, files
 
 GENERATED = {str(path.relative_to(REPO)): text for path, text in files().items()}
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from infra.installation import (
+from infra.config.installation import (
     FILE,
     FOR_RUNNERS,
     Installation,
@@ -24,12 +24,12 @@ from infra.installation import (
     for_runner,
     with_own_token,
 )
-from infra.settings import Settings, load_settings
+from infra.config.settings import Settings, load_settings
 
 HOLD = """
 import sys
 from pathlib import Path
-from infra.installation import Installation, Published
+from infra.config.installation import Installation, Published
 Published(Path(sys.argv[1]), Installation.model_validate_json(sys.argv[2]))
 print("published", flush=True)
 sys.stdin.read()

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from infra.processes import _until_signal
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.runtime.processes import _until_signal
 from runner.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.docs import REPO
+from infra.documents.write import REPO
 
 OLD = """#!/bin/sh
 [ "$1" = --version ] && echo "Python 3.10.12" && exit

@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.nats_syntax import nats_string
+from infra.nats.syntax import nats_string
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
 

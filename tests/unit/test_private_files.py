@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from infra.config.private_files import (
+    create_private,
+    open_to_others,
+    private_directory,
+    private_tree,
+    write_private,
+)
+from infra.config.settings import Settings
 from infra.doctor.broker import privacy
-from infra.private_files import create_private, open_to_others, private_directory, private_tree, write_private
-from infra.settings import Settings
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o777], ids=oct, autouse=True)

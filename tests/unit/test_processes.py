@@ -9,8 +9,8 @@ import pytest
 
 STUBBORN = """
 import asyncio
-from infra.processes import run
-from infra.settings import Settings
+from infra.runtime.processes import run
+from infra.config.settings import Settings
 
 lost = []
 
@@ -34,8 +34,8 @@ print(code, len(lost))
 
 WAITING = """
 import asyncio, os, signal, sys
-from infra.processes import run
-from infra.settings import Settings
+from infra.runtime.processes import run
+from infra.config.settings import Settings
 
 if "nohup" in sys.argv:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.readiness import LAG_EVENTS, OK, STILL_SECONDS, Behind
+from infra.runtime.readiness import LAG_EVENTS, OK, STILL_SECONDS, Behind
 
 
 class Clock:

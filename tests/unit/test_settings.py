@@ -11,10 +11,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from infra.config.secret_key import load_or_make
+from infra.config.settings import Settings, SettingsError, env_name, load_settings
 from infra.documents.settings_table import settings_table
-from infra.nats_connection import identity, server_urls, shown_urls
-from infra.secret_key import load_or_make
-from infra.settings import Settings, SettingsError, env_name, load_settings
+from infra.nats.connection import identity, server_urls, shown_urls
 
 FIXED = {
     "API_RUNNER_CALLBACK_TOKEN",

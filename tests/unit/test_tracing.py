@@ -7,26 +7,27 @@ import sys
 
 import pytest
 
-from infra.settings import load_settings
-from infra.tracing import open_tracer
+from infra.config.settings import load_settings
+from infra.telemetry.tracing import open_tracer
 
 COLLECTOR = "http://127.0.0.1:4318"
 _BARE = """
 import sys
 import fastapi, faststream.nats  # the one brings opentelemetry-api, the other looks what is installed
 before = {name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))}
-import api.app, api.reports.nats_intake, infra.composition, infra.processes, infra.up, runner.service
-from infra.settings import load_settings
-from infra.tracing import open_tracer
+import api.app, api.reports.nats_intake, infra.composition, runner.service
+import infra.runtime.processes, infra.runtime.up
+from infra.config.settings import load_settings
+from infra.telemetry.tracing import open_tracer
 assert open_tracer(load_settings(), "towpath-api") is None
 after = {name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))}
 print(sorted(after - before))
 """
 _RUNNER = """
 import sys
-import runner.service, infra.processes
-from infra.settings import load_settings
-from infra.tracing import open_tracer
+import runner.service, infra.runtime.processes
+from infra.config.settings import load_settings
+from infra.telemetry.tracing import open_tracer
 assert open_tracer(load_settings(), "towpath-runner") is None
 print(sorted(name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))))
 """
@@ -37,8 +38,8 @@ class Hidden:
         if name == HIDDEN:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hidden())
-from infra.settings import SettingsError, load_settings
-from infra.tracing import open_tracer
+from infra.config.settings import SettingsError, load_settings
+from infra.telemetry.tracing import open_tracer
 try:
     open_tracer(load_settings(otel_exporter_otlp_endpoint="http://127.0.0.1:9"), "towpath-api")
 except SettingsError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.cluster import running_cluster
 from tests.support.recorders import Nats
 

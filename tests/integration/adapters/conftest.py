@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import connect
 from tests.support.nats_proxy import NatsProxy
 

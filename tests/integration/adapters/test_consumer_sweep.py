@@ -8,7 +8,7 @@ from nats.aio.client import Client
 import adapters.nats.consumer_sweep
 from adapters.nats.consumer_sweep import MOST, STALE_SECONDS, ConsumerSweep, Foreign, due_now
 from adapters.nats.jetstream_api import JetStreamApi
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import api, connect
 from tests.support.waiting import eventually
 

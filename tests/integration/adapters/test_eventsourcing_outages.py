@@ -18,7 +18,7 @@ from nats.aio.client import Client
 
 from adapters.eventsourcing import NatsFactory, atomic_writer
 from adapters.eventsourcing.loop_thread import LoopGone, LoopThread
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.cluster import Cluster, Node
 from tests.support.nats import api, connect
 from tests.support.nats_proxy import CUT, DROP, PASS, NatsProxy, Rule

@@ -13,7 +13,7 @@ import pytest
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 
-from infra.nats_binary import dying_with_parent, find_nats_server
+from infra.nats.binary import dying_with_parent, find_nats_server
 from tests.support.cluster import cluster_ready
 from tests.support.ports import free_ports
 from tests.support.readme import REPO

@@ -17,8 +17,8 @@ from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
-from infra.embedded_nats import EmbeddedNats
-from infra.stream_definitions import stream_definitions
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.stream_definitions import stream_definitions
 from tests.support.messages import creation
 from tests.support.nats import api, connect
 from tests.support.nats_proxy import DROP, PASS, NatsProxy

@@ -14,8 +14,8 @@ from adapters.event_store.group_appender import GROUP_AT_MOST, WHERE_SYNCED, Gro
 from adapters.nats.jetstream_api import JetStreamApi
 from domain.errors import LogFull
 from domain.ports.log import AppendConflict
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.support.messages import creation
 from tests.support.nats import api, connect
 from tests.support.nats_proxy import NatsProxy

@@ -8,7 +8,7 @@ from adapters.event_store.appender import SingleAppender
 from adapters.event_store.codec import filter_of
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
-from infra.streams import ensure_streams
+from infra.nats.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.messages import creation
 from tests.support.nats import api, connect

@@ -12,7 +12,7 @@ from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
-from infra.streams import ensure_streams
+from infra.nats.streams import ensure_streams
 from tests.support.cluster import Cluster
 from tests.support.messages import creation
 from tests.support.nats import connect

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.js.api import Header
 
 from adapters.nats.client import FastClient
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import connect
 
 HEADERS = [

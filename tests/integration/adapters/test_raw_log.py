@@ -8,7 +8,7 @@ from adapters.event_store import raw_reader
 from adapters.event_store.raw_reader import RawLog, Stored
 from adapters.nats.client import FastClient
 from adapters.nats.jetstream_api import JetStreamApi
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import api, append
 from tests.support.nats_proxy import NatsProxy
 from tests.support.worlds import new_id

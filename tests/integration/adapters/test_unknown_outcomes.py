@@ -18,7 +18,7 @@ from domain.errors import Invalid
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.messages import creation
 from tests.support.nats import subjects
 from tests.support.nats_proxy import CUT, DROP, PASS, NatsProxy, is_ack, on_acks

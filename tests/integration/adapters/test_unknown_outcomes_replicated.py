@@ -23,7 +23,7 @@ from adapters.nats.jetstream_api import JetStreamApi
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
-from infra.streams import ensure_streams
+from infra.nats.streams import ensure_streams
 from tests.support.cluster import Cluster, Node
 from tests.support.messages import creation
 from tests.support.nats import connect, subjects

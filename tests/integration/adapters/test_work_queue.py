@@ -20,7 +20,7 @@ from adapters.queues.timers import JetStreamTimers
 from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.support.messages import creation
 from tests.support.nats import api, connect, pulls, subjects
 from tests.support.waiting import eventually

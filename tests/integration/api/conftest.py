@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.integration.api.live_api import LiveApi, live_api
 
 

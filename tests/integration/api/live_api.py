@@ -18,9 +18,9 @@ from nats.aio.client import Client
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
 from infra.composition import Core, api_parts, open_core, projections
-from infra.embedded_nats import EmbeddedNats
-from infra.nats_connection import connect
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.nats.connection import connect
+from infra.nats.embedded_server import EmbeddedNats
 from projections.lock_view import FoldedLockView
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
-from infra.http_connections import MAX_HEAD_BYTES, Connections, Patience, guarded_protocol
-from infra.http_server import bind, serve
+from infra.nats.embedded_server import EmbeddedNats
+from infra.runtime.http_connections import MAX_HEAD_BYTES, Connections, Patience, guarded_protocol
+from infra.runtime.http_server import bind, serve
 from runner.intake.server import IntakeServer
 from tests.integration.api.live_api import LiveApi, live_api
 from tests.support.waiting import eventually

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from infra.config.settings import Settings
 from infra.doctor.broker import log_room
 from infra.doctor.examination import examining
-from infra.embedded_nats import EmbeddedNats
-from infra.log_room import bounds, unfilled
-from infra.settings import Settings
-from infra.streams import ensure_streams
+from infra.nats.capacity import bounds, unfilled
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.integration.api.live_api import LiveApi, live_api
 from tests.support.small_disk import fill, may_mount, small_disk
 from tests.support.waiting import eventually

@@ -18,7 +18,7 @@ import adapters.event_store.appender
 import api.reports.nats_intake
 from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.integration.api.live_api import live_api
 from tests.support.waiting import eventually
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from api.streaming.live_response import Streams
-from infra.embedded_nats import EmbeddedNats
-from infra.http_server import bind, serve
+from infra.nats.embedded_server import EmbeddedNats
+from infra.runtime.http_server import bind, serve
 from tests.integration.api.live_api import LiveApi, live_api
 from tests.support.waiting import eventually
 

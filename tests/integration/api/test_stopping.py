@@ -8,9 +8,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-import infra.http_server
+import infra.runtime.http_server
 from api.middleware.admission import Admit
-from infra.http_server import bind, serve
+from infra.runtime.http_server import bind, serve
 
 
 class Waits:
@@ -32,7 +32,7 @@ class Waits:
 async def test_who_waits_while_the_api_stops_is_told_to_come_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(infra.http_server, "GRACEFUL_SECONDS", 0)
+    monkeypatch.setattr(infra.runtime.http_server, "GRACEFUL_SECONDS", 0)
     application, listener, stop = Waits(), bind("127.0.0.1", 0), asyncio.Event()
     serving = asyncio.create_task(serve(Admit(application, 2, body_limit=600), listener, stop))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as http:

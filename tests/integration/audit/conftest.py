@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from tests.integration.audit.evidence import Evidence, gather_evidence
 from tests.support.nats import StartNats
 

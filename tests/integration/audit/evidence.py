@@ -23,11 +23,11 @@ from adapters.nats.client import FastClient
 from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
 from domain.evidence.merkle import leaf_hash
 from domain.locks.claims import FIRST_CHAIN
-from infra.audit.exported import head
+from infra.audit.export_reader import head
 from infra.audit.findings import Report
 from infra.audit.run import Wanted, verify
-from infra.embedded_nats import EmbeddedNats
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import LogSealer
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api, connect

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from domain.errors import Busy
 from domain.evidence.checkpoint import LogCheckpoint
-from infra.audit.exported import NotAnExport
+from infra.audit.export_reader import NotAnExport
 from tests.integration.audit.evidence import KEY, OTHER_KEY, Evidence, Message, rechained, resealed
 from tests.support.nats import api
 

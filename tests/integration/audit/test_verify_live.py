@@ -15,11 +15,11 @@ from sqlalchemy import text
 from infra.audit import task_states
 from infra.audit.findings import Report
 from infra.audit.run import Wanted, verify
-from infra.bench.history import History
 from infra.composition import Core, open_core, open_sealer
-from infra.embedded_nats import EmbeddedNats
-from infra.settings import Settings
+from infra.config.settings import Settings
+from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
+from tests.bench.history import History
 from tests.support.nats import StartNats
 
 

@@ -11,8 +11,8 @@ import projections.locks
 from domain.locks.claims import LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import LogGap
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from tests.integration.projections.stage import Stage, check_exclusive
 from tests.support.memory_store import MemoryCheckpoints
 from tests.support.nats import StartNats, connect

@@ -14,8 +14,8 @@ from adapters.nats.client import FastClient
 from domain.errors import NotFound
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature
 from domain.ports.log import LogGap
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from projections.checkpoint_signer import LogSealer
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api, append

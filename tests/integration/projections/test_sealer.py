@@ -14,7 +14,7 @@ from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.raw_reader import RawLog
 from adapters.nats.client import FastClient
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import LogSealer
 from tests.support.nats import api, append, connect
 from tests.support.waiting import eventually

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from runner.service import RunnerService
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 import runner.control.follower
 import runner.intake.nats
-from infra.embedded_nats import EmbeddedNats
-from infra.streams import ensure_streams
+from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.streams import ensure_streams
 from runner.control.nats_link import NatsLink
 from runner.control.task_log import TaskLog
 from runner.service import RunnerService

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.js.api import RetentionPolicy, StreamConfig
 
 from domain.protocol import Report, Submission
-from infra.nats_binary import find_nats_server
+from infra.nats.binary import find_nats_server
 from runner.control.nats_link import NatsLink
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import NatsReports

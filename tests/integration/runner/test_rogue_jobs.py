@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from runner.clock import boottime
 from runner.isolation.cgroup import own_cgroup
 from runner.process.launcher import Ended, Job, JobProcess

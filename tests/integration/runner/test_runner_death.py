@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from runner.process.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (

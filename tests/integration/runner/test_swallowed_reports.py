@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 import runner.outbox.transports
 from domain.protocol import Report
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from runner.control.nats_link import NatsLink
 from runner.outbox.transports import NatsReports
 from runner.service import RunnerService

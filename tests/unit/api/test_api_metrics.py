@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from domain.locks.statistics import Spread
 from domain.ports.queues import Backlog
 from infra.deployment import DEPLOYMENT
-from infra.docs import DOCS
+from infra.documents.write import DOCS
 from tests.support.waiting import eventually
 from tests.unit.api.api_world import ApiWorld
 

@@ -18,7 +18,7 @@ import pytest
 from adapters.event_store.codec import encode
 from domain.log.events import QueuedData
 from domain.protocol import Report, Submission
-from infra.embedded_nats import EmbeddedNats
+from infra.nats.embedded_server import EmbeddedNats
 from runner.store.state import Key, RunnerState
 from tests.chaos.check import check
 from tests.chaos.planted import BUGS

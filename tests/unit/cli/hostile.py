@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import Any
 
-from infra.cli.exits import Exit
+from infra.cli.exit_codes import Exit
 from tests.unit.cli.shapes import TASK_ID
 
 SECRET = "s3cr3t-0f-0urs"

@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from infra.cli import app
-from infra.cli.advice import OPTIONS, for_people
-from infra.docs import REPO
+from infra.cli.arguments.advice import OPTIONS, for_people
+from infra.documents.write import REPO
 
 ROUTE = re.compile(r"\b(GET|POST|PUT|DELETE) /\w")
 

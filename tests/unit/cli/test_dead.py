@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.exits import Exit
+from infra.cli.exit_codes import Exit
 from tests.unit.cli.conftest import Towpath
 from tests.unit.cli.fake_api import FakeApi
 from tests.unit.cli.shapes import TASK_ID

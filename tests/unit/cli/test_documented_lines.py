@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from infra.cli import app
-from infra.docs import DOCS, REPO
+from infra.documents.write import DOCS, REPO
 
 PAGES = [REPO / "README.md", *sorted(DOCS.glob("*.md"))]
 SHOWN = re.compile(r"(?m)^[$#] (?:[A-Z_]+=\S+ )*towpath ((?:[^\n]*\\\n)*[^\n]*)$")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.exits import Exit, exit_of, from_problem
+from infra.cli.exit_codes import Exit, exit_of, from_problem
 from tests.unit.cli.conftest import Towpath
 from tests.unit.cli.fake_api import FakeApi
 from tests.unit.cli.shapes import OTHER_ID, TASK_ID, task_read

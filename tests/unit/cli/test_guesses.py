@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.docs import REPO
+from infra.documents.write import REPO
 from tests.unit.cli.conftest import TIMEOUT_SECONDS, Towpath
 from tests.unit.cli.fake_api import FakeApi
 

@@ -113,7 +113,7 @@ def test_no_answer_breaks_a_command(api: FakeApi, towpath: Towpath, answer: tupl
 def test_an_answer_without_a_bound_is_given_up(
     api: FakeApi, towpath: Towpath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.cli.client.ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr("infra.cli.client.http.ANSWER_BYTES", 1 << 20)
     api.always = (200, b" " * (3 << 20))
     done = towpath("tasks")
     assert_decent(done, ok=False)

@@ -14,8 +14,8 @@ import structlog
 
 from domain.context.log_context import about, be_about, be_about_task
 from domain.context.trace import under_traceparent, use_traceparent
-from infra.logging import configure_logging, secrets_of
-from infra.settings import load_settings
+from infra.config.settings import load_settings
+from infra.telemetry.logging import configure_logging, secrets_of
 
 SECRET = 'hunter"22'
 

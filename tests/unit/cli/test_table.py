@@ -69,8 +69,8 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     def terminal_width(_: Any) -> int:
         return int(request.param)
 
-    monkeypatch.setattr("infra.cli.output.terminal_width", terminal_width)
-    monkeypatch.setattr("infra.cli.event_words.terminal_width", terminal_width)
+    monkeypatch.setattr("infra.cli.output.formats.terminal_width", terminal_width)
+    monkeypatch.setattr("infra.cli.output.event_text.terminal_width", terminal_width)
     return iter([request.param]).__next__()
 
 
@@ -109,7 +109,7 @@ def test_narrow_rows_are_blocks_and_wide_ones_are_lines(
 
 
 def test_no_column_is_a_sliver(width: int) -> None:
-    from infra.cli.table import LEAST, Column, _fitted
+    from infra.cli.output.table import LEAST, Column, _fitted
 
     for count in range(1, 8):
         columns = [Column(str(number), lambda row: "", wide=True) for number in range(count)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from domain.log.position import Position
-from infra.cli.stream import parse
+from infra.cli.client.stream import parse
 from tests.unit.cli.conftest import TIMEOUT_SECONDS, Begin
 from tests.unit.cli.fake_api import FakeApi
 from tests.unit.cli.shapes import TASK_ID, event

@@ -11,11 +11,12 @@ import typer
 
 from domain.log.events import EVENTS
 from domain.task.spec import MAX_TIMEOUT_SECONDS
-from infra.cli import options, servers
-from infra.cli.event_words import detail, name_of, scope, short
-from infra.cli.task_view import lock_of, status_of, took
-from infra.cli.times import LONGEST_WAIT_SECONDS, ago, duration, moment, seconds
-from infra.cli.words import folded
+from infra.cli.arguments import options
+from infra.cli.commands import servers
+from infra.cli.output.durations import LONGEST_WAIT_SECONDS, ago, duration, moment, seconds
+from infra.cli.output.event_text import detail, name_of, scope, short
+from infra.cli.output.stderr import folded
+from infra.cli.output.task_view import lock_of, status_of, took
 from tests.unit.cli.shapes import OTHER_ID, TASK_ID, event, task_read
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,0 +1,70 @@
+"""The API's advice in the words of the command line: what to type instead of which route to call.
+
+`detail` of a problem speaks to programs. Whoever typed a command is told the command that does the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+from infra.cli.arguments.validator_messages import in_words
+
+_WORDS = (
+    (r"register it with PUT /workspaces/([\w-]+)", r"register it with `towpath workspaces add \1 DIR`"),
+    (r"list them with GET /tasks", "`towpath tasks` lists them"),
+    (r"GET /dead lists them", "`towpath dead` lists them"),
+    (r"GET /events shows what is there", "`towpath events` shows what is there"),
+    (r"page GET /events with after_seq", "read it in pages with `towpath events --from SEQ`"),
+    (r"GET /readyz says more", "`towpath doctor` says more"),
+    (r"use the id that POST /tasks answered", "use an id that `towpath tasks` shows"),
+    (
+        r"there is no such route; GET /docs lists them all",
+        "the API does not know this request: is it Towpath of this version? `towpath version` shows both",
+    ),
+    (r"GET /schemas lists them", "the documentation lists them"),
+    (r"use on_conflict `wait`", "leave --reject out to wait"),
+    (r"\block_paths\b", "--path"),
+    (r"\block_mode\b", "--shared"),
+    (r"\bon_conflict\b", "--reject"),
+    (r"\block_wait_seconds\b", "--lock-wait"),
+    (r"\btimeout_seconds\b", "--timeout"),
+    (r"\bcreated_after\b", "--since"),
+    (r"\blabels\b(?=[:.`])", "--label"),
+    (r"\bsecrets\b(?=[:.`])", "--secret"),
+    (r"\bon_runner_lost\b", "--on-runner-lost"),
+)
+
+
+_PLACE = re.compile(r"\b(?:body|query)\.([a-z_]+)(?:\.\d+)*(?=[.:])")
+OPTIONS = {
+    "command": "CMD",
+    "root": "ROOT",
+    "lock_paths": "--path",
+    "lock_mode": "--shared",
+    "on_conflict": "--reject",
+    "lock_wait_seconds": "--lock-wait",
+    "timeout_seconds": "--timeout",
+    "created_after": "--since",
+    "labels": "--label",
+    "secrets": "--secret",
+    "on_runner_lost": "--on-runner-lost",
+    "after_seq": "--after",
+    "task_id": "--task",
+    **{
+        name: f"--{name}"
+        for name in ("workspace", "pool", "env", "title", "label", "status", "event", "actor", "limit")
+    },
+    "from": "--from",
+    "to": "--to",
+    "at": "--at",
+}
+"""What members of bodies and queries are called on the command line."""
+
+
+def for_people(detail: str) -> str:
+    """`detail` of a problem, for somebody who typed a command."""
+    detail = _PLACE.sub(lambda place: OPTIONS.get(place[1], place[1]), detail)
+    detail = in_words(re.sub(r"\bbody\.", "", detail))
+    for pattern, words in _WORDS:
+        detail = re.sub(pattern, words, detail)
+    return detail

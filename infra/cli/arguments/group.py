@@ -1,0 +1,106 @@
+"""The `towpath` command as a group: guesses at its commands, and wrong values, are answered in its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from infra.cli.arguments.validator_messages import in_words
+
+GUESSES = {
+    "log": "`towpath trail ID` shows a task's events, `towpath task ID` its output",
+    "logs": "`towpath trail ID` shows a task's events, `towpath task ID` its output",
+    "output": "`towpath task ID` shows a task's output",
+    "status": "`towpath task ID` shows a task, `towpath tasks` all of them",
+    "show": "`towpath task ID` shows a task",
+    "ps": "`towpath tasks` lists them",
+    "list": "`towpath tasks` lists tasks, `towpath workspaces` workspaces",
+    "history": "`towpath events` shows the log, `towpath trail ID` a task's part of it",
+    "start": "`towpath up` starts everything, `towpath run` a task",
+    "stop": "`towpath cancel ID` stops a task; Ctrl-C in its terminal stops `towpath up`",
+    "kill": "`towpath cancel ID` stops a task",
+    "exec": "`towpath run CMD` runs a command as a task",
+    "submit": "`towpath run --detach CMD` starts a task and does not wait",
+    "unlock": "`towpath release ID` frees a task's lock",
+}
+_SUBCOMMAND_GUESSES = {
+    "workspaces": {"rm": "remove", "delete": "remove", "del": "remove", "create": "add", "new": "add"},
+    "dead": {"rm": "drop", "delete": "drop", "remove": "drop", "retry": "replay"},
+}
+
+
+METAVARS = {
+    "actor": "ACTOR",
+    "api_url": "URL",
+    "capacity": "N",
+    "data_dir": "DIR",
+    "event": "EVENT",
+    "host": "ADDRESS",
+    "kind": "KIND",
+    "limit": "N",
+    "nats_port": "PORT",
+    "nats_url": "URL",
+    "only": "PART",
+    "pool": "NAME",
+    "port": "PORT",
+    "reason": "TEXT",
+    "root": "DIR",
+    "runner_id": "NAME",
+    "state_dir": "DIR",
+    "task": "ID",
+    "title": "TEXT",
+    "url": "URL",
+    "workspace": "NAME",
+}
+"""What help calls the values of options that do not say it themselves."""
+_WHOLE = 1000
+
+
+def _no_type(ctx: Any) -> str:
+    return ""
+
+
+class Group(TyperGroup):
+    """Commands whose errors say what to type instead."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` name; a guess is answered with the name that was meant."""
+        if args and args[0] not in self.commands:
+            meant = _SUBCOMMAND_GUESSES.get(self.name or "", {}).get(args[0])
+            if meant in self.commands:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {meant!r}?")
+            if ctx.parent is None and args[0] in GUESSES:
+                ctx.fail(f"No such command {args[0]!r}: {GUESSES[args[0]]}.")
+            if ctx.parent is None and args[0] in ("rm", "remove", "delete"):
+                ctx.fail(
+                    f"No such command {args[0]!r}: `towpath workspaces remove ID` forgets a workspace, "
+                    "`towpath cancel ID` ends a task; the log keeps its events."
+                )
+        return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; its help calls values by words, not by types of a program."""
+        command: Any = super().get_command(ctx, cmd_name)
+        for one in command.params if command is not None else ():
+            if one.metavar is None and not getattr(one, "is_flag", False):
+                one.metavar = METAVARS.get(one.name or "")
+            if one.param_type_name == "argument":
+                one.display_type_rich = _no_type  # its name says what it is
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands with their whole summaries, folded where a line has no room."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(_WHOLE)) for name, one in commands if not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what a validator says of a value is said in words."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = in_words(error.message)
+            raise

@@ -1,0 +1,33 @@
+"""Answers of the API as the commands read them: whatever else answers in its place becomes words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.cli.exit_codes import CliError
+
+_NOT_OURS = "is it Towpath, and of this version? `towpath version` shows both"
+
+
+class Answer(dict[str, Any]):
+    """A JSON object; a member that must be there and is not becomes a CliError."""
+
+    def __missing__(self, name: str) -> Any:
+        raise CliError(f"the API's answer has no {name!r}: {_NOT_OURS}")
+
+
+def parsed(content: bytes) -> Any:
+    """The JSON of `content`, its objects as Answer; None where it is none."""
+    try:
+        return json.loads(content, object_hook=Answer) if content else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def list_of(answer: Answer, name: str) -> list[Answer]:
+    """The list of objects that stands in `answer` under `name`."""
+    found = answer[name]
+    if not isinstance(found, list) or not all(isinstance(one, Answer) for one in found):
+        raise CliError(f"the API's answer has no list of objects in {name!r}: {_NOT_OURS}")
+    return found

@@ -1,0 +1,140 @@
+"""Stays with one task until it ends: by its events where they are shown, else by asking again.
+
+The task does not need anybody to stay. So a lost connection is no failure until it lasts too long, and
+whoever leaves is told how to come back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+from domain.task.transitions import TERMINAL
+from infra.cli.client.http import Api, Json, Overloaded, Unreachable, path
+from infra.cli.client.stream import events
+from infra.cli.client.waiting import saying_what_it_waits_for
+from infra.cli.exit_codes import CliError, Exit
+from infra.cli.output.event_text import kind_of
+from infra.cli.output.stderr import say
+
+GIVE_UP_SECONDS = 60.0
+HELD_UP_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class Left(Exception):
+    """The user has left the task alone."""
+
+
+def has_ended(task: Json) -> bool:
+    """Whether the task's current attempt is over."""
+    return task["status"] in TERMINAL
+
+
+def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = None) -> Json:
+    """The task once it has ended.
+
+    Raises:
+        CliError: it has not ended in time (timed out), or the API refuses or stays away.
+    """
+    start = time.monotonic()
+    answered, pause = start, FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            task: Json = api.get(path("tasks", task_id))
+            answered = time.monotonic()
+            if has_ended(task):
+                return task
+        except Unreachable:
+            if answered == start or time.monotonic() - answered > GIVE_UP_SECONDS:
+                raise
+        left = None if timeout_seconds is None else start + timeout_seconds - time.monotonic()
+        if left is not None and left <= 0:
+            raise CliError(f"task {task_id} has not ended within {timeout_seconds:g} s", Exit.TIMED_OUT)
+        time.sleep(pause if left is None else min(pause, left))
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+@contextlib.contextmanager
+def interrupting() -> Iterator[None]:
+    """SIGTERM and SIGHUP do what Ctrl-C does; what the caller ignores, as `nohup` does, stays ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def withdraw(api: Api, task_id: str) -> None:
+    """Cancel a task whose creation was interrupted: it may exist or not."""
+    with contextlib.suppress(CliError, KeyboardInterrupt):
+        api.post(path("tasks", task_id, "cancel"))
+
+
+def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = False) -> Json:
+    """Show the task's events behind what `task` reflects until it has ended; then the task.
+
+    The first Ctrl-C (or what `interrupting` makes one) asks for a cancel and stays; the second leaves. With
+    `keep` the first one leaves.
+
+    Raises:
+        Left: the user has left.
+    """
+    seen, canceling = task["seq"], False
+
+    def note(event: Json) -> None:
+        nonlocal seen
+        seen = event["seq"]
+        show(event)
+
+    while True:
+        try:
+            if not has_ended(task):
+                with saying_what_it_waits_for(api, task["id"]):
+                    _show_or_wait(api, task["id"], seen, note)
+            return wait_until_ended(api, task["id"])
+        except KeyboardInterrupt:
+            if canceling or keep:
+                raise Left from None
+            canceling = True
+            say("canceling; Ctrl-C again leaves the task alone")
+            with contextlib.suppress(KeyboardInterrupt):
+                _cancel(api, task["id"])
+
+
+def _show_or_wait(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
+    try:
+        _show_until_ended(api, task_id, after, note)
+    except Overloaded as error:
+        say(f"its events cannot be shown: {error}")
+
+
+def _show_until_ended(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
+    """The stream has no gaps, so its last event ends this; asking is for a stream that is held up."""
+    ended_since = None
+    for event in events(api, {"task_id": task_id}, after, GIVE_UP_SECONDS):
+        if event is not None:
+            note(event)
+            if kind_of(event) == "task" and event["event"] in TERMINAL:
+                return
+        elif ended_since is None:
+            with contextlib.suppress(Unreachable):
+                if has_ended(api.get(path("tasks", task_id))):
+                    ended_since = time.monotonic()
+        elif time.monotonic() - ended_since > HELD_UP_SECONDS:
+            return
+
+
+def _cancel(api: Api, task_id: str) -> None:
+    try:
+        api.post(path("tasks", task_id, "cancel"))
+    except CliError as error:
+        if error.exit is not Exit.CONFLICT:  # a conflict says that it has ended meanwhile
+            say(f"the cancel did not get through: {error}")

@@ -1,0 +1,276 @@
+"""The API as client commands use it: one connection, and every failure as a CliError."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from domain.context.loopback import is_loopback
+from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
+from infra.cli.client.answers import Answer, list_of, parsed
+from infra.cli.client.sendable import check_sendable
+from infra.cli.exit_codes import CliError, Exit, from_problem, unknown_caller
+
+Json = dict[str, Any]
+PAGE = 100
+LARGE_PAGE = 500
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class Unreachable(CliError):
+    """No answer came: the API may be back in a moment."""
+
+
+class Overloaded(Unreachable):
+    """The API has too much to do, or NATS does not answer it; nothing is wrong with the request."""
+
+
+class Unanswered(Unreachable):
+    """The request may have arrived: what may be repeated is worth repeating."""
+
+
+class Silent(Unanswered):
+    """The connection stands, but nothing came in time."""
+
+
+def connect(url: str | None, data_dir: Path | None) -> Api:
+    """The API at `url`, else where the settings say, else the one that runs on the data directory.
+
+    Raises:
+        CliError: the settings cannot be used.
+        Unreachable: nothing runs on the directory that is meant.
+    """
+    from infra.config.installation import NotRunning, completed
+    from infra.config.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(url=url, data_dir=data_dir)
+    except SettingsError as error:
+        raise CliError(str(error), Exit.USAGE) from None
+    option_wins = data_dir is not None and url is None
+    try:
+        settings = completed(settings, "url", over=("url", "token") if option_wins else ())
+    except NotRunning as error:
+        raise Unreachable(str(error)) from None
+    return Api(settings.url, settings.token.get_secret_value() if settings.token else None)
+
+
+def path(*parts: str) -> str:
+    """A URL path of these segments, each escaped.
+
+    Raises:
+        CliError: a segment cannot be one: empty, `.` or `..`, which mean another path, or no text.
+    """
+    for part in parts:
+        check_sendable(part, "an id")
+        if part in ("", ".", ".."):
+            raise CliError(f"{part!r} is no id", Exit.USAGE)
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def workspace_path(workspace: str, *parts: str) -> str:
+    """The URL path of a workspace and of what is below it.
+
+    Raises:
+        CliError: `workspace` names none.
+    """
+    from domain.identifiers import check_name
+
+    try:
+        check_name(workspace, "workspace id")
+    except ValueError as error:
+        raise CliError(str(error), Exit.USAGE) from None
+    return path("workspaces", workspace, *parts)
+
+
+class Api:
+    """Requests to one API; use it as a context manager.
+
+    Every method raises Unreachable where no answer came, CliError for a problem answer.
+    """
+
+    def __init__(self, url: str, token: str | None) -> None:
+        parts = urlsplit(url)
+        without_password = parts.netloc.rpartition("@")[2]
+        self._url = parts._replace(netloc=without_password).geturl()
+        self._sends_token = token is not None
+        self._http = _client(url, token, trust_env=not is_loopback(parts.hostname or ""))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The object that was answered; params that are None or empty are left out."""
+        return self._there(self.call("GET", path, params=params))
+
+    def post(self, path: str, body: Json | None = None, **params: Any) -> Any:
+        """The object that was answered to `body`."""
+        return self._there(self.call("POST", path, body, params))
+
+    def put(self, path: str, body: Json) -> Any:
+        """The object that was answered to `body`."""
+        return self._there(self.call("PUT", path, body))
+
+    def delete(self, path: str, **params: Any) -> Answer:
+        """The object that was answered; one without members where there is none."""
+        return self.call("DELETE", path, params=params) or Answer()
+
+    def call(
+        self, method: str, path: str, body: Json | None = None, params: dict[str, Any] | None = None
+    ) -> Any:
+        """The parsed JSON answer, None if it is empty."""
+        check_sendable(body, "")
+        check_sendable(params, "")
+        with (
+            self._failures(),
+            self._http.stream(method, path, json=body, params=_given(params or {})) as answer,
+        ):
+            said = self._read(answer)
+        return self._parsed(answer, said)
+
+    def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
+        """The first `limit` items of a list, page after page, and whether there are more."""
+        found: list[Json] = []
+        cursor = None
+        while len(found) < limit:
+            page = self.get(path, **params, limit=min(PAGE, limit - len(found)), cursor=cursor)
+            found += list_of(page, "items")
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return found, False
+        return found, True
+
+    def pages(self, path: str, **params: Any) -> Iterator[Sequence[Json]]:
+        """A list's items page after page to its end; a page may be empty."""
+        cursor = None
+        while True:
+            page = self.get(path, **params, limit=LARGE_PAGE, cursor=cursor)
+            yield list_of(page, "items")
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    @contextlib.contextmanager
+    def stream(
+        self, path: str, params: Mapping[str, Any], after: object, silence_seconds: float
+    ) -> Iterator[Iterator[bytes]]:
+        """An answer that does not end, as it comes; Silent after `silence_seconds` without a byte."""
+        check_sendable(params, "")
+        headers = {"Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=silence_seconds)
+        with (
+            self._failures(),
+            self._http.stream("GET", path, params=_given(params), headers=headers, timeout=timeout) as answer,
+        ):
+            if answer.status_code != 200:
+                self._parsed(answer, self._read(answer))
+            check_plain(answer.headers)
+            yield answer.iter_raw()
+
+    def _read(self, answer: httpx.Response) -> bytes:
+        """The whole body, within ANSWER_SECONDS of its head, however slowly it comes."""
+        end = time.monotonic() + ANSWER_SECONDS
+
+        def in_time() -> Iterator[bytes]:
+            for chunk in answer.iter_raw():
+                if time.monotonic() > end:
+                    raise Silent(f"{self._url} did not answer in time; try again", Exit.TIMED_OUT)
+                yield chunk
+
+        return bounded_now(answer.headers, in_time(), ANSWER_BYTES)
+
+    def _there(self, body: Any) -> Any:
+        if body is None:
+            raise CliError(f"{self._url} answered nothing: is it Towpath?")
+        return body
+
+    def _parsed(self, answer: httpx.Response, content: bytes) -> Any:
+        body = parsed(content)
+        if answer.status_code == 503:
+            raise Overloaded(str(from_problem(503, body)))
+        if answer.is_redirect:
+            raise CliError(
+                f"{self._url} sends elsewhere (HTTP {answer.status_code}, to "
+                f"{_shown(answer.headers.get('location', 'nowhere'))}): give the API's own URL"
+            )
+        if answer.status_code == 401:
+            raise unknown_caller(self._sends_token)
+        if not answer.is_success:
+            raise from_problem(answer.status_code, body)
+        if content and not isinstance(body, Answer):
+            raise CliError(f"{self._url} answered something else than JSON of Towpath's: is it Towpath?")
+        return body
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise Unreachable(
+                f"nothing answers at {self._url} ({_reason(error)}): start one with `towpath up`, "
+                "or say where it is with --url or TOWPATH_URL"
+            ) from None
+        except httpx.ReadTimeout:
+            raise Silent(f"{self._url} did not answer in time; try again", Exit.TIMED_OUT) from None
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self._url} cannot be reached in time; try again", Exit.TIMED_OUT) from None
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
+            raise CliError(f"{self._url} cannot be asked so: look at TOWPATH_URL", Exit.USAGE) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise Unanswered(f"the connection to {self._url} broke ({_reason(error)}); try again") from None
+        except AnswerUnusable as error:
+            raise CliError(f"{self._url}: {error}") from None
+        except (httpx.InvalidURL, httpx.HTTPError, UnicodeError, OverflowError):
+            raise CliError(f"{self._url} cannot be used as a URL: look at TOWPATH_URL", Exit.USAGE) from None
+
+
+def _client(url: str, token: str | None, *, trust_env: bool) -> httpx.Client:
+    """A client; this machine itself is asked without a proxy, and no error shows a proxy's password."""
+    try:
+        return httpx.Client(
+            base_url=url,
+            headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            trust_env=trust_env,
+        )
+    except httpx.InvalidURL:
+        raise CliError("TOWPATH_URL, or a proxy's URL in the environment, is no URL", Exit.USAGE) from None
+    except (ImportError, ValueError):
+        raise CliError(
+            "the proxy that ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names cannot be used: give one with http:// "
+            "or https://, or name the API's host in NO_PROXY",
+            Exit.USAGE,
+        ) from None
+    except OSError as error:
+        raise CliError(
+            f"what SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error.strerror or error}",
+            Exit.USAGE,
+        ) from None
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value not in (None, "", [], ())}
+
+
+def _shown(location: str) -> str:
+    return location.partition("?")[0][:200]
+
+
+def _reason(error: Exception) -> str:
+    return str(error).removeprefix("[Errno ").partition("] ")[2] or str(error) or type(error).__name__

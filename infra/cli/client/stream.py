@@ -1,0 +1,116 @@
+"""The log as it grows, over server-sent events, across lost connections.
+
+Every event is delivered once and in order: a new connection resumes at the last `id:` seen, which the server
+also sends first of all and between events. If the log was replaced meanwhile, the reader is told so and sees
+everything behind what still stands of what it has seen (`infra.cli.client.resume`). Lines are cut at line
+feeds only, since JSON may hold the other characters that Python counts as line ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from domain.log.position import BEYOND, OTHER_LOG, Position
+from infra.cli.client.answers import Answer, parsed
+from infra.cli.client.http import Api, Json, Silent, Unreachable
+from infra.cli.client.resume import Seen
+from infra.cli.exit_codes import CliError
+from infra.cli.output.stderr import say
+
+SILENCE_SECONDS = 20.0
+LINE_BYTES = 16 * 1024 * 1024
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+_POSITION = ": position "
+_SEQ = re.compile("[0-9]{1,19}")
+
+
+def events(
+    api: Api, filters: Mapping[str, object], after: int | None, give_up_seconds: float
+) -> Iterator[Json | None]:
+    """Events behind `after` (None: from now on), for ever; None for every sign of life without an event.
+
+    A connection that breaks is made anew, for at most `give_up_seconds` at a time. It goes on behind the last
+    event seen or, where the log was replaced, behind the last one that still stands, and says so.
+
+    Raises:
+        Unreachable: it cannot be made, at first or for that long.
+        CliError: the API refuses.
+    """
+    met, lost_since, pause = False, 0.0, FIRST_PAUSE_SECONDS
+    seen = Seen(after)
+    while True:
+        try:
+            with api.stream("/events/stream", filters, seen.position, SILENCE_SECONDS) as chunks:
+                if lost_since:
+                    say("the connection is back")
+                met, lost_since, pause = True, 0.0, FIRST_PAUSE_SECONDS
+                for position, event in parse(chunks):
+                    if position is not None:
+                        seen.note(position)
+                    yield event
+        except Silent:
+            yield None
+            continue
+        except Unreachable:
+            if not met or (lost_since and time.monotonic() - lost_since > give_up_seconds):
+                raise
+            if not lost_since:
+                lost_since = time.monotonic()
+                say("the connection is lost; trying again")
+        except CliError as error:
+            if not met or error.code not in (BEYOND, OTHER_LOG):
+                raise
+            with contextlib.suppress(Unreachable):
+                _say_replaced(*seen.go_back(api))
+        yield None
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _say_replaced(standing: Position, reached: Position) -> None:
+    say(
+        "the log was replaced: it was restored from an older backup, or is another one. What was seen behind "
+        f"sequence {standing.seq} (up to {reached.seq}) is not in it; what is in it follows from there"
+    )
+
+
+def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | None]]:
+    """The position and the JSON of each server-sent event; without JSON it says that the server lives."""
+    data: list[str] = []
+    position: Position | None = None
+    for line in _lines(chunks):
+        name, _, value = line.partition(":")
+        if name == "data":
+            data.append(value.removeprefix(" "))
+        elif name == "id" and _SEQ.fullmatch(value.strip()):
+            position = Position(int(value))
+        elif line.startswith(_POSITION):
+            with contextlib.suppress(ValueError):
+                position = Position.parse(line.removeprefix(_POSITION))
+        elif not line:
+            event = _event("\n".join(data)) if data else None
+            if position is not None and event is not None and event.get("id"):
+                position = Position(position.seq, str(event["id"]))
+            yield position, event
+            data = []
+
+
+def _event(text: str) -> Json | None:
+    found = parsed(text.encode("utf-8", "surrogatepass"))
+    if found is None:
+        raise CliError("the event stream holds something else than JSON: is it Towpath?")
+    return found if isinstance(found, Answer) and "seq" in found else None
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LINE_BYTES:
+            raise CliError(f"a line of the event stream has more than {LINE_BYTES} bytes: is it Towpath?")
+        for line in lines:
+            yield line.removesuffix(b"\r").decode("utf-8", "replace")

@@ -1,0 +1,34 @@
+"""Task ids as people give them: whole, or as much of the beginning or end as tells them apart."""
+
+from __future__ import annotations
+
+import re
+
+from infra.cli.client.http import Api
+from infra.cli.exit_codes import CliError, Exit
+
+CANDIDATES = 50
+_WHOLE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def resolve(api: Api, given: str) -> str:
+    """The whole id; only a part costs requests.
+
+    Raises:
+        CliError: no task fits (not found), or several do, or it is no id at all (usage).
+    """
+    given = given.lower()
+    if _WHOLE.fullmatch(given):
+        return given
+    if not re.fullmatch("[0-9a-f-]{4,35}", given):
+        raise CliError(f"{given!r} is no task id, and no part of one of at least 4 characters", Exit.USAGE)
+    tasks, more = api.items("/tasks", CANDIDATES, id=given)
+    fitting = [task for task in tasks if task["id"].startswith(given) or task["id"].endswith(given)]
+    found = [task["id"] for task in fitting]
+    if not found:
+        raise CliError(f"no task has an id that starts or ends with {given}", Exit.NOT_FOUND)
+    if more or len(found) > 1:
+        some = "\n  ".join(f"{task['id']}  {task['status']}  {task['title']}" for task in fitting[:10])
+        many = f"more than {CANDIDATES}" if more else len(found)
+        raise CliError(f"{given} fits {many} tasks; give more of the id:\n  {some}", Exit.USAGE)
+    return str(found[0])

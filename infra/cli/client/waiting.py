@@ -1,0 +1,57 @@
+"""What a task waits for, said beside its events until it runs, and again whenever that changes.
+
+The log has no event for it: what changes is who stands before it, or whether a runner is there. So the API is
+asked now and then, from a thread of its own, since the events may be silent for long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from infra.cli.client.answers import list_of
+from infra.cli.client.http import Api, Json, path
+from infra.cli.exit_codes import CliError
+from infra.cli.output.stderr import say
+
+FIRST_SECONDS = 1.0
+LONGEST_SECONDS = 5.0
+_WAITS = ("waits-for-lock", "waits-for-runner", "waits-to-start")
+
+
+@contextmanager
+def saying_what_it_waits_for(api: Api, task_id: str) -> Iterator[None]:
+    """Say it on stderr, from a moment after now on, as long as the context lasts."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_say_changes, args=(api, task_id, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+def _say_changes(api: Api, task_id: str, stop: threading.Event) -> None:
+    said, pause = "", FIRST_SECONDS
+    while not stop.wait(pause):
+        with suppress(CliError, KeyError, TypeError, RuntimeError):  # RuntimeError: the command has ended
+            found: Json = api.get(path("tasks", task_id, "why"))
+            if found["stage"] not in _WAITS:
+                return
+            sentence = str(found["sentence"]).rstrip(".") + _no_runner(api, task_id, str(found["stage"]))
+            if sentence != said and not stop.is_set():
+                said = sentence
+                say(f"  {sentence}")
+        pause = min(pause * 1.5, LONGEST_SECONDS)
+
+
+def _no_runner(api: Api, task_id: str, stage: str) -> str:
+    """Whether the pool has a runner at all."""
+    if stage != "waits-for-runner":
+        return ""
+    pool = api.get(path("tasks", task_id))["pool"]
+    runners = list_of(api.get("/runners"), "items")
+    if any(one["state"] == "alive" and pool in one["pools"] for one in runners):
+        return ""
+    return f"; no runner of that pool is alive: start one with `towpath runner --pool {pool}`"

@@ -1,0 +1,1 @@
+"""The commands of `towpath`, one file per group."""

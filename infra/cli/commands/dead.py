@@ -1,0 +1,154 @@
+"""`towpath dead`: messages that could not be applied; `show`, `replay` and `drop` them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.arguments.group import Group
+from infra.cli.arguments.options import Output, OutputOption, UrlOption
+from infra.cli.arguments.server_options import DataDirOption
+
+if TYPE_CHECKING:
+    from infra.cli.client.http import Api
+    from infra.cli.output.formats import Column
+
+_MANY = 100_000
+
+app = typer.Typer(
+    cls=Group,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    help="List dead letters; show, replay, drop them.",
+)
+KindOption = Annotated[str | None, typer.Option(help="Only of this kind, such as report.")]
+SeqArgument = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Its number in the list.")]
+
+
+@app.callback()
+def list_all(
+    context: typer.Context,
+    kind: KindOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=_MANY, help="How many at most.")] = 100,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List what could not be applied, and why, oldest first; show, replay and drop it."""
+    if context.invoked_subcommand is not None:
+        return
+    from infra.cli.client.http import connect
+    from infra.cli.output.formats import emit
+    from infra.cli.output.stderr import say
+
+    with connect(url, data_dir) as api:
+        found, more = api.items("/dead", limit, kind=kind)
+        dropped = api.get("/dead", kind=kind, limit=1).get("dropped", [])
+    emit(output, found, _columns())
+    for one in dropped:
+        say(
+            f"{one['count']} more of kind {one['kind']}, reason {one['reason']}, were dropped since the API "
+            "was started: too many are alike, and the newest are kept"
+        )
+    if more:
+        say(f"there are more than these {limit}; see --limit")
+
+
+@app.command("show")
+def show(
+    seq: SeqArgument,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show one with its body; secrets are hidden."""
+    from infra.cli.client.http import connect, path
+    from infra.cli.output.formats import Column, emit_one, json_line
+
+    with connect(url, data_dir) as api:
+        found = api.get(path("dead", str(seq)))
+
+    def body(row: dict[str, Any]) -> str:
+        return "not shown: it is no JSON" if row["body"] is None else json_line(row["body"])
+
+    whole = [Column(one.title, one.cell) for one in _columns()]
+    emit_one(output, found, (*whole, Column("source", lambda row: row["source"] or ""), Column("body", body)))
+
+
+@app.command("replay")
+def replay(
+    seqs: Annotated[list[int] | None, typer.Argument(metavar="SEQ…", min=1, help="Their numbers.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All of them, oldest first.")] = False,
+    kind: KindOption = None,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Let them go their way again. What is refused stays, and ends this with 6."""
+    if bool(seqs) == all_:
+        raise typer.BadParameter("give numbers, or --all", param_hint="SEQ…")
+    if kind is not None and not all_:
+        raise typer.BadParameter("goes with --all", param_hint="--kind")
+    from infra.cli.client.http import connect
+    from infra.cli.exit_codes import Exit
+    from infra.cli.output.formats import Column, emit
+
+    with connect(url, data_dir) as api:
+        chosen = seqs or [one["seq"] for one in api.items("/dead", _MANY, kind=kind)[0]]
+        rows = [_replay(api, seq) for seq in chosen]
+    columns = (
+        Column("SEQ", lambda row: str(row["seq"]), right=True),
+        Column("OUTCOME", lambda row: row["outcome"], colored=True),
+        Column("DETAIL", lambda row: row["detail"], wide=True),
+    )
+    emit(output, rows, columns)
+    if any(row["outcome"] == "refused" for row in rows):
+        raise typer.Exit(Exit.CONFLICT)
+
+
+def _replay(api: Api, seq: int) -> dict[str, Any]:
+    """What became of one; only a refusal is no reason to stop."""
+    from infra.cli.client.http import path
+    from infra.cli.exit_codes import CliError, Exit
+
+    try:
+        answer = api.post(path("dead", str(seq), "replay"))
+    except CliError as error:
+        if error.exit not in (Exit.CONFLICT, Exit.NOT_FOUND, Exit.USAGE):
+            raise
+        return {"seq": seq, "outcome": "refused", "detail": str(error)}
+    detail = f"{answer['kind']} of {answer['subject']}, kept for {answer['reason']}"
+    return {"seq": seq, "outcome": answer["outcome"], "detail": detail}
+
+
+@app.command("drop")
+def drop(
+    seqs: Annotated[list[int], typer.Argument(metavar="SEQ…", min=1, help="Their numbers.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the API's log lines.")],
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Remove them for good."""
+    from infra.cli.client.http import connect, path
+    from infra.cli.output.formats import emit
+
+    with connect(url, data_dir) as api:
+        dropped = [api.delete(path("dead", str(seq)), reason=reason) for seq in seqs]
+    emit(output, dropped, _columns())
+
+
+def _columns() -> tuple[Column, ...]:
+    from infra.cli.output.durations import ago
+    from infra.cli.output.formats import Column
+
+    return (
+        Column("SEQ", lambda one: str(one["seq"]), right=True),
+        Column("WHEN", lambda one: ago(one["at"])),
+        Column("KIND", lambda one: one["kind"]),
+        Column("SUBJECT", lambda one: one["subject"], wide=True),
+        Column("REASON", lambda one: one["reason"], wide=True),
+        Column("SIZE", lambda one: str(one["size"]), right=True),
+        Column("DETAIL", lambda one: one["detail"], wide=True),
+    )

@@ -1,0 +1,179 @@
+"""`towpath trail`, `events` and `watch`: the log of a task or of everything, as it stands and as it grows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.arguments.options import Output, OutputOption, TaskArgument, UrlOption, event_name
+from infra.cli.arguments.positions import FromOption, ToOption
+from infra.cli.arguments.server_options import DataDirOption
+
+if TYPE_CHECKING:
+    from infra.cli.client.http import Api
+    from infra.cli.output.formats import Column
+
+EventOption = Annotated[str | None, typer.Option("-e", "--event", help="Only these.")]
+ActorOption = Annotated[
+    str | None,
+    typer.Option("-a", "--actor", help="Only what this one caused, such as operator:1a2b3c4d, or runner."),
+]
+ExportOption = Annotated[
+    Path | None,
+    typer.Option("--export", metavar="FILE", help="Write them to a .jsonl or .parquet file instead."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("trail")(trail)
+    app.command("events")(events)
+    app.command("watch")(watch)
+
+
+def trail(
+    id: TaskArgument,
+    event: EventOption = None,
+    actor: ActorOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    export: ExportOption = None,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show all events of a task, in order."""
+    from infra.cli.client.http import path
+    from infra.cli.client.task_ids import resolve
+    from infra.cli.output.event_text import TRAIL
+    from infra.cli.output.formats import emit
+
+    filters = {"event": event_name(event), "actor": actor, "from": from_, "to": to}
+
+    def pages(api: Api) -> Iterable[Sequence[dict[str, Any]]]:
+        return api.pages(path("tasks", resolve(api, id), "events"), **filters)
+
+    if export is not None:
+        _export(url, data_dir, export, pages)
+        return
+    with _connected(url, data_dir) as api:
+        found = [one for page in pages(api) for one in page]
+    emit(output, found, TRAIL)
+
+
+def events(
+    task: Annotated[str | None, typer.Option("-t", "--task", help="Only this task.")] = None,
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
+    event: EventOption = None,
+    actor: ActorOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most so many.")] = 100,
+    export: ExportOption = None,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show the log, oldest first, or export it.
+
+    --export takes all of them, --limit does not count there.
+    """
+    event = event_name(event)
+    from infra.cli.client.task_ids import resolve
+    from infra.cli.output.event_text import WATCHED
+    from infra.cli.output.formats import emit
+
+    def filters(api: Api) -> dict[str, str | None]:
+        found = {"task_id": task and resolve(api, task), "workspace": workspace, "event": event}
+        return {**found, "actor": actor, "from": from_, "to": to}
+
+    if export is not None:
+        _export(url, data_dir, export, lambda api: api.pages("/events", **filters(api)))
+        return
+    with _connected(url, data_dir) as api:
+        found, more = api.items("/events", limit, **filters(api))
+        if output is Output.TABLE:
+            found = _titled(api, found)
+    emit(output, found, _listed(WATCHED))
+    if more:
+        from infra.cli.output.stderr import say
+
+        say(f"there may be more behind {found[-1]['seq']}: --from, or a higher --limit")
+
+
+def _connected(url: str | None, data_dir: Path | None) -> Api:
+    from infra.cli.client.http import connect
+
+    return connect(url, data_dir)
+
+
+def _titled(api: Api, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from infra.cli.client.titles import Titles
+
+    titles = Titles(api)
+    titles.look_up(event["task_id"] for event in events if event["task_id"])
+    return titles.beside(events)
+
+
+def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns of `watch` under their heads: as wide as they must be."""
+    from dataclasses import replace
+
+    return tuple(replace(column, width=None) for column in columns)
+
+
+def _export(
+    url: str | None,
+    data_dir: Path | None,
+    file: Path,
+    pages: Callable[[Api], Iterable[Sequence[dict[str, Any]]]],
+) -> None:
+    from infra.cli.commands.export import check_format, export
+    from infra.cli.output.stderr import say_count, say_done
+
+    check_format(file)
+    with _connected(url, data_dir) as api:
+        count = export(file, pages(api), say_count)
+    say_done(f"{count} events written to {file}")
+
+
+def watch(
+    task: Annotated[str | None, typer.Option("-t", "--task", help="Only this task.")] = None,
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
+    event: EventOption = None,
+    actor: ActorOption = None,
+    after: Annotated[
+        int | None, typer.Option(min=0, metavar="SEQ", help="Begin behind this one; 0: the whole log.")
+    ] = None,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show events as they are recorded, until Ctrl-C.
+
+    A connection that breaks is made anew, behind the last event shown.
+    Both JSON forms are a line per event.
+    """
+    event = event_name(event)
+    from infra.cli.client.http import connect
+    from infra.cli.client.stream import events
+    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.titles import Titles
+    from infra.cli.output.event_text import WATCHED
+    from infra.cli.output.formats import emit_line
+
+    with connect(url, data_dir) as api:
+        named = {"task_id": task and resolve(api, task), "workspace": workspace}
+        filters = {**named, "event": event, "actor": actor}
+        titles = Titles(api)
+        try:
+            for found in events(api, filters, after, give_up_seconds=math.inf):
+                if found is not None:
+                    shown = titles.beside([found])[0] if output is Output.TABLE else found
+                    emit_line(output, shown, WATCHED)
+        except KeyboardInterrupt:
+            return

@@ -1,0 +1,188 @@
+"""`towpath run`: a task like a command run here, with its progress on stderr and its exit code in ours.
+
+The id is made here, so that a request whose answer got lost can be sent again without making a second task.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.arguments.options import Output, OutputOption, UrlOption, duration, labels, pairs, secrets
+from infra.cli.arguments.server_options import DataDirOption
+
+if TYPE_CHECKING:
+    from infra.cli.client.http import Api
+
+TRIES = 3
+_CONTEXT = {"allow_interspersed_args": False}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("run", context_settings=_CONTEXT)(run)
+
+
+def run(
+    context: typer.Context,
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="Program and arguments; no shell.")],
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Lock and work in it.")] = None,
+    lock_path: Annotated[
+        list[str] | None,
+        typer.Option("--path", metavar="PATH", help="Lock only this path of the workspace. Repeatable."),
+    ] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Share the lock with other shared claims.")
+    ] = False,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Fail if it is locked instead of waiting.")
+    ] = False,
+    lock_wait: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Cancel it if its lock takes longer: 90, 10m."),
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="Pool of runners.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="For the command. Repeatable.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="Like --env, and masked in output; NAME alone takes it from here. Repeatable.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Kill it after so long: 90, 10m, 2h."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Shown in lists; default: the command.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by. Repeatable.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for its end.")] = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="On Ctrl-C, SIGTERM and SIGHUP leave it alone."),
+    ] = False,
+    no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Run a command as a task and wait for its end.
+
+    Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if it did not get its lock.
+    Ctrl-C, SIGTERM and SIGHUP cancel it, unless --keep is given.
+    """
+    if (lock_path or shared or reject or lock_wait is not None) and workspace is None:
+        raise typer.BadParameter(
+            "--path, --shared, --reject and --lock-wait are about a lock: name its --workspace"
+        )
+    if reject and lock_wait is not None:
+        raise typer.BadParameter("--reject does not wait: leave it or --lock-wait out")
+    _warn_of_options_behind(context, command)
+    variables = pairs(env or (), "--env")
+    body: dict[str, Any] = {
+        "command": command,
+        "workspace": workspace,
+        "lock_paths": lock_path,
+        "lock_mode": "shared" if shared else None,
+        "on_conflict": "reject" if reject else None,
+        "lock_wait_seconds": lock_wait,
+        "pool": pool,
+        "env": variables,
+        "secrets": secrets(secret or (), variables),
+        "timeout_seconds": timeout,
+        "title": title,
+        "labels": labels(label or (), "--label"),
+    }
+    from infra.cli.client.http import connect
+
+    with connect(url, data_dir) as api:
+        given = {name: value for name, value in body.items() if value not in (None, [], {})}
+        _run(api, given, output, detach=detach, dispatch=not no_dispatch, keep=keep)
+
+
+def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
+    """Say so where an option of `run` stands behind the command, which gets it, and no `--` says that."""
+    from infra.cli.output.stderr import say
+
+    if sys.argv[-len(command) - 1 : -len(command)] == ["--"]:
+        return
+    ours = {"-w", *(name for one in context.command.params for name in one.opts if name.startswith("--"))}
+    for word in command[1:]:
+        if word.partition("=")[0] in ours - {"--help"}:
+            say(
+                f"note: {word} stands behind the command and goes to it: options of `towpath run` stand "
+                f"before it; a -- before {command[0]} says that this is meant"
+            )
+
+
+def _run(api: Api, body: dict[str, Any], output: Output, *, detach: bool, dispatch: bool, keep: bool) -> None:
+    from uuid_utils.compat import uuid7
+
+    from infra.cli.client.follow import Left, interrupting, stay, withdraw
+    from infra.cli.exit_codes import Exit, exit_of
+    from infra.cli.output.stderr import say
+
+    body = {"id": str(uuid7()), **body}
+    stays = dispatch and not detach
+    with interrupting():
+        try:
+            task = _create(api, body, dispatch)
+        except KeyboardInterrupt:
+            if stays and not keep:
+                withdraw(api, body["id"])
+            raise
+        if not stays:
+            _show_created(task, output)
+            return
+        say(f"task {task['id']}")
+        try:
+            task = stay(api, task, _show_event, keep=keep)
+        except Left:
+            say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    _show_end(task, output)
+    raise typer.Exit(exit_of(task))
+
+
+def _create(api: Api, body: dict[str, Any], dispatch: bool) -> dict[str, Any]:
+    from infra.cli.client.http import Unanswered
+
+    for tries_left in reversed(range(TRIES)):
+        try:
+            task: dict[str, Any] = api.post("/tasks", body, dispatch="true" if dispatch else None)
+            return task
+        except Unanswered:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _show_created(task: dict[str, Any], output: Output) -> None:
+    from infra.cli.output.formats import emit_one, print_data
+
+    if output is Output.TABLE:
+        print_data(task["id"])
+    else:
+        emit_one(output, task, ())
+
+
+def _show_event(event: dict[str, Any]) -> None:
+    from infra.cli.output.event_text import SHOWN_BY_RUN
+    from infra.cli.output.formats import say_row
+
+    say_row(event, SHOWN_BY_RUN)
+
+
+def _show_end(task: dict[str, Any], output: Output) -> None:
+    from infra.cli.output.formats import emit_one, print_data
+
+    if output is not Output.TABLE:
+        emit_one(output, task, ())
+    elif task["output_tail"]:
+        print_data(task["output_tail"].rstrip("\n"))

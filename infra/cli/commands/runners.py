@@ -1,0 +1,66 @@
+"""`towpath runners`: who executes tasks, and when each was last heard of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from infra.cli.arguments.options import Output, OutputOption, UrlOption
+from infra.cli.arguments.server_options import DataDirOption
+
+_MANY = 10_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("runners")(runners)
+
+
+def runners(
+    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """List runners."""
+    from infra.cli.client.http import connect
+    from infra.cli.output.durations import ago
+    from infra.cli.output.formats import Column, emit
+    from infra.cli.output.stderr import say
+
+    with connect(url, data_dir) as api:
+        found, _ = api.items("/runners", _MANY)
+    columns = (
+        Column("ID", lambda one: one["id"], wide=True),
+        Column("STATE", lambda one: one["state"], colored=True),
+        Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
+        Column("HOST", lambda one: one["host"], wide=True),
+        Column("HOLDS", _holds, right=True),
+        Column("AT ONCE", lambda one: str(one["capacity"]), right=True),
+        Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
+    )
+    emit(output, found, columns)
+    _say_conflicts(found)
+    kept = [held["task_id"] for one in found for held in one["awaiting_operator"]]
+    if kept:
+        say(
+            f"attempts of lost runners that keep their lock for an operator: {len(kept)}. See that nothing "
+            "of them runs any more, then free each with `towpath release`:"
+        )
+        for task_id in kept:
+            say(f"  {task_id}")
+
+
+def _say_conflicts(found: list[dict[str, Any]]) -> None:
+    from infra.cli.output.stderr import say
+
+    for one in found:
+        if one["conflict"]:
+            hosts = ", ".join(f"{other['host']} ({other['instance']})" for other in one["conflict"])
+            say(
+                f"conflict: several runners have the id {one['id']}: {hosts}. Give each an id "
+                "(TOWPATH_RUNNER_ID) and a state directory of its own."
+            )
+
+
+def _holds(runner: dict[str, Any]) -> str:
+    """Attempts by its own word, also those that wait for their turn; of a lost one nothing is left."""
+    return "-" if runner["state"] == "lost" else str(len(runner["running_attempts"]))

@@ -1,0 +1,96 @@
+"""Exit codes: what a problem answer, or the end of a task, means for the shell that called.
+
+The one place where HTTP statuses become exit codes. Scripts rely on these numbers, so they never change.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import IntEnum
+from typing import Any
+
+from domain.task.transitions import Status
+from infra.cli.arguments.advice import for_people
+
+
+class Exit(IntEnum):
+    """How `towpath` can end."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    TASK_FAILED = 3
+    NOT_ALLOWED = 4
+    NOT_FOUND = 5
+    CONFLICT = 6
+    TIMED_OUT = 8
+    INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """The command cannot go on; the message says what to do next. `code` is the API's, where it refused."""
+
+    def __init__(self, message: str, exit: Exit = Exit.ERROR, code: str = "") -> None:
+        super().__init__(message)
+        self.exit = exit
+        self.code = code
+
+
+def system_words(error: Exception) -> str:
+    """`error` in words: of the operating system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+_BY_STATUS = {
+    400: Exit.USAGE,
+    401: Exit.NOT_ALLOWED,
+    403: Exit.NOT_ALLOWED,
+    404: Exit.NOT_FOUND,
+    408: Exit.TIMED_OUT,
+    409: Exit.CONFLICT,
+    422: Exit.USAGE,
+    504: Exit.TIMED_OUT,
+}
+_NO_LOCK = ("workspace-locked", "workspace-changed", "lock-wait-timeout")
+
+
+def from_problem(status: int, problem: Any) -> CliError:
+    """The error for an HTTP answer; `problem` is its parsed JSON body, or None."""
+    body: dict[str, Any] = problem if isinstance(problem, dict) else {}
+    detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
+    lines = [for_people(detail if isinstance(detail, str) else str(detail)), *_holders(body)]
+    code = str(body.get("type") or "").rpartition(":")[2]
+    return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR), code)
+
+
+def unknown_caller(sent_token: bool) -> CliError:
+    """The error of a request whose token, or lack of one, the API does not accept."""
+    if not sent_token:
+        return CliError("this API asks for a token: set TOWPATH_TOKEN to one of its", Exit.NOT_ALLOWED)
+    where = "in TOWPATH_TOKEN" if os.environ.get("TOWPATH_TOKEN") else "of the `towpath up` on this directory"
+    return CliError(
+        f"the API does not know the token {where}: set TOWPATH_TOKEN to one that it knows", Exit.NOT_ALLOWED
+    )
+
+
+def exit_of(task: dict[str, Any]) -> Exit:
+    """The exit code for a task that has ended."""
+    if task["status"] == Status.SUCCEEDED:
+        return Exit.OK
+    return Exit.CONFLICT if task["reason"] in _NO_LOCK else Exit.TASK_FAILED
+
+
+def _holders(body: dict[str, Any]) -> list[str]:
+    """Who is in the way, where the answer names them; and the task that was refused."""
+    lines = []
+    holders = body.get("holders")
+    for holder in holders if isinstance(holders, list) else []:
+        if not isinstance(holder, dict) or not {"task_id", "attempt"} <= holder.keys():
+            continue
+        how = f"holds, token {holder['token']}" if holder.get("token") is not None else "waits"
+        lines.append(f"task {holder['task_id']} attempt {holder['attempt']} {how}")
+    if lines and body.get("task_id"):
+        lines.append(f"task {body['task_id']} is the one refused; `towpath dispatch` tries again")
+    return lines

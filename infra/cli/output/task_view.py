@@ -1,0 +1,112 @@
+"""Tasks as tables: a line each in lists, a sheet for one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from infra.cli.arguments.options import Output
+from infra.cli.output.durations import ago, clock_time, duration, parse
+from infra.cli.output.event_text import scope, short
+from infra.cli.output.formats import Column, Json, console, emit_one, print_data
+from infra.cli.output.stderr import plain
+
+
+def status_of(task: Json) -> str:
+    """The status, and what says more about it."""
+    if task["cancel_requested"] and task["finished_at"] is None:
+        return f"{task['status']} (canceling)"
+    if task["lock"]["state"] == "waiting":
+        return f"{task['status']} (waits)"
+    return str(task["status"])
+
+
+def reason_of(task: Json) -> str:
+    """Why it did not succeed: the reason and the exit code."""
+    if task["status"] == "succeeded":
+        return ""
+    reason = task["reason"] if task["reason"] != "exit" else None
+    code = None if task["exit_code"] is None else f"exit code {task['exit_code']}"
+    return ", ".join(part for part in (reason, code) if part)
+
+
+def lock_of(task: Json) -> str:
+    """The lock of the current attempt in words."""
+    lock = task["lock"]
+    if lock["state"] == "none":
+        return ""
+    if lock["state"] == "waiting":
+        behind = " ".join(short(blocker) for blocker in lock["blocked_by"])
+        wait = task.get("lock_wait_seconds")
+        at_most = f", at most {duration(wait)} since its dispatch" if wait else ""
+        return f"waiting, position {lock['position']}" + (f", behind {behind}" if behind else "") + at_most
+    return str(lock["state"]) + (f", token {lock['token']}" if lock["token"] is not None else "")
+
+
+def _claim(task: Json) -> str:
+    if task["workspace"] is None:
+        return ""
+    return f"{task['workspace']}: {scope(task['lock_paths'], task['lock_mode'])}"
+
+
+def _runner(task: Json) -> str:
+    """Who has it, and whether that runner has fallen silent."""
+    state = task.get("runner_state")
+    return (task["runner_id"] or "") + (f" ({state})" if state in ("suspected", "lost") else "")
+
+
+def took(task: Json) -> str:
+    """How long its process ran, by its runner's clock."""
+    if not (task["started_at"] and task["finished_at"]):
+        return ""
+    length = (parse(task["finished_at"]) - parse(task["started_at"])).total_seconds()
+    return f"{length:.1f} s" if length >= 0 else "clock of the runner: finished before it started"
+
+
+def _text(name: str) -> Column:
+    title = name.replace("_", " ").removesuffix(" at").removesuffix(" id")
+    return Column(title, lambda task: "" if task[name] is None else str(task[name]))
+
+
+def _time(name: str, shown: Callable[[str], str]) -> Column:
+    return Column(name, lambda task: shown(task[f"{name}_at"]) if task[f"{name}_at"] else "")
+
+
+def _times(*, past: bool) -> list[Column]:
+    """When each step was; of a task in the past as moments, since it is not now that is looked at."""
+    shown = clock_time if past else ago
+    return [_time(name, shown) for name in ("created", "dispatched", "queued", "started", "finished")]
+
+
+LIST = (
+    Column("ID", lambda task: task["id"], task=True),
+    Column("STATUS", status_of, colored=True),
+    Column("REASON", reason_of, wide=True, optional=True),
+    Column("WORKSPACE", lambda task: task["workspace"] or "–", wide=True),
+    Column("CREATED", lambda task: ago(task["created_at"])),
+    Column("TITLE", lambda task: task["title"], wide=True),
+)
+_SHEET = (
+    _text("id"),
+    _text("title"),
+    Column("status", status_of, colored=True),
+    Column("attempt", lambda task: str(task["attempt"] or "")),
+    _text("reason"),
+    _text("message"),
+    _text("exit_code"),
+    Column("command", lambda task: shlex.join(task["command"])),
+    Column("claim", _claim),
+    Column("lock", lock_of),
+    _text("pool"),
+    Column("runner", _runner),
+    Column("labels", lambda task: " ".join(f"{name}={value}" for name, value in task["labels"].items())),
+    _text("timeout_seconds"),
+)
+
+
+def show_task(output: Output, task: Json, *, past: bool = False) -> None:
+    """One task on stdout, with the tail of its output; `past`: as it once was."""
+    emit_one(output, task, (*_SHEET, *_times(past=past), Column("took", took)))
+    if output is Output.TABLE and task["output_tail"]:
+        console().print("\noutput", style="bold")
+        print_data(plain(task["output_tail"], keep="\n\t").rstrip("\n"))

@@ -1,0 +1,220 @@
+"""Where a running `towpath up` is: a file in its data directory, so that commands need no ports or tokens.
+
+`up` writes it (mode 0600, at once whole), keeps a lock on it as long as it lives, and removes it at its end.
+The kernel gives the lock back however a process ends, so a file without a lock is a leftover, which is not
+believed: on its ports somebody else may listen by now. Nor is one that others could have written.
+
+A data directory that was named, or a `.towpath` of an `up` here or above, says which system is meant. Where
+nothing runs on it, a command is refused rather than sent to what answers on the default ports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import stat
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from infra.config.settings import Settings
+
+FILE = "installation.json"
+FOR_RUNNERS = "nats-runner-password"
+_OF_NATS = ("nats_url", "nats_user", "nats_password", "nats_ca", "nats_port", "nats_monitor_url")
+_STORE = "nats"
+_WHERE = {"url": "where its API is (--url)", "nats": "where its NATS is (--nats-url or --nats-port)"}
+Need = Literal["url", "nats"]
+"""What a command has to reach: the API, or NATS itself."""
+
+
+class NotRunning(Exception):
+    """No `towpath up` runs on the directory that is meant; the message says what to do."""
+
+    def __init__(self, directory: Path, need: Need) -> None:
+        super().__init__(f"no `towpath up` runs on {directory}: start it, or say {_WHERE[need]}")
+        self.directory = directory
+
+
+class Installation(BaseModel):
+    """What the file says. `nats_url` is None where the installation's own NATS runs on `nats_port`."""
+
+    url: str
+    token: str | None = None
+    nats_port: int | None = None
+    nats_url: str | None = None
+    nats_user: str | None = None
+    nats_password: str | None = None
+    nats_ca: Path | None = None
+    database_url: str | None = None
+
+
+def with_own_token(settings: Settings) -> Settings:
+    """The settings with a token for this machine's commands, where the API asks for tokens at all."""
+    if settings.api_tokens is None or settings.token is not None:
+        return settings
+    token = secrets.token_urlsafe(32)
+    tokens = SecretStr(f"{settings.api_tokens.get_secret_value()},admin:{token}")
+    return settings.model_copy(update={"api_tokens": tokens, "token": SecretStr(token)})
+
+
+class Published:
+    """The file of this process, from now on until `withdraw`."""
+
+    def __init__(self, directory: Path, installation: Installation) -> None:
+        self._path = directory / FILE
+        draft = directory / f"{FILE}.{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+        self._held = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.write(self._held, installation.model_dump_json(indent=2).encode())
+        fcntl.lockf(self._held, fcntl.LOCK_EX)
+        draft.replace(self._path)
+
+    def withdraw(self) -> None:
+        """Remove it; again does nothing."""
+        if self._held >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._held)
+            self._held = -1
+
+
+def publish(given: Settings, started: Settings, nats_port: int | None) -> Published:
+    """Write the file. `given`: as `up` got them; `started`: with the ports that it has."""
+    own_nats = given.nats_url is None
+    password = given.nats_password
+    told = Installation(
+        url=started.listen_url,
+        token=started.token.get_secret_value() if started.token else None,
+        nats_port=nats_port if own_nats else None,
+        nats_url=given.nats_url,
+        nats_user=given.nats_user,
+        nats_password=password.get_secret_value() if password else None,
+        nats_ca=given.nats_ca,
+        database_url=given.database_url,
+    )
+    return Published(given.data_dir, told)
+
+
+def find(settings: Settings) -> tuple[Path, Installation] | None:
+    """The installation that runs on the data directory; where none was named, on the nearest `.towpath`."""
+    directory = _meant(settings)
+    found = None if directory is None else _read(directory / FILE)
+    return None if directory is None or found is None else (directory, found)
+
+
+def completed(settings: Settings, need: Need, over: Collection[str] = ()) -> Settings:
+    """The settings with what the running installation says, as far as nothing else was set.
+
+    What `over` names is taken from the installation even where it was set.
+
+    Raises:
+        NotRunning: nothing runs on the directory that is meant, and it was not set where `need` is.
+    """
+    given = settings.model_fields_set.difference(over)
+    directory = _meant(settings)
+    if directory is None:
+        return settings
+    told = _read(directory / FILE)
+    if told is None:
+        if given.isdisjoint(("url",) if need == "url" else ("nats_url", "nats_port")):
+            raise NotRunning(directory, need)
+        return settings
+    update: dict[str, Any] = {"data_dir": directory}
+    if "url" not in given:
+        update["url"] = told.url
+        if "token" not in given and told.token is not None:
+            update["token"] = SecretStr(told.token)
+    if given.isdisjoint(_OF_NATS):
+        password = None if told.nats_password is None else SecretStr(told.nats_password)
+        update |= {"nats_url": told.nats_url, "nats_user": told.nats_user, "nats_password": password}
+        update |= {"nats_ca": told.nats_ca, "nats_port": told.nats_port or settings.nats_port}
+    if "database_url" not in given:
+        update["database_url"] = told.database_url
+    return settings.model_copy(update=update)
+
+
+def for_part(settings: Settings) -> Settings:
+    """The settings of an API or projector alone: as they are where NATS was set, else `completed`.
+
+    Raises:
+        NotRunning: as `completed`.
+    """
+    return settings if _is_nats_set(settings) else completed(settings, "nats")
+
+
+def for_runner(settings: Settings) -> Settings:
+    """The settings of a runner that is started alone; on an `up`'s own NATS it is the user for runners.
+
+    Raises:
+        NotRunning: as `completed`.
+    """
+    if not settings.runner_nats:
+        return settings if "url" in settings.model_fields_set else completed(settings, "url")
+    if _is_nats_set(settings):
+        return settings
+    found = completed(settings, "nats")
+    password = found.data_dir / FOR_RUNNERS
+    if found is settings or found.nats_url is not None or not password.is_file():
+        return found
+    secret = SecretStr(password.read_text().strip())
+    url = f"nats://127.0.0.1:{found.nats_port}"
+    return found.model_copy(update={"nats_url": url, "nats_user": "runner", "nats_password": secret})
+
+
+def _is_nats_set(settings: Settings) -> bool:
+    return not settings.model_fields_set.isdisjoint(("nats_url", "nats_port"))
+
+
+def _meant(settings: Settings) -> Path | None:
+    """The data directory that was named, else the nearest `.towpath` of an `up`, else None."""
+    if "data_dir" in settings.model_fields_set:
+        return settings.data_dir
+    name = settings.data_dir.name
+    above = (one / name for one in (settings.data_dir.parent, *settings.data_dir.parent.parents))
+    return next((one for one in above if _is_of_up(one)), None)
+
+
+def _is_of_up(directory: Path) -> bool:
+    """Whether an `up` runs, or ran, on this directory of ours; parts alone leave neither of these in it."""
+    try:
+        ours = directory.stat().st_uid in (0, os.geteuid())
+        return ours and ((directory / FILE).is_file() or (directory / _STORE).is_dir())
+    except OSError:
+        return False
+
+
+def running_on(directory: Path) -> Installation | None:
+    """The installation whose `up` runs on this very directory."""
+    return _read(directory / FILE)
+
+
+def _read(path: Path) -> Installation | None:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        about = os.fstat(file)
+        ours = about.st_uid in (0, os.geteuid()) and not about.st_mode & 0o077
+        if not (ours and stat.S_ISREG(about.st_mode)) or not _is_held(file):
+            return None
+        return Installation.model_validate(json.loads(os.read(file, 1 << 16)))
+    except (OSError, ValueError, ValidationError):
+        return None
+    finally:
+        os.close(file)
+
+
+def _is_held(file: int) -> bool:
+    """Whether another process has the lock."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False

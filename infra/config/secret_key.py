@@ -1,0 +1,56 @@
+"""The secret key of an installation that was given none: made once, in the data directory.
+
+Attempt tokens and sealed env values hang on it, so it must survive restarts, and two processes that start at
+the same time must end up with the same one: the file appears whole, by a link that fails if it exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import tempfile
+from pathlib import Path
+
+from infra.config.private_files import private_directory
+
+KEY_BYTES = 32
+
+
+def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
+    """The keys in `data_dir/secret-key` (mode 0600), made if there is none.
+
+    A key per line: the first is in use, the others are accepted. A key is the line's text itself, 64 hex
+    digits, so that it can be moved to TOWPATH_SECRET_KEY.
+
+    Raises:
+        ValueError: a line does not hold 64 hex digits.
+        OSError: it cannot be read or written.
+    """
+    path = data_dir / "secret-key"
+    if not path.exists():
+        private_directory(data_dir)
+        make_key_file(path)
+    keys = path.read_text().split()
+    if not keys or not all(re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key) for key in keys):
+        raise ValueError(
+            f"{path} does not hold a key of {KEY_BYTES * 2} hex digits per line: restore it from a backup; "
+            "deleting it makes a new key, with which env values already in the log stay sealed for ever"
+        )
+    return tuple(key.encode() for key in keys)
+
+
+def make_key_file(path: Path) -> None:
+    """A file of mode 0600 with KEY_BYTES random bytes as hex digits; one that is there already stays."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()

@@ -1,0 +1,245 @@
+"""Who may do what on NATS, as the accounts block of a nats-server configuration.
+
+`accounts_block` is for the embedded server (control plane, runner, guest), `deployment_accounts` for servers
+of one's own (control plane, runner, auditor, ops).
+
+An account for each role, not users of one account. Inside one account a client that may publish to *any*
+stream can choose a log subject as its reply subject, and the server itself then appends the answer to the
+log; it also sees every inbox and every submission, tokens and environment included. Between accounts an
+answer returns to the asker's own account, and only what is exported can be seen. What this does not stop: a
+push consumer may send copies of stored events to whoever subscribes to some other subject. They keep their
+true subject and lack the `Nats-Sequence` header of what the log republishes: without it, no fact. So no
+subject that a stream takes is exported: what is delivered there would be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from infra.nats.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, RUNNERS_LETTERS, SUBMIT, TIMER
+from infra.nats.syntax import nats_string
+
+LOG_CONSUMERS = ("dispatch",)
+"""The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
+
+WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>", "towpath.checkpoint.>")
+"""What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""
+
+HEARTBEATS = "towpath.runner.>"
+STORED_HEARTBEATS = "towpath.heartbeat.*"
+"""Heartbeats as the stream republishes them. Others see these, under the subject on which they were sent.
+
+Nothing stores what is sent here: a push consumer delivers wherever its maker listens, also into a stream's
+own subject if that were exported.
+"""
+SEEN_AS = {STORED_HEARTBEATS: "towpath.runner.*"}
+PASSWORD_VARIABLES = {
+    "towpath": "TOWPATH_NATS_CONTROL_PASSWORD",
+    "runner": "TOWPATH_NATS_RUNNER_PASSWORD",
+    "auditor": "TOWPATH_NATS_AUDITOR_PASSWORD",
+    "ops": "TOWPATH_NATS_OPS_PASSWORD",
+}
+"""User to the environment variable from which a deployed nats-server takes that user's password."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A subject another account may publish to; `many` answers need a streamed response."""
+
+    subject: str
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Role:
+    """One account with one user. `watched`: what it imports; `subscribe`: what its user may listen to."""
+
+    user: str
+    services: Sequence[Service]
+    watched: Sequence[str]
+    subscribe: Sequence[str]
+    deny_subscribe: Sequence[str] = ()
+    sees_consumers: bool = False
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.user.upper()
+
+
+def _reading(stream: str) -> list[Service]:
+    """Reading with a consumer whose subject names its one filter: `…CREATE.<stream>.<name>.<filter>`.
+
+    The server compares the filters of a consumer with each other, pair by pair, when it is made and at every
+    start: thousands hold up all that JetStream does. In this form it refuses a body with several, or with
+    another one. Every other form that makes consumers takes as many as fit into a message.
+    """
+    return [
+        Service(f"$JS.API.CONSUMER.CREATE.{stream}.*.>"),
+        Service(f"$JS.API.CONSUMER.INFO.{stream}.*"),
+        Service(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*", many=True),
+    ]
+
+
+def _acknowledging(stream: str) -> list[Service]:
+    return [Service(f"$JS.ACK.{stream}.>")]
+
+
+READ_LOG = [
+    Service("$JS.API.INFO"),
+    Service("$JS.API.STREAM.NAMES"),
+    Service("$JS.API.STREAM.LIST"),
+    Service(f"$JS.API.STREAM.INFO.{LOG}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{LOG}"),
+    Service(f"$JS.API.DIRECT.GET.{LOG}", many=True),
+    Service(f"$JS.API.DIRECT.GET.{LOG}.>", many=True),
+    *_reading(LOG),
+]
+
+READ_CHECKPOINTS = [
+    Service(f"$JS.API.STREAM.INFO.{CHECKPOINT}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{CHECKPOINT}"),
+    Service(f"$JS.API.DIRECT.GET.{CHECKPOINT}", many=True),
+]
+
+GUEST_SERVICES = [
+    *READ_LOG,
+    *_acknowledging(LOG),
+    Service(f"$JS.API.CONSUMER.DELETE.{LOG}.*"),
+    *READ_CHECKPOINTS,
+    Service("towpath.report.>"),
+]
+
+RUNNER_SERVICES = [
+    *GUEST_SERVICES,
+    Service(HEARTBEATS),
+    Service(RUNNERS_LETTERS),
+    Service(f"$JS.API.STREAM.INFO.{SUBMIT}"),
+    Service(f"$JS.API.STREAM.INFO.{REPORT}"),
+    *_reading(SUBMIT),
+    *_acknowledging(SUBMIT),
+]
+
+AUDITOR_SERVICES = [*READ_LOG, *READ_CHECKPOINTS]
+
+OPS_SERVICES = [
+    *(one for one in AUDITOR_SERVICES if ".INFO." not in one.subject),
+    Service("$JS.API.STREAM.INFO.*"),
+    Service("$JS.API.CONSUMER.NAMES.*"),
+    Service("$JS.API.CONSUMER.LIST.*"),
+    Service("$JS.API.CONSUMER.INFO.*.*"),
+    Service(f"$JS.API.STREAM.MSG.GET.{TIMER}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{RUNNER}"),
+    Service(f"$JS.API.DIRECT.GET.{RUNNER}", many=True),
+]
+
+_INBOX = "_INBOX.>"
+GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, ("towpath.>", _INBOX), ("towpath.report.>",))
+RUNNER_ROLE = Role("runner", RUNNER_SERVICES, ("towpath.task.>",), ("towpath.task.>", HEARTBEATS, _INBOX))
+"""It hears what others of its account publish as heartbeats: so it notices a second runner with its id."""
+AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, ("towpath.>", _INBOX))
+OPS_ROLE = Role(
+    "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), ("towpath.>", _INBOX), sees_consumers=True
+)
+
+
+def accounts_block(control_password: str, runner_password: str, *, guest: bool = True) -> str:
+    """Accounts TOWPATH (user `towpath`), RUNNER (`runner`) and GUEST (`guest`, who comes without a password).
+
+    Without `guest` there is none: who brings no password is refused.
+    """
+    passwords = {
+        "towpath": nats_string(control_password),
+        "runner": nats_string(runner_password),
+        "guest": '""',
+    }
+    if not guest:
+        return _accounts([RUNNER_ROLE], passwords)
+    return "no_auth_user: guest\n" + _accounts([RUNNER_ROLE, GUEST_ROLE], passwords)
+
+
+def deployment_accounts() -> str:
+    """Accounts TOWPATH, RUNNER, AUDITOR and OPS; the server reads the passwords from its environment.
+
+    nats-server takes a value that looks like a number as one: let each password begin with a letter and
+    hold letters and digits only.
+    """
+    return _accounts(
+        [RUNNER_ROLE, AUDITOR_ROLE, OPS_ROLE],
+        {user: f"${variable}" for user, variable in PASSWORD_VARIABLES.items()},
+    )
+
+
+def _accounts(roles: Sequence[Role], passwords: dict[str, str]) -> str:
+    others = "\n".join(_account(role, passwords[role.user]) for role in roles)
+    return f"""\
+accounts {{
+  TOWPATH {{
+    jetstream: enabled
+    users: [ {{ user: towpath, password: {passwords["towpath"]} }} ]
+    exports: [
+{_exports(roles)}
+    ]
+  }}
+{others}
+}}
+"""
+
+
+def _account(role: Role, password: str) -> str:
+    deny = f", deny: {_list(role.deny_subscribe)}" if role.deny_subscribe else ""
+    publish = _list(one.subject for one in role.services)
+    return f"""\
+  {role.account} {{
+    users: [ {{ user: {role.user}, password: {password}, permissions: {{
+      publish: {{ allow: {publish}, deny: {_list(_denied(role))} }}
+      subscribe: {{ allow: {_list(role.subscribe)}{deny} }}
+    }} }} ]
+    imports: [
+{_imports(role)}
+    ]
+  }}"""
+
+
+def _exports(roles: Sequence[Role]) -> str:
+    services = {service: None for role in roles for service in role.services}
+    watched = {subject: None for role in roles for subject in role.watched}
+    lines = []
+    for service in services:
+        accounts = ", ".join(role.account for role in roles if service in role.services)
+        answers = ", response_type: stream" if service.many else ""
+        lines.append(f'      {{ service: "{service.subject}", accounts: [{accounts}]{answers} }}')
+    for subject in watched:
+        accounts = ", ".join(role.account for role in roles if subject in role.watched)
+        lines.append(f'      {{ stream: "{subject}", accounts: [{accounts}] }}')
+    return "\n".join(lines)
+
+
+def _imports(role: Role) -> str:
+    services = [f'{{ service: {{ account: TOWPATH, subject: "{one.subject}" }} }}' for one in role.services]
+    streams = [
+        f'{{ stream: {{ account: TOWPATH, subject: "{one}" }}{_seen_as(one)} }}' for one in role.watched
+    ]
+    return "\n".join(f"      {line}" for line in [*services, *streams])
+
+
+def _seen_as(subject: str) -> str:
+    return f', to: "{SEEN_AS[subject]}"' if subject in SEEN_AS else ""
+
+
+def _denied(role: Role) -> list[str]:
+    denied = []
+    for name in LOG_CONSUMERS:
+        verb = "CREATE" if role.sees_consumers else "*"
+        denied += [
+            f"$JS.API.CONSUMER.{verb}.{LOG}.{name}",
+            f"$JS.API.CONSUMER.{verb}.{LOG}.{name}.>",
+            f"$JS.API.CONSUMER.MSG.NEXT.{LOG}.{name}",
+            f"$JS.ACK.{LOG}.{name}.>",
+        ]
+    return denied
+
+
+def _list(subjects: Iterable[str]) -> str:
+    return "[" + ", ".join(f'"{subject}"' for subject in subjects) + "]"

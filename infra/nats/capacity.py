@@ -1,0 +1,134 @@
+"""What bounds the log: its own limit, the account's, the server's, the disk under the embedded store, timers.
+
+A full disk is worse than a full limit. Beyond a limit the server refuses an append and goes on. After one
+failed write it answers nothing on that stream any more until it is restarted, also when there is room again
+(measured with nats-server 2.15.1). So what the streams beside the log may still take up to their own bounds
+counts as taken already: none of them can eat the reserve.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from adapters.event_store.capacity import MeasuredRoom
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from domain.log.capacity import Bound
+from infra.config.settings import Settings
+from infra.nats.connection import server_urls
+from infra.nats.monitoring import MonitorUnavailable, ServerFacts, server_facts
+from infra.nats.ports_file import running_ports
+from infra.nats.stream_definitions import LOG, TIMER, TIMER_BYTES
+
+_FREE_DISK = (
+    "free that much there, stop what else writes there, or give a larger disk (--data-dir), of which "
+    "{kept} MiB are kept for what is on its way and for what is open to end"
+)
+Json = Mapping[str, Any]
+
+
+def log_room(settings: Settings, api: JetStreamApi) -> MeasuredRoom:
+    """The room of the log that `api` reads."""
+
+    async def measure() -> Sequence[Bound]:
+        return await bounds(settings, api)
+
+    return MeasuredRoom(measure)
+
+
+async def bounds(settings: Settings, api: JetStreamApi) -> list[Bound]:
+    """All bounds that can be seen from here.
+
+    Raises:
+        LogUnreachable: NATS does not answer.
+    """
+    streams = {str(one["config"]["name"]): one for one in await api.streams()}
+    log = streams.get(LOG)
+    if log is None:
+        raise LogUnreachable(f"there is no stream {LOG}")
+    reserve = settings.log_reserve_bytes
+    spoken_for = sum(unfilled(one) for name, one in streams.items() if name != LOG)
+    found = [
+        *_own_limit(log, reserve),
+        *_account_limit(await api.account(), log, reserve, spoken_for),
+        *_timers(streams.get(TIMER)),
+    ]
+    if settings.nats_monitor_url is not None:
+        found += await _server_limit(settings.nats_monitor_url, reserve, spoken_for)
+    store = embedded_store(settings)
+    if store is not None:
+        found += _disk(store, reserve, spoken_for)
+    return found
+
+
+def unfilled(stream: Json) -> int:
+    """How many bytes a stream beside the log may still grow by; streams of other programs count nothing."""
+    name = str(stream["config"]["name"])
+    most = TIMER_BYTES if name == TIMER else int(stream["config"].get("max_bytes", -1))
+    ours = name.startswith(f"{LOG}_")
+    return max(most - int(stream["state"]["bytes"]), 0) if ours and most > 0 else 0
+
+
+def _own_limit(log: Json, reserve: int) -> list[Bound]:
+    most = int(log["config"].get("max_bytes", -1))
+    if most <= 0:
+        return []
+    advice = f"raise TOWPATH_LOG_MAX_BYTES and restart the API (or `nats stream edit {LOG} --max-bytes …`)"
+    return [Bound("the log's limit", most - int(log["state"]["bytes"]), min(reserve, most // 2), advice)]
+
+
+def _account_limit(account: Json, log: Json, reserve: int, spoken_for: int) -> list[Bound]:
+    """In tiers each number of replicas has its own limit; without them every replica counts."""
+    replicas = int(log["config"].get("num_replicas", 1))
+    tier = (account.get("tiers") or {}).get(f"R{replicas}")
+    used = tier or account
+    most = int(used["limits"].get("max_storage", -1))
+    if most < 0:
+        return []
+    left = (most - int(used["storage"])) // (1 if tier else replicas) - spoken_for
+    return [Bound("the NATS account's storage limit", left, reserve, "raise the account's max_storage")]
+
+
+def _timers(timers: Json | None) -> list[Bound]:
+    """The stream of timers cannot refuse, only forget: so what makes new timers is refused instead."""
+    if timers is None:
+        return []
+    advice = "wait until open attempts have ended"
+    return [Bound("the stream of timers", TIMER_BYTES - int(timers["state"]["bytes"]), 0, advice)]
+
+
+async def _server_limit(
+    monitor_url: str,
+    reserve: int,
+    spoken_for: int,
+    ask: Callable[..., Any] = server_facts,
+) -> list[Bound]:
+    try:
+        facts: ServerFacts = await ask(monitor_url, timeout_seconds=1.0)
+    except MonitorUnavailable:
+        return []
+    if facts.max_storage_bytes <= 0:
+        return []
+    left = facts.max_storage_bytes - facts.stored_bytes - spoken_for
+    advice = "raise max_file_store in the server's jetstream block"
+    return [Bound("the NATS server's storage limit", left, reserve, advice)]
+
+
+def embedded_store(settings: Settings) -> Path | None:
+    """Where the embedded server keeps its streams, if that is the one in use: its ports file says so."""
+    running = running_ports(settings.data_dir)
+    in_use = {urlsplit(url).port for url in server_urls(settings)}
+    return settings.data_dir / "nats" if running is not None and running.client in in_use else None
+
+
+def _disk(store: Path, reserve: int, spoken_for: int) -> list[Bound]:
+    try:
+        disk = os.statvfs(store)
+    except OSError:
+        return []
+    left = disk.f_bavail * disk.f_frsize - spoken_for
+    advice = _FREE_DISK.format(kept=(spoken_for + reserve) >> 20)
+    return [Bound(f"the disk under {store}", left, reserve, advice)]

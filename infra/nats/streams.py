@@ -1,0 +1,185 @@
+"""`ensure_streams` makes the streams so; `check_streams` only looks.
+
+What is missing is created, what is harmless is updated, what is unsafe stops the start: a log that can
+forget is no log, and silently repairing a setting would hide that it has already forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import nats.errors
+from nats.aio.client import Client
+
+from adapters.nats.stream_definition import IDENTITY, StreamDefinition
+from infra.nats.stream_definitions import stream_definitions
+
+API_TIMEOUT_SECONDS = 10.0
+INFO_SECONDS = 2.0  # a cluster without a leader does not answer at all, and may have one a moment later
+FORMING_SECONDS = 30.0
+FORMING_PAUSE_SECONDS = 0.2
+_NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
+_FORMING = (10004, 10005, 10008)  # incomplete, no suitable peers, temporarily unavailable
+
+
+class StreamError(Exception):
+    """A stream is not as Towpath needs it."""
+
+
+class UnsafeStream(StreamError):
+    """A stream exists with a setting under which Towpath's promises do not hold."""
+
+    def __init__(self, stream: str, setting: str, found: object, wanted: object) -> None:
+        self.stream, self.setting, self.found, self.wanted = stream, setting, found, wanted
+        super().__init__(
+            f"stream {stream}: {setting} is {json.dumps(found)}, must be {json.dumps(wanted)}. "
+            + _remedy(stream, setting)
+        )
+
+
+def _remedy(stream: str, setting: str) -> str:
+    if setting in IDENTITY:
+        return (
+            "It looks like another program's stream: give Towpath a NATS account of its own, or "
+            f"back up and remove {stream}."
+        )
+    return (
+        "Events may have been lost already: stop what changed it, check with `towpath verify`, then set it "
+        f"back with `nats stream edit {stream}`; where the server refuses that, back the stream up and "
+        "restore it under the right settings."
+    )
+
+
+async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int | None = None) -> None:
+    """Create, leave or update all streams; `nc` is the control plane's connection.
+
+    Any number of processes may call this at once, also while the servers of a cluster find each other.
+    An existing stream keeps more replicas than asked for.
+    Raises UnsafeStream before it changes anything in that stream, StreamError when the server refuses.
+    """
+    for definition in stream_definitions(replicas, max_bytes):
+        await _ensure(nc, definition)
+
+
+class StreamFault(NamedTuple):
+    """One thing that is wrong with a stream, and what to do about it."""
+
+    found: str
+    advice: str
+
+
+async def check_streams(nc: Client) -> dict[str, list[StreamFault]]:
+    """What is wrong with each stream, by name: one fault for each setting. Changes nothing.
+
+    Replicas and the log's size are the deployment's choice and not judged here.
+    """
+    return {definition.name: await _faults(nc, definition) for definition in stream_definitions()}
+
+
+async def _faults(nc: Client, definition: StreamDefinition) -> list[StreamFault]:
+    answer = await _request(nc, "INFO", definition.name)
+    if _code(answer) == _NOT_FOUND:
+        return [StreamFault("does not exist", "start `towpath up` or `towpath api`, which makes it")]
+    try:
+        existing = _checked(answer, definition.name)["config"]
+    except StreamError as error:
+        return [StreamFault("cannot be looked at", str(error))]
+    faults = [
+        StreamFault(
+            f"{one.setting} is {json.dumps(one.found)}, must be {json.dumps(one.wanted)}",
+            _remedy(one.stream, one.setting),
+        )
+        for one in _unsafe(definition, existing)
+    ]
+    odd = sorted(definition.changes(existing).keys() - {"max_bytes", "num_replicas", "description"})
+    return faults + [
+        StreamFault(
+            f"{setting} is {json.dumps(existing.get(setting))}, should be "
+            f"{json.dumps(definition.config()[setting])}",
+            "the next start of the API sets it right",
+        )
+        for setting in odd
+    ]
+
+
+async def _ensure(nc: Client, definition: StreamDefinition) -> None:
+    answer = await _request_formed(nc, "INFO", definition.name)
+    if _code(answer) == _NOT_FOUND:
+        answer = await _request_formed(nc, "CREATE", definition.name, definition.config())
+        if _code(answer) == _NAME_IN_USE:  # another process was faster, with other harmless settings
+            answer = await _request_formed(nc, "INFO", definition.name)
+        elif _code(answer) == _SUBJECTS_OVERLAP:
+            raise UnsafeStream(
+                definition.name, "subjects", "in use by another stream", list(definition.settings["subjects"])
+            )
+    existing = _checked(answer, definition.name)["config"]
+    changes = _changes(definition, existing)
+    if changes:
+        updated = await _request_formed(nc, "UPDATE", definition.name, {**existing, **changes})
+        _checked(updated, definition.name)
+
+
+def _changes(definition: StreamDefinition, existing: Mapping[str, Any]) -> dict[str, Any]:
+    """What an update would have to set; raises UnsafeStream for a guarded setting that differs."""
+    for unsafe in _unsafe(definition, existing):
+        raise unsafe
+    return definition.changes(existing)
+
+
+def _unsafe(definition: StreamDefinition, existing: Mapping[str, Any]) -> list[UnsafeStream]:
+    """Every guarded setting that differs."""
+    wanted = definition.config()
+    return [
+        UnsafeStream(definition.name, setting, existing.get(setting), wanted.get(setting))
+        for setting in definition.unsafe(existing)
+    ]
+
+
+async def _request(
+    nc: Client,
+    verb: str,
+    name: str,
+    body: Mapping[str, Any] | None = None,
+    timeout: float = API_TIMEOUT_SECONDS,
+) -> dict[str, Any]:
+    payload = b"" if body is None else json.dumps(body).encode()
+    message = await nc.request(f"$JS.API.STREAM.{verb}.{name}", payload, timeout=timeout)
+    answer: dict[str, Any] = json.loads(message.data)
+    return answer
+
+
+async def _request_formed(
+    nc: Client, verb: str, name: str, body: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Asks again for up to FORMING_SECONDS where a cluster's servers do not all know each other yet."""
+    deadline = time.monotonic() + FORMING_SECONDS
+    timeout = INFO_SECONDS if verb == "INFO" else API_TIMEOUT_SECONDS
+    while True:
+        try:
+            answer = await _request(nc, verb, name, body, timeout)
+        except nats.errors.TimeoutError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if _code(answer) not in _FORMING or time.monotonic() > deadline:
+                return answer
+        await asyncio.sleep(FORMING_PAUSE_SECONDS)
+
+
+def _code(answer: Mapping[str, Any]) -> int | None:
+    error = answer.get("error")
+    return None if error is None else int(error.get("err_code", 0))
+
+
+def _checked(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    if "error" in answer:
+        error = answer["error"]
+        raise StreamError(
+            f"stream {name}: the server refused: {error.get('description')} (error {error.get('err_code')}). "
+            "Check its JetStream limits, its version (2.14.6 or newer) and, for replicas, the cluster's size."
+        )
+    return answer

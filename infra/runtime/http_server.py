@@ -1,0 +1,84 @@
+"""Serves the ASGI app with uvicorn, on a socket bound beforehand, until it is told to stop.
+
+Binding first gives a clear error for a port in use, and `towpath up` can bind before it forks. Signals
+are the process' own business, so uvicorn's handlers stay out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from infra.runtime.http_connections import Connections, connection_limit, guarded_protocol
+
+BACKLOG = 2048
+GRACEFUL_SECONDS = 5
+CONNECTIONS = 4000
+"""Connections of one API process: more than requests and live streams that may be at work at once."""
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says which option to change."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 lets the system choose. Raises CannotListen."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, proto)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port, or --host"
+        ) from error
+    bound.setblocking(False)
+    return bound
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    app: Any,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    closing: Callable[[], None] = lambda: None,
+    connections: Connections | None = None,
+) -> None:
+    """Serve `app` until `stop`, then let open requests end within GRACEFUL_SECONDS.
+
+    `closing` is called first: it ends what would go on for ever, such as live streams. `connections` bounds
+    what clients may keep waiting.
+    """
+    connections = connections or Connections(connection_limit(CONNECTIONS))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        http=guarded_protocol(connections),
+        ws="none",
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
+    server = _Server(config)
+
+    async def end() -> None:
+        await stop.wait()
+        closing()
+        server.should_exit = True
+
+    ending = asyncio.create_task(end())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        ending.cancel()

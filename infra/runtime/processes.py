@@ -1,0 +1,280 @@
+"""The processes of Towpath: API, projector, runner. Each runs until it is told to stop, then drains.
+
+SIGTERM (and, where the process stands alone, SIGINT and SIGHUP) stops; what cannot go on, such as a log
+with a hole, ends the process loudly with exit code 1. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+import structlog
+
+from infra.config.settings import Settings
+from infra.runtime.memory import calm_collector, give_back_freed
+from infra.runtime.standard_streams import write_words
+from infra.runtime.stop_signals import stop_signals
+from infra.telemetry.tracing import check_tracing, open_tracer
+from runner.asyncio_tasks import end_tasks
+
+DRAIN_SECONDS = 6.0
+PROJECTOR_CACHE = 500
+INTAKE_CONNECTIONS = 64
+"""Of a runner's HTTP intake; each may hold one submission of 1 MiB."""
+PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
+_OURS = ("domain", "adapters", "projections", "api", "runner", "infra")
+log = structlog.get_logger(__name__)
+Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+def run_api(settings: Settings) -> int:
+    """Serve the HTTP API and take reports over NATS. Returns the exit code."""
+    settings.check_api()
+    check_tracing(settings)
+    return 1 if _damaged(settings) else run(serve_api, settings)
+
+
+def run_projector(settings: Settings, only: Collection[str] = PROJECTIONS) -> int:
+    """Run the projections, or only some of them. Returns the exit code."""
+    check_tracing(settings)
+    if _damaged(settings):
+        return 1
+    return run(lambda settings, stop: serve_projector(settings, stop, only), settings)
+
+
+def _damaged(settings: Settings) -> bool:
+    """Whether the log is damaged, which is said: nothing works on it then."""
+    import nats.errors
+
+    from domain.errors import Busy
+    from infra.maintenance.log_check import LogDamaged, check_patiently
+    from infra.nats.connection import NatsUnavailable, connect
+
+    async def check() -> None:
+        connection = await connect(settings, "towpath-check")
+        try:
+            await check_patiently(connection, settings)
+        finally:
+            await connection.close()
+
+    try:
+        asyncio.run(check())
+    except LogDamaged as error:
+        log.error("cannot start", error=str(error))
+        sys.stderr.write(f"towpath: {error}\n")
+        return True
+    except (NatsUnavailable, Busy, nats.errors.Error, TimeoutError):
+        return False  # the process itself says what it cannot reach
+    return False
+
+
+def run_runner(settings: Settings) -> int:
+    """Run a host runner. Returns the exit code."""
+    settings.check_runner()
+    check_tracing(settings)
+    return run(serve_runner, settings)
+
+
+def run(main: Main, settings: Settings, signals: tuple[int, ...] | None = None) -> int:
+    """Run one process' main until one of `signals` comes. Returns the exit code.
+
+    Default: SIGTERM, SIGINT, and SIGHUP unless it was ignored at the start.
+    """
+    import uvloop
+
+    calm_collector()
+    give_back_freed()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(
+            _until_signal(
+                main,
+                settings,
+                stop_signals(signal.SIGTERM, signal.SIGINT) if signals is None else signals,
+            )
+        )
+
+
+async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await main(settings, stop)
+    except Exception as error:
+        log.error("cannot go on", error=_words(error))
+        write_words(f"towpath: {_words(error)}\n", sys.stderr)
+        return 1
+    finally:
+        # The loop's own end cancels each task only once, and then waits for all without a bound.
+        await end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
+    return 0
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_words(one) for one in error.exceptions)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    said = str(error)
+    ours = type(error).__module__.partition(".")[0] in _OURS
+    return said if ours and said else f"{type(error).__name__}: {said}"  # ours say what to do
+
+
+async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
+    """The API process; `listener` is an already bound socket."""
+    from api.app import begin_closing, create_app
+    from api.reports.nats_intake import ReportIntake
+    from domain.locks.statistics import LogFigures
+    from domain.protocol import rfc3339
+    from infra.composition import api_parts, now, open_core, push_client
+    from infra.nats.connection import connect
+    from infra.runtime.http_connections import Connections, connection_limit
+    from infra.runtime.http_server import bind, serve
+    from infra.runtime.readiness import Readiness
+    from projections.lock_view import FoldedLockView
+
+    listener = listener or bind(settings.host, settings.port)
+    async with open_core(settings, "towpath-api") as core, push_client() as http:
+        view = FoldedLockView(core.reader, core.checkpoints, LogFigures(rfc3339(now())))
+
+        room = core.room()
+        await room.measure()
+        readiness = Readiness(
+            connected=lambda: core.connection.is_connected,
+            last_seq=core.reader.last_seq,
+            view_seq=lambda: view.seq,
+            applied_seq=core.read_model.position,
+            intake=lambda: intake.connected,
+        )
+        parts = api_parts(core, view, http, readiness, room)
+        app = create_app(parts)
+        intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
+        await intake.start()
+        try:
+            at_work = settings.max_requests + settings.max_streams
+            connections = Connections(connection_limit(2 * at_work))
+            serving = serve(app, listener, stop, lambda: begin_closing(app), connections)
+            await _until(stop, [view.run(), room.run()], serving)
+        finally:
+            await intake.stop()
+            await view.save()
+
+
+async def serve_projector(
+    settings: Settings, stop: asyncio.Event, only: Collection[str] = PROJECTIONS
+) -> None:
+    """A projector process. The locks, on which everybody waits, may run in one of their own."""
+    from infra.composition import open_core, open_sealer, projections, push_client
+
+    # dispatch looks at an attempt once or twice, so a large cache would only be memory
+    settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(
+            open_core(settings, "towpath-projector", needs_database=bool(set(only) - {"locks", "sealer"}))
+        )
+        http = await stack.enter_async_context(push_client())
+        parts = projections(core, http)
+        endless: list[Coroutine[Any, Any, None]] = []
+        judging = "dispatch" in only or "watchdog" in only
+        if judging:
+            endless.append(parts.view.run())
+        if "locks" in only:
+            endless.append(parts.locks.run())
+        if "dispatch" in only:
+            endless.append(parts.dispatch.run(parts.events))
+        if "watchdog" in only:
+            endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
+            endless.append(parts.beats.listen(parts.inspection.handle))
+            endless.append(parts.sweep.run())
+        if "tasks" in only:
+            endless.append(parts.tasks.run())
+        if "sealer" in only:
+            sealer = await stack.enter_async_context(open_sealer(core))
+            endless.append(sealer.run())
+        try:
+            await _until(stop, endless)
+        finally:
+            if judging:
+                await parts.view.save()
+            if "locks" in only:
+                await parts.locks.save()
+
+
+async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
+    """The runner process."""
+    from infra.config.own_hosts import own_hosts
+    from infra.nats.connection import identity, server_urls
+    from infra.runtime.http_connections import Connections, connection_limit, guarded_protocol
+    from runner.config import RunnerConfig
+    from runner.service import RunnerService
+
+    token, api_token = settings.runner_token, settings.api_runner_callback_token
+    config = RunnerConfig(
+        state_dir=settings.runner_state,
+        roots=settings.roots,
+        pools=settings.pools,
+        capacity=settings.runner_capacity,
+        runner_id=settings.runner_id,
+        nats_url=",".join(server_urls(settings)) if settings.runner_nats else None,
+        nats_options=identity(settings) if settings.runner_nats else {},
+        intake_host=settings.runner_host,
+        intake_port=settings.runner_port,
+        runner_token=token.get_secret_value() if token else None,
+        api_url=settings.url,
+        api_token=api_token.get_secret_value() if api_token else None,
+        callback_urls=_callback_urls(settings),
+        intake_hosts=own_hosts(settings, settings.runner_host),
+        lease_seconds=settings.lease_seconds,
+        reserve_bytes=settings.runner_reserve_bytes,
+        output_bytes=settings.runner_output_bytes,
+        job_user=settings.job_user,
+        own_signals=settings.job_signals == "own",
+        adopts_orphans=True,
+    )
+    tracer = open_tracer(settings, "towpath-runner")
+    connections = Connections(connection_limit(INTAKE_CONNECTIONS))
+    service = RunnerService(config, tracer, guarded_protocol(connections))
+    await service.start()
+    try:
+        await service.run_until(stop)
+    finally:
+        await service.stop()
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
+
+
+def _callback_urls(settings: Settings) -> tuple[str, ...]:
+    """Where reports may go: to the API that the runner works for, and to where callbacks are said to go."""
+    said = settings.api_runner_callback_base_url or settings.api_public_base_url
+    return (settings.url, said) if said else (settings.url,)
+
+
+async def _until(
+    stop: asyncio.Event,
+    endless: list[Coroutine[Any, Any, None]],
+    draining: Coroutine[Any, Any, None] | None = None,
+) -> None:
+    """Run all until `stop`; the first that fails ends all and is raised.
+
+    `draining` ends by itself after `stop` and has DRAIN_SECONDS for it, during which the rest goes on.
+    """
+    tasks = [asyncio.create_task(part) for part in endless]
+    stopped = asyncio.create_task(stop.wait())
+    drained = asyncio.create_task(draining) if draining is not None else None
+    watched = {*tasks, stopped} | ({drained} if drained else set())
+    try:
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if drained is not None:
+            await asyncio.wait_for(drained, DRAIN_SECONDS)
+    finally:
+        await end_tasks(watched)

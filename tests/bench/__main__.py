@@ -1,0 +1,167 @@
+"""`python -m tests.bench`: measures all rows and prints them; what it is doing goes to stderr.
+
+A row that fails says so and the others still run; the exit code is then 1. A missed goal is a result, no
+error. Everything lies in a directory that is removed at the end, and listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from infra.composition import open_core
+from infra.config.settings import Settings
+from tests.bench import contention, evidence, growth, handoff, lifecycles, memory, replay, reports
+from tests.bench.child import in_child
+from tests.bench.figures import ALWAYS, GOALS, INTERVAL, Row, as_json, as_table, row
+from tests.bench.ground import Ground
+from tests.bench.history import EVENTS_PER_LIFE, History
+from tests.bench.sizes import QUICK, Sizes
+
+FILL_SECONDS = 300.0
+_ENVIRONMENT = ("TOWPATH_", "API_", "HOST_RUNNER_URL")
+
+
+class Bench:
+    """One run: the rows so far, and which are wanted."""
+
+    def __init__(self, home: Path, sizes: Sizes, wanted: str) -> None:
+        self._home, self._sizes, self._wanted = home, sizes, wanted
+        self._started = time.monotonic()
+        self._grounds = 0
+        self.rows: list[Row] = []
+        self.failed = False
+
+    def run(self) -> None:
+        """Measure everything that is wanted."""
+        for mode in (ALWAYS, INTERVAL):
+            self._throughput(mode)
+        self._group(contention.NAMES, self._contention)
+        self._history()
+
+    def _throughput(self, mode: str) -> None:
+        groups: list[tuple[list[str], Callable[[Ground, Sizes], list[Row]]]] = [
+            ([f"http-reports/{mode}", f"nats-reports/{mode}"], reports.measure),
+            ([f"lifecycles/{mode}"], lifecycles.measure),
+            ([f"handoff-p50/{mode}", f"handoff-p99/{mode}"], handoff.measure),
+        ]
+        for names, measure in groups:
+            self._group(names, partial(self._on_fresh, mode, measure))
+
+    def _on_fresh(self, mode: str, measure: Callable[[Ground, Sizes], list[Row]]) -> list[Row]:
+        with self._ground(mode) as ground:
+            return measure(ground, self._sizes)
+
+    def _contention(self) -> list[Row]:
+        with ExitStack() as stack:
+            grounds = [stack.enter_context(self._ground(INTERVAL)) for _ in self._sizes.waiters]
+            return contention.measure(grounds, self._sizes)
+
+    def _history(self) -> None:
+        """The rows about a long log, which share one: filling it is most of their work."""
+        sizes = self._sizes
+        growth_rows = [name for name in GOALS if name.startswith("growth-")]
+        rest = ["replay", *growth_rows, "memory", *evidence.NAMES]
+        if not any(self._is_wanted(name) for name in rest):
+            return
+        try:
+            with self._ground(INTERVAL) as small, self._ground(INTERVAL) as large:
+                waiting = 2 * sizes.growth_tasks
+                known, _ = self._fill(large, "first", sizes.replay_events, 0)
+                self._group(["replay"], partial(replay.measure, large, sizes))
+                _, few = self._fill(small, "past", sizes.small_events, waiting)
+                more, many = self._fill(large, "past", sizes.large_events - sizes.replay_events, waiting)
+                self._group(growth_rows, partial(growth.measure, small, large, (few, many), sizes))
+                lives = sizes.memory_lives - len(known) - len(more)
+                self._group(["memory"], partial(memory.measure, large, known, lives, sizes))
+                self._group(evidence.NAMES, partial(evidence.measure, large, sizes))
+        except Exception:
+            self._fail([name for name in rest if name not in {one.what for one in self.rows}])
+
+    def _fill(self, ground: Ground, prefix: str, events: int, waiting: int) -> tuple[list[str], list[str]]:
+        self._say(f"filling a log with {events} events")
+        work = partial(_fill, ground.settings, prefix, events, waiting)
+        filled: tuple[list[str], list[str]] = in_child("fill", work, FILL_SECONDS)
+        return filled
+
+    def _group(self, names: Sequence[str], measure: Callable[[], list[Row]]) -> None:
+        if not any(self._is_wanted(name) for name in names):
+            return
+        self._say(", ".join(names))
+        try:
+            found = measure()
+        except Exception:
+            self._fail(names)
+            return
+        self.rows += found
+        for one in found:
+            self._say(f"  {one.what}: {one.figure} {one.unit}, baseline {one.baseline}, ratio {one.ratio}")
+
+    def _fail(self, names: Sequence[str]) -> None:
+        self.failed = True
+        self._say(traceback.format_exc())
+        self.rows += [row(name, None) for name in names]
+
+    def _is_wanted(self, name: str) -> bool:
+        return name.startswith(self._wanted)
+
+    @contextmanager
+    def _ground(self, mode: str) -> Iterator[Ground]:
+        self._grounds += 1
+        home = self._home / str(self._grounds)
+        try:
+            with Ground(home, mode) as ground:
+                yield ground
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+
+    def _say(self, words: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - self._started:6.1f} s  {words}\n")
+        sys.stderr.flush()
+
+
+async def _fill(settings: Settings, prefix: str, events: int, waiting: int) -> tuple[list[str], list[str]]:
+    """Whole lives, then `waiting` dispatched tasks: about `events` events; the ids of both."""
+    async with open_core(settings, "bench-fill") as core:
+        history = History(core.connection, prefix)
+        await history.register()
+        left = events - len(history.workspaces) - 2 * waiting
+        lives = await history.lives(max(0, -(-left // EVENTS_PER_LIFE)))
+        return lives, await history.open_tasks(waiting)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: shows that it works, measures nothing"
+    )
+    parser.add_argument("--only", default="", metavar="PREFIX", help="only rows whose name starts so")
+    given = parser.parse_args()
+    for name in [name for name in os.environ if name.startswith(_ENVIRONMENT)]:
+        del os.environ[name]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    home = Path(tempfile.mkdtemp(prefix="towpath-bench-"))
+    bench = Bench(home, QUICK if given.quick else Sizes(), given.only)
+    try:
+        bench.run()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    rows = sorted(bench.rows, key=lambda one: list(GOALS).index(one.what))
+    sys.stdout.write((as_json if given.output == "json" else as_table)(rows) + "\n")
+    return 1 if bench.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What a measurement stands on: a nats-server with the log, and the control plane's real processes on it.
+
+The processes are forked like those of `towpath up`, after the same imports. No runner is started: the
+settings name a push runner, which only serves pool `default`, and the bench uses a pool of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from nats.js.errors import NotFoundError
+from pydantic import SecretStr
+
+from infra.composition import Core
+from infra.config.settings import Settings, load_settings
+from infra.nats.embedded_server import EmbeddedNats
+from infra.runtime.http_server import bind
+from infra.runtime.memory import share_imports
+from infra.runtime.processes import run, run_projector, serve_api
+from infra.telemetry.logging import configure_logging
+from tests.bench.child import Child
+from tests.bench.figures import SYNC_INTERVALS
+
+POOL = "bench"
+READY_SECONDS = 120.0
+SETTLE_SECONDS = 300.0
+_UNUSED_RUNNER = "http://127.0.0.1:9"
+_SUBMIT_DEADLINE_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """Running processes; `port` is the API's, 0 without one."""
+
+    port: int
+    pids: tuple[int, ...]
+
+
+class Ground:
+    """One server under `home`, made for one kind of fsync (`always` or `interval`)."""
+
+    def __init__(self, home: Path, mode: str) -> None:
+        self.mode = mode
+        self._home = home
+        self._server = EmbeddedNats(home / "nats", 0, sync_interval=SYNC_INTERVALS[mode])
+        self.settings: Settings
+
+    def __enter__(self) -> Ground:
+        self._server.start()
+        self.settings = load_settings(
+            data_dir=self._home / "data",
+            port=0,
+            nats_url=self._server.url,
+            nats_user=self._server.control.user,
+            nats_password=SecretStr(self._server.control.password or ""),
+            nats_sync_interval=SYNC_INTERVALS[self.mode],
+            host_runner_url=_UNUSED_RUNNER,
+            submit_deadline_seconds=_SUBMIT_DEADLINE_SECONDS,
+            log_level="error",
+        )
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        configure_logging(self.settings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop()
+
+    @contextlib.contextmanager
+    def control_plane(self, *, api: bool = True, projector: bool = True) -> Iterator[ControlPlane]:
+        """Start the processes; when the API answers, hand them over; end them afterwards."""
+        share_imports("api.app", "api.reports.nats_intake")
+        children: list[Child] = []
+        listener = bind("127.0.0.1", 0)
+        port: int = listener.getsockname()[1]
+        settings = self.settings.model_copy(update={"port": port, "url": f"http://127.0.0.1:{port}"})
+        try:
+            if api:
+                children.append(
+                    Child("api", lambda: run(lambda given, stop: serve_api(given, stop, listener), settings))
+                )
+            if projector:
+                children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
+                others = ("dispatch", "watchdog", "tasks", "sealer")
+                children.append(Child("projector", lambda: run_projector(settings, others)))
+            listener.close()
+            if api:
+                _await_api(port)
+            yield ControlPlane(port if api else 0, tuple(child.pid for child in children))
+        finally:
+            listener.close()
+            for child in children:
+                child.stop()
+
+
+def _await_api(port: int) -> None:
+    """Wait until the API process answers: its socket listens already, and serving begins last."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
+    try:
+        connection.request("GET", "/livez")
+        if connection.getresponse().status != 200:
+            raise RuntimeError("the API came up, but not well")
+    except (OSError, http.client.HTTPException) as error:
+        raise RuntimeError("the API did not come up") from error
+    finally:
+        connection.close()
+
+
+async def settled(core: Core, timeout: float = SETTLE_SECONDS, *, dispatch: bool = True) -> int:
+    """Wait until the read model, and with `dispatch` the dispatcher, are at the log's end: its sequence."""
+    async with asyncio.timeout(timeout):
+        while True:
+            last = await core.reader.last_seq()
+            if await core.read_model.position() == last and (not dispatch or await _dispatch_is_idle(core)):
+                return last
+            await asyncio.sleep(0.05)
+
+
+async def _dispatch_is_idle(core: Core) -> bool:
+    try:
+        consumer = await core.connection.jetstream().consumer_info("TOWPATH", "dispatch")
+    except NotFoundError:
+        return False
+    return not consumer.num_pending and not consumer.num_ack_pending
