@@ -167,7 +167,8 @@ def _beside() -> Iterator[Channel]:
         stream_definitions.DEAD,
         "send",
         "What could not be applied, as it came, and why; kept for 14 days. Runners put submissions "
-        f"that they cannot read on `{stream_definitions.RUNNERS_LETTERS}`, with the pool's subject as `towpath-source`.",
+        f"that they cannot read on `{stream_definitions.RUNNERS_LETTERS}`, with the pool's subject as "
+        "`towpath-source`.",
         "bytes",
         headers.of(headers.DEAD, "towpath-reason"),
         {

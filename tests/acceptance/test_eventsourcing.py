@@ -14,7 +14,8 @@ from adapters.eventsourcing import NatsFactory
 from infra.nats.binary import dying_with_parent, find_nats_server
 from tests.support.cluster import cluster_ready
 from tests.support.ports import free_port
-from tests.support.readme import REPO, blocks, console
+from tests.support.readme import blocks, console
+from tests.support.repository import REPO
 
 HEADING = "Keep an `eventsourcing` application on NATS"
 README_PORT = "4333"

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.acceptance.jobs import hold, let_go, resisting
 from tests.support.examples import EXAMPLES, resisting_left, running, seen
 from tests.support.nats_proxy import DROP, PASS, NatsProxy
-from tests.support.readme import REPO, blocks
+from tests.support.readme import blocks
+from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

@@ -21,7 +21,7 @@ import pytest
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats, connect
 from tests.support.ports import free_port
-from tests.support.readme import REPO
+from tests.support.repository import REPO
 from tests.support.schemathesis_hooks import ANSWERS_FILE, TASK
 from tests.support.towpath import DEADLINE, Client, Home, Json
 from tests.support.waiting import eventually

@@ -12,7 +12,8 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from tests.support.nats import connect
-from tests.support.readme import REPO, blocks, console
+from tests.support.readme import blocks, console
+from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

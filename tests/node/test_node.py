@@ -19,7 +19,7 @@ from tests.acceptance.jobs import resisting
 from tests.support.examples import resisting_left, seen
 from tests.support.lossy_proxy import LossyProxy, lossy_proxy
 from tests.support.ports import free_port
-from tests.support.readme import REPO
+from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.readme import REPO
+from tests.support.repository import REPO
 from tests.support.towpath import Home, Up
 
 EXAMPLES = REPO / "docs" / "examples"

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-REPO = Path(__file__).parents[2]
 _HEADING = re.compile(r"^#+ +(.+)$")
 
 

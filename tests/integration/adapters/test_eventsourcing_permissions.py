@@ -16,8 +16,8 @@ from eventsourcing.domain import Aggregate
 from infra.nats.binary import dying_with_parent, find_nats_server
 from tests.support.cluster import cluster_ready
 from tests.support.ports import free_ports
-from tests.support.readme import REPO
 from tests.support.recorders import Nats
+from tests.support.repository import REPO
 
 
 def listed() -> dict[str, list[str]]:

@@ -35,10 +35,10 @@ from runner.errors import ConfigError
 from runner.intake.server import IntakeServer
 from runner.isolation.confinement import check_available
 from tests.support.ports import free_port
+from tests.support.repository import REPO
 from tests.support.waiting import eventually
 
 DEADLINE = 30.0
-REPO = Path(__file__).resolve().parents[3]
 
 _RESISTING = """
 import os, signal, sys, time

@@ -1,0 +1,122 @@
+"""What every call pays: `--help` imports nothing that costs, and names everything there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from infra.cli import app
+from tests.unit.infra.cli.conftest import Towpath
+from tests.unit.infra.cli.fake_api import FakeApi
+
+COSTLY = (
+    "httpx",
+    "rich.console",
+    "pydantic",
+    "fastapi",
+    "nats",
+    "sqlalchemy",
+    "uvicorn",
+    "structlog",
+    "asyncio",
+)
+CLIENT = [
+    "run",
+    "tasks",
+    "task",
+    "dispatch",
+    "cancel",
+    "wait",
+    "trail",
+    "watch",
+    "locks",
+    "release",
+    "runners",
+]
+SERVERS = ["up", "demo", "api", "projector", "runner", "replay", "doctor", "backup", "restore"]
+COMMANDS = [*CLIENT, "workspaces", "dead", "version", *SERVERS]
+
+
+def test_help_imports_nothing_that_costs() -> None:
+    code = (
+        "import sys; sys.argv = ['towpath', '--help']\n"
+        "from infra.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {COSTLY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_names_every_command(installed: Towpath) -> None:
+    done = installed("--help")
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"  {name} " in done.stdout
+    assert "8 timed out" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    from typer.testing import CliRunner
+
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_every_command_that_shows_data_has_its_three_forms() -> None:
+    import typer.main
+
+    without = {path for path, one in _commands(typer.main.get_command(app)) if not _has(one, "--output")}
+    servers = {"up", "api", "projector", "runner"}
+    assert without == {*servers, "demo", "checkpoint export", "checkpoint rotate-key"}
+
+
+def _commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """Every command below `group` that can be called, with its words."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from _commands(one, *path, name)
+        if not hasattr(one, "commands") or one.invoke_without_command:
+            yield " ".join((*path, name)), one
+
+
+def _has(command: Any, option: str) -> bool:
+    return any(option in one.opts for one in command.params)
+
+
+def test_version(towpath: Towpath) -> None:
+    assert towpath("--version").stdout.startswith("towpath ")
+
+
+def test_versions_of_the_command_and_of_the_api(towpath: Towpath, api: FakeApi) -> None:
+    api.answers["GET /version"] = 200, {"program": "9.9", "contract": "1", "nats_server": "2.15.1"}
+    shown = towpath("version", "-o", "json")
+    assert json.loads(shown.stdout) == {
+        "command": version("towpath"),
+        "program": "9.9",
+        "contract": "1",
+        "nats_server": "2.15.1",
+    }
+    alone = towpath("version", TOWPATH_URL="http://127.0.0.1:1")
+    assert (alone.returncode, version("towpath") in alone.stdout) == (0, True)
+    assert "not known" in alone.stderr
+
+
+def test_help_calls_values_by_words_and_cuts_nothing(towpath: Towpath) -> None:
+    import typer.main
+
+    for path, _ in [("", None), *_commands(typer.main.get_command(app))]:
+        said = towpath(*path.split(), "--help", COLUMNS="80").stdout
+        assert "Usage" in said
+        assert not re.search(r"<(list\[|str|int|float|path)", said), said
+        assert not re.search(r"\w,?\.\.\.$", said, re.MULTILINE), said

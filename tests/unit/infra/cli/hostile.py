@@ -1,0 +1,77 @@
+"""What a shell, an environment and a server can do to the command, and what must hold all the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+from infra.cli.exit_codes import Exit
+from tests.unit.infra.cli.shapes import TASK_ID
+
+SECRET = "s3cr3t-0f-0urs"
+"""Stands in every token and password of these tests, and in no output."""
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": ("run", "--", "true"),
+    "run --detach": ("run", "--detach", "--env", f"A={SECRET}", "--", "true"),
+    "tasks": ("tasks",),
+    "task": ("task", TASK_ID),
+    "task by a part": ("task", TASK_ID[-8:]),
+    "why": ("why", TASK_ID),
+    "dispatch": ("dispatch", TASK_ID),
+    "cancel": ("cancel", TASK_ID),
+    "wait": ("wait", TASK_ID, "--timeout", "0.1"),
+    "trail": ("trail", TASK_ID),
+    "events": ("events",),
+    "locks": ("locks",),
+    "locks of one": ("locks", "acme"),
+    "release": ("release", TASK_ID, "--reason", "stuck"),
+    "runners": ("runners",),
+    "workspaces": ("workspaces",),
+    "workspaces add": ("workspaces", "add", "acme", "/srv/acme"),
+    "workspaces remove": ("workspaces", "remove", "acme"),
+    "dead": ("dead",),
+    "dead show": ("dead", "show", "1"),
+    "dead replay": ("dead", "replay", "1"),
+    "dead drop": ("dead", "drop", "1", "--reason", "old"),
+    "version": ("version",),
+}
+"""Every command that talks to the API and ends by itself."""
+
+SERVERS: dict[str, tuple[str, ...]] = {
+    "up": ("up",),
+    "api": ("api",),
+    "projector": ("projector",),
+    "runner": ("runner", "--root", "/tmp"),
+    "doctor": ("doctor",),
+    "verify": ("verify",),
+    "replay": ("replay",),
+    "replay --rebuild": ("replay", "--rebuild"),
+    "backup": ("backup", "/nowhere/backup"),
+    "restore": ("restore", "/nowhere/backup"),
+    "checkpoint list": ("checkpoint", "list"),
+    "checkpoint export": ("checkpoint", "export", "-"),
+    "version": ("version",),
+    "demo": ("demo",),
+}
+"""Every command that reads the settings of servers."""
+
+
+def bytes_as_text(raw: bytes) -> str:
+    """`raw` as Python hands an argument or a variable over that is no UTF-8."""
+    return os.fsdecode(raw)
+
+
+def assert_decent(done: subprocess.CompletedProcess[Any], *, ok: bool | None = None) -> None:
+    """A documented exit code, words instead of a traceback, and no secret."""
+    out, err = done.stdout or "", done.stderr or ""
+    assert done.returncode in set(Exit), err
+    assert "Traceback" not in out + err
+    assert "Exception ignored" not in err
+    assert "fault of Towpath" not in err, err
+    assert SECRET not in out + err
+    if ok is not None:
+        assert (done.returncode == 0) is ok, err
+    if done.returncode not in (Exit.OK, Exit.TASK_FAILED):
+        assert err.strip() or out.strip()
