@@ -18,10 +18,10 @@ from functools import partial
 import structlog
 
 from domain.errors import Busy
-from domain.log.position import stands
 from domain.log.record import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
+from domain.services.positions import stands
 from projections.log_head import end_of_log
 from projections.snapshots import patiently
 

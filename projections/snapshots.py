@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import structlog
 
 from domain.errors import Busy
-from domain.log.position import Position, stands
+from domain.log.position import Position
 from domain.ports.log import Checkpoints, LogReader
+from domain.services.positions import stands
 
 RETRY_SECONDS = 0.2
 ANSWER_SECONDS = 5.0

@@ -17,7 +17,6 @@ from domain.validation.web_hosts import WebHosts
 from runner.asyncio_tasks import end_tasks
 from runner.attempts.attempt_run import Bench
 from runner.attempts.executor import Executor
-from runner.attempts.start_gate import Gate
 from runner.attempts.start_gates import HttpGate, NatsGate
 from runner.cleanup.job_directories import hold, let_go, remove_stale
 from runner.cleanup.trash import Trash
@@ -26,7 +25,7 @@ from runner.control.follower import Follower
 from runner.control.heartbeat import BeatChannel, Heart
 from runner.control.heartbeat_channels import HttpBeats, NatsBeats
 from runner.control.lease import HeartbeatLease, NoLease
-from runner.control.nats_link import NatsLink
+from runner.control.start_gate import Gate
 from runner.control.task_log import TaskLog
 from runner.health import Health
 from runner.intake.http import HttpIntake
@@ -34,6 +33,7 @@ from runner.intake.nats import PoolIntake
 from runner.intake.server import IntakeServer
 from runner.isolation.cgroup import own_cgroup, remove_left
 from runner.isolation.job_user import work_directory
+from runner.nats_link import NatsLink
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
 from runner.process.orphans import Adoption, nothing_left

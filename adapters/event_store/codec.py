@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
+from adapters.nats.jetstream_api import RawMessage
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import EVENTS, EventData, Kind, type_name
 from domain.log.record import Recorded
@@ -127,6 +128,11 @@ def check_type(kind: str, event: str, name: str | None) -> None:
     """ValueError where this version does not know events of type `name`."""
     if name is None or name != _TYPES.get((kind, event)):
         raise ValueError(f"type {name} is unknown here: a newer Towpath wrote it, so upgrade this one")
+
+
+def decoded(message: RawMessage) -> Recorded:
+    """The event that a stored message holds. ValueError: it is not an event of this log."""
+    return decode(message.seq, message.subject, message.headers, message.data)
 
 
 def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from adapters.event_store.codec import filter_of
+from adapters.event_store.codec import decoded, filter_of
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.log.record import Recorded
 
@@ -28,7 +28,7 @@ class JetStreamEvents:
             LogUnreachable: the leader or enough of the events could not be read.
         """
         subject = filter_of("task", task_id)
-        newest = [raw.decoded() for raw in await self._api.last_of_each(subject, SUBJECTS_AT_MOST) or ()]
+        newest = [decoded(raw) for raw in await self._api.last_of_each(subject, SUBJECTS_AT_MOST) or ()]
         if not newest:
             return await self._first(await self._api.count(subject), subject)
         last = newest[-1]
@@ -43,19 +43,19 @@ class JetStreamEvents:
     async def last_registration(self, workspace: str) -> Recorded | None:
         """The last registration event of a workspace, from the leader. Raises LogUnreachable."""
         last = await self._api.last(filter_of("workspace", workspace))
-        return last.decoded() if last else None
+        return decoded(last) if last else None
 
     async def _first(self, wanted: int, subject: str) -> list[Recorded]:
         """The first `wanted` events: at once from any replica, one by one from the leader where those lag."""
         for number in range(READ_TRIES if wanted else 0):
             raw = await self._api.batch(subject, 1, wanted)
             if len(raw) == wanted:
-                return [message.decoded() for message in raw]
+                return [decoded(message) for message in raw]
             await asyncio.sleep(LAG_SECONDS * 2**number)
         found: list[Recorded] = []
         while len(found) < wanted:
             message = await self._api.next(subject, found[-1].seq + 1 if found else 1)
             if message is None:
                 raise LogUnreachable(f"only {len(found)} of {wanted} events of a task could be read")
-            found.append(message.decoded())
+            found.append(decoded(message))
         return found

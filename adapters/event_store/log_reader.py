@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import nats.errors
 from nats.aio.client import Client
 
+from adapters.event_store.codec import decoded
 from adapters.event_store.log_feed import LogFeed
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.log.record import Recorded
@@ -44,7 +45,7 @@ class JetStreamLogReader:
         """See the port."""
         events, size = list[Recorded](), 0
         for message in await self._api.batch(subject or "towpath.*.*.*", after_seq + 1, limit):
-            events.append(message.decoded())
+            events.append(decoded(message))
             size += len(message.data)
             if size > PART_BYTES:  # lets others run
                 size = 0
@@ -54,7 +55,7 @@ class JetStreamLogReader:
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:
         """See the port."""
         found = await asyncio.gather(*(self._api.get(seq) for seq in seqs))
-        return [message.decoded() for message in found if message is not None]
+        return [decoded(message) for message in found if message is not None]
 
     async def seq_at(self, at: datetime) -> int:
         """See the port; the clock is the broker's, and it has nanoseconds."""

@@ -19,12 +19,10 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
-from adapters.event_store.codec import decode
 from adapters.nats.leader_quorum import Leadership, NoMajority, certain_seconds
 from adapters.nats.message import Arrived, parse_block
 from adapters.nats.request_reply import replies_of
 from domain.errors import Busy
-from domain.log.record import Recorded
 
 STREAM = "TOWPATH"
 REQUEST_TIMEOUT_SECONDS = 5.0
@@ -61,10 +59,6 @@ class RawMessage:
     headers: Mapping[str, str]
     data: bytes
     time: str = ""
-
-    def decoded(self) -> Recorded:
-        """The event it holds."""
-        return decode(self.seq, self.subject, self.headers, self.data)
 
 
 class JetStreamApi:

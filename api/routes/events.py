@@ -28,7 +28,8 @@ from api.streaming.event_stream import EventStream
 from api.streaming.live_response import LiveResponse, Streams
 from domain.identifiers import Name, TaskId
 from domain.log.events import EVENTS, type_name
-from domain.log.position import PATTERN, Position, check_position, position_at
+from domain.log.position import PATTERN, Position
+from domain.services.positions import check_position, position_at
 
 EventName = Literal[
     "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",

@@ -20,8 +20,8 @@ from collections.abc import AsyncIterator, Sequence
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPage, EventPages, Wanted
 from domain.errors import Busy
-from domain.log.position import position_at
 from domain.log.record import Recorded
+from domain.services.positions import position_at
 
 HEARTBEAT_SECONDS = 15.0
 LAG_SECONDS = 0.05

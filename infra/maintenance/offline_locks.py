@@ -12,7 +12,8 @@ from adapters.nats.client import FastClient
 from adapters.nats.jetstream_api import JetStreamApi
 from domain.locks.table import LockTable
 from domain.locks.view import LockEntry, lock_entry
-from domain.log.position import Position, check_position
+from domain.log.position import Position
+from domain.services.positions import check_position
 from infra.config.settings import Settings
 from infra.maintenance.log_check import LogDamaged, check_log
 from infra.nats.connection import connect

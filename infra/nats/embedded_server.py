@@ -26,13 +26,13 @@ from urllib.parse import quote
 import structlog
 
 from infra.config.private_files import PRIVATE_UMASK, create_private, private_tree, write_private
+from infra.config.process_secrets import without_secrets
 from infra.nats.accounts import LOG_CONSUMERS, accounts_block
 from infra.nats.binary import EmbeddedNatsError, dying_with_parent, find_nats_server
 from infra.nats.ports_file import CONFIGURATION, ports_files, read_ports
 from infra.nats.recovery import CONSUMERS, forget_consumers, patience
 from infra.nats.stream_definitions import LOG
 from infra.nats.syntax import nats_string
-from infra.runtime.process_secrets import without_secrets
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.005

@@ -20,13 +20,13 @@ from domain.context.tracing import Attributes, Span, Tracer, about_attempt, span
 from domain.protocol import FailedReason, Report
 from runner.attempts.redaction import output_size, output_tail, tail_reach
 from runner.attempts.report_mapping import Final, final_report, unstarted_report
-from runner.attempts.start_gate import Gate, Permission, Standing
 from runner.attempts.workspace import job_environment, within, working_directory
 from runner.cleanup.removal import discard
 from runner.cleanup.trash import Trash
 from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.control.lease import Lease
+from runner.control.start_gate import Gate, Permission, Standing
 from runner.errors import Refused, StateTrouble
 from runner.process.launcher import Job, JobProcess
 from runner.process.orphans import Adoption

@@ -18,11 +18,11 @@ from domain.protocol import FailedReason, Held, Report, Submission
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.attempts.attempt_run import AttemptRun, Bench
 from runner.attempts.report_mapping import Final, unstarted_report
-from runner.attempts.start_gate import Standing
 from runner.attempts.workspace import check_workspace
 from runner.cleanup.removal import discard
 from runner.clock import utcnow
 from runner.control.follower import Follower
+from runner.control.start_gate import Standing
 from runner.errors import Refused, StateTrouble
 from runner.outbox.origins import check_callback_url
 from runner.outbox.reporter import Reporter

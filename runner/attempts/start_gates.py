@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domain.protocol import Report
-from runner.attempts.start_gate import Permission, Standing, judge_answer
 from runner.control.follower import Follower
+from runner.control.start_gate import Permission, Standing, judge_answer
 from runner.outbox.reporter import Reporter
 from runner.store.disk_guard import Storage
 from runner.store.state import Attempt, RunnerState

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import structlog
 
 from runner.asyncio_tasks import end_tasks, wait_at_most
-from runner.attempts.start_gate import Standing, judge_event
-from runner.control.nats_link import NATS_TROUBLE
+from runner.control.start_gate import Standing, judge_event
 from runner.control.task_log import TaskLog
+from runner.nats_link import NATS_TROUBLE
 from runner.store.state import Attempt, Key, RunnerState
 
 FIRST_PAUSE_SECONDS = 0.1

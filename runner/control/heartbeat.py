@@ -14,9 +14,8 @@ from typing import Protocol
 
 import structlog
 
-from domain.protocol import Heartbeat
+from domain.protocol import Heartbeat, Held
 from runner.asyncio_tasks import wait_at_most
-from runner.attempts.executor import Executor
 from runner.clock import boottime
 from runner.config import RunnerConfig
 from runner.control.lease import HeartbeatLease
@@ -44,6 +43,17 @@ class BeatChannel(Protocol):
         """Learn what the control plane wants of what is held. Raises StateTrouble; may be cut short."""
 
 
+class Attempts(Protocol):
+    """The attempts that live on this lease."""
+
+    def renew(self, deadline: float) -> None:
+        """The lease lasts until `deadline` (CLOCK_BOOTTIME)."""
+
+    def held(self) -> list[Held]:
+        """Which attempts this runner has and has not reported as ended."""
+        ...
+
+
 class Heart:
     """Beats until it is canceled."""
 
@@ -55,7 +65,7 @@ class Heart:
         storage: Storage,
         channel: BeatChannel,
         lease: HeartbeatLease,
-        executor: Executor,
+        attempts: Attempts,
     ) -> None:
         self._config = config
         self._runner_id = runner_id
@@ -63,7 +73,7 @@ class Heart:
         self._storage = storage
         self._channel = channel
         self._lease = lease
-        self._executor = executor
+        self._attempts = attempts
         self._soon = asyncio.Event()
 
     def hurry(self) -> None:
@@ -92,7 +102,7 @@ class Heart:
         except (NotAcknowledged, TimeoutError) as error:
             log.warning("heartbeat not acknowledged", error=str(error) or "no connection")
             return False
-        self._executor.renew(self._lease.renew(sent_at))
+        self._attempts.renew(self._lease.renew(sent_at))
         return True
 
     async def _within(self, seconds: float, step: Awaitable[None]) -> None:
@@ -120,6 +130,6 @@ class Heart:
             host=self._config.host,
             capacity=self._config.capacity,
             counter=self._state.next_counter(),
-            held=self._executor.held(),
+            held=self._attempts.held(),
             outbox=self._outbox(),
         )

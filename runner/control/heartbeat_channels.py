@@ -24,7 +24,7 @@ from domain.validation.json_reader import parsed
 from runner.clock import boottime
 from runner.control.follower import Follower
 from runner.control.heartbeat import NotAcknowledged
-from runner.control.nats_link import NATS_TROUBLE, NatsLink
+from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.outbox.transports import ANSWER_BYTES, problem_kind
 from runner.store.state import Key
 

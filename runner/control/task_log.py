@@ -14,8 +14,8 @@ import orjson
 from nats.aio.msg import Msg
 
 from domain.validation.headers import header
-from runner.attempts.start_gate import TaskEvent
-from runner.control.nats_link import NATS_TROUBLE, NatsLink
+from runner.control.start_gate import TaskEvent
+from runner.nats_link import NATS_TROUBLE, NatsLink
 
 STREAM = "TOWPATH"
 REPORTS = "TOWPATH_REPORT"

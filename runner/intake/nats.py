@@ -24,8 +24,8 @@ from domain.protocol import Submission
 from domain.validation.headers import header
 from domain.validation.json_reader import parsed, read_json, sendable
 from runner.attempts.executor import Executor
-from runner.control.nats_link import NATS_TROUBLE, NatsLink
 from runner.errors import Refused, StateTrouble
+from runner.nats_link import NATS_TROUBLE, NatsLink
 
 STREAM = "TOWPATH_SUBMIT"
 FETCH_SECONDS = 5.0

@@ -13,7 +13,7 @@ import struct
 
 from runner.errors import ConfigError
 from runner.isolation import syscall_filter
-from runner.process.process_traits import LIBC, forgo_privileges
+from runner.isolation.process_traits import LIBC, forgo_privileges
 
 CREATE_RULESET, RESTRICT_SELF = 444, 446  # the same on every architecture
 VERSION_FLAG = 1

@@ -13,7 +13,7 @@ import os
 import struct
 from collections.abc import Iterator
 
-from runner.process.process_traits import LIBC, forgo_privileges
+from runner.isolation.process_traits import LIBC, forgo_privileges
 
 PR_SET_SECCOMP = 22
 MODE_FILTER = 2

@@ -21,8 +21,8 @@ import orjson
 from domain.context.trace import with_traceparent
 from domain.protocol import RUNNER_AUTH_HEADER
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
-from runner.control.nats_link import NATS_TROUBLE, NatsLink
 from runner.errors import Refused
+from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.outbox.origins import check_callback_url
 from runner.store.state import OutboxRow
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from runner.clock import boottime
 from runner.isolation import cgroup, confinement
-from runner.process.process_traits import die_with_parent
+from runner.isolation.process_traits import die_with_parent
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and an ignored signal survives exec
 

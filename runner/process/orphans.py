@@ -22,8 +22,8 @@ import structlog
 
 from runner.cleanup.removal import discard
 from runner.isolation import cgroup
+from runner.isolation.process_traits import adopt_orphans
 from runner.process import shim_lock
-from runner.process.process_traits import adopt_orphans
 from runner.process.process_tree import DEAD, below, look_at, process_table, send
 from runner.process.shim_protocol import keepers
 from runner.store.state import Key

@@ -11,7 +11,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 
-from runner.process.process_traits import LIBC
+from runner.isolation.process_traits import LIBC
 
 NAME_OFFSET = 19  # in struct dirent of 64-bit Linux: d_ino, d_off, d_reclen, d_type
 

@@ -26,8 +26,8 @@ from typing import Any
 
 from runner.clock import boottime
 from runner.isolation import cgroup
+from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory
 from runner.process import job_start, proc_listing
-from runner.process.process_traits import adopt_orphans, die_with_parent, hide_memory
 from runner.process.process_tree import look_at, signal_below
 from runner.process.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
 from runner.process.shim_output import Output

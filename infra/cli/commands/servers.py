@@ -97,9 +97,9 @@ def demo() -> None:
     from infra.cli.demo import DemoFailed, run_demo
     from infra.cli.exit_codes import CliError
     from infra.cli.output.stderr import say
+    from infra.config.process_secrets import keep_secrets
     from infra.nats.binary import EmbeddedNatsError
     from infra.runtime.http_server import CannotListen
-    from infra.runtime.process_secrets import keep_secrets
     from infra.runtime.up import CannotStart
 
     keep_secrets()
@@ -185,8 +185,8 @@ def runner(
 def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
     """Run a server until it ends, and end with its exit code."""
     from infra.cli.exit_codes import CliError, Exit
+    from infra.config.process_secrets import keep_secrets
     from infra.config.settings import SettingsError
-    from infra.runtime.process_secrets import keep_secrets
     from infra.runtime.standard_streams import flush_words
 
     keep_secrets()

@@ -9,7 +9,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from adapters.crypto.env_encryption import AesGcmSealer
-from adapters.event_store.codec import chain_link
+from adapters.event_store.codec import chain_link, decoded
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import OnRunnerLost
@@ -98,7 +98,7 @@ class Stage:
             assert int(message.headers["ce-entityversion"]) == version
             chain = chain_link(chain, message.subject, message.headers, message.data)
             assert message.headers["ce-chain"] == chain
-        return [message.decoded() for message in raw]
+        return [decoded(message) for message in raw]
 
     async def names(self, workspace: str = "acme") -> list[tuple[str, str]]:
         """Lock facts as (event, task id)."""

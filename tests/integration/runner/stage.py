@@ -30,10 +30,10 @@ from domain.protocol import Submission
 from runner.asyncio_tasks import end_tasks
 from runner.clock import boottime
 from runner.config import RunnerConfig
-from runner.control.nats_link import NATS_TROUBLE
 from runner.errors import ConfigError
 from runner.intake.server import IntakeServer
 from runner.isolation.confinement import check_available
+from runner.nats_link import NATS_TROUBLE
 from tests.support.ports import free_port
 from tests.support.repository import REPO
 from tests.support.waiting import eventually

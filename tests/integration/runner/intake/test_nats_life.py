@@ -16,8 +16,8 @@ import runner.control.follower
 import runner.intake.nats
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from runner.control.nats_link import NatsLink
 from runner.control.task_log import TaskLog
+from runner.nats_link import NatsLink
 from runner.service import RunnerService
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (

@@ -14,7 +14,7 @@ from nats.js.api import RetentionPolicy, StreamConfig
 
 from domain.protocol import Report, Submission
 from infra.nats.binary import find_nats_server
-from runner.control.nats_link import NatsLink
+from runner.nats_link import NatsLink
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import NatsReports
 from runner.store.disk_guard import Storage

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 import runner.outbox.transports
 from domain.protocol import Report
 from infra.nats.embedded_server import EmbeddedNats
-from runner.control.nats_link import NatsLink
+from runner.nats_link import NatsLink
 from runner.outbox.transports import NatsReports
 from runner.service import RunnerService
 from runner.store.state import Key, OutboxRow

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import runner.process.process_traits
-from infra.runtime.process_secrets import without_secrets
+import runner.isolation.process_traits
+from infra.config.process_secrets import without_secrets
 from tests.support.repository import REPO
 
 SECRET = "a-secret-of-the-control-plane"
@@ -35,7 +35,7 @@ READ_LATER = {"HTTPS_PROXY", "OTEL_EXPORTER_OTLP_HEADERS", "PGPASSWORD"}
 
 _KEEP = """
 import json, os, sys
-from infra.runtime.process_secrets import keep_secrets
+from infra.config.process_secrets import keep_secrets
 keep_secrets()
 print(json.dumps(dict(os.environ)), flush=True)
 sys.stdin.read()
@@ -92,7 +92,7 @@ def test_what_is_no_secret_stays(name: str) -> None:
 
 @pytest.mark.parametrize(("mode", "word"), [("hidden", "closed"), ("plain", "open")])
 def test_a_process_of_the_same_user_cannot_look_in(mode: str, word: str) -> None:
-    source = Path(runner.process.process_traits.__file__).read_text()
+    source = Path(runner.isolation.process_traits.__file__).read_text()
     user: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     command = [Path(sys.executable).resolve(), "-I", "-S", "-c", _PEEK, source, mode]
     said = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True, **user)

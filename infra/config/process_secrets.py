@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.config.settings import Settings, env_name
-from runner.process.process_traits import hide_memory
+from runner.isolation.process_traits import hide_memory
 
 READ_LATER = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "PGPASSWORD"}
 

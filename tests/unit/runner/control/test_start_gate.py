@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.attempts.start_gate import Standing, TaskEvent, judge_answer, judge_event
+from runner.control.start_gate import Standing, TaskEvent, judge_answer, judge_event
 from runner.control.task_log import parse_event
 from runner.outbox.transports import Answer
 from runner.store.state import Key
