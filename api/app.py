@@ -1,4 +1,4 @@
-"""The application: routes, middlewares and error handlers around one set of parts.
+"""The ASGI application: routes, middleware and error handlers around one set of dependencies.
 
 `create_app` opens nothing and starts nothing. `begin_closing` ends live streams and turns `/readyz` to
 503; call it when the process is told to stop, before the server waits for its connections to end.

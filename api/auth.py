@@ -1,4 +1,4 @@
-"""Who is asking: operators by bearer token with a role, runners by callback token or attempt token.
+"""Authentication: operators by bearer token and role, runners by callback or attempt token.
 
 A route says which role it needs where it is declared; a route that forgets cannot be built. The check
 runs before the body is read. Events name the actor `api` where no tokens are configured, else role and

@@ -1,4 +1,4 @@
-"""Who may call the API, and where it may listen: read once, checked before anything listens.
+"""API configuration: who may call and where it may listen, checked before it listens.
 
 Operator tokens are kept as SHA-256 digests only, so that neither a dump nor a log line of the settings
 gives one away. Without tokens the API is open, which is right on loopback and nowhere else: the

@@ -1,4 +1,4 @@
-"""Everything the routes call, as one object that the composition root builds.
+"""Dependencies of the routes, as one object that the composition root builds.
 
 The API holds no state of its own but bounded caches; whatever it needs comes in here, so that the same
 routes run on JetStream and SQL or on memory.

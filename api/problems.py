@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 `application/problem+json`: one table says which error is which status.
+"""Errors as RFC 9457 `application/problem+json`: one table maps errors to statuses.
 
 `type` is `urn:towpath:problem:<code>`; codes are stable, `detail` says what to do, and a DomainError's
 extra members (holders, attempt, …) stand beside them. What a client sent is never echoed: it may hold

@@ -1,4 +1,4 @@
-"""What the domain answers when it cannot do what was asked.
+"""Domain errors: each has a code, which becomes a problem type in the API.
 
 Each error carries a stable `code` (the last part of the problem's `type`) and a sentence that says
 what to do. None of them has recorded anything.

@@ -1,4 +1,4 @@
-"""What may become a NATS subject token, and nothing else may.
+"""Identifiers: which text may be an id, since each id becomes a token of a NATS subject.
 
 Ids travel inside subjects (`towpath.task.<task_id>.<event>`), where a dot, a star or a space would
 change the meaning of the subject. So every id is checked where it enters, against one of two shapes.

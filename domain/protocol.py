@@ -1,4 +1,4 @@
-"""What runners and the control plane say to each other: submission, report, heartbeat.
+"""The wire protocol between runners and control plane: submission, report, heartbeat.
 
 These shapes are the published contract: programs in any language are written against them, over
 HTTP and over NATS alike. Sizes are bounded here, so that a report always fits into one event.

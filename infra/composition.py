@@ -1,4 +1,4 @@
-"""The one place where parts are put together: settings in, running parts out.
+"""The composition root: settings in, connected parts out. The only place that wires adapters to ports.
 
 `open_core` opens what every process of the control plane shares (NATS, the store, keys, SQL); `api_parts`
 and `projections` build on it. Entry points only call these. Importing opens nothing.

@@ -1,4 +1,4 @@
-"""How numbers are said, in whatever the product prints."""
+"""Numbers with their nouns: `1 task`, `2 tasks`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one timer of an attempt: armed when it is granted, armed again for as long as it lives.
+"""The timer of an attempt: armed at the grant, renewed while the attempt lives.
 
 Its note carries what must be remembered from one look to the next, so that no process has to keep it: until
 when somebody must take the attempt, and what was last known of the runner that did.

@@ -1,4 +1,4 @@
-"""The sealer: appends a signed checkpoint over the log whenever enough events have come, or enough time.
+"""Checkpoint signer: appends a signed checkpoint after enough events or enough time.
 
 Delivery: it reads what lies behind the last checkpoint and acknowledges nothing. Any number may run; the
 compare-and-set of the checkpoint lets one win, and whoever loses goes on from the winner's. A crash loses

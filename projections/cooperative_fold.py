@@ -1,4 +1,4 @@
-"""Keeps the event loop free while a fold has much to do: large batches in parts, large tables in a thread.
+"""Cooperative folding: large batches yield to the event loop, large tables go to a thread.
 
 A claim may have hundreds of paths and a batch hundreds of claims. Whatever else the process serves gets its
 turn between two parts.

@@ -1,4 +1,4 @@
-"""Dispatch: hands every granted attempt (or one that needs no lock) to a runner, and records refusals.
+"""Process manager `dispatch`: submits granted attempts to runners and records refusals.
 
 Delivery: each event is handled at least once, by any of the dispatchers, and acknowledged when all that
 follows from it stands in the log. A crash in between means it comes again: the attempt is read from the

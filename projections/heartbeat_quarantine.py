@@ -1,4 +1,4 @@
-"""Looks at the heartbeats that come over NATS, and keeps bad ones as dead letters with the reason.
+"""Quarantine of invalid heartbeats: kept as dead letters with the reason.
 
 A bad heartbeat stops nothing: the next one replaces it, and the watchdog judges by what it can read. But
 a runner whose heartbeats nobody can use believes in a lease that the control plane does not see, and two

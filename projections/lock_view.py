@@ -1,4 +1,4 @@
-"""This process's own view of locks and registrations, folded from the log; it appends nothing.
+"""Projection `lock view`: locks and registrations as this process has folded them; appends nothing.
 
 An API process answers lock queries and waits for decisions on it. Delivery: reads the log from the lock
 projection's checkpoint and acknowledges nothing; a crash costs a longer fold after the start. What must

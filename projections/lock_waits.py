@@ -1,4 +1,4 @@
-"""Ends attempts that have waited for their lock longer than their task allows.
+"""Process manager `lock waits`: ends attempts that waited for a lock longer than they may.
 
 Delivery: dispatch arms the deadline when it handles `dispatched`, before it acknowledges that event, so a
 crash in between arms it again. It may come due more than once; what is further on is left alone. Whether

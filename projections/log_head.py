@@ -1,4 +1,4 @@
-"""The end of the log, asked by whoever has read beyond it or has not.
+"""The head of the log, confirmed where a reader seems to be ahead of it.
 
 A leader that was just elected, or just deposed, may for a moment not know the last events. What it says is
 below a position that somebody holds either for that reason, or because the position is of another log.

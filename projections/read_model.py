@@ -1,4 +1,4 @@
-"""Keeps the read model up to date: follows the log and applies it in batches, in order, for ever.
+"""Projection `read model`: follows the log and applies it in batches, in order.
 
 Delivery: a batch counts as taken when the transaction that holds its rows and the position commits;
 nothing is acknowledged to the broker. A crash before the commit leaves rows and position as they were,

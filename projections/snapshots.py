@@ -1,4 +1,4 @@
-"""Takes a fold's checkpoint up only if it was made from this very log.
+"""Restores a fold from its snapshot, if that was made from this very log.
 
 A checkpoint lies in SQL, the log in NATS, and either can be replaced without the other: a fold that goes on
 from another log's state would grant and release on facts that never were. So each checkpoint names the

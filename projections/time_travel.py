@@ -1,4 +1,4 @@
-"""The locks as they stood at any position of the log: rungs that are kept on the way, and a fold from one.
+"""Time travel: the locks as of any position, from the nearest kept snapshot and a fold from there.
 
 A rung is the lock table at a position, kept as a checkpoint. Near the head they lie RUNG_EVERY events apart,
 further back at doubling distances, and their number is bounded: a question about a position that lies d

@@ -1,4 +1,4 @@
-"""What a fold remembers of void events, so that whoever appended one is answered by its position.
+"""Verdicts on void events, kept so that the sender can be answered by position.
 
 Only void events are remembered, and a bounded number of them. About a position before the oldest one it does
 not guess.

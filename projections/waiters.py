@@ -1,4 +1,4 @@
-"""Who waits for which claim or sequence, so that an event wakes those it concerns and nobody else.
+"""Waiters: futures by claim or sequence, woken by the events that concern them.
 
 Hundreds of requests may wait at once; waking all of them at every batch cost more than folding it.
 """

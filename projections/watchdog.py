@@ -1,4 +1,4 @@
-"""The watchdog: ends attempts that nobody took in time, and those whose runner is gone or has forgotten them.
+"""Process manager `watchdog`: ends attempts that no runner took or whose runner is lost.
 
 Every attempt has one timer (`attempt_timer`), so nothing here polls or remembers. An attempt that ends
 before its timer costs one read; one whose runner lives and lists it, a read of that heartbeat. A workspace's

@@ -1,4 +1,4 @@
-"""Ending asyncio tasks for certain.
+"""Cancels asyncio tasks until they have ended.
 
 One `cancel` may be lost: `asyncio.wait_for` of Python 3.11, which nats-py waits with, drops it when what
 it waits for ends in the same moment, as everything does when a connection breaks.

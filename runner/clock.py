@@ -1,4 +1,4 @@
-"""The two clocks of a runner: wall-clock for what people read, boot time for what must not drift.
+"""The runner's two clocks: wall clock for people, boot time for deadlines.
 
 A lease that counted CLOCK_MONOTONIC would stand still while a laptop or a VM sleeps, and wake up
 valid although the control plane gave the attempt away long ago.

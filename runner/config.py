@@ -1,4 +1,4 @@
-"""All settings of a runner in one frozen object, cross-checked when it is made.
+"""Runner configuration: one frozen object, cross-checked when it is made.
 
 Whoever starts a runner (the CLI, a test) fills it; nothing in this package reads the environment
 for settings. Every error names the setting to change.

@@ -1,4 +1,4 @@
-"""What a runner refuses or fails at; every message says what to do about it."""
+"""Errors of a runner; each message says what to do."""
 
 from __future__ import annotations
 

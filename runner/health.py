@@ -1,4 +1,4 @@
-"""What `GET /health` of a runner says: whether it takes attempts, what it holds, what stands in its way.
+"""`GET /health` of a runner: whether it takes attempts, what it holds, what stops it.
 
 It reads memory and one count, so it can be asked every second; it never says a secret.
 """

@@ -1,4 +1,4 @@
-"""The runner's one connection to NATS, made in the background and kept for ever.
+"""The runner's NATS connection, made in the background and kept.
 
 No publish buffer (`pending_size=0`): a publish that failed while disconnected must not be stored
 later behind its retry. Reconnects never give up; whoever needs the connection waits with a bound.

@@ -1,4 +1,4 @@
-"""Puts a runner together, starts it and stops it; the only place that knows all its parts.
+"""The runner as a service: builds its parts, starts and stops them.
 
 Stopping ends the attempts: nothing may go on where nobody renews a lease. Their reports are sent
 while there is time and otherwise wait in the outbox for the next start.

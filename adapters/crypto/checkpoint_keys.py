@@ -1,4 +1,4 @@
-"""Ed25519 keys that sign checkpoints, and the public ones by which they are judged.
+"""Ed25519 keys that sign and verify checkpoints.
 
 A key is written as text: a private one as the 64 hex digits of its seed, a public one as `public:` and 64
 hex digits. The first of several signs, all are trusted: that is how a key is replaced without losing trust

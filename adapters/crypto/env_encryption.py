@@ -1,4 +1,4 @@
-"""Seals env values with AES-GCM, so that attempts can be rebuilt from the log and no reader sees them.
+"""Encrypts env values with AES-GCM, so that readers of the log cannot see them.
 
 A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`, bound to its task and name: it cannot be
 moved to another. The first key seals, every key unseals, so that keys can be rotated.

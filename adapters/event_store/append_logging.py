@@ -1,4 +1,4 @@
-"""Says each event that this process has appended, for whoever logs at level `debug`.
+"""Logs each event that this process appends, at level `debug`.
 
 It stands around the appender only then: at any other level an append knows nothing of log lines.
 """

@@ -1,4 +1,4 @@
-"""The one function that appends to the log, with compare-and-set and every unknown outcome resolved.
+"""Appends to the log: compare-and-set, with every unknown outcome resolved by reading back.
 
 What an append expects is always the same filter string per task or workspace: another string, or an
 append without one, breaks the check on replicated streams. After a refusal, a timeout or a lost

@@ -1,4 +1,4 @@
-"""The log's bounds, measured in the background: what asks before new work reads a figure that is there.
+"""Capacity of the log, measured in the background.
 
 A figure is at most EVERY_SECONDS old, NEAR_SECONDS where a bound comes near, so that what is written between
 two looks stays far below the reserve. While NATS does not answer the last figures stay: nothing is appended

@@ -1,4 +1,4 @@
-"""Signed checkpoints of the log on TOWPATH_CHECKPOINT: checkpoint n is the stream's message n.
+"""Signed checkpoints on stream TOWPATH_CHECKPOINT: checkpoint n is its message n.
 
 Any number of sealers may append; the compare-and-set on the stream's last sequence lets one win. Reading
 goes by pages and with a guest's rights.

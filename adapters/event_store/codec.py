@@ -1,4 +1,4 @@
-"""Between an event and its stored form: subject, CloudEvents headers in binary mode, JSON data.
+"""Codec: an event as a NATS message with CloudEvents headers (binary mode) and JSON data.
 
 `ce-chain` links each event to its predecessor, so that a changed, dropped or reordered event shows.
 Encoding is deterministic: a retry is byte-identical. Stored names come from `domain.log.events`.

@@ -1,4 +1,4 @@
-"""Reads of stream TOWPATH: the events of one task, in few bounded requests, and a workspace's last one."""
+"""Reads a task's events, or a workspace's last one, in few bounded requests."""
 
 from __future__ import annotations
 

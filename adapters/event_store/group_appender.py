@@ -1,4 +1,4 @@
-"""Coalesces concurrent appends into atomic batches.
+"""Group commit: coalesces concurrent appends into atomic batches.
 
 Where every acknowledgement costs an fsync, 16 waiting appends are worth sharing one. Without that, a
 batch of a hundred still saves most of the replies; a small one costs the server more than it saves. What is

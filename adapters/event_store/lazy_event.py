@@ -1,4 +1,4 @@
-"""An event of the log that is read only as far as somebody asks.
+"""A recorded event that is parsed only as far as it is used.
 
 Every fold sees every event, but needs most of few: the lock fold of a task without a workspace needs where it
 stands and what it is called, not its output. Each field is looked up in the raw message when it is first

@@ -1,4 +1,4 @@
-"""Lock facts and workspace registrations: which messages append them, on any log."""
+"""Appends lock facts and workspace registrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One consumer's life: the log behind a position, as it comes, until the consumer has to be made anew.
+"""Log feed: one ordered consumer from a position on, until it has to be recreated.
 
 A pull consumer without acknowledgements: the reader's own position is the only one. What is on its way or
 buffered is bounded by what was asked for: a push consumer's window is 32 MB of messages, several times that

@@ -1,4 +1,4 @@
-"""Reads the log in its total order: live from any sequence, by pages, or single events.
+"""Reads the log in order: live from any sequence, in pages, or single events.
 
 Each reader keeps its own position, so a crash loses nothing and redelivery cannot disturb the order. What
 arrives is checked for contiguity; what does not follow on is looked up on the leader, and if the log

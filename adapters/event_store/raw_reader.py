@@ -1,4 +1,4 @@
-"""Reads a finished stretch of the log as stored bytes, as fast as one connection gives it.
+"""Reads a finished range of the log as stored bytes.
 
 For those who check or seal what stands there: nothing is decoded, nothing is left out, and a sequence that
 is missing is simply not among what comes. A stretch ends; whoever wants what comes later reads again. A

@@ -1,4 +1,4 @@
-"""What every task store shares: a bounded cache of tasks as they stand in the log, one lock per task in use.
+"""Task cache of a process: bounded, with one lock per task in use.
 
 Commands change the task they loaded before the log has taken the event, and an append can fail or be
 canceled. So nobody gets the cached object itself: it is copied in and out, which costs a microsecond, as

@@ -1,4 +1,4 @@
-"""Between the aggregate's events and the log: which message its pending event is, and the way back."""
+"""Maps the aggregate's pending events to messages, and recorded events back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks as the log has them: loaded from their events, kept in a bounded cache, changed event by event.
+"""Task store: tasks by replay of their events, cached, changed by appends.
 
 The rules are the same on every log; what differs is how a task's events are read, which `TaskEvents` says.
 """

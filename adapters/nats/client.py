@@ -1,4 +1,4 @@
-"""nats-py's client with a faster way in and out.
+"""The fast NATS client: nats-py's with a shorter path in and out.
 
 Every process of the control plane reads every event, each event has a dozen headers, and each append is a
 request with a reply: parsing and queueing them was most of what a process did. Here the usual messages are

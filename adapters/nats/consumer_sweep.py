@@ -1,4 +1,4 @@
-"""Sweeps consumers that others made on the log and left behind: each costs the server memory while it exists.
+"""Deletes abandoned guest consumers of the log, since each costs the server memory.
 
 Every role that reads may make consumers, also durable ones, as many as it likes. Those without a reader that
 were idle for STALE_SECONDS are removed. Beyond MOST, those without a reader go at once, the oldest first, and

@@ -1,4 +1,4 @@
-"""Reads from JetStream that nats-py does not offer: by subject from the leader, and bounded batches.
+"""JetStream requests that nats-py lacks: leader reads by subject, and bounded direct batches.
 
 Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; none is believed before it is certain
 that the leader has not been replaced (`adapters.nats.leader_quorum`). Direct reads are faster and may come

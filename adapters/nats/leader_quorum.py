@@ -1,4 +1,4 @@
-"""Whether a replicated stream's leader still has its majority, so that what it answers is the newest.
+"""Leader quorum: whether a stream's leader still has its majority, so that a read is linearizable.
 
 A leader that was cut off goes on answering reads from what it has for ten seconds and more, while the others
 elect a new one after four: its "no such task" or "not granted" is then wrong. JetStream has no read that

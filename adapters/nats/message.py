@@ -1,4 +1,4 @@
-"""A message as it came over the wire; its headers are parsed only when somebody asks for them.
+"""A received message; headers are parsed on first use.
 
 Each event has a dozen headers, and every process of the control plane reads every event.
 """

@@ -1,4 +1,4 @@
-"""Cuts messages from what a connection has read, without regular expressions and without copies of a buffer.
+"""Parser of the NATS protocol without regular expressions and without copying buffers.
 
 Whatever is out of the ordinary goes through nats-py's own parser, a line at a time.
 """

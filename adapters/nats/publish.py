@@ -1,4 +1,4 @@
-"""Publishing to the streams beside the log: with an acknowledgement, retried while NATS is away.
+"""Acknowledged publishes to the streams beside the log, retried while NATS is away.
 
 A message may have an id (`Nats-Msg-Id`), so that sending it again after a lost acknowledgement stores it
 once. The broker remembers the ids of a whole stream and does not compare messages: one of another sender with

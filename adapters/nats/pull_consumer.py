@@ -1,4 +1,4 @@
-"""Asks a JetStream consumer for its messages, in time and into one inbox, until it is gone.
+"""Pull consumer: keeps requests open on a JetStream consumer until it is gone.
 
 The next messages are asked for while half of the last ones are still to come, so they never pause, and what
 is on its way is bounded by what was asked for. A parked request delivers a new message at once. Heartbeats

@@ -1,4 +1,4 @@
-"""Requests over one connection, with all their replies under one inbox.
+"""Request-reply over one connection, with one inbox for all replies.
 
 nats-py's own request keeps an entry for ever where the publish fails, which adds up while NATS is away, and
 it waits out its whole timeout after a reconnect, though the reply went to the old connection. Here a request

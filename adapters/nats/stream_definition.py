@@ -1,4 +1,4 @@
-"""What a JetStream stream must look like, and how an existing one differs.
+"""A JetStream stream's definition, and how an existing stream differs from it.
 
 Plain API JSON on purpose: the server's own names for settings are what operators see, and every setting of
 every server version can be said and checked. Some settings are guarded: a stream that has them otherwise may

@@ -1,4 +1,4 @@
-"""How far the workers of durable consumers are behind, as the server keeps it for them."""
+"""Backlogs of durable consumers, as the server reports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A budget of dead letters for each kind and reason, so that a flood of junk pushes out only its like.
+"""A budget per kind and reason of dead letter, so that a flood displaces only its own kind.
 
 All who may report can make letters: of tasks that do not exist, with bodies that cannot be read. Kind and
 reason tell them from what a broken runner or an unreadable event leaves. The stream bounds what one subject

@@ -1,4 +1,4 @@
-"""What could not be applied, kept for 14 days on `towpath.dead.<kind>.<id>`; its headers say why.
+"""Dead letters on `towpath.dead.<kind>.<id>`, kept for 14 days; headers hold the reason.
 
 Runners keep letters, too, so what is read here may lack headers or hold anything: every field has a default.
 """

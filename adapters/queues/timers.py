@@ -1,4 +1,4 @@
-"""Deadlines as scheduled messages on TOWPATH_TIMER: they survive every process and need no polling.
+"""Timers as scheduled messages on TOWPATH_TIMER: durable, without polling.
 
 The subject of a schedule names its deadline, so arming it again replaces it. A schedule for a past time
 fires at once.

@@ -1,4 +1,4 @@
-"""Opens the database of the read model and makes its tables: SQLite by default, PostgreSQL by URL.
+"""Opens the read model's database and creates its tables: SQLite by default, PostgreSQL by URL.
 
 Whatever stands here can be rebuilt from the log, so both are set for speed: after a power cut the last
 transactions may be missing, but never a part of one, and the position is missing with its rows. In

@@ -1,4 +1,4 @@
-"""Tells a database that is away, damaged or refuses from a fault of ours, which must be seen.
+"""Classifies database errors: away, damaged, refused, or a bug of ours.
 
 The rows go to the drivers directly, so the drivers' own errors come here beside SQLAlchemy's.
 """

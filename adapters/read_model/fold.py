@@ -1,4 +1,4 @@
-"""A batch of events folded in memory into the rows it leaves behind, before any SQL is sent.
+"""Folds a batch of events into rows in memory, before any SQL is sent.
 
 A replay must keep up with the log, so a task costs one row per batch however many events it has in it.
 Of tasks that were there before only changes are kept, and of those rows only what a decision needs is

@@ -1,4 +1,4 @@
-"""The judge as it stands at the read model's position: which `dispatched` count, folded with the rows.
+"""The validity judge at the read model's position, folded with its rows.
 
 What it holds (valid registrations, open claims) lies in two tables that are written in the transaction of
 their batch, so that a start, or a process that another one has overtaken, takes it up where the rows stand.

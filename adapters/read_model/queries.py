@@ -1,4 +1,4 @@
-"""Queries over the read model: pages of tasks, newest first, each as cheap as its length.
+"""Queries of the read model: pages of tasks, newest first.
 
 A page is the merge of one index range per wanted status (all of them where none is named), each cut at
 the page's length: so its cost does not grow with the number of tasks. A cursor names the last task

@@ -1,4 +1,4 @@
-"""What each event assigns to a task's row: the fold of `domain.task.events`, on a plain dict.
+"""What each event changes in a task's row.
 
 An event costs a few assignments here: no models, and times stay the text they were stored as. A row may
 be whole or hold only what has changed, so nothing but `lock_state` is read from it. A property test

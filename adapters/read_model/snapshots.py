@@ -1,4 +1,4 @@
-"""Port `Checkpoints` in SQL: where a fold stands, with its state, beside the read model.
+"""Snapshots of folds in SQL, beside the read model.
 
 A checkpoint only shortens the next start, so it is written in a transaction of its own. Several
 processes may save under one name: the highest position stays.

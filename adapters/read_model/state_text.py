@@ -1,4 +1,4 @@
-"""Large plain data as text that can be written and read in parts.
+"""Large plain data as text that is written and read in parts.
 
 One call that encodes or decodes ten megabytes of JSON holds the whole process up, in whatever thread it runs.
 So the first line is the data without what may be long (lists of lists or dicts, and dicts with many names);

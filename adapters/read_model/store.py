@@ -1,4 +1,4 @@
-"""Port `ReadModel` in SQL: tasks and grants as of a position in the log.
+"""The read model in SQL: tasks and grants as of a position in the log.
 
 A batch and the position it leads to are one transaction, so a crash leaves both or neither and a batch
 that comes again is passed over. Any number of processes may apply the same log to one database.

@@ -1,4 +1,4 @@
-"""The read model's tables: what queries need of the log, in SQLite or PostgreSQL.
+"""Tables of the read model, in SQLite or PostgreSQL.
 
 Everything here can be rebuilt from the log, so a changed table needs no migration: raise SCHEMA_VERSION
 and the tables are made anew. Times are stored as the log writes them (RFC 3339, UTC, fixed width), since

@@ -1,4 +1,4 @@
-"""Writes a batch and its position in one transaction, the same way in SQLite and PostgreSQL.
+"""Writes a batch and its position in one transaction.
 
 The position is read under a lock that lasts until the commit (SQLite's write lock, PostgreSQL's row
 lock), so of two processes that apply the same events one waits and then passes over them. SQLAlchemy

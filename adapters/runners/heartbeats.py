@@ -1,4 +1,4 @@
-"""Runners' heartbeats on TOWPATH_RUNNER, which keeps the last few of each and when they were stored.
+"""Heartbeats on stream TOWPATH_RUNNER, which keeps the last few of each runner.
 
 A few, as two runners with one id take turns: each attempt is judged by the heartbeats of its own.
 """

@@ -1,4 +1,4 @@
-"""Hands attempts to runners: onto a pool's work queue, or by HTTP to a push runner.
+"""Submits attempts to runners: to a pool's work queue, or by HTTP to a push runner.
 
 A pool's queue stores a submission at most once per attempt within the duplicate window; a push runner
 treats a repeated one as already accepted. So sending again after an unknown outcome is harmless.

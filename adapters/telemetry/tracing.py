@@ -1,4 +1,4 @@
-"""Spans around what carries a task from process to process: appends, the dispatcher's events, submissions.
+"""Trace spans around appends, dispatched events and submissions.
 
 Each stands around another adapter of the same port, and only where tracing is on: without it, nothing here
 is in the way of an append.

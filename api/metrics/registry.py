@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: one registry per application, so that several can live in one process.
+"""The Prometheus registry, one per application.
 
 Labels hold route templates, statuses and problem codes, never an id: their number stays bounded.
 `towpath_events_seen_total` is the sequence this process has folded, since the log has no holes.

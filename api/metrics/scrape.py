@@ -1,4 +1,4 @@
-"""Takes stock when Prometheus asks: what stands in other parts and is not counted on the way.
+"""Refreshes gauges on scrape.
 
 Each question is bounded in time, and one that is not answered hides its own figures only: they are
 left out or NaN, which an alert on their absence sees.

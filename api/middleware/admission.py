@@ -1,4 +1,4 @@
-"""How much may be under way at once: beyond it the answer is 503 with Retry-After, at once.
+"""Admission control (backpressure): beyond the limit a request gets 503 with Retry-After at once.
 
 A request takes a place once it is whole: without a body at once, with one when the route has let its caller
 in and the body has come (`api.middleware.bodies`). So half a request costs a connection and nothing else,

@@ -1,4 +1,4 @@
-"""Reads request bodies: after the caller was let in, counted as they come, within seconds.
+"""Reads request bodies: after authentication, counted as they arrive, within a deadline.
 
 What a head declares is a promise that a stranger can make for nothing, so it takes no room. What has come
 takes room, and while the room is full the body that has been coming for longest gives way: a whole body is

@@ -1,4 +1,4 @@
-"""A body that is declared larger than the limit is refused before anything is read.
+"""Refuses a body that is declared larger than the limit before any of it is read.
 
 `api.middleware.bodies` counts what comes. The frameworks' own limits answer in plain text, here every error
 is a problem.

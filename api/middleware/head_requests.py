@@ -1,4 +1,4 @@
-"""`HEAD` wherever `GET` works: the same status and headers, without the body.
+"""`HEAD` wherever `GET` works: same status and headers, no body.
 
 Routes declare `GET` alone. A live stream answers its headers and ends. The method is given back to the server
 before the answer begins, since it says whether a body is written.

@@ -1,4 +1,4 @@
-"""Requests whose JSON body is read as reports and heartbeats are read: by the one reader of outside JSON."""
+"""JSON bodies of requests, parsed by the one parser of outside JSON."""
 
 from __future__ import annotations
 

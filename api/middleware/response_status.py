@@ -1,4 +1,4 @@
-"""What became of a request, for those who count or trace it from outside: its status, and who answered."""
+"""The status of a response, for middleware that counts or traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries a caller's W3C `traceparent` to the events its request appends, with a span where tracing is on."""
+"""Carries a caller's W3C `traceparent` to the events that its request appends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No request for a name that is not ours, and none from a web page of another host, reaches a route.
+"""Host and origin guard: foreign host names and cross-site requests reach no route.
 
 It stands before everything else and reads headers only, so it holds for every route, whether the API asks for
 tokens or not: a browser that a person uses beside it must never become a way in.

@@ -1,4 +1,4 @@
-"""Pages of the log by filter, each with the position up to which nothing is missing.
+"""Pages of the log by filter, each complete up to the position it names.
 
 A filter that is a NATS subject is read by subject. The trail of one task is its own subject plus its
 lock facts, whose sequences the read model knows as far as it has come; what came later is found in the

@@ -1,4 +1,4 @@
-"""Writes lock entries as JSON in parts: one with some hundred thousand paths holds up no other request."""
+"""Writes lock entries as JSON in parts, so that a large one blocks no other request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists: `limit`, an opaque `cursor`, `{"items", "next_cursor"}` and `Link: rel="next"`.
+"""Paging of lists: `limit`, an opaque `cursor`, `next_cursor` and `Link: rel="next"`.
 
 A cursor is text only this API reads; it is base64 so that nobody builds one by hand. Lists that the
 process holds in memory anyway (workspaces, locks, runners) are cut by their sort key.

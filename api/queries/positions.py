@@ -1,4 +1,4 @@
-"""Points of the log in queries: a sequence, or a time.
+"""Positions in query parameters: a sequence or a time.
 
 A time means the last event that the broker had stored by then, by the broker's clock. It differs from
 `ce-time`, which is when the control plane decided, by milliseconds; unlike that it never goes backwards.

@@ -1,4 +1,4 @@
-"""What this process can say of runners that fall silent: how many, and whose locks wait for an operator.
+"""Lost runners: how many, and whose locks wait for an operator.
 
 For people and dashboards, on this process' clock and fold. What follows for attempts the watchdog decides.
 """

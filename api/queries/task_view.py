@@ -1,4 +1,4 @@
-"""TaskRead of a task as it was just loaded or changed.
+"""TaskRead of a task that was just loaded or changed.
 
 A loaded task is shared with whoever changes it next, so it is turned into an answer before anything is
 awaited; otherwise `seq` and `status` could belong to different moments.

@@ -1,4 +1,4 @@
-"""A task and the locks as they were at a position of the log."""
+"""A task and the locks as of a position in the log."""
 
 from __future__ import annotations
 

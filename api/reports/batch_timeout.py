@@ -1,4 +1,4 @@
-"""One timer for a whole batch of work: a timer for each report cost a twelfth of what the report did."""
+"""One timeout for a batch of reports, cheaper than one each."""
 
 from __future__ import annotations
 

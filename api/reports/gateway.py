@@ -1,4 +1,4 @@
-"""The callback gateway: one function that takes a runner's report, over HTTP and over NATS alike.
+"""The callback gateway: turns a runner's report into an event, over HTTP and NATS alike.
 
 It proves who is reporting, validates the body and hands it to TaskService; it decides nothing. It stays
 lean because every step of every task passes here.

@@ -1,4 +1,4 @@
-"""How one report that came over NATS is settled: applied, kept as a dead letter, or tried again.
+"""Settles a report that came over NATS: applied, kept as a dead letter, or retried.
 
 Delivery: a report is acknowledged only after its event is in the log, or was already there, or the
 report is kept on the dead letters with the reason. A crash in between brings it again, which is stale

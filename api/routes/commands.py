@@ -1,4 +1,4 @@
-"""Operators' commands on a task: dispatch, cancel, release its locks by hand.
+"""Commands on a task: dispatch, cancel, release its locks by hand.
 
 An answer waits at most two seconds for the lock projection, so that a caller learns in the same breath
 whether the lock was granted; the wait changes nothing that is recorded.

@@ -1,4 +1,4 @@
-"""The published contracts, as files that were made beforehand: AsyncAPI, JSON Schemas, TypeScript types.
+"""The published contracts: AsyncAPI, JSON Schemas, TypeScript types.
 
 Open to everybody, like the OpenAPI document: they say how to talk to Towpath and nothing about tasks. Only
 files that the directory holds are ever served, by their own names.

@@ -1,4 +1,4 @@
-"""Dead letters: what could not be applied, for an operator to look at, to put back or to drop.
+"""Dead letters: list, show, replay, drop.
 
 Bodies are shown without their secrets, and not at all where they are no JSON. Putting one back answers what
 its way answers: a report that is refused again stays where it is. Both decisions are logged with who made

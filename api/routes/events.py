@@ -1,4 +1,4 @@
-"""The log over HTTP: the trail of a task, pages of the whole log, and the live stream.
+"""The log over HTTP: a task's trail, pages of all events, and the live stream.
 
 Events come from the log itself, never from the read model. A page of a filtered list may be shorter
 than `limit`, even empty, and still have a `next_cursor`: the scan behind it is bounded.

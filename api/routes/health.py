@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can serve, and what it has counted.
+"""`/livez`, `/readyz`, `/metrics` and `/version`.
 
 `/livez` and `/readyz` are open, since probes carry no tokens; they name parts and say what is wrong,
 nothing about tasks. `/livez` looks at nothing: a broken dependency is no reason to be restarted.

@@ -1,4 +1,4 @@
-"""`POST /runner/heartbeat`: for runners without NATS, the same heartbeat and the same promise.
+"""`POST /runner/heartbeat`, for runners without NATS.
 
 It is answered once JetStream has acknowledged it, so the answer renews the runner's lease from its sending.
 What is wanted of each attempt it lists is decided on the leader: such a runner hears of a cancel here first.

@@ -1,4 +1,4 @@
-"""Runners, as their last heartbeats show them.
+"""Runners and their last heartbeats.
 
 `state` is a plain statement about time, on this process' clock: `suspected` without a heartbeat for a
 lease, `lost` for the grace beyond it. What follows for attempts is decided by the watchdog, on the broker's.

@@ -1,4 +1,4 @@
-"""Tasks: create, look, list. A single task comes from the log, lists come from the read model.
+"""Tasks: create, read (from the log), list (from the read model), explain.
 
 `GET /tasks/{id}` is confirmed by the leader, so it never shows less than an earlier answer did; a list
 may lag behind the log by the read model's delay. Creating with a client's `id` may be repeated.

@@ -1,4 +1,4 @@
-"""Workspaces and their locks: what is registered, who holds what, who waits behind whom.
+"""Workspaces: registrations, holders and waiters.
 
 Registrations are confirmed by the leader where one is asked for; lists and locks show what this process
 has folded, a few milliseconds behind the log.

@@ -1,4 +1,4 @@
-"""`/asyncapi`: the AsyncAPI document for people, made here from the document itself."""
+"""`/asyncapi`: the AsyncAPI document as a page."""
 
 from __future__ import annotations
 

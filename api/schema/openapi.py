@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, completed by what FastAPI cannot see.
+"""The OpenAPI document: FastAPI's, completed with what FastAPI cannot see.
 
 Problems have a media type of their own, and the status route is a plain ASGI endpoint. `problems(…)`
 is how a route says which errors it may answer.

@@ -1,4 +1,4 @@
-"""The log as server-sent events, from any position on and then live.
+"""The log as server-sent events, from any position and then live.
 
 Each stream holds one page at a time and its own position, whatever the reader's speed: a slow reader
 slows only itself, and one that stops reading is dropped (`api.streaming.live_response`). Between pages it

@@ -1,4 +1,4 @@
-"""A response without an end, for readers that read: one that stops is dropped, not buffered for.
+"""Endless responses: a reader that stops reading is dropped, not buffered for.
 
 What is on its way to a reader is one chunk and the buffer below; the next chunk waits until that is taken.
 A reader that takes nothing for PATIENCE_SECONDS loses its connection, at once and for good: an orderly close

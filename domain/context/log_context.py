@@ -1,4 +1,4 @@
-"""What the work at hand is about: a task, its attempt, and the event that is handled or was appended last.
+"""Log context: the task, attempt and event that log lines and appends of the current work belong to.
 
 Every log line says it. It is kept as one small value in the context and read only when a line is written, so
 that it costs next to nothing where a task's every report passes and nothing is logged.

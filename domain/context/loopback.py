@@ -1,4 +1,4 @@
-"""Addresses: which are this machine's alone (what is open there needs no token), and which hold a secret."""
+"""Loopback addresses: which hosts only this machine can reach, so that they need no token."""
 
 from __future__ import annotations
 

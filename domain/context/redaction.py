@@ -1,4 +1,4 @@
-"""Hides what may be secret in JSON that somebody wants to look at: env values, tokens, passwords."""
+"""Redaction of JSON that people look at: env values, tokens and passwords are replaced."""
 
 from __future__ import annotations
 

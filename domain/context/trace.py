@@ -1,4 +1,4 @@
-"""The W3C trace context of the work at hand, carried beside it and stored with each event.
+"""The W3C trace context of the current work, stored with each event it appends.
 
 It is carried whether or not spans are exported, so that a caller's trace reaches the runner's process and the
 last event. Where spans are made (`domain.context.tracing`), each takes the place of its parent here.

@@ -1,4 +1,4 @@
-"""Spans of a task's trace: a port for whoever makes and exports them, and the way to work within one.
+"""Port `Tracer`: trace spans, and how code runs within one.
 
 Parts that make spans get a `Tracer`, or none where tracing is off: then nothing is made, and the caller's
 `traceparent` is carried all the same. A span takes the place of its parent in the context

@@ -1,4 +1,4 @@
-"""A signed checkpoint of the log: what stood at these sequences, and what the whole log was up to there.
+"""The signed checkpoint: a Merkle root over the log up to a sequence, as canonical text.
 
 `root` is the Merkle root of the range, `tree_root` that of everything from sequence 1 on. Whoever keeps
 checkpoints elsewhere can later tell whether the log still begins with what it was. `prints` are the first

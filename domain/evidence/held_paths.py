@@ -1,4 +1,4 @@
-"""Who holds which absolute paths, across workspaces: for whoever checks a history.
+"""Index of held absolute paths across workspaces, to find two exclusive holders in a history.
 
 Roots of workspaces do not overlap and claims follow their workspace's root, so no two workspaces can ever
 hold the same file. This looks at the paths themselves, and so finds where that was broken.

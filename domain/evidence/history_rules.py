@@ -1,4 +1,4 @@
-"""What a history of recorded events must look like, for whoever checks one: transitions and lock intervals.
+"""Rules that any recorded history must keep: allowed transitions and disjoint lock intervals.
 
 The aggregate and the lock table decide what is appended; here their rules are asked the other way round, of
 facts that stand in a log already. Each function answers None, or a sentence that says what is wrong.

@@ -1,4 +1,4 @@
-"""The Merkle tree over the log, hashed as RFC 6962 says (SHA-256, leaf prefix 0x00, node prefix 0x01).
+"""The Merkle tree over the log, hashed as in RFC 6962 (SHA-256, leaf prefix 0x00, node prefix 0x01).
 
 A leaf covers all of a stored event: sequence, subject, every header and the data. `Tree` keeps only the
 roots of its complete subtrees ("peaks"), so appending costs one hash on average, a tree over any log fits

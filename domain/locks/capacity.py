@@ -1,4 +1,4 @@
-"""Bounds on what a workspace may have open, held against a claim before its `dispatched` is recorded.
+"""Capacity of a workspace's locks: bounds on open claims, checked before `dispatched` is recorded.
 
 Each open claim costs every process that folds the log memory, and every answer about the workspace time. So
 a workspace has room for a number of claims and for a number of characters in their paths; beyond that a

@@ -1,4 +1,4 @@
-"""What stands in a lock table: claims that wait, grants that hold, and facts to append next."""
+"""Claims (waiting), grants (holding) and the lock facts that a lock table decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conflicts among the open claims of one workspace, kept up to date by every change. Pure.
+"""Conflict index: which open claims of one workspace conflict, updated with every change. Pure.
 
 Each open claim has a place, a number that rises with the order of arrival, and a mask: an integer whose bit
 n says that it conflicts with the claim at place n. What is in the way of a waiting claim is its mask, cut

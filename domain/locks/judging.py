@@ -1,4 +1,4 @@
-"""Judges registrations, removals and dispatches together, each on the fold of all events before it.
+"""Validity of registrations, removals and dispatches, each decided on the fold of all events before it.
 
 No compare-and-set covers a registration and a claim, so both are appended freely and the log's total order
 decides which of them count. A void event stays in the log and changes nothing else. Every fold comes to the

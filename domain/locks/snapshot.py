@@ -1,4 +1,4 @@
-"""The stored form of one workspace's open claims: plain data, for the snapshot of a lock table."""
+"""Snapshot form of one workspace's open claims, as plain data."""
 
 from __future__ import annotations
 

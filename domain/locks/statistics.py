@@ -1,4 +1,4 @@
-"""What a fold of the log counts on its way: events by type, how long locks were waited for and held.
+"""Statistics of a fold: events by type, and how long locks were waited for and held.
 
 Cheap enough for every event. What stood in the log before `since` is folded at a start, too, but not
 counted: a counter that jumps by the past would read as a burst.

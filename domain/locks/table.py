@@ -1,4 +1,4 @@
-"""The lock table: folds the log, and says which lock fact to append next. Pure and deterministic.
+"""The lock table: folds the log and decides the next grant, refusal or release. Pure and deterministic.
 
 Releases are owed by state, never by the moment an event is seen: first all releases that are owed, then
 refusals of claims whose `dispatched` is void (`domain.locks.judging`), then claims in the order of their

@@ -1,4 +1,4 @@
-"""How the locks of a workspace are shown: holders, and waiters in order with what blocks them."""
+"""How locks are shown: holders, and waiters in order with what blocks them."""
 
 from __future__ import annotations
 

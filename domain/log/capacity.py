@@ -1,4 +1,4 @@
-"""Room for new work in the log: a reserve is kept for what ends work that is already there.
+"""Capacity of the log for new work: a reserve is kept for events that end work already begun.
 
 When the log is nearly full, new tasks, attempts and registrations are refused, while ends, grants, releases
 and cancels still fit: so what runs comes to its end and every lock comes home.

@@ -1,4 +1,4 @@
-"""The facts that stand in the log, as data: one frozen model per event, version 1 of each.
+"""The events of the log as data: one frozen model per event type, version 1 of each.
 
 Names are chosen, never derived from Python: `towpath.task.running.v1` is stored for ever. Fields
 carry units. Every model validates what it reads, so that a stored event that no longer fits is

@@ -1,4 +1,4 @@
-"""A position in the log that can tell one log from another: a sequence and the id of the event there.
+"""A position in the log that tells one log from another: a sequence and the id of the event there.
 
 A sequence alone does not name the log it was taken from. After a restore of an older backup the same
 sequence may lie beyond the end, or hold another event, and a reader that goes on behind it misses what is

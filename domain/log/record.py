@@ -1,4 +1,4 @@
-"""One entry of the log as every reader sees it, whatever stores it."""
+"""A recorded event, as every reader of the log sees it."""
 
 from __future__ import annotations
 

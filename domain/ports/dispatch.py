@@ -1,4 +1,4 @@
-"""Handing an attempt to a runner: sealed env values, and what became of the submission."""
+"""Ports of dispatch: env encryption, and the client that submits attempts to runners."""
 
 from __future__ import annotations
 

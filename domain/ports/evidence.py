@@ -1,4 +1,4 @@
-"""Ports of those who seal the log and of those who check it: stored bytes, and signed checkpoints."""
+"""Ports of evidence: stored bytes of the log, and its signed checkpoints."""
 
 from __future__ import annotations
 

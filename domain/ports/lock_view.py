@@ -1,4 +1,4 @@
-"""Who holds and who waits, as far as this process has folded the log."""
+"""Port `LockView`: holders and waiters, as far as this process has folded the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log, from the side of those who append to it and of those who read it."""
+"""Ports of the log: append with compare-and-set, read, follow, and tasks by replay."""
 
 from __future__ import annotations
 

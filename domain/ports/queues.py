@@ -1,4 +1,4 @@
-"""Work that any number of processes share: events to act on, and deadlines that have come due."""
+"""Ports of work queues that processes share (events, due timers), of timers, and of backlogs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs ask: tasks and lock history, folded from the log and thrown away at will."""
+"""Port `ReadModel`: tasks and lock history for queries, folded from the log and rebuildable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of runners: the last heartbeat of each."""
+"""Port `Heartbeats`: the last heartbeat of each runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port to what was: positions by time, and the locks as they stood at a position."""
+"""Port `Past`: a position by time, and the locks as of a position."""
 
 from __future__ import annotations
 

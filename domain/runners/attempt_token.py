@@ -1,4 +1,4 @@
-"""The callback token of one attempt: proof that the control plane handed this very grant out.
+"""Attempt tokens: HMAC proof that the control plane granted this very attempt.
 
 It carries attempt and fencing token in the open and an HMAC over task, attempt and fencing token, so
 that it can be checked without a look-up. It is minted only for a granted attempt (fencing token 0

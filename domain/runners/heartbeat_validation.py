@@ -1,4 +1,4 @@
-"""What is wrong with a heartbeat that came over NATS, where everybody who may send one may send anything.
+"""Validation of heartbeats that arrive over NATS, where any permitted client may send anything.
 
 Over HTTP a bad heartbeat is refused. Over NATS it is stored before anybody looks at it, and its sender
 believes that it has renewed a lease: so somebody looks, and tells an operator.

@@ -1,4 +1,4 @@
-"""When a runner counts as lost: pure rules on its last stored heartbeat, all times on the broker's clock.
+"""Runner liveness: when a runner counts as lost, by its last stored heartbeat and the broker's clock.
 
 A runner's own lease runs from the *sending* of an acknowledged heartbeat, the control plane's from its
 storing, which is later, and it adds a grace for the killing. So whoever is called lost here has long stopped

@@ -1,4 +1,4 @@
-"""Reads a runner's report so that an end is never lost because of its text.
+"""Parses a runner's report leniently where it can, so that an end is never lost for its text.
 
 `Report` is the contract: what a runner should send. A body that breaks it in what only people read
 (`message`, `output_tail`, `reason`, times, `pid`, `exit_code`) is mended: text is cut and cleaned, a number

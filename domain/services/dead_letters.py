@@ -1,4 +1,4 @@
-"""What could not be applied, and what an operator can do with it: look, put it back, or drop it.
+"""Operators' service for dead letters: list, show, replay, drop.
 
 Putting back goes the way that the message would have gone, so that the same rules decide: a report is
 reported, an event is handled, a deadline comes due again. What is put back is removed only after that; so a

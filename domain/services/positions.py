@@ -1,4 +1,4 @@
-"""Checks of positions against the log: whether it reaches to them, and whether it is the log they are of.
+"""Checks a reader's position against the log: does the log reach it, and is it the same log?
 
 See `domain.log.position` for why a sequence alone is not enough.
 """

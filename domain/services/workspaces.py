@@ -1,4 +1,4 @@
-"""Registers workspaces: which directory an id means, and what happens when a runner is lost there.
+"""Registers, moves and removes workspaces, with compare-and-set and the log's verdict.
 
 Two overlapping roots cannot both be registered, and a workspace in which tasks hold or wait neither moves nor
 goes. Each workspace has its own compare-and-set, so requests can race past the check with each other and with

@@ -1,4 +1,4 @@
-"""The task: one command to run, with attempts 1, 2, …; the aggregate that enforces the transitions.
+"""The task aggregate: one command with attempts 1, 2, …; it enforces the transitions.
 
 Each command method decides by the transition table and triggers at most one event; a stale input
 triggers none; a refusal raises. Time, actors and grants come in as arguments.

@@ -1,4 +1,4 @@
-"""The aggregate's events: what each recorded fact assigns to a task, and nothing it decides.
+"""The aggregate's events: what each recorded event assigns to a task.
 
 Applying never checks a rule: replaying the same facts twice gives the same task. The stored form is
 `domain.log.events`; here the same data is applied.

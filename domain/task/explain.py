@@ -1,4 +1,4 @@
-"""Why a task is where it is: one sentence about what it waits for, or about what ended it."""
+"""Explains a task: one sentence about what it waits for, or what ended it."""
 
 from __future__ import annotations
 

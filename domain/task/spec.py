@@ -1,4 +1,4 @@
-"""What a client asks for when it creates a task, checked where it enters."""
+"""Task specification: what a client sends to create a task, validated on entry."""
 
 from __future__ import annotations
 

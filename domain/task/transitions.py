@@ -1,4 +1,4 @@
-"""What may follow what in a task's life: one table, and nothing else compares statuses.
+"""The transition table: which event may follow which status. The only place that compares statuses.
 
 A cell says what an input does to a task in a status: it records an event, it is stale (the same
 attempt is already there or further: answered, not recorded) or it is refused with a stable code.

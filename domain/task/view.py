@@ -1,4 +1,4 @@
-"""How a task is shown: TaskRead, the answer of commands, callbacks and queries alike."""
+"""TaskRead: how a task is shown in commands, callbacks and queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of other programs over HTTP: read up to a bound, and never unpacked.
+"""Reads HTTP responses of other programs up to a bound, never decompressed.
 
 A few compressed bytes can stand for gigabytes, so requests ask for what is not compressed
 (`Accept-Encoding: identity`), and an answer that is compressed all the same is not read. How long an exchange

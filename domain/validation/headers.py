@@ -1,4 +1,4 @@
-"""Headers as other programs write them: a name means the same in any case.
+"""Case-insensitive access to headers of other programs.
 
 HTTP libraries send `x-runner-token` as well as `X-Runner-Token`, and a program that speaks both NATS and HTTP
 often has one function for both. NATS keeps names as they were written, so readers compare without case.

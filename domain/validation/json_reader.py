@@ -1,4 +1,4 @@
-"""The one reader of JSON that other programs send, over HTTP and NATS alike.
+"""The one parser of JSON from other programs, for HTTP and NATS alike.
 
 RFC 8259 wants UTF-8 without a byte order mark, yet programs send UTF-16, marks, bare control characters, NaN
 and half surrogate pairs. What can be read in one way only is read. Of a name that comes twice the last value

@@ -1,4 +1,4 @@
-"""Text of other programs, made fit to be stored and sent on.
+"""Makes text of other programs storable: NUL and lone surrogates are replaced or refused, length is bounded.
 
 A JavaScript runner that cuts its output in the middle of an emoji sends half a surrogate pair; a C program
 sends NUL. Neither has a place in UTF-8 or in PostgreSQL. In text for people such a sign is replaced; in what

@@ -1,4 +1,4 @@
-"""The one place where times come in: what is read, what is clamped, what is refused.
+"""Parses timestamps of other programs: what is read, clamped or refused.
 
 A time in a request or a report is RFC 3339 text with an offset. One without an offset means nothing here
 and is refused. One outside EARLIEST to LATEST is moved there: the broker counts nanoseconds in 64 bits,

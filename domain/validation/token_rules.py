@@ -1,4 +1,4 @@
-"""What a token must be: something that a header can carry and, off this machine, that nobody can guess."""
+"""Rules for tokens: printable in a header and, beyond loopback, long enough not to be guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names an HTTP listener answers under, and which web pages may call it.
+"""Host and origin rules of HTTP listeners, against DNS rebinding and cross-site requests.
 
 A page that a browser shows can make requests to this machine in two ways. It can name its own host and let
 DNS answer with our address (DNS rebinding): then `Host` is a name that is not ours, so `Host` must be an IP

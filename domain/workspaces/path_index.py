@@ -1,4 +1,4 @@
-"""An index of paths: which of the items that cover paths overlap some other paths. Pure.
+"""Path index: which items overlap given paths, in time that depends on the paths alone. Pure.
 
 A trie whose nodes are addressed by their own path, so that a node costs an entry in a dict. `_at` says
 which items end at a node, `_below` which have a path somewhere under it. A question looks at the nodes

@@ -1,4 +1,4 @@
-"""Lock paths: what a claim covers inside its workspace.
+"""Lock paths: normal form, and which paths cover or overlap which.
 
 Overlap is decided on path components, never on string prefixes: `src` overlaps `src/api` but not
 `src2`. Paths are normalised once, where they enter; after that only components are compared.

@@ -1,4 +1,4 @@
-"""Workspace registrations: which id means which root now.
+"""The workspace registry: which id means which root directory now. Pure.
 
 Registrations of different workspaces race: no compare-and-set covers two of them, and none covers a
 registration and a claim. So the log's order decides, and `domain.locks.judging` judges.

@@ -1,4 +1,4 @@
-"""Checks stored messages one after the other: form, sequences, chains, transitions, lock intervals.
+"""Auditor: checks stored messages in order for form, sequence, chain, transitions and lock intervals.
 
 A fault is noted, what stands there is taken over as it is, and the check goes on: the next fault is then one
 of its own. Memory holds what is open, the lines of workspaces, and a bounded part of the tasks that ended.

@@ -1,4 +1,4 @@
-"""Holds the log's leaves against checkpoints: those in the log's own stream, or exported ones.
+"""Compares the log's leaves with signed checkpoints, of its own stream or exported.
 
 Both kinds are read along with the log, one at a time. What a checkpoint says of a range is believed only as
 far as its signature is; without any key it is still compared, which finds damage but no forger.

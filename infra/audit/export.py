@@ -1,4 +1,4 @@
-"""Takes checkpoints out of the log's stream: as a list, or into a file for somebody else to keep."""
+"""Exports signed checkpoints: as a list, or as a file to be kept elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported checkpoints: a JSON-lines file to keep where the log's keepers cannot change it.
+"""Reads exported checkpoints: a JSON-lines file kept where the log's keepers cannot change it.
 
 The first line names the public keys, every further one is a checkpoint as it was signed. Whoever kept single
 lines kept checkpoints: a file without that first line is read as well, and names no key.

@@ -1,4 +1,4 @@
-"""What verifying found: sentences for people, each with the first sequence that it makes doubtful."""
+"""Findings of a verification: sentences, each with the first sequence that it makes doubtful."""
 
 from __future__ import annotations
 

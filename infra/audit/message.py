@@ -1,4 +1,4 @@
-"""One stored message, taken apart once: header lines for the leaf, headers for the chain, the event.
+"""One stored message, split once into header lines (for the leaf), headers (for the chain) and event.
 
 This runs for every event of a log, so it does what `adapters.event_store.codec` does without its generality;
 where a message is out of the ordinary it says what is wrong with it instead.

@@ -1,4 +1,4 @@
-"""Compares the read model with what the log says it must hold: every task, its grants and labels.
+"""Compares the read model with a replay: every task, its grants and labels.
 
 The rows are read in one transaction, so they are those of one position, which may lie before or behind the
 end of what was verified. Tasks about which something stands in between are passed over.

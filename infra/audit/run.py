@@ -1,4 +1,4 @@
-"""One pass over the log with everything that checks it; then the read model.
+"""Runs a verification: one pass over the log with all checks, then the read model.
 
 It needs a guest's rights on NATS and no API. What it says holds for the log up to the sequence that was the
 last when it began, or a little further where the read model has gone on meanwhile.

@@ -1,4 +1,4 @@
-"""What verifying must remember of every task, in bounded memory.
+"""State of every task during a verification, in bounded memory.
 
 Open tasks are in memory. Of those that have ended a few thousand are, for their lock is given back a moment
 later; the rest goes to a temporary SQLite file: a few dozen bytes for a task that has succeeded, which

@@ -1,4 +1,4 @@
-"""Why a backup or a restore cannot be done."""
+"""Errors of backup and restore."""
 
 from __future__ import annotations
 

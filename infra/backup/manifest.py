@@ -1,4 +1,4 @@
-"""What a backup holds, written beside its archives: enough to check them, and to know what wrote them.
+"""Backup manifest: contents, checksums and the version that wrote them.
 
 It is written last and whole, so that a directory without it is no backup, whatever else lies there.
 """

@@ -1,4 +1,4 @@
-"""`towpath backup` and `towpath restore`: everything that the log cannot be rebuilt without, and back again.
+"""`towpath backup` and `towpath restore`: the streams, keys and states that a log cannot be rebuilt without.
 
 What is kept: the log with its sequences, the checkpoints that witness it, the dead letters, reports that
 runners have sent and nobody has taken yet, and each runner's last heartbeat, without which one that is gone

@@ -1,4 +1,4 @@
-"""JetStream's own snapshots: a stream with its sequences as one archive, from a running server and back.
+"""JetStream snapshots: one stream with its sequences as an archive, taken from a running server and restored.
 
 A snapshot is taken by the stream's leader while the stream goes on; it arrives in chunks, each of which the
 server wants acknowledged before it sends much more. A restore makes the stream anew from such an archive, on

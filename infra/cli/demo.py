@@ -1,4 +1,4 @@
-"""`towpath demo`: real tasks in a real workspace that contend for it, and what the log says afterwards.
+"""`towpath demo`: real tasks that contend for a real workspace, and the trail they leave.
 
 Everything runs in a directory of its own on free ports and is gone when the demo ends. Three tasks want
 overlapping paths, two run side by side on disjoint ones, one fails, one is canceled while it runs, one

@@ -1,4 +1,4 @@
-"""Exit codes: what a problem answer, or the end of a task, means for the shell that called.
+"""Exit codes of commands: which problem or outcome of a task means which code.
 
 The one place where HTTP statuses become exit codes. Scripts rely on these numbers, so they never change.
 """

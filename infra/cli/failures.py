@@ -1,4 +1,4 @@
-"""How a command ends: every failure as one message on stderr and one documented exit code.
+"""Failures of commands: one message on stderr and one documented exit code each.
 
 The last case is a defect of Towpath or an answer of something else than Towpath. Its message names the kind
 of error and the place, never the error's own text, which may quote a secret.

@@ -1,4 +1,4 @@
-"""The key that signs checkpoints in an installation that was given none: one file in the data directory.
+"""The checkpoint signing key of an installation that was given none: made once, one file.
 
 A key per line: the first is the private one in use, further ones are old ones that are still trusted.
 Replacing the key keeps only the public half of the old one, so that nobody can sign with it any more.

@@ -1,4 +1,4 @@
-"""Where a running `towpath up` is: a file in its data directory, so that commands need no ports or tokens.
+"""The running installation's file: where `towpath up` listens, so that commands need no ports or tokens.
 
 `up` writes it (mode 0600, at once whole), keeps a lock on it as long as it lives, and removes it at its end.
 The kernel gives the lock back however a process ends, so a file without a lock is a leftover, which is not

@@ -1,4 +1,4 @@
-"""The names under which a listener of this installation is reached, from the settings that name it."""
+"""Host names under which this installation's listeners may be addressed."""
 
 from __future__ import annotations
 

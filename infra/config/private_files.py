@@ -1,4 +1,4 @@
-"""The data directory is its owner's alone (0700, its files 0600, whatever the umask), and stays out of git.
+"""Private files: the data directory is 0700, its files 0600, whatever the umask, and git ignores it.
 
 It holds keys, passwords and commands. A directory that holds other things than Towpath's (`--data-dir .`)
 keeps its mode and gets no `.gitignore`: `towpath doctor` names what others may read there.

@@ -1,4 +1,4 @@
-"""Keeping the secrets of a server process from other processes of its user.
+"""Keeps a server process's secrets out of `/proc`, away from other processes of the same user.
 
 Its memory is closed to them. And the secrets leave its environment once the settings have been read: also the
 block that /proc/PID/environ shows, which `unsetenv` leaves as it is. What libraries read later by themselves

@@ -1,4 +1,4 @@
-"""The types of settings: how what stands in a variable is read, and what is said where it cannot be.
+"""Types of settings: how the text of a variable is parsed, and what an invalid one is answered.
 
 No error repeats the value: it may be a secret.
 """

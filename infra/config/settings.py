@@ -1,4 +1,4 @@
-"""All of Towpath's settings in one frozen object, read once from the environment.
+"""All settings in one frozen object, read once from the environment.
 
 Nothing else reads a setting from the environment, and no default stands anywhere else: whoever needs a
 value gets this object, or a part of it, from the composition root. Command-line options override fields.

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own for the NATS servers, and a certificate for each of them.
+"""A private certificate authority for the NATS servers, and a certificate for each.
 
 For deployments that have none: whoever has an authority uses that and needs only the file names. Clients
 check a server against `ca.pem` (`TOWPATH_NATS_CA`); the servers check each other against it as well.

@@ -1,4 +1,4 @@
-"""Checks of what everything stands on: NATS, its settings, the streams, the clock, the disk."""
+"""Checks of NATS: server, settings, streams, clock, disk."""
 
 from __future__ import annotations
 

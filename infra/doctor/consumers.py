@@ -1,4 +1,4 @@
-"""Checks of the durable consumers: is each there, does somebody take from it, how far behind is it?
+"""Checks of durable consumers: present, taken from, how far behind.
 
 A consumer that nobody asks holds everything up silently: dispatch would submit nothing, deadlines would not
 end anything, reports over NATS would wait. A process that asks is seen as a waiting pull.

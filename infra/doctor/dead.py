@@ -1,4 +1,4 @@
-"""Check of the dead letters: what could not be applied waits for somebody to decide."""
+"""Check of dead letters that wait for a decision."""
 
 from __future__ import annotations
 

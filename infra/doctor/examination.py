@@ -1,4 +1,4 @@
-"""What the checks look at: one connection, the readers on it, and the lock table as it is now.
+"""What the checks look at: one connection, its readers, and the current lock table.
 
 The doctor changes nothing. It opens the read model as it is and makes no tables, streams or consumers: what
 is missing is a finding.

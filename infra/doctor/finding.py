@@ -1,4 +1,4 @@
-"""What one check of `towpath doctor` found: a state, what was seen, and what to do about it."""
+"""Finding of one check: a state, what was seen, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of runners, and of who holds locks: silent runners, shared ids, locks that wait for an operator.
+"""Checks of runners and lock holders: silent runners, shared ids, locks that wait for an operator.
 
 A runner that is lost should hold nothing for long: the watchdog ends its attempts, or the workspace's policy
 leaves them to an operator, who must hear of it.

@@ -1,4 +1,4 @@
-"""Checks of the work itself: locks that should move and do not, the read model, pools without a runner.
+"""Checks of the work: locks that should move and do not, the read model, pools without a runner.
 
 Locks are judged on a fold of the log, not on what a projector says about itself: a grant or a release that
 is due and does not come means that no lock projector is at work, whatever the reason.

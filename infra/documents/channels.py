@@ -1,4 +1,4 @@
-"""Every subject that Towpath uses, with what is on it: the table that the AsyncAPI document is made from.
+"""The table of channels: every NATS subject of Towpath and the messages on it.
 
 Seen from the control plane: `send` is what it publishes (or lets its stream republish), `receive` what it
 takes. The names of channels and messages are the keys of the document.

@@ -1,4 +1,4 @@
-"""What stands on `towpath.checkpoint.<n>`, as a model for the published documents.
+"""Model of a signed checkpoint message, for the published schemas.
 
 The program itself reads and writes `domain.evidence.checkpoint.LogCheckpoint`, whose canonical text is
 signed; a test holds the fields of both together.

@@ -1,4 +1,4 @@
-"""The files below `infra/contracts/`, as they should be."""
+"""The expected contents of `infra/contracts/`."""
 
 from __future__ import annotations
 

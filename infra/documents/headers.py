@@ -1,4 +1,4 @@
-"""JSON Schemas of the headers of each message on NATS.
+"""JSON Schemas of the headers of each NATS message.
 
 Header values are text, so numbers are patterns of digits. Schemas stay open: NATS itself and a newer
 program may add headers. What Towpath writes today is named here, all of it.

@@ -1,4 +1,4 @@
-"""README's table of API roles: which role each route asks for, as the routes declare it."""
+"""The table of API roles: which role each route requires."""
 
 from __future__ import annotations
 

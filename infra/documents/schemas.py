@@ -1,4 +1,4 @@
-"""One JSON Schema (2020-12) per file: each event's data, and what runners and the control plane exchange.
+"""JSON Schemas (2020-12), one file per event and message.
 
 A schema's `$id` is a URN, so that it means the same wherever the file is kept; references stay inside it.
 Schemas are open: unknown fields have to be ignored, since a newer program may say more.

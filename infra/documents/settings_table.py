@@ -1,4 +1,4 @@
-"""`docs/settings.md`: every setting, as the code declares it."""
+"""`docs/settings.md`: the table of settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TypeScript types made from the schemas of the OpenAPI and the AsyncAPI document.
+"""TypeScript types, generated from the OpenAPI and AsyncAPI schemas.
 
 Written here rather than by a tool of Node's, so that `make docs` needs nothing but Python: our schemas use
 a small part of JSON Schema, and what is not in that part stops the generation. Field names are those on

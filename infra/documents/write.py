@@ -1,4 +1,4 @@
-"""Writes the documents that are generated from the code: `make docs`. A test fails when they drift."""
+"""`make docs`: writes the generated documents. A test fails when they drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves a damaged SQLite read model aside, before anything works with it: it is made again from the log."""
+"""Moves a damaged SQLite read model aside, so that it is rebuilt from the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds the log against what is known of it before anything works on it: a damaged log starts nothing.
+"""Checks the log before a start: a damaged or replaced log starts nothing.
 
 nats-server passes over what it cannot read, so a damaged block looks like a log with holes, or like a shorter
 one. Known are the stream's own count and ends, the last signed checkpoint, and how far the read model and the

@@ -1,4 +1,4 @@
-"""Reads the log of an installation whose server is down: on a copy, with a server of its own.
+"""Reads the log of an installation whose server is down, on a copy with a server of its own.
 
 nats-server writes where it starts: it drops what it cannot read. Looking at a damaged log must not make it
 worse, so the server is started on a copy in a temporary directory, on loopback and a free port, and both are

@@ -1,4 +1,4 @@
-"""The locks as a log that nobody serves has them: a fold over all of it, as far as it is whole."""
+"""The locks of a log whose server is down, by a fold over all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`towpath replay`: reads the whole log again, checks that it is whole, and rebuilds the read model by it.
+"""`towpath replay`: reads the whole log, checks it, and rebuilds the read model.
 
 Everything but the log can be thrown away; this command is the proof. Without `--rebuild` nothing is
 changed: the log is read and its sequences and versions are checked.

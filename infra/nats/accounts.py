@@ -1,4 +1,4 @@
-"""Who may do what on NATS, as the accounts block of a nats-server configuration.
+"""NATS accounts and permissions, as the accounts block of a nats-server configuration.
 
 `accounts_block` is for the embedded server (control plane, runner, guest), `deployment_accounts` for servers
 of one's own (control plane, runner, auditor, ops).

@@ -1,4 +1,4 @@
-"""The nats-server binary: where it is, whether it is new enough, how to run it and never leave it behind.
+"""The nats-server binary: finding it, checking its version, running it as a child that never outlives us.
 
 It comes as a Python package and lies beside the interpreter. A distribution's own nats-server is often years
 older and would silently ignore the settings that the log stands on, so the version is checked.

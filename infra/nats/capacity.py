@@ -1,4 +1,4 @@
-"""What bounds the log: its own limit, the account's, the server's, the disk under the embedded store, timers.
+"""Capacity of the log: limits of stream, account and server, free disk, and timers.
 
 A full disk is worse than a full limit. Beyond a limit the server refuses an append and goes on. After one
 failed write it answers nothing on that stream any more until it is restarted, also when there is room again

@@ -1,4 +1,4 @@
-"""One way to connect to NATS, with the options that the append path stands on.
+"""Connects to NATS with the options that appends rely on.
 
 Nothing is buffered while disconnected (`pending_size=0`): a publish that failed must not be stored later.
 A client never gives up by itself; if it is closed all the same, the process must not go on half alive.

@@ -1,4 +1,4 @@
-"""The durable consumers that Towpath lives by, for whoever looks after them."""
+"""The durable consumers that Towpath relies on."""
 
 from __future__ import annotations
 

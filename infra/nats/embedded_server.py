@@ -1,4 +1,4 @@
-"""A nats-server of our own: `towpath up` needs nothing installed beforehand.
+"""The embedded nats-server of `towpath up`.
 
 The binary comes with the environment. It syncs every write before it acknowledges, listens on loopback
 only, keeps passwords in files of mode 0600, and dies with the process that started it: the parent-death

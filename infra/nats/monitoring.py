@@ -1,4 +1,4 @@
-"""What a nats-server says about itself on its monitoring port, for `towpath doctor` and the start check.
+"""Client of a nats-server's monitoring port, for `towpath doctor` and the check before a start.
 
 The one fact that no client can see is whether an acknowledgement means "on disk" (`sync_always`): with the
 default interval a power cut loses acknowledged events.

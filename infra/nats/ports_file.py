@@ -1,4 +1,4 @@
-"""Where the embedded NATS server listens, as its `nats-server_<pid>.ports` in the data directory says.
+"""Reads `nats-server_<pid>.ports`: where the embedded server listens.
 
 A server that was killed leaves its file behind, so a file counts only while its process runs from the same
 configuration: process ids come again.

@@ -1,4 +1,4 @@
-"""What an embedded nats-server does before it listens: it reads its streams again, which may take minutes."""
+"""Progress of an embedded nats-server's recovery, which may take minutes before it listens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JetStream streams Towpath needs: their names, subjects and settings, and which settings are guarded.
+"""Definitions of the JetStream streams: names, subjects, settings, and which settings are guarded.
 
 Plain API JSON on purpose: the server's own names for settings are what operators see, and every setting of
 every server version can be said and checked. All share one disk, so each beside the log has a bound: what it

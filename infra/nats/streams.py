@@ -1,4 +1,4 @@
-"""`ensure_streams` makes the streams so; `check_streams` only looks.
+"""`ensure_streams` creates or updates the streams; `check_streams` only compares.
 
 What is missing is created, what is harmless is updated, what is unsafe stops the start: a log that can
 forget is no log, and silently repairing a setting would hide that it has already forgotten.

@@ -1,4 +1,4 @@
-"""Strings in the syntax of a nats-server configuration, which is not JSON's.
+"""String syntax of nats-server configuration files, which differs from JSON's.
 
 It knows the escapes for a quote, a backslash and a byte, but not JSON's for characters. So everything but
 plain ASCII is written byte by byte, which also serves paths that are not UTF-8.

@@ -1,4 +1,4 @@
-"""Connections of an HTTP listener: a head and a body must come within seconds, and strangers give way.
+"""Limits of HTTP connections: deadlines for head and body, and room for known callers.
 
 uvicorn has no bound on how long a head or a body may take, how long a head may be, or how many connections
 there may be. A connection on which nothing is being worked on waits for its client, and only for so long; a

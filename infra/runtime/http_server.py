@@ -1,4 +1,4 @@
-"""Serves the ASGI app with uvicorn, on a socket bound beforehand, until it is told to stop.
+"""Serves an ASGI application with uvicorn on a bound socket until it is told to stop.
 
 Binding first gives a clear error for a port in use, and `towpath up` can bind before it forks. Signals
 are the process' own business, so uvicorn's handlers stay out.

@@ -1,4 +1,4 @@
-"""How a process of Towpath holds memory: what its collector walks, what it shares, what it gives back.
+"""Memory of a process: garbage collector, shared pages, memory given back.
 
 A part is told once, at its start. Nothing here is needed for a right answer, only for a small process.
 """

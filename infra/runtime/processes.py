@@ -1,4 +1,4 @@
-"""The processes of Towpath: API, projector, runner. Each runs until it is told to stop, then drains.
+"""The processes: API, projector, runner. Each runs until it is told to stop, then drains.
 
 SIGTERM (and, where the process stands alone, SIGINT and SIGHUP) stops; what cannot go on, such as a log
 with a hole, ends the process loudly with exit code 1. Nothing here decides anything.

@@ -1,4 +1,4 @@
-"""What `/readyz` says: each part of an API process by itself, so that one that is broken hides no other.
+"""`/readyz`: the state of each part of an API process.
 
 A part is `ok`, or says what is wrong and what to look at. Every part is asked at the same time and has
 ANSWER_SECONDS; a follower of the log counts as behind when it is far from the end, or has stood still for

@@ -1,4 +1,4 @@
-"""Standard streams of a service: lines on them are for people's eyes, so none of them may end it.
+"""Standard streams of a service: a closed or full one never ends the process.
 
 A reader may leave (`up | grep -m1 ready`), a disk may be full, a terminal may be gone, or a stream was closed
 from the start. What cannot be written is dropped; from then on the stream leads to /dev/null.

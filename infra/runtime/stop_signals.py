@@ -1,4 +1,4 @@
-"""Which signals end a service in order, and what a forked part must not take over from its parent."""
+"""Signals that stop a service in order, and what a forked child must not inherit."""
 
 from __future__ import annotations
 

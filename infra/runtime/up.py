@@ -1,4 +1,4 @@
-"""`towpath up`: everything on one machine, in one process group, with one line that says `ready`.
+"""`towpath up`: everything on one machine, in one process group.
 
 The heavy imports happen once, here; the API, the locks (on which everybody waits), the other projections and
 the runner are then forked: four processes are ready in the time of one. A part that dies is started again,

@@ -1,4 +1,4 @@
-"""Logging: readable lines on a terminal, JSON lines anywhere else, always on stderr.
+"""Logging: readable lines on a terminal, JSON lines elsewhere, always on stderr.
 
 Each line says what the work at hand is about, as far as that is known: task, attempt, sequence, trace
 (`domain.context.log_context`, `domain.context.trace`). What libraries log through the standard library takes

@@ -1,4 +1,4 @@
-"""OpenTelemetry behind the port `Tracer`: spans exported as OTLP over HTTP, configured by OTEL_* variables.
+"""OpenTelemetry behind the port `Tracer`: OTLP over HTTP, configured by OTEL_* variables.
 
 Nothing of OpenTelemetry's SDK is imported before a process opens a tracer, and none does unless an endpoint
 is set. Export happens in a thread with a bounded queue: what a collector does not take is dropped, and no

@@ -1,4 +1,4 @@
-"""The life of one attempt on this host: wait for a slot, ask to start, run, report.
+"""The life of one attempt on this host: wait for a slot, pass the start gate, run, report.
 
 Anything may end it at any point (a cancel, the log's news that it is over, the runner's own stop), so
 every wait before the start is a wait for that as well, and after the start the shim is told. The

@@ -1,4 +1,4 @@
-"""Takes attempts in and keeps their lives going: at most `capacity` run, as many more wait.
+"""Executor: accepts attempts and runs at most `capacity` of them; as many more may wait.
 
 An attempt is held from the moment it is durably written; only then does an intake answer 202 or
 acknowledge. The same (task, attempt) is taken once, also across restarts.

@@ -1,4 +1,4 @@
-"""What of a job's output may leave the host: its end, without the values that were declared secret.
+"""Redacts a job's output before it leaves the host: its tail, without declared secret values.
 
 The whole output stays in a file of the state directory (mode 0600). A value is also masked without the
 white space around it, line by line, and as it stands in JSON. Values and lines shorter than three bytes are

@@ -1,4 +1,4 @@
-"""From how a job ended to the report about it: one pure table."""
+"""Maps how a job ended to the report about it. One pure table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two start gates at work: each reports `running` through the outbox and waits for its proof."""
+"""The start gates over HTTP and NATS: report `running` through the outbox, wait for its proof."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a job may work and what it may see: roots, working directory, environment.
+"""Where a job may work and what it sees: roots, working directory, environment.
 
 Roots are compared after resolving symlinks, so that no link under a root leads out of it. A workspace's own
 root must be a resolved path: the control plane compares roots as text, and what two workspaces mean by two

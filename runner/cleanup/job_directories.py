@@ -1,4 +1,4 @@
-"""Directories of jobs among the temporary files: each lives as long as its runner.
+"""Temporary directories of jobs; each lives as long as its runner.
 
 A runner holds a lock on its own. What a runner that was killed left is removed by the next one, if it is
 empty, this user's, and no runner holds it.

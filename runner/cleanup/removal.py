@@ -1,4 +1,4 @@
-"""Removing what jobs have made, whatever they made: however deep, wide, closed or oddly named it is.
+"""Removes whatever jobs have made: deep, wide, closed or oddly named.
 
 Nothing here recurses, builds long paths or follows a link. A directory below another one is moved up first,
 into the directory that is to be emptied, so two descriptors are enough for every depth. A mounted file system

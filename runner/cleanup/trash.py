@@ -1,4 +1,4 @@
-"""Where the directories of ended jobs wait to be removed, so that no attempt and no start waits for that.
+"""Trash: directories of ended jobs, removed in the background.
 
 A directory is moved aside at once and emptied in the background, however long it takes; the next start of the
 runner goes on with what is left. What cannot be removed stays and is named in the log. Nothing here raises:

@@ -1,4 +1,4 @@
-"""Follows the events of every attempt this runner holds, so that a cancel reaches it however it was away.
+"""Follows the events of every held attempt, so that a cancel arrives after any outage.
 
 One loop per attempt: it reads the task's last event from the leader whenever something may have
 happened (an event heard, a heartbeat, a reconnect) and, while the gate waits, at growing intervals,

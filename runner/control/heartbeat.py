@@ -1,4 +1,4 @@
-"""Says every third of a lease what this runner is and holds, and turns each acknowledgement into lease.
+"""Heartbeats three times a lease; each acknowledgement renews the lease.
 
 The lease counts from the *sending* of a heartbeat: the control plane counts from its storing, which
 is later, so this side is always the first to call it over. A failed heartbeat is not repeated by

@@ -1,4 +1,4 @@
-"""The two ways of heartbeats: JetStream, and `POST /runner/heartbeat` for runners without NATS.
+"""Heartbeat channels: JetStream, or `POST /runner/heartbeat` for runners without NATS.
 
 Over NATS the runner looks into the log itself for what became of its attempts; over HTTP the answer says it.
 """

@@ -1,4 +1,4 @@
-"""The right to let processes run: granted by acknowledged heartbeats, void when they stay away."""
+"""The lease: the right to let processes run, renewed by acknowledged heartbeats."""
 
 from __future__ import annotations
 

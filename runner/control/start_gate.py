@@ -1,4 +1,4 @@
-"""The start gate: no process starts before `running` of this attempt by this runner stands in the log.
+"""The start gate: no process starts before the log has `running` of this attempt by this runner.
 
 Two ways to see that, and one meaning: an HTTP answer whose TaskRead says so, or the task's last event
 read from the log's leader. Both judgements are pure functions here. Where a refusal is neither a

@@ -1,4 +1,4 @@
-"""Reading a task's last event from the log, and hearing that there may be a new one.
+"""Reads a task's last event from the log and subscribes to new ones.
 
 Reads go to the stream's leader (`STREAM.MSG.GET`, not direct get): permission to start and the end of
 an attempt are never decided on a follower. The core subscription only wakes; it may lose messages.

@@ -1,4 +1,4 @@
-"""The runner's own small HTTP face: submit, look, cancel, health.
+"""HTTP intake: submit, look, cancel, health.
 
 It executes what it is told, so it wants the runner token where one is set, before it reads a body. It turns
 away browsers: a page from anywhere can POST to 127.0.0.1, but not without an `Origin` header, nor as JSON,

@@ -1,4 +1,4 @@
-"""Takes submissions from a pool's work queue, no more than this runner has room for.
+"""NATS intake: takes submissions from a pool's work queue, as many as there is capacity for.
 
 Delivery: acknowledged once the attempt is durably held, so a crash before that hands it to another
 runner after `ack_wait`. That is short, because the whole submission has a deadline of 30 s. A body

@@ -1,4 +1,4 @@
-"""uvicorn inside the runner: its own socket, so that the port is known, and no hands on signals."""
+"""uvicorn inside the runner, on its own socket, without signal handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cgroup (version 2) for each job, where the runner may make one: one write kills all that is in it.
+"""A cgroup (version 2) per job, where the runner may create one: one write kills all in it.
 
 Membership survives a change of session, environment and parent, and the end of shim and runner. A job can
 leave only where it may write into another cgroup: as root, or below a directory that was delegated to its

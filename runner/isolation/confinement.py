@@ -1,4 +1,4 @@
-"""Jobs that can signal and trace only what they have started themselves, by Landlock (Linux 6.12).
+"""Landlock confinement (Linux 6.12): a job can signal and trace only its own processes.
 
 The kernel then refuses every signal of a job to its shim, its guard and its runner, whoever it runs as. A
 filter of system calls (`syscall_filter`) keeps it from setting limits and priorities of theirs.

@@ -1,4 +1,4 @@
-"""The user that jobs run as, where it is not the runner's own.
+"""The user that jobs run as, where it differs from the runner's.
 
 A job under the runner's own user can reach all that this user can: the state directory, other jobs, the
 runner's credentials. Under another user it reaches what that one may.

@@ -1,4 +1,4 @@
-"""What a process asks of the kernel about itself. Standard library only: the shim imports it."""
+"""System calls about the own process (prctl and the like). Standard library only: the shim imports it."""
 
 from __future__ import annotations
 

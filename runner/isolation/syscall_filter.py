@@ -1,4 +1,4 @@
-"""A filter that keeps a process, and all that it starts, from setting limits and priorities of others.
+"""A seccomp filter: a process and its children cannot change limits or priorities of others.
 
 What it refuses fails with EPERM: limits, scheduling, affinity and priorities of any process but the calling
 one, which is named by 0. Reading them goes on. A process' own number is refused like any other, since a

@@ -1,4 +1,4 @@
-"""All reports that go the same way: to one origin over HTTP, or to NATS.
+"""Delivery lane: all reports for one destination, an HTTP origin or NATS.
 
 Where the way itself is blocked, no report passes: one at a time tries, at growing and jittered intervals, so
 that neither thousands of reports nor the server they wait for suffer from an outage. A report with a

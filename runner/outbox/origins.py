@@ -1,4 +1,4 @@
-"""Where a runner calls back: exactly the origins (scheme, host, port) it was configured with.
+"""Allowed callback origins (scheme, host, port), exactly as configured.
 
 A submission says the URL, and who may submit is not always who may make this host call others. A host name
 alone would open every port of it, on loopback every service of this machine.

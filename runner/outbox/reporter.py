@@ -1,4 +1,4 @@
-"""Sends what the outbox holds, in order per task, until each report is answered.
+"""Delivers the outbox: in order per task, until each report is answered.
 
 Delivery: a report is on the disk before it is sent and leaves it when it is answered, so a crash
 repeats reports and loses none; the control plane takes repetitions calmly. An answer that says no

@@ -1,4 +1,4 @@
-"""The two ways a report travels, each with the same question answered: is it done, or try again?
+"""Report transports, HTTP and NATS: each answer means done or try again.
 
 HTTP: POST to the callback URL. The runner stands inside the operator's network and is told by a
 submission where to call, so it calls only origins it was configured with and follows no redirect.

@@ -1,4 +1,4 @@
-"""From a shim to the job's first process: directory, user, cgroup, exec; and why it could not be started.
+"""Starts a job's first process from a shim: directory, user, cgroup, exec; and why it failed.
 
 The directory is opened once and judged afterwards, by what the descriptor leads to. The job starts in that
 descriptor, so an exchange of names in between changes nothing. Standard library only: the shim imports it.

@@ -1,4 +1,4 @@
-"""The runner's end of a shim: start one, renew its lease, tell it to stop, hear how the job ended.
+"""The runner's side of a shim: start, renew the lease, stop, learn how the job ended.
 
 The job goes to the shim over its control pipe, not in arguments, which every user of the host can
 read. Both pipes close with the runner, which is how guard and shim learn that they are alone. The runner does

@@ -1,4 +1,4 @@
-"""Making sure that nothing is left of an attempt whose shim, guard or runner was stopped or killed.
+"""Ends what is left of attempts whose shim, guard or runner was stopped or killed.
 
 A shim's guard ends what its shim leaves, so this is for what remains where the guard is gone or does not
 answer. Four marks lead to the processes of an attempt: descent from its guard and shim; descent from a runner

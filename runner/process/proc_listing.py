@@ -1,4 +1,4 @@
-"""The children of this process without opening anything, for when nothing can be opened.
+"""Lists the children of this process without opening a file, for when none can be opened.
 
 The directory /proc is held open from the beginning and read by the C library, which takes no further
 descriptor; whether a number is that of a child, `waitid` says. Standard library only: the shim imports it.

@@ -1,4 +1,4 @@
-"""Who descends from whom, read from /proc, and signals that reach exactly the process that was meant.
+"""The process tree from /proc, and signals that reach exactly the process that was meant.
 
 Standard library only: the shim imports it.
 """

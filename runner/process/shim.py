@@ -1,4 +1,4 @@
-"""The process between a runner and a job: nothing the job starts outlives the shim's end of it.
+"""The shim: the process between runner and job. Nothing the job starts outlives it.
 
 Standard library only, started without site packages (30 ms, 10 MB). It is a child subreaper, so every
 orphan of the job becomes its child, and "no child left" means "no descendant left", whatever forked,

@@ -1,4 +1,4 @@
-"""The parent of a shim: ends the job where the shim does not, because it was stopped, traced or killed.
+"""The guard: the shim's parent, which ends the job when a stopped, traced or killed shim does not.
 
 It is a child subreaper, so all that a dead shim leaves becomes its own: every process below it is the job's,
 whatever has changed its session, its environment or its parent. It sees each stop of the shim, lets it go on,

@@ -1,4 +1,4 @@
-"""The file that a guard and its shim hold a lock on, as a later runner finds it.
+"""The lock file that a guard and its shim hold, for a later runner to find.
 
 It says what to end, so only a file that a guard of this user has made counts: a plain one with one name, for
 its owner only. Anything else of that name is somebody else's: it is neither believed nor waited for.

@@ -1,4 +1,4 @@
-"""What a job writes, on its way through the shim into a file that stays bounded.
+"""Copies a job's output through the shim into a bounded file.
 
 Standard library only: the shim imports it.
 """

@@ -1,4 +1,4 @@
-"""What a shim and its guard say, as a runner reads it: on their pipe, and in the file of their lock.
+"""The protocol of shim and guard: messages on their pipe, and the contents of their lock file.
 
 A job that gets hold of either could say anything there, so nothing is taken on trust: a line is bounded
 (by the stream's own limit), has exactly the fields that it should have, and each process that it names is

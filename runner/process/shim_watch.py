@@ -1,4 +1,4 @@
-"""Whether a shim and its guard still do what they are for, judged by the runner once a second.
+"""Watches, once a second, that a shim and its guard still work.
 
 The guard keeps the shim going, so here the question is the guard: it says `tick` once a second. A stopped one
 is let go on; what goes on being stopped, is silent, or does not end in time what was to end, is given up, and

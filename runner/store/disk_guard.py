@@ -1,4 +1,4 @@
-"""Whether the state directory takes what must be kept, and what happens while it does not.
+"""Disk guard: whether the state directory can be written, and what happens while it cannot.
 
 A full disk stops the intake, not the work: what runs goes on under its lease and stays in the heartbeats,
 and each write that must not be lost waits here until there is room. It is then reported late, but

@@ -1,4 +1,4 @@
-"""What a runner must not forget: the attempts it holds and the reports nobody has answered yet.
+"""The runner's durable state: held attempts and the outbox of unanswered reports.
 
 One SQLite file, mode 0600 (`state_file`). Calls are plain and synchronous, since each takes about a
 millisecond and the order of commits is the order of calls; each may raise StateTrouble, and then has

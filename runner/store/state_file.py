@@ -1,4 +1,4 @@
-"""The SQLite file in a runner's state directory: one owner, checked when it is opened, honest about the disk.
+"""The SQLite file of the state: one owner, checked on opening, explicit about disk errors.
 
 WAL with synchronous=FULL: a commit is on the disk. Whatever SQLite says against it comes out as StateTrouble,
 which tells a disk that may have room again (wait) from a file that can never be trusted again (damaged).

@@ -1,4 +1,4 @@
-"""The API's advice in the words of the command line: what to type instead of which route to call.
+"""Translates the API's advice into commands to type.
 
 `detail` of a problem speaks to programs. Whoever typed a command is told the command that does the same.
 """

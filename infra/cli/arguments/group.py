@@ -1,4 +1,4 @@
-"""The `towpath` command as a group: guesses at its commands, and wrong values, are answered in its words."""
+"""The `towpath` command group: suggests the command that was meant, explains invalid values."""
 
 from __future__ import annotations
 

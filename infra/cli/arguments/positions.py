@@ -1,4 +1,4 @@
-"""Points of time and of the log on the command line: a sequence, a time, a day, or how long ago."""
+"""Positions on the command line: a sequence, a time, a day, or how long ago."""
 
 from __future__ import annotations
 

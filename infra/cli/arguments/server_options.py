@@ -1,4 +1,4 @@
-"""What server commands have in common: options, the settings that they override, and how NATS fails them."""
+"""Options of server commands, the settings they override, and NATS errors as messages."""
 
 from __future__ import annotations
 

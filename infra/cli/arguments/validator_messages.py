@@ -1,4 +1,4 @@
-"""What the validators of values say, in words of the command line."""
+"""Messages of validators, worded for the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of the API as the commands read them: whatever else answers in its place becomes words."""
+"""Parses the API's answers; anything that is not one becomes an error message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stays with one task until it ends: by its events where they are shown, else by asking again.
+"""Follows one task until it ends, by its events or by polling.
 
 The task does not need anybody to stay. So a lost connection is no failure until it lasts too long, and
 whoever leaves is told how to come back.

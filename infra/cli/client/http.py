@@ -1,4 +1,4 @@
-"""The API as client commands use it: one connection, and every failure as a CliError."""
+"""HTTP client of the commands: one connection, every failure a CliError."""
 
 from __future__ import annotations
 

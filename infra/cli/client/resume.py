@@ -1,4 +1,4 @@
-"""Where a stream that broke goes on, also if the log was replaced meanwhile by an older copy or by another.
+"""Resumes a broken event stream, also where the log was replaced by an older copy or another.
 
 What was seen is kept as positions, each with the id of its event, and thinned as it grows: enough to find,
 after a restore, the last event seen that still stands. Everything behind it is new to the reader.

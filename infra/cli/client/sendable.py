@@ -1,4 +1,4 @@
-"""Text that can travel: what the shell gave as bytes that are no UTF-8 is refused before it is sent."""
+"""Rejects text that cannot be sent: shell arguments that are not valid UTF-8."""
 
 from __future__ import annotations
 

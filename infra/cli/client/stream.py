@@ -1,4 +1,4 @@
-"""The log as it grows, over server-sent events, across lost connections.
+"""Server-sent events of the log, across lost connections.
 
 Every event is delivered once and in order: a new connection resumes at the last `id:` seen, which the server
 also sends first of all and between events. If the log was replaced meanwhile, the reader is told so and sees

@@ -1,4 +1,4 @@
-"""Task ids as people give them: whole, or as much of the beginning or end as tells them apart."""
+"""Resolves task ids by a unique beginning or end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The titles of tasks, beside what names a task by its id alone: events and locks."""
+"""Titles of tasks, for output that names them by id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task waits for, said beside its events until it runs, and again whenever that changes.
+"""Shows what a task waits for until it runs.
 
 The log has no event for it: what changes is who stands before it, or whether a runner is there. So the API is
 asked now and then, from a thread of its own, since the events may be silent for long.

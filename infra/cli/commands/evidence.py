@@ -1,4 +1,4 @@
-"""`towpath verify` and `towpath checkpoint …`: the log as evidence. They read NATS itself, not the API."""
+"""`towpath verify` and `towpath checkpoint …`: they read NATS, not the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events into a file: JSON lines, or Parquet for those who analyse; written as they come, page by page.
+"""`towpath events --export`: events into JSON lines or Parquet, page by page.
 
 A file appears under its name once it is whole. pyarrow is large and only needed for Parquet, so it is an
 extra and imported here alone.

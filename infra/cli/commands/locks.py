@@ -1,4 +1,4 @@
-"""`towpath locks` and `release`: who holds what, who waits, and freeing by hand."""
+"""`towpath locks` and `release`: holders, waiters, and releasing by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`towpath trail`, `events` and `watch`: the log of a task or of everything, as it stands and as it grows."""
+"""`towpath trail`, `events` and `watch`: events of a task or of the whole log, past and live."""
 
 from __future__ import annotations
 

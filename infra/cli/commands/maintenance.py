@@ -1,4 +1,4 @@
-"""`towpath replay` and `doctor`: what an operator does to an installation rather than with it."""
+"""`towpath replay` and `doctor`: maintenance of an installation."""
 
 from __future__ import annotations
 

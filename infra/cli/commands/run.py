@@ -1,4 +1,4 @@
-"""`towpath run`: a task like a command run here, with its progress on stderr and its exit code in ours.
+"""`towpath run`: creates a task, shows its progress on stderr and exits with its exit code.
 
 The id is made here, so that a request whose answer got lost can be sent again without making a second task.
 """

@@ -1,4 +1,4 @@
-"""`towpath runners`: who executes tasks, and when each was last heard of."""
+"""`towpath runners`: runners and their last heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`towpath up` and the parts alone: options become overrides of settings, the rest is `infra`'s."""
+"""`towpath up`, `api`, `projector`, `runner`: options become settings, `infra.runtime` does the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`towpath tasks`, `task`, `dispatch`, `cancel` and `wait`: tasks that exist."""
+"""`towpath tasks`, `task`, `dispatch`, `cancel` and `wait`."""
 
 from __future__ import annotations
 

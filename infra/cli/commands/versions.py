@@ -1,4 +1,4 @@
-"""`towpath version`: of this command, and of the API it would talk to."""
+"""`towpath version`: of this command and of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`towpath workspaces`: which directory each id means, `add` and `remove`."""
+"""`towpath workspaces`: list, `add` and `remove` registrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as people read and write them: `3 s ago`, `10m`; programs get RFC 3339 in the JSON forms."""
+"""Durations and times for people (`3 s ago`, `10m`); JSON forms keep RFC 3339."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event of the log in a few words, for the trail, `watch` and the lines that `run` shows."""
+"""An event in a few words, for `trail`, `watch` and `run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data on stdout as a table, as JSON or as one JSON object per line.
+"""Output formats of commands: table, JSON, or one JSON object per line, on stdout.
 
 A table is for eyes: relative times, laid out for the terminal (`infra.cli.output.table`), coloured only
 there and without NO_COLOR. In a file or a pipe nothing is cut and no line is folded. Programs read the JSON

@@ -1,4 +1,4 @@
-"""Words for people go to stderr, so that stdout holds data and nothing else."""
+"""Messages for people, on stderr, so that stdout holds data only."""
 
 from __future__ import annotations
 

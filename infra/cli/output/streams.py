@@ -1,4 +1,4 @@
-"""The standard streams of a command: opened, and able to take any text.
+"""Opens the standard streams so that they take any text.
 
 Text that the stream's encoding lacks, lone surrogates included, is written as JSON escapes: lossless, and
 JSON stays JSON under `LC_ALL=C`, too.

@@ -1,4 +1,4 @@
-"""Rows as a table for eyes: every text whole, ids by their end, blocks where a line has no room.
+"""Tables for terminals: whole texts, ids by their end, blocks where a line has no room.
 
 On a terminal a row that is too long goes on below in its wide columns. Where one would get less than LEAST
 (the longest: ROOMY), or the terminal is narrow, each row becomes a block with a line for each column.

@@ -1,4 +1,4 @@
-"""Tasks as tables: a line each in lists, a sheet for one."""
+"""Tasks as tables: one line each in lists, a sheet for one task."""
 
 from __future__ import annotations
 
