@@ -19,10 +19,10 @@ from adapters.nats.jetstream_api import (
     RawMessage,
     StreamMissing,
 )
+from domain import subjects
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
+from domain.subjects import Stream
 
-STREAM = "TOWPATH_CHECKPOINT"
-SUBJECT = "towpath.checkpoint.*"
 TYPE = "towpath.checkpoint.v1"
 PAGE = 50
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
@@ -32,25 +32,25 @@ class JetStreamLogCheckpoints:
     """Port `LogCheckpoints`."""
 
     def __init__(self, connection: Client) -> None:
-        self._api = JetStreamApi(connection, STREAM)
+        self._api = JetStreamApi(connection, Stream.CHECKPOINT)
 
     async def ever(self) -> int:
         """See the port."""
         try:
             return int((await self._api.info())["state"]["last_seq"])
         except StreamMissing as error:
-            raise CheckpointInvalid(f"there is no stream {STREAM}") from error
+            raise CheckpointInvalid(f"there is no stream {Stream.CHECKPOINT}") from error
 
     async def last(self) -> LogCheckpoint | None:
         """See the port."""
-        found = await self._api.last(SUBJECT)
+        found = await self._api.last(subjects.checkpoint())
         return parsed(found) if found else None
 
     async def read(self, after: int = 0) -> AsyncIterator[LogCheckpoint]:
         """See the port."""
-        last = await self._api.last(SUBJECT)
+        last = await self._api.last(subjects.checkpoint())
         while last is not None and after < last.seq:
-            page = await self._api.batch(SUBJECT, after + 1, PAGE)
+            page = await self._api.batch(subjects.checkpoint(), after + 1, PAGE)
             if not page:
                 raise LogUnreachable("a replica of the checkpoints lags behind")
             for message in page:
@@ -73,7 +73,7 @@ class JetStreamLogCheckpoints:
             "Nats-Msg-Id": checkpoint.digest,
             "Nats-Expected-Last-Sequence": str(number - 1),
         }
-        subject = f"towpath.append.checkpoint.{number}"
+        subject = subjects.append_checkpoint(number)
         try:
             answer = await self._api.replies.ask(
                 subject, checkpoint.encoded(), REQUEST_TIMEOUT_SECONDS, headers
@@ -94,12 +94,11 @@ def parsed(message: RawMessage) -> LogCheckpoint:
     Raises:
         CheckpointInvalid: it holds none, or one of another number.
     """
+    there = f"message {message.seq} of {Stream.CHECKPOINT}"
     try:
         checkpoint = LogCheckpoint.of(orjson.loads(message.data))
     except ValueError as error:
-        raise CheckpointInvalid(f"message {message.seq} of {STREAM} is no checkpoint: {error}") from error
-    if checkpoint.number != message.seq or message.subject != f"towpath.checkpoint.{message.seq}":
-        raise CheckpointInvalid(
-            f"message {message.seq} of {STREAM} on {message.subject} is checkpoint {checkpoint.number}"
-        )
+        raise CheckpointInvalid(f"{there} is no checkpoint: {error}") from error
+    if checkpoint.number != message.seq or message.subject != subjects.checkpoint(message.seq):
+        raise CheckpointInvalid(f"{there} on {message.subject} is checkpoint {checkpoint.number}")
     return checkpoint

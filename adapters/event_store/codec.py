@@ -16,14 +16,13 @@ from urllib.parse import quote, unquote
 import orjson
 
 from adapters.nats.jetstream_api import RawMessage
+from domain import subjects
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import EVENTS, EventData, Kind, type_name
 from domain.log.record import Recorded
 from domain.protocol import rfc3339
 
 SOURCE = "/towpath"
-PREFIX = "towpath."
-APPEND_PREFIX = "towpath.append."
 EXPECTED_SEQ = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
 MSG_ID = "Nats-Msg-Id"
@@ -61,7 +60,7 @@ class Message:
     @property
     def append_subject(self) -> str:
         """The subject that the stream takes and transforms into `subject`."""
-        return APPEND_PREFIX + self.subject[len(PREFIX) :]
+        return subjects.APPEND + self.subject.removeprefix(subjects.ROOT)
 
     @property
     def publish_headers(self) -> dict[str, str]:
@@ -69,14 +68,9 @@ class Message:
         return {**self.headers, EXPECTED_SEQ: str(self.expected_seq), EXPECTED_FILTER: self.filter}
 
 
-def subject_of(kind: Kind, subject_id: str, event: str) -> str:
-    """The stored subject of an event."""
-    return f"towpath.{kind}.{subject_id}.{event}"
-
-
 def filter_of(kind: Kind, subject_id: str) -> str:
     """The one filter string that every append about this subject sends, and every reader uses."""
-    return f"towpath.{kind}.{subject_id}.*"
+    return subjects.event(kind, subject_id)
 
 
 def chain_link(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str:
@@ -102,7 +96,7 @@ def encode(
 ) -> Message:
     """The message that appends this event behind `expected_seq`."""
     body: bytes = data.__pydantic_serializer__.to_json(data)
-    subject = subject_of(kind, subject_id, event)
+    subject = subjects.event(kind, subject_id, event)
     headers = {
         "ce-actor": quote(actor, safe=":/@+-._~"),
         "ce-datacontenttype": "application/json",

@@ -19,7 +19,8 @@ import orjson
 from nats.aio.subscription import Subscription
 
 from adapters.nats.client import FastClient
-from adapters.nats.jetstream_api import STREAM, JetStreamApi, LogUnreachable
+from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from domain.subjects import Stream
 
 PULL = 2000
 PULL_BYTES = 4 * 1024 * 1024
@@ -47,7 +48,7 @@ class Stored(NamedTuple):
 class RawLog:
     """Stretches of one stream; with a guest's rights."""
 
-    def __init__(self, connection: FastClient, stream: str = STREAM) -> None:
+    def __init__(self, connection: FastClient, stream: str = Stream.LOG) -> None:
         self._nc = connection
         self._api = JetStreamApi(connection, stream)
 

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from nats.aio.client import Client
 
-from adapters.nats.jetstream_api import STREAM, JetStreamApi
+from adapters.nats.jetstream_api import JetStreamApi
 from domain.errors import Busy
 
 STALE_SECONDS = 300.0
@@ -41,7 +41,7 @@ class ConsumerSweep:
     """One sweeper of the log's consumers; any number may run. `ours` are the names that stay."""
 
     def __init__(self, connection: Client, ours: Collection[str]) -> None:
-        self._api = JetStreamApi(connection, STREAM)
+        self._api = JetStreamApi(connection)
         self._ours = frozenset(ours)
 
     async def run(self) -> None:

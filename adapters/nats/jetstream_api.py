@@ -23,8 +23,8 @@ from adapters.nats.leader_quorum import Leadership, NoMajority, certain_seconds
 from adapters.nats.message import Arrived, parse_block
 from adapters.nats.request_reply import replies_of
 from domain.errors import Busy
+from domain.subjects import Stream, under
 
-STREAM = "TOWPATH"
 REQUEST_TIMEOUT_SECONDS = 5.0
 _NO_MESSAGE = 10037
 _NO_CONSUMER = 10014
@@ -64,7 +64,7 @@ class RawMessage:
 class JetStreamApi:
     """Reads of one stream over one connection; for `led_seconds` see `adapters.nats.leader_quorum`."""
 
-    def __init__(self, connection: Client, stream: str = STREAM, led_seconds: float = 0.0) -> None:
+    def __init__(self, connection: Client, stream: str = Stream.LOG, led_seconds: float = 0.0) -> None:
         self.replies = replies_of(connection)
         self._stream = stream
         self._leadership = Leadership(self._ask_info, led_seconds)
@@ -103,7 +103,7 @@ class JetStreamApi:
 
     async def streams(self) -> list[dict[str, Any]]:
         """Configuration and state of every stream of Towpath's, each as STREAM.INFO has it."""
-        answer = await self._request("$JS.API.STREAM.LIST", orjson.dumps({"subject": "towpath.>"}))
+        answer = await self._request("$JS.API.STREAM.LIST", orjson.dumps({"subject": under()}))
         return list(answer.get("streams") or [])
 
     async def account(self) -> dict[str, Any]:

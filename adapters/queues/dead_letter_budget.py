@@ -19,6 +19,7 @@ import structlog
 
 from adapters.nats.jetstream_api import JetStreamApi, RawMessage
 from domain.errors import Busy
+from domain.subjects import under
 from domain.validation.headers import header
 
 MOST_ALIKE = 200
@@ -29,7 +30,7 @@ OVERHEAD_BYTES = 200
 LOOK_SECONDS = 60.0
 PAGE = 100
 REASON = "towpath-reason"
-ALL = "towpath.dead.>"
+_ALL = under("dead")
 Like = tuple[str, str]
 
 log = structlog.get_logger(__name__)
@@ -110,7 +111,7 @@ class DeadLetterBudget:
     async def _look(self) -> None:
         found: dict[Like, _Alike] = {}
         after = 0
-        while page := await self._api.batch(ALL, after + 1, PAGE):
+        while page := await self._api.batch(_ALL, after + 1, PAGE):
             for raw in page:
                 found.setdefault(_like(raw), _Alike()).add(
                     raw.seq, size_of(raw.subject, raw.headers, raw.data)

@@ -16,12 +16,13 @@ from nats.aio.client import Client
 from adapters.nats.jetstream_api import JetStreamApi, RawMessage
 from adapters.nats.publish import publish
 from adapters.queues.dead_letter_budget import DeadLetterBudget, size_of
+from domain import subjects
 from domain.runners.report_reader import read_report
 from domain.services.dead_letters import DeadLetter
+from domain.subjects import Stream
 from domain.validation.headers import header
 from domain.validation.outside_text import storable
 
-STREAM = "TOWPATH_DEAD"
 DETAIL_CHARS = 1000
 LOOKED_AT_ONLY = frozenset({"invalid-report", "unauthorised", "wrong-token"})
 """Reasons of reports that nothing can put back."""
@@ -29,7 +30,7 @@ LOOKED_AT_BYTES = 8 * 1024
 """What is kept of a body that nothing can put back: as far as somebody may want to look."""
 MOST_BODY_BYTES = 64 * 1024
 _BODY_GOES_BACK = ("due-", "submit")
-_SUBMIT = "towpath.submit."
+_SUBMIT = subjects.submit("")
 _REASON, _DETAIL, _SOURCE, _SOURCE_SEQ = (
     "towpath-reason",
     "towpath-detail",
@@ -44,7 +45,7 @@ class JetStreamDeadLetters:
 
     def __init__(self, connection: Client) -> None:
         self._nc = connection
-        self._api = JetStreamApi(connection, STREAM)
+        self._api = JetStreamApi(connection, Stream.DEAD)
         self._budget = DeadLetterBudget(self._api)
 
     async def keep(
@@ -76,12 +77,12 @@ class JetStreamDeadLetters:
             headers[_SOURCE] = source
         if source_seq is not None:
             headers[_SOURCE_SEQ] = str(source_seq)
-        subject = f"towpath.dead.{kind}.{token}"
+        subject = subjects.dead(kind, token)
         body = _cut(kind, reason, body)
-        kept = await publish(self._nc, STREAM, subject, body, headers)
+        kept = await publish(self._nc, Stream.DEAD, subject, body, headers)
         if kept.duplicate and not await self._stands(kept.seq, subject, body, headers):
             headers["Nats-Msg-Id"] = f"{digest}.{secrets.token_hex(16)}"
-            kept = await publish(self._nc, STREAM, subject, body, headers)
+            kept = await publish(self._nc, Stream.DEAD, subject, body, headers)
         if not kept.duplicate:
             await self._budget.kept(kind, reason, kept.seq, size_of(subject, headers, body))
 
@@ -103,7 +104,7 @@ class JetStreamDeadLetters:
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
         """See the port."""
-        subject = f"towpath.dead.{kind}.>" if kind else "towpath.dead.>"
+        subject = subjects.under("dead", kind) if kind else subjects.under("dead")
         return [_letter(raw) for raw in await self._api.batch(subject, after + 1, limit)]
 
     async def get(self, seq: int) -> DeadLetter | None:

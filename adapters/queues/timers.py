@@ -11,9 +11,11 @@ from datetime import datetime
 from nats.aio.client import Client
 
 from adapters.nats.publish import publish
+from domain import subjects
 from domain.context.trace import with_traceparent
 from domain.ports.queues import Deadline
 from domain.protocol import rfc3339
+from domain.subjects import Stream
 
 
 class JetStreamTimers:
@@ -24,9 +26,9 @@ class JetStreamTimers:
 
     async def arm(self, deadline: Deadline, at: datetime, note: bytes = b"") -> None:
         """See the port."""
-        name = f"{deadline.kind}.{deadline.task_id}.{deadline.attempt}"
+        name = deadline.kind, deadline.task_id, deadline.attempt
         headers = {
             "Nats-Schedule": f"@at {rfc3339(at)}",
-            "Nats-Schedule-Target": f"towpath.timer.due.{name}",
+            "Nats-Schedule-Target": subjects.timer_due(*name),
         }
-        await publish(self._nc, "TOWPATH_TIMER", f"towpath.timer.at.{name}", note, with_traceparent(headers))
+        await publish(self._nc, Stream.TIMER, subjects.timer_at(*name), note, with_traceparent(headers))

@@ -22,12 +22,14 @@ from adapters.event_store.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.message import Arrived, Take
 from adapters.nats.pull_consumer import Pull, delivery, nanoseconds, stream_seq
+from domain import subjects
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.errors import Busy, LogFull
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from domain.services.dead_letters import DeadLetters
+from domain.subjects import Stream
 from domain.validation.headers import header
 
 CONCURRENCY = 64
@@ -218,7 +220,7 @@ class JetStreamEventQueue:
     def __init__(
         self, connection: Client, dead_letters: DeadLetters, name: str, subjects: Sequence[str]
     ) -> None:
-        self._queue = DurableQueue(connection, dead_letters, stream="TOWPATH", name=name, subjects=subjects)
+        self._queue = DurableQueue(connection, dead_letters, stream=Stream.LOG, name=name, subjects=subjects)
 
     async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
         """See the port."""
@@ -232,9 +234,9 @@ class JetStreamDueQueue:
         self._queue = DurableQueue(
             connection,
             dead_letters,
-            stream="TOWPATH_TIMER",
+            stream=Stream.TIMER,
             name=f"due-{kind}",
-            subjects=[f"towpath.timer.due.{kind}.*.*"],
+            subjects=[subjects.timer_due(kind)],
             id_token=4,
         )
 

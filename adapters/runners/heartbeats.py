@@ -17,11 +17,13 @@ from adapters.event_store.codec import EXPECTED_SEQ
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.nats.leader_quorum import OUTLIVED_SECONDS
 from adapters.nats.publish import PUBLISH_SECONDS
+from domain import subjects
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
 from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
+from domain.subjects import Stream
 
-ALL = "towpath.runner.*"
+ALL = subjects.runner()
 MAX_MESSAGES = 40_000
 READ_TRIES = 6
 PUBLISH_TRIES = 4
@@ -36,21 +38,21 @@ class JetStreamHeartbeats:
         """`terms`: how long an id is taken; without them another instance may always follow."""
         self._nc = connection
         self._terms = terms
-        self._api = JetStreamApi(connection, "TOWPATH_RUNNER")
+        self._api = JetStreamApi(connection, Stream.RUNNER)
         # attempts end on what this says: a leader that was replaced must not have said it
-        self._judged = JetStreamApi(connection, "TOWPATH_RUNNER", OUTLIVED_SECONDS)
+        self._judged = JetStreamApi(connection, Stream.RUNNER, OUTLIVED_SECONDS)
         self._read_at: OrderedDict[tuple[str, str | None], tuple[float, Beat | None]] = OrderedDict()
 
     async def publish(self, heartbeat: Heartbeat) -> None:
         """See the port. Compared with the last one on the leader, so that two processes cannot swap them."""
-        subject, body = f"towpath.runner.{heartbeat.runner_id}", heartbeat.model_dump_json().encode()
+        subject, body = subjects.runner(heartbeat.runner_id), heartbeat.model_dump_json().encode()
         for number in range(PUBLISH_TRIES):
             last = await self._api.last(subject)
             await self._check(heartbeat, _beat(last))
             expected = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
             try:
                 await self._nc.jetstream().publish(
-                    subject, body, timeout=PUBLISH_SECONDS, stream="TOWPATH_RUNNER", headers=expected
+                    subject, body, timeout=PUBLISH_SECONDS, stream=Stream.RUNNER, headers=expected
                 )
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
                 await asyncio.sleep(LAG_SECONDS * 2**number)
@@ -76,7 +78,7 @@ class JetStreamHeartbeats:
         cached = self._read_at.get(key)
         if cached is not None and now - cached[0] < within:
             return cached[1]
-        found = await self._last(f"towpath.runner.{runner_id}", instance)
+        found = await self._last(subjects.runner(runner_id), instance)
         self._read_at[key] = (now, found)
         self._read_at.move_to_end(key)
         if len(self._read_at) > REMEMBERED:
@@ -121,6 +123,6 @@ def _beat(raw: RawMessage | None) -> Beat | None:
     """The heartbeat of the runner on whose subject it was stored, if it is one, and when that was."""
     if raw is None:
         return None
-    found = examine_beat(ArrivedBeat(raw.subject.removeprefix("towpath.runner."), raw.data, raw.subject))
+    found = examine_beat(ArrivedBeat(raw.subject.removeprefix(subjects.runner("")), raw.data, raw.subject))
     stored = raw.time or raw.headers["Nats-Time-Stamp"]
     return None if isinstance(found, Fault) else (found, datetime.fromisoformat(stored))

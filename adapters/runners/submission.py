@@ -17,10 +17,12 @@ from pydantic import ValidationError
 
 from adapters.nats.jetstream_api import LogUnreachable
 from adapters.nats.publish import publish
+from domain import subjects
 from domain.context.trace import with_traceparent
 from domain.errors import Busy
 from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
 from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.subjects import Stream
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
 from domain.validation.json_reader import NotJson, parsed, read_json
 from domain.validation.outside_text import shortened, storable
@@ -51,7 +53,7 @@ class QueueRunnerClient:
         message_id = hashlib.sha256(body).hexdigest()
         headers = with_traceparent({"Nats-Msg-Id": message_id, "Nats-TTL": self._ttl})
         try:
-            await publish(self._nc, "TOWPATH_SUBMIT", f"towpath.submit.{pool}", body, headers)
+            await publish(self._nc, Stream.SUBMIT, subjects.submit(pool), body, headers)
         except LogUnreachable as error:
             raise SubmitUnreachable(f"the queue of pool {pool} did not take it: {error.detail}") from error
         return SubmitOutcome(queued=False, transport="nats")

@@ -27,10 +27,10 @@ from api.dependencies import ApiParts
 from api.metrics.registry import Metrics
 from api.reports.batch_timeout import SharedTimeout
 from api.reports.settlement import ANSWER_SECONDS, Settlement, delay_seconds, deliveries, put_back
+from domain import subjects
 from domain.errors import Busy
+from domain.subjects import Stream
 
-STREAM = "TOWPATH_REPORT"
-SUBJECT = "towpath.report.*"
 DURABLE = "report-intake"
 BATCH = 200
 BATCHES = 2
@@ -65,8 +65,8 @@ class ReportIntake:
             return
         self._broker = _Broker(self._connect)
         subscriber = self._broker.subscriber(
-            SUBJECT,
-            stream=JStream(STREAM, declare=False),
+            subjects.report(),
+            stream=JStream(Stream.REPORT, declare=False),
             durable=DURABLE,
             pull_sub=PullSub(batch_size=BATCH, timeout=POLL_SECONDS, batch=True),
             config=ConsumerConfig(

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from domain import subjects
 from domain.protocol import Heartbeat
 from domain.validation.json_reader import parsed
 
@@ -54,7 +55,7 @@ def examine_beat(arrived: ArrivedBeat) -> Heartbeat | Fault:
     if beat.runner_id != arrived.runner_id:
         return Fault(
             OF_ANOTHER,
-            f"it says that it is of runner {beat.runner_id}; publish it on towpath.runner.{beat.runner_id}",
+            f"it says that it is of runner {beat.runner_id}; publish it on {subjects.runner(beat.runner_id)}",
         )
     return beat
 

@@ -25,6 +25,7 @@ from adapters.crypto.env_encryption import AesGcmSealer
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.protocol import CONTRACT_VERSION, rfc3339
+from domain.subjects import Stream
 from infra.audit.run import Wanted, verify
 from infra.backup.errors import BackupError
 from infra.backup.manifest import FORMAT, Manifest, read, write
@@ -32,11 +33,11 @@ from infra.backup.snapshot import ask, checked, put_back, take
 from infra.config.settings import Settings
 from infra.nats.connection import NatsUnavailable, connect, server_version, shown_urls
 from infra.nats.embedded_server import EmbeddedNats
-from infra.nats.stream_definitions import CHECKPOINT, DEAD, LOG, REPORT, RUNNER, stream_definitions
+from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import ensure_streams
 from infra.plural import counted
 
-KEPT = (REPORT, RUNNER, CHECKPOINT, DEAD, LOG)
+KEPT = (Stream.REPORT, Stream.RUNNER, Stream.CHECKPOINT, Stream.DEAD, Stream.LOG)
 _NOT_FOUND = 10059
 Progress = Callable[[int, int], None]
 Words = Callable[[str], None]

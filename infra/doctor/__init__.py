@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from domain.errors import Busy
 from domain.ports.log import Clock, LogGap
+from domain.subjects import Stream
 from infra.config.settings import Settings
 from infra.doctor.broker import clocks, disk, log_room, privacy, streams, sync, version
 from infra.doctor.consumers import durable_consumers
@@ -26,7 +27,7 @@ from infra.doctor.work import locks, pools, read_model
 from infra.nats.connection import NatsUnavailable, connect, shown_urls
 
 LOOK_SECONDS = 5.0
-_ASKED = "$JS.API.STREAM.INFO.TOWPATH_REPORT"
+_ASKED = f"$JS.API.STREAM.INFO.{Stream.REPORT}"
 _ACCESS = (
     "set TOWPATH_NATS_USER and TOWPATH_NATS_PASSWORD to the control plane's or the ops user's; for a "
     "`towpath up`, give its --data-dir and --nats-port instead of TOWPATH_NATS_URL"

@@ -10,6 +10,7 @@ from itertools import islice
 from nats.aio.client import Client
 
 from adapters.event_store.capacity import NEAR
+from domain.subjects import Stream
 from infra.config.private_files import open_to_others
 from infra.config.settings import Settings
 from infra.doctor.examination import Examination
@@ -73,7 +74,7 @@ async def streams(about: Examination) -> list[Finding]:
 async def clocks(about: Examination) -> list[Finding]:
     """The broker stamps its API answers; this machine's clock is compared with that."""
     before = about.now()
-    answer = await about.ask("STREAM.INFO.TOWPATH")
+    answer = await about.ask(f"STREAM.INFO.{Stream.LOG}")
     after = about.now()
     if "ts" not in answer:
         return []

@@ -7,6 +7,7 @@ from collections import Counter
 from adapters.queues.dead_letter_budget import MOST_ALIKE, NEARLY_FULL_BYTES
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from api.reports.gateway import CONFLICTING_END
+from domain.subjects import Stream, under
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 
@@ -16,7 +17,7 @@ CONTRADICTED = (CONFLICTING_END, "ended", "stale-attempt", "unknown-attempt", "n
 
 async def dead_letters(about: Examination) -> list[Finding]:
     """How many there are, by kind."""
-    answer = await about.ask("STREAM.INFO.TOWPATH_DEAD", {"subjects_filter": "towpath.dead.>"})
+    answer = await about.ask(f"STREAM.INFO.{Stream.DEAD}", {"subjects_filter": under("dead")})
     subjects: dict[str, int] = answer.get("state", {}).get("subjects") or {}
     kinds: Counter[str] = Counter()
     for subject, count in subjects.items():

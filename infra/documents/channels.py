@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from domain import subjects
 from domain.log.events import EVENTS, EventData, Kind
 from domain.protocol import Heartbeat, Report, Submission
+from domain.subjects import Stream
 from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData
-from infra.nats import stream_definitions
 
 Payload = type[BaseModel] | Literal["bytes"]
 _TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
@@ -64,8 +65,8 @@ def _events() -> Iterator[Channel]:
         (parameter,) = _of(kind)
         yield Channel(
             f"{kind}.{event}",
-            f"towpath.{kind}.{{{parameter}}}.{event}",
-            stream_definitions.LOG,
+            subjects.event(kind, f"{{{parameter}}}", event),
+            Stream.LOG,
             "send",
             f"A fact in the log, published once it is stored. {_about(data)}".strip(),
             data,
@@ -79,8 +80,8 @@ def _appends() -> Iterator[Channel]:
         (parameter,) = _of(kind)
         yield Channel(
             f"append.{kind}.{event}",
-            f"towpath.append.{kind}.{{{parameter}}}.{event}",
-            stream_definitions.LOG,
+            subjects.append(kind, f"{{{parameter}}}", event),
+            Stream.LOG,
             "send",
             f"The control plane asks the log to take `{kind}.{event}`; it may be refused. Nobody else "
             "publishes here. Watch the stored subject instead.",
@@ -93,8 +94,8 @@ def _appends() -> Iterator[Channel]:
 def _work() -> Iterator[Channel]:
     yield Channel(
         "submit",
-        "towpath.submit.{pool}",
-        stream_definitions.SUBMIT,
+        subjects.submit("{pool}"),
+        Stream.SUBMIT,
         "send",
         "An attempt on its way to a runner. Runners of a pool share the durable pull consumer "
         "`pool-<pool>` of this work queue and acknowledge what they have safely.",
@@ -104,8 +105,8 @@ def _work() -> Iterator[Channel]:
     )
     yield Channel(
         "report",
-        "towpath.report.{task_id}",
-        stream_definitions.REPORT,
+        subjects.report("{task_id}"),
+        Stream.REPORT,
         "receive",
         "What a runner says happened. The acknowledgement of the publish means that it is kept, also while "
         "the control plane is away; its effect is seen in the task's events.",
@@ -115,8 +116,8 @@ def _work() -> Iterator[Channel]:
     )
     yield Channel(
         "runner",
-        "towpath.runner.{runner_id}",
-        stream_definitions.RUNNER,
+        subjects.runner("{runner_id}"),
+        Stream.RUNNER,
         "receive",
         "What a runner is and holds, every few seconds. The stream keeps the last one of each runner.",
         Heartbeat,
@@ -125,8 +126,8 @@ def _work() -> Iterator[Channel]:
     )
     yield Channel(
         "heartbeat",
-        "towpath.heartbeat.{runner_id}",
-        stream_definitions.RUNNER,
+        subjects.heartbeat("{runner_id}"),
+        Stream.RUNNER,
         "send",
         "A heartbeat as the stream republishes it, once it is stored. Other accounts see these, as "
         "`towpath.runner.{runner_id}`.",
@@ -140,8 +141,8 @@ def _checkpoints() -> Iterator[Channel]:
     number = {"number": {"description": "1, 2, …", "location": "$message.payload#/number"}}
     yield Channel(
         "checkpoint",
-        "towpath.checkpoint.{number}",
-        stream_definitions.CHECKPOINT,
+        subjects.checkpoint("{number}"),
+        Stream.CHECKPOINT,
         "send",
         "A signed checkpoint of the log, published once it is stored. docs/verify.md says what is signed.",
         CheckpointData,
@@ -150,8 +151,8 @@ def _checkpoints() -> Iterator[Channel]:
     )
     yield Channel(
         "append.checkpoint",
-        "towpath.append.checkpoint.{number}",
-        stream_definitions.CHECKPOINT,
+        subjects.append_checkpoint("{number}"),
+        Stream.CHECKPOINT,
         "send",
         "A sealer asks its stream to take a checkpoint; it may be refused. Nobody else publishes here.",
         CheckpointData,
@@ -163,11 +164,11 @@ def _checkpoints() -> Iterator[Channel]:
 def _beside() -> Iterator[Channel]:
     yield Channel(
         "dead",
-        "towpath.dead.{kind}.{id}",
-        stream_definitions.DEAD,
+        subjects.dead("{kind}", "{id}"),
+        Stream.DEAD,
         "send",
         "What could not be applied, as it came, and why; kept for 14 days. Runners put submissions "
-        f"that they cannot read on `{stream_definitions.RUNNERS_LETTERS}`, with the pool's subject as "
+        f"that they cannot read on `{subjects.RUNNERS_LETTERS}`, with the pool's subject as "
         "`towpath-source`.",
         "bytes",
         headers.of(headers.DEAD, "towpath-reason"),
@@ -178,8 +179,8 @@ def _beside() -> Iterator[Channel]:
     )
     yield Channel(
         "timer.at",
-        "towpath.timer.at.{kind}.{task_id}.{attempt}",
-        stream_definitions.TIMER,
+        subjects.timer_at("{kind}", "{task_id}", "{attempt}"),
+        Stream.TIMER,
         "send",
         "Arms a deadline of an attempt: a message that NATS schedules. Arming it again replaces it. The "
         "body is a note for whoever handles it, often empty.",
@@ -189,8 +190,8 @@ def _beside() -> Iterator[Channel]:
     )
     yield Channel(
         "timer.due",
-        "towpath.timer.due.{kind}.{task_id}.{attempt}",
-        stream_definitions.TIMER,
+        subjects.timer_due("{kind}", "{task_id}", "{attempt}"),
+        Stream.TIMER,
         "receive",
         "A deadline has come. Published by NATS itself, with the note.",
         "bytes",

@@ -31,6 +31,7 @@ from domain.errors import Busy
 from domain.evidence.checkpoint import PRINT_BYTES, CheckpointInvalid, LogCheckpoint
 from domain.evidence.merkle import leaf_hash, root_of
 from domain.log.position import Position
+from domain.subjects import Stream
 from infra.config.settings import Settings
 from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import FORMING_PAUSE_SECONDS, FORMING_SECONDS
@@ -207,7 +208,7 @@ async def _missing(connection: FastClient, ends: Ends) -> list[Range]:
 
 async def _deleted(connection: FastClient) -> list[Range]:
     question = orjson.dumps({"deleted_details": True})
-    answer = await connection.request("$JS.API.STREAM.INFO.TOWPATH", question, timeout=10)
+    answer = await connection.request(f"$JS.API.STREAM.INFO.{Stream.LOG}", question, timeout=10)
     return list(ranges(orjson.loads(answer.data)["state"].get("deleted") or ()))
 
 

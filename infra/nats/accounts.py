@@ -17,23 +17,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from infra.nats.stream_definitions import CHECKPOINT, LOG, REPORT, RUNNER, RUNNERS_LETTERS, SUBMIT, TIMER
+from domain import subjects
+from domain.subjects import RUNNERS_LETTERS, Stream, under
 from infra.nats.syntax import nats_string
 
 LOG_CONSUMERS = ("dispatch",)
 """The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
 
-WATCHED = ("towpath.task.>", "towpath.lock.>", "towpath.workspace.>", "towpath.checkpoint.>")
+WATCHED = (under("task"), under("lock"), under("workspace"), under("checkpoint"))
 """What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""
 
-HEARTBEATS = "towpath.runner.>"
-STORED_HEARTBEATS = "towpath.heartbeat.*"
+HEARTBEATS = under("runner")
+STORED_HEARTBEATS = subjects.heartbeat()
 """Heartbeats as the stream republishes them. Others see these, under the subject on which they were sent.
 
 Nothing stores what is sent here: a push consumer delivers wherever its maker listens, also into a stream's
 own subject if that were exported.
 """
-SEEN_AS = {STORED_HEARTBEATS: "towpath.runner.*"}
+SEEN_AS = {STORED_HEARTBEATS: subjects.runner()}
 PASSWORD_VARIABLES = {
     "towpath": "TOWPATH_NATS_CONTROL_PASSWORD",
     "runner": "TOWPATH_NATS_RUNNER_PASSWORD",
@@ -90,35 +91,35 @@ READ_LOG = [
     Service("$JS.API.INFO"),
     Service("$JS.API.STREAM.NAMES"),
     Service("$JS.API.STREAM.LIST"),
-    Service(f"$JS.API.STREAM.INFO.{LOG}"),
-    Service(f"$JS.API.STREAM.MSG.GET.{LOG}"),
-    Service(f"$JS.API.DIRECT.GET.{LOG}", many=True),
-    Service(f"$JS.API.DIRECT.GET.{LOG}.>", many=True),
-    *_reading(LOG),
+    Service(f"$JS.API.STREAM.INFO.{Stream.LOG}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{Stream.LOG}"),
+    Service(f"$JS.API.DIRECT.GET.{Stream.LOG}", many=True),
+    Service(f"$JS.API.DIRECT.GET.{Stream.LOG}.>", many=True),
+    *_reading(Stream.LOG),
 ]
 
 READ_CHECKPOINTS = [
-    Service(f"$JS.API.STREAM.INFO.{CHECKPOINT}"),
-    Service(f"$JS.API.STREAM.MSG.GET.{CHECKPOINT}"),
-    Service(f"$JS.API.DIRECT.GET.{CHECKPOINT}", many=True),
+    Service(f"$JS.API.STREAM.INFO.{Stream.CHECKPOINT}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{Stream.CHECKPOINT}"),
+    Service(f"$JS.API.DIRECT.GET.{Stream.CHECKPOINT}", many=True),
 ]
 
 GUEST_SERVICES = [
     *READ_LOG,
-    *_acknowledging(LOG),
-    Service(f"$JS.API.CONSUMER.DELETE.{LOG}.*"),
+    *_acknowledging(Stream.LOG),
+    Service(f"$JS.API.CONSUMER.DELETE.{Stream.LOG}.*"),
     *READ_CHECKPOINTS,
-    Service("towpath.report.>"),
+    Service(under("report")),
 ]
 
 RUNNER_SERVICES = [
     *GUEST_SERVICES,
     Service(HEARTBEATS),
     Service(RUNNERS_LETTERS),
-    Service(f"$JS.API.STREAM.INFO.{SUBMIT}"),
-    Service(f"$JS.API.STREAM.INFO.{REPORT}"),
-    *_reading(SUBMIT),
-    *_acknowledging(SUBMIT),
+    Service(f"$JS.API.STREAM.INFO.{Stream.SUBMIT}"),
+    Service(f"$JS.API.STREAM.INFO.{Stream.REPORT}"),
+    *_reading(Stream.SUBMIT),
+    *_acknowledging(Stream.SUBMIT),
 ]
 
 AUDITOR_SERVICES = [*READ_LOG, *READ_CHECKPOINTS]
@@ -129,19 +130,17 @@ OPS_SERVICES = [
     Service("$JS.API.CONSUMER.NAMES.*"),
     Service("$JS.API.CONSUMER.LIST.*"),
     Service("$JS.API.CONSUMER.INFO.*.*"),
-    Service(f"$JS.API.STREAM.MSG.GET.{TIMER}"),
-    Service(f"$JS.API.STREAM.MSG.GET.{RUNNER}"),
-    Service(f"$JS.API.DIRECT.GET.{RUNNER}", many=True),
+    Service(f"$JS.API.STREAM.MSG.GET.{Stream.TIMER}"),
+    Service(f"$JS.API.STREAM.MSG.GET.{Stream.RUNNER}"),
+    Service(f"$JS.API.DIRECT.GET.{Stream.RUNNER}", many=True),
 ]
 
 _INBOX = "_INBOX.>"
-GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, ("towpath.>", _INBOX), ("towpath.report.>",))
-RUNNER_ROLE = Role("runner", RUNNER_SERVICES, ("towpath.task.>",), ("towpath.task.>", HEARTBEATS, _INBOX))
+GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, (under(), _INBOX), (under("report"),))
+RUNNER_ROLE = Role("runner", RUNNER_SERVICES, (under("task"),), (under("task"), HEARTBEATS, _INBOX))
 """It hears what others of its account publish as heartbeats: so it notices a second runner with its id."""
-AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, ("towpath.>", _INBOX))
-OPS_ROLE = Role(
-    "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), ("towpath.>", _INBOX), sees_consumers=True
-)
+AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, (under(), _INBOX))
+OPS_ROLE = Role("ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), (under(), _INBOX), sees_consumers=True)
 
 
 def accounts_block(control_password: str, runner_password: str, *, guest: bool = True) -> str:
@@ -233,10 +232,10 @@ def _denied(role: Role) -> list[str]:
     for name in LOG_CONSUMERS:
         verb = "CREATE" if role.sees_consumers else "*"
         denied += [
-            f"$JS.API.CONSUMER.{verb}.{LOG}.{name}",
-            f"$JS.API.CONSUMER.{verb}.{LOG}.{name}.>",
-            f"$JS.API.CONSUMER.MSG.NEXT.{LOG}.{name}",
-            f"$JS.ACK.{LOG}.{name}.>",
+            f"$JS.API.CONSUMER.{verb}.{Stream.LOG}.{name}",
+            f"$JS.API.CONSUMER.{verb}.{Stream.LOG}.{name}.>",
+            f"$JS.API.CONSUMER.MSG.NEXT.{Stream.LOG}.{name}",
+            f"$JS.ACK.{Stream.LOG}.{name}.>",
         ]
     return denied
 

@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 from adapters.event_store.capacity import MeasuredRoom
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.log.capacity import Bound
+from domain.subjects import Stream
 from infra.config.settings import Settings
 from infra.nats.connection import server_urls
 from infra.nats.monitoring import MonitorUnavailable, ServerFacts, server_facts
 from infra.nats.ports_file import running_ports
-from infra.nats.stream_definitions import LOG, TIMER, TIMER_BYTES
+from infra.nats.stream_definitions import TIMER_BYTES
 
 _FREE_DISK = (
     "free that much there, stop what else writes there, or give a larger disk (--data-dir), of which "
@@ -46,15 +47,15 @@ async def bounds(settings: Settings, api: JetStreamApi) -> list[Bound]:
         LogUnreachable: NATS does not answer.
     """
     streams = {str(one["config"]["name"]): one for one in await api.streams()}
-    log = streams.get(LOG)
+    log = streams.get(Stream.LOG)
     if log is None:
-        raise LogUnreachable(f"there is no stream {LOG}")
+        raise LogUnreachable(f"there is no stream {Stream.LOG}")
     reserve = settings.log_reserve_bytes
-    spoken_for = sum(unfilled(one) for name, one in streams.items() if name != LOG)
+    spoken_for = sum(unfilled(one) for name, one in streams.items() if name != Stream.LOG)
     found = [
         *_own_limit(log, reserve),
         *_account_limit(await api.account(), log, reserve, spoken_for),
-        *_timers(streams.get(TIMER)),
+        *_timers(streams.get(Stream.TIMER)),
     ]
     if settings.nats_monitor_url is not None:
         found += await _server_limit(settings.nats_monitor_url, reserve, spoken_for)
@@ -67,8 +68,8 @@ async def bounds(settings: Settings, api: JetStreamApi) -> list[Bound]:
 def unfilled(stream: Json) -> int:
     """How many bytes a stream beside the log may still grow by; streams of other programs count nothing."""
     name = str(stream["config"]["name"])
-    most = TIMER_BYTES if name == TIMER else int(stream["config"].get("max_bytes", -1))
-    ours = name.startswith(f"{LOG}_")
+    most = TIMER_BYTES if name == Stream.TIMER else int(stream["config"].get("max_bytes", -1))
+    ours = name.startswith(f"{Stream.LOG}_")
     return max(most - int(stream["state"]["bytes"]), 0) if ours and most > 0 else 0
 
 
@@ -76,7 +77,9 @@ def _own_limit(log: Json, reserve: int) -> list[Bound]:
     most = int(log["config"].get("max_bytes", -1))
     if most <= 0:
         return []
-    advice = f"raise TOWPATH_LOG_MAX_BYTES and restart the API (or `nats stream edit {LOG} --max-bytes …`)"
+    advice = (
+        f"raise TOWPATH_LOG_MAX_BYTES and restart the API (or `nats stream edit {Stream.LOG} --max-bytes …`)"
+    )
     return [Bound("the log's limit", most - int(log["state"]["bytes"]), min(reserve, most // 2), advice)]
 
 

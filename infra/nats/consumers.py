@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.subjects import Stream
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.lock_waits import KIND as LOCK_WAIT
 
@@ -23,18 +24,14 @@ class Consumer:
 
 PROJECTOR = "`towpath projector`"
 CONSUMERS = (
-    Consumer("TOWPATH", "dispatch", "dispatch", "dispatch", f"{PROJECTOR} (--only dispatch)"),
+    Consumer(Stream.LOG, "dispatch", "dispatch", "dispatch", f"{PROJECTOR} (--only dispatch)"),
+    Consumer(Stream.TIMER, f"due-{ATTEMPT_TIMER}", "watchdog", "watchdog", f"{PROJECTOR} (--only watchdog)"),
     Consumer(
-        "TOWPATH_TIMER", f"due-{ATTEMPT_TIMER}", "watchdog", "watchdog", f"{PROJECTOR} (--only watchdog)"
-    ),
-    Consumer(
-        "TOWPATH_TIMER",
+        Stream.TIMER,
         f"due-{LOCK_WAIT}",
         "lock-waits",
         "ends of lock waits",
         f"{PROJECTOR} (--only watchdog)",
     ),
-    Consumer(
-        "TOWPATH_REPORT", "report-intake", "reports", "reports over NATS", "`towpath api`", takes_all=True
-    ),
+    Consumer(Stream.REPORT, "report-intake", "reports", "reports over NATS", "`towpath api`", takes_all=True),
 )

@@ -25,13 +25,13 @@ from urllib.parse import quote
 
 import structlog
 
+from domain.subjects import Stream
 from infra.config.private_files import PRIVATE_UMASK, create_private, private_tree, write_private
 from infra.config.process_secrets import without_secrets
 from infra.nats.accounts import LOG_CONSUMERS, accounts_block
 from infra.nats.binary import EmbeddedNatsError, dying_with_parent, find_nats_server
 from infra.nats.ports_file import CONFIGURATION, ports_files, read_ports
 from infra.nats.recovery import CONSUMERS, forget_consumers, patience
-from infra.nats.stream_definitions import LOG
 from infra.nats.syntax import nats_string
 
 HOST = "127.0.0.1"
@@ -135,7 +135,7 @@ class EmbeddedNats:
         with self._locked() as lock, self._stderr() as stderr:
             for stale in ports_files(self._data_dir).values():
                 stale.unlink(missing_ok=True)
-            if forgotten := forget_consumers(self.store / LOG, LOG_CONSUMERS):
+            if forgotten := forget_consumers(self.store / Stream.LOG, LOG_CONSUMERS):
                 log.info("consumers of others removed from the log", count=len(forgotten))
             self._process = subprocess.Popen(
                 [*dying_with_parent(), str(binary), "-c", str(config)],

@@ -10,28 +10,19 @@ Checkpoints alone have none: they grow with the log, by less than a hundredth of
 from __future__ import annotations
 
 from adapters.nats.stream_definition import IDENTITY, LOSES_MESSAGES, REWRITES_HISTORY, StreamDefinition
-
-LOG = "TOWPATH"
-SUBMIT = "TOWPATH_SUBMIT"
-REPORT = "TOWPATH_REPORT"
-DEAD = "TOWPATH_DEAD"
-TIMER = "TOWPATH_TIMER"
-RUNNER = "TOWPATH_RUNNER"
-CHECKPOINT = "TOWPATH_CHECKPOINT"
+from domain import subjects
+from domain.subjects import Stream, under, wildcard
 
 TIMER_BYTES = 64 << 20
 """What timers may take. No limit of the stream: it takes no `discard: new`, and an old timer must not go."""
-
-RUNNERS_LETTERS = "towpath.dead.submit.unreadable"
-"""Where runners put what they cannot read. One subject: what one may hold is all that they can take up."""
 
 BEATS_KEPT = 4
 """Heartbeats of a runner: of two runners that take turns under one id, some of each."""
 
 _SECOND = 1_000_000_000
 _MIB = 1 << 20
-_CHECKPOINT_STORED = "towpath.checkpoint.{{wildcard(1)}}"
-_STORED = "towpath.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"
+_CHECKPOINT_STORED = subjects.checkpoint(wildcard(1))
+_STORED = subjects.event(wildcard(1), wildcard(2), wildcard(3))
 
 
 def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple[StreamDefinition, ...]:
@@ -44,13 +35,13 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
     kept = {"retention": "limits", "num_replicas": replicas}
     return (
         StreamDefinition(
-            LOG,
+            Stream.LOG,
             {
                 **kept,
                 "description": "The log: every task, lock and workspace event, for ever",
-                "subjects": ["towpath.append.*.*.*"],
-                "subject_transform": {"src": "towpath.append.*.*.*", "dest": _STORED},
-                "republish": {"src": "towpath.*.*.*", "dest": _STORED},
+                "subjects": [subjects.append()],
+                "subject_transform": {"src": subjects.append(), "dest": _STORED},
+                "republish": {"src": subjects.event(), "dest": _STORED},
                 "discard": "new",
                 **limit,
                 "duplicate_window": 120 * _SECOND,
@@ -62,31 +53,31 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
             IDENTITY | LOSES_MESSAGES | REWRITES_HISTORY,
         ),
         StreamDefinition(
-            SUBMIT,
+            Stream.SUBMIT,
             {
                 **work_queue,
                 "description": "Attempts on their way to a runner",
-                "subjects": ["towpath.submit.*"],
+                "subjects": [subjects.submit()],
                 "max_bytes": 128 * _MIB,
                 "allow_msg_ttl": True,
             },
         ),
         StreamDefinition(
-            REPORT,
+            Stream.REPORT,
             {
                 **work_queue,
                 "description": "Runner reports on their way to the log",
-                "subjects": ["towpath.report.*"],
+                "subjects": [subjects.report()],
                 "max_bytes": 128 * _MIB,
                 "max_msg_size": 128 * 1024,
             },
         ),
         StreamDefinition(
-            DEAD,
+            Stream.DEAD,
             {
                 **kept,
                 "description": "What could not be applied, and why",
-                "subjects": ["towpath.dead.>"],
+                "subjects": [under("dead")],
                 "max_age": 14 * 86_400 * _SECOND,
                 "max_msgs_per_subject": 20,  # the rest of the budget: adapters.queues.dead_letter_budget
                 "max_bytes": 64 * _MIB,
@@ -97,22 +88,22 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
             IDENTITY,
         ),
         StreamDefinition(
-            TIMER,
+            Stream.TIMER,
             {
                 **work_queue,
                 "description": "Deadlines: schedules on towpath.timer.at, due ones on towpath.timer.due",
-                "subjects": ["towpath.timer.>"],
+                "subjects": [under("timer")],
                 "discard": "old",  # scheduling refuses "new"; nothing is discarded: see TIMER_BYTES
                 "allow_msg_schedules": True,
             },
         ),
         StreamDefinition(
-            RUNNER,
+            Stream.RUNNER,
             {
                 **kept,
                 "description": "The last heartbeats of each runner",
-                "subjects": ["towpath.runner.*"],
-                "republish": {"src": "towpath.runner.*", "dest": "towpath.heartbeat.{{wildcard(1)}}"},
+                "subjects": [subjects.runner()],
+                "republish": {"src": subjects.runner(), "dest": subjects.heartbeat(wildcard(1))},
                 "max_msgs_per_subject": BEATS_KEPT,
                 "max_bytes": 16 * _MIB,
                 "discard": "old",
@@ -121,13 +112,13 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
             IDENTITY | {"max_msgs_per_subject"},
         ),
         StreamDefinition(
-            CHECKPOINT,
+            Stream.CHECKPOINT,
             {
                 **kept,
                 "description": "Signed checkpoints of the log",
-                "subjects": ["towpath.append.checkpoint.*"],
-                "subject_transform": {"src": "towpath.append.checkpoint.*", "dest": _CHECKPOINT_STORED},
-                "republish": {"src": "towpath.checkpoint.*", "dest": _CHECKPOINT_STORED},
+                "subjects": [subjects.append_checkpoint()],
+                "subject_transform": {"src": subjects.append_checkpoint(), "dest": _CHECKPOINT_STORED},
+                "republish": {"src": subjects.checkpoint(), "dest": _CHECKPOINT_STORED},
                 "discard": "new",
                 "duplicate_window": 120 * _SECOND,
                 "deny_delete": True,

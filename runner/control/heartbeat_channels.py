@@ -18,7 +18,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
+from domain import subjects
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
+from domain.subjects import Stream
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
 from domain.validation.json_reader import parsed
 from runner.clock import boottime
@@ -47,7 +49,7 @@ class NatsBeats:
     def __init__(self, link: NatsLink, follower: Follower, runner_id: str, instance: str) -> None:
         self._link = link
         self._follower = follower
-        self._subject = f"towpath.runner.{runner_id}"
+        self._subject = subjects.runner(runner_id)
         self._instance = instance
         self._heard_on: Client | None = None
         self._warned_at = -math.inf
@@ -76,7 +78,7 @@ class NatsBeats:
         try:
             js = await self._link.jetstream()
             await js.publish(
-                self._subject, beat.model_dump_json().encode(), stream="TOWPATH_RUNNER", timeout=seconds
+                self._subject, beat.model_dump_json().encode(), stream=Stream.RUNNER, timeout=seconds
             )
         except NATS_TROUBLE as error:
             raise NotAcknowledged(f"{type(error).__name__} {error}".strip()) from None

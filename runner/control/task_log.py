@@ -13,12 +13,11 @@ import nats.js.errors
 import orjson
 from nats.aio.msg import Msg
 
+from domain import subjects
+from domain.subjects import Stream
 from domain.validation.headers import header
 from runner.control.start_gate import TaskEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
-
-STREAM = "TOWPATH"
-REPORTS = "TOWPATH_REPORT"
 
 
 class TaskLog:
@@ -31,7 +30,7 @@ class TaskLog:
         """The task's last event; None where the log knows no such task. Raises NATS_TROUBLE."""
         js = await self._link.jetstream()
         try:
-            message = await js.get_msg(STREAM, subject=f"towpath.task.{task_id}.*")
+            message = await js.get_msg(Stream.LOG, subject=subjects.event("task", task_id))
         except nats.js.errors.NotFoundError:
             return None
         attempt = header(message.headers, "ce-attempt")
@@ -43,7 +42,7 @@ class TaskLog:
         Raises NATS_TROUBLE.
         """
         js = await self._link.jetstream()
-        state = (await js.stream_info(REPORTS)).state
+        state = (await js.stream_info(Stream.REPORT)).state
         return state.first_seq, state.last_seq
 
     @asynccontextmanager
@@ -54,7 +53,7 @@ class TaskLog:
             wake()
 
         client = await self._link.client()
-        subscription = await client.subscribe(f"towpath.task.{task_id}.*", cb=heard)
+        subscription = await client.subscribe(subjects.event("task", task_id), cb=heard)
         try:
             yield
         finally:

@@ -18,24 +18,23 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from domain import subjects
 from domain.context.redaction import without_secrets
 from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.protocol import Submission
+from domain.subjects import RUNNERS_LETTERS, Stream
 from domain.validation.headers import header
 from domain.validation.json_reader import parsed, read_json, sendable
 from runner.attempts.executor import Executor
 from runner.errors import Refused, StateTrouble
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
-STREAM = "TOWPATH_SUBMIT"
 FETCH_SECONDS = 5.0
 ACK_WAIT_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 REFUSED_PAUSE_SECONDS = 1.0
 REASON_CHARS = 500
-LETTERS = "towpath.dead.submit.unreadable"
-"""One subject for all runners and pools: the broker keeps its last few letters, and permits no other."""
 LETTER_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)
@@ -74,17 +73,17 @@ class PoolIntake:
     async def _bind(self, js: JetStreamContext) -> JetStreamContext.PullSubscription:
         name = f"pool-{self._pool}"
         try:
-            await js.consumer_info(STREAM, name)
+            await js.consumer_info(Stream.SUBMIT, name)
         except nats.js.errors.NotFoundError:
             config = ConsumerConfig(
                 name=name,  # with it the filter stands in the request's subject: no other form is permitted
                 durable_name=name,
-                filter_subject=f"towpath.submit.{self._pool}",
+                filter_subject=subjects.submit(self._pool),
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_WAIT_SECONDS,
             )
-            await js.add_consumer(STREAM, config)
-        return await js.pull_subscribe_bind(consumer=name, stream=STREAM)
+            await js.add_consumer(Stream.SUBMIT, config)
+        return await js.pull_subscribe_bind(consumer=name, stream=Stream.SUBMIT)
 
     async def _take(self, js: JetStreamContext, subscription: JetStreamContext.PullSubscription) -> None:
         while True:
@@ -133,8 +132,8 @@ class PoolIntake:
         reason = ("not a submission: " + "; ".join(wrong))[:REASON_CHARS]
         reason = reason.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
         self._log.warning("submission not readable, moved to the dead letters", reason=reason)
-        headers = {"towpath-reason": reason, "towpath-source": f"towpath.submit.{self._pool}"}
-        await js.publish(LETTERS, _harmless(message.data)[:LETTER_BYTES], headers=headers)
+        headers = {"towpath-reason": reason, "towpath-source": subjects.submit(self._pool)}
+        await js.publish(RUNNERS_LETTERS, _harmless(message.data)[:LETTER_BYTES], headers=headers)
         await message.term()
 
 

@@ -18,8 +18,10 @@ import httpx
 import nats.errors
 import orjson
 
+from domain import subjects
 from domain.context.trace import with_traceparent
 from domain.protocol import RUNNER_AUTH_HEADER
+from domain.subjects import Stream
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
 from runner.errors import Refused
 from runner.nats_link import NATS_TROUBLE, NatsLink
@@ -150,11 +152,11 @@ class NatsReports:
         headers = with_traceparent({"Nats-Msg-Id": message_id})
         if row.token is not None:
             headers[RUNNER_AUTH_HEADER] = row.token
-        subject, body = f"towpath.report.{row.key.task_id}", row.body.encode()
+        subject, body = subjects.report(row.key.task_id), row.body.encode()
         stream = await self._link.jetstream()
         self._tried[row.id] = message_id
         acknowledged = await stream.publish(
-            subject, body, stream="TOWPATH_REPORT", timeout=NATS_SECONDS, headers=headers
+            subject, body, stream=Stream.REPORT, timeout=NATS_SECONDS, headers=headers
         )
         self._tried.pop(row.id)
         return repeated is not None or not acknowledged.duplicate

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from nats.aio.client import Client
 
-from adapters.event_store.codec import chain_link, encode, subject_of
+from adapters.event_store.codec import chain_link, encode
+from domain import subjects
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.log.record import Recorded
@@ -241,7 +242,7 @@ def test_the_chain_covers_subject_headers_and_data() -> None:
     message = encode(
         "task", task_id, "created", created(), id="e1", version=1, at=now(), actor="a b", expected_seq=0
     )
-    subject = subject_of("task", task_id, "created")
+    subject = subjects.event("task", task_id, "created")
     link = chain_link(FIRST_CHAIN, subject, message.headers, message.data)
     assert message.headers["ce-chain"] == link
     assert chain_link("1" * 64, subject, message.headers, message.data) != link

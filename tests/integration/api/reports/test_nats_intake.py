@@ -13,8 +13,9 @@ from nats.aio.client import Client
 from structlog.testing import capture_logs
 
 import api.reports.nats_intake as intake_module
-from api.reports.nats_intake import DURABLE, STREAM, ReportIntake
+from api.reports.nats_intake import DURABLE, ReportIntake
 from domain.errors import Busy
+from domain.subjects import Stream
 from tests.integration.api.live_api import LiveApi
 from tests.support.nats import api, pulls
 from tests.support.waiting import eventually
@@ -36,7 +37,7 @@ async def publish(nc: Client, task_id: str, body: Any, **headers: str) -> None:
 
 async def left(nc: Client) -> int:
     """Reports still in the queue."""
-    return int((await api(nc, f"STREAM.INFO.{STREAM}"))["state"]["messages"])
+    return int((await api(nc, f"STREAM.INFO.{Stream.REPORT}"))["state"]["messages"])
 
 
 async def settled(nc: Client) -> None:
@@ -152,12 +153,12 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
 
 async def test_the_intake_leaves_the_stream_as_it_was_made(live: LiveApi) -> None:
     nc = live.core.connection
-    before = (await api(nc, f"STREAM.INFO.{STREAM}"))["config"]
+    before = (await api(nc, f"STREAM.INFO.{Stream.REPORT}"))["config"]
     intake = ReportIntake(live.parts, live.connect)
     await intake.start()
-    consumer = (await api(nc, f"CONSUMER.INFO.{STREAM}.{DURABLE}"))["config"]
+    consumer = (await api(nc, f"CONSUMER.INFO.{Stream.REPORT}.{DURABLE}"))["config"]
     await intake.stop()
-    assert (await api(nc, f"STREAM.INFO.{STREAM}"))["config"] == before
+    assert (await api(nc, f"STREAM.INFO.{Stream.REPORT}"))["config"] == before
     assert (consumer["ack_policy"], consumer["max_deliver"]) == ("explicit", -1)
 
 
@@ -166,7 +167,7 @@ async def test_single_reports_never_wait_for_a_redelivery(live: LiveApi, intake:
     for task_id in [(await live.dispatched())["id"] for _ in range(60)]:
         await publish(nc, task_id, {"status": "running"})
         await settled(nc)
-    assert (await api(nc, f"CONSUMER.INFO.{STREAM}.{DURABLE}"))["delivered"]["consumer_seq"] == 60
+    assert (await api(nc, f"CONSUMER.INFO.{Stream.REPORT}.{DURABLE}"))["delivered"]["consumer_seq"] == 60
 
 
 async def test_an_idle_intake_has_one_request_under_way(
@@ -176,6 +177,6 @@ async def test_an_idle_intake_has_one_request_under_way(
     monkeypatch.setattr(intake_module, "POLL_SECONDS", 0.2)
     intake = ReportIntake(live.parts, live.connect)
     await intake.start()
-    requests = await pulls(live.core.connection, STREAM, DURABLE, 12)
+    requests = await pulls(live.core.connection, Stream.REPORT, DURABLE, 12)
     await intake.stop()
     assert [one for one in requests if not one.get("no_wait")] == []

@@ -11,9 +11,9 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError
 
+from domain.subjects import RUNNERS_LETTERS
 from infra.nats.accounts import LOG_CONSUMERS
 from infra.nats.embedded_server import EmbeddedNats
-from infra.nats.stream_definitions import RUNNERS_LETTERS
 from tests.support.nats import api, append, connect, direct_get_batch, subjects
 from tests.support.waiting import eventually
 

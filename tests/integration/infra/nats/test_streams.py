@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
+from domain.subjects import Stream
 from infra.nats.embedded_server import EmbeddedNats
-from infra.nats.stream_definitions import LOG, stream_definitions
+from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import StreamError, UnsafeStream, check_streams, ensure_streams
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import api, append, connect
@@ -50,12 +51,12 @@ async def test_all_streams_exist_with_every_setting_as_defined(js_connection: Cl
 async def test_the_log_can_only_grow(js_connection: Client):
     await append(js_connection, "A", "created", 0)
     for verb, body in (("MSG.DELETE", {"seq": 1}), ("PURGE", {})):
-        answer = await api(js_connection, f"STREAM.{verb}.{LOG}", body)
+        answer = await api(js_connection, f"STREAM.{verb}.{Stream.LOG}", body)
         assert answer["error"]["code"] in (400, 500), json.dumps(answer)
-    config = await _config(js_connection, LOG)
-    answer = await api(js_connection, f"STREAM.UPDATE.{LOG}", {**config, "deny_purge": False})
+    config = await _config(js_connection, Stream.LOG)
+    answer = await api(js_connection, f"STREAM.UPDATE.{Stream.LOG}", {**config, "deny_purge": False})
     assert "deny purge" in answer["error"]["description"]
-    assert (await api(js_connection, f"STREAM.INFO.{LOG}"))["state"]["messages"] == 1
+    assert (await api(js_connection, f"STREAM.INFO.{Stream.LOG}"))["state"]["messages"] == 1
 
 
 async def test_a_second_run_changes_nothing_and_many_at_once_agree(nats_server: EmbeddedNats):
@@ -71,10 +72,10 @@ async def test_a_second_run_changes_nothing_and_many_at_once_agree(nats_server: 
 @pytest.mark.parametrize(
     ("stream", "harmless"),
     [
-        (LOG, {"allow_atomic": False}),
-        (LOG, {"allow_direct": False}),
-        (LOG, {"duplicate_window": 1_000_000_000}),
-        (LOG, {"description": "mine"}),
+        (Stream.LOG, {"allow_atomic": False}),
+        (Stream.LOG, {"allow_direct": False}),
+        (Stream.LOG, {"duplicate_window": 1_000_000_000}),
+        (Stream.LOG, {"description": "mine"}),
         ("TOWPATH_DEAD", {"max_age": 3_600_000_000_000}),
     ],
 )
@@ -88,19 +89,23 @@ async def test_harmless_settings_are_brought_back(
 
 
 async def test_what_an_operator_added_stays(js_connection: Client):
-    await _change(js_connection, LOG, metadata={"team": "ops"}, max_bytes=1 << 20)
+    await _change(js_connection, Stream.LOG, metadata={"team": "ops"}, max_bytes=1 << 20)
     await ensure_streams(js_connection)
-    config = await _config(js_connection, LOG)
+    config = await _config(js_connection, Stream.LOG)
     assert (config["metadata"]["team"], config["max_bytes"]) == ("ops", 1 << 20)
     await ensure_streams(js_connection, max_bytes=1 << 21)
-    assert (await _config(js_connection, LOG))["max_bytes"] == 1 << 21
+    assert (await _config(js_connection, Stream.LOG))["max_bytes"] == 1 << 21
 
 
 async def test_every_stream_beside_the_log_has_a_bound_that_is_small(js_connection: Client):
     """They share the log's disk. What their bounds leave them is reserved when a stream is made."""
     for name in NAMES:
         most = (await _config(js_connection, name)).get("max_bytes", -1)
-        assert most == -1 if name in (LOG, "TOWPATH_TIMER", "TOWPATH_CHECKPOINT") else 0 < most <= 128 << 20
+        assert (
+            most == -1
+            if name in (Stream.LOG, "TOWPATH_TIMER", "TOWPATH_CHECKPOINT")
+            else 0 < most <= 128 << 20
+        )
     account = await api(js_connection, "INFO")
     assert account["reserved_storage"] <= 512 << 20
 
@@ -118,7 +123,7 @@ async def test_a_log_of_before_gets_the_small_bounds(js_connection: Client):
 
 
 async def test_a_client_library_that_rewrote_the_log_is_noticed(js_connection: Client):
-    await _change(js_connection, LOG, allow_atomic=False, allow_direct=False, discard="old")
+    await _change(js_connection, Stream.LOG, allow_atomic=False, allow_direct=False, discard="old")
     with pytest.raises(
         UnsafeStream, match=r"stream TOWPATH: discard is \"old\", must be \"new\".*towpath verify"
     ):
@@ -128,20 +133,20 @@ async def test_a_client_library_that_rewrote_the_log_is_noticed(js_connection: C
 @pytest.mark.parametrize(
     ("stream", "setting", "value"),
     [
-        (LOG, "deny_delete", False),
-        (LOG, "deny_purge", False),
-        (LOG, "allow_msg_schedules", True),
-        (LOG, "allow_rollup_hdrs", True),
-        (LOG, "allow_msg_ttl", True),
-        (LOG, "max_age", 3_600_000_000_000),
-        (LOG, "max_msgs", 1000),
-        (LOG, "max_msgs_per_subject", 5),
-        (LOG, "republish", None),
-        (LOG, "subject_transform", None),
-        (LOG, "subjects", ["towpath.append.task.>"]),
-        (LOG, "storage", "memory"),
-        (LOG, "retention", "interest"),
-        (LOG, "persist_mode", "async"),
+        (Stream.LOG, "deny_delete", False),
+        (Stream.LOG, "deny_purge", False),
+        (Stream.LOG, "allow_msg_schedules", True),
+        (Stream.LOG, "allow_rollup_hdrs", True),
+        (Stream.LOG, "allow_msg_ttl", True),
+        (Stream.LOG, "max_age", 3_600_000_000_000),
+        (Stream.LOG, "max_msgs", 1000),
+        (Stream.LOG, "max_msgs_per_subject", 5),
+        (Stream.LOG, "republish", None),
+        (Stream.LOG, "subject_transform", None),
+        (Stream.LOG, "subjects", ["towpath.append.task.>"]),
+        (Stream.LOG, "storage", "memory"),
+        (Stream.LOG, "retention", "interest"),
+        (Stream.LOG, "persist_mode", "async"),
         ("TOWPATH_SUBMIT", "retention", "limits"),
         ("TOWPATH_REPORT", "discard", "old"),
         ("TOWPATH_REPORT", "subjects", ["towpath.report.>"]),
@@ -180,7 +185,7 @@ async def _make(nc: Client, stream: str, **settings: Any) -> None:
 async def test_looking_names_what_is_wrong_and_changes_nothing(js_connection: Client):
     assert await check_streams(js_connection) == {name: [] for name in NAMES}
     await api(js_connection, "STREAM.DELETE.TOWPATH_DEAD")
-    await _change(js_connection, LOG, max_bytes=1 << 20)
+    await _change(js_connection, Stream.LOG, max_bytes=1 << 20)
     await _change(js_connection, "TOWPATH_REPORT", max_msg_size=10)
     await _make(js_connection, "TOWPATH_SUBMIT", discard="old", max_age=3_600_000_000_000)
     before = await _config(js_connection, "TOWPATH_REPORT")
@@ -216,7 +221,7 @@ async def test_a_cluster_that_is_only_just_starting_is_waited_for(tmp_path: Path
     with running_cluster(tmp_path) as cluster:
         nc = await connect(cluster.urls, error_cb=_ignore)
         await ensure_streams(nc, replicas=3)
-        assert (await _config(nc, LOG))["num_replicas"] == 3
+        assert (await _config(nc, Stream.LOG))["num_replicas"] == 3
         await nc.close()
 
 
@@ -232,7 +237,7 @@ async def test_replicas_are_raised_but_never_lowered(nats_cluster: Cluster):
 
 
 async def _in_sync(nc: Client) -> bool:
-    peers = (await api(nc, f"STREAM.INFO.{LOG}"))["cluster"].get("replicas", [])
+    peers = (await api(nc, f"STREAM.INFO.{Stream.LOG}"))["cluster"].get("replicas", [])
     return len(peers) == 2 and all(peer.get("current") for peer in peers)
 
 

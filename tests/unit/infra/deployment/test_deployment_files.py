@@ -10,13 +10,13 @@ import pytest
 import yaml
 from cryptography import x509
 
+from domain.subjects import Stream
 from infra.config.settings import Settings, env_name, load_settings
 from infra.deployment import DEPLOYMENT
 from infra.deployment.prepare import main as prepare
 from infra.deployment.prepare import secret_variables
 from infra.nats.accounts import LOG_CONSUMERS, PASSWORD_VARIABLES
 from infra.nats.consumers import CONSUMERS
-from infra.nats.stream_definitions import LOG
 
 COMPOSE = sorted(DEPLOYMENT.glob("compose*.yaml"))
 SETTINGS = {env_name(field) for field in Settings.model_fields}
@@ -36,7 +36,7 @@ def test_the_parts_and_their_settings_exist(path: Path) -> None:
 
 
 def test_every_durable_consumer_on_the_log_is_kept_from_those_who_only_read_it() -> None:
-    assert set(LOG_CONSUMERS) == {one.name for one in CONSUMERS if one.stream == LOG}
+    assert set(LOG_CONSUMERS) == {one.name for one in CONSUMERS if one.stream == Stream.LOG}
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
