@@ -19,7 +19,7 @@ BODY_LIMIT_BYTES = 512 * 1024
 _FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer, auditor, operator, admin"
 
 
-class ConfigError(ValueError):
+class ApiConfigError(ValueError):
     """The settings do not fit together; the message says what to change."""
 
 
@@ -73,11 +73,11 @@ class ApiConfig:
 
     def __post_init__(self) -> None:
         if self.callback_token == "":
-            raise ConfigError("API_RUNNER_CALLBACK_TOKEN is empty; set a token or leave it unset")
+            raise ApiConfigError("API_RUNNER_CALLBACK_TOKEN is empty; set a token or leave it unset")
         if self.callback_token is None and self.callback_token_previous is not None:
-            raise ConfigError("API_RUNNER_CALLBACK_TOKEN_PREVIOUS goes with API_RUNNER_CALLBACK_TOKEN")
+            raise ApiConfigError("API_RUNNER_CALLBACK_TOKEN_PREVIOUS goes with API_RUNNER_CALLBACK_TOKEN")
         if self.body_limit_bytes < 1:
-            raise ConfigError("the body limit must be at least 1 byte")
+            raise ApiConfigError("the body limit must be at least 1 byte")
 
     def accepts_callback(self, token: str) -> bool:
         """Whether `token` is the callback token or the previous one; in constant time."""
@@ -92,7 +92,7 @@ def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
     """The tokens of `role:token,…`; a token may hold colons but no comma. Empty text means none.
 
     Raises:
-        ConfigError: an unknown role, a missing token, or one token with two roles.
+        ApiConfigError: an unknown role, a missing token, or one token with two roles.
     """
     found: dict[bytes, OperatorToken] = {}
     for number, part in enumerate((part.strip() for part in text.split(",")), start=1):
@@ -102,14 +102,14 @@ def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
         role = Role.__members__.get(name.strip().upper())
         token = token.strip()
         if not colon or not token:
-            raise ConfigError(f"token {number} lacks a role or a token; {_FORM}")
+            raise ApiConfigError(f"token {number} lacks a role or a token; {_FORM}")
         if problem := token_problem(token):
-            raise ConfigError(f"token {number}: {problem}")
+            raise ApiConfigError(f"token {number}: {problem}")
         if role is None:
-            raise ConfigError(f"token {number} has an unknown role; {_FORM}")
+            raise ApiConfigError(f"token {number} has an unknown role; {_FORM}")
         digest = digest_of(token)
         if digest in found and found[digest].role is not role:
-            raise ConfigError(f"token {number} has two roles; give every role a token of its own")
+            raise ApiConfigError(f"token {number} has two roles; give every role a token of its own")
         found[digest] = OperatorToken(role, digest, len(token))
     return tuple(found.values())
 
@@ -123,16 +123,16 @@ def check_listen(host: str, config: ApiConfig) -> None:
     """Refuse to listen beyond this machine without operator tokens, or with short ones.
 
     Raises:
-        ConfigError: with what to set, or where to listen instead.
+        ApiConfigError: with what to set, or where to listen instead.
     """
     if is_loopback(host):
         return
     for number, token in enumerate(config.operator_tokens, start=1):
         if problem := too_short(token.chars):
-            raise ConfigError(f"listening on {host}: token {number} in TOWPATH_API_TOKENS {problem}")
+            raise ApiConfigError(f"listening on {host}: token {number} in TOWPATH_API_TOKENS {problem}")
     if config.operator_tokens:
         return
-    raise ConfigError(
+    raise ApiConfigError(
         f"listening on {host or 'every address'} would let anyone who reaches it run commands; "
         "set TOWPATH_API_TOKENS (role:token,…), or listen on 127.0.0.1"
     )

@@ -41,7 +41,7 @@ from adapters.queues.timers import JetStreamTimers
 from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.errors import DatabaseUnreachable, translated
-from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeat_feed import CoreBeatFeed
 from adapters.runners.heartbeats import JetStreamHeartbeats
@@ -72,7 +72,7 @@ from infra.nats.streams import ensure_streams
 from infra.telemetry.tracing import open_tracer
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
-from projections.checkpoint_signer import LogSealer
+from projections.checkpoint_signer import CheckpointSigner
 from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
 from projections.heartbeat_quarantine import HeartbeatInspection
 from projections.lock_view import FoldedLockView
@@ -113,7 +113,7 @@ class Core:
     reader: JetStreamLogReader
     engine: AsyncEngine
     read_model: SqlReadModel
-    checkpoints: SqlCheckpoints
+    checkpoints: SqlSnapshots
     sealer: AesGcmSealer
     tokens: AttemptTokens
     dead_letters: JetStreamDeadLetters
@@ -170,7 +170,7 @@ async def open_core(settings: Settings, name: str, *, needs_database: bool = Tru
             reader=JetStreamLogReader(connection, api),
             engine=engine,
             read_model=SqlReadModel(engine),
-            checkpoints=SqlCheckpoints(engine),
+            checkpoints=SqlSnapshots(engine),
             sealer=AesGcmSealer(*keys),
             tokens=AttemptTokens(*keys),
             dead_letters=JetStreamDeadLetters(connection),
@@ -272,13 +272,13 @@ class Projections:
 
 
 @asynccontextmanager
-async def open_sealer(core: Core) -> AsyncIterator[LogSealer]:
+async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
     """The sealer, on a connection of its own: it reads the log as bytes, beside whoever folds it."""
     settings = core.settings
     connection = await connect(settings, "towpath-sealer")
     signer, trusted = parse_keys(settings.checkpoint_keys())
     try:
-        yield LogSealer(
+        yield CheckpointSigner(
             RawLog(connection),
             JetStreamLogCheckpoints(connection),
             signer,

@@ -14,8 +14,8 @@ import structlog
 from domain.errors import Busy
 from domain.evidence.checkpoint import (
     CheckpointInvalid,
-    CheckpointSigner,
     LogCheckpoint,
+    SigningKey,
     TrustedKeys,
     check_signature,
     make_checkpoint,
@@ -32,7 +32,7 @@ MOST_EVENTS = 10_000
 log = structlog.get_logger(__name__)
 
 
-class LogSealer:
+class CheckpointSigner:
     """One sealer; `run` it until it is canceled.
 
     It seals once `every_events` events (at most MOST_EVENTS) are behind the last checkpoint, or
@@ -43,7 +43,7 @@ class LogSealer:
         self,
         stored: StoredLog,
         checkpoints: LogCheckpoints,
-        signer: CheckpointSigner,
+        signer: SigningKey,
         trusted: TrustedKeys,
         clock: Clock,
         every_events: int,

@@ -22,7 +22,7 @@ from domain.locks.view import EntryPicture, LockEntry, entry_in_the_way, lock_en
 from domain.locks.workspace_locks import OpenSize
 from domain.log.record import Recorded
 from domain.ports.lock_view import LockDecision, OpenLocks
-from domain.ports.log import Checkpoints, LogReader
+from domain.ports.log import LogReader, Snapshots
 from domain.task.aggregate import Task
 from domain.task.view import NO_LOCK, LockRead, held, waiting
 from domain.workspaces.registry import Registration
@@ -41,9 +41,7 @@ CATCH_UP_SECONDS = 2.0
 class FoldedLockView:
     """Port `LockView`; `run` it beside whatever asks."""
 
-    def __init__(
-        self, reader: LogReader, checkpoints: Checkpoints, figures: LogFigures | None = None
-    ) -> None:
+    def __init__(self, reader: LogReader, checkpoints: Snapshots, figures: LogFigures | None = None) -> None:
         self.figures = figures or LogFigures()
         self._reader = reader
         self._checkpoints = checkpoints

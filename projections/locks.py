@@ -18,7 +18,7 @@ from domain.errors import Busy, LogFull
 from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
-from domain.ports.log import AppendConflict, Checkpoints, Clock, LockLog, LogReader
+from domain.ports.log import AppendConflict, Clock, LockLog, LogReader, Snapshots
 from projections.cooperative_fold import in_parts, restored
 from projections.snapshots import keep, patiently, take_up
 
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 class LockProjection:
     """One projector; `run` it until it is canceled, then `save`."""
 
-    def __init__(self, reader: LogReader, lock_log: LockLog, checkpoints: Checkpoints, clock: Clock) -> None:
+    def __init__(self, reader: LogReader, lock_log: LockLog, checkpoints: Snapshots, clock: Clock) -> None:
         self._reader = reader
         self._lock_log = lock_log
         self._checkpoints = checkpoints

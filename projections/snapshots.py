@@ -16,7 +16,7 @@ import structlog
 
 from domain.errors import Busy
 from domain.log.position import Position
-from domain.ports.log import Checkpoints, LogReader
+from domain.ports.log import LogReader, Snapshots
 from domain.services.positions import stands
 
 RETRY_SECONDS = 0.2
@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
 
-async def take_up(checkpoints: Checkpoints, reader: LogReader, name: str) -> tuple[str, Any] | None:
+async def take_up(checkpoints: Snapshots, reader: LogReader, name: str) -> tuple[str, Any] | None:
     """The id of the event that the checkpoint stands at and the state; None where none fits or is at hand."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -49,7 +49,7 @@ async def fits(reader: LogReader, seq: int, kept: Any) -> bool:
     return event_id is not None and await stands(reader, Position(seq, event_id))
 
 
-async def keep(checkpoints: Checkpoints, name: str, seq: int, event_id: str, state: Any) -> None:
+async def keep(checkpoints: Snapshots, name: str, seq: int, event_id: str, state: Any) -> None:
     """Save `state` as of the event `event_id` at `seq`; if it cannot be saved now, a later one will do."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from domain.errors import Busy, NotFound
 from domain.locks.table import LockTable
-from domain.ports.log import Checkpoints, LogReader
+from domain.ports.log import LogReader, Snapshots
 from projections.cooperative_fold import in_parts
 from projections.snapshots import fits, keep
 
@@ -26,7 +26,7 @@ TRAVEL_SECONDS = 120.0
 class Ladder:
     """Keeps rungs while somebody folds the log in order."""
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
+    def __init__(self, checkpoints: Snapshots) -> None:
         self._checkpoints = checkpoints
         self._last = -1
 
@@ -52,7 +52,7 @@ def slot(index: int) -> str:
 class TimeTravel:
     """Port `Past`. One question folds at a time; a few may wait."""
 
-    def __init__(self, reader: LogReader, checkpoints: Checkpoints) -> None:
+    def __init__(self, reader: LogReader, checkpoints: Snapshots) -> None:
         self._reader = reader
         self._checkpoints = checkpoints
         self._folding = asyncio.Lock()

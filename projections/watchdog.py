@@ -19,7 +19,7 @@ from domain.ports.lock_view import LockView
 from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
 from domain.protocol import rfc3339
-from domain.runners.liveness import Finding, LeaseTerms, Sighting, Verdict, Watched, judge
+from domain.runners.liveness import LeaseTerms, Liveness, Sighting, Verdict, Watched, judge
 from domain.services.tasks import TaskService
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
@@ -89,7 +89,7 @@ class Watchdog:
         watched = Watched(key.task_id, key.attempt, note.runner_id, note.bound_at, note.instance)
         beat = await self._heartbeats.last(note.runner_id, FRESH_SECONDS, note.instance)
         verdict = judge(watched, beat, note.sighting, due.at, self._terms)
-        if verdict.finding is not Finding.HOLDS:
+        if verdict.finding is not Liveness.HOLDS:
             return False
         await self._look_again(due, watched, verdict)
         return True
@@ -102,7 +102,7 @@ class Watchdog:
         watched = Watched(task.id, due.deadline.attempt, runner_id or "", bound_at, instance)
         beat = await self._heartbeats.last(runner_id, instance=instance) if runner_id is not None else None
         verdict = judge(watched, beat, note.sighting, due.at, self._terms)
-        if verdict.finding is Finding.LOST and await self._keeps_lock(task):
+        if verdict.finding is Liveness.LOST and await self._keeps_lock(task):
             await self._look_again(due, watched, verdict, kept=True)
             if not note.kept:
                 log.warning(
@@ -110,7 +110,7 @@ class Watchdog:
                     runner_id=watched.runner_id,
                     workspace=task.spec.workspace,
                 )
-        elif verdict.finding in (Finding.LOST, Finding.FORGOTTEN):
+        elif verdict.finding in (Liveness.LOST, Liveness.FORGOTTEN):
             await self._end(watched, verdict)
         else:
             await self._look_again(due, watched, verdict)
@@ -152,9 +152,9 @@ def _bound_at(task: Task) -> datetime:
     return task.queued_at or task.modified_on
 
 
-def _words(watched: Watched, finding: Finding, seen: Sighting, terms: LeaseTerms) -> str:
+def _words(watched: Watched, finding: Liveness, seen: Sighting, terms: LeaseTerms) -> str:
     last = f"its last heartbeat was stored at {rfc3339(seen.at)}"
-    if finding is Finding.FORGOTTEN:
+    if finding is Liveness.FORGOTTEN:
         return f"runner {watched.runner_id} lives but does not list this attempt any more; {last}"
     seconds = terms.lost_after.total_seconds()
     return f"runner {watched.runner_id} was not heard of for more than {seconds:g} seconds; {last}"

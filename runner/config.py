@@ -15,7 +15,7 @@ from typing import Any
 from domain.context.loopback import is_loopback, secrets_in_urls
 from domain.identifiers import check_name
 from domain.validation.token_rules import token_problem, too_short
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 from runner.isolation.confinement import check_available
 from runner.isolation.job_user import JobUser, find_user
 from runner.outbox.origins import origin
@@ -83,10 +83,10 @@ class RunnerConfig:
         try:
             _ = self.allowed_callback_origins
         except ValueError as error:
-            raise ConfigError(f"TOWPATH_URL or API_RUNNER_CALLBACK_BASE_URL: {error}") from None
+            raise RunnerConfigError(f"TOWPATH_URL or API_RUNNER_CALLBACK_BASE_URL: {error}") from None
         for root in self.roots:
             if not root.is_absolute():
-                raise ConfigError(f"--root {root}: give an absolute path")
+                raise RunnerConfigError(f"--root {root}: give an absolute path")
         # By what they are now: a link that is exchanged while the runner works leads nowhere else.
         object.__setattr__(self, "roots", tuple(_resolved(root) for root in self.roots))
         if self.own_signals:
@@ -114,37 +114,37 @@ class RunnerConfig:
 
     def _check_numbers(self) -> None:
         if not 1 <= self.capacity <= 1000:
-            raise ConfigError(f"capacity {self.capacity}: a runner runs 1 to 1000 attempts at a time")
+            raise RunnerConfigError(f"capacity {self.capacity}: a runner runs 1 to 1000 attempts at a time")
         if not 1 <= self.lease_seconds <= LONGEST_LEASE_SECONDS:
-            raise ConfigError(f"lease_seconds {self.lease_seconds}: give 1 second to a day")
+            raise RunnerConfigError(f"lease_seconds {self.lease_seconds}: give 1 second to a day")
         if self.kill_grace_seconds < 0:
-            raise ConfigError("kill_grace_seconds: give 0 or more")
+            raise RunnerConfigError("kill_grace_seconds: give 0 or more")
 
     def _check_names(self) -> None:
         if not self.pools:
-            raise ConfigError("no pools: name at least one, such as `default`")
+            raise RunnerConfigError("no pools: name at least one, such as `default`")
         for what, names in (("pool", self.pools), ("runner id", (self.runner_id or "-",))):
             for name in names:
                 try:
                     check_name(name, what)
                 except ValueError as error:
-                    raise ConfigError(f"{name!r}: {error}") from None
+                    raise RunnerConfigError(f"{name!r}: {error}") from None
 
     def _check_doors(self) -> None:
         if self.nats_url is None and self.intake_port is None:
-            raise ConfigError(
+            raise RunnerConfigError(
                 "nothing to take attempts from: a runner without NATS (--no-nats) needs an HTTP intake "
                 "(--listen HOST:PORT, TOWPATH_RUNNER_PORT)"
             )
         for name, token in (("TOWPATH_RUNNER_TOKEN", self.runner_token), ("callback token", self.api_token)):
             if token is not None and (trouble := token_problem(token)):
-                raise ConfigError(f"{name}: {trouble}")
+                raise RunnerConfigError(f"{name}: {trouble}")
         if self.intake_port is None or is_loopback(self.intake_host):
             return
         if self.runner_token is not None and (trouble := too_short(len(self.runner_token))):
-            raise ConfigError(f"listening on {self.intake_host}: TOWPATH_RUNNER_TOKEN {trouble}")
+            raise RunnerConfigError(f"listening on {self.intake_host}: TOWPATH_RUNNER_TOKEN {trouble}")
         if self.runner_token is None:
-            raise ConfigError(
+            raise RunnerConfigError(
                 f"the HTTP intake executes commands, and {self.intake_host} is not a loopback address: "
                 "set TOWPATH_RUNNER_TOKEN (submitters send it in X-Runner-Token) or listen on 127.0.0.1"
             )
@@ -154,4 +154,4 @@ def _resolved(root: Path) -> Path:
     try:
         return root.resolve()
     except (OSError, RuntimeError) as error:  # a circle of links
-        raise ConfigError(f"--root {root}: cannot be resolved: {error}") from None
+        raise RunnerConfigError(f"--root {root}: cannot be resolved: {error}") from None

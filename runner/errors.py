@@ -7,11 +7,11 @@ class RunnerError(Exception):
     """Base of this package's errors."""
 
 
-class ConfigError(RunnerError):
+class RunnerConfigError(RunnerError):
     """The runner cannot start as configured."""
 
 
-class Refused(RunnerError):
+class SubmissionRefused(RunnerError):
     """A submission not taken. `status` is what the HTTP intake answers, `kind` its problem type."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:

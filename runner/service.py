@@ -15,7 +15,7 @@ import structlog
 from domain.context.tracing import Tracer
 from domain.validation.web_hosts import WebHosts
 from runner.asyncio_tasks import end_tasks
-from runner.attempts.attempt_run import Bench
+from runner.attempts.attempt_run import AttemptContext
 from runner.attempts.executor import Executor
 from runner.attempts.start_gates import HttpGate, NatsGate
 from runner.cleanup.job_directories import hold, let_go, remove_stale
@@ -95,7 +95,7 @@ class RunnerService:
         self._adoption = Adoption()
         own = own_cgroup() if config.job_cgroups else None
         self._cgroups = own / f"towpath-{self.runner_id}" if own else None
-        bench = Bench(
+        bench = AttemptContext(
             config=config,
             runner_id=self.runner_id,
             state=self.state,

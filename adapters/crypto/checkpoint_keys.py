@@ -32,7 +32,7 @@ def _raw(text: str) -> bytes:
 
 
 class CheckpointKey:
-    """One private key; port `CheckpointSigner`."""
+    """One private key; port `SigningKey`."""
 
     def __init__(self, seed: str) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(_raw(seed.strip()))

@@ -32,7 +32,7 @@ _SHORT_FORM = 9
 _NOT_SENT = re.compile(rb"Nats-Pending-Messages: (\d+)")
 
 
-class Stored(NamedTuple):
+class StoredBytes(NamedTuple):
     """One stored message. `block` is its header block."""
 
     seq: int
@@ -56,7 +56,7 @@ class RawLog:
         """The last sequence, from the leader."""
         return int((await self._api.info())["state"]["last_seq"])
 
-    async def stretch(self, first: int, last: int) -> AsyncIterator[list[Stored]]:
+    async def stretch(self, first: int, last: int) -> AsyncIterator[list[StoredBytes]]:
         """Everything that stands from `first` to `last`, in order; `last` must exist or have existed.
 
         Raises:
@@ -100,7 +100,7 @@ class _Reading:
         self._inbox = connection.new_inbox()
         self._subscription: Subscription | None = None
         self._connections = connection.stats["reconnects"]
-        self._buffer: list[Stored] = []
+        self._buffer: list[StoredBytes] = []
         self._filled = asyncio.Event()
         self._coming = 0
         self._gone = False
@@ -123,7 +123,7 @@ class _Reading:
         self.ended = waiting == 0
         await self._pull()
 
-    async def next(self) -> list[Stored]:
+    async def next(self) -> list[StoredBytes]:
         """What has come, at least one message; [] at the end or when the consumer is lost."""
         while not self._buffer and not self.ended and not self._gone:
             self._filled.clear()
@@ -153,7 +153,7 @@ class _Reading:
             seq = int(tokens[at])
             self._coming -= 1
             if seq <= self._last:
-                self._buffer.append(Stored(seq, subject, block, data))
+                self._buffer.append(StoredBytes(seq, subject, block, data))
             self.ended = self.ended or seq >= self._last or tokens[at + 3] == b"0"
         elif (not_sent := _NOT_SENT.search(block)) is not None:
             self._coming -= int(not_sent[1])

@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 
-from domain.ports.log import Stored
+from domain.ports.log import StoredTask
 from domain.task.aggregate import Task
 
 
@@ -49,27 +49,27 @@ class TaskCache:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._stored: OrderedDict[str, Stored] = OrderedDict()
+        self._stored: OrderedDict[str, StoredTask] = OrderedDict()
         self._turns: dict[str, _Turn] = {}
 
     def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
         """One user of a task at a time within this process."""
         return self._turns.get(task_id) or _Turn(self._turns, task_id)
 
-    def get(self, task_id: str) -> Stored | None:
+    def get(self, task_id: str) -> StoredTask | None:
         """A copy of the cached task, if there is one; it is not fresh."""
         stored = self._stored.get(task_id)
         if stored is None:
             return None
         self._stored.move_to_end(task_id)
-        return Stored(_copy(stored.task), stored.seq, stored.chain, fresh=False)
+        return StoredTask(_copy(stored.task), stored.seq, stored.chain, fresh=False)
 
-    def put(self, stored: Stored) -> None:
+    def put(self, stored: StoredTask) -> None:
         """Keep a copy of a task that stands in the log as it is here."""
         if self._size <= 0:
             return
         task_id = stored.task.id
-        self._stored[task_id] = Stored(_copy(stored.task), stored.seq, stored.chain, fresh=False)
+        self._stored[task_id] = StoredTask(_copy(stored.task), stored.seq, stored.chain, fresh=False)
         self._stored.move_to_end(task_id)
         if len(self._stored) > self._size:
             self._stored.popitem(last=False)

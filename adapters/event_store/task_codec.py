@@ -10,12 +10,12 @@ from adapters.event_store.codec import Message, encode
 from domain.context.trace import current_traceparent
 from domain.log.events import EVENTS
 from domain.log.record import Recorded
-from domain.ports.log import Stored
+from domain.ports.log import StoredTask
 from domain.task.aggregate import Task
 from domain.task.events import TASK_EVENTS, Created, TaskEvent
 
 
-def pending_message(stored: Stored, message_id: str) -> Message:
+def pending_message(stored: StoredTask, message_id: str) -> Message:
     """The message that appends the task's one pending event."""
     (event,) = stored.task.pending_events
     assert isinstance(event, TaskEvent)
@@ -34,7 +34,7 @@ def pending_message(stored: Stored, message_id: str) -> Message:
     )
 
 
-def replay(events: Iterable[Recorded]) -> Stored:
+def replay(events: Iterable[Recorded]) -> StoredTask:
     """The task that these events, all of one task from its first on, make.
 
     Raises:
@@ -51,7 +51,7 @@ def replay(events: Iterable[Recorded]) -> Stored:
         last = event
     if task is None or last is None:
         raise ValueError("a task has at least one event")
-    return Stored(task, last.seq, last.chain, fresh=True)
+    return StoredTask(task, last.seq, last.chain, fresh=True)
 
 
 def task_event(event: Recorded) -> TaskEvent:

@@ -13,7 +13,7 @@ from adapters.event_store.codec import Message
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_codec import pending_message, replay
 from domain.log.record import Recorded
-from domain.ports.log import Appender, Stored
+from domain.ports.log import Appender, StoredTask
 
 
 class TaskEvents(Protocol):
@@ -43,7 +43,7 @@ class LogTaskStore:
         """See the port."""
         return self._cache.exclusive(task_id)
 
-    async def load(self, task_id: str) -> Stored | None:
+    async def load(self, task_id: str) -> StoredTask | None:
         """See the port."""
         cached = self._cache.get(task_id)
         if cached is not None:
@@ -55,19 +55,19 @@ class LogTaskStore:
         self._cache.put(stored)
         return stored
 
-    async def load_at(self, task_id: str, seq: int) -> Stored | None:
+    async def load_at(self, task_id: str, seq: int) -> StoredTask | None:
         """See the port. Reads all events of the task, however many came after `seq`."""
         events = [event for event in await self._events.all(task_id) if event.seq <= seq]
         return replay(events) if events else None
 
-    async def is_current(self, stored: Stored) -> bool:
+    async def is_current(self, stored: StoredTask) -> bool:
         """See the port."""
         stored.fresh = await self._events.count(stored.task.id) == stored.task.version
         if not stored.fresh:
             self._cache.forget(stored.task.id)
         return stored.fresh
 
-    async def append(self, stored: Stored) -> Stored:
+    async def append(self, stored: StoredTask) -> StoredTask:
         """See the port."""
         message = pending_message(stored, self._new_id())
         try:
@@ -76,6 +76,6 @@ class LogTaskStore:
             self._cache.forget(stored.task.id)
             raise
         stored.task.pending_events.clear()
-        appended = Stored(stored.task, seq, message.chain, fresh=True, recorded=True)
+        appended = StoredTask(stored.task, seq, message.chain, fresh=True, recorded=True)
         self._cache.put(appended)
         return appended

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class GuestConsumer:
     """A consumer that is not one of `ours`; `idle_seconds`: since it was last asked or has delivered."""
 
     name: str
@@ -64,7 +64,7 @@ class ConsumerSweep:
         return due
 
 
-def due_now(found: Collection[Foreign]) -> list[str]:
+def due_now(found: Collection[GuestConsumer]) -> list[str]:
     """Which of them are to be removed."""
     stale = [one.name for one in found if not one.asked and one.idle_seconds > STALE_SECONDS]
     left = [one for one in found if one.name not in set(stale)]
@@ -73,9 +73,9 @@ def due_now(found: Collection[Foreign]) -> list[str]:
     return stale + [one.name for one in [*idle, *busy][: max(0, len(left) - MOST)]]
 
 
-def _foreign(info: dict[str, Any]) -> Foreign:
+def _foreign(info: dict[str, Any]) -> GuestConsumer:
     times = [info["created"], *(info.get(name, {}).get("last_active") for name in ("delivered", "ack_floor"))]
     last = max(datetime.fromisoformat(one) for one in times if one)
     asked = bool(info.get("num_waiting") or info.get("push_bound"))
     idle = (datetime.now(UTC) - last).total_seconds()
-    return Foreign(info["name"], asked, info["created"], idle)
+    return GuestConsumer(info["name"], asked, info["created"], idle)

@@ -17,7 +17,7 @@ from adapters.read_model.errors import translated
 from adapters.read_model.tables import checkpoints
 
 
-class SqlCheckpoints:
+class SqlSnapshots:
     """Checkpoints in the database of `engine`, whose tables exist (`create_tables`)."""
 
     def __init__(self, engine: AsyncEngine) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from api.dependencies import ApiParts
-from domain.ports.log import Stored
+from domain.ports.log import StoredTask
 from domain.task.view import TaskRead, task_read
 
 
-def shown(parts: ApiParts, stored: Stored) -> TaskRead:
+def shown(parts: ApiParts, stored: StoredTask) -> TaskRead:
     """The task as it is after `stored.seq`, with its lock as far as this process has folded it."""
     return task_read(stored.task, stored.seq, parts.view.lock_of(stored.task))
 

@@ -11,7 +11,7 @@ from api.dependencies import ApiParts
 from domain.errors import Invalid
 from domain.identifiers import check_task_id
 from domain.log.events import Transport
-from domain.ports.log import Stored
+from domain.ports.log import StoredTask
 from domain.runners.attempt_token import Proof
 from domain.runners.report_reader import read_report
 
@@ -20,7 +20,7 @@ CONFLICTING_END = "conflicting-end"
 
 async def accept_report(
     parts: ApiParts, task_id: str, body: bytes, token: str | None, transport: Transport
-) -> Stored:
+) -> StoredTask:
     """Record what a runner says about `task_id`; stale reports answer the task as it is.
 
     Raises:
@@ -47,7 +47,7 @@ def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
 
 async def record_report(
     parts: ApiParts, task_id: str, body: bytes, proof: Proof | None, transport: Transport
-) -> Stored:
+) -> StoredTask:
     """`accept_report` of a reporter who has been asked for its proof already."""
     report = read_report(body)
     actor = f"runner:{report.runner_id}" if report.runner_id else "runner"

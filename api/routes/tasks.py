@@ -26,7 +26,7 @@ from api.schema.openapi import problems
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import ID_PART_PATTERN, Name, TaskId
 from domain.log.record import Recorded
-from domain.ports.log import Stored
+from domain.ports.log import StoredTask
 from domain.ports.read_model import TaskFilter
 from domain.task.explain import Why, blockers, explain
 from domain.task.spec import TaskSpec
@@ -103,7 +103,7 @@ async def create_task(
     return task_response(read, 201 if created else 200, headers)
 
 
-async def _dispatch_new(parts: ApiParts, stored: Stored, actor: str) -> TaskRead:
+async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> TaskRead:
     """Begin the first attempt; the same request, sent again beside this one, may have been before it."""
     task_id = stored.task.id
     try:

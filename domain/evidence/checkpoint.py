@@ -110,7 +110,7 @@ class LogCheckpoint:
         return [joined[at : at + PRINT_BYTES] for at in range(0, len(joined), PRINT_BYTES)]
 
 
-class CheckpointSigner(Protocol):
+class SigningKey(Protocol):
     """Signs with one key."""
 
     @property
@@ -132,7 +132,7 @@ class TrustedKeys(Protocol):
 
 
 def make_checkpoint(
-    previous: LogCheckpoint | None, leaves: Sequence[bytes], time: str, signer: CheckpointSigner
+    previous: LogCheckpoint | None, leaves: Sequence[bytes], time: str, signer: SigningKey
 ) -> LogCheckpoint:
     """The signed checkpoint over the `leaves` (hashes) that follow `previous`; at least one."""
     tree = previous.tree() if previous else Tree()

@@ -63,7 +63,7 @@ class VoidClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedClaim:
     """A claim whose attempt ended undecided; a grant or refusal may have crossed with the end."""
 
     claim: Claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import Any
 
-from domain.locks.claims import Ended, Grant, Owed, VoidClaim, claim_from_json, claim_to_json
+from domain.locks.claims import EndedClaim, Grant, Owed, VoidClaim, claim_from_json, claim_to_json
 from domain.locks.workspace_locks import WorkspaceLocks
 
 
@@ -52,7 +52,7 @@ def locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
     for stored in state["ended"]:
         claim = claim_from_json(stored["claim"])
         ended_void = _void_from_json(stored["void"]) if stored["void"] else None
-        locks.ended[claim.key] = Ended(claim, Owed(*stored["owed"]), ended_void)
+        locks.ended[claim.key] = EndedClaim(claim, Owed(*stored["owed"]), ended_void)
     locks.last_seq, locks.last_version, locks.last_chain = state["last"]
     return locks
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from domain.locks.claims import (
     Claim,
-    Ended,
+    EndedClaim,
     Grant,
     Key,
     LockFact,
@@ -93,10 +93,10 @@ class LockTable:
             if grant is not None:
                 locks.owe(key, owed)
             elif (claim := locks.stop_waiting(key)) is not None:
-                locks.ended[key] = Ended(claim, owed)
+                locks.ended[key] = EndedClaim(claim, owed)
                 del self._where[key]
             if (void := locks.void.pop(key, None)) is not None:
-                locks.ended[key] = Ended(void.claim, owed, void)
+                locks.ended[key] = EndedClaim(void.claim, owed, void)
                 self._forget(locks, key)
             return workspace
         if grant is None:

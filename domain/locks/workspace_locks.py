@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from domain.locks.claims import FIRST_CHAIN, Claim, Ended, Grant, Key, Owed, VoidClaim, Waiter
+from domain.locks.claims import FIRST_CHAIN, Claim, EndedClaim, Grant, Key, Owed, VoidClaim, Waiter
 from domain.locks.conflict_index import LockIndex
 
 MOST_NAMED = 100
@@ -46,7 +46,7 @@ class WorkspaceLocks:
         self.waiting: dict[Key, Claim] = {}
         self.holders: dict[Key, Grant] = {}
         self.void: dict[Key, VoidClaim] = {}
-        self.ended: dict[Key, Ended] = {}
+        self.ended: dict[Key, EndedClaim] = {}
         self.last_seq = 0
         self.last_version = 0
         self.last_chain = FIRST_CHAIN

@@ -23,7 +23,7 @@ class LogGap(Exception):
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredTask:
     """A task as loaded: `seq` and `chain` are those of its last event (0 and 64 zeros for a new one).
 
     `fresh` says that the leader confirmed it within this call; a cached one must be confirmed by
@@ -66,19 +66,19 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def load(self, task_id: str) -> Stored | None:
+    async def load(self, task_id: str) -> StoredTask | None:
         """The task, from the cache or in one or two bounded reads; None if the leader knows none."""
         ...
 
-    async def load_at(self, task_id: str, seq: int) -> Stored | None:
+    async def load_at(self, task_id: str, seq: int) -> StoredTask | None:
         """The task as it was after `seq`; None where it did not exist then."""
         ...
 
-    async def is_current(self, stored: Stored) -> bool:
+    async def is_current(self, stored: StoredTask) -> bool:
         """Whether the leader's last event of the task is the one loaded; if not, the cache forgets it."""
         ...
 
-    async def append(self, stored: Stored) -> Stored:
+    async def append(self, stored: StoredTask) -> StoredTask:
         """Append the task's one pending event behind `stored.seq`.
 
         Raises:
@@ -156,7 +156,7 @@ class LogReader(Protocol):
         ...
 
 
-class Checkpoints(Protocol):
+class Snapshots(Protocol):
     """Where a fold stands, with its state; losing one costs a longer fold, nothing else."""
 
     async def load(self, name: str) -> tuple[int, Any] | None:

@@ -123,7 +123,7 @@ class Watched:
     instance: str | None = None
 
 
-class Finding(Enum):
+class Liveness(Enum):
     """What is known of an attempt's runner; LOST and FORGOTTEN end the attempt."""
 
     HOLDS = auto()
@@ -140,7 +140,7 @@ class Finding(Enum):
 class Verdict:
     """`look_at`: when to look again (in the past: at once); `sighting`: what to remember until then."""
 
-    finding: Finding
+    finding: Liveness
     look_at: datetime
     sighting: Sighting | None
 
@@ -164,15 +164,15 @@ def judge(
         beat, sighting = None, known
     if sighting is None:
         age = max(now - watched.bound_at, terms.lost_after)
-        return Verdict(Finding.UNKNOWN, now + min(age, max(LONGEST_UNKNOWN, terms.lost_after)), None)
+        return Verdict(Liveness.UNKNOWN, now + min(age, max(LONGEST_UNKNOWN, terms.lost_after)), None)
     silent_when_bound = sighting.at + terms.lost_after <= watched.bound_at
     lost_at = (watched.bound_at if silent_when_bound else sighting.at) + terms.lost_after
     if now >= lost_at:
-        return Verdict(Finding.LOST, now + terms.lost_after, sighting)
+        return Verdict(Liveness.LOST, now + terms.lost_after, sighting)
     if beat is None or len(beat[0].held) >= MAX_HELD:
-        return Verdict(Finding.OPEN, lost_at, sighting)
+        return Verdict(Liveness.OPEN, lost_at, sighting)
     if beat[0].holds(watched.task_id, watched.attempt):
-        return Verdict(Finding.HOLDS, lost_at, sighting)
+        return Verdict(Liveness.HOLDS, lost_at, sighting)
     if sighting.at > watched.bound_at + terms.lost_after:
-        return Verdict(Finding.FORGOTTEN, lost_at, sighting)
-    return Verdict(Finding.OPEN, lost_at, sighting)
+        return Verdict(Liveness.FORGOTTEN, lost_at, sighting)
+    return Verdict(Liveness.OPEN, lost_at, sighting)

@@ -19,7 +19,7 @@ from domain.log.capacity import AmpleRoom, LogRoom, check_room
 from domain.log.events import CreatedData, SubmitFailedReason, Transport
 from domain.ports.dispatch import Sealer
 from domain.ports.lock_view import LockView
-from domain.ports.log import AppendConflict, Clock, Stored, TaskStore
+from domain.ports.log import AppendConflict, Clock, StoredTask, TaskStore
 from domain.protocol import Report
 from domain.runners.attempt_token import Proof
 from domain.task.aggregate import Task
@@ -63,7 +63,7 @@ class TaskService:
 
     # ------------------------------------------------------------------ operators
 
-    async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[Stored, bool]:
+    async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[StoredTask, bool]:
         """Create a task; the same id with the same content again answers the task that is there.
 
         Returns the task and whether this call created it.
@@ -84,7 +84,7 @@ class TaskService:
                     raise
             task = Task.create(task_id, data, at=self._clock(), actor=actor)
             try:
-                return await self._append(Stored(task, 0, FIRST_CHAIN, fresh=True)), True
+                return await self._append(StoredTask(task, 0, FIRST_CHAIN, fresh=True)), True
             except AppendConflict:
                 existing = await self._tasks.load(task_id)
         if existing is None:
@@ -93,7 +93,7 @@ class TaskService:
             raise Refused("id-taken", "a task with this id and other content exists; choose another id")
         return existing, False
 
-    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> Stored:
+    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> StoredTask:
         """The task as the leader has it.
 
         `attempt` and `version`: what the caller has seen of it in the log. Raises Busy where the leader has
@@ -108,14 +108,14 @@ class TaskService:
                     return stored
         raise _busy()
 
-    async def read_at(self, task_id: str, seq: int) -> Stored:
+    async def read_at(self, task_id: str, seq: int) -> StoredTask:
         """The task as it was after `seq`. NotFound where it did not exist then."""
         stored = await self._tasks.load_at(task_id, seq)
         if stored is None:
             raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
         return stored
 
-    async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> Stored:
+    async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> StoredTask:
         """Begin the next attempt. LogFull where the log, `workspace-full` where the workspace has no room.
 
         A first attempt is begun on what this process knows: the append finds out if it knows too little.
@@ -132,7 +132,7 @@ class TaskService:
                     raise
         return await self._dispatch((await self.read(task_id)).task, actor)
 
-    async def _dispatch(self, known: Task, actor: str, first: bool = False) -> Stored:
+    async def _dispatch(self, known: Task, actor: str, first: bool = False) -> StoredTask:
         attempt = 0 if first else known.attempt  # now: the object is shared, and others may change it
         registration: Registration | None = None
         reservation: Reservation | None = None
@@ -154,7 +154,7 @@ class TaskService:
             reserved.seq = stored.seq
             return stored
 
-    async def cancel(self, task_id: str, reason: str | None, actor: str) -> Stored:
+    async def cancel(self, task_id: str, reason: str | None, actor: str) -> StoredTask:
         """Cancel at once, or ask the runner to; a repeated request changes nothing."""
         return await self._change(
             task_id,
@@ -187,7 +187,7 @@ class TaskService:
 
     async def report(
         self, task_id: str, report: Report, proof: Proof | None, transport: Transport, actor: str
-    ) -> Stored:
+    ) -> StoredTask:
         """Record what a runner says. `proof` comes from its attempt token, where it brought one.
 
         Raises:
@@ -218,7 +218,7 @@ class TaskService:
 
     async def accepted(
         self, task_id: str, attempt: int, runner_id: str | None, instance: str | None = None
-    ) -> Stored:
+    ) -> StoredTask:
         """Record `queued` from a push runner's 202; an attempt further on or replaced is left alone."""
         report = Report(status="queued", attempt=attempt, runner_id=runner_id, instance=instance)
         actor = f"runner:{runner_id}" if runner_id else "runner"
@@ -231,7 +231,7 @@ class TaskService:
 
     async def submit_failed(
         self, task_id: str, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
-    ) -> Stored:
+    ) -> StoredTask:
         """Record that this attempt reached no runner, unless it is further on, ended or replaced."""
         return await self._change(
             task_id,
@@ -239,7 +239,7 @@ class TaskService:
             begun=attempt,
         )
 
-    async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
+    async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
         """Record that this attempt has waited too long for its lock, unless it is further on."""
         return await self._change(
             task_id,
@@ -247,7 +247,7 @@ class TaskService:
             begun=attempt,
         )
 
-    async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> Stored:
+    async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
         """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
         return await self._change(
             task_id,
@@ -259,7 +259,7 @@ class TaskService:
 
     async def _change(
         self, task_id: str, decide: Callable[[Task], None], about: int | None = None, begun: int = 0
-    ) -> Stored:
+    ) -> StoredTask:
         """`about` names the attempt that a command without one of its own was decided for.
 
         `begun`: an attempt that the caller has seen in the log. Without it the task is older than that, and
@@ -290,12 +290,12 @@ class TaskService:
                     return stored
         raise _busy()
 
-    async def _append(self, stored: Stored) -> Stored:
+    async def _append(self, stored: StoredTask) -> StoredTask:
         appended = await self._tasks.append(stored)
         be_about(appended.task.id, appended.task.attempt, appended.seq)
         return appended
 
-    async def _load(self, task_id: str) -> Stored:
+    async def _load(self, task_id: str) -> StoredTask:
         stored = await self._tasks.load(task_id)
         if stored is None:
             raise NotFound("no-such-task", f"there is no task {task_id}; list them with GET /tasks")

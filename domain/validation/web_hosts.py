@@ -61,7 +61,7 @@ def split_host(text: str) -> tuple[str, int | None] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignHost:
     """Why a request is refused: an HTTP status, a stable code, and what to do."""
 
     status: int
@@ -77,7 +77,7 @@ class WebHosts:
         self._names = frozenset(name for name in known if not name.startswith(_WILDCARD))
         self._suffixes = tuple(name.removeprefix("*") for name in known if name.startswith(_WILDCARD))
 
-    def refusal(self, headers: Iterable[tuple[bytes, bytes]], http_version: str) -> Foreign | None:
+    def refusal(self, headers: Iterable[tuple[bytes, bytes]], http_version: str) -> ForeignHost | None:
         """Why a request with these headers (names in lower case) is none of ours; None where it is.
 
         `X-Forwarded-Host` and its like do not count: whoever sends a request writes them.
@@ -89,15 +89,15 @@ class WebHosts:
             elif name == b"origin":
                 origins.append(value.decode("latin-1"))
         if len(named) != 1 and (named or http_version != "1.0"):
-            return Foreign(400, "bad-host", "send exactly one Host header")
+            return ForeignHost(400, "bad-host", "send exactly one Host header")
         if named and not self.serves(named[0]):
-            return Foreign(
+            return ForeignHost(
                 403,
                 "foreign-host",
                 f"nothing here answers under that name; if it is one of this service's, add it to {SETTING}",
             )
         if not all(self.own_origin(one, named[0] if named else "") for one in origins):
-            return Foreign(
+            return ForeignHost(
                 403,
                 "foreign-origin",
                 f"web pages of other hosts may not call this; if you trust that host, add it to {SETTING}",

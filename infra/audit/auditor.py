@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.event_store.raw_reader import Stored
+from adapters.event_store.raw_reader import StoredBytes
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.evidence.held_paths import HeldPaths
 from domain.evidence.history_rules import TaskTrace, lock_fault, task_fault
@@ -19,7 +19,7 @@ from domain.locks.claims import FIRST_CHAIN
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL, Status
-from infra.audit.findings import Report
+from infra.audit.findings import VerifyReport
 from infra.audit.message import BadForm, Parsed, leaf_of, parse
 from infra.audit.task_states import TaskState, TaskStates
 
@@ -38,7 +38,7 @@ class _Line:
 class Auditor:
     """Takes the log's messages in order. `with_rows`: also fold the read model's rows."""
 
-    def __init__(self, report: Report, states: TaskStates, *, with_rows: bool) -> None:
+    def __init__(self, report: VerifyReport, states: TaskStates, *, with_rows: bool) -> None:
         self._report = report
         self._states = states
         self._with_rows = with_rows
@@ -51,7 +51,7 @@ class Auditor:
         self.tree = Tree()
         self.seq = 0
 
-    def take(self, stored: Stored) -> bytes:
+    def take(self, stored: StoredBytes) -> bytes:
         """Check the next message; its leaf hash. TooMany from the report."""
         seq = stored.seq
         if seq != self.seq + 1:

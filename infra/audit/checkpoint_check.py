@@ -17,7 +17,7 @@ from domain.evidence.checkpoint import (
     check_signature,
 )
 from domain.evidence.merkle import Tree, root_of
-from infra.audit.findings import Report
+from infra.audit.findings import VerifyReport
 
 
 class Witness:
@@ -31,7 +31,7 @@ class Witness:
         name: str,
         checkpoints: AsyncIterator[LogCheckpoint],
         keys: TrustedKeys | None,
-        report: Report,
+        report: VerifyReport,
         *,
         from_start: bool,
     ) -> None:

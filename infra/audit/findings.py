@@ -10,7 +10,7 @@ MOST_FINDINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Doubt:
     """One thing that is wrong. `seq` is the first sequence that it puts in doubt.
 
     `exact` is False where the fault is somewhere at or behind `seq`: then another finding may say better.
@@ -73,10 +73,10 @@ class Compared:
 
 
 @dataclass(slots=True)
-class Report:
+class VerifyReport:
     """Findings in the order in which they were made, and what was looked at."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Doubt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     events: int = 0
     checkpoints: int = 0
@@ -92,12 +92,12 @@ class Report:
 
     def add(self, seq: int, kind: Kind, sentence: str, *, exact: bool = True) -> None:
         """Note a finding. Raises TooMany with the MOST_FINDINGS-th."""
-        self.findings.append(Finding(seq, kind, sentence, exact))
+        self.findings.append(Doubt(seq, kind, sentence, exact))
         if len(self.findings) >= MOST_FINDINGS:
             raise TooMany
 
     @property
-    def first(self) -> Finding | None:
+    def first(self) -> Doubt | None:
         """The finding with the first bad sequence; one that knows it exactly goes before the others."""
         return min(self.findings, key=lambda one: (not one.exact, one.seq), default=None)
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from adapters.event_store.raw_reader import Stored
+from adapters.event_store.raw_reader import StoredBytes
 from domain.evidence.merkle import leaf_hash
 from domain.log.events import EVENTS, Kind, type_name
 from domain.log.record import Recorded
@@ -39,14 +39,14 @@ class Parsed(NamedTuple):
         return sha256(b"%b\n%b%b" % (previous.encode(), self.chained, self.data)).hexdigest()
 
 
-def leaf_of(stored: Stored) -> tuple[bytes, list[bytes]]:
+def leaf_of(stored: StoredBytes) -> tuple[bytes, list[bytes]]:
     """The leaf hash and the sorted header lines."""
     lines = stored.header_lines()
     lines.sort()
     return leaf_hash(stored.seq, stored.subject, lines, stored.data), lines
 
 
-def parse(stored: Stored, leaf: bytes, lines: list[bytes]) -> Parsed:
+def parse(stored: StoredBytes, leaf: bytes, lines: list[bytes]) -> Parsed:
     """The message as an event. Raises BadForm."""
     pairs = [line.split(b": ", 1) for line in lines]
     try:

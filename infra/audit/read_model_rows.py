@@ -23,7 +23,7 @@ from adapters.read_model.tables import (
     task_labels,
     tasks,
 )
-from infra.audit.findings import Report
+from infra.audit.findings import VerifyReport
 from infra.audit.task_states import TaskState, TaskStates, digest_of
 
 CHUNK = 2_000
@@ -36,7 +36,7 @@ class OtherReadModel(Exception):
     """The read model is of another version: whoever uses it next makes it anew."""
 
 
-class Span(NamedTuple):
+class HeldInterval(NamedTuple):
     """`upto`: what read model and verified log both have; `last`: where the verified log ends."""
 
     upto: int
@@ -82,9 +82,9 @@ async def at_one_position(engine: AsyncEngine) -> AsyncIterator[tuple[AsyncConne
 
 async def compare(
     connection: AsyncConnection,
-    span: Span,
+    span: HeldInterval,
     states: TaskStates,
-    report: Report,
+    report: VerifyReport,
     progress: Callable[[int, int], None],
 ) -> None:
     """Compare every task; TooMany from the report."""
@@ -124,9 +124,9 @@ def _compare(
     row: Any,
     labels: list[list[Any]],
     held: list[list[Any]],
-    span: Span,
+    span: HeldInterval,
     states: TaskStates,
-    report: Report,
+    report: VerifyReport,
 ) -> bool:
     """Whether the task stands in the verified log."""
     known = states.rows(row.id)
@@ -146,7 +146,9 @@ def _compare(
     return True
 
 
-async def _find_missing(connection: AsyncConnection, span: Span, states: TaskStates, report: Report) -> None:
+async def _find_missing(
+    connection: AsyncConnection, span: HeldInterval, states: TaskStates, report: VerifyReport
+) -> None:
     for task_id, last_seq in states.sequences():
         if last_seq > span.upto:
             continue

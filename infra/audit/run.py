@@ -25,8 +25,8 @@ from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
 from infra.audit.checkpoint_check import Witness
 from infra.audit.export_reader import read_checkpoints, read_keys
-from infra.audit.findings import Compared, Report, TooMany
-from infra.audit.read_model_rows import OtherReadModel, Span, at_one_position, compare, rows_digest
+from infra.audit.findings import Compared, TooMany, VerifyReport
+from infra.audit.read_model_rows import HeldInterval, OtherReadModel, at_one_position, compare, rows_digest
 from infra.audit.task_states import TaskStates
 from infra.config.settings import Settings
 from infra.nats.connection import connect
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class VerifyOptions:
     """What to verify with: exported checkpoints, public keys as texts, and whether to compare SQL."""
 
     exported: Path | None = None
@@ -45,8 +45,8 @@ class Wanted:
 
 
 def run_verify(
-    settings: Settings, wanted: Wanted, progress: Progress, progress_of_rows: Progress | None = None
-) -> Report:
+    settings: Settings, wanted: VerifyOptions, progress: Progress, progress_of_rows: Progress | None = None
+) -> VerifyReport:
     """Verify everything.
 
     Raises:
@@ -60,10 +60,10 @@ def run_verify(
 
 
 async def verify(
-    settings: Settings, wanted: Wanted, progress: Progress, progress_of_rows: Progress | None = None
-) -> Report:
+    settings: Settings, wanted: VerifyOptions, progress: Progress, progress_of_rows: Progress | None = None
+) -> VerifyReport:
     """See `run_verify`."""
-    report = Report()
+    report = VerifyReport()
     keys = _keys(settings, wanted, report)
     async with AsyncExitStack() as stack:
         connection = await connect(settings, "towpath-verify")
@@ -83,7 +83,7 @@ async def verify(
     return report
 
 
-def _keys(settings: Settings, wanted: Wanted, report: Report) -> PublicKeys | None:
+def _keys(settings: Settings, wanted: VerifyOptions, report: VerifyReport) -> PublicKeys | None:
     """By which signatures are judged: those named, else this installation's, else the export's own."""
     if wanted.public_keys:
         return PublicKeys.of_texts(wanted.public_keys)
@@ -99,7 +99,7 @@ def _keys(settings: Settings, wanted: Wanted, report: Report) -> PublicKeys | No
 
 
 async def _read_model(
-    settings: Settings, wanted: Wanted, report: Report, stack: AsyncExitStack
+    settings: Settings, wanted: VerifyOptions, report: VerifyReport, stack: AsyncExitStack
 ) -> tuple[AsyncEngine, int] | None:
     """The read model's engine and present position, if it is wanted and there."""
     if not wanted.read_model:
@@ -131,7 +131,7 @@ class _Pass:
         connection: FastClient,
         exported: Path | None,
         keys: PublicKeys | None,
-        report: Report,
+        report: VerifyReport,
         states: TaskStates,
         *,
         with_rows: bool,
@@ -192,7 +192,7 @@ class _Pass:
                 self._report.notes.append(
                     f"the read model stands at {position}: what came later was not compared"
                 )
-            span = Span(min(position, last), last)
+            span = HeldInterval(min(position, last), last)
             await compare(connection, span, self._states, self._report, progress)
 
     async def _stored_checkpoints(self) -> AsyncIterator[LogCheckpoint]:

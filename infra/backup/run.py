@@ -26,7 +26,7 @@ from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.protocol import CONTRACT_VERSION, rfc3339
 from domain.subjects import Stream
-from infra.audit.run import Wanted, verify
+from infra.audit.run import VerifyOptions, verify
 from infra.backup.errors import BackupError
 from infra.backup.manifest import FORMAT, Manifest, read, write
 from infra.backup.snapshot import ask, checked, put_back, take
@@ -181,7 +181,7 @@ async def _verify(
                 f"but the backup says {archive.messages} up to {archive.last_seq}: take another backup"
             )
     say("verifying the log")
-    report = await verify(settings, Wanted(None, public_keys, read_model=False), progress)
+    report = await verify(settings, VerifyOptions(None, public_keys, read_model=False), progress)
     for note in report.notes:
         say(note)
     if report.first is not None:

@@ -163,7 +163,7 @@ def _follow(
     api: Any, tasks: dict[str, str], endless_works: Path, say: Words, given_up: Callable[[], bool]
 ) -> None:
     """Print events as they come until all tasks have ended; cancel `endless` once its file is there."""
-    from infra.cli.arguments.options import Output
+    from infra.cli.arguments.options import OutputFormat
     from infra.cli.output.formats import emit_line
 
     titles = {task_id: title for title, task_id in tasks.items()}
@@ -179,7 +179,7 @@ def _follow(
         page = api.get("/events", after_seq=after, limit=200)
         for event in page["items"]:
             after, task_id, name = event["seq"], event["task_id"], event["event"]
-            emit_line(Output.TABLE, {**event, "title": titles.get(task_id, "")}, _columns())
+            emit_line(OutputFormat.TABLE, {**event, "title": titles.get(task_id, "")}, _columns())
             if name in ("succeeded", "failed", "canceled", "submit-failed"):
                 open_tasks.discard(task_id)
             held |= {task_id} if name == "granted" else set()
@@ -208,7 +208,7 @@ def _columns() -> tuple[Any, ...]:
 
 
 def _show(api: Any, tasks: dict[str, str]) -> None:
-    from infra.cli.arguments.options import Output
+    from infra.cli.arguments.options import OutputFormat
     from infra.cli.output.event_text import TRAIL
     from infra.cli.output.formats import console, emit
     from infra.cli.output.task_view import LIST
@@ -228,7 +228,7 @@ def _show(api: Any, tasks: dict[str, str]) -> None:
         ("The history of the locks of acme-api", locks, _columns()),
     ):
         console().print(f"\n{title}", style="bold")
-        emit(Output.TABLE, rows, columns)
+        emit(OutputFormat.TABLE, rows, columns)
     sys.stdout.flush()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api.config import ApiConfig, ConfigError, check_listen, parse_operator_tokens
+from api.config import ApiConfig, ApiConfigError, check_listen, parse_operator_tokens
 from domain.context.loopback import is_loopback
 from domain.identifiers import Name
 from domain.runners.liveness import LeaseTerms
@@ -414,7 +414,7 @@ class Settings(BaseSettings):
         tokens = self.api_tokens.get_secret_value() if self.api_tokens else ""
         try:
             check_listen(self.host, ApiConfig(operator_tokens=parse_operator_tokens(tokens)))
-        except ConfigError as error:
+        except ApiConfigError as error:
             raise SettingsError(f"TOWPATH_HOST: {error}") from None
         if not is_loopback(self.host):
             for name in ("api_runner_callback_token", "api_runner_callback_token_previous"):
@@ -425,7 +425,7 @@ class Settings(BaseSettings):
 
     def check_runner(self) -> None:
         """What must hold for a process that runs tasks. Raises SettingsError."""
-        from runner.errors import ConfigError as RunnerConfigError
+        from runner.errors import RunnerConfigError
         from runner.isolation.confinement import check_available
         from runner.isolation.job_user import find_user
 

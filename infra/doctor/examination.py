@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.read_model.database import open_database
-from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.locks.table import LockTable
@@ -49,7 +49,7 @@ class Examination:
     log: JetStreamApi
     reader: JetStreamLogReader
     read_model: SqlReadModel
-    checkpoints: SqlCheckpoints
+    checkpoints: SqlSnapshots
     heartbeats: JetStreamHeartbeats
     now: Clock
 
@@ -120,7 +120,7 @@ async def examining(settings: Settings, connection: Client, now: Clock) -> Async
             log,
             JetStreamLogReader(connection, log),
             SqlReadModel(engine),
-            SqlCheckpoints(engine),
+            SqlSnapshots(engine),
             JetStreamHeartbeats(connection),
             now,
         )

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """What a replay found: how many events in how many seconds, and the locks held behind the last one.
 
     A rebuild does not look at locks: None.
@@ -49,7 +49,7 @@ def _locks(held: int | None) -> str:
 
 def run_replay(
     settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None] = lambda _: None
-) -> Replayed:
+) -> ReplayResult:
     """Replay the log. `progress` gets events done and events in all.
 
     Raises:
@@ -60,7 +60,7 @@ def run_replay(
 
 async def _replay(
     settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None]
-) -> Replayed:
+) -> ReplayResult:
     from infra.composition import open_core
     from projections.read_model import TaskProjection
 
@@ -74,7 +74,7 @@ async def _replay(
             await TaskProjection(core.reader, core.read_model).replay(last, progress)
         else:
             held = await check_log(core.reader, last, progress)
-        return Replayed(rebuild, last, round(time.monotonic() - started, 3), held)
+        return ReplayResult(rebuild, last, round(time.monotonic() - started, 3), held)
 
 
 async def check_log(reader: LogReader, upto: int, progress: Progress) -> int:

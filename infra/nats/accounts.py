@@ -53,7 +53,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Role:
+class NatsRole:
     """One account with one user. `watched`: what it imports; `subscribe`: what its user may listen to."""
 
     user: str
@@ -136,11 +136,13 @@ OPS_SERVICES = [
 ]
 
 _INBOX = "_INBOX.>"
-GUEST_ROLE = Role("guest", GUEST_SERVICES, WATCHED, (under(), _INBOX), (under("report"),))
-RUNNER_ROLE = Role("runner", RUNNER_SERVICES, (under("task"),), (under("task"), HEARTBEATS, _INBOX))
+GUEST_ROLE = NatsRole("guest", GUEST_SERVICES, WATCHED, (under(), _INBOX), (under("report"),))
+RUNNER_ROLE = NatsRole("runner", RUNNER_SERVICES, (under("task"),), (under("task"), HEARTBEATS, _INBOX))
 """It hears what others of its account publish as heartbeats: so it notices a second runner with its id."""
-AUDITOR_ROLE = Role("auditor", AUDITOR_SERVICES, WATCHED, (under(), _INBOX))
-OPS_ROLE = Role("ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), (under(), _INBOX), sees_consumers=True)
+AUDITOR_ROLE = NatsRole("auditor", AUDITOR_SERVICES, WATCHED, (under(), _INBOX))
+OPS_ROLE = NatsRole(
+    "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), (under(), _INBOX), sees_consumers=True
+)
 
 
 def accounts_block(control_password: str, runner_password: str, *, guest: bool = True) -> str:
@@ -170,7 +172,7 @@ def deployment_accounts() -> str:
     )
 
 
-def _accounts(roles: Sequence[Role], passwords: dict[str, str]) -> str:
+def _accounts(roles: Sequence[NatsRole], passwords: dict[str, str]) -> str:
     others = "\n".join(_account(role, passwords[role.user]) for role in roles)
     return f"""\
 accounts {{
@@ -186,7 +188,7 @@ accounts {{
 """
 
 
-def _account(role: Role, password: str) -> str:
+def _account(role: NatsRole, password: str) -> str:
     deny = f", deny: {_list(role.deny_subscribe)}" if role.deny_subscribe else ""
     publish = _list(one.subject for one in role.services)
     return f"""\
@@ -201,7 +203,7 @@ def _account(role: Role, password: str) -> str:
   }}"""
 
 
-def _exports(roles: Sequence[Role]) -> str:
+def _exports(roles: Sequence[NatsRole]) -> str:
     services = {service: None for role in roles for service in role.services}
     watched = {subject: None for role in roles for subject in role.watched}
     lines = []
@@ -215,7 +217,7 @@ def _exports(roles: Sequence[Role]) -> str:
     return "\n".join(lines)
 
 
-def _imports(role: Role) -> str:
+def _imports(role: NatsRole) -> str:
     services = [f'{{ service: {{ account: TOWPATH, subject: "{one.subject}" }} }}' for one in role.services]
     streams = [
         f'{{ stream: {{ account: TOWPATH, subject: "{one}" }}{_seen_as(one)} }}' for one in role.watched
@@ -227,7 +229,7 @@ def _seen_as(subject: str) -> str:
     return f', to: "{SEEN_AS[subject]}"' if subject in SEEN_AS else ""
 
 
-def _denied(role: Role) -> list[str]:
+def _denied(role: NatsRole) -> list[str]:
     denied = []
     for name in LOG_CONSUMERS:
         verb = "CREATE" if role.sees_consumers else "*"

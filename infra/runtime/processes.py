@@ -172,7 +172,7 @@ async def serve_projector(
     settings: Settings, stop: asyncio.Event, only: Collection[str] = PROJECTIONS
 ) -> None:
     """A projector process. The locks, on which everybody waits, may run in one of their own."""
-    from infra.composition import open_core, open_sealer, projections, push_client
+    from infra.composition import open_checkpoint_signer, open_core, projections, push_client
 
     # dispatch looks at an attempt once or twice, so a large cache would only be memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
@@ -197,7 +197,7 @@ async def serve_projector(
         if "tasks" in only:
             endless.append(parts.tasks.run())
         if "sealer" in only:
-            sealer = await stack.enter_async_context(open_sealer(core))
+            sealer = await stack.enter_async_context(open_checkpoint_signer(core))
             endless.append(sealer.run())
         try:
             await _until(stop, endless)

@@ -27,7 +27,7 @@ from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.control.lease import Lease
 from runner.control.start_gate import Gate, Permission, Standing
-from runner.errors import Refused, StateTrouble
+from runner.errors import StateTrouble, SubmissionRefused
 from runner.process.launcher import Job, JobProcess
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
@@ -39,7 +39,7 @@ Wish = Literal["canceled", "stopped", "forgotten"]
 
 
 @dataclass(frozen=True)
-class Bench:
+class AttemptContext:
     """What all attempts of a runner share."""
 
     config: RunnerConfig
@@ -63,7 +63,7 @@ class AttemptRun:
     """One held attempt. `run` is to be started once; it returns when the attempt is over and written down."""
 
     def __init__(
-        self, attempt: Attempt, bench: Bench, older: Sequence[AttemptRun], span: Span | None = None
+        self, attempt: Attempt, bench: AttemptContext, older: Sequence[AttemptRun], span: Span | None = None
     ) -> None:
         """`span` lasts as long as the attempt; `run` ends it."""
         self.attempt = attempt
@@ -181,7 +181,7 @@ class AttemptRun:
     async def _process_to_its_end(self) -> Report | None:
         try:
             job = self._job()
-        except Refused as error:
+        except SubmissionRefused as error:
             return self._final("failed", error.message, "error")
         started_at = utcnow()
         process = self._process = await JobProcess.spawn(job, self._bench.adoption)

@@ -16,14 +16,14 @@ from domain.context.trace import current_traceparent, under_traceparent, use_tra
 from domain.context.tracing import Span, about_attempt
 from domain.protocol import FailedReason, Held, Report, Submission
 from runner.asyncio_tasks import end_tasks, wait_at_most
-from runner.attempts.attempt_run import AttemptRun, Bench
+from runner.attempts.attempt_run import AttemptContext, AttemptRun
 from runner.attempts.report_mapping import Final, unstarted_report
 from runner.attempts.workspace import check_workspace
 from runner.cleanup.removal import discard
 from runner.clock import utcnow
 from runner.control.follower import Follower
 from runner.control.start_gate import Standing
-from runner.errors import Refused, StateTrouble
+from runner.errors import StateTrouble, SubmissionRefused
 from runner.outbox.origins import check_callback_url
 from runner.outbox.reporter import Reporter
 from runner.store.state import HELD, Attempt, Key, Transport
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 class Executor:
     """All attempts of this runner that are not over."""
 
-    def __init__(self, bench: Bench, reporter: Reporter, follower: Follower | None) -> None:
+    def __init__(self, bench: AttemptContext, reporter: Reporter, follower: Follower | None) -> None:
         self._bench = bench
         self._reporter = reporter
         self._follower = follower
@@ -50,7 +50,7 @@ class Executor:
     # -- taking in
 
     def accept(self, submission: Submission, intake: Transport) -> Attempt:
-        """Hold the attempt (again: the one held or ended already). Raises Refused.
+        """Hold the attempt (again: the one held or ended already). Raises SubmissionRefused.
 
         It belongs to the trace of the work at hand, which its process and its reports continue.
         """
@@ -59,7 +59,7 @@ class Executor:
                 return self._accept(submission, intake)
         except StateTrouble as trouble:
             self._bench.storage.note(trouble)
-            raise Refused(507, "no-storage", str(trouble)) from None
+            raise SubmissionRefused(507, "no-storage", str(trouble)) from None
 
     def _accept(self, submission: Submission, intake: Transport) -> Attempt:
         key = Key(submission.task_id, submission.attempt)
@@ -90,7 +90,7 @@ class Executor:
             about["towpath.lock_token"] = submission.workspace.lock_token
         return tracer.start("attempt", "consumer", current_traceparent(), about)
 
-    def refuse(self, submission: Submission, error: Refused) -> None:
+    def refuse(self, submission: Submission, error: SubmissionRefused) -> None:
         """For an intake that cannot answer: `failed` goes out instead. Raises StateTrouble."""
         key = Key(submission.task_id, submission.attempt)
         self._bench.state.accept(submission, "nats", None)
@@ -169,14 +169,14 @@ class Executor:
         return busy or len(self._bench.state.held()) >= HELD - 2 * self._bench.config.capacity
 
     def _check(self, submission: Submission, intake: Transport) -> Transport:
-        """The way of this attempt's reports. Raises Refused."""
+        """The way of this attempt's reports. Raises SubmissionRefused."""
         bench = self._bench
         if self._stopping:
-            raise Refused(503, "stopping", "this runner is stopping: submit to another one")
+            raise SubmissionRefused(503, "stopping", "this runner is stopping: submit to another one")
         if not bench.storage.usable():
-            raise Refused(507, "no-storage", bench.storage.trouble or "")
+            raise SubmissionRefused(507, "no-storage", bench.storage.trouble or "")
         if intake == "http" and self._full():
-            raise Refused(503, "busy", "this runner is busy and its queue is full: try again later")
+            raise SubmissionRefused(503, "busy", "this runner is busy and its queue is full: try again later")
         check_workspace(submission, bench.config.roots)
         if intake == "nats":
             return "nats"
@@ -184,7 +184,7 @@ class Executor:
             check_callback_url(submission.status_callback_url, bench.config.allowed_callback_origins)
             return "http"
         if "nats" not in bench.gates:
-            raise Refused(
+            raise SubmissionRefused(
                 422, "callback-url", "give a status_callback_url: this runner has no NATS to report on"
             )
         return "nats"

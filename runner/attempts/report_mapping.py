@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from domain.protocol import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
-from runner.process.launcher import Ended
+from runner.process.launcher import JobEnd
 
 MOST_CUT_CHARS = 60
 Final = Literal["succeeded", "failed", "canceled"]
 
 
 def final_report(
-    ended: Ended,
+    ended: JobEnd,
     *,
     attempt: int,
     runner_id: str,
@@ -65,7 +65,7 @@ def _cut(output_bytes: int) -> str:
     return f"; output: last {OUTPUT_TAIL_BYTES // 1024} KiB of {size}"
 
 
-def _judge(ended: Ended, timeout: float | None) -> tuple[Final, FailedReason | None, str, int | None]:
+def _judge(ended: JobEnd, timeout: float | None) -> tuple[Final, FailedReason | None, str, int | None]:
     code = -ended.signal if ended.signal else ended.exit_code
     match ended.why:
         case "exit" if code == 0:

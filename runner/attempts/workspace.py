@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.protocol import Submission
-from runner.errors import Refused
+from runner.errors import SubmissionRefused
 from runner.isolation.job_user import JobUser
 
 INHERITED = (
@@ -35,29 +35,33 @@ OF_A_LOCK = ("TOWPATH_WORKSPACE", "TOWPATH_LOCK_TOKEN")
 
 
 def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
-    """Raise Refused unless the submission's workspace lies in one of `roots`, which are real paths."""
+    """Raise SubmissionRefused unless the workspace lies in one of `roots`, which are real paths."""
     workspace = submission.workspace
     if submission.execution_mode == "shared-workspace" and workspace is None:
-        raise Refused(422, "workspace-missing", "execution_mode shared-workspace needs a `workspace`")
+        raise SubmissionRefused(
+            422, "workspace-missing", "execution_mode shared-workspace needs a `workspace`"
+        )
     if workspace is None:
         return
     if "\0" in workspace.root or not Path(workspace.root).is_absolute():
-        raise Refused(422, "workspace-root", f"workspace {workspace.id}: its root must be an absolute path")
+        raise SubmissionRefused(
+            422, "workspace-root", f"workspace {workspace.id}: its root must be an absolute path"
+        )
     try:
         target = Path(workspace.root).resolve()
         allowed = any(target.is_relative_to(root) for root in roots)
     except (OSError, RuntimeError) as error:  # a circle of links
-        raise Refused(422, "workspace-root", f"cannot resolve {workspace.root}: {error}") from None
+        raise SubmissionRefused(422, "workspace-root", f"cannot resolve {workspace.root}: {error}") from None
     if not allowed:
         where = f"{workspace.root} (which is {target})" if str(target) != workspace.root else workspace.root
-        raise Refused(
+        raise SubmissionRefused(
             422,
             "workspace-root",
             f"{where} is under none of this runner's roots: start the runner with "
             f"--root {shlex.quote(str(target))}",
         )
     if Path(workspace.root) != target:
-        raise Refused(
+        raise SubmissionRefused(
             422,
             "workspace-root",
             f"workspace {workspace.id} is registered at {workspace.root}, which is {target}: register "
@@ -68,7 +72,10 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
 def working_directory(
     submission: Submission, roots: Sequence[Path], own: Path, user: JobUser | None = None
 ) -> Path:
-    """The directory to start in: the workspace's resolved root, else `own`, made here. Refused if missing."""
+    """The directory to start in: the workspace's resolved root, or `own`, created here.
+
+    Raises SubmissionRefused where the root is missing.
+    """
     check_workspace(submission, roots)
     if submission.workspace is None:
         own.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,7 +84,7 @@ def working_directory(
         return own
     root = Path(submission.workspace.root).resolve()
     if not root.is_dir():
-        raise Refused(
+        raise SubmissionRefused(
             422,
             "workspace-root",
             f"the root of workspace {submission.workspace.id}, {root}, is no directory on this host: make it",

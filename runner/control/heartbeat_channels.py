@@ -89,7 +89,7 @@ class NatsBeats:
             await self._follower.settle()
 
 
-class Wanted(Held):
+class WantedState(Held):
     """What the control plane wants of one attempt that the runner listed."""
 
     wanted: Literal["run", "stop"]
@@ -98,7 +98,7 @@ class Wanted(Held):
 class BeatAnswer(BaseModel):
     """The answer to a heartbeat."""
 
-    wanted: list[Wanted] = []
+    wanted: list[WantedState] = []
 
 
 class HttpBeats:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from runner.outbox.transports import Answer, problem_kind
+from runner.outbox.transports import ReportAnswer, problem_kind
 from runner.store.state import Attempt, Key
 
 FINAL_EVENTS = {"succeeded", "failed", "canceled", "submit-failed"}
@@ -54,7 +54,7 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True)
-class TaskEvent:
+class LoggedEvent:
     """The part of a task's event that the gate looks at."""
 
     name: str
@@ -64,7 +64,7 @@ class TaskEvent:
     instance: str | None = None
 
 
-def judge_event(last: TaskEvent | None, key: Key, runner_id: str, instance: str | None = None) -> Standing:
+def judge_event(last: LoggedEvent | None, key: Key, runner_id: str, instance: str | None = None) -> Standing:
     """What the task's last event says. Only a last `running` permits: what may follow it ends it."""
     if last is None or last.attempt is None or last.attempt < key.attempt:
         return Standing.WAIT
@@ -81,7 +81,7 @@ def judge_event(last: TaskEvent | None, key: Key, runner_id: str, instance: str 
     return Standing.WAIT
 
 
-def judge_answer(answer: Answer, key: Key, runner_id: str) -> Permission:
+def judge_answer(answer: ReportAnswer, key: Key, runner_id: str) -> Permission:
     """What the control plane's answer to the `running` report says."""
     body = _object(answer.body)
     if answer.outcome != "accepted":
@@ -99,7 +99,7 @@ def judge_answer(answer: Answer, key: Key, runner_id: str) -> Permission:
     return Permission(Standing.REFUSED, f"start refused: the task is {body.get('status')}, not running")
 
 
-def _judge_problem(answer: Answer, body: dict[str, Any]) -> Permission:
+def _judge_problem(answer: ReportAnswer, body: dict[str, Any]) -> Permission:
     kind = problem_kind(answer.body)
     words = " ".join(str(body.get(name, "")) for name in ("type", "title", "detail")).lower()
     if kind in OVER_KINDS:

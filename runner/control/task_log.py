@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from domain import subjects
 from domain.subjects import Stream
 from domain.validation.headers import header
-from runner.control.start_gate import TaskEvent
+from runner.control.start_gate import LoggedEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
 
@@ -26,7 +26,7 @@ class TaskLog:
     def __init__(self, link: NatsLink) -> None:
         self._link = link
 
-    async def last_event(self, task_id: str) -> TaskEvent | None:
+    async def last_event(self, task_id: str) -> LoggedEvent | None:
         """The task's last event; None where the log knows no such task. Raises NATS_TROUBLE."""
         js = await self._link.jetstream()
         try:
@@ -61,7 +61,7 @@ class TaskLog:
                 await subscription.unsubscribe()
 
 
-def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int | None = None) -> TaskEvent:
+def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int | None = None) -> LoggedEvent:
     """Name, attempt and runner of a stored event; what is not there or not readable is None."""
     try:
         body = orjson.loads(data)
@@ -70,7 +70,7 @@ def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int 
     fields = body if isinstance(body, dict) else {}
     attempt = attempt_header if attempt_header is not None else fields.get("attempt")
     runner_id, instance = fields.get("runner_id"), fields.get("instance")
-    return TaskEvent(
+    return LoggedEvent(
         name=subject.rsplit(".", 1)[-1],
         attempt=int(str(attempt)) if str(attempt).isdecimal() else None,
         runner_id=runner_id if isinstance(runner_id, str) else None,

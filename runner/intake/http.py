@@ -23,12 +23,12 @@ from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
 from domain.validation.json_reader import NotJson, parsed, read_json
 from domain.validation.web_hosts import WebHosts
 from runner.attempts.executor import Executor
-from runner.errors import Refused, StateTrouble
+from runner.errors import StateTrouble, SubmissionRefused
 from runner.health import Health
 from runner.store.state import Attempt, RunnerState
 
 BODY_BYTES = 1024 * 1024
-_TOO_LARGE = Refused(413, "too-large", f"a submission has at most {BODY_BYTES} bytes")
+_TOO_LARGE = SubmissionRefused(413, "too-large", f"a submission has at most {BODY_BYTES} bytes")
 
 
 class HttpIntake:
@@ -55,7 +55,7 @@ class HttpIntake:
                 Route("/tasks/{task_id}", self._look, methods=["GET"]),
                 Route("/health", self._health, methods=["GET"]),
             ],
-            exception_handlers={Refused: _problem, StateTrouble: _no_storage},
+            exception_handlers={SubmissionRefused: _problem, StateTrouble: _no_storage},
         )
         self.app = _GuardHosts(routes, hosts)
 
@@ -64,7 +64,7 @@ class HttpIntake:
         try:
             submission = parsed(Submission, await _body(request))
         except ValidationError as error:
-            raise Refused(422, "invalid-submission", _explain(error)) from None
+            raise SubmissionRefused(422, "invalid-submission", _explain(error)) from None
         with under_traceparent(request.headers.get(TRACEPARENT)):
             attempt = self._executor.accept(submission, "http")
         answer = Accepted(
@@ -106,9 +106,11 @@ class HttpIntake:
         if self._token is not None:
             given = request.headers.get(RUNNER_AUTH_HEADER, "")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
-                raise Refused(401, "runner-token", f"send this runner's token in {RUNNER_AUTH_HEADER}")
+                raise SubmissionRefused(
+                    401, "runner-token", f"send this runner's token in {RUNNER_AUTH_HEADER}"
+                )
         elif "origin" in request.headers:
-            raise Refused(
+            raise SubmissionRefused(
                 403, "no-browsers", "web pages may not call a runner without a TOWPATH_RUNNER_TOKEN"
             )
 
@@ -125,7 +127,7 @@ class _GuardHosts:
         if foreign is None:
             await self._app(scope, receive, send)
         else:
-            refused = Refused(foreign.status, foreign.code, foreign.detail)
+            refused = SubmissionRefused(foreign.status, foreign.code, foreign.detail)
             await _problem(Request(scope), refused)(scope, receive, send)
 
 
@@ -136,7 +138,7 @@ async def _body(request: Request) -> bytes:
     if length.isdigit() and int(length[:18]) > BODY_BYTES:
         raise _TOO_LARGE
     if (length.strip("0") or "transfer-encoding" in request.headers) and kind != "application/json":
-        raise Refused(415, "not-json", "send the body with Content-Type: application/json")
+        raise SubmissionRefused(415, "not-json", "send the body with Content-Type: application/json")
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
@@ -148,7 +150,7 @@ def _task_id(request: Request) -> str:
     try:
         return check_task_id(request.path_params["task_id"])
     except ValueError as error:
-        raise Refused(422, "task-id", str(error)) from None
+        raise SubmissionRefused(422, "task-id", str(error)) from None
 
 
 def _named_attempt(body: bytes) -> int | None:
@@ -158,14 +160,14 @@ def _named_attempt(body: bytes) -> int | None:
     try:
         attempt = read_json(body).get("attempt")
     except (NotJson, AttributeError):
-        raise Refused(400, "invalid-cancel", 'send {"attempt": n}, or no body') from None
+        raise SubmissionRefused(400, "invalid-cancel", 'send {"attempt": n}, or no body') from None
     if attempt is not None and (not isinstance(attempt, int) or isinstance(attempt, bool)):
-        raise Refused(400, "invalid-cancel", "`attempt` is a whole number")
+        raise SubmissionRefused(400, "invalid-cancel", "`attempt` is a whole number")
     return attempt
 
 
-def _unknown(request: Request) -> Refused:
-    return Refused(
+def _unknown(request: Request) -> SubmissionRefused:
+    return SubmissionRefused(
         404, "unknown-task", f"this runner knows no such attempt of {request.path_params['task_id']}"
     )
 
@@ -176,11 +178,11 @@ def _explain(error: ValidationError) -> str:
 
 
 def _no_storage(request: Request, error: Exception) -> Response:
-    return _problem(request, Refused(507, "no-storage", str(error)))
+    return _problem(request, SubmissionRefused(507, "no-storage", str(error)))
 
 
 def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, SubmissionRefused)
     body = {
         "type": f"urn:towpath:problem:{error.kind}",
         "title": error.kind.replace("-", " "),

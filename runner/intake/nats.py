@@ -26,7 +26,7 @@ from domain.subjects import RUNNERS_LETTERS, Stream
 from domain.validation.headers import header
 from domain.validation.json_reader import parsed, read_json, sendable
 from runner.attempts.executor import Executor
-from runner.errors import Refused, StateTrouble
+from runner.errors import StateTrouble, SubmissionRefused
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
 FETCH_SECONDS = 5.0
@@ -113,11 +113,11 @@ class PoolIntake:
         """Whether it is done with here; if not (stopping, or no disk) it is somebody else's."""
         try:
             self._executor.accept(submission, "nats")
-        except Refused as error:
+        except SubmissionRefused as error:
             return error.status not in {503, 507} and self._refuse(submission, error)
         return True
 
-    def _refuse(self, submission: Submission, error: Refused) -> bool:
+    def _refuse(self, submission: Submission, error: SubmissionRefused) -> bool:
         """Whether the refusal is kept, to be reported."""
         try:
             self._executor.refuse(submission, error)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 
 
 class _Server(uvicorn.Server):
@@ -44,7 +44,7 @@ class IntakeServer:
         self.url = ""
 
     async def start(self) -> None:
-        """Listen; `url` is known afterwards. ConfigError where the address cannot be had."""
+        """Listen; `url` is known afterwards. RunnerConfigError where the address cannot be had."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -52,7 +52,7 @@ class IntakeServer:
             listener.bind((self._host.strip("[]"), self._port))
         except OSError as error:
             listener.close()
-            raise ConfigError(
+            raise RunnerConfigError(
                 f"cannot listen on {self._host}:{self._port}: {error.strerror}; choose another intake port"
             ) from None
         listener.listen(128)

@@ -11,7 +11,7 @@ import ctypes
 import os
 import struct
 
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 from runner.isolation import syscall_filter
 from runner.isolation.process_traits import LIBC, forgo_privileges
 
@@ -22,12 +22,16 @@ ABI_WITH_SCOPES = 6
 
 
 def check_available() -> None:
-    """Raise ConfigError unless this kernel can do it."""
+    """Raise RunnerConfigError unless this kernel can do it."""
     version = LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_FLAG)
     if version < ABI_WITH_SCOPES:
-        raise ConfigError("--job-signals own: needs Linux 6.12 with Landlock enabled; leave the option out")
+        raise RunnerConfigError(
+            "--job-signals own: needs Linux 6.12 with Landlock enabled; leave the option out"
+        )
     if not syscall_filter.available():
-        raise ConfigError("--job-signals own: needs seccomp, on x86-64 or aarch64; leave the option out")
+        raise RunnerConfigError(
+            "--job-signals own: needs seccomp, on x86-64 or aarch64; leave the option out"
+        )
 
 
 def confine_signals() -> None:

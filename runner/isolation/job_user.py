@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class JobUser:
 
 
 def find_user(name: str) -> JobUser:
-    """The user of that name. Raises ConfigError where jobs cannot become it."""
+    """The user of that name. Raises RunnerConfigError where jobs cannot become it."""
     try:
         entry = pwd.getpwnam(name)
     except (KeyError, ValueError, UnicodeEncodeError):
-        raise ConfigError(
+        raise RunnerConfigError(
             f"--job-user {name!r}: there is no such user on this host; make it, or name another"
         ) from None
     if os.geteuid() not in (0, entry.pw_uid):
-        raise ConfigError(
+        raise RunnerConfigError(
             f"--job-user {name}: only a runner that runs as root can run jobs as another user; "
             "start it as root, or leave the option out"
         )
@@ -54,7 +54,7 @@ def work_directory(user: JobUser | None, kept: Path, runner_id: str) -> Path:
     """Where attempts without a workspace get a directory of their own: `kept`, if their user can get there.
 
     The state directory is closed to another user, so theirs lie in the directory for temporary files.
-    Raises ConfigError.
+    Raises RunnerConfigError.
     """
     if user is None:
         return kept
@@ -63,8 +63,10 @@ def work_directory(user: JobUser | None, kept: Path, runner_id: str) -> Path:
         path.mkdir(exist_ok=True)
         seen = path.lstat()
         if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
-            raise ConfigError(f"{path} belongs to somebody else: remove it, or set TMPDIR for the runner")
+            raise RunnerConfigError(
+                f"{path} belongs to somebody else: remove it, or set TMPDIR for the runner"
+            )
         path.chmod(0o711)  # to be walked through, not to be listed
     except OSError as error:
-        raise ConfigError(f"cannot use {path} for the directories of jobs: {error.strerror}") from None
+        raise RunnerConfigError(f"cannot use {path} for the directories of jobs: {error.strerror}") from None
     return path

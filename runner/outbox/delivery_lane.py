@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
-from runner.outbox.transports import Answer
+from runner.outbox.transports import ReportAnswer
 
 AT_ONCE = 16
 FIRST_PAUSE_SECONDS = 0.2
@@ -25,7 +25,7 @@ LONGEST_WISH_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 
 _order = itertools.count()
-Send = Callable[[str], Awaitable[Answer]]
+Send = Callable[[str], Awaitable[ReportAnswer]]
 
 
 class Lane:
@@ -115,7 +115,7 @@ class Lane:
         self._pause = self._opens_at = 0.0
         self.trouble = None
 
-    def _block(self, answer: Answer, began: float) -> None:
+    def _block(self, answer: ReportAnswer, began: float) -> None:
         self.trouble = answer.detail
         if began < self._blocked_at:
             return  # it left before the way was known to be blocked: that news is counted already
@@ -123,7 +123,7 @@ class Lane:
         self._pause = longer(self._pause)
         self._opens_at = self._blocked_at + _jittered(self._pause, answer)
 
-    def _put_off(self, task_id: str, answer: Answer) -> None:
+    def _put_off(self, task_id: str, answer: ReportAnswer) -> None:
         pause = self._pauses[task_id] = longer(self._pauses.get(task_id, 0.0))
         heapq.heappush(self._later, (boottime() + _jittered(pause, answer), next(_order), task_id))
 
@@ -133,6 +133,6 @@ def longer(pause: float) -> float:
     return min(2 * pause, LONGEST_PAUSE_SECONDS) if pause else FIRST_PAUSE_SECONDS
 
 
-def _jittered(pause: float, answer: Answer) -> float:
+def _jittered(pause: float, answer: ReportAnswer) -> float:
     """Seconds until the next try: what the server wished for, within reason, but at least the pause."""
     return max(pause, min(answer.after or 0.0, LONGEST_WISH_SECONDS)) * random.uniform(0.75, 1.25)

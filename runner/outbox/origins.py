@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import httpx
 
-from runner.errors import Refused
+from runner.errors import SubmissionRefused
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -37,13 +37,13 @@ def origin(url: str) -> str:
 
 
 def check_callback_url(url: str, allowed: Iterable[str]) -> None:
-    """Raise Refused unless `url` has one of the `allowed` origins, such as `http://api:8000`."""
+    """Raise SubmissionRefused unless `url` has one of the `allowed` origins, such as `http://api:8000`."""
     try:
         found = origin(url)
     except ValueError as error:
-        raise Refused(422, "callback-url", f"status_callback_url: {error}") from None
+        raise SubmissionRefused(422, "callback-url", f"status_callback_url: {error}") from None
     if found not in allowed:
-        raise Refused(
+        raise SubmissionRefused(
             422,
             "callback-url",
             f"this runner does not call back to {found}: start it with that TOWPATH_URL or "

@@ -21,7 +21,7 @@ from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.errors import StateTrouble
 from runner.outbox.delivery_lane import Lane
-from runner.outbox.transports import Answer, ReportTransport, answered_seq
+from runner.outbox.transports import ReportAnswer, ReportTransport, answered_seq
 from runner.store.disk_guard import Storage
 from runner.store.state import OutboxRow, RunnerState, Transport
 
@@ -50,7 +50,7 @@ class Reporter:
         self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
         self._known: set[str] = set()
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[ReportAnswer]] = {}
         self._progress = asyncio.Event()
         self._said: dict[str, str | None] = {}
 
@@ -74,7 +74,7 @@ class Reporter:
         """Way -> why nothing passes there just now."""
         return {way: lane.trouble for way, lane in self._lanes.items() if lane.trouble}
 
-    async def answer_to(self, row_id: int) -> Answer:
+    async def answer_to(self, row_id: int) -> ReportAnswer:
         """Wait until the report with this id is answered, however long that takes."""
         try:
             return await self._waiting.setdefault(row_id, asyncio.get_running_loop().create_future())
@@ -113,26 +113,28 @@ class Reporter:
             self._running.append(asyncio.create_task(lane.run(), name=f"reports to {way}"))
         return self._lanes[way]
 
-    async def _pass(self, way: str, task_id: str) -> Answer:
+    async def _pass(self, way: str, task_id: str) -> ReportAnswer:
         """Send the task's oldest report; done with it, find the next one its place."""
         try:
             return await self._deliver(way, task_id)
         except StateTrouble as trouble:
-            return Answer("blocked", str(trouble))
+            return ReportAnswer("blocked", str(trouble))
         except Exception as error:  # a fault of ours in one report must not cost it, nor the others
             log.exception("report broke", task=task_id)
-            return Answer("retry", type(error).__name__)
+            return ReportAnswer("retry", type(error).__name__)
 
-    async def _deliver(self, way: str, task_id: str) -> Answer:
+    async def _deliver(self, way: str, task_id: str) -> ReportAnswer:
         row = await self._storage.keep(lambda: self._state.pending(task_id))
         assert row is not None
         with about(*row.key), under_traceparent(row.traceparent):
             return await self._send(way, row)
 
-    async def _send(self, way: str, row: OutboxRow) -> Answer:
+    async def _send(self, way: str, row: OutboxRow) -> ReportAnswer:
         transport = self._transports.get(row.transport)
         if transport is None:
-            answer = Answer("blocked", f"this runner was started without {row.transport}: start it with it")
+            answer = ReportAnswer(
+                "blocked", f"this runner was started without {row.transport}: start it with it"
+            )
         else:
             answer = await self._traced(transport, row)
         self._say(way, row, answer)
@@ -146,7 +148,7 @@ class Reporter:
             self._enlist(row.key.task_id)
         return answer
 
-    async def _traced(self, transport: ReportTransport, row: OutboxRow) -> Answer:
+    async def _traced(self, transport: ReportTransport, row: OutboxRow) -> ReportAnswer:
         status, kind = row.report.status, _KINDS[row.transport]
         about = about_attempt(*row.key)
         with spanning(self._tracer, f"report {status}", kind, about) as span:
@@ -155,7 +157,7 @@ class Reporter:
                 span.fail(answer.detail)
             return answer
 
-    def _say(self, way: str, row: OutboxRow, answer: Answer) -> None:
+    def _say(self, way: str, row: OutboxRow, answer: ReportAnswer) -> None:
         status = row.report.status
         if answer.outcome == "blocked":
             if self._said.get(way) != answer.detail:

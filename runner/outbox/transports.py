@@ -23,7 +23,7 @@ from domain.context.trace import with_traceparent
 from domain.protocol import RUNNER_AUTH_HEADER
 from domain.subjects import Stream
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
-from runner.errors import Refused
+from runner.errors import SubmissionRefused
 from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.outbox.origins import check_callback_url
 from runner.store.state import OutboxRow
@@ -50,7 +50,7 @@ NOT_YET = "not-granted"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReportAnswer:
     """What came back for one report. `detail` is for log lines: never a token, never a body."""
 
     outcome: Literal["accepted", "rejected", "retry", "blocked"]
@@ -65,7 +65,7 @@ class Answer:
 class ReportTransport(Protocol):
     """Sends one report once. Bounded in time; raises nothing for trouble on the way."""
 
-    async def send(self, row: OutboxRow) -> Answer: ...
+    async def send(self, row: OutboxRow) -> ReportAnswer: ...
 
 
 class HttpReports:
@@ -78,27 +78,27 @@ class HttpReports:
             follow_redirects=False, trust_env=False, timeout=HTTP_SECONDS, verify=ssl.create_default_context()
         )
 
-    async def send(self, row: OutboxRow) -> Answer:
+    async def send(self, row: OutboxRow) -> ReportAnswer:
         if row.url is None:
-            return Answer("rejected", "no callback URL")
+            return ReportAnswer("rejected", "no callback URL")
         try:
             check_callback_url(row.url, self._allowed)
             for body in bodies(row):
                 answer = await self._post(row, row.url, body)
                 if answer.status not in UNREADABLE:
                     break
-        except Refused as error:
-            return Answer("rejected", error.message)
+        except SubmissionRefused as error:
+            return ReportAnswer("rejected", error.message)
         except AnswerUnusable as error:
-            return Answer("retry", str(error))
+            return ReportAnswer("retry", str(error))
         except (httpx.HTTPError, TimeoutError, OSError) as error:
-            return Answer("blocked", type(error).__name__)
+            return ReportAnswer("blocked", type(error).__name__)
         return answer
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _post(self, row: OutboxRow, url: str, report: str) -> Answer:
+    async def _post(self, row: OutboxRow, url: str, report: str) -> ReportAnswer:
         headers = with_traceparent({"content-type": "application/json", **PLAIN})
         if row.token is not None:
             headers[RUNNER_AUTH_HEADER] = row.token
@@ -122,7 +122,7 @@ class NatsReports:
         self._tried: dict[int, str] = {}
         """By outbox row: the id under which it was sent without an answer."""
 
-    async def send(self, row: OutboxRow) -> Answer:
+    async def send(self, row: OutboxRow) -> ReportAnswer:
         for body in bodies(row):
             answer = await self._send(replace(row, body=body))
             if answer.outcome != "rejected":
@@ -130,20 +130,20 @@ class NatsReports:
             self._tried.pop(row.id, None)
         return answer
 
-    async def _send(self, row: OutboxRow) -> Answer:
+    async def _send(self, row: OutboxRow) -> ReportAnswer:
         try:
             async with asyncio.timeout(2 * NATS_SECONDS):
                 for _ in range(NATS_IDS):
                     if await self._stored(row):
-                        return Answer("accepted", "stored")
+                        return ReportAnswer("accepted", "stored")
                     row = replace(row, message_id=secrets.token_hex(16))
         except NATS_TROUBLE as error:
             # Only its size is a report's own: an account without room is a "bad request", too.
             too_large = isinstance(error, nats.errors.MaxPayloadError)
             if too_large or getattr(error, "err_code", None) == TOO_LARGE:
-                return Answer("rejected", str(error))
-            return Answer("blocked", f"{type(error).__name__} {error}".strip())
-        return Answer("retry", "the broker calls it a duplicate under every id")
+                return ReportAnswer("rejected", str(error))
+            return ReportAnswer("blocked", f"{type(error).__name__} {error}".strip())
+        return ReportAnswer("retry", "the broker calls it a duplicate under every id")
 
     async def _stored(self, row: OutboxRow) -> bool:
         """Publish once; False where the answer is about somebody else's message. Raises NATS_TROUBLE."""
@@ -162,19 +162,19 @@ class NatsReports:
         return repeated is not None or not acknowledged.duplicate
 
 
-def judge_status(status: int, body: bytes, retry_after: str) -> Answer:
+def judge_status(status: int, body: bytes, retry_after: str) -> ReportAnswer:
     """What an HTTP answer means for the report it answers; docs/runners.md shows it as a table."""
     said = f"HTTP {status} {problem_kind(body)}".strip()
     if 200 <= status < 300:
-        return Answer("accepted", said, status, body)
+        return ReportAnswer("accepted", said, status, body)
     if status in BLOCKED:
         after = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
-        return Answer("blocked", said, status, after=after)
+        return ReportAnswer("blocked", said, status, after=after)
     if status in MISCONFIGURED or 300 <= status < 400:
-        return Answer("retry", f"{said}: {MISCONFIGURED.get(status, MOVED)}", status)
+        return ReportAnswer("retry", f"{said}: {MISCONFIGURED.get(status, MOVED)}", status)
     if status >= 500 or status in TRY_AGAIN or problem_kind(body) == NOT_YET:
-        return Answer("retry", said, status)
-    return Answer("rejected", said, status, body)
+        return ReportAnswer("retry", said, status)
+    return ReportAnswer("rejected", said, status, body)
 
 
 def bodies(row: OutboxRow) -> Iterator[str]:
@@ -192,7 +192,7 @@ def bodies(row: OutboxRow) -> Iterator[str]:
             yield body
 
 
-def answered_seq(answer: Answer) -> int | None:
+def answered_seq(answer: ReportAnswer) -> int | None:
     """Where the log stands for the task that a report was answered with; None where nobody says."""
     try:
         seq = orjson.loads(answer.body)["seq"]

@@ -24,20 +24,20 @@ MAX_SHOWN_CHARS = 200
 _FOR_A_SHELL = re.compile(r"[\s|&;<>()$`*?~]")
 
 
-class CannotStart(Exception):
+class JobStartFailed(Exception):
     """The message says why, for the person who reads the task."""
 
 
 def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
     """A descriptor of the directory, and its real path, which lies in one of `within` (None: anywhere).
 
-    Raises CannotStart.
+    Raises JobStartFailed.
     """
     try:
         handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise CannotStart(f"cannot start in directory {path!r}: {why}") from None
+        raise JobStartFailed(f"cannot start in directory {path!r}: {why}") from None
     real = str(Path(f"/proc/self/fd/{handle}").readlink())
     if os.fstat(handle).st_nlink == 0:
         why = "it was removed"
@@ -46,13 +46,13 @@ def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
     else:
         return handle, real
     os.close(handle)
-    raise CannotStart(f"cannot start in directory {path!r}: {why}")
+    raise JobStartFailed(f"cannot start in directory {path!r}: {why}")
 
 
 def start(job: dict[str, Any], output: int, lease: float | None) -> int:
-    """Fork and exec; the job's pid once it runs. Raises CannotStart, or TimeoutError without a lease."""
+    """Fork and exec; the job's pid once it runs. Raises JobStartFailed, or TimeoutError without a lease."""
     if any("\0" in word for word in job["command"]):
-        raise CannotStart(f"cannot start {shown(job['command'][0])}: embedded null byte")
+        raise JobStartFailed(f"cannot start {shown(job['command'][0])}: embedded null byte")
     directory, real = open_directory(job["cwd"], job["within"])
     said, say = os.pipe()
     parent = os.getpid()
@@ -68,7 +68,7 @@ def start(job: dict[str, Any], output: int, lease: float | None) -> int:
     os.waitpid(pid, 0)
     if trouble == "lease":
         raise TimeoutError
-    raise CannotStart(explain(job, real, *json.loads(trouble)))
+    raise JobStartFailed(explain(job, real, *json.loads(trouble)))
 
 
 def _become_job(

@@ -70,7 +70,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class JobEnd:
     """How a job ended; no descendant of it is left. `message` belongs to "error" and "shim-lost"."""
 
     why: Why
@@ -139,7 +139,7 @@ class JobProcess:
         self._first = await self._read()
         return self._first is not None and self._first.event == "started"
 
-    async def ended(self) -> Ended:
+    async def ended(self) -> JobEnd:
         """Wait for the end, after `started`."""
         said = self._first
         if isinstance(said, Started):
@@ -148,11 +148,11 @@ class JobProcess:
                 self._give_up("its shim said twice that it had started")
         await self.close()
         if not isinstance(said, Over):
-            return Ended(why=self._asked or "shim-lost", message=self._cause(), finished_at=utcnow())
+            return JobEnd(why=self._asked or "shim-lost", message=self._cause(), finished_at=utcnow())
         fields = said.model_dump(exclude={"event"})
         if said.why == "shim-lost" and self._asked is not None:
             fields["why"] = self._asked  # what was asked for first is what is reported
-        return Ended(**fields)
+        return JobEnd(**fields)
 
     async def close(self) -> None:
         """End what is left, and wait for that. May be called again, and instead of `ended`."""

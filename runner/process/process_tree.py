@@ -19,7 +19,7 @@ STOPPED = "Tt"
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
-class Seen(NamedTuple):
+class ProcessEntry(NamedTuple):
     """A process in /proc: its parent's pid, start in clock ticks since boot, state's letter, session."""
 
     parent: int
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     session: int
 
 
-def process_table() -> dict[int, Seen]:
+def process_table() -> dict[int, ProcessEntry]:
     """Every process in /proc by its pid. Raises OSError."""
     table = {}
     with os.scandir("/proc") as entries:
@@ -39,7 +39,7 @@ def process_table() -> dict[int, Seen]:
     return table
 
 
-def look_at(pid: int) -> Seen | None:
+def look_at(pid: int) -> ProcessEntry | None:
     """One process; None where it is gone, or not to be seen.
 
     Raises OSError where this process can open nothing: then nothing is known.
@@ -57,10 +57,10 @@ def look_at(pid: int) -> Seen | None:
     finally:
         os.close(handle)
     fields = raw[raw.rindex(b")") + 2 :].split()
-    return Seen(int(fields[1]), fields[19].decode(), fields[0].decode(), int(fields[3]))
+    return ProcessEntry(int(fields[1]), fields[19].decode(), fields[0].decode(), int(fields[3]))
 
 
-def below(table: dict[int, Seen], roots: Iterable[int]) -> list[tuple[int, str]]:
+def below(table: dict[int, ProcessEntry], roots: Iterable[int]) -> list[tuple[int, str]]:
     """(pid, start) of all living processes that descend from `roots`, parents first, without the roots."""
     children: dict[int, list[int]] = {}
     for pid, seen in table.items():

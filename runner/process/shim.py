@@ -165,7 +165,7 @@ class Shim:
         output = self.output.write_end
         try:
             self.main = job_start.start(job, output, self.lease)
-        except job_start.CannotStart as error:
+        except job_start.JobStartFailed as error:
             self.message = str(error)
             self._check()
             self.end("error", 0)

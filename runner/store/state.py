@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from domain.context.trace import current_traceparent
 from domain.protocol import MAX_HELD, Report, Submission
-from runner.errors import ConfigError, StateTrouble
+from runner.errors import RunnerConfigError, StateTrouble
 from runner.store.state_file import StateFile
 
 Transport = Literal["http", "nats"]
@@ -116,7 +116,7 @@ class RunnerState:
                 if path != directory or all(_is_ours(one.name) for one in directory.iterdir()):
                     path.chmod(0o700)  # an earlier version, or the umask, made it otherwise
         except OSError as error:
-            raise ConfigError(f"cannot use {directory} for the runner's state: {error}") from None
+            raise RunnerConfigError(f"cannot use {directory} for the runner's state: {error}") from None
         self.file = StateFile(directory, SCHEMA, ADDED)
         try:
             self.file.run(
@@ -128,7 +128,7 @@ class RunnerState:
             self._set_fact("instance", self._instance)
         except StateTrouble as trouble:
             self.file.close()
-            raise ConfigError(f"cannot use the state in {directory}: {trouble}") from None
+            raise RunnerConfigError(f"cannot use the state in {directory}: {trouble}") from None
         self._held = dict.fromkeys(Key(*row) for row in held)  # in order of acceptance
 
     @property

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from runner.errors import ConfigError, StateTrouble
+from runner.errors import RunnerConfigError, StateTrouble
 
 NAME = "runner.sqlite3"
 PROBE_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ ADVICE = (
 
 
 class StateFile:
-    """The open file. A second runner in the same directory, or a damaged file, is a ConfigError."""
+    """The open file. A second runner in the same directory, or a damaged file, is a RunnerConfigError."""
 
     def __init__(self, directory: Path, schema: str, added: Sequence[tuple[str, str]] = ()) -> None:
         """`added`: (table, text column) that a file made by an earlier version may lack."""
@@ -41,7 +41,7 @@ class StateFile:
             self._begin(schema, added)
         except (OSError, StateTrouble) as error:
             os.close(self._lock)
-            raise ConfigError(f"cannot use the state in {directory}: {error}") from None
+            raise RunnerConfigError(f"cannot use the state in {directory}: {error}") from None
 
     def close(self) -> None:
         self._db.close()
@@ -130,12 +130,12 @@ def _lock(directory: Path) -> int:
     try:
         handle = os.open(directory / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"cannot use the state in {directory}: {error}") from None
+        raise RunnerConfigError(f"cannot use the state in {directory}: {error}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        raise ConfigError(
+        raise RunnerConfigError(
             f"another runner works with {directory}: stop it, or name another state directory"
         ) from None
     return handle

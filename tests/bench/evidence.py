@@ -16,7 +16,7 @@ from pathlib import Path
 
 from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
-from infra.composition import open_core, open_sealer
+from infra.composition import open_checkpoint_signer, open_core
 from infra.config.settings import Settings
 from infra.nats.connection import connect
 from projections.time_travel import TimeTravel
@@ -26,7 +26,7 @@ from tests.bench.ground import Ground, settled
 from tests.bench.history import EVENTS_PER_LIFE, History
 from tests.bench.replay import raw_callback
 from tests.bench.sizes import Sizes
-from tests.support.memory_store import MemoryCheckpoints
+from tests.support.memory_store import MemorySnapshots
 
 TURN_SECONDS = 300.0
 NEAR = 1_000
@@ -63,7 +63,7 @@ async def _fill_up(settings: Settings, events: int) -> None:
 
 async def _seal(settings: Settings) -> int:
     """Seal what the control plane has not sealed yet; the last sequence."""
-    async with open_core(settings, "bench-seal") as core, open_sealer(core) as sealer:
+    async with open_core(settings, "bench-seal") as core, open_checkpoint_signer(core) as sealer:
         while await sealer.seal_due():
             pass
         return await core.reader.last_seq()
@@ -104,7 +104,7 @@ async def _travel(settings: Settings, last: int) -> tuple[float, float]:
     connection = await connect(settings, "bench-travel")
     try:
         reader = JetStreamLogReader(connection, JetStreamApi(connection))
-        travel = TimeTravel(reader, MemoryCheckpoints())
+        travel = TimeTravel(reader, MemorySnapshots())
         started = time.perf_counter()
         await travel.locks(last)
         folded = time.perf_counter() - started

@@ -12,7 +12,7 @@ from nats.js.errors import APIError
 from testcontainers.community.nats import NatsContainer
 
 from domain.locks.claims import FIRST_CHAIN
-from domain.ports.log import AppendConflict, Stored
+from domain.ports.log import AppendConflict, StoredTask
 from domain.task.aggregate import Task
 from infra.nats.monitoring import server_facts
 from infra.nats.stream_definitions import stream_definitions
@@ -110,11 +110,11 @@ async def test_of_three_writers_on_three_replicas_exactly_one_wins(nats_containe
 
 async def _create(writer: World) -> str:
     task = Task.create(new_id(), created(), at=now(), actor="test")
-    await writer.tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True))
+    await writer.tasks.append(StoredTask(task, 0, FIRST_CHAIN, fresh=True))
     return task.id
 
 
-async def _decide(writer: World, task_id: str, name: str) -> Stored:
+async def _decide(writer: World, task_id: str, name: str) -> StoredTask:
     """The task as `writer` has loaded it, with a `dispatched` by `name` that is not appended yet."""
     stored = await writer.tasks.load(task_id)
     assert stored is not None
@@ -122,7 +122,7 @@ async def _decide(writer: World, task_id: str, name: str) -> Stored:
     return stored
 
 
-async def _append(writer: World, stored: Stored) -> bool:
+async def _append(writer: World, stored: StoredTask) -> bool:
     try:
         await writer.tasks.append(stored)
     except AppendConflict:

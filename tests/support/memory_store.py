@@ -236,7 +236,7 @@ class MemoryHeartbeats:
         return next(reversed(own or kept), None)
 
 
-class MemoryCheckpoints:
+class MemorySnapshots:
     """Port `Checkpoints`."""
 
     def __init__(self) -> None:

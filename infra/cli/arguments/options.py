@@ -14,7 +14,7 @@ from infra.cli.arguments.validator_messages import did_you_mean
 from infra.cli.output.durations import LONGEST_WAIT_SECONDS, seconds
 
 
-class Output(StrEnum):
+class OutputFormat(StrEnum):
     """The forms of data on stdout."""
 
     TABLE = "table"
@@ -104,7 +104,7 @@ def event_name(value: str | None) -> str | None:
 
 
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the data on stdout.")]
+OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of the data on stdout.")]
 UrlOption = Annotated[str | None, typer.Option("--url", help="Where the API is. [env: TOWPATH_URL]")]
 TaskArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Task id; its beginning or end will do if one recent task has it.")

@@ -13,7 +13,7 @@ from infra.cli.exit_codes import CliError
 MOST = 2000
 
 
-class Seen:
+class LastSeen:
     """The positions that were seen, in order; `position` is where to go on, None: from now on."""
 
     def __init__(self, after: int | None) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client.answers import Answer, parsed
 from infra.cli.client.http import Api, Json, Silent, Unreachable
-from infra.cli.client.resume import Seen
+from infra.cli.client.resume import LastSeen
 from infra.cli.exit_codes import CliError
 from infra.cli.output.stderr import say
 
@@ -41,7 +41,7 @@ def events(
         CliError: the API refuses.
     """
     met, lost_since, pause = False, 0.0, FIRST_PAUSE_SECONDS
-    seen = Seen(after)
+    seen = LastSeen(after)
     while True:
         try:
             with api.stream("/events/stream", filters, seen.position, SILENCE_SECONDS) as chunks:

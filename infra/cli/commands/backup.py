@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption
+from infra.cli.arguments.options import OutputFormat, OutputOption
 from infra.cli.arguments.server_options import (
     DataDirOption,
     NatsPortOption,
@@ -38,7 +38,7 @@ def backup(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Copy the log and what it cannot make anew to DIR, while everything goes on.
 
@@ -61,7 +61,7 @@ def restore(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make the log anew from a backup and verify it; overwrites nothing.
 
@@ -75,7 +75,7 @@ def restore(
     _run(partial(work, public_keys=tuple(public_key or ())), settings, directory, output)
 
 
-def _run(work: Work, settings: Settings, directory: Path, output: Output) -> None:
+def _run(work: Work, settings: Settings, directory: Path, output: OutputFormat) -> None:
     import asyncio
 
     from infra.backup import BackupError

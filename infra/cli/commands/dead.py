@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.arguments.group import Group
-from infra.cli.arguments.options import Output, OutputOption, UrlOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import DataDirOption
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def list_all(
     limit: Annotated[int, typer.Option(min=1, max=_MANY, help="How many at most.")] = 100,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """List what could not be applied, and why, oldest first; show, replay and drop it."""
     if context.invoked_subcommand is not None:
@@ -60,7 +60,7 @@ def show(
     seq: SeqArgument,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show one with its body; secrets are hidden."""
     from infra.cli.client.http import connect, path
@@ -83,7 +83,7 @@ def replay(
     kind: KindOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Let them go their way again. What is refused stays, and ends this with 6."""
     if bool(seqs) == all_:
@@ -128,7 +128,7 @@ def drop(
     reason: Annotated[str, typer.Option(help="Why; it stands in the API's log lines.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Remove them for good."""
     from infra.cli.client.http import connect, path

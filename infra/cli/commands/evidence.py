@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.arguments.group import Group
-from infra.cli.arguments.options import Output, OutputOption
+from infra.cli.arguments.options import OutputFormat, OutputOption
 from infra.cli.arguments.server_options import (
     DataDirOption,
     NatsPortOption,
@@ -50,7 +50,7 @@ def verify(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Check that the log is whole and unchanged. Ends with 1 and names the first bad sequence if not.
 
@@ -61,7 +61,7 @@ def verify(
     if checkpoints is not None and not checkpoints.exists():
         raise typer.BadParameter(f"there is no file {str(checkpoints)!r}", param_hint="--checkpoints")
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
-    from infra.audit.run import Wanted, run_verify
+    from infra.audit.run import VerifyOptions, run_verify
     from infra.cli.exit_codes import CliError, Exit, system_words
     from infra.cli.output.formats import emit_one, print_data
     from infra.cli.output.stderr import say, say_progress
@@ -70,13 +70,13 @@ def verify(
         with readable_log(settings) as settings, nats_failures():
             report = run_verify(
                 settings,
-                Wanted(checkpoints, public_key or (), read_model),
+                VerifyOptions(checkpoints, public_key or (), read_model),
                 partial(say_progress, what="reading the log"),
                 partial(say_progress, what="comparing the read model"),
             )
     except (ValueError, OSError) as error:
         raise CliError(system_words(error), Exit.USAGE) from None
-    if output is not Output.TABLE:
+    if output is not OutputFormat.TABLE:
         emit_one(output, report.as_json(), ())
     else:
         for line in _lines(report):
@@ -120,7 +120,7 @@ def list_checkpoints(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show the checkpoints in the log's own stream."""
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)

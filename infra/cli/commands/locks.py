@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption, TaskArgument, UrlOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, TaskArgument, UrlOption
 from infra.cli.arguments.positions import AtOption
 from infra.cli.arguments.server_options import DataDirOption
 
@@ -29,7 +29,7 @@ def locks(
     at: AtOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show who holds a lock and who waits, in order.
 
@@ -44,12 +44,12 @@ def locks(
                 entries, _ = api.items("/locks", _MANY, at=at)
             else:
                 entries = [api.get(workspace_path(workspace, "locks"), at=at)]
-            rows = _titled(api, _claims(entries)) if output is Output.TABLE else entries
+            rows = _titled(api, _claims(entries)) if output is OutputFormat.TABLE else entries
     except Unreachable:
         found = None if url else _offline(workspace, at, data_dir)
         if found is None:
             raise
-        rows = _claims(found) if output is Output.TABLE else found
+        rows = _claims(found) if output is OutputFormat.TABLE else found
     emit(output, rows, _columns(past=at is not None))
 
 
@@ -58,7 +58,7 @@ def release(
     reason: Annotated[str, typer.Option(help="Why; it stands in the log.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Free a task's lock by hand, before the task has ended.
 

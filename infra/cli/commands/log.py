@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption, TaskArgument, UrlOption, event_name
+from infra.cli.arguments.options import OutputFormat, OutputOption, TaskArgument, UrlOption, event_name
 from infra.cli.arguments.positions import FromOption, ToOption
 from infra.cli.arguments.server_options import DataDirOption
 
@@ -44,7 +44,7 @@ def trail(
     export: ExportOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show all events of a task, in order."""
     from infra.cli.client.http import path
@@ -76,7 +76,7 @@ def events(
     export: ExportOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show the log, oldest first, or export it.
 
@@ -96,7 +96,7 @@ def events(
         return
     with _connected(url, data_dir) as api:
         found, more = api.items("/events", limit, **filters(api))
-        if output is Output.TABLE:
+        if output is OutputFormat.TABLE:
             found = _titled(api, found)
     emit(output, found, _listed(WATCHED))
     if more:
@@ -151,7 +151,7 @@ def watch(
     ] = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show events as they are recorded, until Ctrl-C.
 
@@ -173,7 +173,7 @@ def watch(
         try:
             for found in events(api, filters, after, give_up_seconds=math.inf):
                 if found is not None:
-                    shown = titles.beside([found])[0] if output is Output.TABLE else found
+                    shown = titles.beside([found])[0] if output is OutputFormat.TABLE else found
                     emit_line(output, shown, WATCHED)
         except KeyboardInterrupt:
             return

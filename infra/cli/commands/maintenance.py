@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption
+from infra.cli.arguments.options import OutputFormat, OutputOption
 from infra.cli.arguments.server_options import (
     DataDirOption,
     NatsPortOption,
@@ -32,7 +32,7 @@ def replay(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Read the whole log again; check it or rebuild the read model."""
     settings = installation_settings(
@@ -52,7 +52,7 @@ def replay(
             replayed = run_replay(settings, rebuild, partial(say_progress, what="reading the log"), say)
     except LogGap as error:
         raise CliError(str(error)) from None
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         print_data(str(replayed))
     else:
         emit_one(output, replayed.as_json(), ())
@@ -62,7 +62,7 @@ def doctor(
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Look for what is wrong here, and say how to mend it. Ends with 1 if there is a problem."""
     settings = installation_settings(

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption, UrlOption, duration, labels, pairs, secrets
+from infra.cli.arguments.options import (
+    OutputFormat,
+    OutputOption,
+    UrlOption,
+    duration,
+    labels,
+    pairs,
+    secrets,
+)
 from infra.cli.arguments.server_options import DataDirOption
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ def run(
     no_dispatch: Annotated[bool, typer.Option("--no-dispatch", help="Create it only.")] = False,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Run a command as a task and wait for its end.
 
@@ -121,7 +129,9 @@ def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
             )
 
 
-def _run(api: Api, body: dict[str, Any], output: Output, *, detach: bool, dispatch: bool, keep: bool) -> None:
+def _run(
+    api: Api, body: dict[str, Any], output: OutputFormat, *, detach: bool, dispatch: bool, keep: bool
+) -> None:
     from uuid_utils.compat import uuid7
 
     from infra.cli.client.follow import Left, interrupting, stay, withdraw
@@ -163,10 +173,10 @@ def _create(api: Api, body: dict[str, Any], dispatch: bool) -> dict[str, Any]:
     raise AssertionError("unreachable")
 
 
-def _show_created(task: dict[str, Any], output: Output) -> None:
+def _show_created(task: dict[str, Any], output: OutputFormat) -> None:
     from infra.cli.output.formats import emit_one, print_data
 
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         print_data(task["id"])
     else:
         emit_one(output, task, ())
@@ -179,10 +189,10 @@ def _show_event(event: dict[str, Any]) -> None:
     say_row(event, SHOWN_BY_RUN)
 
 
-def _show_end(task: dict[str, Any], output: Output) -> None:
+def _show_end(task: dict[str, Any], output: OutputFormat) -> None:
     from infra.cli.output.formats import emit_one, print_data
 
-    if output is not Output.TABLE:
+    if output is not OutputFormat.TABLE:
         emit_one(output, task, ())
     elif task["output_tail"]:
         print_data(task["output_tail"].rstrip("\n"))

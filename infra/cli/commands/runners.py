@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption, UrlOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import DataDirOption
 
 _MANY = 10_000
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def runners(
-    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
+    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = OutputFormat.TABLE
 ) -> None:
     """List runners."""
     from infra.cli.client.http import connect

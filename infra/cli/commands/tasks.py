@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.arguments.options import (
-    Output,
+    OutputFormat,
     OutputOption,
     TaskArgument,
     UrlOption,
@@ -42,7 +42,7 @@ def tasks(
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many.")] = 50,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """List tasks, newest first."""
     wanted = [f"{name}:{value}" for name, value in labels([label] if label else [], "--label").items()]
@@ -72,7 +72,7 @@ def task(
     at: AtOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show a task and the tail of its output."""
     from infra.cli.client.http import connect, path
@@ -88,7 +88,7 @@ def why(
     id: TaskArgument,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Say what a task waits for, or what ended it."""
     from infra.cli.client.http import connect, path
@@ -98,7 +98,7 @@ def why(
 
     with connect(url, data_dir) as api:
         found = api.get(path("tasks", resolve(api, id), "why"))
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         print_data(folded(plain(found["sentence"]), sys.stdout))
     else:
         emit_one(output, found, ())
@@ -108,7 +108,7 @@ def dispatch(
     id: TaskArgument,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Start a task's next attempt.
 
@@ -121,7 +121,7 @@ def cancel(
     id: TaskArgument,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Cancel a task. A running one is canceled once its runner says so."""
     _command("cancel", id, url, data_dir, output)
@@ -134,7 +134,7 @@ def wait(
     ] = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Wait until a task has ended.
 
@@ -152,7 +152,7 @@ def wait(
     raise typer.Exit(exit_of(found))
 
 
-def _command(verb: str, id: str, url: str | None, data_dir: Path | None, output: Output) -> None:
+def _command(verb: str, id: str, url: str | None, data_dir: Path | None, output: OutputFormat) -> None:
     from infra.cli.client.http import connect, path
     from infra.cli.client.task_ids import resolve
     from infra.cli.output.formats import emit, emit_one
@@ -160,7 +160,7 @@ def _command(verb: str, id: str, url: str | None, data_dir: Path | None, output:
 
     with connect(url, data_dir) as api:
         answer: dict[str, Any] = api.post(path("tasks", resolve(api, id), verb))
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         emit(output, [answer], LIST)
     else:
         emit_one(output, answer, LIST)

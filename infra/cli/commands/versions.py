@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli.arguments.options import Output, OutputOption, UrlOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import DataDirOption
 
 
@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def version(
-    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = Output.TABLE
+    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = OutputFormat.TABLE
 ) -> None:
     """Print the versions of this command, and of the API, its contracts and its NATS server."""
     from importlib.metadata import version as installed

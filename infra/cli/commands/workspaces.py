@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.arguments.group import Group
-from infra.cli.arguments.options import Output, OutputOption, UrlOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import DataDirOption
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def list_all(
     context: typer.Context,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """List workspaces; add and remove them."""
     if context.invoked_subcommand is not None:
@@ -62,7 +62,7 @@ def add(
     ] = OnRunnerLost.FAIL,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Register a workspace, or change it."""
     from infra.cli.client.http import connect, workspace_path
@@ -83,7 +83,7 @@ def remove(
     id: Annotated[str, typer.Argument(metavar="ID", help="The workspace.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Forget a workspace in which nothing is open; its directory stays as it is."""
     from infra.cli.client.http import connect, workspace_path

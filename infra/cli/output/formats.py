@@ -1,4 +1,4 @@
-"""Output formats of commands: table, JSON, or one JSON object per line, on stdout.
+"""OutputFormat formats of commands: table, JSON, or one JSON object per line, on stdout.
 
 A table is for eyes: relative times, laid out for the terminal (`infra.cli.output.table`), coloured only
 there and without NO_COLOR. In a file or a pipe nothing is cut and no line is folded. Programs read the JSON
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from infra.cli.arguments.options import Output
+from infra.cli.arguments.options import OutputFormat
 from infra.cli.output.stderr import say
 from infra.cli.output.table import Column as Column
 from infra.cli.output.table import Json as Json
@@ -41,28 +41,28 @@ _UNSAFE = re.compile(
 """Controls (C1 too), formats such as those for writing directions, separators of lines, lone surrogates."""
 
 
-def emit(output: Output, rows: Sequence[Json], columns: Sequence[Column]) -> None:
+def emit(output: OutputFormat, rows: Sequence[Json], columns: Sequence[Column]) -> None:
     """A list: a table with a line per row, one JSON array, or a JSON object per line."""
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         _show(lambda width: listed(rows, columns, width), whole_width(rows, columns))
-    elif output is Output.JSON:
+    elif output is OutputFormat.JSON:
         print_data(json_text(list(rows), indent=2))
     else:
         for row in rows:
             print_data(json_line(row))
 
 
-def emit_one(output: Output, row: Json, columns: Sequence[Column]) -> None:
+def emit_one(output: OutputFormat, row: Json, columns: Sequence[Column]) -> None:
     """One thing: a line per column that says something, or a JSON object."""
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         _show(lambda _: sheet(row, columns))
     else:
-        print_data(json_text(row, indent=2) if output is Output.JSON else json_line(row))
+        print_data(json_text(row, indent=2) if output is OutputFormat.JSON else json_line(row))
 
 
-def emit_line(output: Output, row: Json, columns: Sequence[Column]) -> None:
+def emit_line(output: OutputFormat, row: Json, columns: Sequence[Column]) -> None:
     """One row of a list that does not end: at once, without a head; both JSON forms are a line."""
-    if output is Output.TABLE:
+    if output is OutputFormat.TABLE:
         _show(lambda width: line(row, columns, width), whole_width([row], columns))
     else:
         print_data(json_line(row))

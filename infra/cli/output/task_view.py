@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
-from infra.cli.arguments.options import Output
+from infra.cli.arguments.options import OutputFormat
 from infra.cli.output.durations import ago, clock_time, duration, parse
 from infra.cli.output.event_text import scope, short
 from infra.cli.output.formats import Column, Json, console, emit_one, print_data
@@ -104,9 +104,9 @@ _SHEET = (
 )
 
 
-def show_task(output: Output, task: Json, *, past: bool = False) -> None:
+def show_task(output: OutputFormat, task: Json, *, past: bool = False) -> None:
     """One task on stdout, with the tail of its output; `past`: as it once was."""
     emit_one(output, task, (*_SHEET, *_times(past=past), Column("took", took)))
-    if output is Output.TABLE and task["output_tail"]:
+    if output is OutputFormat.TABLE and task["output_tail"]:
         console().print("\noutput", style="bold")
         print_data(plain(task["output_tail"], keep="\n\t").rstrip("\n"))

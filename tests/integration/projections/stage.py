@@ -14,14 +14,14 @@ from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import OnRunnerLost
 from domain.log.record import Recorded
-from domain.ports.log import Checkpoints
+from domain.ports.log import Snapshots
 from domain.protocol import Report
 from domain.runners.attempt_token import Proof
 from domain.services.tasks import TaskService
 from domain.task.spec import TaskSpec
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
-from tests.support.memory_store import MemoryCheckpoints
+from tests.support.memory_store import MemorySnapshots
 from tests.support.waiting import eventually
 from tests.support.worlds import jetstream_world, new_id, now
 
@@ -33,7 +33,7 @@ class Stage:
         self.connection = connection
         self._api = JetStreamApi(connection)
         self.world = jetstream_world(connection, grouped=grouped)
-        self.view = FoldedLockView(self.world.reader, MemoryCheckpoints())
+        self.view = FoldedLockView(self.world.reader, MemorySnapshots())
         self.sealer = AesGcmSealer(b"secret")
         self.service = TaskService(self.world.tasks, self.view, self.sealer, now)
         self._running: list[asyncio.Task[None]] = []
@@ -62,9 +62,9 @@ class Stage:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    def projector(self, checkpoints: Checkpoints | None = None) -> LockProjection:
+    def projector(self, checkpoints: Snapshots | None = None) -> LockProjection:
         """One more lock projector on this connection."""
-        return LockProjection(self.world.reader, self.world.locks, checkpoints or MemoryCheckpoints(), now)
+        return LockProjection(self.world.reader, self.world.locks, checkpoints or MemorySnapshots(), now)
 
     async def register(self, workspace: str = "acme", on_runner_lost: OnRunnerLost = "fail") -> None:
         last = await self.world.workspaces.last_registration(workspace)

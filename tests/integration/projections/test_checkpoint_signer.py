@@ -15,7 +15,7 @@ from adapters.event_store.raw_reader import RawLog
 from adapters.nats.client import FastClient
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.nats.embedded_server import EmbeddedNats
-from projections.checkpoint_signer import LogSealer
+from projections.checkpoint_signer import CheckpointSigner
 from tests.support.nats import api, append, connect
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
@@ -33,9 +33,9 @@ async def tap(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator
 
 def sealer(
     tap: FastClient, *, events: int = 4, seconds: float = 1000.0, key: CheckpointKey = KEY
-) -> LogSealer:
+) -> CheckpointSigner:
     log, keys = RawLog(tap), PublicKeys([key.public])
-    return LogSealer(log, JetStreamLogCheckpoints(tap), key, keys, now, events, seconds)
+    return CheckpointSigner(log, JetStreamLogCheckpoints(tap), key, keys, now, events, seconds)
 
 
 async def write(nc: Client, count: int) -> None:
@@ -65,7 +65,7 @@ async def test_of_many_one_wins_and_all_go_on(js_connection: Client, tap: FastCl
     await write(js_connection, 40)
     many = [sealer(tap) for _ in range(5)]
 
-    async def work(one: LogSealer) -> None:
+    async def work(one: CheckpointSigner) -> None:
         while await one.seal_due():
             pass
 

@@ -11,13 +11,13 @@ import projections.lock_view
 from domain.errors import Busy
 from projections.lock_view import FoldedLockView
 from tests.integration.projections.stage import Stage
-from tests.support.memory_store import MemoryCheckpoints
+from tests.support.memory_store import MemorySnapshots
 from tests.support.waiting import eventually
 from tests.support.worlds import now
 
 
-def view_of(stage: Stage, checkpoints: MemoryCheckpoints | None = None) -> FoldedLockView:
-    return FoldedLockView(stage.world.reader, checkpoints or MemoryCheckpoints())
+def view_of(stage: Stage, checkpoints: MemorySnapshots | None = None) -> FoldedLockView:
+    return FoldedLockView(stage.world.reader, checkpoints or MemorySnapshots())
 
 
 async def asked_before_it_folds(stage: Stage, late: FoldedLockView, holder: str) -> tuple[Any, Any, Any]:
@@ -136,7 +136,7 @@ async def test_what_a_release_owes_is_not_held(stage: Stage) -> None:
 
 async def test_it_goes_on_from_its_checkpoint(stage: Stage) -> None:
     stage.run(stage.projector().run())
-    checkpoints = MemoryCheckpoints()
+    checkpoints = MemorySnapshots()
     holder, waiter = await stage.dispatch(), await stage.dispatch()
     first = view_of(stage, checkpoints)
     running = stage.run(first.run())

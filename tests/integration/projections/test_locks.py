@@ -14,7 +14,7 @@ from domain.ports.log import LogGap
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from tests.integration.projections.stage import Stage, check_exclusive
-from tests.support.memory_store import MemoryCheckpoints
+from tests.support.memory_store import MemorySnapshots
 from tests.support.nats import StartNats, connect
 from tests.support.waiting import eventually
 from tests.support.worlds import now
@@ -102,7 +102,7 @@ async def test_crashes_and_checkpoints_of_any_age_change_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projections.locks, "CHECKPOINT_EVERY", 7)
-    ages = [MemoryCheckpoints() for _ in range(3)]
+    ages = [MemorySnapshots() for _ in range(3)]
     tasks = [await stage.dispatch("src") for _ in range(18)]
     for number, task_id in enumerate(tasks):
         running = stage.run(stage.projector(ages[number % 3]).run())
@@ -121,7 +121,7 @@ async def test_crashes_and_checkpoints_of_any_age_change_nothing(
 
 
 async def test_a_checkpoint_shortens_the_start_and_holds_the_table(stage: Stage) -> None:
-    checkpoints = MemoryCheckpoints()
+    checkpoints = MemorySnapshots()
     first = stage.projector(checkpoints)
     running = stage.run(first.run())
     holder, waiter = await stage.dispatch(), await stage.dispatch()
@@ -139,7 +139,7 @@ async def test_a_checkpoint_shortens_the_start_and_holds_the_table(stage: Stage)
 
 async def test_a_checkpoint_of_another_log_is_passed_over(stage: Stage, start_nats: StartNats) -> None:
     """The data directory of NATS was replaced, the database was not."""
-    checkpoints = MemoryCheckpoints()
+    checkpoints = MemorySnapshots()
     old = stage.projector(checkpoints)
     running = stage.run(old.run())
     holder = await stage.dispatch()

@@ -16,7 +16,7 @@ from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_s
 from domain.ports.log import LogGap
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from projections.checkpoint_signer import LogSealer
+from projections.checkpoint_signer import CheckpointSigner
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api, append
 from tests.support.waiting import eventually
@@ -44,7 +44,7 @@ async def test_a_sealer_goes_on_from_the_checkpoints_that_were_restored(
     tap, keys = FastClient(), PublicKeys([KEY.public])
     await tap.connect(nats_server.control_url)
     try:
-        sealer = LogSealer(RawLog(tap), JetStreamLogCheckpoints(tap), KEY, keys, now, 4, 1000.0)
+        sealer = CheckpointSigner(RawLog(tap), JetStreamLogCheckpoints(tap), KEY, keys, now, 4, 1000.0)
         ids = [new_id() for _ in range(8)]
         await write(js_connection, ids)
         assert [await sealer.seal_due() for _ in range(3)] == [True, True, False]

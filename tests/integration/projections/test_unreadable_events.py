@@ -21,7 +21,7 @@ from projections.dispatch import SUBJECTS
 from projections.lock_view import FoldedLockView
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
-from tests.support.memory_store import MemoryCheckpoints
+from tests.support.memory_store import MemorySnapshots
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id
 
@@ -76,7 +76,7 @@ async def test_no_fold_goes_past_it(
     assert locks.table.seq == last
     assert locks.table.waiter(first, 1) is not None
     assert await stage.names() == []
-    view = FoldedLockView(reader, MemoryCheckpoints())
+    view = FoldedLockView(reader, MemorySnapshots())
     await halts(view.run(), seq)
     assert view.seq == last
     engine = open_database(f"sqlite:///{tmp_path / 'model.db'}")

@@ -30,7 +30,7 @@ from domain.protocol import Submission
 from runner.asyncio_tasks import end_tasks
 from runner.clock import boottime
 from runner.config import RunnerConfig
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 from runner.intake.server import IntakeServer
 from runner.isolation.confinement import check_available
 from runner.nats_link import NATS_TROUBLE
@@ -91,7 +91,7 @@ def confinable() -> bool:
     """Whether this kernel can confine a job's signals."""
     try:
         check_available()
-    except ConfigError:
+    except RunnerConfigError:
         return False
     return True
 

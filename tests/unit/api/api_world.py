@@ -39,12 +39,12 @@ from projections.locks import LockProjection
 from projections.time_travel import TimeTravel
 from tests.support.memory_store import (
     MemoryBacklogs,
-    MemoryCheckpoints,
     MemoryDeadLetters,
     MemoryEvents,
     MemoryHeartbeats,
     MemoryLog,
     MemoryLogReader,
+    MemorySnapshots,
 )
 
 KEY = b"test key"
@@ -191,7 +191,7 @@ async def api_world(
     log, clock, dead = MemoryLog(), Moment(), MemoryDeadLetters()
     events = MemoryEvents(log)
     reader, read_model, tokens = MemoryLogReader(log), FoldedReadModel(log), AttemptTokens(KEY)
-    checkpoints = MemoryCheckpoints()
+    checkpoints = MemorySnapshots()
     view = FoldedLockView(reader, checkpoints)
     store = LogTaskStore(events, log, new_id, TaskCache(100))
     readiness: dict[str, str] = {"nats": "ok"}
@@ -222,7 +222,7 @@ async def api_world(
     )
     parts = replace(parts, **overrides)
     app = create_app(parts)
-    locks = LockProjection(reader, AppenderLockLog(log, new_id), MemoryCheckpoints(), clock)
+    locks = LockProjection(reader, AppenderLockLog(log, new_id), MemorySnapshots(), clock)
     running = [asyncio.create_task(view.run()), asyncio.create_task(locks.run())]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.crypto.env_encryption import AesGcmSealer
-from api.config import ApiConfig, ConfigError
+from api.config import ApiConfig, ApiConfigError
 from domain.ports.dispatch import SealBroken
 from domain.runners.attempt_token import AttemptTokens
 from tests.unit.api.api_world import api_world, problem
@@ -26,7 +26,7 @@ async def test_both_callback_tokens_are_accepted_until_the_previous_one_is_taken
 
 
 def test_a_previous_token_alone_protects_nothing_and_is_refused() -> None:
-    with pytest.raises(ConfigError, match="API_RUNNER_CALLBACK_TOKEN"):
+    with pytest.raises(ApiConfigError, match="API_RUNNER_CALLBACK_TOKEN"):
         ApiConfig(callback_token_previous=OLD)
 
 

@@ -11,7 +11,7 @@ from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from projections import time_travel
 from projections.time_travel import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
-from tests.support.memory_store import MemoryCheckpoints, MemoryLog, MemoryLogReader
+from tests.support.memory_store import MemoryLog, MemoryLogReader, MemorySnapshots
 
 
 def test_rungs_are_few_and_near_ones_are_dense() -> None:
@@ -70,7 +70,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_travel, "RUNG_EVERY", 20)
 
 
-async def climbed(log: MemoryLog, checkpoints: MemoryCheckpoints) -> None:
+async def climbed(log: MemoryLog, checkpoints: MemorySnapshots) -> None:
     table, ladder = LockTable(), Ladder(checkpoints)
     ladder.start(0)
     for event in log.events:
@@ -88,7 +88,7 @@ def table_at(log: MemoryLog, seq: int) -> LockTable:
 
 @pytest.mark.usefixtures("small")
 async def test_a_fold_from_a_rung_gives_what_a_fold_from_the_start_gives() -> None:
-    log, checkpoints = a_log(100), MemoryCheckpoints()
+    log, checkpoints = a_log(100), MemorySnapshots()
     await climbed(log, checkpoints)
     reader = Counting(log)
     travel = TimeTravel(reader, checkpoints)
@@ -101,7 +101,7 @@ async def test_a_fold_from_a_rung_gives_what_a_fold_from_the_start_gives() -> No
 
 @pytest.mark.usefixtures("small")
 async def test_a_question_far_back_leaves_rungs_for_the_next() -> None:
-    log, checkpoints = a_log(100), MemoryCheckpoints()
+    log, checkpoints = a_log(100), MemorySnapshots()
     reader = Counting(log)
     reader.starts = []
     travel = TimeTravel(reader, checkpoints)
@@ -113,7 +113,7 @@ async def test_a_question_far_back_leaves_rungs_for_the_next() -> None:
 
 @pytest.mark.usefixtures("small")
 async def test_rungs_of_another_log_are_passed_over() -> None:
-    log, checkpoints = a_log(20), MemoryCheckpoints()
+    log, checkpoints = a_log(20), MemorySnapshots()
     await climbed(log, checkpoints)
     other = a_log(20)
     for event in other.events[30:]:
@@ -128,11 +128,11 @@ async def test_rungs_of_another_log_are_passed_over() -> None:
 async def test_not_everybody_asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_travel, "WAITING", 0)
     with pytest.raises(Busy, match="too many"):
-        await TimeTravel(MemoryLogReader(a_log(1)), MemoryCheckpoints()).locks(1)
+        await TimeTravel(MemoryLogReader(a_log(1)), MemorySnapshots()).locks(1)
 
 
 async def test_the_latest_rung_is_found_by_its_position() -> None:
-    checkpoints = MemoryCheckpoints()
+    checkpoints = MemorySnapshots()
     await checkpoints.save(f"{PREFIX}0.1", RUNG_EVERY, {"a": 1})
     await checkpoints.save(f"{PREFIX}0.2", 3 * RUNG_EVERY, {"a": 2})
     await checkpoints.save("other", 2 * RUNG_EVERY, {})

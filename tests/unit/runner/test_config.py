@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runner.config import RunnerConfig
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 
 
 def config(**changes: Any) -> RunnerConfig:
@@ -35,7 +35,7 @@ def config(**changes: Any) -> RunnerConfig:
     ],
 )
 def test_refuses_with_the_remedy(changes: dict[str, object], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(RunnerConfigError, match=says):
         config(**changes)
 
 
@@ -66,5 +66,5 @@ def test_callbacks_go_to_the_control_plane_unless_told_otherwise() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://a", "http://u@a", "a:8000"])
 def test_a_control_plane_without_an_origin_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="TOWPATH_URL"):
+    with pytest.raises(RunnerConfigError, match="TOWPATH_URL"):
         config(api_url=url)

@@ -14,7 +14,7 @@ from domain import subjects
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.log.record import Recorded
-from domain.ports.log import AppendConflict, LogGap, Stored
+from domain.ports.log import AppendConflict, LogGap, StoredTask
 from domain.protocol import Report
 from domain.task.aggregate import Task
 from tests.support.worlds import World, created, jetstream_world, memory_world, new_id, now
@@ -27,9 +27,9 @@ async def world(request: pytest.FixtureRequest, js_connection: Client) -> World:
     return jetstream_world(js_connection, grouped=request.param.endswith("grouped"))
 
 
-async def create(world: World, **spec: object) -> Stored:
+async def create(world: World, **spec: object) -> StoredTask:
     task = Task.create(new_id(), created(**spec), at=now(), actor="operator:ann")
-    return await world.tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True))
+    return await world.tasks.append(StoredTask(task, 0, FIRST_CHAIN, fresh=True))
 
 
 async def take(events: AsyncIterator[object], count: int) -> list[Recorded]:

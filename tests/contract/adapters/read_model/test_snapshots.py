@@ -1,4 +1,4 @@
-"""The contract of `Checkpoints` in memory; in SQL it is part of the read model's suite."""
+"""The contract of `Snapshots` in memory; in SQL it is part of the read model's suite."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 
 from adapters.read_model.database import create_tables, open_database
-from adapters.read_model.snapshots import SqlCheckpoints
-from domain.ports.log import Checkpoints
-from tests.support.memory_store import MemoryCheckpoints
+from adapters.read_model.snapshots import SqlSnapshots
+from domain.ports.log import Snapshots
+from tests.support.memory_store import MemorySnapshots
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Checkpoints]:
+async def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Snapshots]:
     if request.param == "memory":
-        yield MemoryCheckpoints()
+        yield MemorySnapshots()
         return
     engine = open_database(f"sqlite+aiosqlite:///{tmp_path / 'towpath.db'}")
     await create_tables(engine)
-    yield SqlCheckpoints(engine)
+    yield SqlSnapshots(engine)
     await engine.dispose()
 
 
-async def test_what_was_never_saved_is_none(checkpoints: Checkpoints) -> None:
+async def test_what_was_never_saved_is_none(checkpoints: Snapshots) -> None:
     assert await checkpoints.load("locks") is None
 
 
-async def test_state_comes_back_as_it_was(checkpoints: Checkpoints) -> None:
+async def test_state_comes_back_as_it_was(checkpoints: Snapshots) -> None:
     state = {"seq": 7, "workspaces": {"käse": {"waiting": [], "last": [3, 2, "ab"], "owed": None}}}
     await checkpoints.save("locks", 7, state)
     await checkpoints.save("view", 5, [1])
@@ -37,7 +37,7 @@ async def test_state_comes_back_as_it_was(checkpoints: Checkpoints) -> None:
     assert await checkpoints.load("view") == (5, [1])
 
 
-async def test_what_is_changed_afterwards_was_not_saved(checkpoints: Checkpoints) -> None:
+async def test_what_is_changed_afterwards_was_not_saved(checkpoints: Snapshots) -> None:
     state = {"open": [1]}
     await checkpoints.save("locks", 1, state)
     state["open"].append(2)
@@ -47,14 +47,14 @@ async def test_what_is_changed_afterwards_was_not_saved(checkpoints: Checkpoints
     assert await checkpoints.load("locks") == (1, {"open": [1]})
 
 
-async def test_the_highest_position_stays(checkpoints: Checkpoints) -> None:
+async def test_the_highest_position_stays(checkpoints: Snapshots) -> None:
     await asyncio.gather(*(checkpoints.save("locks", seq, {"at": seq}) for seq in (3, 9, 1, 9, 5)))
     assert await checkpoints.load("locks") == (9, {"at": 9})
     await checkpoints.save("locks", 9, {"at": "again"})
     assert await checkpoints.load("locks") == (9, {"at": "again"})
 
 
-async def test_the_latest_of_a_kind_up_to_a_position(checkpoints: Checkpoints) -> None:
+async def test_the_latest_of_a_kind_up_to_a_position(checkpoints: Snapshots) -> None:
     for name, seq in (("past.0.1", 10), ("past.1.0", 20), ("past_0", 15), ("view", 18)):
         await checkpoints.save(name, seq, {"at": seq})
     assert await checkpoints.latest("past.", 30) == (20, {"at": 20})

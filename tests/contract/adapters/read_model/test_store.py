@@ -21,7 +21,7 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model.database import create_tables, open_database
-from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from adapters.read_model.tables import schema_version
 from domain.errors import Invalid
@@ -405,7 +405,7 @@ async def test_another_schema_version_is_made_anew(
 
 
 async def test_an_older_checkpoint_never_replaces_a_newer_one(engine: AsyncEngine) -> None:
-    checkpoints = SqlCheckpoints(engine)
+    checkpoints = SqlSnapshots(engine)
     assert await checkpoints.load("locks") is None
     await checkpoints.save("locks", 5, {"open": ["a\0"]})
     await checkpoints.save("locks", 3, {"open": []})

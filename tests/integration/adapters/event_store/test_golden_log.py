@@ -19,7 +19,7 @@ from adapters.read_model.store import SqlReadModel
 from domain.locks.table import LockTable
 from domain.log.events import EVENTS, type_name
 from domain.ports.read_model import TaskFilter
-from infra.audit.run import Wanted, verify
+from infra.audit.run import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
@@ -117,7 +117,7 @@ async def test_everything_reads_it(nats_server: EmbeddedNats, js_connection: Cli
         nats_password=SecretStr(nats_server.control.password or ""),
         data_dir=tmp_path,
     )
-    report = await verify(settings, Wanted(), lambda *_: None)
+    report = await verify(settings, VerifyOptions(), lambda *_: None)
     assert report.findings == []
     assert [note for note in report.notes if note.startswith("void")] == [
         "void, since something else came first: 1 dispatched, 1 registered, 1 removed (the first at sequence "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nats.aio.client import Client
 
 from adapters.event_store import raw_reader
-from adapters.event_store.raw_reader import RawLog, Stored
+from adapters.event_store.raw_reader import RawLog, StoredBytes
 from adapters.nats.client import FastClient
 from adapters.nats.jetstream_api import JetStreamApi
 from infra.nats.embedded_server import EmbeddedNats
@@ -14,7 +14,7 @@ from tests.support.nats_proxy import NatsProxy
 from tests.support.worlds import new_id
 
 
-async def read(log: RawLog, first: int, last: int) -> list[Stored]:
+async def read(log: RawLog, first: int, last: int) -> list[StoredBytes]:
     return [one async for batch in log.stretch(first, last) for one in batch]
 
 

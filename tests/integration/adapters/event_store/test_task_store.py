@@ -15,7 +15,7 @@ from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from domain.locks.claims import FIRST_CHAIN
-from domain.ports.log import AppendConflict, Stored
+from domain.ports.log import AppendConflict, StoredTask
 from domain.protocol import Report
 from domain.task.aggregate import Task
 from tests.support.nats import api
@@ -45,12 +45,12 @@ def store(connection: Client, api: JetStreamApi | None = None, cached: int = 100
     return LogTaskStore(JetStreamEvents(api), SingleAppender(connection, api), new_id, TaskCache(cached))
 
 
-async def create(tasks: LogTaskStore) -> Stored:
+async def create(tasks: LogTaskStore) -> StoredTask:
     task = Task.create(new_id(), created(), at=now(), actor="operator:ann")
-    return await tasks.append(Stored(task, 0, FIRST_CHAIN, fresh=True))
+    return await tasks.append(StoredTask(task, 0, FIRST_CHAIN, fresh=True))
 
 
-async def live(tasks: LogTaskStore, *, end: bool = True) -> Stored:
+async def live(tasks: LogTaskStore, *, end: bool = True) -> StoredTask:
     """created, dispatched, running and, if asked, succeeded."""
     stored = await create(tasks)
     stored.task.dispatch(None, at=now(), actor="operator:ann")
@@ -102,7 +102,7 @@ async def test_a_task_loads_in_two_requests_at_most_and_from_the_cache_in_none(
     if len(expected) == 2:
         rest = stored.task.version - (0 if replicated else 1)
         assert f'"batch":{rest}'.encode() in proxy.published[-1]
-    assert await other.load(stored.task.id) == Stored(loaded.task, loaded.seq, loaded.chain, fresh=False)
+    assert await other.load(stored.task.id) == StoredTask(loaded.task, loaded.seq, loaded.chain, fresh=False)
     assert len(proxy.published) == before + len(expected)
 
 

@@ -6,7 +6,7 @@ import pytest
 from nats.aio.client import Client
 
 import adapters.nats.consumer_sweep
-from adapters.nats.consumer_sweep import MOST, STALE_SECONDS, ConsumerSweep, Foreign, due_now
+from adapters.nats.consumer_sweep import MOST, STALE_SECONDS, ConsumerSweep, GuestConsumer, due_now
 from adapters.nats.jetstream_api import JetStreamApi
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import api, connect
@@ -54,8 +54,8 @@ async def test_what_is_young_stays(js_connection: Client) -> None:
 
 
 def test_beyond_the_bound_the_idle_ones_go_first_and_then_the_newest() -> None:
-    def some(count: int, kind: str, *, asked: bool, idle: float = 0.0) -> list[Foreign]:
-        return [Foreign(f"{kind}{at}", asked, f"2026-01-01T00:00:{at:03}", idle) for at in range(count)]
+    def some(count: int, kind: str, *, asked: bool, idle: float = 0.0) -> list[GuestConsumer]:
+        return [GuestConsumer(f"{kind}{at}", asked, f"2026-01-01T00:00:{at:03}", idle) for at in range(count)]
 
     assert due_now(some(MOST, "read", asked=True, idle=2 * STALE_SECONDS)) == []
     mixed = [*some(MOST, "read", asked=True), *some(2, "idle", asked=False)]

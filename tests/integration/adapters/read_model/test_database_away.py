@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.errors import DatabaseUnreachable, translated
-from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
 from projections.locks import LockProjection
@@ -62,7 +62,7 @@ async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
     js_connection: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("projections.locks.CHECKPOINT_EVERY", 1)
-    checkpoints = SqlCheckpoints(open_database(f"sqlite:///{tmp_path / 'no' / 'such' / 'directory.db'}"))
+    checkpoints = SqlSnapshots(open_database(f"sqlite:///{tmp_path / 'no' / 'such' / 'directory.db'}"))
     async with Stage(js_connection) as stage:
         with pytest.raises(DatabaseUnreachable):
             await checkpoints.load("locks")
@@ -104,7 +104,7 @@ async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection
     with running_postgres() as postgres:
         engine = open_database(postgres.fresh_database())
         await create_tables(engine)
-        model, checkpoints = SqlReadModel(engine), SqlCheckpoints(engine)
+        model, checkpoints = SqlReadModel(engine), SqlSnapshots(engine)
         async with Stage(js_connection) as stage, engine.connect() as other:
             await stage.register()
             events = await stage.world.reader.page(0, 10)

@@ -24,11 +24,11 @@ from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
 from domain.evidence.merkle import leaf_hash
 from domain.locks.claims import FIRST_CHAIN
 from infra.audit.export_reader import head
-from infra.audit.findings import Report
-from infra.audit.run import Wanted, verify
+from infra.audit.findings import VerifyReport
+from infra.audit.run import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
-from projections.checkpoint_signer import LogSealer
+from projections.checkpoint_signer import CheckpointSigner
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api, connect
 from tests.support.worlds import now
@@ -103,10 +103,12 @@ class Evidence:
         finally:
             await nc.close()
 
-    async def verified(self, *, exported: bool = False, keys: Sequence[str] = (KEY.public.hex(),)) -> Report:
+    async def verified(
+        self, *, exported: bool = False, keys: Sequence[str] = (KEY.public.hex(),)
+    ) -> VerifyReport:
         """What verifying the copy finds, with a guest's rights."""
         settings = Settings(data_dir=self.home / "nothing", nats_url=self._copy.url)
-        wanted = Wanted(self.exported if exported else None, keys)
+        wanted = VerifyOptions(self.exported if exported else None, keys)
         return await verify(settings, wanted, lambda done, total: None)
 
     async def first_bad(self, *, exported: bool = False) -> tuple[int, str]:
@@ -187,7 +189,7 @@ async def _seal(server: EmbeddedNats, found: Evidence) -> None:
             for seq, one in enumerate(found.log, 1)
         ]
         found.log = [_without_expectation(one) for one in found.log]
-        sealer = LogSealer(log, checkpoints, KEY, keys, now, SEALED_EVERY, 0)
+        sealer = CheckpointSigner(log, checkpoints, KEY, keys, now, SEALED_EVERY, 0)
         while await sealer.seal_due():
             pass
         genuine = [one async for one in checkpoints.read()]

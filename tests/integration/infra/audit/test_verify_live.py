@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from infra.audit import task_states
-from infra.audit.findings import Report
-from infra.audit.run import Wanted, verify
-from infra.composition import Core, open_core, open_sealer
+from infra.audit.findings import VerifyReport
+from infra.audit.run import VerifyOptions, verify
+from infra.composition import Core, open_checkpoint_signer, open_core
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
@@ -43,15 +43,15 @@ async def lived(settings: Settings, lives: int = 30) -> AsyncIterator[Core]:
         await history.register()
         await history.lives(lives)
         await history.open_tasks(3)
-        async with open_sealer(core) as sealer:
+        async with open_checkpoint_signer(core) as sealer:
             while await sealer.seal_due():
                 pass
         await TaskProjection(core.reader, core.read_model).replay(await core.reader.last_seq())
         yield core
 
 
-async def verified(settings: Settings, **wanted: Any) -> Report:
-    return await verify(settings, Wanted(**wanted), lambda done, total: None)
+async def verified(settings: Settings, **wanted: Any) -> VerifyReport:
+    return await verify(settings, VerifyOptions(**wanted), lambda done, total: None)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

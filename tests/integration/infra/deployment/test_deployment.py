@@ -16,8 +16,8 @@ import infra.doctor.examination
 import infra.nats.connection
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
-from infra.audit.run import Wanted, verify
-from infra.composition import open_core, open_sealer
+from infra.audit.run import VerifyOptions, verify
+from infra.composition import open_checkpoint_signer, open_core
 from infra.doctor import examine
 from infra.nats.accounts import LOG_CONSUMERS
 from infra.nats.connection import NatsUnavailable, connect
@@ -190,10 +190,10 @@ async def test_an_auditor_can_verify_the_whole_log(node: Deployed) -> None:
         history = History(core.connection, "w", 5)
         await history.register()
         await history.lives(5)
-        async with open_sealer(core) as sealer:
+        async with open_checkpoint_signer(core) as sealer:
             while await sealer.seal_due():
                 pass
-    report = await verify(node.settings("auditor"), Wanted(read_model=False), lambda done, total: None)
+    report = await verify(node.settings("auditor"), VerifyOptions(read_model=False), lambda done, total: None)
     assert (report.findings, report.events > 20) == ([], True)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, translated
-from adapters.read_model.snapshots import SqlCheckpoints
+from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from infra.config.settings import load_settings
 from infra.maintenance.damaged_read_model import move_aside
@@ -78,7 +78,7 @@ async def test_locks_are_granted_on_a_damaged_database(
     await _made(path)
     _damage(path, "garbage")
     engine = open_database(f"sqlite:///{path}")
-    checkpoints = SqlCheckpoints(engine)
+    checkpoints = SqlSnapshots(engine)
     async with Stage(js_connection) as stage:
         with pytest.raises(DatabaseDamaged):
             await SqlReadModel(engine).position()

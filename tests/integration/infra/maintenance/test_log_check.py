@@ -20,7 +20,7 @@ from infra.nats.binary import EmbeddedNatsError
 from infra.nats.connection import connect
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from projections.checkpoint_signer import LogSealer
+from projections.checkpoint_signer import CheckpointSigner
 from tests.support.nats import append
 from tests.support.worlds import now
 
@@ -49,7 +49,7 @@ async def _fill(connection: FastClient, settings: Settings, _: EmbeddedNats) -> 
         await append(connection, f"T{number}", "created", 0, b"x" * 200)
         if number + 1 == SEALED:
             log, kept = RawLog(connection), JetStreamLogCheckpoints(connection)
-            assert await LogSealer(log, kept, KEY, PublicKeys([KEY.public]), now, SEALED, 0).seal_due()
+            assert await CheckpointSigner(log, kept, KEY, PublicKeys([KEY.public]), now, SEALED, 0).seal_due()
     await _stand_at(settings, EVENTS)
 
 

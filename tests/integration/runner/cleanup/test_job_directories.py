@@ -12,9 +12,9 @@ import pytest
 
 from runner.attempts.workspace import check_workspace
 from runner.config import RunnerConfig
-from runner.errors import Refused
+from runner.errors import SubmissionRefused
 from runner.process import job_start
-from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.launcher import Job, JobEnd, JobProcess
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import DEADLINE, ControlPlane, submission, workspace
 from tests.support.waiting import eventually
@@ -49,7 +49,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path.resolve())
 
 
-async def run(place: Place, number: int = 0, **changes: Any) -> tuple[Ended, str]:
+async def run(place: Place, number: int = 0, **changes: Any) -> tuple[JobEnd, str]:
     output = place.root.parent / f"output.{number}"
     fields: dict[str, Any] = {"output_bytes": 1000, "tail_bytes": 10, "timeout": None, "lease": None}
     fields |= {"cwd": place.inside, "within": [str(place.root)], "grace": 0.1, "output": output}
@@ -133,7 +133,7 @@ async def test_a_removed_directory_is_said_to_be_so(place: Place) -> None:
     handle = os.open(place.inside, os.O_PATH)
     try:
         place.inside.rmdir()
-        with pytest.raises(job_start.CannotStart, match="it was removed"):
+        with pytest.raises(job_start.JobStartFailed, match="it was removed"):
             job_start.open_directory(f"/proc/self/fd/{handle}", None)
     finally:
         os.close(handle)
@@ -143,7 +143,7 @@ def test_an_allowed_root_is_what_it_was_when_the_runner_started(place: Place, tm
     config = RunnerConfig(state_dir=tmp_path, intake_port=0, roots=(place.inside,))
     check_workspace(parsed(str(place.inside)), config.roots)
     place.exchange()
-    with pytest.raises(Refused, match="is under none of this runner's roots"):
+    with pytest.raises(SubmissionRefused, match="is under none of this runner's roots"):
         check_workspace(parsed(str(place.inside)), config.roots)
 
 

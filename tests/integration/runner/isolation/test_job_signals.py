@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 from runner.isolation.confinement import check_available
-from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.launcher import Job, JobEnd, JobProcess
 from tests.integration.runner.stage import confinable
 
 # The words of each attempt, then how the job's own child ended.
@@ -41,7 +41,7 @@ print("own", os.waitpid(child, 0)[1])
 ANSWERS = [f"{who} {what} refused" for who in ("shim", "guard", "runner") for what in ("SIGSTOP", "SIGKILL")]
 
 
-async def run(directory: Path, **changes: Any) -> tuple[Ended, list[str]]:
+async def run(directory: Path, **changes: Any) -> tuple[JobEnd, list[str]]:
     fields: dict[str, Any] = {"cwd": directory, "env": {"PATH": os.environ["PATH"]}, "grace": 0.3}
     fields |= {"output_bytes": 10_000, "tail_bytes": 100, "timeout": None, "lease": None}
     fields |= {"output": directory / "output", "lock": directory / "lock", **changes}
@@ -83,5 +83,5 @@ async def test_it_still_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 def test_a_kernel_that_cannot_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.isolation.confinement.ABI_WITH_SCOPES", 1_000_000)
-    with pytest.raises(ConfigError, match=r"needs Linux 6\.12"):
+    with pytest.raises(RunnerConfigError, match=r"needs Linux 6\.12"):
         check_available()

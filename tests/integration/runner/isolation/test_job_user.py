@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 from runner.isolation.job_user import find_user, work_directory
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
@@ -138,13 +138,13 @@ async def test_a_cancel_ends_all_of_it(host: Submitter) -> None:
 
 @pytest.mark.parametrize("name", ["no-such-user-here", "", "a\0b"])
 def test_a_user_who_is_not_there_is_an_error(name: str) -> None:
-    with pytest.raises(ConfigError, match="no such user on this host"):
+    with pytest.raises(RunnerConfigError, match="no such user on this host"):
         find_user(name)
 
 
 def test_only_root_may_name_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(ConfigError, match="only a runner that runs as root"):
+    with pytest.raises(RunnerConfigError, match="only a runner that runs as root"):
         find_user("root")
 
 
@@ -153,5 +153,5 @@ def test_a_place_that_somebody_else_has_made_is_not_used(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(ground))
     (ground / "towpath-one").symlink_to("/etc")
-    with pytest.raises(ConfigError, match="belongs to somebody else"):
+    with pytest.raises(RunnerConfigError, match="belongs to somebody else"):
         work_directory(find_user(NAME), ground, "one")

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from domain.protocol import Report, Submission
 from runner.outbox.delivery_lane import AT_ONCE
 from runner.outbox.reporter import Reporter
-from runner.outbox.transports import Answer, HttpReports
+from runner.outbox.transports import HttpReports, ReportAnswer
 from runner.store.disk_guard import Storage
 from runner.store.state import Key, OutboxRow, RunnerState
 from tests.integration.runner.stage import DEADLINE, ControlPlane, control_plane, submission
@@ -32,7 +32,7 @@ class Counting(HttpReports):
 
     now = most = 0
 
-    async def send(self, row: OutboxRow) -> Answer:
+    async def send(self, row: OutboxRow) -> ReportAnswer:
         Counting.now += 1
         Counting.most = max(Counting.most, Counting.now)
         try:

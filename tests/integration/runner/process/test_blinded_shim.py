@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.launcher import Job, JobEnd, JobProcess
 from tests.integration.runner.stage import DEADLINE, alive, all_gone, new_marker
 from tests.support.waiting import eventually
 
@@ -61,7 +61,7 @@ class Blinded:
         assert await eventually(lambda: len(alive(self.marker)) >= 3, DEADLINE)
         return self.process
 
-    async def end(self) -> Ended:
+    async def end(self) -> JobEnd:
         assert self.process is not None
         ended = await self.process.ended()
         assert alive(self.marker) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 from runner.isolation import syscall_filter
 from runner.isolation.confinement import check_available
 from tests.integration.runner.isolation.test_job_signals import run
@@ -108,7 +108,7 @@ async def test_its_own_are_its_own(tmp_path: Path) -> None:
 
 def test_a_machine_whose_calls_are_unknown_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syscall_filter, "MACHINES", {})
-    with pytest.raises(ConfigError, match=r"needs (seccomp|Linux 6\.12)"):
+    with pytest.raises(RunnerConfigError, match=r"needs (seccomp|Linux 6\.12)"):
         check_available()
 
 

@@ -13,7 +13,7 @@ import pytest
 from infra.nats.embedded_server import EmbeddedNats
 from runner.clock import boottime
 from runner.isolation.cgroup import own_cgroup
-from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.launcher import Job, JobEnd, JobProcess
 from runner.process.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.process.rogue import rogue_job
@@ -56,7 +56,7 @@ class Stage:
         assert await process.started()
         return process
 
-    async def end(self, process: JobProcess) -> Ended:
+    async def end(self, process: JobProcess) -> JobEnd:
         """How it ended; at that moment nothing of it was left."""
         ended = await process.ended()
         assert alive(self.marker) == []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.launcher import Job, JobEnd, JobProcess
 from tests.integration.runner.stage import alive, all_up, new_marker, resisting_job
 from tests.support.waiting import eventually
 
@@ -25,7 +25,7 @@ def job(tmp_path: Path, command: list[str], **changes: Any) -> Job:
     return Job(command=command, **{**fields, **changes})
 
 
-async def outcome(tmp_path: Path, command: list[str], **changes: Any) -> Ended:
+async def outcome(tmp_path: Path, command: list[str], **changes: Any) -> JobEnd:
     process = await JobProcess.spawn(job(tmp_path, command, **changes))
     await process.started()
     return await process.ended()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.process.launcher import Ended, Job, JobProcess
+from runner.process.launcher import Job, JobEnd, JobProcess
 from runner.process.orphans import Key, nothing_left
 from runner.process.process_tree import look_at
 from runner.process.shim_protocol import this_boot
@@ -71,7 +71,7 @@ def guarded(*processes: Any, **changes: Any) -> str:
     return json.dumps({"event": "guarded", **facts(*processes, **changes)}) + "\n"
 
 
-async def hear(directory: Path, words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Ended, int]:
+async def hear(directory: Path, words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[JobEnd, int]:
     """How the runner takes a shim that says `words`, and the pid of that shim."""
     monkeypatch.setattr("runner.process.launcher.SHIM", _LIAR)
     (directory / "output").write_text(words, errors="surrogateescape")

@@ -11,7 +11,7 @@ import pytest
 
 from domain.context.trace import under_traceparent
 from domain.protocol import Report, Submission
-from runner.errors import ConfigError, StateTrouble
+from runner.errors import RunnerConfigError, StateTrouble
 from runner.store.state import Attempt, Key, RunnerState
 from tests.integration.runner.stage import submission
 
@@ -112,7 +112,7 @@ def test_the_counter_rises_across_restarts(tmp_path: Path) -> None:
 
 
 def test_two_runners_do_not_share_a_directory(opened: RunnerState) -> None:
-    with pytest.raises(ConfigError, match="another runner"):
+    with pytest.raises(RunnerConfigError, match="another runner"):
         RunnerState(opened.directory)
 
 
@@ -168,7 +168,7 @@ def test_a_damaged_file_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "runner.sqlite3"
     file.write_bytes(b"\xa5" * file.stat().st_size)
     for _ in range(2):  # and the directory is not left locked
-        with pytest.raises(ConfigError, match=r"damaged.*move it away"):
+        with pytest.raises(RunnerConfigError, match=r"damaged.*move it away"):
             RunnerState(tmp_path)
 
 

@@ -6,15 +6,15 @@ import asyncio
 
 from adapters.event_store.task_cache import TaskCache
 from domain.locks.claims import FIRST_CHAIN
-from domain.ports.log import Stored
+from domain.ports.log import StoredTask
 from domain.task.aggregate import Task
 from tests.support.worlds import created, new_id, now
 
 
-def stored() -> Stored:
+def stored() -> StoredTask:
     task = Task.create(new_id(), created(), at=now(), actor="operator:ann")
     task.collect_events()
-    return Stored(task, 1, FIRST_CHAIN, fresh=True)
+    return StoredTask(task, 1, FIRST_CHAIN, fresh=True)
 
 
 def test_a_change_to_what_was_loaded_stays_with_who_loaded_it() -> None:

@@ -12,8 +12,8 @@ from domain.errors import Refused
 from domain.protocol import MAX_HELD, Heartbeat, Held
 from domain.runners.liveness import (
     Beat,
-    Finding,
     LeaseTerms,
+    Liveness,
     Sighting,
     Watched,
     check_instance,
@@ -44,23 +44,23 @@ BOUND = Watched(TASK, 1, "r1", START)
 @pytest.mark.parametrize(
     ("last", "now", "finding", "look_at"),
     [
-        (beat(18, TASK), 20, Finding.HOLDS, 38),
-        (beat(18), 20, Finding.OPEN, 38),
-        (beat(20), 21, Finding.OPEN, 40),
-        (beat(20.1), 21, Finding.FORGOTTEN, 40.1),
-        (beat(20.1, OTHER), 21, Finding.FORGOTTEN, 40.1),
-        (beat(30, TASK), 49.9, Finding.HOLDS, 50),
-        (beat(30, TASK), 50, Finding.LOST, 70),
-        (beat(-1), 18.9, Finding.OPEN, 19),
-        (beat(-1), 19, Finding.LOST, 39),
-        (beat(-20), 19.9, Finding.OPEN, 20),
-        (beat(-20), 20, Finding.LOST, 40),
-        (None, 20, Finding.UNKNOWN, 40),
-        (None, 100, Finding.UNKNOWN, 200),
-        (None, 4000, Finding.UNKNOWN, 4300),
+        (beat(18, TASK), 20, Liveness.HOLDS, 38),
+        (beat(18), 20, Liveness.OPEN, 38),
+        (beat(20), 21, Liveness.OPEN, 40),
+        (beat(20.1), 21, Liveness.FORGOTTEN, 40.1),
+        (beat(20.1, OTHER), 21, Liveness.FORGOTTEN, 40.1),
+        (beat(30, TASK), 49.9, Liveness.HOLDS, 50),
+        (beat(30, TASK), 50, Liveness.LOST, 70),
+        (beat(-1), 18.9, Liveness.OPEN, 19),
+        (beat(-1), 19, Liveness.LOST, 39),
+        (beat(-20), 19.9, Liveness.OPEN, 20),
+        (beat(-20), 20, Liveness.LOST, 40),
+        (None, 20, Liveness.UNKNOWN, 40),
+        (None, 100, Liveness.UNKNOWN, 200),
+        (None, 4000, Liveness.UNKNOWN, 4300),
     ],
 )
-def test_verdicts(last: Beat | None, now: float, finding: Finding, look_at: float) -> None:
+def test_verdicts(last: Beat | None, now: float, finding: Liveness, look_at: float) -> None:
     verdict = judge(BOUND, last, None, at(now), TERMS)
     assert (verdict.finding, verdict.look_at) == (finding, at(look_at))
 
@@ -75,16 +75,16 @@ MINE = Watched(TASK, 1, "r1", START, "mine")
 @pytest.mark.parametrize(
     ("last", "now", "finding", "look_at"),
     [
-        (of("mine", beat(18, TASK)), 20, Finding.HOLDS, 38),
-        (of("mine", beat(20.1)), 21, Finding.FORGOTTEN, 40.1),
-        (of("other", beat(19)), 19.9, Finding.OPEN, 20),
-        (of("other", beat(30)), 30, Finding.LOST, 50),
-        (of(None, beat(30, TASK)), 30, Finding.LOST, 50),
-        (None, 20, Finding.UNKNOWN, 40),
+        (of("mine", beat(18, TASK)), 20, Liveness.HOLDS, 38),
+        (of("mine", beat(20.1)), 21, Liveness.FORGOTTEN, 40.1),
+        (of("other", beat(19)), 19.9, Liveness.OPEN, 20),
+        (of("other", beat(30)), 30, Liveness.LOST, 50),
+        (of(None, beat(30, TASK)), 30, Liveness.LOST, 50),
+        (None, 20, Liveness.UNKNOWN, 40),
     ],
 )
 def test_an_attempt_is_judged_by_the_heartbeats_of_its_instance(
-    last: Beat | None, now: float, finding: Finding, look_at: float
+    last: Beat | None, now: float, finding: Liveness, look_at: float
 ) -> None:
     verdict = judge(MINE, last, None, at(now), TERMS)
     assert (verdict.finding, verdict.look_at) == (finding, at(look_at))
@@ -92,12 +92,12 @@ def test_an_attempt_is_judged_by_the_heartbeats_of_its_instance(
 
 def test_what_was_seen_of_its_instance_counts_also_while_another_one_is_heard() -> None:
     seen, other = Sighting(10, at(30)), of("other", beat(49))
-    assert judge(MINE, other, seen, at(49), TERMS).finding is Finding.OPEN
-    assert judge(MINE, other, seen, at(50), TERMS).finding is Finding.LOST
+    assert judge(MINE, other, seen, at(49), TERMS).finding is Liveness.OPEN
+    assert judge(MINE, other, seen, at(50), TERMS).finding is Liveness.LOST
 
 
 def test_an_attempt_without_an_instance_is_judged_by_every_heartbeat() -> None:
-    assert judge(BOUND, of("any", beat(18, TASK)), None, at(20), TERMS).finding is Finding.HOLDS
+    assert judge(BOUND, of("any", beat(18, TASK)), None, at(20), TERMS).finding is Liveness.HOLDS
 
 
 @pytest.mark.parametrize(
@@ -122,20 +122,20 @@ def test_an_id_is_taken_until_its_runner_is_lost() -> None:
 
 def test_a_list_that_is_full_says_nothing_of_what_it_lacks() -> None:
     crowded = beat(30, *[OTHER] * MAX_HELD)
-    assert judge(BOUND, crowded, None, at(31), TERMS).finding is Finding.OPEN
+    assert judge(BOUND, crowded, None, at(31), TERMS).finding is Liveness.OPEN
 
 
 def test_another_attempt_of_the_task_is_not_this_one() -> None:
     second = Watched(TASK, 2, "r1", START)
-    assert judge(second, beat(30, TASK), None, at(31), TERMS).finding is Finding.FORGOTTEN
+    assert judge(second, beat(30, TASK), None, at(31), TERMS).finding is Liveness.FORGOTTEN
 
 
 def test_an_older_counter_neither_forgets_nor_keeps_alive() -> None:
     known = Sighting(10, at(30))
     late = beat(45, counter=9)
-    assert judge(BOUND, late, known, at(46), TERMS).finding is Finding.OPEN
+    assert judge(BOUND, late, known, at(46), TERMS).finding is Liveness.OPEN
     verdict = judge(BOUND, late, known, at(50), TERMS)
-    assert (verdict.finding, verdict.sighting) == (Finding.LOST, known)
+    assert (verdict.finding, verdict.sighting) == (Liveness.LOST, known)
 
 
 def test_states() -> None:
@@ -164,17 +164,17 @@ def test_only_the_newest_knowledge_ends_an_attempt(
     told = Sighting(last[0].counter, last[1]) if last else None
     newest = max((one for one in (known, told) if one is not None), default=None)
     assert verdict.sighting == newest
-    assert (verdict.finding is Finding.UNKNOWN) == (newest is None)
-    if verdict.finding is Finding.LOST:
+    assert (verdict.finding is Liveness.UNKNOWN) == (newest is None)
+    if verdict.finding is Liveness.LOST:
         assert newest is not None
         assert newest.at + TERMS.lost_after <= at(now)
     elif newest is not None:
         assert at(now) < verdict.look_at <= max(newest.at, START) + TERMS.lost_after
-    if verdict.finding in (Finding.FORGOTTEN, Finding.HOLDS):
+    if verdict.finding in (Liveness.FORGOTTEN, Liveness.HOLDS):
         assert last is not None
         assert newest == told
-        assert last[0].holds(TASK, 1) == (verdict.finding is Finding.HOLDS)
-    if verdict.finding is Finding.FORGOTTEN:
+        assert last[0].holds(TASK, 1) == (verdict.finding is Liveness.HOLDS)
+    if verdict.finding is Liveness.FORGOTTEN:
         assert told is not None
         assert told.at > START + TERMS.lost_after
 
@@ -188,7 +188,7 @@ def test_a_runner_that_beats_on_and_lists_it_is_never_ended(
     for counter, (pause, look) in enumerate(beats):
         stored += pause
         if look or counter == looks:
-            assert judge(BOUND, last, None, at(stored), TERMS).finding is Finding.HOLDS
+            assert judge(BOUND, last, None, at(stored), TERMS).finding is Liveness.HOLDS
         last = beat(stored, TASK, counter=counter)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.errors import Busy
 from domain.locks.workspace_locks import OpenSize
-from domain.ports.log import AppendConflict, Stored
+from domain.ports.log import AppendConflict, StoredTask
 from domain.task.aggregate import Task
 from domain.task.events import TaskEvent
 from domain.workspaces.registry import Registration
@@ -23,7 +23,7 @@ class MemoryTaskStore:
 
     def __init__(self) -> None:
         self.events: dict[str, list[TaskEvent]] = {}
-        self.cache: dict[str, Stored] = {}
+        self.cache: dict[str, StoredTask] = {}
         self.rivals: list[Step] = []
         self.appends = 0
         self.confirmed = 0
@@ -40,26 +40,26 @@ class MemoryTaskStore:
             if stored is not None and stored.task.pending_events:
                 del self.cache[task_id]
 
-    async def load(self, task_id: str) -> Stored | None:
+    async def load(self, task_id: str) -> StoredTask | None:
         cached = self.cache.get(task_id)
         if cached is not None:
             cached.fresh = cached.recorded = False
             return cached
         if task_id not in self.events:
             return None
-        stored = self.cache[task_id] = Stored(
+        stored = self.cache[task_id] = StoredTask(
             self.task(task_id), len(self.events[task_id]), "chain", fresh=True
         )
         return stored
 
-    async def is_current(self, stored: Stored) -> bool:
+    async def is_current(self, stored: StoredTask) -> bool:
         self.confirmed += 1
         stored.fresh = len(self.events[stored.task.id]) == stored.seq
         if not stored.fresh:
             self.cache.pop(stored.task.id, None)
         return stored.fresh
 
-    async def append(self, stored: Stored) -> Stored:
+    async def append(self, stored: StoredTask) -> StoredTask:
         if self.rivals:
             self.rivals.pop(0)()
         if self.unreachable:
@@ -72,7 +72,7 @@ class MemoryTaskStore:
         new = stored.task.collect_events()
         assert len(new) == 1
         self.events.setdefault(task_id, []).extend(new)
-        appended = Stored(stored.task, stored.seq + 1, "chain", fresh=True, recorded=True)
+        appended = StoredTask(stored.task, stored.seq + 1, "chain", fresh=True, recorded=True)
         self.cache[task_id] = appended
         return appended
 

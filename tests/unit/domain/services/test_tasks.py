@@ -9,7 +9,7 @@ import pytest
 from domain.errors import Busy, Invalid, NotFound, Refused
 from domain.locks.capacity import MAX_OPEN_CLAIMS
 from domain.locks.workspace_locks import OpenSize
-from domain.ports.log import AppendConflict, Stored
+from domain.ports.log import AppendConflict, StoredTask
 from domain.protocol import Report
 from domain.runners.attempt_token import Proof
 from domain.services.tasks import MAX_TRIES, TaskService
@@ -22,7 +22,7 @@ from tests.unit.domain.services.service_fakes import MemoryTaskStore, Sealing, V
 SPEC = TaskSpec(command=["make"], workspace="acme-api", execution_mode="shared-workspace")
 
 
-class Bench:
+class Harness:
     """A service with one task, and what stands behind it."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Bench:
     def names(self) -> list[str]:
         return self.store.names(TASK_ID)
 
-    async def said(self, status: str, proof: Proof | None = None, **fields: Any) -> Stored:
+    async def said(self, status: str, proof: Proof | None = None, **fields: Any) -> StoredTask:
         given = Report(status=status, **{"attempt": 1, "runner_id": "r1", **fields})
         return await self.service.report(TASK_ID, given, proof, "http", "runner:r1")
 
@@ -49,16 +49,16 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> Bench:
+async def bench() -> Harness:
     """The task is created, and its next attempts are granted."""
-    bench = Bench()
+    bench = Harness()
     await bench.service.create(TASK_ID, SPEC, "ann")
     bench.view.tokens = {(TASK_ID, attempt): 40 + attempt for attempt in (1, 2, 3)}
     return bench
 
 
 @pytest.fixture
-async def dispatched(bench: Bench) -> Bench:
+async def dispatched(bench: Harness) -> Harness:
     await bench.service.dispatch(TASK_ID, "ann")
     return bench
 
@@ -73,7 +73,7 @@ def end_and_dispatch(task: Task) -> None:
 
 
 async def test_create_is_idempotent() -> None:
-    bench = Bench()
+    bench = Harness()
     first, new = await bench.service.create(TASK_ID, SPEC, "ann")
     again, anew = await bench.service.create(TASK_ID, SPEC, "bob")
     assert (new, anew) == (True, False)
@@ -91,7 +91,7 @@ async def test_create_is_idempotent() -> None:
         {"labels": {"a": "b"}},
     ],
 )
-async def test_the_same_id_with_other_content_is_refused(bench: Bench, change: dict[str, Any]) -> None:
+async def test_the_same_id_with_other_content_is_refused(bench: Harness, change: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refusal:
         await bench.service.create(TASK_ID, SPEC.model_copy(update=change), "ann")
     assert refusal.value.code == "id-taken"
@@ -99,7 +99,7 @@ async def test_the_same_id_with_other_content_is_refused(bench: Bench, change: d
 
 
 async def test_env_is_sealed_and_compared_by_its_values() -> None:
-    bench = Bench()
+    bench = Harness()
     spec = SPEC.model_copy(update={"env": {"KEY": "secret"}})
     stored, _ = await bench.service.create(TASK_ID, spec, "ann")
     assert stored.task.spec.env == {"KEY": "1:secret"}
@@ -110,7 +110,7 @@ async def test_env_is_sealed_and_compared_by_its_values() -> None:
 
 
 async def test_secrets_are_sealed_and_compared_by_their_values() -> None:
-    bench = Bench()
+    bench = Harness()
     spec = SPEC.model_copy(update={"env": {"CC": "clang"}, "secrets": {"KEY": "s3cret"}})
     stored, _ = await bench.service.create(TASK_ID, spec, "ann")
     assert (stored.task.spec.env, stored.task.spec.secrets) == ({"CC": "1:clang"}, {"KEY": "2:s3cret"})
@@ -124,7 +124,7 @@ async def test_secrets_are_sealed_and_compared_by_their_values() -> None:
 
 
 async def test_lock_paths_are_normalised_under_the_registered_root() -> None:
-    bench = Bench()
+    bench = Harness()
     spec = SPEC.model_copy(update={"lock_paths": ["src/api", "/srv/acme/src/"]})
     stored, _ = await bench.service.create(TASK_ID, spec, "ann")
     assert stored.task.spec.lock_paths == ["src"]
@@ -132,7 +132,7 @@ async def test_lock_paths_are_normalised_under_the_registered_root() -> None:
         await bench.service.create(TASK_ID, SPEC.model_copy(update={"lock_paths": ["/etc"]}), "ann")
 
 
-async def test_an_unregistered_workspace_is_not_found(bench: Bench) -> None:
+async def test_an_unregistered_workspace_is_not_found(bench: Harness) -> None:
     bench.view.registered = None
     for call in (bench.service.create(TASK_ID, SPEC, "ann"), bench.service.dispatch(TASK_ID, "ann")):
         with pytest.raises(NotFound) as missing:
@@ -141,7 +141,7 @@ async def test_an_unregistered_workspace_is_not_found(bench: Bench) -> None:
 
 
 async def test_no_such_task() -> None:
-    service = Bench().service
+    service = Harness().service
     for call in (
         service.read(TASK_ID),
         service.cancel(TASK_ID, None, "ann"),
@@ -154,14 +154,14 @@ async def test_no_such_task() -> None:
 # ---------------------------------------------------------------- conflicts
 
 
-async def test_after_a_conflict_it_is_decided_again(dispatched: Bench) -> None:
+async def test_after_a_conflict_it_is_decided_again(dispatched: Harness) -> None:
     dispatched.rival(lambda task: report(task, "queued"))
     stored = await dispatched.said("running")
     assert dispatched.names[-2:] == ["queued", "running"]
     assert (stored.task.status, stored.seq, stored.recorded) == (Status.RUNNING, 4, True)
 
 
-async def test_a_decision_can_come_out_otherwise_the_second_time(dispatched: Bench) -> None:
+async def test_a_decision_can_come_out_otherwise_the_second_time(dispatched: Harness) -> None:
     dispatched.rival(cancel)
     with pytest.raises(Refused) as refusal:
         await dispatched.said("running")
@@ -169,7 +169,7 @@ async def test_a_decision_can_come_out_otherwise_the_second_time(dispatched: Ben
     assert dispatched.names == ["created", "dispatched", "canceled"]
 
 
-async def test_conflicts_without_end_are_answered_busy(dispatched: Bench) -> None:
+async def test_conflicts_without_end_are_answered_busy(dispatched: Harness) -> None:
     def lost() -> None:
         raise AppendConflict
 
@@ -183,13 +183,13 @@ async def test_conflicts_without_end_are_answered_busy(dispatched: Bench) -> Non
 # ---------------------------------------------------------------- the leader is asked
 
 
-async def test_a_stale_cached_task_answers_no_refusal(dispatched: Bench) -> None:
+async def test_a_stale_cached_task_answers_no_refusal(dispatched: Harness) -> None:
     await dispatched.said("failed")
     dispatched.elsewhere(dispatch)
     assert (await dispatched.said("running", attempt=2)).task.status is Status.RUNNING
 
 
-async def test_a_stale_cached_task_answers_no_stale(dispatched: Bench) -> None:
+async def test_a_stale_cached_task_answers_no_stale(dispatched: Harness) -> None:
     await dispatched.said("running")
     dispatched.elsewhere(lambda task: report(task, "succeeded"))
     with pytest.raises(Refused) as refusal:
@@ -199,7 +199,7 @@ async def test_a_stale_cached_task_answers_no_stale(dispatched: Bench) -> None:
 
 @pytest.mark.parametrize(("status", "asks"), [("queued", 1), ("running", 0)])
 async def test_the_leader_is_asked_where_nothing_is_recorded(
-    dispatched: Bench, status: str, asks: int
+    dispatched: Harness, status: str, asks: int
 ) -> None:
     await dispatched.said("queued")
     before = dispatched.store.confirmed
@@ -208,20 +208,20 @@ async def test_the_leader_is_asked_where_nothing_is_recorded(
     assert (stored.fresh, stored.recorded) == (True, status == "running")
 
 
-async def test_a_refusal_is_confirmed_by_the_leader(dispatched: Bench) -> None:
+async def test_a_refusal_is_confirmed_by_the_leader(dispatched: Harness) -> None:
     before = dispatched.store.confirmed
     with pytest.raises(Refused):
         await dispatched.said("running", attempt=2)
     assert dispatched.store.confirmed == before + 1
 
 
-async def test_read_follows_the_leader(dispatched: Bench) -> None:
+async def test_read_follows_the_leader(dispatched: Harness) -> None:
     dispatched.elsewhere(cancel)
     stored = await dispatched.service.read(TASK_ID)
     assert (stored.task.status, stored.fresh) == (Status.CANCELED, True)
 
 
-async def test_what_was_not_appended_is_never_read(dispatched: Bench) -> None:
+async def test_what_was_not_appended_is_never_read(dispatched: Harness) -> None:
     dispatched.store.unreachable = True
     with pytest.raises(Busy):
         await dispatched.said("running")
@@ -234,7 +234,7 @@ async def test_what_was_not_appended_is_never_read(dispatched: Bench) -> None:
 # ---------------------------------------------------------------- one attempt only
 
 
-async def test_a_report_is_dropped_when_a_newer_attempt_came_in_between(dispatched: Bench) -> None:
+async def test_a_report_is_dropped_when_a_newer_attempt_came_in_between(dispatched: Harness) -> None:
     dispatched.rival(end_and_dispatch)
     with pytest.raises(Refused) as refusal:
         await dispatched.said("failed")
@@ -242,7 +242,7 @@ async def test_a_report_is_dropped_when_a_newer_attempt_came_in_between(dispatch
     assert (dispatched.task.attempt, dispatched.task.status) == (2, Status.DISPATCHED)
 
 
-async def test_findings_are_dropped_when_a_newer_attempt_came_in_between(dispatched: Bench) -> None:
+async def test_findings_are_dropped_when_a_newer_attempt_came_in_between(dispatched: Harness) -> None:
     service = dispatched.service
     for call in (
         lambda attempt: service.submit_failed(TASK_ID, attempt, "deadline", None, "dispatch"),
@@ -259,7 +259,7 @@ async def test_findings_are_dropped_when_a_newer_attempt_came_in_between(dispatc
         assert not stored.recorded
 
 
-async def test_a_cancel_never_hits_an_attempt_it_was_not_meant_for(dispatched: Bench) -> None:
+async def test_a_cancel_never_hits_an_attempt_it_was_not_meant_for(dispatched: Harness) -> None:
     dispatched.rival(end_and_dispatch)
     with pytest.raises(Refused) as refusal:
         await dispatched.service.cancel(TASK_ID, None, "ann")
@@ -267,7 +267,7 @@ async def test_a_cancel_never_hits_an_attempt_it_was_not_meant_for(dispatched: B
     assert dispatched.task.status is Status.DISPATCHED
 
 
-async def test_a_dispatch_is_decided_for_the_attempt_it_was_asked_after(dispatched: Bench) -> None:
+async def test_a_dispatch_is_decided_for_the_attempt_it_was_asked_after(dispatched: Harness) -> None:
     await dispatched.said("failed")
     dispatched.rival(lambda task: (dispatch(task), submit_failed(task)))
     with pytest.raises(Refused) as refusal:
@@ -277,7 +277,7 @@ async def test_a_dispatch_is_decided_for_the_attempt_it_was_asked_after(dispatch
 
 
 @pytest.mark.parametrize("meanwhile", [end_and_dispatch, submit_failed])
-async def test_a_create_that_comes_late_begins_no_second_attempt(bench: Bench, meanwhile: Any) -> None:
+async def test_a_create_that_comes_late_begins_no_second_attempt(bench: Harness, meanwhile: Any) -> None:
     def overtake(task: Task) -> None:
         dispatch(task)
         meanwhile(task)
@@ -290,7 +290,7 @@ async def test_a_create_that_comes_late_begins_no_second_attempt(bench: Bench, m
     assert bench.names == seen
 
 
-async def test_a_create_that_comes_late_does_not_begin_what_was_canceled(bench: Bench) -> None:
+async def test_a_create_that_comes_late_does_not_begin_what_was_canceled(bench: Harness) -> None:
     bench.elsewhere(cancel)
     with pytest.raises(Refused) as refusal:
         await bench.service.dispatch(TASK_ID, "ann", first=True)
@@ -298,7 +298,7 @@ async def test_a_create_that_comes_late_does_not_begin_what_was_canceled(bench: 
     assert bench.names == ["created", "canceled"]
 
 
-async def test_a_dispatch_keeps_its_attempt_while_it_waits(dispatched: Bench) -> None:
+async def test_a_dispatch_keeps_its_attempt_while_it_waits(dispatched: Harness) -> None:
     """Others in the same process change the very task that it has read."""
     await dispatched.said("failed")
 
@@ -316,14 +316,14 @@ async def test_a_dispatch_keeps_its_attempt_while_it_waits(dispatched: Bench) ->
 # ---------------------------------------------------------------- grants and tokens
 
 
-async def test_a_report_that_is_not_granted_asks_the_view_once(dispatched: Bench) -> None:
+async def test_a_report_that_is_not_granted_asks_the_view_once(dispatched: Harness) -> None:
     assert (await dispatched.said("running")).task.status is Status.RUNNING
     assert dispatched.view.asked == [(TASK_ID, 1)]
     await dispatched.said("succeeded")
     assert dispatched.view.asked == [(TASK_ID, 1)]
 
 
-async def test_a_report_before_the_grant_is_refused(dispatched: Bench) -> None:
+async def test_a_report_before_the_grant_is_refused(dispatched: Harness) -> None:
     dispatched.view.tokens.clear()
     with pytest.raises(Refused) as refusal:
         await dispatched.said("running")
@@ -331,7 +331,7 @@ async def test_a_report_before_the_grant_is_refused(dispatched: Bench) -> None:
     assert len(dispatched.view.asked) == 1
 
 
-async def test_an_attempt_token_proves_the_grant_and_names_the_attempt(dispatched: Bench) -> None:
+async def test_an_attempt_token_proves_the_grant_and_names_the_attempt(dispatched: Harness) -> None:
     await dispatched.said("running", Proof(1, 41), attempt=None)
     assert dispatched.view.asked == []
     dispatched.elsewhere(lambda task: (report(task, "failed"), dispatch(task)))
@@ -340,13 +340,13 @@ async def test_an_attempt_token_proves_the_grant_and_names_the_attempt(dispatche
     assert refusal.value.code == "stale-attempt"
 
 
-async def test_an_attempt_token_does_for_its_own_attempt_only(dispatched: Bench) -> None:
+async def test_an_attempt_token_does_for_its_own_attempt_only(dispatched: Harness) -> None:
     with pytest.raises(Invalid) as refusal:
         await dispatched.said("running", Proof(2, 42))
     assert refusal.value.code == "wrong-token"
 
 
-async def test_a_grant_of_an_attempt_says_nothing_about_the_next(dispatched: Bench) -> None:
+async def test_a_grant_of_an_attempt_says_nothing_about_the_next(dispatched: Harness) -> None:
     del dispatched.view.tokens[TASK_ID, 2]
     dispatched.elsewhere(end_and_dispatch)
     with pytest.raises(Refused) as refusal:
@@ -366,7 +366,7 @@ async def test_a_grant_of_an_attempt_says_nothing_about_the_next(dispatched: Ben
     ],
 )
 async def test_release_by_hand(
-    dispatched: Bench, status: str | None, events: list[str], may_run: bool
+    dispatched: Harness, status: str | None, events: list[str], may_run: bool
 ) -> None:
     if status is not None:
         await dispatched.said(status)
@@ -379,13 +379,13 @@ async def test_release_by_hand(
     assert dispatched.names[before:] == events
 
 
-async def test_release_where_nothing_is_held_records_nothing(dispatched: Bench) -> None:
+async def test_release_where_nothing_is_held_records_nothing(dispatched: Harness) -> None:
     dispatched.view.tokens.clear()
     assert await dispatched.service.release_locks(TASK_ID, "stuck", "bob") is None
     assert dispatched.names == ["created", "dispatched"]
 
 
-async def test_a_release_does_not_reach_a_newer_attempt(dispatched: Bench) -> None:
+async def test_a_release_does_not_reach_a_newer_attempt(dispatched: Harness) -> None:
     await dispatched.said("running")
     dispatched.rival(lambda task: (report(task, "failed"), dispatch(task)))
     release = await dispatched.service.release_locks(TASK_ID, "stuck", "bob")
@@ -394,7 +394,7 @@ async def test_a_release_does_not_reach_a_newer_attempt(dispatched: Bench) -> No
     assert (dispatched.task.attempt, dispatched.names[-1]) == (2, "dispatched")
 
 
-async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(bench: Bench) -> None:
+async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(bench: Harness) -> None:
     bench.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 1)
     for first in (True, False):
         with pytest.raises(Refused) as refusal:
@@ -407,7 +407,7 @@ async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(bench:
 
 
 async def test_a_task_that_is_dispatched_is_told_so_and_not_that_its_workspace_is_full(
-    dispatched: Bench,
+    dispatched: Harness,
 ) -> None:
     dispatched.view.open = OpenSize(waiting=MAX_OPEN_CLAIMS)
     with pytest.raises(Refused) as refusal:
@@ -430,7 +430,7 @@ SEEN = {
 
 @pytest.mark.parametrize("what", SEEN)
 async def test_nothing_is_made_of_a_task_that_is_older_than_what_was_seen_of_it(
-    bench: Bench, what: str
+    bench: Harness, what: str
 ) -> None:
     """The caller acts on an event of attempt 1; a leader just elected says that there was none."""
     with pytest.raises(Busy) as busy:

@@ -12,7 +12,7 @@ from adapters.event_store.codec import encode
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import EVENTS, Kind
 from infra.audit.auditor import Auditor
-from infra.audit.findings import Report
+from infra.audit.findings import VerifyReport
 from infra.audit.task_states import TaskStates
 from tests.unit.domain.samples import created_data
 
@@ -89,9 +89,9 @@ class Log:
         said = {"runner_id": "r1", "transport": "http"}
         return self.add("task", task, "queued", attempt=self.attempts[task], **said)
 
-    def looked_at(self, rows: dict[str, dict[str, Any]] | None = None) -> Report:
+    def looked_at(self, rows: dict[str, dict[str, Any]] | None = None) -> VerifyReport:
         """The report; with `rows`, these become what the read model must hold of each task then."""
-        report = Report()
+        report = VerifyReport()
         states = TaskStates(lambda state: b"")
         try:
             auditor = Auditor(report, states, with_rows=rows is not None)

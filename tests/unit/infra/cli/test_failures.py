@@ -8,15 +8,15 @@ import pytest
 
 from infra.config.settings import Settings
 from infra.runtime.processes import _until_signal
-from runner.errors import ConfigError
+from runner.errors import RunnerConfigError
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ConfigError("give another address"), "towpath: give another address\n"),
+        (RunnerConfigError("give another address"), "towpath: give another address\n"),
         (KeyError("pool"), "towpath: KeyError: 'pool'\n"),
-        (ExceptionGroup("parts", [ConfigError("one"), OSError("two")]), "towpath: one; OSError: two\n"),
+        (ExceptionGroup("parts", [RunnerConfigError("one"), OSError("two")]), "towpath: one; OSError: two\n"),
     ],
     ids=["foreseen", "unforeseen", "several"],
 )

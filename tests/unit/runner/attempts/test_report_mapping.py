@@ -9,13 +9,13 @@ import pytest
 from domain.protocol import Report
 from runner.attempts.report_mapping import final_report
 from runner.clock import utcnow
-from runner.process.launcher import Ended
+from runner.process.launcher import JobEnd
 
 
 def report_of(**ended: Any) -> Report | None:
     now = utcnow()
     return final_report(
-        Ended(finished_at=now, **ended), attempt=1, runner_id="me", timeout=1.5, started_at=now, tail="end"
+        JobEnd(finished_at=now, **ended), attempt=1, runner_id="me", timeout=1.5, started_at=now, tail="end"
     )
 
 
@@ -59,7 +59,7 @@ def test_nobody_waits_for_a_forgotten_attempt() -> None:
 )
 def test_a_cut_output_says_how_much_of_it_the_report_brings(size: int, says: str) -> None:
     now = utcnow()
-    ended = Ended(finished_at=now, why="error", message="m" * 5000)
+    ended = JobEnd(finished_at=now, why="error", message="m" * 5000)
     report = final_report(
         ended, attempt=1, runner_id="me", timeout=None, started_at=now, tail="end", output_bytes=size
     )

@@ -9,8 +9,8 @@ from uuid_utils.compat import uuid7
 
 from domain.protocol import Submission
 from runner.attempts.workspace import check_workspace, job_environment, within, working_directory
-from runner.errors import Refused
-from runner.process.job_start import CannotStart, open_directory
+from runner.errors import SubmissionRefused
+from runner.process.job_start import JobStartFailed, open_directory
 
 
 def submission(root: str | None, **changes: object) -> Submission:
@@ -38,7 +38,7 @@ def test_ways_out_are_refused_with_the_option_to_add(tmp_path: Path, inside: str
     (root / "a").mkdir(parents=True)
     other.mkdir()
     (root / "link").symlink_to(other)
-    with pytest.raises(Refused, match=f"--root {other}"):
+    with pytest.raises(SubmissionRefused, match=f"--root {other}"):
         check_workspace(submission(f"{root}/{inside}"), [root])
 
 
@@ -48,7 +48,7 @@ def test_a_second_name_of_a_directory_is_refused(tmp_path: Path, inside: str) ->
     (tmp_path / "first" / "src").mkdir(parents=True)
     (tmp_path / "second").symlink_to(tmp_path / "first")
     real = str(tmp_path / inside.replace("second", "first"))
-    with pytest.raises(Refused, match=f"register {real}"):
+    with pytest.raises(SubmissionRefused, match=f"register {real}"):
         check_workspace(submission(str(tmp_path / inside)), [tmp_path])
     check_workspace(submission(real), [tmp_path])
 
@@ -58,28 +58,28 @@ def test_a_job_starts_in_no_other_workspace_however_its_root_is_exchanged(tmp_pa
     ours, other = tmp_path / "ours", tmp_path / "other"
     other.mkdir()
     ours.symlink_to(other)
-    with pytest.raises(CannotStart, match="other"):
+    with pytest.raises(JobStartFailed, match="other"):
         open_directory(str(ours), within(submission(str(ours)), tmp_path / "own"))
 
 
 def test_a_neighbour_with_the_same_beginning_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRefused):
         check_workspace(submission(f"{tmp_path}/src2"), [tmp_path / "src"])
 
 
 @pytest.mark.parametrize("root", ["relative", "/a\0b"])
 def test_odd_roots_are_refused(root: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRefused):
         check_workspace(submission(root), [Path("/")])
 
 
 def test_shared_workspace_without_workspace_is_refused() -> None:
-    with pytest.raises(Refused, match="needs a `workspace`"):
+    with pytest.raises(SubmissionRefused, match="needs a `workspace`"):
         check_workspace(submission(None, execution_mode="shared-workspace"), [])
 
 
 def test_a_missing_root_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="no directory on this host"):
+    with pytest.raises(SubmissionRefused, match="no directory on this host"):
         working_directory(submission(str(tmp_path / "gone")), [tmp_path], tmp_path / "own")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.errors import Refused
+from runner.errors import SubmissionRefused
 from runner.outbox.origins import check_callback_url
 from runner.outbox.transports import problem_kind
 
@@ -74,12 +74,12 @@ def test_allowed(url: str) -> None:
     ],
 )
 def test_refused(url: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRefused):
         check_callback_url(url, ORIGINS)
 
 
 def test_nothing_is_allowed_where_nothing_is_configured() -> None:
-    with pytest.raises(Refused, match="TOWPATH_URL"):
+    with pytest.raises(SubmissionRefused, match="TOWPATH_URL"):
         check_callback_url("http://api:8000/x", [])
 
 
