@@ -80,7 +80,7 @@ async def read_model(about: Examination) -> list[Finding]:
         found, _, advice = error.detail.partition(": ")
         return [problem("read model", found, advice)]
     except DatabaseUnreachable as error:
-        advice = "start `towpath projector` (--only tasks), or check TOWPATH_DATABASE_URL"
+        advice = "start `towpath projector` (--only read-model), or check TOWPATH_DATABASE_URL"
         return [problem("read model", f"cannot be read: {type(error.__cause__).__name__}", advice)]
     last = await end_of_log(about.reader.last_seq, position, NEW_LEADER_SECONDS)
     if position > last:
@@ -95,7 +95,9 @@ async def read_model(about: Examination) -> list[Finding]:
         found += f", the oldest for {waited:.0f} s"
     if behind <= LATE_EVENTS and waited <= LATE_SECONDS:
         return [ok("read model", found)]
-    return [problem("read model", found, "start `towpath projector` (--only tasks); it catches up by itself")]
+    return [
+        problem("read model", found, "start `towpath projector` (--only read-model); it catches up by itself")
+    ]
 
 
 async def pools(about: Examination) -> list[Finding]:

@@ -28,7 +28,7 @@ DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
 INTAKE_CONNECTIONS = 64
 """Of a runner's HTTP intake; each may hold one submission of 1 MiB."""
-PROJECTIONS = ("locks", "dispatch", "watchdog", "tasks", "sealer")
+PROJECTIONS = ("locks", "dispatch", "watchdog", "read-model", "checkpoint-signer")
 _OURS = ("domain", "adapters", "projections", "api", "runner", "infra")
 log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
@@ -178,7 +178,9 @@ async def serve_projector(
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(
-            open_core(settings, "towpath-projector", needs_database=bool(set(only) - {"locks", "sealer"}))
+            open_core(
+                settings, "towpath-projector", needs_database=bool(set(only) - {"locks", "checkpoint-signer"})
+            )
         )
         http = await stack.enter_async_context(push_client())
         parts = projections(core, http)
@@ -194,11 +196,11 @@ async def serve_projector(
             endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
             endless.append(parts.beats.listen(parts.inspection.handle))
             endless.append(parts.sweep.run())
-        if "tasks" in only:
+        if "read-model" in only:
             endless.append(parts.tasks.run())
-        if "sealer" in only:
-            sealer = await stack.enter_async_context(open_checkpoint_signer(core))
-            endless.append(sealer.run())
+        if "checkpoint-signer" in only:
+            signer = await stack.enter_async_context(open_checkpoint_signer(core))
+            endless.append(signer.run())
         try:
             await _until(stop, endless)
         finally:

@@ -78,7 +78,7 @@ class Readiness:
 
     def _behind(self, applied: int, last: int) -> str:
         said = self._model.said(applied, last)
-        return said if said == OK else f"{said}; is a projector running (--only tasks)?"
+        return said if said == OK else f"{said}; is a projector running (--only read-model)?"
 
     async def _log(self) -> tuple[int | None, str]:
         try:

@@ -108,7 +108,10 @@ class Supervisor:
         asyncio.run(_prepare_streams(control, self._nats.store if self._nats is not None else None))
         self._add("api", lambda: _api(control, listener))
         self._add("locks", lambda: _projector(control, ("locks",)))
-        self._add("projector", lambda: _projector(control, ("dispatch", "watchdog", "tasks", "sealer")))
+        self._add(
+            "projector",
+            lambda: _projector(control, ("dispatch", "watchdog", "read-model", "checkpoint-signer")),
+        )
         if settings.host_runner_url is None:
             runner = self._with_nats(settings, "runner")
             self._add("runner", lambda: _runner(runner))

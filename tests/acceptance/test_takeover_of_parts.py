@@ -19,7 +19,7 @@ from tests.support.nats import StartNats
 from tests.support.towpath import DEADLINE, Client, Home
 from tests.support.waiting import eventually
 
-PARTS = ("locks", "dispatch", "watchdog", "tasks")
+PARTS = ("locks", "dispatch", "watchdog", "read-model")
 BEFORE, AFTER = 20, 20
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ async def known(_: EmbeddedNats, client: Client, work: Work) -> None:
     await eventually(all_known, DEADLINE)
 
 
-DONE: dict[str, Done] = {"locks": granted, "dispatch": sent, "watchdog": ended, "tasks": known}
+DONE: dict[str, Done] = {"locks": granted, "dispatch": sent, "watchdog": ended, "read-model": known}
 
 
 @pytest.mark.parametrize("part", PARTS)

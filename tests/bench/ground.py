@@ -88,7 +88,7 @@ class Ground:
                 )
             if projector:
                 children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
-                others = ("dispatch", "watchdog", "tasks", "sealer")
+                others = ("dispatch", "watchdog", "read-model", "checkpoint-signer")
                 children.append(Child("projector", lambda: run_projector(settings, others)))
             listener.close()
             if api:

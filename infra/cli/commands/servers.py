@@ -34,8 +34,21 @@ class Projection(StrEnum):
     LOCKS = "locks"
     DISPATCH = "dispatch"
     WATCHDOG = "watchdog"
-    TASKS = "tasks"
-    SEALER = "sealer"
+    READ_MODEL = "read-model"
+    CHECKPOINT_SIGNER = "checkpoint-signer"
+
+
+FORMER = {"tasks": Projection.READ_MODEL, "sealer": Projection.CHECKPOINT_SIGNER}
+"""Former names, taken for one more release."""
+
+
+def parse_projection(name: str) -> Projection:
+    """The projection that `name` means on the command line."""
+    try:
+        return FORMER.get(name) or Projection(name)
+    except ValueError:
+        names = ", ".join(Projection)
+        raise typer.BadParameter(f"{name!r} is not one of {names}") from None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -124,12 +137,17 @@ def api(
 
 def projector(
     only: Annotated[
-        list[Projection] | None, typer.Option(help="Run only this one. Repeatable. Default: all.")
+        list[Projection] | None,
+        typer.Option(
+            parser=parse_projection,
+            metavar="|".join(Projection),
+            help="Run only this one. Repeatable. Default: all.",
+        ),
     ] = None,
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Start locks, dispatch, watchdog (deadlines, lost runners), tasks (read model) and sealer."""
+    """Start locks, dispatch, watchdog (deadlines, lost runners), read model and checkpoint signer."""
     settings = part_settings(nats_url=nats_url, data_dir=data_dir)
     from infra.runtime.processes import PROJECTIONS, run_projector
 
