@@ -273,7 +273,7 @@ class Projections:
 
 @asynccontextmanager
 async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
-    """The sealer, on a connection of its own: it reads the log as bytes, beside whoever folds it."""
+    """The checkpoint signer, on a connection of its own: it reads the log as bytes, beside the folds."""
     settings = core.settings
     connection = await connect(settings, "towpath-sealer")
     signer, trusted = parse_keys(settings.checkpoint_keys())

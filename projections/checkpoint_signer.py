@@ -1,7 +1,7 @@
 """Checkpoint signer: appends a signed checkpoint after enough events or enough time.
 
 Delivery: it reads what lies behind the last checkpoint and acknowledges nothing. Any number may run; the
-compare-and-set of the checkpoint lets one win, and whoever loses goes on from the winner's. A crash loses
+compare-and-set of the checkpoint lets one win, and the losers go on from the winner's. A crash loses
 nothing. It seals only onto a checkpoint whose signature it trusts: it must not vouch for a forged past.
 """
 
@@ -61,7 +61,7 @@ class CheckpointSigner:
         self._waiting_since: float | None = None
 
     async def run(self) -> None:
-        """Seal for ever.
+        """Sign until canceled.
 
         Raises:
             LogGap: the log has a hole.

@@ -71,7 +71,7 @@ class Dispatch:
         self._config = config
 
     async def run(self, queue: EventQueue) -> None:
-        """Act on events for ever."""
+        """Act on events until canceled."""
         await queue.consume(self.handle)
 
     async def handle(self, event: Recorded) -> None:
@@ -115,7 +115,7 @@ class Dispatch:
     async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
         task = (await self._service.read(task_id, attempt=attempt)).task
         if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
-            await self._arm(task_id, attempt, since)  # taken before it was sent: whoever has it is watched
+            await self._arm(task_id, attempt, since)  # taken before it was sent: its runner is watched
         if not task.is_open(attempt, Status.DISPATCHED):
             return
         workspace = task.spec.workspace

@@ -1,7 +1,7 @@
 """Quarantine of invalid heartbeats: kept as dead letters with the reason.
 
 A bad heartbeat stops nothing: the next one replaces it, and the watchdog judges by what it can read. But
-a runner whose heartbeats nobody can use believes in a lease that the control plane does not see, and two
+a runner whose heartbeats are unusable believes in a lease that the control plane does not see, and two
 runners under one id make each other's attempts look forgotten. Whoever sends one sends one every few
 seconds, or a thousand a second: so one letter for each runner and reason stands at a time, and at most
 MOST_LETTERS of all; an operator who drops it gets the next. They cannot push other dead letters out.

@@ -54,7 +54,7 @@ class FoldedLockView:
         self._ladder = Ladder(checkpoints)
 
     async def run(self) -> None:
-        """Fold for ever. LogGap if the log is not contiguous."""
+        """Fold until canceled. LogGap if the log is not contiguous."""
         saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
         if saved is not None:
             self._event_id, state = saved

@@ -44,7 +44,7 @@ class LockProjection:
         self.table = LockTable()
 
     async def run(self) -> None:
-        """Fold and decide for ever.
+        """Fold and decide until canceled.
 
         Raises:
             ExceptionGroup: with LogGap where the log is not contiguous; nothing is decided on a hole.

@@ -5,7 +5,7 @@ nothing is acknowledged to the broker. A crash before the commit leaves rows and
 so the batch is read again; a crash behind it, or a second projection on the same database, makes the
 read model pass over what it has. While the database is away it waits, and goes on from the position it finds
 there. A hole in the log raises LogGap and ends the projection: a read model that goes on behind a hole would
-be wrong for ever.
+stay wrong.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Watchdog:
         elif task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._taken(due, note, task)
 
-    # ------------------------------------------------------------------ nobody has it
+    # ------------------------------------------------------------------ no runner has it
 
     async def _untaken(self, due: Due, note: Note, task: Task) -> None:
         """Record `submit-failed` once its time is over."""

@@ -1,6 +1,6 @@
 """Runner configuration: one frozen object, cross-checked when it is made.
 
-Whoever starts a runner (the CLI, a test) fills it; nothing in this package reads the environment
+The starter of a runner (the CLI, a test) fills it; nothing in this package reads the environment
 for settings. Every error names the setting to change.
 """
 

@@ -1,7 +1,7 @@
 """The runner's NATS connection, made in the background and kept.
 
 No publish buffer (`pending_size=0`): a publish that failed while disconnected must not be stored
-later behind its retry. Reconnects never give up; whoever needs the connection waits with a bound.
+later behind its retry. Reconnects never give up; users of the connection wait with a bound.
 """
 
 from __future__ import annotations

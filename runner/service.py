@@ -1,6 +1,6 @@
 """The runner as a service: builds its parts, starts and stops them.
 
-Stopping ends the attempts: nothing may go on where nobody renews a lease. Their reports are sent
+Stopping ends the attempts: nothing may go on without a renewed lease. Their reports are sent
 while there is time and otherwise wait in the outbox for the next start.
 """
 

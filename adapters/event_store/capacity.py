@@ -37,7 +37,7 @@ class MeasuredRoom:
         return self._bounds
 
     async def run(self) -> None:
-        """Measure for ever."""
+        """Measure until canceled."""
         while True:
             await self.measure()
             near = any(bound.left < NEAR * bound.reserve for bound in self._bounds)

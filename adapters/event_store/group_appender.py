@@ -138,7 +138,7 @@ class GroupAppender:
             for behind, waiting in enumerate(reversed(group)):
                 if not waiting.done.done():
                     waiting.done.set_result(last_seq - behind)
-        except Exception:  # whatever it is, the outcome is unknown and nobody may wait for ever
+        except Exception:  # whatever it is, the outcome is unknown and no caller may wait without end
             await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
             self._batches -= 1

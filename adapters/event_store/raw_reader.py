@@ -1,7 +1,7 @@
 """Reads a finished range of the log as stored bytes.
 
 For those who check or seal what stands there: nothing is decoded, nothing is left out, and a sequence that
-is missing is simply not among what comes. A stretch ends; whoever wants what comes later reads again. A
+is missing is simply not among what comes. A stretch ends; later events need another read. A
 lost connection or consumer is made up for from the position reached. What is under way is bounded by PULL.
 """
 

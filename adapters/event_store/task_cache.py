@@ -1,7 +1,7 @@
 """Task cache of a process: bounded, with one lock per task in use.
 
 Commands change the task they loaded before the log has taken the event, and an append can fail or be
-canceled. So nobody gets the cached object itself: it is copied in and out, which costs a microsecond, as
+canceled. So no caller gets the cached object itself: it is copied in and out, which costs a microsecond, as
 all that a task holds is immutable. Work on one task is serialised, to save conflicts.
 """
 

@@ -138,7 +138,7 @@ class FastClient(Client):
         """End, and end the search for a server first.
 
         nats-py cancels that search once and goes on. Where this meets the end of an attempt to connect,
-        `asyncio.wait_for` of Python 3.11 loses it: the search goes on for ever, and with it the end of the
+        `asyncio.wait_for` of Python 3.11 loses it: the search never ends, and with it the end of the
         event loop. Where it meets the wait for the old connection's end, that wait is canceled for `_close`
         too, and its caller takes that for a cancellation of its own.
         """

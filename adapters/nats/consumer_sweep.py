@@ -45,7 +45,7 @@ class ConsumerSweep:
         self._ours = frozenset(ours)
 
     async def run(self) -> None:
-        """Sweep for ever."""
+        """Sweep until canceled."""
         while True:
             try:
                 swept = await self.sweep()

@@ -1,6 +1,6 @@
 """Request-reply over one connection, with one inbox for all replies.
 
-nats-py's own request keeps an entry for ever where the publish fails, which adds up while NATS is away, and
+nats-py's own request never drops its entry where the publish fails, which adds up while NATS is away, and
 it waits out its whole timeout after a reconnect, though the reply went to the old connection. Here a request
 that outlives its connection fails within CHECK_SECONDS, and one reply may be many messages.
 """
@@ -40,7 +40,7 @@ class Replies:
         """The one reply to a request.
 
         Raises:
-            nats.errors.Error: nobody listens, no reply within `timeout` seconds, or the connection was lost;
+            nats.errors.Error: no responder, no reply within `timeout` seconds, or the connection was lost;
                 what was asked for may have been done.
         """
         answer: asyncio.Future[Arrived] = asyncio.get_running_loop().create_future()

@@ -127,7 +127,7 @@ async def _write_ahead(connection: AsyncConnection) -> None:
 def _connect_sqlite(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
     """A connection, not opened yet, whose thread ends without a word where its event loop has closed.
 
-    The thread answers also what nobody waits for any more: a query that was cancelled, the end of a
+    The thread also answers abandoned calls: a query that was cancelled, the end of a
     connection that could not be opened. At the end of a command that may come after the loop's end, and
     would be an exception in a thread, printed below the command's own words.
     """

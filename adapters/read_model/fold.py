@@ -2,7 +2,7 @@
 
 A replay must keep up with the log, so a task costs one row per batch however many events it has in it.
 Of tasks that were there before only changes are kept, and of those rows only what a decision needs is
-read. Sequences and each task's versions must be contiguous: a fold with a hole in it would be wrong for ever.
+read. Sequences and each task's versions must be contiguous: a fold with a hole in it would stay wrong.
 """
 
 from __future__ import annotations

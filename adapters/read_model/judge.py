@@ -33,7 +33,7 @@ def loaded(registrations: Rows, claims: Rows) -> Judge:
 
 
 class KeptJudge:
-    """The judge of the last batch, for the next one; whoever takes it puts it back once that stands."""
+    """The judge of the last batch, for the next one; taken by a batch and put back once that is committed."""
 
     def __init__(self) -> None:
         self._kept: tuple[Judge, int, str | None] | None = None

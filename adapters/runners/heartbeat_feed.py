@@ -1,8 +1,8 @@
 """Live heartbeats: a plain subscription beside the stream that keeps the last of each runner.
 
 Every listener hears all of them in the same order, which a consumer shared by several would not give: a
-counter that goes back shows only to who has heard the one before. What is missed while nobody listens comes
-again with the next heartbeat.
+counter that goes back shows only to who has heard the one before. What is missed while no process listens
+comes again with the next heartbeat.
 """
 
 from __future__ import annotations

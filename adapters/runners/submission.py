@@ -38,7 +38,7 @@ _NOTHING_TO_CANCEL = (404, 409, 410)
 class QueueRunnerClient:
     """Port `RunnerClient` on TOWPATH_SUBMIT; the runner reports `queued` itself.
 
-    A submission holds env values in the clear, so one that nobody takes is gone after `keep_seconds`,
+    A submission holds env values in the clear, so one that no runner takes is gone after `keep_seconds`,
     which is longer than the attempt's deadline.
     """
 

@@ -74,7 +74,7 @@ async def _lag(parts: ApiParts, metrics: Metrics, known: bool) -> None:
 
 
 async def _backlogs(parts: ApiParts, metrics: Metrics, known: bool) -> None:
-    """How far those are behind that share a queue; a queue that nobody has begun to take from is NaN."""
+    """How far those are behind that share a queue; a queue without a consumer yet is NaN."""
     if not known:
         for name in parts.backlogs.names:
             metrics.lag(name, math.nan, math.nan)

@@ -1,6 +1,6 @@
 """Paging of lists: `limit`, an opaque `cursor`, `next_cursor` and `Link: rel="next"`.
 
-A cursor is text only this API reads; it is base64 so that nobody builds one by hand. Lists that the
+A cursor is text only this API reads; it is base64, which discourages building one by hand. Lists that the
 process holds in memory anyway (workspaces, locks, runners) are cut by their sort key.
 """
 

@@ -1,6 +1,6 @@
 """TaskRead of a task that was just loaded or changed.
 
-A loaded task is shared with whoever changes it next, so it is turned into an answer before anything is
+A loaded task is shared with the next change, so it is turned into an answer before anything is
 awaited; otherwise `seq` and `status` could belong to different moments.
 """
 

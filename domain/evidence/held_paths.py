@@ -37,7 +37,8 @@ class HeldPaths:
                 del self._held[place]
 
     def fault(self, claim: Claim) -> str | None:
-        """Who of another workspace holds files that `claim` is granted; None where nobody does."""
+        """Who of another workspace holds files that `claim` is granted; None where no other workspace
+        does."""
         root = components(claim.root)
         ours = _absolute(claim)
         for (workspace, other_root), held in self._held.items():

@@ -38,7 +38,7 @@ class TaskTrace:
     cancel_requested: bool = False
     release_requested: bool = False
     refused: str | None = None
-    """The reason of the current attempt's `refused`, which is a lock fact: whoever checks one assigns it."""
+    """The reason of the current attempt's `refused`, which is a lock fact: the check of one assigns it."""
 
     @property
     def ended(self) -> bool:

@@ -2,7 +2,7 @@
 
 A leaf covers all of a stored event: sequence, subject, every header and the data. `Tree` keeps only the
 roots of its complete subtrees ("peaks"), so appending costs one hash on average, a tree over any log fits
-into a few hundred bytes, and whoever has the peaks can go on from there.
+into a few hundred bytes, and a reader with the peaks can go on from there.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Void:
         return changed(self.workspace, self.root, self.valid_root)
 
     def refusal(self) -> Refused:
-        """The answer to whoever asked for it."""
+        """The answer to the request that asked for it."""
         extra: dict[str, Any] = {"workspace": self.workspace, "root": self.valid_root}
         if self.reason == "root-overlap":
             extra = {"workspace": self.other, "root": self.other_root}

@@ -1,6 +1,6 @@
 """The open claims of one workspace: waiting, holding, void or already ended. Pure.
 
-Whoever folds changes them through the methods, which keep the index of conflicts and the releases that are
+A fold changes them through the methods, which keep the index of conflicts and the releases that are
 owed up to date. A table that was restored makes its indexes when they are first asked for, or when told to:
 a fold that only passes by does without.
 """

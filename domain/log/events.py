@@ -1,6 +1,6 @@
 """The events of the log as data: one frozen model per event type, version 1 of each.
 
-Names are chosen, never derived from Python: `towpath.task.running.v1` is stored for ever. Fields
+Names are chosen, never derived from Python: `towpath.task.running.v1` is never renamed. Fields
 carry units. Every model validates what it reads, so that a stored event that no longer fits is
 found where it is read. Golden files in the tests pin the stored bytes.
 """

@@ -43,7 +43,7 @@ class SubmitRejected(Exception):
 
 
 class SubmitUnreachable(Exception):
-    """Nobody accepted the submission; the message says why."""
+    """No runner accepted the submission; the message says why."""
 
 
 class RunnerClient(Protocol):

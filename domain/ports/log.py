@@ -152,7 +152,7 @@ class LogReader(Protocol):
         ...
 
     async def seq_at(self, at: datetime) -> int:
-        """The last sequence stored at or before `at`, by the clock of whoever stores; 0 for none."""
+        """The last sequence stored at or before `at`, by the storing server's clock; 0 for none."""
         ...
 
 

@@ -14,7 +14,8 @@ class EventQueue(Protocol):
     """Events to be acted on, shared among any number of workers; each is handled at least once."""
 
     async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
-        """Hand out events for ever; one whose handling fails comes again, in the end as a dead letter."""
+        """Hand out events until canceled; one whose handling fails comes again, in the end as a dead
+        letter."""
         ...
 
 
@@ -22,7 +23,7 @@ class DueQueue(Protocol):
     """Deadlines that have come due, shared among any number of workers; each at least once."""
 
     async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
-        """Hand out deadlines for ever."""
+        """Hand out deadlines until canceled."""
         ...
 
 
@@ -69,5 +70,5 @@ class Backlogs(Protocol):
         ...
 
     async def all(self) -> dict[str, Backlog | None]:
-        """By name; None where nobody has begun to take from that queue."""
+        """By name; None where that queue has no consumer yet."""
         ...

@@ -42,7 +42,7 @@ class BeatFeed(Protocol):
     """Heartbeats as they are published over NATS. Each listener hears all of them in the same order."""
 
     async def listen(self, handle: Callable[[ArrivedBeat], Awaitable[None]]) -> None:
-        """Hand them over for ever, one by one; at most once, and in a flood not all of them."""
+        """Hand them over until canceled, one by one; at most once, and in a flood not all of them."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Runner liveness: when a runner counts as lost, by its last stored heartbeat and the broker's clock.
 
 A runner's own lease runs from the *sending* of an acknowledged heartbeat, the control plane's from its
-storing, which is later, and it adds a grace for the killing. So whoever is called lost here has long stopped
+storing, which is later, and it adds a grace for the killing. So a runner that is lost here has long stopped
 whatever it ran. Older counters never replace what a newer one has said, in whatever order they arrive.
 """
 

@@ -56,7 +56,7 @@ class DeadLetter:
 
     @property
     def shown_body(self) -> Any:
-        """The body as JSON without secrets; None where it is no JSON, since nobody knows what that holds."""
+        """The body as JSON without secrets; None where it is no JSON, since its content is unknown."""
         try:
             return without_secrets(sendable(read_json(self.body)))
         except (ValueError, RecursionError):

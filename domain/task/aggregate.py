@@ -78,7 +78,7 @@ class Task(BaseAggregate[str]):
         return self.attempt == attempt and self.status in statuses
 
     def is_wanted(self, attempt: int, runner_id: str, instance: str | None = None) -> bool:
-        """Whether this runner may go on with `attempt`: no other has it, and nobody wants it to end."""
+        """Whether this runner may go on with `attempt`: no other has it, and its end was not requested."""
         return (
             self.is_open(attempt, Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
             and not (self.cancel_requested or self.release_requested)
@@ -175,7 +175,7 @@ class Task(BaseAggregate[str]):
         """Record that the bound runner is gone; only an open `queued` or `running` attempt changes.
 
         A cancel that the runner cannot confirm any more is confirmed by this; after a release by hand the
-        attempt is `failed`, since nobody has asked for its end as such.
+        attempt is `failed`, since its end was not requested.
         """
         if not self.is_open(attempt, Status.QUEUED, Status.RUNNING):
             return

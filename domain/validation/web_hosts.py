@@ -80,7 +80,7 @@ class WebHosts:
     def refusal(self, headers: Iterable[tuple[bytes, bytes]], http_version: str) -> ForeignHost | None:
         """Why a request with these headers (names in lower case) is none of ours; None where it is.
 
-        `X-Forwarded-Host` and its like do not count: whoever sends a request writes them.
+        `X-Forwarded-Host` and its like do not count: the sender of a request chooses them.
         """
         named, origins = [], []
         for name, value in headers:

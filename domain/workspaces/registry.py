@@ -27,7 +27,7 @@ class Registration:
 
 
 def not_registered(workspace: str) -> NotFound:
-    """The error of whoever needs a workspace that is not there."""
+    """The error for a workspace that is not registered."""
     return NotFound(
         "no-such-workspace",
         f"workspace {workspace} is not registered; register it with PUT /workspaces/{workspace}",

@@ -33,7 +33,7 @@ _FLOATS = [place for place, column in enumerate(tasks.columns) if isinstance(col
 
 
 class OtherReadModel(Exception):
-    """The read model is of another version: whoever uses it next makes it anew."""
+    """The read model is of another version: its next user rebuilds it."""
 
 
 class HeldInterval(NamedTuple):

@@ -1,9 +1,9 @@
 """`towpath backup` and `towpath restore`: the streams, keys and states that a log cannot be rebuilt without.
 
 What is kept: the log with its sequences, the checkpoints that witness it, the dead letters, reports that
-runners have sent and nobody has taken yet, and each runner's last heartbeat, without which one that is gone
-could not be told from one that never sent any. What is not: submissions and timers, which dispatch makes anew
-(after a restore it begins at the start of the log); the read model, which is a replay; secrets.
+runners have sent and the API has not taken yet, and each runner's last heartbeat, without which one that is
+gone could not be told from one that never sent any. What is not: submissions and timers, which dispatch
+makes anew (after a restore it begins at the start of the log); the read model, which is a replay; secrets.
 Each stream is taken before what it speaks of: a report that is taken after it was applied comes again and is
 stale, one that is missed in between would be lost.
 """
@@ -130,7 +130,7 @@ async def restore(
 
 
 async def _refuse_to_overwrite(connection: Client, where: str) -> None:
-    """Nothing may be there, and nobody may be at work: caches of a running process are of another log."""
+    """Nothing may be there, and no process at work: caches of a running process are of another log."""
     for definition in stream_definitions():
         answer = await _info(connection, definition.name)
         if answer is None:

@@ -120,7 +120,7 @@ async def _send(connection: Client, stream: str, target: str, chunk: bytes) -> d
         try:
             answer = await connection.request(target, chunk, timeout=SILENT_SECONDS)
             break
-        except nats.errors.NoRespondersError as error:  # so nobody took it
+        except nats.errors.NoRespondersError as error:  # so no server took it
             if time.monotonic() > deadline:
                 raise _stopped(stream, error) from error
             await asyncio.sleep(AGAIN_SECONDS)

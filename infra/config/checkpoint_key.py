@@ -1,7 +1,8 @@
 """The checkpoint signing key of an installation that was given none: made once, one file.
 
 A key per line: the first is the private one in use, further ones are old ones that are still trusted.
-Replacing the key keeps only the public half of the old one, so that nobody can sign with it any more.
+Replacing the key keeps only the public half of the old one, so that no signature with it is possible any
+more.
 """
 
 from __future__ import annotations

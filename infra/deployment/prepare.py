@@ -1,7 +1,7 @@
 """`python -m infra.deployment.prepare`: makes the secrets that the compose files read.
 
 Writes `.env` (mode 0600) with a random value for each secret, and certificates under `certs/`. An `.env` that
-is there is kept as it is, since a server that has another password is a server that nobody can reach.
+is there is kept as it is, since a server that has another password is a server that no client can reach.
 """
 
 from __future__ import annotations

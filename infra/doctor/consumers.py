@@ -1,7 +1,7 @@
 """Checks of durable consumers: present, taken from, how far behind.
 
-A consumer that nobody asks holds everything up silently: dispatch would submit nothing, deadlines would not
-end anything, reports over NATS would wait. A process that asks is seen as a waiting pull.
+A consumer without a process that pulls from it holds everything up silently: dispatch would submit nothing,
+deadlines would not end anything, reports over NATS would wait. A process that asks is seen as a waiting pull.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ def _appends() -> Iterator[Channel]:
             subjects.append(kind, f"{{{parameter}}}", event),
             Stream.LOG,
             "send",
-            f"The control plane asks the log to take `{kind}.{event}`; it may be refused. Nobody else "
-            "publishes here. Watch the stored subject instead.",
+            f"The control plane asks the log to take `{kind}.{event}`; it may be refused. Only the "
+            "control plane publishes here. Watch the stored subject instead.",
             data,
             headers.append(kind, event, data),
             _of(kind),
@@ -154,7 +154,8 @@ def _checkpoints() -> Iterator[Channel]:
         subjects.append_checkpoint("{number}"),
         Stream.CHECKPOINT,
         "send",
-        "A sealer asks its stream to take a checkpoint; it may be refused. Nobody else publishes here.",
+        "The checkpoint signer asks its stream to take a checkpoint; it may be refused. "
+        "Only signers publish here.",
         CheckpointData,
         headers.CHECKPOINT_APPEND,
         number,
@@ -183,7 +184,7 @@ def _beside() -> Iterator[Channel]:
         Stream.TIMER,
         "send",
         "Arms a deadline of an attempt: a message that NATS schedules. Arming it again replaces it. The "
-        "body is a note for whoever handles it, often empty.",
+        "body is a note for its handler, often empty.",
         "bytes",
         headers.of(headers.TIMER_AT, "Nats-Schedule", "Nats-Schedule-Target"),
         _TIMER_OF,

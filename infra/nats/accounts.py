@@ -7,7 +7,7 @@ An account for each role, not users of one account. Inside one account a client 
 stream can choose a log subject as its reply subject, and the server itself then appends the answer to the
 log; it also sees every inbox and every submission, tokens and environment included. Between accounts an
 answer returns to the asker's own account, and only what is exported can be seen. What this does not stop: a
-push consumer may send copies of stored events to whoever subscribes to some other subject. They keep their
+push consumer may send copies of stored events to subscribers of any other subject. They keep their
 true subject and lack the `Nats-Sequence` header of what the log republishes: without it, no fact. So no
 subject that a stream takes is exported: what is delivered there would be stored.
 """
@@ -22,7 +22,7 @@ from domain.subjects import RUNNERS_LETTERS, Stream, under
 from infra.nats.syntax import nats_string
 
 LOG_CONSUMERS = ("dispatch",)
-"""The control plane's durable consumers on the log: nobody else may take from, change or delete them."""
+"""The control plane's durable consumers on the log: no other role may take from, change or delete them."""
 
 WATCHED = (under("task"), under("lock"), under("workspace"), under("checkpoint"))
 """What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""

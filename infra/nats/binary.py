@@ -45,7 +45,7 @@ def dying_with_parent() -> list[str]:
     """A command prefix: what follows it gets SIGKILL when the thread that spawned it ends, however it ends.
 
     Not SIGTERM: a nats-server that hangs, as one may after writing to a full disk, hangs in its own end, too,
-    and would keep its port and its data from the next one for ever. What it has acknowledged is in its files.
+    and would keep its port and its data from the next one. What it has acknowledged is in its files.
 
     A tiny Python that execs, not `preexec_fn`, which may deadlock where threads run. No effect outside Linux.
     """

@@ -122,7 +122,7 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient
     client = FastClient()
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
     try:
-        # While connecting for the first time the client would try for ever: bound it here. The number of
+        # While connecting for the first time the client would never give up: bound it here. The number of
         # attempts alone does not: a certificate that does not hold is no attempt to it.
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})

@@ -38,7 +38,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
             Stream.LOG,
             {
                 **kept,
-                "description": "The log: every task, lock and workspace event, for ever",
+                "description": "The log: every task, lock and workspace event, kept without limit",
                 "subjects": [subjects.append()],
                 "subject_transform": {"src": subjects.append(), "dest": _STORED},
                 "republish": {"src": subjects.event(), "dest": _STORED},

@@ -57,7 +57,7 @@ async def serve(
 ) -> None:
     """Serve `app` until `stop`, then let open requests end within GRACEFUL_SECONDS.
 
-    `closing` is called first: it ends what would go on for ever, such as live streams. `connections` bounds
+    `closing` is called first: it ends what has no end of its own, such as live streams. `connections` bounds
     what clients may keep waiting.
     """
     connections = connections or Connections(connection_limit(CONNECTIONS))

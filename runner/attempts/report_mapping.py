@@ -23,7 +23,7 @@ def final_report(
     tail: str | None,
     output_bytes: int = 0,
 ) -> Report | None:
-    """The terminal report, or None where nobody waits for one (the attempt is over in the log)."""
+    """The terminal report, or None where the attempt is over in the log."""
     if ended.why == "forgotten":
         return None
     status, reason, message, code = _judge(ended, timeout)

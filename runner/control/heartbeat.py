@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class NotAcknowledged(Exception):
-    """A heartbeat was not stored, or nobody knows; the message says why and, where it can, what to do."""
+    """A heartbeat was not stored, or that is unknown; the message says why and, where it can, what to do."""
 
 
 class BeatChannel(Protocol):

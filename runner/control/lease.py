@@ -22,7 +22,7 @@ class Lease(Protocol):
 
 
 class NoLease:
-    """For a runner without heartbeats: nobody would notice its absence, so nothing depends on it."""
+    """For a runner without heartbeats: its absence goes unnoticed, so nothing depends on it."""
 
     deadline: float | None = None
     valid = True

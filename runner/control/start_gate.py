@@ -3,7 +3,7 @@
 Two ways to see that, and one meaning: an HTTP answer whose TaskRead says so, or the task's last event
 read from the log's leader. Both judgements are pure functions here. Where a refusal is neither a
 cancel nor the news that the attempt is over, it is reported as `failed`: better a visible end than an
-attempt that nobody moves.
+attempt that never moves.
 """
 
 from __future__ import annotations

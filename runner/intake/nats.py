@@ -3,7 +3,7 @@
 Delivery: acknowledged once the attempt is durably held, so a crash before that hands it to another
 runner after `ack_wait`. That is short, because the whole submission has a deadline of 30 s. A body
 that is no submission moves to the dead letters; one that this runner must refuse is
-reported as `failed`, since nobody else can answer it.
+reported as `failed`, since no other process can answer it.
 """
 
 from __future__ import annotations

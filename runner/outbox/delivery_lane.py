@@ -31,7 +31,7 @@ Send = Callable[[str], Awaitable[ReportAnswer]]
 class Lane:
     """Tasks whose oldest report goes this way. `send` sends it and answers what came back.
 
-    After `accepted` and `rejected` the task leaves the lane; whoever has more of it adds it again.
+    After `accepted` and `rejected` the task leaves the lane; more reports of it add it again.
     """
 
     def __init__(self, send: Send) -> None:

@@ -46,7 +46,7 @@ MISCONFIGURED = {
 }
 MOVED = "redirects are not followed: set API_RUNNER_CALLBACK_BASE_URL to the address it leads to"
 NOT_YET = "not-granted"
-"""The runner has the submission, so the grant is recorded: whoever says this lags behind the log."""
+"""The runner has the submission, so the grant is recorded: an API that answers this lags behind the log."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def bodies(row: OutboxRow) -> Iterator[str]:
 
 
 def answered_seq(answer: ReportAnswer) -> int | None:
-    """Where the log stands for the task that a report was answered with; None where nobody says."""
+    """Where the log stands for the task that a report was answered with; None where the answer has none."""
     try:
         seq = orjson.loads(answer.body)["seq"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

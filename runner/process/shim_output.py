@@ -48,7 +48,7 @@ class Output:
             self._put(chunk)
 
     def finish(self) -> None:
-        """Nobody of the job is left to write."""
+        """No process of the job is left to write."""
         while self.open:
             before = self.size + len(self.rest) + self.missing
             self.take()

@@ -63,7 +63,7 @@ class Storage:
         return True
 
     async def wait_usable(self) -> None:
-        """Until the intake may be open; for ever where the file is damaged."""
+        """Until the intake may be open; without end where the file is damaged."""
         while True:
             if self.usable():
                 return

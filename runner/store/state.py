@@ -88,7 +88,7 @@ class Attempt:
 class OutboxRow:
     """One unanswered report, where it goes, and the trace it was made in.
 
-    `message_id` is random: the broker drops what comes under an id that it has seen, whoever sent that.
+    `message_id` is random: the broker drops what comes under an id that it has seen, by any sender.
     """
 
     id: int
@@ -297,7 +297,7 @@ class RunnerState:
         return [row[0] for row in rows]
 
     def outbox_depth(self) -> int:
-        """How many reports nobody has answered."""
+        """How many reports are unanswered."""
         return int(self.file.rows("SELECT count(*) FROM outbox")[0][0])
 
     def answered(self, row: OutboxRow, *, settles: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Translates the API's advice into commands to type.
 
-`detail` of a problem speaks to programs. Whoever typed a command is told the command that does the same.
+`detail` of a problem speaks to programs. A person at a shell is told the command that does the same.
 """
 
 from __future__ import annotations

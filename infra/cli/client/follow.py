@@ -1,7 +1,7 @@
 """Follows one task until it ends, by its events or by polling.
 
 The task does not need anybody to stay. So a lost connection is no failure until it lasts too long, and
-whoever leaves is told how to come back.
+a person who leaves is told how to come back.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _SEQ = re.compile("[0-9]{1,19}")
 def events(
     api: Api, filters: Mapping[str, object], after: int | None, give_up_seconds: float
 ) -> Iterator[Json | None]:
-    """Events behind `after` (None: from now on), for ever; None for every sign of life without an event.
+    """Events behind `after` (None: from now on), without end; None for every sign of life without an event.
 
     A connection that breaks is made anew, for at most `give_up_seconds` at a time. It goes on behind the last
     event seen or, where the log was replaced, behind the last one that still stands, and says so.
