@@ -1,4 +1,4 @@
-"""The table of API roles: which role each route requires."""
+"""The table of API roles in docs/access.md: which role each route requires."""
 
 from __future__ import annotations
 

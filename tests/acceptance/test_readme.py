@@ -1,4 +1,4 @@
-"""Whoever types what the README says gets what it says."""
+"""The commands that README and the pages beside it show do what they show."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 
 README = REPO / "README.md"
+RUNNERS, WATCHING, COMMANDS = (REPO / "docs" / f"{name}.md" for name in ("runners", "watching", "commands"))
 
 
 def _typed(up: Up, command: str, task_id: str = "ID") -> str:
-    """Run one command of the README in a shell, against `up`; its stdout."""
+    """Run one command of a page in a shell, against `up`; its stdout."""
     line = command.replace("localhost:8000", up.url.removeprefix("http://"))
     done = up.home.program("sh", "-c", re.sub(r"\bID\b", task_id, line), TOWPATH_URL=up.url)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
@@ -49,21 +50,27 @@ def test_the_first_screen_names_targets_that_exist() -> None:
 def test_every_towpath_command_exists(home: Home) -> None:
     typed = [command for block in blocks(README) for command in block.commands]
     lines = [shlex.split(line.removesuffix("&")) for line in typed if line.startswith("towpath ")]
-    text = README.read_text()
+    text = "\n".join(page.read_text() for page in (README, COMMANDS))
     lines += [shlex.split(line) for line in re.findall(r"`towpath ([^`]+)`", text.replace("\n", " "))]
-    named = {tuple(line[1:] if line[0] == "towpath" else line) for line in lines} - {("--help",)}
-    wanted = {_subcommand(line) for line in named}
-    listed = re.search(r"`towpath --help` lists the rest: (.+?)\. ", text.replace("\n", " "))
-    assert listed is not None
-    wanted |= {(name,) for name in re.findall(r"`([a-z]+)`", listed[1])}
-    assert len(wanted) > 10
-    for command in sorted(wanted):
+    named = {tuple(line[1:] if line[0] == "towpath" else line) for line in lines}
+    named -= {("--help",), ("COMMAND", "--help")}
+    listed = _listed_commands()
+    offered = set(re.findall(r"(?m)^  ([a-z]+)  ", home.run("--help").stdout))
+    assert listed == offered
+    for command in sorted({_subcommand(line) for line in named} | {(name,) for name in listed}):
         shown = home.run(*command, "--help")
         assert shown.returncode == 0, shown.stderr
         for line in named:
             if _subcommand(line) == command:
                 options = [word for word in line if word.startswith("--") and word != "--"]
                 assert all(option in shown.stdout for option in options), line
+
+
+def _listed_commands() -> set[str]:
+    """What the page's first table names."""
+    table = COMMANDS.read_text().partition("\n## ")[0]
+    rows = re.findall(r"(?m)^\| [^|]+ \| (`.+) \|$", table)
+    return {name for row in rows for name in re.findall(r"`([a-z]+)`", row)}
 
 
 def _subcommand(line: tuple[str, ...]) -> tuple[str, ...]:
@@ -90,8 +97,8 @@ def test_the_first_steps_work_one_after_the_other(up: Up) -> None:
 
 
 async def test_curl_reports_a_status_and_nats_shows_the_failure(up: Up, guest: NatsClient) -> None:
-    create, running, failed = console(README, "Report a task's status with curl")
-    subject = shlex.split(console(README, "Watch it on NATS")[0])
+    create, running, failed = console(RUNNERS, "By hand, with curl")
+    subject = shlex.split(console(WATCHING, "Watching")[0])
     assert subject[:2] == ["nats", "sub"]
     heard = await guest.subscribe(subject[2])
     await guest.flush()

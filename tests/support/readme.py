@@ -10,6 +10,14 @@ _HEADING = re.compile(r"^#+ +(.+)$")
 
 
 @dataclass(frozen=True)
+class Typed:
+    """A command that the page shows, and the lines that it shows below."""
+
+    command: str
+    shown: list[str]
+
+
+@dataclass(frozen=True)
 class Block:
     """A fenced block below `heading`."""
 
@@ -23,6 +31,17 @@ class Block:
         joined = self.text.replace("\\\n", " ")
         found = [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
         return [re.sub(r"\s+#\s.*$", "", line).strip() for line in found]
+
+    @property
+    def session(self) -> list[Typed]:
+        """Each command with what is shown below it; `^C` stands for itself."""
+        found: list[Typed] = []
+        for line in self.text.replace("\\\n", " ").splitlines():
+            if line.startswith("$ ") or line == "^C":
+                found.append(Typed(line.removeprefix("$ "), []))
+            else:
+                found[-1].shown.append(line)
+        return found
 
 
 def blocks(path: Path) -> list[Block]:

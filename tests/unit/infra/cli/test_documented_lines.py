@@ -26,7 +26,7 @@ def test_there_are_lines_to_look_at() -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_the_command_takes_it(line: str) -> None:
-    words = shlex.split(line.removesuffix("&"), comments=True)
+    words = shlex.split(re.sub(r" \d?>\S+", "", line.removesuffix("&")), comments=True)
     command = typer.main.get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]

@@ -7,7 +7,7 @@ import pytest
 from domain.task.transitions import Status
 from infra.documents import CONTRACTS
 from infra.documents.roles_table import roles_by_route
-from infra.documents.write import REPO, diagram, files
+from infra.documents.write import ACCESS, DOCS, REPO, diagram, files
 
 GENERATED = {str(path.relative_to(REPO)): text for path, text in files().items()}
 
@@ -27,16 +27,16 @@ def test_the_diagram_shows_every_status() -> None:
     assert all(status.value.replace("-", "_") in shown for status in Status)
 
 
-def test_the_readme_names_the_role_of_every_route() -> None:
-    readme = (REPO / "README.md").read_text()
+def test_the_page_names_the_role_of_every_route() -> None:
+    page = ACCESS.read_text()
     for (method, path), role in roles_by_route().items():
-        line = next(line for line in readme.splitlines() if f"`{method} {path}`" in line)
+        line = next(line for line in page.splitlines() if f"`{method} {path}`" in line)
         assert line.startswith(f"| {role} |"), line
 
 
-def test_the_readme_names_every_variable_that_a_task_gets() -> None:
+def test_the_page_names_every_variable_that_a_task_gets() -> None:
     from runner.attempts.workspace import INHERITED, OF_A_LOCK
 
-    text = (REPO / "README.md").read_text()
+    text = (DOCS / "commands.md").read_text()
     for name in (*INHERITED, *OF_A_LOCK, "TOWPATH_TASK_ID", "TOWPATH_ATTEMPT", "TOWPATH_RUNNER_ID"):
         assert f"`{name}`" in text

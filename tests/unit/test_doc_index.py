@@ -1,0 +1,59 @@
+"""The pages can be found: the index lists each once, and no link between files of the repository is dead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.readme import REPO
+
+DOCS = REPO / "docs"
+INDEX = DOCS / "README.md"
+KINDS = ["Tutorial", "How-to guides", "Reference", "Explanation"]
+_NOT_OURS = {".venv", "node_modules", ".pytest_cache", ".git"}
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_ROW = re.compile(r"(?m)^\| \[(\S+)\]\((\S+)\) \| (.+) \|$")
+PAGES = sorted(
+    path for path in REPO.rglob("*.md") if not _NOT_OURS.intersection(path.relative_to(REPO).parts)
+)
+
+
+def _prose(path: Path) -> str:
+    return re.sub(r"(?ms)^```.*?^```", "", path.read_text())
+
+
+def _anchors(path: Path) -> set[str]:
+    """The anchors that GitHub and its like make of a page's headings."""
+    headings = re.findall(r"(?m)^#+ +(.+?)$", _prose(path))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_lists_every_page_once_under_its_kind() -> None:
+    _, *sections = re.split(r"(?m)^## ", _prose(INDEX))
+    assert [section.partition(":")[0] for section in sections] == KINDS
+    rows = [row for section in sections for row in _ROW.findall(section)]
+    assert all(name == target and answers.endswith("?") for name, target, answers in rows)
+    pages = [path.name for path in DOCS.glob("*.md") if path != INDEX]
+    assert sorted(target for _, target, _ in rows) == sorted([*pages, "adr"])
+
+
+@pytest.mark.parametrize("page", [pytest.param(path, id=str(path.relative_to(REPO))) for path in PAGES])
+def test_no_link_is_dead(page: Path) -> None:
+    for link in _LINK.findall(_prose(page)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{link}: there is no {target}"
+        if anchor:
+            assert anchor in _anchors(target), f"{link}: no such heading"
+
+
+def test_the_glossary_defines_each_word_once() -> None:
+    text = (DOCS / "glossary.md").read_text()
+    words = re.findall(r"(?m)^### (.+)$", text)
+    assert len(words) == len(set(words)) > 25
+    entries = re.split(r"(?m)^### ", text)[1:]
+    assert all("*Code:* `" in entry and "*More:* [" in entry for entry in entries)
