@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.readme import REPO, Typed, blocks
+from tests.support.readme import Typed, blocks
+from tests.support.repository import REPO
 from tests.support.terminal import Terminal
 from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually

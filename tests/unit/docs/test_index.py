@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.readme import REPO
+from tests.support.repository import REPO
 
 DOCS = REPO / "docs"
 INDEX = DOCS / "README.md"
@@ -51,9 +51,11 @@ def test_no_link_is_dead(page: Path) -> None:
             assert anchor in _anchors(target), f"{link}: no such heading"
 
 
-def test_the_glossary_defines_each_word_once() -> None:
-    text = (DOCS / "glossary.md").read_text()
-    words = re.findall(r"(?m)^### (.+)$", text)
+def test_the_glossary_defines_each_word_once_and_names_where_it_lives() -> None:
+    _, *entries = re.split(r"(?m)^### ", (DOCS / "glossary.md").read_text())
+    words = [entry.partition("\n")[0] for entry in entries]
     assert len(words) == len(set(words)) > 25
-    entries = re.split(r"(?m)^### ", text)[1:]
-    assert all("*Code:* `" in entry and "*More:* [" in entry for entry in entries)
+    for entry in entries:
+        code = re.search(r"(?s)\*Code:\* (.+?)\s\*More:\* \[", entry)
+        assert code is not None, entry
+        assert all((REPO / folder).is_dir() for folder in re.findall(r"`([a-z_/]+)`", code[1])), entry
