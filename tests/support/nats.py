@@ -32,11 +32,20 @@ async def connect(url: str | list[str], **options: Any) -> Client:
     return client
 
 
-async def api(nc: Client, verb: str, body: object = None, timeout: float = 5.0) -> dict[str, Any]:
+class Answer(dict[str, Any]):
+    """An answer of `$JS.API`; reading a field that it lacks raises AssertionError: "not yet" to `eventually`.
+
+    Right after a server has started, JetStream answers with nothing but an `error`.
+    """
+
+    def __missing__(self, field: str) -> Any:
+        raise AssertionError(f"JetStream's answer has no {field!r}: {dict(self)}")
+
+
+async def api(nc: Client, verb: str, body: object = None, timeout: float = 5.0) -> Answer:
     """Answer of `$JS.API.<verb>`."""
     payload = b"" if body is None else json.dumps(body).encode()
-    answer: dict[str, Any] = json.loads((await nc.request(f"$JS.API.{verb}", payload, timeout=timeout)).data)
-    return answer
+    return Answer(json.loads((await nc.request(f"$JS.API.{verb}", payload, timeout=timeout)).data))
 
 
 async def subjects(nc: Client, stream: str) -> dict[str, int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.support.nats import api
 from tests.support.waiting import eventually
 
 
@@ -33,3 +35,19 @@ async def test_waiting_ends_and_says_why():
         await eventually(never, timeout=0.05)
     with pytest.raises(AssertionError, match="still 0"):
         await eventually(lambda: 0, timeout=0.05)
+
+
+async def test_an_error_of_jetstream_is_waited_over(js_connection: Client):
+    """Right after a start, JetStream refuses what it knows a moment later."""
+    refused: list[AssertionError] = []
+
+    async def pending() -> bool:
+        try:
+            return (await api(js_connection, "CONSUMER.INFO.TOWPATH.late"))["num_pending"] == 0
+        except AssertionError as error:
+            refused.append(error)
+            await js_connection.jetstream().add_consumer("TOWPATH", durable_name="late")
+            raise
+
+    assert await eventually(pending)
+    assert "consumer not found" in str(refused[0])

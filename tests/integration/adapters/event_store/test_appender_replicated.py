@@ -54,7 +54,7 @@ class Three:
         async def read() -> dict[str, int] | None:
             try:
                 return await subjects(self.direct, "TOWPATH")
-            except (TimeoutError, KeyError):
+            except (TimeoutError, AssertionError):
                 return None
 
         return await eventually(read, ELECTED_SECONDS)
