@@ -34,6 +34,7 @@ from runner.errors import RunnerConfigError
 from runner.intake.server import IntakeServer
 from runner.isolation.confinement import check_available
 from runner.nats_link import NATS_TROUBLE
+from runner.process.process_tree import process_table
 from tests.support.ports import free_port
 from tests.support.repository import REPO
 from tests.support.waiting import eventually
@@ -121,6 +122,17 @@ async def all_gone(marker: str) -> None:
     await eventually(lambda: not alive(marker), DEADLINE)
 
 
+def keepers(runner: RunnerProcess) -> tuple[int, int]:
+    """Pids of the guard and the shim of the runner's only job."""
+
+    def child(parent: int) -> int:
+        [found] = [pid for pid, seen in process_table().items() if seen.parent == parent]
+        return found
+
+    guard = child(runner.process.pid)
+    return guard, child(guard)
+
+
 def submission(command: list[str], **changes: Any) -> dict[str, Any]:
     """A submission without a workspace."""
     return {
@@ -155,6 +167,8 @@ class ControlPlane:
     """CLOCK_BOOTTIME at which the last heartbeat had come."""
     stop: set[str] = field(default_factory=set)
     """Task ids that heartbeats are told to stop."""
+    silent_to: set[str] = field(default_factory=set)
+    """Task ids whose reports are recorded and never answered."""
 
     def callback(self, task_id: str) -> dict[str, str]:
         return {"status_callback_url": f"{self.url}/callback/{task_id}", "status_callback_token": "cb-token"}
@@ -176,6 +190,8 @@ class ControlPlane:
     async def receive(self, request: Request) -> Response:
         body = json.loads(await request.body())
         self.posts.append((request.path_params["task_id"], body, dict(request.headers)))
+        if request.path_params["task_id"] in self.silent_to:
+            await asyncio.Event().wait()
         status, read = (self.answer or agree)(body)
         headers = {"location": self.url + "/elsewhere"} if 300 <= status < 400 else None
         return JSONResponse(read, status_code=status, headers=headers)
@@ -186,6 +202,18 @@ class ControlPlane:
         self.last_beat_at = boottime()
         wanted = [{**one, "wanted": "stop" if one["task_id"] in self.stop else "run"} for one in body["held"]]
         return JSONResponse({"wanted": wanted}, status_code=self.beat_status)
+
+
+def note_alive(plane: ControlPlane, marker: str) -> list[int]:
+    """A list that gets the pids that are alive whenever a report comes from now on."""
+    left: list[int] = []
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        left.extend(alive(marker))
+        return agree(body)
+
+    plane.answer = answer
+    return left
 
 
 def agree(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

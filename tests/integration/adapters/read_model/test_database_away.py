@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from adapters.read_model.database import create_tables, open_database
-from adapters.read_model.errors import DatabaseUnreachable, translated
+from adapters.read_model.errors import DatabaseDamaged, DatabaseUnreachable, translated
 from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
@@ -58,13 +58,18 @@ async def test_without_its_database_everything_says_busy_and_the_projection_goes
     await engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("file", "error"), [("no/such/directory.db", DatabaseUnreachable), ("garbage.db", DatabaseDamaged)]
+)
 async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
-    js_connection: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    js_connection: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, error: type[Exception]
 ) -> None:
     monkeypatch.setattr("projections.locks.CHECKPOINT_EVERY", 1)
-    checkpoints = SqlSnapshots(open_database(f"sqlite:///{tmp_path / 'no' / 'such' / 'directory.db'}"))
+    (tmp_path / "garbage.db").write_bytes(b"no database" * 2000)
+    engine = open_database(f"sqlite:///{tmp_path / file}")
+    checkpoints = SqlSnapshots(engine)
     async with Stage(js_connection) as stage:
-        with pytest.raises(DatabaseUnreachable):
+        with pytest.raises(error):
             await checkpoints.load("locks")
         assert await take_up(checkpoints, stage.world.reader, "locks") is None
         await keep(checkpoints, "locks", 1, "id", {})
@@ -75,6 +80,11 @@ async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
         await stage.until(("granted", first))
         await stage.report(first)
         await stage.until(("granted", first), ("released", first))
+    await engine.dispose()
+
+
+WAITING = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+LONGEST_IDLE = "current_setting('idle_in_transaction_session_timeout')::interval"
 
 
 async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_only(
@@ -87,20 +97,27 @@ async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_onl
         model = SqlReadModel(engine)
         async with Stage(js_connection) as stage, engine.connect() as stopped:
             await stopped.execute(text("SELECT seq FROM positions FOR UPDATE"))
+            assert await stopped.scalar(text(f"SELECT {LONGEST_IDLE} BETWEEN '1ms' AND '5s'"))
             await stage.register()
             stage.run(TaskProjection(stage.world.reader, model).run())
+
+            async def held_up() -> bool:
+                async with engine.connect() as other:
+                    return bool(await other.scalar(text(f"SELECT count(*) {WAITING}")))
+
+            await eventually(held_up)
 
             async def applied() -> bool:
                 return await model.position() == 1
 
             await eventually(applied, 30)
-            await stopped.invalidate()
+            with pytest.raises(DBAPIError, match="connection is closed"):
+                await stopped.execute(text("SELECT 1"))
         await engine.dispose()
 
 
 async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection: Client) -> None:
     """As after a statement's or a transaction's time is over, a failover, or an operator's hand."""
-    waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     with running_postgres() as postgres:
         engine = open_database(postgres.fresh_database())
         await create_tables(engine)
@@ -123,10 +140,10 @@ async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection
 
             async def all_wait() -> bool:
                 await other.execute(text("SELECT pg_stat_clear_snapshot()"))
-                return await other.scalar(text(f"SELECT count(*) {waiting}")) == len(asked)
+                return await other.scalar(text(f"SELECT count(*) {WAITING}")) == len(asked)
 
             await eventually(all_wait)
-            await other.execute(text(f"SELECT pg_terminate_backend(pid) {waiting}"))
+            await other.execute(text(f"SELECT pg_terminate_backend(pid) {WAITING}"))
             said = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(one) for one in said] == [DatabaseUnreachable] * len(asked)
             await other.rollback()

@@ -1,26 +1,20 @@
-"""A damaged file and a PostgreSQL that refuses are said in one line, and hold up no lock."""
+"""A damaged file and a PostgreSQL that refuses are said in one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, translated
-from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from infra.config.settings import load_settings
 from infra.maintenance.damaged_read_model import move_aside
-from projections.locks import LockProjection
-from projections.snapshots import keep, take_up
-from tests.integration.projections.stage import Stage
 from tests.support.postgres import running_postgres
-from tests.support.worlds import now
 
 
 async def _made(path: Path) -> None:
@@ -68,28 +62,6 @@ async def test_a_damaged_file_is_said_in_one_line_and_moved_aside(tmp_path: Path
     assert len(list(tmp_path.glob("read-model.db.damaged-*"))) >= 1
     await _made(path)
     assert move_aside(settings) is None
-
-
-async def test_locks_are_granted_on_a_damaged_database(
-    js_connection: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("projections.locks.CHECKPOINT_EVERY", 1)
-    path = tmp_path / "read-model.db"
-    await _made(path)
-    _damage(path, "garbage")
-    engine = open_database(f"sqlite:///{path}")
-    checkpoints = SqlSnapshots(engine)
-    async with Stage(js_connection) as stage:
-        with pytest.raises(DatabaseDamaged):
-            await SqlReadModel(engine).position()
-        assert await take_up(checkpoints, stage.world.reader, "locks") is None
-        await keep(checkpoints, "locks", 1, "id", {})
-        projector = LockProjection(stage.world.reader, stage.world.locks, checkpoints, now)
-        stage.run(projector.run())
-        await stage.register()
-        first = await stage.dispatch("src")
-        await stage.until(("granted", first))
-    await engine.dispose()
 
 
 async def test_a_postgres_that_refuses_is_said_in_one_line() -> None:

@@ -214,11 +214,20 @@ async def test_an_answered_report_is_sent_once_however_long_the_disk_is_full(
     assert plane.said("x") == ["running", "succeeded"]
 
 
-async def test_one_task_does_not_wait_for_another(state: RunnerState, plane: ControlPlane) -> None:
-    stuck = hold(state, f"http://127.0.0.1:{free_port()}/callback/stuck")
-    hold(state, f"{plane.url}/callback/x")
-    async with reporting(state):
-        await eventually(lambda: state.pending_tasks() == [stuck], DEADLINE)
+@pytest.mark.parametrize("shared_origin", [True, False])
+async def test_one_task_does_not_wait_for_another(
+    state: RunnerState, plane: ControlPlane, shared_origin: bool
+) -> None:
+    """The older task's report hangs from before the other's until after it."""
+    async with control_plane() as other:
+        hanging = plane if shared_origin else other
+        hanging.silent_to.add("stuck")
+        stuck = hold(state, f"{hanging.url}/callback/stuck")
+        hold(state, f"{plane.url}/callback/x")
+        async with reporting(state):
+            await eventually(lambda: state.pending_tasks() == [stuck], DEADLINE)
+            under_way = hanging.said("stuck"), Counting.now
+            assert under_way == (["running"], 1), "the hanging report was given up before the other could go"
 
 
 async def test_no_report_goes_to_a_host_that_is_not_allowed(state: RunnerState, plane: ControlPlane) -> None:

@@ -14,7 +14,6 @@ from infra.nats.embedded_server import EmbeddedNats
 from runner.clock import boottime
 from runner.isolation.cgroup import own_cgroup
 from runner.process.launcher import Job, JobEnd, JobProcess
-from runner.process.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.process.rogue import rogue_job
 from tests.integration.runner.stage import (
@@ -32,10 +31,6 @@ from tests.support.waiting import eventually
 MARKS = {"TOWPATH_TASK_ID": "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", "TOWPATH_ATTEMPT": "4"}
 StartProcess = Callable[..., RunnerProcess]
 STOPPING = ["SIGSTOP", "SIGTSTP", "SIGTTIN", "restop", "trace", "stop-both", "restop-both", "stop-itself"]
-
-
-def children(pid: int) -> list[int]:
-    return [child for child, seen in process_table().items() if seen.parent == pid]
 
 
 class Stage:
@@ -180,29 +175,6 @@ async def test_a_stopped_runner_takes_it_along_by_the_end_of_its_lease(
     _, marker = await rogue(runner, plane, "restop")
     runner.end(signal.SIGSTOP)
     await all_gone(marker)
-
-
-async def test_what_outlived_a_killed_runner_stopped_is_ended_by_the_next_before_it_reports(
-    plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
-) -> None:
-    runner = runner_process(callback_urls=(plane.url,))
-    runner_pid = runner.process.pid
-    task_id, marker = await rogue(runner, plane, "none")
-    keepers = children(runner_pid)
-    keepers += [shim for guard in keepers for shim in children(guard)]
-    for pid in [runner_pid, *keepers]:
-        os.kill(pid, signal.SIGSTOP)
-    runner.close()
-    left: list[int] = []
-
-    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        left.extend(alive(marker))
-        return 200, body
-
-    plane.answer = answer
-    await start_runner(callback_urls=(plane.url,))
-    assert (await plane.final(task_id))["reason"] == "runner-lost"
-    assert left == []
 
 
 @pytest.mark.parametrize("cgroups", [True, False])

@@ -8,10 +8,10 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
-from runner.process.process_tree import process_table
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import (
     DEADLINE,
@@ -22,7 +22,9 @@ from tests.integration.runner.stage import (
     alive,
     all_gone,
     all_up,
+    keepers,
     new_marker,
+    note_alive,
     resisting_job,
     submission,
 )
@@ -38,10 +40,6 @@ async def working(runner: RunnerProcess, plane: ControlPlane) -> tuple[str, str]
     await runner.submit({**body, **plane.callback(body["task_id"])})
     await all_up(marker)
     return body["task_id"], marker
-
-
-def children(pid: int) -> list[int]:
-    return [child for child, seen in process_table().items() if seen.parent == pid]
 
 
 async def test_a_killed_runner_takes_its_jobs_along_and_says_so_when_it_is_back(
@@ -85,25 +83,21 @@ async def test_a_second_runner_in_the_same_directory_is_refused(
     assert len(alive(marker)) == 4
 
 
-async def test_even_with_its_shim_killed_the_lost_job_is_gone_before_it_is_reported(
-    plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess
+@pytest.mark.parametrize("killed", [True, False])
+async def test_what_outlived_a_killed_runner_is_gone_before_the_next_one_reports_it(
+    plane: ControlPlane, start_runner: StartRunner, runner_process: StartProcess, killed: bool
 ) -> None:
+    """Its shim and guard were killed or stopped too, so that nothing but the next runner can end it."""
     runner = runner_process(callback_urls=(plane.url,))
     task_id, marker = await working(runner, plane)
-    [guard] = children(runner.process.pid)
-    [shim] = children(guard)
-    runner.end(signal.SIGSTOP)
-    os.kill(guard, signal.SIGSTOP)
-    os.kill(shim, signal.SIGKILL)
-    os.kill(guard, signal.SIGKILL)
+    guard, shim = keepers(runner)
+    for pid in (runner.process.pid, guard, shim):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (shim, guard) if killed else ():
+        os.kill(pid, signal.SIGKILL)
     runner.close()
-    left: list[int] = []
-
-    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        left.extend(alive(marker))
-        return 200, body
-
-    plane.answer = answer
+    left = note_alive(plane, marker)
+    assert alive(marker) != []
     await start_runner(callback_urls=(plane.url,))
     assert (await plane.final(task_id))["reason"] == "runner-lost"
     assert left == []
