@@ -9,9 +9,10 @@ from __future__ import annotations
 from domain.locks.claims import Claim, Key
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
-from domain.workspaces.paths import Components, components, paths_overlap
+from domain.workspaces.path_index import Cover, PathIndex
+from domain.workspaces.paths import Components, components, paths_overlap, plain_path
 
-Place = tuple[str, Components]
+Place = tuple[str, str]
 
 
 class HeldPaths:
@@ -20,6 +21,8 @@ class HeldPaths:
     def __init__(self) -> None:
         self._held: dict[Place, dict[Key, tuple[Claim, int]]] = {}
         self._places: dict[Key, Place] = {}
+        self._near: dict[Place, list[Place]] = {}
+        self._roots: PathIndex[Place] = PathIndex()
 
     def follow(self, event: Recorded, table: LockTable) -> None:
         """Take a lock fact over; `table` has folded it."""
@@ -27,29 +30,32 @@ class HeldPaths:
         if event.event == "granted":
             grant = table.valid_grant(*key)
             if grant is not None:
-                place = (grant.claim.workspace, components(grant.claim.root))
-                self._held.setdefault(place, {})[key] = (grant.claim, grant.token)
-                self._places[key] = place
+                place = self._places[key] = self._place(grant.claim)
+                self._held[place][key] = (grant.claim, grant.token)
         elif event.event == "released" and key in self._places:
-            place = self._places.pop(key)
-            del self._held[place][key]
-            if not self._held[place]:
-                del self._held[place]
+            del self._held[self._places.pop(key)][key]
+
+    def _place(self, claim: Claim) -> Place:
+        """Where a claim belongs; a new place is added, and its neighbours of other workspaces learn of it."""
+        place = (claim.workspace, plain_path(claim.root))
+        if place not in self._held:
+            cover = Cover([place[1]])
+            near = sorted(other for other in self._roots.overlapping(cover) if other[0] != place[0])
+            for other in near:
+                self._near[other].append(place)
+            self._held[place], self._near[place] = {}, near
+            self._roots.add(place, cover)
+        return place
 
     def fault(self, claim: Claim) -> str | None:
-        """Who of another workspace holds files that `claim` is granted; None where no other workspace
-        does."""
-        root = components(claim.root)
-        ours = _absolute(claim)
-        for (workspace, other_root), held in self._held.items():
-            if workspace == claim.workspace or not paths_overlap([root], [other_root]):
-                continue
-            for other, token in held.values():
+        """Which claim of another workspace holds files that `claim` is granted; None where there is none."""
+        for place in self._near[self._place(claim)]:
+            for other, token in self._held[place].values():
                 both_read = other.mode == claim.mode == "shared"
-                if not both_read and paths_overlap(ours, _absolute(other)):
+                if not both_read and paths_overlap(_absolute(claim), _absolute(other)):
                     return (
                         f"it is granted below {claim.root} while attempt {other.attempt} of task "
-                        f"{other.task_id} holds the same files by workspace {workspace} at {other.root}, "
+                        f"{other.task_id} holds the same files by workspace {place[0]} at {other.root}, "
                         f"since sequence {token}"
                     )
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.log.events import EventData, OnConflict
 from domain.protocol import LockMode
@@ -13,11 +13,11 @@ FIRST_CHAIN = "0" * 64
 Key = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What one attempt wants locked. `seq` is its `dispatched` sequence: the order of waiting.
 
-    `traceparent` is that of `dispatched`: facts about the claim belong to the same trace.
+    `traceparent` is that of `dispatched`: facts about the claim belong to the same trace. A tuple, for each
+    fold makes one of each attempt of the log.
     """
 
     task_id: str
@@ -29,7 +29,7 @@ class Claim:
     on_conflict: OnConflict
     seq: int
     since: str
-    traceparent: str | None = field(default=None, compare=False)
+    traceparent: str | None = None
 
     @property
     def key(self) -> Key:
@@ -45,8 +45,7 @@ class Claim:
         return paths_overlap(map(components, self.paths), map(components, other.paths))
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
+class Owed(NamedTuple):
     """Why a release is owed: the event that ended the attempt or `operator`, where it stands, by whom."""
 
     cause: str
@@ -76,7 +75,8 @@ class EndedClaim:
 class Grant:
     """A claim that holds. `token` is the grant's stream sequence; `owed` is set once it must go.
 
-    `instance`: which of the runners called `runner_id` has it, where that said so, since `bound_at`.
+    `instance`: which of the runners called `runner_id` has it, where that said so, since `bound_at`. `turn`
+    orders the grants of a workspace.
     """
 
     claim: Claim
@@ -86,6 +86,7 @@ class Grant:
     runner_id: str | None = None
     instance: str | None = None
     bound_at: str | None = None
+    turn: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ class Crowd:
 
 
 def _cover(claim: Claim) -> Cover:
-    return Cover(map(plain_path, claim.paths))
+    return Cover(map(plain_path, claim.paths)) if claim.paths else EVERYTHING
 
 
 def _places(mask: int) -> Iterator[int]:

@@ -23,7 +23,9 @@ from domain.workspaces.paths import components
 from domain.workspaces.registry import Registration, WorkspaceTable
 
 VoidReason = Literal["root-overlap", "workspace-in-use", "workspace-changed"]
-_TERMINAL_EVENTS = frozenset(status.value for status in TERMINAL)
+_ALWAYS = {"registered", "removed", "dispatched", "granted", "refused", "released"}
+CHANGING = frozenset(_ALWAYS | {status.value for status in TERMINAL})
+"""The events that may change what a judge holds; all others pass it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,14 @@ class Judge:
 
     def fold(self, event: Recorded) -> Void | None:
         """Apply the next event of the log; why it is void, or None where it counts."""
+        name = event.event
         if event.kind == "workspace":
             return self._fold_registration(event)
         if event.kind == "lock":
             self._fold_lock(event)
-        elif event.event == "dispatched":
+        elif name == "dispatched":
             return self._fold_dispatched(event)
-        elif event.event in _TERMINAL_EVENTS and event.attempt is not None:
+        elif name in CHANGING and event.attempt is not None:
             key = (event.subject_id, event.attempt)
             workspace = self._where.get(key)
             if workspace is not None and not self._open[workspace][key]:
@@ -236,4 +239,4 @@ class Judge:
 
 
 def _same(one: str, other: str | None) -> bool:
-    return other is not None and components(one) == components(other)
+    return one == other or (other is not None and components(one) == components(other))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import Any
 
 from domain.locks.claims import EndedClaim, Grant, Owed, VoidClaim, claim_from_json, claim_to_json
@@ -18,7 +17,7 @@ def locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
                 "claim": claim_to_json(grant.claim),
                 "token": grant.token,
                 "since": grant.since,
-                "owed": list(astuple(grant.owed)) if grant.owed else None,
+                "owed": list(grant.owed) if grant.owed else None,
                 "bound": [grant.runner_id, grant.instance, grant.bound_at],
             }
             for grant in locks.holders.values()
@@ -27,7 +26,7 @@ def locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
         "ended": [
             {
                 "claim": claim_to_json(ended.claim),
-                "owed": list(astuple(ended.owed)),
+                "owed": list(ended.owed),
                 "void": _void_to_json(ended.void) if ended.void else None,
             }
             for ended in locks.ended.values()

@@ -23,7 +23,7 @@ from domain.locks.claims import (
     Waiter,
 )
 from domain.locks.conflict_index import Crowd
-from domain.locks.judging import Judge, Void
+from domain.locks.judging import CHANGING, Judge, Void
 from domain.locks.snapshot import locks_from_json, locks_to_json
 from domain.locks.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
 from domain.log import events as data
@@ -61,7 +61,7 @@ class LockTable:
             self.judged = None
             return None
         self.seq = event.seq
-        self.judged = self.judge.fold(event)
+        self.judged = self.judge.fold(event) if event.event in CHANGING else None
         if event.kind == "task":
             return self._fold_task(event)
         if event.kind == "lock":
@@ -116,18 +116,18 @@ class LockTable:
         if workspace is None:
             return None
         claim = Claim(
-            task_id=event.subject_id,
-            attempt=dispatched["attempt"],
-            workspace=workspace,
-            root=dispatched["root"],
-            paths=tuple(dispatched["lock_paths"]),
-            mode=dispatched["lock_mode"],
-            on_conflict=dispatched["on_conflict"],
-            seq=event.seq,
-            since=event.time,
-            traceparent=event.traceparent,
+            event.subject_id,
+            dispatched["attempt"],
+            workspace,
+            dispatched["root"],
+            tuple(dispatched["lock_paths"]),
+            dispatched["lock_mode"],
+            dispatched["on_conflict"],
+            event.seq,
+            event.time,
+            event.traceparent,
         )
-        locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
+        locks = self._locks(workspace)
         if self.judged is not None:
             locks.void[claim.key] = VoidClaim(claim, self.judged.valid_root)
         else:
@@ -137,7 +137,7 @@ class LockTable:
 
     def _fold_lock(self, event: Recorded) -> str | None:
         workspace = event.subject_id
-        locks = self._workspaces.setdefault(workspace, WorkspaceLocks())
+        locks = self._locks(workspace)
         if event.seq <= locks.last_seq:
             return None
         key = (event.data["task_id"], event.data["attempt"])
@@ -150,13 +150,20 @@ class LockTable:
         elif locks.release(key) is not None:
             self._forget(locks, key)
         seen = event.data["seen_seq"]
-        locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
+        if locks.ended:
+            locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
         locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
         return workspace
 
+    def _locks(self, workspace: str) -> WorkspaceLocks:
+        locks = self._workspaces.get(workspace)
+        if locks is None:
+            locks = self._workspaces[workspace] = WorkspaceLocks()
+        return locks
+
     def _forget(self, locks: WorkspaceLocks, key: Key) -> None:
         """Forget where a claim is, unless something about it is still open."""
-        if not any(key in found for found in (locks.waiting, locks.void, locks.holders)):
+        if not (key in locks.waiting or key in locks.void or key in locks.holders):
             self._where.pop(key, None)
 
     def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
@@ -195,7 +202,7 @@ class LockTable:
         void = next(iter(locks.void.values()), None)
         if void is not None:
             return self._refuse_void(locks, void)
-        candidate = locks.index.next_candidate()
+        candidate = locks.next_candidate()
         if candidate is None:
             return None
         claim, blocked = candidate
@@ -352,7 +359,7 @@ class LockTable:
         workspace = self._where.get(key)
         locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
         claim = locks.waiting.get(key)
-        return claim is not None and claim.on_conflict == "wait" and locks.index.blocked(key)
+        return claim is not None and claim.on_conflict == "wait" and locks.blocked(key)
 
     def open_size(self, workspace: str) -> OpenSize:
         """How much is open in one workspace."""
@@ -367,8 +374,7 @@ class LockTable:
     def holder_beside(self, claim: Claim) -> Grant | None:
         """The first grant of the claim's workspace that it may not hold beside."""
         locks = self._workspaces.get(claim.workspace)
-        beside = locks.index.holder_beside(claim) if locks else None
-        return locks.holders[beside.key] if locks and beside else None
+        return locks.holder_beside(claim) if locks else None
 
     def waiters(self, workspace: str) -> Iterator[Waiter]:
         """All waiting claims of a workspace in their order, each with what is in its way."""

@@ -1,8 +1,9 @@
 """The open claims of one workspace: waiting, holding, void or already ended. Pure.
 
-A fold changes them through the methods, which keep the index of conflicts and the releases that are
-owed up to date. A table that was restored makes its indexes when they are first asked for, or when told to:
-a fold that only passes by does without.
+A fold changes them through the methods, which keep the index of conflicts and the releases that are owed up
+to date. Most workspaces have one claim at a time, with nothing in its way: the index begins with the second
+claim and goes with the last. A table that was restored makes its indexes when they are first asked for, or
+when told to: a fold that only passes by does without.
 """
 
 from __future__ import annotations
@@ -50,7 +51,6 @@ class WorkspaceLocks:
         self.last_seq = 0
         self.last_version = 0
         self.last_chain = FIRST_CHAIN
-        self._turns: dict[Key, int] = {}
         self._turn = 0
         self._owing: list[tuple[int, Key]] = []
         self._index: LockIndex | None = None
@@ -62,73 +62,87 @@ class WorkspaceLocks:
         """The conflicts among what waits and holds."""
         if self._index is None:
             self._index = LockIndex()
-            for key, grant in self.holders.items():
-                self._index.hold(grant.claim, self._turns[key])
+            for grant in self.holders.values():
+                self._index.hold(grant.claim, grant.turn)
             for claim in self.waiting.values():
                 self._index.wait(claim)
         return self._index
 
     def prepare(self) -> None:
-        """Make the index now, if anything is open, and keep it up to date from now on."""
+        """Make the index now, if claims are open, and keep it up to date from now on."""
         self._indexed = True
-        if self.waiting or self.holders:
+        if len(self.waiting) + len(self.holders) > 1:
             self._index = self.index
 
     # ------------------------------------------------------------------ changes
 
     def wait(self, claim: Claim) -> None:
         """`claim` waits, behind all that wait."""
-        index = self.index if self._indexed else self._index
-        self._count(self.waiting.get(claim.key), -1)
+        key = claim.key
+        index = self._index_of_others()
+        self._count(self.waiting.get(key), -1)
         self._count(claim)
-        self.waiting[claim.key] = claim
+        self.waiting[key] = claim
         if index is not None:
             index.wait(claim)
 
     def stop_waiting(self, key: Key) -> Claim | None:
         """Take out a claim that waits, if it does."""
         claim = self.waiting.pop(key, None)
-        self._count(claim, -1)
-        if claim is not None and self._index is not None:
-            self._index.stop_waiting(key)
+        if claim is not None:
+            self._count(claim, -1)
+            if self._index is not None:
+                self._index.stop_waiting(key)
+                self._drop_index()
         return claim
 
     def hold(self, grant: Grant) -> None:
         """A claim holds; it does not wait any more."""
-        index = self.index if self._indexed else self._index
         key = grant.claim.key
-        before = self.holders.get(key)
-        self._count(before.claim if before else None, -1)
         self._count(self.waiting.pop(key, None), -1)
+        index = self._index_of_others()
+        before = self.holders.get(key)
+        if before is not None:
+            self._count(before.claim, -1)
+            grant.turn = before.turn
+        else:
+            self._turn += 1
+            grant.turn = self._turn
         self._count(grant.claim)
         self.holders[key] = grant
-        if key not in self._turns:
-            self._turn += 1
-            self._turns[key] = self._turn
         if index is not None:
-            index.hold(grant.claim, self._turns[key])
+            index.hold(grant.claim, grant.turn)
         if grant.owed is not None:
-            heapq.heappush(self._owing, (self._turns[key], key))
+            heapq.heappush(self._owing, (grant.turn, key))
 
     def owe(self, key: Key, owed: Owed) -> None:
         """The release of a holder is owed from now on; the first reason stands."""
         grant = self.holders[key]
         if grant.owed is None:
             grant.owed = owed
-            heapq.heappush(self._owing, (self._turns[key], key))
+            heapq.heappush(self._owing, (grant.turn, key))
 
     def release(self, key: Key) -> Grant | None:
         """Take out a holder, if it holds."""
         grant = self.holders.pop(key, None)
         if grant is not None:
             self._count(grant.claim, -1)
-            del self._turns[key]
+            self.first_owed()  # forgets this one also where nothing is decided
             if self._index is not None:
                 self._index.release(key)
+                self._drop_index()
         return grant
 
+    def _index_of_others(self) -> LockIndex | None:
+        """The index that the next claim has to be told to: one alone needs none."""
+        return self.index if self._indexed and (self.waiting or self.holders) else self._index
+
+    def _drop_index(self) -> None:
+        if not (self.waiting or self.holders):
+            self._index = None
+
     def _count(self, claim: Claim | None, sign: int = 1) -> None:
-        if claim is not None:
+        if claim is not None and claim.paths:
             self._paths += sign * len(claim.paths)
             self._path_chars += sign * sum(map(len, claim.paths))
 
@@ -149,10 +163,30 @@ class WorkspaceLocks:
         while self._owing:
             turn, key = self._owing[0]
             grant = self.holders.get(key)
-            if grant is not None and grant.owed is not None and self._turns[key] == turn:
+            if grant is not None and grant.owed is not None and grant.turn == turn:
                 return grant
             heapq.heappop(self._owing)
         return None
+
+    def next_candidate(self) -> tuple[Claim, bool] | None:
+        """The first waiter that can be decided, and whether something is in its way: then it rejects that."""
+        if self._alone:
+            return next(iter(self.waiting.values())), False
+        return self.index.next_candidate() if self.waiting else None
+
+    def blocked(self, key: Key) -> bool:
+        """Whether anything is in the way of a waiter."""
+        return not self._alone and self.index.blocked(key)
+
+    def holder_beside(self, claim: Claim) -> Grant | None:
+        """The first holder, in the order of the grants, that `claim` may not hold beside."""
+        beside = self.index.holder_beside(claim) if self.holders else None
+        return self.holders[beside.key] if beside else None
+
+    @property
+    def _alone(self) -> bool:
+        """Whether a waiter is all that is open."""
+        return len(self.waiting) == 1 and not self.holders
 
     def waiter(self, key: Key) -> Waiter:
         """A claim that waits, with what is in its way."""

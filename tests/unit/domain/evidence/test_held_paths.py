@@ -1,0 +1,34 @@
+"""What it costs to look for holders across workspaces."""
+
+from __future__ import annotations
+
+import cProfile
+
+from domain.evidence.held_paths import HeldPaths
+from domain.locks.claims import Claim
+from domain.locks.table import LockTable
+from domain.workspaces.registry import Registration
+from tests.unit.domain.locks.lock_log import LockLog, settle
+
+
+def test_a_grant_does_not_pay_for_the_holders_of_workspaces_elsewhere() -> None:
+    def calls(workspaces: int) -> int:
+        roots = {f"w{number}": f"/srv/{number}" for number in range(workspaces)}
+        log, table = LockLog(), LockTable(Registration(*one, "fail", 0, 0) for one in roots.items())
+        held = HeldPaths()
+        for name, root in roots.items():
+            log.dispatched(name, "src", workspace=name, root=root)
+            settle(log, table, name)
+            held.follow(log.events[-1], table)
+        profile = cProfile.Profile()
+        claim = Claim("late", 1, "late", "/srv/1/inside", ("src",), "exclusive", "wait", 9, "")
+        assert profile.runcall(held.fault, claim) is None
+        elsewhere = claim._replace(root="/srv/1/src")
+        fault = profile.runcall(held.fault, elsewhere)
+        assert fault is not None
+        assert "by workspace w1 " in fault
+        return sum(entry.callcount for entry in profile.getstats())
+
+    few, many = calls(3), calls(300)
+    assert few > 1
+    assert many == few
