@@ -73,7 +73,7 @@ from infra.telemetry.tracing import open_tracer
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.checkpoint_signer import CheckpointSigner
-from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
+from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.heartbeat_quarantine import HeartbeatInspection
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
@@ -298,7 +298,7 @@ def projections(core: Core, http: httpx.AsyncClient) -> Projections:
     service = core.service(view)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
     watchdog = Watchdog(service, core.heartbeats, view, timers, terms)
-    events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, SUBJECTS)
+    events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, ACTED_ON)
     if core.tracer is not None:
         events = TracedEventQueue(events, core.tracer, DISPATCH)
     return Projections(

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from domain.errors import Busy
 from domain.locks.judging import changed
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import LockView
@@ -27,13 +28,14 @@ from projections import lock_waits
 from projections.attempt_timer import Note, attempt_timer
 
 ACTOR = "dispatch"
-SUBJECTS = (
-    "towpath.lock.*.granted",
-    "towpath.lock.*.refused",
-    "towpath.task.*.dispatched",
-    "towpath.task.*.cancel-requested",
-    "towpath.task.*.lock-release-requested",
+ACTED_ON = (
+    EventFilter("lock", event="granted"),
+    EventFilter("lock", event="refused"),
+    EventFilter("task", event="dispatched"),
+    EventFilter("task", event="cancel-requested"),
+    EventFilter("task", event="lock-release-requested"),
 )
+"""The events that something follows from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from domain.locks.statistics import LogFigures
 from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture, LockEntry, entry_in_the_way, lock_entry
 from domain.locks.workspace_locks import OpenSize
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.lock_view import LockDecision, OpenLocks
 from domain.ports.log import LogReader, Snapshots
@@ -118,13 +119,13 @@ class FoldedLockView:
         """See the port."""
         return self._table.seq >= seq or await self._wakes.reached(seq, timeout)
 
-    async def _know(self, subject: str, there: Callable[[], bool]) -> None:
-        """Return once this fold has what the leader has of `subject`, or all of the log where that says no.
+    async def _know(self, wanted: EventFilter, there: Callable[[], bool]) -> None:
+        """Return once this fold has what the leader has of `wanted`, or all of the log where that says no.
 
         Right after an election the leader before may still answer, with less. A "no" from that is no answer,
         and only the log's end is known from a leader that says with it that it leads.
         """
-        known = await self.caught_up(await self._reader.last_seq_of(subject))
+        known = await self.caught_up(await self._reader.last_seq_of(wanted))
         if known and not there():
             known = await self.caught_up(await self._reader.last_seq())
         if not known:
@@ -173,7 +174,7 @@ class FoldedLockView:
         return grant.token if grant is not None and grant.owed is None else None
 
     async def _know_grant(self, task_id: str, attempt: int, workspace: str) -> None:
-        await self._know(f"towpath.lock.{workspace}.*", lambda: self._has_grant(task_id, attempt))
+        await self._know(EventFilter("lock", workspace), lambda: self._has_grant(task_id, attempt))
 
     def _has_grant(self, task_id: str, attempt: int) -> bool:
         return self._table.valid_grant(task_id, attempt) is not None
@@ -181,7 +182,7 @@ class FoldedLockView:
     async def registration(self, workspace: str) -> Registration | None:
         """See the port."""
         await self._know(
-            f"towpath.workspace.{workspace}.*", lambda: self.seen_registration(workspace) is not None
+            EventFilter("workspace", workspace), lambda: self.seen_registration(workspace) is not None
         )
         return self.seen_registration(workspace)
 

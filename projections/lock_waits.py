@@ -10,6 +10,7 @@ first.
 from __future__ import annotations
 
 from domain.errors import Busy
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.ports.queues import Deadline, Due
@@ -56,11 +57,11 @@ class LockWaits:
 
     async def _granted(self, workspace: str, due: Deadline, dispatched_seq: int) -> bool:
         """Whether a grant of this attempt stands behind its `dispatched`, up to what the leader has."""
-        subject = f"towpath.lock.{workspace}.*"
-        last = await self._reader.last_seq_of(subject)
+        facts = EventFilter("lock", workspace)
+        last = await self._reader.last_seq_of(facts)
         position = dispatched_seq
         while position < last:
-            page = await self._reader.page(position, PAGE, subject)
+            page = await self._reader.page(position, PAGE, facts)
             if any(_grants(fact, due) for fact in page):
                 return True
             if not page:

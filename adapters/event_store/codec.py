@@ -19,8 +19,10 @@ from adapters.nats.jetstream_api import RawMessage
 from domain import subjects
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import EVENTS, EventData, Kind, type_name
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.protocol import rfc3339
+from domain.subjects import ANY
 
 SOURCE = "/towpath"
 EXPECTED_SEQ = "Nats-Expected-Last-Subject-Sequence"
@@ -66,6 +68,11 @@ class Message:
     def publish_headers(self) -> dict[str, str]:
         """All headers of the publish, expectation included."""
         return {**self.headers, EXPECTED_SEQ: str(self.expected_seq), EXPECTED_FILTER: self.filter}
+
+
+def subject_of(wanted: EventFilter) -> str:
+    """The stored subject of these events, with a wildcard for each field left open."""
+    return subjects.event(wanted.kind or ANY, wanted.subject_id or ANY, wanted.event or ANY)
 
 
 def filter_of(kind: Kind, subject_id: str) -> str:

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 import nats.errors
 from nats.aio.client import Client
 
-from adapters.event_store.codec import decoded
+from adapters.event_store.codec import decoded, subject_of
 from adapters.event_store.log_feed import LogFeed
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
@@ -36,15 +37,15 @@ class JetStreamLogReader:
         """See the port."""
         return int((await self._api.info())["state"]["last_seq"])
 
-    async def last_seq_of(self, subject: str) -> int:
+    async def last_seq_of(self, wanted: EventFilter) -> int:
         """See the port."""
-        last = await self._api.last(subject)
+        last = await self._api.last(subject_of(wanted))
         return last.seq if last else 0
 
-    async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+    async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
         """See the port."""
         events, size = list[Recorded](), 0
-        for message in await self._api.batch(subject or "towpath.*.*.*", after_seq + 1, limit):
+        for message in await self._api.batch(subject_of(wanted), after_seq + 1, limit):
             events.append(decoded(message))
             size += len(message.data)
             if size > PART_BYTES:  # lets others run

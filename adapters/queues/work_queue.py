@@ -18,6 +18,7 @@ import structlog
 from nats.aio.client import Client
 from pydantic import ValidationError
 
+from adapters.event_store.codec import subject_of
 from adapters.event_store.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.message import Arrived, Take
@@ -26,6 +27,7 @@ from domain import subjects
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.errors import Busy, LogFull
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from domain.services.dead_letters import DeadLetters
@@ -218,8 +220,9 @@ class JetStreamEventQueue:
     """Port `EventQueue` on the log."""
 
     def __init__(
-        self, connection: Client, dead_letters: DeadLetters, name: str, subjects: Sequence[str]
+        self, connection: Client, dead_letters: DeadLetters, name: str, wanted: Sequence[EventFilter]
     ) -> None:
+        subjects = [subject_of(one) for one in wanted]
         self._queue = DurableQueue(connection, dead_letters, stream=Stream.LOG, name=name, subjects=subjects)
 
     async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:

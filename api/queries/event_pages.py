@@ -1,6 +1,6 @@
 """Pages of the log by filter, each complete up to the position it names.
 
-A filter that is a NATS subject is read by subject. The trail of one task is its own subject plus its
+What the log itself can filter by is read so. The trail of one task is its own subject plus its
 lock facts, whose sequences the read model knows as far as it has come; what came later is found in the
 workspace's lock facts. Any other filter scans the log in bounded steps: such a page may be short and
 still say where to go on. A page is never based on a replica that lags without noticing it.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from api.dependencies import ApiParts
 from domain.errors import Busy
 from domain.log.events import EVENTS
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
@@ -59,10 +60,10 @@ class EventPages:
         """Up to `limit` events behind `after`, in the cheapest way the filter allows."""
         if wanted.task_id is not None:
             return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
-        subject = _subject(wanted)
-        if subject is None:
+        stored = _stored_filter(wanted)
+        if stored is None:
             return _until(await self.scan(wanted, after, limit, SCAN_STEPS), wanted)
-        events = await self._parts.log.page(after, limit, subject)
+        events = await self._parts.log.page(after, limit, stored)
         page = EventPage(events, events[-1].seq if events else after, len(events) == limit)
         return _until(page, wanted)
 
@@ -116,10 +117,10 @@ class EventPages:
 
         All are asked for by their exact number, since asking for more scans on to the log's end.
         """
-        subject = f"towpath.task.{task_id}.*"
+        of_task = EventFilter("task", task_id)
         if version > SCAN_STEP:
-            return await self._parts.log.page(after, limit, subject)
-        events = await self._parts.log.page(0, version, subject)
+            return await self._parts.log.page(after, limit, of_task)
+        events = await self._parts.log.page(0, version, of_task)
         return [event for event in events if event.seq > after]
 
     async def lock_facts(self, task_id: str, workspace: str, upto: int) -> list[Recorded]:
@@ -131,15 +132,15 @@ class EventPages:
     ) -> list[Recorded]:
         """The task's lock facts behind `after` up to `horizon`; of many, at least the first `limit`."""
         log, at = self._parts.log, max(await self._parts.read_model.position(), after)
-        subject = f"towpath.lock.{workspace}.*"
+        of_workspace = EventFilter("lock", workspace)
         history = await self._parts.read_model.lock_history(None, task_id, LOCK_FACTS)
         seqs = [seq for seq in history if after < seq <= horizon][: limit + 1]
         facts = {event.seq: event for event in await log.at(seqs)}
-        last = min(await log.last_seq_of(subject), horizon) if at < horizon else 0
+        last = min(await log.last_seq_of(of_workspace), horizon) if at < horizon else 0
         for _ in range(SCAN_STEPS):
             if at >= last:
                 return [fact for _, fact in sorted(facts.items())]
-            batch = await log.page(at, SCAN_STEP, subject)
+            batch = await log.page(at, SCAN_STEP, of_workspace)
             if not batch:
                 raise _lagging()
             at = batch[-1].seq
@@ -172,7 +173,7 @@ class EventPages:
         read = await self._parts.read_model.get(task_id)
         if read is not None:
             return read.workspace
-        created = await self._parts.log.page(0, 1, f"towpath.task.{task_id}.created")
+        created = await self._parts.log.page(0, 1, EventFilter("task", task_id, "created"))
         return created[0].data.get("workspace") if created else None
 
     def _remember(self, task_id: str, workspace: str | None) -> None:
@@ -201,14 +202,14 @@ def _by(event: Recorded, actor: str | None) -> bool:
     return actor is None or event.actor == actor or event.actor.startswith(f"{actor}:")
 
 
-def _subject(wanted: Wanted) -> str | None:
-    """The stored subject that says the same as the filter; None where none does."""
+def _stored_filter(wanted: Wanted) -> EventFilter | None:
+    """The filter of the log itself that wants the same; None where none does."""
     if wanted.actor is not None:
         return None
     if wanted.workspace is None:
-        return f"towpath.*.*.{wanted.event or '*'}"
+        return EventFilter(event=wanted.event)
     kind = _KIND_OF.get(wanted.event or "")
-    return f"towpath.{kind}.{wanted.workspace}.{wanted.event}" if kind else None
+    return EventFilter(kind, wanted.workspace, wanted.event) if kind else None
 
 
 def _until(page: EventPage, wanted: Wanted) -> EventPage:

@@ -88,7 +88,7 @@ class EventRead(BaseModel):
     data: dict[str, Any]
 
 
-class EventFilter(BaseModel):
+class FilterQuery(BaseModel):
     """Filters of the log; all given ones must hold."""
 
     model_config = ConfigDict(extra="forbid")
@@ -115,7 +115,7 @@ class Span(BaseModel):
     to: Point | None = None
 
 
-class EventQuery(EventFilter, Span, PageQuery):
+class EventQuery(FilterQuery, Span, PageQuery):
     """Query of `GET /events`; `cursor` goes before `after_seq`, the further of which and `from` counts."""
 
 
@@ -177,7 +177,7 @@ async def events(request: Request, parts: Parts, query: Annotated[EventQuery, Qu
 async def stream(
     request: Request,
     parts: Parts,
-    query: Annotated[EventFilter, Query()],
+    query: Annotated[FilterQuery, Query()],
     last_event_id: Annotated[
         Resume | None,
         WithJsonSchema(_POSITION),

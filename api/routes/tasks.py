@@ -25,6 +25,7 @@ from api.routes.commands import dispatch_and_wait
 from api.schema.openapi import problems
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import ID_PART_PATTERN, Name, TaskId
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
 from domain.ports.read_model import TaskFilter
@@ -186,7 +187,7 @@ async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
     """Who wanted a canceled attempt to end: its runner only says that it has."""
     if read.status is not Status.CANCELED or not read.cancel_requested:
         return None
-    seq = await parts.log.last_seq_of(f"towpath.task.{read.id}.cancel-requested")
+    seq = await parts.log.last_seq_of(EventFilter("task", read.id, "cancel-requested"))
     found = await parts.log.at([seq])
     return found[0] if found and found[0].attempt == read.attempt else None
 

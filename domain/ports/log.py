@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from domain.locks.claims import LockFact
 from domain.log.events import OnRunnerLost
+from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.task.aggregate import Task
 
@@ -139,12 +140,12 @@ class LogReader(Protocol):
         """The last stream sequence, from the leader; 0 for an empty log."""
         ...
 
-    async def last_seq_of(self, subject: str) -> int:
-        """The sequence of the last event whose stored subject matches, from the leader; 0 without one."""
+    async def last_seq_of(self, wanted: EventFilter) -> int:
+        """The sequence of the last such event, from the leader; 0 without one."""
         ...
 
-    async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
-        """Up to `limit` events behind `after_seq` whose stored subject matches `subject` (NATS wildcards)."""
+    async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
+        """Up to `limit` such events behind `after_seq`."""
         ...
 
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:

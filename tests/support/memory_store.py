@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from adapters.event_store.codec import Message, decode, filter_of
+from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap
 from domain.ports.queues import Backlog
@@ -88,15 +89,13 @@ class MemoryLogReader:
         """See the port."""
         return len(self._log.events)
 
-    async def last_seq_of(self, subject: str) -> int:
+    async def last_seq_of(self, wanted: EventFilter) -> int:
         """See the port."""
-        return max((event.seq for event in self._log.events if _matches(event, subject)), default=0)
+        return max((event.seq for event in self._log.events if _matches(event, wanted)), default=0)
 
-    async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+    async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
         """See the port."""
-        found = (
-            event for event in self._log.events[after_seq:] if subject is None or _matches(event, subject)
-        )
+        found = (event for event in self._log.events[after_seq:] if _matches(event, wanted))
         return [event for _, event in zip(range(limit), found, strict=False)]
 
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:
@@ -119,13 +118,11 @@ class MemoryLogReader:
             yield batch
 
 
-def _matches(event: Recorded, subject: str) -> bool:
-    tokens = ("towpath", event.kind, event.subject_id, event.event)
-    wanted = subject.split(".")
-    if wanted[-1] == ">":
-        return all(want in ("*", have) for want, have in zip(wanted[:-1], tokens, strict=False))
-    return len(wanted) == len(tokens) and all(
-        want in ("*", have) for want, have in zip(wanted, tokens, strict=True)
+def _matches(event: Recorded, wanted: EventFilter) -> bool:
+    return (
+        wanted.kind in (None, event.kind)
+        and wanted.subject_id in (None, event.subject_id)
+        and wanted.event in (None, event.event)
     )
 
 

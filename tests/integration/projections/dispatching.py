@@ -23,7 +23,7 @@ from domain.runners.liveness import LeaseTerms
 from domain.task.spec import TaskSpec
 from projections import lock_waits
 from projections.attempt_timer import KIND
-from projections.dispatch import SUBJECTS, Dispatch, DispatchConfig
+from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.lock_waits import LockWaits
 from projections.watchdog import Watchdog
 from tests.integration.projections.stage import Stage
@@ -61,7 +61,7 @@ class DispatchStage(Stage):
 
     def queue(self) -> JetStreamEventQueue:
         return JetStreamEventQueue(
-            self.connection, JetStreamDeadLetters(self.connection), "dispatch", SUBJECTS
+            self.connection, JetStreamDeadLetters(self.connection), "dispatch", ACTED_ON
         )
 
     def start(self) -> None:

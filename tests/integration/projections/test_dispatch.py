@@ -11,6 +11,7 @@ from nats.aio.client import Client
 import adapters.queues.work_queue
 from adapters.crypto.env_encryption import AesGcmSealer
 from adapters.runners.heartbeats import JetStreamHeartbeats
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.dispatch import SubmitOutcome
 from domain.protocol import Heartbeat, Submission
@@ -196,4 +197,4 @@ async def _is(stage: DispatchStage, task_id: str, status: str, reason: str) -> b
 
 
 async def _last(stage: DispatchStage, task_id: str) -> Recorded:
-    return (await stage.world.reader.page(0, 100, f"towpath.task.{task_id}.*"))[-1]
+    return (await stage.world.reader.page(0, 100, EventFilter("task", task_id)))[-1]

@@ -9,6 +9,7 @@ import pytest
 
 import projections.lock_view
 from domain.errors import Busy
+from domain.log.filter import EventFilter
 from projections.lock_view import FoldedLockView
 from tests.integration.projections.stage import Stage
 from tests.support.memory_store import MemorySnapshots
@@ -179,7 +180,7 @@ async def test_a_no_is_said_on_the_whole_log_only(stage: Stage, monkeypatch: pyt
     await stage.until(("granted", holder))
     late = view_of(stage)
 
-    async def of_the_leader_before(_: str) -> int:
+    async def of_the_leader_before(_: EventFilter) -> int:
         return 0
 
     monkeypatch.setattr(stage.world.reader, "last_seq_of", of_the_leader_before)

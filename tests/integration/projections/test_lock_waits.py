@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
+from domain.log.filter import EventFilter
 from domain.ports.queues import Due
 from projections import lock_waits
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
@@ -38,7 +39,7 @@ async def test_who_waits_too_long_is_canceled_and_the_next_moves_up(stage: Dispa
     await stage.until(("granted", holder), ("granted", behind))
     task = (await stage.service.read(impatient)).task
     assert "towpath locks acme" in (task.message or "")
-    (canceled,) = await stage.world.reader.page(0, 10, f"towpath.task.{impatient}.canceled")
+    (canceled,) = await stage.world.reader.page(0, 10, EventFilter("task", impatient, "canceled"))
     assert (canceled.actor, canceled.attempt) == ("lock-wait", 1)
     assert (await stage.status(holder))[0] == "dispatched"
     await eventually(lambda: _unarmed(stage, impatient))
@@ -125,7 +126,7 @@ async def test_due_twice_at_once_cancels_once(stage: DispatchStage) -> None:
     await stage.until(("granted", holder))
     task_id = await stage.dispatch(lock_wait_seconds=LONG)
     await asyncio.gather(*(stage.lock_waits().handle(due(task_id)) for _ in range(4)))
-    assert len(await stage.world.reader.page(0, 10, f"towpath.task.{task_id}.canceled")) == 1
+    assert len(await stage.world.reader.page(0, 10, EventFilter("task", task_id, "canceled"))) == 1
 
 
 async def _is(stage: DispatchStage, task_id: str, status: str, reason: str) -> bool:

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 import adapters.queues.work_queue
 import adapters.runners.submission
+from domain.log.filter import EventFilter
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.bad_http import BadHttp
 from tests.support.http_runner import HttpRunner
@@ -39,7 +40,7 @@ async def test_an_acceptance_is_recorded_as_queued(stage: DispatchStage, runner:
     assert (call.body["task_id"], call.body["env"]) == (task_id, {"A": "b", "KEY": "s3cret"})
     assert call.body["secret_names"] == ["KEY"]
     assert (await stage.service.read(task_id)).task.runner_id is None
-    (queued,) = await stage.world.reader.page(0, 10, f"towpath.task.{task_id}.queued")
+    (queued,) = await stage.world.reader.page(0, 10, EventFilter("task", task_id, "queued"))
     assert queued.data["transport"] == "http"
     assert await stage.submissions() == []
 

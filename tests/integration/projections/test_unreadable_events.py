@@ -17,7 +17,7 @@ from adapters.queues.work_queue import JetStreamEventQueue
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.log.record import Recorded
-from projections.dispatch import SUBJECTS
+from projections.dispatch import ACTED_ON
 from projections.lock_view import FoldedLockView
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
@@ -103,7 +103,7 @@ async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(
         handled.append(event.seq)
 
     dead = JetStreamDeadLetters(js_connection)
-    queue = JetStreamEventQueue(js_connection, dead, "dispatch", SUBJECTS)
+    queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON)
     taking = asyncio.create_task(queue.consume(handle))
     try:
         (letter,) = await eventually(lambda: dead.page(0, 10))

@@ -10,6 +10,7 @@ import pytest
 from nats.aio.client import Client
 
 import adapters.queues.work_queue
+from domain.log.filter import EventFilter
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat, Held, Report
 from domain.runners.liveness import LeaseTerms
@@ -223,7 +224,7 @@ async def test_another_watchdog_takes_over_from_one_that_dies_in_between(
     for _ in range(2):
         stage.run(stage.due().consume(stage.watchdog().handle))
     await eventually(lambda: stage.status_is(task_id, *ENDED))
-    names = [event.event for event in await stage.world.reader.page(0, 100, f"towpath.task.{task_id}.*")]
+    names = [event.event for event in await stage.world.reader.page(0, 100, EventFilter("task", task_id))]
     assert names.count("failed") == 1
 
 

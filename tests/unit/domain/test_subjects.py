@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from domain import subjects
 from domain.subjects import ANY, wildcard
+from tests.support.repository import REPO
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,18 @@ from domain.subjects import ANY, wildcard
 )  # fmt: skip
 def test_a_subject_is_spelled_as_it_always_was(subject: str, wanted: str) -> None:
     assert subject == wanted
+
+
+def test_nothing_else_spells_a_subject_pattern() -> None:
+    """Neither one with a wildcard nor one made from parts; the types of events (`….v1`) are none."""
+    parts = ("domain", "adapters", "projections", "api", "runner", "infra")
+    spelled = [
+        f"{file}: {text}"
+        for part in parts
+        for file in (REPO / part).rglob("*.py")
+        if file != REPO / "domain" / "subjects.py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant | ast.JoinedStr)
+        if re.fullmatch(r"""f?["']towpath\..*[*>{].*(?<!\.v1)["']""", text := ast.unparse(node))
+    ]
+    assert spelled == []

@@ -13,6 +13,7 @@ from adapters.event_store.codec import chain_link, encode
 from domain import subjects
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap, StoredTask
 from domain.protocol import Report
@@ -179,10 +180,12 @@ async def test_an_empty_page_is_empty(world: World) -> None:
 
 async def test_pages_and_single_events(world: World) -> None:
     tasks = [await create(world) for _ in range(6)]
-    wanted = f"towpath.task.{tasks[3].task.id}.*"
+    wanted = EventFilter("task", tasks[3].task.id)
     assert [event.seq for event in await world.reader.page(2, 3)] == [3, 4, 5]
     assert [event.seq for event in await world.reader.page(0, 10, wanted)] == [4]
     assert [event.seq for event in await world.reader.page(4, 10, wanted)] == []
+    assert [event.seq for event in await world.reader.page(1, 2, EventFilter(event="created"))] == [2, 3]
+    assert await world.reader.page(0, 10, EventFilter("lock")) == []
     assert [event.subject_id for event in await world.reader.at([2, 6])] == [
         tasks[1].task.id,
         tasks[5].task.id,
@@ -201,7 +204,7 @@ async def test_lock_facts_chain_within_their_workspace(world: World) -> None:
     )
     with pytest.raises(AppendConflict):
         await world.locks.append_lock(grant(first.seq, 2, first.chain), at=now(), actor="lock-projection")
-    stored = await world.reader.page(0, 10, "towpath.lock.acme.*")
+    stored = await world.reader.page(0, 10, EventFilter("lock", "acme"))
     assert [(event.seq, event.version, event.chain) for event in stored] == [
         (first.seq, 1, first.chain),
         (second.seq, 2, second.chain),

@@ -12,6 +12,7 @@ from adapters.nats.jetstream_api import JetStreamApi
 from adapters.queues.backlogs import JetStreamBacklogs, Queue
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.work_queue import JetStreamEventQueue
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from tests.support.messages import creation
 from tests.support.waiting import eventually
@@ -29,7 +30,10 @@ async def test_a_backlog_grows_and_is_worked_off(js_connection: Client) -> None:
         await go_on.wait()
 
     queue = JetStreamEventQueue(
-        js_connection, JetStreamDeadLetters(js_connection), "dispatch", ("towpath.task.*.created",)
+        js_connection,
+        JetStreamDeadLetters(js_connection),
+        "dispatch",
+        (EventFilter("task", event="created"),),
     )
     working = asyncio.create_task(queue.consume(handle))
     try:

@@ -18,6 +18,7 @@ from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.timers import JetStreamTimers
 from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from infra.nats.embedded_server import EmbeddedNats
@@ -26,7 +27,7 @@ from tests.support.nats import api, connect, pulls, subjects
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
-CREATED = ("towpath.task.*.created",)
+CREATED = (EventFilter("task", event="created"),)
 Handle = Callable[[Recorded], Awaitable[None]]
 
 

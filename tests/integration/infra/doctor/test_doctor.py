@@ -31,7 +31,7 @@ from infra.doctor import Finding, examine
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.attempt_timer import KIND
-from projections.dispatch import SUBJECTS
+from projections.dispatch import ACTED_ON
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api
@@ -136,7 +136,7 @@ async def test_consumers_missing_unserved_and_behind(
         """Nothing follows."""
 
     dead = JetStreamDeadLetters(js_connection)
-    queue = JetStreamEventQueue(js_connection, dead, "dispatch", SUBJECTS)
+    queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON)
     taking = stage.run(queue.consume(take))
     stage.run(JetStreamDueQueue(js_connection, dead, KIND).consume(take))
 

@@ -16,6 +16,7 @@ from api.queries.paging import decode_cursor, encode_cursor
 from api.routes.events import PAGE_BYTES
 from api.streaming.event_stream import CHUNK_BYTES, EventStream
 from domain.errors import Busy
+from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from tests.unit.api.api_world import ApiWorld, new_id, problem
@@ -164,7 +165,7 @@ async def test_a_hole_in_the_log_is_never_passed_over(world: ApiWorld) -> None:
     events = world.log.events
 
     class Holed:
-        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+        async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
             return [one for one in events if one.seq > after_seq and one.seq != 3][:limit]
 
     pages = EventPages(replace(world.parts, log=Holed()))
@@ -179,8 +180,8 @@ async def test_a_trail_from_a_lagging_replica_is_not_answered(world: ApiWorld) -
     class Lagging:
         last_seq, last_seq_of, at = reader.last_seq, reader.last_seq_of, reader.at
 
-        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
-            return (await reader.page(after_seq, limit, subject))[:-1]
+        async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
+            return (await reader.page(after_seq, limit, wanted))[:-1]
 
     pages = EventPages(replace(world.parts, log=Lagging()))
     with pytest.raises(Busy):
@@ -263,7 +264,7 @@ async def test_a_stream_without_a_match_shows_life_while_the_log_grows(world: Ap
     class Endless:
         """A log that has more of the same whenever it is asked."""
 
-        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+        async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
             await asyncio.sleep(0)
             return [replace(event, seq=after_seq + one) for one in range(1, limit + 1)]
 
@@ -283,10 +284,10 @@ async def test_a_stream_stays_while_the_log_does_not_answer(
     reader, away = world.parts.log, True
 
     class Away:
-        async def page(self, after_seq: int, limit: int, subject: str | None = None) -> list[Recorded]:
+        async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
             if away:
                 raise Busy("log-unreachable", "the log does not answer")
-            return await reader.page(after_seq, limit, subject)
+            return await reader.page(after_seq, limit, wanted)
 
     pages = EventPages(replace(world.parts, log=Away()))
     stream = EventStream(world.parts, pages, world.app.state.closing, heartbeat_seconds=0.01)
