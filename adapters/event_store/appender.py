@@ -18,12 +18,12 @@ from nats.aio.client import Client
 
 from adapters.event_store.codec import Message
 from adapters.nats.jetstream_api import REQUEST_TIMEOUT_SECONDS, JetStreamApi, LogUnreachable
+from domain.backoff import Backoff
 from domain.errors import Invalid, LogFull
 from domain.ports.log import AppendConflict
 
 SETTLE_SECONDS = 12.0
-RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 1.0
+RETRY = Backoff(first_seconds=0.05, longest_seconds=1.0)
 HEADER_ROOM = 16 * 1024
 _FULL_CODES = frozenset({10047, 10023, 10002})  # of the stream's storage, the server's, the account's
 _STORE_FAILED = 10077
@@ -53,7 +53,7 @@ class SingleAppender:
         """
         self.check_size(message)
         deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
-        pause = RETRY_SECONDS
+        pauses = RETRY.pauses()
         while True:
             answer = await self._publish(message)
             if isinstance(answer, int):
@@ -66,8 +66,7 @@ class SingleAppender:
                     raise answer
             if asyncio.get_running_loop().time() > deadline:
                 raise LogUnreachable("the log did not acknowledge an event")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+            await asyncio.sleep(next(pauses))
 
     async def settle(self, message: Message) -> int:
         """Find out what became of a message that was sent; send it again where it was not stored."""

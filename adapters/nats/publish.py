@@ -17,10 +17,11 @@ from nats.aio.client import Client
 
 from adapters.nats.jetstream_api import LogUnreachable
 from adapters.nats.request_reply import replies_of
+from domain.backoff import Backoff
 
 PUBLISH_SECONDS = 2.0
 TRIES = 4
-RETRY_SECONDS = 0.2
+RETRY = Backoff(first_seconds=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ async def publish(
     why = ""
     for number in range(TRIES):
         if number:
-            await asyncio.sleep(RETRY_SECONDS * 2 ** (number - 1))
+            await asyncio.sleep(RETRY.after(number))
         try:
             answer = await replies_of(connection).ask(subject, body, PUBLISH_SECONDS, headers)
             told = orjson.loads(answer.data)

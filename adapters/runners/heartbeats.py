@@ -18,6 +18,7 @@ from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.nats.leader_quorum import OUTLIVED_SECONDS
 from adapters.nats.publish import PUBLISH_SECONDS
 from domain import subjects
+from domain.backoff import Backoff
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
 from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
@@ -27,17 +28,21 @@ ALL = subjects.runner()
 MAX_MESSAGES = 40_000
 READ_TRIES = 6
 PUBLISH_TRIES = 4
-LAG_SECONDS = 0.02
+LAG = Backoff(first_seconds=0.02)
 REMEMBERED = 1000
 
 
 class JetStreamHeartbeats:
     """Port `Heartbeats`."""
 
-    def __init__(self, connection: Client, terms: LeaseTerms | None = None) -> None:
-        """`terms`: how long an id is taken; without them another instance may always follow."""
+    def __init__(self, connection: Client, terms: LeaseTerms | None = None, *, lag: Backoff = LAG) -> None:
+        """`terms`: how long an id is taken; without them another instance may always follow.
+
+        `lag`: how long a replica is given to catch up.
+        """
         self._nc = connection
         self._terms = terms
+        self._lag = lag
         self._api = JetStreamApi(connection, Stream.RUNNER)
         # attempts end on what this says: a leader that was replaced must not have said it
         self._judged = JetStreamApi(connection, Stream.RUNNER, OUTLIVED_SECONDS)
@@ -46,7 +51,7 @@ class JetStreamHeartbeats:
     async def publish(self, heartbeat: Heartbeat) -> None:
         """See the port. Compared with the last one on the leader, so that two processes cannot swap them."""
         subject, body = subjects.runner(heartbeat.runner_id), heartbeat.model_dump_json().encode()
-        for number in range(PUBLISH_TRIES):
+        for pause in self._lag.pauses(PUBLISH_TRIES):
             last = await self._api.last(subject)
             await self._check(heartbeat, _beat(last))
             expected = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
@@ -55,7 +60,7 @@ class JetStreamHeartbeats:
                     subject, body, timeout=PUBLISH_SECONDS, stream=Stream.RUNNER, headers=expected
                 )
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
-                await asyncio.sleep(LAG_SECONDS * 2**number)
+                await asyncio.sleep(pause)
             else:
                 return
         raise LogUnreachable("the heartbeat was not acknowledged")
@@ -111,11 +116,11 @@ class JetStreamHeartbeats:
         last = await self._api.last(ALL)
         if last is None:
             return []
-        for number in range(READ_TRIES):
+        for pause in self._lag.pauses(READ_TRIES):
             found = await self._api.batch(ALL, 1, MAX_MESSAGES)
             if found and found[-1].seq >= last.seq:
                 return found
-            await asyncio.sleep(LAG_SECONDS * 2**number)
+            await asyncio.sleep(pause)
         raise LogUnreachable("the replica that was asked lags behind the last heartbeat")
 
 

@@ -22,6 +22,7 @@ from api.metrics.registry import RECORDED, STALE, Metrics
 from api.problems import HttpProblem, body_errors
 from api.reports.batch_timeout import SharedTimeout
 from api.reports.gateway import accept_report
+from domain.backoff import Backoff
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.context.tracing import TASK_ID, spanning
@@ -31,8 +32,7 @@ from domain.validation.headers import header
 
 MAX_DELIVERIES = 20
 ANSWER_SECONDS = 10.0
-FIRST_DELAY_SECONDS = 0.2
-LONGEST_DELAY_SECONDS = 30.0
+RETRY = Backoff(first_seconds=0.2, longest_seconds=30.0)
 TRY_AGAIN = "try-again"
 
 
@@ -118,7 +118,7 @@ def deliveries(message: Msg) -> int:
 
 def delay_seconds(delivered: int) -> float:
     """How long to wait after the `delivered`-th delivery."""
-    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(delivered - 1, 20))
+    return RETRY.after(delivered)
 
 
 def _words(error: ValidationError) -> str:

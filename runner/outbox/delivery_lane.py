@@ -11,16 +11,17 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
+from domain.backoff import Backoff
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.outbox.transports import ReportAnswer
 
 AT_ONCE = 16
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 15.0
+SOON_SECONDS = 0.2
+RETRY = Backoff(first_seconds=0.2, longest_seconds=15.0)
 LONGEST_WISH_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 
@@ -34,14 +35,15 @@ class Lane:
     After `accepted` and `rejected` the task leaves the lane; more reports of it add it again.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, retry: Backoff = RETRY) -> None:
         self._send = send
+        self._retry = retry
         self._line: deque[str] = deque()
         self._later: list[tuple[float, int, str]] = []
-        self._pauses: dict[str, float] = {}
+        self._failures = Counter[str]()
         self._busy: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._pause = 0.0
+        self._blocks = 0
         self._opens_at = self._blocked_at = 0.0
         self.trouble: str | None = None
 
@@ -51,9 +53,9 @@ class Lane:
 
     def add(self, task_id: str) -> None:
         """There is a report of this task. On a blocked way it is the next to try, and soon."""
-        if self._pause:
+        if self._blocks:
             self._line.appendleft(task_id)
-            self._opens_at = min(self._opens_at, boottime() + FIRST_PAUSE_SECONDS)
+            self._opens_at = min(self._opens_at, boottime() + SOON_SECONDS)
         else:
             self._line.append(task_id)
         self._changed.set()
@@ -79,7 +81,7 @@ class Lane:
         at = boottime()
         while self._later and self._later[0][0] <= at:
             self._line.append(heapq.heappop(self._later)[2])
-        room = 1 if self._pause else AT_ONCE
+        room = 1 if self._blocks else AT_ONCE
         while self._line and len(self._busy) < room and at >= self._opens_at:
             task = asyncio.create_task(self._try(self._line.popleft()))
             self._busy.add(task)
@@ -88,7 +90,7 @@ class Lane:
         timers = [IDLE_SECONDS]
         if self._later:
             timers.append(self._later[0][0] - boottime())
-        if self._line and self._pause and not self._busy:
+        if self._line and self._blocks and not self._busy:
             timers.append(self._opens_at - boottime())
         return max(0.0, min(timers))
 
@@ -104,7 +106,7 @@ class Lane:
                 if answer.outcome == "retry":
                     self._put_off(task_id, answer)
                 else:
-                    self._pauses.pop(task_id, None)
+                    del self._failures[task_id]
         finally:
             this = asyncio.current_task()
             assert this is not None
@@ -112,7 +114,8 @@ class Lane:
             self._changed.set()
 
     def _free(self) -> None:
-        self._pause = self._opens_at = 0.0
+        self._blocks = 0
+        self._opens_at = 0.0
         self.trouble = None
 
     def _block(self, answer: ReportAnswer, began: float) -> None:
@@ -120,17 +123,13 @@ class Lane:
         if began < self._blocked_at:
             return  # it left before the way was known to be blocked: that news is counted already
         self._blocked_at = boottime()
-        self._pause = longer(self._pause)
-        self._opens_at = self._blocked_at + _jittered(self._pause, answer)
+        self._blocks += 1
+        self._opens_at = self._blocked_at + _jittered(self._retry.after(self._blocks), answer)
 
     def _put_off(self, task_id: str, answer: ReportAnswer) -> None:
-        pause = self._pauses[task_id] = longer(self._pauses.get(task_id, 0.0))
+        self._failures[task_id] += 1
+        pause = self._retry.after(self._failures[task_id])
         heapq.heappush(self._later, (boottime() + _jittered(pause, answer), next(_order), task_id))
-
-
-def longer(pause: float) -> float:
-    """The pause after `pause` seconds did not help."""
-    return min(2 * pause, LONGEST_PAUSE_SECONDS) if pause else FIRST_PAUSE_SECONDS
 
 
 def _jittered(pause: float, answer: ReportAnswer) -> float:

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from domain.backoff import Backoff
 from domain.context.log_context import about
 from domain.context.trace import under_traceparent
 from domain.context.tracing import Kind, Tracer, about_attempt, spanning
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.errors import StateTrouble
-from runner.outbox.delivery_lane import Lane
+from runner.outbox.delivery_lane import RETRY, Lane
 from runner.outbox.transports import ReportAnswer, ReportTransport, answered_seq
 from runner.store.disk_guard import Storage
 from runner.store.state import OutboxRow, RunnerState, Transport
@@ -42,11 +43,14 @@ class Reporter:
         storage: Storage,
         transports: Mapping[Transport, ReportTransport],
         tracer: Tracer | None = None,
+        *,
+        retry: Backoff = RETRY,
     ) -> None:
         self._state = state
         self._storage = storage
         self._transports = transports
         self._tracer = tracer
+        self._retry = retry
         self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
         self._known: set[str] = set()
@@ -109,7 +113,7 @@ class Reporter:
 
     def _lane(self, way: str) -> Lane:
         if way not in self._lanes:
-            lane = self._lanes[way] = Lane(lambda task_id: self._pass(way, task_id))
+            lane = self._lanes[way] = Lane(lambda task_id: self._pass(way, task_id), self._retry)
             self._running.append(asyncio.create_task(lane.run(), name=f"reports to {way}"))
         return self._lanes[way]
 

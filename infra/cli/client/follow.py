@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
+from domain.backoff import Backoff
 from domain.task.transitions import TERMINAL
 from infra.cli.client.http import Api, Json, Overloaded, Unreachable, path
 from infra.cli.client.stream import events
@@ -21,8 +22,7 @@ from infra.cli.output.stderr import say
 
 GIVE_UP_SECONDS = 60.0
 HELD_UP_SECONDS = 5.0
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 1.0
+ASK_AGAIN = Backoff(first_seconds=0.05, longest_seconds=1.0)
 
 
 class Left(Exception):
@@ -41,7 +41,7 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
         CliError: it has not ended in time (timed out), or the API refuses or stays away.
     """
     start = time.monotonic()
-    answered, pause = start, FIRST_PAUSE_SECONDS
+    answered, pauses = start, ASK_AGAIN.pauses()
     while True:
         try:
             task: Json = api.get(path("tasks", task_id))
@@ -54,8 +54,8 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
         left = None if timeout_seconds is None else start + timeout_seconds - time.monotonic()
         if left is not None and left <= 0:
             raise CliError(f"task {task_id} has not ended within {timeout_seconds:g} s", Exit.TIMED_OUT)
+        pause = next(pauses)
         time.sleep(pause if left is None else min(pause, left))
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 @contextlib.contextmanager

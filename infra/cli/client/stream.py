@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from domain.backoff import Backoff
 from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client.answers import Answer, parsed
 from infra.cli.client.http import Api, Json, Silent, Unreachable
@@ -22,8 +23,7 @@ from infra.cli.output.stderr import say
 
 SILENCE_SECONDS = 20.0
 LINE_BYTES = 16 * 1024 * 1024
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
+RETRY = Backoff(first_seconds=0.2, longest_seconds=5.0)
 _POSITION = ": position "
 _SEQ = re.compile("[0-9]{1,19}")
 
@@ -40,14 +40,14 @@ def events(
         Unreachable: it cannot be made, at first or for that long.
         CliError: the API refuses.
     """
-    met, lost_since, pause = False, 0.0, FIRST_PAUSE_SECONDS
+    met, lost_since, pauses = False, 0.0, RETRY.pauses()
     seen = LastSeen(after)
     while True:
         try:
             with api.stream("/events/stream", filters, seen.position, SILENCE_SECONDS) as chunks:
                 if lost_since:
                     say("the connection is back")
-                met, lost_since, pause = True, 0.0, FIRST_PAUSE_SECONDS
+                met, lost_since, pauses = True, 0.0, RETRY.pauses()
                 for position, event in parse(chunks):
                     if position is not None:
                         seen.note(position)
@@ -67,8 +67,7 @@ def events(
             with contextlib.suppress(Unreachable):
                 _say_replaced(*seen.go_back(api))
         yield None
-        time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        time.sleep(next(pauses))
 
 
 def _say_replaced(standing: Position, reached: Position) -> None:

@@ -10,13 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from domain.backoff import Backoff
 from infra.cli.client.answers import list_of
 from infra.cli.client.http import Api, Json, path
 from infra.cli.exit_codes import CliError
 from infra.cli.output.stderr import say
 
-FIRST_SECONDS = 1.0
-LONGEST_SECONDS = 5.0
+ASK_AGAIN = Backoff(first_seconds=1.0, longest_seconds=5.0, factor=1.5)
 _WAITS = ("waits-for-lock", "waits-for-runner", "waits-to-start")
 
 
@@ -33,8 +33,8 @@ def saying_what_it_waits_for(api: Api, task_id: str) -> Iterator[None]:
 
 
 def _say_changes(api: Api, task_id: str, stop: threading.Event) -> None:
-    said, pause = "", FIRST_SECONDS
-    while not stop.wait(pause):
+    said, pauses = "", ASK_AGAIN.pauses()
+    while not stop.wait(next(pauses)):
         with suppress(CliError, KeyError, TypeError, RuntimeError):  # RuntimeError: the command has ended
             found: Json = api.get(path("tasks", task_id, "why"))
             if found["stage"] not in _WAITS:
@@ -43,7 +43,6 @@ def _say_changes(api: Api, task_id: str, stop: threading.Event) -> None:
             if sentence != said and not stop.is_set():
                 said = sentence
                 say(f"  {sentence}")
-        pause = min(pause * 1.5, LONGEST_SECONDS)
 
 
 def _no_runner(api: Api, task_id: str, stage: str) -> str:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from nats.aio.client import Client
 
-import adapters.runners.heartbeats
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.runners.heartbeats import JetStreamHeartbeats
+from domain.backoff import Backoff
 from domain.errors import Refused
 from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat, Held
@@ -170,11 +170,8 @@ class Lagging(JetStreamApi):
         return found[:-1] if self.times >= 0 else found
 
 
-async def test_a_lagging_replica_never_makes_a_live_runner_look_lost(
-    js_connection: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapters.runners.heartbeats, "LAG_SECONDS", 0.001)
-    heartbeats = JetStreamHeartbeats(js_connection)
+async def test_a_lagging_replica_never_makes_a_live_runner_look_lost(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection, lag=Backoff(first_seconds=0.001))
     await heartbeats.publish(beat("a"))
     await heartbeats.publish(beat("b"))
     heartbeats._api = Lagging(js_connection, 2)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from domain.backoff import Backoff
 from domain.protocol import Report, Submission
-from runner.outbox.delivery_lane import AT_ONCE
+from runner.outbox.delivery_lane import AT_ONCE, RETRY
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import HttpReports, ReportAnswer
 from runner.store.disk_guard import Storage
@@ -42,11 +43,11 @@ class Counting(HttpReports):
 
 
 @asynccontextmanager
-async def reporting(state: RunnerState, *origins: str) -> AsyncIterator[Reporter]:
+async def reporting(state: RunnerState, *origins: str, retry: Backoff = RETRY) -> AsyncIterator[Reporter]:
     """By default the origins that the outbox's reports go to are the configured ones."""
     known = {row[0].rpartition("/callback")[0] for row in state.file.rows("SELECT url FROM outbox")}
     transport = Counting(origins or known)
-    reporter = Reporter(state, Storage(state, 0), {"http": transport})
+    reporter = Reporter(state, Storage(state, 0), {"http": transport}, retry=retry)
     reporter.start()
     yield reporter
     await reporter.stop()
@@ -189,13 +190,11 @@ async def test_after_an_outage_all_reports_arrive_in_order_and_a_few_at_a_time(
 
 
 async def test_a_new_report_need_not_wait_for_the_next_try_of_the_old_ones(
-    state: RunnerState, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    state: RunnerState, plane: ControlPlane
 ) -> None:
-    monkeypatch.setattr("runner.outbox.delivery_lane.LONGEST_PAUSE_SECONDS", 1e6)
-    monkeypatch.setattr("runner.outbox.delivery_lane.longer", lambda pause: 1e6)
     hold(state, f"{plane.url}/callback/old")
     plane.answer = lambda body: (503, {})
-    async with reporting(state) as reporter:
+    async with reporting(state, retry=Backoff(first_seconds=1e6)) as reporter:
         await eventually(lambda: reporter.troubles(), DEADLINE)
         plane.answer = None
         reporter.wake(hold(state, f"{plane.url}/callback/new"))
