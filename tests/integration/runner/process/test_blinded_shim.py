@@ -109,7 +109,7 @@ async def test_a_blinded_guard_ends_what_a_killed_shim_leaves(blinded: Blinded, 
 
 _LISTING = """
 import os, resource, signal
-from runner import proc_listing
+from runner.process import proc_listing
 proc_listing.hold()
 child = os.fork()
 if child == 0:
