@@ -11,17 +11,17 @@ VERSION := import sys; print(*sys.version_info[:3], sep=".")
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 NODE := tests/node/node_modules/.package-lock.json
 
-.PHONY: interpreter help demo up test check bench docs chaos test-containers test-deployment test-node test-pages clean
+.PHONY: interpreter help demo up test check bench bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Stamped, so that an environment that is up to date costs nothing. uv only makes it fast; every package,
 # uv included, is installed by hash, and compiled: where Python may not write bytecode, each process would compile
 # two seconds long. What make says goes to stderr: stdout belongs to the programs.
 # The interpreter is looked at before there is anything. What an interrupted make left, or an interpreter that is
 # gone, is made anew. A cache that cannot be written, as in a read-only home, is left out.
-$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml | $(if $(filter file default,$(origin PYTHON)),,interpreter)
+$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml packages/eventsourcing-nats/pyproject.toml | $(if $(filter file default,$(origin PYTHON)),,interpreter)
 	@{ set -e; \
 	if test -e .venv/.unfinished || ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \
 		$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
@@ -38,7 +38,8 @@ $(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml | $(if $(fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		-r requirements.lock; \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
+		-e packages/eventsourcing-nats; \
 	touch $(ENV); rm -f .venv/.unfinished; \
 	} >&2
 
@@ -68,6 +69,9 @@ check: $(ENV) ## lint, format, types, and who may import whom
 
 bench: $(ENV) ## measure; ARGS="…" goes to the program, whose output alone is on stdout
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-eventsourcing: $(ENV) ## measure the store for the eventsourcing library beside its own stores
+	@cd packages/eventsourcing-nats && ../../$(BIN)/python -m bench
 
 docs: $(ENV) ## write what is generated: diagrams, schemas, references
 	@$(BIN)/python -m infra.documents.write
