@@ -56,6 +56,6 @@ def test_the_glossary_defines_each_word_once_and_names_where_it_lives() -> None:
     words = [entry.partition("\n")[0] for entry in entries]
     assert len(words) == len(set(words)) > 25
     for entry in entries:
-        code = re.search(r"(?s)\*Code:\* (.+?)\s\*More:\* \[", entry)
+        code = re.search(r"(?s)\*Code:\* (.+?)\s\*More:\*\s\[", entry)
         assert code is not None, entry
-        assert all((REPO / folder).is_dir() for folder in re.findall(r"`([a-z_/]+)`", code[1])), entry
+        assert all((REPO / place).exists() for place in re.findall(r"`([a-z_/.]+)`", code[1])), entry
