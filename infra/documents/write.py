@@ -63,7 +63,8 @@ def transitions_page() -> str:
     return (
         f"{_GENERATED}# The task's life\n\n"
         "Rows are statuses, columns are what comes: operators' commands (`dispatch`, `cancel`, `release`),\n"
-        "runners' reports, and the control plane's finding that nobody took an attempt (`submit-failed`).\n"
+        "runners' reports, and the control plane's finding that no runner "
+        "took an attempt (`submit-failed`).\n"
         "**Bold**: this event is recorded. *stale*: answered with 200, nothing is recorded. Else: refused\n"
         "with 409 and this code.\n\n"
         + "\n".join([head, *rows])
