@@ -266,6 +266,26 @@ def refused(call: Callable[[], object], words: str) -> bool:
     return False
 
 
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_full_stream_refuses_at_once_and_takes_events_again_when_it_has_room(
+    nats_server: EmbeddedNats, count: int
+) -> None:
+    env = Nats(nats_server.control_url).settings()
+    factory = NatsFactory(env)
+    recorder = await asyncio.to_thread(factory.application_recorder)
+    name = f"{env['NATS_STREAM_PREFIX']}-stored-events"
+    nc = await connect(nats_server.control_url)
+    config = (await api(nc, f"STREAM.INFO.{name}"))["config"]
+    assert "error" not in await api(nc, f"STREAM.UPDATE.{name}", {**config, "max_bytes": 1000})
+    large = [StoredEvent("a", version, "t:E", bytes(1000)) for version in range(1, count + 1)]
+    with pytest.raises(OperationalError, match="no room"):
+        await asyncio.to_thread(recorder.insert_events, large)
+    assert "error" not in await api(nc, f"STREAM.UPDATE.{name}", config)
+    assert await asyncio.to_thread(recorder.insert_events, large) == list(range(1, count + 1))
+    await nc.close()
+    await asyncio.to_thread(factory.close)
+
+
 async def test_a_missing_stream_is_only_made_where_that_is_allowed(nats_server: EmbeddedNats) -> None:
     env = Nats(nats_server.control_url).settings()
     factory = NatsFactory({**env, "CREATE_TABLE": "no"})

@@ -61,7 +61,7 @@ async def test_without_a_reply_a_request_ends_in_time(proxy: NatsProxy) -> None:
 async def test_a_subject_without_listeners_is_told_at_once(nats_server: EmbeddedNats) -> None:
     requests = await connected(nats_server.control_url, NEVER_SECONDS)
     with pytest.raises(Unanswered, match="nothing answers on"):
-        await asyncio.wait_for(requests.ask("towpath.nobody.listens", b""), 20)
+        await asyncio.wait_for(requests.ask("towpath.test.unheard", b""), 20)
     await requests.client.close()
 
 

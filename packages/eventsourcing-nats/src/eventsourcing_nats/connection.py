@@ -148,7 +148,7 @@ class _Wire:
                 password=servers.password,
                 tls=tls,
             )
-        except asyncio.CancelledError:  # the deadline: the client itself tries the first connection for ever
+        except asyncio.CancelledError:  # the deadline: the client itself never stops trying
             with contextlib.suppress(Exception):
                 await client.close()
             raise OperationalError(

@@ -20,7 +20,7 @@ UNREPLICATED_SECONDS = 5.0
 
 
 class LeaderQuorum:
-    """Asks for the stream's info where what is known is too old."""
+    """Asks for the stream's info where the last look at it is too old."""
 
     def __init__(self, info: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         self._info = info

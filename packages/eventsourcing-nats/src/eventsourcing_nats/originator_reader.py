@@ -1,6 +1,6 @@
 """Reads the messages of one originator, as few of them as asked for.
 
-The last message says how many there are; anchors lead back from it. So the newest few cost no more when
+The last message tells how many there are; anchors lead back from it. So the newest few cost no more when
 the originator has a long history.
 """
 

@@ -1,9 +1,9 @@
 """How the library's stored events become messages: one message per event, one subject per originator.
 
-The subject says whose event it is (base32, because an id may hold anything), the headers say the rest,
-the body is the event's state as the library made it. Each message also says how many the originator has
-up to it, and where an earlier one stands (its anchor): so the last one bounds every read, and a read of
-the newest few does not start at the first.
+The subject names the originator (in base32, because an id may hold any character), the headers hold version
+and topic, the body is the event's state as the library made it. Each message also tells how many the
+originator has up to it, and where an earlier one stands (its anchor). So the last message bounds every read,
+and a read of the newest few does not start at the first.
 """
 
 from __future__ import annotations
