@@ -32,7 +32,7 @@ async def connected(url: str, answer_seconds: float) -> RequestReply:
         reconnect_time_wait=0.05,
         disconnected_cb=requests.connection_lost,
     )
-    await requests.start()
+    await requests.use(client)
     return requests
 
 

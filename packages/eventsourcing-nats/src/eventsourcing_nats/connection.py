@@ -1,7 +1,8 @@
 """A factory's connection to NATS as recorders use it: synchronous, bounded, with the library's own errors.
 
 The first call opens it, so that making a factory opens nothing. Nothing is buffered while disconnected: a
-write that was reported as failed must not be stored later. The client never gives up by itself.
+write that was reported as failed must not be stored later. The client reconnects without end. Where a server
+refuses it (while a password is changed, for example), nats-py closes it, and the next call makes another.
 """
 
 from __future__ import annotations
@@ -107,11 +108,13 @@ class _Wire:
         self.thread = LoopThread("eventsourcing-nats")
 
     async def work(self, work: Work[T]) -> T:
-        if self._requests is None:
+        requests = self._requests
+        if requests is None or requests.client.is_closed:
             async with self._opening:
-                if self._requests is None:
-                    self._requests = await self._connect()
-        return await work(self._requests)
+                requests = self._requests
+                if requests is None or requests.client.is_closed:
+                    requests = self._requests = await self._connect()
+        return await work(requests)
 
     def trouble(self) -> str:
         """What went wrong last, "" where nothing did."""
@@ -129,7 +132,7 @@ class _Wire:
         servers = self._servers
         tls = ssl.create_default_context(cafile=str(servers.ca_file)) if servers.ca_file else None
         client = Client()
-        requests = RequestReply(client, servers.answer_seconds)
+        requests = self._requests or RequestReply(client, servers.answer_seconds)
         try:
             await client.connect(
                 servers=list(servers.urls),
@@ -154,7 +157,8 @@ class _Wire:
             raise OperationalError(
                 f"no NATS server answers at NATS_URL within {servers.timeout:g} s: {self._last_error!r}"
             ) from None
-        await requests.start()
+        await requests.use(client)
+        await self._forget()
         return requests
 
     async def _note(self, error: Exception) -> None:

@@ -39,9 +39,10 @@ class RequestReply:
         self._open: dict[str, _Question] = {}
         self._tokens = itertools.count()
 
-    async def start(self) -> None:
-        """Subscribe to the inbox; the client repeats that after each reconnect."""
-        await self.client.subscribe(
+    async def use(self, client: Client) -> None:
+        """Ask over `client` from now on, which is connected; after a reconnect it subscribes again."""
+        self.client = client
+        await client.subscribe(
             f"{self._inbox}.*", cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
 
