@@ -22,7 +22,8 @@ from domain.ports.time_travel import Past
 from domain.runners.attempt_token import AttemptTokens
 from domain.runners.liveness import LeaseTerms
 from domain.services.dead_letters import DeadLetters, DeadLetterService
-from domain.services.tasks import TaskService
+from domain.services.task_commands import TaskCommands
+from domain.services.task_reports import TaskReports
 from domain.services.workspaces import WorkspaceService
 
 
@@ -34,7 +35,8 @@ class ApiParts:
     what is wrong. `lease` says when a runner counts as suspected and lost.
     """
 
-    service: TaskService
+    commands: TaskCommands
+    reports: TaskReports
     workspaces: WorkspaceService
     log: LogReader
     view: LockView

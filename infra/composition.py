@@ -52,13 +52,15 @@ from api.dependencies import ApiParts
 from domain.context.tracing import Tracer
 from domain.log.capacity import LogRoom
 from domain.ports.dispatch import RunnerClient
-from domain.ports.lock_view import LockView
+from domain.ports.lock_view import GrantView, LockView
 from domain.ports.log import Appender
 from domain.ports.queues import Due, DueQueue, EventQueue
 from domain.runners.attempt_token import AttemptTokens
 from domain.runners.heartbeat_validation import BeatFeed
 from domain.services.dead_letters import DISPATCH, DeadLetterService
-from domain.services.tasks import TaskService
+from domain.services.task_commands import TaskCommands
+from domain.services.task_findings import TaskFindings
+from domain.services.task_reports import TaskReports
 from domain.services.workspaces import WorkspaceService
 from infra.config.own_hosts import own_hosts
 from infra.config.private_files import private_directory
@@ -120,9 +122,17 @@ class Core:
     heartbeats: JetStreamHeartbeats
     tracer: Tracer | None
 
-    def service(self, view: LockView, room: LogRoom | None = None) -> TaskService:
-        """The one code path that appends task events."""
-        return TaskService(self.tasks, view, self.sealer, now, room)
+    def commands(self, view: LockView, room: LogRoom | None = None) -> TaskCommands:
+        """What operators ask of tasks."""
+        return TaskCommands(self.tasks, now, view, self.sealer, room)
+
+    def reports(self, grants: GrantView) -> TaskReports:
+        """What runners say about tasks."""
+        return TaskReports(self.tasks, now, grants)
+
+    def findings(self) -> TaskFindings:
+        """What the control plane finds out about tasks."""
+        return TaskFindings(self.tasks, now)
 
     def room(self) -> MeasuredRoom:
         """What bounds the log; to be run."""
@@ -188,12 +198,13 @@ def api_parts(
 ) -> ApiParts:
     """Everything the routes call; `http` reaches the push runner, if one is configured."""
     settings = core.settings
-    service = core.service(view, room)
-    handlers = {DISPATCH: dispatcher(core, service, view, http).handle}
+    reports = core.reports(view)
+    handlers = {DISPATCH: dispatcher(core, view, http).handle}
     tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
-        service=service,
+        commands=core.commands(view, room),
+        reports=reports,
         workspaces=WorkspaceService(
             AppenderWorkspaceLog(core.events.last_registration, core.appender, new_id), view, now, room
         ),
@@ -206,7 +217,7 @@ def api_parts(
             core.connection, [Queue(one.figure, one.stream, one.name) for one in CONSUMERS]
         ),
         dead_letters=core.dead_letters,
-        dead_letter_service=DeadLetterService(core.dead_letters, service, core.reader, handlers),
+        dead_letter_service=DeadLetterService(core.dead_letters, reports, core.reader, handlers),
         tokens=core.tokens,
         clock=now,
         new_task_id=new_id,
@@ -227,7 +238,7 @@ def api_parts(
     )
 
 
-def dispatcher(core: Core, service: TaskService, view: LockView, http: httpx.AsyncClient) -> Dispatch:
+def dispatcher(core: Core, grants: GrantView, http: httpx.AsyncClient) -> Dispatch:
     """Hands attempts to runners: the projector's, and an API's for what an operator replays."""
     settings = core.settings
     push = None
@@ -239,8 +250,8 @@ def dispatcher(core: Core, service: TaskService, view: LockView, http: httpx.Asy
     if core.tracer is not None:
         runners = TracedRunnerClient(runners, core.tracer)
     return Dispatch(
-        service,
-        view,
+        core.findings(),
+        grants,
         runners,
         JetStreamTimers(core.connection),
         core.sealer,
@@ -250,14 +261,12 @@ def dispatcher(core: Core, service: TaskService, view: LockView, http: httpx.Asy
 
 
 @dataclass(frozen=True, slots=True)
-class Projections:
-    """The consumers of the log that one projector process runs."""
+class ProcessManagers:
+    """What acts on events and deadlines in one projector process."""
 
     core: Core
     view: FoldedLockView
     """To be run beside `dispatch` and the deadlines: which grants are void, and each workspace's policy."""
-    locks: LockProjection
-    tasks: TaskProjection
     dispatch: Dispatch
     events: EventQueue
     deadlines: dict[str, Callable[[Due], Awaitable[None]]]
@@ -291,26 +300,33 @@ async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
         await connection.close()
 
 
-def projections(core: Core, http: httpx.AsyncClient) -> Projections:
-    """Build the projections; `http` reaches the push runner, if one is configured."""
+def lock_projection(core: Core) -> LockProjection:
+    """Appends lock facts."""
+    return LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now)
+
+
+def task_projection(core: Core) -> TaskProjection:
+    """Fills the read model."""
+    return TaskProjection(core.reader, core.read_model)
+
+
+def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
+    """Build the process managers; `http` reaches the push runner, if one is configured."""
     settings = core.settings
     view = FoldedLockView(core.reader, core.checkpoints)
-    service = core.service(view)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
-    watchdog = Watchdog(service, core.heartbeats, view, timers, terms)
+    watchdog = Watchdog(core.findings(), core.heartbeats, view, timers, terms)
     events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, ACTED_ON)
     if core.tracer is not None:
         events = TracedEventQueue(events, core.tracer, DISPATCH)
-    return Projections(
+    return ProcessManagers(
         core=core,
         view=view,
-        locks=LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now),
-        tasks=TaskProjection(core.reader, core.read_model),
-        dispatch=dispatcher(core, service, view, http),
+        dispatch=dispatcher(core, view, http),
         events=events,
         deadlines={
             ATTEMPT_TIMER: watchdog.handle,
-            lock_waits.KIND: LockWaits(service, core.reader).handle,
+            lock_waits.KIND: LockWaits(core.findings(), core.reader).handle,
         },
         beats=CoreBeatFeed(core.connection),
         inspection=HeartbeatInspection(core.dead_letters),

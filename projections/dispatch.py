@@ -17,11 +17,11 @@ from domain.locks.judging import changed
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
-from domain.ports.lock_view import LockView
+from domain.ports.lock_view import GrantView
 from domain.ports.queues import EventQueue, Timers
 from domain.protocol import Submission, SubmittedWorkspace
 from domain.runners.attempt_token import AttemptTokens
-from domain.services.tasks import TaskService
+from domain.services.task_findings import TaskFindings
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
 from projections import lock_waits
@@ -56,16 +56,16 @@ class Dispatch:
 
     def __init__(
         self,
-        service: TaskService,
-        view: LockView,
+        tasks: TaskFindings,
+        grants: GrantView,
         runners: RunnerClient,
         timers: Timers,
         sealer: Sealer,
         tokens: AttemptTokens,
         config: DispatchConfig,
     ) -> None:
-        self._service = service
-        self._view = view
+        self._tasks = tasks
+        self._grants = grants
         self._runners = runners
         self._timers = timers
         self._sealer = sealer
@@ -81,7 +81,7 @@ class Dispatch:
         if event.kind == "lock":
             task_id, attempt = event.data["task_id"], event.data["attempt"]
             if event.event == "granted":
-                await self._view.caught_up(event.seq)
+                await self._grants.caught_up(event.seq)
                 await self._send(task_id, attempt, event.seq, event.at)
             elif event.event == "refused":
                 await self._refused(task_id, attempt, event)
@@ -102,11 +102,11 @@ class Dispatch:
         words = f"workspace {workspace} is held by {holders}"
         if data["reason"] == "workspace-changed":
             words = f"{changed(workspace, data['root'], data['valid_root'])}; dispatch it again"
-        await self._service.submit_failed(task_id, attempt, data["reason"], words, ACTOR)
+        await self._tasks.submit_failed(task_id, attempt, data["reason"], words, ACTOR)
 
     async def _cancel(self, task_id: str, attempt: int, version: int) -> None:
         """Pass a cancel on, for as long as the attempt is open: Busy, so that the event comes again."""
-        task = (await self._service.read(task_id, version=version)).task
+        task = (await self._tasks.read(task_id, version=version)).task
         if not task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             return
         try:
@@ -115,29 +115,29 @@ class Dispatch:
             raise Busy("runner-away", f"its runner has not heard of the cancel yet: {error}") from error
 
     async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
-        task = (await self._service.read(task_id, attempt=attempt)).task
+        task = (await self._tasks.read(task_id, attempt=attempt)).task
         if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._arm(task_id, attempt, since)  # taken before it was sent: its runner is watched
         if not task.is_open(attempt, Status.DISPATCHED):
             return
         workspace = task.spec.workspace
-        if workspace is not None and not await self._view.granted(task_id, attempt, workspace):
+        if workspace is not None and not await self._grants.granted(task_id, attempt, workspace):
             return  # a void grant starts nothing
         try:
             submission = self._submission(task, token)
         except SealBroken as error:
-            await self._service.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
+            await self._tasks.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
             return
         await self._arm(task_id, attempt, since)
         try:
             outcome = await self._runners.submit(submission, task.spec.pool)
         except SubmitRejected as error:
-            await self._service.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
+            await self._tasks.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
         except SubmitUnreachable as error:
-            await self._service.submit_failed(task_id, attempt, "unreachable", str(error), ACTOR)
+            await self._tasks.submit_failed(task_id, attempt, "unreachable", str(error), ACTOR)
         else:
             if outcome.queued:
-                await self._service.accepted(task_id, attempt, outcome.runner_id, outcome.instance)
+                await self._tasks.accepted(task_id, attempt, outcome.runner_id, outcome.instance)
 
     async def _arm(self, task_id: str, attempt: int, since: datetime) -> None:
         submit_by = since + self._config.submit_deadline

@@ -14,7 +14,7 @@ from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.ports.queues import Deadline, Due
-from domain.services.tasks import TaskService
+from domain.services.task_findings import TaskFindings
 from domain.task.transitions import Status
 
 KIND = "lock-wait"
@@ -30,8 +30,8 @@ def deadline(task_id: str, attempt: int) -> Deadline:
 class LockWaits:
     """Handler of deadlines of kind `lock-wait`."""
 
-    def __init__(self, service: TaskService, reader: LogReader) -> None:
-        self._service = service
+    def __init__(self, tasks: TaskFindings, reader: LogReader) -> None:
+        self._tasks = tasks
         self._reader = reader
 
     async def handle(self, came: Due) -> None:
@@ -41,7 +41,7 @@ class LockWaits:
             Busy: the log cannot be read as far as its leader has it; come again.
         """
         due = came.deadline
-        stored = await self._service.read(due.task_id, attempt=due.attempt)
+        stored = await self._tasks.read(due.task_id, attempt=due.attempt)
         dispatched = stored.task.dispatched
         if not stored.task.is_open(due.attempt, Status.DISPATCHED) or dispatched is None:
             return
@@ -53,7 +53,7 @@ class LockWaits:
             f"its lock in workspace {dispatched.workspace} was not granted within "
             f"{dispatched.lock_wait_seconds:g} s; `towpath locks {dispatched.workspace}` shows who holds what"
         )
-        await self._service.lock_wait_over(due.task_id, due.attempt, message, ACTOR)
+        await self._tasks.lock_wait_over(due.task_id, due.attempt, message, ACTOR)
 
     async def _granted(self, workspace: str, due: Deadline, dispatched_seq: int) -> bool:
         """Whether a grant of this attempt stands behind its `dispatched`, up to what the leader has."""

@@ -2,7 +2,7 @@
 
 Every attempt has one timer (`attempt_timer`), so nothing here polls or remembers. An attempt that ends
 before its timer costs one read; one whose runner lives and lists it, a read of that heartbeat. A workspace's
-policy comes from the fold of the whole log (`LockView`): which registration counts hangs on the claims too.
+policy comes from a fold of the whole log: which registration counts hangs on the claims, too.
 
 Delivery: each timer at least once, by any of the watchdogs, acknowledged when what follows from it stands in
 the log or the next look is armed. A crash in between means it comes again; looking twice is harmless. What
@@ -15,12 +15,12 @@ from datetime import datetime
 
 import structlog
 
-from domain.ports.lock_view import LockView
+from domain.ports.lock_view import RegistrationView
 from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
 from domain.protocol import rfc3339
 from domain.runners.liveness import LeaseTerms, Liveness, Sighting, Verdict, Watched, judge
-from domain.services.tasks import TaskService
+from domain.services.task_findings import TaskFindings
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
 from projections.attempt_timer import Note, parse_note
@@ -36,15 +36,15 @@ class Watchdog:
 
     def __init__(
         self,
-        service: TaskService,
+        tasks: TaskFindings,
         heartbeats: Heartbeats,
-        view: LockView,
+        registrations: RegistrationView,
         timers: Timers,
         terms: LeaseTerms,
     ) -> None:
-        self._service = service
+        self._tasks = tasks
         self._heartbeats = heartbeats
-        self._view = view
+        self._registrations = registrations
         self._timers = timers
         self._terms = terms
 
@@ -53,7 +53,7 @@ class Watchdog:
         note = parse_note(due.note)
         if await self._still_held(due, note):
             return
-        task = (await self._service.read(due.deadline.task_id, attempt=due.deadline.attempt)).task
+        task = (await self._tasks.read(due.deadline.task_id, attempt=due.deadline.attempt)).task
         attempt = due.deadline.attempt
         if task.is_open(attempt, Status.DISPATCHED):
             await self._untaken(due, note, task)
@@ -74,10 +74,10 @@ class Watchdog:
         )
         if served:
             text = f"no runner of pool {pool} took it in time; they may all be busy"
-            await self._service.submit_failed(task_id, attempt, "deadline", text, ACTOR)
+            await self._tasks.submit_failed(task_id, attempt, "deadline", text, ACTOR)
         else:
             text = f"pool {pool} has no live runner; start one with `towpath runner --pool {pool}`"
-            await self._service.submit_failed(task_id, attempt, "no-runner", text, ACTOR)
+            await self._tasks.submit_failed(task_id, attempt, "no-runner", text, ACTOR)
 
     # ------------------------------------------------------------------ somebody has it
 
@@ -119,13 +119,13 @@ class Watchdog:
         """Whether the workspace's policy leaves the attempt to an operator, and none has released it yet."""
         if task.spec.workspace is None or task.release_requested:
             return False
-        registration = await self._view.registration(task.spec.workspace)
+        registration = await self._registrations.registration(task.spec.workspace)
         return registration is not None and registration.on_runner_lost == "hold"
 
     async def _end(self, watched: Watched, verdict: Verdict) -> None:
         assert verdict.sighting is not None
         message = _words(watched, verdict.finding, verdict.sighting, self._terms)
-        stored = await self._service.runner_lost(watched.task_id, watched.attempt, message, ACTOR)
+        stored = await self._tasks.runner_lost(watched.task_id, watched.attempt, message, ACTOR)
         if stored.recorded:
             log.warning(
                 "attempt ended: " + message,

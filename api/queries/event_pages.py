@@ -75,7 +75,7 @@ class EventPages:
             Busy: a replica lags behind what the leader has already said.
         """
         end = await self._parts.log.last_seq()
-        stored = await self._parts.service.read(task_id)
+        stored = await self._parts.commands.read(task_id)
         version, last, workspace = stored.task.version, stored.seq, stored.task.spec.workspace
         events = await self._task_events(task_id, after, limit, version) if last > after else []
         whole = last <= (events[-1].seq if events else after)

@@ -16,7 +16,7 @@ from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read, waiti
 
 async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) -> TaskRead:
     """The task after `seq`, with its lock as it stood then. NotFound where it did not exist."""
-    stored = await parts.service.read_at(task_id, seq)
+    stored = await parts.commands.read_at(task_id, seq)
     task = stored.task
     lock = NO_LOCK
     if task.needs_lock and task.attempt:

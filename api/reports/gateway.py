@@ -1,6 +1,6 @@
 """The callback gateway: turns a runner's report into an event, over HTTP and NATS alike.
 
-It proves who is reporting, validates the body and hands it to TaskService; it decides nothing. It stays
+It proves who is reporting, validates the body and hands it to TaskReports; it decides nothing. It stays
 lean because every step of every task passes here.
 """
 
@@ -26,7 +26,7 @@ async def accept_report(
     Raises:
         HttpProblem: 401, see `prove`.
         ValidationError: the body is no report (type `json_invalid`: no JSON).
-        DomainError: see `TaskService.report`; nothing was recorded.
+        DomainError: see `TaskReports.report`; nothing was recorded.
     """
     return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
 
@@ -51,4 +51,4 @@ async def record_report(
     """`accept_report` of a reporter who has been asked for its proof already."""
     report = read_report(body)
     actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
-    return await parts.service.report(task_id, report, proof, transport, actor)
+    return await parts.reports.report(task_id, report, proof, transport, actor)

@@ -72,7 +72,7 @@ async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first:
             `workspace-changed`, where the workspace was moved or removed right before `dispatched` came to
             stand in the log; the attempt then ends `submit-failed`.
     """
-    stored = await parts.service.dispatch(task_id, actor, first=first)
+    stored = await parts.commands.dispatch(task_id, actor, first=first)
     task, attempt = stored.task, stored.task.attempt
     read = shown(parts, stored)
     if not task.needs_lock:
@@ -117,7 +117,7 @@ async def cancel_task(
     task_id: TaskId, parts: Parts, actor: Actor, body: Annotated[CancelBody | None, Body()] = None
 ) -> Response:
     """Cancel at once where nothing can have started, else ask the runner to stop."""
-    stored = await parts.service.cancel(task_id, body.reason if body else None, actor)
+    stored = await parts.commands.cancel(task_id, body.reason if body else None, actor)
     return task_response(shown(parts, stored), 202)
 
 
@@ -134,9 +134,9 @@ async def release_locks(
     task_id: TaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
 ) -> Any:
     """Free by hand what the current attempt holds: the one way to free a lock under a live process."""
-    release = await parts.service.release_locks(task_id, body.reason, actor)
+    release = await parts.commands.release_locks(task_id, body.reason, actor)
     if release is None:
-        task = (await parts.service.read(task_id)).task
+        task = (await parts.commands.read(task_id)).task
         freed = task.release_requested and task.is_open(task.attempt, Status.QUEUED, Status.RUNNING)
         return LocksReleased(task_id=task_id, released_paths=[], process_may_run=freed)
     if not await parts.view.released(task_id, release.attempt, WAIT_SECONDS):

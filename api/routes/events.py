@@ -204,7 +204,7 @@ async def stream(
     else:
         after = await check_position(parts.log, position, parts.view)
     if query.task_id is not None:
-        await parts.service.read(query.task_id)
+        await parts.commands.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return LiveResponse(live.chunks(query.wanted(), after), streams, headers)

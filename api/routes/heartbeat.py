@@ -93,7 +93,7 @@ async def heartbeat(beat: Heartbeat, parts: Parts) -> Any:
 
 async def _wanted(parts: ApiParts, beat: Heartbeat, held: Held) -> Wanted:
     try:
-        task = (await parts.service.read(held.task_id)).task
+        task = (await parts.commands.read(held.task_id)).task
         runs = task.is_wanted(held.attempt, beat.runner_id, beat.instance)
     except NotFound:
         runs = False

@@ -96,7 +96,7 @@ async def create_task(
 ) -> Response:
     """Create a task. With a client's `id` the request may be sent again: 200 and the same task."""
     task_id = spec.id or parts.new_task_id()
-    stored, created = await parts.service.create(task_id, spec, actor)
+    stored, created = await parts.commands.create(task_id, spec, actor)
     read = shown(parts, stored)
     if dispatch and stored.task.attempt == 0 and not stored.task.ended:
         read = await _dispatch_new(parts, stored, actor)
@@ -111,7 +111,7 @@ async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> Task
         return await dispatch_and_wait(parts, task_id, actor, first=True)
     except DomainError as error:
         if isinstance(error, Refused) and error.code in ("already-dispatched", "stale-attempt"):
-            return shown(parts, await parts.service.read(task_id))
+            return shown(parts, await parts.commands.read(task_id))
         error.extra.setdefault("task_id", task_id)
         raise
 
@@ -165,7 +165,7 @@ async def why(request: Request, task_id: TaskId, parts: Parts) -> Any:
     found = blockers(read, entry)
     if found:
         with contextlib.suppress(NotFound):
-            found[0].title = (await parts.service.read(found[0].task_id)).task.spec.title
+            found[0].title = (await parts.commands.read(found[0].task_id)).task.spec.title
     void = parts.view.void_dispatch(task_id, read.attempt)
     refused = await _refusal(request, parts, read) if void is None else None
     return explain(read, last, found, await _cancel_request(parts, read), void, refused)
@@ -193,7 +193,7 @@ async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
 
 
 async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:
-    stored = await parts.service.read(task_id)
+    stored = await parts.commands.read(task_id)
     read = shown(parts, stored)
     if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":
         await _recall_lock(parts, read)

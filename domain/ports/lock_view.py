@@ -24,7 +24,27 @@ class OpenLocks(NamedTuple):
     due: int
 
 
-class LockView(Protocol):
+class GrantView(Protocol):
+    """Which attempts hold a grant that counts."""
+
+    async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
+        """Wait until `seq` is folded; False if that took longer than `timeout` seconds."""
+        ...
+
+    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
+        """Whether this attempt holds a grant that is not void, decided on everything the leader has."""
+        ...
+
+
+class RegistrationView(Protocol):
+    """Which registration of a workspace counts: that hangs on the claims, too."""
+
+    async def registration(self, workspace: str) -> Registration | None:
+        """The workspace's valid registration, decided on everything the leader has about it."""
+        ...
+
+
+class LockView(GrantView, RegistrationView, Protocol):
     """This process's own fold of the locks and registrations, always a little behind the log."""
 
     @property
@@ -41,10 +61,6 @@ class LockView(Protocol):
         """The last sequence folded."""
         ...
 
-    async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
-        """Wait until `seq` is folded; False if that took longer than `timeout` seconds."""
-        ...
-
     async def at_end(self) -> None:
         """Wait until everything the leader has is folded.
 
@@ -55,16 +71,8 @@ class LockView(Protocol):
         """
         ...
 
-    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
-        """Whether this attempt holds a grant that is not void, decided on everything the leader has."""
-        ...
-
     async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
         """The fencing token this attempt holds, decided on everything the leader has; None if nothing."""
-        ...
-
-    async def registration(self, workspace: str) -> Registration | None:
-        """The workspace's valid registration, decided on everything the leader has about it."""
         ...
 
     def seen_registration(self, workspace: str) -> Registration | None:

@@ -21,7 +21,7 @@ from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.protocol import Submission
 from domain.runners.report_reader import read_report
-from domain.services.tasks import TaskService
+from domain.services.task_reports import TaskReports
 from domain.task.transitions import Status
 from domain.validation.json_reader import parsed, read_json, sendable
 
@@ -119,7 +119,7 @@ class DeadLetterService:
     def __init__(
         self,
         letters: DeadLetters,
-        tasks: TaskService,
+        tasks: TaskReports,
         log: LogReader,
         handlers: Mapping[str, Callable[[Recorded], Awaitable[None]]],
     ) -> None:

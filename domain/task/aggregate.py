@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import Enum
 from typing import Any, ClassVar
 
 from eventsourcing.domain import BaseAggregate
@@ -21,6 +22,19 @@ from domain.workspaces.registry import Registration
 
 LOCK_WAIT_TIMEOUT = "lock-wait-timeout"
 """The reason of `canceled` where an attempt was not granted its lock within `lock_wait_seconds`."""
+
+
+class GrantKnowledge(Enum):
+    """What is known about the grant of the current attempt; HELD also where it needs none."""
+
+    HELD = "held"
+    NOT_HELD = "not-held"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, held: bool) -> GrantKnowledge:
+        """Once it was asked for."""
+        return cls.HELD if held else cls.NOT_HELD
 
 
 class Task(BaseAggregate[str]):
@@ -190,11 +204,12 @@ class Task(BaseAggregate[str]):
     # ------------------------------------------------------------------ runners' reports
 
     def report(
-        self, report: Report, *, granted: bool, transport: data.Transport, at: datetime, actor: str
-    ) -> None:
+        self, report: Report, *, grant: GrantKnowledge, transport: data.Transport, at: datetime, actor: str
+    ) -> bool:
         """Record what a runner says, if the table and the attempt allow it.
 
-        `granted` says whether the current attempt has been granted its lock (or needs none).
+        Returns whether it is decided: False where that hangs on a grant that is UNKNOWN. What is further on
+        than `dispatched` has been granted.
 
         Raises:
             Refused: older, unknown or foreign attempt, not granted, ended, or a conflicting end.
@@ -205,14 +220,17 @@ class Task(BaseAggregate[str]):
         if isinstance(cell, Refuse):
             raise refused(cell.code, status=self.status.value, attempt=self.attempt)
         if isinstance(cell, Stale):
-            return
-        if not granted:
+            return True
+        if grant is GrantKnowledge.UNKNOWN and self.needs_lock and self.status is Status.DISPATCHED:
+            return False
+        if grant is GrantKnowledge.NOT_HELD:
             raise refused("not-granted", attempt=self.attempt)
         if given is Input.RUNNING and self.release_requested:
             raise refused("lock-release-requested", attempt=self.attempt)
         if given is Input.RUNNING and self.cancel_requested:
             raise refused("cancel-requested", attempt=self.attempt)
         self._decide(given, lambda: self._report_data(given, report, transport, at), at=at, actor=actor)
+        return True
 
     def _check_attempt(self, report: Report) -> None:
         if self.attempt == 0:

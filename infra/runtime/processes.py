@@ -172,7 +172,14 @@ async def serve_projector(
     settings: Settings, stop: asyncio.Event, only: Collection[str] = PROJECTIONS
 ) -> None:
     """A projector process. The locks, on which everybody waits, may run in one of their own."""
-    from infra.composition import open_checkpoint_signer, open_core, projections, push_client
+    from infra.composition import (
+        lock_projection,
+        open_checkpoint_signer,
+        open_core,
+        process_managers,
+        push_client,
+        task_projection,
+    )
 
     # dispatch looks at an attempt once or twice, so a large cache would only be memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
@@ -182,32 +189,27 @@ async def serve_projector(
                 settings, "towpath-projector", needs_database=bool(set(only) - {"locks", "checkpoint-signer"})
             )
         )
-        http = await stack.enter_async_context(push_client())
-        parts = projections(core, http)
         endless: list[Coroutine[Any, Any, None]] = []
-        judging = "dispatch" in only or "watchdog" in only
-        if judging:
-            endless.append(parts.view.run())
         if "locks" in only:
-            endless.append(parts.locks.run())
-        if "dispatch" in only:
-            endless.append(parts.dispatch.run(parts.events))
-        if "watchdog" in only:
-            endless += [parts.due(kind).consume(handle) for kind, handle in parts.deadlines.items()]
-            endless.append(parts.beats.listen(parts.inspection.handle))
-            endless.append(parts.sweep.run())
+            locks = lock_projection(core)
+            stack.push_async_callback(locks.save)
+            endless.append(locks.run())
+        if "dispatch" in only or "watchdog" in only:
+            managers = process_managers(core, await stack.enter_async_context(push_client()))
+            stack.push_async_callback(managers.view.save)
+            endless.append(managers.view.run())
+            if "dispatch" in only:
+                endless.append(managers.dispatch.run(managers.events))
+            if "watchdog" in only:
+                endless += [managers.due(kind).consume(handle) for kind, handle in managers.deadlines.items()]
+                endless.append(managers.beats.listen(managers.inspection.handle))
+                endless.append(managers.sweep.run())
         if "read-model" in only:
-            endless.append(parts.tasks.run())
+            endless.append(task_projection(core).run())
         if "checkpoint-signer" in only:
             signer = await stack.enter_async_context(open_checkpoint_signer(core))
             endless.append(signer.run())
-        try:
-            await _until(stop, endless)
-        finally:
-            if judging:
-                await parts.view.save()
-            if "locks" in only:
-                await parts.locks.save()
+        await _until(stop, endless)
 
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:

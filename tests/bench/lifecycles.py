@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from domain.protocol import Report, ReportedStatus
-from domain.services.tasks import TaskService
+from domain.services.task_commands import TaskCommands
+from domain.services.task_reports import TaskReports
 from domain.task.spec import TaskSpec
 from infra.composition import Core, new_id, open_core
 from infra.config.settings import Settings
@@ -56,7 +57,8 @@ class Driver:
     """Takes tasks through their lives."""
 
     core: Core
-    service: TaskService
+    commands: TaskCommands
+    reports: TaskReports
     view: FoldedLockView
 
     async def claim(self, workspace: str, paths: Sequence[str] = ()) -> str:
@@ -69,8 +71,8 @@ class Driver:
             execution_mode="shared-workspace",
             lock_paths=list(paths),
         )
-        await self.service.create(task_id, spec, ACTOR)
-        await self.service.dispatch(task_id, ACTOR)
+        await self.commands.create(task_id, spec, ACTOR)
+        await self.commands.dispatch(task_id, ACTOR)
         return task_id
 
     async def granted(self, task_id: str) -> None:
@@ -100,7 +102,7 @@ class Driver:
             status=status, attempt=1, runner_id="bench", exit_code=0 if status == "succeeded" else None
         )
         proof = self.core.tokens.check(task_id, token)
-        await self.service.report(task_id, report, proof, "http", "runner:bench")
+        await self.reports.report(task_id, report, proof, "http", "runner:bench")
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +114,7 @@ async def driver(settings: Settings) -> AsyncIterator[Driver]:
         try:
             if not await view.caught_up(await core.reader.last_seq(), STEP_SECONDS):
                 raise TimeoutError("the driver's view did not catch up")
-            yield Driver(core, core.service(view), view)
+            yield Driver(core, core.commands(view), core.reports(view), view)
         finally:
             folding.cancel()
             await asyncio.gather(folding, return_exceptions=True)

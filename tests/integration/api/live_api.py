@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
-from infra.composition import Core, api_parts, open_core, projections
+from infra.composition import Core, api_parts, lock_projection, open_core, task_projection
 from infra.config.settings import Settings
 from infra.nats.connection import connect
 from infra.nats.embedded_server import EmbeddedNats
@@ -68,8 +68,7 @@ async def live_api(server: EmbeddedNats, data_dir: Path, **changes: Any) -> Asyn
         room = core.room()
         parts = api_parts(core, view, outgoing, ready, room)
         app = create_app(parts)
-        others = projections(core, outgoing)
-        endless = (view.run(), room.run(), others.locks.run(), others.tasks.run())
+        endless = (view.run(), room.run(), lock_projection(core).run(), task_projection(core).run())
         running = [asyncio.create_task(one) for one in endless]
         uvicorn_server = uvicorn.Server(
             uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")

@@ -48,7 +48,7 @@ class DispatchStage(Stage):
 
     def dispatcher(self, runners: RunnerClient | None = None) -> Dispatch:
         return Dispatch(
-            self.service,
+            self.findings,
             self.view,
             runners or PoolRunnerClient(QueueRunnerClient(self.connection, 60.0), self.push),
             self.timers,
@@ -73,11 +73,11 @@ class DispatchStage(Stage):
 
     def watchdog(self) -> Watchdog:
         """One more watchdog."""
-        return Watchdog(self.service, self.heartbeats, self.view, self.timers, self.terms)
+        return Watchdog(self.findings, self.heartbeats, self.view, self.timers, self.terms)
 
     def lock_waits(self) -> LockWaits:
         """What ends waits for a lock."""
-        return LockWaits(self.service, self.world.reader)
+        return LockWaits(self.findings, self.world.reader)
 
     def due(self, kind: str = KIND) -> JetStreamDueQueue:
         """What the handlers of one kind of deadline share."""
@@ -100,22 +100,22 @@ class DispatchStage(Stage):
 
     async def status(self, task_id: str) -> tuple[str, str | None]:
         """Status and reason."""
-        task = (await self.service.read(task_id)).task
+        task = (await self.commands.read(task_id)).task
         return task.status.value, task.reason
 
     async def status_is(
         self, task_id: str, status: str, reason: str | None = None, *, granted: bool = False
     ) -> bool:
         """Whether status and reason are these, and, if asked, whether the attempt holds its lock."""
-        task = (await self.service.read(task_id)).task
+        task = (await self.commands.read(task_id)).task
         held = not granted or self.view.lock_of(task).state == "held"
         return held and (task.status.value, task.reason) == (status, reason)
 
     async def create_plain(self, **spec: Any) -> str:
         """A dispatched task without a workspace."""
         task_id = new_id()
-        await self.service.create(task_id, TaskSpec(command=["make", "all"], **spec), "operator:ann")
-        await self.service.dispatch(task_id, "operator:ann")
+        await self.commands.create(task_id, TaskSpec(command=["make", "all"], **spec), "operator:ann")
+        await self.commands.dispatch(task_id, "operator:ann")
         return task_id
 
 

@@ -17,7 +17,9 @@ from domain.log.record import Recorded
 from domain.ports.log import Snapshots
 from domain.protocol import Report
 from domain.runners.attempt_token import Proof
-from domain.services.tasks import TaskService
+from domain.services.task_commands import TaskCommands
+from domain.services.task_findings import TaskFindings
+from domain.services.task_reports import TaskReports
 from domain.task.spec import TaskSpec
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
@@ -35,7 +37,9 @@ class Stage:
         self.world = jetstream_world(connection, grouped=grouped)
         self.view = FoldedLockView(self.world.reader, MemorySnapshots())
         self.sealer = AesGcmSealer(b"secret")
-        self.service = TaskService(self.world.tasks, self.view, self.sealer, now)
+        self.commands = TaskCommands(self.world.tasks, now, self.view, self.sealer)
+        self.reports = TaskReports(self.world.tasks, now, self.view)
+        self.findings = TaskFindings(self.world.tasks, now)
         self._running: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Stage:
@@ -76,8 +80,8 @@ class Stage:
         """Create and dispatch a task that claims `paths`; its id."""
         task_id = new_id()
         asked = TaskSpec(command=["true"], workspace=workspace, lock_paths=list(paths), **spec)
-        await self.service.create(task_id, asked, "operator:ann")
-        await self.service.dispatch(task_id, "operator:ann")
+        await self.commands.create(task_id, asked, "operator:ann")
+        await self.commands.dispatch(task_id, "operator:ann")
         return task_id
 
     async def report(
@@ -85,7 +89,7 @@ class Stage:
     ) -> None:
         said = {"status": status, "attempt": attempt, "runner_id": "r1", "instance": instance}
         report = Report.model_validate(said)
-        await self.service.report(task_id, report, Proof(attempt, 1), "nats", "runner:r1")
+        await self.reports.report(task_id, report, Proof(attempt, 1), "nats", "runner:r1")
 
     async def facts(self, workspace: str = "acme") -> list[Recorded]:
         """All lock facts of a workspace, after checking that they form one unbroken chain."""

@@ -86,7 +86,7 @@ async def test_what_has_ended_meanwhile_is_not_sent(stage: DispatchStage) -> Non
     await stage.until(("granted", canceled))
     await stage.stop(projector)
     for task_id in (canceled, plain):
-        await stage.service.cancel(task_id, None, "operator:ann")
+        await stage.commands.cancel(task_id, None, "operator:ann")
     later = await stage.create_plain()
     stage.run(stage.dispatcher().run(stage.queue()))
     assert (await one_submission(stage))["task_id"] == later
@@ -98,10 +98,10 @@ async def test_an_old_grant_sends_nothing_of_a_newer_attempt(stage: DispatchStag
     task_id = await stage.dispatch()
     await stage.until(("granted", task_id))
     (grant,) = await stage.facts()
-    await stage.service.cancel(task_id, None, "operator:ann")
+    await stage.commands.cancel(task_id, None, "operator:ann")
     await stage.until(("granted", task_id), ("released", task_id))
     await stage.stop(projector)
-    await stage.service.dispatch(task_id, "operator:ann")
+    await stage.commands.dispatch(task_id, "operator:ann")
     await stage.dispatcher().handle(grant)
     assert await stage.submissions() == []
     assert await stage.armed() == []
@@ -113,7 +113,7 @@ async def test_a_refusal_becomes_submit_failed(stage: DispatchStage) -> None:
     await stage.until(("granted", holder))
     refused = await stage.dispatch(on_conflict="reject")
     await eventually(lambda: _is(stage, refused, "submit-failed", "workspace-locked"))
-    task = (await stage.service.read(refused)).task
+    task = (await stage.commands.read(refused)).task
     assert holder in (task.message or "")
 
 

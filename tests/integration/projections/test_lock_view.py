@@ -52,7 +52,7 @@ async def test_it_waits_until_an_attempt_holds_nothing(stage: Stage) -> None:
     await stage.report(holder)
     assert await waiting
     assert await stage.view.decided(holder, 1) == "granted"
-    task = (await stage.service.read(holder)).task
+    task = (await stage.commands.read(holder)).task
     assert stage.view.lock_of(task).state == "released"
 
 

@@ -37,7 +37,7 @@ async def test_who_waits_too_long_is_canceled_and_the_next_moves_up(stage: Dispa
     behind = await stage.dispatch("docs")
     await eventually(lambda: _is(stage, impatient, "canceled", "lock-wait-timeout"))
     await stage.until(("granted", holder), ("granted", behind))
-    task = (await stage.service.read(impatient)).task
+    task = (await stage.commands.read(impatient)).task
     assert "towpath locks acme" in (task.message or "")
     (canceled,) = await stage.world.reader.page(0, 10, EventFilter("task", impatient, "canceled"))
     assert (canceled.actor, canceled.attempt) == ("lock-wait", 1)
@@ -52,7 +52,7 @@ async def test_the_next_attempt_waits_anew(stage: DispatchStage) -> None:
     task_id = await stage.dispatch(lock_wait_seconds=LONG)
     await stage.lock_waits().handle(due(task_id))
     assert await stage.status(task_id) == ("canceled", "lock-wait-timeout")
-    await stage.service.dispatch(task_id, "operator:ann")
+    await stage.commands.dispatch(task_id, "operator:ann")
     await eventually(lambda: _armed(stage, task_id, 2))
     await stage.lock_waits().handle(due(task_id))
     await eventually(lambda: _waits(stage, task_id, 2))
@@ -134,7 +134,7 @@ async def _is(stage: DispatchStage, task_id: str, status: str, reason: str) -> b
 
 
 async def _waits(stage: DispatchStage, task_id: str, attempt: int) -> bool:
-    task = (await stage.service.read(task_id)).task
+    task = (await stage.commands.read(task_id)).task
     return task.attempt == attempt and stage.view.lock_of(task).state == "waiting"
 
 

@@ -26,8 +26,8 @@ async def test_it_grants_in_order_and_releases_at_every_end(stage: Stage) -> Non
     await stage.until(("granted", first))
     await stage.report(first, "failed")
     await stage.until(("granted", first), ("released", first), ("granted", second))
-    await stage.service.cancel(third, "not needed", "operator:ann")
-    await stage.service.submit_failed(second, 1, "unreachable", None, "dispatch")
+    await stage.commands.cancel(third, "not needed", "operator:ann")
+    await stage.findings.submit_failed(second, 1, "unreachable", None, "dispatch")
     await stage.until(("granted", first), ("released", first), ("granted", second), ("released", second))
     released = [fact.data for fact in await stage.facts() if fact.event == "released"]
     assert [one["cause"] for one in released] == ["failed", "submit-failed"]
@@ -61,7 +61,7 @@ async def test_a_release_by_hand_frees_what_runs(stage: Stage) -> None:
     stuck, next_one = await stage.dispatch(), await stage.dispatch()
     await stage.until(("granted", stuck))
     await stage.report(stuck, "running")
-    await stage.service.release_locks(stuck, "host is gone", "operator:ann")
+    await stage.commands.release_locks(stuck, "host is gone", "operator:ann")
     await stage.until(("granted", stuck), ("released", stuck), ("granted", next_one))
     released = (await stage.facts())[1].data
     assert (released["cause"], released["by"]) == ("operator", "operator:ann")
@@ -70,7 +70,7 @@ async def test_a_release_by_hand_frees_what_runs(stage: Stage) -> None:
 async def test_a_void_grant_is_released_and_starts_nothing(stage: Stage) -> None:
     """A decider that had not seen the end granted all the same."""
     task_id = await stage.dispatch()
-    await stage.service.cancel(task_id, None, "operator:ann")
+    await stage.commands.cancel(task_id, None, "operator:ann")
     data = GrantedData(task_id=task_id, attempt=1, root="/srv/acme", paths=[], mode="exclusive", seen_seq=3)
     fact = LockFact("acme", "granted", data, 0, 1, "0" * 64)
     await stage.world.locks.append_lock(fact, at=now(), actor="lock-projection")

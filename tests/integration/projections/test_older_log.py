@@ -81,7 +81,7 @@ async def test_the_lock_view_and_the_task_cache_end_with_their_log(js_connection
     view = asyncio.create_task(stage.view.run())
     await stage.register()
     holder = await stage.dispatch()
-    assert (await stage.service.read(holder)).task.attempt == 1, "it is in the cache"
+    assert (await stage.commands.read(holder)).task.attempt == 1, "it is in the cache"
     await eventually(lambda: stage.view.seq >= 3)
 
     await emptied(js_connection, "TOWPATH")
@@ -89,6 +89,6 @@ async def test_the_lock_view_and_the_task_cache_end_with_their_log(js_connection
     for _ in range(more):
         await append(js_connection, new_id(), "created", 0)
     with pytest.raises(NotFound):
-        await stage.service.read(holder)
+        await stage.commands.read(holder)
     with pytest.raises(LogGap, match="replaced"):
         await asyncio.wait_for(view, 30)

@@ -39,7 +39,7 @@ async def test_an_acceptance_is_recorded_as_queued(stage: DispatchStage, runner:
     assert call.headers["x-runner-token"] == "runner-secret"
     assert (call.body["task_id"], call.body["env"]) == (task_id, {"A": "b", "KEY": "s3cret"})
     assert call.body["secret_names"] == ["KEY"]
-    assert (await stage.service.read(task_id)).task.runner_id is None
+    assert (await stage.commands.read(task_id)).task.runner_id is None
     (queued,) = await stage.world.reader.page(0, 10, EventFilter("task", task_id, "queued"))
     assert queued.data["transport"] == "http"
     assert await stage.submissions() == []
@@ -52,7 +52,7 @@ async def test_an_acceptance_may_name_the_runner(stage: DispatchStage, runner: H
     )
     task_id = await stage.create_plain()
     await eventually(lambda: _is(stage, task_id, "queued", None))
-    assert (await stage.service.read(task_id)).task.runner_id == "r7"
+    assert (await stage.commands.read(task_id)).task.runner_id == "r7"
 
 
 @pytest.mark.parametrize("detail", ["no\x00 \ud83d", "x" * 9000, ["[" * 9]])
@@ -62,7 +62,7 @@ async def test_a_refusal_is_recorded_whatever_its_words(
     runner.answers["submit"] = (409, {"detail": detail})
     task_id = await stage.create_plain()
     await eventually(lambda: _is(stage, task_id, "submit-failed", "rejected"))
-    message = (await stage.service.read(task_id)).task.message
+    message = (await stage.commands.read(task_id)).task.message
     assert message is not None
     assert len(message) < 600
     assert "\x00" not in message
@@ -92,7 +92,7 @@ async def test_a_refusal_ends_the_attempt_and_frees_its_lock(
     runner.answers["submit"] = (status, body)
     task_id = await stage.dispatch()
     await eventually(lambda: _is(stage, task_id, "submit-failed", reason))
-    assert words in ((await stage.service.read(task_id)).task.message or "")
+    assert words in ((await stage.commands.read(task_id)).task.message or "")
     await stage.until(("granted", task_id), ("released", task_id))
     assert len(runner.calls) == 1
 
@@ -111,7 +111,7 @@ async def test_an_acceptance_of_what_was_canceled_meanwhile_changes_nothing(
     runner.gate.clear()
     task_id = await stage.dispatch()
     await eventually(lambda: runner.calls)
-    await stage.service.cancel(task_id, None, "operator:ann")
+    await stage.commands.cancel(task_id, None, "operator:ann")
     runner.gate.set()
     follower = await stage.create_plain()
     await eventually(lambda: _is(stage, follower, "queued", None))
@@ -126,7 +126,7 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
     runner.answers["cancel"] = (401, {"detail": "wrong token"})
     task_id = await stage.create_plain()
     await eventually(lambda: _is(stage, task_id, "queued", None))
-    await stage.service.cancel(task_id, "not needed", "operator:ann")
+    await stage.commands.cancel(task_id, "not needed", "operator:ann")
     await eventually(lambda: len(_cancels(runner)) >= 3)
     runner.answers["cancel"] = (404, {})
     heard = len(_cancels(runner)) + 1

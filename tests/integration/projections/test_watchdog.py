@@ -92,7 +92,7 @@ async def test_what_a_silent_runner_had_fails_and_its_lock_comes_home(
     task_id = await taken(stage, status)
     waiter = await stage.dispatch()
     await eventually(lambda: stage.status_is(task_id, *ENDED))
-    task = (await stage.service.read(task_id)).task
+    task = (await stage.commands.read(task_id)).task
     ((_, last),) = await stage.heartbeats.all()
     assert task.finished_at is not None
     assert task.finished_at - last >= stage.terms.lost_after
@@ -123,7 +123,7 @@ async def test_what_a_living_runner_no_longer_lists_is_lost(stage: DispatchStage
     await looked(stage, 2)
     runner.held = [kept]
     await eventually(lambda: stage.status_is(forgotten, *ENDED))
-    assert "does not list" in ((await stage.service.read(forgotten)).task.message or "")
+    assert "does not list" in ((await stage.commands.read(forgotten)).task.message or "")
     assert (await stage.status(kept))[0] == "running"
 
 
@@ -152,7 +152,7 @@ async def test_a_cancel_that_the_lost_runner_cannot_confirm_is_confirmed(stage: 
     stage.start()
     await Beating(stage).once()
     task_id = await taken(stage)
-    await stage.service.cancel(task_id, None, "operator:ann")
+    await stage.commands.cancel(task_id, None, "operator:ann")
     await eventually(lambda: stage.status_is(task_id, "canceled", "runner-lost"))
     await stage.until(("granted", task_id), ("released", task_id))
 
@@ -168,10 +168,10 @@ async def test_under_hold_the_lock_stays_until_an_operator_frees_it(stage: Dispa
     await looked(stage, 2)
     assert (await stage.status(task_id))[0] == "running"
     await stage.until(("granted", task_id))
-    await stage.service.cancel(task_id, None, "operator:ann")
+    await stage.commands.cancel(task_id, None, "operator:ann")
     await looked(stage, 1)
     assert (await stage.status(task_id))[0] == "running"
-    released = await stage.service.release_locks(task_id, "host is off", "operator:ann")
+    released = await stage.commands.release_locks(task_id, "host is off", "operator:ann")
     assert released is not None
     assert released.process_may_run
     await eventually(lambda: stage.status_is(task_id, *ENDED))
@@ -195,10 +195,10 @@ async def test_an_older_attempts_timer_touches_nothing_of_the_next(stage: Dispat
     await Beating(stage).once()
     task_id = await taken(stage)
     await stage.report(task_id, "failed")
-    await stage.service.dispatch(task_id, "operator:ann")
+    await stage.commands.dispatch(task_id, "operator:ann")
     await eventually(lambda: stage.status_is(task_id, "dispatched", granted=True))
     await looked(stage, 2, before=0)  # each attempt's timer, however long this has taken
-    assert (await stage.service.read(task_id)).task.attempt == 2
+    assert (await stage.commands.read(task_id)).task.attempt == 2
     assert (await stage.status(task_id))[0] == "dispatched"
 
 
@@ -236,7 +236,7 @@ async def test_two_runners_with_one_id_end_nothing_of_each_other(stage: Dispatch
         task_id = await stage.dispatch(name)
         await eventually(lambda task_id=task_id: stage.status_is(task_id, "dispatched", granted=True))
         report = Report(status="running", attempt=1, runner_id="r1", instance=name)
-        await stage.service.report(task_id, report, None, "nats", "runner:r1")
+        await stage.reports.report(task_id, report, None, "nats", "runner:r1")
         runners[name].held = [task_id]
     tasks = [runner.held[0] for runner in runners.values()]
     await looked(stage, 6)

@@ -30,7 +30,8 @@ from domain.ports.read_model import TaskFilter
 from domain.runners.attempt_token import AttemptTokens
 from domain.runners.liveness import LeaseTerms
 from domain.services.dead_letters import DeadLetterService
-from domain.services.tasks import TaskService
+from domain.services.task_commands import TaskCommands
+from domain.services.task_reports import TaskReports
 from domain.services.workspaces import WorkspaceService
 from domain.task.view import TaskRead, task_read
 from infra.documents import CONTRACTS
@@ -199,9 +200,10 @@ async def api_world(
     async def ready() -> dict[str, str]:
         return readiness
 
-    service = TaskService(store, view, AesGcmSealer(KEY), clock)
+    reports = TaskReports(store, clock, view)
     parts = ApiParts(
-        service=service,
+        commands=TaskCommands(store, clock, view, AesGcmSealer(KEY)),
+        reports=reports,
         workspaces=WorkspaceService(AppenderWorkspaceLog(events.last_registration, log, new_id), view, clock),
         log=reader,
         view=view,
@@ -210,7 +212,7 @@ async def api_world(
         heartbeats=MemoryHeartbeats(clock),
         backlogs=MemoryBacklogs(),
         dead_letters=dead,
-        dead_letter_service=DeadLetterService(dead, service, reader, handlers or {}),
+        dead_letter_service=DeadLetterService(dead, reports, reader, handlers or {}),
         tokens=tokens,
         clock=clock,
         new_task_id=new_id,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from domain.errors import Refused
 from domain.log.events import CreatedData
 from domain.protocol import Report
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.transitions import TERMINAL, Status
 from domain.workspaces.registry import Registration
 from tests.unit.domain.samples import AT
@@ -96,7 +96,8 @@ class Aggregates:
         else:
             attempt, runner_id, granted = given
             said = Report(status=command, attempt=attempt, runner_id=runner_id)
-            task.report(said, granted=granted, transport="nats", at=AT, actor=f"runner:{runner_id}")
+            grant = GrantKnowledge.of(granted)
+            task.report(said, grant=grant, transport="nats", at=AT, actor=f"runner:{runner_id}")
 
     def _changed_by_old_news(self, state: TaskState) -> tuple[str, ...]:
         """What was meant for an attempt that is over and yet changes the task; there must be nothing."""

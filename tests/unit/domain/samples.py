@@ -9,7 +9,7 @@ from typing import Any
 from domain.log.events import CreatedData, EventData, Kind
 from domain.log.record import Recorded
 from domain.protocol import Report, rfc3339
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.events import TaskEvent
 from domain.task.transitions import Status
 from domain.workspaces.registry import Registration
@@ -51,10 +51,18 @@ def dispatch(task: Task) -> None:
     task.dispatch(registration, at=AT, actor="ann")
 
 
-def report(task: Task, status: str, *, granted: bool = True, at: datetime = LATER, **fields: Any) -> None:
+def report(
+    task: Task,
+    status: str,
+    *,
+    grant: GrantKnowledge = GrantKnowledge.HELD,
+    at: datetime = LATER,
+    **fields: Any,
+) -> bool:
     """Let a runner report on the task's current attempt, unless `attempt` names another."""
     fields = {"attempt": task.attempt or None, "runner_id": "r1", **fields}
-    task.report(Report(status=status, **fields), granted=granted, transport="http", at=at, actor="runner:r1")
+    said = Report(status=status, **fields)
+    return task.report(said, grant=grant, transport="http", at=at, actor="runner:r1")
 
 
 def cancel(task: Task) -> None:

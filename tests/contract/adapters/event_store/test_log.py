@@ -17,7 +17,7 @@ from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap, StoredTask
 from domain.protocol import Report
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from tests.support.worlds import World, created, jetstream_world, memory_world, new_id, now
 
 
@@ -230,9 +230,8 @@ async def test_the_chain_of_a_whole_life_can_be_recomputed(world: World) -> None
     stored = await create(world)
     stored.task.dispatch(None, at=now(), actor="operator:ann")
     stored = await world.tasks.append(stored)
-    stored.task.report(
-        Report(status="running", runner_id="r1"), granted=True, transport="nats", at=now(), actor="runner:r1"
-    )
+    said = Report(status="running", runner_id="r1")
+    stored.task.report(said, grant=GrantKnowledge.HELD, transport="nats", at=now(), actor="runner:r1")
     stored = await world.tasks.append(stored)
     events = await world.reader.page(0, 10)
     assert [event.version for event in events] == [1, 2, 3]

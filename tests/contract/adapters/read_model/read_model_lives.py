@@ -18,7 +18,7 @@ from domain.locks.table import LockTable
 from domain.log.events import RegisteredData
 from domain.log.record import Recorded
 from domain.protocol import Report, rfc3339
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.transitions import TERMINAL
 from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read
 from domain.workspaces.registry import Registration
@@ -76,11 +76,12 @@ class Lives:
     def report(self, task_id: str, status: str, **fields: Any) -> None:
         """A runner's report of the current attempt."""
         task = self.tasks[task_id]
-        granted = not task.needs_lock or self.table.grant(task_id, task.attempt) is not None
+        held = not task.needs_lock or self.table.grant(task_id, task.attempt) is not None
+        grant = GrantKnowledge.of(held)
         report = Report.model_validate({"status": status, "attempt": task.attempt or None, **fields})
         self.act(
             task_id,
-            lambda task: task.report(report, granted=granted, transport="nats", at=self.now, actor="runner"),
+            lambda task: task.report(report, grant=grant, transport="nats", at=self.now, actor="runner"),
         )
 
     def act(self, task_id: str, command: Callable[[Task], None]) -> None:

@@ -17,7 +17,7 @@ from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, StoredTask
 from domain.protocol import Report
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from tests.support.nats import api
 from tests.support.nats_proxy import DROP, PASS, NatsProxy, is_ack
 from tests.support.waiting import eventually
@@ -57,7 +57,7 @@ async def live(tasks: LogTaskStore, *, end: bool = True) -> StoredTask:
     stored = await tasks.append(stored)
     for status in ("running", "succeeded")[: 2 if end else 1]:
         report = Report(status=status, runner_id="r1")
-        stored.task.report(report, granted=True, transport="nats", at=now(), actor="runner:r1")
+        stored.task.report(report, grant=GrantKnowledge.HELD, transport="nats", at=now(), actor="runner:r1")
         stored = await tasks.append(stored)
     return stored
 

@@ -163,10 +163,10 @@ async def gather_evidence(
             await stage.report(second, status)
         done = [("granted", first), ("released", first), ("granted", second), ("released", second)]
         await stage.until(*done)
-        await stage.service.dispatch(first, "operator:ann")
+        await stage.commands.dispatch(first, "operator:ann")
         await stage.until(*done, ("granted", first))
         await stage.report(first, "running", 2)
-        await stage.service.cancel(first, None, "operator:ann")
+        await stage.commands.cancel(first, None, "operator:ann")
         await stage.report(first, "canceled", 2)
         await stage.until(*done, ("granted", first), ("released", first))
     await _seal(server, found)

@@ -193,7 +193,7 @@ async def test_a_foreign_cursor_is_refused(world: ApiWorld) -> None:
 async def test_a_full_workspace_refuses_a_dispatch_on_every_way_in(
     world: ApiWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.parts.service._claim_room, "_most_claims", 1)
+    monkeypatch.setattr(world.parts.commands._claim_room, "_most_claims", 1)
     await world.register()
     await world.dispatched(workspace="acme")
     spec = {"id": new_id(), "command": ["make"], "workspace": "acme"}

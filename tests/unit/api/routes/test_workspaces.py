@@ -78,7 +78,7 @@ async def test_a_workspace_in_use_does_not_move(world: ApiWorld, root: str) -> N
 async def test_a_void_registration_is_shown_beside_the_valid_one(world: ApiWorld) -> None:
     await world.register()
     task = await world.create(workspace="acme")
-    world.just_before("registered", lambda: world.parts.service.dispatch(task["id"], "ann"))
+    world.just_before("registered", lambda: world.parts.commands.dispatch(task["id"], "ann"))
     body = problem(await world.http.put("/workspaces/acme", json={"root": "/srv/b"}), 409, "workspace-in-use")
     shown = (await world.http.get("/workspaces/acme")).json()
     assert (shown["root"], shown["seq"]) == ("/srv/acme", 1)

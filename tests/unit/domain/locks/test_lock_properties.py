@@ -21,7 +21,7 @@ from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.protocol import Report
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.transitions import Status
 from domain.workspaces.registry import Registration
 from tests.unit.domain.locks.lock_log import SPACE, LockLog
@@ -158,7 +158,7 @@ class Locks(RuleBasedStateMachine):
         granted = self.reference.holding((task.id, task.attempt)) is not None
         said = Report(status=status, attempt=attempt, runner_id="r1")
         with suppress(Refused):
-            task.report(said, granted=granted, transport="nats", at=AT, actor="runner:r1")
+            task.report(said, grant=GrantKnowledge.of(granted), transport="nats", at=AT, actor="runner:r1")
         return self.store(task)
 
     @precondition(open_tasks)

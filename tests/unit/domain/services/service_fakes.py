@@ -1,4 +1,4 @@
-"""What TaskService needs from outside, in memory: with a cache that goes stale, and rivals."""
+"""What the task services need from outside, in memory: with a cache that goes stale, and rivals."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from typing import Any
 from domain.errors import Busy
 from domain.locks.workspace_locks import OpenSize
 from domain.ports.log import AppendConflict, StoredTask
+from domain.protocol import Report
+from domain.runners.attempt_token import Proof
+from domain.services.task_commands import TaskCommands
+from domain.services.task_findings import TaskFindings
+from domain.services.task_reports import TaskReports
 from domain.task.aggregate import Task
 from domain.task.events import TaskEvent
+from domain.task.spec import TaskSpec
 from domain.workspaces.registry import Registration
-from tests.unit.domain.samples import AT, REGISTRATION, replay
+from tests.unit.domain.samples import AT, REGISTRATION, TASK_ID, dispatch, replay, submit_failed
 
 Step = Callable[[], None]
+SPEC = TaskSpec(command=["make"], workspace="acme-api", execution_mode="shared-workspace")
 
 
 class MemoryTaskStore:
@@ -98,7 +105,7 @@ class MemoryTaskStore:
 
 
 class View:
-    """The lock view. `while_waiting` acts while somebody waits for a registration."""
+    """The lock view. `while_waiting` acts while a grant or a registration is waited for."""
 
     def __init__(self) -> None:
         self.tokens: dict[tuple[str, int], int] = {}
@@ -110,16 +117,20 @@ class View:
 
     async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
         self.asked.append((task_id, attempt))
+        await self._wait()
         return (task_id, attempt) in self.tokens
 
     async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
         return self.tokens.get((task_id, attempt))
 
     async def registration(self, workspace: str) -> Registration | None:
+        await self._wait()
+        return self.registered
+
+    async def _wait(self) -> None:
         if self.while_waiting is not None:
             act, self.while_waiting = self.while_waiting, None
             await act()
-        return self.registered
 
     def seen_registration(self, workspace: str) -> Registration | None:
         return self.registered
@@ -144,3 +155,37 @@ class Sealing:
 
 def clock() -> datetime:
     return AT
+
+
+class Harness:
+    """The services with one task, and what stands behind it."""
+
+    def __init__(self) -> None:
+        self.store, self.view = MemoryTaskStore(), View()
+        self.commands = TaskCommands(self.store, clock, self.view, Sealing())
+        self.reports = TaskReports(self.store, clock, self.view)
+        self.findings = TaskFindings(self.store, clock)
+
+    @property
+    def task(self) -> Task:
+        return self.store.task(TASK_ID)
+
+    @property
+    def names(self) -> list[str]:
+        return self.store.names(TASK_ID)
+
+    async def said(self, status: str, proof: Proof | None = None, **fields: Any) -> StoredTask:
+        given = Report(status=status, **{"attempt": 1, "runner_id": "r1", **fields})
+        return await self.reports.report(TASK_ID, given, proof, "http", "runner:r1")
+
+    def elsewhere(self, change: Any) -> None:
+        self.store.elsewhere(TASK_ID, change)
+
+    def rival(self, change: Any) -> None:
+        self.store.rival(TASK_ID, change)
+
+
+def end_and_dispatch(task: Task) -> None:
+    """The current attempt ends and the next one begins."""
+    submit_failed(task)
+    dispatch(task)

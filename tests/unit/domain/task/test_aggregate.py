@@ -9,7 +9,7 @@ import pytest
 
 from domain.errors import Refused
 from domain.protocol import Report
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.transitions import Status
 from tests.unit.domain.samples import (
     AT,
@@ -171,8 +171,25 @@ def test_the_next_attempt_is_free_for_another_runner() -> None:
 @pytest.mark.parametrize("status", ["queued", "running", *TERMINAL_REPORTS])
 def test_no_report_counts_before_the_grant(status: str) -> None:
     task = task_in(Status.DISPATCHED)
-    assert _code(report, task, status, granted=False) == "not-granted"
+    assert _code(report, task, status, grant=GrantKnowledge.NOT_HELD) == "not-granted"
     assert not task.pending_events
+
+
+@pytest.mark.parametrize("status", ["queued", "running", *TERMINAL_REPORTS])
+def test_no_report_is_decided_before_the_grant_is_known(status: str) -> None:
+    task = task_in(Status.DISPATCHED)
+    assert not report(task, status, grant=GrantKnowledge.UNKNOWN)
+    assert not task.pending_events
+
+
+def test_an_unknown_grant_does_not_matter_where_none_is_needed_or_it_was_used_before() -> None:
+    running, free = task_in(Status.RUNNING), new_task(workspace=None)
+    dispatch(free)
+    free.collect_events()
+    assert report(running, "succeeded", grant=GrantKnowledge.UNKNOWN)
+    assert report(free, "running", grant=GrantKnowledge.UNKNOWN)
+    assert (pending(running), pending(free)) == (["succeeded"], ["running"])
+    assert _code(report, task_in(Status.CANCELED), "running", grant=GrantKnowledge.UNKNOWN) == "ended"
 
 
 def test_running_is_refused_once_a_cancel_was_requested() -> None:
@@ -334,7 +351,7 @@ def test_success_is_an_alias() -> None:
     task = task_in(Status.RUNNING)
     task.report(
         Report.model_validate({"status": "success", "exit_code": 0}),
-        granted=True,
+        grant=GrantKnowledge.HELD,
         transport="nats",
         at=LATER,
         actor="runner:r1",

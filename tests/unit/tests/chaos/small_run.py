@@ -24,7 +24,7 @@ from domain.locks.table import LockTable
 from domain.log.events import CreatedData, RegisteredData
 from domain.log.record import Recorded
 from domain.protocol import Report
-from domain.task.aggregate import Task
+from domain.task.aggregate import GrantKnowledge, Task
 from domain.workspaces.registry import Registration
 from tests.chaos.history import Json, pid_of, words_of
 from tests.chaos.raw_log import Stored
@@ -158,7 +158,7 @@ class SmallRun:
             status=status, attempt=task.attempt or None, runner_id=runner,
             pid=pid_of(op) if status == "running" else None, **fields,
         )  # fmt: skip
-        granted = not task.needs_lock or key in self._granted
+        grant = GrantKnowledge.of(not task.needs_lock or key in self._granted)
         recorded = len(self._events)
         if key in self._alive:
             self._mark("tick", key)
@@ -166,7 +166,7 @@ class SmallRun:
             op,
             task_id,
             lambda: task.report(
-                report, granted=granted, transport="http", at=self._now(), actor=f"runner:{runner}"
+                report, grant=grant, transport="http", at=self._now(), actor=f"runner:{runner}"
             ),
         )
         if taken and status in ("queued", "running"):
@@ -252,7 +252,7 @@ class SmallRun:
         version = self._events[-1].version
         op = self._invoke("report", task_id, status="failed", attempt=1, by="http")
         report = Report(status="failed", attempt=1, runner_id="r1", message=words_of(op))
-        twin.report(report, granted=True, transport="http", at=self._now(), actor="r1")
+        twin.report(report, grant=GrantKnowledge.HELD, transport="http", at=self._now(), actor="r1")
         self._record(task_id, version=version)
         self._answer(op, task_id)
 

@@ -1,34 +1,27 @@
-"""The one code path that appends task events: load, decide, append, and on a conflict decide again.
-
-A decision that records nothing (stale, refused) is only answered once the leader has confirmed the
-task it was made on, since no compare-and-set would catch a task that is out of date. Every method
-names its attempt, so that what was meant for one attempt never touches a newer one.
-"""
+"""Operators' commands: create, dispatch, cancel, and release by hand what an attempt holds."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from domain.context.log_context import be_about, be_about_task
+from domain.context.log_context import be_about_task
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
 from domain.locks.capacity import ClaimRoom, Reservation
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.capacity import AmpleRoom, LogRoom, check_room
-from domain.log.events import CreatedData, SubmitFailedReason, Transport
+from domain.log.events import CreatedData
 from domain.ports.dispatch import Sealer
 from domain.ports.lock_view import LockView
 from domain.ports.log import AppendConflict, Clock, StoredTask, TaskStore
-from domain.protocol import Report
-from domain.runners.attempt_token import Proof
+from domain.services.task_changes import MAX_TRIES, TaskChanges, too_busy
 from domain.task.aggregate import Task
 from domain.task.spec import TaskSpec
-from domain.task.transitions import TERMINAL, Status
+from domain.task.transitions import Status
 from domain.workspaces.paths import normalise_lock_paths
 from domain.workspaces.registry import Registration, not_registered
-
-MAX_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +34,24 @@ class Release:
     paths: list[str]
 
 
-class TaskService:
-    """Commands, reports and the control plane's findings about tasks."""
+class TaskCommands(TaskChanges):
+    """What operators ask for; each command is decided for the attempt that its operator has seen."""
 
     def __init__(
         self,
         tasks: TaskStore,
+        clock: Clock,
         locks: LockView,
         sealer: Sealer,
-        clock: Clock,
         room: LogRoom | None = None,
         claim_room: ClaimRoom | None = None,
     ) -> None:
         """`room` says whether there is room for new tasks and attempts; without it there always is."""
-        self._tasks = tasks
+        super().__init__(tasks, clock)
         self._claim_room = claim_room or ClaimRoom(locks)
         self._room = room or AmpleRoom()
         self._locks = locks
         self._sealer = sealer
-        self._clock = clock
-
-    # ------------------------------------------------------------------ operators
 
     async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[StoredTask, bool]:
         """Create a task; the same id with the same content again answers the task that is there.
@@ -93,21 +83,6 @@ class TaskService:
             raise Refused("id-taken", "a task with this id and other content exists; choose another id")
         return existing, False
 
-    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> StoredTask:
-        """The task as the leader has it.
-
-        `attempt` and `version`: what the caller has seen of it in the log. Raises Busy where the leader has
-        less: one that was just elected may not have applied all that it has.
-        """
-        async with self._tasks.exclusive(task_id):
-            for _ in range(MAX_TRIES):
-                stored = await self._load(task_id)
-                if stored.fresh or await self._tasks.is_current(stored):
-                    if stored.task.attempt < attempt or stored.task.version < version:
-                        raise _behind()
-                    return stored
-        raise _busy()
-
     async def read_at(self, task_id: str, seq: int) -> StoredTask:
         """The task as it was after `seq`. NotFound where it did not exist then."""
         stored = await self._tasks.load_at(task_id, seq)
@@ -137,10 +112,10 @@ class TaskService:
         registration: Registration | None = None
         reservation: Reservation | None = None
 
-        def decide(task: Task) -> None:
+        def decide(task: Task, at: datetime) -> None:
             if first and task.ended:
                 raise refused("stale-attempt", attempt=task.attempt)
-            task.dispatch(registration, at=self._clock(), actor=actor)
+            task.dispatch(registration, at=at, actor=actor)
             if reservation is not None:
                 reservation.check()
 
@@ -158,7 +133,7 @@ class TaskService:
         """Cancel at once, or ask the runner to; a repeated request changes nothing."""
         return await self._change(
             task_id,
-            lambda task: task.cancel(reason=reason, at=self._clock(), actor=actor),
+            lambda task, at: task.cancel(reason=reason, at=at, actor=actor),
             about=(await self.read(task_id)).task.attempt,
         )
 
@@ -174,138 +149,14 @@ class TaskService:
         may_run = False
         for _ in range(MAX_TRIES):
 
-            def request(task: Task) -> None:
+            def request(task: Task, at: datetime) -> None:
                 nonlocal may_run
                 may_run = task.is_open(attempt, Status.QUEUED, Status.RUNNING)
-                task.request_release(attempt, token, reason=reason, at=self._clock(), actor=actor)
+                task.request_release(attempt, token, reason=reason, at=at, actor=actor)
 
             if not (await self._change(task_id, request)).recorded:
                 return Release(attempt, token, may_run, stored.task.spec.lock_paths)
-        raise _busy()
-
-    # ------------------------------------------------------------------ runners
-
-    async def report(
-        self, task_id: str, report: Report, proof: Proof | None, transport: Transport, actor: str
-    ) -> StoredTask:
-        """Record what a runner says. `proof` comes from its attempt token, where it brought one.
-
-        Raises:
-            Refused: see `Task.report`; nothing was recorded.
-            NotFound: no such task.
-        """
-        if proof is not None:
-            if report.attempt is None:
-                report = report.model_copy(update={"attempt": proof.attempt})
-            elif report.attempt != proof.attempt:
-                raise Invalid("wrong-token", "the token belongs to another attempt than the report names")
-        known = proof is not None
-
-        def decide(task: Task) -> None:
-            asked = task.needs_lock and task.status is Status.DISPATCHED
-            granted = known or not asked
-            task.report(report, granted=granted, transport=transport, at=self._clock(), actor=actor)
-
-        try:
-            return await self._change(task_id, decide)
-        except Refused as refusal:
-            if refusal.code != "not-granted" or not await self._granted(task_id):
-                raise
-        known = True
-        return await self._change(task_id, decide)
-
-    # ------------------------------------------------------------------ the control plane
-
-    async def accepted(
-        self, task_id: str, attempt: int, runner_id: str | None, instance: str | None = None
-    ) -> StoredTask:
-        """Record `queued` from a push runner's 202; an attempt further on or replaced is left alone."""
-        report = Report(status="queued", attempt=attempt, runner_id=runner_id, instance=instance)
-        actor = f"runner:{runner_id}" if runner_id else "runner"
-
-        def decide(task: Task) -> None:
-            if task.is_open(attempt, Status.DISPATCHED):
-                task.report(report, granted=True, transport="http", at=self._clock(), actor=actor)
-
-        return await self._change(task_id, decide, begun=attempt)
-
-    async def submit_failed(
-        self, task_id: str, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
-    ) -> StoredTask:
-        """Record that this attempt reached no runner, unless it is further on, ended or replaced."""
-        return await self._change(
-            task_id,
-            lambda task: task.submit_failed(attempt, reason, message, at=self._clock(), actor=actor),
-            begun=attempt,
-        )
-
-    async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
-        """Record that this attempt has waited too long for its lock, unless it is further on."""
-        return await self._change(
-            task_id,
-            lambda task: task.lock_wait_over(attempt, message, at=self._clock(), actor=actor),
-            begun=attempt,
-        )
-
-    async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
-        """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
-        return await self._change(
-            task_id,
-            lambda task: task.runner_lost(attempt, message, at=self._clock(), actor=actor),
-            begun=attempt,
-        )
-
-    # ------------------------------------------------------------------ the loop
-
-    async def _change(
-        self, task_id: str, decide: Callable[[Task], None], about: int | None = None, begun: int = 0
-    ) -> StoredTask:
-        """`about` names the attempt that a command without one of its own was decided for.
-
-        `begun`: an attempt that the caller has seen in the log. Without it the task is older than that, and
-        "nothing to do" would be said for ever.
-        """
-        be_about_task(task_id)
-        async with self._tasks.exclusive(task_id):
-            for _ in range(MAX_TRIES):
-                stored = await self._load(task_id)
-                if stored.task.attempt < begun:
-                    if await self._tasks.is_current(stored):
-                        raise _behind()
-                    continue
-                try:
-                    if about is not None and stored.task.attempt != about:
-                        raise refused("stale-attempt", attempt=stored.task.attempt)
-                    decide(stored.task)
-                except Refused:
-                    if stored.fresh or await self._tasks.is_current(stored):
-                        raise
-                    continue
-                if stored.task.pending_events:
-                    try:
-                        return await self._append(stored)
-                    except AppendConflict:
-                        continue
-                if stored.fresh or await self._tasks.is_current(stored):
-                    return stored
-        raise _busy()
-
-    async def _append(self, stored: StoredTask) -> StoredTask:
-        appended = await self._tasks.append(stored)
-        be_about(appended.task.id, appended.task.attempt, appended.seq)
-        return appended
-
-    async def _load(self, task_id: str) -> StoredTask:
-        stored = await self._tasks.load(task_id)
-        if stored is None:
-            raise NotFound("no-such-task", f"there is no task {task_id}; list them with GET /tasks")
-        return stored
-
-    async def _granted(self, task_id: str) -> bool:
-        task = (await self.read(task_id)).task
-        if task.status in TERMINAL or task.spec.workspace is None:
-            return False
-        return await self._locks.granted(task_id, task.attempt, task.spec.workspace)
+        raise too_busy()
 
     async def _registration(self, workspace: str) -> Registration:
         registration = await self._locks.registration(workspace)
@@ -350,11 +201,3 @@ class TaskService:
         return all(
             (self._sealer.unseal(task_id, sealed) if sealed else {}) == dict(given) for sealed, given in pairs
         )
-
-
-def _behind() -> Busy:
-    return Busy("log-behind", "the log's leader has not applied all of the log yet; try again in a moment")
-
-
-def _busy() -> Busy:
-    return Busy("busy", "the task kept changing under this request; send it again")

@@ -1,0 +1,96 @@
+"""The one code path that changes tasks: load, decide, append, and on a conflict decide again.
+
+A decision that records nothing (stale, refused) is only answered once the leader has confirmed the
+task it was made on, since no compare-and-set would catch a task that is out of date. Every change
+names its attempt, so that what was meant for one attempt never touches a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from domain.context.log_context import be_about, be_about_task
+from domain.errors import Busy, NotFound, Refused, refused
+from domain.ports.log import AppendConflict, Clock, StoredTask, TaskStore
+from domain.task.aggregate import Task
+
+MAX_TRIES = 8
+Decide = Callable[[Task, datetime], None]
+"""Lets the task decide, at the given time; raises Refused, or leaves at most one event pending."""
+
+
+class TaskChanges:
+    """Reads tasks, and changes them; commands, reports and findings are built on it."""
+
+    def __init__(self, tasks: TaskStore, clock: Clock) -> None:
+        self._tasks = tasks
+        self._clock = clock
+
+    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> StoredTask:
+        """The task as the leader has it.
+
+        `attempt` and `version`: what the caller has seen of it in the log. Raises Busy where the leader has
+        less: one that was just elected may not have applied all that it has.
+        """
+        async with self._tasks.exclusive(task_id):
+            for _ in range(MAX_TRIES):
+                stored = await self._load(task_id)
+                if stored.fresh or await self._tasks.is_current(stored):
+                    if stored.task.attempt < attempt or stored.task.version < version:
+                        raise _behind()
+                    return stored
+        raise too_busy()
+
+    async def _change(
+        self, task_id: str, decide: Decide, about: int | None = None, begun: int = 0
+    ) -> StoredTask:
+        """`about` names the attempt that a command without one of its own was decided for.
+
+        `begun`: an attempt that the caller has seen in the log. Without it the task is older than that, and
+        "nothing to do" would be said for ever.
+        """
+        be_about_task(task_id)
+        async with self._tasks.exclusive(task_id):
+            for _ in range(MAX_TRIES):
+                stored = await self._load(task_id)
+                if stored.task.attempt < begun:
+                    if await self._tasks.is_current(stored):
+                        raise _behind()
+                    continue
+                try:
+                    if about is not None and stored.task.attempt != about:
+                        raise refused("stale-attempt", attempt=stored.task.attempt)
+                    decide(stored.task, self._clock())
+                except Refused:
+                    if stored.fresh or await self._tasks.is_current(stored):
+                        raise
+                    continue
+                if stored.task.pending_events:
+                    try:
+                        return await self._append(stored)
+                    except AppendConflict:
+                        continue
+                if stored.fresh or await self._tasks.is_current(stored):
+                    return stored
+        raise too_busy()
+
+    async def _append(self, stored: StoredTask) -> StoredTask:
+        appended = await self._tasks.append(stored)
+        be_about(appended.task.id, appended.task.attempt, appended.seq)
+        return appended
+
+    async def _load(self, task_id: str) -> StoredTask:
+        stored = await self._tasks.load(task_id)
+        if stored is None:
+            raise NotFound("no-such-task", f"there is no task {task_id}; list them with GET /tasks")
+        return stored
+
+
+def too_busy() -> Busy:
+    """What answers after MAX_TRIES."""
+    return Busy("busy", "the task kept changing under this request; send it again")
+
+
+def _behind() -> Busy:
+    return Busy("log-behind", "the log's leader has not applied all of the log yet; try again in a moment")

@@ -1,0 +1,23 @@
+"""One task, created or dispatched, with its services."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.domain.samples import TASK_ID
+from tests.unit.domain.services.service_fakes import SPEC, Harness
+
+
+@pytest.fixture
+async def bench() -> Harness:
+    """The task is created, and its next attempts are granted."""
+    bench = Harness()
+    await bench.commands.create(TASK_ID, SPEC, "ann")
+    bench.view.tokens = {(TASK_ID, attempt): 40 + attempt for attempt in (1, 2, 3)}
+    return bench
+
+
+@pytest.fixture
+async def dispatched(bench: Harness) -> Harness:
+    await bench.commands.dispatch(TASK_ID, "ann")
+    return bench
