@@ -133,16 +133,16 @@ async def test_reports_wait_while_nobody_takes_them_and_stop_may_be_called_twice
 async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -> None:
     nc = live.core.connection
     task_id = (await live.dispatched())["id"]
-    service, failed = live.parts.service, asyncio.Event()
+    reports, failed = live.parts.reports, asyncio.Event()
 
     class FirstBusy:
         async def report(self, *given: Any) -> Any:
             if not failed.is_set():
                 failed.set()
                 raise Busy("busy", "later")
-            return await service.report(*given)
+            return await reports.report(*given)
 
-    intake = ReportIntake(replace(live.parts, service=FirstBusy()), live.connect)
+    intake = ReportIntake(replace(live.parts, reports=FirstBusy()), live.connect)
     await intake.start()
     await publish(nc, task_id, {"status": "running"})
     await settled(nc)

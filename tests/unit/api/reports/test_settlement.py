@@ -122,7 +122,7 @@ class Failing:
 async def test_while_the_log_is_away_or_full_a_report_comes_again_however_long_it_takes(
     world: ApiWorld, error: Exception
 ) -> None:
-    settlement = Settlement(replace(world.parts, service=Failing(error)), None)
+    settlement = Settlement(replace(world.parts, reports=Failing(error)), None)
     for delivered in (1, 3, MAX_DELIVERIES, 50 * MAX_DELIVERIES):
         one = message(new_id(), delivered=delivered)
         assert not await settlement.settle(one, SharedTimeout(10))
@@ -131,7 +131,7 @@ async def test_while_the_log_is_away_or_full_a_report_comes_again_however_long_i
 
 
 async def test_a_report_that_breaks_something_is_given_up_at_the_end(world: ApiWorld) -> None:
-    settlement = Settlement(replace(world.parts, service=Failing(RuntimeError("?"))), None)
+    settlement = Settlement(replace(world.parts, reports=Failing(RuntimeError("?"))), None)
     one = message(new_id(), delivered=3)
     assert not await settlement.settle(one, SharedTimeout(10))
     assert one.answers == [delay_seconds(3)]
@@ -173,7 +173,7 @@ async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: 
 
 
 async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: ApiWorld) -> None:
-    failing = replace(world.parts, service=Failing(Busy("busy", "later")))
+    failing = replace(world.parts, reports=Failing(Busy("busy", "later")))
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
     await ReportIntake(failing, _unconnected)._settle(batch)
@@ -221,7 +221,7 @@ async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) 
             await gate.wait()
             raise Busy("busy", "later")
 
-    intake = ReportIntake(replace(world.parts, service=Slow()), _unconnected)
+    intake = ReportIntake(replace(world.parts, reports=Slow()), _unconnected)
     batches = [[message(new_id())] for _ in range(3)]
     await intake._take(batches[0])
     await intake._take(batches[1])
