@@ -1,7 +1,6 @@
-"""The frame of `/docs` and `/asyncapi`: one page without script, font or other host.
+"""The frame of `/asyncapi`: one page without script, font or other host.
 
-Pages that tools make load scripts from a CDN, which a tool on an internal network must not do. A content
-security policy forbids everything but the style and the empty icon that stand in the page itself.
+A content security policy forbids everything but the style and the empty icon that stand in the page itself.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ h4 { margin: 1rem 0 .2rem; font-size: .78rem; color: var(--dim); text-transform:
 p { margin: .4rem 0; max-width: 62rem; overflow-wrap: anywhere } .dim { color: var(--dim) }
 .tag { font: 600 .75rem/1 ui-monospace, monospace; padding: .3rem .45rem; border-radius: .3rem; color: #fff;
   background: #5b6470 }
-.get, .receive { background: #1b6ec2 } .post, .send { background: #1a7f4b } .put { background: #9a6700 }
-.delete { background: #b3261e } .note { margin-left: auto; color: var(--dim); font-size: .85rem }
+.receive { background: #1b6ec2 } .send { background: #1a7f4b }
+.note { margin-left: auto; color: var(--dim); font-size: .85rem }
 table { border-collapse: collapse; width: 100% }
 td { border-top: 1px solid var(--line); padding: .3rem .75rem .3rem 0; vertical-align: top;
   overflow-wrap: anywhere }
