@@ -7,6 +7,7 @@ used. What names no event of Towpath is found at once, before anything is folded
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -29,6 +30,7 @@ _HEADER_OF = {
 _NEEDLES = {name: f"\r\n{header}: ".encode() for name, header in _HEADER_OF.items()}
 _TYPE = b"\r\nce-type: "
 _TYPE_LINES = {key: _TYPE + type_name(*key).encode() + b"\r" for key in EVENTS}
+_READ: dict[str, Callable[[str], Any]] = {"version": int, "attempt": int, "actor": unquote}
 _OPTIONAL = ("attempt", "traceparent")
 
 
@@ -52,18 +54,27 @@ class LazyEvent(Recorded):
         if known is not None and raw.startswith(known, raw.find(_TYPE)):
             return
         try:
-            check_type(words[1], words[3], self._header(_TYPE, "ce-type"))
+            check_type(words[1], words[3], message.headers.get("ce-type"))
         except ValueError as error:
             raise _not_an_event(seq, message.subject, str(error)) from error
 
     def __getattr__(self, name: str) -> Any:
         """Called once per field: a slot that has not been set yet."""
-        if name == "data":
+        needle = _NEEDLES.get(name)
+        if needle is None:
+            if name != "data":
+                raise AttributeError(name)
             value: Any = self._read_data()
-        elif name in _NEEDLES:
-            value = self._read_header(name)
         else:
-            raise AttributeError(name)
+            raw = self._message.raw_headers
+            start = raw.find(needle)
+            if start < 0:
+                value = self._header(name)
+            else:
+                start += len(needle)
+                value = raw[start : raw.index(b"\r", start)].decode()
+            if name in _READ and value is not None:
+                value = _READ[name](value)
         setattr(self, name, value)
         return value
 
@@ -78,25 +89,16 @@ class LazyEvent(Recorded):
         except ValueError as error:
             raise _not_an_event(self.seq, self._message.subject, repr(error)) from error
 
-    def _read_header(self, name: str) -> Any:
-        text = self._header(_NEEDLES[name], _HEADER_OF[name])
-        if text is None:
-            if name in _OPTIONAL:
-                return None
-            raise _not_an_event(self.seq, self._message.subject, f"header {_HEADER_OF[name]} is missing")
-        if name in ("version", "attempt"):
-            return int(text)
-        return unquote(text) if name == "actor" and "%" in text else text
-
-    def _header(self, needle: bytes, name: str) -> str | None:
-        raw = self._message.raw_headers
-        start = raw.find(needle)
-        if start < 0:
-            if raw and name.encode() not in raw:  # parsing them all would not find it either
-                return None
-            return self._message.headers.get(name)
-        start += len(needle)
-        return raw[start : raw.index(b"\r", start)].decode()
+    def _header(self, name: str) -> str | None:
+        """A header that does not stand where it usually does."""
+        raw, header = self._message.raw_headers, _HEADER_OF[name]
+        if not raw or header.encode() in raw:  # else parsing them all would not find it either
+            text = self._message.headers.get(header)
+            if text is not None:
+                return text
+        if name in _OPTIONAL:
+            return None
+        raise _not_an_event(self.seq, self._message.subject, f"header {header} is missing")
 
 
 def _not_an_event(seq: int, subject: str, why: str) -> ValueError:

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.read_model.judge import Judged
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
-from domain.locks.judging import Judge
+from domain.locks.judging import CHANGING, Judge
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
@@ -81,7 +81,7 @@ class Batch:
         new = self.new
         for event in self.events:
             kind = event.kind
-            void = self.judged.fold(event)
+            void = self.judged.fold(event) if event.event in CHANGING else None
             if kind == "task":
                 task_id = event.subject_id
                 row = new.get(task_id) or known.get(task_id)
