@@ -85,7 +85,12 @@ def append_checkpoint(number: int | str = ANY) -> str:
 
 def under(*tokens: str) -> str:
     """All subjects that begin with these tokens; without any, all of Towpath's."""
-    return ".".join(("towpath", *tokens, ">"))
+    return f"{prefix(*tokens)}>"
+
+
+def prefix(*tokens: str) -> str:
+    """What all these subjects begin with, the last dot included."""
+    return "".join(f"{token}." for token in ("towpath", *tokens))
 
 
 def wildcard(number: int) -> str:

@@ -30,14 +30,14 @@ LOOKED_AT_BYTES = 8 * 1024
 """What is kept of a body that nothing can put back: as far as somebody may want to look."""
 MOST_BODY_BYTES = 64 * 1024
 _BODY_GOES_BACK = ("due-", "submit")
-_SUBMIT = subjects.submit("")
+_SUBMIT = subjects.prefix("submit")
 _REASON, _DETAIL, _SOURCE, _SOURCE_SEQ = (
     "towpath-reason",
     "towpath-detail",
     "towpath-source",
     "towpath-source-seq",
 )
-_STREAMS = {"towpath.timer.": "TOWPATH_TIMER"}
+_STREAMS = {subjects.prefix("timer"): Stream.TIMER}
 
 
 class JetStreamDeadLetters:

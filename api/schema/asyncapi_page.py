@@ -6,14 +6,15 @@ from html import escape
 from typing import Any
 
 from api.schema.html import Group, card, fields, frame, kind, shape_group, shapes, table
+from domain.subjects import prefix
 
 _LINKS = ("/asyncapi.json", "/docs", "/openapi.json", "/schemas")
 _SAYS = {"send": "control plane → NATS", "receive": "NATS → control plane"}
 _GROUPS = (
-    ("towpath.task.", "Task events"),
-    ("towpath.lock.", "Lock events"),
-    ("towpath.workspace.", "Workspace events"),
-    ("towpath.append.", "Appends (control plane only)"),
+    (prefix("task"), "Task events"),
+    (prefix("lock"), "Lock events"),
+    (prefix("workspace"), "Workspace events"),
+    (prefix("append"), "Appends (control plane only)"),
 )
 _OTHER = "Work, reports, heartbeats"
 

@@ -31,6 +31,7 @@ from tests.support.repository import REPO
         (subjects.checkpoint(7), "towpath.checkpoint.7"),
         (subjects.append_checkpoint(), "towpath.append.checkpoint.*"),
         (subjects.under(), "towpath.>"),
+        (subjects.prefix("timer"), "towpath.timer."),
         (subjects.under("dead", "report"), "towpath.dead.report.>"),
         (subjects.event(wildcard(1), wildcard(2), wildcard(3)),
          "towpath.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"),
