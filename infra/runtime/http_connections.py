@@ -1,11 +1,10 @@
-"""Limits of HTTP connections: deadlines for head and body, and room for known callers.
+"""Limits of HTTP connections: how many, how long a head may be, and how long a client may take to send it.
 
-uvicorn has no bound on how long a head or a body may take, how long a head may be, or how many connections
-there may be. A connection on which nothing is being worked on waits for its client, and only for so long; a
-byte now and then does not help. When there are too many connections, one is cut: of the kind of waiting
-that most are in, the one that has waited longest. A client that means it sends its request at once, so a
-new connection is served however many others are half open. What is being worked on is never cut here: the
-application bounds that.
+uvicorn bounds none of this. Here a connection that waits for its client has a deadline, and single bytes do
+not extend it. When the limit of connections is reached, the server closes one: of the most common kind of
+waiting, the connection that has waited longest. A client that sends its request at once is therefore served
+even while many connections are half open. A connection whose request is being processed is never closed here;
+the application bounds that time.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a head, and of what frames a body: chunk extensions and trailers are headers that come later."""
+"""Limit of a head, and of a body's framing: chunk extensions and trailers (headers after the body)."""
 CHUNK_LINE_BYTES = 24
 """What a chunk may cost beside its data: its length in hexadecimal and two line ends."""
 MAX_UNREAD_BYTES = 1 << 20
-"""How much of a body is thrown away behind an answer that did not wait for it."""
+"""How many bytes of a body are discarded after a response that did not read it."""
 SPARE_FILES = 200
-"""Open files beside connections: NATS, SQL, logs, and what is accepted before others are closed."""
+"""File descriptors kept free for NATS, SQL, logs, and connections accepted before others are closed."""
 SWEEP_SECONDS = 0.5
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -49,12 +48,12 @@ class Patience:
 
     head: float = 5.0
     next: float = 30.0
-    """uvicorn ends idle connections after 5 s, but any byte stops its clock."""
+    """uvicorn closes idle connections after 5 s, but any byte stops its clock."""
     body: float = 15.0
-    """More than the application's own bound, which comes with an answer."""
+    """Longer than the application's own limit, which sends a response before it closes."""
 
     def of(self, waits: Waits) -> float:
-        """The seconds for one kind of waiting."""
+        """The limit in seconds for one kind of waiting."""
         return {Waits.HEAD: self.head, Waits.NEXT: self.next, Waits.BODY: self.body}[waits]
 
 
@@ -66,7 +65,7 @@ class Connections:
         self._patience = patience or Patience()
         self._open = 0
         self._waiting: dict[Waits, dict[GuardedProtocol, float]] = {waits: {} for waits in Waits}
-        """Since when each waits, oldest first."""
+        """Start time of each wait, oldest first."""
         self._sweeping = False
         self.cut = 0
 
@@ -76,7 +75,7 @@ class Connections:
         return self._open
 
     def opened(self, one: GuardedProtocol) -> None:
-        """Count a new one; where there are too many, another is cut, or this one if all are at work."""
+        """Count a new connection. Over the limit, close a waiting one, or this one if none waits."""
         self._open += 1
         self.wait(one, Waits.HEAD)
         if self._open > self._limit:
@@ -84,7 +83,7 @@ class Connections:
             self._cut(next(iter(most)))
 
     def wait(self, one: GuardedProtocol, waits: Waits) -> None:
-        """`one` waits for its client from now on."""
+        """Record that `one` waits for its client from now on."""
         self.works(one)
         loop = asyncio.get_running_loop()
         self._waiting[waits][one] = loop.time()
@@ -94,13 +93,13 @@ class Connections:
             loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
     def works(self, one: GuardedProtocol) -> None:
-        """`one` waits for us."""
+        """Record that a request of `one` is being processed."""
         if one.waits is not None:
             self._waiting[one.waits].pop(one, None)
             one.waits = None
 
     def closed(self, one: GuardedProtocol) -> None:
-        """Forget it."""
+        """Forget the connection."""
         self.works(one)
         if one.counted:
             one.counted = False
@@ -124,7 +123,7 @@ class Connections:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, watched by `connections`; also lets the application cut its connection."""
+    """uvicorn's protocol with the limits of `connections`; the application can also close its connection."""
 
     connections_guard: Connections
 
@@ -161,7 +160,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._bound_body(len(data))
 
     def _bound_body(self, received: int) -> None:
-        """Cut a client that sends framing instead of a body, or a body that nothing reads any more."""
+        """Close a connection that sends framing instead of a body, or a body that is no longer read."""
         self._framing_bytes += received - self._body_bytes
         self._body_bytes = 0
         if self._answered:
@@ -170,7 +169,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer comes when all have been looked at, and says nothing here."""
+        """Count a header. Trailers arrive after the request's headers were checked, and are ignored."""
         if self._in_head:
             super().on_header(name, value)
 
@@ -187,7 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {"towpath.abort": {"call": self.transport.abort}}
         self._head_bytes = self._framing_bytes = self._body_bytes = self._unread_bytes = 0
         self._in_head = True
-        if self._answered:  # else it was sent ahead, and an earlier request of this connection is at work
+        if self._answered:  # otherwise pipelined: an earlier request is still processed
             self.connections_guard.wait(self, Waits.HEAD)
 
     def on_headers_complete(self) -> None:
@@ -216,11 +215,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def _answered(self) -> bool:
-        """Whether no request of this connection is at work."""
+        """Whether no request of this connection is being processed."""
         return self.cycle is None or self.cycle.response_complete
 
     def _name_the_target(self) -> None:
-        """A target in absolute form names the host; the header `Host` does not count beside it (RFC 9112)."""
+        """Set `Host` from a target in absolute form, which takes precedence over the header (RFC 9112)."""
         if self.url.startswith(b"/"):
             return
         target = httptools.parse_url(self.url)
@@ -237,9 +236,9 @@ def guarded_protocol(connections: Connections) -> type[GuardedProtocol]:
 
 
 def connection_limit(wanted: int) -> int:
-    """How many connections this process may hold: `wanted`, or fewer where the system allows fewer files.
+    """How many connections this process may hold: `wanted`, or fewer if the system allows fewer open files.
 
-    Raises the process' own limit of open files as far as it may.
+    Raises the process's own limit of open files as far as it may.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)

@@ -1,7 +1,7 @@
-"""Serves an ASGI application with uvicorn on a bound socket until it is told to stop.
+"""Serves an ASGI application with uvicorn on a bound socket until `stop` is set.
 
-Binding first gives a clear error for a port in use, and `towpath up` can bind before it forks. Signals
-are the process' own business, so uvicorn's handlers stay out.
+Binding first gives a clear error for a port in use, and lets `towpath up` bind before it forks. The process
+handles signals itself, so uvicorn's handlers are disabled.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from infra.runtime.http_connections import Connections, connection_limit, guarde
 BACKLOG = 2048
 GRACEFUL_SECONDS = 5
 CONNECTIONS = 4000
-"""Connections of one API process: more than requests and live streams that may be at work at once."""
+"""Connections of one API process: more than the requests and live streams it processes at once."""
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on; the message says which option to change."""
+    """The address cannot be bound; the message names the option to change."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 lets the system choose. Raises CannotListen."""
+    """A listening socket; with port 0 the system chooses the port. Raises CannotListen."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, proto)
@@ -55,10 +55,10 @@ async def serve(
     closing: Callable[[], None] = lambda: None,
     connections: Connections | None = None,
 ) -> None:
-    """Serve `app` until `stop`, then let open requests end within GRACEFUL_SECONDS.
+    """Serve `app` until `stop`, then give open requests GRACEFUL_SECONDS to end.
 
-    `closing` is called first: it ends what has no end of its own, such as live streams. `connections` bounds
-    what clients may keep waiting.
+    `closing` is called first: it ends requests that would not end by themselves, such as live streams.
+    `connections` limits how many clients may connect and how long they may take.
     """
     connections = connections or Connections(connection_limit(CONNECTIONS))
     config = uvicorn.Config(

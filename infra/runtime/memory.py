@@ -1,6 +1,6 @@
-"""Memory of a process: garbage collector, shared pages, memory given back.
+"""Reduces a process's memory: garbage collector, pages shared after a fork, freed memory returned.
 
-A part is told once, at its start. Nothing here is needed for a right answer, only for a small process.
+Each function is called once, at start. Correctness does not depend on any of them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def share_imports(*modules: str) -> None:
-    """Call before forking parts: what they need is imported once, and stays shared with them.
+    """Import `modules` and freeze them before forking, so that children share their pages.
 
-    A collection writes to every object it looks at, and so makes each part a copy of everything: 40 MB.
+    A garbage collection writes to every object that it visits; each child would copy them all: 40 MB.
     """
     for name in modules:
         importlib.import_module(name)
@@ -28,10 +28,10 @@ def share_imports(*modules: str) -> None:
 
 
 def calm_collector() -> None:
-    """Let the garbage collector pass over what was imported, and look at the rest less often.
+    """Exclude imported objects from garbage collection, and collect the others less often.
 
-    Thousands of cached tasks are objects without cycles; walking them all every few hundred allocations
-    cost a tenth of the time of a busy API.
+    Thousands of cached tasks are objects without cycles; visiting them every few hundred allocations cost a
+    tenth of a busy API's time.
     """
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
@@ -40,8 +40,8 @@ def calm_collector() -> None:
 def give_back_freed() -> None:
     """Return freed memory to the system from HELD_BYTES on, and let threads share their arenas.
 
-    Left alone, glibc raises both thresholds with the largest batch it has seen, and keeps that much for good.
-    Another C library has no `mallopt`; there this does nothing.
+    By default glibc raises both thresholds to the largest allocation seen, and then never returns that much.
+    Does nothing with a C library that has no `mallopt`.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,7 +1,7 @@
-"""The processes: API, projector, runner. Each runs until it is told to stop, then drains.
+"""Main functions of the processes: API, projector, runner. Each runs until it is told to stop, then drains.
 
-SIGTERM (and, where the process stands alone, SIGINT and SIGHUP) stops; what cannot go on, such as a log
-with a hole, ends the process loudly with exit code 1. Nothing here decides anything.
+SIGTERM stops a process; so do SIGINT and SIGHUP where it runs alone. An error that it cannot survive, such as
+a hole in the log, ends it with exit code 1. This module only wires; it makes no decisions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runner.asyncio_tasks import end_tasks
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
 INTAKE_CONNECTIONS = 64
-"""Of a runner's HTTP intake; each may hold one submission of 1 MiB."""
+"""Connection limit of a runner's HTTP intake; each may hold one submission of 1 MiB."""
 PROJECTIONS = ("locks", "dispatch", "watchdog", "read-model", "checkpoint-signer")
 _OURS = ("domain", "adapters", "projections", "api", "runner", "infra")
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ def run_projector(settings: Settings, only: Collection[str] = PROJECTIONS) -> in
 
 
 def _damaged(settings: Settings) -> bool:
-    """Whether the log is damaged, which is said: nothing works on it then."""
+    """Whether the log is damaged; prints the reason. A damaged log must not be used."""
     import nats.errors
 
     from domain.errors import Busy
@@ -71,7 +71,7 @@ def _damaged(settings: Settings) -> bool:
         sys.stderr.write(f"towpath: {error}\n")
         return True
     except (NatsUnavailable, Busy, nats.errors.Error, TimeoutError):
-        return False  # the process itself says what it cannot reach
+        return False  # the process itself reports what it cannot reach
     return False
 
 
@@ -83,9 +83,9 @@ def run_runner(settings: Settings) -> int:
 
 
 def run(main: Main, settings: Settings, signals: tuple[int, ...] | None = None) -> int:
-    """Run one process' main until one of `signals` comes. Returns the exit code.
+    """Run one process's main until one of `signals` arrives. Returns the exit code.
 
-    Default: SIGTERM, SIGINT, and SIGHUP unless it was ignored at the start.
+    Default signals: SIGTERM, SIGINT, and SIGHUP unless it was ignored at the start.
     """
     import uvloop
 
@@ -109,18 +109,18 @@ async def _until_signal(main: Main, settings: Settings, signals: tuple[int, ...]
     try:
         await main(settings, stop)
     except Exception as error:
-        log.error("cannot go on", error=_words(error))
-        write_words(f"towpath: {_words(error)}\n", sys.stderr)
+        log.error("cannot go on", error=_message(error))
+        write_words(f"towpath: {_message(error)}\n", sys.stderr)
         return 1
     finally:
-        # The loop's own end cancels each task only once, and then waits for all without a bound.
+        # asyncio.run cancels each task only once, and then waits for all of them without a bound.
         await end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
     return 0
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(_words(one) for one in error.exceptions)
+        return "; ".join(_message(one) for one in error.exceptions)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     said = str(error)
@@ -129,7 +129,7 @@ def _words(error: BaseException) -> str:
 
 
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
-    """The API process; `listener` is an already bound socket."""
+    """Run the API; `listener` is an already bound socket."""
     from api.app import begin_closing, create_app
     from api.reports.nats_intake import ReportIntake
     from domain.locks.statistics import LogFigures
@@ -171,7 +171,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
 async def serve_projector(
     settings: Settings, stop: asyncio.Event, only: Collection[str] = PROJECTIONS
 ) -> None:
-    """A projector process. The locks, on which everybody waits, may run in one of their own."""
+    """Run projections. The lock projection, which every task waits for, may get a process of its own."""
     from infra.composition import (
         lock_projection,
         open_checkpoint_signer,
@@ -181,7 +181,7 @@ async def serve_projector(
         task_projection,
     )
 
-    # dispatch looks at an attempt once or twice, so a large cache would only be memory
+    # dispatch reads an attempt once or twice, so a large cache would waste memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(
@@ -213,7 +213,7 @@ async def serve_projector(
 
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
-    """The runner process."""
+    """Run a runner."""
     from infra.config.own_hosts import own_hosts
     from infra.nats.connection import identity, server_urls
     from infra.runtime.http_connections import Connections, connection_limit, guarded_protocol
@@ -256,7 +256,7 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _callback_urls(settings: Settings) -> tuple[str, ...]:
-    """Where reports may go: to the API that the runner works for, and to where callbacks are said to go."""
+    """Allowed report destinations: the API that the runner works for, and the configured callback base."""
     said = settings.api_runner_callback_base_url or settings.api_public_base_url
     return (settings.url, said) if said else (settings.url,)
 
@@ -266,9 +266,9 @@ async def _until(
     endless: list[Coroutine[Any, Any, None]],
     draining: Coroutine[Any, Any, None] | None = None,
 ) -> None:
-    """Run all until `stop`; the first that fails ends all and is raised.
+    """Run all until `stop`; the first that fails cancels the others, and its error is raised.
 
-    `draining` ends by itself after `stop` and has DRAIN_SECONDS for it, during which the rest goes on.
+    After `stop`, `draining` has DRAIN_SECONDS to end by itself while the others keep running.
     """
     tasks = [asyncio.create_task(part) for part in endless]
     stopped = asyncio.create_task(stop.wait())

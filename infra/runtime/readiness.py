@@ -1,8 +1,8 @@
 """`/readyz`: the state of each part of an API process.
 
-A part is `ok`, or says what is wrong and what to look at. Every part is asked at the same time and has
-ANSWER_SECONDS; a follower of the log counts as behind when it is far from the end, or has stood still for
-STILL_SECONDS though there is more.
+A part is `ok`, or its text names the fault and where to look. All parts are checked at the same time, within
+ANSWER_SECONDS. A follower of the log is behind if it is far from the end, or if it has not moved for
+STILL_SECONDS although there are more events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Number = Callable[[], Awaitable[int]]
 
 
 class Behind:
-    """How far a follower of the log is behind, and whether it still moves."""
+    """How far a follower of the log is behind, and whether it still makes progress."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class Behind:
         self._since = 0.0
 
     def said(self, seq: int, last: int) -> str:
-        """`ok`, or how far and for how long `seq` is behind `last`."""
+        """`ok`, or how far and for how long `seq` has been behind `last`."""
         behind = last - seq
         if seq != self._seq or behind <= 0:
             self._seq, self._since = seq, self._clock()
@@ -43,7 +43,7 @@ class Behind:
 
 
 class Readiness:
-    """Asks the parts of one API process."""
+    """Checks the parts of one API process."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Readiness:
         self._model = Behind()
 
     async def __call__(self) -> dict[str, str]:
-        """By part: `ok`, or what is wrong."""
+        """By part: `ok`, or the fault."""
         (last, log), (applied, database) = await asyncio.gather(self._log(), self._database())
         found = {
             "nats": OK if self._connected() else "not connected; is the NATS server up?",

@@ -1,4 +1,4 @@
-"""Signals that stop a service in order, and what a forked child must not inherit."""
+"""Signals that stop a service cleanly, and descriptors that a forked child must not inherit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def stop_signals(*numbers: int) -> tuple[int, ...]:
-    """`numbers` and SIGHUP, which a closing terminal sends, unless it was ignored at the start (`nohup`)."""
+    """`numbers` and SIGHUP (sent by a closing terminal), unless SIGHUP was ignored at the start (`nohup`)."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return numbers if ignored else (*numbers, signal.SIGHUP)
 
 
 def let_go_of_descriptors(keep: Collection[int]) -> None:
-    """In a forked child: give up every descriptor but the standard ones and `keep`.
+    """In a forked child: close every descriptor except the standard ones and `keep`.
 
-    Their numbers stay taken, by /dev/null: an object of the parent that is collected later closes its number,
-    which must not be something else by then.
+    Their numbers are reopened on /dev/null: an object of the parent that is collected later closes its
+    number, which must not belong to another file by then.
     """
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for entry in list(Path("/dev/fd").iterdir()):
@@ -26,6 +26,6 @@ def let_go_of_descriptors(keep: Collection[int]) -> None:
         if number > 2 and number != nowhere and number not in keep:
             try:
                 os.fstat(number)
-            except OSError:  # the listing's own, closed by now
+            except OSError:  # the descriptor of the listing itself, closed already
                 continue
             os.dup2(nowhere, number, inheritable=False)

@@ -1,8 +1,8 @@
 """`towpath up`: everything on one machine, in one process group.
 
-The heavy imports happen once, here; the API, the locks (on which everybody waits), the other projections and
-the runner are then forked: four processes are ready in the time of one. A part that dies is started again,
-unless it keeps dying. Ctrl-C drains: the runner first, so that its last reports are still heard.
+Imports happen once, here. Then the API, the lock projection (which every task waits for), the other
+projections and the runner are forked: four processes start in the time of one. A child that dies is started
+again, unless it keeps dying. Ctrl-C drains: the runner stops first, so that its last reports still arrive.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ Words = Callable[[str], None]
 
 
 class CannotStart(Exception):
-    """`towpath up` cannot start or go on; the message says what to do."""
+    """`towpath up` cannot start or continue; the message says what to do."""
 
 
 @dataclass
 class _Part:
-    """One child process and how often it had to be started."""
+    """One child process and how often it was started."""
 
     name: str
     main: Callable[[], int]
@@ -69,7 +69,7 @@ class _Part:
 
 
 class Supervisor:
-    """Starts the parts, watches them, and ends them in order."""
+    """Starts the child processes, watches them, and stops them in order."""
 
     def __init__(self, settings: Settings, say: Words) -> None:
         self._say = say
@@ -81,7 +81,7 @@ class Supervisor:
         self.settings = settings
 
     def start(self) -> None:
-        """Start everything; returns before it is ready."""
+        """Start everything; returns before the parts are ready."""
         settings = with_own_token(self.settings)
         settings.check_api()
         if settings.host_runner_url is None:
@@ -117,7 +117,7 @@ class Supervisor:
             self._add("runner", lambda: _runner(runner))
 
     def _with_nats(self, settings: Settings, user: str) -> Settings:
-        """The settings with which a child reaches NATS, as the control plane or as a runner."""
+        """The settings with which a child connects to NATS, as the control plane or as a runner."""
         update: dict[str, object] = {"url": settings.listen_url}
         if self._nats is not None:
             from pydantic import SecretStr
@@ -144,18 +144,18 @@ class Supervisor:
             _become_child(part, parent, self._listener)
 
     def publish(self) -> None:
-        """Tell this machine's commands where everything is."""
+        """Write the installation file, where commands on this machine find addresses and tokens."""
         nats_port = self._nats.port if self._nats is not None else None
         self._published = publish(self._given, self.settings, nats_port)
 
     def watch(self, stop: Callable[[], bool]) -> None:
-        """Wait until `stop()`; start parts that die again. Raises CannotStart if one keeps dying."""
+        """Wait until `stop()`; restart children that die. Raises CannotStart if one keeps dying."""
         while not stop():
             self.look()
             signal.sigtimedwait([], WATCH_SECONDS)
 
     def look(self) -> None:
-        """Start again what has died. Raises CannotStart if it keeps dying, or if NATS has."""
+        """Restart children that have died. Raises CannotStart if one keeps dying, or if NATS has died."""
         if self._nats is not None and self._nats.pid is None:
             raise CannotStart("the NATS server ended; its last words are in nats.log in the data directory")
         for part in self._parts:
@@ -171,11 +171,11 @@ class Supervisor:
         self._fork(part)
 
     def stop(self) -> None:
-        """End the parts in STOP_ORDER, then NATS; each drains before the next ends."""
+        """Stop the children in STOP_ORDER, then NATS; each drains before the next is stopped."""
         if self._published is not None:
             self._published.withdraw()
         if self._listener is not None:
-            self._listener.close()  # the API has its own copy, until it ends
+            self._listener.close()  # the API process has its own copy
         for part in sorted(self._parts, key=lambda part: STOP_ORDER.index(part.name)):
             _end(part)
         self._parts.clear()
@@ -186,7 +186,7 @@ class Supervisor:
 def run_up(settings: Settings, say: Words) -> int:
     """Run until SIGINT, SIGTERM or (unless it was ignored) SIGHUP; returns the exit code.
 
-    `say` gets the lines for people.
+    `say` prints lines for people.
     """
     stopping: list[int] = []
     for number in stop_signals(signal.SIGINT, signal.SIGTERM):
@@ -220,12 +220,12 @@ def _refuse_second(data_dir: Path) -> None:
 
 
 def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:
-    """Wait until the API says that all parts are ready and the local runner has said that it is there.
+    """Wait until the API reports all parts ready and the local runner has sent a heartbeat.
 
-    Returns False if `given_up()` first.
+    Returns False if `given_up()` becomes true first.
 
     Raises:
-        CannotStart: not ready after READY_SECONDS, or a part keeps dying before.
+        CannotStart: not ready after READY_SECONDS, or a child keeps dying.
     """
     import httpx
 
@@ -251,7 +251,7 @@ def wait_ready(supervisor: Supervisor, given_up: Callable[[], bool]) -> bool:
 
 
 async def _prepare_streams(settings: Settings, store: Path | None) -> None:
-    """Before there are parts: what stops them all is said once, and not by each of them again and again."""
+    """Check the log and create the streams before forking: an error is then reported only once."""
     from nats.errors import Error as NatsError
 
     from domain.errors import Busy
@@ -271,7 +271,7 @@ async def _prepare_streams(settings: Settings, store: Path | None) -> None:
 
 
 def room_shortages(settings: Settings) -> list[str]:
-    """Why new work would be refused, and what to do about it; mostly none."""
+    """Why new work would be refused, and what to do about it; usually empty."""
     return asyncio.run(_room_shortages(settings))
 
 
@@ -284,7 +284,7 @@ async def _room_shortages(settings: Settings) -> list[str]:
     try:
         connection = await connect(settings, "towpath-up")
     except NatsUnavailable:
-        return []  # the parts say so
+        return []  # the child processes report it
     try:
         return [one.shortage for one in await bounds(settings, JetStreamApi(connection)) if one.spare <= 0]
     except Busy:
@@ -303,13 +303,13 @@ def _runner_is_there(client: httpx.Client, settings: Settings) -> bool:
 
 
 def _become_child(part: _Part, parent: int, listener: socket.socket | None) -> None:
-    """Never returns: run the part's main and leave. The API alone keeps `listener`."""
+    """Run the child's main function and exit; never returns. Only the API keeps `listener`."""
     code = 1
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
-        for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all: the parent ends us
+        for number in (signal.SIGINT, signal.SIGHUP):  # sent to the whole group: the parent ends us
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         let_go_of_descriptors({listener.fileno()} if listener and part.name == "api" else ())
@@ -340,7 +340,7 @@ def _runner(settings: Settings) -> int:
 
 
 def _end(part: _Part) -> None:
-    """SIGTERM, and SIGKILL after STOP_SECONDS, which is said."""
+    """Send SIGTERM, and SIGKILL after STOP_SECONDS with a message."""
     try:
         os.kill(part.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
