@@ -1,15 +1,15 @@
 """NATS accounts and permissions, as the accounts block of a nats-server configuration.
 
 `accounts_block` is for the embedded server (control plane, runner, guest), `deployment_accounts` for servers
-of one's own (control plane, runner, auditor, ops).
+of a deployment (control plane, runner, auditor, ops).
 
-An account for each role, not users of one account. Inside one account a client that may publish to *any*
-stream can choose a log subject as its reply subject, and the server itself then appends the answer to the
-log; it also sees every inbox and every submission, tokens and environment included. Between accounts an
-answer returns to the asker's own account, and only what is exported can be seen. What this does not stop: a
-push consumer may send copies of stored events to subscribers of any other subject. They keep their
-true subject and lack the `Nats-Sequence` header of what the log republishes: without it, no fact. So no
-subject that a stream takes is exported: what is delivered there would be stored.
+Each role has an account of its own; users of one account would not be safe. Inside one account a client that
+may publish to *any* stream can name a log subject as its reply subject, and the server then appends the
+answer to the log. It also sees every inbox and every submission, tokens and environment included. Between
+accounts an answer returns to the requester's account, and only exported subjects are visible. One attack
+remains: a push consumer may send copies of stored events to subscribers of any other subject. A copy keeps
+its true subject and lacks the header `Nats-Sequence` of republished messages, so readers ignore messages
+without it. No subject of a stream is exported: a copy delivered there would be stored.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from domain.subjects import RUNNERS_LETTERS, Stream, under
 from infra.nats.syntax import nats_string
 
 LOG_CONSUMERS = ("dispatch",)
-"""The control plane's durable consumers on the log: no other role may take from, change or delete them."""
+"""The control plane's durable consumers on the log. Other roles may not pull from, change or delete them."""
 
 WATCHED = (under("task"), under("lock"), under("workspace"), under("checkpoint"))
-"""What a core subscriber of another account sees. Submissions, reports and dead letters carry tokens."""
+"""What core subscribers of other accounts see. Submissions, reports and dead letters carry tokens."""
 
 HEARTBEATS = under("runner")
 STORED_HEARTBEATS = subjects.heartbeat()
-"""Heartbeats as the stream republishes them. Others see these, under the subject on which they were sent.
+"""Heartbeats as the stream republishes them; other accounts see them under their original subject.
 
-Nothing stores what is sent here: a push consumer delivers wherever its maker listens, also into a stream's
-own subject if that were exported.
+No stream stores these subjects. A push consumer can deliver to any subject, so an exported subject of a
+stream would let it write there.
 """
 SEEN_AS = {STORED_HEARTBEATS: subjects.runner()}
 PASSWORD_VARIABLES = {
@@ -41,12 +41,12 @@ PASSWORD_VARIABLES = {
     "auditor": "TOWPATH_NATS_AUDITOR_PASSWORD",
     "ops": "TOWPATH_NATS_OPS_PASSWORD",
 }
-"""User to the environment variable from which a deployed nats-server takes that user's password."""
+"""User to the environment variable from which a deployed nats-server reads that user's password."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A subject another account may publish to; `many` answers need a streamed response."""
+    """A subject that another account may publish to; `many`: its requests get more than one response."""
 
     subject: str
     many: bool = False
@@ -54,7 +54,7 @@ class Service:
 
 @dataclass(frozen=True)
 class NatsRole:
-    """One account with one user. `watched`: what it imports; `subscribe`: what its user may listen to."""
+    """One account with one user; `watched` is what it imports, `subscribe` what the user may listen to."""
 
     user: str
     services: Sequence[Service]
@@ -70,11 +70,11 @@ class NatsRole:
 
 
 def _reading(stream: str) -> list[Service]:
-    """Reading with a consumer whose subject names its one filter: `…CREATE.<stream>.<name>.<filter>`.
+    """Permission to read: the subject that makes a consumer names its filter, the last part.
 
-    The server compares the filters of a consumer with each other, pair by pair, when it is made and at every
-    start: thousands hold up all that JetStream does. In this form it refuses a body with several, or with
-    another one. Every other form that makes consumers takes as many as fit into a message.
+    When a consumer is made, and at every start, the server compares its filters pair by pair: thousands of
+    them block all of JetStream. With this subject the server rejects a request with several filters or with
+    another one. Every other subject accepts as many filters as fit into a message.
     """
     return [
         Service(f"$JS.API.CONSUMER.CREATE.{stream}.*.>"),
@@ -138,7 +138,7 @@ OPS_SERVICES = [
 _INBOX = "_INBOX.>"
 GUEST_ROLE = NatsRole("guest", GUEST_SERVICES, WATCHED, (under(), _INBOX), (under("report"),))
 RUNNER_ROLE = NatsRole("runner", RUNNER_SERVICES, (under("task"),), (under("task"), HEARTBEATS, _INBOX))
-"""It hears what others of its account publish as heartbeats: so it notices a second runner with its id."""
+"""A runner sees the heartbeats published in its account, and so detects a second runner with its id."""
 AUDITOR_ROLE = NatsRole("auditor", AUDITOR_SERVICES, WATCHED, (under(), _INBOX))
 OPS_ROLE = NatsRole(
     "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), (under(), _INBOX), sees_consumers=True
@@ -146,9 +146,9 @@ OPS_ROLE = NatsRole(
 
 
 def accounts_block(control_password: str, runner_password: str, *, guest: bool = True) -> str:
-    """Accounts TOWPATH (user `towpath`), RUNNER (`runner`) and GUEST (`guest`, who comes without a password).
+    """Accounts TOWPATH (user `towpath`), RUNNER (`runner`) and GUEST (`guest`, without a password).
 
-    Without `guest` there is none: who brings no password is refused.
+    Without `guest`, clients without a password are rejected.
     """
     passwords = {
         "towpath": nats_string(control_password),
@@ -163,8 +163,8 @@ def accounts_block(control_password: str, runner_password: str, *, guest: bool =
 def deployment_accounts() -> str:
     """Accounts TOWPATH, RUNNER, AUDITOR and OPS; the server reads the passwords from its environment.
 
-    nats-server takes a value that looks like a number as one: let each password begin with a letter and
-    hold letters and digits only.
+    nats-server parses a value that looks like a number as one: passwords must begin with a letter and hold
+    only letters and digits.
     """
     return _accounts(
         [RUNNER_ROLE, AUDITOR_ROLE, OPS_ROLE],

@@ -1,7 +1,7 @@
-"""The nats-server binary: finding it, checking its version, running it as a child that never outlives us.
+"""The nats-server binary: finds it, checks its version, runs it as a child that dies with its parent.
 
-It comes as a Python package and lies beside the interpreter. A distribution's own nats-server is often years
-older and would silently ignore the settings that the log stands on, so the version is checked.
+It is installed as a Python package, beside the interpreter. A distribution's nats-server is often years old
+and would silently ignore settings that the log depends on, so the version is checked.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def find_nats_server() -> Path:
 
 
 def dying_with_parent() -> list[str]:
-    """A command prefix: what follows it gets SIGKILL when the thread that spawned it ends, however it ends.
+    """A command prefix: the command gets SIGKILL when the thread that spawned it ends, for any reason.
 
-    Not SIGTERM: a nats-server that hangs, as one may after writing to a full disk, hangs in its own end, too,
-    and would keep its port and its data from the next one. What it has acknowledged is in its files.
+    Not SIGTERM: a nats-server that hangs, as it may after writing to a full disk, also hangs while it shuts
+    down, and would keep its port and its data. Acknowledged messages are in its files.
 
     A tiny Python that execs, not `preexec_fn`, which may deadlock where threads run. No effect outside Linux.
     """

@@ -1,9 +1,9 @@
 """Capacity of the log: limits of stream, account and server, free disk, and timers.
 
-A full disk is worse than a full limit. Beyond a limit the server refuses an append and goes on. After one
-failed write it answers nothing on that stream any more until it is restarted, also when there is room again
-(measured with nats-server 2.15.1). So what the streams beside the log may still take up to their own bounds
-counts as taken already: none of them can eat the reserve.
+A full disk is worse than a reached limit. At a limit the server rejects an append and continues. After one
+failed write it stops answering on that stream until it is restarted, even if space is free again (measured
+with nats-server 2.15.1). So the space that the other streams may still use up to their own limits counts as
+used: they cannot consume the reserve.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Json = Mapping[str, Any]
 
 
 def log_room(settings: Settings, api: JetStreamApi) -> MeasuredRoom:
-    """The room of the log that `api` reads."""
+    """Measures the capacity of the log that `api` reads."""
 
     async def measure() -> Sequence[Bound]:
         return await bounds(settings, api)
@@ -41,7 +41,7 @@ def log_room(settings: Settings, api: JetStreamApi) -> MeasuredRoom:
 
 
 async def bounds(settings: Settings, api: JetStreamApi) -> list[Bound]:
-    """All bounds that can be seen from here.
+    """All limits that this process can see.
 
     Raises:
         LogUnreachable: NATS does not answer.
@@ -66,7 +66,7 @@ async def bounds(settings: Settings, api: JetStreamApi) -> list[Bound]:
 
 
 def unfilled(stream: Json) -> int:
-    """How many bytes a stream beside the log may still grow by; streams of other programs count nothing."""
+    """How many bytes a stream other than the log may still grow by; 0 for streams of other programs."""
     name = str(stream["config"]["name"])
     most = TIMER_BYTES if name == Stream.TIMER else int(stream["config"].get("max_bytes", -1))
     ours = name.startswith(f"{Stream.LOG}_")
@@ -84,7 +84,7 @@ def _own_limit(log: Json, reserve: int) -> list[Bound]:
 
 
 def _account_limit(account: Json, log: Json, reserve: int, spoken_for: int) -> list[Bound]:
-    """In tiers each number of replicas has its own limit; without them every replica counts."""
+    """Limits in tiers: one for each number of replicas. Without tiers, every replica counts."""
     replicas = int(log["config"].get("num_replicas", 1))
     tier = (account.get("tiers") or {}).get(f"R{replicas}")
     used = tier or account
@@ -96,7 +96,7 @@ def _account_limit(account: Json, log: Json, reserve: int, spoken_for: int) -> l
 
 
 def _timers(timers: Json | None) -> list[Bound]:
-    """The stream of timers cannot refuse, only forget: so what makes new timers is refused instead."""
+    """The stream of timers cannot reject, only drop: so work that makes new timers is rejected instead."""
     if timers is None:
         return []
     advice = "wait until open attempts have ended"
@@ -121,7 +121,7 @@ async def _server_limit(
 
 
 def embedded_store(settings: Settings) -> Path | None:
-    """Where the embedded server keeps its streams, if that is the one in use: its ports file says so."""
+    """The directory of the embedded server's streams, if its ports file shows that it is in use."""
     running = running_ports(settings.data_dir)
     in_use = {urlsplit(url).port for url in server_urls(settings)}
     return settings.data_dir / "nats" if running is not None and running.client in in_use else None

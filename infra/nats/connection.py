@@ -1,7 +1,7 @@
 """Connects to NATS with the options that appends rely on.
 
-Nothing is buffered while disconnected (`pending_size=0`): a publish that failed must not be stored later.
-A client never gives up by itself; if it is closed all the same, the process must not go on half alive.
+Nothing is buffered while disconnected (`pending_size=0`): a publish that failed must not be stored later. The
+client reconnects without limit; if it is closed nevertheless, the process must end.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def connect_options(settings: Settings) -> dict[str, Any]:
 
 
 def server_urls(settings: Settings) -> list[str]:
-    """The servers to connect to, without users; without a setting the embedded one on this machine."""
+    """The servers to connect to, without users; by default the embedded one on this machine."""
     if settings.nats_url is None:
         return [f"nats://127.0.0.1:{settings.nats_port}"]
     return [_USER.sub(r"\1", url) for url in _given_urls(settings)]
 
 
 def shown_urls(settings: Settings) -> str:
-    """The servers in words."""
+    """The servers, for messages."""
     return ", ".join(server_urls(settings))
 
 
@@ -61,7 +61,7 @@ def _given_urls(settings: Settings) -> list[str]:
 
 
 def _user_in_urls(settings: Settings) -> dict[str, str]:
-    """What stands before the `@` of the first server that has one; the client would not unquote it."""
+    """User and password of the first URL that has them, unquoted: the client would not do that."""
     for url in _given_urls(settings):
         parts = urlsplit(url if "://" in url else f"nats://{url}")
         if parts.username is not None and parts.password is not None:
@@ -72,7 +72,7 @@ def _user_in_urls(settings: Settings) -> dict[str, str]:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """Credentials and TLS alone, for parts that bring the behaviour themselves. NatsUnavailable: no CA."""
+    """Credentials and TLS only, for callers with their own options. NatsUnavailable: no CA."""
     return {**_credentials(settings), **_tls(settings)}
 
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> str:
 
 
 def server_version(connection: Client) -> str | None:
-    """The version of the server that is connected now; None without one."""
+    """The version of the server that is connected now; None while disconnected."""
     if not connection.is_connected:
         return None
     found = connection.connected_server_version
@@ -108,7 +108,7 @@ def server_version(connection: Client) -> str | None:
 
 
 async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient:
-    """A connected client called `name` on the server.
+    """A connected client; the server shows it as `name`.
 
     Raises:
         NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
@@ -122,8 +122,8 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient
     client = FastClient()
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
     try:
-        # While connecting for the first time the client would never give up: bound it here. The number of
-        # attempts alone does not: a certificate that does not hold is no attempt to it.
+        # The client would never give up its first connection, so it is bounded here. The number of attempts
+        # does not suffice: it does not count a rejected certificate.
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
     except Exception as error:

@@ -11,7 +11,7 @@ from projections.lock_waits import KIND as LOCK_WAIT
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A durable consumer, what it is for (`figure`: as a label of metrics), and what makes and serves it."""
+    """A durable consumer, its purpose (`figure`: as a label of metrics), and the process that serves it."""
 
     stream: str
     name: str
@@ -19,7 +19,7 @@ class Consumer:
     does: str
     started_by: str
     takes_all: bool = False
-    """It is the one consumer of a work queue: what stands there first is what it is behind with."""
+    """The work queue has no other consumer: its first message is the oldest unprocessed one."""
 
 
 PROJECTOR = "`towpath projector`"

@@ -1,9 +1,9 @@
 """The embedded nats-server of `towpath up`.
 
-The binary comes with the environment. It syncs every write before it acknowledges, listens on loopback
-only, keeps passwords in files of mode 0600, and dies with the process that started it: the parent-death
-signal is tied to the *thread* that spawns, so call `start()` from the main thread. Two servers on one data
-directory would destroy it, hence the lock file, which the server itself holds open.
+The binary is installed with the environment. The server syncs every write before it acknowledges, listens on
+loopback only, keeps passwords in files of mode 0600, and dies with the process that started it. The
+parent-death signal is tied to the *thread* that spawns, so call `start()` from the main thread. Two servers
+would destroy one data directory, so the server itself holds a lock file open.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Credentials:
 class EmbeddedNats:
     """One nats-server with JetStream under `data_dir`.
 
-    `port` and `monitor_port` 0 let the system choose. `sync_interval` is `always` or a duration such as `2m`
-    (faster, and a power cut loses up to that much of what was acknowledged). Without `guest`, clients that
-    bring no password are refused.
+    With `port` or `monitor_port` 0 the system chooses. `sync_interval` is `always` or a duration such as `2m`
+    (faster, but a power cut loses up to that much of the acknowledged writes). Without `guest`, clients
+    without a password are rejected.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class EmbeddedNats:
 
     @property
     def control(self) -> Credentials:
-        """The control plane: may do everything."""
+        """The control plane's user, with all permissions."""
         return Credentials("towpath", self._passwords["towpath"])
 
     @property
     def runner(self) -> Credentials:
-        """Runners: take submissions, report, send heartbeats, read the log."""
+        """The runners' user: takes submissions, sends reports and heartbeats, reads the log."""
         return Credentials("runner", self._passwords["runner"])
 
     @property
@@ -154,7 +154,7 @@ class EmbeddedNats:
             raise
 
     def stop(self) -> None:
-        """End the server; again, or before `start()`, does nothing."""
+        """Stop the server; does nothing if it is not running."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -262,7 +262,7 @@ def _check_free(port: int, option: str) -> None:
 
 
 def _disk_bytes(directory: Path) -> int:
-    """The disk's size: the server's default, a share of what is free, shrinks with every start."""
+    """The size of the disk. The server's own default, a share of the free space, shrinks with every start."""
     return max(shutil.disk_usage(directory).total, 1 << 30)
 
 

@@ -1,7 +1,7 @@
 """Client of a nats-server's monitoring port, for `towpath doctor` and the check before a start.
 
-The one fact that no client can see is whether an acknowledgement means "on disk" (`sync_always`): with the
-default interval a power cut loses acknowledged events.
+Only this port shows whether an acknowledgement means "on disk" (`sync_always`): with the default interval a
+power cut loses acknowledged events.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class MonitorUnavailable(Exception):
-    """The monitoring endpoint did not answer as one."""
+    """The monitoring endpoint did not answer as expected."""
 
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """`sync_interval_seconds` is how long an acknowledged write may be in memory only; 0 is never."""
+    """`sync_interval_seconds`: how long an acknowledged write may be in memory only; 0 with `sync_always`."""
 
     version: str
     name: str

@@ -1,7 +1,7 @@
 """Reads `nats-server_<pid>.ports`: where the embedded server listens.
 
-A server that was killed leaves its file behind, so a file counts only while its process runs from the same
-configuration: process ids come again.
+A killed server leaves its file behind and its process id may be reused. So a file counts only while its
+process runs with the configuration of the same data directory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class NatsPorts:
 
 
 def ports_files(data_dir: Path) -> dict[int, Path]:
-    """Process id to file, of all that are there."""
+    """Process id to path of every ports file."""
     try:
         names = [(path, _NAME.fullmatch(path.name)) for path in data_dir.iterdir()]
     except OSError:
@@ -34,7 +34,7 @@ def ports_files(data_dir: Path) -> dict[int, Path]:
 
 
 def running_ports(data_dir: Path) -> NatsPorts | None:
-    """The ports of the server that runs on `data_dir`; None where none does."""
+    """The ports of the server that runs on `data_dir`; None if none runs."""
     for pid, path in ports_files(data_dir).items():
         ports = read_ports(path) if _runs(pid, data_dir) else None
         if ports is not None:
@@ -43,7 +43,7 @@ def running_ports(data_dir: Path) -> NatsPorts | None:
 
 
 def read_ports(path: Path) -> NatsPorts | None:
-    """What a file says; None while it is not there or not written to its end."""
+    """The content of a ports file; None while it is missing or incomplete."""
     try:
         said = json.loads(path.read_bytes())
         client, monitor = (urlsplit(said[name][0]).port for name in ("nats", "monitoring"))

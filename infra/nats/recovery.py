@@ -1,4 +1,4 @@
-"""Progress of an embedded nats-server's recovery, which may take minutes before it listens."""
+"""Progress of an embedded nats-server's recovery, which may take minutes before the server listens."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 LOG_BYTES = 64 * 1024
 CONSUMERS, STREAMS = 30, 3
-"""How many times the usual time a start may take that is reading these. Damaged streams may never end."""
+"""Factors for the usual start time while the server recovers these. Damaged streams may never end."""
 _STREAM_WORDS = ("Starting restore for stream", "Restored ")
 _CONSUMER_WORDS = ("Recovering ",)
 
 
 def patience(log: Path, pid: int) -> int:
-    """How many times the usual time to wait, by what process `pid` wrote last into its log."""
+    """How many times the usual time to wait, judged by the last line that process `pid` wrote to its log."""
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LOG_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
@@ -28,10 +28,10 @@ def patience(log: Path, pid: int) -> int:
 
 
 def forget_consumers(stream: Path, ours: Collection[str]) -> list[str]:
-    """Delete the stored consumers of a stream's directory that are not `ours`; their names.
+    """Delete a stream's stored consumers that are not `ours`; returns their names.
 
-    Only while no server runs on it. Each costs time at a start, and others may have made any number. A
-    program that reads makes its consumer again, behind the position it has kept.
+    Call it only while no server runs on `stream`. Each consumer makes the start slower, and other programs
+    may make any number. A reader makes its consumer again, at the position that it has stored.
     """
     with contextlib.suppress(FileNotFoundError):
         foreign = [path for path in (stream / "obs").iterdir() if path.name not in ours and path.is_dir()]

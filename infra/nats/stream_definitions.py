@@ -1,10 +1,10 @@
 """Definitions of the JetStream streams: names, subjects, settings, and which settings are guarded.
 
-Plain API JSON on purpose: the server's own names for settings are what operators see, and every setting of
-every server version can be said and checked. All share one disk, so each beside the log has a bound: what it
-may still take counts as taken when the log's room is measured. The bounds are reserved when a stream is
-made, so they are kept small. A full stream of submissions or reports refuses, and its senders try again.
-Checkpoints alone have none: they grow with the log, by less than a hundredth of it.
+They are plain API JSON: operators see the server's own names, and settings of every server version can be set
+and checked. All streams share one disk, so each stream but the log and the checkpoints has a limit; the space
+up to it counts as used when the log's capacity is measured. The server reserves it when it makes a stream, so
+the limits are small. A full stream of submissions or reports rejects messages, and their senders retry.
+Checkpoints have no limit: they grow with the log, by less than a hundredth of it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from domain import subjects
 from domain.subjects import Stream, under, wildcard
 
 TIMER_BYTES = 64 << 20
-"""What timers may take. No limit of the stream: it takes no `discard: new`, and an old timer must not go."""
+"""Budget of timers, not a limit of the stream: it cannot `discard: new`, and no timer may be lost."""
 
 BEATS_KEPT = 4
-"""Heartbeats of a runner: of two runners that take turns under one id, some of each."""
+"""Heartbeats kept per subject: enough to hold some of each of two runners that share an id."""
 
 _SECOND = 1_000_000_000
 _MIB = 1 << 20
@@ -26,9 +26,9 @@ _STORED = subjects.event(wildcard(1), wildcard(2), wildcard(3))
 
 
 def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple[StreamDefinition, ...]:
-    """All streams. `max_bytes` bounds the log; None leaves its limit as it is: for a new one, the disk.
+    """All streams. `max_bytes` limits the log; None keeps its present limit (a new log: the disk).
 
-    A full log refuses, it never drops.
+    A full log rejects appends; it never drops events.
     """
     limit = {} if max_bytes is None else {"max_bytes": max_bytes}
     work_queue = {"retention": "workqueue", "discard": "new", "num_replicas": replicas}

@@ -1,7 +1,7 @@
 """`ensure_streams` creates or updates the streams; `check_streams` only compares.
 
-What is missing is created, what is harmless is updated, what is unsafe stops the start: a log that can
-forget is no log, and silently repairing a setting would hide that it has already forgotten.
+A missing stream is created and a harmless difference is updated. An unsafe setting stops the start: the log
+may have lost events under it, and a silent repair would hide that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from adapters.nats.stream_definition import IDENTITY, StreamDefinition
 from infra.nats.stream_definitions import stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0
-INFO_SECONDS = 2.0  # a cluster without a leader does not answer at all, and may have one a moment later
+INFO_SECONDS = 2.0  # a cluster without a leader does not answer, and may elect one a moment later
 FORMING_SECONDS = 30.0
 FORMING_PAUSE_SECONDS = 0.2
 _NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
@@ -27,11 +27,11 @@ _FORMING = (10004, 10005, 10008)  # incomplete, no suitable peers, temporarily u
 
 
 class StreamError(Exception):
-    """A stream is not as Towpath needs it."""
+    """A stream is not configured as Towpath needs it."""
 
 
 class UnsafeStream(StreamError):
-    """A stream exists with a setting under which Towpath's promises do not hold."""
+    """A stream has a setting under which Towpath's guarantees do not hold."""
 
     def __init__(self, stream: str, setting: str, found: object, wanted: object) -> None:
         self.stream, self.setting, self.found, self.wanted = stream, setting, found, wanted
@@ -55,27 +55,27 @@ def _remedy(stream: str, setting: str) -> str:
 
 
 async def ensure_streams(nc: Client, replicas: int = 1, max_bytes: int | None = None) -> None:
-    """Create, leave or update all streams; `nc` is the control plane's connection.
+    """Create or update all streams as needed; `nc` is the control plane's connection.
 
-    Any number of processes may call this at once, also while the servers of a cluster find each other.
-    An existing stream keeps more replicas than asked for.
-    Raises UnsafeStream before it changes anything in that stream, StreamError when the server refuses.
+    Several processes may call this at once, also while the servers of a cluster find each other. An existing
+    stream keeps its replicas if it has more than `replicas`. Raises UnsafeStream before it changes anything
+    in that stream, StreamError when the server refuses.
     """
     for definition in stream_definitions(replicas, max_bytes):
         await _ensure(nc, definition)
 
 
 class StreamFault(NamedTuple):
-    """One thing that is wrong with a stream, and what to do about it."""
+    """One fault of a stream, and its remedy."""
 
     found: str
     advice: str
 
 
 async def check_streams(nc: Client) -> dict[str, list[StreamFault]]:
-    """What is wrong with each stream, by name: one fault for each setting. Changes nothing.
+    """The faults of each stream, by name: one for each wrong setting. Changes nothing.
 
-    Replicas and the log's size are the deployment's choice and not judged here.
+    Replicas and the log's size are the operator's choice and are not checked.
     """
     return {definition.name: await _faults(nc, definition) for definition in stream_definitions()}
 
@@ -110,7 +110,7 @@ async def _ensure(nc: Client, definition: StreamDefinition) -> None:
     answer = await _request_formed(nc, "INFO", definition.name)
     if _code(answer) == _NOT_FOUND:
         answer = await _request_formed(nc, "CREATE", definition.name, definition.config())
-        if _code(answer) == _NAME_IN_USE:  # another process was faster, with other harmless settings
+        if _code(answer) == _NAME_IN_USE:  # another process made it first, with other harmless settings
             answer = await _request_formed(nc, "INFO", definition.name)
         elif _code(answer) == _SUBJECTS_OVERLAP:
             raise UnsafeStream(
@@ -124,7 +124,7 @@ async def _ensure(nc: Client, definition: StreamDefinition) -> None:
 
 
 def _changes(definition: StreamDefinition, existing: Mapping[str, Any]) -> dict[str, Any]:
-    """What an update would have to set; raises UnsafeStream for a guarded setting that differs."""
+    """The settings that an update must change. Raises UnsafeStream for a guarded setting that differs."""
     for unsafe in _unsafe(definition, existing):
         raise unsafe
     return definition.changes(existing)
@@ -155,7 +155,7 @@ async def _request(
 async def _request_formed(
     nc: Client, verb: str, name: str, body: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Asks again for up to FORMING_SECONDS where a cluster's servers do not all know each other yet."""
+    """Send a request; repeat it for up to FORMING_SECONDS while a cluster's servers still find each other."""
     deadline = time.monotonic() + FORMING_SECONDS
     timeout = INFO_SECONDS if verb == "INFO" else API_TIMEOUT_SECONDS
     while True:

@@ -1,7 +1,7 @@
 """String syntax of nats-server configuration files, which differs from JSON's.
 
-It knows the escapes for a quote, a backslash and a byte, but not JSON's for characters. So everything but
-plain ASCII is written byte by byte, which also serves paths that are not UTF-8.
+It has escapes for a quote, a backslash and a byte, but none for Unicode characters. So everything except
+plain ASCII is written byte by byte, which also works for paths that are not UTF-8.
 """
 
 from __future__ import annotations
