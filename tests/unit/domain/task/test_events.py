@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from domain.log.events import EVENTS
 from domain.task.aggregate import Task
 from domain.task.events import TASK_EVENTS
-from domain.task.transitions import Status
+from domain.task.transitions import TABLE, Record, Status
 from tests.unit.domain.samples import LATER, dispatch, new_task, replay, report, submit_failed
 
 
@@ -27,6 +28,12 @@ def _long_life() -> Task:
     report(task, "running", runner_id="r2")
     report(task, "succeeded", runner_id="r2", exit_code=0)
     return task
+
+
+def test_every_event_of_a_task_is_applied_and_the_table_records_each_but_the_first() -> None:
+    assert set(TASK_EVENTS) == {name for kind, name in EVENTS if kind == "task"}
+    recorded = {cell.event for row in TABLE.values() for cell in row.values() if isinstance(cell, Record)}
+    assert recorded == set(TASK_EVENTS) - {"created"}
 
 
 def test_replaying_the_events_twice_gives_the_same_task() -> None:

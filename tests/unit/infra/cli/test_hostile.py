@@ -10,7 +10,15 @@ import pytest
 
 from tests.unit.infra.cli.conftest import Towpath
 from tests.unit.infra.cli.fake_api import FakeApi
-from tests.unit.infra.cli.hostile import COMMANDS, SECRET, assert_decent, bytes_as_text
+from tests.unit.infra.cli.hostile import (
+    COMMANDS,
+    ELSEWHERE,
+    SECRET,
+    SERVERS,
+    assert_decent,
+    bytes_as_text,
+    every_command,
+)
 from tests.unit.infra.cli.shapes import TASK_ID, event, task_read
 
 NO_TEXT = bytes_as_text(b"caf\xe9")
@@ -85,6 +93,13 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "overloaded": (503, b"later"),
     "unknown status": (599, b"?"),
 }
+
+
+def test_every_command_is_tried() -> None:
+    known = {path for path, _ in every_command()}
+    lines = [" ".join(words) for words in (*COMMANDS.values(), *SERVERS.values())]
+    tried = {path for path in known if any(f"{line} ".startswith(f"{path} ") for line in lines)}
+    assert known - tried == ELSEWHERE
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.log.events import EVENTS
 from tests.chaos.check import check
 from tests.chaos.check.appends import op_in
+from tests.chaos.check.lives import MAY_FOLLOW
 from tests.chaos.history import History, Json, read_history
 from tests.chaos.raw_log import Stored, fact_of, write_log
 from tests.support.repository import REPO
@@ -26,6 +28,10 @@ CAUGHT_BY = {
     "skipping-fold": (5, "model"),
     "granting-twice": (3, "two-holders"),
 }
+
+
+def test_it_knows_every_event_of_a_task() -> None:
+    assert {"created", *MAY_FOLLOW} == {name for kind, name in EVENTS if kind == "task"}
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from infra.cli import app
 from tests.unit.infra.cli.conftest import Towpath
 from tests.unit.infra.cli.fake_api import FakeApi
+from tests.unit.infra.cli.hostile import every_command
 
 COSTLY = (
     "httpx",
@@ -74,20 +74,9 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_every_command_that_shows_data_has_its_three_forms() -> None:
-    import typer.main
-
-    without = {path for path, one in _commands(typer.main.get_command(app)) if not _has(one, "--output")}
+    without = {path for path, one in every_command() if not _has(one, "--output")}
     servers = {"up", "api", "projector", "runner"}
     assert without == {*servers, "demo", "checkpoint export", "checkpoint rotate-key"}
-
-
-def _commands(group: Any, *path: str) -> Iterator[tuple[str, Any]]:
-    """Every command below `group` that can be called, with its words."""
-    for name, one in group.commands.items():
-        if hasattr(one, "commands"):
-            yield from _commands(one, *path, name)
-        if not hasattr(one, "commands") or one.invoke_without_command:
-            yield " ".join((*path, name)), one
 
 
 def _has(command: Any, option: str) -> bool:
@@ -113,9 +102,7 @@ def test_versions_of_the_command_and_of_the_api(towpath: Towpath, api: FakeApi) 
 
 
 def test_help_calls_values_by_words_and_cuts_nothing(towpath: Towpath) -> None:
-    import typer.main
-
-    for path, _ in [("", None), *_commands(typer.main.get_command(app))]:
+    for path, _ in [("", None), *every_command()]:
         said = towpath(*path.split(), "--help", COLUMNS="80").stdout
         assert "Usage" in said
         assert not re.search(r"<(list\[|str|int|float|path)", said), said
