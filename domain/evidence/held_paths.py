@@ -37,9 +37,9 @@ class HeldPaths:
 
     def _place(self, claim: Claim) -> Place:
         """Where a claim belongs; a new place is added, and its neighbours of other workspaces learn of it."""
-        place = (claim.workspace, plain_path(claim.root))
+        place = (claim.workspace, claim.root)
         if place not in self._held:
-            cover = Cover([place[1]])
+            cover = Cover([plain_path(claim.root)])
             near = sorted(other for other in self._roots.overlapping(cover) if other[0] != place[0])
             for other in near:
                 self._near[other].append(place)

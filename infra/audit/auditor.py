@@ -16,6 +16,7 @@ from domain.evidence.held_paths import HeldPaths
 from domain.evidence.history_rules import TaskTrace, lock_fault, task_fault
 from domain.evidence.merkle import Tree
 from domain.locks.claims import FIRST_CHAIN
+from domain.locks.judging import CHANGING
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL, Status
@@ -103,7 +104,8 @@ class Auditor:
             if event.kind == "lock":
                 self._lock(event)
         self._table.fold(event)
-        self._judged(event)
+        if event.event in CHANGING:
+            self._judged(event)
 
     def _shared_files(self, event: Recorded) -> str | None:
         """What is wrong with a grant, seen by absolute paths and across workspaces."""
