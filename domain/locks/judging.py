@@ -130,7 +130,7 @@ class Judge:
         if workspace is None:
             return None
         valid = self.registrations.get(workspace)
-        if valid is None or not _same(valid.root, root):
+        if valid is None or (valid.root != root and not _same(valid.root, root)):
             return Void(
                 event.seq,
                 "dispatched",
@@ -239,4 +239,4 @@ class Judge:
 
 
 def _same(one: str, other: str | None) -> bool:
-    return one == other or (other is not None and components(one) == components(other))
+    return other is not None and components(one) == components(other)

@@ -99,7 +99,10 @@ class WorkspaceLocks:
     def hold(self, grant: Grant) -> None:
         """A claim holds; it does not wait any more."""
         key = grant.claim.key
-        self._count(self.waiting.pop(key, None), -1)
+        waited = self.waiting.pop(key, None)
+        if waited is not grant.claim:
+            self._count(waited, -1)
+            self._count(grant.claim)
         index = self._index_of_others()
         before = self.holders.get(key)
         if before is not None:
@@ -108,7 +111,6 @@ class WorkspaceLocks:
         else:
             self._turn += 1
             grant.turn = self._turn
-        self._count(grant.claim)
         self.holders[key] = grant
         if index is not None:
             index.hold(grant.claim, grant.turn)
