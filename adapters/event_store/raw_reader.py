@@ -3,6 +3,7 @@
 For those who check or seal what stands there: nothing is decoded, nothing is left out, and a sequence that
 is missing is simply not among what comes. A stretch ends; later events need another read. A
 lost connection or consumer is made up for from the position reached. What is under way is bounded by PULL.
+nats-py's own client parses headers and forgets their bytes, so there each message is a request to the leader.
 """
 
 from __future__ import annotations
@@ -11,25 +12,30 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 import nats.errors
 import orjson
-from nats.aio.subscription import Subscription
+from nats.aio.client import Client
 
-from adapters.nats.client import FastClient
+from adapters.nats.client import Listening, Tappable
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.nats.message import TakeBytes
 from domain.subjects import Stream
 
 PULL = 2000
 PULL_BYTES = 4 * 1024 * 1024
+REQUESTS = 64
+"""So many messages are asked for at once where each is a request."""
 SILENT_SECONDS = 5.0
 GIVE_UP_SECONDS = 60.0
 RETRY_SECONDS = 0.2
 _EVENT = b"$JS.ACK."
 _SHORT_FORM = 9
 _NOT_SENT = re.compile(rb"Nats-Pending-Messages: (\d+)")
+
+Tap = Callable[[str, TakeBytes], Awaitable[Listening]]
 
 
 class StoredBytes(NamedTuple):
@@ -48,7 +54,7 @@ class StoredBytes(NamedTuple):
 class RawLog:
     """Stretches of one stream; with a guest's rights."""
 
-    def __init__(self, connection: FastClient, stream: str = Stream.LOG) -> None:
+    def __init__(self, connection: Client, stream: str = Stream.LOG) -> None:
         self._nc = connection
         self._api = JetStreamApi(connection, stream)
 
@@ -65,7 +71,7 @@ class RawLog:
         position, tried = first - 1, 0.0
         loop = asyncio.get_running_loop()
         while position < last:
-            reading = _Reading(self._nc, self._api, position, last)
+            reading = self._reading(position, last)
             try:
                 await reading.open()
                 while batch := await reading.next():
@@ -84,21 +90,54 @@ class RawLog:
             finally:
                 await reading.close()
 
+    def _reading(self, position: int, last: int) -> _Reading | _Requests:
+        if isinstance(self._nc, Tappable):
+            return _Reading(self._nc, self._nc.tap, self._api, position, last)
+        return _Requests(self._api, position, last)
+
     async def _nothing_behind(self, position: int, last: int) -> bool:
         """Whether the leader has nothing more up to `last`: a consumer waits for what cannot be read."""
         found = await self._api.next(">", position + 1)
         return found is None or found.seq > last
 
 
+class _Requests:
+    """The messages behind `position`, each by a request to the leader."""
+
+    ended = False
+
+    def __init__(self, api: JetStreamApi, position: int, last: int) -> None:
+        self._api, self._position, self._last = api, position, last
+
+    async def open(self) -> None:
+        """Nothing is needed."""
+
+    async def next(self) -> list[StoredBytes]:
+        """The next messages, at least one; [] at the end."""
+        while self._position < self._last:
+            first, end = self._position + 1, min(self._position + REQUESTS, self._last)
+            found = await asyncio.gather(*(self._api.get(seq) for seq in range(first, end + 1)))
+            self._position = end
+            batch = [StoredBytes(one.seq, one.subject.encode(), one.block, one.data) for one in found if one]
+            if batch:
+                return batch
+            behind = await self._api.next(">", end + 1)  # many may be missing in a row
+            self._position = self._last if behind is None else behind.seq - 1
+        return []
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 class _Reading:
     """One consumer's life behind `position`."""
 
-    def __init__(self, connection: FastClient, api: JetStreamApi, position: int, last: int) -> None:
-        self._nc, self._api = connection, api
+    def __init__(self, connection: Client, tap: Tap, api: JetStreamApi, position: int, last: int) -> None:
+        self._nc, self._tap, self._api = connection, tap, api
         self._position, self._last = position, last
         self._name = f"raw-{secrets.token_hex(8)}"
         self._inbox = connection.new_inbox()
-        self._subscription: Subscription | None = None
+        self._listening: Listening | None = None
         self._connections = connection.stats["reconnects"]
         self._buffer: list[StoredBytes] = []
         self._filled = asyncio.Event()
@@ -108,7 +147,7 @@ class _Reading:
 
     async def open(self) -> None:
         """Make the consumer and ask for the first messages."""
-        self._subscription = await self._nc.tap(self._inbox, self._take)
+        self._listening = await self._tap(self._inbox, self._take)
         waiting = await self._api.make_consumer(
             self._name,
             {
@@ -142,9 +181,9 @@ class _Reading:
 
     async def close(self) -> None:
         """Stop listening; the server forgets the consumer by itself."""
-        if self._subscription is not None:
+        if self._listening is not None:
             with contextlib.suppress(nats.errors.Error):
-                await self._subscription.unsubscribe()
+                await self._listening.unsubscribe()
 
     def _take(self, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
         if reply.startswith(_EVENT):

@@ -52,13 +52,14 @@ class StreamMissing(LogUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """A stored message as JetStream returns it; `time` (when it was stored) in the leader's answers only."""
+    """A stored message; only the leader says its `time` (of storing) and its `block` (header bytes)."""
 
     seq: int
     subject: str
     headers: Mapping[str, str]
     data: bytes
     time: str = ""
+    block: bytes = b""
 
 
 class JetStreamApi:
@@ -192,9 +193,11 @@ class JetStreamApi:
         message = answer.get("message")
         if message is None:
             return None
-        headers = parse_block(base64.b64decode(message.get("hdrs", "")))
+        block = base64.b64decode(message.get("hdrs", ""))
         data = base64.b64decode(message.get("data", ""))
-        return RawMessage(message["seq"], message["subject"], headers, data, message["time"])
+        return RawMessage(
+            message["seq"], message["subject"], parse_block(block), data, message["time"], block
+        )
 
     async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
         try:

@@ -11,7 +11,7 @@ import nats.errors
 from nats.protocol.parser import MAX_CONTROL_LINE_SIZE, Parser
 
 if TYPE_CHECKING:
-    from adapters.nats.client import FastClient
+    from adapters.nats.fast_client import FastClient
 
 _MSG = 4
 _HMSG = 5
@@ -40,7 +40,7 @@ class FastParser(Parser):
         """
         buffer = self._rest + data if self._rest else bytes(data)
         self._rest = b""
-        position, resets, hand_over = 0, self._resets, self._client.hand_over
+        position, resets, takers = 0, self._resets, self._client.takers
         while True:
             line_end = buffer.find(b"\r\n", position)
             if line_end < 0:
@@ -75,7 +75,13 @@ class FastParser(Parser):
                 break
             position = end + 2
             number, payload, block = int(sid), buffer[body + head : end], buffer[body : body + head]
-            if not hand_over(number, subject, reply, payload, block):
+            take = takers.get(number)
+            if take is not None:
+                take(subject, reply, block, payload)
+                stats = self._client.stats
+                stats["in_msgs"] += 1
+                stats["in_bytes"] += len(payload)
+            else:
                 await self._client._process_msg(number, subject, reply, payload, block)
                 if self._resets != resets:
                     return

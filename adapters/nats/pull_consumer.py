@@ -17,9 +17,8 @@ from datetime import UTC, datetime, timedelta
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.subscription import Subscription
 
-from adapters.nats.client import listen
+from adapters.nats.client import Listening, listen
 from adapters.nats.message import Arrived, Take
 
 HEARTBEAT_SECONDS = 1.0
@@ -99,7 +98,7 @@ class Pull:
             "idle_heartbeat": nanoseconds(HEARTBEAT_SECONDS),
         }
         self._request = orjson.dumps(body if max_bytes is None else {**body, "max_bytes": max_bytes})
-        self._subscription: Subscription | None = None
+        self._listening: Listening | None = None
         self._inbox = ""
         self._connections = 0
         self._coming = 0
@@ -111,7 +110,7 @@ class Pull:
         """Hear what comes, before it is asked for. Raises nats.errors.Error."""
         self._connections = self._nc.stats["reconnects"]
         self._inbox = self._nc.new_inbox()
-        self._subscription = await listen(self._nc, self._inbox, self._arrived)
+        self._listening = await listen(self._nc, self._inbox, self._arrived)
 
     async def start(self) -> None:
         """Ask for the first messages."""
@@ -123,9 +122,9 @@ class Pull:
         self._closed = True
         for asking in self._asking:
             asking.cancel()
-        if self._subscription is not None:
+        if self._listening is not None:
             with contextlib.suppress(nats.errors.Error):
-                await self._subscription.unsubscribe()
+                await self._listening.unsubscribe()
 
     def more(self) -> None:
         """There is room again: ask, if little is still to come."""

@@ -132,7 +132,8 @@ def _connect_sqlite(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
     would be an exception in a thread, printed below the command's own words.
     """
     connection = aiosqlite.connect(*args, **kwargs)
-    connection._thread = Thread(target=_answer, args=(connection._thread.run,), daemon=True)
+    run = connection._thread.run  # noqa: SLF001  no public way: the connection makes its thread itself
+    connection._thread = Thread(target=_answer, args=(run,), daemon=True)  # noqa: SLF001
     return connection
 
 

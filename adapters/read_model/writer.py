@@ -52,8 +52,8 @@ class SqliteWriter:
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             driver: Any = pooled.driver_connection
-            # aiosqlite's own way to run a function in its thread; it offers no public one
-            position: int = await driver._execute(self._write, driver._conn, events)
+            # The only way of aiosqlite 0.22 to run a function in its thread; it offers no public one.
+            position: int = await driver._execute(self._write, driver._conn, events)  # noqa: SLF001
             return position
 
     def _write(self, connection: sqlite3.Connection, events: Sequence[Recorded]) -> int:

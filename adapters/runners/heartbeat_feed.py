@@ -42,7 +42,7 @@ class CoreBeatFeed:
                 runner_id = arrived.subject.rpartition(".")[2]
                 waiting.put_nowait(ArrivedBeat(runner_id, arrived.data, arrived.subject))
 
-        subscription = await listen(self._nc, ALL, take)
+        listening = await listen(self._nc, ALL, take)
         try:
             while True:
                 beat = await waiting.get()
@@ -54,4 +54,4 @@ class CoreBeatFeed:
                         runner_id=beat.runner_id, error=repr(error),
                     )  # fmt: skip
         finally:
-            await subscription.unsubscribe()
+            await listening.unsubscribe()

@@ -12,13 +12,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from nats.aio.client import Client
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.crypto.checkpoint_keys import PublicKeys, parse_keys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.raw_reader import RawLog
-from adapters.nats.client import FastClient
 from adapters.read_model.database import open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, trouble_of
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
@@ -128,7 +128,7 @@ class _Pass:
 
     def __init__(
         self,
-        connection: FastClient,
+        connection: Client,
         exported: Path | None,
         keys: PublicKeys | None,
         report: VerifyReport,

@@ -183,6 +183,7 @@ HostNames = Annotated[
 ]
 Roots = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_roots)]
 JobSignals = Annotated[Literal["any", "own"], BeforeValidator(_lower)]
+NatsClientKind = Annotated[Literal["auto", "fast", "plain"], BeforeValidator(_lower)]
 LogLevelSetting = Annotated[LogLevel, BeforeValidator(_lower)]
 SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
 SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]

@@ -32,6 +32,7 @@ from infra.config.setting_types import (
     HttpUrl,
     JobSignals,
     LogLevelSetting,
+    NatsClientKind,
     NatsUrls,
     Pools,
     Port,
@@ -209,6 +210,12 @@ class Settings(BaseSettings):
         None,
         description="Whether the embedded server lets clients in without a password, who may then watch "
         "facts, read the whole log and report. Unset: only where `TOWPATH_API_TOKENS` is not set either.",
+    )
+    nats_client: NatsClientKind = Field(
+        "auto",
+        description="NATS client of the control plane. `plain`: that of nats-py. `fast`: the same with parts "
+        "replaced, which reads the log twice as fast. `auto`: `fast` with the version of nats-py that these "
+        "parts were written for, else `plain`.",
     )
     nats_replicas: Replicas = Field(1, description="Copies of each stream: 1, or 3 or 5 in a cluster.")
     nats_sync_interval: SyncInterval = Field(

@@ -17,7 +17,7 @@ from domain.errors import Busy
 from domain.ports.log import Clock, LogGap
 from domain.subjects import Stream
 from infra.config.settings import Settings
-from infra.doctor.broker import clocks, disk, log_room, privacy, streams, sync, version
+from infra.doctor.broker import client, clocks, disk, log_room, privacy, streams, sync, version
 from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
 from infra.doctor.examination import Examination, examining
@@ -67,7 +67,11 @@ async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
         connection = await connect(settings, "towpath-doctor", error_cb=refusals.note)
     except NatsUnavailable as error:
         return [problem("nats", "no answer", str(error)), *privacy(settings), disk(settings)]
-    findings = [ok("nats", f"connected to {shown_urls(settings)}"), version(connection)]
+    findings = [
+        ok("nats", f"connected to {shown_urls(settings)}"),
+        version(connection),
+        client(settings, connection),
+    ]
     try:
         if await refusals.of_looking(connection):
             return [*findings, problem("access", "this NATS user may not look at the streams", _ACCESS)]

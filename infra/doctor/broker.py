@@ -10,6 +10,7 @@ from itertools import islice
 from nats.aio.client import Client
 
 from adapters.event_store.capacity import NEAR
+from adapters.nats.client import READ_VERSIONS, Tappable, installed_version
 from domain.subjects import Stream
 from infra.config.private_files import open_to_others
 from infra.config.settings import Settings
@@ -34,6 +35,21 @@ def version(connection: Client) -> Finding:
         return ok("nats version", found)
     wanted = ".".join(map(str, MINIMUM_VERSION))
     return problem("nats version", found, f"upgrade nats-server to {wanted} or newer")
+
+
+def client(settings: Settings, connection: Client) -> Finding:
+    """Which NATS client is used, and whether it is the fast one on a version that it was written for."""
+    installed, read = installed_version(), " or ".join(READ_VERSIONS)
+    if isinstance(connection, Tappable):
+        if installed in READ_VERSIONS:
+            return ok("nats client", f"fast (nats-py {installed})")
+        found = f"fast, which was not written for nats-py {installed}"
+        return warning("nats client", found, f"unset TOWPATH_NATS_CLIENT, or install nats-py {read}")
+    if settings.nats_client == "plain":
+        advice = "unset TOWPATH_NATS_CLIENT to read the log twice as fast"
+        return warning("nats client", "plain, as TOWPATH_NATS_CLIENT asks", advice)
+    found = f"plain: nats-py {installed} is not the version that the fast one was written for"
+    return warning("nats client", found, f"install nats-py {read} to read the log twice as fast")
 
 
 async def sync(about: Examination) -> list[Finding]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from nats.aio.client import Client
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,7 +23,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.event_store.raw_reader import RawLog
-from adapters.nats.client import FastClient
 from adapters.nats.jetstream_api import JetStreamApi, StreamMissing
 from adapters.read_model.database import open_database
 from adapters.read_model.store import SqlReadModel
@@ -76,7 +76,7 @@ class Ends:
     by: str
 
 
-async def check_log(connection: FastClient, settings: Settings, store: Path | None = None) -> None:
+async def check_log(connection: Client, settings: Settings, store: Path | None = None) -> None:
     """Return if the log is whole as far as can be told cheaply.
 
     `store` is where an embedded server keeps its streams: one that it cannot read is missing without a word.
@@ -101,7 +101,7 @@ async def check_log(connection: FastClient, settings: Settings, store: Path | No
     await _check_newest(connection, ends.last, checkpoint)
 
 
-async def check_patiently(connection: FastClient, settings: Settings, store: Path | None = None) -> None:
+async def check_patiently(connection: Client, settings: Settings, store: Path | None = None) -> None:
     """`check_log`, while the servers of a cluster find each other; raises what it raises in the end."""
     deadline = asyncio.get_running_loop().time() + FORMING_SECONDS
     while True:
@@ -113,7 +113,7 @@ async def check_patiently(connection: FastClient, settings: Settings, store: Pat
         await asyncio.sleep(FORMING_PAUSE_SECONDS)
 
 
-async def _check_read(connection: FastClient, store: Path) -> None:
+async def _check_read(connection: Client, store: Path) -> None:
     """Every stream of ours that has files is there."""
     for definition in stream_definitions():
         if (store / definition.name).is_dir():
@@ -124,7 +124,7 @@ async def _check_read(connection: FastClient, store: Path) -> None:
                 )
 
 
-async def _state(connection: FastClient, seen: int) -> dict[str, Any]:
+async def _state(connection: Client, seen: int) -> dict[str, Any]:
     """The stream's state; a leader just elected may take a moment to know what others have seen."""
     api = JetStreamApi(connection)
     try:
@@ -138,7 +138,7 @@ async def _state(connection: FastClient, seen: int) -> dict[str, Any]:
     return state
 
 
-async def _last_checkpoint(connection: FastClient) -> LogCheckpoint | None:
+async def _last_checkpoint(connection: Client) -> LogCheckpoint | None:
     log_checkpoints = JetStreamLogCheckpoints(connection)
     try:
         ever, last = await log_checkpoints.ever(), await log_checkpoints.last()
@@ -177,7 +177,7 @@ async def _positions(engine: AsyncEngine) -> tuple[Position, int]:
         return applied, await connection.scalar(select(func.max(checkpoints.c.seq))) or 0
 
 
-async def _check_same(connection: FastClient, applied: Position) -> None:
+async def _check_same(connection: Client, applied: Position) -> None:
     """The event at the read model's position is the one it has applied."""
     if applied.event_id is None:
         return
@@ -191,7 +191,7 @@ async def _check_same(connection: FastClient, applied: Position) -> None:
         )
 
 
-async def _missing(connection: FastClient, ends: Ends) -> list[Range]:
+async def _missing(connection: Client, ends: Ends) -> list[Range]:
     """The ranges that the stream's own figures, or those who have seen more, show to be missing."""
     first, last = ends.first, max(ends.last, ends.seen, *ends.lost)
     if ends.messages == 0:
@@ -206,7 +206,7 @@ async def _missing(connection: FastClient, ends: Ends) -> list[Range]:
     return gone
 
 
-async def _deleted(connection: FastClient) -> list[Range]:
+async def _deleted(connection: Client) -> list[Range]:
     question = orjson.dumps({"deleted_details": True})
     answer = await connection.request(f"$JS.API.STREAM.INFO.{Stream.LOG}", question, timeout=10)
     return list(ranges(orjson.loads(answer.data)["state"].get("deleted") or ()))
@@ -225,7 +225,7 @@ def ranges(seqs: Iterable[int]) -> Iterable[Range]:
         yield Range(first, last)
 
 
-async def _check_newest(connection: FastClient, last: int, checkpoint: LogCheckpoint | None) -> None:
+async def _check_newest(connection: Client, last: int, checkpoint: LogCheckpoint | None) -> None:
     """Read the newest events: none may be missing, and the last checkpoint's must be those it saw."""
     first = max(1, last - NEWEST + 1)
     if checkpoint is not None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from nats.aio.client import Client
+
 from adapters.event_store.log_reader import JetStreamLogReader
-from adapters.nats.client import FastClient
 from adapters.nats.jetstream_api import JetStreamApi
 from domain.locks.table import LockTable
 from domain.locks.view import LockEntry, lock_entry
@@ -55,7 +56,7 @@ async def _locks(settings: Settings, workspace: str | None, at: str | None) -> O
     return OfflineLocks(entries, fault and f"{fault}; these are the locks as of event {table.seq}")
 
 
-async def _fault(connection: FastClient, settings: Settings) -> str | None:
+async def _fault(connection: Client, settings: Settings) -> str | None:
     try:
         await check_log(connection, settings)
     except LogDamaged as error:

@@ -18,7 +18,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import NoServersError
 
-from adapters.nats.client import FastClient
+from adapters.nats.client import new_client
 from infra.config.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -107,7 +107,7 @@ def server_version(connection: Client) -> str | None:
     return f"{found.major}.{found.minor}.{found.patch}"
 
 
-async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient:
+async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
     """A connected client; the server shows it as `name`.
 
     Raises:
@@ -116,10 +116,11 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> FastClient
     said: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
-        said[:] = [error]
+        if not (said and isinstance(error, ConnectionError)):  # a server that refuses may reset as well
+            said[:] = [error]
         log.debug("nats", error=repr(error))
 
-    client = FastClient()
+    client = new_client(settings.nats_client)
     options = {**connect_options(settings), "name": name, "error_cb": on_error, **overrides}
     try:
         # The client would never give up its first connection, so it is bounded here. The number of attempts

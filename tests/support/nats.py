@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import PubAck
 
-from adapters.nats.client import FastClient
+from adapters.nats.client import READ_VERSIONS, Kind, installed_version, new_client
 from infra.nats.embedded_server import EmbeddedNats
 
 StartNats = Callable[..., EmbeddedNats]
 
+CLIENT = cast(Kind, os.environ.get("TOWPATH_NATS_CLIENT", "auto"))
+"""`TOWPATH_NATS_CLIENT=plain make test` runs every test on nats-py's own client."""
+KINDS: tuple[Kind, ...] = ("plain", "fast") if installed_version() in READ_VERSIONS else ("plain",)
+"""The clients that can be used with the installed nats-py."""
 CONNECT_TIMEOUT_SECONDS = 30
 EXPECT = "Nats-Expected-Last-Subject-Sequence"
 EXPECT_FILTER = "Nats-Expected-Last-Subject-Sequence-Subject"
 
 
-async def connect(url: str | list[str], **options: Any) -> Client:
+async def connect(url: str | list[str], kind: Kind = CLIENT, **options: Any) -> Client:
     """A client that reconnects for ever and never buffers while disconnected, like the product's.
 
     The client tries the first connection for ever too, so this one has a deadline: TimeoutError.
     """
     options = {"pending_size": 0, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.05, **options}
-    client = FastClient()
+    client = new_client(kind)
     await asyncio.wait_for(client.connect(url, **options), CONNECT_TIMEOUT_SECONDS)
     return client
 

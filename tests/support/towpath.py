@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.nats import CLIENT
 from tests.support.recorder import Recorder
 
 TOWPATH = Path(sys.executable).with_name("towpath")
@@ -39,6 +40,7 @@ class Home:
         self.path = path
         self._mark = secrets.token_hex(8)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        kept["TOWPATH_NATS_CLIENT"] = CLIENT
         binaries = f"{TOWPATH.parent}:{kept.get('PATH', '/usr/bin:/bin')}"
         self.env = {**kept, "PATH": binaries, _MARK: self._mark, "COLUMNS": "120", **env}
         self._servers: list[Server] = []

@@ -12,11 +12,11 @@ from nats.aio.client import Client
 from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.raw_reader import RawLog
-from adapters.nats.client import FastClient
+from adapters.nats.client import new_client
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import CheckpointSigner
-from tests.support.nats import api, append, connect
+from tests.support.nats import CLIENT, api, append, connect
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
@@ -24,15 +24,15 @@ KEY, OTHER = CheckpointKey("33" * 32), CheckpointKey("44" * 32)
 
 
 @pytest.fixture
-async def tap(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[FastClient]:
-    client = FastClient()
+async def tap(nats_server: EmbeddedNats, js_connection: Client) -> AsyncIterator[Client]:
+    client = new_client(CLIENT)
     await client.connect(nats_server.control_url)
     yield client
     await client.close()
 
 
 def sealer(
-    tap: FastClient, *, events: int = 4, seconds: float = 1000.0, key: CheckpointKey = KEY
+    tap: Client, *, events: int = 4, seconds: float = 1000.0, key: CheckpointKey = KEY
 ) -> CheckpointSigner:
     log, keys = RawLog(tap), PublicKeys([key.public])
     return CheckpointSigner(log, JetStreamLogCheckpoints(tap), key, keys, now, events, seconds)
@@ -43,7 +43,7 @@ async def write(nc: Client, count: int) -> None:
         await append(nc, new_id(), "created", 0)
 
 
-async def test_it_seals_what_is_enough_and_leaves_the_rest(js_connection: Client, tap: FastClient) -> None:
+async def test_it_seals_what_is_enough_and_leaves_the_rest(js_connection: Client, tap: Client) -> None:
     one = sealer(tap)
     await write(js_connection, 10)
     assert [await one.seal_due() for _ in range(3)] == [True, True, False]
@@ -54,14 +54,14 @@ async def test_it_seals_what_is_enough_and_leaves_the_rest(js_connection: Client
     check_signature(found[1], PublicKeys([KEY.public]))
 
 
-async def test_it_seals_few_events_after_a_while(js_connection: Client, tap: FastClient) -> None:
+async def test_it_seals_few_events_after_a_while(js_connection: Client, tap: Client) -> None:
     one = sealer(tap, seconds=0.0)
     await write(js_connection, 3)
     assert [await one.seal_due() for _ in range(2)] == [True, False]
     assert [found.last_seq async for found in JetStreamLogCheckpoints(tap).read()] == [3]
 
 
-async def test_of_many_one_wins_and_all_go_on(js_connection: Client, tap: FastClient) -> None:
+async def test_of_many_one_wins_and_all_go_on(js_connection: Client, tap: Client) -> None:
     await write(js_connection, 40)
     many = [sealer(tap) for _ in range(5)]
 
@@ -76,9 +76,7 @@ async def test_of_many_one_wins_and_all_go_on(js_connection: Client, tap: FastCl
         check_follows(before, after)
 
 
-async def test_a_restarted_one_goes_on_from_the_last_checkpoint(
-    js_connection: Client, tap: FastClient
-) -> None:
+async def test_a_restarted_one_goes_on_from_the_last_checkpoint(js_connection: Client, tap: Client) -> None:
     await write(js_connection, 4)
     await sealer(tap).seal_due()
     await write(js_connection, 4)
@@ -89,7 +87,7 @@ async def test_a_restarted_one_goes_on_from_the_last_checkpoint(
     assert not await whole.seal_due()
 
 
-async def test_it_does_not_vouch_for_what_it_does_not_trust(js_connection: Client, tap: FastClient) -> None:
+async def test_it_does_not_vouch_for_what_it_does_not_trust(js_connection: Client, tap: Client) -> None:
     forged = make_checkpoint(None, [b"x" * 32], "2026-03-01T12:00:00.000000Z", OTHER)
     assert await JetStreamLogCheckpoints(tap).append(forged)
     await write(js_connection, 8)
@@ -97,7 +95,7 @@ async def test_it_does_not_vouch_for_what_it_does_not_trust(js_connection: Clien
         await sealer(tap).seal_due()
 
 
-async def test_it_says_that_the_log_lost_its_end(tap: FastClient) -> None:
+async def test_it_says_that_the_log_lost_its_end(tap: Client) -> None:
     beyond = make_checkpoint(None, [b"x" * 32] * 5, "2026-03-01T12:00:00.000000Z", KEY)
     assert await JetStreamLogCheckpoints(tap).append(beyond)
     with pytest.raises(CheckpointInvalid, match="5 events before"):
@@ -105,7 +103,7 @@ async def test_it_says_that_the_log_lost_its_end(tap: FastClient) -> None:
 
 
 async def test_it_does_not_go_on_from_an_earlier_checkpoint_than_the_last(
-    js_connection: Client, tap: FastClient
+    js_connection: Client, tap: Client
 ) -> None:
     config = (await api(js_connection, "STREAM.INFO.TOWPATH_CHECKPOINT", {}))["config"]
     await api(js_connection, "STREAM.DELETE.TOWPATH_CHECKPOINT", {})
@@ -119,9 +117,7 @@ async def test_it_does_not_go_on_from_an_earlier_checkpoint_than_the_last(
         await sealer(tap).seal_due()
 
 
-async def test_without_a_stream_of_checkpoints_it_seals_nothing(
-    js_connection: Client, tap: FastClient
-) -> None:
+async def test_without_a_stream_of_checkpoints_it_seals_nothing(js_connection: Client, tap: Client) -> None:
     await write(js_connection, 8)
     await api(js_connection, "STREAM.DELETE.TOWPATH_CHECKPOINT", {})
     with pytest.raises(CheckpointInvalid, match="no stream TOWPATH_CHECKPOINT"):
@@ -129,7 +125,7 @@ async def test_without_a_stream_of_checkpoints_it_seals_nothing(
 
 
 async def test_a_checkpoint_is_seen_by_watchers_once_it_is_stored(
-    nats_server: EmbeddedNats, js_connection: Client, tap: FastClient
+    nats_server: EmbeddedNats, js_connection: Client, tap: Client
 ) -> None:
     guest = await connect(nats_server.url)
     try:
@@ -147,7 +143,7 @@ async def test_a_checkpoint_is_seen_by_watchers_once_it_is_stored(
         await guest.close()
 
 
-async def test_running_it_seals_while_events_come(js_connection: Client, tap: FastClient) -> None:
+async def test_running_it_seals_while_events_come(js_connection: Client, tap: Client) -> None:
     running = asyncio.create_task(sealer(tap).run())
     await write(js_connection, 9)
 

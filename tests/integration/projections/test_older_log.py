@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.raw_reader import RawLog
-from adapters.nats.client import FastClient
+from adapters.nats.client import new_client
 from domain.errors import NotFound
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature
 from domain.ports.log import LogGap
@@ -18,7 +18,7 @@ from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.checkpoint_signer import CheckpointSigner
 from tests.integration.projections.stage import Stage
-from tests.support.nats import api, append
+from tests.support.nats import CLIENT, api, append
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
@@ -41,7 +41,7 @@ async def write(nc: Client, ids: list[str]) -> None:
 async def test_a_sealer_goes_on_from_the_checkpoints_that_were_restored(
     nats_server: EmbeddedNats, js_connection: Client, more: int
 ) -> None:
-    tap, keys = FastClient(), PublicKeys([KEY.public])
+    tap, keys = new_client(CLIENT), PublicKeys([KEY.public])
     await tap.connect(nats_server.control_url)
     try:
         sealer = CheckpointSigner(RawLog(tap), JetStreamLogCheckpoints(tap), KEY, keys, now, 4, 1000.0)

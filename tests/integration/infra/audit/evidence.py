@@ -19,7 +19,7 @@ from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import chain_link
 from adapters.event_store.raw_reader import RawLog
-from adapters.nats.client import FastClient
+from adapters.nats.client import new_client
 from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
 from domain.evidence.merkle import leaf_hash
 from domain.locks.claims import FIRST_CHAIN
@@ -30,7 +30,7 @@ from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import CheckpointSigner
 from tests.integration.projections.stage import Stage
-from tests.support.nats import api, connect
+from tests.support.nats import CLIENT, api, connect
 from tests.support.worlds import now
 
 KEY = CheckpointKey("11" * 32)
@@ -174,7 +174,7 @@ async def gather_evidence(
 
 
 async def _seal(server: EmbeddedNats, found: Evidence) -> None:
-    client = FastClient()
+    client = new_client(CLIENT)
     await client.connect(server.control_url)
     try:
         log, checkpoints = RawLog(client), JetStreamLogCheckpoints(client)

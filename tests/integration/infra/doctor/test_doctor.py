@@ -13,10 +13,13 @@ import pytest
 from nats.aio.client import Client
 from pydantic import SecretStr
 
+import adapters.nats.client
+import infra.doctor.broker
 import infra.doctor.consumers
 import infra.doctor.examination
 import infra.doctor.work
 from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.nats.client import READ_VERSIONS, Kind
 from adapters.queues.dead_letter_budget import MOST_ALIKE
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
@@ -81,8 +84,26 @@ async def test_without_nats_the_rest_is_looked_at(settings: Settings, nats_serve
 async def test_a_guest_is_told_at_once_that_it_may_not_look(settings: Settings) -> None:
     guest = settings.model_copy(update={"nats_user": None, "nats_password": None})
     findings = await examine(guest)
-    assert [one.check for one in findings] == ["nats", "nats version", "access"]
+    assert [one.check for one in findings] == ["nats", "nats version", "nats client", "access"]
     assert "TOWPATH_NATS_PASSWORD" in findings[-1].advice
+
+
+async def test_the_plain_client_is_a_warning_with_a_way_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(kind: Kind) -> Settings:
+        return settings.model_copy(update={"nats_client": kind})
+
+    assert (await found(asked("auto"), "nats client")).state == "ok"
+    plain = await found(asked("plain"), "nats client")
+    assert (plain.state, plain.found) == ("warning", "plain, as TOWPATH_NATS_CLIENT asks")
+    for module in (adapters.nats.client, infra.doctor.broker):
+        monkeypatch.setattr(module, "installed_version", lambda: "9.9.9")
+    other = await found(asked("auto"), "nats client")
+    assert (other.state, other.found.partition(":")[0]) == ("warning", "plain")
+    assert READ_VERSIONS[0] in other.advice
+    forced = await found(asked("fast"), "nats client")
+    assert (forced.state, forced.found) == ("warning", "fast, which was not written for nats-py 9.9.9")
 
 
 @pytest.mark.parametrize(("interval", "state"), [("always", "ok"), ("2m", "problem")])

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.raw_reader import RawLog
-from adapters.nats.client import FastClient
 from adapters.read_model.database import create_tables, open_database
 from infra.config.settings import Settings
 from infra.maintenance.log_check import LogDamaged, Range, check_log, ranges
@@ -30,7 +30,7 @@ KEY = CheckpointKey("11" * 32)
 Damage = Callable[[Path], None]
 
 
-async def _on(data_dir: Path, do: Callable[[FastClient, Settings, EmbeddedNats], Awaitable[None]]) -> None:
+async def _on(data_dir: Path, do: Callable[[Client, Settings, EmbeddedNats], Awaitable[None]]) -> None:
     """Do something with a server on this data directory, which ends cleanly."""
     server = EmbeddedNats(data_dir, 0)
     server.start()
@@ -43,7 +43,7 @@ async def _on(data_dir: Path, do: Callable[[FastClient, Settings, EmbeddedNats],
         server.stop()
 
 
-async def _fill(connection: FastClient, settings: Settings, _: EmbeddedNats) -> None:
+async def _fill(connection: Client, settings: Settings, _: EmbeddedNats) -> None:
     await ensure_streams(connection)
     for number in range(EVENTS):
         await append(connection, f"T{number}", "created", 0, b"x" * 200)
@@ -118,7 +118,7 @@ async def _checked(data_dir: Path) -> str | None:
     """What the check says of it; None: it is whole."""
     said: list[str] = []
 
-    async def check(connection: FastClient, settings: Settings, server: EmbeddedNats) -> None:
+    async def check(connection: Client, settings: Settings, server: EmbeddedNats) -> None:
         try:
             await check_log(connection, settings, server.store)
         except LogDamaged as error:

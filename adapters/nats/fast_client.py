@@ -1,0 +1,110 @@
+"""nats-py's client with a faster way in and out. Named by `adapters.nats.client` alone.
+
+The usual messages are cut from the buffer without regular expressions, headers are parsed only when somebody
+asks for them, and `listen` and `tap` hand a message to a function at once instead of through a queue and a
+task. Whatever is out of the ordinary takes nats-py's own way; tests hold every replaced method to what the
+original does. docs/adr/0030-fast-nats-client.md gives the reason and the figure of each private member used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.protocol.command import hpub_cmd, pub_cmd
+
+from adapters.nats.message import Arrived, Take, TakeBytes
+from adapters.nats.parser import FastParser
+from adapters.nats.plain_client import PlainClient
+
+_PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+class FastClient(PlainClient):
+    """A client for streams whose messages carry many headers."""
+
+    _names: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takers: dict[int, TakeBytes] = {}
+        self._ps = FastParser(self)
+
+    async def subscribe(self, *args: Any, **options: Any) -> Subscription:
+        """As nats-py's; `next_msg` returns a message that has arrived already at once."""
+        subscription = await super().subscribe(*args, **options)
+        subscription.__class__ = _QuickSubscription
+        return subscription
+
+    async def listen(self, subject: str, take: Take) -> Listening:
+        """Subscribe; `take` is called for each message as it is read. It must not block and not raise."""
+
+        def arrived(subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
+            take(Arrived(subject.decode(), reply.decode(), data, block))
+
+        return await self.tap(subject, arrived)
+
+    async def tap(self, subject: str, take: TakeBytes) -> Listening:
+        """As `listen`, for readers of a whole log: a million messages should not each cost an object."""
+        subscription = await self.subscribe(subject, pending_msgs_limit=0, pending_bytes_limit=0)
+        self.takers[subscription._id] = take
+        return Listening(self, subscription)
+
+    async def _send_publish(
+        self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None
+    ) -> None:
+        """Send one message; the header block is made in one go where that gives the same bytes."""
+        if not headers and subject:
+            command = pub_cmd(subject, reply, payload) if headers is None else None
+        else:
+            block = self._block(headers) if headers and subject else None
+            command = None if block is None else hpub_cmd(subject, reply, block, payload)
+        if command is None or self._max_pending_size > 0:
+            await super()._send_publish(subject, reply, payload, payload_size, headers)
+            return
+        self.stats["out_msgs"] += 1
+        self.stats["out_bytes"] += payload_size
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
+
+    def _block(self, headers: Mapping[str, str]) -> bytes | None:
+        """The header block, or None where a name or a value needs nats-py's care."""
+        if not self._names.issuperset(headers):
+            if not all(name and _PLAIN_NAME.issuperset(name) for name in headers) or len(self._names) > 100:
+                return None
+            self._names |= frozenset(headers)
+        text = "".join([name + ": " + value + "\r\n" for name, value in headers.items()])
+        if text.count("\n") != len(headers) or text.count("\r") != len(headers):
+            return None
+        return f"NATS/1.0\r\n{text}\r\n".encode()
+
+
+class Listening:
+    """A subscription whose messages go to a function until `unsubscribe`."""
+
+    def __init__(self, client: FastClient, subscription: Subscription) -> None:
+        self._takers = client.takers
+        self._subscription = subscription
+
+    async def unsubscribe(self) -> None:
+        """Let no more messages come. Raises nats.errors.Error."""
+        self._takers.pop(self._subscription._id, None)
+        await self._subscription.unsubscribe()
+
+
+class _QuickSubscription(Subscription):
+    """Makes two tasks and a timer for the next message only where it has not come yet."""
+
+    async def next_msg(self, timeout: float | None = 1.0) -> Msg:
+        """See nats-py."""
+        at_once = timeout is None or timeout > 0
+        if not at_once or self._cb or self._conn.is_closed or self._pending_queue.empty():
+            return await super().next_msg(timeout)
+        message = self._pending_queue.get_nowait()
+        self._pending_size -= len(message.data)
+        self._pending_queue.task_done()
+        return message

@@ -1,0 +1,43 @@
+"""What the fast client sends arrives as what nats-py's own sends."""
+
+from __future__ import annotations
+
+import nats
+import pytest
+from nats.js.api import Header
+
+from adapters.nats.fast_client import FastClient
+from infra.nats.embedded_server import EmbeddedNats
+
+HEADERS = [
+    {"ce-id": "1", "Nats-Msg-Id": "a b"},
+    {"ce-actor": "käse", "x": "", "y": "  padded  "},
+    {"ce-id": "two\r\nlines: here"},
+    {Header.EXPECTED_STREAM: "TOWPATH"},  # nats-py's own names are members of an enum
+    {"with!bang": "needs care", "ce-id": "1"},
+]
+
+
+@pytest.mark.parametrize("headers", HEADERS)
+async def test_headers_arrive_alike(nats_server: EmbeddedNats, headers: dict[str, str]) -> None:
+    plain = await nats.connect(nats_server.control_url)
+    fast = FastClient()
+    await fast.connect(nats_server.control_url)
+    heard = await fast.subscribe("towpath.test.headers")
+    await fast.flush()
+    for client in (plain, fast, fast):
+        await client.publish("towpath.test.headers", b"body", headers=dict(headers))
+        await client.flush()
+    first, *others = [await heard.next_msg(5) for _ in range(3)]
+    assert first.headers
+    assert [(one.headers, one.data) for one in others] == [(first.headers, first.data)] * 2
+    await fast.close()
+    await plain.close()
+
+
+async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) -> None:
+    fast = FastClient()
+    await fast.connect(nats_server.control_url)
+    with pytest.raises(Exception, match="name with space"):
+        await fast.publish("towpath.test.headers", b"", headers={"name with space": "x"})
+    await fast.close()
