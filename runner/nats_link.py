@@ -42,7 +42,7 @@ class NatsLink:
         """Call this after every (re)connect: what was said meanwhile was missed."""
         self._on_connected.append(callback)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._task = asyncio.create_task(self._connect(), name="nats-connect")
 
     async def ready(self, seconds: float) -> bool:
@@ -62,7 +62,7 @@ class NatsLink:
     async def jetstream(self, timeout: float = 5.0) -> JetStreamContext:
         return (await self.client()).jetstream(timeout=timeout)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         self._closing = True
         if self._task is not None:
             await end_tasks([self._task])
@@ -108,7 +108,7 @@ class NatsLink:
         if not self._closing and self._ready.is_set():
             log.warning("nats connection closed, connecting anew")
             self._ready.clear()
-            self.start()
+            await self.start()
 
     async def _failed(self, error: Exception) -> None:
         log.warning("nats error", error=f"{type(error).__name__} {error}".strip())

@@ -7,16 +7,14 @@ while there is time and otherwise wait in the outbox for the next start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Iterator
 
 import structlog
 
 from domain.context.tracing import Tracer
 from domain.validation.web_hosts import WebHosts
-from runner.asyncio_tasks import end_tasks
 from runner.attempts.attempt_run import AttemptContext
-from runner.attempts.executor import Executor
+from runner.attempts.executor import STOP_MARGIN_SECONDS, Executor
 from runner.attempts.start_gates import HttpGate, NatsGate
 from runner.cleanup.job_directories import hold, let_go, remove_stale
 from runner.cleanup.trash import Trash
@@ -33,15 +31,15 @@ from runner.intake.nats import PoolIntake
 from runner.intake.server import IntakeServer
 from runner.isolation.cgroup import own_cgroup, remove_left
 from runner.isolation.job_user import work_directory
+from runner.lifecycle import STOP_SECONDS, Background, Service, Services
 from runner.nats_link import NatsLink
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
-from runner.process.orphans import Adoption, nothing_left
+from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
 from runner.store.state import RunnerState, Transport
 
 CONNECT_SECONDS = 5.0
-DRAIN_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -57,14 +55,11 @@ class RunnerService:
     ) -> None:
         """`protocol`: of the HTTP intake, see `IntakeServer`."""
         self.config = config
-        self._protocol = protocol
         self.state = RunnerState(config.state_dir)
         self.runner_id = self.state.runner_id(config.runner_id)
         self._link = (
             NatsLink(config.nats_url, config.nats_options, self.runner_id) if config.nats_url else None
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._server: IntakeServer | None = None
         self._started = self._stopped = False
         self._http = HttpReports(config.allowed_callback_origins)
         transports: dict[Transport, ReportTransport] = {"http": self._http}
@@ -110,14 +105,38 @@ class RunnerService:
             tracer=tracer,
         )
         self._executor = Executor(bench, self._reporter, self._follower)
+        self._server = self._intake_server(protocol)
         self._beats: HttpBeats | None = None
         if self._link is None and config.api_url is not None:
             self._beats = HttpBeats(config.api_url, config.api_token, self._executor.cancel_held)
+        self._services = Services(
+            *self._listed(), stop_seconds=config.kill_grace_seconds + STOP_MARGIN_SECONDS + STOP_SECONDS
+        )
+
+    def _listed(self) -> Iterator[Service]:
+        """In the order of starting. Attempts end, and their reports go out, while lease and NATS last."""
+        if self._link is not None:
+            yield self._link
+        if self._server is not None:
+            yield self._server
+        yield self._trash
+        if self._beats is not None:
+            yield Background(self._heart(self._beats).run)
+        if self._link is not None and self._follower is not None:
+            heart = self._heart(NatsBeats(self._link, self._follower, self.runner_id, self.state.instance))
+            for hurry in (heart.hurry, self._reporter.hurry, self._follower.nudge):
+                self._link.on_connected(hurry)
+            yield Background(heart.run)
+        yield self._reporter
+        yield self._executor
+        if self._link is not None:
+            for pool in self.config.pools:
+                yield Background(PoolIntake(pool, self._link, self._executor).run)
 
     @property
     def intake_url(self) -> str | None:
         """Where the HTTP intake listens; None without one or before `start`."""
-        return self._server.url if self._server is not None else None
+        return self._server.url or None if self._server is not None else None
 
     async def start(self) -> None:
         """Take up the outbox and what was held, then take attempts. Goes on while NATS is away.
@@ -131,36 +150,18 @@ class RunnerService:
             await asyncio.to_thread(remove_left, self._cgroups)
         if self.config.adopts_orphans:
             self._adoption.begin()
-        self._trash.start()
         if self._held is not None:
             await asyncio.to_thread(remove_stale, self._work.parent)
-        self._reporter.start()
-        self._executor.recover(lambda key: nothing_left(self.state.shims, key, self.runner_id))
-        if self.config.intake_port is not None:
-            health = Health(self.runner_id, self.state, self._storage, self._reporter, self._lease)
-            hosts = WebHosts(self.config.intake_hosts)
-            intake = HttpIntake(
-                self._executor, self.state, health, self.runner_id, self.config.runner_token, hosts
-            )
-            self._server = IntakeServer(
-                intake.app, self.config.intake_host, self.config.intake_port, self._protocol
-            )
-            await self._server.start()
-        if self._beats is not None:
-            self._run(self._heart(self._beats).run())
-        if self._link is not None:
-            await self._start_nats(self._link)
+        await self._services.start()
+        if self._link is not None and not await self._link.ready(CONNECT_SECONDS):
+            log.warning("nats is not there yet, going on trying")
         log.info("runner started", runner_id=self.runner_id, pools=self.config.pools, intake=self.intake_url)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Start if that was not done, wait for `stop`, stop. What breaks a part ends all, and is raised."""
         try:
             await self.start()
-            stopped = asyncio.create_task(stop.wait())
-            done, _ = await asyncio.wait({stopped, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
-            await end_tasks([stopped])
-            for part in done - {stopped}:
-                part.result()
+            await self._services.until(stop)
         finally:
             await self.stop()
 
@@ -169,35 +170,16 @@ class RunnerService:
         if self._stopped:
             return
         self._stopped = True
-        await self._executor.stop()
-        if not await self._reporter.drain(DRAIN_SECONDS):
-            log.warning("reports are left in the outbox; the next start sends them")
-        await end_tasks(self._tasks)
-        await self._reporter.stop()
-        await self._trash.stop()
-        if self._held is not None:
-            let_go(self._work, self._held)
-        if self._server is not None:
-            await self._server.stop()
-        await self._http.close()
-        if self._beats is not None:
-            await self._beats.close()
-        if self._link is not None:
-            await self._link.close()
-        self.state.close()
+        try:
+            await self._services.stop()
+        finally:
+            if self._held is not None:
+                let_go(self._work, self._held)
+            await self._http.close()
+            if self._beats is not None:
+                await self._beats.close()
+            self.state.close()
         log.info("runner stopped", runner_id=self.runner_id)
-
-    async def _start_nats(self, link: NatsLink) -> None:
-        assert self._follower is not None
-        heart = self._heart(NatsBeats(link, self._follower, self.runner_id, self.state.instance))
-        for hurry in (heart.hurry, self._reporter.hurry, self._follower.nudge):
-            link.on_connected(hurry)
-        link.start()
-        pools = [PoolIntake(pool, link, self._executor) for pool in self.config.pools]
-        for work in (heart.run(), *(pool.run() for pool in pools)):
-            self._run(work)
-        if not await link.ready(CONNECT_SECONDS):
-            log.warning("nats is not there yet, going on trying")
 
     def _heart(self, channel: BeatChannel) -> Heart:
         assert isinstance(self._lease, HeartbeatLease)
@@ -205,5 +187,11 @@ class RunnerService:
             self.config, self.runner_id, self.state, self._storage, channel, self._lease, self._executor
         )
 
-    def _run(self, endless: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(endless))
+    def _intake_server(self, protocol: type[asyncio.Protocol] | None) -> IntakeServer | None:
+        config = self.config
+        if config.intake_port is None:
+            return None
+        health = Health(self.runner_id, self.state, self._storage, self._reporter, self._lease)
+        hosts = WebHosts(config.intake_hosts)
+        intake = HttpIntake(self._executor, self.state, health, self.runner_id, config.runner_token, hosts)
+        return IntakeServer(intake.app, config.intake_host, config.intake_port, protocol)

@@ -23,6 +23,7 @@ from infra.runtime.standard_streams import write_words
 from infra.runtime.stop_signals import stop_signals
 from infra.telemetry.tracing import check_tracing, open_tracer
 from runner.asyncio_tasks import end_tasks
+from runner.lifecycle import Background, Service, Services
 
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
@@ -157,15 +158,15 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
         parts = api_parts(core, view, http, readiness, room)
         app = create_app(parts)
         intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
-        await intake.start()
-        try:
-            at_work = settings.max_requests + settings.max_streams
-            connections = Connections(connection_limit(2 * at_work))
-            serving = serve(app, listener, stop, lambda: begin_closing(app), connections)
-            await _until(stop, [view.run(), room.run()], serving)
-        finally:
-            await intake.stop()
-            await view.save()
+        connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))
+        closing = asyncio.Event()
+        serving = partial(serve, app, listener, closing, lambda: begin_closing(app), connections)
+        await Services(
+            Background(view.run, save=view.save),
+            Background(room.run),
+            intake,
+            Background(serving, drain=(closing.set, DRAIN_SECONDS)),
+        ).run_until(stop)
 
 
 async def serve_projector(
@@ -189,27 +190,26 @@ async def serve_projector(
                 settings, "towpath-projector", needs_database=bool(set(only) - {"locks", "checkpoint-signer"})
             )
         )
-        endless: list[Coroutine[Any, Any, None]] = []
+        services: list[Service] = []
         if "locks" in only:
             locks = lock_projection(core)
-            stack.push_async_callback(locks.save)
-            endless.append(locks.run())
+            services.append(Background(locks.run, save=locks.save))
         if "dispatch" in only or "watchdog" in only:
             managers = process_managers(core, await stack.enter_async_context(push_client()))
-            stack.push_async_callback(managers.view.save)
-            endless.append(managers.view.run())
+            services.append(Background(managers.view.run, save=managers.view.save))
             if "dispatch" in only:
-                endless.append(managers.dispatch.run(managers.events))
+                services.append(Background(partial(managers.dispatch.run, managers.events)))
             if "watchdog" in only:
-                endless += [managers.due(kind).consume(handle) for kind, handle in managers.deadlines.items()]
-                endless.append(managers.beats.listen(managers.inspection.handle))
-                endless.append(managers.sweep.run())
+                for kind, handle in managers.deadlines.items():
+                    services.append(Background(partial(managers.due(kind).consume, handle)))
+                services.append(Background(partial(managers.beats.listen, managers.inspection.handle)))
+                services.append(Background(managers.sweep.run))
         if "read-model" in only:
-            endless.append(task_projection(core).run())
+            services.append(Background(task_projection(core).run))
         if "checkpoint-signer" in only:
             signer = await stack.enter_async_context(open_checkpoint_signer(core))
-            endless.append(signer.run())
-        await _until(stop, endless)
+            services.append(Background(signer.run))
+        await Services(*services).run_until(stop)
 
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
@@ -245,12 +245,9 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
     )
     tracer = open_tracer(settings, "towpath-runner")
     connections = Connections(connection_limit(INTAKE_CONNECTIONS))
-    service = RunnerService(config, tracer, guarded_protocol(connections))
-    await service.start()
     try:
-        await service.run_until(stop)
+        await RunnerService(config, tracer, guarded_protocol(connections)).run_until(stop)
     finally:
-        await service.stop()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
 
@@ -259,26 +256,3 @@ def _callback_urls(settings: Settings) -> tuple[str, ...]:
     """Allowed report destinations: the API that the runner works for, and the configured callback base."""
     said = settings.api_runner_callback_base_url or settings.api_public_base_url
     return (settings.url, said) if said else (settings.url,)
-
-
-async def _until(
-    stop: asyncio.Event,
-    endless: list[Coroutine[Any, Any, None]],
-    draining: Coroutine[Any, Any, None] | None = None,
-) -> None:
-    """Run all until `stop`; the first that fails cancels the others, and its error is raised.
-
-    After `stop`, `draining` has DRAIN_SECONDS to end by itself while the others keep running.
-    """
-    tasks = [asyncio.create_task(part) for part in endless]
-    stopped = asyncio.create_task(stop.wait())
-    drained = asyncio.create_task(draining) if draining is not None else None
-    watched = {*tasks, stopped} | ({drained} if drained else set())
-    try:
-        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-        if drained is not None:
-            await asyncio.wait_for(drained, DRAIN_SECONDS)
-    finally:
-        await end_tasks(watched)

@@ -7,7 +7,7 @@ acknowledge. The same (task, attempt) is taken once, also across restarts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 
 import structlog
 
@@ -26,6 +26,7 @@ from runner.control.start_gate import Standing
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.outbox.origins import check_callback_url
 from runner.outbox.reporter import Reporter
+from runner.process.orphans import nothing_left
 from runner.store.state import HELD, Attempt, Key, Transport
 
 STOP_MARGIN_SECONDS = 10.0
@@ -44,7 +45,7 @@ class Executor:
         self._follower = follower
         self._runs: dict[Key, AttemptRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._open = False
         self._left = asyncio.Event()
 
     # -- taking in
@@ -104,7 +105,7 @@ class Executor:
         """Wait until another attempt may be taken, and can be written down."""
         while True:
             await self._bench.storage.wait_usable()
-            if not self._stopping and not self._full():
+            if self._open and not self._full():
                 return
             self._left.clear()
             await wait_at_most(self._left, ROOM_SECONDS)
@@ -142,15 +143,16 @@ class Executor:
 
     # -- beginning and end of the runner
 
-    def recover(self, gone: Callable[[Key], Awaitable[None]]) -> None:
-        """Report what an earlier run held as lost, each once `gone` says that nothing of it is left."""
+    async def start(self) -> None:
+        """Take attempts from now on; report what an earlier run held as lost, once nothing of it is left."""
+        self._open = True
         for attempt in self._bench.state.unsettled():
             if attempt.phase != "ended":
-                self._spawn(self._give_up(attempt, gone))
+                self._spawn(self._give_up(attempt))
 
     async def stop(self) -> None:
         """End all attempts; returns when they have ended, or after grace and a margin."""
-        self._stopping = True
+        self._open = False
         for run in list(self._runs.values()):
             run.stop()
         running = [run.finished.wait() for run in self._runs.values()]
@@ -171,7 +173,7 @@ class Executor:
     def _check(self, submission: Submission, intake: Transport) -> Transport:
         """The way of this attempt's reports. Raises SubmissionRefused."""
         bench = self._bench
-        if self._stopping:
+        if not self._open:
             raise SubmissionRefused(503, "stopping", "this runner is stopping: submit to another one")
         if not bench.storage.usable():
             raise SubmissionRefused(507, "no-storage", bench.storage.trouble or "")
@@ -223,10 +225,10 @@ class Executor:
             if why is not None:
                 log.warning("an old output is left", why=why)
 
-    async def _give_up(self, attempt: Attempt, gone: Callable[[Key], Awaitable[None]]) -> None:
+    async def _give_up(self, attempt: Attempt) -> None:
         be_about(*attempt.key)
         use_traceparent(attempt.traceparent)
-        await gone(attempt.key)
+        await nothing_left(self._bench.state.shims, attempt.key, self._bench.runner_id)
         if await self._was_canceled(attempt.key):
             log.warning("attempt canceled while the runner was away")
             report = self._unstarted(attempt, "canceled", "canceled; nothing of it is left")

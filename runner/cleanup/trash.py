@@ -35,7 +35,7 @@ class Trash:
         self._ending = threading.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Move aside all that an earlier run has left, and begin to empty."""
         try:
             if (self._work / NAME).is_dir():

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from domain import subjects
+from domain.backoff import Backoff
 from domain.context.redaction import without_secrets
 from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.protocol import Submission
@@ -31,8 +32,7 @@ from runner.nats_link import NATS_TROUBLE, NatsLink
 
 FETCH_SECONDS = 5.0
 ACK_WAIT_SECONDS = 10.0
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 10.0
+RETRY = Backoff(first_seconds=0.5, longest_seconds=10.0)
 REFUSED_PAUSE_SECONDS = 1.0
 REASON_CHARS = 500
 LETTER_BYTES = 64 * 1024
@@ -51,24 +51,24 @@ class PoolIntake:
 
     async def run(self) -> None:
         """Until canceled. A missing stream or consumer is waited for, or made anew."""
-        pause = FIRST_PAUSE_SECONDS
+        pauses = RETRY.pauses()
         while True:
             try:
                 js = await self._link.jetstream()
                 subscription = await self._bind(js)
                 try:
-                    pause = FIRST_PAUSE_SECONDS
+                    pauses = RETRY.pauses()
                     await self._take(js, subscription)
                 finally:
                     await _quietly(subscription)
             except NATS_TROUBLE as error:
+                pause = next(pauses)
                 self._log.warning(
                     "cannot take submissions, trying again",
                     error=f"{type(error).__name__} {error}".strip(),
                     pause_seconds=pause,
                 )
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _bind(self, js: JetStreamContext) -> JetStreamContext.PullSubscription:
         name = f"pool-{self._pool}"

@@ -27,6 +27,7 @@ from runner.store.disk_guard import Storage
 from runner.store.state import OutboxRow, RunnerState, Transport
 
 UNREADABLE_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
 FINAL = {"succeeded", "failed", "canceled"}
 
 _KINDS: dict[Transport, Kind] = {"http": "client", "nats": "producer"}
@@ -45,12 +46,14 @@ class Reporter:
         tracer: Tracer | None = None,
         *,
         retry: Backoff = RETRY,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._state = state
         self._storage = storage
         self._transports = transports
         self._tracer = tracer
         self._retry = retry
+        self._drain_seconds = drain_seconds
         self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
         self._known: set[str] = set()
@@ -58,7 +61,7 @@ class Reporter:
         self._progress = asyncio.Event()
         self._said: dict[str, str | None] = {}
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Take up what an earlier run left in the outbox. Raises StateTrouble."""
         for task_id in self._state.pending_tasks():
             self.wake(task_id)
@@ -95,6 +98,9 @@ class Reporter:
         return not self._known
 
     async def stop(self) -> None:
+        """Send what can be sent in DRAIN_SECONDS; the next start sends the rest."""
+        if not await self.drain(self._drain_seconds):
+            log.warning("reports are left in the outbox; the next start sends them")
         await end_tasks(self._running)
 
     def _enlist(self, task_id: str) -> None:

@@ -144,21 +144,21 @@ async def test_events_that_are_not_heard_are_read(
 
 async def test_a_client_that_gave_up_is_replaced(log_plane: LogPlane, nats_server: EmbeddedNats) -> None:
     link = NatsLink(nats_server.runner_url, {}, "me")
-    link.start()
+    await link.start()
     first = await link.client()
     await first.close()
     await eventually(link.is_ready, DEADLINE)
     assert (await link.client()) is not first
-    await link.close()
+    await link.stop()
     assert not link.is_ready()
 
 
 async def test_a_link_that_is_closed_says_nothing_of_it(nats_server: EmbeddedNats) -> None:
     link = NatsLink(nats_server.runner_url, {}, "me")
-    link.start()
+    await link.start()
     await link.client()
     with capture_logs() as lines:
-        await link.close()
+        await link.stop()
     assert lines == []
 
 

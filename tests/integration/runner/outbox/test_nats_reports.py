@@ -82,12 +82,12 @@ def _ended(state: RunnerState, message: str = "") -> str:
 
 async def test_reports_wait_while_the_account_is_full(tmp_path: Path, small_account: Client) -> None:
     link = NatsLink(small_account.connected_url.geturl(), {}, "runner")
-    link.start()
+    await link.start()
     with closing(RunnerState(tmp_path / "state")) as state:
         _ended(state, "m" * 1000)
         await _fill(small_account)
-        reporter = Reporter(state, Storage(state, 0), {"nats": NatsReports(link)})
-        reporter.start()
+        reporter = Reporter(state, Storage(state, 0), {"nats": NatsReports(link)}, drain_seconds=0)
+        await reporter.start()
         try:
             await eventually(lambda: "resource limits" in reporter.troubles().get("nats", ""), DEADLINE)
             assert state.outbox_depth() > 0
@@ -96,30 +96,30 @@ async def test_reports_wait_while_the_account_is_full(tmp_path: Path, small_acco
             await eventually(lambda: state.outbox_depth() == 0, DEADLINE)
         finally:
             await reporter.stop()
-            await link.close()
+            await link.stop()
     stored = await small_account.jetstream().stream_info("TOWPATH_REPORT")
     assert stored.state.messages == 2
 
 
 async def test_an_end_that_is_too_large_for_the_stream_goes_without_its_text(small_account: Client) -> None:
     link = NatsLink(small_account.connected_url.geturl(), {}, "runner")
-    link.start()
+    await link.start()
     try:
         body = Report(status="succeeded", attempt=1, message="m" * 2000, output_tail="t").model_dump_json()
         row = OutboxRow(1, Key("t", 1), "nats", body, None, None, None, "id")
         assert (await NatsReports(link).send(row)).outcome == "accepted"
     finally:
-        await link.close()
+        await link.stop()
     stored = await small_account.jetstream().get_last_msg("TOWPATH_REPORT", "towpath.report.t")
     assert stored.data == b'{"status":"succeeded","attempt":1}'
 
 
 async def test_a_report_that_the_stream_will_never_take_is_refused(small_account: Client) -> None:
     link = NatsLink(small_account.connected_url.geturl(), {}, "runner")
-    link.start()
+    await link.start()
     try:
         body = Report(status="succeeded", attempt=1).model_dump_json()
         row = OutboxRow(1, Key("t", 1), "nats", body, None, "t" * 2000, None, "id")
         assert (await NatsReports(link).send(row)).outcome == "rejected"
     finally:
-        await link.close()
+        await link.stop()

@@ -47,8 +47,8 @@ async def reporting(state: RunnerState, *origins: str, retry: Backoff = RETRY) -
     """By default the origins that the outbox's reports go to are the configured ones."""
     known = {row[0].rpartition("/callback")[0] for row in state.file.rows("SELECT url FROM outbox")}
     transport = Counting(origins or known)
-    reporter = Reporter(state, Storage(state, 0), {"http": transport}, retry=retry)
-    reporter.start()
+    reporter = Reporter(state, Storage(state, 0), {"http": transport}, retry=retry, drain_seconds=0)
+    await reporter.start()
     yield reporter
     await reporter.stop()
     await transport.close()

@@ -51,11 +51,11 @@ async def test_a_first_send_that_is_called_a_duplicate_goes_out_under_another_id
     subject = f"towpath.report.{row.key.task_id}"
     await guest.jetstream().publish(subject, JUNK, headers={"Nats-Msg-Id": "known"})
     link = NatsLink(nats_server.runner_url, {}, "runner")
-    link.start()
+    await link.start()
     try:
         assert (await NatsReports(link).send(row)).outcome == "accepted"
     finally:
-        await link.close()
+        await link.stop()
     (first_id, first), (second_id, second) = await reports(js_connection)
     assert (first_id, first) == ("known", JUNK)
     assert second == row.body.encode()
@@ -77,13 +77,13 @@ async def test_a_repetition_is_stored_once(
     async with NatsProxy(nats_server.runner_url) as proxy:
         proxy.rule = lose_one
         link = NatsLink(proxy.url, {}, "runner")
-        link.start()
+        await link.start()
         transport, row = NatsReports(link), ended("mine")
         try:
             assert (await transport.send(row)).outcome == "blocked"
             assert (await transport.send(row)).outcome == "accepted"
         finally:
-            await link.close()
+            await link.stop()
     assert await reports(js_connection) == [("mine", row.body.encode())]
 
 
