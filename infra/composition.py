@@ -22,7 +22,7 @@ from uuid_utils import uuid7
 from adapters.crypto.checkpoint_keys import parse_keys
 from adapters.crypto.env_encryption import AesGcmSealer
 from adapters.event_store.append_logging import LoggingAppender
-from adapters.event_store.appender import SingleAppender
+from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.capacity import MeasuredRoom
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import Message
@@ -140,10 +140,13 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, name: str, *, needs_database: bool = True) -> AsyncIterator[Core]:
+async def open_core(
+    settings: Settings, name: str, *, needs_database: bool = True, settle_seconds: float = SETTLE_SECONDS
+) -> AsyncIterator[Core]:
     """Connect, make sure that the streams are as they must be, open the read model.
 
-    Without `needs_database` a database that is away or damaged is said and passed over.
+    Without `needs_database` a database that is away or damaged is said and passed over. An append that is
+    not answered is given up after `settle_seconds`.
     """
     private_directory(settings.data_dir)
     async with AsyncExitStack() as stack:
@@ -164,7 +167,8 @@ async def open_core(settings: Settings, name: str, *, needs_database: bool = Tru
             log.warning("going on without checkpoints", error=error.detail)
         api = JetStreamApi(connection)
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
-        grouped = GroupAppender(connection, SingleAppender(connection, api), new_id, grouping)
+        single = SingleAppender(connection, api, settle_seconds=settle_seconds)
+        grouped = GroupAppender(connection, single, new_id, grouping)
         stack.push_async_callback(grouped.stop)
         appender: Appender[Message] = LoggingAppender(grouped) if settings.log_level == "debug" else grouped
         if tracer is not None:

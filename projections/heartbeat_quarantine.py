@@ -35,8 +35,16 @@ log = structlog.get_logger(__name__)
 class HeartbeatInspection:
     """One inspector; any number may run."""
 
-    def __init__(self, letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        letters: DeadLetters,
+        *,
+        most_letters: int = MOST_LETTERS,
+        quiet_seconds: float = QUIET_SECONDS,
+    ) -> None:
         self._letters = letters
+        self._most_letters = most_letters
+        self._quiet_seconds = quiet_seconds
         self._last: OrderedDict[tuple[str, str | None], Heartbeat] = OrderedDict()
         self._quiet_until: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._full_until = 0.0
@@ -66,10 +74,10 @@ class HeartbeatInspection:
         now, key = asyncio.get_running_loop().time(), (arrived.runner_id, fault.reason)
         if now < self._full_until or now < self._quiet_until.get(key, 0.0):
             return
-        standing = await self._letters.page(0, MOST_LETTERS, HEARTBEAT)
-        if len(standing) >= MOST_LETTERS:
+        standing = await self._letters.page(0, self._most_letters, HEARTBEAT)
+        if len(standing) >= self._most_letters:
             log.warning("no room for more dead letters about heartbeats; see `towpath dead --kind heartbeat`")
-            self._full_until = now + QUIET_SECONDS
+            self._full_until = now + self._quiet_seconds
             return
         if not any((one.subject_id, one.reason) == key for one in standing):
             await self._letters.keep(
@@ -84,7 +92,7 @@ class HeartbeatInspection:
                 "a runner sends heartbeats that cannot be used",
                 runner_id=arrived.runner_id, reason=fault.reason, detail=fault.detail,
             )  # fmt: skip
-        self._quiet_until[key] = now + QUIET_SECONDS
+        self._quiet_until[key] = now + self._quiet_seconds
         self._quiet_until.move_to_end(key)
         if len(self._quiet_until) > REMEMBERED:
             self._quiet_until.popitem(last=False)

@@ -33,8 +33,17 @@ log = structlog.get_logger(__name__)
 class LockProjection:
     """One projector; `run` it until it is canceled, then `save`."""
 
-    def __init__(self, reader: LogReader, lock_log: LockLog, checkpoints: Snapshots, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: LogReader,
+        lock_log: LockLog,
+        checkpoints: Snapshots,
+        clock: Clock,
+        *,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+    ) -> None:
         self._reader = reader
+        self._checkpoint_every = checkpoint_every
         self._lock_log = lock_log
         self._checkpoints = checkpoints
         self._clock = clock
@@ -62,7 +71,7 @@ class LockProjection:
                         continue
                     behind, changed = False, self.table.pending()
                 self._decide(changed, workers)
-                if self.table.seq - self._saved >= CHECKPOINT_EVERY:
+                if self.table.seq - self._saved >= self._checkpoint_every:
                     await self.save()
 
     async def restore(self) -> None:

@@ -23,6 +23,20 @@ from runner.outbox.origins import origin
 LONGEST_LEASE_SECONDS = 24 * 3600
 
 
+@dataclass(frozen=True, slots=True)
+class RunnerTiming:
+    """How patient a runner on NATS is. No setting: what it waits for is the same everywhere."""
+
+    connect_seconds: float = 5.0
+    """For the first connection, before the start goes on without it."""
+    fetch_seconds: float = 5.0
+    """For the next submission, before it is looked whether the queue still is there."""
+    bare_seconds: float = 60.0
+    """After an end that had no effect, before it is reported without its text."""
+    settle_seconds: float = 3600.0
+    """After an end whose report has left the queue unapplied, before the attempt is let go."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunnerConfig:
     """What a runner is told at its start. Secrets do not appear in its repr."""
@@ -73,6 +87,7 @@ class RunnerConfig:
     """The process is this runner's alone: a child that it has not started is what a job has left."""
     job_cgroups: bool = True
     """Give each job a cgroup of its own, where that is allowed."""
+    timing: RunnerTiming = RunnerTiming()
     user: JobUser | None = field(init=False, default=None)
     """`job_user`, looked up."""
 

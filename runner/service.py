@@ -39,8 +39,6 @@ from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
 from runner.store.state import RunnerState, Transport
 
-CONNECT_SECONDS = 5.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -81,6 +79,7 @@ class RunnerService:
                 self.runner_id,
                 lambda key, standing: self._executor.see(key, standing),
                 self._reporter.wake,
+                config.timing,
             )
             gates["nats"] = NatsGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)
@@ -131,7 +130,7 @@ class RunnerService:
         yield self._executor
         if self._link is not None:
             for pool in self.config.pools:
-                yield Background(PoolIntake(pool, self._link, self._executor).run)
+                yield Background(PoolIntake(pool, self._link, self._executor, self.config.timing).run)
 
     @property
     def intake_url(self) -> str | None:
@@ -153,7 +152,7 @@ class RunnerService:
         if self._held is not None:
             await asyncio.to_thread(remove_stale, self._work.parent)
         await self._services.start()
-        if self._link is not None and not await self._link.ready(CONNECT_SECONDS):
+        if self._link is not None and not await self._link.ready(self.config.timing.connect_seconds):
             log.warning("nats is not there yet, going on trying")
         log.info("runner started", runner_id=self.runner_id, pools=self.config.pools, intake=self.intake_url)
 

@@ -37,8 +37,17 @@ class AppendRejected(RuntimeError):
 class SingleAppender:
     """Appends one message at a time; any number may be in flight."""
 
-    def __init__(self, connection: Client, api: JetStreamApi) -> None:
+    def __init__(
+        self,
+        connection: Client,
+        api: JetStreamApi,
+        *,
+        settle_seconds: float = SETTLE_SECONDS,
+        request_seconds: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> None:
         self._nc = connection
+        self._settle_seconds = settle_seconds
+        self.request_seconds = request_seconds
         self._api = api
         self.replies = api.replies
 
@@ -49,10 +58,10 @@ class SingleAppender:
             AppendConflict: another event follows the expected sequence.
             LogFull: the stream has no room.
             Invalid: the message is larger than NATS takes.
-            LogUnreachable: the outcome stayed unknown for SETTLE_SECONDS; it stands in the log at most once.
+            LogUnreachable: still unknown after `settle_seconds`; it stands in the log at most once.
         """
         self.check_size(message)
-        deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._settle_seconds
         pauses = RETRY.pauses()
         while True:
             answer = await self._publish(message)
@@ -89,7 +98,7 @@ class SingleAppender:
         """
         try:
             answer = await self.replies.ask(
-                message.append_subject, message.data, REQUEST_TIMEOUT_SECONDS, message.publish_headers
+                message.append_subject, message.data, self.request_seconds, message.publish_headers
             )
             acknowledged: dict[str, Any] = orjson.loads(answer.data)
         except (nats.errors.Error, ValueError):

@@ -22,7 +22,6 @@ from nats.aio.client import Client
 
 from adapters.event_store.appender import SingleAppender
 from adapters.event_store.codec import Message
-from adapters.nats.jetstream_api import REQUEST_TIMEOUT_SECONDS
 
 GROUP_AT_MOST = 200
 BATCHES_IN_FLIGHT = 2
@@ -156,7 +155,7 @@ class GroupAppender:
                 continue
             headers["Nats-Batch-Commit"] = "1"
             answer = await self._single.replies.ask(
-                message.append_subject, message.data, REQUEST_TIMEOUT_SECONDS, headers
+                message.append_subject, message.data, self._single.request_seconds, headers
             )
         acknowledged: dict[str, Any] = orjson.loads(answer.data)
         if "error" in acknowledged or acknowledged.get("count") != len(messages):

@@ -29,8 +29,11 @@ SHORT_TRIES = 15
 class JetStreamLogReader:
     """Port `LogReader` on the stream of `api`."""
 
-    def __init__(self, connection: Client, api: JetStreamApi) -> None:
+    def __init__(
+        self, connection: Client, api: JetStreamApi, *, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
         self._nc = connection
+        self._retry_seconds = retry_seconds
         self._api = api
 
     async def last_seq(self) -> int:
@@ -83,7 +86,7 @@ class JetStreamLogReader:
             except (LogUnreachable, nats.errors.Error):
                 if self._nc.is_closed:
                     raise
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
             finally:
                 await feed.close()
 
@@ -95,7 +98,7 @@ class JetStreamLogReader:
             last = await self.last_seq()
             if last >= position:
                 return
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._retry_seconds)
         raise LogGap(
             f"the log ends at sequence {last}, but this reader has seen {position}: the log was replaced, or "
             "it has lost its end; run `towpath verify`, and restore a backup if the end is missing"

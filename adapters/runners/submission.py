@@ -75,13 +75,16 @@ class _Answer:
 class PushRunnerClient:
     """Port `RunnerClient` for one runner with an HTTP intake. Follows no redirect.
 
-    An exchange has PUSH_SECONDS as a whole, however slowly its answer comes. At most SUBMITS and CANCELS go
+    An exchange has `seconds` as a whole, however slowly its answer comes. At most SUBMITS and CANCELS go
     at once, and as many more wait; others come again later (Busy), so that a runner that answers nothing
     takes no more than its share of the dispatcher.
     """
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, token: str | None) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, base_url: str, token: str | None, *, seconds: float = PUSH_SECONDS
+    ) -> None:
         self._http = http
+        self._seconds = seconds
         self._base_url = base_url.rstrip("/")
         self._headers = {RUNNER_AUTH_HEADER: token} if token else {}
         self._submits, self._cancels = _Slots(SUBMITS), _Slots(CANCELS)
@@ -113,15 +116,15 @@ class PushRunnerClient:
             self._base_url + path,
             content=body,
             headers=headers,
-            timeout=PUSH_SECONDS,
+            timeout=self._seconds,
             follow_redirects=False,
         )
         try:
-            async with asyncio.timeout(PUSH_SECONDS), asking as answer:
+            async with asyncio.timeout(self._seconds), asking as answer:
                 said = await bounded(answer.headers, answer.aiter_raw(), ANSWER_BYTES)
         except TimeoutError:
             raise SubmitUnreachable(
-                f"the runner at {self._base_url} did not answer within {PUSH_SECONDS:g} s"
+                f"the runner at {self._base_url} did not answer within {self._seconds:g} s"
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, AnswerUnusable) as error:
             raise SubmitUnreachable(f"the runner at {self._base_url} does not answer: {error!r}") from error

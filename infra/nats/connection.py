@@ -107,11 +107,13 @@ def server_version(connection: Client) -> str | None:
     return f"{found.major}.{found.minor}.{found.patch}"
 
 
-async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
+async def connect(
+    settings: Settings, name: str, *, seconds: float = CONNECT_TIMEOUT_SECONDS, **overrides: Any
+) -> Client:
     """A connected client; the server shows it as `name`.
 
     Raises:
-        NatsUnavailable: no server answered within CONNECT_TIMEOUT_SECONDS.
+        NatsUnavailable: no server answered within `seconds`.
     """
     said: list[Exception] = []
 
@@ -125,7 +127,7 @@ async def connect(settings: Settings, name: str, **overrides: Any) -> Client:
     try:
         # The client would never give up its first connection, so it is bounded here. The number of attempts
         # does not suffice: it does not count a rejected certificate.
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+        async with asyncio.timeout(seconds):
             await client.connect(**{**options, "max_reconnect_attempts": 2, "allow_reconnect": True})
     except Exception as error:
         with contextlib.suppress(Exception):

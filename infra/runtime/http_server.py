@@ -54,8 +54,9 @@ async def serve(
     stop: asyncio.Event,
     closing: Callable[[], None] = lambda: None,
     connections: Connections | None = None,
+    graceful_seconds: int = GRACEFUL_SECONDS,
 ) -> None:
-    """Serve `app` until `stop`, then give open requests GRACEFUL_SECONDS to end.
+    """Serve `app` until `stop`, then give open requests `graceful_seconds` to end.
 
     `closing` is called first: it ends requests that would not end by themselves, such as live streams.
     `connections` limits how many clients may connect and how long they may take.
@@ -68,7 +69,7 @@ async def serve(
         lifespan="on",
         http=guarded_protocol(connections),
         ws="none",
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_graceful_shutdown=graceful_seconds,
     )
     server = _Server(config)
 

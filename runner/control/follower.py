@@ -14,6 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from runner.asyncio_tasks import end_tasks, wait_at_most
+from runner.config import RunnerTiming
 from runner.control.start_gate import Standing, judge_event
 from runner.control.task_log import TaskLog
 from runner.nats_link import NATS_TROUBLE
@@ -23,8 +24,6 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 IDLE_SECONDS = 30.0
 SETTLE_AT_ONCE = 100
-BARE_SECONDS = 60.0
-SETTLE_SECONDS = 3600.0
 FORGET_SECONDS = 24 * 3600.0
 
 log = structlog.get_logger(__name__)
@@ -53,6 +52,7 @@ class Follower:
         runner_id: str,
         see: Callable[[Key, Standing], None],
         report: Callable[[str], None],
+        timing: RunnerTiming,
     ) -> None:
         """`report(task_id)` is called when there is a new report in the outbox."""
         self._log = task_log
@@ -60,6 +60,7 @@ class Follower:
         self._runner_id = runner_id
         self._see = see
         self._report = report
+        self._timing = timing
         self._watches: dict[Key, _Watch] = {}
         self._marks: dict[Key, int] = {}
 
@@ -104,7 +105,7 @@ class Follower:
 
     async def _had_no_effect(self, attempt: Attempt) -> bool:
         """Whether an end was reported a while ago and has left the queue, though the log does not show it."""
-        if time.time() - attempt.changed_at <= BARE_SECONDS:
+        if time.time() - attempt.changed_at <= self._timing.bare_seconds:
             return False
         try:
             return await self._left_the_queue(attempt.key)
@@ -126,7 +127,7 @@ class Follower:
         attempt meanwhile would make it `runner-lost`. Where the queue cannot be looked at, a day is enough.
         """
         age = time.time() - attempt.changed_at
-        if age <= SETTLE_SECONDS:
+        if age <= self._timing.settle_seconds:
             return False
         try:
             return await self._left_the_queue(attempt.key)

@@ -27,10 +27,10 @@ from domain.subjects import RUNNERS_LETTERS, Stream
 from domain.validation.headers import header
 from domain.validation.json_reader import parsed, read_json, sendable
 from runner.attempts.executor import Executor
+from runner.config import RunnerTiming
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.nats_link import NATS_TROUBLE, NatsLink
 
-FETCH_SECONDS = 5.0
 ACK_WAIT_SECONDS = 10.0
 RETRY = Backoff(first_seconds=0.5, longest_seconds=10.0)
 REFUSED_PAUSE_SECONDS = 1.0
@@ -43,8 +43,9 @@ log = structlog.get_logger(__name__)
 class PoolIntake:
     """The loop of one pool, over the durable consumer that all runners of the pool share."""
 
-    def __init__(self, pool: str, link: NatsLink, executor: Executor) -> None:
+    def __init__(self, pool: str, link: NatsLink, executor: Executor, timing: RunnerTiming) -> None:
         self._pool = pool
+        self._timing = timing
         self._link = link
         self._executor = executor
         self._log = log.bind(pool=pool)
@@ -89,7 +90,7 @@ class PoolIntake:
         while True:
             await self._executor.room()
             try:
-                messages = await subscription.fetch(1, timeout=FETCH_SECONDS)
+                messages = await subscription.fetch(1, timeout=self._timing.fetch_seconds)
             except TimeoutError:
                 await subscription.consumer_info()  # a deleted consumer looks idle: this raises
                 continue

@@ -90,12 +90,12 @@ def occupied(path: str) -> bool:
         return False
 
 
-def remove(path: str) -> None:
+def remove(path: str, seconds: float = REMOVE_SECONDS) -> None:
     """Remove it with what the job made in it, and the directory above it once that holds no other.
 
     What takes longer than a moment is left for the next start of the runner.
     """
-    _remove_nested(path, time.monotonic() + REMOVE_SECONDS)
+    _remove_nested(path, time.monotonic() + seconds)
     with contextlib.suppress(OSError):
         Path(path).parent.rmdir()
 

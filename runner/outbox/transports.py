@@ -71,11 +71,12 @@ class ReportTransport(Protocol):
 class HttpReports:
     """Reports to the callback URL of their submission."""
 
-    def __init__(self, allowed_origins: Iterable[str]) -> None:
+    def __init__(self, allowed_origins: Iterable[str], *, seconds: float = HTTP_SECONDS) -> None:
+        self._seconds = seconds
         self._allowed = tuple(allowed_origins)
         # trust_env=False: no proxy from the environment sees tokens; the system's certificates do count.
         self._client = httpx.AsyncClient(
-            follow_redirects=False, trust_env=False, timeout=HTTP_SECONDS, verify=ssl.create_default_context()
+            follow_redirects=False, trust_env=False, timeout=seconds, verify=ssl.create_default_context()
         )
 
     async def send(self, row: OutboxRow) -> ReportAnswer:
@@ -103,7 +104,7 @@ class HttpReports:
         if row.token is not None:
             headers[RUNNER_AUTH_HEADER] = row.token
         async with (
-            asyncio.timeout(HTTP_SECONDS),
+            asyncio.timeout(self._seconds),
             self._client.stream("POST", url, content=report, headers=headers) as response,
         ):
             body = await bounded(response.headers, response.aiter_raw(), ANSWER_BYTES)
@@ -117,8 +118,9 @@ class NatsReports:
     nobody else knew the id; to a first send it may be anybody's, so the report goes out under another id.
     """
 
-    def __init__(self, link: NatsLink) -> None:
+    def __init__(self, link: NatsLink, *, seconds: float = NATS_SECONDS) -> None:
         self._link = link
+        self._seconds = seconds
         self._tried: dict[int, str] = {}
         """By outbox row: the id under which it was sent without an answer."""
 
@@ -132,7 +134,7 @@ class NatsReports:
 
     async def _send(self, row: OutboxRow) -> ReportAnswer:
         try:
-            async with asyncio.timeout(2 * NATS_SECONDS):
+            async with asyncio.timeout(2 * self._seconds):
                 for _ in range(NATS_IDS):
                     if await self._stored(row):
                         return ReportAnswer("accepted", "stored")
@@ -156,7 +158,7 @@ class NatsReports:
         stream = await self._link.jetstream()
         self._tried[row.id] = message_id
         acknowledged = await stream.publish(
-            subject, body, stream=Stream.REPORT, timeout=NATS_SECONDS, headers=headers
+            subject, body, stream=Stream.REPORT, timeout=self._seconds, headers=headers
         )
         self._tried.pop(row.id)
         return repeated is not None or not acknowledged.duplicate

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from nats.aio.client import Client
 from uuid_utils.compat import uuid7
 
-from adapters.event_store.appender import SingleAppender
+from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.codec import Message
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.log_reader import RETRY_SECONDS, JetStreamLogReader
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi
@@ -67,11 +67,17 @@ def memory_world() -> World:
     )
 
 
-def jetstream_world(connection: Client, *, grouped: bool) -> World:
+def jetstream_world(
+    connection: Client,
+    *,
+    grouped: bool,
+    settle_seconds: float = SETTLE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
+) -> World:
     """The log on a server; `grouped` coalesces concurrent appends into atomic batches."""
     api = JetStreamApi(connection)
     events = JetStreamEvents(api)
-    single = SingleAppender(connection, api)
+    single = SingleAppender(connection, api, settle_seconds=settle_seconds)
     appender: Appender[Message] = GroupAppender(connection, single, new_id) if grouped else single
 
     def new_store() -> TaskStore:
@@ -81,7 +87,7 @@ def jetstream_world(connection: Client, *, grouped: bool) -> World:
         new_store(),
         AppenderLockLog(appender, new_id),
         AppenderWorkspaceLog(events.last_registration, appender, new_id),
-        JetStreamLogReader(connection, api),
+        JetStreamLogReader(connection, api, retry_seconds=retry_seconds),
         appender,
         new_store,
     )

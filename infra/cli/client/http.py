@@ -98,12 +98,19 @@ class Api:
     Every method raises Unreachable where no answer came, CliError for a problem answer.
     """
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._answer_seconds = answer_seconds
         parts = urlsplit(url)
         without_password = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(netloc=without_password).geturl()
         self._sends_token = token is not None
-        self._http = _client(url, token, trust_env=not is_loopback(parts.hostname or ""))
+        self._http = _client(url, token, answer_seconds, trust_env=not is_loopback(parts.hostname or ""))
 
     def __enter__(self) -> Self:
         return self
@@ -173,7 +180,7 @@ class Api:
         headers = {"Accept": "text/event-stream"}
         if after is not None:
             headers["Last-Event-ID"] = str(after)
-        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=silence_seconds)
+        timeout = httpx.Timeout(self._answer_seconds, connect=CONNECT_SECONDS, read=silence_seconds)
         with (
             self._failures(),
             self._http.stream("GET", path, params=_given(params), headers=headers, timeout=timeout) as answer,
@@ -184,8 +191,8 @@ class Api:
             yield answer.iter_raw()
 
     def _read(self, answer: httpx.Response) -> bytes:
-        """The whole body, within ANSWER_SECONDS of its head, however slowly it comes."""
-        end = time.monotonic() + ANSWER_SECONDS
+        """The whole body, within `answer_seconds` of its head, however slowly it comes."""
+        end = time.monotonic() + self._answer_seconds
 
         def in_time() -> Iterator[bytes]:
             for chunk in answer.iter_raw():
@@ -240,13 +247,13 @@ class Api:
             raise CliError(f"{self._url} cannot be used as a URL: look at TOWPATH_URL", Exit.USAGE) from None
 
 
-def _client(url: str, token: str | None, *, trust_env: bool) -> httpx.Client:
+def _client(url: str, token: str | None, answer_seconds: float, *, trust_env: bool) -> httpx.Client:
     """A client; this machine itself is asked without a proxy, and no error shows a proxy's password."""
     try:
         return httpx.Client(
             base_url=url,
             headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS),
             trust_env=trust_env,
         )
     except httpx.InvalidURL:

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from nats.aio.client import Client
 
+from adapters.event_store.appender import SETTLE_SECONDS
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
 from infra.composition import Core, api_parts, lock_projection, open_core, task_projection
@@ -47,7 +48,9 @@ class LiveApi:
 
 
 @asynccontextmanager
-async def live_api(server: EmbeddedNats, data_dir: Path, **changes: Any) -> AsyncIterator[LiveApi]:
+async def live_api(
+    server: EmbeddedNats, data_dir: Path, *, settle_seconds: float = SETTLE_SECONDS, **changes: Any
+) -> AsyncIterator[LiveApi]:
     """Everything but dispatch, which would hand the tasks of a test to runners; `changes` are settings."""
     data_dir.mkdir(exist_ok=True)
     given: dict[str, Any] = {
@@ -63,7 +66,10 @@ async def live_api(server: EmbeddedNats, data_dir: Path, **changes: Any) -> Asyn
     async def ready() -> dict[str, str]:
         return {"nats": "ok"}
 
-    async with open_core(settings, "test-api") as core, httpx.AsyncClient() as outgoing:
+    async with (
+        open_core(settings, "test-api", settle_seconds=settle_seconds) as core,
+        httpx.AsyncClient() as outgoing,
+    ):
         view = FoldedLockView(core.reader, core.checkpoints)
         room = core.room()
         parts = api_parts(core, view, outgoing, ready, room)

@@ -14,7 +14,6 @@ import pytest
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import adapters.event_store.appender
 import api.reports.nats_intake
 from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
@@ -26,11 +25,8 @@ RUNNING = b'{"status": "running"}'
 BEAT = {"runner_id": "r1", "pools": ["default"], "host": "h", "capacity": 1, "counter": 1, "held": []}
 
 
-async def test_every_route_answers(
-    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 1.0)
-    async with live_api(nats_server, tmp_path / "data") as live:
+async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) -> None:
+    async with live_api(nats_server, tmp_path / "data", settle_seconds=1.0) as live:
         assert (await live.http.put("/workspaces/acme", json={"root": "/srv/acme"})).status_code == 201
         task_id = (await live.dispatched(workspace="acme"))["id"]
         nats_server.stop()

@@ -31,10 +31,10 @@ from tests.support.worlds import jetstream_world, new_id, now
 class Stage:
     """One control plane without a dispatcher; projectors are started by the tests."""
 
-    def __init__(self, connection: Client, *, grouped: bool = False) -> None:
+    def __init__(self, connection: Client, *, grouped: bool = False, **timing: float) -> None:
         self.connection = connection
         self._api = JetStreamApi(connection)
-        self.world = jetstream_world(connection, grouped=grouped)
+        self.world = jetstream_world(connection, grouped=grouped, **timing)
         self.view = FoldedLockView(self.world.reader, MemorySnapshots())
         self.sealer = AesGcmSealer(b"secret")
         self.commands = TaskCommands(self.world.tasks, now, self.view, self.sealer)
@@ -66,9 +66,10 @@ class Stage:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    def projector(self, checkpoints: Snapshots | None = None) -> LockProjection:
+    def projector(self, checkpoints: Snapshots | None = None, **options: int) -> LockProjection:
         """One more lock projector on this connection."""
-        return LockProjection(self.world.reader, self.world.locks, checkpoints or MemorySnapshots(), now)
+        checkpoints = checkpoints or MemorySnapshots()
+        return LockProjection(self.world.reader, self.world.locks, checkpoints, now, **options)
 
     async def register(self, workspace: str = "acme", on_runner_lost: OnRunnerLost = "fail") -> None:
         last = await self.world.workspaces.last_registration(workspace)

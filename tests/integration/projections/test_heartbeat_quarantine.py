@@ -12,7 +12,6 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
-import projections.heartbeat_quarantine
 from adapters.nats.jetstream_api import LogUnreachable
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.runners.heartbeat_feed import CoreBeatFeed
@@ -39,9 +38,9 @@ class Inspectors:
         self._stage, self._letters = stage, letters
         self.heard: list[Counter[bytes]] = []
 
-    async def start(self) -> None:
+    async def start(self, **limits: Any) -> None:
         for _ in range(2):
-            inspection, heard = HeartbeatInspection(self._letters), Counter[bytes]()
+            inspection, heard = HeartbeatInspection(self._letters, **limits), Counter[bytes]()
             self.heard.append(heard)
             self._stage.run(CoreBeatFeed(self._stage.connection).listen(_noting(inspection, heard)))
         await asyncio.sleep(0)
@@ -64,10 +63,13 @@ def _noting(
 
 
 @pytest.fixture
-async def inspectors(js_connection: Client, letters: JetStreamDeadLetters) -> AsyncIterator[Inspectors]:
+async def inspectors(
+    js_connection: Client, letters: JetStreamDeadLetters, request: pytest.FixtureRequest
+) -> AsyncIterator[Inspectors]:
+    """A test may give their limits as the fixture's parameter."""
     async with Stage(js_connection) as stage:
         made = Inspectors(stage, letters)
-        await made.start()
+        await made.start(**getattr(request, "param", {}))
         yield made
 
 
@@ -130,13 +132,12 @@ async def test_what_an_api_sends_was_judged_by_it(js_connection: Client, inspect
     assert await inspectors.letters(last) == []
 
 
+@pytest.mark.parametrize("inspectors", [{"quiet_seconds": 0.0}], indirect=True)
 async def test_a_runner_gone_mad_is_told_of_once_and_again_when_that_was_dropped(
-    monkeypatch: pytest.MonkeyPatch,
     js_connection: Client,
     inspectors: Inspectors,
     letters: JetStreamDeadLetters,
 ) -> None:
-    monkeypatch.setattr(projections.heartbeat_quarantine, "QUIET_SECONDS", 0.0)
     await letters.keep("report", "A", b"{}", "conflicting-end", "it must not be pushed out")
     for number in range(FLOOD):
         await js_connection.publish("towpath.runner.mad", b"%d" % number + b"x" * 10_000)
@@ -159,10 +160,8 @@ async def test_a_runner_gone_mad_is_told_of_once_and_again_when_that_was_dropped
     assert again.body == b"still"
 
 
-async def test_under_ever_new_names_there_is_an_end(
-    monkeypatch: pytest.MonkeyPatch, js_connection: Client, inspectors: Inspectors
-) -> None:
-    monkeypatch.setattr(projections.heartbeat_quarantine, "MOST_LETTERS", 10)
+@pytest.mark.parametrize("inspectors", [{"most_letters": 10}], indirect=True)
+async def test_under_ever_new_names_there_is_an_end(js_connection: Client, inspectors: Inspectors) -> None:
     for number in range(50):
         await say(js_connection, f"r{number}", b"%d" % number)
     assert len(await inspectors.letters(b"49")) == 10

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 
-import projections.locks
 from domain.locks.claims import LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import LogGap
@@ -98,14 +97,11 @@ async def test_any_number_of_projectors_append_each_fact_once(
         await other.close()
 
 
-async def test_crashes_and_checkpoints_of_any_age_change_nothing(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(projections.locks, "CHECKPOINT_EVERY", 7)
+async def test_crashes_and_checkpoints_of_any_age_change_nothing(stage: Stage) -> None:
     ages = [MemorySnapshots() for _ in range(3)]
     tasks = [await stage.dispatch("src") for _ in range(18)]
     for number, task_id in enumerate(tasks):
-        running = stage.run(stage.projector(ages[number % 3]).run())
+        running = stage.run(stage.projector(ages[number % 3], checkpoint_every=7).run())
         await eventually(lambda task_id=task_id: _holds(stage, task_id))
         if number % 2:
             await stage.stop(running)
@@ -157,10 +153,9 @@ async def test_a_checkpoint_of_another_log_is_passed_over(stage: Stage, start_na
     await nc.close()
 
 
-async def test_a_log_that_loses_its_end_ends_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_log_that_loses_its_end_ends_it(js_connection: Client) -> None:
     """What was folded and acted upon is gone: nothing is decided on that."""
-    monkeypatch.setattr("adapters.event_store.log_reader.RETRY_SECONDS", 0.01)
-    projector = stage.projector()
+    projector = Stage(js_connection, retry_seconds=0.01).projector()
     projector.table.seq = 3
     with pytest.raises(ExceptionGroup) as raised:
         await projector.run()
@@ -182,17 +177,17 @@ async def test_a_handoff_works_while_nats_restarts(
 
 
 async def test_the_projector_goes_on_when_the_log_was_away_while_it_decided(
-    stage: Stage, nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
+    nats_server: EmbeddedNats, js_connection: Client
 ) -> None:
-    monkeypatch.setattr("adapters.event_store.appender.SETTLE_SECONDS", 0.2)
-    projector = stage.projector()
-    task_id = await stage.dispatch()
-    nats_server.stop()
-    running = stage.run(projector.run())
-    await asyncio.wait({running}, timeout=1.0)
-    assert not running.done()
-    nats_server.start()
-    await eventually(lambda: _holds(stage, task_id))
+    async with Stage(js_connection, settle_seconds=0.2) as stage:
+        await stage.register()
+        task_id = await stage.dispatch()
+        nats_server.stop()
+        running = stage.run(stage.projector().run())
+        await asyncio.wait({running}, timeout=1.0)
+        assert not running.done()
+        nats_server.start()
+        await eventually(lambda: _holds(stage, task_id))
 
 
 async def _holds(stage: Stage, task_id: str) -> bool:

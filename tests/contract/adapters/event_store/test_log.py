@@ -25,7 +25,7 @@ from tests.support.worlds import World, created, jetstream_world, memory_world, 
 async def world(request: pytest.FixtureRequest, js_connection: Client) -> World:
     if request.param == "memory":
         return memory_world()
-    return jetstream_world(js_connection, grouped=request.param.endswith("grouped"))
+    return jetstream_world(js_connection, grouped=request.param.endswith("grouped"), retry_seconds=0.01)
 
 
 async def create(world: World, **spec: object) -> StoredTask:
@@ -144,10 +144,7 @@ async def test_following_sees_everything_in_order_and_what_comes_later(world: Wo
     await events.aclose()
 
 
-async def test_a_log_that_ends_before_the_position_stops_the_reader(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("adapters.event_store.log_reader.RETRY_SECONDS", 0.01)
+async def test_a_log_that_ends_before_the_position_stops_the_reader(world: World) -> None:
     await create(world)
     with pytest.raises(LogGap):
         await take(world.reader.follow(5), 1)

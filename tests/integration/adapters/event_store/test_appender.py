@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from nats.aio.client import Client
 
-import adapters.event_store.appender
-from adapters.event_store.appender import SingleAppender
+from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
@@ -26,21 +25,30 @@ from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def single(
+    connection: Client, settle_seconds: float = SETTLE_SECONDS, request_seconds: float = 0.5
+) -> SingleAppender:
     """Half a second instead of five for an acknowledgement."""
-    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr("adapters.event_store.group_appender.REQUEST_TIMEOUT_SECONDS", 0.5)
-
-
-def single(connection: Client) -> SingleAppender:
-    return SingleAppender(connection, JetStreamApi(connection))
+    return SingleAppender(
+        connection,
+        JetStreamApi(connection),
+        settle_seconds=settle_seconds,
+        request_seconds=request_seconds,
+    )
 
 
 @pytest.fixture(params=["single", "grouped"])
-def appender(request: pytest.FixtureRequest, proxied: Client) -> Appender:
-    one = single(proxied)
-    return one if request.param == "single" else GroupAppender(proxied, one, new_id)
+def make(request: pytest.FixtureRequest, proxied: Client) -> Callable[..., Appender]:
+    def make(**timing: float) -> Appender:
+        one = single(proxied, **timing)
+        return one if request.param == "single" else GroupAppender(proxied, one, new_id)
+
+    return make
+
+
+@pytest.fixture
+def appender(make: Callable[..., Appender]) -> Appender:
+    return make()
 
 
 async def stored(connection: Client) -> int:
@@ -156,9 +164,9 @@ async def test_a_conflict_behind_a_lost_acknowledgement_is_a_conflict(
 
 
 async def test_without_any_answer_the_outcome_stays_unknown_and_the_event_stands_once(
-    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, js_connection: Client, appender: Appender
+    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, js_connection: Client, make: Callable[..., Appender]
 ) -> None:
-    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 0.5)
+    appender = make(settle_seconds=0.5)
     monkeypatch.setattr("adapters.nats.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.3)
     await appender.append(creation())
     proxy.rule = lambda frame: DROP if frame.startswith((b"MSG", b"HMSG")) else PASS
@@ -171,11 +179,10 @@ async def test_without_any_answer_the_outcome_stays_unknown_and_the_event_stands
 
 
 async def test_a_connection_that_is_cut_delays_an_append_less_than_its_timeout(
-    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, appender: Appender
+    proxy: NatsProxy, make: Callable[..., Appender]
 ) -> None:
     """The reply went to the old connection: waiting for it would be in vain."""
-    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 60.0)
-    monkeypatch.setattr("adapters.event_store.group_appender.REQUEST_TIMEOUT_SECONDS", 60.0)
+    appender = make(request_seconds=60.0)
     proxy.rule = on_acks(CUT)
     assert await asyncio.wait_for(appender.append(creation()), 10) == 1
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import pytest
 from nats.aio.client import Client
 
-import adapters.event_store.appender
-import adapters.event_store.group_appender
-from adapters.event_store.appender import SingleAppender
+from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
@@ -65,14 +63,12 @@ async def ignore(_: Exception) -> None:
 
 
 @pytest.fixture
-async def three(nats_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Three]:
+async def three(nats_cluster: Cluster) -> AsyncIterator[Three]:
     """The log on three replicas; the proxy stands before a server that does not lead it."""
     direct = await connect(nats_cluster.urls, error_cb=ignore)
     await ensure_streams(direct, 3)
     leader = (await JetStreamApi(direct).info())["cluster"]["leader"]
     follower = nats_cluster.nodes[(int(leader.removeprefix("n")) + 1) % 3]
-    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.event_store.group_appender, "REQUEST_TIMEOUT_SECONDS", 1.0)
     async with NatsProxy(follower.url) as proxy:
         proxied = await connect(proxy.url, error_cb=ignore)
         yield Three(nats_cluster, proxy, proxied, direct)
@@ -101,8 +97,9 @@ async def registration(proxied: Client, appender: Appender, _: str) -> int:
 KINDS: tuple[Append, ...] = (task_event, lock_fact, registration)
 
 
-def appender(three: Three, kind: str) -> Appender:
-    one = SingleAppender(three.proxied, JetStreamApi(three.proxied))
+def appender(three: Three, kind: str, settle_seconds: float = SETTLE_SECONDS) -> Appender:
+    api = JetStreamApi(three.proxied)
+    one = SingleAppender(three.proxied, api, settle_seconds=settle_seconds, request_seconds=1.0)
     return one if kind == "single" else GroupAppender(three.proxied, one, new_id)
 
 
@@ -124,11 +121,8 @@ async def test_each_kind_is_read_back(three: Three, how: str, action: str) -> No
 
 
 @pytest.mark.parametrize("append", KINDS)
-async def test_the_next_leader_knows_what_the_killed_one_had_taken(
-    three: Three, append: Append, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_next_leader_knows_what_the_killed_one_had_taken(three: Three, append: Append) -> None:
     """The acknowledgement is lost and its sender killed; the others elect, and one of them is asked."""
-    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 2 * ELECTED_SECONDS)
     leader, lost = await three.leader(), asyncio.Event()
 
     def rule(frame: bytes) -> str:
@@ -139,7 +133,7 @@ async def test_the_next_leader_knows_what_the_killed_one_had_taken(
         return DROP
 
     three.proxy.rule = rule
-    one, task_id = appender(three, "grouped"), new_id()
+    one, task_id = appender(three, "grouped", settle_seconds=2 * ELECTED_SECONDS), new_id()
     assert await append(three.proxied, one, task_id) == 1
     assert lost.is_set()
     assert sum((await three.stored()).values()) == 1

@@ -51,8 +51,8 @@ class Reading:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
-def follow(connection: Client, after: int = 0) -> Reading:
-    return Reading(JetStreamLogReader(connection, JetStreamApi(connection)).follow(after))
+def follow(connection: Client, after: int = 0, **timing: float) -> Reading:
+    return Reading(JetStreamLogReader(connection, JetStreamApi(connection), **timing).follow(after))
 
 
 async def append(connection: Client, count: int) -> int:
@@ -215,13 +215,10 @@ async def test_a_real_hole_stops_the_reader(nats_server: EmbeddedNats) -> None:
     await nc.close()
 
 
-async def test_a_log_that_ends_before_the_position_stops_the_reader(
-    monkeypatch: pytest.MonkeyPatch, js_connection: Client
-) -> None:
+async def test_a_log_that_ends_before_the_position_stops_the_reader(js_connection: Client) -> None:
     """The log was replaced, or lost its end: going on would fold other facts on top of those."""
-    monkeypatch.setattr(adapters.event_store.log_reader, "RETRY_SECONDS", 0.01)
     await append(js_connection, 3)
-    reading = follow(js_connection, after=9)
+    reading = follow(js_connection, after=9, retry_seconds=0.01)
     with pytest.raises(LogGap, match="ends at sequence 3"):
         await reading.has(10)
 

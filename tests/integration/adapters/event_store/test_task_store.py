@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 
-import adapters.event_store.appender
 from adapters.event_store.appender import SingleAppender
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
@@ -40,9 +39,12 @@ class LaggingReplica(JetStreamApi):
         return found[: -self.behind] if self.times >= 0 else found
 
 
-def store(connection: Client, api: JetStreamApi | None = None, cached: int = 100) -> LogTaskStore:
+def store(
+    connection: Client, api: JetStreamApi | None = None, cached: int = 100, **timing: float
+) -> LogTaskStore:
     api = api or JetStreamApi(connection)
-    return LogTaskStore(JetStreamEvents(api), SingleAppender(connection, api), new_id, TaskCache(cached))
+    one = SingleAppender(connection, api, **timing)
+    return LogTaskStore(JetStreamEvents(api), one, new_id, TaskCache(cached))
 
 
 async def create(tasks: LogTaskStore) -> StoredTask:
@@ -245,10 +247,8 @@ async def test_an_append_that_is_canceled_while_it_waits_its_turn_is_dropped(pro
 async def test_when_the_log_is_silent_the_change_is_forgotten(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client
 ) -> None:
-    monkeypatch.setattr(adapters.event_store.appender, "SETTLE_SECONDS", 0.2)
-    monkeypatch.setattr(adapters.event_store.appender, "REQUEST_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr("adapters.nats.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.2)
-    tasks = store(proxied)
+    tasks = store(proxied, settle_seconds=0.2, request_seconds=0.2)
     stored = await live(tasks, end=False)
     proxy.rule = lambda frame: DROP if frame.startswith((b"MSG", b"HMSG")) else PASS
     loaded = await tasks.load(stored.task.id)

@@ -17,13 +17,11 @@ from adapters.read_model.errors import DatabaseDamaged, DatabaseUnreachable, tra
 from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
-from projections.locks import LockProjection
 from projections.read_model import TaskProjection
 from projections.snapshots import keep, take_up
 from tests.integration.projections.stage import Stage
 from tests.support.postgres import running_postgres
 from tests.support.waiting import eventually
-from tests.support.worlds import now
 
 
 async def test_without_its_database_everything_says_busy_and_the_projection_goes_on(
@@ -62,9 +60,8 @@ async def test_without_its_database_everything_says_busy_and_the_projection_goes
     ("file", "error"), [("no/such/directory.db", DatabaseUnreachable), ("garbage.db", DatabaseDamaged)]
 )
 async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
-    js_connection: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, error: type[Exception]
+    js_connection: Client, tmp_path: Path, file: str, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr("projections.locks.CHECKPOINT_EVERY", 1)
     (tmp_path / "garbage.db").write_bytes(b"no database" * 2000)
     engine = open_database(f"sqlite:///{tmp_path / file}")
     checkpoints = SqlSnapshots(engine)
@@ -73,7 +70,7 @@ async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
             await checkpoints.load("locks")
         assert await take_up(checkpoints, stage.world.reader, "locks") is None
         await keep(checkpoints, "locks", 1, "id", {})
-        projector = LockProjection(stage.world.reader, stage.world.locks, checkpoints, now)
+        projector = stage.projector(checkpoints, checkpoint_every=1)
         stage.run(projector.run())
         await stage.register()
         first = await stage.dispatch("src")

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-import infra.runtime.http_server
 from api.middleware.admission import Admit
 from infra.runtime.http_server import bind, serve
 
@@ -29,12 +28,11 @@ class Waits:
         await asyncio.Event().wait()
 
 
-async def test_who_waits_while_the_api_stops_is_told_to_come_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(infra.runtime.http_server, "GRACEFUL_SECONDS", 0)
+async def test_who_waits_while_the_api_stops_is_told_to_come_again(caplog: pytest.LogCaptureFixture) -> None:
     application, listener, stop = Waits(), bind("127.0.0.1", 0), asyncio.Event()
-    serving = asyncio.create_task(serve(Admit(application, 2, body_limit=600), listener, stop))
+    serving = asyncio.create_task(
+        serve(Admit(application, 2, body_limit=600), listener, stop, graceful_seconds=0)
+    )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as http:
         asking = asyncio.create_task(http.post("/tasks", json={"command": ["true"]}))
         async with asyncio.timeout(10):

@@ -12,7 +12,6 @@ import pytest
 
 import adapters.runners.submission
 import infra.cli.client.http
-import runner.outbox.transports
 from adapters.runners.submission import PushRunnerClient
 from domain.errors import Busy
 from domain.ports.dispatch import SubmitUnreachable
@@ -33,12 +32,6 @@ BOUND_SECONDS = 20.0
 SUBMISSION = Submission(task_id=new_id(), attempt=1, title="t", command=["x"], execution_mode="no-workspace")
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.runners.submission, "PUSH_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(runner.outbox.transports, "HTTP_SECONDS", PATIENCE_SECONDS)
-
-
 @pytest.fixture(params=get_args(Kind))
 async def bad(request: pytest.FixtureRequest) -> AsyncIterator[BadHttp]:
     async with BadHttp(request.param, "http://127.0.0.1:9/") as server:
@@ -48,19 +41,23 @@ async def bad(request: pytest.FixtureRequest) -> AsyncIterator[BadHttp]:
 async def push(bad: BadHttp) -> str:
     async with push_client() as http:
         with pytest.raises(SubmitUnreachable) as trouble:
-            await PushRunnerClient(http, bad.url, "token").submit(SUBMISSION, "default")
+            await PushRunnerClient(http, bad.url, "token", seconds=PATIENCE_SECONDS).submit(
+                SUBMISSION, "default"
+            )
     return str(trouble.value)
 
 
 async def push_cancel(bad: BadHttp) -> str:
     async with push_client() as http:
         with pytest.raises(SubmitUnreachable) as trouble:
-            await PushRunnerClient(http, bad.url, "token").cancel(new_id(), 1, "default")
+            await PushRunnerClient(http, bad.url, "token", seconds=PATIENCE_SECONDS).cancel(
+                new_id(), 1, "default"
+            )
     return str(trouble.value)
 
 
 async def report(bad: BadHttp) -> str:
-    transport = HttpReports([bad.url])
+    transport = HttpReports([bad.url], seconds=PATIENCE_SECONDS)
     body = Report(status="succeeded", attempt=1).model_dump_json(exclude_none=True)
     answer = await transport.send(
         OutboxRow(1, Key(new_id(), 1), "http", body, f"{bad.url}/x", "token", None, "m1")
@@ -99,10 +96,9 @@ async def test_an_exchange_ends_in_time_and_takes_no_memory(
     assert bad.asked == 1  # nothing is followed
 
 
-async def test_a_runner_that_answers_nothing_takes_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.runners.submission, "PUSH_SECONDS", BOUND_SECONDS)
+async def test_a_runner_that_answers_nothing_takes_its_share_only() -> None:
     async with BadHttp("silent") as bad, push_client() as http:
-        client = PushRunnerClient(http, bad.url, None)
+        client = PushRunnerClient(http, bad.url, None, seconds=BOUND_SECONDS)
         share = 2 * adapters.runners.submission.SUBMITS
         waiting = [asyncio.create_task(client.submit(SUBMISSION, "default")) for _ in range(share)]
         await eventually(lambda: bad.asked == adapters.runners.submission.SUBMITS)
@@ -132,12 +128,11 @@ async def test_a_proxy_of_the_environment_sees_no_submission(monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", ["trickle-body", "endless", "bomb", "redirect"])
 async def test_a_client_command_does_not_read_for_ever(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infra.cli.client.http, "ANSWER_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(infra.cli.client.http, "ANSWER_BYTES", 1024 * 1024)
     async with BadHttp(kind, "http://127.0.0.1:9/") as bad:
 
         def ask() -> None:
-            with infra.cli.client.http.Api(bad.url, "token") as api:
+            with infra.cli.client.http.Api(bad.url, "token", answer_seconds=PATIENCE_SECONDS) as api:
                 api.get("/tasks")
 
         async with asyncio.timeout(BOUND_SECONDS):

@@ -252,10 +252,9 @@ async def test_three_servers_with_tls(tmp_path: Path, monkeypatch: pytest.Monkey
                     await refused(other, refusals, "towpath.append.task.B.created")
                     if user != "runner":
                         await refused(other, refusals, "towpath.report.A")
-        monkeypatch.setattr(infra.nats.connection, "CONNECT_TIMEOUT_SECONDS", 2.0)
         untrusting = cluster.settings("ops").model_copy(update={"nats_ca": None})
         with pytest.raises(NatsUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            await connect(untrusting, "without the authority")
+            await connect(untrusting, "without the authority", seconds=2.0)
 
 
 async def _made_streams(control: Client) -> bool:

@@ -12,10 +12,9 @@ import nats.js.errors
 import pytest
 from structlog.testing import capture_logs
 
-import runner.control.follower
-import runner.intake.nats
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
+from runner.config import RunnerTiming
 from runner.control.task_log import TaskLog
 from runner.nats_link import NatsLink
 from runner.service import RunnerService
@@ -274,9 +273,9 @@ async def test_heartbeats_say_what_is_held_until_the_log_knows_its_end(
 
 
 async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_given_up(
-    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+    on_nats: StartOnNats, log_plane: LogPlane
 ) -> None:
-    service = await on_nats(lease_seconds=1.5)
+    service = await on_nats(lease_seconds=1.5, timing=RunnerTiming(settle_seconds=0.0))
     log_plane.deaf_to = {"succeeded"}
     task_id = await log_plane.submit(submission(["sleep", "0.5"]))
     await eventually(lambda: log_plane.said(task_id) == ["queued", "running"], DEADLINE)
@@ -286,7 +285,6 @@ async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_give
         return (await log_plane.js.stream_info("TOWPATH_REPORT")).state.messages == 1
 
     await eventually(waits, DEADLINE)
-    monkeypatch.setattr(runner.control.follower, "SETTLE_SECONDS", 0.0)
     first = await heartbeat(log_plane, service)
 
     async def three_later() -> dict[str, Any] | None:
@@ -304,10 +302,9 @@ async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_give
 
 
 async def test_an_end_that_had_no_effect_is_reported_once_more_without_its_text(
-    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+    on_nats: StartOnNats, log_plane: LogPlane
 ) -> None:
-    monkeypatch.setattr(runner.control.follower, "BARE_SECONDS", 0.0)
-    service = await on_nats(lease_seconds=1.5)
+    service = await on_nats(lease_seconds=1.5, timing=RunnerTiming(bare_seconds=0.0))
     log_plane.deaf_to = {"failed"}  # as a control plane that cannot read it
     job = submission(["sh", "-c", "echo text; exit 3"], status_callback_token="cb-token")
     task_id = await log_plane.submit(job)
@@ -372,11 +369,8 @@ async def test_a_cancel_asked_while_the_runner_was_dead_is_confirmed_when_it_is_
     assert alive(marker) == []
 
 
-async def test_a_deleted_consumer_is_made_anew(
-    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner.intake.nats, "FETCH_SECONDS", 0.5)
-    await on_nats()
+async def test_a_deleted_consumer_is_made_anew(on_nats: StartOnNats, log_plane: LogPlane) -> None:
+    await on_nats(timing=RunnerTiming(fetch_seconds=0.5))
     first = await log_plane.submit(submission(["true"]))
     await log_plane.final(first)
     await log_plane.js.delete_consumer("TOWPATH_SUBMIT", "pool-default")
@@ -384,16 +378,13 @@ async def test_a_deleted_consumer_is_made_anew(
     assert (await log_plane.final(second))["status"] == "succeeded"
 
 
-async def test_a_runner_waits_for_nats(
-    tmp_path: Path, start_runner: StartRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runner.service.CONNECT_SECONDS", 0.1)
+async def test_a_runner_waits_for_nats(tmp_path: Path, start_runner: StartRunner) -> None:
     port = free_port()
     server = EmbeddedNats(tmp_path / "nats", port=port, sync_interval="2m")
     server.start()
     url = server.runner_url
     server.stop()
-    service = await start_runner(nats_url=url, intake_port=None)
+    service = await start_runner(nats_url=url, intake_port=None, timing=RunnerTiming(connect_seconds=0.1))
     server.start()
     nc = await connect(server.control_url)
     try:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-import runner.outbox.transports
 from domain.protocol import Report
 from infra.nats.embedded_server import EmbeddedNats
 from runner.nats_link import NatsLink
@@ -62,10 +61,7 @@ async def test_a_first_send_that_is_called_a_duplicate_goes_out_under_another_id
     assert second_id != "known"
 
 
-async def test_a_repetition_is_stored_once(
-    nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner.outbox.transports, "NATS_SECONDS", 0.5)
+async def test_a_repetition_is_stored_once(nats_server: EmbeddedNats, js_connection: Client) -> None:
     lost: list[bytes] = []
 
     def lose_one(frame: bytes) -> str:
@@ -78,7 +74,7 @@ async def test_a_repetition_is_stored_once(
         proxy.rule = lose_one
         link = NatsLink(proxy.url, {}, "runner")
         await link.start()
-        transport, row = NatsReports(link), ended("mine")
+        transport, row = NatsReports(link, seconds=0.5), ended("mine")
         try:
             assert (await transport.send(row)).outcome == "blocked"
             assert (await transport.send(row)).outcome == "accepted"
