@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from domain.errors import Busy
 from domain.locks.judging import changed
 from domain.log.filter import EventFilter
+from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import GrantView
@@ -79,25 +80,29 @@ class Dispatch:
     async def handle(self, event: Recorded) -> None:
         """Do what follows from one event; doing it again changes nothing."""
         if event.kind == "lock":
-            task_id, attempt = event.data["task_id"], event.data["attempt"]
+            fact: LockPayload = event.data
+            task_id, attempt = fact["task_id"], fact["attempt"]
             if event.event == "granted":
                 await self._grants.caught_up(event.seq)
                 await self._send(task_id, attempt, event.seq, event.at)
             elif event.event == "refused":
                 await self._refused(task_id, attempt, event)
-        elif event.event == "dispatched" and event.data["workspace"] is None:
-            await self._send(event.subject_id, event.data["attempt"], 0, event.at)
-        elif event.event == "dispatched" and event.data.get("lock_wait_seconds") is not None:
-            until = event.at + timedelta(seconds=event.data["lock_wait_seconds"])
-            await self._timers.arm(lock_waits.deadline(event.subject_id, event.data["attempt"]), until)
+            return
+        data: DispatchedPayload = event.data  # of the others, `attempt` alone is read
+        task_id, attempt = event.subject_id, data["attempt"]
+        if event.event == "dispatched" and data["workspace"] is None:
+            await self._send(task_id, attempt, 0, event.at)
+        elif event.event == "dispatched" and (wait := data.get("lock_wait_seconds")) is not None:
+            await self._timers.arm(lock_waits.deadline(task_id, attempt), event.at + timedelta(seconds=wait))
         elif event.event == "cancel-requested":
-            await self._cancel(event.subject_id, event.data["attempt"], event.version)
+            await self._cancel(task_id, attempt, event.version)
         elif event.event == "lock-release-requested":
             # the watchdog may have waited for just this
-            await self._timers.arm(attempt_timer(event.subject_id, event.data["attempt"]), event.at)
+            await self._timers.arm(attempt_timer(task_id, attempt), event.at)
 
     async def _refused(self, task_id: str, attempt: int, event: Recorded) -> None:
-        data, workspace = event.data, event.subject_id
+        workspace = event.subject_id
+        data: RefusedPayload = event.data
         holders = ", ".join(holder["task_id"] for holder in data["holders"])
         words = f"workspace {workspace} is held by {holders}"
         if data["reason"] == "workspace-changed":

@@ -21,6 +21,7 @@ from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture, LockEntry, entry_in_the_way, lock_entry
 from domain.locks.workspace_locks import OpenSize
 from domain.log.filter import EventFilter
+from domain.log.payloads import LockPayload, RefusedPayload
 from domain.log.record import Recorded
 from domain.ports.lock_view import LockDecision, OpenLocks
 from domain.ports.log import LogReader, Snapshots
@@ -97,7 +98,8 @@ class FoldedLockView:
 
     def _remember(self, event: Recorded) -> None:
         """Keep how a claim ended, with the token it held, for questions that come just after."""
-        key = (event.data["task_id"], event.data["attempt"])
+        fact: LockPayload = event.data
+        key = (fact["task_id"], fact["attempt"])
         grant = self._table.grant(*key)
         self._past[key] = (event, grant.token if grant else None)
         if len(self._past) > REMEMBERED:
@@ -228,7 +230,10 @@ class FoldedLockView:
     def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
         """See the port."""
         past = self._past.get((task_id, attempt))
-        return past[0].data["holders"] if past is not None and past[0].event == "refused" else []
+        if past is None or past[0].event != "refused":
+            return []
+        refused: RefusedPayload = past[0].data
+        return refused["holders"]
 
     def entries(self, workspace: str | None = None) -> list[LockEntry]:
         """See the port."""

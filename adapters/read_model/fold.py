@@ -13,6 +13,7 @@ from typing import Any
 from adapters.read_model.judge import Judged
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
 from domain.locks.judging import CHANGING, Judge
+from domain.log.payloads import CreatedPayload, LockPayload
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
@@ -64,7 +65,8 @@ class Batch:
             if event.kind == "task":
                 (new if event.event == "created" else needed).add(event.subject_id)
             elif event.kind == "lock":
-                needed.add(event.data["task_id"])
+                fact: LockPayload = event.data
+                needed.add(fact["task_id"])
         self.position = position
         return list(needed - new)
 
@@ -100,12 +102,14 @@ class Batch:
 
     def _created(self, event: Recorded) -> Row:
         row = created_row(event)
-        for key, value in event.data["labels"].items():
+        data: CreatedPayload = event.data
+        for key, value in data["labels"].items():
             self.labels.append((storable(key), storable(value), row["created_at"], event.subject_id))
         return row
 
     def _lock(self, event: Recorded) -> None:
-        data, name = event.data, event.event
+        name = event.event
+        data: LockPayload = event.data
         task_id, attempt = data["task_id"], data["attempt"]
         grant = self.grants.get((task_id, attempt))
         if grant is None:

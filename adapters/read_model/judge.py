@@ -14,6 +14,7 @@ from typing import Any
 from adapters.read_model.tables import judged_claims, judged_registrations
 from domain.locks.claims import Key
 from domain.locks.judging import Judge, Void
+from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
 from domain.workspaces.registry import Registration
 
@@ -99,5 +100,6 @@ class Judged:
 def _key(event: Recorded) -> Key | None:
     """The attempt that a task's event or a lock fact is about."""
     if event.kind == "lock":
-        return event.data["task_id"], event.data["attempt"]
+        fact: LockPayload = event.data
+        return fact["task_id"], fact["attempt"]
     return (event.subject_id, event.attempt) if event.attempt is not None else None

@@ -13,6 +13,17 @@ from typing import Any
 
 import orjson
 
+from domain.log.payloads import (
+    CanceledPayload,
+    CreatedPayload,
+    DispatchedPayload,
+    EndedPayload,
+    FailedPayload,
+    QueuedPayload,
+    RunningPayload,
+    SubmitFailedPayload,
+    SucceededPayload,
+)
 from domain.log.record import Recorded
 from domain.protocol import rfc3339
 
@@ -37,7 +48,7 @@ _NEW_ATTEMPT: Row = {
 
 def created_row(event: Recorded) -> Row:
     """The whole row of a new task, but for `seq` and `version`."""
-    data = event.data
+    data: CreatedPayload = event.data
     return {
         "id": event.subject_id,
         "title": storable(data["title"]),
@@ -60,30 +71,33 @@ def created_row(event: Recorded) -> Row:
 
 
 def _dispatched(row: Row, event: Recorded) -> None:
+    data: DispatchedPayload = event.data
     row.update(_NEW_ATTEMPT)
     row["status"] = "dispatched"
-    row["attempt"] = event.data["attempt"]
+    row["attempt"] = data["attempt"]
     row["dispatched_at"] = event.time
-    if event.data["workspace"] is not None:
+    if data["workspace"] is not None:
         row["lock_state"] = "waiting"
         row["lock_since"] = event.time
 
 
 def _queued(row: Row, event: Recorded) -> None:
+    data: QueuedPayload = event.data
     row["status"] = "queued"
     row["queued_at"] = event.time
-    row["runner_id"] = event.data["runner_id"]
+    row["runner_id"] = data["runner_id"]
 
 
 def _running(row: Row, event: Recorded) -> None:
+    data: RunningPayload = event.data
     row["status"] = "running"
-    row["started_at"] = event.data["started_at"]
-    if event.data["runner_id"]:
-        row["runner_id"] = event.data["runner_id"]
+    row["started_at"] = data["started_at"]
+    if data["runner_id"]:
+        row["runner_id"] = data["runner_id"]
 
 
 def _ended(row: Row, event: Recorded) -> None:
-    data = event.data
+    data: EndedPayload = event.data
     row["status"] = event.event
     row["finished_at"] = data["finished_at"]
     row["message"] = storable(data["message"])
@@ -94,26 +108,30 @@ def _ended(row: Row, event: Recorded) -> None:
 
 
 def _succeeded(row: Row, event: Recorded) -> None:
+    data: SucceededPayload = event.data
     _ended(row, event)
-    row["exit_code"] = event.data["exit_code"]
+    row["exit_code"] = data["exit_code"]
 
 
 def _failed(row: Row, event: Recorded) -> None:
+    data: FailedPayload = event.data
     _ended(row, event)
-    row["exit_code"] = event.data["exit_code"]
-    row["reason"] = storable(event.data["reason"])
+    row["exit_code"] = data["exit_code"]
+    row["reason"] = storable(data["reason"])
 
 
 def _canceled(row: Row, event: Recorded) -> None:
+    data: CanceledPayload = event.data
     _ended(row, event)
-    row["reason"] = storable(event.data["reason"])
+    row["reason"] = storable(data["reason"])
 
 
 def _submit_failed(row: Row, event: Recorded) -> None:
+    data: SubmitFailedPayload = event.data
     row["status"] = "submit-failed"
     row["finished_at"] = event.time
-    row["message"] = storable(event.data["message"])
-    row["reason"] = event.data["reason"]
+    row["message"] = storable(data["message"])
+    row["reason"] = data["reason"]
     leave_queue(row)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from domain.locks.claims import Claim, Key
 from domain.locks.table import LockTable
+from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
 from domain.workspaces.path_index import Cover, PathIndex
 from domain.workspaces.paths import Components, components, paths_overlap, plain_path
@@ -26,7 +27,8 @@ class HeldPaths:
 
     def follow(self, event: Recorded, table: LockTable) -> None:
         """Take a lock fact over; `table` has folded it."""
-        key = (event.data["task_id"], event.data["attempt"])
+        fact: LockPayload = event.data
+        key = (fact["task_id"], fact["attempt"])
         if event.event == "granted":
             grant = table.valid_grant(*key)
             if grant is not None:

@@ -13,6 +13,7 @@ from domain.locks.claims import Claim, VoidClaim
 from domain.locks.judging import changed
 from domain.locks.table import LockTable
 from domain.log.events import RefusedReason
+from domain.log.payloads import BoundPayload, SubmitFailedPayload
 from domain.log.record import Recorded
 from domain.task.transitions import TABLE, TERMINAL, Record, Status
 
@@ -74,8 +75,10 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
         return f"{name} is about attempt {attempt}, but the task is at attempt {trace.attempt}"
     if name in _STARTS:
         return _start_fault(trace, event, table)
-    if name == "submit-failed" and event.data["reason"] in _REFUSALS:
-        return _refusal_fault(trace, event.data["reason"])
+    if name == "submit-failed":
+        failed: SubmitFailedPayload = event.data
+        if failed["reason"] in _REFUSALS:
+            return _refusal_fault(trace, failed["reason"])
     if name == "cancel-requested" and trace.cancel_requested:
         return "a cancel was requested before"
     if name == "lock-release-requested" and trace.release_requested:
@@ -84,7 +87,8 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
 
 
 def _start_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
-    name, runner_id = event.event, event.data["runner_id"]
+    bound: BoundPayload = event.data
+    name, runner_id = event.event, bound["runner_id"]
     if trace.runner_id and runner_id and runner_id != trace.runner_id:
         return f"{name} is of runner {runner_id}, but the attempt is bound to {trace.runner_id}"
     if trace.locked and table.valid_grant(event.subject_id, trace.attempt) is None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from domain.errors import Refused
 from domain.locks.claims import Key
+from domain.log.payloads import DispatchedPayload, LockPayload, RegisteredPayload
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL
 from domain.workspaces.paths import components
@@ -110,7 +111,8 @@ class Judge:
         return None
 
     def _fold_registration(self, event: Recorded) -> Void | None:
-        workspace, data = event.subject_id, event.data
+        workspace = event.subject_id
+        data: RegisteredPayload = event.data  # of `removed`, `by` alone is read
         root = data["root"] if event.event == "registered" else None
         void = self.would_be_void(workspace, root, seq=event.seq, by=data["by"], time=event.time)
         if void is not None:
@@ -125,7 +127,7 @@ class Judge:
         return None
 
     def _fold_dispatched(self, event: Recorded) -> Void | None:
-        data = event.data
+        data: DispatchedPayload = event.data
         workspace, root = data["workspace"], data["root"]
         if workspace is None:
             return None
@@ -147,7 +149,8 @@ class Judge:
         return None
 
     def _fold_lock(self, event: Recorded) -> None:
-        key = (event.data["task_id"], event.data["attempt"])
+        fact: LockPayload = event.data
+        key = (fact["task_id"], fact["attempt"])
         workspace = self._where.get(key)
         if workspace != event.subject_id:
             return

@@ -11,6 +11,7 @@ from collections import defaultdict
 from datetime import datetime
 
 from domain.locks.table import LockTable
+from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
 
 LOCK_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
@@ -47,7 +48,8 @@ class LogFigures:
         self.events[(event.kind, event.event)] += 1
         if event.kind != "lock":
             return
-        task_id, attempt = event.data["task_id"], event.data["attempt"]
+        fact: LockPayload = event.data
+        task_id, attempt = fact["task_id"], fact["attempt"]
         if event.event == "granted":
             claim = table.claim(event.subject_id, task_id, attempt)
             if claim is not None:

@@ -27,6 +27,13 @@ from domain.locks.judging import CHANGING, Judge, Void
 from domain.locks.snapshot import locks_from_json, locks_to_json
 from domain.locks.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
 from domain.log import events as data
+from domain.log.payloads import (
+    BoundPayload,
+    DispatchedPayload,
+    GrantedPayload,
+    LockPayload,
+    LockReleaseRequestedPayload,
+)
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL
 from domain.workspaces.registry import Registration
@@ -101,17 +108,20 @@ class LockTable:
             return workspace
         if grant is None:
             return workspace
-        if name == "lock-release-requested" and event.data["token"] == grant.token:
-            locks.owe(key, Owed("operator", event.seq, event.data["by"]))
+        if name == "lock-release-requested":
+            asked: LockReleaseRequestedPayload = event.data
+            if asked["token"] == grant.token:
+                locks.owe(key, Owed("operator", event.seq, asked["by"]))
         elif name in ("queued", "running"):
-            grant.runner_id = event.data.get("runner_id") or grant.runner_id
-            grant.instance = event.data.get("instance") or grant.instance
+            bound: BoundPayload = event.data
+            grant.runner_id = bound.get("runner_id") or grant.runner_id
+            grant.instance = bound.get("instance") or grant.instance
             grant.bound_at = grant.bound_at or event.time
             return None
         return workspace
 
     def _open(self, event: Recorded) -> str | None:
-        dispatched = event.data
+        dispatched: DispatchedPayload = event.data
         workspace = dispatched["workspace"]
         if workspace is None:
             return None
@@ -133,14 +143,15 @@ class LockTable:
         else:
             locks.wait(claim)
         self._where[claim.key] = workspace
-        return str(workspace)
+        return workspace
 
     def _fold_lock(self, event: Recorded) -> str | None:
         workspace = event.subject_id
         locks = self._locks(workspace)
         if event.seq <= locks.last_seq:
             return None
-        key = (event.data["task_id"], event.data["attempt"])
+        fact: LockPayload = event.data
+        key = (fact["task_id"], fact["attempt"])
         if event.event == "granted":
             self._hold(locks, key, event)
         elif event.event == "refused":
@@ -149,7 +160,7 @@ class LockTable:
                 self._forget(locks, key)
         elif locks.release(key) is not None:
             self._forget(locks, key)
-        seen = event.data["seen_seq"]
+        seen = fact["seen_seq"]
         if locks.ended:
             locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
         locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
@@ -174,14 +185,15 @@ class LockTable:
         if ended is not None:
             claim, owed = ended.claim, ended.owed
         elif claim is None:
+            granted: GrantedPayload = event.data
             owed = Owed(_VOID, event.seq, event.actor)
             claim = Claim(
                 task_id=key[0],
                 attempt=key[1],
                 workspace=event.subject_id,
-                root=event.data["root"],
-                paths=tuple(event.data["paths"]),
-                mode=event.data["mode"],
+                root=granted["root"],
+                paths=tuple(granted["paths"]),
+                mode=granted["mode"],
                 on_conflict="wait",
                 seq=event.seq,
                 since=event.time,

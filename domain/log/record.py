@@ -14,7 +14,8 @@ class Recorded:
     """A stored event. `seq` is the stream sequence, `version` counts within its task or workspace.
 
     `subject_id` is the task id (kind `task`) or the workspace id (kinds `lock` and `workspace`).
-    `time` is RFC 3339 UTC as stored. `data` is the parsed JSON, as in `domain.log.events`.
+    `time` is RFC 3339 UTC as stored. `data` is the parsed JSON; a reader names which of
+    `domain.log.payloads` it is.
     """
 
     seq: int
@@ -27,7 +28,7 @@ class Recorded:
     time: str
     actor: str
     chain: str
-    data: dict[str, Any]
+    data: Any
     traceparent: str | None = None
 
     @property
@@ -35,13 +36,15 @@ class Recorded:
         """The task this event is about; None for workspace registrations."""
         if self.kind == "task":
             return self.subject_id
-        return self.data.get("task_id")
+        task_id: str | None = self.data.get("task_id")
+        return task_id
 
     @property
     def workspace(self) -> str | None:
         """The workspace this event names, if it names one."""
         if self.kind == "task":
-            return self.data.get("workspace")
+            workspace: str | None = self.data.get("workspace")
+            return workspace
         return self.subject_id
 
     @property

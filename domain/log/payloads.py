@@ -1,0 +1,137 @@
+"""Event payloads: the stored JSON of each event, typed for what folds read.
+
+A fold reads millions of events and must not build a model for each. So it names the payload where it has
+looked at the event's type (`data: GrantedPayload = event.data`). That costs nothing when it runs, and the
+type checker looks at the keys. The models in `domain.log.events` validate; a test compares the fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+from domain.log.events import OnConflict, OnRunnerLost, RefusedReason, SubmitFailedReason, Transport
+from domain.protocol import ExecutionMode, FailedReason, LockMode
+
+
+class CreatedPayload(TypedDict):
+    title: str
+    command: list[str]
+    execution_mode: ExecutionMode
+    workspace: str | None
+    lock_paths: list[str]
+    lock_mode: LockMode
+    on_conflict: OnConflict
+    pool: str
+    env: dict[str, str]
+    timeout_seconds: float | None
+    labels: dict[str, str]
+    lock_wait_seconds: NotRequired[float]
+    secrets: NotRequired[dict[str, str]]
+
+
+class AttemptPayload(TypedDict):
+    """What every event of an attempt has, and all that `cancel-requested` is read for."""
+
+    attempt: int
+
+
+class DispatchedPayload(AttemptPayload):
+    """`root` is null where `workspace` is, and nowhere else."""
+
+    pool: str
+    workspace: str | None
+    root: str
+    registration_seq: int | None
+    lock_paths: list[str]
+    lock_mode: LockMode
+    on_conflict: OnConflict
+    by: str
+    lock_wait_seconds: NotRequired[float]
+
+
+class BoundPayload(AttemptPayload):
+    """Of `queued` and `running`."""
+
+    runner_id: str | None
+    instance: NotRequired[str]
+
+
+class QueuedPayload(BoundPayload):
+    transport: Transport
+
+
+class RunningPayload(BoundPayload):
+    started_at: str
+    pid: int | None
+
+
+class EndedPayload(TypedDict):
+    """Of `succeeded`, `failed` and `canceled`."""
+
+    runner_id: str | None
+    message: str | None
+    finished_at: str
+    output_tail: str | None
+
+
+class SucceededPayload(EndedPayload):
+    attempt: int
+    exit_code: int | None
+
+
+class FailedPayload(SucceededPayload):
+    reason: FailedReason
+
+
+class CanceledPayload(EndedPayload):
+    attempt: int | None
+    by: str
+    reason: str | None
+
+
+class SubmitFailedPayload(AttemptPayload):
+    reason: SubmitFailedReason
+    message: str | None
+
+
+class LockReleaseRequestedPayload(AttemptPayload):
+    token: int
+    by: str
+    reason: str
+
+
+class RemovedPayload(TypedDict):
+    by: str
+    reason: str | None
+
+
+class RegisteredPayload(TypedDict):
+    root: str
+    on_runner_lost: OnRunnerLost
+    by: str
+
+
+class LockPayload(TypedDict):
+    """Of every lock fact."""
+
+    task_id: str
+    attempt: int
+    paths: list[str]
+    seen_seq: int
+
+
+class GrantedPayload(LockPayload):
+    root: str
+    mode: LockMode
+
+
+class RefusedPayload(GrantedPayload):
+    holders: list[dict[str, Any]]
+    reason: RefusedReason
+    valid_root: str | None
+
+
+class ReleasedPayload(LockPayload):
+    cause: str
+    cause_seq: int
+    by: str

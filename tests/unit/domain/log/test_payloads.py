@@ -1,0 +1,59 @@
+"""Payloads: the same fields and types as the models that validate what is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NotRequired, get_args, get_origin, get_type_hints
+
+import pytest
+
+from domain.log import payloads
+from domain.log.events import EVENTS, EventData, Kind
+
+SUBSETS: dict[tuple[Kind, str], type] = {("task", "cancel-requested"): payloads.AttemptPayload}
+LOOSER: dict[tuple[Kind, str], set[str]] = {
+    ("task", "dispatched"): {"root"},
+    ("lock", "refused"): {"holders"},
+}
+"""`root` is null only beside a null workspace; holders are shown as they are stored."""
+
+Fields = dict[str, tuple[set[Any], bool]]
+"""Of each field, the types of its JSON and whether it may be absent."""
+
+
+def payload_of(kind: Kind, event: str) -> type:
+    name = "".join(part.capitalize() for part in event.split("-")) + "Payload"
+    return SUBSETS.get((kind, event)) or getattr(payloads, name)
+
+
+def stored_types(model: type[EventData]) -> Fields:
+    found: Fields = {}
+    for name, field in model.model_fields.items():
+        absent, kinds = field.exclude_if is not None, _kinds(field.annotation)
+        if absent:
+            kinds.discard(type(None))
+        found[name] = ({str if kind is datetime else kind for kind in kinds}, absent)
+    return found
+
+
+def named_types(payload: type) -> Fields:
+    found: Fields = {}
+    for name, hint in get_type_hints(payload, include_extras=True).items():
+        absent = get_origin(hint) is NotRequired
+        found[name] = (_kinds(get_args(hint)[0] if absent else hint), absent)
+    return found
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """A union, or the values of a literal, in any order; of a list or map, the whole type."""
+    container = get_origin(annotation) in (list, dict)
+    return {annotation} if container else set(get_args(annotation) or [annotation])
+
+
+@pytest.mark.parametrize(("kind", "event"), EVENTS)
+def test_a_payload_has_the_fields_of_its_model(kind: Kind, event: str) -> None:
+    model, payload = stored_types(EVENTS[kind, event]), named_types(payload_of(kind, event))
+    if (kind, event) not in SUBSETS:
+        assert payload.keys() == model.keys()
+    for name in payload.keys() - LOOSER.get((kind, event), set()):
+        assert payload[name] == model[name], name
