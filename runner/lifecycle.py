@@ -54,7 +54,7 @@ class Background:
         if task is None:
             return
         try:
-            if self._drain is not None:
+            if self._drain is not None and not task.done():
                 ask, seconds = self._drain
                 ask()
                 await asyncio.wait_for(task, seconds)
