@@ -19,7 +19,7 @@ from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import GrantView
-from domain.ports.queues import EventQueue, Timers
+from domain.ports.queues import Timers, WorkQueues
 from domain.protocol import Submission, SubmittedWorkspace
 from domain.runners.attempt_token import AttemptTokens
 from domain.services.task_findings import TaskFindings
@@ -29,6 +29,7 @@ from projections import lock_waits
 from projections.attempt_timer import Note, attempt_timer
 
 ACTOR = "dispatch"
+QUEUE = "dispatch"
 ACTED_ON = (
     EventFilter("lock", event="granted"),
     EventFilter("lock", event="refused"),
@@ -73,9 +74,9 @@ class Dispatch:
         self._tokens = tokens
         self._config = config
 
-    async def run(self, queue: EventQueue) -> None:
-        """Act on events until canceled."""
-        await queue.consume(self.handle)
+    def subscribe(self, queues: WorkQueues) -> None:
+        """Declare what this takes."""
+        queues.events(QUEUE, ACTED_ON, self.handle)
 
     async def handle(self, event: Recorded) -> None:
         """Do what follows from one event; doing it again changes nothing."""

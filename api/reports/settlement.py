@@ -8,9 +8,11 @@ away or full, as nothing is wrong with the report then, else at most MAX_DELIVER
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import nats.errors
 import structlog
@@ -20,7 +22,6 @@ from pydantic import ValidationError
 from api.dependencies import ApiParts
 from api.metrics.registry import RECORDED, STALE, Metrics
 from api.problems import HttpProblem, body_errors
-from api.reports.batch_timeout import SharedTimeout
 from api.reports.gateway import accept_report
 from domain.backoff import Backoff
 from domain.context.log_context import be_about
@@ -36,6 +37,19 @@ RETRY = Backoff(first_seconds=0.2, longest_seconds=30.0)
 TRY_AGAIN = "try-again"
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A report that was taken, and the event loop's time until which it must be applied."""
+
+    message: Msg
+    by: float
+
+
+def taken(message: Msg) -> Taken:
+    """What has just come: it gets ANSWER_SECONDS, those behind others of its task included."""
+    return Taken(message, asyncio.get_running_loop().time() + ANSWER_SECONDS)
+
+
 class Settlement:
     """Settles reports, one message at a time."""
 
@@ -43,10 +57,10 @@ class Settlement:
         self._parts = parts
         self._metrics = metrics
 
-    async def settle(self, message: Msg, limit: SharedTimeout) -> bool:
+    async def settle(self, report: Taken) -> bool:
         """Handle one message; False if it will come again, so that later ones of its task wait too."""
-        started = time.perf_counter()
-        outcome = await self._outcome(message, limit)
+        message, started = report.message, time.perf_counter()
+        outcome = await self._outcome(report)
         if outcome == TRY_AGAIN:
             await put_back(message, delay_seconds(deliveries(message)))
         else:
@@ -56,23 +70,23 @@ class Settlement:
             self._metrics.callback("nats", outcome, time.perf_counter() - started)
         return outcome != TRY_AGAIN
 
-    async def _outcome(self, message: Msg, limit: SharedTimeout) -> str:
+    async def _outcome(self, report: Taken) -> str:
         """`recorded`, `stale`, the code under which it was kept, or TRY_AGAIN."""
+        message = report.message
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
         use_traceparent(header(headers, TRACEPARENT))
         be_about(task_id)
         with spanning(self._parts.tracer, "take report", "consumer", {TASK_ID: task_id}) as span:
-            outcome = await self._applied(message, task_id, headers, limit)
+            outcome = await self._applied(report, task_id, headers)
             if span is not None:
                 span.set({"towpath.outcome": outcome})
             return outcome
 
-    async def _applied(
-        self, message: Msg, task_id: str, headers: Mapping[str, str], limit: SharedTimeout
-    ) -> str:
+    async def _applied(self, report: Taken, task_id: str, headers: Mapping[str, str]) -> str:
+        message = report.message
         try:
-            with limit:
+            async with asyncio.timeout_at(report.by):
                 stored = await accept_report(
                     self._parts, task_id, message.data, header(headers, RUNNER_AUTH_HEADER), "nats"
                 )

@@ -8,6 +8,7 @@ and the rest comes from the same row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 
 from infra.documents.channels import Channel, channels
+from infra.nats.consumers import CONSUMERS
 from infra.nats.stream_definitions import stream_definitions
 
 Document = dict[str, Any]
@@ -70,7 +72,7 @@ def _completed(document: Document, rows: list[Channel]) -> Document:
             }
         },
         "channels": {row.name: _channel(document["channels"][row.name], row) for row in rows},
-        "operations": {row.name: _operation(row) for row in rows},
+        "operations": {row.name: _operation(row) for row in rows} | _taken(rows),
         "components": {"messages": messages, "schemas": dict(sorted(_schemas(made["schemas"]).items()))},
         "x-streams": {
             one.name: {
@@ -99,6 +101,22 @@ def _operation(row: Channel) -> Document:
         "action": row.action,
         "channel": {"$ref": f"#/channels/{row.name}"},
         "messages": [{"$ref": f"#/channels/{row.name}/messages/message"}],
+    }
+
+
+def _taken(rows: list[Channel]) -> Document:
+    """What the control plane's own subscribers take, a name for each durable consumer and channel."""
+    return {
+        f"{consumer.name}.{row.name}": {
+            **_operation(row),
+            "action": "receive",
+            "summary": f"{consumer.does}, in {consumer.started_by}",
+            "x-consumer": {"durable": consumer.name, "stream": consumer.stream},
+        }
+        for consumer in CONSUMERS
+        for subject in consumer.subjects
+        for row in rows
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^.]+", row.address), subject)
     }
 
 

@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nats.errors
 import pytest
+from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import api.reports.nats_intake
+import infra.nats.subscribers
 from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
 from infra.nats.embedded_server import EmbeddedNats
+from infra.nats.subscribers import AWAY, BACK, Subscribers
 from tests.integration.api.live_api import live_api
 from tests.support.waiting import eventually
 
@@ -62,23 +65,24 @@ async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) ->
 
 
 async def test_the_report_intake_waits_for_nats_without_spinning(
-    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nats_server: EmbeddedNats, tmp_path: Path
 ) -> None:
     """FastStream would ask again at once for as long as NATS is away, and keep a task for each time."""
-    monkeypatch.setattr(api.reports.nats_intake, "AWAY_SECONDS", 0.05)
-    async with live_api(nats_server, tmp_path / "data") as live:
+    async with live_api(nats_server, tmp_path / "data") as live, live.intake() as intake:
+        running = asyncio.create_task(intake.run())
         task_id = (await live.dispatched())["id"]
-        intake = ReportIntake(live.parts, live.connect, None)
-        await intake.start()
-        nats_server.stop()
         with capture_logs() as logs:
-            await eventually(lambda: intake._ahead is not None and intake._ahead.failed > 3, timeout=30)
-        said = [one["event"] for one in logs if one["event"].startswith("reports cannot be fetched")]
-        assert len(said) == 1, "an outage is said once, not with each try"
-        assert intake._broker is not None
-        (subscriber,) = intake._broker.subscribers
+            for _ in range(2):
+                nats_server.stop()
+                await eventually(lambda: not intake.connected)
+                (subscriber,) = intake.subscribers
+                assert (subscriber.running, subscriber.tasks) == (False, [])
+                await asyncio.wait({running}, timeout=1)
+                nats_server.start()
+                await eventually(lambda: intake.connected and intake.subscribers[0].running, timeout=30)
+        said = [one["event"] for one in logs if one["log_level"] != "debug"]
+        assert [one for one in said if "subscribers" in one] == [AWAY, BACK] * 2, "each outage is said once"
         assert len(subscriber.tasks) == 1
-        nats_server.start()
 
         async def back() -> bool:
             report = live.core.connection.jetstream().publish(f"towpath.report.{task_id}", RUNNING)
@@ -88,7 +92,7 @@ async def test_the_report_intake_waits_for_nats_without_spinning(
             return answer.status_code == 200 and answer.json()["status"] == "running"
 
         await eventually(back, timeout=30)
-        await intake.stop()
+        running.cancel()
 
 
 @pytest.mark.parametrize("away", ["gone", "frozen"])
@@ -96,7 +100,7 @@ async def test_the_report_intake_stops_while_nats_is_away(
     nats_server: EmbeddedNats, tmp_path: Path, away: str
 ) -> None:
     async with live_api(nats_server, tmp_path / "data") as live:
-        intake = ReportIntake(live.parts, live.connect)
+        intake = live.intake()
         await intake.start()
         if away == "gone":
             nats_server.stop()
@@ -114,15 +118,19 @@ async def test_the_report_intake_stops_while_nats_is_away(
         await eventually(lambda: live.core.connection.is_connected)
 
 
-async def test_the_report_intake_says_why_it_cannot_start(nats_server: EmbeddedNats, tmp_path: Path) -> None:
-    async with live_api(nats_server, tmp_path / "data") as live:
+async def test_the_report_intake_says_why_it_cannot_start(
+    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infra.nats.subscribers, "START_SECONDS", 1.0)
 
-        async def frozen_then() -> Client:
-            connection = await live.connect()
+    class FrozenThen(NatsBroker):
+        async def connect(self) -> Client:
+            connection = await super().connect()
             os.kill(nats_server.pid, signal.SIGSTOP)
             return connection
 
-        intake = ReportIntake(live.parts, frozen_then)
+    async with live_api(nats_server, tmp_path / "data") as live:
+        intake = Subscribers(partial(FrozenThen, nats_server.control_url), ReportIntake(live.parts))
         try:
             with pytest.raises(Busy, match="is JetStream up"):
                 await intake.start()
