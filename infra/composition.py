@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils import uuid7
 
 from adapters.crypto.checkpoint_keys import parse_keys
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.event_store.append_logging import LoggingAppender
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.capacity import MeasuredRoom
@@ -114,7 +114,7 @@ class Core:
     engine: AsyncEngine
     read_model: SqlReadModel
     checkpoints: SqlSnapshots
-    sealer: AesGcmSealer
+    cipher: AesGcmEnvCipher
     tokens: AttemptTokens
     dead_letters: JetStreamDeadLetters
     heartbeats: JetStreamHeartbeats
@@ -122,7 +122,7 @@ class Core:
 
     def commands(self, view: LockView, room: LogRoom | None = None) -> TaskCommands:
         """What operators ask of tasks."""
-        return TaskCommands(self.tasks, now, view, self.sealer, room)
+        return TaskCommands(self.tasks, now, view, self.cipher, room)
 
     def reports(self, grants: GrantView) -> TaskReports:
         """What runners say about tasks."""
@@ -183,7 +183,7 @@ async def open_core(
             engine=engine,
             read_model=SqlReadModel(engine),
             checkpoints=SqlSnapshots(engine),
-            sealer=AesGcmSealer(*keys),
+            cipher=AesGcmEnvCipher(*keys),
             tokens=AttemptTokens(*keys),
             dead_letters=JetStreamDeadLetters(connection),
             heartbeats=JetStreamHeartbeats(connection, settings.lease_terms),
@@ -256,7 +256,7 @@ def dispatcher(core: Core, grants: GrantView, http: httpx.AsyncClient) -> Dispat
         grants,
         runners,
         JetStreamTimers(core.connection),
-        core.sealer,
+        core.cipher,
         core.tokens,
         DispatchConfig(settings.callback_base, timedelta(seconds=deadline), settings.lease_terms.lost_after),
     )
@@ -293,7 +293,7 @@ class ProcessManagers:
 async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
     """The checkpoint signer, on a connection of its own: it reads the log as bytes, beside the folds."""
     settings = core.settings
-    connection = await connect(settings, "towpath-sealer")
+    connection = await connect(settings, "towpath-checkpoint-signer")
     signer, trusted = parse_keys(settings.checkpoint_keys())
     try:
         yield CheckpointSigner(

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class CheckpointSigner:
-    """One sealer; `run` it until it is canceled.
+    """One signer; `run` it until it is canceled.
 
     It seals once `every_events` events (at most MOST_EVENTS) are behind the last checkpoint, or
     `every_seconds` after it has first seen that one is.
@@ -69,17 +69,19 @@ class CheckpointSigner:
         while True:
             pause = LOOK_SECONDS
             try:
-                if await self.seal_due():
+                if await self.sign_due():
                     continue
             except Busy:
                 self._known = False
             except CheckpointInvalid as error:
                 self._known = False
-                log.error("the log is not sealed any more: check it with `towpath verify`", error=str(error))
+                log.error(
+                    "checkpoints are no longer signed: check it with `towpath verify`", error=str(error)
+                )
                 pause = DISTRUST_SECONDS
             await asyncio.sleep(pause)
 
-    async def seal_due(self) -> bool:
+    async def sign_due(self) -> bool:
         """Seal what is due now, one checkpoint at most; whether there was anything to do.
 
         Raises:
@@ -96,8 +98,8 @@ class CheckpointSigner:
             if self._last is not None:
                 self._vouch(self._last)
             self._known = True
-        sealed = self._last.last_seq if self._last else 0
-        open_events = await self._stored.last_seq() - sealed
+        signed = self._last.last_seq if self._last else 0
+        open_events = await self._stored.last_seq() - signed
         if open_events < 0:
             raise CheckpointInvalid(f"the log ends {-open_events} events before the last checkpoint does")
         if open_events == 0:
@@ -108,7 +110,7 @@ class CheckpointSigner:
             self._waiting_since = now
         if open_events < self._every_events and now - self._waiting_since < self._every_seconds:
             return False
-        await self._seal(sealed + 1, sealed + min(open_events, self._every_events))
+        await self._sign(signed + 1, signed + min(open_events, self._every_events))
         return True
 
     def _vouch(self, checkpoint: LogCheckpoint) -> None:
@@ -121,7 +123,7 @@ class CheckpointSigner:
                 "let TOWPATH_CHECKPOINT_KEY or `checkpoint-key` name the old one as `public:…`"
             ) from error
 
-    async def _seal(self, first: int, last: int) -> None:
+    async def _sign(self, first: int, last: int) -> None:
         leaves: list[bytes] = []
         async for batch in self._stored.stretch(first, last):
             for message in batch:

@@ -17,7 +17,7 @@ from domain.locks.judging import changed
 from domain.log.filter import EventFilter
 from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
 from domain.log.record import Recorded
-from domain.ports.dispatch import RunnerClient, SealBroken, Sealer, SubmitRejected, SubmitUnreachable
+from domain.ports.dispatch import EnvCipher, EnvUnreadable, RunnerClient, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import GrantView
 from domain.ports.queues import Timers, WorkQueues
 from domain.protocol import Submission, SubmittedWorkspace
@@ -62,7 +62,7 @@ class Dispatch:
         grants: GrantView,
         runners: RunnerClient,
         timers: Timers,
-        sealer: Sealer,
+        cipher: EnvCipher,
         tokens: AttemptTokens,
         config: DispatchConfig,
     ) -> None:
@@ -70,7 +70,7 @@ class Dispatch:
         self._grants = grants
         self._runners = runners
         self._timers = timers
-        self._sealer = sealer
+        self._cipher = cipher
         self._tokens = tokens
         self._config = config
 
@@ -131,7 +131,7 @@ class Dispatch:
             return  # a void grant starts nothing
         try:
             submission = self._submission(task, token)
-        except SealBroken as error:
+        except EnvUnreadable as error:
             await self._tasks.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
             return
         await self._arm(task_id, attempt, since)
@@ -167,7 +167,9 @@ class Dispatch:
             attempt=task.attempt,
             title=spec.title,
             command=spec.command,
-            env=self._sealer.unseal(task.id, sealed) if (sealed := {**spec.env, **spec.secrets}) else {},
+            env=self._cipher.decrypt(task.id, encrypted)
+            if (encrypted := {**spec.env, **spec.secrets})
+            else {},
             secret_names=list(spec.secrets),
             timeout_seconds=spec.timeout_seconds,
             execution_mode=spec.execution_mode,

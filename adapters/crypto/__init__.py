@@ -1,4 +1,4 @@
-"""Cryptography: sealed env values, and the keys that sign checkpoints.
+"""Cryptography: encrypted env values, and the keys that sign checkpoints.
 
 Start with `env_encryption.py`.
 """

@@ -1,6 +1,6 @@
 """Encrypts env values with AES-GCM, so that readers of the log cannot see them.
 
-A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`, bound to its task and name: it cannot be
+An encrypted value is `v1.<key id>.<base64 of nonce and ciphertext>`, bound to its task and name: it cannot be
 moved to another. The first key seals, every key unseals, so that keys can be rotated.
 """
 
@@ -14,13 +14,13 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.ports.dispatch import SealBroken
+from domain.ports.dispatch import EnvUnreadable
 
 NONCE_BYTES = 12
 
 
-class AesGcmSealer:
-    """Port `Sealer`."""
+class AesGcmEnvCipher:
+    """Port `EnvCipher`."""
 
     def __init__(self, *keys: bytes) -> None:
         if not keys or not all(keys):
@@ -31,33 +31,35 @@ class AesGcmSealer:
 
     @property
     def key_ids(self) -> list[str]:
-        """What names the keys in sealed values, the one in use first."""
+        """What names the keys in encrypted values, the one in use first."""
         return list(self._ciphers)
 
-    def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         """See the port."""
         return {name: self._seal(task_id, name, value) for name, value in env.items()}
 
-    def unseal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def decrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         """See the port."""
-        return {name: self._unseal(task_id, name, value) for name, value in env.items()}
+        return {name: self._decrypt(task_id, name, value) for name, value in env.items()}
 
     def _seal(self, task_id: str, name: str, value: str) -> str:
         nonce = os.urandom(NONCE_BYTES)
-        sealed = self._ciphers[self._key_id].encrypt(nonce, value.encode(), _bound_to(task_id, name))
-        return f"v1.{self._key_id}.{base64.b64encode(nonce + sealed).decode()}"
+        encrypted = self._ciphers[self._key_id].encrypt(nonce, value.encode(), _bound_to(task_id, name))
+        return f"v1.{self._key_id}.{base64.b64encode(nonce + encrypted).decode()}"
 
-    def _unseal(self, task_id: str, name: str, sealed: str) -> str:
-        version, _, rest = sealed.partition(".")
+    def _decrypt(self, task_id: str, name: str, encrypted: str) -> str:
+        version, _, rest = encrypted.partition(".")
         key_id, _, text = rest.partition(".")
         cipher = self._ciphers.get(key_id)
         if version != "v1" or cipher is None:
-            raise SealBroken(f"env value {name} was sealed with another secret key; give that one as well")
+            raise EnvUnreadable(
+                f"env value {name} was encrypted with another secret key; give that one as well"
+            )
         try:
             raw = base64.b64decode(text, validate=True)
             return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(task_id, name)).decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
-            raise SealBroken(f"the sealed env value {name} was changed") from error
+            raise EnvUnreadable(f"the encrypted env value {name} was changed") from error
 
 
 def _bound_to(task_id: str, name: str) -> bytes:

@@ -50,7 +50,7 @@ class EventData(BaseModel):
 
 
 class CreatedData(EventData):
-    """A task exists. Values of `env` and `secrets` are sealed; `lock_paths` are normalised.
+    """A task exists. Values of `env` and `secrets` are encrypted; `lock_paths` are normalised.
 
     No lock path means the whole workspace. `secrets` are variables like `env`; runners mask their values.
     """

@@ -53,11 +53,11 @@ class Recorded:
         return datetime.fromisoformat(self.time)
 
     def as_json(self) -> dict[str, Any]:
-        """The event as HTTP answers, SSE and the command line show it; sealed values are left out."""
+        """The event as HTTP answers, SSE and the command line show it; encrypted values are left out."""
         data = self.data
         if self.kind == "task" and self.event == "created":
-            sealed = {name: data[name] for name in ("env", "secrets") if name in data}
-            data = {**data, **{name: dict.fromkeys(values, "***") for name, values in sealed.items()}}
+            encrypted = {name: data[name] for name in ("env", "secrets") if name in data}
+            data = {**data, **{name: dict.fromkeys(values, "***") for name, values in encrypted.items()}}
         return {
             "seq": self.seq,
             "id": self.id,

@@ -8,24 +8,24 @@ from typing import Protocol
 from domain.protocol import Submission
 
 
-class Sealer(Protocol):
+class EnvCipher(Protocol):
     """Keeps env values unreadable in the log."""
 
-    def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
-        """Names to sealed values."""
+    def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+        """Names to encrypted values."""
         ...
 
-    def unseal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def decrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         """Names to values.
 
         Raises:
-            SealBroken: the key is another one or a value was changed.
+            EnvUnreadable: the key is another one or a value was changed.
         """
         ...
 
 
-class SealBroken(Exception):
-    """Sealed env values cannot be opened with this secret key."""
+class EnvUnreadable(Exception):
+    """Encrypted env values cannot be opened with this secret key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from domain.locks.capacity import ClaimRoom, Reservation
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.capacity import AmpleRoom, LogRoom, check_room
 from domain.log.events import CreatedData
-from domain.ports.dispatch import Sealer
+from domain.ports.dispatch import EnvCipher
 from domain.ports.lock_view import LockView
 from domain.ports.log import AppendConflict, Clock, StoredTask, TaskStore
 from domain.services.task_changes import MAX_TRIES, TaskChanges, too_busy
@@ -42,7 +42,7 @@ class TaskCommands(TaskChanges):
         tasks: TaskStore,
         clock: Clock,
         locks: LockView,
-        sealer: Sealer,
+        cipher: EnvCipher,
         room: LogRoom | None = None,
         claim_room: ClaimRoom | None = None,
     ) -> None:
@@ -51,7 +51,7 @@ class TaskCommands(TaskChanges):
         self._claim_room = claim_room or ClaimRoom(locks)
         self._room = room or AmpleRoom()
         self._locks = locks
-        self._sealer = sealer
+        self._cipher = cipher
 
     async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[StoredTask, bool]:
         """Create a task; the same id with the same content again answers the task that is there.
@@ -177,8 +177,8 @@ class TaskCommands(TaskChanges):
             lock_mode=spec.lock_mode,
             on_conflict=spec.on_conflict,
             pool=spec.pool,
-            env=self._sealer.seal(task_id, dict(spec.env)) if spec.env else {},
-            secrets=self._sealer.seal(task_id, dict(spec.secrets)) if spec.secrets else {},
+            env=self._cipher.encrypt(task_id, dict(spec.env)) if spec.env else {},
+            secrets=self._cipher.encrypt(task_id, dict(spec.secrets)) if spec.secrets else {},
             timeout_seconds=spec.timeout_seconds,
             labels=dict(spec.labels),
             lock_wait_seconds=spec.lock_wait_seconds,
@@ -193,11 +193,12 @@ class TaskCommands(TaskChanges):
         return normalise_lock_paths(paths, (await self._registration(workspace)).root)
 
     def _same_content(self, task_id: str, stored: CreatedData, asked: CreatedData, spec: TaskSpec) -> bool:
-        """Sealed values never seal to the same text twice, so they are compared in the clear."""
+        """Encrypted values never encrypt to the same text twice, so they are compared in the clear."""
         bare: dict[str, dict[str, str]] = {"env": {}, "secrets": {}}
         if stored.model_copy(update=bare) != asked.model_copy(update=bare):
             return False
         pairs = ((stored.env, spec.env), (stored.secrets, spec.secrets))
         return all(
-            (self._sealer.unseal(task_id, sealed) if sealed else {}) == dict(given) for sealed, given in pairs
+            (self._cipher.decrypt(task_id, encrypted) if encrypted else {}) == dict(given)
+            for encrypted, given in pairs
         )

@@ -21,7 +21,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from adapters.crypto.checkpoint_keys import PublicKeys
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.protocol import CONTRACT_VERSION, rfc3339
@@ -85,7 +85,7 @@ def _key_ids(settings: Settings) -> list[str]:
     """Names of the secret keys in use; none is made here."""
     if settings.secret_key is None and not (settings.data_dir / "secret-key").exists():
         return []
-    return AesGcmSealer(*settings.secret_keys()).key_ids
+    return AesGcmEnvCipher(*settings.secret_keys()).key_ids
 
 
 async def restore(

@@ -1,6 +1,6 @@
 """The secret key of an installation that was given none: made once, in the data directory.
 
-Attempt tokens and sealed env values hang on it, so it must survive restarts, and two processes that start at
+Attempt tokens and encrypted env values depend on it, so it must survive restarts, and processes that start at
 the same time must end up with the same one: the file appears whole, by a link that fails if it exists.
 """
 
@@ -36,7 +36,7 @@ def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
     if not keys or not all(re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key) for key in keys):
         raise ValueError(
             f"{path} does not hold a key of {KEY_BYTES * 2} hex digits per line: restore it from a backup; "
-            "deleting it makes a new key, with which env values already in the log stay sealed for ever"
+            "deleting it makes a new key, with which env values already in the log stay encrypted for ever"
         )
     return tuple(key.encode() for key in keys)
 

@@ -63,8 +63,8 @@ async def _fill_up(settings: Settings, events: int) -> None:
 
 async def _seal(settings: Settings) -> int:
     """Seal what the control plane has not sealed yet; the last sequence."""
-    async with open_core(settings, "bench-seal") as core, open_checkpoint_signer(core) as sealer:
-        while await sealer.seal_due():
+    async with open_core(settings, "bench-seal") as core, open_checkpoint_signer(core) as signer:
+        while await signer.sign_due():
             pass
         return await core.reader.last_seq()
 

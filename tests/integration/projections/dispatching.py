@@ -51,7 +51,7 @@ class DispatchStage(Stage):
             self.view,
             runners or PoolRunnerClient(QueueRunnerClient(self.connection, 60.0), self.push),
             self.timers,
-            self.sealer,
+            self.cipher,
             TOKENS,
             DispatchConfig(
                 "http://control:8000", timedelta(seconds=self.deadline_seconds), self.terms.lost_after

@@ -8,7 +8,7 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.event_store.codec import chain_link, decoded
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.locks.claims import FIRST_CHAIN
@@ -36,8 +36,8 @@ class Stage:
         self._api = JetStreamApi(connection)
         self.world = jetstream_world(connection, grouped=grouped, **timing)
         self.view = FoldedLockView(self.world.reader, MemorySnapshots())
-        self.sealer = AesGcmSealer(b"secret")
-        self.commands = TaskCommands(self.world.tasks, now, self.view, self.sealer)
+        self.cipher = AesGcmEnvCipher(b"secret")
+        self.commands = TaskCommands(self.world.tasks, now, self.view, self.cipher)
         self.reports = TaskReports(self.world.tasks, now, self.view)
         self.findings = TaskFindings(self.world.tasks, now)
         self._running: list[asyncio.Task[None]] = []

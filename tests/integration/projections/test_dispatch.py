@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 
 import adapters.queues.work_queue
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
@@ -121,7 +121,7 @@ async def test_a_refusal_becomes_submit_failed(stage: DispatchStage) -> None:
 
 async def test_values_sealed_with_another_key_end_the_attempt(stage: DispatchStage) -> None:
     task_id = await stage.dispatch(env={"A": "b"})
-    stage.sealer = AesGcmSealer(b"another secret")
+    stage.cipher = AesGcmEnvCipher(b"another secret")
     stage.start()
     await eventually(lambda: _is(stage, task_id, "submit-failed", "rejected"))
     await stage.until(("granted", task_id), ("released", task_id))

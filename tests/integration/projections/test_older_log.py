@@ -44,10 +44,10 @@ async def test_a_sealer_goes_on_from_the_checkpoints_that_were_restored(
     tap, keys = new_client(CLIENT), PublicKeys([KEY.public])
     await tap.connect(nats_server.control_url)
     try:
-        sealer = CheckpointSigner(RawLog(tap), JetStreamLogCheckpoints(tap), KEY, keys, now, 4, 1000.0)
+        signer = CheckpointSigner(RawLog(tap), JetStreamLogCheckpoints(tap), KEY, keys, now, 4, 1000.0)
         ids = [new_id() for _ in range(8)]
         await write(js_connection, ids)
-        assert [await sealer.seal_due() for _ in range(3)] == [True, True, False]
+        assert [await signer.sign_due() for _ in range(3)] == [True, True, False]
         first, _ = [one async for one in JetStreamLogCheckpoints(tap).read()]
 
         await emptied(js_connection, "TOWPATH", "TOWPATH_CHECKPOINT")
@@ -56,9 +56,9 @@ async def test_a_sealer_goes_on_from_the_checkpoints_that_were_restored(
         await write(js_connection, [new_id() for _ in range(more)])
         if not more:
             with pytest.raises(CheckpointInvalid, match="3 events before"):
-                await sealer.seal_due()
+                await signer.sign_due()
             await write(js_connection, [new_id() for _ in range(9)])
-        running = asyncio.create_task(sealer.run())
+        running = asyncio.create_task(signer.run())
 
         async def sealed() -> bool:
             last = await JetStreamLogCheckpoints(tap).last()

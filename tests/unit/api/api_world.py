@@ -15,7 +15,7 @@ import httpx
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.event_store.codec import Message
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
 from adapters.event_store.task_cache import TaskCache
@@ -202,7 +202,7 @@ async def api_world(
 
     reports = TaskReports(store, clock, view)
     parts = ApiParts(
-        commands=TaskCommands(store, clock, view, AesGcmSealer(KEY)),
+        commands=TaskCommands(store, clock, view, AesGcmEnvCipher(KEY)),
         reports=reports,
         workspaces=WorkspaceService(AppenderWorkspaceLog(events.last_registration, log, new_id), view, clock),
         log=reader,

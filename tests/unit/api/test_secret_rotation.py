@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from api.config import ApiConfig, ApiConfigError
-from domain.ports.dispatch import SealBroken
+from domain.ports.dispatch import EnvUnreadable
 from domain.runners.attempt_token import AttemptTokens
 from tests.unit.api.api_world import api_world, problem
 
@@ -33,14 +33,14 @@ def test_a_previous_token_alone_protects_nothing_and_is_refused() -> None:
 def test_an_attempt_token_and_sealed_values_of_the_previous_key_still_open() -> None:
     before, after = b"k" * 32, b"l" * 32
     token = AttemptTokens(before).mint("t", 1, 7)
-    sealed = AesGcmSealer(before).seal("t", {"A": "value"})
+    sealed = AesGcmEnvCipher(before).encrypt("t", {"A": "value"})
     assert AttemptTokens(after, before).check("t", token) is not None
-    assert AesGcmSealer(after, before).unseal("t", sealed) == {"A": "value"}
+    assert AesGcmEnvCipher(after, before).decrypt("t", sealed) == {"A": "value"}
     assert AttemptTokens(after).check("t", token) is None
-    with pytest.raises(SealBroken, match="another secret key"):
-        AesGcmSealer(after).unseal("t", sealed)
-    both = AesGcmSealer(after, before)
-    assert AesGcmSealer(after).unseal("t", both.seal("t", {"A": "new"})) == {"A": "new"}
+    with pytest.raises(EnvUnreadable, match="another secret key"):
+        AesGcmEnvCipher(after).decrypt("t", sealed)
+    both = AesGcmEnvCipher(after, before)
+    assert AesGcmEnvCipher(after).decrypt("t", both.encrypt("t", {"A": "new"})) == {"A": "new"}
 
 
 async def test_versions_are_named() -> None:

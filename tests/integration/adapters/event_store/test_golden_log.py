@@ -13,7 +13,7 @@ from typing import Any
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from adapters.crypto.env_encryption import AesGcmSealer
+from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.locks.table import LockTable
@@ -101,7 +101,7 @@ async def test_everything_reads_it(nats_server: EmbeddedNats, js_connection: Cli
     (sealed,) = [task for task in tasks if task.title == "ends well"]
     stored = await world.tasks.load(sealed.id)
     assert stored is not None
-    assert AesGcmSealer(KEY).unseal(sealed.id, stored.task.spec.env) == {"NAME": "bär"}
+    assert AesGcmEnvCipher(KEY).decrypt(sealed.id, stored.task.spec.env) == {"NAME": "bär"}
 
     table = LockTable()
     for event in await world.reader.page(0, last):

@@ -189,8 +189,8 @@ async def _seal(server: EmbeddedNats, found: Evidence) -> None:
             for seq, one in enumerate(found.log, 1)
         ]
         found.log = [_without_expectation(one) for one in found.log]
-        sealer = CheckpointSigner(log, checkpoints, KEY, keys, now, SEALED_EVERY, 0)
-        while await sealer.seal_due():
+        signer = CheckpointSigner(log, checkpoints, KEY, keys, now, SEALED_EVERY, 0)
+        while await signer.sign_due():
             pass
         genuine = [one async for one in checkpoints.read()]
         assert genuine[-1].last_seq == len(found.log)

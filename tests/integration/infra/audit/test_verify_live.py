@@ -43,8 +43,8 @@ async def lived(settings: Settings, lives: int = 30) -> AsyncIterator[Core]:
         await history.register()
         await history.lives(lives)
         await history.open_tasks(3)
-        async with open_checkpoint_signer(core) as sealer:
-            while await sealer.seal_due():
+        async with open_checkpoint_signer(core) as signer:
+            while await signer.sign_due():
                 pass
         await TaskProjection(core.reader, core.read_model).replay(await core.reader.last_seq())
         yield core

@@ -190,8 +190,8 @@ async def test_an_auditor_can_verify_the_whole_log(node: Deployed) -> None:
         history = History(core.connection, "w", 5)
         await history.register()
         await history.lives(5)
-        async with open_checkpoint_signer(core) as sealer:
-            while await sealer.seal_due():
+        async with open_checkpoint_signer(core) as signer:
+            while await signer.sign_due():
                 pass
     report = await verify(node.settings("auditor"), VerifyOptions(read_model=False), lambda done, total: None)
     assert (report.findings, report.events > 20) == ([], True)

@@ -49,7 +49,7 @@ async def _fill(connection: Client, settings: Settings, _: EmbeddedNats) -> None
         await append(connection, f"T{number}", "created", 0, b"x" * 200)
         if number + 1 == SEALED:
             log, kept = RawLog(connection), JetStreamLogCheckpoints(connection)
-            assert await CheckpointSigner(log, kept, KEY, PublicKeys([KEY.public]), now, SEALED, 0).seal_due()
+            assert await CheckpointSigner(log, kept, KEY, PublicKeys([KEY.public]), now, SEALED, 0).sign_due()
     await _stand_at(settings, EVENTS)
 
 

@@ -145,11 +145,11 @@ class Sealing:
     def __init__(self) -> None:
         self._count = 0
 
-    def seal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         self._count += 1
         return {name: f"{self._count}:{value}" for name, value in env.items()}
 
-    def unseal(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def decrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         return {name: value.partition(":")[2] for name, value in env.items()}
 
 
