@@ -24,12 +24,20 @@ printf '#!/bin/sh\\necho "uv ${UV_NO_CACHE:-cached}" >> calls\\n' > .venv/bin/uv
 printf '#!/bin/sh\\necho demonstrated\\n' > .venv/bin/towpath
 chmod +x .venv/bin/*
 """
+READ = (
+    "Makefile",
+    "requirements-bootstrap.lock",
+    "requirements.lock",
+    "pyproject.toml",
+    "packages/eventsourcing-nats/pyproject.toml",
+)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The Makefile and what it reads, beside interpreters that only pretend."""
-    for name in ("Makefile", "requirements-bootstrap.lock", "requirements.lock", "pyproject.toml"):
+    for name in READ:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPO / name, tmp_path / name)
     for name, text in (("python3.10", OLD), ("python3.12", NEW)):
         (tmp_path / name).write_text(text)
