@@ -1,7 +1,7 @@
-"""The composition root: settings in, connected parts out. The only place that wires adapters to ports.
+"""The composition root: builds connected parts from settings. Only this module wires adapters to ports.
 
-`open_core` opens what every process of the control plane shares (NATS, the store, keys, SQL); `api_parts`
-and `projections` build on it. Entry points only call these. Importing opens nothing.
+`open_core` opens what every process of the control plane shares (NATS, the store, keys, SQL); `api_parts` and
+`projections` build on it. Entry points only call these. Importing opens nothing.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ def new_id() -> str:
 
 
 def now() -> datetime:
-    """Now, UTC."""
+    """The current time, UTC."""
     return datetime.now(UTC)
 
 
 def push_client() -> httpx.AsyncClient:
-    """What reaches the push runner: no proxy from the environment sees its token."""
+    """HTTP client for the push runner; ignores proxies of the environment, which would see its token."""
     return httpx.AsyncClient(trust_env=False, verify=ssl.create_default_context())
 
 
@@ -121,19 +121,19 @@ class Core:
     tracer: Tracer | None
 
     def commands(self, view: LockView, room: LogRoom | None = None) -> TaskCommands:
-        """What operators ask of tasks."""
+        """The service for operator commands on tasks."""
         return TaskCommands(self.tasks, now, view, self.cipher, room)
 
     def reports(self, grants: GrantView) -> TaskReports:
-        """What runners say about tasks."""
+        """The service for runners' reports on tasks."""
         return TaskReports(self.tasks, now, grants)
 
     def findings(self) -> TaskFindings:
-        """What the control plane finds out about tasks."""
+        """The service for what the control plane finds out about tasks, such as a lost runner."""
         return TaskFindings(self.tasks, now)
 
     def room(self) -> MeasuredRoom:
-        """What bounds the log; to be run."""
+        """Measures the log's capacity; the caller must run it."""
         return log_room(self.settings, self.api)
 
 
@@ -141,10 +141,10 @@ class Core:
 async def open_core(
     settings: Settings, name: str, *, needs_database: bool = True, settle_seconds: float = SETTLE_SECONDS
 ) -> AsyncIterator[Core]:
-    """Connect, make sure that the streams are as they must be, open the read model.
+    """Connect, create or check the streams, open the read model.
 
-    Without `needs_database` a database that is away or damaged is said and passed over. An append that is
-    not answered is given up after `settle_seconds`.
+    Without `needs_database`, an unavailable or damaged database is only logged. An append without an answer
+    is given up after `settle_seconds`.
     """
     private_directory(settings.data_dir)
     async with AsyncExitStack() as stack:
@@ -198,7 +198,7 @@ def api_parts(
     readiness: Callable[[], Awaitable[dict[str, str]]],
     room: LogRoom,
 ) -> ApiParts:
-    """Everything the routes call; `http` reaches the push runner, if one is configured."""
+    """Everything that the routes call; `http` calls the push runner, if one is configured."""
     settings = core.settings
     reports = core.reports(view)
     handlers = {DISPATCH: dispatcher(core, view, http).handle}
@@ -241,7 +241,7 @@ def api_parts(
 
 
 def dispatcher(core: Core, grants: GrantView, http: httpx.AsyncClient) -> Dispatch:
-    """Hands attempts to runners: the projector's, and an API's for what an operator replays."""
+    """Submits attempts to runners: in the projector, and in an API when an operator replays a dead letter."""
     settings = core.settings
     push = None
     if settings.host_runner_url is not None:
@@ -264,11 +264,11 @@ def dispatcher(core: Core, grants: GrantView, http: httpx.AsyncClient) -> Dispat
 
 @dataclass(frozen=True, slots=True)
 class ProcessManagers:
-    """What acts on events and deadlines in one projector process."""
+    """The process managers of one projector process."""
 
     core: Core
     view: FoldedLockView
-    """To be run beside `dispatch` and the deadlines: which grants are void, and each workspace's policy."""
+    """Must run beside `dispatch` and the deadlines: knows the void grants and each workspace's policy."""
     dispatch: Dispatch
     watchdog: Watchdog
     lock_waits: LockWaits
@@ -291,7 +291,7 @@ class ProcessManagers:
 
 @asynccontextmanager
 async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
-    """The checkpoint signer, on a connection of its own: it reads the log as bytes, beside the folds."""
+    """The checkpoint signer. It has its own connection, since it reads the whole log as bytes."""
     settings = core.settings
     connection = await connect(settings, "towpath-checkpoint-signer")
     signer, trusted = parse_keys(settings.checkpoint_keys())
@@ -310,17 +310,17 @@ async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
 
 
 def lock_projection(core: Core) -> LockProjection:
-    """Appends lock facts."""
+    """The lock projection, which appends grants and releases."""
     return LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now)
 
 
 def task_projection(core: Core) -> TaskProjection:
-    """Fills the read model."""
+    """The projection that fills the read model."""
     return TaskProjection(core.reader, core.read_model)
 
 
 def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
-    """Build the process managers; `http` reaches the push runner, if one is configured."""
+    """Build the process managers; `http` calls the push runner, if one is configured."""
     settings = core.settings
     view = FoldedLockView(core.reader, core.checkpoints)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms

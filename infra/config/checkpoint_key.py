@@ -1,8 +1,7 @@
-"""The checkpoint signing key of an installation that was given none: made once, one file.
+"""The default checkpoint signing key of an installation: one file, made once.
 
-A key per line: the first is the private one in use, further ones are old ones that are still trusted.
-Replacing the key keeps only the public half of the old one, so that no signature with it is possible any
-more.
+One key per line: the first is the private key in use, the others are old keys that are still trusted.
+Replacing the key keeps only the public half of the old one, so that it can no longer sign.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ NAME = "checkpoint-key"
 
 
 def load(data_dir: Path) -> tuple[str, ...]:
-    """The keys in `data_dir/checkpoint-key`; () where there is no such file.
+    """The keys in `data_dir/checkpoint-key`; () if the file does not exist.
 
     Raises:
         ValueError: the file holds something else.
@@ -39,7 +38,7 @@ def load(data_dir: Path) -> tuple[str, ...]:
 
 
 def load_or_make(data_dir: Path) -> tuple[str, ...]:
-    """The same, from a file of mode 0600 that is made if there is none."""
+    """Like `load`, but makes the file (mode 0600) if it does not exist."""
     keys = load(data_dir)
     if not keys:
         private_directory(data_dir)
@@ -49,7 +48,7 @@ def load_or_make(data_dir: Path) -> tuple[str, ...]:
 
 
 def rotate(data_dir: Path) -> tuple[str, ...]:
-    """Put a new key first; of the one used until now only the public half stays. All keys after that."""
+    """Put a new key first and keep only the public half of the previous one. Returns all keys."""
     path = data_dir / NAME
     old = load_or_make(data_dir)
     signer, _ = parse_keys(old)

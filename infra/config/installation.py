@@ -1,11 +1,12 @@
-"""The running installation's file: where `towpath up` listens, so that commands need no ports or tokens.
+"""The installation file: where `towpath up` listens, so that commands need no ports or tokens.
 
-`up` writes it (mode 0600, at once whole), keeps a lock on it as long as it lives, and removes it at its end.
-The kernel gives the lock back however a process ends, so a file without a lock is a leftover, which is not
-believed: on its ports somebody else may listen by now. Nor is one that others could have written.
+`up` writes it atomically (mode 0600), locks it while it runs, and removes it at its end. The kernel releases
+the lock however the process ends. A file without a lock is therefore stale and ignored: another program may
+use its ports by now. So is a file that other users could have written.
 
-A data directory that was named, or a `.towpath` of an `up` here or above, says which system is meant. Where
-nothing runs on it, a command is refused rather than sent to what answers on the default ports.
+The data directory decides which system a command addresses: the one in the settings, else the nearest
+`.towpath` of an `up`, here or in a parent directory. If nothing runs on it, the command fails instead of
+trying the default ports.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Need = Literal["url", "nats"]
 
 
 class NotRunning(Exception):
-    """No `towpath up` runs on the directory that is meant; the message says what to do."""
+    """No `towpath up` runs on the selected data directory; the message says what to do."""
 
     def __init__(self, directory: Path, need: Need) -> None:
         super().__init__(f"no `towpath up` runs on {directory}: start it, or say {_WHERE[need]}")
@@ -42,7 +43,7 @@ class NotRunning(Exception):
 
 
 class Installation(BaseModel):
-    """What the file says. `nats_url` is None where the installation's own NATS runs on `nats_port`."""
+    """The content of the file. `nats_url` is None if the installation's own NATS runs on `nats_port`."""
 
     url: str
     token: str | None = None
@@ -55,7 +56,7 @@ class Installation(BaseModel):
 
 
 def with_own_token(settings: Settings) -> Settings:
-    """The settings with a token for this machine's commands, where the API asks for tokens at all."""
+    """The settings with a token for this machine's commands, if the API requires tokens."""
     if settings.api_tokens is None or settings.token is not None:
         return settings
     token = secrets.token_urlsafe(32)
@@ -64,7 +65,7 @@ def with_own_token(settings: Settings) -> Settings:
 
 
 class Published:
-    """The file of this process, from now on until `withdraw`."""
+    """This process's installation file, until `withdraw`."""
 
     def __init__(self, directory: Path, installation: Installation) -> None:
         self._path = directory / FILE
@@ -77,7 +78,7 @@ class Published:
         draft.replace(self._path)
 
     def withdraw(self) -> None:
-        """Remove it; again does nothing."""
+        """Remove the file; further calls do nothing."""
         if self._held >= 0:
             self._path.unlink(missing_ok=True)
             os.close(self._held)
@@ -85,7 +86,7 @@ class Published:
 
 
 def publish(given: Settings, started: Settings, nats_port: int | None) -> Published:
-    """Write the file. `given`: as `up` got them; `started`: with the ports that it has."""
+    """Write the file. `given`: the settings that `up` got; `started`: the same with its actual ports."""
     own_nats = given.nats_url is None
     password = given.nats_password
     told = Installation(
@@ -102,19 +103,19 @@ def publish(given: Settings, started: Settings, nats_port: int | None) -> Publis
 
 
 def find(settings: Settings) -> tuple[Path, Installation] | None:
-    """The installation that runs on the data directory; where none was named, on the nearest `.towpath`."""
+    """The running installation of the data directory, or of the nearest `.towpath` if none was set."""
     directory = _meant(settings)
     found = None if directory is None else _read(directory / FILE)
     return None if directory is None or found is None else (directory, found)
 
 
 def completed(settings: Settings, need: Need, over: Collection[str] = ()) -> Settings:
-    """The settings with what the running installation says, as far as nothing else was set.
+    """The settings, completed with the values of the running installation.
 
-    What `over` names is taken from the installation even where it was set.
+    Values that were set stay, except those of the fields in `over`.
 
     Raises:
-        NotRunning: nothing runs on the directory that is meant, and it was not set where `need` is.
+        NotRunning: nothing runs on the selected data directory, and the setting for `need` is missing.
     """
     given = settings.model_fields_set.difference(over)
     directory = _meant(settings)
@@ -140,7 +141,7 @@ def completed(settings: Settings, need: Need, over: Collection[str] = ()) -> Set
 
 
 def for_part(settings: Settings) -> Settings:
-    """The settings of an API or projector alone: as they are where NATS was set, else `completed`.
+    """The settings of an API or projector run alone: unchanged if NATS was set, else `completed`.
 
     Raises:
         NotRunning: as `completed`.
@@ -149,7 +150,7 @@ def for_part(settings: Settings) -> Settings:
 
 
 def for_runner(settings: Settings) -> Settings:
-    """The settings of a runner that is started alone; on an `up`'s own NATS it is the user for runners.
+    """The settings of a runner run alone; on an `up`'s own NATS it connects as the user for runners.
 
     Raises:
         NotRunning: as `completed`.
@@ -172,7 +173,7 @@ def _is_nats_set(settings: Settings) -> bool:
 
 
 def _meant(settings: Settings) -> Path | None:
-    """The data directory that was named, else the nearest `.towpath` of an `up`, else None."""
+    """The data directory in the settings, else the nearest `.towpath` of an `up`, else None."""
     if "data_dir" in settings.model_fields_set:
         return settings.data_dir
     name = settings.data_dir.name
@@ -181,7 +182,7 @@ def _meant(settings: Settings) -> Path | None:
 
 
 def _is_of_up(directory: Path) -> bool:
-    """Whether an `up` runs, or ran, on this directory of ours; parts alone leave neither of these in it."""
+    """Whether an `up` runs or ran on our directory; processes run alone leave neither file there."""
     try:
         ours = directory.stat().st_uid in (0, os.geteuid())
         return ours and ((directory / FILE).is_file() or (directory / _STORE).is_dir())
@@ -190,7 +191,7 @@ def _is_of_up(directory: Path) -> bool:
 
 
 def running_on(directory: Path) -> Installation | None:
-    """The installation whose `up` runs on this very directory."""
+    """The installation whose `up` runs on exactly this directory."""
     return _read(directory / FILE)
 
 
@@ -212,7 +213,7 @@ def _read(path: Path) -> Installation | None:
 
 
 def _is_held(file: int) -> bool:
-    """Whether another process has the lock."""
+    """Whether another process holds the lock."""
     try:
         fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

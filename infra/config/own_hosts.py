@@ -1,4 +1,4 @@
-"""Host names under which this installation's listeners may be addressed."""
+"""Host names that requests to this installation's listeners may use."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def own_hosts(settings: Settings, listens_on: str) -> tuple[str, ...]:
     for name in implied:
         try:
             found[host_name(name)] = None
-        except ValueError:  # an address that is no name, such as an empty one
+        except ValueError:  # not a host name, such as an empty address
             continue
     return tuple(found)

@@ -1,7 +1,7 @@
-"""Private files: the data directory is 0700, its files 0600, whatever the umask, and git ignores it.
+"""Private files: data directory 0700, files 0600, independent of the umask, and ignored by git.
 
-It holds keys, passwords and commands. A directory that holds other things than Towpath's (`--data-dir .`)
-keeps its mode and gets no `.gitignore`: `towpath doctor` names what others may read there.
+The directory holds keys, passwords and commands. A directory that also holds other files (`--data-dir .`)
+keeps its mode and gets no `.gitignore`; `towpath doctor` lists what others may read there.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _NAMES = (
 )
 _PREFIXES = ("nats-", "nats.", "runner.", "read-model.db", "secret-key", "checkpoint-key", ".towpath")
 _JOBS = "work"
-"""Below a runner's state: directories of jobs, whose files are their own."""
+"""Directories of jobs in a runner's state directory; their files belong to the jobs."""
 
 
 def private_directory(path: Path) -> None:
-    """Make `path` with its parents if need be, and its owner's alone. OSError where that cannot be done."""
+    """Make `path` and its parents if missing, accessible to its owner only. Raises OSError."""
     if not path.is_dir():
         if path.exists():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file, and must be a directory", str(path))
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)  # a umask may take even the owner's rights away
+        path.chmod(0o700)  # a umask may remove even the owner's rights
     if _is_own(path):
         _take_from_others(path)
         ignore = path / ".gitignore"
@@ -46,7 +46,7 @@ def private_directory(path: Path) -> None:
 
 
 def private_tree(path: Path) -> None:
-    """`private_directory`, and what earlier versions left open in it is taken from others."""
+    """`private_directory`; also closes files that earlier versions left open to others."""
     private_directory(path)
     for one in open_to_others(path):
         if one != path:
@@ -54,7 +54,7 @@ def private_tree(path: Path) -> None:
 
 
 def open_to_others(path: Path) -> Iterator[Path]:
-    """What of Towpath's below `path` group or others may read, write or search, `path` itself first."""
+    """Towpath's files in `path`, itself first, that group or others may read, write or search."""
     if _is_open(path):
         yield path
     with suppress(OSError):
@@ -64,7 +64,7 @@ def open_to_others(path: Path) -> Iterator[Path]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write atomically, never readable by others, not even for a moment."""
+    """Write atomically; others can never read the file."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(create_private(draft), "w") as file:
@@ -73,9 +73,9 @@ def write_private(path: Path, text: str) -> None:
 
 
 def create_private(path: Path, flags: int = os.O_WRONLY | os.O_EXCL) -> int:
-    """A descriptor of the new file `path`, of mode 0600 whatever the umask."""
+    """A descriptor of the new file `path`, with mode 0600 independent of the umask."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with suppress(PermissionError):  # somebody else's, which was there before
+    with suppress(PermissionError):  # an existing file of another user
         os.fchmod(descriptor, 0o600)
     return descriptor
 
@@ -108,5 +108,5 @@ def _is_open(path: Path) -> bool:
 
 
 def _take_from_others(path: Path) -> None:
-    with suppress(OSError):  # gone, or somebody else's: the doctor names it
+    with suppress(OSError):  # removed, or of another user: the doctor reports it
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)

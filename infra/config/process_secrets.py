@@ -1,8 +1,8 @@
-"""Keeps a server process's secrets out of `/proc`, away from other processes of the same user.
+"""Hides a server process's secrets from other processes of the same user.
 
-Its memory is closed to them. And the secrets leave its environment once the settings have been read: also the
-block that /proc/PID/environ shows, which `unsetenv` leaves as it is. What libraries read later by themselves
-stays in the environment, elsewhere in memory, and is not passed on to other programs.
+They cannot read its memory. After the settings were read, secrets are removed from its environment, also from
+the block that /proc/PID/environ shows, which `unsetenv` does not change. Variables that libraries read later
+stay in the environment, in a copy outside that block, and are not passed to other programs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ READ_LATER = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
 
 
 def keep_secrets() -> None:
-    """Call once the settings have been read, before anything is started or forked."""
+    """Call it after the settings were read and before anything is started or forked."""
     secret = [name for name in os.environ if _is_secret(name)]
     for name in secret:
         if _read_later(name):
@@ -31,7 +31,7 @@ def keep_secrets() -> None:
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """What another program may get of it."""
+    """The environment for another program."""
     return {name: value for name, value in environment.items() if not _is_secret(name)}
 
 
@@ -45,13 +45,13 @@ def _read_later(name: str) -> bool:
 
 
 def _setting_names() -> set[str]:
-    """Variables of settings that are secret, or that may hold a password as URLs may."""
+    """Variables of settings that are secret, or may hold a password, such as URLs."""
     fields = Settings.model_fields.items()
     return {env_name(name) for name, one in fields if not one.repr or "SecretStr" in repr(one.annotation)}
 
 
 def _overwrite(names: set[str]) -> None:
-    """The values of these in the block that the process was started with."""
+    """Overwrite the values of these variables in the process's original environment block."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(fields[47]), int(fields[48])
     at = start

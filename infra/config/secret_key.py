@@ -19,10 +19,10 @@ KEY_BYTES = 32
 
 
 def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
-    """The keys in `data_dir/secret-key` (mode 0600), made if there is none.
+    """The keys in `data_dir/secret-key` (mode 0600); makes the file if it does not exist.
 
-    A key per line: the first is in use, the others are accepted. A key is the line's text itself, 64 hex
-    digits, so that it can be moved to TOWPATH_SECRET_KEY.
+    One key per line: the first is in use, the others are accepted. A key is the line's text, 64 hex digits,
+    so it can be copied to TOWPATH_SECRET_KEY.
 
     Raises:
         ValueError: a line does not hold 64 hex digits.
@@ -42,7 +42,7 @@ def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
 
 
 def make_key_file(path: Path) -> None:
-    """A file of mode 0600 with KEY_BYTES random bytes as hex digits; one that is there already stays."""
+    """Write KEY_BYTES random bytes as hex digits to a file of mode 0600; an existing file stays."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     draft = Path(name)
     try:

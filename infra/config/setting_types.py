@@ -1,4 +1,4 @@
-"""Types of settings: how the text of a variable is parsed, and what an invalid one is answered.
+"""Types of settings: how a variable's text is parsed, and the error for an invalid value.
 
 No error repeats the value: it may be a secret.
 """
@@ -40,7 +40,7 @@ def _split(separator: str) -> Callable[[Any], Any]:
 
 
 def _roots(given: Any) -> Any:
-    """A colon inside a name would make two other directories of one, the second relative to anything."""
+    """A colon inside a name would split one directory into two, the second one relative."""
     parts = _split(":")(given)
     if isinstance(given, str) and len(parts) > 1 and not all(part.startswith(("/", "~")) for part in parts):
         raise ValueError(
@@ -58,7 +58,7 @@ def _number(given: Any) -> Any:
 
 
 def _http_url(given: str) -> str:
-    """`given` if a client can use it: every part of it is looked at here, so no request fails over it."""
+    """`given`, if a client can use it: checks every part, so that no request fails because of it later."""
     import httpx
 
     form = "give a URL such as http://127.0.0.1:8000"
@@ -111,7 +111,7 @@ def _database_url(given: str) -> str:
 
 
 def _absolute(given: Path) -> Path:
-    """`given` from the root on; as it is where the current directory is gone: using it then fails."""
+    """`given` as an absolute path; unchanged if the current directory was removed: using it then fails."""
     try:
         given = given.expanduser()
     except RuntimeError:
@@ -120,7 +120,7 @@ def _absolute(given: Path) -> Path:
         given = given.absolute()
     try:
         str(given).encode()
-    except UnicodeEncodeError:  # neither SQLite nor JSON can be told such a name
+    except UnicodeEncodeError:  # SQLite and JSON cannot hold such a name
         raise ValueError(f"{str(given)!a} is not UTF-8: name another directory, or start elsewhere") from None
     return given
 

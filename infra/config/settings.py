@@ -1,8 +1,8 @@
 """All settings in one frozen object, read once from the environment.
 
-Nothing else reads a setting from the environment, and no default stands anywhere else: whoever needs a
-value gets this object, or a part of it, from the composition root. Command-line options override fields.
-What must hold between settings is checked here; every error names the variable and never shows its value.
+No other module reads a setting from the environment or defines a default: code that needs a value gets this
+object, or a part of it, from the composition root. Command-line options override fields. Rules between
+settings are checked here; every error names the variable and never shows its value.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ NEVER_EMPTY = (
     "checkpoint_key",
     "nats_password",
 )
-"""What an empty variable would leave open, or replace, in silence; other empty variables count as unset."""
+"""An empty value would silently disable or replace these. Other variables count as unset when empty."""
 DAY = 24 * 3600
-"""Longest time, in seconds, that any setting may give."""
+"""Longest time, in seconds, that any setting accepts."""
 
 
 class SettingsError(ValueError):
-    """The environment or the options cannot be used; the message says which and what to do."""
+    """The environment or the options are invalid; the message says which and what to do."""
 
 
 class Settings(BaseSettings):
@@ -343,13 +343,13 @@ class Settings(BaseSettings):
 
     @property
     def tracing(self) -> bool:
-        """Whether spans are to be made and exported."""
+        """Whether spans are created and exported."""
         disabled = (self.otel_sdk_disabled or "").strip().lower() == "true"
         return bool(self.otel_url) and not disabled and self.otel_traces_exporter != "none"
 
     @property
     def otel_url(self) -> str:
-        """Where spans go; "" where no endpoint is set."""
+        """The endpoint that spans are sent to; "" if none is set."""
         if self.otel_exporter_otlp_traces_endpoint:
             return self.otel_exporter_otlp_traces_endpoint
         return (
@@ -360,7 +360,7 @@ class Settings(BaseSettings):
 
     @property
     def read_model_url(self) -> URL:
-        """Where the read model is, with an async driver. A path is no text of a URL: it may hold anything."""
+        """The read model's URL with an async driver, built from parts: a path may hold any character."""
         from sqlalchemy.engine import URL, make_url
 
         if self.database_url is None:
@@ -370,17 +370,17 @@ class Settings(BaseSettings):
 
     @property
     def runner_state(self) -> Path:
-        """Where a runner keeps its state."""
+        """A runner's state directory."""
         return self.runner_state_dir or self.data_dir / "runner"
 
     @property
     def lease_terms(self) -> LeaseTerms:
-        """When a runner is suspected and when it is lost."""
+        """When a runner is suspected, and when it is lost."""
         grace = self.lease_seconds / 3 if self.lease_grace_seconds is None else self.lease_grace_seconds
         return LeaseTerms(timedelta(seconds=self.lease_seconds), timedelta(seconds=grace))
 
     def secret_keys(self) -> tuple[bytes, ...]:
-        """The keys, the one in use first; makes the file in the data directory if need be.
+        """The secret keys, the one in use first; makes the file in the data directory if needed.
 
         Raises:
             SettingsError: the file is damaged or cannot be read or made.
@@ -395,9 +395,9 @@ class Settings(BaseSettings):
             raise SettingsError(f"{error}; or set TOWPATH_SECRET_KEY") from error
 
     def checkpoint_keys(self, *, make: bool = True) -> tuple[str, ...]:
-        """The checkpoint keys as texts, the one that signs first; makes the file if there is none.
+        """The checkpoint keys as texts, the signing one first; makes the file if needed.
 
-        With `make` False: () where nothing is set and no file is there.
+        With `make` False: () if no key is set and no file exists.
 
         Raises:
             SettingsError: the file is damaged or cannot be read or made.
@@ -413,11 +413,11 @@ class Settings(BaseSettings):
 
     @property
     def has_guest(self) -> bool:
-        """Whether the embedded NATS lets in clients without a password."""
+        """Whether the embedded NATS accepts clients without a password."""
         return self.api_tokens is None if self.nats_guest is None else self.nats_guest
 
     def check_api(self) -> None:
-        """What must hold for a process that serves the API. Raises SettingsError."""
+        """Check the rules for a process that serves the API. Raises SettingsError."""
         tokens = self.api_tokens.get_secret_value() if self.api_tokens else ""
         try:
             check_listen(self.host, ApiConfig(operator_tokens=parse_operator_tokens(tokens)))
@@ -431,7 +431,7 @@ class Settings(BaseSettings):
                     raise SettingsError(f"{env_name(name)} {problem}")
 
     def check_runner(self) -> None:
-        """What must hold for a process that runs tasks. Raises SettingsError."""
+        """Check the rules for a process that runs tasks. Raises SettingsError."""
         from runner.errors import RunnerConfigError
         from runner.isolation.confinement import check_available
         from runner.isolation.job_user import find_user

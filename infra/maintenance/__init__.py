@@ -1,2 +1,2 @@
-"""Maintenance of an installation: replay, checks of the log before a start, reading a log whose server is
+"""Maintenance of an installation: replay, log checks before a start, reading the log while its server is
 down."""

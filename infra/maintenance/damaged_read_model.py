@@ -13,9 +13,9 @@ _MOVED = ("", "-wal", "-shm")
 
 
 def move_aside(settings: Settings) -> str | None:
-    """Move the damaged file and what SQLite has put beside it; a line for people, None where all is well.
+    """Move a damaged file and SQLite's files beside it; returns a message, or None if nothing is damaged.
 
-    Looks at the schema and at the position alone, which is cheap. Call it while nothing uses the file.
+    Reads only the schema and the position, which is cheap. Call it while no process uses the file.
     """
     if settings.read_model_url.get_backend_name() != "sqlite" or not settings.read_model_url.database:
         return None

@@ -1,9 +1,9 @@
-"""Checks the log before a start: a damaged or replaced log starts nothing.
+"""Checks the log before a start: nothing starts on a damaged or replaced log.
 
-nats-server passes over what it cannot read, so a damaged block looks like a log with holes, or like a shorter
-one. Known are the stream's own count and ends, the last signed checkpoint, and how far the read model and the
-folds beside it have come. All that is a few questions; then the newest events are read, back to where the
-last checkpoint begins and at least NEWEST of them, and held against it. `towpath verify` reads everything.
+nats-server skips what it cannot read, so a damaged block looks like missing events or a shorter log. The
+check compares the stream's own count and ends with the last signed checkpoint and the positions of the read
+model and of the folds beside it: a few requests. Then it reads the newest events, at least NEWEST and back to
+the start of the last checkpoint, and compares them with it. `towpath verify` reads everything.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _REMEDY = "nothing was started; run `towpath verify`, then `towpath restore` a b
 
 
 class LogDamaged(Exception):
-    """The log is not what it was. `fault` says what is wrong; the message also what to do."""
+    """The log was damaged or replaced. `fault` says how; the message also says what to do."""
 
     def __init__(self, fault: str, remedy: str = _REMEDY) -> None:
         super().__init__(f"{fault}: {remedy}")
@@ -65,7 +65,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What the stream says of itself, and how far others have seen it; `by` names who saw the furthest."""
+    """What the stream reports; `seen` is the highest sequence known elsewhere, `by` names its source."""
 
     messages: int
     first: int
@@ -77,18 +77,18 @@ class Ends:
 
 
 async def check_log(connection: Client, settings: Settings, store: Path | None = None) -> None:
-    """Return if the log is whole as far as can be told cheaply.
+    """Return if a cheap check finds the log whole.
 
-    `store` is where an embedded server keeps its streams: one that it cannot read is missing without a word.
+    `store` is the embedded server's directory of streams; it silently skips a stream that it cannot read.
 
     Raises:
-        LogDamaged: it is not.
+        LogDamaged: it is not whole.
         Busy: it does not answer.
     """
     if store is not None:
         await _check_read(connection, store)
     checkpoint = await _last_checkpoint(connection)
-    applied, seen, by = await _seen(settings, checkpoint)  # before the log is asked, which may grow
+    applied, seen, by = await _seen(settings, checkpoint)  # read before the log, which may grow meanwhile
     state = await _state(connection, seen)
     if state.get("num_subjects", 0) > state["messages"]:
         raise LogDamaged("the log is damaged: nats-server could not read its files")
@@ -102,7 +102,7 @@ async def check_log(connection: Client, settings: Settings, store: Path | None =
 
 
 async def check_patiently(connection: Client, settings: Settings, store: Path | None = None) -> None:
-    """`check_log`, while the servers of a cluster find each other; raises what it raises in the end."""
+    """`check_log`, retried while a cluster's servers find each other; raises the last error."""
     deadline = asyncio.get_running_loop().time() + FORMING_SECONDS
     while True:
         try:
@@ -114,7 +114,7 @@ async def check_patiently(connection: Client, settings: Settings, store: Path | 
 
 
 async def _check_read(connection: Client, store: Path) -> None:
-    """Every stream of ours that has files is there."""
+    """Check that the server has loaded each of our streams that has files."""
     for definition in stream_definitions():
         if (store / definition.name).is_dir():
             answer = await connection.request(f"$JS.API.STREAM.INFO.{definition.name}", b"", timeout=10)
@@ -125,7 +125,7 @@ async def _check_read(connection: Client, store: Path) -> None:
 
 
 async def _state(connection: Client, seen: int) -> dict[str, Any]:
-    """The stream's state; a leader just elected may take a moment to know what others have seen."""
+    """The stream's state; a leader just elected may need a moment to know what others have seen."""
     api = JetStreamApi(connection)
     try:
         info = await api.info()
@@ -154,7 +154,7 @@ async def _last_checkpoint(connection: Client) -> LogCheckpoint | None:
 
 
 async def _seen(settings: Settings, checkpoint: LogCheckpoint | None) -> tuple[Position, int, str]:
-    """What the read model has applied; how far anything beside the log has seen it, and what has."""
+    """The position of the read model; the highest sequence known outside the log, and its source."""
     seen, by = (checkpoint.last_seq, f"checkpoint {checkpoint.number}") if checkpoint else (0, "")
     if settings.database_url is None and not (settings.data_dir / "read-model.db").exists():
         return Position(0), seen, by
@@ -162,7 +162,7 @@ async def _seen(settings: Settings, checkpoint: LogCheckpoint | None) -> tuple[P
     try:
         applied, folded = await _positions(engine)
     except (SQLAlchemyError, Busy, OSError):
-        return Position(0), seen, by  # it is away, or of another version: those who need it say so
+        return Position(0), seen, by  # it is unavailable or of another version: its users report that
     finally:
         await engine.dispose()
     for name, seq in (("the read model", applied.seq), ("the lock table", folded)):
@@ -178,7 +178,7 @@ async def _positions(engine: AsyncEngine) -> tuple[Position, int]:
 
 
 async def _check_same(connection: Client, applied: Position) -> None:
-    """The event at the read model's position is the one it has applied."""
+    """Check that the event at the read model's position is the one that it applied."""
     if applied.event_id is None:
         return
     found = await JetStreamApi(connection).get(applied.seq)
@@ -192,7 +192,7 @@ async def _check_same(connection: Client, applied: Position) -> None:
 
 
 async def _missing(connection: Client, ends: Ends) -> list[Range]:
-    """The ranges that the stream's own figures, or those who have seen more, show to be missing."""
+    """The ranges that are missing by the stream's own figures, or by those who have seen more."""
     first, last = ends.first, max(ends.last, ends.seen, *ends.lost)
     if ends.messages == 0:
         return [Range(1, last)] if last else []
@@ -213,7 +213,7 @@ async def _deleted(connection: Client) -> list[Range]:
 
 
 def ranges(seqs: Iterable[int]) -> Iterable[Range]:
-    """Ascending sequences as ranges."""
+    """Group ascending sequences into ranges."""
     first = last = 0
     for seq in seqs:
         if seq != last + 1 and last:
@@ -226,7 +226,7 @@ def ranges(seqs: Iterable[int]) -> Iterable[Range]:
 
 
 async def _check_newest(connection: Client, last: int, checkpoint: LogCheckpoint | None) -> None:
-    """Read the newest events: none may be missing, and the last checkpoint's must be those it saw."""
+    """Read the newest events: none may be missing, and they must match the last checkpoint."""
     first = max(1, last - NEWEST + 1)
     if checkpoint is not None:
         first = min(first, checkpoint.first_seq)

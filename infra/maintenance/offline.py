@@ -1,8 +1,8 @@
-"""Reads the log of an installation whose server is down, on a copy with a server of its own.
+"""Reads the log of an installation whose server is down, from a copy with a server of its own.
 
-nats-server writes where it starts: it drops what it cannot read. Looking at a damaged log must not make it
-worse, so the server is started on a copy in a temporary directory, on loopback and a free port, and both are
-gone afterwards. The original's bytes are only read.
+nats-server changes its files at start: it drops what it cannot read. To leave a damaged log as it is, the
+server starts on a copy in a temporary directory, on loopback and a free port. Both are removed afterwards;
+the original is only read.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Words = Callable[[str], None]
 
 
 class CannotCopy(Exception):
-    """The log cannot be read on a copy; the message says why."""
+    """The log cannot be read from a copy; the message says why."""
 
 
 def is_down(settings: Settings) -> bool:
-    """Whether the data directory holds a log, and no server works on it."""
+    """Whether the data directory holds a log and no server runs on it."""
     data_dir = settings.data_dir
     if settings.nats_url is not None or not (data_dir / "nats" / "jetstream").is_dir():
         return False
     try:
         descriptor = os.open(data_dir / "nats.lock", os.O_RDONLY)
     except OSError:
-        return True  # it was never started here, or copied without its lock
+        return True  # the server never started here, or the log was copied without its lock
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -50,9 +50,9 @@ def is_down(settings: Settings) -> bool:
 
 @contextmanager
 def readable(settings: Settings, say: Words) -> Iterator[Settings]:
-    """Settings with which the log can be read: these, or those of a server on a copy where theirs is down.
+    """Settings to read the log with: the given ones, or those of a server on a copy if theirs is down.
 
-    Main thread only, as the server. Raises CannotCopy, EmbeddedNatsError, OSError.
+    Main thread only, like the server. Raises CannotCopy, EmbeddedNatsError, OSError.
     """
     if not is_down(settings):
         yield settings
@@ -86,7 +86,7 @@ def _on_copy(settings: Settings, server: EmbeddedNats, copy: Path) -> Settings:
 
 
 def _copy(data_dir: Path, copy: Path) -> int:
-    """Copy the streams and the read model; how many bytes that is. No links: the server writes its files."""
+    """Copy the streams and the read model; returns the bytes. No links: the server writes to its files."""
     store = data_dir / "nats"
     model = [one for one in data_dir.glob(f"{READ_MODEL}*") if one.is_file()]
     size = sum(one.lstat().st_size for one in [*store.rglob("*"), *model] if one.is_file())

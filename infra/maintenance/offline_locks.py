@@ -1,4 +1,4 @@
-"""The locks of a log whose server is down, by a fold over all of it."""
+"""The locks of a log whose server is down, computed by folding the whole log."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class OfflineLocks:
-    """Entries as the API answers them, as far as the log could be read; `fault` says where it could not."""
+    """Lock entries in the API's format, as far as the log can be read; `fault` says where that ends."""
 
     entries: list[dict[str, Any]]
     fault: str | None
 
 
 def run_locks(settings: Settings, workspace: str | None, at: str | None) -> OfflineLocks:
-    """The locks at the end, or at a sequence or a time (RFC 3339): of one workspace (one entry), or of all.
+    """The locks at the end, or at a sequence or time (RFC 3339), of one workspace (one entry) or of all.
 
     Raises:
         NatsUnavailable, Busy: the log cannot be read.
-        NotFound: `at` lies beyond it.
+        NotFound: `at` lies beyond the log's end.
     """
     return asyncio.run(_locks(settings, workspace, at))
 
@@ -73,7 +73,7 @@ async def _upto(reader: JetStreamLogReader, at: str | None) -> int:
 
 
 async def _fold(reader: JetStreamLogReader, table: LockTable, upto: int) -> int | None:
-    """Fold up to `upto`; the first sequence that is missing on the way."""
+    """Fold up to `upto`; returns the first missing sequence, or None."""
     while table.seq < upto:
         batch = await reader.page(table.seq, min(PAGE, upto - table.seq))
         for event in batch:

@@ -1,7 +1,7 @@
 """`towpath replay`: reads the whole log, checks it, and rebuilds the read model.
 
-Everything but the log can be thrown away; this command is the proof. Without `--rebuild` nothing is
-changed: the log is read and its sequences and versions are checked.
+It proves that everything except the log can be recomputed. Without `--rebuild` it changes nothing: it reads
+the log and checks its sequences and versions.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay found: how many events in how many seconds, and the locks held behind the last one.
+    """Result of a replay: number of events, seconds, and locks held after the last event.
 
-    A rebuild does not look at locks: None.
+    A rebuild does not count locks: None.
     """
 
     rebuilt: bool
@@ -33,13 +33,13 @@ class ReplayResult:
     locks_held: int | None
 
     def __str__(self) -> str:
-        """For people."""
+        """The result as text for people."""
         done = "read model rebuilt" if self.rebuilt else f"log is whole; {_locks(self.locks_held)} held"
         speed = self.events / max(self.seconds, 1e-6)
         return f"{done}: {self.events} events in {self.seconds:.1f} s ({speed:.0f} events/s)"
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The result as JSON for programs."""
         return asdict(self)
 
 
@@ -50,7 +50,7 @@ def _locks(held: int | None) -> str:
 def run_replay(
     settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None] = lambda _: None
 ) -> ReplayResult:
-    """Replay the log. `progress` gets events done and events in all.
+    """Replay the log. `progress` gets the number of events done and the total.
 
     Raises:
         LogGap: the log is not contiguous.
