@@ -1,7 +1,7 @@
 """Auditor: checks stored messages in order for form, sequence, chain, transitions and lock intervals.
 
-A fault is noted, what stands there is taken over as it is, and the check goes on: the next fault is then one
-of its own. Memory holds what is open, the lines of workspaces, and a bounded part of the tasks that ended.
+It records a fault, accepts the stored value as it is, and continues, so each later fault is independent.
+Memory holds open tasks, one chain end per workspace, and a bounded part of the ended tasks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ENDS = frozenset(status.value for status in TERMINAL)
 
 @dataclass(slots=True)
 class _Line:
-    """The end of a workspace's lock facts or registrations."""
+    """The chain end of a workspace's lock events or registrations."""
 
     version: int = 0
     chain: str = FIRST_CHAIN
@@ -37,7 +37,7 @@ class _Line:
 
 
 class Auditor:
-    """Takes the log's messages in order. `with_rows`: also fold the read model's rows."""
+    """Checks the log's messages in order. `with_rows`: also compute the read model's rows."""
 
     def __init__(self, report: VerifyReport, states: TaskStates, *, with_rows: bool) -> None:
         self._report = report
@@ -53,7 +53,7 @@ class Auditor:
         self.seq = 0
 
     def take(self, stored: StoredBytes) -> bytes:
-        """Check the next message; its leaf hash. TooMany from the report."""
+        """Check the next message and return its leaf hash. Raises TooMany (from the report)."""
         seq = stored.seq
         if seq != self.seq + 1:
             self._missing(seq)
@@ -70,7 +70,7 @@ class Auditor:
         return leaf
 
     def end(self, last: int) -> None:
-        """The log ends at `last`."""
+        """Check that the log ends at `last`."""
         if self.seq != last:
             self._missing(last + 1)
         if self._void:
@@ -108,7 +108,7 @@ class Auditor:
             self._judged(event)
 
     def _shared_files(self, event: Recorded) -> str | None:
-        """What is wrong with a grant, seen by absolute paths and across workspaces."""
+        """The fault of a grant that overlaps others by absolute path, across workspaces; else None."""
         if event.event != "granted":
             return None
         claim = self._table.claim(event.subject_id, event.data["task_id"], event.data["attempt"])
@@ -117,7 +117,7 @@ class Auditor:
         return self._held.fault(claim)
 
     def _judged(self, event: Recorded) -> None:
-        """What follows from the verdict on an event that was just folded."""
+        """Update held paths, roots and void grants for the event that was just folded."""
         if event.kind == "lock":
             self._held.follow(event, self._table)
         elif event.event == "registered":
@@ -129,7 +129,7 @@ class Auditor:
                 leave_queue(state.row)
 
     def _link(self, parsed: Parsed, line: _Line | TaskState) -> None:
-        """Version and chain must follow on `line`, which is moved on."""
+        """Check version and chain against `line`, then advance `line`."""
         event = parsed.event
         if event.version != line.version + 1:
             self._report.add(

@@ -1,7 +1,7 @@
-"""Compares the log's leaves with signed checkpoints, of its own stream or exported.
+"""Compares the log's leaf hashes with signed checkpoints, from the log's own stream or an export.
 
-Both kinds are read along with the log, one at a time. What a checkpoint says of a range is believed only as
-far as its signature is; without any key it is still compared, which finds damage but no forger.
+Both sources are read along with the log, one checkpoint at a time. A checkpoint counts as evidence only if
+its signature is valid. Without a key it is still compared: that finds damage, but no forgery.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from infra.audit.findings import VerifyReport
 
 
 class Witness:
-    """One source of checkpoints, `name` in sentences: `open`, `see` every leaf, `finish`.
+    """One source of checkpoints, called `name` in messages: `open`, `see` every leaf, `finish`.
 
-    Behind the leaf at `next_end`, and before one behind it, comes `close_range`.
+    Call `close_range` after the leaf at `next_end` and before the next leaf.
     """
 
     def __init__(
@@ -48,19 +48,19 @@ class Witness:
         self.count = 0
         self.covered_upto = 0
         self.numbers: tuple[int, int] | None = None
-        """Those of the first and the last checkpoint that was read."""
+        """Numbers of the first and the last checkpoint that was read."""
 
     async def open(self) -> None:
-        """Take the first checkpoint."""
+        """Read the first checkpoint."""
         await self._advance()
 
     @property
     def next_end(self) -> int:
-        """The last sequence of the checkpoint in hand; 0 without one."""
+        """The last sequence of the current checkpoint; 0 if there is none."""
         return self._current.last_seq if self._current else 0
 
     def see(self, seq: int, leaf: bytes) -> None:
-        """Compare one leaf; those of one checkpoint are seen in order, before `close_range`."""
+        """Compare one leaf. Pass all leaves of a checkpoint in order, before `close_range`."""
         current = self._current
         if current is None or seq < current.first_seq:
             return
@@ -77,7 +77,7 @@ class Witness:
             )
 
     async def close_range(self, tree: Tree) -> None:
-        """All leaves of the checkpoint in hand were seen; `tree` holds everything up to its end."""
+        """Check the current checkpoint after its last leaf; `tree` holds the log up to its end."""
         current = self._current
         assert current is not None
         whole = len(self._leaves) == current.last_seq - current.first_seq + 1
@@ -96,7 +96,7 @@ class Witness:
         await self._advance()
 
     def finish(self, last_seq: int) -> None:
-        """The log has ended at `last_seq`."""
+        """Check for checkpoints beyond `last_seq`, where the log ends."""
         current = self._current
         if current is not None and current.last_seq > last_seq:
             self._report.add(

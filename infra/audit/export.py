@@ -33,9 +33,9 @@ def stored_checkpoints(settings: Settings) -> list[dict[str, Any]]:
 
 
 def export_checkpoints(settings: Settings, path: Path, after: int) -> tuple[int, int]:
-    """Write checkpoints behind number `after` to `path` (`-`: stdout); how many, and up to which sequence.
+    """Write checkpoints after number `after` to `path` (`-`: stdout); returns their count and last sequence.
 
-    A file appears whole or not at all.
+    The file is written atomically.
     """
     if str(path) == "-":
         return asyncio.run(_write(settings, sys.stdout.buffer, after))

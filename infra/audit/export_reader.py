@@ -1,7 +1,7 @@
-"""Reads exported checkpoints: a JSON-lines file kept where the log's keepers cannot change it.
+"""Reads exported checkpoints: a JSON-lines file kept where the log's operators cannot change it.
 
-The first line names the public keys, every further one is a checkpoint as it was signed. Whoever kept single
-lines kept checkpoints: a file without that first line is read as well, and names no key.
+The first line names the public keys, every further line is a signed checkpoint. A file without the first
+line, such as an excerpt, is accepted too and names no key.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_keys(path: Path) -> PublicKeys | None:
 
 
 async def read_checkpoints(path: Path) -> AsyncIterator[LogCheckpoint]:
-    """The checkpoints, one at a time. CheckpointInvalid for a line that is none."""
+    """Yields one checkpoint at a time. Raises CheckpointInvalid for a line that is none."""
     with path.open("rb") as file:
         first = 1 if _keys(file) is None else 2
         for number, line in enumerate(file, start=first):
@@ -47,7 +47,7 @@ async def read_checkpoints(path: Path) -> AsyncIterator[LogCheckpoint]:
 
 
 def _keys(file: IO[bytes]) -> PublicKeys | None:
-    """Those of the first line, which is then read; None, with nothing read, where it is a checkpoint."""
+    """Read the keys from the first line; None, with nothing consumed, if that line is a checkpoint."""
     try:
         first = orjson.loads(file.readline())
         if "format" not in first and "signature" in first:

@@ -1,4 +1,4 @@
-"""Findings of a verification: sentences, each with the first sequence that it makes doubtful."""
+"""Findings of a verification: messages, each with the first sequence that it makes doubtful."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MOST_FINDINGS = 10
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """One thing that is wrong. `seq` is the first sequence that it puts in doubt.
+    """One fault. `seq` is the first sequence that it makes doubtful.
 
-    `exact` is False where the fault is somewhere at or behind `seq`: then another finding may say better.
+    `exact` is False if the fault is at or after `seq`: another finding may be more precise.
     """
 
     seq: int
@@ -23,15 +23,15 @@ class Doubt:
 
 
 class TooMany(Exception):
-    """So much is wrong that going on says nothing more."""
+    """The report is full: further findings would add nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What an exported file's checkpoints say of the log: how many there are, and what they leave open.
+    """Coverage by an exported file's checkpoints: how many they are, and the events that none covers.
 
-    The log is what they saw from its first event up to `covered_upto`; it ends at `events`. Checkpoints of
-    the log's own stream do not count here.
+    The log matches them from its first event up to `covered_upto`; it ends at `events`. Checkpoints of the
+    log's own stream do not count here.
     """
 
     file: str
@@ -43,12 +43,12 @@ class Compared:
 
     @property
     def uncovered(self) -> tuple[int, int] | None:
-        """The first and last sequence that none of them vouches for; None where there is none."""
+        """The first and last sequence that no checkpoint covers; None if all are covered."""
         return (self.covered_upto + 1, self.events) if self.covered_upto < self.events else None
 
     @property
     def sentence(self) -> str:
-        """What was compared, for people."""
+        """What was compared, as text for people."""
         if not self.count:
             return (
                 f"{self.file} holds no checkpoint, so the log was compared with nothing of it; "
@@ -61,7 +61,7 @@ class Compared:
         return f"{self.file}: {which} for {_events(1, self.covered_upto)}, {left}"
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs."""
+        """What was compared, as JSON for programs."""
         return {
             "file": self.file,
             "checkpoints": self.count,
@@ -74,7 +74,7 @@ class Compared:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """Findings in the order in which they were made, and what was looked at."""
+    """Findings in the order in which they were made, and what was checked."""
 
     findings: list[Doubt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -83,26 +83,26 @@ class VerifyReport:
     covered_upto: int = 0
     tasks_compared: int = 0
     exported: Compared | None = None
-    """What was compared with an exported file, where one was given."""
+    """What was compared with an exported file, if one was given."""
 
     @property
     def ok(self) -> bool:
-        """Nothing is wrong, and what was asked for was compared with something."""
+        """True if there are no findings and everything requested was compared."""
         return not self.findings and (self.exported is None or self.exported.covered_upto > 0)
 
     def add(self, seq: int, kind: Kind, sentence: str, *, exact: bool = True) -> None:
-        """Note a finding. Raises TooMany with the MOST_FINDINGS-th."""
+        """Add a finding. Raises TooMany at the MOST_FINDINGS-th."""
         self.findings.append(Doubt(seq, kind, sentence, exact))
         if len(self.findings) >= MOST_FINDINGS:
             raise TooMany
 
     @property
     def first(self) -> Doubt | None:
-        """The finding with the first bad sequence; one that knows it exactly goes before the others."""
+        """The finding with the lowest doubtful sequence; exact ones come before the others."""
         return min(self.findings, key=lambda one: (not one.exact, one.seq), default=None)
 
     def as_json(self) -> dict[str, Any]:
-        """The report for programs."""
+        """The report as JSON for programs."""
         first = self.first
         return {
             "ok": self.ok,

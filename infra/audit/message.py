@@ -1,7 +1,7 @@
 """One stored message, split once into header lines (for the leaf), headers (for the chain) and event.
 
-This runs for every event of a log, so it does what `adapters.event_store.codec` does without its generality;
-where a message is out of the ordinary it says what is wrong with it instead.
+It runs for every event of a log, so it repeats the work of `adapters.event_store.codec` for the usual form
+only, and reports what is wrong with any other message.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _CHAIN = b"ce-chain"
 
 
 class BadForm(ValueError):
-    """What stands there is not an event of this log."""
+    """The stored message is not an event of this log."""
 
 
 class Parsed(NamedTuple):
-    """An event and what its chain link is made of: `chained` stands between the predecessor and the data."""
+    """An event and the parts of its chain link; `chained` goes between the previous link and the data."""
 
     event: Recorded
     leaf: bytes
@@ -35,7 +35,7 @@ class Parsed(NamedTuple):
     data: bytes
 
     def link(self, previous: str) -> str:
-        """The `ce-chain` that this event must have behind `previous`."""
+        """The `ce-chain` that this event must have after the link `previous`."""
         return sha256(b"%b\n%b%b" % (previous.encode(), self.chained, self.data)).hexdigest()
 
 

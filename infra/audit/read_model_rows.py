@@ -1,7 +1,7 @@
 """Compares the read model with a replay: every task, its grants and labels.
 
-The rows are read in one transaction, so they are those of one position, which may lie before or behind the
-end of what was verified. Tasks about which something stands in between are passed over.
+The rows are read in one transaction, so they reflect one position, before or after the end of the verified
+log. Tasks with events between the two are skipped.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _FLOATS = [place for place, column in enumerate(tasks.columns) if isinstance(col
 
 
 class OtherReadModel(Exception):
-    """The read model is of another version: its next user rebuilds it."""
+    """The read model has another version; the next process that uses it rebuilds it."""
 
 
 class HeldInterval(NamedTuple):
-    """`upto`: what read model and verified log both have; `last`: where the verified log ends."""
+    """`upto`: the last sequence that read model and verified log share; `last`: the verified log's end."""
 
     upto: int
     last: int
 
 
 def rows_digest(state: TaskState) -> bytes:
-    """What the read model must hold of a task, as bytes to compare."""
+    """What the read model must hold for a task, as bytes to compare."""
     row = state.row
     if not row:
         return b""
@@ -66,7 +66,7 @@ async def at_one_position(engine: AsyncEngine) -> AsyncIterator[tuple[AsyncConne
     """A transaction that sees one state of the read model, and the position of that state.
 
     Raises:
-        OtherReadModel: it cannot be compared with rows of this version.
+        OtherReadModel: its rows are of another version and cannot be compared.
     """
     async with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
@@ -87,7 +87,7 @@ async def compare(
     report: VerifyReport,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Compare every task; TooMany from the report."""
+    """Compare every task. Raises TooMany (from the report)."""
     expected = states.count()
     last_id, seen = "", 0
     while True:
@@ -128,7 +128,7 @@ def _compare(
     states: TaskStates,
     report: VerifyReport,
 ) -> bool:
-    """Whether the task stands in the verified log."""
+    """Compare one task; returns whether the verified log contains it."""
     known = states.rows(row.id)
     if row.seq > span.last or any(grant[-1] > span.last for grant in held):
         return known is not None

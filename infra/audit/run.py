@@ -1,7 +1,7 @@
 """Runs a verification: one pass over the log with all checks, then the read model.
 
-It needs a guest's rights on NATS and no API. What it says holds for the log up to the sequence that was the
-last when it began, or a little further where the read model has gone on meanwhile.
+It needs a guest's rights on NATS and no API. The result covers the log up to its last sequence at the start,
+or a little further if the read model has moved on meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What to verify with: exported checkpoints, public keys as texts, and whether to compare SQL."""
+    """Options: exported checkpoints, public keys as texts, and whether to compare the read model."""
 
     exported: Path | None = None
     public_keys: Sequence[str] = ()
@@ -84,7 +84,7 @@ async def verify(
 
 
 def _keys(settings: Settings, wanted: VerifyOptions, report: VerifyReport) -> PublicKeys | None:
-    """By which signatures are judged: those named, else this installation's, else the export's own."""
+    """The keys that check signatures: the given ones, else this installation's, else the export's own."""
     if wanted.public_keys:
         return PublicKeys.of_texts(wanted.public_keys)
     own = settings.checkpoint_keys(make=False)
@@ -101,7 +101,7 @@ def _keys(settings: Settings, wanted: VerifyOptions, report: VerifyReport) -> Pu
 async def _read_model(
     settings: Settings, wanted: VerifyOptions, report: VerifyReport, stack: AsyncExitStack
 ) -> tuple[AsyncEngine, int] | None:
-    """The read model's engine and present position, if it is wanted and there."""
+    """The read model's engine and present position, if it is to be compared and exists."""
     if not wanted.read_model:
         return None
     if settings.database_url is None and not (settings.data_dir / "read-model.db").exists():
@@ -124,7 +124,7 @@ async def _read_model(
 
 
 class _Pass:
-    """The parts of one run."""
+    """The state of one verification."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class _Pass:
         self._witnesses: list[Witness] = []
 
     async def over_log(self, progress: Progress) -> None:
-        """Read the log to its present end. The checkpoints' end is asked for first: it cannot be further."""
+        """Read the log to its present end, determined after the checkpoints' end, which cannot exceed it."""
         stored, last = await self._stored_checkpoints(), await self._log.last_seq()
         self._witnesses = [Witness("stored", stored, self._keys, self._report, from_start=True)]
         if self._exported is not None:
@@ -162,7 +162,7 @@ class _Pass:
         self._report.checkpoints, self._report.covered_upto = furthest.count, furthest.covered_upto
 
     def compared(self) -> Compared | None:
-        """What the exported file vouches for, where one was given."""
+        """What was compared with the exported file, if one was given."""
         if self._exported is None:
             return None
         exported = next((one for one in self._witnesses if one.name == EXPORTED), None)
@@ -177,7 +177,7 @@ class _Pass:
         )
 
     async def over_read_model(self, engine: AsyncEngine, before: int, progress: Progress) -> None:
-        """Compare the read model, which stood at `before` when this began."""
+        """Compare the read model; `before` was its position at the start."""
         last = self.auditor.seq
         if before > last:
             self._report.add(
@@ -196,7 +196,7 @@ class _Pass:
             await compare(connection, span, self._states, self._report, progress)
 
     async def _stored_checkpoints(self) -> AsyncIterator[LogCheckpoint]:
-        """The checkpoints in the log's own stream up to the one that is the last now; none may be gone."""
+        """The checkpoints of the log's own stream, up to the present last one; reports missing ones."""
         try:
             ever, last = await self._checkpoints.ever(), await self._checkpoints.last()
         except CheckpointInvalid as error:

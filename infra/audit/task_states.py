@@ -1,8 +1,8 @@
 """State of every task during a verification, in bounded memory.
 
-Open tasks are in memory. Of those that have ended a few thousand are, for their lock is given back a moment
-later; the rest goes to a temporary SQLite file: a few dozen bytes for a task that has succeeded, which
-nothing can follow, and the whole state for one that may be dispatched again.
+Open tasks stay in memory. So do a few thousand ended ones, because their lock is released a moment later. The
+others move to a temporary SQLite file: a few dozen bytes for a task that has succeeded, which is final, and
+the whole state for one that may be dispatched again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPILLED_AT_ONCE = 3_000
 class TaskState:
     """One task at a position: its chain's end, its trace, and its rows in the read model.
 
-    `last_seq` is that of the last event or lock fact about it. `row` is empty where nothing is compared.
+    `last_seq` is that of the last event or lock event about it. `row` is empty if rows are not compared.
     """
 
     version: int
@@ -40,14 +40,14 @@ class TaskState:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is awaited: it has ended and holds nothing."""
+        """Whether the task has ended and holds no lock."""
         return self.trace.ended and not any(
             grant.get("granted_seq") and not grant.get("released_seq") for grant in self.grants.values()
         )
 
 
 class TaskStates:
-    """Task states by id. `digest` makes comparable bytes of a state's rows."""
+    """Task states by id. `digest` converts a state's rows to bytes that can be compared."""
 
     def __init__(self, digest: Callable[[TaskState], bytes]) -> None:
         self._digest = digest
@@ -65,12 +65,12 @@ class TaskStates:
         self._highest = ""
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the temporary file."""
         self._file.close()
         self._directory.cleanup()
 
     def get(self, task_id: str) -> TaskState | None:
-        """The task's state; None for one that has not been added, `trace.status` is SUCCEEDED for good."""
+        """The task's state; None if it was not added. One that succeeded may have lost all but its status."""
         state = self._known.get(task_id)
         if state is not None or task_id > self._highest:
             return state
@@ -85,17 +85,17 @@ class TaskStates:
         return state
 
     def add(self, task_id: str, state: TaskState) -> None:
-        """Remember a new task."""
+        """Add a new task."""
         self._known[task_id] = state
 
     def ended(self, task_id: str) -> None:
-        """The task's attempt has ended: it may leave memory."""
+        """Record that the task's attempt has ended: it may leave memory."""
         self._ended[task_id] = None
         if len(self._ended) > KEPT:
             self._spill()
 
     def reopened(self, task_id: str) -> None:
-        """The task has a new attempt."""
+        """Record that the task has a new attempt."""
         self._ended.pop(task_id, None)
 
     def _spill(self) -> None:
@@ -117,7 +117,7 @@ class TaskStates:
     # ------------------------------------------------------------------ at the end
 
     def count(self) -> int:
-        """How many tasks there are."""
+        """The number of tasks."""
         spilled: int = self._file.execute("SELECT count(*) FROM tasks").fetchone()[0]
         return spilled + len(self._known)
 
@@ -138,7 +138,7 @@ class TaskStates:
 
 
 def digest_of(values: Any) -> bytes:
-    """16 bytes that differ where plain data differs."""
+    """16 bytes that differ if the data differs."""
     return blake2b(orjson.dumps(values), digest_size=16).digest()
 
 

@@ -1,7 +1,7 @@
-"""`towpath doctor`: looks for what would break the promises or stands still, and says how to mend it.
+"""`towpath doctor`: finds what stands still or would break the guarantees, and says how to fix it.
 
-Each check is a function of its own that takes the examination and answers findings; it changes nothing. A
-check that fails itself is a finding, too, so that one broken part never hides what is wrong with the others.
+Each check is a function that takes the examination and returns findings; it changes nothing. An exception in
+a check becomes a finding too, so that it cannot hide the results of the other checks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CHECKS: tuple[Check, ...] = (
     pools,
     dead_letters,
 )
-"""In the order in which they are shown."""
+"""In display order."""
 
 
 def _now() -> datetime:
@@ -61,7 +61,7 @@ def run_doctor(settings: Settings) -> list[Finding]:
 
 
 async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
-    """All findings; without NATS only what can be seen from here."""
+    """All findings; without NATS, only those of local checks."""
     refusals = _Refusals()
     try:
         connection = await connect(settings, "towpath-doctor", error_cb=refusals.note)
@@ -84,18 +84,18 @@ async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
 
 
 class _Refusals:
-    """What the server did not let through: it says so beside the request, which gets no answer."""
+    """Detects requests that the server refused: it reports them asynchronously and sends no response."""
 
     def __init__(self) -> None:
         self._refused = asyncio.Event()
 
     async def note(self, error: Exception) -> None:
-        """For `error_cb`."""
+        """Callback for `error_cb`."""
         if "permissions violation" in str(error).lower():
             self._refused.set()
 
     async def of_looking(self, connection: Client) -> bool:
-        """Whether these credentials may not even ask about the streams beside the log."""
+        """Whether these credentials may not even query the streams beside the log."""
         asking = asyncio.ensure_future(connection.request(_ASKED, b"", timeout=LOOK_SECONDS))
         refused = asyncio.ensure_future(self._refused.wait())
         try:

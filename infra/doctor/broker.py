@@ -78,7 +78,7 @@ def _monitor_url(settings: Settings) -> str | None:
 
 
 async def streams(about: Examination) -> list[Finding]:
-    """Whether each stream is there and keeps what it must."""
+    """Whether each stream exists and has the required settings."""
     findings = []
     for name, wrong in (await check_streams(about.connection)).items():
         findings += [problem(f"stream {name}", found, advice) for found, advice in wrong] or [
@@ -88,7 +88,7 @@ async def streams(about: Examination) -> list[Finding]:
 
 
 async def clocks(about: Examination) -> list[Finding]:
-    """The broker stamps its API answers; this machine's clock is compared with that."""
+    """Compares this machine's clock with the broker's time in an API response."""
     before = about.now()
     answer = await about.ask(f"STREAM.INFO.{Stream.LOG}")
     after = about.now()
@@ -104,7 +104,7 @@ async def clocks(about: Examination) -> list[Finding]:
 
 
 async def log_room(about: Examination) -> list[Finding]:
-    """Whether new work still fits into the log beside the reserve."""
+    """Whether new work still fits into the log without using the reserve."""
     findings = []
     for bound in await bounds(about.settings, about.log):
         found = f"{bound.name} leaves {bound.spare / (1 << 20):.0f} MiB for new work"
@@ -118,7 +118,7 @@ async def log_room(about: Examination) -> list[Finding]:
 
 
 def privacy(settings: Settings) -> list[Finding]:
-    """What of the data directory others on this machine may read; nothing where all is as it must be."""
+    """Which private files of the data directory others on this machine may read; empty if none."""
     directories = dict.fromkeys((settings.data_dir, settings.runner_state))
     found = [str(one) for directory in directories for one in islice(open_to_others(directory), 4)]
     if not found:
@@ -129,7 +129,7 @@ def privacy(settings: Settings) -> list[Finding]:
 
 
 def disk(settings: Settings) -> Finding:
-    """Whether there is room under the data directory."""
+    """Whether the disk of the data directory has enough free space."""
     directory = settings.data_dir if settings.data_dir.exists() else settings.data_dir.parent
     free = shutil.disk_usage(directory).free
     found = f"{free / (1 << 30):.1f} GiB free under {settings.data_dir}"

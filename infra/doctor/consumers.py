@@ -1,7 +1,7 @@
-"""Checks of durable consumers: present, taken from, how far behind.
+"""Checks of durable consumers: whether they exist, a process pulls from them, and how far they lag.
 
-A consumer without a process that pulls from it holds everything up silently: dispatch would submit nothing,
-deadlines would not end anything, reports over NATS would wait. A process that asks is seen as a waiting pull.
+A consumer that no process pulls from silently blocks its work: dispatch submits nothing, deadlines end no
+attempt, reports over NATS wait. A waiting pull request shows that a process is pulling.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def _info(about: Examination, wanted: Consumer) -> dict[str, Any]:
 
 
 async def _asked(about: Examination, wanted: Consumer, first: dict[str, Any]) -> bool:
-    """Whether somebody asks for messages, or at least settles some, within a moment."""
+    """Whether a process pulls or acknowledges messages within a moment."""
     end = asyncio.get_running_loop().time() + ASKED_SECONDS
     info = first
     while True:
@@ -67,9 +67,9 @@ async def _asked(about: Examination, wanted: Consumer, first: dict[str, Any]) ->
 
 
 async def _oldest(about: Examination, wanted: Consumer, info: dict[str, Any]) -> datetime | None:
-    """When the first message behind the consumer's acknowledgements was stored.
+    """When the first unacknowledged message of the consumer was stored.
 
-    Reports are not read for it: they carry tokens, and who looks after the system need not see those.
+    For reports it asks for the stream's state: reading one would reveal its token to the operator.
     """
     if wanted.takes_all:
         state = (await about.ask(f"STREAM.INFO.{wanted.stream}")).get("state", {})

@@ -1,4 +1,4 @@
-"""Check of dead letters that wait for a decision."""
+"""Checks for dead letters that wait for an operator's decision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTRADICTED = (CONFLICTING_END, "ended", "stale-attempt", "unknown-attempt", "n
 
 
 async def dead_letters(about: Examination) -> list[Finding]:
-    """How many there are, by kind."""
+    """The number of dead letters, by kind."""
     answer = await about.ask(f"STREAM.INFO.{Stream.DEAD}", {"subjects_filter": under("dead")})
     subjects: dict[str, int] = answer.get("state", {}).get("subjects") or {}
     kinds: Counter[str] = Counter()
@@ -37,6 +37,6 @@ async def dead_letters(about: Examination) -> list[Finding]:
 
 
 async def _only_contradicted(about: Examination) -> bool:
-    """Whether the rules refused every report: the log stands, and nothing is missing in it."""
+    """Whether all are reports that the transition rules refused: the log is valid and complete."""
     letters = await JetStreamDeadLetters(about.connection).page(0, MANY, "report")
     return all(letter.reason in CONTRADICTED for letter in letters)

@@ -1,6 +1,6 @@
-"""What the checks look at: one connection, its readers, and the current lock table.
+"""What the checks share: one connection, its readers, and the current lock table.
 
-The doctor changes nothing. It opens the read model as it is and makes no tables, streams or consumers: what
+The doctor changes nothing. It opens the read model as it is and creates no tables, streams or consumers: what
 is missing is a finding.
 """
 
@@ -34,7 +34,7 @@ _CHECKPOINTS = (("locks", None), ("view", "locks"))
 
 @dataclass(frozen=True, slots=True)
 class LockState:
-    """The locks folded to the log's end. `due`: workspaces where one fact has been due all the while."""
+    """The locks folded to the log's end. `due`: workspaces whose next lock event was due all the while."""
 
     table: LockTable
     due: list[str]
@@ -42,7 +42,7 @@ class LockState:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What the checks share."""
+    """Settings, connection and readers that all checks share."""
 
     settings: Settings
     connection: Client
@@ -54,7 +54,7 @@ class Examination:
     now: Clock
 
     async def ask(self, verb: str, body: Any = None) -> dict[str, Any]:
-        """The answer of `$JS.API.<verb>`, errors as they come."""
+        """The response of `$JS.API.<verb>`; an API error is returned, not raised."""
         payload = b"" if body is None else json.dumps(body).encode()
         answer: dict[str, Any] = json.loads(
             (await self.connection.request(f"$JS.API.{verb}", payload, timeout=5)).data
@@ -67,11 +67,11 @@ class Examination:
         return found[0] if found else None
 
     async def locks(self) -> LockState:
-        """Fold the locks from the nearest checkpoint to the end; a fact still due after a moment is late.
+        """Fold the locks from the nearest snapshot to the end; an event still due after a moment is late.
 
         Raises:
-            TimeoutError: the log does not come.
-            LogGap: it has a hole.
+            TimeoutError: the log cannot be read in time.
+            LogGap: a sequence is missing.
         """
         table = await self._restored()
         last = await self.reader.last_seq()
@@ -110,7 +110,7 @@ class Examination:
 
 @asynccontextmanager
 async def examining(settings: Settings, connection: Client, now: Clock) -> AsyncIterator[Examination]:
-    """Everything the checks need; the database is closed at the end, the connection is the caller's."""
+    """Opens what the checks need and closes the database afterwards; the caller closes the connection."""
     engine = open_database(settings.read_model_url)
     log = JetStreamApi(connection)
     try:

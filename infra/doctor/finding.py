@@ -10,7 +10,7 @@ State = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's. `advice` says what to do next; it is empty where all is well."""
+    """One line of the doctor's output. `advice` says what to do next; it is empty for `ok`."""
 
     check: str
     state: State
@@ -18,12 +18,12 @@ class Finding:
     advice: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The finding as JSON for programs."""
         return asdict(self)
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """The check found no fault."""
     return Finding(check, "ok", found)
 
 
@@ -33,5 +33,5 @@ def warning(check: str, found: str, advice: str) -> Finding:
 
 
 def problem(check: str, found: str, advice: str) -> Finding:
-    """A promise is broken, or work stands still."""
+    """A guarantee is broken, or work stands still."""
     return Finding(check, "problem", found, advice)

@@ -1,7 +1,7 @@
 """Checks of runners and lock holders: silent runners, shared ids, locks that wait for an operator.
 
-A runner that is lost should hold nothing for long: the watchdog ends its attempts, or the workspace's policy
-leaves them to an operator, who must hear of it.
+A lost runner should not hold a lock for long: the watchdog ends its attempts, or the workspace's policy
+leaves the decision to an operator, who needs to know.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from infra.plural import counted
 
 NAMED = 5
 SLACK = timedelta(seconds=10)
-"""A watchdog that has just died is replaced within this time."""
+"""Time within which another watchdog takes over from one that has died."""
 
 
 async def holders(about: Examination) -> list[Finding]:
-    """Holders of locks whose runner is suspected or lost."""
+    """Lock holders whose runner is suspected or lost."""
     terms, now = about.settings.lease_terms, about.now()
     recent = await about.heartbeats.recent()
     table = (await about.locks()).table
@@ -56,7 +56,7 @@ async def holders(about: Examination) -> list[Finding]:
 
 
 async def runner_ids(about: Examination) -> list[Finding]:
-    """Runner ids under which several runners send heartbeats in turn."""
+    """Runner ids that several runners use in turn for their heartbeats."""
     now, terms = about.now(), about.settings.lease_terms
     shared = {
         runner_id: sorted({f"{beat.host} ({beat.instance or 'without an instance'})" for beat, _ in beats})

@@ -1,7 +1,7 @@
 """Checks of the work: locks that should move and do not, the read model, pools without a runner.
 
-Locks are judged on a fold of the log, not on what a projector says about itself: a grant or a release that
-is due and does not come means that no lock projector is at work, whatever the reason.
+Locks are judged by a fold of the log, not by what a projector reports: a grant or release that is due and is
+not appended means that no lock projector works, whatever the reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _START_LOCKS = "start `towpath projector` (--only locks); it takes up where the 
 
 
 async def locks(about: Examination) -> list[Finding]:
-    """Claims that nothing is in the way of, and holders whose attempt has ended."""
+    """Claims that nothing blocks but were not granted, and holders whose attempt has ended."""
     state = await about.locks()
     ended = [
         grant for workspace in state.due for grant in state.table.holders(workspace) if grant.owed is not None
@@ -52,7 +52,7 @@ def _cause(grant: Grant) -> str:
 
 
 def _waiting(state: LockState) -> str:
-    """Where the next fact is no release: somebody waits for whom nothing is in the way."""
+    """Where the next lock event is a grant: a claim waits although nothing blocks it."""
     stuck = []
     for workspace in state.due:
         fact = state.table.decide(workspace)
@@ -101,7 +101,7 @@ async def read_model(about: Examination) -> list[Finding]:
 
 
 async def pools(about: Examination) -> list[Finding]:
-    """Pools in which attempts wait for a runner, though none is alive."""
+    """Pools in which attempts wait although no runner is alive."""
     beats = await about.heartbeats.all()
     horizon = about.now() - timedelta(seconds=about.settings.lease_seconds)
     served = {pool for beat, at in beats if at >= horizon for pool in beat.pools}
@@ -110,7 +110,7 @@ async def pools(about: Examination) -> list[Finding]:
     try:
         waiting, more = await about.read_model.find(TaskFilter(status=(Status.DISPATCHED,)), MANY, None)
     except DatabaseUnreachable:
-        return []  # the check of the read model says why
+        return []  # the check of the read model reports why
     unserved = Counter(task.pool for task in waiting if task.pool not in served)
     if not unserved:
         return [ok("pools", f"runners alive for {', '.join(sorted(served)) or 'no pool'}; no pool waits")]
