@@ -1,9 +1,9 @@
-"""The `towpath` command: thin over HTTP for people and programs, thin over `infra` for servers.
+"""The `towpath` command: an HTTP client for people and programs, and the start of servers through `infra`.
 
-Every invocation pays for what it imports, `--help` included. So modules of commands import typer and the
-standard library only; what costs more (httpx, rich, pydantic, the servers) is imported inside the command.
-httpx itself imports its own command line if it can, with rich and pygments: two thirds of its import time. A
-None in `sys.modules` is how Python says that a module is not there.
+Every invocation pays for its imports, even `--help`. So command modules import only typer and the standard
+library; expensive modules (httpx, rich, pydantic, the servers) are imported inside the command. httpx imports
+its own command line if it can, with rich and pygments: two thirds of its import time. A None in `sys.modules`
+makes Python treat that module as missing.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ app.add_typer(dead.app, name="dead")
 
 
 def main() -> None:
-    """Run the command line; ends the process with one of the documented exit codes."""
+    """Run the command line; exits the process with one of the documented exit codes."""
     open_streams()
     code = exit_code(app)
     flush_words()

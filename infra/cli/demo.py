@@ -1,8 +1,8 @@
-"""`towpath demo`: real tasks that contend for a real workspace, and the trail they leave.
+"""`towpath demo`: real tasks that contend for a real workspace, and their trail.
 
-Everything runs in a directory of its own on free ports and is gone when the demo ends. Three tasks want
-overlapping paths, two run side by side on disjoint ones, one fails, one is canceled while it runs, one
-asks for a pool that no runner serves. Then the trail of one task and the history of the locks are shown.
+Everything runs in a temporary directory on free ports and is removed when the demo ends. Three tasks claim
+overlapping paths, two run in parallel on disjoint ones, one fails, one is canceled while it runs, one needs a
+pool without a runner. Then the demo shows the trail of one task and the history of the locks.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ EXPECTED = {
 
 
 class DemoFailed(Exception):
-    """The demo did not go as it must; the message says what was seen."""
+    """The demo failed; the message says what happened."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A task of the demo: `paths` None means that it needs no workspace."""
+    """A task of the demo; `paths` None means that it needs no workspace."""
 
     title: str
     script: str
@@ -53,7 +53,7 @@ class Wish:
 
 
 def _work(name: str, seconds: float) -> str:
-    """Says what it holds, works, and leaves a line in the workspace."""
+    """Shell command that prints its claim, works, and writes a line in the workspace."""
     return (
         f"echo {name} holds the lock with token $TOWPATH_LOCK_TOKEN; sleep {seconds}; "
         f"echo {name} $TOWPATH_LOCK_TOKEN >> journal.txt"
@@ -77,10 +77,10 @@ WISHES = (
 
 
 def run_demo(settings: Settings, say: Words) -> None:
-    """Run the demo; `say` gets lines for people, tables go to stdout.
+    """Run the demo; `say` prints lines for people, tables go to stdout.
 
     Raises:
-        DemoFailed: a task ended otherwise than it must, or something was left behind.
+        DemoFailed: a task ended otherwise than expected, or processes or files are left.
     """
     from infra.cli.client.http import Api
 
@@ -100,7 +100,7 @@ def run_demo(settings: Settings, say: Words) -> None:
 
 @contextmanager
 def _running(settings: Settings, say: Words, given_up: Callable[[], bool]) -> Iterator[tuple[Settings, Path]]:
-    """Towpath on free ports in a directory that is removed afterwards."""
+    """Run Towpath on free ports, in a directory that is removed afterwards."""
     from infra.runtime.up import Supervisor, wait_ready
 
     home = Path(tempfile.mkdtemp(prefix="towpath-demo-"))
@@ -132,7 +132,7 @@ def _running(settings: Settings, say: Words, given_up: Callable[[], bool]) -> It
 
 
 def _ask(api: Any, workspace: Path, say: Words) -> dict[str, str]:
-    """Register the workspace, create and dispatch all tasks; title to id."""
+    """Register the workspace, create and dispatch all tasks; returns title to id."""
     api.call("PUT", "/workspaces/acme-api", {"root": str(workspace)})
     say(f"Workspace acme-api is {workspace}")
     tasks = {}
@@ -162,7 +162,7 @@ def _lock(task: Json, tasks: dict[str, str]) -> str:
 def _follow(
     api: Any, tasks: dict[str, str], endless_works: Path, say: Words, given_up: Callable[[], bool]
 ) -> None:
-    """Print events as they come until all tasks have ended; cancel `endless` once its file is there."""
+    """Print events as they arrive until all tasks have ended; cancel `endless` once its file exists."""
     from infra.cli.arguments.options import OutputFormat
     from infra.cli.output.formats import emit_line
 
@@ -193,7 +193,7 @@ def _follow(
 
 
 def _columns() -> tuple[Any, ...]:
-    """Events with the titles of their tasks, which are shorter than ids."""
+    """Columns of events, with the titles of tasks, which are shorter than ids."""
     from infra.cli.output.durations import clock_time
     from infra.cli.output.event_text import detail, name_of
     from infra.cli.output.formats import Column

@@ -1,6 +1,6 @@
-"""Exit codes of commands: which problem or outcome of a task means which code.
+"""Exit codes of commands, by problem or by outcome of a task.
 
-The one place where HTTP statuses become exit codes. Scripts rely on these numbers, so they never change.
+Only this module maps HTTP statuses to exit codes. Scripts rely on the numbers, so they never change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from infra.cli.arguments.advice import for_people
 
 
 class Exit(IntEnum):
-    """How `towpath` can end."""
+    """The exit codes of `towpath`."""
 
     OK = 0
     ERROR = 1
@@ -28,7 +28,7 @@ class Exit(IntEnum):
 
 
 class CliError(Exception):
-    """The command cannot go on; the message says what to do next. `code` is the API's, where it refused."""
+    """The command cannot continue; the message says what to do. `code` is the API's problem code, if any."""
 
     def __init__(self, message: str, exit: Exit = Exit.ERROR, code: str = "") -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class CliError(Exception):
 
 
 def system_words(error: Exception) -> str:
-    """`error` in words: of the operating system's without its number."""
+    """`error` as text; an operating system's error without its number."""
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
     return str(error)
@@ -57,7 +57,7 @@ _NO_LOCK = ("workspace-locked", "workspace-changed", "lock-wait-timeout")
 
 
 def from_problem(status: int, problem: Any) -> CliError:
-    """The error for an HTTP answer; `problem` is its parsed JSON body, or None."""
+    """The error for an HTTP response; `problem` is its parsed JSON body, or None."""
     body: dict[str, Any] = problem if isinstance(problem, dict) else {}
     detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
     lines = [for_people(detail if isinstance(detail, str) else str(detail)), *_holders(body)]
@@ -66,7 +66,7 @@ def from_problem(status: int, problem: Any) -> CliError:
 
 
 def unknown_caller(sent_token: bool) -> CliError:
-    """The error of a request whose token, or lack of one, the API does not accept."""
+    """The error for a request whose token the API rejects, or that lacks one."""
     if not sent_token:
         return CliError("this API asks for a token: set TOWPATH_TOKEN to one of its", Exit.NOT_ALLOWED)
     where = "in TOWPATH_TOKEN" if os.environ.get("TOWPATH_TOKEN") else "of the `towpath up` on this directory"
@@ -83,7 +83,7 @@ def exit_of(task: dict[str, Any]) -> Exit:
 
 
 def _holders(body: dict[str, Any]) -> list[str]:
-    """Who is in the way, where the answer names them; and the task that was refused."""
+    """The holders that block the request, if the response names them, and the rejected task."""
     lines = []
     holders = body.get("holders")
     for holder in holders if isinstance(holders, list) else []:

@@ -1,7 +1,7 @@
 """Failures of commands: one message on stderr and one documented exit code each.
 
-The last case is a defect of Towpath or an answer of something else than Towpath. Its message names the kind
-of error and the place, never the error's own text, which may quote a secret.
+The last case is a defect of Towpath, or a response from another program. Its message names the type and the
+place of the error, never the error's own text, which may quote a secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN_FRAMES = 2
 
 
 def exit_code(command: Callable[[], object]) -> int:
-    """Run `command` to its end and say what went wrong; the exit code."""
+    """Run `command` and report its errors; returns the exit code."""
     try:
         command()
     except SystemExit as ended:
@@ -43,7 +43,7 @@ def exit_code(command: Callable[[], object]) -> int:
 def _flushed(code: object) -> int:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # a reader that has left, as `head` does, changes no exit code
+    except BrokenPipeError:  # a reader that exited early, such as `head`, changes no exit code
         divert(sys.stdout)
     except OSError as error:
         return _of_system(error)
@@ -51,7 +51,7 @@ def _flushed(code: object) -> int:
 
 
 def _of_system(error: OSError) -> int:
-    """What the operating system refused, in words."""
+    """Report an error of the operating system."""
     what = error.strerror or type(error).__name__
     if error.errno == errno.ENOENT and _directory_is_gone():
         say("towpath: the current directory does not exist any more; cd to one that does")

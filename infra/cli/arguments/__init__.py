@@ -1,1 +1,1 @@
-"""What commands are given: shared options, positions in the log, advice on mistakes."""
+"""Arguments of commands: shared options, positions in the log, advice on mistakes."""

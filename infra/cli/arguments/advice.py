@@ -1,6 +1,6 @@
-"""Translates the API's advice into commands to type.
+"""Translates the API's advice into commands.
 
-`detail` of a problem speaks to programs. A person at a shell is told the command that does the same.
+A problem's `detail` addresses programs. A user of the shell gets the command that does the same.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ OPTIONS = {
     "to": "--to",
     "at": "--at",
 }
-"""What members of bodies and queries are called on the command line."""
+"""Command-line names for members of bodies and queries."""
 
 
 def for_people(detail: str) -> str:
-    """`detail` of a problem, for somebody who typed a command."""
+    """A problem's `detail`, rewritten for users of the command line."""
     detail = _PLACE.sub(lambda place: OPTIONS.get(place[1], place[1]), detail)
     detail = in_words(re.sub(r"\bbody\.", "", detail))
     for pattern, words in _WORDS:

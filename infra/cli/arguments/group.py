@@ -1,4 +1,4 @@
-"""The `towpath` command group: suggests the command that was meant, explains invalid values."""
+"""The `towpath` command group: suggests a similar command, explains invalid values."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ METAVARS = {
     "url": "URL",
     "workspace": "NAME",
 }
-"""What help calls the values of options that do not say it themselves."""
+"""Names in help texts for the values of options that define none."""
 _WHOLE = 1000
 
 
@@ -63,10 +63,10 @@ def _no_type(ctx: Any) -> str:
 
 
 class Group(TyperGroup):
-    """Commands whose errors say what to type instead."""
+    """A command group whose errors say what to type instead."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that `args` name; a guess is answered with the name that was meant."""
+        """The command that `args` name; the error for an unknown one suggests a similar name."""
         if args and args[0] not in self.commands:
             meant = _SUBCOMMAND_GUESSES.get(self.name or "", {}).get(args[0])
             if meant in self.commands:
@@ -81,24 +81,24 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name; its help calls values by words, not by types of a program."""
+        """The command of that name; its help names values in words, not by Python types."""
         command: Any = super().get_command(ctx, cmd_name)
         for one in command.params if command is not None else ():
             if one.metavar is None and not getattr(one, "is_flag", False):
                 one.metavar = METAVARS.get(one.name or "")
             if one.param_type_name == "argument":
-                one.display_type_rich = _no_type  # its name says what it is
+                one.display_type_rich = _no_type  # the option's name suffices
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The commands with their whole summaries, folded where a line has no room."""
+        """The commands with their whole summaries, wrapped where a line is too long."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [(name, one.get_short_help_str(_WHOLE)) for name, one in commands if not one.hidden]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what a validator says of a value is said in words."""
+        """Run the command; rewrites validators' errors for users."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:

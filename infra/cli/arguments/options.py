@@ -15,7 +15,7 @@ from infra.cli.output.durations import LONGEST_WAIT_SECONDS, seconds
 
 
 class OutputFormat(StrEnum):
-    """The forms of data on stdout."""
+    """The formats of data on stdout."""
 
     TABLE = "table"
     JSON = "json"
@@ -43,7 +43,7 @@ def pairs(values: Iterable[str], option: str) -> dict[str, str]:
 
 
 def labels(values: Iterable[str], option: str) -> dict[str, str]:
-    """`name=value` texts as labels; a usage error for a name that no label has."""
+    """`name=value` texts as labels; a usage error for a name that is not valid for a label."""
     found = pairs(values, option)
     for name in found:
         if ":" in name:
@@ -54,8 +54,8 @@ def labels(values: Iterable[str], option: str) -> dict[str, str]:
 def secrets(values: Iterable[str], taken: Container[str]) -> dict[str, str]:
     """`NAME=VALUE`, or `NAME` alone for the value of that environment variable, as a mapping.
 
-    A usage error otherwise, also for a name in `taken`. It never shows what was given, which may be the
-    secret itself.
+    A usage error otherwise, also for a name in `taken`. The error never shows the given text, which may be
+    the secret itself.
     """
     found: dict[str, str] = {}
     for number, text in enumerate(values, start=1):
@@ -90,7 +90,7 @@ def status_name(value: str) -> str:
 
 
 def event_name(value: str | None) -> str | None:
-    """The event that `value` names, also as tables print it (`lock granted`); a usage error otherwise."""
+    """The event that `value` names, also in the form of tables (`lock granted`); a usage error otherwise."""
     if value is None:
         return None
     from domain.log.events import EVENTS

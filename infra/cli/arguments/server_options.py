@@ -53,11 +53,11 @@ _OPTIONS = {
     "runner_port": "--listen",
     "url": "--api-url",
 }
-"""Options of servers that are called otherwise than the setting that they override."""
+"""Server options whose name differs from the setting that they override."""
 
 
 def said_of_options(message: str, given: Mapping[str, Any]) -> str:
-    """`message` about settings, with the options that were typed (`given`) in place of variables."""
+    """`message` about settings, with the given options named in place of environment variables."""
     from infra.config.settings import env_name
 
     for name in given:
@@ -67,9 +67,9 @@ def said_of_options(message: str, given: Mapping[str, Any]) -> str:
 
 
 def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
-    """The settings with these overrides (None: not given); logging is set up by them.
+    """The settings with these overrides (None: not given); also sets up logging.
 
-    `quiet`: unless a level was asked for, log from warnings on, for the shell may go on being used.
+    `quiet`: log from warnings on unless a level was set, so that the shell stays usable.
     """
     from infra.cli.exit_codes import CliError, Exit
     from infra.config.settings import SettingsError, load_settings
@@ -87,10 +87,10 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
 
 
 def installation_settings(*, on_copy: bool = False, **overrides: Any) -> Settings:
-    """`server_settings` completed by the installation that runs on the data directory.
+    """`server_settings`, completed by the installation that runs on the data directory.
 
-    `on_copy`: where its server is down, the command reads the log on a copy (`readable_log`), or starts the
-    server for itself.
+    `on_copy`: if its server is down, the command reads the log from a copy (`readable_log`), or starts the
+    server itself.
     """
     from infra.config.installation import NotRunning, completed
     from infra.maintenance.offline import is_down
@@ -107,7 +107,7 @@ def installation_settings(*, on_copy: bool = False, **overrides: Any) -> Setting
 
 
 def part_settings(**overrides: Any) -> Settings:
-    """`server_settings` of an API or a projector alone."""
+    """`server_settings` of an API or a projector that runs alone."""
     from infra.config.installation import for_part
 
     with nothing_runs():
@@ -116,7 +116,7 @@ def part_settings(**overrides: Any) -> Settings:
 
 @contextmanager
 def nothing_runs() -> Iterator[None]:
-    """A data directory without its `up` becomes words."""
+    """Converts NotRunning to an error message."""
     from infra.cli.exit_codes import CliError
     from infra.config.installation import NotRunning
 
@@ -128,7 +128,7 @@ def nothing_runs() -> Iterator[None]:
 
 @contextmanager
 def readable_log(settings: Settings) -> Iterator[Settings]:
-    """Settings with which the log can be read, on a copy where its server is down; see
+    """Settings with which the log can be read, from a copy if its server is down; see
     `infra.maintenance.offline`."""
     from infra.cli.exit_codes import CliError, system_words
     from infra.cli.output.stderr import say
@@ -147,7 +147,7 @@ def readable_log(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def nats_failures() -> Iterator[None]:
-    """A NATS that refuses or stays silent becomes words."""
+    """Converts errors of NATS, such as a refusal or a timeout, to error messages."""
     from nats.errors import Error as NatsError
 
     from domain.errors import Busy

@@ -27,14 +27,14 @@ _CHOICE = re.compile(r"Input should be ('[^']*'(?:(?:, | or )'[^']*')*)")
 
 
 def in_words(text: str) -> str:
-    """`text`, with what validators say of programs' values said of what was typed."""
+    """`text` of a validator, rewritten for values typed on the command line."""
     for pattern, words in _WORDS:
         text = re.sub(pattern, words, text)
     return _CHOICE.sub(lambda found: "give one of " + ", ".join(re.findall(r"'([^']*)'", found[1])), text)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)` for the nearest of `known`; "" where none is near."""
+    """` (did you mean …?)` for the most similar of `known`; "" if none is similar."""
     from difflib import get_close_matches
 
     near = get_close_matches(given.lower(), list(known), n=1)

@@ -1,4 +1,4 @@
-"""The API as the command line calls it: requests, streams that resume, ids and titles.
+"""The command line's API client: requests, streams that resume, ids and titles.
 
 Start with `http.py`.
 """

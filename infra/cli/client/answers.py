@@ -1,4 +1,4 @@
-"""Parses the API's answers; anything that is not one becomes an error message."""
+"""Parses the API's responses; an invalid one becomes an error message."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _NOT_OURS = "is it Towpath, and of this version? `towpath version` shows both"
 
 
 class Answer(dict[str, Any]):
-    """A JSON object; a member that must be there and is not becomes a CliError."""
+    """A JSON object; access to a missing member raises CliError."""
 
     def __missing__(self, name: str) -> Any:
         raise CliError(f"the API's answer has no {name!r}: {_NOT_OURS}")
 
 
 def parsed(content: bytes) -> Any:
-    """The JSON of `content`, its objects as Answer; None where it is none."""
+    """The JSON of `content` with its objects as Answer; None if it is not JSON."""
     try:
         return json.loads(content, object_hook=Answer) if content else None
     except (ValueError, RecursionError):
@@ -26,7 +26,7 @@ def parsed(content: bytes) -> Any:
 
 
 def list_of(answer: Answer, name: str) -> list[Answer]:
-    """The list of objects that stands in `answer` under `name`."""
+    """The list of objects in the member `name` of `answer`."""
     found = answer[name]
     if not isinstance(found, list) or not all(isinstance(one, Answer) for one in found):
         raise CliError(f"the API's answer has no list of objects in {name!r}: {_NOT_OURS}")

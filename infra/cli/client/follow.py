@@ -1,7 +1,7 @@
 """Follows one task until it ends, by its events or by polling.
 
-The task does not need anybody to stay. So a lost connection is no failure until it lasts too long, and
-a person who leaves is told how to come back.
+The task runs without the client. So a lost connection is an error only if it lasts too long, and a user who
+leaves is told how to follow the task again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ ASK_AGAIN = Backoff(first_seconds=0.05, longest_seconds=1.0)
 
 
 class Left(Exception):
-    """The user has left the task alone."""
+    """The user has stopped following; the task continues."""
 
 
 def has_ended(task: Json) -> bool:
-    """Whether the task's current attempt is over."""
+    """Whether the task's current attempt has ended."""
     return task["status"] in TERMINAL
 
 
@@ -38,7 +38,7 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
     """The task once it has ended.
 
     Raises:
-        CliError: it has not ended in time (timed out), or the API refuses or stays away.
+        CliError: it has not ended in time (timed out), or the API rejects the request or is unreachable.
     """
     start = time.monotonic()
     answered, pauses = start, ASK_AGAIN.pauses()
@@ -60,7 +60,7 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
 
 @contextlib.contextmanager
 def interrupting() -> Iterator[None]:
-    """SIGTERM and SIGHUP do what Ctrl-C does; what the caller ignores, as `nohup` does, stays ignored."""
+    """SIGTERM and SIGHUP act like Ctrl-C, unless the caller ignores them, as `nohup` does."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -73,16 +73,16 @@ def interrupting() -> Iterator[None]:
 
 
 def withdraw(api: Api, task_id: str) -> None:
-    """Cancel a task whose creation was interrupted: it may exist or not."""
+    """Cancel a task whose creation was interrupted, if it exists."""
     with contextlib.suppress(CliError, KeyboardInterrupt):
         api.post(path("tasks", task_id, "cancel"))
 
 
 def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = False) -> Json:
-    """Show the task's events behind what `task` reflects until it has ended; then the task.
+    """Show the task's events after `task` until it has ended; returns the task.
 
-    The first Ctrl-C (or what `interrupting` makes one) asks for a cancel and stays; the second leaves. With
-    `keep` the first one leaves.
+    The first Ctrl-C (or signal of `interrupting`) requests a cancel and continues to follow; the second
+    leaves. With `keep` the first one leaves.
 
     Raises:
         Left: the user has left.
@@ -117,7 +117,7 @@ def _show_or_wait(api: Api, task_id: str, after: int, note: Callable[[Json], Non
 
 
 def _show_until_ended(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
-    """The stream has no gaps, so its last event ends this; asking is for a stream that is held up."""
+    """Events have no gaps, so the last event ends the loop; polling covers a stream that is held up."""
     ended_since = None
     for event in events(api, {"task_id": task_id}, after, GIVE_UP_SECONDS):
         if event is not None:
@@ -136,5 +136,5 @@ def _cancel(api: Api, task_id: str) -> None:
     try:
         api.post(path("tasks", task_id, "cancel"))
     except CliError as error:
-        if error.exit is not Exit.CONFLICT:  # a conflict says that it has ended meanwhile
+        if error.exit is not Exit.CONFLICT:  # a conflict means that the task has ended meanwhile
             say(f"the cancel did not get through: {error}")

@@ -1,4 +1,4 @@
-"""HTTP client of the commands: one connection, every failure a CliError."""
+"""HTTP client of the commands: one connection; every failure is a CliError."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class Unreachable(CliError):
-    """No answer came: the API may be back in a moment."""
+    """No response arrived: the API may be back in a moment."""
 
 
 class Overloaded(Unreachable):
-    """The API has too much to do, or NATS does not answer it; nothing is wrong with the request."""
+    """The API is overloaded, or cannot reach NATS; the request itself is valid."""
 
 
 class Unanswered(Unreachable):
-    """The request may have arrived: what may be repeated is worth repeating."""
+    """The request may have been processed; the caller may retry if it is idempotent."""
 
 
 class Silent(Unanswered):
-    """The connection stands, but nothing came in time."""
+    """The connection is open, but no data arrived in time."""
 
 
 def connect(url: str | None, data_dir: Path | None) -> Api:
-    """The API at `url`, else where the settings say, else the one that runs on the data directory.
+    """The API at `url`, else at the configured URL, else the one that runs on the data directory.
 
     Raises:
-        CliError: the settings cannot be used.
-        Unreachable: nothing runs on the directory that is meant.
+        CliError: the settings are invalid.
+        Unreachable: nothing runs on the selected data directory.
     """
     from infra.config.installation import NotRunning, completed
     from infra.config.settings import SettingsError, load_settings
@@ -68,7 +68,7 @@ def path(*parts: str) -> str:
     """A URL path of these segments, each escaped.
 
     Raises:
-        CliError: a segment cannot be one: empty, `.` or `..`, which mean another path, or no text.
+        CliError: a segment is invalid: empty, `.`, `..` (they change the path), or not valid text.
     """
     for part in parts:
         check_sendable(part, "an id")
@@ -78,10 +78,10 @@ def path(*parts: str) -> str:
 
 
 def workspace_path(workspace: str, *parts: str) -> str:
-    """The URL path of a workspace and of what is below it.
+    """The URL path of a workspace and `parts` below it.
 
     Raises:
-        CliError: `workspace` names none.
+        CliError: `workspace` is not a valid name.
     """
     from domain.identifiers import check_name
 
@@ -95,7 +95,7 @@ def workspace_path(workspace: str, *parts: str) -> str:
 class Api:
     """Requests to one API; use it as a context manager.
 
-    Every method raises Unreachable where no answer came, CliError for a problem answer.
+    Every method raises Unreachable if no response arrived, CliError for a problem response.
     """
 
     def __init__(
@@ -121,25 +121,25 @@ class Api:
         self._http.close()
 
     def get(self, path: str, **params: Any) -> Any:
-        """The object that was answered; params that are None or empty are left out."""
+        """The object in the response; params that are None or empty are left out."""
         return self._there(self.call("GET", path, params=params))
 
     def post(self, path: str, body: Json | None = None, **params: Any) -> Any:
-        """The object that was answered to `body`."""
+        """The object in the response."""
         return self._there(self.call("POST", path, body, params))
 
     def put(self, path: str, body: Json) -> Any:
-        """The object that was answered to `body`."""
+        """The object in the response."""
         return self._there(self.call("PUT", path, body))
 
     def delete(self, path: str, **params: Any) -> Answer:
-        """The object that was answered; one without members where there is none."""
+        """The object in the response; empty if there is no body."""
         return self.call("DELETE", path, params=params) or Answer()
 
     def call(
         self, method: str, path: str, body: Json | None = None, params: dict[str, Any] | None = None
     ) -> Any:
-        """The parsed JSON answer, None if it is empty."""
+        """The parsed JSON response, None if it is empty."""
         check_sendable(body, "")
         check_sendable(params, "")
         with (
@@ -150,7 +150,7 @@ class Api:
         return self._parsed(answer, said)
 
     def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
-        """The first `limit` items of a list, page after page, and whether there are more."""
+        """The first `limit` items of a paged list, and whether there are more."""
         found: list[Json] = []
         cursor = None
         while len(found) < limit:
@@ -162,7 +162,7 @@ class Api:
         return found, True
 
     def pages(self, path: str, **params: Any) -> Iterator[Sequence[Json]]:
-        """A list's items page after page to its end; a page may be empty."""
+        """All pages of a list; a page may be empty."""
         cursor = None
         while True:
             page = self.get(path, **params, limit=LARGE_PAGE, cursor=cursor)
@@ -175,7 +175,7 @@ class Api:
     def stream(
         self, path: str, params: Mapping[str, Any], after: object, silence_seconds: float
     ) -> Iterator[Iterator[bytes]]:
-        """An answer that does not end, as it comes; Silent after `silence_seconds` without a byte."""
+        """A streamed response, chunk by chunk; Silent after `silence_seconds` without a byte."""
         check_sendable(params, "")
         headers = {"Accept": "text/event-stream"}
         if after is not None:
@@ -248,7 +248,7 @@ class Api:
 
 
 def _client(url: str, token: str | None, answer_seconds: float, *, trust_env: bool) -> httpx.Client:
-    """A client; this machine itself is asked without a proxy, and no error shows a proxy's password."""
+    """An HTTP client that connects to this machine without a proxy and never shows a proxy's password."""
     try:
         return httpx.Client(
             base_url=url,

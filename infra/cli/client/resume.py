@@ -1,7 +1,7 @@
-"""Resumes a broken event stream, also where the log was replaced by an older copy or another.
+"""Resumes a broken event stream, even after the log was replaced by an older copy or another log.
 
-What was seen is kept as positions, each with the id of its event, and thinned as it grows: enough to find,
-after a restore, the last event seen that still stands. Everything behind it is new to the reader.
+It remembers positions with their event ids, fewer as their number grows: enough to find, after a restore, the
+last event seen that still exists. All events after it are new to the reader.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ MOST = 2000
 
 
 class LastSeen:
-    """The positions that were seen, in order; `position` is where to go on, None: from now on."""
+    """The positions that were seen, in order; `position` is where to resume, None: from now on."""
 
     def __init__(self, after: int | None) -> None:
         self.position = Position(after) if after is not None else None
         self._kept: list[Position] = []
 
     def note(self, position: Position) -> None:
-        """Everything up to here was seen."""
+        """Record that all events up to here were seen."""
         self.position = position
         if position.event_id is None:
             return
@@ -32,9 +32,9 @@ class LastSeen:
             self._kept[: MOST // 2] = self._kept[: MOST // 2 : 2]
 
     def go_back(self, api: Api) -> tuple[Position, Position]:
-        """Go on behind the last event seen that still stands; that position, and the one that was reached.
+        """Resume after the last seen event that still exists; returns its position and the last one reached.
 
-        Where none of them stands, that is the start of the log. CliError: the API does not say.
+        Resumes at the start of the log if none exists. CliError: the API does not answer.
         """
         reached = self.position or Position(0)
         standing, gone = 0, len(self._kept)

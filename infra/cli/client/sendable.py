@@ -8,7 +8,7 @@ from infra.cli.exit_codes import CliError, Exit
 
 
 def check_sendable(value: Any, where: str) -> None:
-    """Refuse bytes that are no UTF-8 anywhere in `value`, a JSON value; `where` is its place in words.
+    """Reject strings that are not valid UTF-8 anywhere in `value`, a JSON value; `where` names its place.
 
     Raises:
         CliError: names the place, never the text, which may be a secret.

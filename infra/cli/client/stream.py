@@ -1,9 +1,9 @@
 """Server-sent events of the log, across lost connections.
 
 Every event is delivered once and in order: a new connection resumes at the last `id:` seen, which the server
-also sends first of all and between events. If the log was replaced meanwhile, the reader is told so and sees
-everything behind what still stands of what it has seen (`infra.cli.client.resume`). Lines are cut at line
-feeds only, since JSON may hold the other characters that Python counts as line ends.
+also sends at the start and between events. If the log was replaced meanwhile, the reader gets a message and
+all events after the last seen one that still exists (`infra.cli.client.resume`). Lines end at line feeds
+only: JSON may hold other characters that Python counts as line ends.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _SEQ = re.compile("[0-9]{1,19}")
 def events(
     api: Api, filters: Mapping[str, object], after: int | None, give_up_seconds: float
 ) -> Iterator[Json | None]:
-    """Events behind `after` (None: from now on), without end; None for every sign of life without an event.
+    """Events after `after` (None: from now on), without end; None for each keep-alive without an event.
 
-    A connection that breaks is made anew, for at most `give_up_seconds` at a time. It goes on behind the last
-    event seen or, where the log was replaced, behind the last one that still stands, and says so.
+    A broken connection is retried for at most `give_up_seconds`. It resumes after the last event seen or, if
+    the log was replaced, after the last one that still exists, with a message.
 
     Raises:
-        Unreachable: it cannot be made, at first or for that long.
-        CliError: the API refuses.
+        Unreachable: no connection, at first or for that long.
+        CliError: the API rejects the request.
     """
     met, lost_since, pauses = False, 0.0, RETRY.pauses()
     seen = LastSeen(after)
@@ -78,7 +78,7 @@ def _say_replaced(standing: Position, reached: Position) -> None:
 
 
 def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | None]]:
-    """The position and the JSON of each server-sent event; without JSON it says that the server lives."""
+    """The position and the JSON of each server-sent event; without JSON it is a keep-alive."""
     data: list[str] = []
     position: Position | None = None
     for line in _lines(chunks):

@@ -1,4 +1,4 @@
-"""Resolves task ids by a unique beginning or end."""
+"""Resolves task ids from a unique prefix or suffix."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _WHOLE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def resolve(api: Api, given: str) -> str:
-    """The whole id; only a part costs requests.
+    """The whole id; only a partial one costs requests.
 
     Raises:
-        CliError: no task fits (not found), or several do, or it is no id at all (usage).
+        CliError: no task matches (not found), several match, or it is no id at all (usage).
     """
     given = given.lower()
     if _WHOLE.fullmatch(given):

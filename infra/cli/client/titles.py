@@ -13,14 +13,14 @@ KEPT = 10_000
 
 
 class Titles:
-    """Titles by task id, each asked for once; without an API, or where it does not say, there is none."""
+    """Titles by task id, each requested once; "" without an API, or if the API does not return it."""
 
     def __init__(self, api: Api | None) -> None:
         self._api = api
         self._known: dict[str, str] = {}
 
     def look_up(self, task_ids: Iterable[str]) -> None:
-        """Learn the titles of many with few requests: they are mostly among the newest tasks."""
+        """Load the titles of many tasks with few requests: most are among the newest tasks."""
         missing = {one for one in task_ids if one not in self._known}
         if self._api is None or len(missing) <= FEW:
             return
@@ -31,7 +31,7 @@ class Titles:
             self._api = None
 
     def beside(self, rows: Sequence[Json]) -> list[Json]:
-        """`rows` with a `title` each; a task's own `created` brings it."""
+        """`rows` with a `title` each; a task's `created` event contains it."""
         return [{**row, "title": self._of(row)} for row in rows]
 
     def _of(self, row: Json) -> str:

@@ -1,7 +1,7 @@
 """Shows what a task waits for until it runs.
 
-The log has no event for it: what changes is who stands before it, or whether a runner is there. So the API is
-asked now and then, from a thread of its own, since the events may be silent for long.
+The log has no event for this: the tasks ahead of it and the runners change. So a thread polls the API, since
+no event may arrive for long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WAITS = ("waits-for-lock", "waits-for-runner", "waits-to-start")
 
 @contextmanager
 def saying_what_it_waits_for(api: Api, task_id: str) -> Iterator[None]:
-    """Say it on stderr, from a moment after now on, as long as the context lasts."""
+    """Show on stderr what the task waits for, from a moment after now on, until the context ends."""
     stop = threading.Event()
     thread = threading.Thread(target=_say_changes, args=(api, task_id, stop), daemon=True)
     thread.start()
@@ -46,7 +46,7 @@ def _say_changes(api: Api, task_id: str, stop: threading.Event) -> None:
 
 
 def _no_runner(api: Api, task_id: str, stage: str) -> str:
-    """Whether the pool has a runner at all."""
+    """A message if the pool has no live runner."""
     if stage != "waits-for-runner":
         return ""
     pool = api.get(path("tasks", task_id))["pool"]

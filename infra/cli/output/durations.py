@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 LONGEST_WAIT_SECONDS = 30 * 86400.0
-"""Of what a task or a person may wait for; the API takes no more."""
+"""Longest wait for a task or a user; the API accepts no more."""
 LONGEST_AGO_SECONDS = 36_500 * 86400.0
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS_AGO = {"today": 0, "yesterday": 1}
@@ -28,7 +28,7 @@ def seconds(text: str, longest: float = LONGEST_AGO_SECONDS) -> float:
 
 
 def duration(length: float) -> str:
-    """`length` seconds as `seconds` reads them, in the largest unit that says it exactly."""
+    """`length` seconds in the format of `seconds`, in the largest unit that is exact."""
     for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "m")):
         if length >= size and length % size == 0:
             return f"{length / size:g}{unit}"
@@ -64,10 +64,10 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 def _beginning_of(day: date) -> datetime:
-    """Midnight of the clock on this machine's wall."""
+    """Midnight in this machine's time zone."""
     try:
         return datetime(day.year, day.month, day.day).astimezone()
-    except (OverflowError, ValueError, OSError):  # at the ends of the calendar no local time is known
+    except (OverflowError, ValueError, OSError):  # no local time is defined at the ends of the calendar
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
@@ -83,7 +83,7 @@ def ago(text: str | None, now: datetime | None = None) -> str:
 
 
 def clock_time(text: str, now: datetime | None = None) -> str:
-    """Local time of day to the millisecond, with the date unless it is today's: for reading sequences."""
+    """Local time of day to the millisecond, with the date unless it is today: for reading sequences."""
     at = parse(text).astimezone()
     today = (now or datetime.now(UTC)).astimezone().date()
     return at.strftime("%H:%M:%S.%f" if at.date() == today else "%Y-%m-%d %H:%M:%S.%f")[:-3]

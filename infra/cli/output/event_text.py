@@ -14,12 +14,12 @@ from infra.cli.output.table import SHORT_ID
 
 
 def short(task_id: str) -> str:
-    """A task id among words: on a terminal its end, the random part, which commands take for the whole."""
+    """A task id in text: on a terminal its last, random part, which commands accept as an id."""
     return task_id if terminal_width(sys.stdout) is None else task_id[-SHORT_ID:]
 
 
 def scope(paths: list[str], mode: str = "exclusive") -> str:
-    """What a claim covers: its paths, and its mode where that is not the usual one."""
+    """The scope of a claim: its paths, and its mode unless it is exclusive."""
     what = listed(paths) or "whole workspace"
     return what if mode == "exclusive" else f"{what} ({mode})"
 
@@ -30,13 +30,13 @@ def kind_of(event: Json) -> str:
 
 
 def name_of(event: Json) -> str:
-    """The event's name; those that are not a task's own say of what they are."""
+    """The event's name; for events of locks and workspaces with their kind."""
     kind = kind_of(event)
     return str(event["event"]) if kind == "task" else f"{kind} {event['event']}"
 
 
 def detail(event: Json) -> str:
-    """What is worth knowing beyond the name."""
+    """The event's details beyond its name."""
     describe = _WORDS.get(name_of(event))
     return describe(event, event["data"]) if describe else ""
 

@@ -1,11 +1,11 @@
-"""OutputFormat formats of commands: table, JSON, or one JSON object per line, on stdout.
+"""Output formats of commands: table, JSON, or one JSON object per line, on stdout.
 
-A table is for eyes: relative times, laid out for the terminal (`infra.cli.output.table`), coloured only
-there and without NO_COLOR. In a file or a pipe nothing is cut and no line is folded. Programs read the JSON
-forms, which show what the API answered.
+A table is for people: relative times, fitted to the terminal (`infra.cli.output.table`), coloured only there
+and without NO_COLOR. In a file or a pipe nothing is cut or wrapped. Programs read the JSON forms, which hold
+the API's response.
 
-A reader that has left, as `head` does, changes no exit code: what is still to come is dropped, and what
-would go on until Ctrl-C ends.
+A reader that exits early, such as `head`, changes no exit code: further output is dropped, and an endless
+command ends.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _UNSAFE = re.compile(
     "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f]"
 )
-"""Controls (C1 too), formats such as those for writing directions, separators of lines, lone surrogates."""
+"""Control characters (C1 too), formats such as writing directions, line separators, lone surrogates."""
 
 
 def emit(output: OutputFormat, rows: Sequence[Json], columns: Sequence[Column]) -> None:
-    """A list: a table with a line per row, one JSON array, or a JSON object per line."""
+    """Print a list: a table with a line per row, one JSON array, or a JSON object per line."""
     if output is OutputFormat.TABLE:
         _show(lambda width: listed(rows, columns, width), whole_width(rows, columns))
     elif output is OutputFormat.JSON:
@@ -53,7 +53,7 @@ def emit(output: OutputFormat, rows: Sequence[Json], columns: Sequence[Column]) 
 
 
 def emit_one(output: OutputFormat, row: Json, columns: Sequence[Column]) -> None:
-    """One thing: a line per column that says something, or a JSON object."""
+    """Print one object: a line per non-empty column, or a JSON object."""
     if output is OutputFormat.TABLE:
         _show(lambda _: sheet(row, columns))
     else:
@@ -61,7 +61,7 @@ def emit_one(output: OutputFormat, row: Json, columns: Sequence[Column]) -> None
 
 
 def emit_line(output: OutputFormat, row: Json, columns: Sequence[Column]) -> None:
-    """One row of a list that does not end: at once, without a head; both JSON forms are a line."""
+    """Print one row of an endless list at once, without a head; both JSON forms print one line."""
     if output is OutputFormat.TABLE:
         _show(lambda width: line(row, columns, width), whole_width([row], columns))
     else:
@@ -71,7 +71,7 @@ def emit_line(output: OutputFormat, row: Json, columns: Sequence[Column]) -> Non
 
 
 def say_row(row: Json, columns: Sequence[Column]) -> None:
-    """One row for people, on stderr."""
+    """Print one row for people, on stderr."""
     width = terminal_width(sys.stderr)
     if width is None:
         say(_rendered(line(row, columns, None), whole_width([row], columns)))
@@ -86,8 +86,8 @@ def json_line(row: Json) -> str:
 
 
 def json_text(value: Any, **form: Any) -> str:
-    """`value` as JSON that steers no terminal: what a table leaves out is escaped, and line ends other
-    than the JSON's own are, so that a line stays one line for every reader.
+    """`value` as JSON that cannot control the terminal: it escapes the characters that tables drop, and line
+    ends other than JSON's own, so that every reader sees one line.
     """
     return _UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, **form))
 
@@ -97,13 +97,13 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def print_data(text: str) -> None:
-    """`text` and a newline on stdout; nothing where nothing reads it any more."""
+    """Print `text` and a newline on stdout; nothing if stdout has no reader any more."""
     with _unread_dropped():
         sys.stdout.write(text + "\n")
 
 
 def _is_read() -> bool:
-    """Write what is still to be written; whether stdout has a reader."""
+    """Flush stdout; whether it still has a reader."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -121,14 +121,14 @@ def _unread_dropped() -> Iterator[None]:
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that `stream` writes to; None where it writes to a file or a pipe."""
+    """The columns of the terminal that `stream` writes to; None for a file or a pipe."""
     if not stream.isatty():
         return None
     return max(shutil.get_terminal_size((WIDTH, 24)).columns, FEWEST)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console of the right width; it colours on a terminal only."""
+    """A rich console of the terminal's width; it colours on a terminal only."""
     from rich.console import Console
 
     width = terminal_width(sys.stderr if stderr else sys.stdout) or WIDTH
@@ -136,7 +136,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def _show(made: Callable[[int | None], RenderableType], whole: int = 1 << 20) -> None:
-    """What `made` makes of the width on stdout; in a file it is as wide as `whole`."""
+    """Print what `made` returns for the width of stdout; in a file the width is `whole`."""
     width = terminal_width(sys.stdout)
     if width is None:
         text = _rendered(made(None), whole)
@@ -148,7 +148,7 @@ def _show(made: Callable[[int | None], RenderableType], whole: int = 1 << 20) ->
 
 
 def _rendered(what: RenderableType, width: int) -> str:
-    """`what` as text of at most `width` columns, without colours and without blanks at the ends of lines."""
+    """`what` as text of at most `width` columns, without colours and trailing blanks."""
     from rich.console import Console
 
     file = StringIO()

@@ -12,12 +12,12 @@ _STEERING = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 def say(text: str) -> None:
-    """One message on stderr, at once; a stderr that takes nothing (full, closed) ends no command."""
+    """Print a message on stderr at once; ignores a full or closed stderr."""
     _write(folded(plain(text, keep="\n\t"), sys.stderr) + "\n")
 
 
 def folded(text: str, stream: TextIO) -> str:
-    """`text` for `stream`: on a terminal its long lines go on below, between words, a little further in."""
+    """`text` for `stream`: on a terminal, long lines are wrapped between words and indented."""
     with contextlib.suppress(OSError, ValueError):
         if stream.isatty():
             width = max(shutil.get_terminal_size((80, 24)).columns, 20)
@@ -43,7 +43,7 @@ def _write(text: str) -> None:
 
 
 def say_progress(done: int, total: int, what: str = "") -> None:
-    """How far something long (`what`) has come, on one line of a terminal; nothing anywhere else."""
+    """Show progress (`what`) on one line of a terminal; elsewhere nothing."""
     if sys.stderr.isatty():
         end = "\n" if done >= total else ""
         label = f"{what}: " if what else ""
@@ -51,13 +51,13 @@ def say_progress(done: int, total: int, what: str = "") -> None:
 
 
 def say_count(count: int, seq: int) -> None:
-    """How far something long has come whose end is not known; on a terminal only."""
+    """Show progress without a known total; on a terminal only."""
     if sys.stderr.isatty():
         _write(f"\r{count} events, at sequence {seq}\x1b[K")
 
 
 def say_done(text: str) -> None:
-    """The message that ends `say_count`."""
+    """Print the message that ends `say_count`."""
     if sys.stderr.isatty():
         _write(f"\r{plain(text)}\x1b[K\n")
     else:
@@ -65,9 +65,9 @@ def say_done(text: str) -> None:
 
 
 def plain(text: str, keep: str = "") -> str:
-    """`text` without control characters other than `keep`: others' data must not steer the terminal.
+    """`text` without control characters other than `keep`: foreign data must not control the terminal.
 
-    Separators of lines and paragraphs count as such, too: they break a table's row.
+    Line and paragraph separators are removed too: they break a table's row.
     """
     return "".join(
         " " if unicodedata.category(char) in _STEERING and char not in keep else char for char in text

@@ -1,6 +1,6 @@
-"""Opens the standard streams so that they take any text.
+"""Opens the standard streams so that they accept any text.
 
-Text that the stream's encoding lacks, lone surrogates included, is written as JSON escapes: lossless, and
+Characters that the stream cannot encode, lone surrogates included, are written as JSON escapes: lossless, and
 JSON stays JSON under `LC_ALL=C`, too.
 """
 
@@ -16,7 +16,7 @@ ESCAPES = "towpath-json-escapes"
 
 
 def open_streams() -> None:
-    """Make stdin, stdout and stderr usable; again does nothing."""
+    """Configure stdin, stdout and stderr; further calls do nothing."""
     open_missing()
     codecs.register_error(ESCAPES, _escape)
     for stream in (sys.stdout, sys.stderr):
@@ -25,7 +25,7 @@ def open_streams() -> None:
 
 
 def as_written(text: str) -> str:
-    """`text` as it will stand on stdout: its width counts, escapes included."""
+    """`text` as stdout will show it, escapes included; its width counts."""
     encoding = sys.stdout.encoding
     if sys.stdout.errors != ESCAPES:
         return text
@@ -33,7 +33,7 @@ def as_written(text: str) -> str:
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """What cannot be encoded as `\\uXXXX`, two of them beyond the first plane."""
+    """Characters that cannot be encoded as `\\uXXXX`, two of them beyond the first plane."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

@@ -1,8 +1,8 @@
-"""Tables for terminals: whole texts, ids by their end, blocks where a line has no room.
+"""Tables for terminals: whole texts, shortened ids, blocks where a line is too narrow.
 
-On a terminal a row that is too long goes on below in its wide columns. Where one would get less than LEAST
-(the longest: ROOMY), or the terminal is narrow, each row becomes a block with a line for each column.
-In a file or a pipe a line is as long as it must be, and ids are whole.
+On a terminal, a row that is too long wraps in its wide columns. If one of them would get less than LEAST
+columns (the longest: ROOMY), or the terminal is narrow, each row becomes a block with a line per column. In a
+file or a pipe, lines are as long as needed and ids are whole.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `cell` makes its text of a row.
+    """One column; `cell` returns its text for a row.
 
-    When the line is too long, `wide` ones go on below. `colored` ones show a status or an event, `task` ones
-    a task id. An `optional` one is left out where it says nothing. `width` is the least width, for lines that
-    are printed one by one.
+    If the line is too long, `wide` columns wrap. `colored` ones show a status or an event, `task` ones a task
+    id. An `optional` column is left out if it is empty. `width` is the least width, for lines that are
+    printed one by one.
     """
 
     title: str
@@ -68,23 +68,23 @@ class Column:
     width: int | None = None
 
     def text(self, row: Json, *, short: bool = False) -> Text:
-        """The cell of `row`, harmless for a terminal; `short`: a task id by its end."""
+        """The cell of `row` without control characters; `short`: the end of a task id."""
         from rich.text import Text
 
         cell = as_written(plain(self.cell(row)))
-        if short and self.task and len(cell) == 36:  # of a workspace's event it is no task id
+        if short and self.task and len(cell) == 36:  # the subject of a workspace's event is no task id
             cell = cell[-SHORT_ID:]
         style = _STYLES.get(cell.removeprefix("lock ").partition(" ")[0], "") if self.colored else ""
         return Text(cell, style, overflow="fold")
 
 
 def whole_width(rows: Sequence[Json], columns: Sequence[Column]) -> int:
-    """How wide a table is in which nothing goes on below."""
+    """The width of the table if nothing wraps."""
     return sum(_natural(rows, _saying(rows, columns), short=False)) + GAP * len(columns)
 
 
 def listed(rows: Sequence[Json], columns: Sequence[Column], width: int | None) -> Table | Group:
-    """A table with a head, or blocks; `width` None: as wide as it must be."""
+    """A table with a head, or blocks; `width` None: as wide as needed."""
     columns = _saying(rows, columns)
     natural = _natural(rows, columns, short=width is not None)
     if width is None:
@@ -97,7 +97,7 @@ def listed(rows: Sequence[Json], columns: Sequence[Column], width: int | None) -
 
 
 def line(row: Json, columns: Sequence[Column], width: int | None) -> Table | Group:
-    """One row without a head, below others: its columns start where theirs do, as far as there is room."""
+    """One row without a head, aligned with the rows above as far as there is room."""
     from rich.console import Group
     from rich.padding import Padding
 
@@ -117,7 +117,7 @@ def line(row: Json, columns: Sequence[Column], width: int | None) -> Table | Gro
 
 
 def sheet(row: Json, columns: Sequence[Column], *, short: bool = False) -> Table:
-    """One thing: a line for each column that says something."""
+    """One object: a line for each non-empty column."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=False)
@@ -134,7 +134,7 @@ def _saying(rows: Sequence[Json], columns: Sequence[Column]) -> list[Column]:
 
 
 def _natural(rows: Sequence[Json], columns: Sequence[Column], *, short: bool) -> list[int]:
-    """The width that each column needs so that none of its texts goes on below."""
+    """The width that each column needs so that no text wraps."""
     return [
         max([len(one.title), one.width or 0, *(one.text(row, short=short).cell_len for row in rows)])
         for one in columns
@@ -142,7 +142,7 @@ def _natural(rows: Sequence[Json], columns: Sequence[Column], *, short: bool) ->
 
 
 def _fitted(natural: Sequence[int], columns: Sequence[Column], room: int) -> list[int] | None:
-    """Widths within `room`: the wide ones share what the firm ones leave; None if that is too little."""
+    """Widths within `room`: wide columns share what the others leave; None if that is too little."""
     room -= sum(size for size, one in zip(natural, columns, strict=True) if not one.wide)
     widths = list(natural)
     wide = sorted((number for number, one in enumerate(columns) if one.wide), key=lambda one: natural[one])

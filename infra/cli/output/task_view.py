@@ -1,4 +1,4 @@
-"""Tasks as tables: one line each in lists, a sheet for one task."""
+"""Tasks as tables: one line per task in lists, a sheet for one task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.cli.output.stderr import plain
 
 
 def status_of(task: Json) -> str:
-    """The status, and what says more about it."""
+    """The status, with details."""
     if task["cancel_requested"] and task["finished_at"] is None:
         return f"{task['status']} (canceling)"
     if task["lock"]["state"] == "waiting":
@@ -22,7 +22,7 @@ def status_of(task: Json) -> str:
 
 
 def reason_of(task: Json) -> str:
-    """Why it did not succeed: the reason and the exit code."""
+    """Why the task did not succeed: the reason and the exit code."""
     if task["status"] == "succeeded":
         return ""
     reason = task["reason"] if task["reason"] != "exit" else None
@@ -50,13 +50,13 @@ def _claim(task: Json) -> str:
 
 
 def _runner(task: Json) -> str:
-    """Who has it, and whether that runner has fallen silent."""
+    """The runner of the attempt, and whether its heartbeats have stopped."""
     state = task.get("runner_state")
     return (task["runner_id"] or "") + (f" ({state})" if state in ("suspected", "lost") else "")
 
 
 def took(task: Json) -> str:
-    """How long its process ran, by its runner's clock."""
+    """How long the process ran, by its runner's clock."""
     if not (task["started_at"] and task["finished_at"]):
         return ""
     length = (parse(task["finished_at"]) - parse(task["started_at"])).total_seconds()
@@ -73,7 +73,7 @@ def _time(name: str, shown: Callable[[str], str]) -> Column:
 
 
 def _times(*, past: bool) -> list[Column]:
-    """When each step was; of a task in the past as moments, since it is not now that is looked at."""
+    """The time of each step; for a task in the past as absolute times, not relative to now."""
     shown = clock_time if past else ago
     return [_time(name, shown) for name in ("created", "dispatched", "queued", "started", "finished")]
 
@@ -105,7 +105,7 @@ _SHEET = (
 
 
 def show_task(output: OutputFormat, task: Json, *, past: bool = False) -> None:
-    """One task on stdout, with the tail of its output; `past`: as it once was."""
+    """Print one task with the tail of its output; `past`: its state at an earlier position."""
     emit_one(output, task, (*_SHEET, *_times(past=past), Column("took", took)))
     if output is OutputFormat.TABLE and task["output_tail"]:
         console().print("\noutput", style="bold")
