@@ -1,4 +1,4 @@
 """The life of an attempt on this host: slot, start gate, process, report.
 
-Start with `attempt_run.py`; `executor.py` keeps many of them going.
+Start with `attempt_run.py`; `executor.py` runs many of them.
 """

@@ -1,8 +1,8 @@
 """The life of one attempt on this host: wait for a slot, pass the start gate, run, report.
 
-Anything may end it at any point (a cancel, the log's news that it is over, the runner's own stop), so
-every wait before the start is a wait for that as well, and after the start the shim is told. The
-first of these wishes decides what is reported; only `forget` overrides the others.
+A cancel, an end recorded in the log, or the runner's own stop may end it at any point. So every wait before
+the start also waits for these, and after the start the shim is told. The first request decides what is
+reported; only `forget` overrides an earlier one.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class AttemptContext:
     gates: Mapping[Transport, Gate]
     slots: asyncio.Semaphore
     work: Path
-    """Attempts without a workspace get a directory in it."""
+    """Directory in which attempts without a workspace get one of their own."""
     trash: Trash
-    """Where that directory goes afterwards."""
+    """Where such a directory goes afterwards."""
     cgroups: Path | None
-    """Jobs get a cgroup in it, where that is allowed."""
+    """Parent of the jobs' cgroups, if permitted."""
     adoption: Adoption
     tracer: Tracer | None = None
 
 
 class AttemptRun:
-    """One held attempt. `run` is to be started once; it returns when the attempt is over and written down."""
+    """One held attempt. Call `run` once; it returns when the attempt has ended and its end is stored."""
 
     def __init__(
         self, attempt: Attempt, bench: AttemptContext, older: Sequence[AttemptRun], span: Span | None = None
@@ -70,12 +70,12 @@ class AttemptRun:
         self._span = span
         self.finished = asyncio.Event()
         self._bench = bench
-        self._older = older  # earlier attempts of the same task: their processes must be gone first
+        self._older = older  # earlier attempts of the same task: their processes must end first
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
         self._process: JobProcess | None = None
         self._log = structlog.get_logger(__name__).bind(task=attempt.key.task_id, attempt=attempt.key.attempt)
-        if attempt.traceparent is not None:  # a wish to end comes from elsewhere
+        if attempt.traceparent is not None:  # a request to end comes from outside this trace
             self._log = self._log.bind(trace=trace_id(attempt.traceparent))
 
     def cancel(self) -> None:
@@ -86,7 +86,7 @@ class AttemptRun:
         self._end("stopped")
 
     def forget(self) -> None:
-        """The attempt is over in the log, whatever happens here: kill, and report nothing."""
+        """The log already has the attempt's end: kill, and report nothing."""
         self._end("forgotten")
 
     def renew(self, deadline: float) -> None:
@@ -94,7 +94,7 @@ class AttemptRun:
             self._process.renew(deadline)
 
     async def run(self) -> Report | None:
-        """Live through the attempt; the terminal report as written to the outbox, if there is one."""
+        """Run the attempt; returns the terminal report as stored in the outbox, if any."""
         try:
             return await self._run()
         finally:
@@ -120,7 +120,7 @@ class AttemptRun:
         return report
 
     async def _close(self) -> None:
-        """Once more, if it takes that: what was started must be gone before its end is written down."""
+        """Close the process, repeatedly if needed: it must be gone before its end is stored."""
         while self._process is not None:
             try:
                 await self._process.close()
@@ -130,14 +130,14 @@ class AttemptRun:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _tidy(self) -> None:
-        """What cannot be removed is named in the log, and changes nothing about the attempt's end."""
+        """Remove the job's directory; a failure is logged and does not change the attempt's end."""
         self._bench.trash.put(self._own_directory)
         trouble = discard(self._bench.state.shims / f"{self.attempt.key.file_stem}.lock")
         if trouble is not None:
             self._log.warning("the shim's lock file is left", why=trouble)
 
     async def _write_down(self, report: Report | None) -> None:
-        """However full the disk is: until then the attempt is held and stands in the heartbeats."""
+        """Store the end, however full the disk is: until then the attempt is held and in heartbeats."""
         state, outcome = self._bench.state, report.status if report else "forgotten"
         try:
             await self._bench.storage.keep(lambda: state.end(self.attempt, outcome, report))
@@ -193,7 +193,7 @@ class AttemptRun:
             self._log.info("job started")
             try:
                 self._bench.state.advance(self.attempt, "running")
-            except StateTrouble as trouble:  # only what GET /tasks/{id} shows
+            except StateTrouble as trouble:  # only GET /tasks/{id} shows it
                 self._bench.storage.note(trouble)
         ended = await process.ended()
         return final_report(
@@ -244,7 +244,7 @@ class AttemptRun:
         process.stop(self._wish, 0 if self._wish == "forgotten" else self._bench.config.kill_grace_seconds)
 
     async def _unless_wished(self, wait: Coroutine[Any, Any, T]) -> T | None:
-        """The result of `wait`, or None if a wish to end came first."""
+        """The result of `wait`, or None if a request to end came first."""
         waiting = asyncio.ensure_future(wait)
         wished = asyncio.ensure_future(self._wished.wait())
         try:
@@ -282,7 +282,7 @@ class AttemptRun:
         )
 
     def _secrets(self) -> list[str]:
-        """What the output may not show. Sentences of the runner's own hold no value, so none is masked."""
+        """Values to hide in the output. The runner's own messages hold no value, so they are not masked."""
         return [*self.attempt.submission.secret_values, *self._bench.config.secrets]
 
 

@@ -1,7 +1,7 @@
 """Executor: accepts attempts and runs at most `capacity` of them; as many more may wait.
 
-An attempt is held from the moment it is durably written; only then does an intake answer 202 or
-acknowledge. The same (task, attempt) is taken once, also across restarts.
+An attempt is held once it is stored durably; only then does an intake answer 202 or acknowledge. The same
+(task, attempt) is accepted once, also across restarts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class Executor:
-    """All attempts of this runner that are not over."""
+    """All attempts of this runner that have not ended."""
 
     def __init__(self, bench: AttemptContext, reporter: Reporter, follower: Follower | None) -> None:
         self._bench = bench
@@ -51,9 +51,9 @@ class Executor:
     # -- taking in
 
     def accept(self, submission: Submission, intake: Transport) -> Attempt:
-        """Hold the attempt (again: the one held or ended already). Raises SubmissionRefused.
+        """Hold the attempt; returns the stored one if it is known already. Raises SubmissionRefused.
 
-        It belongs to the trace of the work at hand, which its process and its reports continue.
+        It joins the current trace, which its process and its reports continue.
         """
         try:
             with about(submission.task_id, submission.attempt):
@@ -71,7 +71,7 @@ class Executor:
         queued = Report(status="queued", attempt=key.attempt, runner_id=self._bench.runner_id)
         span = self._span(key, submission)
         with under_traceparent(span.traceparent if span is not None else current_traceparent()):
-            # Over HTTP the 202 says `queued` itself.
+            # over HTTP the 202 means `queued`
             self._bench.state.accept(submission, transport, queued if intake == "nats" else None)
             attempt = _accepted(key, submission, transport)
             log.info("attempt accepted", intake=intake)
@@ -80,7 +80,7 @@ class Executor:
         return attempt
 
     def _span(self, key: Key, submission: Submission) -> Span | None:
-        """Of the whole attempt on this host; what it stores, starts and reports is below it."""
+        """The span of the attempt on this host; its storage, processes and reports are child spans."""
         tracer = self._bench.tracer
         if tracer is None:
             return None
@@ -92,7 +92,7 @@ class Executor:
         return tracer.start("attempt", "consumer", current_traceparent(), about)
 
     def refuse(self, submission: Submission, error: SubmissionRefused) -> None:
-        """For an intake that cannot answer: `failed` goes out instead. Raises StateTrouble."""
+        """Report `failed` for an intake that cannot answer. Raises StateTrouble."""
         key = Key(submission.task_id, submission.attempt)
         self._bench.state.accept(submission, "nats", None)
         attempt = _accepted(key, submission, "nats")
@@ -102,7 +102,7 @@ class Executor:
         self._reporter.wake(key.task_id)
 
     async def room(self) -> None:
-        """Wait until another attempt may be taken, and can be written down."""
+        """Wait until another attempt can be accepted and stored."""
         while True:
             await self._bench.storage.wait_usable()
             if self._open and not self._full():
@@ -113,7 +113,7 @@ class Executor:
     # -- steering
 
     def cancel(self, task_id: str, attempt: int | None) -> Attempt | None:
-        """End the newest (or the named) attempt of the task if it is not over; None if none is known."""
+        """End the newest (or the named) attempt of the task if it runs; None if none is known."""
         held = [key for key in self._runs if key.task_id == task_id and attempt in {None, key.attempt}]
         if held:
             self._runs[max(held)].cancel()
@@ -121,12 +121,12 @@ class Executor:
         return state.newest(task_id) if attempt is None else state.find(Key(task_id, attempt))
 
     def cancel_held(self, key: Key) -> None:
-        """The control plane no longer wants this attempt."""
+        """End an attempt that the control plane no longer wants."""
         if key in self._runs:
             self._runs[key].cancel()
 
     def see(self, key: Key, standing: Standing) -> None:
-        """The log says something that decides about a held attempt."""
+        """Act on what the log says about a held attempt."""
         run = self._runs.get(key)
         if run is not None and standing is Standing.CANCEL:
             run.cancel()
@@ -171,7 +171,7 @@ class Executor:
         return busy or len(self._bench.state.held()) >= HELD - 2 * self._bench.config.capacity
 
     def _check(self, submission: Submission, intake: Transport) -> Transport:
-        """The way of this attempt's reports. Raises SubmissionRefused."""
+        """The transport of this attempt's reports. Raises SubmissionRefused."""
         bench = self._bench
         if not self._open:
             raise SubmissionRefused(503, "stopping", "this runner is stopping: submit to another one")
@@ -195,7 +195,7 @@ class Executor:
         older = [run for key, run in self._runs.items() if key.task_id == attempt.key.task_id]
         for run in older:
             if run.attempt.key.attempt < attempt.key.attempt:
-                run.forget()  # a newer attempt was dispatched, so this one is over
+                run.forget()  # a newer attempt was dispatched, so this one has ended
         run = self._runs[attempt.key] = AttemptRun(attempt, self._bench, older, span)
         if self._follower is not None:
             self._follower.follow(attempt.key)
@@ -217,7 +217,7 @@ class Executor:
         state = self._bench.state
         try:
             forgotten = state.prune()
-        except StateTrouble as trouble:  # the next end does it
+        except StateTrouble as trouble:  # the next end retries
             self._bench.storage.note(trouble)
             return
         for key in forgotten:
@@ -240,7 +240,7 @@ class Executor:
         self._reporter.wake(attempt.key.task_id)
 
     async def _was_canceled(self, key: Key) -> bool:
-        """Whether somebody asked for the attempt's end while this runner was away, as far as it can see."""
+        """Whether the attempt was canceled while this runner was away, as far as the log can be read."""
         if self._follower is None:
             return False
         try:

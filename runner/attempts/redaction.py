@@ -1,9 +1,9 @@
 """Redacts a job's output before it leaves the host: its tail, without declared secret values.
 
-The whole output stays in a file of the state directory (mode 0600). A value is also masked without the
-white space around it, line by line, and as it stands in JSON. Values and lines shorter than three bytes are
-left alone: taking every `1` out of an output hides nothing and destroys it. What the job encodes (base64,
-URL) or cuts is not recognised.
+The whole output stays in a file of the state directory (mode 0600). A value is also masked without
+surrounding white space, line by line, and in its JSON form. Values and lines shorter than three bytes stay:
+masking every `1` hides nothing and destroys the output. Encoded (base64, URL) or cut secrets are not
+recognised.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def secret_forms(secrets: Iterable[str]) -> list[bytes]:
-    """Every text to be masked for these values."""
+    """Every byte string to be masked for these values."""
     found: set[bytes] = set()
     for secret in secrets:
         for form in (secret, secret.strip(), *(line.strip() for line in secret.splitlines())):
@@ -37,14 +37,14 @@ def secret_forms(secrets: Iterable[str]) -> list[bytes]:
 
 
 def tail_reach(secrets: Iterable[str]) -> int:
-    """How many bytes of an output's end `output_tail` looks at."""
+    """How many bytes at the end of an output `output_tail` reads."""
     return OUTPUT_TAIL_BYTES + max(map(len, secret_forms(secrets)), default=0)
 
 
 def output_tail(path: Path, secrets: Iterable[str]) -> str | None:
-    """The last 8 KiB of the output in `path`, redacted; None where there is no output.
+    """The last 8 KiB of the output in `path`, redacted; None if there is no output.
 
-    Reads further back by the longest secret, so that one cut in two at the edge is still recognised.
+    Reads further back by the length of the longest secret, so that one cut at the edge is recognised.
     """
     known = list(secrets)
     reach = tail_reach(known)
@@ -61,7 +61,7 @@ def output_tail(path: Path, secrets: Iterable[str]) -> str | None:
 
 
 def output_size(path: Path) -> int:
-    """How many bytes of output stand in `path`; 0 where there is none."""
+    """The size of the output in `path`; 0 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
@@ -73,7 +73,7 @@ def _in_json(text: str) -> tuple[str, str]:
 
 
 def _masked(raw: bytes, forms: Iterable[bytes], cut: int) -> bytes:
-    """`raw` from offset `cut` on, with every secret that reaches beyond `cut` masked."""
+    """`raw` from offset `cut` on, with every secret that ends after `cut` masked."""
     parts, at = [], cut
     for place in _COVERED.finditer(_covered(raw, forms, cut), cut):
         parts += [raw[at : place.start()], MASK]
@@ -82,10 +82,10 @@ def _masked(raw: bytes, forms: Iterable[bytes], cut: int) -> bytes:
 
 
 def _covered(raw: bytes, forms: Iterable[bytes], cut: int) -> bytearray:
-    """A byte for each of `raw`: 0 is shown, 2 begins a secret that reaches beyond `cut`, 1 goes on with it.
+    """One byte for each byte of `raw`: 0 is shown, 2 begins a secret that ends after `cut`, 1 continues it.
 
-    Secrets that overlap are one. Texts within each other at many places could be looked for without
-    an end, so from MOST_PLACES on everything is masked: too much loses output, too little loses a secret.
+    Overlapping secrets count as one. Secrets that occur within each other could take very long to find, so
+    from MOST_PLACES on everything is masked: that loses output, but no secret.
     """
     covered, places = bytearray(len(raw)), 0
     for form in forms:

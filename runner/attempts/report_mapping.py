@@ -23,7 +23,7 @@ def final_report(
     tail: str | None,
     output_bytes: int = 0,
 ) -> Report | None:
-    """The terminal report, or None where the attempt is over in the log."""
+    """The terminal report, or None if the log already has the attempt's end."""
     if ended.why == "forgotten":
         return None
     status, reason, message, code = _judge(ended, timeout)
@@ -50,13 +50,13 @@ def unstarted_report(
     message: str,
     reason: FailedReason | None = None,
 ) -> Report:
-    """The terminal report of an attempt that no process was started for, or whose process is unknown."""
+    """The terminal report of an attempt without a process, or with one of unknown fate."""
     fields: dict[str, Any] = {"attempt": attempt, "runner_id": runner_id, "finished_at": at, "reason": reason}
     return Report(status=status, message=message[:MESSAGE_CHARS], **fields)
 
 
 def _cut(output_bytes: int) -> str:
-    """What part of the output the report brings, where it is not all; the rest stays on the host."""
+    """Which part of the output the report holds, if not all; the rest stays on the host."""
     if output_bytes <= OUTPUT_TAIL_BYTES:
         return ""
     size = (

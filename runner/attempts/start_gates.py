@@ -1,4 +1,4 @@
-"""The start gates over HTTP and NATS: report `running` through the outbox, wait for its proof."""
+"""The start gates over HTTP and NATS: report `running` through the outbox, wait for its confirmation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.store.state import Attempt, RunnerState
 
 
 class HttpGate:
-    """Proof: the 200 to this very report, with a TaskRead that says `running` by this runner."""
+    """Confirmed by the 200 to this report, with a TaskRead that shows `running` by this runner."""
 
     def __init__(self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str) -> None:
         self._state = state
@@ -29,7 +29,7 @@ class HttpGate:
 
 
 class NatsGate:
-    """Proof: the event itself, read from the log. What forbids the start arrives as a cancel or an end."""
+    """Confirmed by the event itself, read from the log. A cancel or an end forbids the start."""
 
     def __init__(
         self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str, follower: Follower
@@ -48,5 +48,5 @@ class NatsGate:
 
 
 def running_report(attempt: Attempt, runner_id: str) -> Report:
-    """`running`, sent before there is a process: no pid yet, and the log's time is its start."""
+    """The report `running`, sent before the process exists: no pid yet; the log's time is its start."""
     return Report(status="running", attempt=attempt.key.attempt, runner_id=runner_id)

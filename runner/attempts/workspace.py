@@ -1,10 +1,9 @@
 """Where a job may work and what it sees: roots, working directory, environment.
 
-Roots are compared after resolving symlinks, so that no link under a root leads out of it. A workspace's own
-root must be a resolved path: the control plane compares roots as text, and what two workspaces mean by two
-names would be one directory with two locks. The check here, on
-intake and before the start, gives early and plain answers; links may change after it. What holds is judged by
-the shim, on the descriptor that the job starts in (`job_start`).
+Roots are compared after resolving symlinks, so that no link below a root leads out of it. A workspace's root
+must be a resolved path: the control plane compares roots as text, so two names of one directory would have
+two locks. The check here, on intake and before the start, gives early and clear errors, but links may change
+after it. The decisive check is the shim's, on the descriptor that the job starts in (`job_start`).
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
     try:
         target = Path(workspace.root).resolve()
         allowed = any(target.is_relative_to(root) for root in roots)
-    except (OSError, RuntimeError) as error:  # a circle of links
+    except (OSError, RuntimeError) as error:  # a cycle of links
         raise SubmissionRefused(422, "workspace-root", f"cannot resolve {workspace.root}: {error}") from None
     if not allowed:
         where = f"{workspace.root} (which is {target})" if str(target) != workspace.root else workspace.root
@@ -72,7 +71,7 @@ def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
 def working_directory(
     submission: Submission, roots: Sequence[Path], own: Path, user: JobUser | None = None
 ) -> Path:
-    """The directory to start in: the workspace's resolved root, or `own`, created here.
+    """The directory to start in: the workspace's resolved root, or `own`, which it creates.
 
     Raises SubmissionRefused where the root is missing.
     """
@@ -93,17 +92,17 @@ def working_directory(
 
 
 def within(submission: Submission, own: Path) -> list[str]:
-    """The real directories that the one to start in must lie in: another workspace's is none of them."""
+    """The real directories that the start directory must lie in; this excludes other workspaces."""
     return [str(own.resolve()) if submission.workspace is None else submission.workspace.root]
 
 
 def job_environment(
     submission: Submission, runner_id: str, traceparent: str | None = None, user: JobUser | None = None
 ) -> dict[str, str]:
-    """The job's whole environment: a few inherited names, the task's own, and what Towpath says.
+    """The job's whole environment: a few inherited names, the task's own, and Towpath's variables.
 
-    The runner's own variables (tokens, passwords) are not among them. `TRACEPARENT` is where programs that
-    make spans look for their parent; a task that brings its own keeps it. The shim adds `PWD`.
+    The runner's own variables (tokens, passwords) are excluded. `TRACEPARENT` gives programs that create
+    spans their parent; a task's own value takes precedence. The shim adds `PWD`.
     """
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     if user is not None:
@@ -112,7 +111,7 @@ def job_environment(
     env["TOWPATH_TASK_ID"] = submission.task_id
     env["TOWPATH_RUNNER_ID"] = runner_id
     env["TOWPATH_ATTEMPT"] = str(submission.attempt)
-    for name in OF_A_LOCK:  # what a task brings itself is no grant
+    for name in OF_A_LOCK:  # a value that the task sets itself is no grant
         env.pop(name, None)
     if submission.workspace is not None:
         env["TOWPATH_WORKSPACE"] = submission.workspace.id

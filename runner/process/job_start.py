@@ -1,7 +1,7 @@
-"""Starts a job's first process from a shim: directory, user, cgroup, exec; and why it failed.
+"""Starts a job's first process from a shim: directory, user, cgroup, exec; and explains a failure.
 
-The directory is opened once and judged afterwards, by what the descriptor leads to. The job starts in that
-descriptor, so an exchange of names in between changes nothing. Standard library only: the shim imports it.
+The directory is opened once and checked through its descriptor. The job starts in that descriptor, so a path
+renamed in between changes nothing. Standard library only: the shim imports it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FOR_A_SHELL = re.compile(r"[\s|&;<>()$`*?~]")
 
 
 class JobStartFailed(Exception):
-    """The message says why, for the person who reads the task."""
+    """The job could not be started; the message explains it to the reader of the task."""
 
 
 def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
@@ -50,7 +50,7 @@ def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
 
 
 def start(job: dict[str, Any], output: int, lease: float | None) -> int:
-    """Fork and exec; the job's pid once it runs. Raises JobStartFailed, or TimeoutError without a lease."""
+    """Fork and exec; returns the job's pid once it runs. Raises JobStartFailed, TimeoutError (no lease)."""
     if any("\0" in word for word in job["command"]):
         raise JobStartFailed(f"cannot start {shown(job['command'][0])}: embedded null byte")
     directory, real = open_directory(job["cwd"], job["within"])
@@ -94,12 +94,12 @@ def _become_job(
         stage = "directory"
         os.fchdir(directory)
         if job["user"] is not None:
-            Path(job["cwd"]).stat()  # by its name as well: a program that cannot resolve it gets nowhere
+            Path(job["cwd"]).stat()  # also by its name: a program that cannot resolve it could not work
         stage = "program"
         die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        if lease is not None and boottime() >= lease:  # the last look
+        if lease is not None and boottime() >= lease:  # the last check of the lease
             os.write(say, b"lease")
             os._exit(1)
         close_others(say)
@@ -112,9 +112,9 @@ def _become_job(
 
 
 def close_others(kept: int | None = None) -> None:
-    """Close every descriptor but the standard ones and `kept`.
+    """Close every descriptor except the standard ones and `kept`.
 
-    What a job has open it can write to: the pipe on which the runner hears how it ended, for one.
+    A job can write to every open descriptor, such as the pipe on which the runner learns how it ended.
     """
     end = os.sysconf("SC_OPEN_MAX")
     if kept is None:
@@ -126,14 +126,14 @@ def close_others(kept: int | None = None) -> None:
 
 def _change_user(user: dict[str, Any]) -> None:
     if os.geteuid() == user["uid"]:
-        return  # anybody may be who they are
+        return  # no change needed
     os.setgroups(user["groups"])
     os.setresgid(user["gid"], user["gid"], user["gid"])
     os.setresuid(user["uid"], user["uid"], user["uid"])
 
 
 def explain(job: dict[str, Any], directory: str, stage: str, number: int | None, words: str) -> str:
-    """Why a job could not be started."""
+    """The message for a job that could not be started."""
     program = job["command"][0]
     why = os.strerror(number) if number is not None else words
     user = job["user"]["name"] if job["user"] is not None else None
@@ -153,5 +153,5 @@ def explain(job: dict[str, Any], directory: str, stage: str, number: int | None,
 
 
 def shown(program: str) -> str:
-    """A program's name in quotes, cut: the runner reads what its shim tells in lines of bounded length."""
+    """A program's name in quotes, shortened: the lines from shim to runner have a maximum length."""
     return repr(program if len(program) <= MAX_SHOWN_CHARS else f"{program[:MAX_SHOWN_CHARS]}…")

@@ -1,8 +1,8 @@
-"""The runner's side of a shim: start, renew the lease, stop, learn how the job ended.
+"""The runner's side of a shim: starts it, renews the lease, stops the job, learns how it ended.
 
-The job goes to the shim over its control pipe, not in arguments, which every user of the host can
-read. Both pipes close with the runner, which is how guard and shim learn that they are alone. The runner does
-not trust them: a watch gives up what does not answer, and then all that bears the job's marks is killed here.
+The job description goes through the shim's control pipe, not its arguments, which every user of the host can
+read. Both pipes close with the runner, so guard and shim notice its death. The runner does not rely on them:
+a watch detects when they stop responding, and the runner then kills all processes of the job.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from runner.process.shim_protocol import (
 from runner.process.shim_watch import ROUND_SECONDS, ShimWatch
 
 PACKAGES = Path(__file__).parents[2]
-# Nothing but the standard library and this package, which comes last and so can hide nothing.
+# Only the standard library and this package, which comes last and so can shadow nothing.
 SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.process.shim import main; main()"
 LAST_WORDS_SECONDS = 2.0
 MAX_DRAINED_BYTES = 64 * 1024
@@ -46,24 +46,24 @@ MAX_DRAINED_BYTES = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run. Times in seconds, `lease` an absolute CLOCK_BOOTTIME or None for no lease."""
+    """What to run. Times in seconds; `lease` is an absolute CLOCK_BOOTTIME, None for no lease."""
 
     command: list[str]
     cwd: Path
     env: dict[str, str]
     output: Path
     output_bytes: int
-    """What of the output is kept from its beginning; from its end, `tail_bytes`."""
+    """How much of the start of the output is kept; of its end, `tail_bytes` are."""
     tail_bytes: int
     lock: Path
     within: list[str] | None = None
-    """Real paths; the directory must lie in one of them when it is opened for the start. None: anywhere."""
+    """Real paths; the directory must lie in one of them when it is opened. None: anywhere."""
     user: JobUser | None = None
-    """None: the runner's own."""
+    """None: the runner's own user."""
     own_signals: bool = False
-    """It may signal and trace only what it has started."""
+    """The job may signal and trace only processes that it started."""
     cgroup: str | None = None
-    """Made for the job, where that is allowed."""
+    """A cgroup to make for the job, if permitted."""
     timeout: float | None
     lease: float | None
     grace: float
@@ -71,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class JobEnd:
-    """How a job ended; no descendant of it is left. `message` belongs to "error" and "shim-lost"."""
+    """How a job ended, with no descendant left. `message` is set for "error" and "shim-lost"."""
 
     why: Why
     finished_at: datetime
@@ -99,7 +99,7 @@ class JobProcess:
 
     @classmethod
     async def spawn(cls, job: Job, adoption: Adoption | None = None) -> JobProcess:
-        """Start a shim with `job`. Call it on the main thread: parent-death signals follow the thread."""
+        """Start a shim with `job`. Main thread only: parent-death signals depend on the thread."""
         adoption = adoption or Adoption()
         adoption.starting += 1
         try:
@@ -121,7 +121,7 @@ class JobProcess:
 
     @property
     def pid(self) -> int:
-        """The guard's, which is the shim's parent."""
+        """The pid of the guard, which is the shim's parent."""
         return self._process.pid
 
     def renew(self, deadline: float) -> None:
@@ -129,13 +129,13 @@ class JobProcess:
         self._send({"lease": deadline})
 
     def stop(self, why: Why, grace: float) -> None:
-        """SIGTERM to everything, after `grace` seconds SIGKILL; `ended` says the first `why`."""
+        """Send SIGTERM to all, SIGKILL after `grace` seconds; `ended` returns the first `why`."""
         self._asked = self._asked or why
         self._watch.told_to_stop(grace)
         self._send({"stop": why, "grace": grace})
 
     async def started(self) -> bool:
-        """True once the job runs, False if it never did (then `ended` says why)."""
+        """True once the job runs, False if it never did (then `ended` explains it)."""
         self._first = await self._read()
         return self._first is not None and self._first.event == "started"
 
@@ -151,13 +151,13 @@ class JobProcess:
             return JobEnd(why=self._asked or "shim-lost", message=self._cause(), finished_at=utcnow())
         fields = said.model_dump(exclude={"event"})
         if said.why == "shim-lost" and self._asked is not None:
-            fields["why"] = self._asked  # what was asked for first is what is reported
+            fields["why"] = self._asked  # the first request is the one reported
         return JobEnd(**fields)
 
     async def close(self) -> None:
-        """End what is left, and wait for that. May be called again, and instead of `ended`."""
+        """Kill what is left and wait for it. May be called again, and instead of `ended`."""
         if self._process.stdin is not None:
-            self._process.stdin.close()  # whatever is left ends now, by itself or by the watch
+            self._process.stdin.close()  # now the rest ends, by itself or through the watch
         if not self._watch.over:
             self._watch.told_to_stop(0)
         draining = asyncio.create_task(self._drain())
@@ -171,13 +171,13 @@ class JobProcess:
         self._adoption.own.discard(self._process.pid)
 
     async def _drain(self) -> None:
-        """Read what is of no use any more: the loop calls no process ended whose pipe is full."""
+        """Discard unread output: the event loop reports no end of a process whose pipe is full."""
         assert self._process.stdout is not None
         while await self._process.stdout.read(MAX_DRAINED_BYTES):
             pass
 
     async def _watch_over(self) -> None:
-        """Until the guard is gone; what is given up is killed from here, which `_read` sees as the end."""
+        """Watch until the guard is gone; if it is given up, kill all from here, which ends `_read`."""
         while self._given_up is None:
             await asyncio.sleep(ROUND_SECONDS)
             verdict = self._watch.verdict(self._process.returncode is not None)
@@ -194,7 +194,7 @@ class JobProcess:
         return self._given_up or "its shim was killed"
 
     async def _read(self) -> Started | Over | None:
-        """The next thing that was said about the job; None where nothing more can come or be believed."""
+        """The next message about the job; None if no more can arrive or be trusted."""
         try:
             while (line := await self._line()).endswith(b"\n"):
                 said = understand(line)
@@ -214,7 +214,7 @@ class JobProcess:
         self._watch.hear(said.event)
 
     def _learn(self, said: Guarded) -> None:
-        """The shim, which it alone can name; the guard and the cgroup are known, and so is the boot."""
+        """Learn the shim's pid, the only new fact; guard, cgroup and boot are known already."""
         guard = self._process.pid
         if said.boot != this_boot() or said.cgroup not in (None, self._cgroup):
             raise Rubbish("named a boot or a cgroup that is not its own")
@@ -236,7 +236,7 @@ class JobProcess:
         assert self._process.stdout is not None
         reading = asyncio.ensure_future(self._process.stdout.readline())
         await asyncio.wait({reading, self._watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():  # given up and killed; what was said before is still in the pipe
+        if not reading.done():  # given up and killed; earlier messages are still in the pipe
             await asyncio.wait({reading}, timeout=LAST_WORDS_SECONDS)
         if not reading.done():
             await end_tasks([reading])

@@ -1,10 +1,10 @@
-"""Ends what is left of attempts whose shim, guard or runner was stopped or killed.
+"""Kills processes left by attempts whose shim, guard or runner was stopped or killed.
 
-A shim's guard ends what its shim leaves, so this is for what remains where the guard is gone or does not
-answer. Four marks lead to the processes of an attempt: descent from its guard and shim; descent from a runner
-that is the last parent of all that it has started (`Adoption`); the job's cgroup, where there is one; and the
-environment. A job is not found only if it has killed its guard and its shim *and* shed the environment,
-without a cgroup, and its runner is dead as well.
+A guard kills what its shim leaves, so this handles only a guard that is gone or does not respond. Four marks
+identify the processes of an attempt: descent from its guard and shim; descent from a runner that adopts all
+orphans of the processes it started (`Adoption`); the job's cgroup, if any; and the environment. A job escapes
+only if it has killed its guard and its shim *and* cleared the environment, without a cgroup, and its runner
+is dead as well.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Adoption:
-    """Which children of this process are its own. What else becomes its child has lost its guard.
+    """Tells this process's own children from orphans that it adopted, which have lost their guard.
 
-    Off where the process is not a runner's alone.
+    Disabled if the process does more than run one runner.
     """
 
     on: bool = False
@@ -48,16 +48,16 @@ class Adoption:
     starting: int = 0
 
     def begin(self) -> None:
-        """Every orphan below becomes a child of this process from now on, not of init.
+        """From now on, orphans below this process become its children, not those of init.
 
-        What is a child already was there before the program, as in `sh -c 'something & exec towpath runner'`.
+        Existing children are of an earlier program, as in `sh -c 'something & exec towpath runner'`.
         """
         self.own.update(pid for pid, seen in process_table().items() if seen.parent == os.getpid())
         adopt_orphans()
         self.on = True
 
     def strangers(self) -> list[tuple[int, str]] | None:
-        """Living orphans and what is below them; None while it cannot be said. Reaps the dead ones."""
+        """Living orphans and their descendants; None if that cannot be determined. Reaps dead ones."""
         if not self.on:
             return []
         if self.starting:
@@ -73,7 +73,7 @@ class Adoption:
 
 @dataclass
 class Marks:
-    """What the processes of one attempt are known by."""
+    """What identifies the processes of one attempt."""
 
     environment: set[bytes]
     processes: list[tuple[int, str]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Marks:
     cgroup: str | None = None
 
     def living(self) -> list[tuple[int, str]]:
-        """What bears a mark and lives: the job's own; once there is none, shim and guard, its parents."""
+        """Living processes with a mark: those of the job; after them its parents, shim and guard."""
         table = process_table()
         keepers = [
             (pid, started)
@@ -96,21 +96,21 @@ class Marks:
 
 
 def environment_marks(env: Mapping[str, str]) -> set[bytes]:
-    """What only this attempt of this runner has in its environment; empty where that is not whole."""
+    """Environment entries that only this attempt of this runner has; empty if incomplete."""
     names = ("TOWPATH_TASK_ID", "TOWPATH_ATTEMPT", "TOWPATH_RUNNER_ID")
     return {f"{name}={env[name]}".encode() for name in names} if set(names) <= set(env) else set()
 
 
 def marks_of(key: Key, runner_id: str) -> Marks:
-    """The runner is part of the mark: a second runner on this host may have got the same attempt."""
+    """The marks of this runner's attempt: a second runner on this host may have the same attempt."""
     values = {"TASK_ID": key.task_id, "ATTEMPT": str(key.attempt), "RUNNER_ID": runner_id}
     return Marks(environment_marks({f"TOWPATH_{name}": value for name, value in values.items()}))
 
 
 async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
-    """Wait until an earlier run's shim is gone, which has killed everything by then, and make sure of it.
+    """Wait until an earlier run's shim has ended, then kill what it left.
 
-    One that does not end (it was stopped with its guard, say) is ended.
+    A shim that does not end, such as one stopped together with its guard, is killed.
     """
     lock = shims / f"{key.file_stem}.lock"
     marks = marks_of(key, runner_id)
@@ -126,13 +126,13 @@ async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
             while not _taken(handle):
                 rounds += 1
                 if rounds * SWEEP_SECONDS > PATIENCE_SECONDS:
-                    with contextlib.suppress(OSError):  # no descriptors are left: the next round tries again
+                    with contextlib.suppress(OSError):  # no descriptors are left: the next round retries
                         await asyncio.to_thread(_kill, marks)
                 await asyncio.sleep(SWEEP_SECONDS)
         finally:
             os.close(handle)
     await end_all(marks)
-    discard(lock)  # what cannot be removed is no lock of a shim
+    discard(lock)  # a file that cannot be removed is no shim's lock
 
 
 def _taken(handle: int) -> bool:
@@ -144,7 +144,7 @@ def _taken(handle: int) -> bool:
 
 
 async def end_all(marks: Marks, adoption: Adoption | None = None) -> None:
-    """SIGKILL everything that bears one of the marks, again and again until there is none."""
+    """Send SIGKILL to all processes with one of the marks, until none is left."""
     while True:
         try:
             left = await asyncio.to_thread(_kill, marks)
@@ -152,7 +152,7 @@ async def end_all(marks: Marks, adoption: Adoption | None = None) -> None:
             _send_all(strangers or [])
             if not left and strangers == []:
                 break
-        except OSError as error:  # no descriptors are left: nothing is known, so it goes on
+        except OSError as error:  # no descriptors are left: the state is unknown, so retry
             log.warning("cannot look for what is left of a job", why=str(error))
             await asyncio.sleep(TROUBLE_SECONDS)
         await asyncio.sleep(SWEEP_SECONDS)
@@ -161,7 +161,7 @@ async def end_all(marks: Marks, adoption: Adoption | None = None) -> None:
 
 
 def _kill(marks: Marks) -> bool:
-    """Whether there was something."""
+    """Kill the marked processes; returns whether any were found."""
     if marks.cgroup is not None:
         cgroup.kill(marks.cgroup)
     living = marks.living()
@@ -175,7 +175,7 @@ def _send_all(processes: Iterable[tuple[int, str]]) -> None:
 
 
 def state_of(pid: int, started: str) -> str | None:
-    """The letter of its state; None where it is gone or cannot be seen."""
+    """The letter of the process's state; None if it is gone or cannot be read."""
     try:
         seen = look_at(pid)
     except OSError:  # no descriptors are left
@@ -186,5 +186,5 @@ def state_of(pid: int, started: str) -> str | None:
 def _environment(pid: int) -> set[bytes]:
     try:
         return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-    except OSError:  # gone, a zombie, or not ours to look into
+    except OSError:  # gone, a zombie, or not readable for us
         return set()

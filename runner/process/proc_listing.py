@@ -1,7 +1,7 @@
-"""Lists the children of this process without opening a file, for when none can be opened.
+"""Lists the children of this process without opening a file, for when no descriptors are left.
 
-The directory /proc is held open from the beginning and read by the C library, which takes no further
-descriptor; whether a number is that of a child, `waitid` says. Standard library only: the shim imports it.
+/proc is opened once at the start and read by the C library, which needs no further descriptor; `waitid` tells
+whether a pid is a child. Standard library only: the shim imports it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _held: int | None = None  # a DIR *
 
 
 def hold() -> None:
-    """Call it once, in the process that asks: the place in the list is shared with a fork."""
+    """Open /proc. Call it in the process that lists: a fork shares the directory's read position."""
     global _held
     LIBC.opendir.restype = LIBC.readdir.restype = ctypes.c_void_p
     LIBC.readdir.argtypes = LIBC.rewinddir.argtypes = [ctypes.c_void_p]
@@ -27,7 +27,7 @@ def hold() -> None:
 
 
 def children() -> list[int]:
-    """The children that are not yet waited for, dead ones included."""
+    """The children that were not yet waited for, dead ones included."""
     return [pid for pid in _numbers() if _is_child(pid)]
 
 

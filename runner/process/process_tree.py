@@ -1,4 +1,4 @@
-"""The process tree from /proc, and signals that reach exactly the process that was meant.
+"""The process tree from /proc, and signals that reach exactly the intended process.
 
 Standard library only: the shim imports it.
 """
@@ -40,9 +40,9 @@ def process_table() -> dict[int, ProcessEntry]:
 
 
 def look_at(pid: int) -> ProcessEntry | None:
-    """One process; None where it is gone, or not to be seen.
+    """One process; None if it is gone or cannot be read.
 
-    Raises OSError where this process can open nothing: then nothing is known.
+    Raises OSError if this process can open no file: the state is then unknown.
     """
     try:
         handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -67,7 +67,7 @@ def below(table: dict[int, ProcessEntry], roots: Iterable[int]) -> list[tuple[in
         children.setdefault(seen.parent, []).append(pid)
     found: list[tuple[int, str]] = []
     level = list(roots)
-    while level:  # pop(): each parent once, also where a reused pid closes a circle
+    while level:  # pop(): each parent once, even if a reused pid forms a cycle
         level = [child for parent in level for child in children.pop(parent, ())]
         found += [(pid, table[pid].started) for pid in level if table[pid].state not in DEAD]
     return found
@@ -79,10 +79,10 @@ def descendants(root: int) -> list[tuple[int, str]]:
 
 
 def signal_below(numbers: Sequence[int], spared: Collection[int] = ()) -> None:
-    """Each signal to all below this process but `spared`, once. What is forked meanwhile needs another call.
+    """Signal all descendants but `spared`, once. Processes forked meanwhile need another call.
 
-    Where /proc cannot be read (a job may have taken all descriptors of the host, or of its shim), it reaches
-    the children only. Of a killed child the children are next, under a subreaper: some calls later all are.
+    If /proc cannot be read (a job may use up all descriptors of the host or of its shim), only the children
+    are signaled. Under a subreaper a killed child's children come next, so repeated calls reach all.
     """
     try:
         for pid, started in descendants(os.getpid()):
@@ -92,13 +92,13 @@ def signal_below(numbers: Sequence[int], spared: Collection[int] = ()) -> None:
         for pid in children():
             for number in numbers if pid not in spared else ():
                 with contextlib.suppress(OSError):
-                    os.kill(pid, number)  # a child keeps its number until it is waited for
+                    os.kill(pid, number)  # a child keeps its pid until it is waited for
 
 
 def send(pid: int, started: str, number: int) -> None:
-    """Signal exactly that process: a pid that was given to another one meanwhile is left alone.
+    """Signal exactly that process; a process that reuses the pid is left alone.
 
-    Raises OSError where this process can open nothing.
+    Raises OSError if this process can open no file.
     """
     try:
         handle = os.pidfd_open(pid)
@@ -110,7 +110,7 @@ def send(pid: int, started: str, number: int) -> None:
         seen = look_at(pid)
         if seen is not None and seen.started == started:
             signal.pidfd_send_signal(handle, number)
-    except OSError as error:  # gone, or (setuid) not ours to signal: the sweep comes back to it
+    except OSError as error:  # gone, or (setuid) not permitted: the next sweep retries
         if error.errno in EXHAUSTED:
             raise
     finally:

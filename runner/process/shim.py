@@ -1,12 +1,12 @@
-"""The shim: the process between runner and job. Nothing the job starts outlives it.
+"""The shim: the process between runner and job. It kills every process of the job at its end.
 
-Standard library only, started without site packages (30 ms, 10 MB). It is a child subreaper, so every
-orphan of the job becomes its child, and "no child left" means "no descendant left", whatever forked,
-called setsid or ignores SIGTERM. It kills on its own account when the runner is gone (end of file on its
-control pipe) and when the lease ran out on CLOCK_BOOTTIME: a stopped runner kills nothing. Its parent,
-forked from the same program, is its guard (`shim_guard`), which expects a tick from it. Stdin: one JSON line
-with the job, then `{"lease": deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with their
-pids, `started`, then `ended` once nothing is left; and every second a `tick` of the guard.
+Standard library only, started without site packages (30 ms, 10 MB). It is a child subreaper: every orphan of
+the job becomes its child, so "no child left" means "no descendant left", even after a fork, setsid or an
+ignored SIGTERM. It kills the job by itself when the runner is gone (end of file on its control pipe) and when
+the lease expires on CLOCK_BOOTTIME, since a stopped runner cannot. Its parent, forked from the same program,
+is its guard (`shim_guard`), which expects ticks. Stdin: one JSON line with the job, then `{"lease":
+deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with the pids, `started`, then `ended`
+once no process is left; and a `tick` of the guard every second.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from runner.process.process_tree import look_at, signal_below
 from runner.process.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
 from runner.process.shim_output import Output
 
-TICK_SECONDS = 0.5  # how late a timer may be: poll() stands still while the host sleeps, BOOTTIME does not
+TICK_SECONDS = 0.5  # most that a timer may be late: poll() stops while the host sleeps, BOOTTIME does not
 SWEEP_SECONDS = 0.02
 
 
@@ -41,13 +41,13 @@ def now() -> str:
 
 
 class Shim:
-    """One job from its start until nothing of it is left."""
+    """Runs one job from its start until none of its processes is left."""
 
     def __init__(self, job: dict[str, Any], rest: bytes, guard: int, ticks: int) -> None:
         self.job = job
         self.guard = guard
         self.ticks = ticks
-        self.signaled: int | None = None  # by somebody else: the runner and the guard have other ways
+        self.signaled: int | None = None  # by another process: runner and guard use the pipe
         self.lease: float | None = job["lease"]
         self.grace: float = job["grace"]
         self.timeout_at: float | None = None
@@ -66,7 +66,7 @@ class Shim:
     # -- what happens around the job
 
     def listen(self, seconds: float) -> None:
-        """Wait up to `seconds` for the runner, a signal or a dead child, then bring everything up to date."""
+        """Wait up to `seconds` for the runner, a signal or a dead child, then update the state."""
         output = self.output if self.output is not None and self.output.open else None
         ends = [self.wake_read, *([0] if self.control_open else []), *([output.read_end] if output else [])]
         ready, _, _ = select.select(ends, [], [], max(seconds, 0))
@@ -83,13 +83,13 @@ class Shim:
         self._tick(math.inf if self.lease is None else self.lease)
 
     def _tick(self, lease: float) -> None:
-        with contextlib.suppress(OSError):  # a guard that reads nothing has enough of them
+        with contextlib.suppress(OSError):  # the guard does not read: it has enough ticks
             os.write(self.ticks, TICK.pack(lease))
 
     def _read_control(self) -> None:
         try:
             chunk = os.read(0, 65536)
-        except OSError:  # reset: the runner died with something unread
+        except OSError:  # reset: the runner died with unread data
             chunk = b""
         self.buffer += chunk
         if not chunk:
@@ -124,7 +124,7 @@ class Shim:
             self.end("shim-lost", grace)
 
     def end(self, why: str, grace: float) -> None:
-        """The job is to end. The first reason is the one reported; a later one may only hurry."""
+        """End the job. The first reason is reported; a later call can only shorten the grace."""
         if self.why is None:
             self.why = why
             self.kill_at = boottime() + grace
@@ -136,7 +136,7 @@ class Shim:
     # -- the job
 
     def run(self) -> None:
-        self.listen(0)  # whatever is known by now: no exec after a cancel, without a runner or a lease
+        self.listen(0)  # known events first: no exec after a cancel, without a runner or a lease
         if self.why is None:
             self._start()
         while self._reap():
@@ -149,7 +149,7 @@ class Shim:
         self.tell("ended", finished_at=now(), **self._result())
 
     def abandon(self) -> None:
-        """After an error of the shim itself: leave nothing, whatever else is broken."""
+        """After an error of the shim itself: kill everything, whatever else fails."""
         while self._reap():
             self._signal_all(signal.SIGKILL)
             time.sleep(SWEEP_SECONDS)
@@ -180,7 +180,7 @@ class Shim:
         self.tell("started", pid=self.main, started_at=now())
 
     def _reap(self) -> bool:
-        """Collect the dead. False once no child is left: then, under a subreaper, no descendant is."""
+        """Collect dead children. False once none is left: as a subreaper it then has no descendants."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -190,7 +190,7 @@ class Shim:
                 return True
             if pid == self.main:
                 self.status = status
-                self.end("exit", self.grace)  # what the job left behind ends with it
+                self.end("exit", self.grace)  # the job's remaining processes end with it
 
     def _patience(self) -> float:
         if self.kill_at is None:
@@ -201,7 +201,7 @@ class Shim:
     def _signal_all(self, number: int) -> None:
         if number == signal.SIGKILL and self.job["cgroup"] is not None:
             cgroup.kill(self.job["cgroup"])
-        continued = (signal.SIGCONT,) if number != signal.SIGKILL else ()  # a stopped one takes no SIGTERM
+        continued = (signal.SIGCONT,) if number != signal.SIGKILL else ()  # a stopped process ignores SIGTERM
         signal_below((number, *continued))
 
     # -- what the runner hears
@@ -215,12 +215,12 @@ class Shim:
         return {"why": self.why, "exit_code": code, "signal": number, "message": self.message}
 
     def tell(self, event: str, **fields: Any) -> None:
-        with contextlib.suppress(OSError):  # a runner that is gone hears nothing
+        with contextlib.suppress(OSError):  # the runner may be gone
             os.write(1, json.dumps({"event": event, **fields}).encode() + b"\n")
 
 
 def receive_job() -> tuple[dict[str, Any], bytes]:
-    """The first line on stdin, and what came after it. Exits where the runner died before sending it."""
+    """The first line on stdin, and the bytes after it. Exits if the runner died before sending it."""
     raw = b""
     while b"\n" not in raw:
         chunk = os.read(0, 65536)
@@ -232,11 +232,11 @@ def receive_job() -> tuple[dict[str, Any], bytes]:
 
 
 def main() -> None:
-    job_start.close_others()  # the event loop of the runner leaves copies of the pipes in its child
+    job_start.close_others()  # the runner's event loop leaves copies of the pipes in its child
     hide_memory()
     adopt_orphans()
     job, rest = receive_job()
-    # Held until guard and shim are gone: a restarted runner waits for it before it calls the attempt lost.
+    # Locked until guard and shim are gone: a restarted runner waits for it before it reports a lost job.
     lock = os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     if job["cgroup"] is not None and not cgroup.make(job["cgroup"]):
@@ -254,11 +254,11 @@ def main() -> None:
 
 
 def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
-    """Who they are, for the runner: on its pipe, and in the lock's file for one that comes later."""
+    """Report the pids to the runner, on its pipe, and in the lock's file for a later runner."""
     starts = [[pid, seen.started] for pid in pids if (seen := look_at(pid)) is not None]
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     facts = {"processes": starts, "cgroup": job["cgroup"], "boot": boot}
-    with contextlib.suppress(OSError):  # a full disk: the mark in the environment is left
+    with contextlib.suppress(OSError):  # a full disk: the mark in the environment remains
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(facts).encode(), 0)
     with contextlib.suppress(OSError):
@@ -266,7 +266,7 @@ def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
 
 
 def run_shim(shim: Shim) -> None:
-    """Under its guard, to the job's end."""
+    """Run the shim below its guard until the job has ended."""
     adopt_orphans()
     proc_listing.hold()
     # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.
@@ -276,7 +276,7 @@ def run_shim(shim: Shim) -> None:
     signal.set_wakeup_fd(shim.wake_write, warn_on_full_buffer=False)
     die_with_parent(signal.SIGTERM)
     try:
-        shim.run()  # its first look compares getppid(): the guard may have died before the line above
+        shim.run()  # its first check compares getppid(): the guard may have died before the line above
     except BaseException:
         shim.abandon()
         raise

@@ -1,9 +1,9 @@
-"""The guard: the shim's parent, which ends the job when a stopped, traced or killed shim does not.
+"""The guard: the shim's parent, which ends the job when its shim is stopped, traced or killed.
 
-It is a child subreaper, so all that a dead shim leaves becomes its own: every process below it is the job's,
-whatever has changed its session, its environment or its parent. It sees each stop of the shim, lets it go on,
-and after some of them ends everything. It expects the shim's ticks, which bring the lease, and it sees the
-runner's end. Standard library only.
+It is a child subreaper and adopts all orphans of a dead shim: every process below it belongs to the job, even
+after changing session, environment or parent. It continues a stopped shim, and after several stops kills
+everything. It expects the shim's ticks, which carry the lease, and notices the runner's end. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ SWEEP_SECONDS = 0.02
 TICK = struct.Struct("d")
 NOTHING_LEFT = -1.0  # the shim's last tick
 STOPS = 3
-SILENT_ROUNDS = 4  # without a tick, until a shim that looks alive is told to go on
+SILENT_ROUNDS = 4  # without a tick, until a shim that seems alive gets SIGCONT
 STOPPED_ROUNDS = 16
 DEAF_ROUNDS = 40
-LATE_ROUNDS = 8  # between the runner's or the lease's end and the shim's
+LATE_ROUNDS = 8  # between the end of the runner or the lease and that of the shim
 LEASE_SLACK_SECONDS = 0.5
 SAY_ROUNDS = 4
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Guard:
-    """Runs until nothing of shim and job is left, and says how it ended if the shim did not."""
+    """Runs until shim and job are gone; reports how the job ended if the shim did not."""
 
     def __init__(self, job: dict[str, Any], shim: int, ticks: int) -> None:
         self.runner: int = job["runner_pid"]
         self.cgroup: str | None = job["cgroup"]
         self.lease: float = math.inf if job["lease"] is None else job["lease"]
         self.shim = shim
-        self.handle = os.pidfd_open(shim)  # a signal through it reaches the shim or nothing
+        self.handle = os.pidfd_open(shim)  # signals through it can only reach the shim
         self.status: int | None = None  # how the shim ended
-        self.lost: str | None = None  # why the shim is not to be trusted any longer
+        self.lost: str | None = None  # why the shim is no longer trusted
         self.stops = 0
         self.rounds = self.silent = self.late = 0
         self.idle = self.troubled = False
@@ -62,7 +62,7 @@ class Guard:
         self.ends = [self.wake_read, ticks]
         for end in self.ends:
             self.poll.register(end, select.POLLIN)
-        self.poll.register(0, select.POLLRDHUP)  # the control pipe is the shim's to read
+        self.poll.register(0, select.POLLRDHUP)  # only the shim reads the control pipe
         for number in (signal.SIGCHLD, *FORWARDED):
             signal.signal(number, self._signaled)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -71,11 +71,11 @@ class Guard:
         self.next_round = boottime() + ROUND_SECONDS
 
     def run(self) -> None:
-        """Until no child is left: then, under a subreaper, no descendant is."""
+        """Run until no child is left: as a subreaper it then has no descendants."""
         while self._reap():
             try:
                 self._step()
-            except (OSError, MemoryError) as error:  # a guard that ends guards nothing
+            except (OSError, MemoryError) as error:  # without its guard the job would be unguarded
                 self._own_trouble(error)
         if self.cgroup is not None:
             cgroup.remove(self.cgroup)
@@ -88,10 +88,10 @@ class Guard:
         self._judge()
         if self.lost is not None:
             if self.status is None:
-                self._send(signal.SIGKILL)  # first: it may go on when its tracer dies
+                self._send(signal.SIGKILL)  # first: it may continue when its tracer dies
             self._kill()
         elif self.late:
-            self._kill(self.shim)  # which says how it went
+            self._kill(self.shim)  # it reports how that went
 
     def _own_trouble(self, error: OSError | MemoryError) -> None:
         if not self.troubled:
@@ -102,7 +102,7 @@ class Guard:
 
     def _signaled(self, number: int, _frame: object) -> None:
         if number != signal.SIGCHLD and os.getppid() == self.runner and self.status is None:
-            self._send(number)  # it ends the job in order, and names the signal
+            self._send(number)  # the shim ends the job cleanly and reports the signal
 
     def _reap(self) -> bool:
         while True:
@@ -145,7 +145,7 @@ class Guard:
     def _ready(self, seconds: float) -> set[int]:
         try:
             return {end for end, _ in self.poll.poll(math.ceil(seconds * 1000))}
-        except OSError:  # more than this process may have open any more; the runner's end shows otherwise
+        except OSError:  # over this process's limit of open files; other checks detect the runner's end
             return set(select.select(self.ends, [], [], seconds)[0])
 
     def _take_ticks(self) -> None:
@@ -162,7 +162,7 @@ class Guard:
             self.lease = last
 
     def _judge(self) -> None:
-        """Once per round: own rounds count, for a host that was suspended or a guard that was stopped."""
+        """Judge once per round. Rounds, not seconds, are counted: host or guard may have been suspended."""
         if boottime() < self.next_round:
             return
         self.next_round = boottime() + ROUND_SECONDS
@@ -179,7 +179,7 @@ class Guard:
     def _judge_silence(self) -> None:
         if self.silent < SILENT_ROUNDS:
             return
-        self._send(signal.SIGCONT)  # its stop may be none that a parent is told of
+        self._send(signal.SIGCONT)  # its parent may not have been notified of the stop
         seen = None
         with contextlib.suppress(OSError):
             seen = look_at(self.shim)
@@ -197,7 +197,7 @@ class Guard:
         signal_below((signal.SIGKILL,), spared)
 
     def _runner_listens(self) -> bool:
-        """A full pipe would stop this process."""
+        """Whether a write would not block: a full pipe would stop this process."""
         return bool(select.select([], [1], [], 0)[1])
 
     def _tell(self, event: str, **fields: Any) -> None:

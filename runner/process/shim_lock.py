@@ -1,7 +1,7 @@
 """The lock file that a guard and its shim hold, for a later runner to find.
 
-It says what to end, so only a file that a guard of this user has made counts: a plain one with one name, for
-its owner only. Anything else of that name is somebody else's: it is neither believed nor waited for.
+It names processes to kill, so only a file made by a guard of this user counts: a regular file with one link,
+accessible to its owner only. Any other file of that name is ignored.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ MAX_BYTES = 16 * 1024
 
 
 def open_own(path: Path) -> int | None:
-    """A descriptor of the lock's file; None where there is none, or one that no guard has made."""
+    """A descriptor of the lock's file; None if it is missing or was not made by a guard."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    except OSError as error:  # a link, a directory, a socket, somebody else's
+    except OSError as error:  # a link, a directory, a socket, another user's file
         _warn(path, error.strerror or "cannot be opened")
         return None
     seen = os.fstat(handle)
@@ -36,7 +36,7 @@ def open_own(path: Path) -> int | None:
 
 
 def read_facts(handle: int) -> Facts | None:
-    """Who holds it; None where nothing that can be believed stands there."""
+    """The processes that hold the lock; None if the content is invalid."""
     text = os.pread(handle, MAX_BYTES + 1, 0)
     return written_facts(text) if len(text) <= MAX_BYTES else None
 

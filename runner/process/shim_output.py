@@ -15,10 +15,10 @@ CHUNK_BYTES = 64 * 1024
 
 
 class Output:
-    """What the job writes: a file takes the first `limit` bytes, memory keeps the last `tail` of the rest.
+    """A job's output: a file takes the first `limit` bytes, memory keeps the last `tail` bytes of the rest.
 
-    They are appended when the job is over, after a line that says how much is missing. A disk that takes no
-    more is a limit like the other one: the job shall not fail because its words find no room.
+    These are appended when the job has ended, after a line with the number of missing bytes. A full disk acts
+    like the limit: a job must not fail because its output cannot be stored.
     """
 
     def __init__(self, path: str, limit: int, tail: int) -> None:
@@ -26,7 +26,7 @@ class Output:
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | plain, 0o600)
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.read_end, False)
-        with contextlib.suppress(OSError):  # a user may have so many of them only
+        with contextlib.suppress(OSError):  # the number of large pipes per user is limited
             fcntl.fcntl(self.write_end, F_SETPIPE_SZ, PIPE_BYTES)
         self.open = True
         self.limit = limit
@@ -36,7 +36,7 @@ class Output:
         self.missing = 0
 
     def take(self) -> None:
-        """What is there to be read, up to a pipe full."""
+        """Read what is available, up to a full pipe."""
         for _ in range(PIPE_BYTES // CHUNK_BYTES):
             try:
                 chunk = os.read(self.read_end, CHUNK_BYTES)
@@ -48,12 +48,12 @@ class Output:
             self._put(chunk)
 
     def finish(self) -> None:
-        """No process of the job is left to write."""
+        """Store the rest, once no process of the job can write."""
         while self.open:
             before = self.size + len(self.rest) + self.missing
             self.take()
             if self.size + len(self.rest) + self.missing == before:
-                break  # something outside the job holds the other end: it is not waited for
+                break  # a process outside the job holds the other end: do not wait for it
         self._trim(self.tail)
         if self.missing:
             words = (

@@ -1,8 +1,8 @@
 """The protocol of shim and guard: messages on their pipe, and the contents of their lock file.
 
-A job that gets hold of either could say anything there, so nothing is taken on trust: a line is bounded
-(by the stream's own limit), has exactly the fields that it should have, and each process that it names is
-looked up. The shim itself knows the standard library only and does not import this.
+A job that can write to either could forge both, so all input is validated: a line has a maximum length (the
+stream's own limit) and exactly the expected fields, and each named process is looked up. The shim uses only
+the standard library and does not import this module.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Why = Literal[
 Process = tuple[Annotated[int, Field(gt=1, lt=2**31)], Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]]
 """A pid, and its start in clock ticks since boot."""
 COMMAND = b"from runner.process.shim import main"
-"""Stands in the command line of every guard and shim."""
+"""Part of the command line of every guard and shim."""
 
 
 class Rubbish(Exception):
-    """What no shim says. The message says why, as the rest of a sentence about the shim."""
+    """An invalid message. The text says why, as the rest of a sentence about the shim."""
 
 
 class Facts(BaseModel):
-    """Guard and shim, as far as they lived when it was written down, the job's cgroup, and the boot."""
+    """Guard and shim (those alive at the time of writing), the job's cgroup, and the boot."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     processes: Annotated[list[Process], Field(max_length=2)]
@@ -68,7 +68,7 @@ _LINE: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="even
 
 
 def understand(line: bytes) -> Said:
-    """One line of theirs. Raises Rubbish."""
+    """Parse one line of guard or shim. Raises Rubbish."""
     try:
         return _LINE.validate_json(line)
     except ValidationError:
@@ -76,7 +76,7 @@ def understand(line: bytes) -> Said:
 
 
 def written_facts(text: bytes) -> Facts | None:
-    """What stands in the file of a lock; None where that is nothing that a guard writes."""
+    """The content of a lock's file; None if a guard would not write it."""
     try:
         return Facts.model_validate_json(text)
     except ValidationError:
@@ -88,11 +88,11 @@ def this_boot() -> str:
 
 
 def keepers(facts: Facts, guard: int | None = None) -> list[tuple[int, str]]:
-    """Those of the named processes that are what they are said to be; `guard` is the pid that it must have.
+    """The named processes that really are guard and shim; `guard` is the pid that the guard must have.
 
-    A guard leads a session, its shim stays in it, and a job leaves it before its program starts. Both run
-    this package's program as the runner's own user. What is not all of that is left alone, and so is a pid
-    that went to another process since.
+    A guard leads a session and its shim stays in it; a job leaves it before its program starts. Both run this
+    package's program as the runner's user. Processes that differ in any of this are left alone, and so is a
+    process that reuses a pid.
     """
     if facts.boot != this_boot() or not facts.processes:
         return []
@@ -111,5 +111,5 @@ def _is_keeper(pid: int, started: str, leader: int) -> bool:
         return False
     users = next((line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")), [])
     ours = COMMAND in command and set(users) == {str(os.geteuid())}
-    again = look_at(pid)  # so both files were of this process
+    again = look_at(pid)  # both files were read from the same process
     return ours and again is not None and again.started == started

@@ -1,9 +1,8 @@
-"""Watches, once a second, that a shim and its guard still work.
+"""Checks once a second that a shim and its guard still work.
 
-The guard keeps the shim going, so here the question is the guard: it says `tick` once a second. A stopped one
-is let go on; what goes on being stopped, is silent, or does not end in time what was to end, is given up, and
-then the runner ends the job itself. Own rounds are counted, not seconds: a runner that was stopped has heard
-nothing either.
+The guard watches the shim, so this watches the guard, which sends a `tick` every second. A stopped guard is
+continued. If it stays stopped, is silent, or does not end in time, it is given up and the runner ends the job
+itself. The watch counts its own rounds, not seconds: a stopped runner misses messages too.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ LATE_SECONDS = 5.0
 
 
 class ShimWatch:
-    """Hears what guard and shim say, and what they are told; `verdict` once per round."""
+    """Receives the messages of guard and shim and the orders to them; call `verdict` once per round."""
 
     def __init__(
         self,
@@ -35,7 +34,7 @@ class ShimWatch:
         grace: float,
         guard: tuple[int, str] | None = None,
     ) -> None:
-        """`guard`: its pid and start; None where it is gone already."""
+        """`guard`: its pid and start; None if it is gone already."""
         self._timeout, self._grace = timeout, grace
         self._stop_by = self._timeout_by = math.inf
         self._lease_by = math.inf if lease is None else lease + LATE_SECONDS
@@ -43,10 +42,10 @@ class ShimWatch:
         self._stops = self._gone = 0
         self.guard = guard
         self.over = False
-        """`ended` was said: nothing of the job is left."""
+        """`ended` was received: no process of the job is left."""
 
     def hear(self, event: str) -> None:
-        """The name of what they said."""
+        """Record the name of a received message."""
         self._rounds = 0
         if event == "started" and self._timeout is not None:
             self._timeout_by = boottime() + self._timeout + self._grace + LATE_SECONDS
@@ -60,7 +59,7 @@ class ShimWatch:
         self._lease_by = deadline + LATE_SECONDS
 
     def verdict(self, guard_ended: bool) -> str | None:
-        """Why they are given up; None while all is well."""
+        """Why guard and shim are given up; None while they work."""
         self._rounds += 1
         if boottime() > min(self._stop_by, self._timeout_by, self._lease_by):
             return "its shim did not end it in time"
@@ -79,7 +78,7 @@ class ShimWatch:
         return None
 
     def _let_go_on(self, guard: tuple[int, str]) -> None:
-        with contextlib.suppress(OSError):  # no descriptors are left: the next round tries again
+        with contextlib.suppress(OSError):  # no descriptors are left: the next round retries
             send(*guard, signal.SIGCONT)
 
     def _state(self) -> str | None:
