@@ -191,7 +191,7 @@ class Api:
             yield answer.iter_raw()
 
     def _read(self, answer: httpx.Response) -> bytes:
-        """The whole body, within `answer_seconds` of its head, however slowly it comes."""
+        """The whole body; it must arrive within `answer_seconds` of its head."""
         end = time.monotonic() + self._answer_seconds
 
         def in_time() -> Iterator[bytes]:
