@@ -100,6 +100,16 @@ def test_no_operators_route_is_left_out_above() -> None:
     assert unguarded == {"/livez", "/readyz", *runners, *contracts}
 
 
+def test_every_operators_route_documents_what_a_guard_answers() -> None:
+    without = {
+        (method, path)
+        for path, item in described().openapi()["paths"].items()
+        for method, operation in item.items()
+        if ROLE_KEY in operation and not {"401", "403"} <= operation["responses"].keys()
+    }
+    assert without == set(), "declare responses=problems(…)"
+
+
 @pytest.mark.parametrize("path", OPEN)
 async def test_probes_and_documents_are_open(guarded: ApiWorld, path: str) -> None:
     assert (await guarded.http.get(path)).status_code == 200
