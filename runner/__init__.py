@@ -1,5 +1,5 @@
-"""The host runner: takes attempts, starts them only with permission, and reports what became of them.
+"""The host runner: takes attempts, starts them only with permission, and reports how they ended.
 
-May import the domain only. Start with `service.py`, which puts it together, then `attempts/attempt_run.py`,
-the life of one attempt.
+May import the domain only. Start with `service.py`, which builds it, then `attempts/attempt_run.py`, the life
+of one attempt.
 """

@@ -1,7 +1,7 @@
 """Cancels asyncio tasks until they have ended.
 
-One `cancel` may be lost: `asyncio.wait_for` of Python 3.11, which nats-py waits with, drops it when what
-it waits for ends in the same moment, as everything does when a connection breaks.
+One `cancel` may be lost: `asyncio.wait_for` of Python 3.11, which nats-py uses, drops it if its awaitable
+ends at the same moment, as everything does when a connection breaks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ AGAIN_SECONDS = 0.5
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel all `tasks`, as often as it takes; what they raised is taken as said."""
+    """Cancel all `tasks`, repeatedly if needed; ignores what they raise."""
     pending = set(tasks)
     while pending:
         for task in pending:
@@ -24,7 +24,7 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
-    """Until `event` is set, or `seconds` have passed."""
+    """Wait until `event` is set, or for `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,7 +1,7 @@
 """The runner's two clocks: wall clock for people, boot time for deadlines.
 
-A lease that counted CLOCK_MONOTONIC would stand still while a laptop or a VM sleeps, and wake up
-valid although the control plane gave the attempt away long ago.
+CLOCK_MONOTONIC stops while a laptop or a VM sleeps: a lease measured with it would still be valid after
+waking up, although the control plane has given the attempt away.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Runner configuration: one frozen object, cross-checked when it is made.
+"""Runner configuration: one frozen object, validated when it is made.
 
-The starter of a runner (the CLI, a test) fills it; nothing in this package reads the environment
-for settings. Every error names the setting to change.
+The program that starts a runner (the CLI, a test) fills it; this package reads no settings from the
+environment. Every error names the setting to change.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ class RunnerTiming:
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerConfig:
-    """What a runner is told at its start. Secrets do not appear in its repr."""
+    """Configuration of a runner. Its repr shows no secrets."""
 
     state_dir: Path
-    """Where attempts, reports and outputs are kept. Emptied, the runner becomes a new one."""
+    """Directory of attempts, reports and outputs. If it is emptied, the runner gets a new identity."""
     roots: tuple[Path, ...] = ()
     """Directories that workspaces may lie in (`--root`), resolved when this object is made."""
     pools: tuple[str, ...] = ("default",)
     """Pools to take attempts from."""
     capacity: int = 4
-    """Attempts running at the same time; as many more wait accepted."""
+    """Attempts running at the same time; as many more may be accepted and wait."""
     host: str = field(default_factory=socket.gethostname)
     """Label shown to people."""
     runner_id: str | None = None
-    """None: made once and kept in the state directory."""
+    """None: generated once and stored in the state directory."""
     nats_url: str | None = field(default=None, repr=False)
-    """Where to take submissions, publish reports and heartbeats; several servers separated by commas."""
+    """Servers for submissions, reports and heartbeats, separated by commas."""
     nats_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Further arguments of `nats.connect`: user, password, token, tls, …"""
     intake_host: str = "127.0.0.1"
@@ -64,32 +64,32 @@ class RunnerConfig:
     intake_hosts: tuple[str, ...] = ()
     """Names the HTTP intake answers under, beside IP addresses and `localhost` (TOWPATH_ALLOWED_HOSTS)."""
     runner_token: str | None = field(default=None, repr=False)
-    """What submitters send in `X-Runner-Token` (TOWPATH_RUNNER_TOKEN)."""
+    """Token that submitters send in `X-Runner-Token` (TOWPATH_RUNNER_TOKEN)."""
     callback_urls: tuple[str, ...] = ()
     """URLs whose origins (scheme, host, port) reports may be POSTed to; empty: that of `api_url`."""
     api_url: str | None = None
-    """The control plane this runner works for; without NATS it gets the heartbeats."""
+    """The control plane's API; without NATS, heartbeats go there."""
     api_token: str | None = field(default=None, repr=False)
-    """What heartbeats bring there in `X-Runner-Token` (API_RUNNER_CALLBACK_TOKEN)."""
+    """Token sent with heartbeats in `X-Runner-Token` (API_RUNNER_CALLBACK_TOKEN)."""
     lease_seconds: float = 15.0
-    """How long attempts may go on after the sending of the last acknowledged heartbeat."""
+    """How long attempts may continue after the last acknowledged heartbeat was sent."""
     reserve_bytes: int = 64 * 1024 * 1024
-    """Free space on the disk of `state_dir` below which no attempt is taken."""
+    """Free space on the disk of `state_dir` below which no attempt is accepted."""
     output_bytes: int = 256 * 1024 * 1024
-    """How much of an attempt's output is kept; of what goes beyond, the end."""
+    """How much of an attempt's output is kept; of a longer output also the end."""
     kill_grace_seconds: float = 5.0
     """Between SIGTERM and SIGKILL."""
     job_user: str | None = None
-    """Jobs run as this user (`--job-user`); needs root. None: as the runner's own."""
+    """User that jobs run as (`--job-user`); needs root. None: the runner's own."""
     own_signals: bool = False
-    """Jobs may signal and trace only what they have started (`--job-signals own`)."""
+    """Jobs may signal and trace only processes that they started (`--job-signals own`)."""
     adopts_orphans: bool = False
-    """The process is this runner's alone: a child that it has not started is what a job has left."""
+    """The process belongs to this runner alone: a child that it did not start was left by a job."""
     job_cgroups: bool = True
-    """Give each job a cgroup of its own, where that is allowed."""
+    """Give each job a cgroup of its own, if permitted."""
     timing: RunnerTiming = RunnerTiming()
     user: JobUser | None = field(init=False, default=None)
-    """`job_user`, looked up."""
+    """The user of `job_user`."""
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -102,7 +102,7 @@ class RunnerConfig:
         for root in self.roots:
             if not root.is_absolute():
                 raise RunnerConfigError(f"--root {root}: give an absolute path")
-        # By what they are now: a link that is exchanged while the runner works leads nowhere else.
+        # Resolved now: a link that is changed while the runner works has no effect.
         object.__setattr__(self, "roots", tuple(_resolved(root) for root in self.roots))
         if self.own_signals:
             check_available()
@@ -116,13 +116,13 @@ class RunnerConfig:
 
     @property
     def allowed_callback_origins(self) -> tuple[str, ...]:
-        """Of `callback_urls`, else of the control plane, else none."""
+        """Origins of `callback_urls`, else that of the control plane, else none."""
         urls = self.callback_urls or ((self.api_url,) if self.api_url else ())
         return tuple(dict.fromkeys(map(origin, urls)))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The runner's own secrets, which no output tail may show."""
+        """The runner's own secrets, to be masked in outputs."""
         options = (self.nats_options.get(name) for name in ("password", "token"))
         found = (self.runner_token, self.api_token, *options, *secrets_in_urls(self.nats_url))
         return tuple(value for value in found if isinstance(value, str) and value)
@@ -168,5 +168,5 @@ class RunnerConfig:
 def _resolved(root: Path) -> Path:
     try:
         return root.resolve()
-    except (OSError, RuntimeError) as error:  # a circle of links
+    except (OSError, RuntimeError) as error:  # a cycle of links
         raise RunnerConfigError(f"--root {root}: cannot be resolved: {error}") from None

@@ -12,7 +12,7 @@ class RunnerConfigError(RunnerError):
 
 
 class SubmissionRefused(RunnerError):
-    """A submission not taken. `status` is what the HTTP intake answers, `kind` its problem type."""
+    """A rejected submission: `status` is the HTTP intake's response status, `kind` its problem type."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class SubmissionRefused(RunnerError):
 
 
 class StateTrouble(RunnerError):
-    """The state file did not take or give something. `damaged`: it never will; else try again later."""
+    """The state file could not be read or written. `damaged`: permanently; else the caller may retry."""
 
     def __init__(self, message: str, *, damaged: bool = False) -> None:
         super().__init__(message)

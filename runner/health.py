@@ -1,6 +1,6 @@
-"""`GET /health` of a runner: whether it takes attempts, what it holds, what stops it.
+"""`GET /health` of a runner: whether it accepts attempts, what it holds, what prevents it.
 
-It reads memory and one count, so it can be asked every second; it never says a secret.
+It reads memory and one count, so it can be polled every second; it never shows a secret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runner.store.state import RunnerState
 
 
 class Health:
-    """Looks at the parts of one runner."""
+    """Reports the state of one runner's parts."""
 
     def __init__(
         self, runner_id: str, state: RunnerState, storage: Storage, reporter: Reporter, lease: Lease
@@ -27,7 +27,7 @@ class Health:
         self._lease = lease
 
     def look(self) -> dict[str, Any]:
-        """`intake` is `open` or `closed`; `troubles` say, per part, what is wrong and what to do."""
+        """`intake` is `open` or `closed`; `troubles` names, per part, the fault and its remedy."""
         usable = self._storage.usable()
         troubles = {f"reports to {way}": why for way, why in self._reporter.troubles().items()}
         if not usable:

@@ -1,7 +1,7 @@
 """The runner's NATS connection, made in the background and kept.
 
-No publish buffer (`pending_size=0`): a publish that failed while disconnected must not be stored
-later behind its retry. Reconnects never give up; users of the connection wait with a bound.
+No publish buffer (`pending_size=0`): a publish that failed while disconnected must not be stored later, after
+its retry. Reconnects are unlimited; users of the connection wait with a timeout.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class NatsLink:
-    """`start` begins to connect; `client` and `jetstream` wait until that has happened."""
+    """`start` begins to connect; `client` and `jetstream` wait for the connection."""
 
     def __init__(self, url: str, options: Mapping[str, Any], name: str) -> None:
         self._servers = [server.strip() for server in url.split(",")]
@@ -39,19 +39,19 @@ class NatsLink:
         self._on_connected: list[Callable[[], None]] = []
 
     def on_connected(self, callback: Callable[[], None]) -> None:
-        """Call this after every (re)connect: what was said meanwhile was missed."""
+        """Call `callback` after every (re)connect: messages sent meanwhile were missed."""
         self._on_connected.append(callback)
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._connect(), name="nats-connect")
 
     async def ready(self, seconds: float) -> bool:
-        """Whether the connection stood within `seconds`."""
+        """Whether the connection was established within `seconds`."""
         await wait_at_most(self._ready, seconds)
         return self._ready.is_set()
 
     def is_ready(self) -> bool:
-        """Whether there is a client to use, perhaps one that is reconnecting."""
+        """Whether a client exists, perhaps one that is reconnecting."""
         return self._ready.is_set() and not self._closing
 
     async def client(self) -> Client:
@@ -104,7 +104,7 @@ class NatsLink:
             log.warning("nats disconnected")
 
     async def _closed(self) -> None:
-        """nats-py gave up in spite of all (a refused login does that): begin anew with a new client."""
+        """Start with a new client: nats-py has given up, as after a rejected login."""
         if not self._closing and self._ready.is_set():
             log.warning("nats connection closed, connecting anew")
             self._ready.clear()

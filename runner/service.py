@@ -1,7 +1,7 @@
 """The runner as a service: builds its parts, starts and stops them.
 
-Stopping ends the attempts: nothing may go on without a renewed lease. Their reports are sent
-while there is time and otherwise wait in the outbox for the next start.
+Stopping ends the attempts, since nothing may run without a renewed lease. Their reports are sent within the
+remaining time; the others stay in the outbox for the next start.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 class RunnerService:
-    """One runner. Make it, `start` it, `stop` it; both on the event loop of the main thread."""
+    """One runner. Create it, `start` it, `stop` it; start and stop on the event loop of the main thread."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class RunnerService:
         tracer: Tracer | None = None,
         protocol: type[asyncio.Protocol] | None = None,
     ) -> None:
-        """`protocol`: of the HTTP intake, see `IntakeServer`."""
+        """`protocol`: the HTTP intake's protocol class, see `IntakeServer`."""
         self.config = config
         self.state = RunnerState(config.state_dir)
         self.runner_id = self.state.runner_id(config.runner_id)
@@ -134,13 +134,13 @@ class RunnerService:
 
     @property
     def intake_url(self) -> str | None:
-        """Where the HTTP intake listens; None without one or before `start`."""
+        """The HTTP intake's URL; None without an intake or before `start`."""
         return self._server.url or None if self._server is not None else None
 
     async def start(self) -> None:
-        """Take up the outbox and what was held, then take attempts. Goes on while NATS is away.
+        """Load the outbox and the held attempts, then accept attempts. Works while NATS is unreachable.
 
-        Called again it does nothing.
+        Further calls do nothing.
         """
         if self._started:
             return
@@ -157,7 +157,7 @@ class RunnerService:
         log.info("runner started", runner_id=self.runner_id, pools=self.config.pools, intake=self.intake_url)
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Start if that was not done, wait for `stop`, stop. What breaks a part ends all, and is raised."""
+        """Start if needed, wait for `stop`, then stop. A part that fails stops all; its error is raised."""
         try:
             await self.start()
             await self._services.until(stop)
@@ -165,7 +165,7 @@ class RunnerService:
             await self.stop()
 
     async def stop(self) -> None:
-        """End all attempts (SIGTERM, grace, SIGKILL), send what can be sent, close. May be called again."""
+        """End all attempts (SIGTERM, grace, SIGKILL), send pending reports, close. May be called again."""
         if self._stopped:
             return
         self._stopped = True

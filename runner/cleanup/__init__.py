@@ -1,1 +1,1 @@
-"""Removal of what jobs leave behind: their directories, however deep, wide or oddly named."""
+"""Removes what jobs leave: their directories, however deep, wide or oddly named."""

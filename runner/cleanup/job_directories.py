@@ -1,7 +1,7 @@
 """Temporary directories of jobs; each lives as long as its runner.
 
-A runner holds a lock on its own. What a runner that was killed left is removed by the next one, if it is
-empty, this user's, and no runner holds it.
+A runner holds a lock on its own. The next runner removes a killed runner's directory if it is empty, belongs
+to this user, and is not locked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STALE_SECONDS = 3600.0
 
 
 def hold(path: Path) -> int:
-    """Make `path` if need be, and lock it; the descriptor that holds the lock. OSError where that fails."""
+    """Make `path` if needed, and lock it; returns the locked descriptor. Raises OSError."""
     while True:
         with suppress(FileExistsError):
             path.mkdir()
@@ -31,18 +31,18 @@ def hold(path: Path) -> int:
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.lstat()):
                 return handle
-        os.close(handle)  # another runner's start removed it in between
+        os.close(handle)  # another runner's start removed it meanwhile
 
 
 def let_go(path: Path, handle: int) -> None:
-    """Remove `path` if nothing is left in it, and give the lock back."""
+    """Remove `path` if it is empty, and release the lock."""
     with suppress(OSError):
         _remove_empty(path)
     os.close(handle)
 
 
 def remove_stale(parent: Path, now: float | None = None) -> None:
-    """Remove what runners of this user that are gone left empty in `parent`."""
+    """Remove empty directories in `parent` that killed runners of this user left."""
     oldest = (time.time() if now is None else now) - STALE_SECONDS
     for path in parent.glob("towpath-*"):
         if FORM.fullmatch(path.name):

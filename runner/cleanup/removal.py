@@ -1,8 +1,8 @@
-"""Removes whatever jobs have made: deep, wide, closed or oddly named.
+"""Removes everything that jobs created: deep, wide, closed or oddly named.
 
-Nothing here recurses, builds long paths or follows a link. A directory below another one is moved up first,
-into the directory that is to be emptied, so two descriptors are enough for every depth. A mounted file system
-cannot be moved, so it is never entered. Standard library only: the shim imports it.
+It does not recurse, build long paths or follow links. A nested directory is first moved up into the directory
+to be emptied, so two descriptors suffice for every depth. A mounted file system cannot be moved and so is
+never entered. Standard library only: the shim imports it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _names = iter(range(10**18))
 
 
 def new_name() -> str:
-    """A name that nothing else in a directory of removed things has."""
+    """A name that no other entry of a trash directory has."""
     return f"{os.getpid()}-{time.time_ns()}-{next(_names)}"
 
 
 class Emptying:
-    """Removes all that is in the directory `top`, a descriptor, until `stop()` is true.
+    """Removes everything in the directory `top`, a descriptor, until `stop()` is true.
 
-    `stuck` says afterwards what could not be removed, and why; at most some of it.
+    Afterwards `stuck` holds entries that could not be removed, with reasons; not necessarily all.
     """
 
     def __init__(self, top: int, stop: Callable[[], bool]) -> None:
@@ -38,7 +38,7 @@ class Emptying:
         self.stuck: dict[str, str] = {}
 
     def run(self) -> bool:
-        """Whether it went through to the end, but for what is stuck."""
+        """Whether everything was removed except `stuck`."""
         while len(self.stuck) < MOST_STUCK:
             names = [name for name, _ in _some(self._top, self.stuck)]
             if not names:
@@ -86,15 +86,15 @@ class Emptying:
             return
         try:
             os.rename(entry, new := new_name(), src_dir_fd=parent, dst_dir_fd=self._top)
-        except PermissionError:  # its entry `..` is written, which takes the right to write it
+        except PermissionError:  # moving it writes its entry `..`, which needs write permission
             make_writable(entry, parent)
             os.rename(entry, new, src_dir_fd=parent, dst_dir_fd=self._top)
 
 
 def remove_nested(top: str, stop: Callable[[], bool]) -> None:
-    """Remove the directory `top` with all directories in it, as far as they let themselves be removed.
+    """Remove the directory `top` and the directories in it, as far as possible.
 
-    For cgroups: they cannot be moved, hold no files to be removed, and their `..` cannot change.
+    For cgroups: they cannot be moved, hold no files to remove, and their `..` cannot change.
     """
     handle = os.open(top, FLAGS)
     path = [(top, _directories(handle))]
@@ -117,7 +117,7 @@ def remove_nested(top: str, stop: Callable[[], bool]) -> None:
 
 
 def discard(path: Path) -> str | None:
-    """Remove the file `path` if it is there; why not, where that fails (it is a directory, say)."""
+    """Remove the file `path` if it exists; returns the reason if that fails (such as a directory)."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -128,8 +128,8 @@ def discard(path: Path) -> str | None:
 
 
 def _some(handle: int, known: Collection[str]) -> list[tuple[str, bool]]:
-    """Some entries of a directory that are not `known`, each with whether it is a directory itself."""
-    again = os.open(".", FLAGS, dir_fd=handle)  # with a place of its own in the list
+    """Some entries of a directory that are not in `known`, each with whether it is a directory."""
+    again = os.open(".", FLAGS, dir_fd=handle)  # with a read position of its own
     try:
         found = []
         with os.scandir(again) as entries:
@@ -160,7 +160,7 @@ def _open_directory(name: str, parent: int) -> int:
 
 
 def make_writable(name: str, parent: int | None = None) -> None:
-    """Open a directory of one's own that is closed to its owner. Raises OSError."""
+    """Give the owner access to an own directory that is closed to it. Raises OSError."""
     handle = os.open(name, GLANCE, dir_fd=parent)
     try:
         Path(f"/proc/self/fd/{handle}").chmod(stat.S_IRWXU)
@@ -171,5 +171,5 @@ def make_writable(name: str, parent: int | None = None) -> None:
 def _try_rmdir(name: str, parent: int) -> None:
     try:
         os.rmdir(name, dir_fd=parent)
-    except OSError:  # occupied
+    except OSError:  # not empty
         return

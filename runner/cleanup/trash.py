@@ -1,8 +1,8 @@
 """Trash: directories of ended jobs, removed in the background.
 
-A directory is moved aside at once and emptied in the background, however long it takes; the next start of the
-runner goes on with what is left. What cannot be removed stays and is named in the log. Nothing here raises:
-no cleaning decides whether an attempt ends or a runner starts.
+A directory is moved aside at once and emptied in the background; the next start of the runner continues with
+the rest. What cannot be removed stays and is logged. Nothing here raises: cleaning up must not prevent the
+end of an attempt or the start of a runner.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from runner.asyncio_tasks import end_tasks
 from runner.cleanup.removal import FLAGS, Emptying, discard, make_writable, new_name
 
 NAME = ".removed"
-MOST_LEFTOVERS = 100_000  # are moved aside by one start
+MOST_LEFTOVERS = 100_000  # limit of entries moved aside by one start
 NAMED_IN_LOG = 3
 
 log = structlog.get_logger(__name__)
 
 
 class Trash:
-    """For the directories in `work`. `start` and `stop` on the event loop; `put` at any time."""
+    """Trash for the directories in `work`. `start` and `stop` on the event loop; `put` at any time."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -36,10 +36,10 @@ class Trash:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Move aside all that an earlier run has left, and begin to empty."""
+        """Move everything that an earlier run left aside, and start to empty the trash."""
         try:
             if (self._work / NAME).is_dir():
-                _make(self._work / NAME)  # closed to others, however it was left
+                _make(self._work / NAME)  # not accessible to others, even if it exists with another mode
             with os.scandir(self._work) as entries:
                 for name in [entry.name for entry in islice(entries, MOST_LEFTOVERS)]:
                     if name != NAME:
@@ -50,7 +50,7 @@ class Trash:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """What is left then is for the next start."""
+        """Stop; the next start continues."""
         self._ending.set()
         if self._task is not None:
             self._filled.set()
@@ -58,7 +58,7 @@ class Trash:
             await end_tasks([self._task])
 
     def put(self, path: Path) -> None:
-        """Move the directory aside. Its name is free again, unless the log says otherwise."""
+        """Move the directory aside. Its name is free afterwards, unless that fails, which is logged."""
         try:
             _make(self._work / NAME)
             _move(path, self._work / NAME / new_name())
@@ -98,13 +98,13 @@ class Trash:
 def _move(path: Path, to: Path) -> None:
     try:
         path.rename(to)
-    except PermissionError:  # its entry `..` is written, which takes the right to write it
+    except PermissionError:  # moving it writes its entry `..`, which needs write permission
         make_writable(str(path))
         path.rename(to)
 
 
 def _make(path: Path) -> None:
-    """A directory of the runner's own, also where something else stands in its place. Raises OSError."""
+    """Make a directory of the runner's own, replacing anything else of that name. Raises OSError."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:

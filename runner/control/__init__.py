@@ -1,1 +1,1 @@
-"""The runner's tie to the control plane: heartbeats and the lease they renew, and the events it follows."""
+"""Connection to the control plane: heartbeats, the lease that they renew, and the events of held attempts."""

@@ -1,8 +1,8 @@
 """Follows the events of every held attempt, so that a cancel arrives after any outage.
 
-One loop per attempt: it reads the task's last event from the leader whenever something may have
-happened (an event heard, a heartbeat, a reconnect) and, while the gate waits, at growing intervals,
-since what is heard may be lost. It only reads; a crash loses nothing.
+One loop per attempt reads the task's last event from the leader whenever it may have changed (an event
+received, a heartbeat, a reconnect) and, while the gate waits, at growing intervals, since messages may be
+lost. It only reads; a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Watch:
-    """What one loop and those who wait for it share."""
+    """State shared by one loop and the tasks that wait for it."""
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
@@ -43,7 +43,7 @@ class _Watch:
 
 
 class Follower:
-    """`see(key, standing)` is called with every standing that decides something."""
+    """Calls `see(key, standing)` with every decisive standing."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Follower:
         report: Callable[[str], None],
         timing: RunnerTiming,
     ) -> None:
-        """`report(task_id)` is called when there is a new report in the outbox."""
+        """`report(task_id)` is called when the outbox has a new report."""
         self._log = task_log
         self._state = state
         self._runner_id = runner_id
@@ -74,12 +74,12 @@ class Follower:
             await end_tasks([watch.task])
 
     def nudge(self) -> None:
-        """Read everything again: a heartbeat is due, or the connection is back."""
+        """Read all attempts again: a heartbeat is due, or the connection is back."""
         for watch in self._watches.values():
             watch.wake.set()
 
     async def seen_running(self, key: Key) -> int | None:
-        """Wait until a read that begins from now on sees `running` of this attempt by this runner, last.
+        """Wait until a read that starts from now on sees this runner's `running` as the last event.
 
         Returns its sequence in the log.
         """
@@ -89,7 +89,7 @@ class Follower:
         return await watch.permitted
 
     async def settle(self) -> None:
-        """Let go of ended attempts whose end the log shows, or will not show any more.
+        """Settle ended attempts whose end the log shows, or will never show.
 
         Raises StateTrouble.
         """
@@ -104,7 +104,7 @@ class Follower:
                 self._report(attempt.key.task_id)
 
     async def _had_no_effect(self, attempt: Attempt) -> bool:
-        """Whether an end was reported a while ago and has left the queue, though the log does not show it."""
+        """Whether a reported end has left the queue a while ago and still is not in the log."""
         if time.time() - attempt.changed_at <= self._timing.bare_seconds:
             return False
         try:
@@ -113,18 +113,18 @@ class Follower:
             return False
 
     async def _left_the_queue(self, key: Key) -> bool:
-        """Whether all reports that waited at the first call are done with. Raises NATS_TROUBLE."""
+        """Whether all reports waiting at the first call were processed. Raises NATS_TROUBLE."""
         first, last = await self._log.waiting_reports()
         mark = self._marks.setdefault(key, last)
-        if last < mark:  # another queue than the one that was looked at, after a restore
+        if last < mark:  # after a restore the queue is another one
             mark = self._marks[key] = last
         return first > mark
 
     async def _given_up(self, attempt: Attempt) -> bool:
-        """Whether an end was reported an hour ago and its report is not waiting: it could not be applied.
+        """Whether an end was reported over an hour ago and its report left the queue: it was not applied.
 
-        While the control plane is away its queue keeps reports for as long as it takes; whoever let go of the
-        attempt meanwhile would make it `runner-lost`. Where the queue cannot be looked at, a day is enough.
+        The queue keeps reports while the control plane is down. An attempt settled too early would become
+        `runner-lost`. If the queue cannot be read, a day suffices.
         """
         age = time.time() - attempt.changed_at
         if age <= self._timing.settle_seconds:
@@ -160,11 +160,11 @@ class Follower:
             await wait_at_most(watch.wake, pause if watch.asked else IDLE_SECONDS)
 
     async def standing(self, key: Key) -> Standing:
-        """What the leader's log says of the attempt now; WAIT where it cannot be read."""
+        """The state of the attempt in the leader's log; WAIT if it cannot be read."""
         return (await self._standing(key))[0]
 
     async def _standing(self, key: Key) -> tuple[Standing, int | None]:
-        """The same, and the sequence of the event that says it."""
+        """The same, and the sequence of the deciding event."""
         try:
             last = await self._log.last_event(key.task_id)
         except NATS_TROUBLE as error:

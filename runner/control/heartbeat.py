@@ -1,9 +1,9 @@
 """Heartbeats three times a lease; each acknowledgement renews the lease.
 
-The lease counts from the *sending* of a heartbeat: the control plane counts from its storing, which
-is later, so this side is always the first to call it over. A failed heartbeat is not repeated by
-itself; the next one says all there is to say. It goes over NATS, or, for a runner without NATS, to
-`POST /runner/heartbeat`, whose answer says what is still wanted of the attempts it listed.
+The lease counts from the *sending* of a heartbeat. The control plane counts from its storing, which is later,
+so the lease always ends on this side first. A failed heartbeat is not repeated, since the next one replaces
+it. It goes over NATS or, for a runner without NATS, to `POST /runner/heartbeat`, whose response tells which
+of the listed attempts are still wanted.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ log = structlog.get_logger(__name__)
 
 
 class NotAcknowledged(Exception):
-    """A heartbeat was not stored, or that is unknown; the message says why and, where it can, what to do."""
+    """A heartbeat was not stored, or its fate is unknown; the message gives the reason and the remedy."""
 
 
 class BeatChannel(Protocol):
-    """The way of heartbeats."""
+    """Transport of heartbeats."""
 
     async def ready(self) -> None:
-        """Wait for the way to be there at all."""
+        """Wait until the transport is connected."""
 
     async def send(self, beat: Heartbeat, seconds: float) -> None:
         """Return once the control plane has stored `beat`. Raises NotAcknowledged within `seconds`."""
 
     async def after(self, acknowledged: bool) -> None:
-        """Learn what the control plane wants of what is held. Raises StateTrouble; may be cut short."""
+        """Learn which held attempts are still wanted. Raises StateTrouble; may be canceled."""
 
 
 class Attempts(Protocol):
-    """The attempts that live on this lease."""
+    """The attempts that depend on this lease."""
 
     def renew(self, deadline: float) -> None:
         """The lease lasts until `deadline` (CLOCK_BOOTTIME)."""
 
     def held(self) -> list[Held]:
-        """Which attempts this runner has and has not reported as ended."""
+        """The attempts that this runner has and has not reported as ended."""
         ...
 
 
 class Heart:
-    """Beats until it is canceled."""
+    """Sends heartbeats until it is canceled."""
 
     def __init__(
         self,
@@ -77,18 +77,18 @@ class Heart:
         self._soon = asyncio.Event()
 
     def hurry(self) -> None:
-        """Beat now: the connection is back."""
+        """Send a heartbeat now: the connection is back."""
         self._soon.set()
 
     async def run(self) -> None:
-        """Until canceled."""
+        """Run until canceled."""
         seconds = self._config.heartbeat_seconds
         while True:
             self._soon.clear()
             started = boottime()
             acknowledged = await self._beat()
             await self._within(seconds / 2, self._channel.after(acknowledged))
-            self._storage.usable()  # so that trouble shows and passes also while nothing is submitted
+            self._storage.usable()  # so that disk errors are noticed and cleared while nothing is submitted
             pause = seconds if acknowledged else min(1.0, seconds)
             await wait_at_most(self._soon, max(0.05, started + pause - boottime()))
 
@@ -106,7 +106,7 @@ class Heart:
         return True
 
     async def _within(self, seconds: float, step: Awaitable[None]) -> None:
-        """What takes longer must not delay the next heartbeat; it comes back with it."""
+        """Run `step` for at most `seconds`, so that it does not delay the next heartbeat; that repeats it."""
         try:
             async with asyncio.timeout(seconds):
                 await step
@@ -118,7 +118,7 @@ class Heart:
     def _outbox(self) -> int | None:
         try:
             return self._state.outbox_depth()
-        except StateTrouble as trouble:  # a disk that fails must not cost the lease
+        except StateTrouble as trouble:  # a failing disk must not cost the lease
             self._storage.note(trouble)
             return None
 

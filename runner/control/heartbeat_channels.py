@@ -1,6 +1,6 @@
 """Heartbeat channels: JetStream, or `POST /runner/heartbeat` for runners without NATS.
 
-Over NATS the runner looks into the log itself for what became of its attempts; over HTTP the answer says it.
+Over NATS the runner reads the state of its attempts from the log; over HTTP the response contains it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ log = structlog.get_logger(__name__)
 
 
 class NatsBeats:
-    """Beats on `towpath.runner.<runner_id>`; afterwards the follower reads what is held from the leader.
+    """Sends heartbeats to `towpath.runner.<runner_id>`; the follower then reads all held attempts.
 
-    It listens there, too: another runner with the same id is stored before anybody can refuse it.
+    It also subscribes there: heartbeats of another runner with the same id cannot be rejected.
     """
 
     def __init__(self, link: NatsLink, follower: Follower, runner_id: str, instance: str) -> None:
@@ -62,7 +62,7 @@ class NatsBeats:
                 self._heard_on = client
 
     async def _heard(self, message: Msg) -> None:
-        """Say that another runner has this one's id, every WARN_SECONDS for as long as it does."""
+        """Warn that another runner uses this id, every WARN_SECONDS while it does."""
         try:
             other = parsed(Heartbeat, message.data)
         except ValidationError:
@@ -90,19 +90,19 @@ class NatsBeats:
 
 
 class WantedState(Held):
-    """What the control plane wants of one attempt that the runner listed."""
+    """Whether the control plane still wants one listed attempt."""
 
     wanted: Literal["run", "stop"]
 
 
 class BeatAnswer(BaseModel):
-    """The answer to a heartbeat."""
+    """The response to a heartbeat."""
 
     wanted: list[WantedState] = []
 
 
 class HttpBeats:
-    """Beats to the control plane's API; `stop` is called with every attempt that is to end."""
+    """Sends heartbeats to the control plane's API; calls `stop` with every attempt that must end."""
 
     def __init__(self, api_url: str, token: str | None, stop: Callable[[Key], None]) -> None:
         self._url = f"{api_url.rstrip('/')}/runner/heartbeat"
@@ -115,7 +115,7 @@ class HttpBeats:
         )
 
     async def ready(self) -> None:
-        """Each heartbeat makes its own way."""
+        """Nothing to wait for: each heartbeat connects by itself."""
 
     async def send(self, beat: Heartbeat, seconds: float) -> None:
         try:
@@ -134,13 +134,13 @@ class HttpBeats:
                 self._stop(Key(one.task_id, one.attempt))
 
     async def after(self, acknowledged: bool) -> None:
-        """The answer has said it all."""
+        """Nothing to do: the response contained everything."""
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def _post(self, body: str, seconds: float) -> tuple[int, bytes]:
-        """Status and body, within `seconds` as a whole."""
+        """Status and body; `seconds` is the timeout for both."""
         asking = self._client.stream("POST", self._url, content=body, headers=self._headers, timeout=seconds)
         async with asyncio.timeout(seconds), asking as answer:
             return answer.status_code, await bounded(answer.headers, answer.aiter_raw(), ANSWER_BYTES)

@@ -9,11 +9,11 @@ from runner.clock import boottime
 
 
 class Lease(Protocol):
-    """Whether this runner may start and keep processes just now."""
+    """Whether this runner may start and keep processes now."""
 
     @property
     def deadline(self) -> float | None:
-        """CLOCK_BOOTTIME at which everything must be dead; None where no lease is in force."""
+        """CLOCK_BOOTTIME by which all processes must be dead; None without a lease."""
 
     @property
     def valid(self) -> bool: ...
@@ -22,7 +22,7 @@ class Lease(Protocol):
 
 
 class NoLease:
-    """For a runner without heartbeats: its absence goes unnoticed, so nothing depends on it."""
+    """For a runner without heartbeats: the control plane cannot notice its loss, so it needs no lease."""
 
     deadline: float | None = None
     valid = True
@@ -32,7 +32,7 @@ class NoLease:
 
 
 class HeartbeatLease:
-    """Runs from the sending of the last acknowledged heartbeat; not valid before the first one."""
+    """Valid for some time after the last acknowledged heartbeat was sent; not before the first one."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -48,7 +48,7 @@ class HeartbeatLease:
         return boottime() < self._deadline
 
     def renew(self, sent_at: float) -> float:
-        """A heartbeat sent at `sent_at` was acknowledged; the new deadline. It never goes back."""
+        """Renew by an acknowledged heartbeat sent at `sent_at`; returns the deadline, which never goes back."""
         self._deadline = max(self._deadline, sent_at + self._seconds)
         self._renewed.set()
         return self._deadline

@@ -1,9 +1,8 @@
 """The start gate: no process starts before the log has `running` of this attempt by this runner.
 
-Two ways to see that, and one meaning: an HTTP answer whose TaskRead says so, or the task's last event
-read from the log's leader. Both judgements are pure functions here. Where a refusal is neither a
-cancel nor the news that the attempt is over, it is reported as `failed`: better a visible end than an
-attempt that never moves.
+The proof is either an HTTP response whose TaskRead shows it, or the task's last event read from the log's
+leader. Both are judged by pure functions here. A refusal that is neither a cancel nor the end of the attempt
+is reported as `failed`: a visible end is better than an attempt that never moves.
 """
 
 from __future__ import annotations
@@ -23,39 +22,39 @@ OVER_KINDS = {"ended", "stale-attempt", "not-your-attempt"}
 
 
 class Standing(Enum):
-    """What the log says about an attempt of ours."""
+    """What the log says about an attempt of this runner."""
 
     WAIT = "wait"
-    """Nothing that decides."""
+    """Nothing decisive yet."""
     RUNNING = "running"
-    """`running` by this runner is recorded and nothing came after it."""
+    """`running` by this runner is recorded as the last event."""
     CANCEL = "cancel"
-    """To be stopped, and `canceled` to be reported."""
+    """Stop the attempt and report `canceled`."""
     OVER = "over"
-    """Ended, superseded, or another runner's: stop it and say nothing."""
+    """Ended, superseded, or another runner's: stop it without a report."""
     REFUSED = "refused"
-    """Not to be started for another reason."""
+    """Must not start for another reason."""
 
 
 @dataclass(frozen=True)
 class Permission:
-    """The gate's answer; `message` says why not."""
+    """The gate's answer; `message` explains a refusal."""
 
     standing: Standing
     message: str = ""
     sequence: int | None = None
-    """Where `running` stands in the log, as far as the answer says."""
+    """Sequence of `running` in the log, if the answer contains it."""
 
 
 class Gate(Protocol):
-    """Reports `running` and waits until it is known whether the process may start."""
+    """Reports `running` and waits until the process may start or must not."""
 
     async def permission(self, attempt: Attempt) -> Permission: ...
 
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """The part of a task's event that the gate looks at."""
+    """The fields of a task's event that the gate needs."""
 
     name: str
     attempt: int | None
@@ -65,7 +64,7 @@ class LoggedEvent:
 
 
 def judge_event(last: LoggedEvent | None, key: Key, runner_id: str, instance: str | None = None) -> Standing:
-    """What the task's last event says. Only a last `running` permits: what may follow it ends it."""
+    """Judge the task's last event. Only a last `running` permits: any event after it ends the permission."""
     if last is None or last.attempt is None or last.attempt < key.attempt:
         return Standing.WAIT
     if last.attempt > key.attempt or last.name in FINAL_EVENTS:
@@ -82,7 +81,7 @@ def judge_event(last: LoggedEvent | None, key: Key, runner_id: str, instance: st
 
 
 def judge_answer(answer: ReportAnswer, key: Key, runner_id: str) -> Permission:
-    """What the control plane's answer to the `running` report says."""
+    """Judge the control plane's answer to the `running` report."""
     body = _object(answer.body)
     if answer.outcome != "accepted":
         return _judge_problem(answer, body)

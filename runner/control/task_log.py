@@ -1,7 +1,7 @@
 """Reads a task's last event from the log and subscribes to new ones.
 
-Reads go to the stream's leader (`STREAM.MSG.GET`, not direct get): permission to start and the end of
-an attempt are never decided on a follower. The core subscription only wakes; it may lose messages.
+Reads go to the stream's leader (`STREAM.MSG.GET`, not direct get): a follower's data never decides on the
+permission to start or the end of an attempt. The core subscription only triggers reads; it may lose messages.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from runner.nats_link import NATS_TROUBLE, NatsLink
 
 
 class TaskLog:
-    """The log as far as a runner looks at it."""
+    """The log, as far as a runner needs it."""
 
     def __init__(self, link: NatsLink) -> None:
         self._link = link
 
     async def last_event(self, task_id: str) -> LoggedEvent | None:
-        """The task's last event; None where the log knows no such task. Raises NATS_TROUBLE."""
+        """The task's last event; None if the log does not contain the task. Raises NATS_TROUBLE."""
         js = await self._link.jetstream()
         try:
             message = await js.get_msg(Stream.LOG, subject=subjects.event("task", task_id))
@@ -37,7 +37,7 @@ class TaskLog:
         return parse_event(message.subject or "", attempt, message.data or b"", message.seq)
 
     async def waiting_reports(self) -> tuple[int, int]:
-        """The first and last sequence of the reports that wait to be applied; without any, first > last.
+        """The first and last sequence of reports waiting to be applied; first > last if there are none.
 
         Raises NATS_TROUBLE.
         """
@@ -47,7 +47,7 @@ class TaskLog:
 
     @asynccontextmanager
     async def watching(self, task_id: str, wake: Callable[[], None]) -> AsyncIterator[None]:
-        """Within it, `wake` is called whenever an event of the task may have been stored."""
+        """Until the context ends, calls `wake` whenever an event of the task may have been stored."""
 
         async def heard(_: Msg) -> None:
             wake()
@@ -62,7 +62,7 @@ class TaskLog:
 
 
 def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int | None = None) -> LoggedEvent:
-    """Name, attempt and runner of a stored event; what is not there or not readable is None."""
+    """Name, attempt and runner of a stored event; missing or invalid parts are None."""
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:

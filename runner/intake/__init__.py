@@ -1,1 +1,1 @@
-"""How attempts reach this runner: a pool's work queue on NATS, or its own small HTTP server."""
+"""Intake of attempts: from a pool's work queue on NATS, or over a small HTTP server."""

@@ -1,8 +1,8 @@
 """HTTP intake: submit, look, cancel, health.
 
-It executes what it is told, so it wants the runner token where one is set, before it reads a body. It turns
-away browsers: a page from anywhere can POST to 127.0.0.1, but not without an `Origin` header, nor as JSON,
-nor under a name of its own without showing it in `Host`.
+It executes what it receives, so it checks the runner token, if one is set, before it reads a body. It rejects
+browsers: a web page can POST to 127.0.0.1, but not without an `Origin` header, nor as JSON, nor under its own
+host name without showing it in `Host`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOO_LARGE = SubmissionRefused(413, "too-large", f"a submission has at most {BOD
 
 
 class HttpIntake:
-    """Routes over one executor. `app` is an ASGI application."""
+    """Routes for one executor. `app` is an ASGI application."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class HttpIntake:
 
 
 class _GuardHosts:
-    """Refuses what is for another host or comes from a web page of another one."""
+    """Rejects requests for another host, and those from a web page of another host."""
 
     def __init__(self, app: ASGIApp, hosts: WebHosts) -> None:
         self._app = app
@@ -154,7 +154,7 @@ def _task_id(request: Request) -> str:
 
 
 def _named_attempt(body: bytes) -> int | None:
-    """`{"attempt": n}` cancels only that attempt; no body cancels the newest."""
+    """`{"attempt": n}` cancels only that attempt; an empty body cancels the newest."""
     if not body:
         return None
     try:

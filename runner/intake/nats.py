@@ -1,9 +1,8 @@
-"""NATS intake: takes submissions from a pool's work queue, as many as there is capacity for.
+"""NATS intake: takes submissions from a pool's work queue, as many as the capacity allows.
 
-Delivery: acknowledged once the attempt is durably held, so a crash before that hands it to another
-runner after `ack_wait`. That is short, because the whole submission has a deadline of 30 s. A body
-that is no submission moves to the dead letters; one that this runner must refuse is
-reported as `failed`, since no other process can answer it.
+Delivery: acknowledged once the attempt is held durably; a crash before that hands it to another runner after
+`ack_wait`, which is short because the submission has a deadline of 30 s. An invalid submission moves to the
+dead letters; one that this runner must refuse is reported as `failed`, since no other process can answer it.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class PoolIntake:
-    """The loop of one pool, over the durable consumer that all runners of the pool share."""
+    """The loop of one pool, with the durable consumer that all runners of the pool share."""
 
     def __init__(self, pool: str, link: NatsLink, executor: Executor, timing: RunnerTiming) -> None:
         self._pool = pool
@@ -51,7 +50,7 @@ class PoolIntake:
         self._log = log.bind(pool=pool)
 
     async def run(self) -> None:
-        """Until canceled. A missing stream or consumer is waited for, or made anew."""
+        """Run until canceled. Waits for a missing stream, and makes a missing consumer again."""
         pauses = RETRY.pauses()
         while True:
             try:
@@ -77,7 +76,7 @@ class PoolIntake:
             await js.consumer_info(Stream.SUBMIT, name)
         except nats.js.errors.NotFoundError:
             config = ConsumerConfig(
-                name=name,  # with it the filter stands in the request's subject: no other form is permitted
+                name=name,  # puts the filter into the request's subject, the only permitted form
                 durable_name=name,
                 filter_subject=subjects.submit(self._pool),
                 ack_policy=AckPolicy.EXPLICIT,
@@ -111,7 +110,7 @@ class PoolIntake:
             await message.nak(delay=REFUSED_PAUSE_SECONDS)
 
     def _take_in(self, submission: Submission) -> bool:
-        """Whether it is done with here; if not (stopping, or no disk) it is somebody else's."""
+        """Whether to acknowledge it; if not (stopping, or no disk), another runner gets it."""
         try:
             self._executor.accept(submission, "nats")
         except SubmissionRefused as error:
@@ -119,7 +118,7 @@ class PoolIntake:
         return True
 
     def _refuse(self, submission: Submission, error: SubmissionRefused) -> bool:
-        """Whether the refusal is kept, to be reported."""
+        """Whether the refusal is stored, to be reported."""
         try:
             self._executor.refuse(submission, error)
         except StateTrouble:
@@ -139,7 +138,7 @@ class PoolIntake:
 
 
 def _harmless(body: bytes) -> bytes:
-    """The body for the dead letters, which are kept for weeks: a submission's secrets live for seconds."""
+    """The body for the dead letters, which are kept for weeks, without a submission's short-lived secrets."""
     try:
         return to_json(without_secrets(sendable(read_json(body))))
     except (ValueError, RecursionError):

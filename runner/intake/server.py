@@ -1,4 +1,4 @@
-"""uvicorn inside the runner, on its own socket, without signal handlers."""
+"""Runs uvicorn inside the runner, on its own socket, without signal handlers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.errors import RunnerConfigError
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # signals belong to the program around the runner
+        yield  # the program around the runner handles signals
 
 
 class IntakeServer:
@@ -25,7 +25,7 @@ class IntakeServer:
     def __init__(
         self, app: ASGIApp, host: str, port: int, protocol: type[asyncio.Protocol] | None = None
     ) -> None:
-        """`protocol` bounds connections and what they may keep waiting; None: uvicorn's own does not."""
+        """`protocol` limits connections and their waiting times; None: uvicorn's own, without limits."""
         self._host = host
         self._port = port
         self._server = _Server(
@@ -44,7 +44,7 @@ class IntakeServer:
         self.url = ""
 
     async def start(self) -> None:
-        """Listen; `url` is known afterwards. RunnerConfigError where the address cannot be had."""
+        """Listen; `url` is valid afterwards. Raises RunnerConfigError if the address cannot be bound."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:

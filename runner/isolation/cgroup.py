@@ -1,8 +1,8 @@
-"""A cgroup (version 2) per job, where the runner may create one: one write kills all in it.
+"""A cgroup (version 2) per job, if the runner may create one: one write kills all its processes.
 
 Membership survives a change of session, environment and parent, and the end of shim and runner. A job can
-leave only where it may write into another cgroup: as root, or below a directory that was delegated to its
-user. So it is one mark of several. Standard library only: the shim imports it.
+leave only if it may write into another cgroup: as root, or below a directory delegated to its user. So this
+is one mark of several. Standard library only: the shim imports it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REMOVE_SECONDS = 2.0
 
 
 def own_cgroup(proc: Path = Path("/proc/self")) -> Path | None:
-    """The directory of this process' own cgroup; None where it cannot hold others that this process makes."""
+    """The directory of this process's cgroup; None if this process cannot create cgroups in it."""
     try:
         path = _unified_path((proc / "cgroup").read_text())
         mount = _unified_mount((proc / "mountinfo").read_text())
@@ -36,7 +36,7 @@ def _unified_path(text: str) -> str | None:
 
 
 def _unified_mount(text: str) -> str | None:
-    """Where the whole hierarchy is mounted: a part of it (a container's) has another root than `/`."""
+    """Mount point of the whole hierarchy; a part of it (in a container) has another root than `/`."""
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
         fields = before.split()
@@ -46,9 +46,9 @@ def _unified_mount(text: str) -> str | None:
 
 
 def is_of(path: str | None, parent: str, name: str, proc: Path = Path("/proc/self")) -> bool:
-    """Whether `path` is a cgroup of this user's, and the one that was made for `name` below `parent`.
+    """Whether `path` is this user's cgroup that was made for `name` below `parent`.
 
-    For a path that was read somewhere: what is killed and removed through it must be that job's alone.
+    Checks a path that was read from a file, before its processes are killed and it is removed.
     """
     if path is None or "\0" in path:
         return False
@@ -62,7 +62,7 @@ def is_of(path: str | None, parent: str, name: str, proc: Path = Path("/proc/sel
 
 
 def make(path: str) -> bool:
-    """Make the cgroup; False where that is not allowed."""
+    """Make the cgroup; False if that is not permitted."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -71,19 +71,19 @@ def make(path: str) -> bool:
 
 
 def join(path: str) -> None:
-    """Move this process in, as far as that is allowed."""
+    """Move this process into the cgroup, if permitted."""
     with contextlib.suppress(OSError):
         _write(f"{path}/cgroup.procs", "0")
 
 
 def kill(path: str) -> None:
-    """SIGKILL to everything in it and below it (Linux 5.14); nothing where it is gone."""
+    """SIGKILL all processes in and below the cgroup (Linux 5.14); does nothing if it is gone."""
     with contextlib.suppress(OSError):
         _write(f"{path}/cgroup.kill", "1")
 
 
 def occupied(path: str) -> bool:
-    """Whether a living process is in it or below it."""
+    """Whether a living process is in or below it."""
     try:
         return "populated 1" in Path(path, "cgroup.events").read_text()
     except OSError:
@@ -91,9 +91,9 @@ def occupied(path: str) -> bool:
 
 
 def remove(path: str, seconds: float = REMOVE_SECONDS) -> None:
-    """Remove it with what the job made in it, and the directory above it once that holds no other.
+    """Remove the cgroup, those below it, and its parent directory if it is then empty.
 
-    What takes longer than a moment is left for the next start of the runner.
+    A removal that takes longer than a moment is left to the runner's next start.
     """
     _remove_nested(path, time.monotonic() + seconds)
     with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ def remove(path: str, seconds: float = REMOVE_SECONDS) -> None:
 
 
 def remove_left(parent: Path) -> None:
-    """What is left in `parent` of runners that were killed with their guards; what is occupied stays."""
+    """Remove empty cgroups in `parent` of runners that were killed with their guards."""
     until = time.monotonic() + REMOVE_SECONDS
     with contextlib.suppress(OSError):
         for entry in list(parent.iterdir()):

@@ -1,8 +1,8 @@
 """Landlock confinement (Linux 6.12): a job can signal and trace only its own processes.
 
-The kernel then refuses every signal of a job to its shim, its guard and its runner, whoever it runs as. A
-filter of system calls (`syscall_filter`) keeps it from setting limits and priorities of theirs.
-Standard library only: the shim imports it.
+The kernel rejects every signal from a job to its shim, guard and runner, whatever its user. A filter of
+system calls (`syscall_filter`) keeps it from changing their limits and priorities. Standard library only: the
+shim imports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ABI_WITH_SCOPES = 6
 
 
 def check_available() -> None:
-    """Raise RunnerConfigError unless this kernel can do it."""
+    """Raise RunnerConfigError unless this kernel supports it."""
     version = LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_FLAG)
     if version < ABI_WITH_SCOPES:
         raise RunnerConfigError(
@@ -35,7 +35,7 @@ def check_available() -> None:
 
 
 def confine_signals() -> None:
-    """For this process and all that it starts. Without root they cannot use `sudo` and the like any more.
+    """Confine this process and its children. Without root they can no longer use `sudo` and the like.
 
     Raises OSError.
     """

@@ -1,7 +1,7 @@
-"""The user that jobs run as, where it differs from the runner's.
+"""The user that jobs run as, if it differs from the runner's.
 
-A job under the runner's own user can reach all that this user can: the state directory, other jobs, the
-runner's credentials. Under another user it reaches what that one may.
+A job under the runner's own user can access everything that this user can: the state directory, other jobs,
+the runner's credentials. A separate user limits that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runner.errors import RunnerConfigError
 
 @dataclass(frozen=True)
 class JobUser:
-    """As in /etc/passwd and /etc/group, looked up once."""
+    """A user from /etc/passwd and /etc/group, looked up once."""
 
     name: str
     uid: int
@@ -29,12 +29,12 @@ class JobUser:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a login would set."""
+        """The variables that a login would set."""
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell or "/bin/sh"}
 
 
 def find_user(name: str) -> JobUser:
-    """The user of that name. Raises RunnerConfigError where jobs cannot become it."""
+    """The user of that name. Raises RunnerConfigError if jobs cannot run as that user."""
     try:
         entry = pwd.getpwnam(name)
     except (KeyError, ValueError, UnicodeEncodeError):
@@ -51,10 +51,10 @@ def find_user(name: str) -> JobUser:
 
 
 def work_directory(user: JobUser | None, kept: Path, runner_id: str) -> Path:
-    """Where attempts without a workspace get a directory of their own: `kept`, if their user can get there.
+    """Parent directory for attempts without a workspace: `kept`, if the job's user can access it.
 
-    The state directory is closed to another user, so theirs lie in the directory for temporary files.
-    Raises RunnerConfigError.
+    The state directory is closed to other users; theirs are in the directory for temporary files. Raises
+    RunnerConfigError.
     """
     if user is None:
         return kept
@@ -66,7 +66,7 @@ def work_directory(user: JobUser | None, kept: Path, runner_id: str) -> Path:
             raise RunnerConfigError(
                 f"{path} belongs to somebody else: remove it, or set TMPDIR for the runner"
             )
-        path.chmod(0o711)  # to be walked through, not to be listed
+        path.chmod(0o711)  # others may pass through it but not list it
     except OSError as error:
         raise RunnerConfigError(f"cannot use {path} for the directories of jobs: {error.strerror}") from None
     return path

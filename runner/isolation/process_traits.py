@@ -13,25 +13,25 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(number: int) -> None:
-    """Get this signal when the thread that forked this process ends. A change of user undoes it."""
+    """Get this signal when the thread that forked this process ends. A change of user disables it."""
     _prctl(PR_SET_PDEATHSIG, number)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose parent ends, instead of init."""
+    """Become the parent of all orphaned descendants, instead of init."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hide_memory() -> None:
-    """Let no other process of the same user read this one's memory, environment or descriptors, or trace it.
+    """Prevent other processes of the user from reading this one's memory, environment, files, or tracing it.
 
-    It writes no core dump any more. Root still may; a program that is executed afterwards is as any other.
+    It also disables core dumps. Root still may; a program that it executes is not protected.
     """
     _prctl(PR_SET_DUMPABLE, 0)
 
 
 def forgo_privileges() -> None:
-    """Let no program that is executed from now on gain any, by a set-user-ID bit or otherwise."""
+    """Prevent programs executed from now on from gaining privileges, by a set-user-ID bit or otherwise."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -1,8 +1,8 @@
 """A seccomp filter: a process and its children cannot change limits or priorities of others.
 
-What it refuses fails with EPERM: limits, scheduling, affinity and priorities of any process but the calling
-one, which is named by 0. Reading them goes on. A process' own number is refused like any other, since a
-filter cannot compare it. Standard library only: the shim imports it.
+Changing limits, scheduling, affinity or priorities fails with EPERM unless the target is 0, the calling
+process. Reading is permitted. A process's own pid is rejected like any other, since a filter cannot compare
+it. Standard library only: the shim imports it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Call = tuple[int, int, tuple[int, ...], int, int]
 
 
 def available() -> bool:
-    """Whether this kernel can filter, on a machine whose calls are known here."""
+    """Whether this kernel supports filters, on a known architecture."""
     if os.uname().machine not in MACHINES:
         return False
     LIBC.prctl(PR_SET_SECCOMP, MODE_FILTER, None, 0, 0)  # always fails
@@ -44,7 +44,7 @@ def available() -> bool:
 
 
 def keep_from_others() -> None:
-    """From now on. Without root it takes that no privileges can be gained. Raises OSError."""
+    """Install the filter. Without root it also disables gaining privileges. Raises OSError."""
     program = _program(MACHINES[os.uname().machine])
     code = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
@@ -61,11 +61,11 @@ def _program(tables: tuple[Call, ...]) -> bytes:
     for table in tables:
         body = _calls(table)
         parts += [_step(JUMP_EQUAL, table[0], 0, len(body)), *body]
-    return b"".join([*parts, _step(RETURN, REFUSE)])  # of no architecture that is known here
+    return b"".join([*parts, _step(RETURN, REFUSE)])  # an unknown architecture
 
 
 def _calls(table: Call) -> list[bytes]:
-    """What is refused of one architecture's calls."""
+    """The rejected calls of one architecture."""
     architecture, limits, first, *named = table
     parts = [_step(LOAD, NUMBER)]
     if architecture == X86_64[0]:
@@ -80,13 +80,13 @@ def _calls(table: Call) -> list[bytes]:
 
 
 def _call(number: int, body: list[bytes]) -> list[bytes]:
-    """`body` for that call; what it lets pass is allowed."""
+    """`body` for that call number; otherwise continue with the next."""
     body = [*body, _step(RETURN, ALLOW)]
     return [_step(JUMP_EQUAL, number, 0, len(body)), *body]
 
 
 def _unless_zero(argument: int, then: tuple[bytes, ...], offset: int = 0) -> Iterator[bytes]:
-    """`then` unless the argument's lower half is 0, which is all of a pid; its upper one at offset 4."""
+    """`then`, unless the lower half of the argument (all of a pid) is 0; the upper half is at offset 4."""
     yield _step(LOAD, ARGUMENTS + 8 * argument + offset)
     yield _step(JUMP_EQUAL, 0, len(then), 0)
     yield from then

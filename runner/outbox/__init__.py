@@ -1,4 +1,4 @@
-"""The outbox: reports, kept until they are answered, delivered in order per task.
+"""The outbox: stores reports until they are answered, and delivers them in order per task.
 
 Start with `reporter.py`.
 """

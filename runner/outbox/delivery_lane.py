@@ -1,8 +1,8 @@
 """Delivery lane: all reports for one destination, an HTTP origin or NATS.
 
-Where the way itself is blocked, no report passes: one at a time tries, at growing and jittered intervals, so
-that neither thousands of reports nor the server they wait for suffer from an outage. A report with a
-trouble of its own waits by itself. Memory holds a task id per task, never a report.
+It is a circuit breaker: while the destination fails, one report at a time probes it, at growing and jittered
+intervals, so that an outage floods neither side. A report that fails by itself waits by itself. Memory holds
+a task id per task, never a report.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Send = Callable[[str], Awaitable[ReportAnswer]]
 
 
 class Lane:
-    """Tasks whose oldest report goes this way. `send` sends it and answers what came back.
+    """Tasks whose oldest report goes to this destination. `send` sends it and returns the answer.
 
-    After `accepted` and `rejected` the task leaves the lane; more reports of it add it again.
+    After `accepted` and `rejected` the task leaves the lane; a further report adds it again.
     """
 
     def __init__(self, send: Send, retry: Backoff = RETRY) -> None:
@@ -52,7 +52,7 @@ class Lane:
         return not (self._line or self._later or self._busy)
 
     def add(self, task_id: str) -> None:
-        """There is a report of this task. On a blocked way it is the next to try, and soon."""
+        """The task has a report. While the destination fails, it is the next probe, and soon."""
         if self._blocks:
             self._line.appendleft(task_id)
             self._opens_at = min(self._opens_at, boottime() + SOON_SECONDS)
@@ -61,14 +61,14 @@ class Lane:
         self._changed.set()
 
     def hurry(self) -> None:
-        """The way may be free again."""
+        """Probe now: the destination may be back."""
         self._line.extend(task_id for _, _, task_id in sorted(self._later))
         self._later.clear()
         self._opens_at = 0.0
         self._changed.set()
 
     async def run(self) -> None:
-        """Until canceled."""
+        """Run until canceled."""
         try:
             while True:
                 self._changed.clear()
@@ -121,7 +121,7 @@ class Lane:
     def _block(self, answer: ReportAnswer, began: float) -> None:
         self.trouble = answer.detail
         if began < self._blocked_at:
-            return  # it left before the way was known to be blocked: that news is counted already
+            return  # sent before the failure was known: it is counted already
         self._blocked_at = boottime()
         self._blocks += 1
         self._opens_at = self._blocked_at + _jittered(self._retry.after(self._blocks), answer)
@@ -133,5 +133,5 @@ class Lane:
 
 
 def _jittered(pause: float, answer: ReportAnswer) -> float:
-    """Seconds until the next try: what the server wished for, within reason, but at least the pause."""
+    """Seconds until the next try: the server's Retry-After, within bounds, but at least the pause."""
     return max(pause, min(answer.after or 0.0, LONGEST_WISH_SECONDS)) * random.uniform(0.75, 1.25)

@@ -1,7 +1,7 @@
 """Allowed callback origins (scheme, host, port), exactly as configured.
 
-A submission says the URL, and who may submit is not always who may make this host call others. A host name
-alone would open every port of it, on loopback every service of this machine.
+A submission names the URL, but its sender may not be entitled to make this host call others. A host name
+alone would allow every port of it; on loopback, every service of this machine.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an http(s) URL, in one spelling. Raises ValueError for anything else.
+    """Scheme, host and port of an http(s) URL, normalised. Raises ValueError for anything else.
 
-    What two programs may read in two ways is refused: users, backslashes, escapes in the host, white space.
+    Rejects what two parsers may read differently: users, backslashes, escapes in the host, white space.
     """
     if not url.isascii() or not url.isprintable() or set(url) & set(" \\"):
         raise ValueError("write it in printable ASCII, without spaces and backslashes")

@@ -1,9 +1,8 @@
 """Delivers the outbox: in order per task, until each report is answered.
 
-Delivery: a report is on the disk before it is sent and leaves it when it is answered, so a crash
-repeats reports and loses none; the control plane takes repetitions calmly. An answer that says no
-(4xx) ends that one report, never those behind it. Tasks do not wait for each other, and ways (lanes)
-do not either.
+Delivery: a report is on the disk before it is sent, and deleted when it is answered. So a crash repeats
+reports and loses none; the control plane handles reports idempotently. A rejection (4xx) ends that one
+report, never the later ones. Tasks do not wait for each other, nor do lanes.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reporter:
-    """One lane per way, and each task with unanswered reports in one of them."""
+    """Assigns each task with unanswered reports to one lane; a lane is one destination."""
 
     def __init__(
         self,
@@ -62,27 +61,27 @@ class Reporter:
         self._said: dict[str, str | None] = {}
 
     async def start(self) -> None:
-        """Take up what an earlier run left in the outbox. Raises StateTrouble."""
+        """Load unanswered reports of an earlier run. Raises StateTrouble."""
         for task_id in self._state.pending_tasks():
             self.wake(task_id)
 
     def wake(self, task_id: str) -> None:
-        """There is a new report of this task in the outbox."""
+        """The outbox has a new report of this task."""
         if task_id not in self._known:
             self._known.add(task_id)
             self._enlist(task_id)
 
     def hurry(self) -> None:
-        """The way may be free again: try now what waits for its next turn."""
+        """A destination may be back: retry waiting reports now."""
         for lane in self._lanes.values():
             lane.hurry()
 
     def troubles(self) -> dict[str, str]:
-        """Way -> why nothing passes there just now."""
+        """Destinations that fail now, and why."""
         return {way: lane.trouble for way, lane in self._lanes.items() if lane.trouble}
 
     async def answer_to(self, row_id: int) -> ReportAnswer:
-        """Wait until the report with this id is answered, however long that takes."""
+        """Wait until the report with this id is answered, without a timeout."""
         try:
             return await self._waiting.setdefault(row_id, asyncio.get_running_loop().create_future())
         finally:
@@ -104,7 +103,7 @@ class Reporter:
         await end_tasks(self._running)
 
     def _enlist(self, task_id: str) -> None:
-        """Put the task where its oldest report has to go, or forget it if it has none."""
+        """Assign the task to the lane of its oldest report, or drop it if it has none."""
         try:
             row = self._state.pending(task_id)
         except StateTrouble as trouble:
@@ -124,12 +123,12 @@ class Reporter:
         return self._lanes[way]
 
     async def _pass(self, way: str, task_id: str) -> ReportAnswer:
-        """Send the task's oldest report; done with it, find the next one its place."""
+        """Send the task's oldest report; once it is answered, assign the task to the next one's lane."""
         try:
             return await self._deliver(way, task_id)
         except StateTrouble as trouble:
             return ReportAnswer("blocked", str(trouble))
-        except Exception as error:  # a fault of ours in one report must not cost it, nor the others
+        except Exception as error:  # a defect shown by one report must not lose it or stop the others
             log.exception("report broke", task=task_id)
             return ReportAnswer("retry", type(error).__name__)
 

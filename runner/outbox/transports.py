@@ -1,8 +1,8 @@
 """Report transports, HTTP and NATS: each answer means done or try again.
 
-HTTP: POST to the callback URL. The runner stands inside the operator's network and is told by a
-submission where to call, so it calls only origins it was configured with and follows no redirect.
-NATS: JetStream publish with a message id; the acknowledgement means that the report is stored.
+HTTP: POST to the callback URL. The runner is inside the operator's network and the URL comes from a
+submission, so it calls only configured origins and follows no redirect. NATS: JetStream publish with a
+message id; the acknowledgement means that the report is stored.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ HTTP_SECONDS = 15.0
 NATS_SECONDS = 5.0
 NATS_IDS = 3
 TOO_LARGE = 10054
-"""JetStream's code for a message that the stream never takes."""
+"""JetStream's code for a message that is too large for the stream."""
 ANSWER_BYTES = 1024 * 1024
 UNREADABLE = {400, 413, 422}
-"""The report as it stands will never be taken: it is too large, or something in it is not understood."""
+"""The report will never be accepted in this form: it is too large, or a part of it is not understood."""
 BLOCKED = {429, 502, 503, 504, 507}
-"""The server, or what stands before it, takes nothing just now: this report is not to blame."""
+"""The server or a proxy accepts nothing at present; the report is not the cause."""
 TRY_AGAIN = {408, 425}
 MISCONFIGURED = {
     401: "the control plane does not know this attempt's token: were its TOWPATH_SECRET_KEY or "
@@ -51,30 +51,31 @@ NOT_YET = "not-granted"
 
 @dataclass(frozen=True)
 class ReportAnswer:
-    """What came back for one report. `detail` is for log lines: never a token, never a body."""
+    """The answer to one report. `detail` is for log lines: it never holds a token or a body."""
 
     outcome: Literal["accepted", "rejected", "retry", "blocked"]
-    """`retry`: this report again, later; `blocked`: nothing passes on this way just now."""
+    """`retry`: send this report again, later; `blocked`: the destination accepts no report now."""
     detail: str
     status: int | None = None
     body: bytes = b""
     after: float | None = None
-    """Seconds the other side wishes to be left alone for."""
+    """Seconds to wait, as requested by the server."""
 
 
 class ReportTransport(Protocol):
-    """Sends one report once. Bounded in time; raises nothing for trouble on the way."""
+    """Sends one report once, with a timeout; returns transport errors as answers instead of raising them."""
 
     async def send(self, row: OutboxRow) -> ReportAnswer: ...
 
 
 class HttpReports:
-    """Reports to the callback URL of their submission."""
+    """Sends reports to the callback URL of their submission."""
 
     def __init__(self, allowed_origins: Iterable[str], *, seconds: float = HTTP_SECONDS) -> None:
         self._seconds = seconds
         self._allowed = tuple(allowed_origins)
-        # trust_env=False: no proxy from the environment sees tokens; the system's certificates do count.
+        # trust_env=False: no proxy from the environment sees tokens; the system's certificates are still
+        # used.
         self._client = httpx.AsyncClient(
             follow_redirects=False, trust_env=False, timeout=seconds, verify=ssl.create_default_context()
         )
@@ -112,17 +113,18 @@ class HttpReports:
 
 
 class NatsReports:
-    """Reports to `towpath.report.<task_id>`, each under an id of its own.
+    """Sends reports to `towpath.report.<task_id>`, each with a random message id.
 
-    `duplicate: true` says only that some message had that id. To a repetition it is the report itself, since
-    nobody else knew the id; to a first send it may be anybody's, so the report goes out under another id.
+    `duplicate: true` means that some message had that id. After a retry it is the report itself, since only
+    this runner knows the id. After a first send it may be another sender's, so the report is sent with a new
+    id.
     """
 
     def __init__(self, link: NatsLink, *, seconds: float = NATS_SECONDS) -> None:
         self._link = link
         self._seconds = seconds
         self._tried: dict[int, str] = {}
-        """By outbox row: the id under which it was sent without an answer."""
+        """By outbox row: the message id of an unanswered send."""
 
     async def send(self, row: OutboxRow) -> ReportAnswer:
         for body in bodies(row):
@@ -140,7 +142,7 @@ class NatsReports:
                         return ReportAnswer("accepted", "stored")
                     row = replace(row, message_id=secrets.token_hex(16))
         except NATS_TROUBLE as error:
-            # Only its size is a report's own: an account without room is a "bad request", too.
+            # Only its size is the report's own fault: a full account is a "bad request", too.
             too_large = isinstance(error, nats.errors.MaxPayloadError)
             if too_large or getattr(error, "err_code", None) == TOO_LARGE:
                 return ReportAnswer("rejected", str(error))
@@ -148,7 +150,7 @@ class NatsReports:
         return ReportAnswer("retry", "the broker calls it a duplicate under every id")
 
     async def _stored(self, row: OutboxRow) -> bool:
-        """Publish once; False where the answer is about somebody else's message. Raises NATS_TROUBLE."""
+        """Publish once; False if the answer is about another sender's message. Raises NATS_TROUBLE."""
         repeated = self._tried.get(row.id)
         message_id = repeated or row.message_id
         headers = with_traceparent({"Nats-Msg-Id": message_id})
@@ -165,7 +167,7 @@ class NatsReports:
 
 
 def judge_status(status: int, body: bytes, retry_after: str) -> ReportAnswer:
-    """What an HTTP answer means for the report it answers; docs/runners.md shows it as a table."""
+    """What an HTTP response means for its report; docs/runners.md has the table."""
     said = f"HTTP {status} {problem_kind(body)}".strip()
     if 200 <= status < 300:
         return ReportAnswer("accepted", said, status, body)
@@ -180,9 +182,9 @@ def judge_status(status: int, body: bytes, retry_after: str) -> ReportAnswer:
 
 
 def bodies(row: OutboxRow) -> Iterator[str]:
-    """What to send, one after the other while it is refused as too large or not readable.
+    """Bodies to try in turn while the server rejects them as too large or unreadable.
 
-    The report; without its output; without any text. So no end gets lost over its text.
+    The report; without its output; without any text. So an end is never lost because of its text.
     """
     sent = {row.body}
     yield row.body
@@ -195,7 +197,7 @@ def bodies(row: OutboxRow) -> Iterator[str]:
 
 
 def answered_seq(answer: ReportAnswer) -> int | None:
-    """Where the log stands for the task that a report was answered with; None where the answer has none."""
+    """The task's log position in the answer to a report; None if the answer has none."""
     try:
         seq = orjson.loads(answer.body)["seq"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -204,7 +206,7 @@ def answered_seq(answer: ReportAnswer) -> int | None:
 
 
 def problem_kind(body: bytes) -> str:
-    """The last part of an RFC 9457 problem's `type`, such as `stale-attempt`; "" where there is none."""
+    """The last part of an RFC 9457 problem's `type`, such as `stale-attempt`; "" if it has none."""
     try:
         kind = orjson.loads(body)["type"]
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):

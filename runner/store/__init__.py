@@ -1,1 +1,1 @@
-"""The runner's durable state: one SQLite file with its attempts and its outbox, and a guard of the disk."""
+"""The runner's durable state: one SQLite file with its attempts and its outbox, and the disk guard."""

@@ -1,9 +1,9 @@
 """Disk guard: whether the state directory can be written, and what happens while it cannot.
 
-A full disk stops the intake, not the work: what runs goes on under its lease and stays in the heartbeats,
-and each write that must not be lost waits here until there is room. It is then reported late, but
-never wrongly. A file that is damaged for good takes nothing any more: the intake stays closed, and an
-attempt that ends is no longer listed in the heartbeats, so that the control plane calls it `runner-lost`.
+A full disk stops the intake, not the work: running attempts continue under their lease and stay in the
+heartbeats, and each write that must not be lost waits for free space. It is then reported late, but never
+wrongly. A permanently damaged file accepts no writes: the intake stays closed, and an attempt that ends is no
+longer listed in the heartbeats, so the control plane ends it as `runner-lost`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Storage:
-    """What is known about the state directory. `reserve` bytes must be free for the intake to be open."""
+    """The known state of the directory. The intake is open only if `reserve` bytes are free."""
 
     def __init__(self, state: RunnerState, reserve: int) -> None:
         self._state = state
@@ -35,11 +35,11 @@ class Storage:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong and what to do; None where all is well."""
+        """The fault and its remedy; None if there is none."""
         return str(self._trouble) if self._trouble else None
 
     def note(self, trouble: StateTrouble) -> None:
-        """Something could not be read or written. Said once, until it is over or changes."""
+        """Record a failed read or write. Logged once, until it ends or changes."""
         if self._trouble is not None and self._trouble.damaged:
             return
         if self._trouble is None:
@@ -47,7 +47,7 @@ class Storage:
         self._trouble = trouble
 
     def usable(self) -> bool:
-        """Look now. After trouble it is over only once something could be written."""
+        """Check now. A fault ends only after a successful write."""
         if self._trouble is not None and self._trouble.damaged:
             return False
         try:
@@ -63,14 +63,14 @@ class Storage:
         return True
 
     async def wait_usable(self) -> None:
-        """Until the intake may be open; without end where the file is damaged."""
+        """Wait until the intake may open; without end if the file is damaged."""
         while True:
             if self.usable():
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
     async def keep(self, step: Callable[[], T]) -> T:
-        """The result of `step`, tried until the disk takes it. Raises StateTrouble where it never will."""
+        """Retry `step` until the disk accepts it; returns its result. StateTrouble if the file is damaged."""
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:

@@ -1,10 +1,10 @@
 """The runner's durable state: held attempts and the outbox of unanswered reports.
 
-One SQLite file, mode 0600 (`state_file`). Calls are plain and synchronous, since each takes about a
-millisecond and the order of commits is the order of calls; each may raise StateTrouble, and then has
-written nothing. An attempt and the report about its step are always written in one transaction. A job's
-environment and callback token leave the file as soon as the attempt is over. What heartbeats need (the
-counter, what is held) is also in memory, so that a full disk does not stop them.
+One SQLite file, mode 0600 (`state_file`). Calls are synchronous, since each takes about a millisecond and
+commits must keep the order of the calls; each may raise StateTrouble, and then has written nothing. An
+attempt and its report are always written in one transaction. A job's environment and callback token are
+deleted when the attempt ends. What heartbeats need (the counter, the held attempts) is also in memory, so
+that a full disk does not stop them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Phase = Literal["accepted", "starting", "running", "ended"]
 REMEMBERED = 10_000
 SETTLE = "UPDATE attempts SET settled = 1, bare = NULL, bare_token = NULL"
 HELD = MAX_HELD
-"""Unsettled attempts at most, kept to by the intake: so many fit into a heartbeat over HTTP (512 KiB)."""
+"""Limit of unsettled attempts, enforced by the intake: as many as fit into an HTTP heartbeat (512 KiB)."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS attempts (
@@ -54,11 +54,11 @@ ADDED = (
     ("outbox", "traceparent"),
     ("outbox", "message_id"),
 )
-"""Columns (text, may be NULL) that files made by an earlier version get when they are opened."""
+"""Text columns (nullable) that are added to files of an earlier version when they are opened."""
 
 
 class Key(NamedTuple):
-    """What an attempt is known by."""
+    """Identifies an attempt."""
 
     task_id: str
     attempt: int
@@ -70,7 +70,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One row: an attempt as the runner last wrote it. `settled`: the control plane knows how it ended."""
+    """One row: an attempt as last written. `settled`: the control plane knows how it ended."""
 
     key: Key
     submission: Submission
@@ -81,14 +81,14 @@ class Attempt:
     changed_at: float
     traceparent: str | None = None
     bare: str | None = None
-    """Its end without any text, to be reported where the report with it had no effect."""
+    """The end without any text, to be reported if the report with text had no effect."""
 
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One unanswered report, where it goes, and the trace it was made in.
+    """One unanswered report, its destination, and the trace that it was made in.
 
-    `message_id` is random: the broker drops what comes under an id that it has seen, by any sender.
+    `message_id` is random: the broker drops a message whose id it has seen, from any sender.
     """
 
     id: int
@@ -106,7 +106,7 @@ class OutboxRow:
 
 
 class RunnerState:
-    """The state directory of one runner process; a second one in the same directory is refused."""
+    """The state directory of one runner process; a second process with the same directory is rejected."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -114,7 +114,7 @@ class RunnerState:
             for path in (directory, self.outputs, self.shims, self.work):
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
                 if path != directory or all(_is_ours(one.name) for one in directory.iterdir()):
-                    path.chmod(0o700)  # an earlier version, or the umask, made it otherwise
+                    path.chmod(0o700)  # made with another mode by an earlier version or umask
         except OSError as error:
             raise RunnerConfigError(f"cannot use {directory} for the runner's state: {error}") from None
         self.file = StateFile(directory, SCHEMA, ADDED)
@@ -149,7 +149,7 @@ class RunnerState:
     # -- who this runner is
 
     def runner_id(self, wanted: str | None) -> str:
-        """`wanted`, else the id kept here, else a new one: without its memory a runner is another one."""
+        """`wanted`, else the stored id, else a new one: a runner without its state is a new runner."""
         known = self._fact("runner_id")
         runner_id = wanted or known or f"runner-{secrets.token_hex(5)}"
         if runner_id != known:
@@ -158,13 +158,13 @@ class RunnerState:
 
     @property
     def instance(self) -> str:
-        """Random, and made once for this directory: tells apart two runners that were given one id."""
+        """Random, generated once for this directory: distinguishes two runners with the same id."""
         return self._instance
 
     def next_counter(self) -> int:
-        """A number above all before it, also across restarts and where the directory was emptied.
+        """A number above all earlier ones, also across restarts and after the directory was emptied.
 
-        It is at least the time in milliseconds, which stands in while the disk takes nothing.
+        It is at least the time in milliseconds, which replaces the stored value while the disk is full.
         """
         self._counter = max(self._counter + 1, time.time_ns() // 1_000_000)
         with suppress(StateTrouble):
@@ -174,7 +174,7 @@ class RunnerState:
     # -- attempts
 
     def accept(self, submission: Submission, transport: Transport, report: Report | None) -> bool:
-        """Hold a new attempt; False, and nothing written, where it is known already."""
+        """Hold a new attempt; False, with nothing written, if it is known already."""
         key = Key(submission.task_id, submission.attempt)
         with self.file.transaction():
             done = self.file.run(
@@ -189,7 +189,7 @@ class RunnerState:
         return True
 
     def advance(self, attempt: Attempt, phase: Phase, report: Report | None = None) -> int | None:
-        """The attempt has got to `phase`; the id of the report about it, if there is one."""
+        """Set the attempt's phase; returns the id of its report, if any."""
         with self.file.transaction():
             self.file.run(
                 "UPDATE attempts SET phase = ?, changed_at = ? WHERE task_id = ? AND attempt = ?",
@@ -198,7 +198,7 @@ class RunnerState:
             return self._put(attempt.key, attempt.submission, attempt.transport, report)
 
     def end(self, attempt: Attempt, outcome: str, report: Report | None) -> None:
-        """The attempt is over; without a report it is settled at once. Its secrets leave this file."""
+        """End the attempt and delete its secrets; without a report it is settled at once."""
         kept = attempt.submission.without_secrets()
         bare = self._signed(report.bare) if report is not None and attempt.transport == "nats" else None
         with self.file.transaction():
@@ -218,18 +218,18 @@ class RunnerState:
             self._put(attempt.key, attempt.submission, attempt.transport, report)
         if report is None:
             self.let_go(attempt.key)
-        # Old pages in the WAL still show the secrets. What ended stands all the same, and the next end
-        # tries again.
+        # Old pages in the WAL still hold the secrets. The end is stored anyway, and the next end retries
+        # this.
         with suppress(StateTrouble):
             self.file.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def settle(self, key: Key) -> None:
-        """The control plane knows the end; heartbeats need not list the attempt any longer."""
+        """The control plane knows the end; heartbeats no longer list the attempt."""
         self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", key)
         self.let_go(key)
 
     def say_bare(self, key: Key) -> None:
-        """Report the end once more, without any text: the report with it had no effect."""
+        """Report the end again, without any text: the report with text had no effect."""
         with self.file.transaction():
             self.file.run(
                 "INSERT INTO outbox (task_id, attempt, transport, body, token, traceparent, message_id)"
@@ -242,7 +242,7 @@ class RunnerState:
             )
 
     def let_go(self, key: Key) -> None:
-        """Heartbeats no longer list the attempt. By itself only where nothing can be written any more."""
+        """Remove the attempt from heartbeats; used alone only if the file can no longer be written."""
         self._held.pop(key, None)
 
     def find(self, key: Key) -> Attempt | None:
@@ -252,14 +252,14 @@ class RunnerState:
         return next(self._attempts("WHERE task_id = ? ORDER BY attempt DESC LIMIT 1", task_id), None)
 
     def unsettled(self) -> Iterator[Attempt]:
-        """Held, or ended without the control plane knowing yet; oldest first."""
+        """Held attempts, and ended ones whose end the control plane does not know yet; oldest first."""
         for key in self.held():
             found = self.find(key)
             if found is not None:
                 yield found
 
     def settleable(self, limit: int) -> list[Attempt]:
-        """Ended attempts that reported over NATS and have said all: only the log can tell that it knows."""
+        """Ended attempts with no reports left to send over NATS: only the log shows if the end arrived."""
         where = (
             "WHERE settled = 0 AND phase = 'ended' AND transport = 'nats' AND NOT EXISTS"
             " (SELECT 1 FROM outbox WHERE outbox.task_id = attempts.task_id) ORDER BY number LIMIT ?"
@@ -267,11 +267,11 @@ class RunnerState:
         return list(self._attempts(where, limit))
 
     def held(self) -> list[Key]:
-        """What heartbeats list: the keys of all unsettled attempts, from memory."""
+        """The keys of all unsettled attempts, for heartbeats; from memory."""
         return list(self._held)
 
     def prune(self, keep: int = REMEMBERED) -> list[Key]:
-        """Forget settled attempts but the `keep` newest; returns the forgotten ones."""
+        """Delete settled attempts except the `keep` newest; returns the deleted ones."""
         rows = self.file.rows(
             "DELETE FROM attempts WHERE settled = 1"
             " AND number <= (SELECT coalesce(max(number), 0) FROM attempts) - ?"
@@ -297,11 +297,11 @@ class RunnerState:
         return [row[0] for row in rows]
 
     def outbox_depth(self) -> int:
-        """How many reports are unanswered."""
+        """The number of unanswered reports."""
         return int(self.file.rows("SELECT count(*) FROM outbox")[0][0])
 
     def answered(self, row: OutboxRow, *, settles: bool = False) -> None:
-        """The report is done with; where it `settles`, its attempt leaves the heartbeats in the same step."""
+        """Delete an answered report; if it `settles`, its attempt is settled in the same transaction."""
         with self.file.transaction():
             self.file.run("DELETE FROM outbox WHERE id = ?", (row.id,))
             if settles:
@@ -354,5 +354,5 @@ class RunnerState:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a runner puts this into its state directory; one that holds more is somebody's own."""
+    """Whether a runner creates this entry; a directory with other entries belongs to something else."""
     return name in {"outputs", "shims", "work", "lost+found"} or name.startswith("runner.")

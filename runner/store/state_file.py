@@ -1,7 +1,7 @@
 """The SQLite file of the state: one owner, checked on opening, explicit about disk errors.
 
-WAL with synchronous=FULL: a commit is on the disk. Whatever SQLite says against it comes out as StateTrouble,
-which tells a disk that may have room again (wait) from a file that can never be trusted again (damaged).
+WAL with synchronous=FULL: a commit is on the disk. SQLite's errors become StateTrouble, which distinguishes a
+disk that may have space again (wait) from a permanently damaged file (damaged).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ ADVICE = (
 
 
 class StateFile:
-    """The open file. A second runner in the same directory, or a damaged file, is a RunnerConfigError."""
+    """The open file. A second runner in the directory, or a damaged file, raises RunnerConfigError."""
 
     def __init__(self, directory: Path, schema: str, added: Sequence[tuple[str, str]] = ()) -> None:
-        """`added`: (table, text column) that a file made by an earlier version may lack."""
+        """`added`: (table, text column) that a file of an earlier version may lack."""
         self.directory = directory
         self.path = directory / NAME
         self._lock = _lock(directory)
@@ -48,7 +48,7 @@ class StateFile:
         os.close(self._lock)
 
     def run(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        """One statement. Raises StateTrouble, also where only its result cannot be read."""
+        """Run one statement. Raises StateTrouble, even if only its result cannot be read."""
         with self._honest():
             return self._db.execute(sql, values)
 
@@ -59,19 +59,19 @@ class StateFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Raises StateTrouble: then nothing."""
+        """Commit all or nothing. Raises StateTrouble after a rollback."""
         self.run("BEGIN IMMEDIATE")
         try:
             yield
             self.run("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
+            if self._db.in_transaction:  # SQLite rolls back by itself after some errors
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
             raise
 
     def check(self, reserve: int) -> None:
-        """Raise StateTrouble if the directory has another file, or fewer than `reserve` bytes are free."""
+        """Raise StateTrouble if the file was replaced, or fewer than `reserve` bytes are free."""
         try:
             present = self.path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -88,7 +88,7 @@ class StateFile:
             )
 
     def probe(self) -> None:
-        """Write and take back something as large as a report. Raises StateTrouble."""
+        """Write and roll back as much as a large report. Raises StateTrouble."""
         self.run("INSERT OR REPLACE INTO facts (name, value) VALUES ('probe', zeroblob(?))", (PROBE_BYTES,))
         self.run("DELETE FROM facts WHERE name = 'probe'")
 
@@ -106,7 +106,7 @@ class StateFile:
                     self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
 
     def _no_room(self) -> bool:
-        """A full disk shows as an I/O error, too."""
+        """Whether the disk is full: SQLite may report that as an I/O error."""
         return shutil.disk_usage(self.directory).free < PROBE_BYTES
 
     @contextmanager
@@ -142,7 +142,7 @@ def _lock(directory: Path) -> int:
 
 
 def _make_private(path: Path) -> None:
-    """Its owner's alone whatever the umask; what SQLite puts beside it takes that over."""
+    """Accessible to its owner only, independent of the umask; SQLite's files beside it inherit the mode."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(handle, 0o600)
