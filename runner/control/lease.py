@@ -48,7 +48,7 @@ class HeartbeatLease:
         return boottime() < self._deadline
 
     def renew(self, sent_at: float) -> float:
-        """Renew by an acknowledged heartbeat sent at `sent_at`; returns the deadline, which never goes back."""
+        """Renew by an acknowledged heartbeat sent at `sent_at`; returns the deadline, which only grows."""
         self._deadline = max(self._deadline, sent_at + self._seconds)
         self._renewed.set()
         return self._deadline

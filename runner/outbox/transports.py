@@ -74,8 +74,7 @@ class HttpReports:
     def __init__(self, allowed_origins: Iterable[str], *, seconds: float = HTTP_SECONDS) -> None:
         self._seconds = seconds
         self._allowed = tuple(allowed_origins)
-        # trust_env=False: no proxy from the environment sees tokens; the system's certificates are still
-        # used.
+        # trust_env=False: no proxy from the environment sees tokens; the system's certificates still count.
         self._client = httpx.AsyncClient(
             follow_redirects=False, trust_env=False, timeout=seconds, verify=ssl.create_default_context()
         )
