@@ -1,5 +1,5 @@
-"""The HTTP API and the callback gateway: what speaks to programs, people and runners.
+"""The HTTP API and the callback gateway, for programs, people and runners.
 
-May import the domain only. Start with `app.py`, which puts the routes together; `dependencies.py` is all that
-routes may call.
+May import the domain only. Start with `app.py`, which combines the routes; `dependencies.py` holds everything
+that routes may call.
 """

@@ -1,7 +1,7 @@
 """The ASGI application: routes, middleware and error handlers around one set of dependencies.
 
-`create_app` opens nothing and starts nothing. `begin_closing` ends live streams and turns `/readyz` to
-503; call it when the process is told to stop, before the server waits for its connections to end.
+`create_app` opens and starts nothing. `begin_closing` ends live streams and makes `/readyz` answer 503; call
+it when the process is told to stop, before the server waits for its connections to end.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from domain.validation.web_hosts import WebHosts
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
 
-# Spans are made by `api.middleware.tracing`; FastAPI's own would be doubles and show what requests hold.
+# `api.middleware.tracing` makes the spans; FastAPI's own would duplicate them and show request contents.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 _ROUTES = (
@@ -57,7 +57,7 @@ _ROUTES = (
 
 
 def create_app(parts: ApiParts) -> FastAPI:
-    """The ASGI application on `parts`. Its metrics are at `app.state.metrics`, for the report intake too."""
+    """The ASGI application for `parts`. `app.state.metrics` holds its metrics, also for the report intake."""
     metrics = Metrics(lambda: parts.view.seq)
     metrics.registry.register(RoomLeft(parts.room))
     streams = Streams(parts.config.max_streams)
@@ -84,7 +84,7 @@ def create_app(parts: ApiParts) -> FastAPI:
 
 
 def described() -> FastAPI:
-    """The routes with nothing behind them: enough to describe them."""
+    """The routes without dependencies, for generating documents."""
     app = Described(
         title="Towpath",
         version=_version(),
@@ -106,7 +106,7 @@ def described() -> FastAPI:
 
 
 def begin_closing(app: FastAPI) -> None:
-    """Let live streams end now; may be called twice."""
+    """End live streams now; may be called twice."""
     app.state.closing.set()
 
 

@@ -1,8 +1,8 @@
 """Authentication: operators by bearer token and role, runners by callback or attempt token.
 
-A route says which role it needs where it is declared; a route that forgets cannot be built. The check
-runs before the body is read. Events name the actor `api` where no tokens are configured, else role and
-token fingerprint (`operator:1a2b3c4d`). Tokens are compared by digest in constant time, never logged.
+Each route declares the role it needs; a route without one cannot be built. The check runs before the body is
+read. Events name the actor `api` if no tokens are configured, else role and token fingerprint
+(`operator:1a2b3c4d`). Tokens are compared by digest in constant time and never logged.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def needs(role: Role) -> dict[str, Any]:
-    """What a route declares: `@router.get(…, openapi_extra=needs(Role.VIEWER))`; documented and enforced."""
+    """Declares a route's role: `@router.get(…, openapi_extra=needs(Role.VIEWER))`; enforced, documented."""
     return {ROLE_KEY: role.label, "security": [{SECURITY_SCHEME: []}, {}]}
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks the caller's role before it reads anything else."""
+    """A route that checks the caller's role before it reads the body."""
 
     def get_route_handler(self) -> _Handler:
-        """FastAPI's handler behind the check."""
+        """FastAPI's handler, called after the check."""
         handle = super().get_route_handler()
         role = Role[(self.openapi_extra or {})[ROLE_KEY].upper()]
 
@@ -55,7 +55,7 @@ class GuardedRoute(APIRoute):
 
 
 def authorise(config: ApiConfig, headers: Headers, role: Role) -> str:
-    """The actor of a request that may do what `role` may.
+    """The actor of a request, if its token has at least `role`.
 
     Raises:
         HttpProblem: 401 without a known token, 403 for a lower role.
@@ -91,11 +91,11 @@ def _find(config: ApiConfig, given: str) -> OperatorToken | None:
 
 
 def prove(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
-    """What a runner's X-Runner-Token proves about `task_id`; None where nothing has to be proved.
+    """What a runner's X-Runner-Token proves about `task_id`; None if no proof is required.
 
     Raises:
-        HttpProblem: 401 where a token is missing though one is configured, or is neither that one nor
-            the attempt's own.
+        HttpProblem: 401 if a token is configured and the given one is missing, or is neither that one nor the
+        attempt's own.
     """
     expected = parts.config.callback_token
     if token is None and expected is None:
@@ -116,12 +116,12 @@ def prove(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
 
 
 async def actor_of(request: Request) -> str:
-    """Who the guarded route found."""
+    """The actor that the guarded route determined."""
     return str(request.state.actor)
 
 
 async def parts_of(request: Request) -> ApiParts:
-    """The parts the application was created with."""
+    """The dependencies with which the application was created."""
     parts: ApiParts = request.app.state.parts
     return parts
 

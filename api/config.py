@@ -1,8 +1,7 @@
 """API configuration: who may call and where it may listen, checked before it listens.
 
-Operator tokens are kept as SHA-256 digests only, so that neither a dump nor a log line of the settings
-gives one away. Without tokens the API is open, which is right on loopback and nowhere else: the
-commands it takes are executed.
+Operator tokens are stored as SHA-256 digests only, so that neither a dump nor a log line of the settings
+reveals one. Without tokens the API is open; that is acceptable on loopback only, since it executes commands.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ _FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer
 
 
 class ApiConfigError(ValueError):
-    """The settings do not fit together; the message says what to change."""
+    """The settings are inconsistent; the message says what to change."""
 
 
 class Role(IntEnum):
-    """What an operator's token allows; each role includes the ones below it."""
+    """What an operator's token permits; each role includes the lower ones."""
 
     VIEWER = 1
     AUDITOR = 2
@@ -33,7 +32,7 @@ class Role(IntEnum):
 
     @property
     def label(self) -> str:
-        """The role's name as people write it."""
+        """The role's name in lower case, as in settings."""
         return self.name.lower()
 
 
@@ -47,7 +46,7 @@ class OperatorToken:
 
     @property
     def actor(self) -> str:
-        """How events name who used it: the role and the first 8 hex digits of the digest."""
+        """The actor in events: the role and the first 8 hex digits of the digest."""
         return f"{self.role.label}:{self.digest.hex()[:8]}"
 
 
@@ -115,12 +114,12 @@ def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
 
 
 def digest_of(token: str) -> bytes:
-    """What is kept and compared instead of a token."""
+    """The digest that is stored and compared instead of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def check_listen(host: str, config: ApiConfig) -> None:
-    """Refuse to listen beyond this machine without operator tokens, or with short ones.
+    """Raise unless operator tokens of sufficient length are set, or `host` is loopback.
 
     Raises:
         ApiConfigError: with what to set, or where to listen instead.

@@ -1,7 +1,7 @@
 """Dependencies of the routes, as one object that the composition root builds.
 
-The API holds no state of its own but bounded caches; whatever it needs comes in here, so that the same
-routes run on JetStream and SQL or on memory.
+The API holds no state except bounded caches; it gets everything else from here, so the same routes run on
+JetStream and SQL or in memory.
 """
 
 from __future__ import annotations

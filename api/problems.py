@@ -69,7 +69,7 @@ class ValidationProblem(Problem):
 
 
 class HttpProblem(HTTPException):
-    """An error of HTTP itself rather than of the domain: who is asking, or in what form."""
+    """An error of HTTP rather than of the domain, such as a missing token or a wrong media type."""
 
     def __init__(
         self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **extra: Any
@@ -86,7 +86,7 @@ def problem_response(
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The one place where an error becomes bytes."""
+    """An error as a response. All problem responses are made here."""
     body = {
         **jsonable_encoder(dict(extra or {})),
         "type": f"urn:towpath:problem:{code}",
@@ -99,30 +99,30 @@ def problem_response(
 
 
 def status_of(error: DomainError) -> int:
-    """The status of a domain error; the table names every class."""
+    """The status of a domain error; the table lists every class."""
     return next(status for kind, status in STATUS.items() if isinstance(error, kind))
 
 
 def domain_response(error: DomainError) -> Response:
-    """A domain error as a problem; what may be tried again says when."""
+    """A domain error as a problem; a retryable one has `Retry-After`."""
     status = status_of(error)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == STATUS[Busy] else None
     return problem_response(status, error.code, error.detail, error.extra, headers)
 
 
 def http_response(error: HttpProblem) -> Response:
-    """An error of HTTP itself as a problem."""
+    """An HTTP error as a problem."""
     return problem_response(error.status_code, error.code, error.detail, error.extra, error.headers)
 
 
 def invalid_shape(errors: Sequence[Mapping[str, Any]]) -> Response:
-    """Validation errors as a problem: 400 where the body is no JSON at all, else 422 with `errors`."""
+    """Validation errors as a problem: 400 if the body is not JSON, else 422 with `errors`."""
     if any(error["type"] == "json_invalid" for error in errors):
         return problem_response(400, *_HTTP[400])
     found = [
         {
             "loc": storable(".".join(str(part) for part in error["loc"])),
-            "msg": error["msg"].removeprefix("Value error, "),  # pydantic's words before ours
+            "msg": error["msg"].removeprefix("Value error, "),  # pydantic's prefix
             "type": error["type"],
         }
         for error in errors[:20]
@@ -132,7 +132,7 @@ def invalid_shape(errors: Sequence[Mapping[str, Any]]) -> Response:
 
 
 def body_errors(error: ValidationError) -> list[Mapping[str, Any]]:
-    """Errors of a body that was validated by hand, located as FastAPI locates them."""
+    """Errors of a body that was validated by hand, with locations in FastAPI's format."""
     return [
         {"loc": ("body", *one["loc"]), "msg": one["msg"], "type": one["type"]}
         for one in error.errors(include_url=False, include_context=False, include_input=False)
@@ -140,7 +140,7 @@ def body_errors(error: ValidationError) -> list[Mapping[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Convert every error of `app` to a problem."""
     app.add_exception_handler(DomainError, _domain)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
@@ -173,14 +173,14 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """All methods of the path: each route knows its own alone, and the router asks the first."""
+    """All methods of the path; a route knows only its own, and the router reports only the first route's."""
     found = [one for one in leaves(request.app.routes) if one.matches(request.scope)[0] is not Match.NONE]
     methods = {method for route in found for method in getattr(route, "methods", None) or ()}
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def leaves(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
-    """The routes themselves, also those of included routers, which stand as one route each."""
+    """All single routes, including those of included routers."""
     for route in routes:
         included = getattr(route, "original_router", None)
         if included is None:

@@ -1,7 +1,7 @@
 """The Prometheus registry, one per application.
 
-Labels hold route templates, statuses and problem codes, never an id: their number stays bounded.
-`towpath_events_seen_total` is the sequence this process has folded, since the log has no holes.
+Labels hold route templates, statuses and problem codes, never ids: the number of series stays bounded.
+`towpath_events_seen_total` is the sequence that this process has folded, since the log has no gaps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Metrics:
-    """The application's counters."""
+    """The application's metrics."""
 
     def __init__(self, events_seen: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
@@ -105,42 +105,42 @@ class Metrics:
         )
 
     def runners(self, by_state: Mapping[RunnerState, int], awaiting_operator: float) -> None:
-        """Note how many runners there are; none and NaN where that is not known just now."""
+        """Set the numbers of runners; none and NaN if unknown."""
         self._runners.clear()
         for state, count in by_state.items():
             self._runners.labels(state).set(count)
         self._awaiting_operator.set(awaiting_operator)
 
     def runner_conflicts(self, count: float) -> None:
-        """Note how many ids have several runners; NaN where that is not known just now."""
+        """Set the number of ids with several runners; NaN if unknown."""
         self._runner_conflicts.set(count)
 
     def dead_letters(self, count: float) -> None:
-        """Note how many dead letters there are; NaN where that is not known just now."""
+        """Set the number of dead letters; NaN if unknown."""
         self._dead_letters.set(count)
 
     def refused(self, reason: str) -> None:
-        """Count one command or report that was refused."""
+        """Count one rejected command or report."""
         self._refused.labels(reason).inc()
 
     def tasks(self, by_status: Mapping[str, int]) -> None:
-        """Note how many tasks there are; {} where that is not known just now."""
+        """Set the numbers of tasks; {} if unknown."""
         self._tasks.clear()
         for status, count in by_status.items():
             self._tasks.labels(status).set(count)
 
     def locks(self, held: int, waiting: int, due: int) -> None:
-        """Note the claims that are open."""
+        """Set the numbers of open claims."""
         for state, count in (("held", held), ("waiting", waiting), ("due", due)):
             self._locks.labels(state).set(count)
 
     def lag(self, projection: str, events: float, seconds: float) -> None:
-        """Note how far a projection is behind; NaN where that is not known just now."""
+        """Set how far a projection is behind; NaN if unknown."""
         self._lag_events.labels(projection).set(events)
         self._lag_seconds.labels(projection).set(seconds)
 
     def outbox(self, reports: float) -> None:
-        """Note how many reports wait on runners; NaN where that is not known just now."""
+        """Set the number of reports waiting on runners; NaN if unknown."""
         self._outbox.set(reports)
 
     def request(self, method: str, route: str, status: int) -> None:
@@ -164,7 +164,7 @@ class Metrics:
         took.observe(seconds)
 
     def live_streams(self, open_now: Callable[[], int], dropped: Callable[[], int]) -> None:
-        """Show how many live streams are open, and how many were dropped since their reader did not read."""
+        """Register functions that return how many live streams are open, and how many were dropped unread."""
         opened = Gauge("towpath_live_streams", "Live streams that are open", registry=self.registry)
         opened.set_function(open_now)
         gone = Gauge(
@@ -178,13 +178,13 @@ class Metrics:
 
 
 class RoomLeft(Collector):
-    """How much the log's bounds leave for new work, by bound; below zero, new work is refused."""
+    """Capacity that the log's limits leave for new work, per limit; below zero, new work is refused."""
 
     def __init__(self, room: LogRoom) -> None:
         self._room = room
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One sample for each bound that is known."""
+        """One sample for each known limit."""
         gauge = GaugeMetricFamily(
             "towpath_log_room_bytes",
             "Bytes the log has left for new work",
@@ -196,7 +196,7 @@ class RoomLeft(Collector):
 
 
 class LogCounts(Collector):
-    """What this process has counted while it folded the log."""
+    """Statistics that this process collected while it folded the log."""
 
     def __init__(self, figures: LogFigures) -> None:
         self._figures = figures
@@ -222,7 +222,7 @@ def _histogram(name: str, says: str, spread: Spread) -> HistogramMetricFamily:
 
 
 class DroppedLetters(Collector):
-    """Dead letters that this process has dropped, as too many were alike."""
+    """Dead letters that this process dropped because too many were alike."""
 
     def __init__(self, letters: DeadLetters) -> None:
         self._letters = letters
@@ -250,14 +250,14 @@ class _EventsSeen(Collector):
 
 
 class CountRequests:
-    """ASGI middleware: counts every answer under the template of the route that gave it."""
+    """ASGI middleware: counts every response under the template of its route."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; note the status on its way out."""
+        """Pass the request on and record the response's status."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

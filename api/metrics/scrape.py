@@ -1,7 +1,7 @@
 """Refreshes gauges on scrape.
 
-Each question is bounded in time, and one that is not answered hides its own figures only: they are
-left out or NaN, which an alert on their absence sees.
+Each query has a timeout, and a failed one affects only its own figures: they are left out or NaN, so that an
+alert on their absence fires.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VIEW, READ_MODEL = "view", "read-model"
 
 
 async def take_stock(parts: ApiParts, metrics: Metrics) -> None:
-    """Bring the gauges of `metrics` up to date."""
+    """Refresh the gauges of `metrics`."""
     locks = parts.view.open_locks()
     metrics.locks(locks.held, locks.waiting, locks.due)
     asks = (_runners, _dead_letters, _tasks, _lag, _backlogs)
@@ -74,7 +74,7 @@ async def _lag(parts: ApiParts, metrics: Metrics, known: bool) -> None:
 
 
 async def _backlogs(parts: ApiParts, metrics: Metrics, known: bool) -> None:
-    """How far those are behind that share a queue; a queue without a consumer yet is NaN."""
+    """How far the consumers of shared queues are behind; NaN for a queue without a consumer yet."""
     if not known:
         for name in parts.backlogs.names:
             metrics.lag(name, math.nan, math.nan)

@@ -1,1 +1,1 @@
-"""What every request passes: admission, body limits, host and origin checks, `HEAD`, tracing."""
+"""Middleware of all requests: admission, body limits, host and origin checks, `HEAD`, tracing."""

@@ -1,12 +1,11 @@
 """Admission control (backpressure): beyond the limit a request gets 503 with Retry-After at once.
 
-A request takes a place once it is whole: without a body at once, with one when the route has let its caller
-in and the body has come (`api.middleware.bodies`). So half a request costs a connection and nothing else,
-and a caller without a token costs an answer. Reports and heartbeats have places that nothing else takes: a
-crowd of other requests must not make a runner lose its lease. What has a place is answered in time, also
-while NATS does not answer and when the API is stopped. An append that was sent when its request ran out of
-time may still be stored: reports and creates with an id can be sent again, and everything else can be looked
-at. Probes and live streams do not count here.
+A request takes a slot once it is complete: without a body at once, else when its route has authenticated the
+caller and the body has arrived (`api.middleware.bodies`). So an incomplete request costs only a connection,
+and an unauthenticated one only a response. Reports and heartbeats have slots of their own: a crowd of other
+requests must not cost a runner its lease. A request with a slot is answered in time, even if NATS does not
+answer or the API is stopped. Its append may still be stored after that: reports and creates with an id can be
+repeated, and the result of the others can be read. Probes and live streams do not count.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from api.streaming.live_response import ABORT
 
 ANSWER_SECONDS = 25.0
 SWEEPS = 25
-"""How often within that time it is looked who is late."""
+"""How often within that time late requests are looked for."""
 MAX_RESERVE = 250
 RUNNER_PATHS = "/runner/"
 UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream"})
@@ -59,7 +58,7 @@ class Admit:
         self._sweeping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it in or refuse it."""
+        """Admit or reject the request."""
         if scope["type"] != "http" or scope["path"] in UNCOUNTED:
             await self._app(scope, receive, send)
             return
@@ -68,7 +67,7 @@ class Admit:
             if not visit.has_body:
                 self._enter(visit)
             await self._app(scope, visit.receive, visit.send)
-        except HttpProblem as refused:  # by `_enter` above: the application answers its own
+        except HttpProblem as refused:  # raised by `_enter`; the application answers its own
             await http_response(refused)(scope, receive, send)
         except ClientDisconnect:
             return
@@ -79,19 +78,19 @@ class Admit:
             self._leave(visit)
 
     async def _answer_late(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
-        if visit.answering:  # its reader does not read: an answer behind that would wait for it, too
+        if visit.answering:  # the reader does not read: another response would wait, too
             abort = (scope.get("extensions") or {}).get(ABORT)
             if abort is not None:
                 abort["call"]()
             return
         if visit.task in self._late:
             code, why = "too-slow", f"not answered within {self._seconds:g} s"
-        else:  # the server cancels who still waits when its time to stop is over
+        else:  # the server cancels waiting requests when its time to stop is over
             code, why = "stopping", "this API is being stopped"
         await problem_response(503, code, f"{why}; {_UNKNOWN}", None, _RETRY)(scope, receive, send)
 
     async def read(self, visit: _Visit, scope: Scope, receive: Receive) -> Message:
-        """The whole body of a request as one message; with it the request takes its place."""
+        """The whole body of a request as one message; then the request takes its slot."""
         self._keep_sweeping(asyncio.get_running_loop())
         body = await self._bodies[visit.of_runner].read(scope, receive)
         if body is None:
@@ -122,7 +121,7 @@ class Admit:
             loop.call_later(self._sweep_seconds, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel who has been in for too long: one look now and then, since a timer for each costs more."""
+        """Cancel late requests. One check now and then costs less than a timer for each."""
         now = loop.time()
         for task, entered in self._entered.items():
             if entered > now - self._seconds:
@@ -137,7 +136,7 @@ class Admit:
 
 
 class _Visit:
-    """One request on its way through: hands its body on whole, and notes whether an answer has begun."""
+    """One request in progress: passes its body on whole, and records whether a response has begun."""
 
     __slots__ = (
         "_admit",
@@ -162,12 +161,12 @@ class _Visit:
         self.answering = False
 
     async def receive(self) -> Message:
-        """The body first, afterwards what the server says."""
+        """The body first, afterwards the server's messages."""
         if self.has_body and self.body is None:
             return await self._admit.read(self, self._scope, self._receive)
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        """Pass the answer on."""
+        """Pass the response on."""
         self.answering = True
         await self._send(message)

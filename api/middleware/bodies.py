@@ -1,8 +1,8 @@
 """Reads request bodies: after authentication, counted as they arrive, within a deadline.
 
-What a head declares is a promise that a stranger can make for nothing, so it takes no room. What has come
-takes room, and while the room is full the body that has been coming for longest gives way: a whole body is
-there in milliseconds, so the ones in the way are those that do not end.
+A declared length reserves nothing, since anyone could send it. Received bytes count, and when the limit of
+all bodies is reached, the oldest incomplete body is rejected: a usual body arrives in milliseconds, so the
+oldest ones are those that do not end.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from starlette.types import Receive, Scope
 from api.problems import RETRY_AFTER_SECONDS, HttpProblem
 
 BODY_SECONDS = 10.0
-"""How long a body may take to come."""
+"""How long a body may take to arrive."""
 BODY_BYTES = 64 << 20
-"""Of all bodies that are held at once."""
+"""Limit of all bodies that are held at once."""
 READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""No route of these methods looks at a body."""
+"""No route with one of these methods reads a body."""
 _LENGTH, _CODING, _TYPE = b"content-length", b"transfer-encoding", b"content-type"
 
 
 class Body:
-    """One request's body: what has come of it, and whether it is still coming."""
+    """One request's body: the received part, and whether more is expected."""
 
     __slots__ = ("began", "chunks", "reader", "refused", "size")
 
@@ -48,10 +48,10 @@ class Bodies:
         """Oldest first."""
 
     async def read(self, scope: Scope, receive: Receive) -> Body | None:
-        """The whole body; None where the client is gone. `forget` it once the request is answered.
+        """The whole body; None if the client is gone. Call `forget` once the request is answered.
 
         Raises:
-            HttpProblem: 408 too slow, 413 too large, 415 no JSON, 503 no room.
+            HttpProblem: 408 too slow, 413 too large, 415 not JSON, 503 no capacity.
         """
         _check_type(scope)
         body = Body(asyncio.get_running_loop().time())
@@ -77,13 +77,13 @@ class Bodies:
             self._coming.pop(body, None)
 
     def forget(self, body: Body) -> None:
-        """Give back its room; may be called twice."""
+        """Release the body's bytes; may be called twice."""
         self._held -= body.size
         body.size = 0
         body.chunks.clear()
 
     def sweep(self, now: float) -> bool:
-        """End the bodies that take too long; whether some are still coming."""
+        """End bodies that take too long; returns whether others are still incomplete."""
         for body in self._coming:
             if body.began > now - self._seconds:
                 break
@@ -108,7 +108,7 @@ class Bodies:
 
 
 def declares_body(scope: Scope) -> bool:
-    """Whether the head says that a body follows which a route may read."""
+    """Whether the head declares a body that a route may read."""
     if scope["method"] in READS:
         return False
     return any(
@@ -132,7 +132,7 @@ def _no_room() -> HttpProblem:
 
 
 def _check_type(scope: Scope) -> None:
-    """Web forms and pages of others can send every type but this one without asking the browser's user."""
+    """Require JSON: foreign web pages can send any other type without the browser's preflight check."""
     given = next((value for name, value in scope["headers"] if name == _TYPE), b"")
     kind = given.partition(b";")[0].strip().lower()
     if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):

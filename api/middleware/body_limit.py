@@ -1,7 +1,7 @@
-"""Refuses a body that is declared larger than the limit before any of it is read.
+"""Rejects a body whose declared length exceeds the limit before any of it is read.
 
-`api.middleware.bodies` counts what comes. The frameworks' own limits answer in plain text, here every error
-is a problem.
+`api.middleware.bodies` counts the received bytes. The frameworks' own limits answer in plain text; here every
+error is a problem.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class LimitBody:
         self._detail = f"a body has at most {limit} bytes; send less"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse by Content-Length; `api.middleware.bodies` counts what comes."""
+        """Reject by Content-Length; `api.middleware.bodies` counts the received bytes."""
         declared = None
         if scope["type"] == "http":
             declared = next((value for name, value in scope["headers"] if name == b"content-length"), None)

@@ -1,7 +1,7 @@
 """`HEAD` wherever `GET` works: same status and headers, no body.
 
-Routes declare `GET` alone. A live stream answers its headers and ends. The method is given back to the server
-before the answer begins, since it says whether a body is written.
+Routes declare `GET` only. A live stream sends its headers and ends. The method is restored before the
+response begins, since the server decides by it whether to write a body.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class AnswerHead:
-    """ASGI middleware: asks the application for a GET and leaves the body out."""
+    """ASGI middleware: calls the application with GET and drops the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on; for HEAD as GET."""
+        """Pass the request on; HEAD as GET."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""JSON bodies of requests, parsed by the one parser of outside JSON."""
+"""JSON bodies of requests, parsed by the parser for untrusted JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from domain.validation.json_reader import read_bounded
 
 
 class JsonRequest(Request):
-    """A request for FastAPI's handlers. Made of another one before anything has read its body."""
+    """A request for FastAPI's handlers, made from another one whose body was not read yet."""
 
     @classmethod
     def of(cls, request: Request) -> JsonRequest:
-        """`request`, with its headers, state and body still to come."""
+        """Wraps `request` with its headers and state; the body is still to be read."""
         return cls(request.scope, request.receive)
 
     async def json(self) -> Any:

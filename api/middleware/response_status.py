@@ -6,20 +6,20 @@ from starlette.types import Message, Scope, Send
 
 
 class Answered:
-    """Passes an answer on and notes its status; 500 until one has begun."""
+    """Passes a response on and records its status; 500 until it has begun."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 500
 
     async def __call__(self, message: Message) -> None:
-        """One message of the answer."""
+        """Pass on one message of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
 
 
 def route_path(scope: Scope) -> str | None:
-    """The template of the route that gave the answer; None where none matched."""
+    """The template of the matched route; None if none matched."""
     matched = scope.get("route") or scope.get("endpoint")
     return getattr(matched, "path", None)

@@ -14,10 +14,10 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 
 class CarryTrace:
-    """ASGI middleware: what the request does belongs to its `traceparent`; a malformed one is dropped.
+    """ASGI middleware: the request continues its `traceparent`; a malformed one is dropped.
 
-    With a tracer, a command or a report is a span, and so is a read that belongs to a trace. Whoever only
-    looks, again and again, begins no traces.
+    With a tracer, each command and report is a span, and so is a read with a `traceparent`. Other reads, such
+    as polling, start no trace.
     """
 
     def __init__(self, app: ASGIApp, tracer: Tracer | None = None) -> None:
@@ -25,7 +25,7 @@ class CarryTrace:
         self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the context, then pass on; each request is handled in a context of its own."""
+        """Set the trace context, then pass the request on; each request has a context of its own."""
         if scope["type"] == "http":
             given = next((value for name, value in scope["headers"] if name == _HEADER), None)
             use_traceparent(given.decode("latin-1") if given is not None else None)

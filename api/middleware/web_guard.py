@@ -1,7 +1,7 @@
-"""Host and origin guard: foreign host names and cross-site requests reach no route.
+"""Host and origin guard: requests with foreign host names and cross-site requests reach no route.
 
-It stands before everything else and reads headers only, so it holds for every route, whether the API asks for
-tokens or not: a browser that a person uses beside it must never become a way in.
+It runs before all other middleware and reads headers only, so it protects every route, with or without
+tokens: a browser on this machine must not give web pages access.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class GuardHosts:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse or pass on."""
+        """Reject the request or pass it on."""
         if scope["type"] == "http":
             foreign = self._hosts.refusal(scope["headers"], scope.get("http_version", "1.1"))
             if foreign is not None:

@@ -1,9 +1,9 @@
 """Pages of the log by filter, each complete up to the position it names.
 
-What the log itself can filter by is read so. The trail of one task is its own subject plus its
-lock facts, whose sequences the read model knows as far as it has come; what came later is found in the
-workspace's lock facts. Any other filter scans the log in bounded steps: such a page may be short and
-still say where to go on. A page is never based on a replica that lags without noticing it.
+Filters that the log supports are applied there. The trail of one task is its own subject plus its lock
+events: the read model knows their sequences up to its position, later ones are found in the workspace's lock
+events. Any other filter scans the log in bounded steps: such a page may be short and still name where to
+continue. No page is based on a replica that lags unnoticed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KIND_OF = {event: kind for kind, event in EVENTS if kind != "task"}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events; None leaves a field open, all given ones must hold."""
+    """A filter of events. None matches everything; all given fields must match."""
 
     task_id: str | None = None
     workspace: str | None = None
@@ -39,9 +39,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """`events` in order. Every wanted event at or before `upto` is in this page or an earlier one.
+    """`events` in order. Every matching event at or before `upto` is in this page or an earlier one.
 
-    `more` says that there is, or may be, something behind `upto` already.
+    `more`: events after `upto` exist, or may exist.
     """
 
     events: list[Recorded]
@@ -50,14 +50,14 @@ class EventPage:
 
 
 class EventPages:
-    """Reads pages; remembers the workspaces of at most CACHED_TASKS tasks."""
+    """Reads pages; caches the workspaces of at most CACHED_TASKS tasks."""
 
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._workspaces: OrderedDict[str, str | None] = OrderedDict()
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> EventPage:
-        """Up to `limit` events behind `after`, in the cheapest way the filter allows."""
+        """Up to `limit` events after `after`, read in the cheapest way that the filter permits."""
         if wanted.task_id is not None:
             return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
         stored = _stored_filter(wanted)
@@ -68,11 +68,11 @@ class EventPages:
         return _until(page, wanted)
 
     async def of_task(self, task_id: str, after: int, limit: int, wanted: Wanted | None = None) -> EventPage:
-        """The trail: the task's events and its lock facts, merged in the log's order.
+        """The trail: the task's events and its lock events, merged in the log's order.
 
         Raises:
             NotFound: no such task.
-            Busy: a replica lags behind what the leader has already said.
+            Busy: a replica lags behind an answer of the leader.
         """
         end = await self._parts.log.last_seq()
         stored = await self._parts.commands.read(task_id)
@@ -113,9 +113,9 @@ class EventPages:
         return EventPage(found, after, True)
 
     async def _task_events(self, task_id: str, after: int, limit: int, version: int) -> list[Recorded]:
-        """Behind `after`: all of a task's events, or the next `limit` of a very long one.
+        """After `after`: all of a task's events, or the next `limit` of a very long one.
 
-        All are asked for by their exact number, since asking for more scans on to the log's end.
+        Their exact number is requested, since a request for more scans to the log's end.
         """
         of_task = EventFilter("task", task_id)
         if version > SCAN_STEP:
@@ -124,13 +124,13 @@ class EventPages:
         return [event for event in events if event.seq > after]
 
     async def lock_facts(self, task_id: str, workspace: str, upto: int) -> list[Recorded]:
-        """The task's lock facts up to `upto`, in order. Busy where a replica lags."""
+        """The task's lock events up to `upto`, in order. Busy if a replica lags."""
         return await self._lock_facts(task_id, workspace, 0, upto, LOCK_FACTS)
 
     async def _lock_facts(
         self, task_id: str, workspace: str, after: int, horizon: int, limit: int
     ) -> list[Recorded]:
-        """The task's lock facts behind `after` up to `horizon`; of many, at least the first `limit`."""
+        """The task's lock events after `after` up to `horizon`; of many, at least the first `limit`."""
         log, at = self._parts.log, max(await self._parts.read_model.position(), after)
         of_workspace = EventFilter("lock", workspace)
         history = await self._parts.read_model.lock_history(None, task_id, LOCK_FACTS)
@@ -187,7 +187,7 @@ def _lagging() -> Busy:
 
 
 def _fits(event: Recorded, wanted: Wanted | None, workspace: str | None) -> bool:
-    """The other filters, for events of one task in `workspace`."""
+    """Apply the other filters to events of one task in `workspace`."""
     if wanted is None:
         return True
     if wanted.workspace is not None and wanted.workspace != workspace:
@@ -198,12 +198,12 @@ def _fits(event: Recorded, wanted: Wanted | None, workspace: str | None) -> bool
 
 
 def _by(event: Recorded, actor: str | None) -> bool:
-    """An actor is meant whole, or by what stands before its colon: `runner` means every runner."""
+    """An actor matches whole, or by the part before its colon: `runner` means every runner."""
     return actor is None or event.actor == actor or event.actor.startswith(f"{actor}:")
 
 
 def _stored_filter(wanted: Wanted) -> EventFilter | None:
-    """The filter of the log itself that wants the same; None where none does."""
+    """The log's own filter that is equivalent; None if there is none."""
     if wanted.actor is not None:
         return None
     if wanted.workspace is None:
@@ -213,7 +213,7 @@ def _stored_filter(wanted: Wanted) -> EventFilter | None:
 
 
 def _until(page: EventPage, wanted: Wanted) -> EventPage:
-    """The page without what lies behind `wanted.upto`."""
+    """The page without events after `wanted.upto`."""
     end = wanted.upto
     if end is None or page.upto < end:
         return page

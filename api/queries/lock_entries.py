@@ -1,4 +1,4 @@
-"""Writes lock entries as JSON in parts, so that a large one blocks no other request."""
+"""Writes lock entries as JSON in parts, so that a large one does not block other requests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from domain.locks.view import EntryPicture
 
 SLICE_BYTES = 256 * 1024
 PART_STRINGS = 4096
-"""Writing so many takes about a millisecond."""
+"""Writing this many takes about a millisecond."""
 
 
 async def entries_json(pictures: Iterable[EntryPicture]) -> list[bytes]:
-    """The entries as JSON, others run in between."""
+    """The entries as JSON; yields to other requests in between."""
     entries: list[bytes] = []
     for picture in pictures:
         written: list[bytes] = []
@@ -33,7 +33,7 @@ async def entries_json(pictures: Iterable[EntryPicture]) -> list[bytes]:
 
 
 def in_slices(body: bytes) -> Response:
-    """`body` as JSON. A large one is handed on in slices, as they are taken: copying it takes time."""
+    """`body` as a JSON response. A large one is sent in slices on demand: copying it takes time."""
     if len(body) <= SLICE_BYTES:
         return Response(body, media_type="application/json")
 
@@ -47,7 +47,7 @@ def in_slices(body: bytes) -> Response:
 
 
 def _pieces(picture: EntryPicture) -> Iterator[tuple[bytes, int]]:
-    """The entry in pieces, each with the number of texts in it."""
+    """The entry in pieces, each with its number of strings."""
     yield b'{"workspace":' + orjson.dumps(picture.workspace), 1
     for name, rows in (("holders", picture.holders()), ("waiters", _short_cut(picture.waiters()))):
         yield b',"%s":[' % name.encode(), 0
@@ -60,7 +60,7 @@ def _pieces(picture: EntryPicture) -> Iterator[tuple[bytes, int]]:
 
 
 def _short_cut(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows, with a `blocked_by` that is the same as in the row before written once."""
+    """The rows; a `blocked_by` that equals the previous row's is serialised once."""
     names, fragment = None, orjson.Fragment(b"[]")
     for row in rows:
         if row["blocked_by"] is not names:

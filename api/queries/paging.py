@@ -1,7 +1,7 @@
 """Paging of lists: `limit`, an opaque `cursor`, `next_cursor` and `Link: rel="next"`.
 
-A cursor is text only this API reads; it is base64, which discourages building one by hand. Lists that the
-process holds in memory anyway (workspaces, locks, runners) are cut by their sort key.
+A cursor is only for this API; it is base64, which discourages clients from building one. Lists that the
+process holds in memory anyway (workspaces, locks, runners) are split by their sort key.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Page(BaseModel, Generic[T]):
 
 
 def encode_cursor(text: str) -> str:
-    """An opaque cursor that says `text`."""
+    """An opaque cursor that encodes `text`."""
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str) -> str:
-    """What a cursor says.
+    """The text of a cursor.
 
     Raises:
-        Invalid: no cursor of ours.
+        Invalid: not a cursor of this API.
     """
     try:
         padded = cursor.rstrip("=") + "=" * (-len(cursor.rstrip("=")) % 4)
@@ -66,10 +66,10 @@ def decode_cursor(cursor: str) -> str:
 
 
 def cursor_seq(cursor: str) -> int:
-    """The sequence that a cursor says.
+    """The sequence in a cursor.
 
     Raises:
-        Invalid: no cursor of a list that goes by sequences.
+        Invalid: not a cursor of a list that is ordered by sequence.
     """
     text = decode_cursor(cursor)
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
@@ -78,10 +78,10 @@ def cursor_seq(cursor: str) -> int:
 
 
 def cursor_position(cursor: str) -> Position:
-    """The position in the log that a cursor says; `check_position` tells whether it is this log's.
+    """The position in a cursor; `check_position` checks that it is of this log.
 
     Raises:
-        Invalid: no cursor of a list of events.
+        Invalid: not a cursor of a list of events.
     """
     try:
         return Position.parse(decode_cursor(cursor))
@@ -90,12 +90,12 @@ def cursor_position(cursor: str) -> Position:
 
 
 def bad_cursor() -> Invalid:
-    """The error of a cursor that no answer of this list has given."""
+    """The error for a cursor that this list never returned."""
     return Invalid("bad-cursor", "use `next_cursor` of this list's answer as it is, or leave `cursor` out")
 
 
 def cut(items: Sequence[T], key: Callable[[T], str], query: PageQuery) -> tuple[list[T], str | None]:
-    """One page of `items`, which are sorted by `key`, and the cursor of the next."""
+    """One page of `items`, which are sorted by `key`, and the next page's cursor."""
     after = decode_cursor(query.cursor) if query.cursor else ""
     left = [item for item in items if key(item) > after]
     page = left[: query.limit]
@@ -104,7 +104,7 @@ def cut(items: Sequence[T], key: Callable[[T], str], query: PageQuery) -> tuple[
 
 
 def link_next(request: Request, response: Response, cursor: str | None) -> None:
-    """Set `Link: rel="next"`: this request's URL with the cursor of the next page."""
+    """Set `Link: rel="next"`: this request's URL with the next page's cursor."""
     if cursor is None:
         return
     url = request.url.include_query_params(cursor=cursor).remove_query_params("after_seq")

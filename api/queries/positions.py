@@ -1,7 +1,7 @@
 """Positions in query parameters: a sequence or a time.
 
-A time means the last event that the broker had stored by then, by the broker's clock. It differs from
-`ce-time`, which is when the control plane decided, by milliseconds; unlike that it never goes backwards.
+A time means the last event stored by then, by the broker's clock. `ce-time`, when the control plane decided,
+differs by milliseconds; unlike that, the broker's time never goes backwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def _one_reason(value: Any, either: ValidatorFunctionWrapHandler) -> Any:
-    """Say once what is asked for, not what each of the two kinds lacks."""
+    """Report one error for both alternatives, not one for each."""
     try:
         return either(value)
     except ValidationError:
@@ -38,10 +38,10 @@ Point = Annotated[
 
 
 async def position_at(parts: ApiParts, at: int | datetime) -> int:
-    """The sequence that is meant.
+    """The sequence of `at`.
 
     Raises:
-        NotFound: it lies behind the log's end, or in the future.
+        NotFound: it lies after the log's end, or in the future.
     """
     if isinstance(at, datetime) and at > parts.clock() + CLOCKS_DIFFER:
         raise NotFound("beyond-the-log", "that time has not come yet; leave `at` out to see what is now")

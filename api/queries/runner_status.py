@@ -1,6 +1,6 @@
-"""Lost runners: how many, and whose locks wait for an operator.
+"""Status of runners: how many are lost, and whose locks wait for an operator.
 
-For people and dashboards, on this process' clock and fold. What follows for attempts the watchdog decides.
+For people and dashboards, by this process's clock and fold. The watchdog decides about attempts.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Beats = Sequence[tuple[Heartbeat, datetime]]
 
 
 def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[str, list[Held]]:
-    """By runner id: attempts whose lock is kept, as their runner is lost and `on_runner_lost` is `hold`.
+    """By runner id: attempts with a kept lock, because their runner is lost and `on_runner_lost` is `hold`.
 
-    `recent`: the last heartbeats under each id. A runner may live there that is not the one they ran on.
+    `recent`: the last heartbeats of each id. A living runner there may not be the one that ran the attempt.
     """
     found: dict[str, list[Held]] = {}
     now = parts.clock()
@@ -54,7 +54,7 @@ def count_runners(parts: ApiParts, recent: Mapping[str, Beats]) -> tuple[dict[Ru
 
 
 def count_conflicts(parts: ApiParts, recent: Mapping[str, Beats]) -> int:
-    """Runner ids under which several runners take turns, as far as one of them was heard of lately."""
+    """The number of ids that several runners use in turn, if one of them sent a heartbeat lately."""
     now = parts.clock()
     return sum(
         in_conflict(beats) and parts.lease.state(beats[-1][1], now) != "lost" for beats in recent.values()
@@ -62,15 +62,15 @@ def count_conflicts(parts: ApiParts, recent: Mapping[str, Beats]) -> int:
 
 
 def reports_waiting(parts: ApiParts, beats: Beats) -> int:
-    """Reports that runners which are not lost have on their disks, as far as their heartbeats say."""
+    """Number of reports in the outboxes of runners that are not lost, by their heartbeats."""
     now = parts.clock()
     return sum(beat.outbox or 0 for beat, at in beats if parts.lease.state(at, now) != "lost")
 
 
 async def show_runner_state(parts: ApiParts, task: Task, read: TaskRead) -> None:
-    """Fill in the state of the runner that has the attempt, as it was at most FRESH_SECONDS ago.
+    """Set the state of the attempt's runner, at most FRESH_SECONDS old.
 
-    It stays null where that runner sends no heartbeats, or they cannot be read just now: the task can be.
+    It stays null if that runner sends no heartbeats, or if they cannot be read now.
     """
     if read.status not in (Status.QUEUED, Status.RUNNING) or read.runner_id is None:
         return

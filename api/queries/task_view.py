@@ -1,7 +1,7 @@
 """TaskRead of a task that was just loaded or changed.
 
-A loaded task is shared with the next change, so it is turned into an answer before anything is
-awaited; otherwise `seq` and `status` could belong to different moments.
+A loaded task object is reused for the next change, so it is converted before any await; otherwise `seq` and
+`status` could belong to different moments.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from domain.task.view import TaskRead, task_read
 
 
 def shown(parts: ApiParts, stored: StoredTask) -> TaskRead:
-    """The task as it is after `stored.seq`, with its lock as far as this process has folded it."""
+    """The task after `stored.seq`, with its lock as this process has folded it."""
     return task_read(stored.task, stored.seq, parts.view.lock_of(stored.task))
 
 
 def task_response(read: TaskRead, status: int, headers: dict[str, str] | None = None) -> Response:
-    """TaskRead written straight to bytes."""
+    """TaskRead, serialised directly to bytes."""
     return Response(read.model_dump_json(), status, headers, "application/json")

@@ -15,7 +15,7 @@ from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read, waiti
 
 
 async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) -> TaskRead:
-    """The task after `seq`, with its lock as it stood then. NotFound where it did not exist."""
+    """The task after `seq`, with its lock at that time. NotFound if it did not exist."""
     stored = await parts.commands.read_at(task_id, seq)
     task = stored.task
     lock = NO_LOCK
@@ -25,7 +25,7 @@ async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) ->
 
 
 async def entries_of(table: LockTable, workspaces: Sequence[str]) -> list[EntryPicture]:
-    """Holders and waiters of these workspaces in a table of the past, whose index has to be made first."""
+    """Holders and waiters of these workspaces in a past table, whose index must be built first."""
 
     def entries() -> list[EntryPicture]:
         return [EntryPicture(table, name) for name in workspaces]

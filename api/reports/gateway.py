@@ -1,7 +1,7 @@
 """The callback gateway: turns a runner's report into an event, over HTTP and NATS alike.
 
-It proves who is reporting, validates the body and hands it to TaskReports; it decides nothing. It stays
-lean because every step of every task passes here.
+It authenticates the runner, validates the body and calls TaskReports; it makes no decisions. It must be fast,
+because every step of every task passes here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ CONFLICTING_END = "conflicting-end"
 async def accept_report(
     parts: ApiParts, task_id: str, body: bytes, token: str | None, transport: Transport
 ) -> StoredTask:
-    """Record what a runner says about `task_id`; stale reports answer the task as it is.
+    """Record a runner's report about `task_id`; a stale report returns the task unchanged.
 
     Raises:
         HttpProblem: 401, see `prove`.
-        ValidationError: the body is no report (type `json_invalid`: no JSON).
+        ValidationError: the body is not a report (type `json_invalid`: not JSON).
         DomainError: see `TaskReports.report`; nothing was recorded.
     """
     return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
@@ -36,7 +36,7 @@ def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
 
     Raises:
         HttpProblem: 401, see `prove`.
-        Invalid: no task id.
+        Invalid: not a task id.
     """
     try:
         check_task_id(task_id)
@@ -48,7 +48,7 @@ def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
 async def record_report(
     parts: ApiParts, task_id: str, body: bytes, proof: Proof | None, transport: Transport
 ) -> StoredTask:
-    """`accept_report` of a reporter who has been asked for its proof already."""
+    """`accept_report` for a caller that is already authenticated."""
     report = read_report(body)
     actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
     return await parts.reports.report(task_id, report, proof, transport, actor)

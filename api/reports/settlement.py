@@ -1,9 +1,9 @@
 """Settles a report that came over NATS: applied, kept as a dead letter, or retried.
 
-Delivery: a report is acknowledged only after its event is in the log, or was already there, or the
-report is kept on the dead letters with the reason. A crash in between brings it again, which is stale
-by then. What may succeed later comes back after a growing delay: for as long as it takes where the log is
-away or full, as nothing is wrong with the report then, else at most MAX_DELIVERIES times.
+Delivery: a report is acknowledged only after its event is in the log, or was already there, or the report is
+stored as a dead letter with the reason. A crash in between redelivers it; it is stale by then. What may
+succeed later is retried after a growing delay: without limit while the log is unavailable or full, since the
+report itself is valid, else at most MAX_DELIVERIES times.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ class Settlement:
         self._metrics = metrics
 
     async def settle(self, report: Taken) -> bool:
-        """Handle one message; False if it will come again, so that later ones of its task wait too."""
+        """Handle one message; False if it will be redelivered, so that later ones of its task wait too."""
         message, started = report.message, time.perf_counter()
         outcome = await self._outcome(report)
         if outcome == TRY_AGAIN:
             await put_back(message, delay_seconds(deliveries(message)))
         else:
-            with contextlib.suppress(nats.errors.Error):  # unacknowledged, it comes again and is stale
+            with contextlib.suppress(nats.errors.Error):  # unacknowledged, it is redelivered and then stale
                 await message.ack()
         if self._metrics is not None:
             self._metrics.callback("nats", outcome, time.perf_counter() - started)
         return outcome != TRY_AGAIN
 
     async def _outcome(self, report: Taken) -> str:
-        """`recorded`, `stale`, the code under which it was kept, or TRY_AGAIN."""
+        """`recorded`, `stale`, the code of its dead letter, or TRY_AGAIN."""
         message = report.message
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
@@ -120,13 +120,13 @@ class Settlement:
 
 
 async def put_back(message: Msg, delay: float) -> None:
-    """Let the message come again after `delay` seconds; if the server is away, after its own wait."""
+    """Redeliver the message after `delay` seconds; if the server is away, after its own timeout."""
     with contextlib.suppress(nats.errors.Error):
         await message.nak(delay=delay)
 
 
 def deliveries(message: Msg) -> int:
-    """How often this message has been delivered, this time included."""
+    """How often this message was delivered, including this time."""
     return int(message.metadata.num_delivered or 1)
 
 

@@ -1,6 +1,6 @@
 """The frame of `/asyncapi`: one page without script, font or other host.
 
-A content security policy forbids everything but the style and the empty icon that stand in the page itself.
+A content security policy permits only the style and the empty icon in the page itself.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ Schema = Mapping[str, Any]
 
 
 def page_response(page: str) -> HTMLResponse:
-    """`page` with the policy that keeps everything else out."""
+    """`page` with a policy that blocks everything else."""
     headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
     return HTMLResponse(page, headers=headers)
 
 
 def frame(title: str, about: str, links: Iterable[str], groups: Iterable[Group], body: str) -> str:
-    """A whole page: `groups` of (anchor, label) make the navigation beside `body`."""
+    """A whole page: `groups` of (anchor, label) are the navigation beside `body`."""
     entries = "".join(
         f"<strong>{escape(name)}</strong>"
         + "".join(f'<a href="#{escape(anchor)}"><code>{escape(label)}</code></a>' for anchor, label in items)
@@ -81,7 +81,7 @@ def frame(title: str, about: str, links: Iterable[str], groups: Iterable[Group],
 
 
 def card(anchor: str, tag: str, heading: str, about: str, rest: str, note: str = "") -> str:
-    """One box with a coloured tag, a heading that can be linked to, and what belongs to it."""
+    """One box with a coloured tag, a heading that can be linked to, and its content."""
     badge = f'<span class="tag {escape(tag)}">{escape(tag.upper())}</span>' if tag else ""
     aside = f'<span class="note">{escape(note)}</span>' if note else ""
     said = f"<p>{text(about)}</p>" if about else ""
@@ -90,7 +90,7 @@ def card(anchor: str, tag: str, heading: str, about: str, rest: str, note: str =
 
 
 def table(caption: str, rows: Iterable[tuple[str, str, str]], required: Iterable[str] = ()) -> str:
-    """Rows of name, type (HTML) and description; nothing where there are none."""
+    """Rows of name, type (HTML) and description; "" if there are none."""
     must = set(required)
     found = "".join(
         f"<tr><td><code{' class=must' if name in must else ''}>{escape(name)}</code></td>"
@@ -110,7 +110,7 @@ def shapes(schemas: Mapping[str, Schema]) -> str:
 
 
 def shape_group(schemas: Mapping[str, Schema]) -> Group:
-    """Their entry in the navigation."""
+    """The schemas' entry in the navigation."""
     return ("Shapes", [(f"shape-{name}", name) for name in sorted(schemas)])
 
 
@@ -124,7 +124,7 @@ def fields(caption: str, schema: Schema) -> str:
 
 
 def text(said: str) -> str:
-    """Words of the document as HTML; what stands between backticks is code."""
+    """Text of the document as HTML; text between backticks becomes code."""
     return _CODE.sub(r"<code>\1</code>", escape(said))
 
 
@@ -153,5 +153,5 @@ def _plain(schema: Schema) -> str:
 
 
 def _number(value: float) -> str:
-    """In full: people copy it."""
+    """The full number, for copying."""
     return str(int(value)) if value == int(value) else str(value)

@@ -1,7 +1,7 @@
 """The OpenAPI document: FastAPI's, completed with what FastAPI cannot see.
 
-Problems have a media type of their own, and the status route is a plain ASGI endpoint. `problems(…)`
-is how a route says which errors it may answer.
+Problems have a media type of their own, and the status route is a plain ASGI endpoint. `problems(…)` declares
+a route's errors.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _SAYS = {
 
 
 _DONE = {"200": "as asked for", "201": "made", "202": "taken", "204": "removed"}
-_UNSAID = "Successful Response"  # FastAPI's words where a route says none
+_UNSAID = "Successful Response"  # FastAPI's default description
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Responses of a guarded route: these errors, and the ones every guarded route has."""
+    """Responses of a guarded route: these errors, and those of every guarded route."""
     with_body = {408} if 413 in statuses else set()
     return {status: problem(status) for status in sorted({401, 403, 422, *with_body, *statuses})}
 
@@ -59,7 +59,7 @@ def problem(status: int) -> dict[str, Any]:
 
 
 class Described(FastAPI):
-    """An application that answers the completed document."""
+    """An application that serves the completed document."""
 
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
@@ -100,7 +100,7 @@ def _say_what_is_done(paths: dict[str, Any]) -> None:
 
 
 def _event_data(schemas: dict[str, Any]) -> dict[str, Any]:
-    """What `data` may be; `type` says which. Env values are shown as ***."""
+    """The possible types of `data`; `type` selects one. Env values are shown as ***."""
     models = tuple(dict.fromkeys(EVENTS.values()))
     for name, one in _schemas(*models).items():
         schemas.setdefault(name, one)
@@ -112,7 +112,7 @@ def _event_data(schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _webhooks() -> dict[str, Any]:
-    """What a push runner serves: the control plane calls it at HOST_RUNNER_URL."""
+    """The API of a push runner: the control plane calls it at HOST_RUNNER_URL."""
     refused = {"description": "refused: the attempt ends `submit-failed`, reason `rejected`, with `detail`"}
     away = {"description": "the attempt ends `submit-failed`, reason `unreachable`"}
     submit = {
@@ -156,7 +156,7 @@ def _json(model: str) -> dict[str, Any]:
 
 
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
-    """JSON schemas by name: request bodies as they are read, answers as they are written."""
+    """JSON schemas by name: request bodies in input form, responses in output form."""
     modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (model, "validation" if model in _READ else "serialization") for model in models
     ]

@@ -1,13 +1,12 @@
 """The log as server-sent events, from any position and then live.
 
-Each stream holds one page at a time and its own position, whatever the reader's speed: a slow reader
-slows only itself, and one that stops reading is dropped (`api.streaming.live_response`). Between pages it
-waits for this process's fold to see the next sequence. A reader that gets nothing for HEARTBEAT_SECONDS gets
-a sign of life, also while the log grows or is scanned without a match. The first bytes and every such sign
-carry an `id:` without data, the position up to which nothing is missing: whenever the stream ends, the
-reader comes back with Last-Event-ID, misses nothing, and nothing is scanned twice. A comment behind it, `:
-position SEQ.EVENT_ID`, is the same position with the event that stands there: sent back as Last-Event-ID it
-is refused where the log was replaced meanwhile.
+Each stream holds one page and its own position, so a slow reader slows only itself; one that stops reading is
+dropped (`api.streaming.live_response`). Between pages the stream waits until this process's fold reaches the
+next sequence. After HEARTBEAT_SECONDS without data the reader gets a keep-alive, even while the log grows or
+is scanned without a match. The first bytes and every keep-alive carry an `id:` without data, the position up
+to which the stream is complete: after a disconnect the reader resumes with Last-Event-ID, misses nothing, and
+nothing is scanned twice. A comment after it, `: position SEQ.EVENT_ID`, adds that position's event id: sent
+back as Last-Event-ID, it is rejected if the log was replaced meanwhile.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class EventStream:
         self._heartbeat_seconds = heartbeat_seconds
 
     async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
-        """Events behind `after` as SSE, a page at a time; ends when `closing` is set."""
+        """Events after `after` as SSE, a page at a time; ends when `closing` is set."""
         yield f"retry: 1000\nid: {after}\n\n".encode()
         async for chunk in self._position(after):
             yield chunk
@@ -71,16 +70,16 @@ class EventStream:
                 due = clock() + self._heartbeat_seconds
 
     async def _position(self, seq: int) -> AsyncIterator[bytes]:
-        """The comment that says which log the position is of, where that is known."""
+        """The comment that identifies the log of the position, if known."""
         with contextlib.suppress(Busy):
             position = await position_at(self._parts.log, seq)
             if position.event_id is not None:
                 yield f": position {position}\n\n".encode()
 
     async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
-        """The trail of one task is read as such; after that, and else, the log itself, whole.
+        """The next page: first the trail, for the filter of one task; afterwards the log itself.
 
-        A log that does not answer ends no stream: its reader would only come back and be refused.
+        If the log does not answer, the stream stays open: its reader would only reconnect and be rejected.
         """
         try:
             if catching_up:
@@ -105,14 +104,14 @@ class EventStream:
             closing.cancel()
 
     async def _pause(self, seconds: float) -> None:
-        """A replica lags behind the fold: try again in a moment, or end at once on closing."""
+        """Wait before a retry, because a replica lags behind the fold; return at once on closing."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
 
 async def _chunks(events: Sequence[Recorded]) -> AsyncIterator[bytes]:
-    """The events as few chunks; large ones in several, and others run in between."""
+    """The events in few chunks; large ones in several, yielding to other requests in between."""
     chunk, size = list[bytes](), 0
     for event in events:
         chunk.append(_as_sse(event))

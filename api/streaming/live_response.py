@@ -1,8 +1,8 @@
-"""Endless responses: a reader that stops reading is dropped, not buffered for.
+"""Endless responses: a reader that stops reading is disconnected; nothing is buffered for it.
 
-What is on its way to a reader is one chunk and the buffer below; the next chunk waits until that is taken.
-A reader that takes nothing for PATIENCE_SECONDS loses its connection, at once and for good: an orderly close
-would wait for it to read. It comes back with Last-Event-ID and misses nothing.
+One chunk and the buffer below may be in transit; the next chunk waits until they are read. A reader that
+reads nothing for PATIENCE_SECONDS is disconnected immediately, since an orderly close would wait for it. It
+resumes with Last-Event-ID and misses nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 PATIENCE_SECONDS = 30.0
 ABORT = "towpath.abort"
-"""ASGI extension: `{"call": …}` cuts the connection without waiting for what is unsent."""
+"""ASGI extension: `{"call": …}` closes the connection without sending the rest."""
 
 
 class Streams:
-    """How many live streams are open, of at most `limit`."""
+    """The number of open live streams, at most `limit`."""
 
     def __init__(self, limit: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.limit = limit
@@ -30,18 +30,18 @@ class Streams:
 
 
 class _NotRead(Exception):
-    """The reader takes nothing."""
+    """The reader has stopped reading."""
 
 
 class LiveResponse(StreamingResponse):
-    """Chunks for as long as the reader takes them."""
+    """Sends chunks for as long as the reader reads them."""
 
     def __init__(self, chunks: AsyncIterator[bytes], streams: Streams, headers: Mapping[str, str]) -> None:
         super().__init__(chunks, media_type="text/event-stream", headers=dict(headers))
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the chunks end, the reader goes, or it stops reading."""
+        """Send until the chunks end, the reader disconnects, or it stops reading."""
         streams = self._streams
         streams.open += 1
 
@@ -60,6 +60,6 @@ class LiveResponse(StreamingResponse):
             abort = (scope.get("extensions") or {}).get(ABORT)
             if abort is not None:
                 abort["call"]()
-                await asyncio.sleep(0)  # lets the server see that the connection is gone
+                await asyncio.sleep(0)  # lets the server notice the closed connection
         finally:
             streams.open -= 1
