@@ -1,9 +1,9 @@
 """Runners' reports over NATS: a FastStream subscriber in front of the callback gateway.
 
-Reports wait in stream TOWPATH_REPORT while the API is down. The subscriber hands out one raw message a call,
-since one bad body must not fail its neighbours. Each is validated and settled by itself: one task's reports
-in order, different tasks at once. The consumer never gives a message up (a work queue would keep it
-unseen); `api.reports.settlement` does, and keeps it as a dead letter first.
+Reports wait in stream TOWPATH_REPORT while the API is down. Each call gets one raw message, since an invalid
+body must not fail its neighbours. Each is validated and settled by itself: one task's reports in order,
+different tasks concurrently. The consumer has no limit of deliveries (a work queue would keep the message,
+invisibly); `api.reports.settlement` has one, and stores a dead letter first.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ DURABLE = "report-intake"
 AT_ONCE = 400  # from here on no more are fetched
 BATCH = 16
 PULL_SECONDS = 0.25  # a message may wait so long for a request that no answer ends: see ADR 20
-ACK_WAIT_SECONDS = 15.0  # longer than a report may take; what a killed API had taken waits so long
+ACK_WAIT_SECONDS = 15.0  # longer than a report may take; redelivery after a killed API takes as long
 STOP_SECONDS = 15.0
 
 
 class ReportIntake:
-    """Takes reports from NATS for as long as the subscriber runs that `subscribe` declares."""
+    """Takes reports from NATS while the subscriber runs that `subscribe` declares."""
 
     def __init__(self, parts: ApiParts, metrics: Metrics | None = None) -> None:
         self._settlement = Settlement(parts, metrics)
@@ -62,21 +62,21 @@ class ReportIntake:
         )(self.take)
 
     async def take(self, message: NatsMessage) -> None:
-        """Queue one report behind the others of its task; returns once there is room for the next."""
+        """Queue one report after the others of its task; returns once there is room for the next."""
         report = message.raw_message
         if not self._work.add(report.subject, taken(report)):
             await put_back(report, 0.0)
         await self._work.room()
 
     async def stop(self) -> None:
-        """Settle what has begun and give the rest back at once; nothing more is taken."""
+        """Settle started reports and return the others to the queue at once; take no more."""
         for report in self._work.close():
             await put_back(report.message, 0.0)
         await asyncio.gather(asyncio.sleep(PULL_SECONDS), self._work.ended(STOP_SECONDS))
 
 
 async def _behind(report: Taken) -> None:
-    """What follows a report that has to come again comes again after it."""
+    """Redeliver a report after an earlier one of its task that is redelivered."""
     await put_back(report.message, 2 * delay_seconds(deliveries(report.message)))
 
 

@@ -39,14 +39,14 @@ TRY_AGAIN = "try-again"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A report that was taken, and the event loop's time until which it must be applied."""
+    """A received report, and the event loop's time by which it must be applied."""
 
     message: Msg
     by: float
 
 
 def taken(message: Msg) -> Taken:
-    """What has just come: it gets ANSWER_SECONDS, those behind others of its task included."""
+    """A report that has just arrived: it gets ANSWER_SECONDS, including the wait for others of its task."""
     return Taken(message, asyncio.get_running_loop().time() + ANSWER_SECONDS)
 
 

@@ -1,7 +1,7 @@
 """Commands on a task: dispatch, cancel, release its locks by hand.
 
-An answer waits at most two seconds for the lock projection, so that a caller learns in the same breath
-whether the lock was granted; the wait changes nothing that is recorded.
+A response waits at most two seconds for the lock projection, so that the caller learns whether the lock was
+granted; the wait changes nothing that is recorded.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first:
     """Begin the next (or only the `first`) attempt and wait until the lock projection has decided about it.
 
     Raises:
-        Refused: also `workspace-locked`, with the `holders`, where the claim was refused, and
-            `workspace-changed`, where the workspace was moved or removed right before `dispatched` came to
-            stand in the log; the attempt then ends `submit-failed`.
+        Refused: also `workspace-locked`, with the `holders`, if the claim was refused, and
+        `workspace-changed`, if the workspace was moved or removed just before `dispatched` was stored; the
+        attempt then ends `submit-failed`.
     """
     stored = await parts.commands.dispatch(task_id, actor, first=first)
     task, attempt = stored.task, stored.task.attempt

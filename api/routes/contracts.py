@@ -1,7 +1,7 @@
 """The published contracts: AsyncAPI, JSON Schemas, TypeScript types.
 
-Open to everybody, like the OpenAPI document: they say how to talk to Towpath and nothing about tasks. Only
-files that the directory holds are ever served, by their own names.
+They need no token, like the OpenAPI document: they describe how to use Towpath and contain no tasks. Only
+files in the directory are served, by their own names.
 """
 
 from __future__ import annotations

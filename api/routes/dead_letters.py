@@ -1,8 +1,7 @@
 """Dead letters: list, show, replay, drop.
 
-Bodies are shown without their secrets, and not at all where they are no JSON. Putting one back answers what
-its way answers: a report that is refused again stays where it is. Both decisions are logged with who made
-them.
+Bodies are shown without secrets, and only if they are JSON. A replay returns the result of processing the
+message again; if it is rejected again, it stays. Replays and drops are logged with their actor.
 """
 
 from __future__ import annotations
@@ -110,12 +109,12 @@ async def dead_letters(
 
 
 def _position(letter: DeadLetter) -> Position:
-    """Where a page ends; the time that the letter was kept at tells it from another one with its number."""
+    """The position at a page's end; the time of storing distinguishes letters with the same number."""
     return Position(letter.seq, str(int(letter.at.timestamp() * 1e6)))
 
 
 async def _checked(parts: ApiParts, position: Position) -> int:
-    """The sequence behind which a page goes on. NotFound where that letter was never kept here."""
+    """The sequence after which a page continues. NotFound if that letter was never stored here."""
     there = await parts.dead_letters.get(position.seq)
     if there is not None and position not in (_position(there), Position(there.seq)):
         raise NotFound(OTHER_LOG, f"another dead letter has the number {position.seq}: {_RESTORED}")

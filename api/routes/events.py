@@ -48,7 +48,7 @@ Actor = Annotated[
 Resume = Annotated[Position, BeforeValidator(Position.parse)]
 
 PAGE_BYTES = 4 << 20
-"""Of the events on one page, of which the last may go beyond it."""
+"""Size limit of the events on one page; the last one may exceed it."""
 PART_BYTES = 256 * 1024
 
 router = APIRouter(route_class=GuardedRoute, tags=["events"])
@@ -104,7 +104,7 @@ class FilterQuery(BaseModel):
     actor: Actor | None = None
 
     def wanted(self, upto: int | None = None) -> Wanted:
-        """The filter as the log's pages take it."""
+        """The filter for EventPages."""
         return Wanted(self.task_id, self.workspace, self.event, self.actor, upto)
 
 
@@ -211,7 +211,7 @@ async def stream(
 
 
 async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> int:
-    """Behind which sequence the page begins. Events of the moment `from` itself belong to it."""
+    """The sequence after which the page begins. Events at exactly `from` are included."""
     if cursor is not None:
         return await check_position(parts.log, cursor_position(cursor), parts.view)
     if after:
@@ -235,7 +235,7 @@ def _pages(request: Request) -> EventPages:
 
 
 async def _answer(request: Request, parts: ApiParts, found: EventPage) -> Response:
-    """The page as JSON; it ends early where its events are very large, others run in between."""
+    """The page as JSON; it ends early if its events are very large, and yields to other requests."""
     items, size, part = list[bytes](), 0, 0
     for number, event in enumerate(found.events):
         if size > PAGE_BYTES:

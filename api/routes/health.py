@@ -1,7 +1,7 @@
 """`/livez`, `/readyz`, `/metrics` and `/version`.
 
-`/livez` and `/readyz` are open, since probes carry no tokens; they name parts and say what is wrong,
-nothing about tasks. `/livez` looks at nothing: a broken dependency is no reason to be restarted.
+`/livez` and `/readyz` need no token, since probes have none; they name parts and faults, never tasks.
+`/livez` checks no dependency: a restart of this process would not repair one.
 """
 
 from __future__ import annotations

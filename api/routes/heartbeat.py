@@ -1,7 +1,8 @@
 """`POST /runner/heartbeat`, for runners without NATS.
 
-It is answered once JetStream has acknowledged it, so the answer renews the runner's lease from its sending.
-What is wanted of each attempt it lists is decided on the leader: such a runner hears of a cancel here first.
+The response is sent once JetStream has acknowledged the heartbeat, so it renews the runner's lease from its
+sending. It tells for each listed attempt whether it is still wanted, decided on the leader: such a runner
+learns of a cancel here first.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class _RunnerRoute(APIRoute):
 
 
 def _check(config: ApiConfig, token: str | None) -> None:
-    """A heartbeat speaks for all attempts of a runner, so no single attempt's token will do."""
+    """Check the callback token; an attempt's token does not suffice for all attempts of a runner."""
     if config.callback_token is None:
         return
     if token is None or not config.accepts_callback(token):

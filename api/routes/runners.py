@@ -1,7 +1,7 @@
 """Runners and their last heartbeats.
 
-`state` is a plain statement about time, on this process' clock: `suspected` without a heartbeat for a
-lease, `lost` for the grace beyond it. What follows for attempts is decided by the watchdog, on the broker's.
+`state` depends only on time, by this process's clock: `suspected` without a heartbeat for a lease, `lost`
+after the additional grace. The watchdog decides about attempts, by the broker's clock.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def runners(
 
 
 def _conflict(beats: Sequence[Beat], state: RunnerState) -> list[InConflict]:
-    """Those that take turns; none of a runner that is lost as a whole."""
+    """The runners that use the id in turn; none if that id's runner is lost."""
     if state == "lost" or not in_conflict(beats):
         return []
     newest = {beat.instance: (beat, at) for beat, at in beats}

@@ -66,7 +66,7 @@ class TaskQuery(PageQuery):
     )
 
     def wanted(self) -> TaskFilter:
-        """The filter as the read model takes it."""
+        """The filter for the read model."""
         name, _, value = self.label[0].partition(":") if self.label else ("", "", "")
         return TaskFilter(
             status=tuple(status.value for status in self.status),
@@ -105,7 +105,7 @@ async def create_task(
 
 
 async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> TaskRead:
-    """Begin the first attempt; the same request, sent again beside this one, may have been before it."""
+    """Begin the first attempt; a concurrent repetition of the request may have done so already."""
     task_id = stored.task.id
     try:
         return await dispatch_and_wait(parts, task_id, actor, first=True)
@@ -172,7 +172,7 @@ async def why(request: Request, task_id: TaskId, parts: Parts) -> Any:
 
 
 async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorded | None:
-    """What has refused the claim of an attempt that is about to end: from the log, as no fold keeps it."""
+    """The event that refused the claim of an attempt that is about to end; read from the log."""
     if read.status is not Status.DISPATCHED or read.workspace is None or read.lock.state != "none":
         return None
     pages: EventPages = request.app.state.event_pages
@@ -184,7 +184,7 @@ async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorde
 
 
 async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
-    """Who wanted a canceled attempt to end: its runner only says that it has."""
+    """The cancel request of a canceled attempt: the runner's report does not name its actor."""
     if read.status is not Status.CANCELED or not read.cancel_requested:
         return None
     seq = await parts.log.last_seq_of(EventFilter("task", read.id, "cancel-requested"))
@@ -202,7 +202,7 @@ async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:
 
 
 async def _recall_lock(parts: ApiParts, read: TaskRead) -> None:
-    """Fill in a lock that was given back so long ago that only the read model remembers it."""
+    """Set a lock that was released so long ago that only the read model has it."""
     remembered = await parts.read_model.get(read.id)
     if remembered is not None and remembered.attempt == read.attempt:
         read.lock = remembered.lock

@@ -1,7 +1,7 @@
 """Workspaces: registrations, holders and waiters.
 
-Registrations are confirmed by the leader where one is asked for; lists and locks show what this process
-has folded, a few milliseconds behind the log.
+A single registration is confirmed by the leader; lists and locks come from this process's fold, a few
+milliseconds behind the log.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from domain.workspaces.paths import MAX_PATH_CHARS
 from domain.workspaces.registry import Registration, not_registered
 
 PAGE_PATHS = 300_000
-"""Claims and paths on one page of `GET /locks`."""
+"""Limit of claims and paths on one page of `GET /locks`."""
 
 router = APIRouter(route_class=GuardedRoute, tags=["workspaces"])
 
@@ -199,7 +199,7 @@ async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Que
 def _page(
     names: Sequence[str], size_of: Callable[[str], OpenSize], query: LocksQuery
 ) -> tuple[list[str], str | None]:
-    """The workspaces of one page: at most `limit`, and no more than PAGE_PATHS paths, but at least one."""
+    """The workspaces of one page: at most `limit` and PAGE_PATHS paths, but at least one workspace."""
     found, cursor = cut(names, str, query)
     shown = 0
     for number, name in enumerate(found):

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class BackupError(Exception):
-    """Nothing was overwritten; the message says what to do next."""
+    """The backup or restore failed and overwrote nothing; the message says what to do next."""

@@ -1,6 +1,6 @@
 """Backup manifest: contents, checksums and the version that wrote them.
 
-It is written last and whole, so that a directory without it is no backup, whatever else lies there.
+It is written last and atomically: a directory without it is not a backup.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAME = "manifest.json"
 class StreamArchive(BaseModel):
     """One stream: its archive (a file beside the manifest), its configuration and its state.
 
-    `config` and `state` are the server's own JSON. `sha256` and `bytes` are those of the file.
+    `config` and `state` are the server's own JSON. `sha256` and `bytes` describe the file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,7 +37,7 @@ class StreamArchive(BaseModel):
 
     @property
     def messages(self) -> int:
-        """How many messages the stream held."""
+        """The number of messages in the stream."""
         return int(self.state["messages"])
 
     @property
@@ -47,7 +47,7 @@ class StreamArchive(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A whole backup. `key_ids` name the secret keys in use, which are not in it."""
+    """A whole backup. `key_ids` name the secret keys in use, which it does not contain."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,7 +61,7 @@ class Manifest(BaseModel):
 
 
 def write(directory: Path, manifest: Manifest) -> None:
-    """Write it so that it is there whole or not at all."""
+    """Write the manifest atomically."""
     draft = directory / f"{NAME}.new"
     with os.fdopen(create_private(draft, os.O_WRONLY | os.O_TRUNC), "w") as file:
         file.write(json.dumps(manifest.model_dump(), indent=2) + "\n")
@@ -74,7 +74,7 @@ def read(directory: Path) -> Manifest:
     """The manifest, after checking every archive against it.
 
     Raises:
-        BackupError: there is none, this version cannot read it, or an archive is damaged.
+        BackupError: it is missing, this version cannot read it, or an archive is damaged.
     """
     try:
         text = (directory / NAME).read_text()

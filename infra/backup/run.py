@@ -1,11 +1,10 @@
-"""`towpath backup` and `towpath restore`: the streams, keys and states that a log cannot be rebuilt without.
+"""`towpath backup` and `towpath restore`: the streams that cannot be rebuilt.
 
-What is kept: the log with its sequences, the checkpoints that witness it, the dead letters, reports that
-runners have sent and the API has not taken yet, and each runner's last heartbeat, without which one that is
-gone could not be told from one that never sent any. What is not: submissions and timers, which dispatch
-makes anew (after a restore it begins at the start of the log); the read model, which is a replay; secrets.
-Each stream is taken before what it speaks of: a report that is taken after it was applied comes again and is
-stale, one that is missed in between would be lost.
+Included: the log with its sequences, the checkpoints, the dead letters, reports that the API has not taken
+yet, and each runner's last heartbeat: without it, a lost runner would look like one that never sent any. Not
+included: submissions and timers, which dispatch makes again (after a restore it begins at the start of the
+log); the read model, which is a replay; secrets. Each stream is saved before those that it refers to: a
+report saved after it was applied is redelivered and stale, while one that is missed in between would be lost.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ Words = Callable[[str], None]
 
 
 async def backup(settings: Settings, directory: Path, progress: Progress, say: Words) -> Manifest:
-    """Write a backup to `directory`, which must be new or empty; the streams go on meanwhile.
+    """Write a backup to `directory`, which must be new or empty; the streams stay in use meanwhile.
 
     Raises:
-        BackupError, NatsUnavailable: there is no whole backup; a manifest was not written.
+        BackupError, NatsUnavailable: the backup is incomplete and has no manifest.
     """
     _check_empty(directory)
     async with _connected(settings, say) as (connection, settings):
@@ -70,19 +69,19 @@ async def backup(settings: Settings, directory: Path, progress: Progress, say: W
 
 
 def _check_empty(directory: Path) -> None:
-    """Nothing is made before there is a server to copy from."""
+    """Check the directory before anything is written."""
     if directory.exists() and any(directory.iterdir()):
         raise BackupError(f"{directory} is not empty: give a new directory, so that no older backup is lost")
 
 
 def _make_private(directory: Path) -> None:
-    """Mode 0700: what is in it holds tokens of reports."""
+    """Set mode 0700: the backup holds tokens of reports."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
 
 
 def _key_ids(settings: Settings) -> list[str]:
-    """Names of the secret keys in use; none is made here."""
+    """Names of the secret keys in use; makes none."""
     if settings.secret_key is None and not (settings.data_dir / "secret-key").exists():
         return []
     return AesGcmEnvCipher(*settings.secret_keys()).key_ids
@@ -95,13 +94,13 @@ async def restore(
     say: Words,
     public_keys: Sequence[str] = (),
 ) -> Manifest:
-    """Make the streams anew from the backup in `directory`, verify the log, and empty the read model.
+    """Make the streams again from the backup in `directory`, verify the log, and empty the read model.
 
-    Checkpoints are checked by `public_keys`, where any are given.
+    Checkpoints are checked with `public_keys`, if any are given.
 
     Raises:
-        BackupError: the backup is damaged, something would be overwritten, or what was restored does not
-            verify; then no stream is left behind.
+        BackupError: the backup is damaged, something would be overwritten, or the restored log does not
+        verify; then no stream is left behind.
     """
     try:
         PublicKeys.of_texts(public_keys)
@@ -130,7 +129,7 @@ async def restore(
 
 
 async def _refuse_to_overwrite(connection: Client, where: str) -> None:
-    """Nothing may be there, and no process at work: caches of a running process are of another log."""
+    """Refuse if streams exist or a process runs: its caches would be of another log."""
     for definition in stream_definitions():
         answer = await _info(connection, definition.name)
         if answer is None:
@@ -159,7 +158,7 @@ async def _info(connection: Client, stream: str) -> dict[str, Any] | None:
 
 
 async def _delete(connection: Client, stream: str) -> None:
-    """Remove a stream that is there; the callers know that it is empty or of their own making."""
+    """Remove an existing stream; callers know that it is empty or that they made it."""
     if await _info(connection, stream) is not None:
         await ask(connection, f"STREAM.DELETE.{stream}", {})
 
@@ -190,7 +189,7 @@ async def _verify(
 
 
 async def _empty_read_model(settings: Settings, say: Words) -> None:
-    """It was made from another log, if there is one."""
+    """Empty the read model, if it exists: it was made from another log."""
     if settings.database_url is None and not (settings.data_dir / "read-model.db").exists():
         return
     engine = open_database(settings.read_model_url)
@@ -214,9 +213,9 @@ def _say_key(settings: Settings, manifest: Manifest, say: Words) -> None:
 
 @asynccontextmanager
 async def _connected(settings: Settings, say: Words) -> AsyncIterator[tuple[Client, Settings]]:
-    """A connection to the NATS that was set or found; else the embedded one runs on the data directory.
+    """A connection to the configured or running NATS; else starts the embedded one on the data directory.
 
-    What answers on the default port may be another installation's.
+    Never uses the default port: another installation may listen there.
     """
     server: EmbeddedNats | None = None
     try:

@@ -1,8 +1,8 @@
-"""JetStream snapshots: one stream with its sequences as an archive, taken from a running server and restored.
+"""JetStream snapshots: archives of one stream with its sequences, taken from a running server and restored.
 
-A snapshot is taken by the stream's leader while the stream goes on; it arrives in chunks, each of which the
-server wants acknowledged before it sends much more. A restore makes the stream anew from such an archive, on
-one replica or several. Neither needs the server's files.
+The stream's leader takes the snapshot while the stream stays in use. It arrives in chunks; the server waits
+for acknowledgements before it sends many more. A restore makes the stream again from such an archive, on one
+or several replicas. Neither needs the server's files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def take(connection: Client, stream: str, path: Path, progress: Progress) 
     """Write a snapshot of `stream`, without its consumers, to `path` (mode 0600).
 
     Raises:
-        BackupError: the server refused, or fell silent.
+        BackupError: the server refused, or stopped responding.
     """
     inbox = connection.new_inbox()
     chunks: asyncio.Queue[Msg] = asyncio.Queue()
@@ -61,7 +61,7 @@ async def take(connection: Client, stream: str, path: Path, progress: Progress) 
 async def _receive(
     connection: Client, stream: str, chunks: asyncio.Queue[Msg], path: Path, expected: int, progress: Progress
 ) -> tuple[str, int]:
-    """Write chunks until the empty one that ends a snapshot; digest and size of what was written."""
+    """Write chunks until the empty last one; returns digest and size of the written file."""
     digest, size = hashlib.sha256(), 0
     with os.fdopen(create_private(path), "wb") as file:
         while True:
@@ -95,7 +95,7 @@ def _check_end(stream: str, chunk: Msg) -> None:
 async def put_back(
     connection: Client, archive: StreamArchive, path: Path, replicas: int, progress: Progress
 ) -> None:
-    """Make the stream anew from its archive, on so many replicas.
+    """Make the stream again from its archive, with this number of replicas.
 
     Raises:
         BackupError: the stream exists already, or the server refused.
@@ -114,7 +114,7 @@ async def put_back(
 
 
 async def _send(connection: Client, stream: str, target: str, chunk: bytes) -> dict[str, Any]:
-    """The answer to one chunk. In a cluster our server may not know yet that another one listens for it."""
+    """Send one chunk; returns the answer. In a cluster our server may not know the receiver yet."""
     deadline = time.monotonic() + SILENT_SECONDS
     while True:
         try:
@@ -135,7 +135,7 @@ def _stopped(stream: str, error: Exception) -> BackupError:
 
 
 async def ask(connection: Client, verb: str, body: object) -> dict[str, Any]:
-    """The answer of `$JS.API.<verb>`; BackupError where it is an error."""
+    """The response of `$JS.API.<verb>`; BackupError if it is an error."""
     try:
         answer = await connection.request(f"$JS.API.{verb}", json.dumps(body).encode(), timeout=ASK_SECONDS)
     except (nats.errors.Error, TimeoutError) as error:
@@ -147,7 +147,7 @@ async def ask(connection: Client, verb: str, body: object) -> dict[str, Any]:
 
 
 def checked(answer: dict[str, Any], what: str) -> dict[str, Any]:
-    """`answer`, or BackupError with what the server says."""
+    """`answer`, or BackupError with the server's message."""
     error = answer.get("error")
     if error:
         raise BackupError(f"{what}: the server refused: {error.get('description')} ({error.get('err_code')})")

@@ -1,7 +1,7 @@
 """A private certificate authority for the NATS servers, and a certificate for each.
 
-For deployments that have none: whoever has an authority uses that and needs only the file names. Clients
-check a server against `ca.pem` (`TOWPATH_NATS_CA`); the servers check each other against it as well.
+For deployments without an authority; one that exists can be used instead with the same file names. Clients
+check servers against `ca.pem` (`TOWPATH_NATS_CA`); the servers check each other against it as well.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _EARLIER = timedelta(minutes=5)
 
 
 def make_certificates(directory: Path, nodes: Sequence[str], also: Sequence[str] = ()) -> None:
-    """Write `<node>.pem` and `<node>-key.pem` for each node, under the authority in `directory`.
+    """Write `<node>.pem` and `<node>-key.pem` for each node, signed by the authority in `directory`.
 
-    A node's certificate holds for its name, for localhost, and for the names and addresses in `also`. The
-    authority (`ca.pem`, `ca-key.pem`) is made if it is not there; certificates are always made anew.
+    A node's certificate is valid for its name, for localhost, and for the names and addresses in `also`. The
+    authority (`ca.pem`, `ca-key.pem`) is made if missing; certificates are always made again.
     """
     directory.mkdir(parents=True, exist_ok=True)
     authority, authority_key = _authority(directory)
@@ -111,7 +111,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Never readable by others, not even for a moment."""
+    """Write the key; others can never read it."""
     path.unlink(missing_ok=True)
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -1,7 +1,7 @@
 """`python -m infra.deployment.prepare`: makes the secrets that the compose files read.
 
-Writes `.env` (mode 0600) with a random value for each secret, and certificates under `certs/`. An `.env` that
-is there is kept as it is, since a server that has another password is a server that no client can reach.
+Writes `.env` (mode 0600) with a random value for each secret, and certificates in `certs/`. An existing
+`.env` is kept, since clients could not reach servers with other passwords.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def secret_variables() -> dict[str, str]:
 
 
 def _password() -> str:
-    """A letter first: nats-server takes what looks like a number as one."""
+    """A random password, beginning with a letter: nats-server parses values that look like numbers."""
     return f"p{secrets.token_hex(24)}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write what is missing below the directory; returns the exit code."""
+    """Write the missing files in the directory; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.deployment.prepare", description=__doc__)
     parser.add_argument(
         "--directory", type=Path, default=DEPLOYMENT, help="default: beside the compose files"

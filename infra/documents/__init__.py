@@ -1,7 +1,7 @@
-"""Makes the published contracts below `infra/contracts/`: OpenAPI, AsyncAPI, JSON Schemas, TypeScript.
+"""Generates the published contracts in `infra/contracts/`: OpenAPI, AsyncAPI, JSON Schemas, TypeScript.
 
-Everything is made from the models that validate at run time, so that a contract cannot promise what the
-code does not keep. `make docs` writes the files; a test fails when they drift.
+They are made from the models that validate at run time, so that a contract matches the code. `make docs`
+writes the files; a test fails if they differ.
 """
 
 from pathlib import Path

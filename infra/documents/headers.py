@@ -1,7 +1,7 @@
 """JSON Schemas of the headers of each NATS message.
 
-Header values are text, so numbers are patterns of digits. Schemas stay open: NATS itself and a newer
-program may add headers. What Towpath writes today is named here, all of it.
+Header values are text, so numbers are patterns of digits. Schemas are open: NATS itself and newer versions
+may add headers. All headers that Towpath writes are listed.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _BATCH = {
 
 
 def stored_event(kind: Kind, event: str, data: type[EventData]) -> Schema:
-    """Of an event as it stands in the log and as it is republished."""
+    """Headers of an event in the log, and of its republished copy."""
     properties, required = _event(kind, event, data)
     return _object({**properties, **_EXPECTATION, **_BATCH, **_REPUBLISHED}, required)
 
 
 def append(kind: Kind, event: str, data: type[EventData]) -> Schema:
-    """Of the publish that asks the log to take an event."""
+    """Headers of the publish that appends an event."""
     properties, required = _event(kind, event, data)
     return _object({**properties, **_EXPECTATION, **_BATCH}, [*required, *_EXPECTATION])
 

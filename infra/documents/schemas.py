@@ -1,7 +1,7 @@
 """JSON Schemas (2020-12), one file per event and message.
 
-A schema's `$id` is a URN, so that it means the same wherever the file is kept; references stay inside it.
-Schemas are open: unknown fields have to be ignored, since a newer program may say more.
+A schema's `$id` is a URN, so that it does not depend on the file's location; references stay within the file.
+Schemas are open: readers must ignore unknown fields, since newer versions may add some.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def files() -> dict[Path, str]:
 
 
 def with_roles(page: str) -> str:
-    """The page with its table of API roles as the routes have it."""
+    """The page with the table of API roles, made from the routes."""
     before, begin, rest = page.partition(_ROLES_BEGIN)
     _, end, after = rest.partition(_ROLES_END)
     if not (begin and end):
@@ -101,7 +101,7 @@ def _cell(cell: Cell) -> str:
 
 
 def main() -> None:
-    """Write all files, and remove contracts that nothing makes any more."""
+    """Write all files, and remove contracts that are no longer generated."""
     wanted = files()
     for stale in {path for path in CONTRACTS.rglob("*") if path.is_file()} - wanted.keys():
         stale.unlink()

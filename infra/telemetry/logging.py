@@ -1,9 +1,8 @@
 """Logging: readable lines on a terminal, JSON lines elsewhere, always on stderr.
 
-Each line says what the work at hand is about, as far as that is known: task, attempt, sequence, trace
-(`domain.context.log_context`, `domain.context.trace`). What libraries log through the standard library takes
-the same way. Secrets are taken out of the finished line, so that none gets through in a message, a field, a
-URL or a traceback.
+Each line names what it is about, if known: task, attempt, sequence, trace (`domain.context.log_context`,
+`domain.context.trace`). Lines that libraries log through the standard library are formatted the same way.
+Secrets are removed from the finished line, whether in a message, a field, a URL or a traceback.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _TALKATIVE = ("httpx", "httpcore", "asyncio", "aiosqlite", "faststream")
 
 
 def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> None:
-    """Set up structlog and the standard library's logging for this process; again replaces it."""
+    """Set up structlog and the standard library's logging for this process; another call replaces it."""
     on_terminal = sys.stderr.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -102,7 +101,7 @@ def _renderers(on_terminal: bool) -> list[Processor]:
 
 
 def _add_about(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Task, attempt and sequence of the work at hand; a line that names another task is about that one."""
+    """Add task, attempt and sequence from the context, unless the line names another task."""
     now = current_about()
     if now is not None and event.get("task", now.task) == now.task:
         for name, value in zip(now._fields, now, strict=True):
@@ -112,7 +111,7 @@ def _add_about(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The W3C trace id of the request or event that is being handled; what is not known is left out."""
+    """Add the W3C trace id of the request or event in progress, if any."""
     traceparent = current_traceparent()
     if traceparent is not None and event.get("trace") is None:
         event["trace"] = trace_id(traceparent)
@@ -123,13 +122,13 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """What every line has comes first, as a reader of raw lines wants it."""
+    """Put the fields that every line has first, for readers of raw lines."""
     first = {name: event[name] for name in _FIRST if name in event}
     return {**first, **event}
 
 
 def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Hide texts under names of secrets; a number there is a fencing token, which is none."""
+    """Mask texts in fields named like secrets; a number there is a fencing token, which is no secret."""
     for name, value in event.items():
         if isinstance(value, str | SecretStr) and _SECRET_FIELD.search(name):
             event[name] = HIDDEN
@@ -137,13 +136,13 @@ def _hide_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _drop_colors(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """uvicorn adds its message once more, coloured."""
+    """Remove the coloured copy of the message that uvicorn adds."""
     event.pop("color_message", None)
     return event
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A line that cannot be written (no reader, a full disk, a closed stream) is dropped without a word."""
+    """Silently drops a line that cannot be written (no reader, a full disk, a closed stream)."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exception(), OSError) and not self.stream.closed:
@@ -151,7 +150,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 class _Redacting(logging.Formatter):
-    """Hides known secrets in what another formatter has made."""
+    """Masks known secrets in another formatter's output."""
 
     def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """OpenTelemetry behind the port `Tracer`: OTLP over HTTP, configured by OTEL_* variables.
 
-Nothing of OpenTelemetry's SDK is imported before a process opens a tracer, and none does unless an endpoint
-is set. Export happens in a thread with a bounded queue: what a collector does not take is dropped, and no
-task waits for it. The provider is not made global, so what libraries bring of their own stays silent.
+OpenTelemetry's SDK is imported only when a process opens a tracer, which needs an endpoint. A thread exports
+from a bounded queue: spans that the collector does not accept are dropped, and no task waits for it. The
+provider is not global, so instrumentation inside libraries stays off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SCOPE = "towpath"
 
 
 def check_tracing(settings: Settings) -> None:
-    """What must hold before a part starts where tracing is on. Raises SettingsError."""
+    """Check the requirements of tracing before a part starts. Raises SettingsError."""
     if not settings.tracing:
         return
     if settings.otel_traces_exporter not in (None, "otlp"):
@@ -48,12 +48,12 @@ def check_tracing(settings: Settings) -> None:
 def _installed() -> bool:
     try:
         return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
-    except ModuleNotFoundError:  # a package above it is missing
+    except ModuleNotFoundError:  # a parent package is missing
         return False
 
 
 def open_tracer(settings: Settings, service: str) -> OtelTracer | None:
-    """The tracer of this process, or None where tracing is off. `service`: its name unless OTEL_* give one.
+    """The tracer of this process, or None if tracing is off. `service`: its name unless OTEL_* set one.
 
     Raises:
         SettingsError: see `check_tracing`.
@@ -80,7 +80,7 @@ def preload() -> None:
 
 
 class OtelTracer:
-    """Port `Tracer` on one provider. Close it last: what ends afterwards is not exported."""
+    """Port `Tracer` on one provider. Close it last: spans that end afterwards are not exported."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace
@@ -104,7 +104,7 @@ class OtelTracer:
         )
 
     def close(self) -> None:
-        """Export what is left; gives up after CLOSE_SECONDS. Blocks."""
+        """Export the remaining spans; gives up after CLOSE_SECONDS. Blocks."""
         ending = threading.Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
         ending.join(CLOSE_SECONDS)
@@ -143,7 +143,7 @@ class OtelSpan:
 
 
 def _context(parent: str | None) -> Context:
-    """What is above a span: `parent` alone, never what a library may have left in the ambient context."""
+    """The parent context of a span: only `parent`, never one that a library left in the ambient context."""
     from opentelemetry import trace
     from opentelemetry.context import Context
 

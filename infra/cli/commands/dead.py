@@ -108,7 +108,7 @@ def replay(
 
 
 def _replay(api: Api, seq: int) -> dict[str, Any]:
-    """What became of one; only a refusal is no reason to stop."""
+    """Replay one dead letter; returns its outcome. A rejection does not stop the command."""
     from infra.cli.client.http import path
     from infra.cli.exit_codes import CliError, Exit
 

@@ -1,7 +1,7 @@
 """`towpath events --export`: events into JSON lines or Parquet, page by page.
 
-A file appears under its name once it is whole. pyarrow is large and only needed for Parquet, so it is an
-extra and imported here alone.
+A file appears under its name once it is complete. pyarrow is large and only needed for Parquet, so it is an
+optional extra and imported only here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Writer(Protocol):
 
 
 def check_format(path: Path) -> None:
-    """A usage error for a name that says no format we write, or one that cannot be written here."""
+    """A usage error for a file name with an unknown format, or one that cannot be written here."""
     if path.suffix not in FORMATS:
         raise CliError(f"{path}: the name must end with {' or '.join(FORMATS)}", Exit.USAGE)
     if path.suffix == ".parquet":
@@ -39,7 +39,7 @@ def check_format(path: Path) -> None:
 
 
 def export(path: Path, pages: Iterable[Sequence[Json]], progress: Callable[[int, int], None]) -> int:
-    """Write all events to `path`; how many. `progress` gets their number and the last one's sequence."""
+    """Write all events to `path`; returns their number. `progress` gets it and the last event's sequence."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
     try:
@@ -59,7 +59,7 @@ def export(path: Path, pages: Iterable[Sequence[Json]], progress: Callable[[int,
 
 @contextlib.contextmanager
 def _writer(path: Path, suffix: str) -> Iterator[Writer]:
-    descriptor = create_private(path)  # commands and outputs are not for everybody on this machine
+    descriptor = create_private(path)  # other users must not read commands and outputs
     if suffix == ".parquet":
         os.close(descriptor)
         with _parquet(path) as parquet:

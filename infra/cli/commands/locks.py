@@ -87,7 +87,7 @@ def _titled(api: Api, claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> list[dict[str, Any]] | None:
-    """The locks as the log of a server that is down has them; None where there is none."""
+    """The locks in the log of a server that is down; None if there is no such log."""
     from domain.errors import NotFound
     from infra.cli.arguments.server_options import installation_settings, nats_failures, readable_log
     from infra.cli.exit_codes import CliError, Exit
@@ -119,7 +119,7 @@ def _released(answer: dict[str, Any]) -> str:
 
 
 def _claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row per claim, holders first, as the table shows them."""
+    """A row per claim, holders first."""
     return [
         {"workspace": entry["workspace"], **claim}
         for entry in entries

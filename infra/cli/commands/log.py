@@ -120,7 +120,7 @@ def _titled(api: Api, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _listed(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """The columns of `watch` under their heads: as wide as they must be."""
+    """The columns of `watch` with heads, as wide as needed."""
     from dataclasses import replace
 
     return tuple(replace(column, width=None) for column in columns)

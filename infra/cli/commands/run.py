@@ -1,6 +1,6 @@
 """`towpath run`: creates a task, shows its progress on stderr and exits with its exit code.
 
-The id is made here, so that a request whose answer got lost can be sent again without making a second task.
+The client makes the id, so that a request without a response can be repeated without a second task.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def run(
 
 
 def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
-    """Say so where an option of `run` stands behind the command, which gets it, and no `--` says that."""
+    """Warn if an option of `run` follows the command without `--`: the command gets it."""
     from infra.cli.output.stderr import say
 
     if sys.argv[-len(command) - 1 : -len(command)] == ["--"]:

@@ -62,5 +62,5 @@ def _say_conflicts(found: list[dict[str, Any]]) -> None:
 
 
 def _holds(runner: dict[str, Any]) -> str:
-    """Attempts by its own word, also those that wait for their turn; of a lost one nothing is left."""
+    """Attempts that the runner reports, waiting ones included; a lost runner holds none."""
     return "-" if runner["state"] == "lost" else str(len(runner["running_attempts"]))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Projection(StrEnum):
-    """What a projector process can run; many waits hang on the locks, so they may have one of their own."""
+    """Projections of a projector process. Every task waits for the locks; they may run in their own."""
 
     LOCKS = "locks"
     DISPATCH = "dispatch"
@@ -39,7 +39,7 @@ class Projection(StrEnum):
 
 
 FORMER = {"tasks": Projection.READ_MODEL, "sealer": Projection.CHECKPOINT_SIGNER}
-"""Former names, taken for one more release."""
+"""Former names, accepted for one more release."""
 
 
 def parse_projection(name: str) -> Projection:
@@ -106,7 +106,7 @@ def demo() -> None:
 
     It runs on free ports in a directory of its own, and leaves nothing behind.
     """
-    settings = server_settings(log_level="error")  # the demo shows events; logs would stand between them
+    settings = server_settings(log_level="error")  # the demo shows events; logs would interrupt them
     from infra.cli.demo import DemoFailed, run_demo
     from infra.cli.exit_codes import CliError
     from infra.cli.output.stderr import say
@@ -201,7 +201,7 @@ def runner(
 
 
 def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
-    """Run a server until it ends, and end with its exit code."""
+    """Run a server until it ends, and exit with its exit code."""
     from infra.cli.exit_codes import CliError, Exit
     from infra.config.process_secrets import keep_secrets
     from infra.config.settings import SettingsError
@@ -218,7 +218,7 @@ def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
 
 
 def _print(line: str) -> None:
-    """What `up` says is what it is asked for, and a script may wait for `ready`: at once, on stdout."""
+    """Print a line at once on stdout: a script may wait for `ready`."""
     from infra.runtime.standard_streams import write_words
 
     write_words(line + "\n")

@@ -95,7 +95,7 @@ def remove(
 
 
 def _real(root: Path) -> str:
-    """The one name of a directory: links are resolved where it is on this host, else `..` by its text."""
+    """A directory's canonical name: links are resolved if it exists on this host, else `..` in its text."""
     named, real = os.path.normpath(root.absolute()), root.resolve()
     if named == str(real) or not real.is_dir():
         return named
@@ -106,7 +106,7 @@ def _real(root: Path) -> str:
 
 
 def _say_void(workspace: dict[str, Any]) -> None:
-    """Say that the newest registration event changed nothing."""
+    """Warn if the newest registration event has no effect."""
     from infra.cli.output.stderr import say
 
     void = workspace.get("void")
