@@ -54,12 +54,11 @@ class OperatorToken:
 class ApiConfig:
     """Settings of the API.
 
-    `operator_tokens`: who may call operators' routes; empty leaves them open (loopback only).
-    `callback_token`: what runners must bring in X-Runner-Token, unless they bring their attempt's own
-    token; None lets reports without a token in. `callback_token_previous` is accepted, too, while runners
-    change from one to the other. `body_limit_bytes`: the largest request body.
-    `max_requests`, `max_streams`: how many requests and live streams may be under way at once.
-    `hosts`: names the API answers under, beside IP addresses and `localhost`.
+    `operator_tokens`: tokens for operators' routes; empty leaves them open (loopback only). `callback_token`:
+    what runners must send in X-Runner-Token, unless they send their attempt's own token; None accepts reports
+    without a token. `callback_token_previous` is accepted too, during a rotation. `body_limit_bytes`: the
+    largest request body. `max_requests`, `max_streams`: limits of concurrent requests and live streams.
+    `hosts`: names the API answers to, besides IP addresses and `localhost`.
     """
 
     operator_tokens: tuple[OperatorToken, ...] = ()

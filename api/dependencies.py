@@ -31,8 +31,8 @@ from domain.services.workspaces import WorkspaceService
 class ApiParts:
     """Use cases, readers and settings.
 
-    `new_task_id` makes a UUIDv7 string. `readiness` names each part with "ok" or a sentence that says
-    what is wrong. `lease` says when a runner counts as suspected and lost.
+    `new_task_id` makes a UUIDv7 string. `readiness` returns "ok" or a fault for each part. `lease` defines
+    when a runner counts as suspected and lost.
     """
 
     commands: TaskCommands

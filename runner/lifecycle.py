@@ -1,7 +1,7 @@
-"""Lifecycle: the one start/stop protocol of services, and what starts and stops a list of them.
+"""Lifecycle: the start/stop protocol of services, and groups of services.
 
-A service is listed behind what it needs: the list is started in order and stopped in the reverse order, each
-stop within a bound, so that what is needed to end well is still there.
+A service is listed after those that it needs: services start in order and stop in the reverse order, each
+with a timeout, so that a service can still use the others while it stops.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Service(Protocol):
     """Works from `start` to `stop`. `stop` may be called twice, and without a `start`."""
 
     async def start(self) -> None:
-        """Return once it works, or goes on in the background with what it needs for that."""
+        """Return once the service works, or continues to start in the background."""
 
     async def stop(self) -> None:
-        """Return once nothing of it goes on."""
+        """Return once the service has ended completely."""
 
 
 class Background:
-    """A coroutine that goes on until it is canceled, as a service."""
+    """A service that runs a coroutine until it is canceled."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Background:
         drain: tuple[Callable[[], None], float] | None = None,
         save: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`drain`: what asks `run` to end by itself, and how many seconds it has. `save`: done after it."""
+        """`drain`: asks `run` to end by itself, and its timeout in seconds. `save`: runs afterwards."""
         self._run = run
         self._drain = drain
         self._save = save
@@ -49,7 +49,7 @@ class Background:
         self.task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Raises TimeoutError where it did not end in time when asked to."""
+        """Stop the coroutine. Raises TimeoutError if it did not drain in time."""
         task, self.task = self.task, None
         if task is None:
             return
@@ -65,20 +65,20 @@ class Background:
 
 
 class Services:
-    """Several services, as one."""
+    """Several services as one."""
 
     def __init__(self, *services: Service, stop_seconds: float = STOP_SECONDS) -> None:
-        """`stop_seconds`: the longest that one of them may take to stop."""
+        """`stop_seconds`: the timeout for stopping one service."""
         self._services = services
         self._stop_seconds = stop_seconds
 
     async def start(self) -> None:
-        """Start them in order; the first that cannot start is raised."""
+        """Start the services in order; raises the first error."""
         for service in self._services:
             await service.start()
 
     async def until(self, stop: asyncio.Event) -> None:
-        """Wait for `stop`. A `Background` that breaks or ends also ends the wait; what broke it is raised."""
+        """Wait for `stop`. A `Background` that fails or ends also ends the wait; raises its error."""
         running = [one.task for one in self._services if isinstance(one, Background) and one.task]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -89,7 +89,7 @@ class Services:
             await end_tasks([stopped])
 
     async def stop(self) -> None:
-        """Stop them in the reverse order, each whatever became of the others; then raise what went wrong."""
+        """Stop the services in the reverse order, despite errors; then raise these."""
         trouble: Exception | None = None
         for service in reversed(self._services):
             try:
@@ -102,7 +102,7 @@ class Services:
             raise trouble
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Start them, wait for `stop` or for one that breaks, stop them."""
+        """Start the services, wait for `stop` or for one that fails, stop them."""
         try:
             await self.start()
             await self.until(stop)

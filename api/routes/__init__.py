@@ -1,1 +1,1 @@
-"""HTTP routes, one file per resource: what is asked, who may ask, which status answers."""
+"""HTTP routes, one file per resource: requests, required roles and response statuses."""

@@ -43,7 +43,7 @@ def _said(value: str) -> str:
 
 
 class ReleaseBody(BaseModel):
-    """Why a lock is freed by hand; it stays in the log."""
+    """Why a lock is released by hand; recorded in the log."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,7 +55,7 @@ class ReleaseBody(BaseModel):
 
 
 class LocksReleased(BaseModel):
-    """What was freed. `released_paths` is ["."] for the whole workspace and [] where nothing was held."""
+    """The released lock. `released_paths` is ["."] for the whole workspace and [] if nothing was held."""
 
     task_id: str
     released_paths: list[str]
@@ -102,7 +102,7 @@ async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first:
     responses=problems(404, 409, 503, 507),
 )
 async def dispatch_task(task_id: TaskId, parts: Parts, actor: Actor) -> Response:
-    """Begin the next attempt; 409 with the holders where the task rejects a conflict."""
+    """Begin the next attempt; 409 with the holders if the task rejects a conflict."""
     return task_response(await dispatch_and_wait(parts, task_id, actor), 202)
 
 
@@ -116,7 +116,7 @@ async def dispatch_task(task_id: TaskId, parts: Parts, actor: Actor) -> Response
 async def cancel_task(
     task_id: TaskId, parts: Parts, actor: Actor, body: Annotated[CancelBody | None, Body()] = None
 ) -> Response:
-    """Cancel at once where nothing can have started, else ask the runner to stop."""
+    """Cancel at once if nothing can have started, else ask the runner to stop."""
     stored = await parts.commands.cancel(task_id, body.reason if body else None, actor)
     return task_response(shown(parts, stored), 202)
 
@@ -133,7 +133,7 @@ async def cancel_task(
 async def release_locks(
     task_id: TaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
 ) -> Any:
-    """Free by hand what the current attempt holds: the one way to free a lock under a live process."""
+    """Release by hand what the current attempt holds: the only way to release a lock under a live process."""
     release = await parts.commands.release_locks(task_id, body.reason, actor)
     if release is None:
         task = (await parts.commands.read(task_id)).task

@@ -35,7 +35,7 @@ pages = APIRouter(include_in_schema=False)
 
 
 class SchemaList(BaseModel):
-    """Where the JSON Schemas and the TypeScript types are."""
+    """Names of the JSON Schemas and the TypeScript types."""
 
     schemas: list[str]
     types: str
@@ -43,7 +43,7 @@ class SchemaList(BaseModel):
 
 @router.get("/asyncapi.json", response_class=JSONResponse)
 async def asyncapi(parts: Parts) -> Response:
-    """What Towpath says and hears on NATS, as an AsyncAPI 3.0 document."""
+    """All messages of Towpath on NATS, as an AsyncAPI 3.0 document."""
     return Response(await _read(parts, "asyncapi.json"), media_type="application/json")
 
 
@@ -70,7 +70,7 @@ async def schema_list(parts: Parts) -> Any:
     },
 )
 async def schema(name: SchemaName, parts: Parts) -> Response:
-    """One of them, e.g. `task.running.v1.json` or `towpath.d.ts`."""
+    """One schema, e.g. `task.running.v1.json`, or `towpath.d.ts`."""
     if name == TYPES:
         return Response(await _read(parts, TYPES), media_type=_TYPES_TYPE)
     if name not in await _schemas(parts):

@@ -31,7 +31,7 @@ Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the 
 
 
 class DeadLetterRead(BaseModel):
-    """One dead letter. `subject` is what it is about: a task, a pool. `size`: of its body, in bytes."""
+    """One dead letter. `subject` names its task or pool; `size` is that of its body, in bytes."""
 
     seq: int
     at: datetime
@@ -44,19 +44,19 @@ class DeadLetterRead(BaseModel):
 
 
 class DeadLetterShown(DeadLetterRead):
-    """One with its body: without secrets, null where it is no JSON."""
+    """A dead letter with its body: without secrets, null if it is not JSON."""
 
     body: Any
 
 
 class Replayed(DeadLetterRead):
-    """One that was put back and removed. `outcome`: what became of it."""
+    """A replayed and removed dead letter; `outcome` is the result of its replay."""
 
     outcome: Outcome
 
 
 class Dropped(BaseModel):
-    """How many of one kind and reason are gone, as more were alike than are kept."""
+    """How many letters of one kind and reason were dropped, because only some alike are kept."""
 
     kind: str
     reason: str
@@ -64,7 +64,7 @@ class Dropped(BaseModel):
 
 
 class DeadLetterPage(Page[DeadLetterRead]):
-    """`dropped`: what this process has dropped since its start, to keep room for letters of other kinds."""
+    """`dropped`: letters that this process has dropped since its start, to keep room for other kinds."""
 
     dropped: list[Dropped]
 
@@ -142,7 +142,7 @@ async def dead_letter(seq: Seq, parts: Parts) -> Any:
     responses=problems(404, 409, 503, 507),
 )
 async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
-    """Let it go its way again; 409 with the reason where that cannot help, and it stays."""
+    """Process the message again; 409 with the reason if it is rejected again, and it stays."""
     letter, outcome = await parts.dead_letter_service.replay(seq)
     _log().info("dead letter replayed", seq=seq, kind=letter.kind, outcome=outcome, actor=actor)
     return Replayed(**_fields(letter), outcome=outcome)
@@ -155,7 +155,7 @@ async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
     responses=problems(404, 503),
 )
 async def drop(seq: Seq, parts: Parts, actor: Actor, query: Annotated[DropQuery, Query()]) -> Any:
-    """Remove it for good; answers what it was."""
+    """Remove the letter for good; returns it without its body."""
     letter = await parts.dead_letter_service.drop(seq)
     _log().info("dead letter dropped", seq=seq, kind=letter.kind, reason=query.reason, actor=actor)
     return DeadLetterRead(**_fields(letter))

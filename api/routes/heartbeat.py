@@ -28,13 +28,13 @@ AT_ONCE = 16
 
 
 class Wanted(Held):
-    """What is wanted of one attempt: `stop` it and all that it has started, or let it `run`."""
+    """Whether one attempt is still wanted: `stop` it and all its processes, or let it `run`."""
 
     wanted: Literal["run", "stop"]
 
 
 class HeartbeatAnswer(BaseModel):
-    """One entry for each attempt that the heartbeat lists, in its order."""
+    """One entry for each attempt of the heartbeat, in its order."""
 
     wanted: list[Wanted]
 
@@ -78,11 +78,11 @@ _PROBLEMS = problems(400, 409, 413, 415, 503, 507)
     responses=_PROBLEMS,
 )
 async def heartbeat(beat: Heartbeat, parts: Parts) -> Any:
-    """Keep a runner's heartbeat; answers what is wanted of each attempt that it holds.
+    """Store a runner's heartbeat; tells for each attempt that it holds whether it is still wanted.
 
     `stop`: the attempt has ended, was replaced, canceled or released by hand, is another runner's, or is
-    unknown. A `counter` below the last one stored is refused with 409 `counter-went-back`, a heartbeat of
-    another `instance`, while the one that has the id may live, with 409 `runner-id-taken`; nothing is stored.
+    unknown. A `counter` below the last one stored is rejected with 409 `counter-went-back`; a heartbeat of
+    another `instance`, while the one with this id may live, with 409 `runner-id-taken`. Neither is stored.
     """
     await parts.heartbeats.publish(beat)
     wanted: list[Wanted] = []

@@ -33,10 +33,10 @@ class InConflict(BaseModel):
 
 
 class RunnerRead(BaseModel):
-    """A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
+    """A runner; `running_attempts` are those it reports, from acceptance to the answered end.
 
-    `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
-    somebody has looked after their processes and releases it. Also where another instance has its id by now.
+    `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
+    operator has checked their processes and releases it. Also if another instance uses its id by now.
     """
 
     id: str

@@ -123,7 +123,7 @@ async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> Task
     responses=problems(503),
 )
 async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
-    """List tasks, newest first, as far as the read model has come. Very large tasks end a page early."""
+    """List tasks, newest first, as of the read model's position. Very large tasks end a page early."""
     found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
     answer = Response(
         Page[TaskRead].model_construct(items=found, next_cursor=cursor).model_dump_json(),
@@ -142,7 +142,7 @@ async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery,
 async def get_task(
     request: Request, task_id: TaskId, parts: Parts, at: Annotated[Point | None, Query()] = None
 ) -> Response:
-    """One task, as the log's leader has it now; with `at`, as it was then, its lock too."""
+    """One task in its present state from the log's leader; with `at`, its state and lock at that time."""
     if at is not None:
         pages: EventPages = request.app.state.event_pages
         return task_response(await task_at(parts, pages, task_id, await position_at(parts, at)), 200)

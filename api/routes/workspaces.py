@@ -40,7 +40,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["workspaces"])
 
 
 class WorkspaceBody(BaseModel):
-    """What an id shall mean: an absolute directory, and what happens there when a runner is lost."""
+    """A registration: an absolute directory, and the policy for a runner that is lost there."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,9 +56,9 @@ class WorkspaceBody(BaseModel):
 
 
 class VoidRead(BaseModel):
-    """A registration or removal that stands in the log and changes nothing, as something else came first.
+    """A registration or removal in the log that has no effect, because another event came first.
 
-    `root` is null for `removed`; `reason` says what was in the way.
+    `root` is null for `removed`; `reason` names the conflict.
     """
 
     seq: int
@@ -72,7 +72,7 @@ class VoidRead(BaseModel):
 class WorkspaceRead(BaseModel):
     """A registered workspace; `seq` is the stream sequence of its registration.
 
-    `void` is its newest registration event where that is void.
+    `void` is its newest registration event, if that has no effect.
     """
 
     id: str

@@ -96,14 +96,14 @@ export interface CreatedData {
   secrets?: { [name: string]: string };
 }
 
-/** `dropped`: what this process has dropped since its start, to keep room for letters of other kinds. */
+/** `dropped`: letters that this process has dropped since its start, to keep room for other kinds. */
 export interface DeadLetterPage {
   items: DeadLetterRead[];
   next_cursor?: string | null;
   dropped: Dropped[];
 }
 
-/** One dead letter. `subject` is what it is about: a task, a pool. `size`: of its body, in bytes. */
+/** One dead letter. `subject` names its task or pool; `size` is that of its body, in bytes. */
 export interface DeadLetterRead {
   seq: number;
   at: string;
@@ -116,7 +116,7 @@ export interface DeadLetterRead {
   source: string | null;
 }
 
-/** One with its body: without secrets, null where it is no JSON. */
+/** A dead letter with its body: without secrets, null if it is not JSON. */
 export interface DeadLetterShown {
   seq: number;
   at: string;
@@ -148,7 +148,7 @@ export interface DispatchedData {
   lock_wait_seconds?: number | null;
 }
 
-/** How many of one kind and reason are gone, as more were alike than are kept. */
+/** How many letters of one kind and reason were dropped, because only some alike are kept. */
 export interface Dropped {
   kind: string;
   reason: string;
@@ -214,7 +214,7 @@ export interface Heartbeat {
   outbox?: number | null;
 }
 
-/** One entry for each attempt that the heartbeat lists, in its order. */
+/** One entry for each attempt of the heartbeat, in its order. */
 export interface HeartbeatAnswer {
   wanted: Wanted[];
 }
@@ -274,7 +274,7 @@ export interface LockReleaseRequestedData {
   reason: string;
 }
 
-/** What was freed. `released_paths` is ["."] for the whole workspace and [] where nothing was held. */
+/** The released lock. `released_paths` is ["."] for the whole workspace and [] if nothing was held. */
 export interface LocksReleased {
   task_id: string;
   released_paths: string[];
@@ -358,7 +358,7 @@ export interface RegisteredData {
   by: string;
 }
 
-/** Why a lock is freed by hand; it stays in the log. */
+/** Why a lock is released by hand; recorded in the log. */
 export interface ReleaseBody {
   reason: string;
 }
@@ -379,7 +379,7 @@ export interface RemovedData {
   reason: string | null;
 }
 
-/** One that was put back and removed. `outcome`: what became of it. */
+/** A replayed and removed dead letter; `outcome` is the result of its replay. */
 export interface Replayed {
   seq: number;
   at: string;
@@ -416,10 +416,10 @@ export interface Report {
 }
 
 /**
- * A runner; `running_attempts` is what it said it holds, from acceptance to the answered end.
+ * A runner; `running_attempts` are those it reports, from acceptance to the answered end.
  *
- * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until
- * somebody has looked after their processes and releases it. Also where another instance has its id by now.
+ * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
+ * operator has checked their processes and releases it. Also if another instance uses its id by now.
  */
 export interface RunnerRead {
   id: string;
@@ -444,7 +444,7 @@ export interface RunningData {
   instance?: string | null;
 }
 
-/** Where the JSON Schemas and the TypeScript types are. */
+/** Names of the JSON Schemas and the TypeScript types. */
 export interface SchemaList {
   schemas: string[];
   types: string;
@@ -569,9 +569,9 @@ export interface Versions {
 }
 
 /**
- * A registration or removal that stands in the log and changes nothing, as something else came first.
+ * A registration or removal in the log that has no effect, because another event came first.
  *
- * `root` is null for `removed`; `reason` says what was in the way.
+ * `root` is null for `removed`; `reason` names the conflict.
  */
 export interface VoidRead {
   seq: number;
@@ -593,7 +593,7 @@ export interface WaiterRead {
   since: string;
 }
 
-/** What is wanted of one attempt: `stop` it and all that it has started, or let it `run`. */
+/** Whether one attempt is still wanted: `stop` it and all its processes, or let it `run`. */
 export interface Wanted {
   task_id: string;
   attempt: number;
@@ -612,7 +612,7 @@ export interface Why {
   event: { [name: string]: unknown };
 }
 
-/** What an id shall mean: an absolute directory, and what happens there when a runner is lost. */
+/** A registration: an absolute directory, and the policy for a runner that is lost there. */
 export interface WorkspaceBody {
   /** absolute, without `.` and `..` */
   root: string;
@@ -622,7 +622,7 @@ export interface WorkspaceBody {
 /**
  * A registered workspace; `seq` is the stream sequence of its registration.
  *
- * `void` is its newest registration event where that is void.
+ * `void` is its newest registration event, if that has no effect.
  */
 export interface WorkspaceRead {
   id: string;

@@ -1,9 +1,9 @@
 """Runs FastStream subscribers on a connection of their own, through outages of NATS.
 
-FastStream 0.7.8 does not: while NATS is away its pull loop asks again at once, a deleted consumer is never
-made again, and after `authorization violation` its error callback ends the client's search for a server. So
-the subscribers are stopped with the connection and started with it, a consumer that is gone is made again,
-and a connection that is over is replaced, all by FastStream's own `start` and `stop`.
+FastStream 0.7.8 does not survive outages: while NATS is away its pull loop retries without a pause, a deleted
+consumer is never made again, and after `authorization violation` its error callback stops the client's
+reconnects. So the subscribers are stopped and started with the connection, a lost consumer is made again, and
+a closed connection is replaced, all through FastStream's own `start` and `stop`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 def make_broker(settings: Settings, name: str, **callbacks: Any) -> NatsBroker:
-    """A broker that will connect as `infra.nats.connection.connect` does, under the name `name`."""
+    """A broker named `name` that connects like `infra.nats.connection.connect`."""
     options = {**connect_options(settings), "name": name, **callbacks}
     tls = options.pop("tls", None)
     security: BaseSecurity = NatsSecurity(ssl_context=tls)
@@ -49,14 +49,14 @@ def make_broker(settings: Settings, name: str, **callbacks: Any) -> NatsBroker:
 
 
 class Consumers(Protocol):
-    """Who handles what the subscribers take."""
+    """Handlers of the subscribers' messages."""
 
     def subscribe(self, broker: NatsBroker) -> None:
-        """Declare the subscribers; again on another broker, if the one before was given up."""
+        """Declare the subscribers; again on another broker, if the previous one was given up."""
         ...
 
     async def stop(self) -> None:
-        """Settle what has begun, give the rest back; the connection is still there."""
+        """Settle started messages and return the others, while the connection is still open."""
         ...
 
 
@@ -73,12 +73,12 @@ class Subscribers:
 
     @property
     def connected(self) -> bool:
-        """Whether anything can come at all."""
+        """Whether messages can arrive."""
         return self._broker is not None and self._broker.connection.is_connected
 
     @property
     def subscribers(self) -> list[PullStreamSubscriber]:
-        """As FastStream has them, while there is a broker."""
+        """FastStream's subscribers; empty without a broker."""
         declared = self._broker.subscribers if self._broker is not None else ()
         return [one for one in declared if isinstance(one, PullStreamSubscriber)]
 
@@ -122,7 +122,7 @@ class Subscribers:
         await self.stop()
 
     async def run(self) -> None:
-        """Keep them running through outages, once they are started; without end."""
+        """Keep started subscribers running through outages; never returns."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_SECONDS):
@@ -136,7 +136,7 @@ class Subscribers:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def stop(self) -> None:
-        """Settle what was taken, then close the connection; may be called twice."""
+        """Settle the received messages, then close the connection; may be called twice."""
         broker = self._broker
         if broker is None:
             return
@@ -172,7 +172,7 @@ class Subscribers:
     async def _on_error(self, error: Exception) -> None:
         log.debug("nats", error=repr(error))
         if str(error).removeprefix("nats: ").strip("'").lower() in UNRECOVERABLE_CONNECT_ERRORS:
-            self._over = True  # FastStream raises it, and that ends the search for a server
+            self._over = True  # FastStream raises it, and that stops the client's reconnects
             self._changed.set()
 
     async def _on_disconnected(self) -> None:
@@ -180,7 +180,7 @@ class Subscribers:
             if not self._away:
                 log.warning(AWAY)
             self._away = True
-            await self._pause()  # at once: were the client closed, the pull loop would never yield again
+            await self._pause()  # at once: with a closed client, the pull loop would never yield again
 
     async def _on_reconnected(self) -> None:
         self._changed.set()
