@@ -19,7 +19,7 @@ ANSWER_SECONDS = 5.0
 VIEW, READ_MODEL = "view", "read-model"
 
 
-async def take_stock(parts: ApiParts, metrics: Metrics) -> None:
+async def refresh_gauges(parts: ApiParts, metrics: Metrics) -> None:
     """Refresh the gauges of `metrics`."""
     locks = parts.view.open_locks()
     metrics.locks(locks.held, locks.waiting, locks.due)

@@ -97,7 +97,7 @@ class Settlement:
                 self._metrics.refused(error.code)
             return await self._keep(message, task_id, error.code, error.detail)
         except ValidationError as error:
-            return await self._keep(message, task_id, "invalid-report", _words(error))
+            return await self._keep(message, task_id, "invalid-report", _message(error))
         except HttpProblem as error:
             return await self._keep(message, task_id, error.code, error.detail)
         except Exception as error:
@@ -135,7 +135,7 @@ def delay_seconds(delivered: int) -> float:
     return RETRY.after(delivered)
 
 
-def _words(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     found = (f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in body_errors(error))
     return "; ".join(found)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.metrics.registry import Metrics
-from api.metrics.scrape import take_stock
+from api.metrics.scrape import refresh_gauges
 from api.problems import problem_response
 from api.schema.openapi import problems
 from domain.protocol import CONTRACT_VERSION
@@ -93,5 +93,5 @@ async def readyz(parts: Parts, request: Request) -> Any:
 async def metrics(request: Request, parts: Parts) -> Response:
     """Prometheus text format; docs/metrics.md lists all. Without NATS, only what this process has counted."""
     counted: Metrics = request.app.state.metrics
-    await take_stock(parts, counted)
+    await refresh_gauges(parts, counted)
     return Response(counted.render(), media_type=_EXPOSITION)

@@ -26,14 +26,14 @@ from runner.process.orphans import Adoption, Marks, end_all, environment_marks
 from runner.process.process_tree import DEAD, look_at
 from runner.process.shim_protocol import (
     Guarded,
+    InvalidMessage,
     Over,
-    Rubbish,
     Said,
     Started,
     Why,
     keepers,
+    parse_message,
     this_boot,
-    understand,
 )
 from runner.process.shim_watch import ROUND_SECONDS, ShimWatch
 
@@ -197,18 +197,18 @@ class JobProcess:
         """The next message about the job; None if no more can arrive or be trusted."""
         try:
             while (line := await self._line()).endswith(b"\n"):
-                said = understand(line)
+                said = parse_message(line)
                 self._take(said)
                 if isinstance(said, Started | Over):
                     return said
-        except Rubbish as rubbish:
+        except InvalidMessage as rubbish:
             self._give_up(f"its shim {rubbish}")
         return None
 
     def _take(self, said: Said) -> None:
         if isinstance(said, Guarded):
             if self._guarded:
-                raise Rubbish("named its processes twice")
+                raise InvalidMessage("named its processes twice")
             self._guarded = True
             self._learn(said)
         self._watch.hear(said.event)
@@ -217,15 +217,15 @@ class JobProcess:
         """Learn the shim's pid, the only new fact; guard, cgroup and boot are known already."""
         guard = self._process.pid
         if said.boot != this_boot() or said.cgroup not in (None, self._cgroup):
-            raise Rubbish("named a boot or a cgroup that is not its own")
+            raise InvalidMessage("named a boot or a cgroup that is not its own")
         if not said.processes or said.processes[0][0] != guard:
-            raise Rubbish("named a guard that is not its own")
+            raise InvalidMessage("named a guard that is not its own")
         for pid, started in said.processes[1:]:
             seen = look_at(pid)
             if seen is None or seen.state in DEAD:
                 continue
             if (seen.started, seen.session) != (started, guard):
-                raise Rubbish("named a process that is not its own")
+                raise InvalidMessage("named a process that is not its own")
         proven = keepers(said, guard)
         self._marks.processes += [one for one in proven if one not in self._marks.processes]
 
@@ -244,7 +244,7 @@ class JobProcess:
         try:
             return reading.result()
         except ValueError:  # longer than the stream's limit
-            raise Rubbish("said a line without an end") from None
+            raise InvalidMessage("said a line without an end") from None
         except OSError:  # a broken pipe ends like a closed one
             return b""
 

@@ -24,7 +24,7 @@ COMMAND = b"from runner.process.shim import main"
 """Part of the command line of every guard and shim."""
 
 
-class Rubbish(Exception):
+class InvalidMessage(Exception):
     """An invalid message. The text says why, as the rest of a sentence about the shim."""
 
 
@@ -67,12 +67,12 @@ Said = Guarded | Tick | Started | Over
 _LINE: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="event")])
 
 
-def understand(line: bytes) -> Said:
-    """Parse one line of guard or shim. Raises Rubbish."""
+def parse_message(line: bytes) -> Said:
+    """Parse one line of guard or shim. Raises InvalidMessage."""
     try:
         return _LINE.validate_json(line)
     except ValidationError:
-        raise Rubbish("said what no shim says") from None
+        raise InvalidMessage("said what no shim says") from None
 
 
 def written_facts(text: bytes) -> Facts | None:
