@@ -102,7 +102,7 @@ def push_client() -> httpx.AsyncClient:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What every process of the control plane shares."""
+    """Connections and adapters that every process of the control plane shares."""
 
     settings: Settings
     connection: Client

@@ -1,9 +1,9 @@
 """`POST /runner/tasks/{task_id}/status`: the busiest route, as a plain ASGI endpoint.
 
-Every task reports here several times, so nothing of FastAPI's machinery runs on the way: ShortCut goes past
-the router, the token is checked first, the body is read once, validated once, and TaskRead is written
-straight to bytes. Its OpenAPI entry is therefore written by hand in `api.schema.openapi`. A conflicting end
-is kept on the dead letters before it is refused.
+Every task reports here several times, so reports bypass FastAPI: ShortCut skips the router, the token is
+checked first, the body is read once and validated once, and TaskRead is serialised directly. The OpenAPI
+entry is therefore written by hand in `api.schema.openapi`. A conflicting end is stored as a dead letter
+before it is rejected.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ShortCut:
 
 
 class StatusEndpoint:
-    """Takes one report and answers the task as it is after it."""
+    """Accepts one report and returns the task as it is afterwards."""
 
     path = STATUS_PATH
 
@@ -106,7 +106,7 @@ class StatusEndpoint:
         return outcome
 
     async def _kept(self, task_id: str, body: bytes, error: DomainError) -> DomainError:
-        """What to answer: a conflicting end is refused for good only once it is kept; else send it again."""
+        """The error to return: a conflicting end is final only once it is stored as a dead letter."""
         if error.code == CONFLICTING_END:
             try:
                 await self._parts.dead_letters.keep("report", task_id, body, error.code, error.detail)
@@ -116,7 +116,7 @@ class StatusEndpoint:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body; `api.middleware.admission` hands it over as one message."""
+    """The whole body; `api.middleware.admission` passes it on as one message."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect

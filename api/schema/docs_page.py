@@ -49,7 +49,7 @@ async def docs() -> HTMLResponse:
 
 @router.get("/docs/{name}")
 async def docs_file(name: str) -> Response:
-    """What the page loads: Swagger UI, and the script that starts it."""
+    """A file that the page loads: Swagger UI, and the script that starts it."""
     if name == "start.js":
         return Response(_START, headers=_HEADERS, media_type="text/javascript")
     if name not in _FILES:

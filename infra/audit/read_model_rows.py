@@ -44,7 +44,7 @@ class HeldInterval(NamedTuple):
 
 
 def rows_digest(state: TaskState) -> bytes:
-    """What the read model must hold for a task, as bytes to compare."""
+    """The rows that the read model must hold for a task, as bytes to compare."""
     row = state.row
     if not row:
         return b""

@@ -48,7 +48,7 @@ def _declare(broker: NatsBroker, row: Channel) -> None:
 
 def _taking(model: Any) -> Callable[[Any], Awaitable[None]]:
     async def take(body: Any) -> None:
-        """Never called: it shows the type of a message."""
+        """Never called: it declares the type of a message."""
 
     take.__annotations__["body"] = model
     return take
@@ -105,7 +105,7 @@ def _operation(row: Channel) -> Document:
 
 
 def _taken(rows: list[Channel]) -> Document:
-    """What the control plane's own subscribers take, a name for each durable consumer and channel."""
+    """Payloads of the control plane's own subscribers, named by durable consumer and channel."""
     return {
         f"{consumer.name}.{row.name}": {
             **_operation(row),
@@ -133,5 +133,5 @@ def _message(made: Document, row: Channel) -> Document:
 
 
 def _schemas(made: Document) -> Document:
-    """FastStream's schemas of our models, without those it makes for bodies that have none."""
+    """FastStream's schemas of our models, without those for empty bodies."""
     return {name: schema for name, schema in made.items() if schema.get("type") == "object"}

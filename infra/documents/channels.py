@@ -31,7 +31,7 @@ _TIMER_OF = {
 
 @dataclass(frozen=True)
 class Channel:
-    """One subject. `location` of a parameter says where a message repeats it; that is checked in tests."""
+    """One subject. A parameter's `location` is where a message repeats its value; tests check that."""
 
     name: str
     address: str
@@ -44,7 +44,7 @@ class Channel:
 
 
 def channels() -> list[Channel]:
-    """All of them: the log, the way into it, and the streams beside it."""
+    """All channels: events of the log, appends, and the other streams."""
     return [*_events(), *_appends(), *_checkpoints(), *_work(), *_beside()]
 
 

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD_BYTES = 64 * 1024
 """Limit of a head, and of a body's framing: chunk extensions and trailers (headers after the body)."""
 CHUNK_LINE_BYTES = 24
-"""What a chunk may cost beside its data: its length in hexadecimal and two line ends."""
+"""Limit of a chunk's framing: its length in hexadecimal and two line ends."""
 MAX_UNREAD_BYTES = 1 << 20
 """How many bytes of a body are discarded after a response that did not read it."""
 SPARE_FILES = 200
@@ -35,7 +35,7 @@ WANTED_FILES = 65_536
 
 
 class Waits(Enum):
-    """What a connection waits for."""
+    """The kinds of waiting for a client."""
 
     HEAD = "head"
     NEXT = "next request"

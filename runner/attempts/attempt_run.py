@@ -40,7 +40,7 @@ Wish = Literal["canceled", "stopped", "forgotten"]
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """What all attempts of a runner share."""
+    """Dependencies that all attempts of a runner share."""
 
     config: RunnerConfig
     runner_id: str

@@ -1,1 +1,1 @@
-"""What keeps a job apart from its host: user, cgroup, Landlock and system-call filter."""
+"""Isolation of jobs from their host: user, cgroup, Landlock and system-call filter."""

@@ -46,7 +46,7 @@ MAX_DRAINED_BYTES = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run. Times in seconds; `lease` is an absolute CLOCK_BOOTTIME, None for no lease."""
+    """A job to run. Times in seconds; `lease` is an absolute CLOCK_BOOTTIME, None for no lease."""
 
     command: list[str]
     cwd: Path

@@ -40,9 +40,9 @@ def backup(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Copy the log and what it cannot make anew to DIR, while everything goes on.
+    """Copy the log, and what cannot be rebuilt from it, to DIR, while everything runs.
 
-    The secret key is not in it: keep that elsewhere.
+    It does not contain the secret key: keep that elsewhere.
     """
     settings = installation_settings(
         on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
@@ -63,9 +63,9 @@ def restore(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Make the log anew from a backup and verify it; overwrites nothing.
+    """Restore the log from a backup and verify it; overwrites nothing.
 
-    Stop every process of Towpath first. Tasks go on when they are started again.
+    Stop every process of Towpath first. Tasks continue when they are started again.
     """
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
     from functools import partial

@@ -30,12 +30,12 @@ SeqArgument = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Its numb
 def list_all(
     context: typer.Context,
     kind: KindOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=_MANY, help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=_MANY, help="Show at most this many.")] = 100,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """List what could not be applied, and why, oldest first; show, replay and drop it."""
+    """List dead letters with their reasons, oldest first; show, replay and drop them."""
     if context.invoked_subcommand is not None:
         return
     from infra.cli.client.http import connect
@@ -62,7 +62,7 @@ def show(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Show one with its body; secrets are hidden."""
+    """Show a dead letter with its body; secrets are hidden."""
     from infra.cli.client.http import connect, path
     from infra.cli.output.formats import Column, emit_one, json_line
 
@@ -85,7 +85,7 @@ def replay(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Let them go their way again. What is refused stays, and ends this with 6."""
+    """Process dead letters again. Rejected ones stay, and the command ends with 6."""
     if bool(seqs) == all_:
         raise typer.BadParameter("give numbers, or --all", param_hint="SEQ…")
     if kind is not None and not all_:
@@ -125,12 +125,12 @@ def _replay(api: Api, seq: int) -> dict[str, Any]:
 @app.command("drop")
 def drop(
     seqs: Annotated[list[int], typer.Argument(metavar="SEQ…", min=1, help="Their numbers.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the API's log lines.")],
+    reason: Annotated[str, typer.Option(help="Why; the API logs it.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Remove them for good."""
+    """Remove dead letters for good."""
     from infra.cli.client.http import connect, path
     from infra.cli.output.formats import emit
 

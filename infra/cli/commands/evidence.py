@@ -36,7 +36,7 @@ def add_to(parent: typer.Typer) -> None:
 def verify(
     checkpoints: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also hold the log against these exported checkpoints."),
+        typer.Option(metavar="FILE", help="Also compare the log with these exported checkpoints."),
     ] = None,
     public_key: Annotated[
         list[str] | None,
@@ -144,12 +144,12 @@ def list_checkpoints(
 @app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write them; - is stdout.")],
-    after: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Only those behind this one.")] = 0,
+    after: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Only those after this one.")] = 0,
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Write checkpoints and public keys to a file: keep it where nobody who runs this can change it."""
+    """Write checkpoints and public keys to a file; keep it where operators cannot change it."""
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.export import export_checkpoints, stored_checkpoints
     from infra.cli.exit_codes import CliError
@@ -172,7 +172,7 @@ def export(
 def rotate_key(data_dir: DataDirOption = None) -> None:
     """Make a new signing key; keep only the public half of the old one. Then restart the projectors.
 
-    Give everybody who verifies the new public key, which is printed.
+    Give the printed public key to everyone who verifies the log.
     """
     settings = server_settings(data_dir=data_dir)
     from adapters.crypto.checkpoint_keys import parse_keys

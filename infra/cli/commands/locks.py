@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def locks(
-    workspace: Annotated[str | None, typer.Argument(metavar="WORKSPACE", help="Only of this one.")] = None,
+    workspace: Annotated[str | None, typer.Argument(metavar="WORKSPACE", help="Only this one.")] = None,
     at: AtOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
@@ -33,7 +33,7 @@ def locks(
 ) -> None:
     """Show who holds a lock and who waits, in order.
 
-    Where no server works on the data directory, they are read from a copy of its log, which stays as it is.
+    If no server uses the data directory, they are read from a copy of its log, which is not changed.
     """
     from infra.cli.client.http import Unreachable, connect, workspace_path
     from infra.cli.output.formats import emit
@@ -55,14 +55,14 @@ def locks(
 
 def release(
     id: TaskArgument,
-    reason: Annotated[str, typer.Option(help="Why; it stands in the log.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded in the log.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Free a task's lock by hand, before the task has ended.
+    """Release a task's lock by hand, before the task has ended.
 
-    A task that has a runner is also asked to stop; until it has, its process may still write.
+    A runner is also asked to stop the task; until then its process may still write.
     """
     from infra.cli.client.http import connect, path
     from infra.cli.client.task_ids import resolve

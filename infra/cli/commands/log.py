@@ -72,7 +72,7 @@ def events(
     actor: ActorOption = None,
     from_: FromOption = None,
     to: ToOption = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most so many.")] = 100,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most this many.")] = 100,
     export: ExportOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
@@ -80,7 +80,7 @@ def events(
 ) -> None:
     """Show the log, oldest first, or export it.
 
-    --export takes all of them, --limit does not count there.
+    --export writes all of them and ignores --limit.
     """
     event = event_name(event)
     from infra.cli.client.task_ids import resolve
@@ -147,7 +147,7 @@ def watch(
     event: EventOption = None,
     actor: ActorOption = None,
     after: Annotated[
-        int | None, typer.Option(min=0, metavar="SEQ", help="Begin behind this one; 0: the whole log.")
+        int | None, typer.Option(min=0, metavar="SEQ", help="Begin after this one; 0: the whole log.")
     ] = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
@@ -155,7 +155,7 @@ def watch(
 ) -> None:
     """Show events as they are recorded, until Ctrl-C.
 
-    A connection that breaks is made anew, behind the last event shown.
+    A broken connection is resumed after the last event shown.
     Both JSON forms are a line per event.
     """
     event = event_name(event)

@@ -26,9 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def replay(
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Drop the read model and build it anew.")
-    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Drop the read model and rebuild it.")] = False,
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
@@ -64,7 +62,7 @@ def doctor(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Look for what is wrong here, and say how to mend it. Ends with 1 if there is a problem."""
+    """Look for faults, and say how to fix them. Ends with 1 if there is a problem."""
     settings = installation_settings(
         nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
     )

@@ -64,7 +64,7 @@ def run(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(parser=duration, metavar="TIME", help="Kill it after so long: 90, 10m, 2h."),
+        typer.Option(parser=duration, metavar="TIME", help="Kill it after this time: 90, 10m, 2h."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Shown in lists; default: the command.")] = None,
     label: Annotated[

@@ -104,7 +104,7 @@ def up(
 def demo() -> None:
     """Run tasks that contend for a workspace; show the trail.
 
-    It runs on free ports in a directory of its own, and leaves nothing behind.
+    It runs on free ports in a temporary directory, and leaves nothing behind.
     """
     settings = server_settings(log_level="error")  # the demo shows events; logs would interrupt them
     from infra.cli.demo import DemoFailed, run_demo
@@ -128,7 +128,7 @@ def api(
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Start an API process on a NATS that runs elsewhere."""
+    """Start an API process that uses a running NATS."""
     settings = part_settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
     from infra.runtime.processes import run_api
 
@@ -160,7 +160,7 @@ def runner(
         list[str] | None, typer.Option(metavar="POOL", help="Take its attempts. Repeatable.")
     ] = None,
     root: RootOption = None,
-    state_dir: Annotated[Path | None, typer.Option(help="Where it keeps what it runs.")] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Its attempts, reports and outputs.")] = None,
     capacity: Annotated[int | None, typer.Option(help="Attempts at the same time.")] = None,
     runner_id: Annotated[str | None, typer.Option(help="Its name; default: made once.")] = None,
     listen: Annotated[

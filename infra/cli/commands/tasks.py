@@ -35,11 +35,11 @@ def tasks(
     status: Annotated[
         list[str] | None, typer.Option("-s", "--status", metavar="STATUS", help="Only these. Repeatable.")
     ] = None,
-    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only of this one.")] = None,
-    pool: Annotated[str | None, typer.Option(help="Only of this one.")] = None,
+    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME=VALUE", help="Only with this one.")] = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most this many.")] = 50,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
@@ -123,14 +123,15 @@ def cancel(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Cancel a task. A running one is canceled once its runner says so."""
+    """Cancel a task. A running one is canceled once its runner reports that."""
     _command("cancel", id, url, data_dir, output)
 
 
 def wait(
     id: TaskArgument,
     timeout: Annotated[
-        float | None, typer.Option(parser=duration, metavar="TIME", help="Wait at most so long: 90, 10m, 2h.")
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Wait at most this long: 90, 10m, 2h."),
     ] = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,

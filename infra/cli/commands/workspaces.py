@@ -85,7 +85,7 @@ def remove(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Forget a workspace in which nothing is open; its directory stays as it is."""
+    """Remove a workspace without open claims; its directory is not changed."""
     from infra.cli.client.http import connect, workspace_path
     from infra.cli.output.formats import Column, emit_one
 

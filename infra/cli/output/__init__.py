@@ -1,4 +1,4 @@
-"""What commands print: tables, JSON forms, events as text, durations; messages for people go to stderr.
+"""Output of commands: tables, JSON forms, events as text, durations; messages for people go to stderr.
 
 Start with `formats.py`.
 """
