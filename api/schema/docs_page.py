@@ -53,6 +53,6 @@ async def docs_file(name: str) -> Response:
     if name == "start.js":
         return Response(_START, headers=_HEADERS, media_type="text/javascript")
     if name not in _FILES:
-        raise HttpProblem(404, "no-such-route", "there is no such file; GET /docs shows the page")
+        raise HttpProblem(404, "no-such-route", "there is no such file; the page is at /docs")
     path = Path(str(files(_PACKAGE) / "resources" / name))
     return FileResponse(path, headers=_HEADERS, media_type=_FILES[name])
