@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ from adapters.nats.jetstream_api import JetStreamApi
 from adapters.queues.backlogs import JetStreamBacklogs, Queue
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.timers import JetStreamTimers
-from adapters.queues.work_queue import FastStreamQueues
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.errors import DatabaseUnreachable, translated
 from adapters.read_model.snapshots import SqlSnapshots
@@ -46,7 +46,7 @@ from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeat_feed import CoreBeatFeed
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
-from adapters.telemetry.tracing import TracedAppender, TracedQueues, TracedRunnerClient
+from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
 from api.config import ApiConfig, parse_operator_tokens
 from api.dependencies import ApiParts
 from domain.context.tracing import Tracer
@@ -54,7 +54,7 @@ from domain.log.capacity import LogRoom
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import GrantView, LockView
 from domain.ports.log import Appender
-from domain.ports.queues import WorkQueues
+from domain.ports.queues import Due, DueQueue, EventQueue
 from domain.runners.attempt_token import AttemptTokens
 from domain.runners.heartbeat_validation import BeatFeed
 from domain.services.dead_letters import DISPATCH, DeadLetterService
@@ -72,8 +72,10 @@ from infra.nats.connection import connect, server_version
 from infra.nats.consumers import CONSUMERS
 from infra.nats.streams import ensure_streams
 from infra.telemetry.tracing import open_tracer
+from projections import lock_waits
+from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.checkpoint_signer import CheckpointSigner
-from projections.dispatch import Dispatch, DispatchConfig
+from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.heartbeat_quarantine import HeartbeatInspection
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
@@ -270,23 +272,16 @@ class ProcessManagers:
     view: FoldedLockView
     """Must run beside `dispatch` and the deadlines: knows the void grants and each workspace's policy."""
     dispatch: Dispatch
-    watchdog: Watchdog
-    lock_waits: LockWaits
+    events: EventQueue
+    deadlines: dict[str, Callable[[Due], Awaitable[None]]]
+    """By kind, what handles a deadline that came due."""
     beats: BeatFeed
     inspection: HeartbeatInspection
     sweep: ConsumerSweep
 
-    def queues(self, only: Collection[str]) -> FastStreamQueues:
-        """The queues of those of `dispatch` and `watchdog` that are wanted."""
-        queues = FastStreamQueues(self.core.dead_letters)
-        tracer = self.core.tracer
-        declared: WorkQueues = queues if tracer is None else TracedQueues(queues, tracer)
-        if "dispatch" in only:
-            self.dispatch.subscribe(declared)
-        if "watchdog" in only:
-            self.watchdog.subscribe(declared)
-            self.lock_waits.subscribe(declared)
-        return queues
+    def due(self, kind: str) -> DueQueue:
+        """The queue of the deadlines of one kind."""
+        return JetStreamDueQueue(self.core.connection, self.core.dead_letters, kind)
 
 
 @asynccontextmanager
@@ -324,12 +319,19 @@ def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
     settings = core.settings
     view = FoldedLockView(core.reader, core.checkpoints)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
+    watchdog = Watchdog(core.findings(), core.heartbeats, view, timers, terms)
+    events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, ACTED_ON)
+    if core.tracer is not None:
+        events = TracedEventQueue(events, core.tracer, DISPATCH)
     return ProcessManagers(
         core=core,
         view=view,
         dispatch=dispatcher(core, view, http),
-        watchdog=Watchdog(core.findings(), core.heartbeats, view, timers, terms),
-        lock_waits=LockWaits(core.findings(), core.reader),
+        events=events,
+        deadlines={
+            ATTEMPT_TIMER: watchdog.handle,
+            lock_waits.KIND: LockWaits(core.findings(), core.reader).handle,
+        },
         beats=CoreBeatFeed(core.connection),
         inspection=HeartbeatInspection(core.dead_letters),
         sweep=ConsumerSweep(core.connection, LOG_CONSUMERS),

@@ -19,7 +19,7 @@ from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
 from domain.log.record import Recorded
 from domain.ports.dispatch import EnvCipher, EnvUnreadable, RunnerClient, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import GrantView
-from domain.ports.queues import Timers, WorkQueues
+from domain.ports.queues import EventQueue, Timers
 from domain.protocol import Submission, SubmittedWorkspace
 from domain.runners.attempt_token import AttemptTokens
 from domain.services.task_findings import TaskFindings
@@ -29,7 +29,6 @@ from projections import lock_waits
 from projections.attempt_timer import Note, attempt_timer
 
 ACTOR = "dispatch"
-QUEUE = "dispatch"
 ACTED_ON = (
     EventFilter("lock", event="granted"),
     EventFilter("lock", event="refused"),
@@ -74,9 +73,9 @@ class Dispatch:
         self._tokens = tokens
         self._config = config
 
-    def subscribe(self, queues: WorkQueues) -> None:
-        """Declare what this takes."""
-        queues.events(QUEUE, ACTED_ON, self.handle)
+    async def run(self, queue: EventQueue) -> None:
+        """Act on events until canceled."""
+        await queue.consume(self.handle)
 
     async def handle(self, event: Recorded) -> None:
         """Do what follows from one event; doing it again changes nothing."""

@@ -13,7 +13,7 @@ from domain.errors import Busy
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogReader
-from domain.ports.queues import Deadline, Due, WorkQueues
+from domain.ports.queues import Deadline, Due
 from domain.services.task_findings import TaskFindings
 from domain.task.transitions import Status
 
@@ -33,10 +33,6 @@ class LockWaits:
     def __init__(self, tasks: TaskFindings, reader: LogReader) -> None:
         self._tasks = tasks
         self._reader = reader
-
-    def subscribe(self, queues: WorkQueues) -> None:
-        """Declare what this takes."""
-        queues.deadlines(KIND, self.handle)
 
     async def handle(self, came: Due) -> None:
         """Record `canceled`, reason `lock-wait-timeout`, if the attempt still waits.

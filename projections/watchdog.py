@@ -16,14 +16,14 @@ from datetime import datetime
 import structlog
 
 from domain.ports.lock_view import RegistrationView
-from domain.ports.queues import Due, Timers, WorkQueues
+from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
 from domain.protocol import rfc3339
 from domain.runners.liveness import LeaseTerms, Liveness, Sighting, Verdict, Watched, judge
 from domain.services.task_findings import TaskFindings
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
-from projections.attempt_timer import KIND, Note, parse_note
+from projections.attempt_timer import Note, parse_note
 
 ACTOR = "watchdog"
 FRESH_SECONDS = 1.0
@@ -47,10 +47,6 @@ class Watchdog:
         self._registrations = registrations
         self._timers = timers
         self._terms = terms
-
-    def subscribe(self, queues: WorkQueues) -> None:
-        """Declare what this takes."""
-        queues.deadlines(KIND, self.handle)
 
     async def handle(self, due: Due) -> None:
         """Look at the attempt whose timer came due; ends it, arms the next look, or lets it be."""

@@ -6,18 +6,17 @@ is in the way of an append.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import orjson
 
 from adapters.event_store.codec import Message
 from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.context.tracing import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
-from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SubmitOutcome
 from domain.ports.log import Appender
-from domain.ports.queues import WorkQueues
+from domain.ports.queues import EventQueue
 from domain.protocol import Submission
 
 _NATS = {"messaging.system": "nats"}
@@ -53,17 +52,15 @@ class TracedAppender:
             return seq
 
 
-class TracedQueues:
-    """Port `WorkQueues`: each event is handled in a span below the append that stored it."""
+class TracedEventQueue:
+    """Port `EventQueue`: each event is handled in a span below the append that stored it."""
 
-    def __init__(self, inner: WorkQueues, tracer: Tracer) -> None:
+    def __init__(self, inner: EventQueue, tracer: Tracer, name: str) -> None:
         self._inner = inner
         self._tracer = tracer
-        self.deadlines = inner.deadlines
+        self._name = name
 
-    def events(
-        self, name: str, wanted: Sequence[EventFilter], handle: Callable[[Recorded], Awaitable[None]]
-    ) -> None:
+    async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
         """See the port."""
 
         async def traced(event: Recorded) -> None:
@@ -72,10 +69,10 @@ class TracedQueues:
                 about[TASK_ID] = event.task_id
             if event.attempt is not None:
                 about[ATTEMPT] = event.attempt
-            with spanning(self._tracer, f"{name} {event.kind} {event.event}", "consumer", about):
+            with spanning(self._tracer, f"{self._name} {event.kind} {event.event}", "consumer", about):
                 await handle(event)
 
-        self._inner.events(name, wanted, traced)
+        await self._inner.consume(traced)
 
 
 class TracedRunnerClient:

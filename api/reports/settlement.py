@@ -8,11 +8,9 @@ report itself is valid, else at most MAX_DELIVERIES times.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import nats.errors
 import structlog
@@ -22,6 +20,7 @@ from pydantic import ValidationError
 from api.dependencies import ApiParts
 from api.metrics.registry import RECORDED, STALE, Metrics
 from api.problems import HttpProblem, body_errors
+from api.reports.batch_timeout import SharedTimeout
 from api.reports.gateway import accept_report
 from domain.backoff import Backoff
 from domain.context.log_context import be_about
@@ -37,19 +36,6 @@ RETRY = Backoff(first_seconds=0.2, longest_seconds=30.0)
 TRY_AGAIN = "try-again"
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A received report, and the event loop's time by which it must be applied."""
-
-    message: Msg
-    by: float
-
-
-def taken(message: Msg) -> Taken:
-    """A report that has just arrived: it gets ANSWER_SECONDS, including the wait for others of its task."""
-    return Taken(message, asyncio.get_running_loop().time() + ANSWER_SECONDS)
-
-
 class Settlement:
     """Settles reports, one message at a time."""
 
@@ -57,10 +43,10 @@ class Settlement:
         self._parts = parts
         self._metrics = metrics
 
-    async def settle(self, report: Taken) -> bool:
+    async def settle(self, message: Msg, limit: SharedTimeout) -> bool:
         """Handle one message; False if it will be redelivered, so that later ones of its task wait too."""
-        message, started = report.message, time.perf_counter()
-        outcome = await self._outcome(report)
+        started = time.perf_counter()
+        outcome = await self._outcome(message, limit)
         if outcome == TRY_AGAIN:
             await put_back(message, delay_seconds(deliveries(message)))
         else:
@@ -70,23 +56,23 @@ class Settlement:
             self._metrics.callback("nats", outcome, time.perf_counter() - started)
         return outcome != TRY_AGAIN
 
-    async def _outcome(self, report: Taken) -> str:
+    async def _outcome(self, message: Msg, limit: SharedTimeout) -> str:
         """`recorded`, `stale`, the code of its dead letter, or TRY_AGAIN."""
-        message = report.message
         task_id = message.subject.rpartition(".")[2]
         headers = message.headers or {}
         use_traceparent(header(headers, TRACEPARENT))
         be_about(task_id)
         with spanning(self._parts.tracer, "take report", "consumer", {TASK_ID: task_id}) as span:
-            outcome = await self._applied(report, task_id, headers)
+            outcome = await self._applied(message, task_id, headers, limit)
             if span is not None:
                 span.set({"towpath.outcome": outcome})
             return outcome
 
-    async def _applied(self, report: Taken, task_id: str, headers: Mapping[str, str]) -> str:
-        message = report.message
+    async def _applied(
+        self, message: Msg, task_id: str, headers: Mapping[str, str], limit: SharedTimeout
+    ) -> str:
         try:
-            async with asyncio.timeout_at(report.by):
+            with limit:
                 stored = await accept_report(
                     self._parts, task_id, message.data, header(headers, RUNNER_AUTH_HEADER), "nats"
                 )

@@ -7,25 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 
 
-class WorkQueues(Protocol):
-    """Queues shared among any number of workers, who declare what they take before the queues run.
+class EventQueue(Protocol):
+    """Events to be acted on, shared among any number of workers; each is handled at least once."""
 
-    Each message is handled at least once, in no particular order; one whose handling fails comes again, in
-    the end as a dead letter.
-    """
-
-    def events(
-        self, name: str, wanted: Sequence[EventFilter], handle: Callable[[Recorded], Awaitable[None]]
-    ) -> None:
-        """Let `handle` act on events that one of `wanted` matches; workers of one `name` share them."""
+    async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
+        """Hand out events until canceled; one whose handling fails comes again, in the end as a dead
+        letter."""
         ...
 
-    def deadlines(self, kind: str, handle: Callable[[Due], Awaitable[None]]) -> None:
-        """Let `handle` act on the deadlines of one kind that have come due."""
+
+class DueQueue(Protocol):
+    """Deadlines that have come due, shared among any number of workers; each at least once."""
+
+    async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
+        """Hand out deadlines until canceled."""
         ...
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,21 +24,32 @@ _NAMES = (
     "read-model.db",
     "secret-key",
     "checkpoint-key",
-    ".gitignore",
     "lost+found",
 )
-_PREFIXES = ("nats-", "nats.", "runner.", "read-model.db", "secret-key", "checkpoint-key", ".towpath")
+_PREFIXES = (
+    ".gitignore",
+    "nats-",
+    "nats.",
+    "runner.",
+    "read-model.db",
+    "secret-key",
+    "checkpoint-key",
+    ".towpath",
+)
 _JOBS = "work"
 """Directories of jobs in a runner's state directory; their files belong to the jobs."""
 
 
 def private_directory(path: Path) -> None:
     """Make `path` and its parents if missing, accessible to its owner only. Raises OSError."""
-    if not path.is_dir():
-        if path.exists():
-            raise NotADirectoryError(errno.ENOTDIR, "it is a file, and must be a directory", str(path))
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True)
         path.chmod(0o700)  # a umask may remove even the owner's rights
+    except FileExistsError:
+        if not path.is_dir():
+            raise NotADirectoryError(
+                errno.ENOTDIR, "it is a file, and must be a directory", str(path)
+            ) from None
     if _is_own(path):
         _take_from_others(path)
         ignore = path / ".gitignore"
@@ -64,12 +76,17 @@ def open_to_others(path: Path) -> Iterator[Path]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write atomically; others can never read the file."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(create_private(draft), "w") as file:
-        file.write(text)
-    draft.replace(path)
+    """Write atomically, with any number of writers at once; others can never read the file."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)  # a umask may have removed even the owner's rights
+            file.write(text)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def create_private(path: Path, flags: int = os.O_WRONLY | os.O_EXCL) -> int:

@@ -8,7 +8,6 @@ row supplies the rest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 
 from infra.documents.channels import Channel, channels
-from infra.nats.consumers import CONSUMERS
 from infra.nats.stream_definitions import stream_definitions
 
 Document = dict[str, Any]
@@ -72,7 +70,7 @@ def _completed(document: Document, rows: list[Channel]) -> Document:
             }
         },
         "channels": {row.name: _channel(document["channels"][row.name], row) for row in rows},
-        "operations": {row.name: _operation(row) for row in rows} | _taken(rows),
+        "operations": {row.name: _operation(row) for row in rows},
         "components": {"messages": messages, "schemas": dict(sorted(_schemas(made["schemas"]).items()))},
         "x-streams": {
             one.name: {
@@ -101,22 +99,6 @@ def _operation(row: Channel) -> Document:
         "action": row.action,
         "channel": {"$ref": f"#/channels/{row.name}"},
         "messages": [{"$ref": f"#/channels/{row.name}/messages/message"}],
-    }
-
-
-def _taken(rows: list[Channel]) -> Document:
-    """Payloads of the control plane's own subscribers, named by durable consumer and channel."""
-    return {
-        f"{consumer.name}.{row.name}": {
-            **_operation(row),
-            "action": "receive",
-            "summary": f"{consumer.does}, in {consumer.started_by}",
-            "x-consumer": {"durable": consumer.name, "stream": consumer.stream},
-        }
-        for consumer in CONSUMERS
-        for subject in consumer.subjects
-        for row in rows
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^.]+", row.address), subject)
     }
 
 

@@ -1,4 +1,4 @@
-"""NATS infrastructure: the embedded server, connections, subscribers, accounts, streams and their capacity.
+"""NATS infrastructure: the embedded server, connections, accounts, streams and their capacity.
 
 Start with `stream_definitions.py` and `embedded_server.py`.
 """

@@ -136,7 +136,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from domain.locks.statistics import LogFigures
     from domain.protocol import rfc3339
     from infra.composition import api_parts, now, open_core, push_client
-    from infra.nats.subscribers import Subscribers, make_broker
+    from infra.nats.connection import connect
     from infra.runtime.http_connections import Connections, connection_limit
     from infra.runtime.http_server import bind, serve
     from infra.runtime.readiness import Readiness
@@ -153,20 +153,18 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
             last_seq=core.reader.last_seq,
             view_seq=lambda: view.seq,
             applied_seq=core.read_model.position,
-            intake=lambda: subscribers.connected,
+            intake=lambda: intake.connected,
         )
         parts = api_parts(core, view, http, readiness, room)
         app = create_app(parts)
-        intake = ReportIntake(parts, app.state.metrics)
-        subscribers = Subscribers(partial(make_broker, settings, "towpath-reports"), intake)
+        intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
         connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))
         closing = asyncio.Event()
         serving = partial(serve, app, listener, closing, lambda: begin_closing(app), connections)
         await Services(
             Background(view.run, save=view.save),
             Background(room.run),
-            subscribers,
-            Background(subscribers.run),
+            intake,
             Background(serving, drain=(closing.set, DRAIN_SECONDS)),
         ).run_until(stop)
 
@@ -183,7 +181,6 @@ async def serve_projector(
         push_client,
         task_projection,
     )
-    from infra.nats.subscribers import Subscribers, make_broker
 
     # dispatch reads an attempt once or twice, so a large cache would waste memory
     settings = settings.model_copy(update={"task_cache": min(settings.task_cache, PROJECTOR_CACHE)})
@@ -200,10 +197,11 @@ async def serve_projector(
         if "dispatch" in only or "watchdog" in only:
             managers = process_managers(core, await stack.enter_async_context(push_client()))
             services.append(Background(managers.view.run, save=managers.view.save))
-            make = partial(make_broker, settings, "towpath-projector-queues")
-            subscribers = Subscribers(make, managers.queues(only))
-            services += [subscribers, Background(subscribers.run)]
+            if "dispatch" in only:
+                services.append(Background(partial(managers.dispatch.run, managers.events)))
             if "watchdog" in only:
+                for kind, handle in managers.deadlines.items():
+                    services.append(Background(partial(managers.due(kind).consume, handle)))
                 services.append(Background(partial(managers.beats.listen, managers.inspection.handle)))
                 services.append(Background(managers.sweep.run))
         if "read-model" in only:

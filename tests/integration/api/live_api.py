@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,15 +13,15 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from nats.aio.client import Client
 
 from adapters.event_store.appender import SETTLE_SECONDS
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
-from api.reports.nats_intake import ReportIntake
 from infra.composition import Core, api_parts, lock_projection, open_core, task_projection
 from infra.config.settings import Settings
+from infra.nats.connection import connect
 from infra.nats.embedded_server import EmbeddedNats
-from infra.nats.subscribers import MakeBroker, Subscribers, make_broker
 from projections.lock_view import FoldedLockView
 
 
@@ -33,7 +33,7 @@ class LiveApi:
     app: FastAPI
     parts: ApiParts
     core: Core
-    make_broker: MakeBroker
+    connect: Callable[[], Awaitable[Client]]
     closed: asyncio.Task[None]
 
     async def dispatched(self, **body: Any) -> dict[str, Any]:
@@ -41,10 +41,6 @@ class LiveApi:
         answer = await self.http.post("/tasks?dispatch=true", json={"command": ["true"], **body})
         assert answer.status_code == 201, answer.text
         return answer.json()
-
-    def intake(self, parts: ApiParts | None = None) -> Subscribers:
-        """What takes reports over NATS, not started."""
-        return Subscribers(self.make_broker, ReportIntake(parts or self.parts, self.app.state.metrics))
 
     async def report(self, task_id: str, status: str, **body: Any) -> httpx.Response:
         """One callback."""
@@ -89,7 +85,7 @@ async def live_api(
                 await asyncio.sleep(0.01)
         port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-            yield LiveApi(http, app, parts, core, partial(make_broker, settings, "test-reports"), serving)
+            yield LiveApi(http, app, parts, core, partial(connect, settings, "test-reports"), serving)
         begin_closing(app)
         uvicorn_server.should_exit = True
         await serving

@@ -6,21 +6,18 @@ import asyncio
 import contextlib
 import os
 import signal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nats.errors
 import pytest
-from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import infra.nats.subscribers
+import api.reports.nats_intake
 from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
 from infra.nats.embedded_server import EmbeddedNats
-from infra.nats.subscribers import AWAY, BACK, Subscribers
 from tests.integration.api.live_api import live_api
 from tests.support.waiting import eventually
 
@@ -65,24 +62,23 @@ async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) ->
 
 
 async def test_the_report_intake_waits_for_nats_without_spinning(
-    nats_server: EmbeddedNats, tmp_path: Path
+    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FastStream would ask again at once for as long as NATS is away, and keep a task for each time."""
-    async with live_api(nats_server, tmp_path / "data") as live, live.intake() as intake:
-        running = asyncio.create_task(intake.run())
+    monkeypatch.setattr(api.reports.nats_intake, "AWAY_SECONDS", 0.05)
+    async with live_api(nats_server, tmp_path / "data") as live:
         task_id = (await live.dispatched())["id"]
+        intake = ReportIntake(live.parts, live.connect, None)
+        await intake.start()
+        nats_server.stop()
         with capture_logs() as logs:
-            for _ in range(2):
-                nats_server.stop()
-                await eventually(lambda: not intake.connected)
-                (subscriber,) = intake.subscribers
-                assert (subscriber.running, subscriber.tasks) == (False, [])
-                await asyncio.wait({running}, timeout=1)
-                nats_server.start()
-                await eventually(lambda: intake.connected and intake.subscribers[0].running, timeout=30)
-        said = [one["event"] for one in logs if one["log_level"] != "debug"]
-        assert [one for one in said if "subscribers" in one] == [AWAY, BACK] * 2, "each outage is said once"
+            await eventually(lambda: intake._ahead is not None and intake._ahead.failed > 3, timeout=30)
+        said = [one["event"] for one in logs if one["event"].startswith("reports cannot be fetched")]
+        assert len(said) == 1, "an outage is said once, not with each try"
+        assert intake._broker is not None
+        (subscriber,) = intake._broker.subscribers
         assert len(subscriber.tasks) == 1
+        nats_server.start()
 
         async def back() -> bool:
             report = live.core.connection.jetstream().publish(f"towpath.report.{task_id}", RUNNING)
@@ -92,7 +88,7 @@ async def test_the_report_intake_waits_for_nats_without_spinning(
             return answer.status_code == 200 and answer.json()["status"] == "running"
 
         await eventually(back, timeout=30)
-        running.cancel()
+        await intake.stop()
 
 
 @pytest.mark.parametrize("away", ["gone", "frozen"])
@@ -100,7 +96,7 @@ async def test_the_report_intake_stops_while_nats_is_away(
     nats_server: EmbeddedNats, tmp_path: Path, away: str
 ) -> None:
     async with live_api(nats_server, tmp_path / "data") as live:
-        intake = live.intake()
+        intake = ReportIntake(live.parts, live.connect)
         await intake.start()
         if away == "gone":
             nats_server.stop()
@@ -118,19 +114,15 @@ async def test_the_report_intake_stops_while_nats_is_away(
         await eventually(lambda: live.core.connection.is_connected)
 
 
-async def test_the_report_intake_says_why_it_cannot_start(
-    nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(infra.nats.subscribers, "START_SECONDS", 1.0)
+async def test_the_report_intake_says_why_it_cannot_start(nats_server: EmbeddedNats, tmp_path: Path) -> None:
+    async with live_api(nats_server, tmp_path / "data") as live:
 
-    class FrozenThen(NatsBroker):
-        async def connect(self) -> Client:
-            connection = await super().connect()
+        async def frozen_then() -> Client:
+            connection = await live.connect()
             os.kill(nats_server.pid, signal.SIGSTOP)
             return connection
 
-    async with live_api(nats_server, tmp_path / "data") as live:
-        intake = Subscribers(partial(FrozenThen, nats_server.control_url), ReportIntake(live.parts))
+        intake = ReportIntake(live.parts, frozen_then)
         try:
             with pytest.raises(Busy, match="is JetStream up"):
                 await intake.start()

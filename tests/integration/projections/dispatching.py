@@ -14,19 +14,20 @@ from nats.aio.client import Client
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.timers import JetStreamTimers
-from adapters.queues.work_queue import FastStreamQueues
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from domain.ports.dispatch import RunnerClient
 from domain.runners.attempt_token import AttemptTokens
 from domain.runners.liveness import LeaseTerms
 from domain.task.spec import TaskSpec
-from projections.dispatch import Dispatch, DispatchConfig
+from projections import lock_waits
+from projections.attempt_timer import KIND
+from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.lock_waits import LockWaits
 from projections.watchdog import Watchdog
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api
-from tests.support.queues import run_consumers
 from tests.support.worlds import new_id
 
 TOKENS = AttemptTokens(b"secret")
@@ -58,17 +59,17 @@ class DispatchStage(Stage):
             ),
         )
 
-    async def working(self, *handlers: Dispatch | Watchdog | LockWaits) -> None:
-        """Let these work on their queues, as one process."""
-        queues = FastStreamQueues(JetStreamDeadLetters(self.connection))
-        for one in handlers:
-            one.subscribe(queues)
-        await run_consumers(self.connection, queues)
+    def queue(self) -> JetStreamEventQueue:
+        return JetStreamEventQueue(
+            self.connection, JetStreamDeadLetters(self.connection), "dispatch", ACTED_ON
+        )
 
     def start(self) -> None:
         """One of each."""
         self.run(self.projector().run())
-        self.run(self.working(self.dispatcher(), self.watchdog(), self.lock_waits()))
+        self.run(self.dispatcher().run(self.queue()))
+        self.run(self.due().consume(self.watchdog().handle))
+        self.run(self.due(lock_waits.KIND).consume(self.lock_waits().handle))
 
     def watchdog(self) -> Watchdog:
         """One more watchdog."""
@@ -77,6 +78,10 @@ class DispatchStage(Stage):
     def lock_waits(self) -> LockWaits:
         """What ends waits for a lock."""
         return LockWaits(self.findings, self.world.reader)
+
+    def due(self, kind: str = KIND) -> JetStreamDueQueue:
+        """What the handlers of one kind of deadline share."""
+        return JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), kind)
 
     async def submissions(self, pool: str = "default") -> list[dict[str, Any]]:
         """What lies on a pool's queue."""

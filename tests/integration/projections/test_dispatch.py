@@ -16,9 +16,7 @@ from domain.log.record import Recorded
 from domain.ports.dispatch import SubmitOutcome
 from domain.protocol import Heartbeat, Submission
 from domain.runners.attempt_token import Proof
-from projections.dispatch import ACTED_ON
 from tests.integration.projections.dispatching import TOKENS, DispatchStage, dispatch_stage
-from tests.support.queues import take_events
 from tests.support.waiting import eventually
 
 
@@ -90,7 +88,7 @@ async def test_what_has_ended_meanwhile_is_not_sent(stage: DispatchStage) -> Non
     for task_id in (canceled, plain):
         await stage.commands.cancel(task_id, None, "operator:ann")
     later = await stage.create_plain()
-    stage.run(stage.working(stage.dispatcher()))
+    stage.run(stage.dispatcher().run(stage.queue()))
     assert (await one_submission(stage))["task_id"] == later
     assert await stage.armed() == [f"towpath.timer.at.attempt.{later}.1"]
 
@@ -179,12 +177,12 @@ async def test_two_dispatchers_share_and_a_crash_brings_it_again(
         stuck.set()
         await asyncio.Event().wait()
 
-    crashing = stage.run(take_events(stage.connection, "dispatch", ACTED_ON, hang))
+    crashing = stage.run(stage.queue().consume(hang))
     first = await stage.create_plain()
     await stuck.wait()
     await stage.stop(crashing)
     for _ in range(2):
-        stage.run(stage.working(stage.dispatcher()))
+        stage.run(stage.dispatcher().run(stage.queue()))
     rest = [await stage.create_plain() for _ in range(20)]
     await eventually(lambda: _sent(stage, first, *rest))
     assert len(await stage.submissions()) == 21

@@ -102,7 +102,7 @@ async def test_a_grant_that_crosses_is_void_and_given_back_first(stage: Dispatch
 
 
 async def test_no_deadline_where_none_was_asked_for(stage: DispatchStage) -> None:
-    stage.run(stage.working(stage.dispatcher()))
+    stage.run(stage.dispatcher().run(stage.queue()))
     await stage.dispatch("a")
     bounded = await stage.dispatch("b", lock_wait_seconds=LONG)
     await eventually(lambda: _armed(stage, bounded))

@@ -13,6 +13,7 @@ from nats.aio.client import Client
 import adapters.queues.work_queue
 from adapters.event_store.codec import EXPECTED_FILTER, EXPECTED_SEQ
 from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.work_queue import JetStreamEventQueue
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.log.record import Recorded
@@ -21,7 +22,6 @@ from projections.lock_view import FoldedLockView
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
 from tests.support.memory_store import MemorySnapshots
-from tests.support.queues import take_events
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id
 
@@ -103,7 +103,8 @@ async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(
         handled.append(event.seq)
 
     dead = JetStreamDeadLetters(js_connection)
-    taking = asyncio.create_task(take_events(js_connection, "dispatch", ACTED_ON, handle))
+    queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON)
+    taking = asyncio.create_task(queue.consume(handle))
     try:
         (letter,) = await eventually(lambda: dead.page(0, 10))
         assert (letter.kind, letter.subject_id, letter.source_seq) == ("dispatch", task_id, seq)

@@ -14,10 +14,9 @@ from domain.log.filter import EventFilter
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat, Held, Report
 from domain.runners.liveness import LeaseTerms
-from projections.attempt_timer import KIND, parse_note
+from projections.attempt_timer import parse_note
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.nats import api
-from tests.support.queues import take_deadlines
 from tests.support.waiting import eventually
 
 ENDED = ("failed", "runner-lost")
@@ -143,8 +142,8 @@ async def test_an_attempt_that_was_taken_before_it_was_sent_is_watched_too(stage
     task_id = await stage.dispatch()
     await stage.until(("granted", task_id))
     await stage.report(task_id, "running")
-    stage.run(stage.working(stage.dispatcher()))
-    stage.run(stage.working(stage.watchdog()))
+    stage.run(stage.dispatcher().run(stage.queue()))
+    stage.run(stage.due().consume(stage.watchdog().handle))
     await eventually(lambda: stage.status_is(task_id, *ENDED))
     await stage.stop(projector)
 
@@ -215,15 +214,15 @@ async def test_another_watchdog_takes_over_from_one_that_dies_in_between(
         await asyncio.Event().wait()
 
     stage.run(stage.projector().run())
-    stage.run(stage.working(stage.dispatcher()))
-    crashing = stage.run(take_deadlines(stage.connection, KIND, hang))
+    stage.run(stage.dispatcher().run(stage.queue()))
+    crashing = stage.run(stage.due().consume(hang))
     await Beating(stage).once()
     task_id = await taken(stage)
     await eventually(lambda: stuck)
     assert parse_note(stuck[0].note).submit_by is not None
     await stage.stop(crashing)
     for _ in range(2):
-        stage.run(stage.working(stage.watchdog()))
+        stage.run(stage.due().consume(stage.watchdog().handle))
     await eventually(lambda: stage.status_is(task_id, *ENDED))
     names = [event.event for event in await stage.world.reader.page(0, 100, EventFilter("task", task_id))]
     assert names.count("failed") == 1

@@ -10,10 +10,11 @@ from nats.aio.client import Client
 from adapters.event_store.appender import SingleAppender
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.queues.backlogs import JetStreamBacklogs, Queue
+from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.work_queue import JetStreamEventQueue
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from tests.support.messages import creation
-from tests.support.queues import take_events
 from tests.support.waiting import eventually
 from tests.support.worlds import now
 
@@ -28,9 +29,13 @@ async def test_a_backlog_grows_and_is_worked_off(js_connection: Client) -> None:
     async def handle(_: Recorded) -> None:
         await go_on.wait()
 
-    working = asyncio.create_task(
-        take_events(js_connection, "dispatch", [EventFilter("task", event="created")], handle)
+    queue = JetStreamEventQueue(
+        js_connection,
+        JetStreamDeadLetters(js_connection),
+        "dispatch",
+        (EventFilter("task", event="created"),),
     )
+    working = asyncio.create_task(queue.consume(handle))
     try:
         appender = SingleAppender(js_connection, JetStreamApi(js_connection))
         before = now()

@@ -6,23 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
+import adapters.nats.pull_consumer
 import adapters.queues.work_queue
-import infra.nats.subscribers
 from adapters.event_store.appender import SingleAppender
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.timers import JetStreamTimers
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from infra.nats.embedded_server import EmbeddedNats
-from runner.asyncio_tasks import end_tasks
 from tests.support.messages import creation
 from tests.support.nats import api, connect, pulls, subjects
-from tests.support.queues import take_deadlines, take_events
 from tests.support.waiting import eventually
 from tests.support.worlds import new_id, now
 
@@ -36,16 +37,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters.queues.work_queue, "PROGRESS_SECONDS", 0.2)
     monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 3)
-    monkeypatch.setattr(infra.nats.subscribers, "CHECK_SECONDS", 0.2)
 
 
 @asynccontextmanager
 async def consuming(connection: Client, handle: Handle) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(take_events(connection, "test", CREATED, handle))
+    queue = JetStreamEventQueue(connection, JetStreamDeadLetters(connection), "test", CREATED)
+    task = asyncio.create_task(queue.consume(handle))
     try:
         yield task
     finally:
-        await asyncio.wait_for(end_tasks([task]), 10)
+        task.cancel()
+        await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)
 
 
 async def append(connection: Client, title: str = "demo") -> str:
@@ -197,6 +199,7 @@ async def test_it_survives_restarts_and_a_deleted_consumer(
         await js_connection.jetstream().delete_consumer("TOWPATH", "test")
         third = await append(js_connection)
         await eventually(lambda: handled == {first, second, third}, 20)
+        assert len(js_connection._subs) < 8, "each new start left a subscription"
 
 
 async def test_many_messages_are_shared_and_all_handled(
@@ -222,22 +225,54 @@ async def test_many_messages_are_shared_and_all_handled(
     await other.close()
 
 
-async def test_what_is_asked_for_stays_with_a_frozen_process_for_a_moment_only(
-    js_connection: Client,
+async def test_an_idle_queue_has_one_request_under_way(
+    js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also after many have run out: the server ends each, and only then the next one is made."""
+    monkeypatch.setattr(adapters.queues.work_queue, "PULL_SECONDS", 0.2)
+    monkeypatch.setattr(adapters.nats.pull_consumer, "HEARTBEAT_SECONDS", 0.1)
+
     async def handle(_: Recorded) -> None:
         """Nothing comes."""
 
     async with consuming(js_connection, handle):
-        requests = await pulls(js_connection, "TOWPATH", "test", 2)
-    assert all(0 < one["expires"] <= adapters.queues.work_queue.PULL_SECONDS * 1e9 for one in requests)
+        requests = await pulls(js_connection, "TOWPATH", "test", 12)
+        info = await api(js_connection, "CONSUMER.INFO.TOWPATH.test")
+    assert info["num_waiting"] <= 1
+    assert {one["expires"] for one in requests} == {200_000_000}
+
+
+async def test_a_queue_asks_again_where_nothing_is_heard(
+    nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request was lost: no message, no heartbeat, no word that it is over."""
+    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 0.5)
+    handled: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        handled.append(event.subject_id)
+
+    publish, lost = js_connection.publish, []
+
+    async def lossy(subject: str, *args: Any, **options: Any) -> None:
+        if ".MSG.NEXT." in subject and not lost:
+            lost.append(subject)
+            return
+        await publish(subject, *args, **options)
+
+    monkeypatch.setattr(js_connection, "publish", lossy)
+    async with consuming(js_connection, handle):
+        task_id = await append(js_connection)
+        await eventually(lambda: handled == [task_id])
+    assert lost
 
 
 async def test_a_queue_without_room_keeps_its_consumer(
     js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It asks for nothing meanwhile, and goes on afterwards."""
-    monkeypatch.setattr(infra.nats.subscribers, "CHECK_SECONDS", 0.05)
+    """It has asked for nothing, so it need not hear anything."""
+    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(adapters.queues.work_queue, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(adapters.queues.work_queue, "CONCURRENCY", 4)
     made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
     ids = {await append(js_connection) for _ in range(20)}
@@ -256,28 +291,52 @@ async def test_a_queue_without_room_keeps_its_consumer(
     assert made.pending_msgs == 1
 
 
-async def test_a_process_ends_a_queue_whatever_it_does(js_connection: Client) -> None:
+async def test_while_nats_is_away_no_subscriptions_pile_up(
+    nats_server: EmbeddedNats, js_connection: Client
+) -> None:
+    handled: list[str] = []
+
+    async def handle(event: Recorded) -> None:
+        handled.append(event.subject_id)
+
+    async with consuming(js_connection, handle):
+        await append(js_connection)
+        await eventually(lambda: handled)
+        nats_server.stop()
+        await eventually(lambda: not js_connection.is_connected)
+        await asyncio.wait({asyncio.create_task(asyncio.Event().wait())}, timeout=1)
+        waiting = [command for command in js_connection._pending if command.startswith(b"SUB")]
+        assert len(waiting) <= 1
+        nats_server.start()
+        await append(js_connection)
+        await eventually(lambda: len(handled) == 2)
+
+
+async def test_one_cancellation_ends_a_queue_whatever_it_does(js_connection: Client) -> None:
     """Also in the turn in which its consumer is made."""
 
     async def handle(_: Recorded) -> None:
         """Nothing comes."""
 
-    made = await js_connection.subscribe("$JS.API.CONSUMER.*.TOWPATH.test")
-    for turns in range(0, 40, 3):
-        task = asyncio.create_task(take_events(js_connection, "test", CREATED, handle))
+    made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
+    for turns in range(40):
+        queue = JetStreamEventQueue(js_connection, JetStreamDeadLetters(js_connection), "test", CREATED)
+        task = asyncio.create_task(queue.consume(handle))
         await made.next_msg(5)
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(end_tasks([task]), 10)  # `wait_for` of Python 3.11 may lose one cancellation
+        task.cancel()
+        assert (await asyncio.wait({task}, timeout=5))[0]
 
 
 async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
     deadlines = [Deadline("submit", new_id(), 1) for _ in range(2)]
+    queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
 
     async def handle(_: Due) -> None:
         raise KeyError("no such task")
 
-    task = asyncio.create_task(take_deadlines(js_connection, "submit", handle))
+    task = asyncio.create_task(queue.consume(handle))
     for one in deadlines:
         await JetStreamTimers(js_connection).arm(one, now() - timedelta(seconds=1))
     wanted = {f"towpath.dead.due-submit.{one.task_id}" for one in deadlines}
@@ -288,6 +347,7 @@ async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
 
 async def test_a_deadline_brings_its_note_and_the_brokers_time(js_connection: Client) -> None:
     timers, deadline = JetStreamTimers(js_connection), Deadline("submit", new_id(), 7)
+    queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
     came: list[Due] = []
 
     async def handle(due: Due) -> None:
@@ -296,7 +356,7 @@ async def test_a_deadline_brings_its_note_and_the_brokers_time(js_connection: Cl
     at = now() + timedelta(seconds=1)
     await timers.arm(deadline, now() + timedelta(hours=1), b"replaced")
     await timers.arm(deadline, at, b"note")
-    task = asyncio.create_task(take_deadlines(js_connection, "submit", handle))
+    task = asyncio.create_task(queue.consume(handle))
     await eventually(lambda: came)
     assert [(due.deadline, due.note) for due in came] == [(deadline, b"note")]
     assert at - timedelta(milliseconds=5) <= came[0].at <= now()

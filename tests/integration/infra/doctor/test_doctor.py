@@ -22,6 +22,7 @@ from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.client import READ_VERSIONS, Kind
 from adapters.queues.dead_letter_budget import MOST_ALIKE
 from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeats import JetStreamHeartbeats
@@ -37,7 +38,6 @@ from projections.dispatch import ACTED_ON
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
 from tests.support.nats import api
-from tests.support.queues import take_deadlines, take_events
 from tests.support.waiting import eventually
 from tests.support.worlds import now
 
@@ -156,8 +156,10 @@ async def test_consumers_missing_unserved_and_behind(
     async def take(_: Recorded | Due) -> None:
         """Nothing follows."""
 
-    taking = stage.run(take_events(js_connection, "dispatch", ACTED_ON, take))
-    stage.run(take_deadlines(js_connection, KIND, take))
+    dead = JetStreamDeadLetters(js_connection)
+    queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON)
+    taking = stage.run(queue.consume(take))
+    stage.run(JetStreamDueQueue(js_connection, dead, KIND).consume(take))
 
     async def served() -> bool:
         return (await found(settings, "dispatch")).state == "ok"
@@ -177,7 +179,7 @@ async def test_consumers_missing_unserved_and_behind(
     async def refuse(_: Recorded) -> None:
         raise RuntimeError("not now")
 
-    stage.run(take_events(js_connection, "dispatch", ACTED_ON, refuse))
+    stage.run(queue.consume(refuse))
 
     async def behind() -> bool:
         finding = await found(settings, "dispatch", seconds=60)

@@ -8,16 +8,22 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import nats.errors
 import pytest
+from nats.aio.client import Client
 
 from api.config import ApiConfig
-from api.reports.nats_intake import AT_ONCE, ReportIntake
-from api.reports.settlement import MAX_DELIVERIES, Settlement, delay_seconds, taken
+from api.reports.batch_timeout import SharedTimeout
+from api.reports.nats_intake import BATCH, ReportIntake, _FetchAhead
+from api.reports.settlement import MAX_DELIVERIES, Settlement, delay_seconds
 from domain.errors import Busy, LogFull
-from tests.support.waiting import eventually
 from tests.unit.api.api_world import ApiWorld, api_world, new_id
 
 RUNNING = {"status": "running", "runner_id": "r1"}
+
+
+async def _unconnected() -> Client:
+    raise AssertionError("this needs no NATS")
 
 
 @dataclass
@@ -50,7 +56,7 @@ async def test_an_applied_and_a_stale_report_are_acknowledged(world: ApiWorld) -
     task = await world.dispatched()
     for _ in range(2):
         one = message(task["id"])
-        assert await Settlement(world.parts, None).settle(taken(one))
+        assert await Settlement(world.parts, None).settle(one, SharedTimeout(10))
         assert one.answers == ["ack"]
     assert world.events() == ["created", "dispatched", "running"]
     assert world.dead.kept == []
@@ -71,7 +77,7 @@ async def test_what_can_never_be_applied_is_kept_and_acknowledged(
 ) -> None:
     task = await world.dispatched()
     one = message(task["id"], body)
-    assert await Settlement(world.parts, None).settle(taken(one))
+    assert await Settlement(world.parts, None).settle(one, SharedTimeout(10))
     assert one.answers == ["ack"]
     [(kind, task_id, kept, reason, detail)] = world.dead.kept
     assert (kind, task_id, kept, reason) == ("report", task["id"], one.data, code)
@@ -81,7 +87,7 @@ async def test_what_can_never_be_applied_is_kept_and_acknowledged(
 @pytest.mark.parametrize("task_id", ["nobody", "*", ""])
 async def test_a_subject_without_a_task_id_is_kept(world: ApiWorld, task_id: str) -> None:
     one = message(task_id)
-    await Settlement(world.parts, None).settle(taken(one))
+    await Settlement(world.parts, None).settle(one, SharedTimeout(10))
     assert (one.answers, [kept[3] for kept in world.dead.kept]) == (["ack"], ["bad-task-id"])
 
 
@@ -94,10 +100,10 @@ async def test_unknown_tasks_and_bad_tokens_are_kept() -> None:
             (message(task["id"], headers={"X-Runner-Token": "x"}), "unauthorised"),
             (message(new_id(), headers={"X-Runner-Token": "hush"}), "no-such-task"),
         ]:
-            assert await settlement.settle(taken(one))
+            assert await settlement.settle(one, SharedTimeout(10))
             assert (one.answers, world.dead.kept[-1][3]) == (["ack"], code)
         good = message(task["id"], headers={"X-Runner-Token": "hush"})
-        assert await settlement.settle(taken(good))
+        assert await settlement.settle(good, SharedTimeout(10))
         assert world.events()[-1] == "running"
         assert "hush" not in repr(world.dead.kept)
 
@@ -119,7 +125,7 @@ async def test_while_the_log_is_away_or_full_a_report_comes_again_however_long_i
     settlement = Settlement(replace(world.parts, reports=Failing(error)), None)
     for delivered in (1, 3, MAX_DELIVERIES, 50 * MAX_DELIVERIES):
         one = message(new_id(), delivered=delivered)
-        assert not await settlement.settle(taken(one))
+        assert not await settlement.settle(one, SharedTimeout(10))
         assert one.answers == [delay_seconds(delivered)]
     assert world.dead.kept == []
 
@@ -127,11 +133,11 @@ async def test_while_the_log_is_away_or_full_a_report_comes_again_however_long_i
 async def test_a_report_that_breaks_something_is_given_up_at_the_end(world: ApiWorld) -> None:
     settlement = Settlement(replace(world.parts, reports=Failing(RuntimeError("?"))), None)
     one = message(new_id(), delivered=3)
-    assert not await settlement.settle(taken(one))
+    assert not await settlement.settle(one, SharedTimeout(10))
     assert one.answers == [delay_seconds(3)]
     assert world.dead.kept == []
     last = message(new_id(), delivered=MAX_DELIVERIES)
-    assert await settlement.settle(taken(last))
+    assert await settlement.settle(last, SharedTimeout(10))
     assert (last.answers, world.dead.kept[0][3]) == (["ack"], "gave-up")
 
 
@@ -141,7 +147,9 @@ async def test_what_cannot_be_kept_is_not_acknowledged(world: ApiWorld) -> None:
             raise Busy("busy", "later")
 
     one = message("nobody", delivered=MAX_DELIVERIES + 5)
-    assert not await Settlement(replace(world.parts, dead_letters=Full()), None).settle(taken(one))
+    assert not await Settlement(replace(world.parts, dead_letters=Full()), None).settle(
+        one, SharedTimeout(10)
+    )
     assert one.answers == [delay_seconds(MAX_DELIVERIES + 5)]
 
 
@@ -151,28 +159,12 @@ def test_delays_grow_and_stay_bounded() -> None:
     assert (delays[0], delays[-1]) == (0.2, 30.0)
 
 
-def taking(intake: ReportIntake, *messages: Any) -> asyncio.Task[None]:
-    """Let FastStream's calls begin, one a message and all at once, as it does with what it has fetched."""
-
-    async def calls() -> None:
-        async with asyncio.TaskGroup() as group:
-            for one in messages:
-                group.create_task(intake.take(SimpleNamespace(raw_message=one)))  # type: ignore[arg-type]
-
-    return asyncio.create_task(calls())
-
-
-def answered(messages: list[Any]) -> bool:
-    return all(one.answers for one in messages)
-
-
-async def test_what_is_taken_is_settled_message_by_message_and_a_task_in_order(world: ApiWorld) -> None:
+async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: ApiWorld) -> None:
     first, second = await world.dispatched(), await world.dispatched()
     statuses = ("queued", "running", "succeeded")
     batch = [message(task["id"], {"status": status}) for status in statuses for task in (first, second)]
     batch.insert(2, message(first["id"], b"nonsense"))
-    taking(ReportIntake(world.parts), *batch)
-    await eventually(lambda: answered(batch))
+    await ReportIntake(world.parts, _unconnected)._settle(batch)
     assert all(one.answers == ["ack"] for one in batch)
     for task in (first, second):
         mine = [one.event for one in world.log.events if one.subject_id == task["id"]]
@@ -184,68 +176,60 @@ async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: Ap
     failing = replace(world.parts, reports=Failing(Busy("busy", "later")))
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
-    taking(ReportIntake(failing), *batch)
-    await eventually(lambda: answered(batch))
+    await ReportIntake(failing, _unconnected)._settle(batch)
     assert [one.answers for one in batch] == [[0.2], [0.4]]
 
 
-class Hanging:
-    """A service that answers once it may."""
+async def test_a_batch_is_what_is_there_and_no_timeout_drops_it() -> None:
+    asked: list[int] = []
 
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.gate = asyncio.Event()
+    async def fetch(batch: int, timeout: float | None, heartbeat: float | None) -> list[Any]:
+        asked.append(batch)
+        raise TimeoutError
 
-    async def report(self, task_id: str, *_: Any) -> Any:
-        self.asked.append(task_id)
-        await self.gate.wait()
-        raise Busy("busy", "later")
-
-
-async def test_one_task_does_not_wait_for_another(world: ApiWorld) -> None:
-    service = Hanging()
-    intake = ReportIntake(replace(world.parts, reports=service))
-    messages = [message(new_id()) for _ in range(3)]
-    for one in messages:
-        taking(intake, one)
-    await eventually(lambda: len(service.asked) == 3)
-    service.gate.set()
-    await eventually(lambda: answered(messages))
+    for batch in (BATCH, BATCH - 1):
+        with pytest.raises(nats.errors.TimeoutError):
+            await _FetchAhead(fetch)(batch=batch, timeout=5.0)
+    assert asked == [BATCH]
 
 
-async def test_no_more_is_fetched_while_there_is_no_room(world: ApiWorld) -> None:
-    service = Hanging()
-    intake = ReportIntake(replace(world.parts, reports=service))
-    messages = [message(new_id()) for _ in range(AT_ONCE)]
-    calls = await taking_begun(intake, messages)
-    assert not calls.done()
-    service.gate.set()
-    await asyncio.wait_for(calls, 5)
-    await eventually(lambda: answered(messages))
-    await asyncio.wait_for(intake.take(SimpleNamespace(raw_message=message(new_id()))), 5)  # type: ignore[arg-type]
+async def test_the_next_batch_is_on_its_way_while_one_is_handled_and_comes_again_after_a_stop() -> None:
+    batches = [[message(new_id())] for _ in range(2)]
+    coming = iter(batches)
+    asked = asyncio.Event()
+
+    async def fetch(batch: int, timeout: float | None, heartbeat: float | None) -> list[Any]:
+        found = next(coming)
+        if found is batches[-1]:
+            asked.set()
+        return found
+
+    ahead = _FetchAhead(fetch)
+    assert await ahead(batch=BATCH) == batches[0]
+    async with asyncio.timeout(5):
+        await asked.wait()
+    await asyncio.sleep(0)
+    await ahead.stop()
+    assert [one.answers for batch in batches for one in batch] == [[], [0.0]]
 
 
-async def taking_begun(intake: ReportIntake, messages: list[Any]) -> asyncio.Task[None]:
-    """The calls, once each has begun."""
-    calls = taking(intake, *messages)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    return calls
+async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) -> None:
+    gate = asyncio.Event()
 
+    class Slow:
+        async def report(self, *_: Any) -> Any:
+            await gate.wait()
+            raise Busy("busy", "later")
 
-async def test_a_stop_settles_what_has_begun_and_gives_the_rest_back_at_once(world: ApiWorld) -> None:
-    service = Hanging()
-    intake = ReportIntake(replace(world.parts, reports=service))
-    task_id = new_id()
-    begun, waiting, late = (message(task_id) for _ in range(3))
-    taking(intake, begun, waiting)
-    await eventually(lambda: service.asked)
-    stopping = asyncio.create_task(intake.stop())
-    await eventually(lambda: waiting.answers)
-    calls = await taking_begun(intake, [late])
-    assert (begun.answers, waiting.answers, late.answers) == ([], [0.0], [0.0])
-    assert not calls.done(), "who took it would fetch more"
-    service.gate.set()
-    await asyncio.wait_for(stopping, 5)
-    assert begun.answers == [0.2]
-    calls.cancel()
+    intake = ReportIntake(replace(world.parts, reports=Slow()), _unconnected)
+    batches = [[message(new_id())] for _ in range(3)]
+    await intake._take(batches[0])
+    await intake._take(batches[1])
+    third = asyncio.create_task(intake._take(batches[2]))
+    await asyncio.sleep(0)
+    assert not third.done()
+    gate.set()
+    async with asyncio.timeout(5):
+        await third
+        await asyncio.wait(intake._working)
+    assert [one.answers for batch in batches for one in batch] == [[0.2]] * 3

@@ -352,15 +352,19 @@ def test_a_file_may_hold_the_new_key_and_the_old_one(tmp_path: Path) -> None:
         load_settings(data_dir=tmp_path).secret_keys()
 
 
-def test_whoever_makes_the_key_at_the_same_time_gets_the_same_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", range(20))
+def test_processes_that_start_at_once_share_one_key(tmp_path: Path, number: int) -> None:
+    """Each finds no directory, no `.gitignore` and no key, and makes them beside the others."""
+    home = tmp_path / "new"
     keys: list[bytes] = []
-    threads = [threading.Thread(target=lambda: keys.extend(load_or_make(tmp_path))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: keys.extend(load_or_make(home))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(keys) == 8
     assert len(set(keys)) == 1
+    assert {one.name for one in home.iterdir()} == {"secret-key", ".gitignore"}
 
 
 def test_a_damaged_key_is_not_replaced(tmp_path: Path) -> None:
