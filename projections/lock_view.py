@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.errors import Busy
 from domain.locks.claims import Grant, Key
@@ -21,7 +21,7 @@ from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture, LockEntry, entry_in_the_way, lock_entry
 from domain.locks.workspace_locks import OpenSize
 from domain.log.filter import EventFilter
-from domain.log.payloads import LockPayload, RefusedPayload
+from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
 from domain.ports.lock_view import LockDecision, OpenLocks
 from domain.ports.log import LogReader, Snapshots
@@ -40,6 +40,17 @@ REMEMBERED = 4096
 CATCH_UP_SECONDS = 2.0
 
 
+class _Past(NamedTuple):
+    """How a claim ended. The event itself, with its headers, would be ten times as large."""
+
+    event: str
+    time: str
+    token: int | None
+    """What it held."""
+    holders: Sequence[dict[str, Any]]
+    """Who was in the way of one that was refused."""
+
+
 class FoldedLockView:
     """Port `LockView`; `run` it beside whatever asks."""
 
@@ -50,7 +61,7 @@ class FoldedLockView:
         self._table = LockTable()
         self._verdicts = Verdicts()
         self._wakes = Wakes()
-        self._past: OrderedDict[Key, tuple[Recorded, int | None]] = OrderedDict()
+        self._past: OrderedDict[Key, _Past] = OrderedDict()
         self._saved = 0
         self._event_id = ""
         self._ladder = Ladder(checkpoints)
@@ -101,7 +112,8 @@ class FoldedLockView:
         fact: LockPayload = event.data
         key = (fact["task_id"], fact["attempt"])
         grant = self._table.grant(*key)
-        self._past[key] = (event, grant.token if grant else None)
+        token = grant.token if grant else None
+        self._past[key] = _Past(event.event, event.time, token, event.data.get("holders", ()))
         if len(self._past) > REMEMBERED:
             self._past.popitem(last=False)
 
@@ -151,7 +163,7 @@ class FoldedLockView:
             return "granted"
         past = self._past.get((task_id, attempt))
         if past is not None:
-            return "refused" if past[0].event == "refused" else "granted"
+            return "refused" if past.event == "refused" else "granted"
         if self._table.waits(task_id, attempt):
             return "waiting"
         return "undecided"
@@ -223,17 +235,14 @@ class FoldedLockView:
         if waiter is not None:
             return waiting(waiter)
         past = self._past.get((task.id, task.attempt))
-        if past is not None and past[0].event == "released":
-            return LockRead(state="released", token=past[1], since=datetime.fromisoformat(past[0].time))
+        if past is not None and past.event == "released":
+            return LockRead(state="released", token=past.token, since=datetime.fromisoformat(past.time))
         return NO_LOCK
 
     def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
         """See the port."""
         past = self._past.get((task_id, attempt))
-        if past is None or past[0].event != "refused":
-            return []
-        refused: RefusedPayload = past[0].data
-        return refused["holders"]
+        return list(past.holders) if past is not None else []
 
     def entries(self, workspace: str | None = None) -> list[LockEntry]:
         """See the port."""
