@@ -1,6 +1,6 @@
 """Backoff: how long to wait after each failed try.
 
-One rule for appends, reports, redelivered messages and clients that follow a stream: a pause that grows by a
+One rule for appends, reports and clients that follow a stream: a pause that grows by a
 factor up to a bound. It only computes; the caller waits, and adds jitter where many wait for one server.
 """
 

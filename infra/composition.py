@@ -115,7 +115,7 @@ class Core:
     reader: JetStreamLogReader
     engine: AsyncEngine
     read_model: SqlReadModel
-    checkpoints: SqlSnapshots
+    snapshots: SqlSnapshots
     cipher: AesGcmEnvCipher
     tokens: AttemptTokens
     dead_letters: JetStreamDeadLetters
@@ -164,7 +164,7 @@ async def open_core(
         except DatabaseUnreachable as error:
             if needs_database:
                 raise
-            log.warning("going on without checkpoints", error=error.detail)
+            log.warning("going on without snapshots", error=error.detail)
         api = JetStreamApi(connection)
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
         single = SingleAppender(connection, api, settle_seconds=settle_seconds)
@@ -184,7 +184,7 @@ async def open_core(
             reader=JetStreamLogReader(connection, api),
             engine=engine,
             read_model=SqlReadModel(engine),
-            checkpoints=SqlSnapshots(engine),
+            snapshots=SqlSnapshots(engine),
             cipher=AesGcmEnvCipher(*keys),
             tokens=AttemptTokens(*keys),
             dead_letters=JetStreamDeadLetters(connection),
@@ -214,7 +214,7 @@ def api_parts(
         ),
         log=core.reader,
         view=view,
-        past=TimeTravel(core.reader, core.checkpoints),
+        past=TimeTravel(core.reader, core.snapshots),
         read_model=core.read_model,
         heartbeats=core.heartbeats,
         backlogs=JetStreamBacklogs(
@@ -306,7 +306,7 @@ async def open_checkpoint_signer(core: Core) -> AsyncIterator[CheckpointSigner]:
 
 def lock_projection(core: Core) -> LockProjection:
     """The lock projection, which appends grants and releases."""
-    return LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.checkpoints, now)
+    return LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.snapshots, now)
 
 
 def task_projection(core: Core) -> TaskProjection:
@@ -317,7 +317,7 @@ def task_projection(core: Core) -> TaskProjection:
 def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
     """Build the process managers; `http` calls the push runner, if one is configured."""
     settings = core.settings
-    view = FoldedLockView(core.reader, core.checkpoints)
+    view = FoldedLockView(core.reader, core.snapshots)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
     watchdog = Watchdog(core.findings(), core.heartbeats, view, timers, terms)
     events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, ACTED_ON)

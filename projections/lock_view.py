@@ -1,7 +1,7 @@
 """Projection `lock view`: locks and registrations as this process has folded them; appends nothing.
 
-An API process answers lock queries and waits for decisions on it. Delivery: reads the log from the lock
-projection's checkpoint and acknowledges nothing; a crash costs a longer fold after the start. What must
+An API process answers lock queries and waits for decisions on it. Delivery: reads the log from a snapshot of
+its own and acknowledges nothing; a crash costs a longer fold after the start. What must
 be decided on everything the leader has first waits until the view has caught up with the leader.
 """
 
@@ -34,8 +34,8 @@ from projections.time_travel import Ladder
 from projections.verdicts import Verdicts
 from projections.waiters import Wakes
 
-CHECKPOINT = "view"
-CHECKPOINT_EVERY = 20000
+SNAPSHOT = "view"
+SNAPSHOT_EVERY = 20000
 REMEMBERED = 4096
 CATCH_UP_SECONDS = 2.0
 
@@ -54,21 +54,21 @@ class _Past(NamedTuple):
 class FoldedLockView:
     """Port `LockView`; `run` it beside whatever asks."""
 
-    def __init__(self, reader: LogReader, checkpoints: Snapshots, figures: LogFigures | None = None) -> None:
+    def __init__(self, reader: LogReader, snapshots: Snapshots, figures: LogFigures | None = None) -> None:
         self.figures = figures or LogFigures()
         self._reader = reader
-        self._checkpoints = checkpoints
+        self._snapshots = snapshots
         self._table = LockTable()
         self._verdicts = Verdicts()
         self._wakes = Wakes()
         self._past: OrderedDict[Key, _Past] = OrderedDict()
         self._saved = 0
         self._event_id = ""
-        self._ladder = Ladder(checkpoints)
+        self._ladder = Ladder(snapshots)
 
     async def run(self) -> None:
         """Fold until canceled. LogGap if the log is not contiguous."""
-        saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
+        saved = await take_up(self._snapshots, self._reader, SNAPSHOT)
         if saved is not None:
             self._event_id, state = saved
             self._table = await asyncio.to_thread(restored, state["locks"])
@@ -80,7 +80,7 @@ class FoldedLockView:
             async for part in in_parts(batch):
                 self.fold(part)
             await self._ladder.climb(self._table, self._event_id)
-            if self._table.seq - self._saved >= CHECKPOINT_EVERY:
+            if self._table.seq - self._saved >= SNAPSHOT_EVERY:
                 await self.save()
 
     async def save(self) -> None:
@@ -88,7 +88,7 @@ class FoldedLockView:
         seq = self._table.seq
         if seq > self._saved:
             state = {"locks": self._table.snapshot()}
-            await keep(self._checkpoints, CHECKPOINT, seq, self._event_id, state)
+            await keep(self._snapshots, SNAPSHOT, seq, self._event_id, state)
             self._saved = seq
 
     def fold(self, batch: Iterable[Recorded]) -> None:

@@ -1,6 +1,6 @@
 """The lock projection: folds the log and appends the grants, refusals and releases that are due.
 
-Delivery: it reads the log from its own checkpoint and acknowledges nothing. A crash costs a longer fold
+Delivery: it reads the log from its own snapshot and acknowledges nothing. A crash costs a longer fold
 after the start; facts are decided from the fold and appended with its compare-and-set, so any number of
 projectors, however far behind, append each fact once. A lost race means: fold on, decide anew.
 """
@@ -23,8 +23,8 @@ from projections.cooperative_fold import in_parts, restored
 from projections.snapshots import keep, patiently, take_up
 
 ACTOR = "lock-projection"
-CHECKPOINT = "locks"
-CHECKPOINT_EVERY = 5000
+SNAPSHOT = "locks"
+SNAPSHOT_EVERY = 5000
 RETRY_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
@@ -37,15 +37,15 @@ class LockProjection:
         self,
         reader: LogReader,
         lock_log: LockLog,
-        checkpoints: Snapshots,
+        snapshots: Snapshots,
         clock: Clock,
         *,
-        checkpoint_every: int = CHECKPOINT_EVERY,
+        snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
         self._reader = reader
-        self._checkpoint_every = checkpoint_every
+        self._snapshot_every = snapshot_every
         self._lock_log = lock_log
-        self._checkpoints = checkpoints
+        self._snapshots = snapshots
         self._clock = clock
         self._saved = 0
         self._event_id = ""
@@ -71,12 +71,12 @@ class LockProjection:
                         continue
                     behind, changed = False, self.table.pending()
                 self._decide(changed, workers)
-                if self.table.seq - self._saved >= self._checkpoint_every:
+                if self.table.seq - self._saved >= self._snapshot_every:
                     await self.save()
 
     async def restore(self) -> None:
-        """Take up the last checkpoint, if there is one and it is of this log."""
-        saved = await take_up(self._checkpoints, self._reader, CHECKPOINT)
+        """Take up the last snapshot, if there is one and it is of this log."""
+        saved = await take_up(self._snapshots, self._reader, SNAPSHOT)
         if saved is not None:
             self._event_id, state = saved
             self.table = await asyncio.to_thread(restored, state)
@@ -86,7 +86,7 @@ class LockProjection:
         """Keep position and table, so that the next start folds only what comes after."""
         seq = self.table.seq
         if seq > self._saved:
-            await keep(self._checkpoints, CHECKPOINT, seq, self._event_id, self.table.snapshot())
+            await keep(self._snapshots, SNAPSHOT, seq, self._event_id, self.table.snapshot())
             self._saved = seq
 
     async def _fold_all(self, batch: Sequence[Recorded]) -> dict[str, None]:

@@ -1,7 +1,7 @@
 """Restores a fold from its snapshot, if that was made from this very log.
 
-A checkpoint lies in SQL, the log in NATS, and either can be replaced without the other: a fold that goes on
-from another log's state would grant and release on facts that never were. So each checkpoint names the
+A snapshot lies in SQL, the log in NATS, and either can be replaced without the other: a fold that goes on
+from another log's state would grant and release on facts that never were. So each snapshot names the
 event it stands at, and one that does not fit is passed over, which costs a longer fold and nothing else.
 No fold waits for a database that is away.
 """
@@ -26,19 +26,19 @@ Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
 
-async def take_up(checkpoints: Snapshots, reader: LogReader, name: str) -> tuple[str, Any] | None:
-    """The id of the event that the checkpoint stands at and the state; None where none fits or is at hand."""
+async def take_up(snapshots: Snapshots, reader: LogReader, name: str) -> tuple[str, Any] | None:
+    """The id of the event that the snapshot stands at and the state; None where none fits or is at hand."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            saved = await checkpoints.load(name)
+            saved = await snapshots.load(name)
     except (Busy, TimeoutError) as error:
-        log.warning("no checkpoint at hand, reading from the start", name=name, error=repr(error))
+        log.warning("no snapshot at hand, reading from the start", name=name, error=repr(error))
         return None
     if saved is None:
         return None
     seq, kept = saved
     if not await patiently(lambda: fits(reader, seq, kept)):
-        log.warning("checkpoint is not of this log, reading from the start", name=name, seq=seq)
+        log.warning("snapshot is not of this log, reading from the start", name=name, seq=seq)
         return None
     return kept["event_id"], kept["state"]
 
@@ -49,13 +49,13 @@ async def fits(reader: LogReader, seq: int, kept: Any) -> bool:
     return event_id is not None and await stands(reader, Position(seq, event_id))
 
 
-async def keep(checkpoints: Snapshots, name: str, seq: int, event_id: str, state: Any) -> None:
+async def keep(snapshots: Snapshots, name: str, seq: int, event_id: str, state: Any) -> None:
     """Save `state` as of the event `event_id` at `seq`; if it cannot be saved now, a later one will do."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            await checkpoints.save(name, seq, {"event_id": event_id, "state": state})
+            await snapshots.save(name, seq, {"event_id": event_id, "state": state})
     except (Busy, TimeoutError) as error:
-        log.warning("checkpoint not saved, a start would read more", name=name, seq=seq, error=repr(error))
+        log.warning("snapshot not saved, a start would read more", name=name, seq=seq, error=repr(error))
 
 
 async def patiently(read: Callable[[], Awaitable[Answer]]) -> Answer:

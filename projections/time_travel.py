@@ -1,6 +1,6 @@
 """Time travel: the locks as of any position, from the nearest kept snapshot and a fold from there.
 
-A rung is the lock table at a position, kept as a checkpoint. Near the head they lie RUNG_EVERY events apart,
+A rung is the lock table at a position, kept as a snapshot. Near the head they lie RUNG_EVERY events apart,
 further back at doubling distances, and their number is bounded: a question about a position that lies d
 events back folds max(RUNG_EVERY, about d / 8) events. Losing a rung costs a longer fold, nothing else.
 """
@@ -26,8 +26,8 @@ TRAVEL_SECONDS = 120.0
 class Ladder:
     """Keeps rungs while somebody folds the log in order."""
 
-    def __init__(self, checkpoints: Snapshots) -> None:
-        self._checkpoints = checkpoints
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
         self._last = -1
 
     def start(self, seq: int) -> None:
@@ -40,7 +40,7 @@ class Ladder:
         if index <= self._last:
             return
         self._last = index
-        await keep(self._checkpoints, slot(index), table.seq, event_id, table.snapshot())
+        await keep(self._snapshots, slot(index), table.seq, event_id, table.snapshot())
 
 
 def slot(index: int) -> str:
@@ -52,9 +52,9 @@ def slot(index: int) -> str:
 class TimeTravel:
     """Port `Past`. One question folds at a time; a few may wait."""
 
-    def __init__(self, reader: LogReader, checkpoints: Snapshots) -> None:
+    def __init__(self, reader: LogReader, snapshots: Snapshots) -> None:
         self._reader = reader
-        self._checkpoints = checkpoints
+        self._snapshots = snapshots
         self._folding = asyncio.Lock()
         self._waiting = 0
 
@@ -84,7 +84,7 @@ class TimeTravel:
 
     async def _fold(self, seq: int) -> LockTable:
         table = await self._nearest(seq)
-        ladder = Ladder(self._checkpoints)
+        ladder = Ladder(self._snapshots)
         ladder.start(table.seq)
         if table.seq == seq:
             return table
@@ -102,7 +102,7 @@ class TimeTravel:
     async def _nearest(self, seq: int) -> LockTable:
         """The table of the rung before `seq` that is of this log; an empty one where there is none."""
         upto = seq
-        while (found := await self._checkpoints.latest(PREFIX, upto)) is not None:
+        while (found := await self._snapshots.latest(PREFIX, upto)) is not None:
             at, kept = found
             if await fits(self._reader, at, kept):
                 return await asyncio.to_thread(LockTable.restore, kept["state"])

@@ -3,7 +3,8 @@
 Delivery: at least once. A message is acknowledged when its handler returns; while a handler takes long it
 is told so; a handler that raises gets it again with growing delay, and after the last try it is kept as a
 dead letter with the reason, so that one poisoned message never stops the rest. While the log itself is away
-or full, nothing is wrong with the message: it comes again for as long as it takes.
+or full, nothing is wrong with the message: it comes again for as long as it takes. ADR 20 says why this
+is no FastStream subscriber.
 """
 
 from __future__ import annotations

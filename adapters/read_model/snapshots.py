@@ -1,6 +1,6 @@
 """Snapshots of folds in SQL, beside the read model.
 
-A checkpoint only shortens the next start, so it is written in a transaction of its own. Several
+A snapshot only shortens the next start, so it is written in a transaction of its own. Several
 processes may save under one name: the highest position stays.
 """
 
@@ -14,25 +14,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model import state_text
 from adapters.read_model.errors import translated
-from adapters.read_model.tables import checkpoints
+from adapters.read_model.tables import snapshots
 
 
 class SqlSnapshots:
-    """Checkpoints in the database of `engine`, whose tables exist (`create_tables`)."""
+    """Snapshots in the database of `engine`, whose tables exist (`create_tables`)."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-        saved = insert(checkpoints)
+        saved = insert(snapshots)
         self._save = saved.on_conflict_do_update(
-            index_elements=[checkpoints.c.name],
+            index_elements=[snapshots.c.name],
             set_={"seq": saved.excluded.seq, "state": saved.excluded.state},
-            where=checkpoints.c.seq <= saved.excluded.seq,
+            where=snapshots.c.seq <= saved.excluded.seq,
         )
 
     async def load(self, name: str) -> tuple[int, Any] | None:
         """Position and state, or None."""
-        wanted = select(checkpoints.c.seq, checkpoints.c.state).where(checkpoints.c.name == name)
+        wanted = select(snapshots.c.seq, snapshots.c.state).where(snapshots.c.name == name)
         with translated():
             async with self._engine.connect() as connection:
                 row = (await connection.execute(wanted)).first()
@@ -40,11 +40,11 @@ class SqlSnapshots:
 
     async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
         """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
-        named = checkpoints.c.name.startswith(prefix, autoescape=True)
-        wanted = select(checkpoints.c.seq, checkpoints.c.state).where(named, checkpoints.c.seq <= upto)
+        named = snapshots.c.name.startswith(prefix, autoescape=True)
+        wanted = select(snapshots.c.seq, snapshots.c.state).where(named, snapshots.c.seq <= upto)
         with translated():
             async with self._engine.connect() as connection:
-                row = (await connection.execute(wanted.order_by(checkpoints.c.seq.desc()).limit(1))).first()
+                row = (await connection.execute(wanted.order_by(snapshots.c.seq.desc()).limit(1))).first()
         return (row.seq, await state_text.read(row.state)) if row is not None else None
 
     async def save(self, name: str, seq: int, state: Any) -> None:

@@ -63,7 +63,7 @@ class SqlReadModel:
             return await self._writer.write(events)
 
     async def reset(self) -> None:
-        """Empty every table, the checkpoints of other folds too, and start from an empty log."""
+        """Empty every table, the snapshots of other folds too, and start from an empty log."""
         with translated():
             async with self._engine.begin() as connection:
                 await clear_tables(connection)

@@ -141,7 +141,7 @@ positions = Table(
     "positions", metadata, Column("name", _TEXT, primary_key=True), _seq("seq"), _optional("event_id")
 )
 
-checkpoints = Table(
+snapshots = Table(
     "checkpoints",
     metadata,
     Column("name", _TEXT, primary_key=True),

@@ -1,1 +1,4 @@
-"""Prometheus metrics: one registry per application, refreshed on scrape."""
+"""Prometheus metrics: one registry per application, refreshed on scrape.
+
+Start with `registry.py`.
+"""

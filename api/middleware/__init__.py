@@ -1,1 +1,4 @@
-"""Middleware of all requests: admission, body limits, host and origin checks, `HEAD`, tracing."""
+"""Middleware of all requests: admission, body limits, host and origin checks, `HEAD`, tracing.
+
+Start with `admission.py`.
+"""

@@ -1,1 +1,4 @@
-"""Queries that several routes share: pages, positions in the log, the past, the status of runners."""
+"""Queries that several routes share: pages, positions in the log, the past, the status of runners.
+
+Start with `event_pages.py`.
+"""

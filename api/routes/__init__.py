@@ -1,1 +1,4 @@
-"""HTTP routes, one file per resource: requests, required roles and response statuses."""
+"""HTTP routes, one file per resource: requests, required roles and response statuses.
+
+Start with `tasks.py`.
+"""

@@ -1,1 +1,4 @@
-"""The published contracts for people and programs: OpenAPI, and the pages `/docs` and `/asyncapi`."""
+"""The published contracts for people and programs: OpenAPI, and the pages `/docs` and `/asyncapi`.
+
+Start with `openapi.py`.
+"""

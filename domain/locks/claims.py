@@ -37,7 +37,10 @@ class Claim(NamedTuple):
         return (self.task_id, self.attempt)
 
     def conflicts(self, other: Claim) -> bool:
-        """Whether the two may not hold at once; under different roots they always overlap."""
+        """The definition: whether the two may not hold at once. Claims under different roots always conflict.
+
+        The conflict index decides by this rule without comparing pairs; tests hold one against the other.
+        """
         if self.mode == "shared" and other.mode == "shared":
             return False
         if self.root != other.root:

@@ -1,9 +1,9 @@
-"""Validity of registrations, removals and dispatches, each decided on the fold of all events before it.
+"""Judges which registrations, removals and dispatches are void, each on the fold of all events before it.
 
-No compare-and-set covers a registration and a claim, so both are appended freely and the log's total order
-decides which of them count. A void event stays in the log and changes nothing else. Every fold comes to the
-same verdict, for it depends on positions alone: a decider's own facts therefore never enter here before the
-log brings them, however far ahead the decider has gone with them.
+No compare-and-set covers a registration and a claim, so both are appended without a check that covers all,
+and the log's total order decides which of them count. A void event stays in the log and changes nothing
+else. Every fold comes to the same verdict, for it depends on positions alone: a decider's own facts
+therefore never enter here before the log brings them, however far ahead the decider has gone with them.
 
 A claim is open from its valid `dispatched` until its attempt ends or it is refused; once granted while open,
 until its `released`. Any other grant is void and opens nothing.

@@ -1,4 +1,4 @@
-"""Which events a reader of the log wants; what stores the log turns it into its own terms."""
+"""Event filter: the kind, subject and name of the events that a reader wants."""
 
 from __future__ import annotations
 

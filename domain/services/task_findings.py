@@ -1,4 +1,4 @@
-"""What the control plane finds out about attempts, recorded by its process managers.
+"""Service `TaskFindings`: records lost runners, failed submissions and lock waits that took too long.
 
 Each finding names an attempt that its process manager has seen in the log, and leaves an attempt alone
 that is further on, has ended or was replaced.

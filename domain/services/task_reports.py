@@ -1,4 +1,4 @@
-"""What runners say about their attempts."""
+"""Service `TaskReports`: records what runners report about their attempts."""
 
 from __future__ import annotations
 

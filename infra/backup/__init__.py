@@ -1,4 +1,7 @@
-"""`towpath backup` and `towpath restore`."""
+"""`towpath backup` and `towpath restore`.
+
+Start with `run.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The `towpath` command: an HTTP client for people and programs, and the start of servers through `infra`.
 
+Start with `commands/run.py`.
+
 Every invocation pays for its imports, even `--help`. So command modules import only typer and the standard
 library; expensive modules (httpx, rich, pydantic, the servers) are imported inside the command. httpx imports
 its own command line if it can, with rich and pygments: two thirds of its import time. A None in `sys.modules`

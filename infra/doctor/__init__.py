@@ -1,7 +1,8 @@
 """`towpath doctor`: finds what stands still or would break the guarantees, and says how to fix it.
 
-Each check is a function that takes the examination and returns findings; it changes nothing. An exception in
-a check becomes a finding too, so that it cannot hide the results of the other checks.
+Start with `examination.py`. Each check is a function that takes the examination and returns findings; it
+changes nothing. An exception in a check becomes a finding too, so that it cannot hide the results of the
+other checks.
 """
 
 from __future__ import annotations

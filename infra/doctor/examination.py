@@ -49,7 +49,7 @@ class Examination:
     log: JetStreamApi
     reader: JetStreamLogReader
     read_model: SqlReadModel
-    checkpoints: SqlSnapshots
+    snapshots: SqlSnapshots
     heartbeats: JetStreamHeartbeats
     now: Clock
 
@@ -102,7 +102,7 @@ class Examination:
 
     async def _restored(self) -> LockTable:
         for name, part in _CHECKPOINTS:
-            saved = await take_up(self.checkpoints, self.reader, name)
+            saved = await take_up(self.snapshots, self.reader, name)
             if saved is not None:
                 return LockTable.restore(saved[1] if part is None else saved[1][part])
         return LockTable()

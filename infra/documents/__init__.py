@@ -1,7 +1,7 @@
-"""Generates the published contracts in `infra/contracts/`: OpenAPI, AsyncAPI, JSON Schemas, TypeScript.
+"""Generates documents from code: the contracts in `infra/contracts/`, tables in `docs/`, NATS accounts.
 
-They are made from the models that validate at run time, so that a contract matches the code. `make docs`
-writes the files; a test fails if they differ.
+Start with `write.py` (`make docs`). Contracts are made from the models that validate at run time, so that a
+contract matches the code. A test fails if the files differ.
 """
 
 from pathlib import Path

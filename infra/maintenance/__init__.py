@@ -1,2 +1,5 @@
 """Maintenance of an installation: replay, log checks before a start, reading the log while its server is
-down."""
+down.
+
+Start with `log_check.py`.
+"""

@@ -26,7 +26,7 @@ from adapters.event_store.raw_reader import RawLog
 from adapters.nats.jetstream_api import JetStreamApi, StreamMissing
 from adapters.read_model.database import open_database
 from adapters.read_model.store import SqlReadModel
-from adapters.read_model.tables import checkpoints
+from adapters.read_model.tables import snapshots
 from domain.errors import Busy
 from domain.evidence.checkpoint import PRINT_BYTES, CheckpointInvalid, LogCheckpoint
 from domain.evidence.merkle import leaf_hash, root_of
@@ -174,7 +174,7 @@ async def _seen(settings: Settings, checkpoint: LogCheckpoint | None) -> tuple[P
 async def _positions(engine: AsyncEngine) -> tuple[Position, int]:
     applied = await SqlReadModel(engine).stands_at()
     async with engine.connect() as connection:
-        return applied, await connection.scalar(select(func.max(checkpoints.c.seq))) or 0
+        return applied, await connection.scalar(select(func.max(snapshots.c.seq))) or 0
 
 
 async def _check_same(connection: Client, applied: Position) -> None:

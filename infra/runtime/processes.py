@@ -144,7 +144,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
 
     listener = listener or bind(settings.host, settings.port)
     async with open_core(settings, "towpath-api") as core, push_client() as http:
-        view = FoldedLockView(core.reader, core.checkpoints, LogFigures(rfc3339(now())))
+        view = FoldedLockView(core.reader, core.snapshots, LogFigures(rfc3339(now())))
 
         room = core.room()
         await room.measure()

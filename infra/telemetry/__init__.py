@@ -1,1 +1,4 @@
-"""Logging and OpenTelemetry traces."""
+"""Logging and OpenTelemetry traces.
+
+Start with `logging.py`.
+"""

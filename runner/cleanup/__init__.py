@@ -1,1 +1,4 @@
-"""Removes what jobs leave: their directories, however deep, wide or oddly named."""
+"""Removes what jobs leave: their directories, however deep, wide or oddly named.
+
+Start with `removal.py`.
+"""

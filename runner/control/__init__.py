@@ -1,1 +1,4 @@
-"""Connection to the control plane: heartbeats, the lease that they renew, and the events of held attempts."""
+"""Connection to the control plane: heartbeats, the lease that they renew, and the events of held attempts.
+
+Start with `heartbeat.py`.
+"""

@@ -1,1 +1,4 @@
-"""Intake of attempts: from a pool's work queue on NATS, or over a small HTTP server."""
+"""Intake of attempts: from a pool's work queue on NATS, or over a small HTTP server.
+
+Start with `nats.py`.
+"""

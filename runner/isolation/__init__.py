@@ -1,1 +1,4 @@
-"""Isolation of jobs from their host: user, cgroup, Landlock and system-call filter."""
+"""Isolation of jobs from their host: user, cgroup, Landlock and system-call filter.
+
+Start with `confinement.py`.
+"""

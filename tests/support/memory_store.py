@@ -234,7 +234,7 @@ class MemoryHeartbeats:
 
 
 class MemorySnapshots:
-    """Port `Checkpoints`."""
+    """Port `Snapshots`."""
 
     def __init__(self) -> None:
         self._saved: dict[str, tuple[int, bytes]] = {}

@@ -1,1 +1,4 @@
-"""Arguments of commands: shared options, positions in the log, advice on mistakes."""
+"""Arguments of commands: shared options, positions in the log, advice on mistakes.
+
+Start with `options.py`.
+"""

@@ -1,1 +1,4 @@
-"""The commands of `towpath`, one file per group."""
+"""The commands of `towpath`, one file per group.
+
+Start with `run.py`.
+"""

@@ -17,8 +17,8 @@ from tests.support.waiting import eventually
 from tests.support.worlds import now
 
 
-def view_of(stage: Stage, checkpoints: MemorySnapshots | None = None) -> FoldedLockView:
-    return FoldedLockView(stage.world.reader, checkpoints or MemorySnapshots())
+def view_of(stage: Stage, snapshots: MemorySnapshots | None = None) -> FoldedLockView:
+    return FoldedLockView(stage.world.reader, snapshots or MemorySnapshots())
 
 
 async def asked_before_it_folds(stage: Stage, late: FoldedLockView, holder: str) -> tuple[Any, Any, Any]:
@@ -135,21 +135,21 @@ async def test_what_a_release_owes_is_not_held(stage: Stage) -> None:
     assert not await stage.view.caught_up(last + 1, timeout=0.05)
 
 
-async def test_it_goes_on_from_its_checkpoint(stage: Stage) -> None:
+async def test_it_goes_on_from_its_snapshot(stage: Stage) -> None:
     stage.run(stage.projector().run())
-    checkpoints = MemorySnapshots()
+    snapshots = MemorySnapshots()
     holder, waiter = await stage.dispatch(), await stage.dispatch()
-    first = view_of(stage, checkpoints)
+    first = view_of(stage, snapshots)
     running = stage.run(first.run())
     assert await first.decided(holder, 1) == "granted"
     assert await first.decided(waiter, 1) == "waiting"
     await stage.stop(running)
     await first.save()
-    kept = await checkpoints.load(projections.lock_view.CHECKPOINT)
+    kept = await snapshots.load(projections.lock_view.SNAPSHOT)
     assert kept is not None
     assert kept[0] == first.seq
     await stage.report(holder)
-    second = view_of(stage, checkpoints)
+    second = view_of(stage, snapshots)
     stage.run(second.run())
     assert await second.decided(waiter, 1) == "granted"
     assert await second.registration("acme") is not None

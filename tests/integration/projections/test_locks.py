@@ -97,11 +97,11 @@ async def test_any_number_of_projectors_append_each_fact_once(
         await other.close()
 
 
-async def test_crashes_and_checkpoints_of_any_age_change_nothing(stage: Stage) -> None:
+async def test_crashes_and_snapshots_of_any_age_change_nothing(stage: Stage) -> None:
     ages = [MemorySnapshots() for _ in range(3)]
     tasks = [await stage.dispatch("src") for _ in range(18)]
     for number, task_id in enumerate(tasks):
-        running = stage.run(stage.projector(ages[number % 3], checkpoint_every=7).run())
+        running = stage.run(stage.projector(ages[number % 3], snapshot_every=7).run())
         await eventually(lambda task_id=task_id: _holds(stage, task_id))
         if number % 2:
             await stage.stop(running)
@@ -116,16 +116,16 @@ async def test_crashes_and_checkpoints_of_any_age_change_nothing(stage: Stage) -
     assert len(facts) == 2 * len(tasks)
 
 
-async def test_a_checkpoint_shortens_the_start_and_holds_the_table(stage: Stage) -> None:
-    checkpoints = MemorySnapshots()
-    first = stage.projector(checkpoints)
+async def test_a_snapshot_shortens_the_start_and_holds_the_table(stage: Stage) -> None:
+    snapshots = MemorySnapshots()
+    first = stage.projector(snapshots)
     running = stage.run(first.run())
     holder, waiter = await stage.dispatch(), await stage.dispatch()
     await stage.until(("granted", holder))
     await eventually(lambda: first.table.seq >= 6)
     await stage.stop(running)
     await first.save()
-    second = stage.projector(checkpoints)
+    second = stage.projector(snapshots)
     await second.restore()
     assert second.table.snapshot() == first.table.snapshot()
     await stage.report(holder)
@@ -133,10 +133,10 @@ async def test_a_checkpoint_shortens_the_start_and_holds_the_table(stage: Stage)
     await stage.until(("granted", holder), ("released", holder), ("granted", waiter))
 
 
-async def test_a_checkpoint_of_another_log_is_passed_over(stage: Stage, start_nats: StartNats) -> None:
+async def test_a_snapshot_of_another_log_is_passed_over(stage: Stage, start_nats: StartNats) -> None:
     """The data directory of NATS was replaced, the database was not."""
-    checkpoints = MemorySnapshots()
-    old = stage.projector(checkpoints)
+    snapshots = MemorySnapshots()
+    old = stage.projector(snapshots)
     running = stage.run(old.run())
     holder = await stage.dispatch()
     await stage.until(("granted", holder))
@@ -148,7 +148,7 @@ async def test_a_checkpoint_of_another_log_is_passed_over(stage: Stage, start_na
     async with Stage(nc) as fresh:
         await fresh.register()
         tasks = [await fresh.dispatch() for _ in range(3)]
-        fresh.run(fresh.projector(checkpoints).run())
+        fresh.run(fresh.projector(snapshots).run())
         await fresh.until(("granted", tasks[0]))
     await nc.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -59,3 +60,25 @@ def test_the_glossary_defines_each_word_once_and_names_where_it_lives() -> None:
         code = re.search(r"(?s)\*Code:\* (.+?)\s\*More:\*\s\[", entry)
         assert code is not None, entry
         assert all((REPO / place).exists() for place in re.findall(r"`([a-z_/.]+)`", code[1])), entry
+
+
+PRESENT = [path for path in PAGES if path.name != "CHANGELOG.md"]  # that names what was there
+
+
+@pytest.mark.parametrize("page", [pytest.param(path, id=str(path.relative_to(REPO))) for path in PRESENT])
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    for name in re.findall(
+        r"`((?:domain|adapters|projections|api|runner|infra|tests|docs)/[\w/.-]+)`", _prose(page)
+    ):
+        assert (REPO / name).exists() or list(REPO.glob(name)), f"there is no {name}"
+
+
+@pytest.mark.parametrize("package", ["domain", "adapters", "projections", "api", "runner", "infra"])
+def test_every_package_says_where_to_start(package: str) -> None:
+    for init in (REPO / package).rglob("__init__.py"):
+        said = ast.get_docstring(ast.parse(init.read_text())) or ""
+        assert said, f"{init} says nothing"
+        for name in re.findall(r"`([\w/]+\.py)`", said):
+            assert (init.parent / name).exists() or (REPO / name).exists(), f"{init} names {name}"
+        if len(list(init.parent.glob("*.py"))) > 2:
+            assert "tart with" in said, f"{init} does not say where to start"

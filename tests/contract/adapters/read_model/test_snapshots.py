@@ -15,7 +15,7 @@ from tests.support.memory_store import MemorySnapshots
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Snapshots]:
+async def snapshots(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Snapshots]:
     if request.param == "memory":
         yield MemorySnapshots()
         return
@@ -25,38 +25,38 @@ async def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     await engine.dispose()
 
 
-async def test_what_was_never_saved_is_none(checkpoints: Snapshots) -> None:
-    assert await checkpoints.load("locks") is None
+async def test_what_was_never_saved_is_none(snapshots: Snapshots) -> None:
+    assert await snapshots.load("locks") is None
 
 
-async def test_state_comes_back_as_it_was(checkpoints: Snapshots) -> None:
+async def test_state_comes_back_as_it_was(snapshots: Snapshots) -> None:
     state = {"seq": 7, "workspaces": {"käse": {"waiting": [], "last": [3, 2, "ab"], "owed": None}}}
-    await checkpoints.save("locks", 7, state)
-    await checkpoints.save("view", 5, [1])
-    assert await checkpoints.load("locks") == (7, state)
-    assert await checkpoints.load("view") == (5, [1])
+    await snapshots.save("locks", 7, state)
+    await snapshots.save("view", 5, [1])
+    assert await snapshots.load("locks") == (7, state)
+    assert await snapshots.load("view") == (5, [1])
 
 
-async def test_what_is_changed_afterwards_was_not_saved(checkpoints: Snapshots) -> None:
+async def test_what_is_changed_afterwards_was_not_saved(snapshots: Snapshots) -> None:
     state = {"open": [1]}
-    await checkpoints.save("locks", 1, state)
+    await snapshots.save("locks", 1, state)
     state["open"].append(2)
-    loaded = await checkpoints.load("locks")
+    loaded = await snapshots.load("locks")
     assert loaded == (1, {"open": [1]})
     loaded[1]["open"].append(3)
-    assert await checkpoints.load("locks") == (1, {"open": [1]})
+    assert await snapshots.load("locks") == (1, {"open": [1]})
 
 
-async def test_the_highest_position_stays(checkpoints: Snapshots) -> None:
-    await asyncio.gather(*(checkpoints.save("locks", seq, {"at": seq}) for seq in (3, 9, 1, 9, 5)))
-    assert await checkpoints.load("locks") == (9, {"at": 9})
-    await checkpoints.save("locks", 9, {"at": "again"})
-    assert await checkpoints.load("locks") == (9, {"at": "again"})
+async def test_the_highest_position_stays(snapshots: Snapshots) -> None:
+    await asyncio.gather(*(snapshots.save("locks", seq, {"at": seq}) for seq in (3, 9, 1, 9, 5)))
+    assert await snapshots.load("locks") == (9, {"at": 9})
+    await snapshots.save("locks", 9, {"at": "again"})
+    assert await snapshots.load("locks") == (9, {"at": "again"})
 
 
-async def test_the_latest_of_a_kind_up_to_a_position(checkpoints: Snapshots) -> None:
+async def test_the_latest_of_a_kind_up_to_a_position(snapshots: Snapshots) -> None:
     for name, seq in (("past.0.1", 10), ("past.1.0", 20), ("past_0", 15), ("view", 18)):
-        await checkpoints.save(name, seq, {"at": seq})
-    assert await checkpoints.latest("past.", 30) == (20, {"at": 20})
-    assert await checkpoints.latest("past.", 19) == (10, {"at": 10})
-    assert await checkpoints.latest("past.", 9) is None
+        await snapshots.save(name, seq, {"at": seq})
+    assert await snapshots.latest("past.", 30) == (20, {"at": 20})
+    assert await snapshots.latest("past.", 19) == (10, {"at": 10})
+    assert await snapshots.latest("past.", 9) is None

@@ -1,4 +1,4 @@
-"""The contract of `ReadModel` and `Checkpoints`, on SQLite and on PostgreSQL.
+"""The contract of `ReadModel` and `Snapshots`, on SQLite and on PostgreSQL.
 
 Whatever a test feeds it feeds twice: a batch that comes again must change nothing.
 """
@@ -372,7 +372,7 @@ async def test_lock_history_tells_the_recent_facts_of_a_task_or_workspace(model:
         assert await model.lock_history(None, task_id, 10) == mine
 
 
-# ---------------------------------------------------------------------- tables and checkpoints
+# ---------------------------------------------------------------------- tables and snapshots
 
 
 async def test_tables_may_be_made_by_several_at_once(open_engine: Callable[[], AsyncEngine]) -> None:
@@ -404,19 +404,19 @@ async def test_another_schema_version_is_made_anew(
     assert await walk(rebuilt, EVERYTHING, 50) == lives.newest_first()
 
 
-async def test_an_older_checkpoint_never_replaces_a_newer_one(engine: AsyncEngine) -> None:
-    checkpoints = SqlSnapshots(engine)
-    assert await checkpoints.load("locks") is None
-    await checkpoints.save("locks", 5, {"open": ["a\0"]})
-    await checkpoints.save("locks", 3, {"open": []})
-    await checkpoints.save("other", 1, None)
-    assert await checkpoints.load("locks") == (5, {"open": ["a\0"]})
-    await checkpoints.save("locks", 5, {"open": ["b"]})
-    await asyncio.gather(*(checkpoints.save("locks", seq, {"at": seq}) for seq in (9, 7, 8, 6)))
-    assert await checkpoints.load("locks") == (9, {"at": 9})
-    assert await checkpoints.load("other") == (1, None)
+async def test_an_older_snapshot_never_replaces_a_newer_one(engine: AsyncEngine) -> None:
+    snapshots = SqlSnapshots(engine)
+    assert await snapshots.load("locks") is None
+    await snapshots.save("locks", 5, {"open": ["a\0"]})
+    await snapshots.save("locks", 3, {"open": []})
+    await snapshots.save("other", 1, None)
+    assert await snapshots.load("locks") == (5, {"open": ["a\0"]})
+    await snapshots.save("locks", 5, {"open": ["b"]})
+    await asyncio.gather(*(snapshots.save("locks", seq, {"at": seq}) for seq in (9, 7, 8, 6)))
+    assert await snapshots.load("locks") == (9, {"at": 9})
+    assert await snapshots.load("other") == (1, None)
     await SqlReadModel(engine).reset()
-    assert await checkpoints.load("locks") is None
+    assert await snapshots.load("locks") is None
 
 
 async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(

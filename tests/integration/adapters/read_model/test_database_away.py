@@ -70,7 +70,7 @@ async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
             await checkpoints.load("locks")
         assert await take_up(checkpoints, stage.world.reader, "locks") is None
         await keep(checkpoints, "locks", 1, "id", {})
-        projector = stage.projector(checkpoints, checkpoint_every=1)
+        projector = stage.projector(checkpoints, snapshot_every=1)
         stage.run(projector.run())
         await stage.register()
         first = await stage.dispatch("src")
