@@ -20,10 +20,11 @@ GIVEN = {
 }
 
 
-async def test_no_process_of_towpath_shows_its_secrets(home: Home) -> None:
+async def test_no_process_of_towpath_shows_its_secrets(home: Home, tmp_path: Path) -> None:
     up = home.up(**GIVEN)
-    task_id = up.create(["sh", "-c", "env; while ! test -e go; do sleep 0.05; done"])
-    await eventually(lambda: up.task(task_id)["status"] == "running", DEADLINE)
+    said = tmp_path / "said"  # `running` stands in the log before the process starts
+    task_id = up.create(["sh", "-c", 'env; touch "$0"; while ! test -e go; do sleep 0.05; done', str(said)])
+    await eventually(said.exists, DEADLINE)
     shown = {}
     for pid, _ in [(up.server.process.pid, ""), *descendants(up.server.process.pid)]:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
