@@ -53,7 +53,7 @@ async def _measure(places: tuple[Place, Place], count: int) -> Medians:
 
 
 async def _appends(cores: Sequence[tuple[Core, Sequence[str]]], report: Report) -> tuple[float, float]:
-    services = [core.reports(FoldedLockView(core.reader, core.checkpoints)) for core, _ in cores]
+    services = [core.reports(FoldedLockView(core.reader, core.snapshots)) for core, _ in cores]
     taken: tuple[list[float], list[float]] = ([], [])
     for pair in zip(*(ids for _, ids in cores), strict=True):
         for service, task_id, times in zip(services, pair, taken, strict=True):

@@ -109,7 +109,7 @@ class Driver:
 async def driver(settings: Settings) -> AsyncIterator[Driver]:
     """A driver whose view has caught up with the log."""
     async with open_core(settings, "bench-driver") as core:
-        view = FoldedLockView(core.reader, core.checkpoints)
+        view = FoldedLockView(core.reader, core.snapshots)
         folding = asyncio.create_task(view.run())
         try:
             if not await view.caught_up(await core.reader.last_seq(), STEP_SECONDS):

@@ -70,7 +70,7 @@ async def live_api(
         open_core(settings, "test-api", settle_seconds=settle_seconds) as core,
         httpx.AsyncClient() as outgoing,
     ):
-        view = FoldedLockView(core.reader, core.checkpoints)
+        view = FoldedLockView(core.reader, core.snapshots)
         room = core.room()
         parts = api_parts(core, view, outgoing, ready, room)
         app = create_app(parts)

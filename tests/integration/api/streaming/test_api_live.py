@@ -123,7 +123,7 @@ async def test_a_restarted_api_still_knows_the_lock_of_an_ended_task(live: LiveA
         return await live.core.read_model.position() >= live.parts.view.seq
 
     await eventually(applied)
-    view = FoldedLockView(live.core.reader, live.core.checkpoints)
+    view = FoldedLockView(live.core.reader, live.core.snapshots)
     following = asyncio.create_task(view.run())
     app = create_app(dataclasses.replace(live.parts, view=view))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
