@@ -1,4 +1,4 @@
 """Configuration: settings from the environment, keys and private files in the data directory.
 
-Start with `settings.py`.
+Start with `variables.py` (what can be set) and `settings.py`.
 """

@@ -10,7 +10,6 @@ the application bounds that time.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import resource
 from dataclasses import dataclass
 from enum import Enum
@@ -114,8 +113,7 @@ class Connections:
         now = loop.time()
         for waits, kind in self._waiting.items():
             before = now - self._patience.of(waits)
-            late = itertools.takewhile(lambda item: item[1] <= before, kind.items())  # noqa: B023
-            for one, _ in list(late):
+            for one in [one for one, since in kind.items() if since <= before]:  # cutting changes `kind`
                 self._cut(one)
         self._sweeping = any(self._waiting.values())
         if self._sweeping:
@@ -135,7 +133,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._whole = True
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         self.connections_guard.opened(self)
 

@@ -20,7 +20,7 @@ def open_missing() -> None:
         except OSError:
             opened = os.open(os.devnull, os.O_RDWR)  # the system returns the lowest free number: this one
             os.set_inheritable(opened, True)
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  for the process's life
 
 
 def write_words(text: str, stream: TextIO | None = None) -> None:
