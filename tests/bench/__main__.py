@@ -21,11 +21,11 @@ from pathlib import Path
 
 from infra.composition import open_core
 from infra.config.settings import Settings
-from tests.bench import contention, evidence, growth, handoff, lifecycles, memory, replay, reports
 from tests.bench.child import in_child
 from tests.bench.figures import ALWAYS, GOALS, INTERVAL, Row, as_json, as_table, row
-from tests.bench.ground import Ground
-from tests.bench.history import EVENTS_PER_LIFE, History
+from tests.bench.harness import Harness
+from tests.bench.load.history import EVENTS_PER_LIFE, History
+from tests.bench.rows import contention, evidence, growth, handoff, lifecycles, memory, replay, reports
 from tests.bench.sizes import QUICK, Sizes
 
 FILL_SECONDS = 300.0
@@ -50,7 +50,7 @@ class Bench:
         self._history()
 
     def _throughput(self, mode: str) -> None:
-        groups: list[tuple[list[str], Callable[[Ground, Sizes], list[Row]]]] = [
+        groups: list[tuple[list[str], Callable[[Harness, Sizes], list[Row]]]] = [
             ([f"http-reports/{mode}", f"nats-reports/{mode}"], reports.measure),
             ([f"lifecycles/{mode}"], lifecycles.measure),
             ([f"handoff-p50/{mode}", f"handoff-p99/{mode}"], handoff.measure),
@@ -58,14 +58,14 @@ class Bench:
         for names, measure in groups:
             self._group(names, partial(self._on_fresh, mode, measure))
 
-    def _on_fresh(self, mode: str, measure: Callable[[Ground, Sizes], list[Row]]) -> list[Row]:
-        with self._ground(mode) as ground:
-            return measure(ground, self._sizes)
+    def _on_fresh(self, mode: str, measure: Callable[[Harness, Sizes], list[Row]]) -> list[Row]:
+        with self._harness(mode) as harness:
+            return measure(harness, self._sizes)
 
     def _contention(self) -> list[Row]:
         with ExitStack() as stack:
-            grounds = [stack.enter_context(self._ground(INTERVAL)) for _ in self._sizes.waiters]
-            return contention.measure(grounds, self._sizes)
+            harnesses = [stack.enter_context(self._harness(INTERVAL)) for _ in self._sizes.waiters]
+            return contention.measure(harnesses, self._sizes)
 
     def _history(self) -> None:
         """The rows about a long log, which share one: filling it is most of their work."""
@@ -75,7 +75,7 @@ class Bench:
         if not any(self._is_wanted(name) for name in rest):
             return
         try:
-            with self._ground(INTERVAL) as small, self._ground(INTERVAL) as large:
+            with self._harness(INTERVAL) as small, self._harness(INTERVAL) as large:
                 waiting = 2 * sizes.growth_tasks
                 known, _ = self._fill(large, "first", sizes.replay_events, 0)
                 self._group(["replay"], partial(replay.measure, large, sizes))
@@ -88,9 +88,9 @@ class Bench:
         except Exception:
             self._fail([name for name in rest if name not in {one.what for one in self.rows}])
 
-    def _fill(self, ground: Ground, prefix: str, events: int, waiting: int) -> tuple[list[str], list[str]]:
+    def _fill(self, harness: Harness, prefix: str, events: int, waiting: int) -> tuple[list[str], list[str]]:
         self._say(f"filling a log with {events} events")
-        work = partial(_fill, ground.settings, prefix, events, waiting)
+        work = partial(_fill, harness.settings, prefix, events, waiting)
         filled: tuple[list[str], list[str]] = in_child("fill", work, FILL_SECONDS)
         return filled
 
@@ -116,12 +116,12 @@ class Bench:
         return name.startswith(self._wanted)
 
     @contextmanager
-    def _ground(self, mode: str) -> Iterator[Ground]:
+    def _harness(self, mode: str) -> Iterator[Harness]:
         self._grounds += 1
         home = self._home / str(self._grounds)
         try:
-            with Ground(home, mode) as ground:
-                yield ground
+            with Harness(home, mode) as harness:
+                yield harness
         finally:
             shutil.rmtree(home, ignore_errors=True)
 

@@ -19,7 +19,7 @@ from infra.composition import Core, open_checkpoint_signer, open_core
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
-from tests.bench.history import History
+from tests.bench.load.history import History
 from tests.support.nats import StartNats
 
 

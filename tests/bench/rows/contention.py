@@ -19,8 +19,8 @@ from statistics import quantiles
 from infra.config.settings import Settings
 from tests.bench.child import in_child
 from tests.bench.figures import Row, middle_turn, row
-from tests.bench.ground import Ground
-from tests.bench.lifecycles import Driver, driver, register
+from tests.bench.harness import Harness
+from tests.bench.rows.lifecycles import Driver, driver, register
 from tests.bench.sizes import Sizes
 
 NAMES = (
@@ -40,19 +40,21 @@ Turn = tuple[float, float]
 """Milliseconds of a grant elsewhere, and decisions a second beside those who wait."""
 
 
-def measure(grounds: Sequence[Ground], sizes: Sizes) -> list[Row]:
-    """All rows; one ground for each number of waiters."""
+def measure(harnesses: Sequence[Harness], sizes: Sizes) -> list[Row]:
+    """All rows; one harness for each number of waiters."""
     turns: list[list[Turn]] = []
     with ExitStack() as stack:
-        for ground, waiters in zip(grounds, sizes.waiters, strict=True):
-            in_child("register", partial(register, ground.settings, PREFIX, 1 + len(ELSEWHERE)), TURN_SECONDS)
-            stack.enter_context(ground.control_plane(api=False))
-            crowd = partial(_crowd, ground.settings, waiters, sizes.waiting_paths)
+        for harness, waiters in zip(harnesses, sizes.waiters, strict=True):
+            in_child(
+                "register", partial(register, harness.settings, PREFIX, 1 + len(ELSEWHERE)), TURN_SECONDS
+            )
+            stack.enter_context(harness.control_plane(api=False))
+            crowd = partial(_crowd, harness.settings, waiters, sizes.waiting_paths)
             in_child("crowd", crowd, TURN_SECONDS)
         for _ in range(sizes.rounds):
             turns.append([
-                in_child("driver", partial(_turn, ground.settings, sizes.contention_lives), TURN_SECONDS)
-                for ground in grounds
+                in_child("driver", partial(_turn, harness.settings, sizes.contention_lives), TURN_SECONDS)
+                for harness in harnesses
             ])  # fmt: skip
     return [
         row(name, *middle_turn([turn[level][what] for turn in turns], [turn[0][what] for turn in turns]))

@@ -16,12 +16,12 @@ import orjson
 
 from infra.composition import Core, new_id, open_core
 from infra.config.settings import Settings
-from tests.bench.bare_route import bare_route
+from tests.bench.baselines.bare_route import bare_route
+from tests.bench.baselines.raw_publishes import IN_FLIGHT, pipelined
 from tests.bench.child import in_child
 from tests.bench.figures import Row, middle_turn, row
-from tests.bench.ground import POOL, ControlPlane, Ground, settled
-from tests.bench.http_client import CONNECTIONS, report_requests, request, send
-from tests.bench.raw import IN_FLIGHT, pipelined
+from tests.bench.harness import POOL, ControlPlane, Harness, settled
+from tests.bench.load.http_client import CONNECTIONS, report_requests, request, send
 from tests.bench.sizes import Sizes
 
 TURN_SECONDS = 180.0
@@ -30,15 +30,15 @@ QUEUED = b'{"status":"queued","attempt":1,"runner_id":"bench"}'
 RUNNING = b'{"status":"running","attempt":1,"runner_id":"bench","pid":4242}'
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """Both rows for one kind of fsync."""
-    mode, settings, count = ground.mode, ground.settings, sizes.reports(ground.mode)
+    mode, settings, count = harness.mode, harness.settings, sizes.reports(harness.mode)
     bare, raw, http, nats = [], [], [], []
     for _ in range(sizes.rounds):
         raw.append(in_child("raw", partial(pipelined, settings, sizes.appends(mode)), TURN_SECONDS))
         with bare_route(settings) as port:
             bare.append(in_child("client", partial(_bare, port, count), TURN_SECONDS))
-        with ground.control_plane() as plane:
+        with harness.control_plane() as plane:
             rates = in_child("client", partial(_ours, settings, plane, count), TURN_SECONDS)
         http.append(rates[0])
         nats.append(rates[1])

@@ -17,10 +17,10 @@ from infra.composition import new_id, open_core
 from infra.config.settings import Settings
 from tests.bench.child import in_child
 from tests.bench.figures import Row, row
-from tests.bench.ground import POOL, ControlPlane, Ground, settled
-from tests.bench.history import History
-from tests.bench.http_client import report_requests, request, send
-from tests.bench.reports import QUEUED
+from tests.bench.harness import POOL, ControlPlane, Harness, settled
+from tests.bench.load.history import History
+from tests.bench.load.http_client import report_requests, request, send
+from tests.bench.rows.reports import QUEUED
 from tests.bench.sizes import Sizes
 
 TURN_SECONDS = 420.0
@@ -28,10 +28,10 @@ PREFIX = "memory"
 MB = 1e6
 
 
-def measure(ground: Ground, known: Sequence[str], lives: int, sizes: Sizes) -> list[Row]:
+def measure(harness: Harness, known: Sequence[str], lives: int, sizes: Sizes) -> list[Row]:
     """The row: `lives` more lives go through while the control plane follows; `known` tasks are read."""
-    with ground.control_plane() as plane:
-        in_child("fill", lambda: _pass_through(ground.settings, plane, known, lives, sizes), TURN_SECONDS)
+    with harness.control_plane() as plane:
+        in_child("fill", lambda: _pass_through(harness.settings, plane, known, lives, sizes), TURN_SECONDS)
         each = [_pss(pid) for pid in plane.pids]
         shown = ", ".join(f"{one / MB:.0f}" for one in each)
         sys.stderr.write(f"          API, locks, other projections: {shown} MB\n")

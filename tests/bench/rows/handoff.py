@@ -24,9 +24,9 @@ from infra.config.settings import Settings
 from infra.nats.connection import connect
 from tests.bench.child import Child, in_child, run_loop
 from tests.bench.figures import Row, row
-from tests.bench.ground import Ground
-from tests.bench.history import created_data
-from tests.bench.lifecycles import Driver, driver, register
+from tests.bench.harness import Harness
+from tests.bench.load.history import created_data
+from tests.bench.rows.lifecycles import Driver, driver, register
 from tests.bench.sizes import Sizes
 
 PREFIX = "line"
@@ -40,23 +40,23 @@ TURN_SECONDS = 120.0
 _NANO = 1e-9
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """Both rows for one kind of fsync."""
-    mode, seconds = ground.mode, sizes.handoff_seconds
-    in_child("register", lambda: register(ground.settings, PREFIX, WORKSPACES), TURN_SECONDS)
-    with ground.control_plane(api=False):
+    mode, seconds = harness.mode, sizes.handoff_seconds
+    in_child("register", lambda: register(harness.settings, PREFIX, WORKSPACES), TURN_SECONDS)
+    with harness.control_plane(api=False):
         probe = Child(
             "probe",
             lambda: run_loop(
-                lambda: _round_trips(ground.settings, 2 * RAMP_SECONDS, seconds - 2 * RAMP_SECONDS)
+                lambda: _round_trips(harness.settings, 2 * RAMP_SECONDS, seconds - 2 * RAMP_SECONDS)
             ),
         )
         try:
-            start = in_child("driver", lambda: _load(ground.settings, seconds), TURN_SECONDS)
+            start = in_child("driver", lambda: _load(harness.settings, seconds), TURN_SECONDS)
             trips = probe.result(TURN_SECONDS)
         finally:
             probe.stop()
-    taken = in_child("reader", lambda: _handoffs(ground.settings, start), TURN_SECONDS)
+    taken = in_child("reader", lambda: _handoffs(harness.settings, start), TURN_SECONDS)
     trip = median(trips) * 1e3
     cuts = quantiles([one * 1e3 for one in taken], n=100, method="inclusive")
     return [

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from domain.protocol import Report
 from infra.config.settings import Settings
 from infra.runtime.http_server import bind
+from tests.bench.baselines.raw_publishes import RawAppends, connect_plain, ensure_bench_stream
 from tests.bench.child import Child, run_loop
-from tests.bench.raw import RawAppends, connect_plain, ensure_bench_stream
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:

@@ -17,9 +17,9 @@ from infra.config.settings import Settings
 from projections.lock_view import FoldedLockView
 from tests.bench.child import in_child
 from tests.bench.figures import Row, row
-from tests.bench.ground import ControlPlane, Ground
-from tests.bench.http_client import report_requests, send
-from tests.bench.reports import QUEUED, RUNNING
+from tests.bench.harness import ControlPlane, Harness
+from tests.bench.load.http_client import report_requests, send
+from tests.bench.rows.reports import QUEUED, RUNNING
 from tests.bench.sizes import Sizes
 
 TURN_SECONDS = 180.0
@@ -29,7 +29,7 @@ Place = tuple[Settings, ControlPlane, Sequence[str]]
 
 
 def measure(
-    small: Ground, large: Ground, tasks: tuple[Sequence[str], Sequence[str]], sizes: Sizes
+    small: Harness, large: Harness, tasks: tuple[Sequence[str], Sequence[str]], sizes: Sizes
 ) -> list[Row]:
     """The rows; `tasks` of either log wait for their first report: half for appends, half for callbacks."""
     count = sizes.growth_tasks

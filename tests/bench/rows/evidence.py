@@ -22,9 +22,9 @@ from infra.nats.connection import connect
 from projections.time_travel import TimeTravel
 from tests.bench.child import in_child
 from tests.bench.figures import Row, row
-from tests.bench.ground import Ground, settled
-from tests.bench.history import EVENTS_PER_LIFE, History
-from tests.bench.replay import raw_callback
+from tests.bench.harness import Harness, settled
+from tests.bench.load.history import EVENTS_PER_LIFE, History
+from tests.bench.rows.replay import raw_callback
 from tests.bench.sizes import Sizes
 from tests.support.memory_store import MemorySnapshots
 
@@ -34,10 +34,10 @@ MB = 1e6
 NAMES = ("verify", "verify-memory", "time-travel", "time-travel-near")
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """The rows; the log is filled up to `sizes.evidence_events` first."""
-    settings = ground.settings
-    with ground.control_plane(api=False):
+    settings = harness.settings
+    with harness.control_plane(api=False):
         in_child("fill", lambda: _fill_up(settings, sizes.evidence_events), 2 * TURN_SECONDS)
     last = in_child("seal", lambda: _seal(settings), TURN_SECONDS)
     raw = in_child("raw", lambda: raw_callback(settings, last, TURN_SECONDS), TURN_SECONDS)

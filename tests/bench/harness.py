@@ -1,4 +1,4 @@
-"""What a measurement stands on: a nats-server with the log, and the control plane's real processes on it.
+"""The harness of a measurement: a nats-server with the log, and the control plane's real processes on it.
 
 The processes are forked like those of `towpath up`, after the same imports. No runner is started: the
 settings name a push runner, which only serves pool `default`, and the bench uses a pool of its own.
@@ -42,7 +42,7 @@ class ControlPlane:
     pids: tuple[int, ...]
 
 
-class Ground:
+class Harness:
     """One server under `home`, made for one kind of fsync (`always` or `interval`)."""
 
     def __init__(self, home: Path, mode: str) -> None:
@@ -51,7 +51,7 @@ class Ground:
         self._server = EmbeddedNats(home / "nats", 0, sync_interval=SYNC_INTERVALS[mode])
         self.settings: Settings
 
-    def __enter__(self) -> Ground:
+    def __enter__(self) -> Harness:
         self._server.start()
         self.settings = load_settings(
             data_dir=self._home / "data",

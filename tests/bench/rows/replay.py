@@ -27,10 +27,10 @@ from domain.log.record import Recorded
 from infra.config.settings import Settings
 from infra.nats.connection import connect
 from projections.read_model import TaskProjection
+from tests.bench.baselines.raw_publishes import connect_plain
 from tests.bench.child import in_child
 from tests.bench.figures import Row, middle_turn, row
-from tests.bench.ground import Ground
-from tests.bench.raw import connect_plain
+from tests.bench.harness import Harness
 from tests.bench.sizes import Sizes
 
 TURN_SECONDS = 180.0
@@ -38,9 +38,9 @@ PENDING_MESSAGES = 65_536
 PENDING_BYTES = 64 * 1024 * 1024
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """The row; the log must hold `sizes.replay_events` events."""
-    upto, settings = sizes.replay_events, ground.settings
+    upto, settings = sizes.replay_events, harness.settings
     raw, ours = [], []
     for _ in range(sizes.rounds):
         by_callback = in_child("raw", lambda: raw_callback(settings, upto), TURN_SECONDS)

@@ -29,7 +29,7 @@ from domain.log.events import (
     SucceededData,
 )
 from infra.composition import new_id, now
-from tests.bench.ground import POOL
+from tests.bench.harness import POOL
 
 EVENTS_PER_LIFE = 7
 BATCH = 200

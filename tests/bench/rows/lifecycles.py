@@ -19,11 +19,11 @@ from domain.task.spec import TaskSpec
 from infra.composition import Core, new_id, open_core
 from infra.config.settings import Settings
 from projections.lock_view import FoldedLockView
+from tests.bench.baselines.raw_publishes import pipelined
 from tests.bench.child import in_child
 from tests.bench.figures import Row, middle_turn, row
-from tests.bench.ground import POOL, Ground
-from tests.bench.history import EVENTS_PER_LIFE, History
-from tests.bench.raw import pipelined
+from tests.bench.harness import POOL, Harness
+from tests.bench.load.history import EVENTS_PER_LIFE, History
 from tests.bench.sizes import Sizes
 
 TURN_SECONDS = 180.0
@@ -33,21 +33,21 @@ PREFIX = "life"
 ACTOR = "bench"
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Row]:
+def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """The row for one kind of fsync."""
-    mode = ground.mode
+    mode = harness.mode
     raw, lives = [], []
-    in_child("register", lambda: register(ground.settings, PREFIX, WORKSPACES), TURN_SECONDS)
+    in_child("register", lambda: register(harness.settings, PREFIX, WORKSPACES), TURN_SECONDS)
     for _ in range(sizes.rounds):
-        appends = in_child("raw", lambda: pipelined(ground.settings, sizes.appends(mode)), TURN_SECONDS)
+        appends = in_child("raw", lambda: pipelined(harness.settings, sizes.appends(mode)), TURN_SECONDS)
         raw.append(appends / EVENTS_PER_LIFE)
-        with ground.control_plane(api=False):
-            lives.append(in_child("driver", lambda: _rate(ground.settings, sizes.lives(mode)), TURN_SECONDS))
+        with harness.control_plane(api=False):
+            lives.append(in_child("driver", lambda: _rate(harness.settings, sizes.lives(mode)), TURN_SECONDS))
     return [row(f"lifecycles/{mode}", *middle_turn(lives, raw))]
 
 
 async def register(settings: Settings, prefix: str, workspaces: int) -> None:
-    """Register workspaces for the drivers of this ground."""
+    """Register workspaces for the drivers of this harness."""
     async with open_core(settings, "bench-register") as core:
         await History(core.connection, prefix, workspaces).register()
 

@@ -1,0 +1,1 @@
+"""What rows are compared with: the plainest program that does the same work."""

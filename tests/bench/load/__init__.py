@@ -1,0 +1,1 @@
+"""What a row puts on the system before and while it measures: histories and HTTP requests."""
