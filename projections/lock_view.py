@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from domain.errors import Busy
 from domain.locks.claims import Grant, Key
@@ -21,7 +21,7 @@ from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture, LockEntry, entry_in_the_way, lock_entry
 from domain.locks.workspace_locks import OpenSize
 from domain.log.filter import EventFilter
-from domain.log.payloads import LockPayload
+from domain.log.payloads import HolderPayload, LockPayload, RefusedPayload
 from domain.log.record import Recorded
 from domain.ports.lock_view import LockDecision, OpenLocks
 from domain.ports.log import LogReader, Snapshots
@@ -47,7 +47,7 @@ class _Past(NamedTuple):
     time: str
     token: int | None
     """What it held."""
-    holders: Sequence[dict[str, Any]]
+    holders: Sequence[HolderPayload]
     """Who was in the way of one that was refused."""
 
 
@@ -113,7 +113,11 @@ class FoldedLockView:
         key = (fact["task_id"], fact["attempt"])
         grant = self._table.grant(*key)
         token = grant.token if grant else None
-        self._past[key] = _Past(event.event, event.time, token, event.data.get("holders", ()))
+        holders: Sequence[HolderPayload] = ()
+        if event.event == "refused":
+            refused: RefusedPayload = event.data
+            holders = refused["holders"]
+        self._past[key] = _Past(event.event, event.time, token, holders)
         if len(self._past) > REMEMBERED:
             self._past.popitem(last=False)
 
@@ -239,7 +243,7 @@ class FoldedLockView:
             return LockRead(state="released", token=past.token, since=datetime.fromisoformat(past.time))
         return NO_LOCK
 
-    def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
+    def refusal(self, task_id: str, attempt: int) -> list[HolderPayload]:
         """See the port."""
         past = self._past.get((task_id, attempt))
         return list(past.holders) if past is not None else []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from domain.errors import Busy
 from domain.log.filter import EventFilter
+from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.ports.queues import Deadline, Due
@@ -71,4 +72,5 @@ class LockWaits:
 
 
 def _grants(fact: Recorded, due: Deadline) -> bool:
-    return fact.event == "granted" and (fact.data["task_id"], fact.attempt) == (due.task_id, due.attempt)
+    data: LockPayload = fact.data
+    return fact.event == "granted" and (data["task_id"], data["attempt"]) == (due.task_id, due.attempt)

@@ -57,8 +57,8 @@ class Wakes:
         """Wake who waits for the claim that `event` is about."""
         if not self._claims:
             return
-        task_id = event.subject_id if event.kind == "task" else event.data.get("task_id")
-        for woken in self._claims.get((task_id, event.attempt), ()) if task_id and event.attempt else ():
+        task_id, attempt = event.task_id, event.attempt
+        for woken in self._claims.get((task_id, attempt), ()) if task_id and attempt else ():
             woken.set()
 
     def moved(self, seq: int) -> None:

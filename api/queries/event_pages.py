@@ -163,7 +163,7 @@ class EventPages:
             return event.subject_id
         task_id = event.subject_id
         if event.event == "created":
-            self._remember(task_id, event.data.get("workspace"))
+            self._remember(task_id, event.workspace)
         elif task_id not in self._workspaces:
             self._remember(task_id, await self._look_up(task_id))
         self._workspaces.move_to_end(task_id)
@@ -174,7 +174,7 @@ class EventPages:
         if read is not None:
             return read.workspace
         created = await self._parts.log.page(0, 1, EventFilter("task", task_id, "created"))
-        return created[0].data.get("workspace") if created else None
+        return created[0].workspace if created else None
 
     def _remember(self, task_id: str, workspace: str | None) -> None:
         self._workspaces[task_id] = workspace

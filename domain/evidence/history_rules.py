@@ -7,13 +7,21 @@ facts that stand in a log already. Each function answers None, or a sentence tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from domain.locks.claims import Claim, VoidClaim
 from domain.locks.judging import changed
 from domain.locks.table import LockTable
 from domain.log.events import RefusedReason
-from domain.log.payloads import BoundPayload, SubmitFailedPayload
+from domain.log.payloads import (
+    BoundPayload,
+    DispatchedPayload,
+    GrantedPayload,
+    LockPayload,
+    RefusedPayload,
+    ReleasedPayload,
+    SubmitFailedPayload,
+)
 from domain.log.record import Recorded
 from domain.task.transitions import TABLE, TERMINAL, Record, Status
 
@@ -48,18 +56,20 @@ class TaskTrace:
 
     def follow(self, event: Recorded) -> None:
         """Apply an event, right or wrong."""
-        name, data = event.event, event.data
+        name = event.event
         status = _STATUS_OF.get(name)
         if status is not None:
             self.status = status
         if name == "dispatched":
-            self.attempt = data["attempt"]
-            self.locked = data["workspace"] is not None
+            dispatched: DispatchedPayload = event.data
+            self.attempt = dispatched["attempt"]
+            self.locked = dispatched["workspace"] is not None
             self.runner_id = None
             self.cancel_requested = self.release_requested = False
             self.refused = None
         elif name in _STARTS:
-            self.runner_id = data["runner_id"] or self.runner_id
+            bound: BoundPayload = event.data
+            self.runner_id = bound["runner_id"] or self.runner_id
         elif name == "cancel-requested":
             self.cancel_requested = True
         elif name == "lock-release-requested":
@@ -108,29 +118,31 @@ def _refusal_fault(trace: TaskTrace, reason: str) -> str | None:
 
 def lock_fault(table: LockTable, event: Recorded) -> str | None:
     """What is wrong with a lock fact; `table` is folded up to before it."""
-    data = event.data
-    task_id, attempt = data["task_id"], data["attempt"]
+    fact: LockPayload = event.data
+    task_id, attempt = fact["task_id"], fact["attempt"]
     grant = table.grant(task_id, attempt)
-    if data["seen_seq"] >= event.seq:
-        return f"it says that its decider had seen sequence {data['seen_seq']}"
+    if fact["seen_seq"] >= event.seq:
+        return f"it says that its decider had seen sequence {fact['seen_seq']}"
     if event.event == "released":
         if grant is None or grant.claim.workspace != event.subject_id:
             return f"attempt {attempt} of task {task_id} does not hold what is released"
         owed = grant.owed
         if owed is None:
             return f"nothing has ended attempt {attempt} of task {task_id}, yet its lock is released"
-        if (owed.cause, owed.seq, owed.by) != (data["cause"], data["cause_seq"], data["by"]):
-            named = f"{data['cause']} at {data['cause_seq']} by {data['by']}"
+        released: ReleasedPayload = event.data
+        if owed != (released["cause"], released["cause_seq"], released["by"]):
+            named = f"{released['cause']} at {released['cause_seq']} by {released['by']}"
             return f"the release names {named} as its cause; it is {owed.cause} at {owed.seq} by {owed.by}"
         return None
     void = table.void_claim(event.subject_id, task_id, attempt)
     claim = void.claim if void is not None else table.claim(event.subject_id, task_id, attempt)
     if grant is not None or claim is None:
         return f"attempt {attempt} of task {task_id} was not waiting for what is {event.event}"
-    if (claim.root, list(claim.paths), claim.mode) != (data["root"], data["paths"], data["mode"]):
+    granted: GrantedPayload = event.data
+    if (claim.root, list(claim.paths), claim.mode) != (granted["root"], granted["paths"], granted["mode"]):
         return f"what is {event.event} is not what attempt {attempt} of task {task_id} asked for"
     if event.event == "refused":
-        return _verdict_fault(claim, void, data)
+        return _verdict_fault(claim, void, event.data)
     if void is not None:
         late = changed(claim.workspace, claim.root, void.valid_root)
         return f"attempt {attempt} of task {task_id} was {late}"
@@ -143,9 +155,9 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
     )
 
 
-def _verdict_fault(claim: Claim, void: VoidClaim | None, data: dict[str, Any]) -> str | None:
+def _verdict_fault(claim: Claim, void: VoidClaim | None, refused: RefusedPayload) -> str | None:
     """What is wrong with a refusal: its reason must be the verdict on its `dispatched`."""
-    reason, valid_root = data["reason"], data["valid_root"]
+    reason, valid_root = refused["reason"], refused["valid_root"]
     if (reason == "workspace-changed") != (void is not None):
         verdict = "not the workspace's" if void is not None else "the workspace's"
         return f"its reason is {reason}, but root {claim.root} was {verdict} where the attempt was dispatched"

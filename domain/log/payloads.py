@@ -7,10 +7,17 @@ type checker looks at the keys. The models in `domain.log.events` validate; a te
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from domain.log.events import OnConflict, OnRunnerLost, RefusedReason, SubmitFailedReason, Transport
 from domain.protocol import ExecutionMode, FailedReason, LockMode
+
+
+class NamingPayload(TypedDict, total=False):
+    """The fields by which an event names a task or a workspace that its subject does not."""
+
+    task_id: str
+    workspace: str | None
 
 
 class CreatedPayload(TypedDict):
@@ -30,7 +37,7 @@ class CreatedPayload(TypedDict):
 
 
 class AttemptPayload(TypedDict):
-    """What every event of an attempt has, and all that `cancel-requested` is read for."""
+    """What every event of an attempt has."""
 
     attempt: int
 
@@ -83,6 +90,11 @@ class FailedPayload(SucceededPayload):
     reason: FailedReason
 
 
+class CancelRequestedPayload(AttemptPayload):
+    by: str
+    reason: str | None
+
+
 class CanceledPayload(EndedPayload):
     attempt: int | None
     by: str
@@ -91,6 +103,14 @@ class CanceledPayload(EndedPayload):
 
 class SubmitFailedPayload(AttemptPayload):
     reason: SubmitFailedReason
+    message: str | None
+
+
+class ToldPayload(TypedDict, total=False):
+    """What the ends of an attempt, `submit-failed` too, tell people; each has some of it."""
+
+    exit_code: int | None
+    reason: str | None
     message: str | None
 
 
@@ -125,8 +145,14 @@ class GrantedPayload(LockPayload):
     mode: LockMode
 
 
+class HolderPayload(TypedDict):
+    task_id: str
+    attempt: int
+    token: int | None
+
+
 class RefusedPayload(GrantedPayload):
-    holders: list[dict[str, Any]]
+    holders: list[HolderPayload]
     reason: RefusedReason
     valid_root: str | None
 

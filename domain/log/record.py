@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.log.events import Kind, type_name
+from domain.log.payloads import NamingPayload
 
 
 @dataclass(slots=True)
@@ -36,15 +37,15 @@ class Recorded:
         """The task this event is about; None for workspace registrations."""
         if self.kind == "task":
             return self.subject_id
-        task_id: str | None = self.data.get("task_id")
-        return task_id
+        names: NamingPayload = self.data
+        return names.get("task_id")
 
     @property
     def workspace(self) -> str | None:
         """The workspace this event names, if it names one."""
         if self.kind == "task":
-            workspace: str | None = self.data.get("workspace")
-            return workspace
+            names: NamingPayload = self.data
+            return names.get("workspace")
         return self.subject_id
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from domain.locks.claims import Grant
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
 from domain.locks.view import EntryPicture, LockEntry
 from domain.locks.workspace_locks import OpenSize
+from domain.log.payloads import HolderPayload
 from domain.task.aggregate import Task
 from domain.task.view import LockRead
 from domain.workspaces.registry import Registration
@@ -95,8 +96,8 @@ class LockView(GrantView, RegistrationView, Protocol):
         """Wait until this attempt holds nothing; False after `timeout` seconds."""
         ...
 
-    def refusal(self, task_id: str, attempt: int) -> list[dict[str, Any]]:
-        """Who was in the way of a recently refused attempt: `{"task_id", "attempt", "token"}` each."""
+    def refusal(self, task_id: str, attempt: int) -> list[HolderPayload]:
+        """Who was in the way of a recently refused attempt."""
         ...
 
     def would_be_void(self, workspace: str, root: str | None) -> Void | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from domain.locks.judging import Void, changed
 from domain.locks.view import HolderRead, LockEntry, WaiterRead
+from domain.log.payloads import CancelRequestedPayload, RefusedPayload, ToldPayload
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL, Status
 from domain.task.view import TaskRead
@@ -127,7 +128,7 @@ def _refusal(void: Void | None, refused: Recorded | None) -> str | None:
         return void.changed()
     if refused is None:
         return None
-    data = refused.data
+    data: RefusedPayload = refused.data
     if data["reason"] == "workspace-changed":
         return changed(refused.subject_id, data["root"], data["valid_root"])
     holders = ", ".join(holder["task_id"] for holder in data["holders"])
@@ -150,7 +151,7 @@ def _waits(read: TaskRead, since: datetime, in_the_way: list[Blocker]) -> str:
 
 
 def _ended(read: TaskRead, last: Recorded) -> str:
-    data = last.data
+    data: ToldPayload = last.data
     code, reason, message = data.get("exit_code"), data.get("reason"), data.get("message")
     shown = None if code is None or str(code) in (message or "") else f"exit code {code}"
     told = ", ".join(word for word in (shown, None if reason == "exit" else reason, message) if word)
@@ -161,7 +162,8 @@ def _ended(read: TaskRead, last: Recorded) -> str:
 
 
 def _at_whose_wish(asked: Recorded) -> str:
-    reason = asked.data.get("reason")
+    data: CancelRequestedPayload = asked.data
+    reason = data["reason"]
     why = f" ({' '.join(reason.split())})" if reason else ""
     return f"; {asked.actor} asked for it at {_at(asked.at)}{why}, event {asked.seq}"
 

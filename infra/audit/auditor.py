@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from adapters.event_store.raw_reader import StoredBytes
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
@@ -18,6 +17,13 @@ from domain.evidence.merkle import Tree
 from domain.locks.claims import FIRST_CHAIN
 from domain.locks.judging import CHANGING
 from domain.locks.table import LockTable
+from domain.log.payloads import (
+    DispatchedPayload,
+    GrantedPayload,
+    LockPayload,
+    RefusedPayload,
+    RegisteredPayload,
+)
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL, Status
 from infra.audit.findings import VerifyReport
@@ -111,7 +117,8 @@ class Auditor:
         """The fault of a grant that overlaps others by absolute path, across workspaces; else None."""
         if event.event != "granted":
             return None
-        claim = self._table.claim(event.subject_id, event.data["task_id"], event.data["attempt"])
+        granted: GrantedPayload = event.data
+        claim = self._table.claim(event.subject_id, granted["task_id"], granted["attempt"])
         if claim is None or not self._table.judge.is_open(claim.key):
             return None
         return self._held.fault(claim)
@@ -121,7 +128,8 @@ class Auditor:
         if event.kind == "lock":
             self._held.follow(event, self._table)
         elif event.event == "registered":
-            self._roots.setdefault(event.subject_id, set()).add(event.data["root"])
+            registered: RegisteredPayload = event.data
+            self._roots.setdefault(event.subject_id, set()).add(registered["root"])
         if self._table.judged is not None:
             self._void[event.event] += 1
             self._first_void = self._first_void or event.seq
@@ -169,13 +177,8 @@ class Auditor:
             self._report.add(event.seq, "transition", f"{name} at sequence {event.seq}: {fault}")
             if state.trace.status is Status.SUCCEEDED:
                 return
-        if name == "dispatched" and not self._known_root(event.data):
-            self._report.add(
-                event.seq,
-                "transition",
-                f"dispatched at sequence {event.seq}: workspace {event.data['workspace']} was never "
-                f"registered at {event.data['root']}",
-            )
+        if name == "dispatched":
+            self._check_root(event)
         self._link(parsed, state)
         state.trace.follow(event)
         if self._with_rows:
@@ -186,21 +189,28 @@ class Auditor:
         elif name == "dispatched":
             self._states.reopened(event.subject_id)
 
-    def _known_root(self, dispatched: dict[str, Any]) -> bool:
-        workspace = dispatched["workspace"]
-        return workspace is None or dispatched["root"] in self._roots.get(workspace, ())
+    def _check_root(self, event: Recorded) -> None:
+        dispatched: DispatchedPayload = event.data
+        workspace, root = dispatched["workspace"], dispatched["root"]
+        if workspace is not None and root not in self._roots.get(workspace, ()):
+            self._report.add(
+                event.seq,
+                "transition",
+                f"dispatched at sequence {event.seq}: workspace {workspace} was never registered at {root}",
+            )
 
     def _lock(self, event: Recorded) -> None:
-        data, name = event.data, event.event
-        state = self._states.get(data["task_id"])
+        fact: LockPayload = event.data
+        name, attempt = event.event, fact["attempt"]
+        state = self._states.get(fact["task_id"])
         if state is None:
             return
-        attempt = data["attempt"]
         grant = state.grants.setdefault(attempt, {"workspace": event.subject_id})
         grant[f"{name}_seq"] = grant["last_seq"] = event.seq
         grant[f"{name}_at"] = event.time
         state.last_seq = event.seq
         if name == "refused" and attempt == state.trace.attempt:
-            state.trace.refused = data["reason"]
+            refused: RefusedPayload = event.data
+            state.trace.refused = refused["reason"]
         if self._with_rows and state.row and state.row["attempt"] == attempt:
             LOCK_FACTS[name](state.row, event)

@@ -8,14 +8,13 @@ from typing import Any, NotRequired, get_args, get_origin, get_type_hints
 import pytest
 
 from domain.log import payloads
-from domain.log.events import EVENTS, EventData, Kind
+from domain.log.events import EVENTS, EventData, Holder, Kind
 
-SUBSETS: dict[tuple[Kind, str], type] = {("task", "cancel-requested"): payloads.AttemptPayload}
 LOOSER: dict[tuple[Kind, str], set[str]] = {
     ("task", "dispatched"): {"root"},
     ("lock", "refused"): {"holders"},
 }
-"""`root` is null only beside a null workspace; holders are shown as they are stored."""
+"""`root` is null only beside a null workspace; for holders see below."""
 
 Fields = dict[str, tuple[set[Any], bool]]
 """Of each field, the types of its JSON and whether it may be absent."""
@@ -23,7 +22,8 @@ Fields = dict[str, tuple[set[Any], bool]]
 
 def payload_of(kind: Kind, event: str) -> type:
     name = "".join(part.capitalize() for part in event.split("-")) + "Payload"
-    return SUBSETS.get((kind, event)) or getattr(payloads, name)
+    found: type = getattr(payloads, name)
+    return found
 
 
 def stored_types(model: type[EventData]) -> Fields:
@@ -53,7 +53,19 @@ def _kinds(annotation: Any) -> set[Any]:
 @pytest.mark.parametrize(("kind", "event"), EVENTS)
 def test_a_payload_has_the_fields_of_its_model(kind: Kind, event: str) -> None:
     model, payload = stored_types(EVENTS[kind, event]), named_types(payload_of(kind, event))
-    if (kind, event) not in SUBSETS:
-        assert payload.keys() == model.keys()
+    assert payload.keys() == model.keys()
     for name in payload.keys() - LOOSER.get((kind, event), set()):
         assert payload[name] == model[name], name
+
+
+def test_a_holder_has_the_fields_of_its_model() -> None:
+    assert named_types(payloads.HolderPayload) == stored_types(Holder)
+    assert get_type_hints(payloads.RefusedPayload)["holders"] == list[payloads.HolderPayload]
+
+
+def test_what_ends_tell_and_what_names_others_is_part_of_the_events() -> None:
+    """Each field of a payload that is read of several events has the type it has in one of them."""
+    every = [stored_types(model) for model in EVENTS.values()]
+    for payload in (payloads.ToldPayload, payloads.NamingPayload):
+        for name, hint in get_type_hints(payload).items():
+            assert any(_kinds(hint) >= model[name][0] for model in every if name in model), name
