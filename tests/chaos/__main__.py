@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import cell
-from tests.chaos.nemesis import FAULTS
-from tests.chaos.planted import BUGS
+from tests.chaos.faults.nemesis import FAULTS
+from tests.chaos.faults.planted import BUGS
+from tests.chaos.machines import cell
 
 SHARES = {3: 0.6, 1: 0.4}
 AROUND_SECONDS = 50.0
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _play_all(given: argparse.Namespace, seed: int, directory: Path) -> bool:
-    from tests.chaos.disks import why_no_power_cuts
+    from tests.chaos.machines.disks import why_no_power_cuts
     from tests.chaos.play import Order, play
     from tests.chaos.report import details, report
     from tests.support.postgres import running_postgres

@@ -13,16 +13,16 @@ from nats.aio.client import Client
 
 from tests.chaos.check import check
 from tests.chaos.check.verdict import Verdict
+from tests.chaos.clients.operators import Operators
+from tests.chaos.clients.reporters import Reporters
+from tests.chaos.clients.scenarios import REPORTED_POOL, Ground, Scenarios
+from tests.chaos.deployments.harness import API_TOKEN, CALLBACK_TOKEN, LEASE_SECONDS, Harness, until
+from tests.chaos.deployments.single_node import single_node
+from tests.chaos.deployments.three_nodes import three_nodes
+from tests.chaos.faults.nemesis import Nemesis
 from tests.chaos.history import History, read_history
-from tests.chaos.nemesis import Nemesis
-from tests.chaos.operators import Operators
 from tests.chaos.raw_log import fetch_log, write_log
-from tests.chaos.reporters import Reporters
-from tests.chaos.scenarios import REPORTED_POOL, Ground, Scenarios
 from tests.chaos.settle import collect, settle
-from tests.chaos.single_node import single_node
-from tests.chaos.three_nodes import three_nodes
-from tests.chaos.world import API_TOKEN, CALLBACK_TOKEN, LEASE_SECONDS, World, until
 from tests.support.nats import api, connect
 
 START_SECONDS = 90.0
@@ -77,30 +77,30 @@ async def play(order: Order, directory: Path) -> Played:
     directory.mkdir(parents=True)
     history = History(directory / "history.jsonl")
     history.note("run", seed=order.seed, nodes=order.nodes, seconds=order.seconds, wall=time.time())
-    world = World(directory, history, order.postgres, order.nodes, order.plant, order.power_cuts)
-    (three_nodes if order.nodes == 3 else single_node)(world)
+    harness = Harness(directory, history, order.postgres, order.nodes, order.plant, order.power_cuts)
+    (three_nodes if order.nodes == 3 else single_node)(harness)
     started = time.monotonic()
     operators = Operators(
-        history, [proxy.listen for proxy in world.proxies], (API_TOKEN, CALLBACK_TOKEN), order.seed
+        history, [proxy.listen for proxy in harness.proxies], (API_TOKEN, CALLBACK_TOKEN), order.seed
     )
     try:
-        return await _play(order, world, operators, started)
+        return await _play(order, harness, operators, started)
     finally:
         await operators.close()
-        await world.close()
+        await harness.close()
         history.close()
 
 
-async def _play(order: Order, world: World, operators: Operators, started: float) -> Played:
-    nc = await _start(order, world)
+async def _play(order: Order, harness: Harness, operators: Operators, started: float) -> Played:
+    nc = await _start(order, harness)
     operators.nats = nc
     reporters = Reporters(order.seed, REPORTED_POOL)
     reporters.nats = nc
-    for workspace, root in world.workspaces.items():
+    for workspace, root in harness.workspaces.items():
         await operators.register(workspace, str(root))
-    scenarios = Scenarios(operators, reporters, Ground(world.workspaces, world.pools), order.seed)
+    scenarios = Scenarios(operators, reporters, Ground(harness.workspaces, harness.pools), order.seed)
     beating = asyncio.create_task(reporters.run(LEASE_SECONDS / 3))
-    nemesis = Nemesis(world, order.seed, order.only, lambda: _up_to_date(nc))
+    nemesis = Nemesis(harness, order.seed, order.only, lambda: _up_to_date(nc))
     wanting = asyncio.create_task(scenarios.run(CLIENTS, order.per_second, JOB_SHARE))
     moving = asyncio.create_task(scenarios.move())
     breaking = asyncio.create_task(nemesis.run(order.between))
@@ -116,16 +116,16 @@ async def _play(order: Order, world: World, operators: Operators, started: float
     await wanting
     await moving
     left = await scenarios.finish(FINISH_SECONDS)
-    open_ = await settle(world, nc, SETTLE_SECONDS)
+    open_ = await settle(harness, nc, SETTLE_SECONDS)
     open_ += [f"a client still waits in {where} ({times} do)" for where, times in Counter(left).items()]
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
-    await collect(world, nc)
-    log = await fetch_log(world.nats_urls, **world.control)
+    await collect(harness, nc)
+    log = await fetch_log(harness.nats_urls, **harness.control)
     await nc.close()
-    write_log(world.directory / "log.jsonl", log)
-    world.history.close()
-    lines = list(read_history(world.history.path))
+    write_log(harness.directory / "log.jsonl", log)
+    harness.history.close()
+    lines = list(read_history(harness.history.path))
     if scenarios.jobs and not any(line["line"] == "mark" for line in lines):
         scenarios.errors.append("no job has run, so nothing was shown about processes")
     if isinstance(end, Exception):
@@ -136,11 +136,11 @@ async def _play(order: Order, world: World, operators: Operators, started: float
         faults=Counter(line["fault"] for line in lines if line["line"] == "fault"),
         operations=operators.counts,
         server_errors=operators.server_errors,
-        mischief=sum((proxy.done for proxy in world.proxies), Counter()),
+        mischief=sum((proxy.done for proxy in harness.proxies), Counter()),
         tasks=scenarios.tasks,
         jobs=scenarios.jobs,
         seconds=time.monotonic() - started,
-        directory=world.directory,
+        directory=harness.directory,
         ends=Counter(f"{line['process']} with {line['code']}" for line in lines if line["line"] == "ended"),
         stuck=Counter(line["process"] for line in lines if line["line"] == "stuck"),
         open_=open_,
@@ -148,30 +148,30 @@ async def _play(order: Order, world: World, operators: Operators, started: float
     )
 
 
-async def _start(order: Order, world: World) -> Client:
+async def _start(order: Order, harness: Harness) -> Client:
     """Start NATS, then all else, and wait until both APIs are ready; a connection of the control plane."""
-    for part in world.parts:
+    for part in harness.parts:
         if part.kind in ("nats", "up"):
             part.start()
     if order.nodes == 1:
-        password = world.directory / "up" / "nats-password"
+        password = harness.directory / "up" / "nats-password"
         await until(lambda: _true(password.exists()), START_SECONDS, "towpath up made no password")
-        world.control = {"user": "towpath", "password": password.read_text().strip()}
-    nc = await connect(world.nats_urls, **world.control, error_cb=_ignore, ping_interval=5)
+        harness.control = {"user": "towpath", "password": password.read_text().strip()}
+    nc = await connect(harness.nats_urls, **harness.control, error_cb=_ignore, ping_interval=5)
     await until(lambda: _leader(nc), START_SECONDS, "JetStream has no leader")
-    for part in world.parts:
+    for part in harness.parts:
         part.start()
-    for proxy in world.proxies:
+    for proxy in harness.proxies:
         await proxy.start(order.seed)
-    for name in world.apis:
-        await until(lambda name=name: _ready(world, name), START_SECONDS, f"{name} is not ready")
+    for name in harness.apis:
+        await until(lambda name=name: _ready(harness, name), START_SECONDS, f"{name} is not ready")
     return nc
 
 
-async def _ready(world: World, name: str) -> bool:
+async def _ready(harness: Harness, name: str) -> bool:
     try:
         async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
-            return (await client.get(f"{world.apis[name]}/readyz")).is_success
+            return (await client.get(f"{harness.apis[name]}/readyz")).is_success
     except httpx.HTTPError:
         return False
 

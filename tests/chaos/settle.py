@@ -20,8 +20,8 @@ from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.chaos.deployments.harness import API_TOKEN, TOWPATH, Harness
 from tests.chaos.history import History, Json
-from tests.chaos.world import API_TOKEN, TOWPATH, World
 from tests.support.nats import api
 
 LOOK_SECONDS = 1.0
@@ -29,17 +29,17 @@ SQL_SECONDS = 20.0
 REPLAY_SECONDS = 180.0
 
 
-async def settle(world: World, nc: Client, seconds: float) -> list[str]:
+async def settle(harness: Harness, nc: Client, seconds: float) -> list[str]:
     """Wait until all has come to its end; what had not when the time was over."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
-        open_ = await _open(world, nc)
+        open_ = await _open(harness, nc)
         if not open_ or asyncio.get_running_loop().time() > deadline:
             return open_
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _open(world: World, nc: Client) -> list[str]:
+async def _open(harness: Harness, nc: Client) -> list[str]:
     found: list[str] = []
     try:
         last = (await api(nc, "STREAM.INFO.TOWPATH"))["state"]["last_seq"]
@@ -48,7 +48,7 @@ async def _open(world: World, nc: Client) -> list[str]:
         return [f"NATS does not answer: {error!r}"]
     if waiting:  # a killed API holds what it had taken until the queue's ack_wait is over
         found.append(f"{waiting} reports wait to be applied")
-    for name, url in world.models.items():
+    for name, url in harness.models.items():
         try:
             position, rows = await _look_into(url)
         except Exception as error:
@@ -58,33 +58,33 @@ async def _open(world: World, nc: Client) -> list[str]:
             found.append(f"{name} is at {position} of {last}")
         if rows:
             found.append(f"{name} shows {rows} tasks that have not ended")
-    for name in world.runner_states:
-        rows = len(_query(world, name, "SELECT id FROM outbox"))
+    for name in harness.runner_states:
+        rows = len(_query(harness, name, "SELECT id FROM outbox"))
         if rows:
             found.append(f"the outbox of {name} holds {rows} reports")
-    for name in world.apis:
-        locks = await _locks(world, name)
+    for name in harness.apis:
+        locks = await _locks(harness, name)
         if locks is None or locks["holders"] or locks["waiters"]:
             found.append(f"{name} shows locks {locks}")
     return found
 
 
-async def collect(world: World, nc: Client) -> None:
+async def collect(harness: Harness, nc: Client) -> None:
     """Write everything into the history, and that it is all."""
-    history = world.history
-    for workspace, root in world.workspaces.items():
+    history = harness.history
+    for workspace, root in harness.workspaces.items():
         for mark in _marks(root / "marks.jsonl"):
             history.note(**{**mark, "line": "mark", "workspace": workspace})
-    for name in world.runner_states:
-        history.note("outbox", runner=name, rows=len(_query(world, name, "SELECT id FROM outbox")))
-        for task, attempt, outcome in _query(world, name, "SELECT task_id, attempt, outcome FROM attempts"):
+    for name in harness.runner_states:
+        history.note("outbox", runner=name, rows=len(_query(harness, name, "SELECT id FROM outbox")))
+        for task, attempt, outcome in _query(harness, name, "SELECT task_id, attempt, outcome FROM attempts"):
             history.note("held", runner=name, task=task, attempt=attempt, outcome=outcome)
     await _dead(nc, history)
-    for name in world.apis:
-        locks = await _locks(world, name)
+    for name in harness.apis:
+        locks = await _locks(harness, name)
         history.note("locks", api=name, **(locks or {"holders": [["no answer", 0]], "waiters": []}))
-        history.note("workspaces", api=name, roots=await _workspaces(world, name))
-    for name, url in (await _with_replay(world)).items():
+        history.note("workspaces", api=name, roots=await _workspaces(harness, name))
+    for name, url in (await _with_replay(harness)).items():
         try:
             await _rows(history, name, url)
         except Exception as error:  # a replay stops at a log with a hole: that is for the checker to say
@@ -92,25 +92,25 @@ async def collect(world: World, nc: Client) -> None:
     history.note("settled", wall=time.time())
 
 
-async def _with_replay(world: World) -> dict[str, str]:
+async def _with_replay(harness: Harness) -> dict[str, str]:
     """The read models of the run, and a new one made from the log alone."""
-    file = world.directory / "replayed.db"
-    env = world.environment(
+    file = harness.directory / "replayed.db"
+    env = harness.environment(
         "replay",
-        TOWPATH_NATS_URL=",".join(world.nats_urls),
-        TOWPATH_NATS_USER=world.control["user"],
-        TOWPATH_NATS_PASSWORD=world.control["password"],
+        TOWPATH_NATS_URL=",".join(harness.nats_urls),
+        TOWPATH_NATS_USER=harness.control["user"],
+        TOWPATH_NATS_PASSWORD=harness.control["password"],
         TOWPATH_DATABASE_URL=f"sqlite:///{file}",
     )
     process = await asyncio.create_subprocess_exec(
-        TOWPATH, "replay", "--rebuild", env=env, cwd=world.directory,
+        TOWPATH, "replay", "--rebuild", env=env, cwd=harness.directory,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     async with asyncio.timeout(REPLAY_SECONDS):
         said, _ = await process.communicate()
     if process.returncode != 0:
-        world.history.note("unreadable", model="replay", why=said.decode(errors="replace")[-1000:])
-    return {**world.models, "replay": f"sqlite:///{file}"}
+        harness.history.note("unreadable", model="replay", why=said.decode(errors="replace")[-1000:])
+    return {**harness.models, "replay": f"sqlite:///{file}"}
 
 
 # ---------------------------------------------------------------------- SQL
@@ -148,8 +148,8 @@ async def _rows(history: History, name: str, url: str) -> None:
         history.note("model", model=name, position=int(position or 0))
 
 
-def _query(world: World, runner: str, question: str) -> list[tuple[Any, ...]]:
-    file = world.runner_states[runner] / "runner.sqlite3"
+def _query(harness: Harness, runner: str, question: str) -> list[tuple[Any, ...]]:
+    file = harness.runner_states[runner] / "runner.sqlite3"
     try:
         with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as db:
             return db.execute(question).fetchall()
@@ -166,23 +166,23 @@ def _marks(file: Path) -> list[Json]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-async def _items(world: World, name: str, what: str) -> list[Json] | None:
+async def _items(harness: Harness, name: str, what: str) -> list[Json] | None:
     headers = {"Authorization": f"Bearer {API_TOKEN}"}
     try:
         async with httpx.AsyncClient(headers=headers, timeout=5, trust_env=False) as client:
-            answer = (await client.get(f"{world.apis[name]}/{what}")).raise_for_status().json()
+            answer = (await client.get(f"{harness.apis[name]}/{what}")).raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return None
     return list(answer["items"])
 
 
-async def _workspaces(world: World, name: str) -> Json | None:
-    items = await _items(world, name, "workspaces")
+async def _workspaces(harness: Harness, name: str) -> Json | None:
+    items = await _items(harness, name, "workspaces")
     return None if items is None else {one["id"]: one["root"] for one in items}
 
 
-async def _locks(world: World, name: str) -> Json | None:
-    items = await _items(world, name, "locks")
+async def _locks(harness: Harness, name: str) -> Json | None:
+    items = await _items(harness, name, "locks")
     if items is None:
         return None
     return {

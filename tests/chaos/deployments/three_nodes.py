@@ -10,22 +10,22 @@ from pathlib import Path
 
 from infra.nats.accounts import accounts_block
 from infra.nats.binary import find_nats_server
-from tests.chaos.http_proxy import HttpProxy
-from tests.chaos.network import Host, HostLink, Network
-from tests.chaos.processes import Process
-from tests.chaos.world import Machine, World
+from tests.chaos.deployments.harness import Harness, Machine
+from tests.chaos.faults.http_proxy import HttpProxy
+from tests.chaos.machines.network import Host, HostLink, Network
+from tests.chaos.machines.processes import Process
 
 NATS_PORT, ROUTE_PORT, API_PORT, RUNNER_PORT, PROXY_PORT = 4222, 6222, 8000, 8100, 8000
 PASSWORDS = {"towpath": "chaos-control", "runner": "chaos-runner"}
 STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
 
 
-def three_nodes(world: World) -> None:
+def three_nodes(harness: Harness) -> None:
     """Make hosts and processes; nothing is started."""
     network = Network()
-    nodes = [_node(world, network, number) for number in range(1, 4)]
-    every = list(world.machines)
-    world.machines.append(
+    nodes = [_node(harness, network, number) for number in range(1, 4)]
+    every = list(harness.machines)
+    harness.machines.append(
         Machine(
             "all nodes",
             "all nats",
@@ -33,19 +33,19 @@ def three_nodes(world: World) -> None:
             tuple(disk for machine in every for disk in machine.disks),
         )
     )
-    world.nats_urls = [f"nats://{host.address}:{NATS_PORT}" for host in nodes]
+    harness.nats_urls = [f"nats://{host.address}:{NATS_PORT}" for host in nodes]
     for number, host in enumerate(nodes, start=1):
-        _configure(world, f"n{number}", host, nodes)
-    world.control = {"user": "towpath", "password": PASSWORDS["towpath"]}
-    roots = world.workspace_roots()
-    world.models = {"sqlite": f"sqlite:///{world.directory}/sqlite.db", "postgres": world.postgres}
-    pairs = list(world.models.items())
+        _configure(harness, f"n{number}", host, nodes)
+    harness.control = {"user": "towpath", "password": PASSWORDS["towpath"]}
+    roots = harness.workspace_roots()
+    harness.models = {"sqlite": f"sqlite:///{harness.directory}/sqlite.db", "postgres": harness.postgres}
+    pairs = list(harness.models.items())
     hosts = {name: network.host(name) for name in ("api1", "api2", "proj1", "proj2", "run1", "run2", "run3")}
     for number, (model, _) in enumerate(pairs, start=1):
-        _control_plane(world, number, model, network.clients, hosts)
+        _control_plane(harness, number, model, network.clients, hosts)
     for number in range(1, 4):
-        _runner(world, number, roots, hosts, network.clients)
-    world.links = {
+        _runner(harness, number, roots, hosts, network.clients)
+    harness.links = {
         "nats–nats": [HostLink(host, [other for other in nodes if other != host]) for host in nodes],
         "nats–all": [HostLink(host, [o for o in network.hosts.values() if o != host]) for host in nodes],
         "api–nats": [HostLink(hosts[name], nodes) for name in ("api1", "api2")],
@@ -60,59 +60,59 @@ def three_nodes(world: World) -> None:
     }
 
 
-def _node(world: World, network: Network, number: int) -> Host:
+def _node(harness: Harness, network: Network, number: int) -> Host:
     host = network.host(f"n{number}")
     name = f"n{number}"
-    config = world.directory / f"{name}.conf"
+    config = harness.directory / f"{name}.conf"
     command = [str(find_nats_server()), "-c", str(config)]
-    process = Process("nats", name, command, {}, host, world.directory, world.history)
-    world.parts.append(process)
-    disk = world.disk(name, world.directory / name, STORE_MEGABYTES, process)
-    world.machines.append(Machine(name, "nats", (process,), (disk,)))
+    process = Process("nats", name, command, {}, host, harness.directory, harness.history)
+    harness.parts.append(process)
+    disk = harness.disk(name, harness.directory / name, STORE_MEGABYTES, process)
+    harness.machines.append(Machine(name, "nats", (process,), (disk,)))
     return host
 
 
-def _configure(world: World, name: str, host: Host, nodes: list[Host]) -> None:
+def _configure(harness: Harness, name: str, host: Host, nodes: list[Host]) -> None:
     routes = ", ".join(f'"nats://{one.address}:{ROUTE_PORT}"' for one in nodes)
-    (world.directory / f"{name}.conf").write_text(
+    (harness.directory / f"{name}.conf").write_text(
         f"""\
 server_name: {name}
 listen: "{host.address}:{NATS_PORT}"
-jetstream {{ store_dir: "{world.directory / name}", sync_interval: always }}
+jetstream {{ store_dir: "{harness.directory / name}", sync_interval: always }}
 cluster {{ name: towpath, listen: "{host.address}:{ROUTE_PORT}", routes: [{routes}], no_advertise: true }}
 {accounts_block(PASSWORDS["towpath"], PASSWORDS["runner"])}"""
     )
 
 
-def _control_plane(world: World, number: int, model: str, clients: Host, hosts: dict[str, Host]) -> None:
+def _control_plane(harness: Harness, number: int, model: str, clients: Host, hosts: dict[str, Host]) -> None:
     api, projector = hosts[f"api{number}"], hosts[f"proj{number}"]
     listen = (clients.address, PROXY_PORT + number)
-    proxy = HttpProxy(f"proxy{number}", listen, (api.address, API_PORT), world.history)
-    world.proxies.append(proxy)
-    world.apis[api.name] = f"http://{api.address}:{API_PORT}"
+    proxy = HttpProxy(f"proxy{number}", listen, (api.address, API_PORT), harness.history)
+    harness.proxies.append(proxy)
+    harness.apis[api.name] = f"http://{api.address}:{API_PORT}"
     # one directory for both, since a file is what they share; with PostgreSQL nothing of it is used
-    env = world.environment(
+    env = harness.environment(
         f"control{number}",
-        TOWPATH_NATS_URL=",".join(world.nats_urls),
+        TOWPATH_NATS_URL=",".join(harness.nats_urls),
         TOWPATH_NATS_USER="towpath",
         TOWPATH_NATS_PASSWORD=PASSWORDS["towpath"],
-        TOWPATH_DATABASE_URL=world.models[model],
+        TOWPATH_DATABASE_URL=harness.models[model],
         TOWPATH_HOST=api.address,
         TOWPATH_PORT=str(API_PORT),
         API_RUNNER_CALLBACK_BASE_URL=proxy.url,
         HOST_RUNNER_URL=f"http://{hosts['run3'].address}:{RUNNER_PORT}",
     )
-    world.process("api", api.name, ["api"], env, api)
-    world.process("projector", projector.name, ["projector"], env, projector)
+    harness.process("api", api.name, ["api"], env, api)
+    harness.process("projector", projector.name, ["projector"], env, projector)
 
 
-def _runner(world: World, number: int, roots: Path, hosts: dict[str, Host], clients: Host) -> None:
+def _runner(harness: Harness, number: int, roots: Path, hosts: dict[str, Host], clients: Host) -> None:
     name = f"run{number}"
-    state = world.directory / name
-    world.runner_states[name] = state
-    env = world.environment(
+    state = harness.directory / name
+    harness.runner_states[name] = state
+    env = harness.environment(
         f"data-{name}",
-        TOWPATH_NATS_URL=",".join(world.nats_urls),
+        TOWPATH_NATS_URL=",".join(harness.nats_urls),
         TOWPATH_NATS_USER="runner",
         TOWPATH_NATS_PASSWORD=PASSWORDS["runner"],
         TOWPATH_ROOTS=str(roots),
@@ -125,7 +125,7 @@ def _runner(world: World, number: int, roots: Path, hosts: dict[str, Host], clie
     if number == 3:
         env |= {"TOWPATH_POOLS": "pushed", "TOWPATH_RUNNER_HOST": hosts[name].address}
         env["TOWPATH_RUNNER_PORT"] = str(RUNNER_PORT)
-        world.pools = (*world.pools, "default")
-    process = world.process("runner", name, ["runner"], env, hosts[name])
-    disk = world.disk(name, state, STATE_MEGABYTES, process)
-    world.machines.append(Machine(name, "runner", (process,), (disk,)))
+        harness.pools = (*harness.pools, "default")
+    process = harness.process("runner", name, ["runner"], env, hosts[name])
+    disk = harness.disk(name, state, STATE_MEGABYTES, process)
+    harness.machines.append(Machine(name, "runner", (process,), (disk,)))

@@ -18,9 +18,9 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from tests.chaos.clients.operators import ENDED, UNREGISTERED, Answer, Operators
+from tests.chaos.clients.reporters import Reporters
 from tests.chaos.history import Json
-from tests.chaos.operators import ENDED, UNREGISTERED, Answer, Operators
-from tests.chaos.reporters import Reporters
 
 JOB = Path(__file__).with_name("job.py")
 PATHS = ([], ["src"], ["src/api"], ["src/web"], ["src2"], ["docs"], ["docs", "src/api"], ["tests/unit"])

@@ -15,10 +15,10 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from tests.chaos.http_proxy import MISCHIEF
-from tests.chaos.power import cut_power
-from tests.chaos.processes import Child, Part, shims_of
-from tests.chaos.world import GRACE_SECONDS, LEASE_SECONDS, Machine, World
+from tests.chaos.deployments.harness import GRACE_SECONDS, LEASE_SECONDS, Harness, Machine
+from tests.chaos.faults.http_proxy import MISCHIEF
+from tests.chaos.faults.power import cut_power
+from tests.chaos.machines.processes import Child, Part, shims_of
 
 KINDS = {"nats": 1, "api": 2, "projector": 2, "runner": 3}
 """How often each is chosen: while NATS elects a leader, nothing else happens that could go wrong."""
@@ -47,13 +47,13 @@ class Nemesis:
 
     def __init__(
         self,
-        world: World,
+        harness: Harness,
         seed: int,
         only: Sequence[str] = (),
         whole: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """`only`: names of FAULTS, if not all. `whole`: whether all replicas are up to date."""
-        self._world = world
+        self._world = harness
         self._whole = whole
         self._often = {name: often for name, often in FAULTS.items() if not only or name in only}
         self._random = random.Random(seed)

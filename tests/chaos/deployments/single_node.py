@@ -6,10 +6,10 @@ API work on PostgreSQL. Links are ports on loopback.
 
 from __future__ import annotations
 
-from tests.chaos.http_proxy import HttpProxy
-from tests.chaos.network import Host, PortLink
-from tests.chaos.processes import Child, Process, children_of, command_of
-from tests.chaos.world import Machine, World
+from tests.chaos.deployments.harness import Harness, Machine
+from tests.chaos.faults.http_proxy import HttpProxy
+from tests.chaos.machines.network import Host, PortLink
+from tests.chaos.machines.processes import Child, Process, children_of, command_of
 
 NATS_PORT, API_PORT, OTHER_API_PORT, PROXY_PORT = 4222, 8000, 8010, 8001
 STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
@@ -18,71 +18,71 @@ LOCAL = "127.0.0.1"
 CHILD_KINDS = {"api": "api", "locks": "projector", "projector": "projector", "runner": "runner"}
 
 
-def single_node(world: World) -> None:
+def single_node(harness: Harness) -> None:
     """Make processes; nothing is started."""
-    here, data = Host("here", LOCAL), world.directory / "up"
-    roots = world.workspace_roots()
+    here, data = Host("here", LOCAL), harness.directory / "up"
+    roots = harness.workspace_roots()
     for number, port in ((1, API_PORT), (2, OTHER_API_PORT)):
-        proxy = HttpProxy(f"proxy{number}", (LOCAL, PROXY_PORT + number), (LOCAL, port), world.history)
-        world.proxies.append(proxy)
-        world.apis[f"api{number}"] = f"http://{LOCAL}:{port}"
-    world.nats_urls = [f"nats://{LOCAL}:{NATS_PORT}"]
-    world.models = {"sqlite": f"sqlite:///{data}/read-model.db", "postgres": world.postgres}
-    env = world.environment(
+        proxy = HttpProxy(f"proxy{number}", (LOCAL, PROXY_PORT + number), (LOCAL, port), harness.history)
+        harness.proxies.append(proxy)
+        harness.apis[f"api{number}"] = f"http://{LOCAL}:{port}"
+    harness.nats_urls = [f"nats://{LOCAL}:{NATS_PORT}"]
+    harness.models = {"sqlite": f"sqlite:///{data}/read-model.db", "postgres": harness.postgres}
+    env = harness.environment(
         "up",
         TOWPATH_PORT=str(API_PORT),
         TOWPATH_NATS_PORT=str(NATS_PORT),
         TOWPATH_ROOTS=str(roots),
         TOWPATH_POOLS="work,more",
         TOWPATH_RUNNER_ID="run1",
-        API_RUNNER_CALLBACK_BASE_URL=world.proxies[0].url,
+        API_RUNNER_CALLBACK_BASE_URL=harness.proxies[0].url,
     )
-    up = world.process("up", "up", ["up"], env, here)
-    world.disk("store", data, STORE_MEGABYTES, up)
-    world.runner_states["run1"] = data / "runner"
+    up = harness.process("up", "up", ["up"], env, here)
+    harness.disk("store", data, STORE_MEGABYTES, up)
+    harness.runner_states["run1"] = data / "runner"
     family = Family(up)
     for name in PARTS:
-        world.parts.append(Child(CHILD_KINDS[name], f"up/{name}", lambda name=name: family.pid(name)))
-    world.parts.append(Child("nats", "up/nats", family.nats))
-    _beside(world, roots, here)
-    every = tuple(disk for disk, _ in world.disks)
-    world.machines.append(Machine("here", "machine", tuple(world.parts), every))
-    world.links = {
+        harness.parts.append(Child(CHILD_KINDS[name], f"up/{name}", lambda name=name: family.pid(name)))
+    harness.parts.append(Child("nats", "up/nats", family.nats))
+    _beside(harness, roots, here)
+    every = tuple(disk for disk, _ in harness.disks)
+    harness.machines.append(Machine("here", "machine", tuple(harness.parts), every))
+    harness.links = {
         "all–nats": [PortLink("nats", NATS_PORT)],
         "clients–api": [PortLink("api1", API_PORT), PortLink("api2", OTHER_API_PORT)],
     }
 
 
-def _beside(world: World, roots: object, here: Host) -> None:
+def _beside(harness: Harness, roots: object, here: Host) -> None:
     """The second API and projector, and two runners: clients of the embedded server."""
-    data = world.directory / "up"
-    nats = {"TOWPATH_NATS_URL": world.nats_urls[0]}
-    second = world.environment(
+    data = harness.directory / "up"
+    nats = {"TOWPATH_NATS_URL": harness.nats_urls[0]}
+    second = harness.environment(
         "control2",
         TOWPATH_PORT=str(OTHER_API_PORT),
-        TOWPATH_DATABASE_URL=world.postgres,
-        API_RUNNER_CALLBACK_BASE_URL=world.proxies[1].url,
+        TOWPATH_DATABASE_URL=harness.postgres,
+        API_RUNNER_CALLBACK_BASE_URL=harness.proxies[1].url,
         **nats,
     )
     for kind, name in (("api", "api2"), ("projector", "proj2")):
         env = {**second, "CHAOS_NATS_PASSWORD_FILE": str(data / "nats-password")}
-        _with_password(world.process(kind, name, [kind], env, here), "towpath")
+        _with_password(harness.process(kind, name, [kind], env, here), "towpath")
     for number in (2, 3):
-        name, state = f"run{number}", world.directory / f"run{number}"
-        world.runner_states[name] = state
-        env = world.environment(
+        name, state = f"run{number}", harness.directory / f"run{number}"
+        harness.runner_states[name] = state
+        env = harness.environment(
             f"data-{name}",
             TOWPATH_ROOTS=str(roots),
             TOWPATH_POOLS="work",
             TOWPATH_RUNNER_ID=name,
             TOWPATH_RUNNER_STATE_DIR=str(state),
-            TOWPATH_URL=world.proxies[0].url,
+            TOWPATH_URL=harness.proxies[0].url,
             CHAOS_NATS_PASSWORD_FILE=str(data / "nats-runner-password"),
             **nats,
         )
-        process = world.process("runner", name, ["runner"], env, here)
+        process = harness.process("runner", name, ["runner"], env, here)
         _with_password(process, "runner")
-        world.disk(name, state, STATE_MEGABYTES, process)
+        harness.disk(name, state, STATE_MEGABYTES, process)
 
 
 def _with_password(process: Process, user: str) -> None:

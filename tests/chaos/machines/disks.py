@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.chaos.network import run
+from tests.chaos.machines.network import run
 
 TRIES = 50
 MOUNT_SECONDS = 20.0
@@ -92,14 +92,14 @@ class Disk:
         command = [
             sys.executable,
             "-m",
-            "tests.chaos.volatile_files",
+            "tests.chaos.machines.volatile_files",
             str(self._store),
             str(kept),
             str(self.path),
         ]
         with self._words().open("ab") as words:
             self._server = subprocess.Popen(
-                command, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, stdout=words, stderr=words
+                command, cwd=Path(__file__).parents[3], stdin=subprocess.DEVNULL, stdout=words, stderr=words
             )
         deadline = time.monotonic() + MOUNT_SECONDS
         while not self.path.is_mount():

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.planted BUG …`: `towpath …` with a known bug in it, which a run must find.
+"""`python -m tests.chaos.faults.planted BUG …`: `towpath …` with a known bug in it, which a run must find.
 
 The bugs are those that would be easy to write: each takes away one thing that a promise stands on. A run with
 `--plant BUG` that reports no violation means that the checker, or the run, is blind.

@@ -7,33 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import network
+from tests.chaos.deployments.harness import Harness
+from tests.chaos.faults.nemesis import Nemesis
 from tests.chaos.history import History, read_history
-from tests.chaos.nemesis import Nemesis
-from tests.chaos.network import PortLink
-from tests.chaos.processes import Child
-from tests.chaos.world import World
+from tests.chaos.machines import network
+from tests.chaos.machines.network import PortLink
+from tests.chaos.machines.processes import Child
 
 
-def _world(tmp_path: Path, *pids: int | None) -> World:
-    world = World(tmp_path, History(tmp_path / "history.jsonl"), postgres="", nodes=1)
-    world.parts = [Child("runner", f"up/{number}", lambda pid=pid: pid) for number, pid in enumerate(pids)]
-    return world
+def _world(tmp_path: Path, *pids: int | None) -> Harness:
+    harness = Harness(tmp_path, History(tmp_path / "history.jsonl"), postgres="", nodes=1)
+    harness.parts = [Child("runner", f"up/{number}", lambda pid=pid: pid) for number, pid in enumerate(pids)]
+    return harness
 
 
 async def test_what_does_not_run_is_not_counted_as_broken(tmp_path: Path) -> None:
-    world = _world(tmp_path, None, None)
-    nemesis = Nemesis(world, seed=1)
+    harness = _world(tmp_path, None, None)
+    nemesis = Nemesis(harness, seed=1)
     for fault in ("kill", "kill-many", "pause", "pause-runner-past-lease", "restart", "kill-shim"):
         for _ in range(10):
             await nemesis._fault[fault]()
-    world.history.close()
-    assert list(read_history(world.history.path)) == []
+    harness.history.close()
+    assert list(read_history(harness.history.path)) == []
 
 
 async def test_what_the_nemesis_cannot_break_is_an_error_of_the_run(tmp_path: Path) -> None:
-    world = _world(tmp_path)
-    nemesis = Nemesis(world, seed=1)
+    harness = _world(tmp_path)
+    nemesis = Nemesis(harness, seed=1)
 
     async def breaks() -> None:
         raise RuntimeError("no such tool")
@@ -47,7 +47,7 @@ async def test_what_the_nemesis_cannot_break_is_an_error_of_the_run(tmp_path: Pa
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await nemesis.heal()
-    world.history.close()
+    harness.history.close()
     assert "no such tool" in nemesis.errors[0]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.chaos.volatile_files import VolatileFiles
+from tests.chaos.machines.volatile_files import VolatileFiles
 
 NAMES = ("/a", "/b", "/c")
 SIZES = st.integers(0, 40)

@@ -1,4 +1,6 @@
-"""A file system that forgets at a power cut whatever was not synced: `python -m tests.chaos.volatile_files`.
+"""A file system that forgets at a power cut whatever was not synced.
+
+`python -m tests.chaos.machines.volatile_files` mounts it:
 
     volatile_files LIVE SURVIVING MOUNTPOINT
 
@@ -16,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.surviving import Surviving
+from tests.chaos.machines.surviving import Surviving
 
 ATTRIBUTES = (
     "st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks", "st_blksize",

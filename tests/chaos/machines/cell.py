@@ -38,7 +38,7 @@ def enter(arguments: list[str]) -> None:
             f"namespaces cannot be made here ({tried.stderr.strip()}): run it as root, e.g. `sudo make chaos`"
         )
     environment = {**os.environ, INSIDE: "1"}
-    program = [sys.executable, "-m", "tests.chaos.cell", *arguments]
+    program = [sys.executable, "-m", "tests.chaos.machines.cell", *arguments]
     os.execvpe("unshare", [*UNSHARE, "--", *program], environment)
 
 

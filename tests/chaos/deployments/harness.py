@@ -1,4 +1,4 @@
-"""What a run consists of, in one shape for both deployments: processes, links, disks, and ways to them."""
+"""What a run drives, in one shape for both deployments: processes, links, disks, and ways to them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.disks import Disk
+from tests.chaos.faults.http_proxy import HttpProxy
 from tests.chaos.history import History
-from tests.chaos.http_proxy import HttpProxy
-from tests.chaos.network import Host, Link
-from tests.chaos.processes import Part, Process
+from tests.chaos.machines.disks import Disk
+from tests.chaos.machines.network import Host, Link
+from tests.chaos.machines.processes import Part, Process
 
 LEASE_SECONDS = 3.0
 GRACE_SECONDS = 2.0
@@ -37,7 +37,7 @@ class Machine:
 
 
 @dataclass
-class World:
+class Harness:
     """Filled by `three_nodes` or `single_node`. `disks` names the process to start again after a full one.
 
     `forgets`: whether disks forget at a power cut what was not synced; without that no power is cut.
@@ -88,8 +88,8 @@ class World:
         """One `towpath …`, or with a plant the same with that bug in it; not started yet."""
         program = [TOWPATH]
         if self.plant is not None:
-            program = [sys.executable, "-m", "tests.chaos.planted", self.plant]
-            env = {**env, "PYTHONPATH": str(Path(__file__).parents[2])}
+            program = [sys.executable, "-m", "tests.chaos.faults.planted", self.plant]
+            env = {**env, "PYTHONPATH": str(Path(__file__).parents[3])}
         process = Process(kind, name, [*program, *arguments], env, host, self.directory, self.history)
         self.parts.append(process)
         return process

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tests.chaos.history import History
-from tests.chaos.network import Host
+from tests.chaos.machines.network import Host
 
 AGAIN_SECONDS = 0.5
 STOP_SECONDS = 20.0

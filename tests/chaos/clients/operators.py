@@ -20,8 +20,8 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 
+from tests.chaos.clients.http_client import NoAnswer, request
 from tests.chaos.history import History, Json, pid_of, words_of
-from tests.chaos.http_client import NoAnswer, request
 
 REQUEST_SECONDS = 6.0
 PUBLISH_SECONDS = 3.0

@@ -12,8 +12,8 @@ import contextlib
 import os
 import signal
 
-from tests.chaos.processes import families_of, runs
-from tests.chaos.world import Machine
+from tests.chaos.deployments.harness import Machine
+from tests.chaos.machines.processes import families_of, runs
 
 END_SECONDS = 20.0
 LOOK_SECONDS = 0.02

@@ -1,0 +1,1 @@
+"""Who uses the system during a run: operators, reporting runners, real jobs."""

@@ -1,0 +1,1 @@
+"""What a run drives: one machine or three, behind one harness."""

@@ -1,0 +1,1 @@
+"""What breaks the system: crashes, cuts, lost messages, power cuts, planted bugs."""

@@ -1,0 +1,1 @@
+"""What machines are made of here: namespaces, disks that forget, networks, restarted processes."""
