@@ -1,6 +1,6 @@
 """Each part of a projector twice, as processes of its own: one is killed, the other does what there is to do.
 
-What it took is logged: `pytest tests/acceptance/test_takeover_of_parts.py --log-cli-level=INFO`.
+What it took is logged: `pytest tests/acceptance/parts/test_takeover_of_parts.py --log-cli-level=INFO`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
-from tests.acceptance.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
+from tests.acceptance.parts.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
 from tests.support.audit import audit
 from tests.support.nats import StartNats
 from tests.support.towpath import DEADLINE, Client, Home

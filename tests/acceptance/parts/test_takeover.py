@@ -1,6 +1,6 @@
 """Two projectors, one of them killed or stopped in the middle of work: the other goes on within seconds.
 
-What it took is logged: `pytest tests/acceptance/test_takeover.py --log-cli-level=INFO`.
+What it took is logged: `pytest tests/acceptance/parts/test_takeover.py --log-cli-level=INFO`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
-from tests.acceptance.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
+from tests.acceptance.parts.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
 from tests.support.audit import audit
 from tests.support.nats import StartNats
 from tests.support.postgres import running_postgres

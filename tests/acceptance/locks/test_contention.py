@@ -8,7 +8,7 @@ from statistics import median
 
 import httpx
 
-from tests.acceptance.pairs import answering_api, control_settings
+from tests.acceptance.parts.pairs import answering_api, control_settings
 from tests.support.nats import StartNats
 from tests.support.towpath import DEADLINE, Client, Home, Json
 from tests.support.waiting import eventually
