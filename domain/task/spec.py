@@ -99,6 +99,9 @@ def _startable(command: list[str], env: dict[str, str]) -> None:
 
 def _with_or_without_a_lock(schema: dict[str, Any]) -> None:
     """What `_fits_together` checks, as a schema can say it."""
+    schema["examples"] = [
+        {"title": "hello", "command": ["sh", "-c", "echo hello"], "execution_mode": "no-workspace"}
+    ]
     nothing, name = {"type": "null"}, {"type": "string"}
     locked = {"execution_mode": {"const": "shared-workspace"}, "workspace": name}
     schema["anyOf"] = [
