@@ -134,6 +134,9 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
             named = f"{released['cause']} at {released['cause_seq']} by {released['by']}"
             return f"the release names {named} as its cause; it is {owed.cause} at {owed.seq} by {owed.by}"
         return None
+    late = _order_fault(table, event)
+    if late is not None:
+        return late
     void = table.void_claim(event.subject_id, task_id, attempt)
     claim = void.claim if void is not None else table.claim(event.subject_id, task_id, attempt)
     if grant is not None or claim is None:
@@ -153,6 +156,22 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
         f"it is granted while attempt {other.claim.attempt} of task {other.claim.task_id} holds "
         f"what overlaps, since sequence {other.token}"
     )
+
+
+def _order_fault(table: LockTable, event: Recorded) -> str | None:
+    """What is wrong with deciding a claim at `seen_seq`: its end and owed releases come first."""
+    fact: LockPayload = event.data
+    seen = fact["seen_seq"]
+    ended = table.ended(event.subject_id, fact["task_id"], fact["attempt"])
+    if ended is not None and ended.seq <= seen:
+        return f"its decider had seen sequence {seen}, and {ended.cause} at {ended.seq} had ended the attempt"
+    owed = table.owed_at(event.subject_id, seen)
+    if owed is not None and owed.owed is not None:
+        return (
+            f"its decider had seen sequence {seen}, where the release of attempt {owed.claim.attempt} of task "
+            f"{owed.claim.task_id} was owed since {owed.owed.seq}; releases come first"
+        )
+    return None
 
 
 def _verdict_fault(claim: Claim, void: VoidClaim | None, refused: RefusedPayload) -> str | None:

@@ -341,6 +341,17 @@ class LockTable:
         ended = locks.ended.get(key)
         return locks.waiting.get(key) or (ended.claim if ended else None)
 
+    def ended(self, workspace: str, task_id: str, attempt: int) -> Owed | None:
+        """What ended this attempt before it was decided, where a grant or refusal may have crossed with it."""
+        locks = self._workspaces.get(workspace)
+        ended = locks.ended.get((task_id, attempt)) if locks else None
+        return ended.owed if ended else None
+
+    def owed_at(self, workspace: str, seq: int) -> Grant | None:
+        """A grant of the workspace whose release was owed at position `seq` already and has not come."""
+        locks = self._workspaces.get(workspace)
+        return locks.owed_at(seq) if locks else None
+
     def waiter(self, task_id: str, attempt: int) -> Waiter | None:
         """Where this attempt waits, and behind whom."""
         key = (task_id, attempt)

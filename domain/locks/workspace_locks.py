@@ -170,6 +170,14 @@ class WorkspaceLocks:
             heapq.heappop(self._owing)
         return None
 
+    def owed_at(self, seq: int) -> Grant | None:
+        """A holder whose release was owed at position `seq` of the log already."""
+        for _, key in self._owing:
+            grant = self.holders.get(key)
+            if grant is not None and grant.owed is not None and grant.owed.seq <= seq:
+                return grant
+        return None
+
     def next_candidate(self) -> tuple[Claim, bool] | None:
         """The first waiter that can be decided, and whether something is in its way: then it rejects that."""
         if self._alone:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from adapters.event_store.raw_reader import StoredBytes
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
+from domain.errors import Invalid
 from domain.evidence.held_paths import HeldPaths
 from domain.evidence.history_rules import TaskTrace, lock_fault, task_fault
 from domain.evidence.merkle import Tree
@@ -26,6 +27,7 @@ from domain.log.payloads import (
 )
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL, Status
+from domain.workspaces.paths import normalise_lock_paths, normalise_root
 from infra.audit.findings import VerifyReport
 from infra.audit.message import BadForm, Parsed, leaf_of, parse
 from infra.audit.task_states import TaskState, TaskStates
@@ -109,6 +111,13 @@ class Auditor:
             self._link(parsed, line)
             if event.kind == "lock":
                 self._lock(event)
+        if event.event in ("registered", "dispatched") and not _is_normal(event):
+            self._report.add(
+                event.seq,
+                "transition",
+                f"{event.event} at sequence {event.seq}: its root or a lock path is not in normal form, so it may "
+                "name files that another claim holds",
+            )
         self._table.fold(event)
         if event.event in CHANGING:
             self._judged(event)
@@ -214,3 +223,12 @@ class Auditor:
             state.trace.refused = refused["reason"]
         if self._with_rows and state.row and state.row["attempt"] == attempt:
             LOCK_FACTS[name](state.row, event)
+
+
+def _is_normal(event: Recorded) -> bool:
+    """Whether root and lock paths are written as the control plane writes them; it compares them as text."""
+    root, paths = event.data["root"], event.data.get("lock_paths", [])
+    try:
+        return root is None or (normalise_root(root) == root and normalise_lock_paths(paths, root) == paths)
+    except Invalid:
+        return False

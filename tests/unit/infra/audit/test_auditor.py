@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -56,14 +57,16 @@ class Log:
     def registered(self, workspace: str, root: str) -> int:
         return self.add("workspace", workspace, "registered", root=root, on_runner_lost="fail", by="ann")
 
-    def dispatched(self, task: str, workspace: str, root: str, *, rejects: bool = False) -> int:
-        spec = created_data(workspace=workspace, lock_paths=[])
+    def dispatched(
+        self, task: str, workspace: str, root: str, *, rejects: bool = False, paths: Sequence[str] = ()
+    ) -> int:
+        spec = created_data(workspace=workspace, lock_paths=list(paths))
         if task not in self.attempts:
             self.add("task", task, "created", **spec.model_dump())
         attempt = self.attempts[task] = self.attempts.get(task, 0) + 1
         return self.add(
             "task", task, "dispatched", attempt=attempt, pool="p", workspace=workspace, root=root,
-            registration_seq=1, lock_paths=[], lock_mode="exclusive",
+            registration_seq=1, lock_paths=list(paths), lock_mode="exclusive",
             on_conflict="reject" if rejects else "wait", by="ann",
         )  # fmt: skip
 
@@ -167,6 +170,39 @@ def test_a_dispatch_under_a_root_that_was_never_registered(log: Log) -> None:
     log.registered("two", B)
     seq = log.dispatched("t1", "one", B)
     assert faults(log) == [(seq, f"dispatched at sequence {seq}: workspace one was never registered at {B}")]
+
+
+@pytest.mark.parametrize("paths", [["a/../b"], ["a/"], ["b", "a"], ["a", "a/b"], ["/srv/a/src"]])
+def test_paths_that_the_control_plane_would_not_write(log: Log, paths: list[str]) -> None:
+    """`a/../b` is `b` on a disk, but as text it overlaps nothing that another claim holds."""
+    seq = log.dispatched("t1", "one", A, paths=paths)
+    ((found, sentence),) = faults(log)
+    assert (found, "not in normal form" in sentence) == (seq, True)
+
+
+def test_a_root_that_the_control_plane_would_not_write(log: Log) -> None:
+    seq = log.registered("two", "/srv/x/../a")
+    ((found, sentence),) = faults(log)
+    assert (found, "not in normal form" in sentence) == (seq, True)
+
+
+def test_a_grant_whose_decider_had_seen_the_end(log: Log) -> None:
+    log.dispatched("t1", "one", A)
+    end = log.add("task", "t1", "canceled", attempt=1, by="ann", reason=None, runner_id=None, message=None,
+                  finished_at=AT, output_tail=None)  # fmt: skip
+    seq = log.lock("t1", "one", "granted", A)
+    seen = f"lock granted at sequence {seq}: its decider had seen sequence {end}"
+    assert faults(log)[0] == (seq, f"{seen}, and canceled at {end} had ended the attempt")
+
+
+def test_a_grant_before_a_release_that_was_owed(log: Log) -> None:
+    held(log)
+    log.dispatched("t2", "one", A)
+    end = log.submit_failed("t1", "no-runner")
+    seq = log.lock("t2", "one", "granted", A)
+    first = faults(log)[0]
+    assert first[0] == seq
+    assert f"attempt 1 of task t1 was owed since {end}; releases come first" in first[1]
 
 
 def test_the_grant_of_a_void_dispatch(log: Log) -> None:
