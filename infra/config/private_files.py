@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -16,26 +17,13 @@ from pathlib import Path
 
 PRIVATE_UMASK = 0o077
 OTHERS = 0o077
-_NAMES = (
-    "nats",
-    "runner",
-    "outputs",
-    "shims",
-    "read-model.db",
-    "secret-key",
-    "checkpoint-key",
-    "lost+found",
+_OURS = re.compile(
+    r"nats|runner|outputs|shims|lost\+found|\.gitignore(\..*)?|installation\.json(\..*)?"
+    r"|read-model\.db.*|secret-key.*|checkpoint-key.*|\.towpath.*"
+    r"|nats-(runner-)?password(\..*)?|nats-server_[0-9]+\.ports|nats-server\.conf(\..*)?|nats\.(lock|log.*|stderr)"
+    r"|runner\.(lock|sqlite3.*)"
 )
-_PREFIXES = (
-    ".gitignore",
-    "nats-",
-    "nats.",
-    "runner.",
-    "read-model.db",
-    "secret-key",
-    "checkpoint-key",
-    ".towpath",
-)
+"""Names that Towpath makes in a data directory; a project may hold a `runner.py` or `nats-notes` of its own."""
 _JOBS = "work"
 """Directories of jobs in a runner's state directory; their files belong to the jobs."""
 
@@ -113,7 +101,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _is_towpaths(name: str) -> bool:
-    return name in _NAMES or name.startswith(_PREFIXES)
+    return _OURS.fullmatch(name) is not None
 
 
 def _is_open(path: Path) -> bool:

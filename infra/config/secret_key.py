@@ -47,6 +47,7 @@ def make_key_file(path: Path) -> None:
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)  # a umask may have removed even the owner's rights
             file.write(secrets.token_hex(KEY_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -193,7 +193,7 @@ jetstream {{
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
-        descriptor = os.open(self._data_dir / "nats.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = create_private(self._data_dir / "nats.lock", os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield descriptor

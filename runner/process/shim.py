@@ -238,6 +238,7 @@ def main() -> None:
     job, rest = receive_job()
     # Locked until guard and shim are gone: a restarted runner waits for it before it reports a lost job.
     lock = os.open(job["lock"], os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(lock, 0o600)  # a umask may have removed even the owner's rights
     fcntl.flock(lock, fcntl.LOCK_EX)
     if job["cgroup"] is not None and not cgroup.make(job["cgroup"]):
         job["cgroup"] = None

@@ -24,6 +24,7 @@ class Output:
     def __init__(self, path: str, limit: int, tail: int) -> None:
         plain = os.O_NOFOLLOW | os.O_CLOEXEC
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | plain, 0o600)
+        os.fchmod(self.file, 0o600)  # a umask may have removed even the owner's rights
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         with contextlib.suppress(OSError):  # the number of large pipes per user is limited

@@ -129,6 +129,7 @@ class StateFile:
 def _lock(directory: Path) -> int:
     try:
         handle = os.open(directory / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)  # a umask may have removed even the owner's rights
     except OSError as error:
         raise RunnerConfigError(f"cannot use the state in {directory}: {error}") from None
     try:

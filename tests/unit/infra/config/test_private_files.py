@@ -15,6 +15,7 @@ from infra.config.private_files import (
     private_tree,
     write_private,
 )
+from infra.config.secret_key import make_key_file
 from infra.config.settings import Settings
 from infra.doctor.broker import privacy
 
@@ -75,6 +76,23 @@ def test_a_directory_of_somebodys_own_is_left_alone_but_named(tmp_path: Path) ->
     (finding,) = privacy(Settings(data_dir=home))
     assert (finding.state, str(home) in finding.found) == ("warning", True)
     assert "chmod" in finding.advice
+
+
+def test_files_that_are_only_named_alike_are_a_projects(tmp_path: Path) -> None:
+    home = tmp_path / "project"
+    home.mkdir()
+    home.chmod(0o755)
+    for name in ("runner.py", "nats-notes.txt", "secret_keys.md"):
+        (home / name).touch()
+        (home / name).chmod(0o644)
+    private_tree(home)
+    assert {mode(one) for one in home.iterdir()} == {0o644}
+    assert (mode(home), (home / ".gitignore").exists()) == (0o755, False)
+
+
+def test_a_key_can_be_read_by_its_owner(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "secret-key")
+    assert mode(tmp_path / "secret-key") == 0o600
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:
