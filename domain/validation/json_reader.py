@@ -7,9 +7,10 @@ counts, as in most languages. The rest (cut text, two values, a depth that exhau
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -24,6 +25,9 @@ LONGEST_INTEGER = 400
 """Digits. A longer one is read as a number with an exponent, which is infinite."""
 _PADDING = "\ufeff\x00 \t\r\n"
 
+_NO_TEXT = "towpath.no-text"
+codecs.register_error(_NO_TEXT, lambda error: ("\udcff", cast(UnicodeDecodeError, error).end))
+
 Model = TypeVar("Model", bound=BaseModel)
 NotJson = json.JSONDecodeError
 """What `read_json` raises; a ValueError."""
@@ -32,10 +36,13 @@ NotJson = json.JSONDecodeError
 def read_json(body: bytes) -> Any:
     """The value in `body`. Its text may hold lone surrogates and NUL, its numbers may be infinite or NaN.
 
+    A byte that is no text becomes a lone surrogate: text for people is cleaned of it, and a command, path or
+    variable is refused, since with another character it would be another one.
+
     Raises:
         NotJson: `body` holds no JSON value, or one that is nested too deeply.
     """
-    text = body.decode(json.detect_encoding(body), "replace").strip(_PADDING)
+    text = body.decode(json.detect_encoding(body), _NO_TEXT).strip(_PADDING)
     try:
         return json.loads(text, strict=False, parse_int=_integer)
     except RecursionError:

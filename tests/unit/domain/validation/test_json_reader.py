@@ -117,3 +117,14 @@ def test_a_heartbeat_with_all_it_may_hold_is_read() -> None:
     held = [{"task_id": str(number), "attempt": 1} for number in range(MAX_HELD)]
     beat = {"runner_id": "r1", "pools": ["p"], "host": "h", "capacity": 1, "counter": 1, "held": held}
     assert read_bounded(json.dumps(beat).encode()) == beat
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_byte_that_is_no_text_makes_no_other_command(encoding: str) -> None:
+    """Replaced, it would be another path, and two paths could become one."""
+    bad = b"\xe9" if encoding == "utf-8" else b"\x00\xd8"
+    body = json.dumps({**SUBMISSION, "command": ["cat", "caf?"]}).encode(encoding)
+    with pytest.raises(ValidationError, match="surrogate"):
+        parsed(Submission, body.replace("?".encode(encoding), bad))
+    title = json.dumps({**SUBMISSION, "title": "caf?"}).encode(encoding)
+    assert parsed(Submission, title.replace("?".encode(encoding), bad)).title == "caf\ufffd"
