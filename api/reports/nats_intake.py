@@ -9,7 +9,9 @@ message, invisibly); `api.reports.settlement` has one, and stores a dead letter 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import nats.errors
@@ -22,6 +24,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy as ConsumerAck
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 from api.dependencies import ApiParts
 from api.metrics.registry import Metrics
@@ -39,6 +42,15 @@ ACK_WAIT_SECONDS = 15.0  # longer than a report may take; what a killed API had 
 STOP_SECONDS = 15.0
 AWAY_SECONDS = 0.5
 LATE_SECONDS = 0.1
+CONSUMER = ConsumerConfig(
+    durable_name=DURABLE,
+    filter_subject=subjects.report(),
+    ack_policy=ConsumerAck.EXPLICIT,
+    deliver_policy=DeliverPolicy.ALL,
+    ack_wait=ACK_WAIT_SECONDS,
+    max_deliver=-1,
+    max_ack_pending=10 * BATCH,
+)
 log = structlog.get_logger("towpath.api")
 _Fetch = Callable[..., Coroutine[Any, Any, list[Msg]]]
 Connect = Callable[[], Awaitable[Client]]
@@ -69,13 +81,7 @@ class ReportIntake:
             stream=JStream(Stream.REPORT, declare=False),
             durable=DURABLE,
             pull_sub=PullSub(batch_size=BATCH, timeout=POLL_SECONDS, batch=True),
-            config=ConsumerConfig(
-                ack_policy=ConsumerAck.EXPLICIT,
-                deliver_policy=DeliverPolicy.ALL,
-                ack_wait=ACK_WAIT_SECONDS,
-                max_deliver=-1,
-                max_ack_pending=10 * BATCH,
-            ),
+            config=replace(CONSUMER),  # nats-py fills in what it is given
             decoder=_raw,
             ack_policy=AckPolicy.MANUAL,
         )
@@ -88,14 +94,26 @@ class ReportIntake:
             raise Busy("log-unreachable", f"{why}; is JetStream up? Start again in a moment") from error
         pull = subscriber.subscription
         assert pull is not None
-        self._ahead = _FetchAhead(pull.fetch)
+        self._ahead = _FetchAhead(pull.fetch, self._revive)
         subscriber.subscription = _PullAhead(pull, self._ahead)
 
     @property
     def connected(self) -> bool:
         """Whether reports can come at all."""
         connection = self._broker.connection if self._broker is not None else None
-        return connection is not None and connection.is_connected
+        fetching = self._ahead is None or not self._ahead.failed
+        return connection is not None and connection.is_connected and fetching
+
+    async def _revive(self) -> None:
+        """Make the consumer again where it was deleted: FastStream and nats-py would ask it without end."""
+        if self._broker is None:
+            return
+        js = self._broker.connection.jetstream()
+        try:
+            await js.consumer_info(Stream.REPORT, DURABLE)
+        except NotFoundError:
+            await js.add_consumer(Stream.REPORT, replace(CONSUMER))
+            log.warning("the consumer of reports was deleted, it is made again", consumer=DURABLE)
 
     async def stop(self) -> None:
         """Settle what was taken, then close the connection; may be called twice."""
@@ -151,8 +169,9 @@ class _FetchAhead:
     POLL_SECONDS. So what is late is let in first; the next fetch passes over it.
     """
 
-    def __init__(self, fetch: _Fetch) -> None:
+    def __init__(self, fetch: _Fetch, revive: Callable[[], Awaitable[None]]) -> None:
         self._fetch = fetch
+        self._revive = revive
         self._next: asyncio.Task[list[Msg]] | None = None
         self._stopped = False
         self.failed = 0
@@ -177,6 +196,8 @@ class _FetchAhead:
             self.failed += 1
             if self.failed == 1:
                 log.warning("reports cannot be fetched, trying until they can", error=repr(error))
+            with contextlib.suppress(nats.errors.Error):
+                await self._revive()
             await asyncio.sleep(AWAY_SECONDS)
             raise nats.errors.TimeoutError from error
         finally:

@@ -73,6 +73,27 @@ async def test_reports_are_applied_in_order_and_leave_the_queue(live: LiveApi, i
     assert 'towpath_callbacks_total{outcome="stale",transport="nats"} 10.0' in metrics
 
 
+async def test_a_deleted_consumer_is_made_again(live: LiveApi, intake: ReportIntake) -> None:
+    nc = live.core.connection
+    task_id = (await live.dispatched())["id"]
+    await nc.jetstream().delete_consumer(Stream.REPORT, DURABLE)
+    await publish(nc, task_id, {"status": "running"})
+    await settled(nc)
+    assert (await live.http.get(f"/tasks/{task_id}")).json()["status"] == "running"
+    await eventually(lambda: intake.connected)
+    consumer = (await api(nc, f"CONSUMER.INFO.{Stream.REPORT}.{DURABLE}"))["config"]
+    assert (consumer["max_ack_pending"], consumer["filter_subject"]) == (2000, "towpath.report.*")
+
+
+async def test_reports_that_cannot_be_fetched_are_not_ready(
+    live: LiveApi, intake: ReportIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "AWAY_SECONDS", 0.05)
+    assert intake.connected
+    await live.core.connection.jetstream().delete_stream(Stream.REPORT)
+    await eventually(lambda: not intake.connected)
+
+
 @pytest.mark.parametrize("name", ["x-runner-token", "X-RUNNER-TOKEN", "X-Runner-Token"])
 async def test_header_names_are_read_in_any_case(live: LiveApi, intake: ReportIntake, name: str) -> None:
     nc = live.core.connection

@@ -189,7 +189,7 @@ async def test_a_batch_is_what_is_there_and_no_timeout_drops_it() -> None:
 
     for batch in (BATCH, BATCH - 1):
         with pytest.raises(nats.errors.TimeoutError):
-            await _FetchAhead(fetch)(batch=batch, timeout=5.0)
+            await _FetchAhead(fetch, _nothing_to_revive)(batch=batch, timeout=5.0)
     assert asked == [BATCH]
 
 
@@ -204,7 +204,7 @@ async def test_the_next_batch_is_on_its_way_while_one_is_handled_and_comes_again
             asked.set()
         return found
 
-    ahead = _FetchAhead(fetch)
+    ahead = _FetchAhead(fetch, _nothing_to_revive)
     assert await ahead(batch=BATCH) == batches[0]
     async with asyncio.timeout(5):
         await asked.wait()
@@ -233,3 +233,7 @@ async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) 
         await third
         await asyncio.wait(intake._working)
     assert [one.answers for batch in batches for one in batch] == [[0.2]] * 3
+
+
+async def _nothing_to_revive() -> None:
+    """The consumer is there."""
