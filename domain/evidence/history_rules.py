@@ -168,8 +168,8 @@ def _order_fault(table: LockTable, event: Recorded) -> str | None:
     owed = table.owed_at(event.subject_id, seen)
     if owed is not None and owed.owed is not None:
         return (
-            f"its decider had seen sequence {seen}, where the release of attempt {owed.claim.attempt} of task "
-            f"{owed.claim.task_id} was owed since {owed.owed.seq}; releases come first"
+            f"its decider had seen sequence {seen}, where the release of attempt {owed.claim.attempt} of "
+            f"task {owed.claim.task_id} was owed since {owed.owed.seq}; releases come first"
         )
     return None
 

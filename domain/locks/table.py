@@ -342,7 +342,7 @@ class LockTable:
         return locks.waiting.get(key) or (ended.claim if ended else None)
 
     def ended(self, workspace: str, task_id: str, attempt: int) -> Owed | None:
-        """What ended this attempt before it was decided, where a grant or refusal may have crossed with it."""
+        """What ended this attempt undecided, where a grant or refusal may have crossed with it."""
         locks = self._workspaces.get(workspace)
         ended = locks.ended.get((task_id, attempt)) if locks else None
         return ended.owed if ended else None

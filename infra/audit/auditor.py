@@ -115,8 +115,8 @@ class Auditor:
             self._report.add(
                 event.seq,
                 "transition",
-                f"{event.event} at sequence {event.seq}: its root or a lock path is not in normal form, so it may "
-                "name files that another claim holds",
+                f"{event.event} at sequence {event.seq}: its root or a lock path is not in normal form, so "
+                "it may name files that another claim holds",
             )
         self._table.fold(event)
         if event.event in CHANGING:

@@ -23,7 +23,7 @@ _OURS = re.compile(
     r"|nats-(runner-)?password(\..*)?|nats-server_[0-9]+\.ports|nats-server\.conf(\..*)?|nats\.(lock|log.*|stderr)"
     r"|runner\.(lock|sqlite3.*)"
 )
-"""Names that Towpath makes in a data directory; a project may hold a `runner.py` or `nats-notes` of its own."""
+"""Names that Towpath makes in a data directory; a project may have a `runner.py` of its own."""
 _JOBS = "work"
 """Directories of jobs in a runner's state directory; their files belong to the jobs."""
 
