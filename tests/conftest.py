@@ -11,9 +11,9 @@ from nats.aio.client import Client
 
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import StartNats, connect
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.servers.cluster import Cluster, running_cluster
+from tests.support.servers.postgres import Postgres, running_postgres
 
 
 def pytest_configure() -> None:

@@ -1,7 +1,7 @@
 """Homes for the installed command: a fresh one per test, and one `towpath up` that gentle tests share.
 
 Whatever they put on NATS must keep the published contract: each server has a listener
-(`tests.support.recorder`).
+(`tests.support.observers.recorder`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats
-from tests.support.recorder import Recorder
+from tests.support.observers.recorder import Recorder
 from tests.support.towpath import Home, Up
 
 

@@ -53,7 +53,7 @@ def _play_all(given: argparse.Namespace, seed: int, directory: Path) -> bool:
     from tests.chaos.machines.disks import why_no_power_cuts
     from tests.chaos.play import Order, play
     from tests.chaos.report import details, report
-    from tests.support.postgres import running_postgres
+    from tests.support.servers.postgres import running_postgres
 
     chosen = [given.nodes] if given.nodes else [3, 1]
     command = f"python -m tests.chaos --seed {seed} --minutes {given.minutes:g}"

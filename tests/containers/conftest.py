@@ -20,8 +20,8 @@ from testcontainers.core.network import Network
 
 from infra.nats.binary import find_nats_server
 from infra.nats.streams import ensure_streams
-from tests.support.cluster import cluster_config, cluster_ready
 from tests.support.nats import connect
+from tests.support.servers.cluster import cluster_config, cluster_ready
 
 DOCKERFILE = """\
 FROM scratch

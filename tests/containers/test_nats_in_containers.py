@@ -18,11 +18,12 @@ from infra.nats.monitoring import server_facts
 from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import ensure_streams
 from tests.acceptance.jobs import hold, let_go
-from tests.support.audit import audit
+from tests.support.log_harness import World, jetstream_world
+from tests.support.messages import created, new_id, now
 from tests.support.nats import api, append, connect, subjects
+from tests.support.observers.audit import audit
 from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
-from tests.support.worlds import World, created, jetstream_world, new_id, now
 
 pytestmark = pytest.mark.containers
 

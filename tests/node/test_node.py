@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.jobs import resisting
-from tests.support.examples import resisting_left, seen
-from tests.support.lossy_proxy import LossyProxy, lossy_proxy
+from tests.support.documents.examples import resisting_left, seen
+from tests.support.http.lossy_proxy import LossyProxy, lossy_proxy
 from tests.support.ports import free_port
 from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Home, Up

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from tests.support.nats import CLIENT
-from tests.support.recorder import Recorder
+from tests.support.observers.recorder import Recorder
 
 TOWPATH = Path(sys.executable).with_name("towpath")
 DEADLINE = 60.0

@@ -10,7 +10,7 @@ import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
 from nats_settings import Nats
-from tests.support.cluster import Cluster, running_cluster
+from tests.support.servers.cluster import Cluster, running_cluster
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ from eventsourcing_nats import NatsFactory
 from eventsourcing_nats.loop_thread import LoopGone, LoopThread
 from infra.nats.embedded_server import EmbeddedNats
 from nats_settings import Nats
-from tests.support.cluster import Cluster, Node
 from tests.support.nats import api, connect
-from tests.support.nats_proxy import CUT, DROP, PASS, NatsProxy, Rule
+from tests.support.servers.cluster import Cluster, Node
+from tests.support.servers.nats_proxy import CUT, DROP, PASS, NatsProxy, Rule
 from tests.support.waiting import eventually
 
 SOON = "8"  # a request is given up after a quarter of it

@@ -19,8 +19,8 @@ from nats.aio.client import Client
 
 from infra.nats.binary import dying_with_parent, find_nats_server
 from nats_settings import Nats
-from tests.support.cluster import cluster_ready
 from tests.support.ports import free_ports
+from tests.support.servers.cluster import cluster_ready
 from tests.support.waiting import eventually
 
 README = Path(__file__).parents[1] / "README.md"

@@ -12,9 +12,9 @@ import pytest
 
 from eventsourcing_nats import NatsFactory
 from infra.nats.binary import dying_with_parent, find_nats_server
-from tests.support.cluster import cluster_ready
+from tests.support.documents.readme import blocks, console
 from tests.support.ports import free_port
-from tests.support.readme import blocks, console
+from tests.support.servers.cluster import cluster_ready
 
 README = Path(__file__).parents[1] / "README.md"
 HEADING = "An application on NATS"

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from eventsourcing_nats.request_reply import RequestReply, Unanswered
 from infra.nats.embedded_server import EmbeddedNats
-from tests.support.nats_proxy import DROP, PASS, NatsProxy
+from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy
 from tests.support.waiting import eventually
 
 SOON_SECONDS, NEVER_SECONDS = 0.3, 3600.0

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from tests.acceptance.jobs import hold, let_go, resisting
-from tests.support.examples import EXAMPLES, resisting_left, running, seen
-from tests.support.nats_proxy import DROP, PASS, NatsProxy
-from tests.support.readme import blocks
+from tests.support.documents.examples import EXAMPLES, resisting_left, running, seen
+from tests.support.documents.readme import blocks
 from tests.support.repository import REPO
+from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from nats.aio.client import Client as NatsClient
 
+from tests.support.documents.readme import blocks, console
 from tests.support.nats import connect
-from tests.support.readme import blocks, console
 from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.readme import Typed, blocks
+from tests.support.documents.readme import Typed, blocks
 from tests.support.repository import REPO
 from tests.support.terminal import Terminal
 from tests.support.towpath import DEADLINE, Home

@@ -20,9 +20,9 @@ import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats, connect
+from tests.support.observers.schemathesis_hooks import ANSWERS_FILE, TASK
 from tests.support.ports import free_port
 from tests.support.repository import REPO
-from tests.support.schemathesis_hooks import ANSWERS_FILE, TASK
 from tests.support.towpath import DEADLINE, Client, Home, Json
 from tests.support.waiting import eventually
 
@@ -169,7 +169,7 @@ def _judge(api: Api, *options: str) -> None:
 def _run(api: Api, *options: str) -> subprocess.CompletedProcess[str]:
     """All checks and phases, unless `options` say otherwise; always the same requests."""
     given = ("--checks", "all", "--continue-on-failure", "--generation-deterministic", "--no-color")
-    env = {"SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "PYTHONPATH": str(REPO)}
+    env = {"SCHEMATHESIS_HOOKS": "tests.support.observers.schemathesis_hooks", "PYTHONPATH": str(REPO)}
     answers = {ANSWERS_FILE: str(_answers(api))}
     return api.home.program(ST, "run", *given, *options, seconds=SECONDS, **env, **answers)
 

@@ -9,7 +9,7 @@ import httpx
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats
 from tests.support.ports import free_port
-from tests.support.postgres import running_postgres
+from tests.support.servers.postgres import running_postgres
 from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
 

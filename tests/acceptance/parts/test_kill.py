@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from tests.acceptance.jobs import hold, let_go, resisting
-from tests.support.audit import audit
 from tests.support.nats import connect
+from tests.support.observers.audit import audit
 from tests.support.towpath import DEADLINE, ENDED, Home, Up
 from tests.support.waiting import eventually
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import httpx
 
 from infra.nats.embedded_server import EmbeddedNats
-from tests.support.audit import audit
 from tests.support.nats import StartNats
+from tests.support.observers.audit import audit
 from tests.support.ports import free_port
 from tests.support.towpath import DEADLINE, Client, Home
 from tests.support.waiting import eventually

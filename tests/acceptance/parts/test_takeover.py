@@ -16,9 +16,9 @@ import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
 from tests.acceptance.parts.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
-from tests.support.audit import audit
 from tests.support.nats import StartNats
-from tests.support.postgres import running_postgres
+from tests.support.observers.audit import audit
+from tests.support.servers.postgres import running_postgres
 from tests.support.towpath import DEADLINE, Client, Home, Server
 from tests.support.waiting import eventually
 

@@ -14,8 +14,8 @@ import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
 from tests.acceptance.parts.pairs import Work, all_sent, answering_api, control_settings, listed, submissions
-from tests.support.audit import audit
 from tests.support.nats import StartNats
+from tests.support.observers.audit import audit
 from tests.support.towpath import DEADLINE, Client, Home
 from tests.support.waiting import eventually
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.push_runner import push_runner
+from tests.support.http.push_runner import push_runner
 from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
 

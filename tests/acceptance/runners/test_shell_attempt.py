@@ -10,9 +10,9 @@ from subprocess import Popen
 from typing import Any
 
 from tests.acceptance.jobs import resisting
-from tests.support.examples import EXAMPLES, resisting_left, running, seen
-from tests.support.lossy_proxy import LossyProxy, lossy_proxy
-from tests.support.push_runner import PushRunner, push_runner
+from tests.support.documents.examples import EXAMPLES, resisting_left, running, seen
+from tests.support.http.lossy_proxy import LossyProxy, lossy_proxy
+from tests.support.http.push_runner import PushRunner, push_runner
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

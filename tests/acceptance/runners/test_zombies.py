@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
+from tests.support.http.push_runner import PushRunner, push_runner
 from tests.support.nats import connect
-from tests.support.push_runner import PushRunner, push_runner
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests.acceptance.jobs import hold, let_go
-from tests.support.audit import audit
+from tests.support.observers.audit import audit
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

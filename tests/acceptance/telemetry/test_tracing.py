@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.support.collector import Collector, Seen, collecting
+from tests.support.observers.collector import Collector, Seen, collecting
 from tests.support.ports import free_port
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually

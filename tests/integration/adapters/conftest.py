@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import connect
-from tests.support.nats_proxy import NatsProxy
+from tests.support.servers.nats_proxy import NatsProxy
 
 
 @pytest.fixture

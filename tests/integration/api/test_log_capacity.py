@@ -18,9 +18,9 @@ from infra.nats.capacity import bounds, unfilled
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from tests.integration.api.live_api import LiveApi, live_api
+from tests.support.messages import new_id, now
 from tests.support.small_disk import fill, may_mount, small_disk
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 MIB = 1 << 20
 PAYLOAD = {"BLOB": "x" * 100_000}

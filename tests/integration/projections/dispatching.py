@@ -27,8 +27,8 @@ from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.lock_waits import LockWaits
 from projections.watchdog import Watchdog
 from tests.integration.projections.stage import Stage
+from tests.support.messages import new_id
 from tests.support.nats import api
-from tests.support.worlds import new_id
 
 TOKENS = AttemptTokens(b"secret")
 

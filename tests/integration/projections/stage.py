@@ -23,9 +23,10 @@ from domain.services.task_reports import TaskReports
 from domain.task.spec import TaskSpec
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
+from tests.support.log_harness import jetstream_world
 from tests.support.memory_store import MemorySnapshots
+from tests.support.messages import new_id, now
 from tests.support.waiting import eventually
-from tests.support.worlds import jetstream_world, new_id, now
 
 
 class Stage:

@@ -16,9 +16,9 @@ from adapters.nats.client import new_client
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import CheckpointSigner
+from tests.support.messages import new_id, now
 from tests.support.nats import CLIENT, api, append, connect
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 KEY, OTHER = CheckpointKey("33" * 32), CheckpointKey("44" * 32)
 

@@ -13,8 +13,8 @@ from domain.log.filter import EventFilter
 from projections.lock_view import FoldedLockView
 from tests.integration.projections.stage import Stage
 from tests.support.memory_store import MemorySnapshots
+from tests.support.messages import now
 from tests.support.waiting import eventually
-from tests.support.worlds import now
 
 
 def view_of(stage: Stage, snapshots: MemorySnapshots | None = None) -> FoldedLockView:

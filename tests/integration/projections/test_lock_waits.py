@@ -12,8 +12,8 @@ from domain.log.filter import EventFilter
 from domain.ports.queues import Due
 from projections import lock_waits
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
+from tests.support.messages import now
 from tests.support.waiting import eventually
-from tests.support.worlds import now
 
 LONG = 3600.0
 

@@ -14,9 +14,9 @@ from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from tests.integration.projections.stage import Stage, check_exclusive
 from tests.support.memory_store import MemorySnapshots
+from tests.support.messages import now
 from tests.support.nats import StartNats, connect
 from tests.support.waiting import eventually
-from tests.support.worlds import now
 
 
 async def test_it_grants_in_order_and_releases_at_every_end(stage: Stage) -> None:

@@ -18,9 +18,9 @@ from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.checkpoint_signer import CheckpointSigner
 from tests.integration.projections.stage import Stage
+from tests.support.messages import new_id, now
 from tests.support.nats import CLIENT, api, append
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 KEY = CheckpointKey("33" * 32)
 

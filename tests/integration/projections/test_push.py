@@ -11,8 +11,8 @@ import adapters.queues.work_queue
 import adapters.runners.submission
 from domain.log.filter import EventFilter
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
-from tests.support.bad_http import BadHttp
-from tests.support.http_runner import HttpRunner
+from tests.support.http.bad_http import BadHttp
+from tests.support.http.http_runner import HttpRunner
 from tests.support.nats import subjects
 from tests.support.waiting import eventually
 

@@ -22,8 +22,8 @@ from projections.lock_view import FoldedLockView
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
 from tests.support.memory_store import MemorySnapshots
+from tests.support.messages import new_id
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
 
 UNREADABLE = [("paused", "towpath.task.paused.v1"), ("dispatched", "towpath.task.dispatched.v2")]
 

@@ -18,7 +18,8 @@ from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap, StoredTask
 from domain.protocol import Report
 from domain.task.aggregate import GrantKnowledge, Task
-from tests.support.worlds import World, created, jetstream_world, memory_world, new_id, now
+from tests.support.log_harness import World, jetstream_world, memory_world
+from tests.support.messages import created, new_id, now
 
 
 @pytest.fixture(params=["memory", "jetstream", "jetstream-grouped"])

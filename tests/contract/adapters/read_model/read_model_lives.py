@@ -22,7 +22,7 @@ from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.transitions import TERMINAL
 from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read
 from domain.workspaces.registry import Registration
-from tests.support.worlds import created
+from tests.support.messages import created
 
 CHAIN = "0" * 64
 

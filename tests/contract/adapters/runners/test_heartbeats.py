@@ -16,8 +16,8 @@ from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat, Held
 from domain.runners.liveness import LeaseTerms, in_conflict
 from tests.support.memory_store import MemoryHeartbeats
+from tests.support.messages import new_id, now
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 
 @pytest.fixture(params=["memory", "jetstream"])

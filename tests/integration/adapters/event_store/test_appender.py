@@ -18,11 +18,10 @@ from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
 from infra.nats.embedded_server import EmbeddedNats
-from tests.support.messages import creation
+from tests.support.messages import creation, new_id, now
 from tests.support.nats import subjects
-from tests.support.nats_proxy import CUT, DROP, PASS, NatsProxy, is_ack, on_acks
+from tests.support.servers.nats_proxy import CUT, DROP, PASS, NatsProxy, is_ack, on_acks
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 
 def single(

@@ -22,12 +22,11 @@ from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
 from domain.ports.log import AppendConflict, Appender
 from infra.nats.streams import ensure_streams
-from tests.support.cluster import Cluster, Node
-from tests.support.messages import creation
+from tests.support.messages import creation, new_id, now
 from tests.support.nats import connect, subjects
-from tests.support.nats_proxy import CUT, DROP, PASS, NatsProxy, is_ack, on_acks
+from tests.support.servers.cluster import Cluster, Node
+from tests.support.servers.nats_proxy import CUT, DROP, PASS, NatsProxy, is_ack, on_acks
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 ELECTED_SECONDS = 30.0
 

@@ -23,8 +23,8 @@ from infra.audit.run import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
+from tests.support.log_harness import jetstream_world
 from tests.support.repository import GOLDEN
-from tests.support.worlds import jetstream_world
 
 GOLDEN_LOG = GOLDEN / "log.v1.jsonl"
 KEY = b"the key of the golden log"

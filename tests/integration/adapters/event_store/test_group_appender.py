@@ -16,10 +16,9 @@ from domain.errors import LogFull
 from domain.ports.log import AppendConflict
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from tests.support.messages import creation
+from tests.support.messages import creation, new_id
 from tests.support.nats import api, connect
-from tests.support.nats_proxy import NatsProxy
-from tests.support.worlds import new_id
+from tests.support.servers.nats_proxy import NatsProxy
 
 
 def grouped(connection: Client) -> GroupAppender:

@@ -9,11 +9,10 @@ from adapters.event_store.codec import filter_of
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from infra.nats.streams import ensure_streams
-from tests.support.cluster import Cluster
-from tests.support.messages import creation
+from tests.support.messages import creation, new_id
 from tests.support.nats import api, connect
+from tests.support.servers.cluster import Cluster
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
 
 LEADERLESS_SECONDS = 60.0
 

@@ -21,7 +21,7 @@ from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.stream_definitions import stream_definitions
 from tests.support.messages import creation
 from tests.support.nats import api, connect
-from tests.support.nats_proxy import DROP, PASS, NatsProxy
+from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy
 from tests.support.waiting import eventually
 
 

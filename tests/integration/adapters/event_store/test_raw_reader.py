@@ -16,9 +16,9 @@ from nats.aio.client import Client
 from adapters.event_store import raw_reader
 from adapters.event_store.raw_reader import RawLog, StoredBytes
 from infra.nats.embedded_server import EmbeddedNats
+from tests.support.messages import new_id
 from tests.support.nats import KINDS, api, append, connect
-from tests.support.nats_proxy import NatsProxy
-from tests.support.worlds import new_id
+from tests.support.servers.nats_proxy import NatsProxy
 
 Reader = Callable[[str], Awaitable[Client]]
 

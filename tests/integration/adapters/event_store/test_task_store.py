@@ -17,10 +17,10 @@ from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import AppendConflict, StoredTask
 from domain.protocol import Report
 from domain.task.aggregate import GrantKnowledge, Task
+from tests.support.messages import created, new_id, now
 from tests.support.nats import api
-from tests.support.nats_proxy import DROP, PASS, NatsProxy, is_ack
+from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy, is_ack
 from tests.support.waiting import eventually
-from tests.support.worlds import created, new_id, now
 
 
 class LaggingReplica(JetStreamApi):

@@ -13,11 +13,10 @@ from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from infra.nats.streams import ensure_streams
-from tests.support.cluster import Cluster
-from tests.support.messages import creation
+from tests.support.messages import creation, new_id
 from tests.support.nats import connect
+from tests.support.servers.cluster import Cluster
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
 
 NOTICED_SECONDS = 30.0
 

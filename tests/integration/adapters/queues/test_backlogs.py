@@ -14,9 +14,8 @@ from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.work_queue import JetStreamEventQueue
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
-from tests.support.messages import creation
+from tests.support.messages import creation, now
 from tests.support.waiting import eventually
-from tests.support.worlds import now
 
 
 async def test_a_backlog_grows_and_is_worked_off(js_connection: Client) -> None:

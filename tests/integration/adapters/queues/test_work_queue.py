@@ -22,10 +22,9 @@ from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
 from infra.nats.embedded_server import EmbeddedNats
-from tests.support.messages import creation
+from tests.support.messages import creation, new_id, now
 from tests.support.nats import api, connect, pulls, subjects
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id, now
 
 CREATED = (EventFilter("task", event="created"),)
 Handle = Callable[[Recorded], Awaitable[None]]

@@ -20,7 +20,7 @@ from domain.ports.read_model import TaskFilter
 from projections.read_model import TaskProjection
 from projections.snapshots import keep, take_up
 from tests.integration.projections.stage import Stage
-from tests.support.postgres import running_postgres
+from tests.support.servers.postgres import running_postgres
 from tests.support.waiting import eventually
 
 

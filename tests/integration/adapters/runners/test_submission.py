@@ -6,9 +6,9 @@ from nats.aio.client import Client
 
 from adapters.runners.submission import QueueRunnerClient
 from domain.protocol import Submission
+from tests.support.messages import new_id
 from tests.support.nats import api
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
 
 
 async def test_the_id_of_a_submission_needs_its_token_to_be_known(js_connection: Client) -> None:

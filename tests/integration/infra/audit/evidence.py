@@ -30,8 +30,8 @@ from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import CheckpointSigner
 from tests.integration.projections.stage import Stage
+from tests.support.messages import now
 from tests.support.nats import CLIENT, api, connect
-from tests.support.worlds import now
 
 KEY = CheckpointKey("11" * 32)
 OTHER_KEY = CheckpointKey("22" * 32)

@@ -15,8 +15,8 @@ from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from tests.integration.projections.stage import Stage
-from tests.support.cluster import Cluster
 from tests.support.nats import StartNats, api, connect, subjects
+from tests.support.servers.cluster import Cluster
 
 TASKS = 20
 

@@ -23,9 +23,9 @@ from runner.control.heartbeat import NotAcknowledged
 from runner.control.heartbeat_channels import HttpBeats
 from runner.outbox.transports import HttpReports
 from runner.store.state import Key, OutboxRow
-from tests.support.bad_http import BadHttp, Kind
+from tests.support.http.bad_http import BadHttp, Kind
+from tests.support.messages import new_id
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
 
 PATIENCE_SECONDS = 0.5
 BOUND_SECONDS = 20.0

@@ -23,8 +23,8 @@ from infra.nats.accounts import LOG_CONSUMERS
 from infra.nats.connection import NatsUnavailable, connect
 from infra.nats.streams import ensure_streams
 from tests.bench.load.history import History
-from tests.support.deployment import Deployed, deployed_cluster, deployed_node
 from tests.support.nats import api, append, direct_get_batch, subjects
+from tests.support.servers.deployment import Deployed, deployed_cluster, deployed_node
 from tests.support.waiting import eventually
 
 READERS = ("auditor", "ops")

@@ -37,9 +37,9 @@ from projections.attempt_timer import KIND
 from projections.dispatch import ACTED_ON
 from projections.read_model import TaskProjection
 from tests.integration.projections.stage import Stage
+from tests.support.messages import now
 from tests.support.nats import api
 from tests.support.waiting import eventually
-from tests.support.worlds import now
 
 
 @pytest.fixture(autouse=True)

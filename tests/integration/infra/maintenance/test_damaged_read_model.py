@@ -14,7 +14,7 @@ from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, transla
 from adapters.read_model.store import SqlReadModel
 from infra.config.settings import load_settings
 from infra.maintenance.damaged_read_model import move_aside
-from tests.support.postgres import running_postgres
+from tests.support.servers.postgres import running_postgres
 
 
 async def _made(path: Path) -> None:

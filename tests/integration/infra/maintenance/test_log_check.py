@@ -21,8 +21,8 @@ from infra.nats.connection import connect
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.checkpoint_signer import CheckpointSigner
+from tests.support.messages import now
 from tests.support.nats import append
-from tests.support.worlds import now
 
 EVENTS = 60
 SEALED = 40

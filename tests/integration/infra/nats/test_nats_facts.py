@@ -12,7 +12,6 @@ from nats.js.errors import APIError
 
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from tests.support.cluster import Cluster
 from tests.support.nats import (
     EXPECT,
     EXPECT_FILTER,
@@ -24,6 +23,7 @@ from tests.support.nats import (
     direct_get_batch,
     subjects,
 )
+from tests.support.servers.cluster import Cluster
 from tests.support.waiting import eventually
 
 LOST_RACE, LOST_RACE_REPLICATED, DUPLICATE_IN_BATCH = 10071, 10164, 10201

@@ -14,8 +14,8 @@ from domain.subjects import Stream
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import StreamError, UnsafeStream, check_streams, ensure_streams
-from tests.support.cluster import Cluster, running_cluster
 from tests.support.nats import api, append, connect
+from tests.support.servers.cluster import Cluster, running_cluster
 from tests.support.waiting import eventually
 
 IMPLIED = {

@@ -16,10 +16,10 @@ from runner.service import RunnerService
 from runner.store.state import Key, OutboxRow
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.stage import DEADLINE, LogPlane, submission
+from tests.support.messages import new_id
 from tests.support.nats import api, connect
-from tests.support.nats_proxy import DROP, PASS, NatsProxy
+from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy
 from tests.support.waiting import eventually
-from tests.support.worlds import new_id
 
 JUNK = b'{"status": "junk"}'
 

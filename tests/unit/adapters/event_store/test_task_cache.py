@@ -8,7 +8,7 @@ from adapters.event_store.task_cache import TaskCache
 from domain.locks.claims import FIRST_CHAIN
 from domain.ports.log import StoredTask
 from domain.task.aggregate import Task
-from tests.support.worlds import created, new_id, now
+from tests.support.messages import created, new_id, now
 
 
 def stored() -> StoredTask:

@@ -14,7 +14,7 @@ from domain.log.events import EVENTS, type_name
 from infra.documents import CONTRACTS
 from infra.documents.typescript import typescript
 from infra.nats.stream_definitions import stream_definitions
-from tests.support.contract import Seen, published
+from tests.support.observers.contract import Seen, published
 from tests.support.repository import GOLDEN
 
 EXAMPLES = sorted(GOLDEN.glob("*.v1.json"))

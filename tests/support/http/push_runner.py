@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.http_service import QuietHandler, serving
+from tests.support.http.http_service import QuietHandler, serving
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.http_service import QuietHandler, serving
+from tests.support.http.http_service import QuietHandler, serving
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tests.support.contract import EVENT, Seen, published
 from tests.support.nats import connect
+from tests.support.observers.contract import EVENT, Seen, published
 
 START_SECONDS = 20.0
 SHOWN = 10

@@ -10,7 +10,7 @@ import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import connect
-from tests.support.recorder import Recorder
+from tests.support.observers.recorder import Recorder
 from tests.support.repository import GOLDEN
 
 BEAT = {"runner_id": "r1", "pools": ["default"], "host": "h", "capacity": 1, "counter": 7, "held": []}

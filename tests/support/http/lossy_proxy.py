@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.support.http_service import QuietHandler, serving
+from tests.support.http.http_service import QuietHandler, serving
 
 _PASSED_ON = ("content-type", "x-runner-token", "authorization")
 

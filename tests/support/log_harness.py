@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from nats.aio.client import Client
-from uuid_utils.compat import uuid7
 
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.codec import Message
@@ -18,23 +16,9 @@ from adapters.event_store.log_reader import RETRY_SECONDS, JetStreamLogReader
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi
-from domain.log.events import CreatedData
 from domain.ports.log import Appender, LockLog, LogReader, TaskStore, WorkspaceLog
-from tests.support.memory_store import (
-    MemoryEvents,
-    MemoryLog,
-    MemoryLogReader,
-)
-
-
-def new_id() -> str:
-    """A fresh UUIDv7."""
-    return str(uuid7())
-
-
-def now() -> datetime:
-    """Now, UTC."""
-    return datetime.now(UTC)
+from tests.support.memory_store import MemoryEvents, MemoryLog, MemoryLogReader
+from tests.support.messages import new_id
 
 
 @dataclass(frozen=True)
@@ -90,24 +74,4 @@ def jetstream_world(
         JetStreamLogReader(connection, api, retry_seconds=retry_seconds),
         appender,
         new_store,
-    )
-
-
-def created(**changes: object) -> CreatedData:
-    """Data of a `created` event with plain defaults."""
-    return CreatedData.model_validate(
-        {
-            "title": "demo",
-            "command": ["true"],
-            "execution_mode": "no-workspace",
-            "workspace": None,
-            "lock_paths": [],
-            "lock_mode": "exclusive",
-            "on_conflict": "wait",
-            "pool": "default",
-            "env": {},
-            "timeout_seconds": None,
-            "labels": {},
-            **changes,
-        }
     )

@@ -1,0 +1,1 @@
+"""The code that the documents show, and how to run it."""

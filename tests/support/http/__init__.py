@@ -1,0 +1,1 @@
+"""Small HTTP servers beside the product: push runners, proxies, servers that misbehave."""

@@ -1,0 +1,1 @@
+"""What watches a running test from outside and judges it by the published contract."""

@@ -1,0 +1,1 @@
+"""Real servers that tests start in milliseconds, and what is put in front of them."""
