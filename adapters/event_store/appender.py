@@ -17,7 +17,7 @@ import orjson
 from nats.aio.client import Client
 
 from adapters.event_store.codec import Message
-from adapters.nats.jetstream_api import REQUEST_TIMEOUT_SECONDS, JetStreamApi, LogUnreachable
+from adapters.nats.jetstream_api import REQUEST_SECONDS, JetStreamApi, LogUnreachable
 from domain.backoff import Backoff
 from domain.errors import Invalid, LogFull
 from domain.ports.log import AppendConflict
@@ -43,7 +43,7 @@ class SingleAppender:
         api: JetStreamApi,
         *,
         settle_seconds: float = SETTLE_SECONDS,
-        request_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._nc = connection
         self._settle_seconds = settle_seconds

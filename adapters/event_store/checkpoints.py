@@ -13,7 +13,7 @@ import orjson
 from nats.aio.client import Client
 
 from adapters.nats.jetstream_api import (
-    REQUEST_TIMEOUT_SECONDS,
+    REQUEST_SECONDS,
     JetStreamApi,
     LogUnreachable,
     RawMessage,
@@ -75,9 +75,7 @@ class JetStreamLogCheckpoints:
         }
         subject = subjects.append_checkpoint(number)
         try:
-            answer = await self._api.replies.ask(
-                subject, checkpoint.encoded(), REQUEST_TIMEOUT_SECONDS, headers
-            )
+            answer = await self._api.replies.ask(subject, checkpoint.encoded(), REQUEST_SECONDS, headers)
         except nats.errors.Error as error:
             raise LogUnreachable("a checkpoint was not acknowledged") from error
         told = orjson.loads(answer.data)

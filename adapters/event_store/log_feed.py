@@ -15,12 +15,12 @@ from nats.aio.client import Client
 from adapters.event_store.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.nats.message import Arrived
-from adapters.nats.pull_consumer import Pull, nanoseconds, stream_seq
+from adapters.nats.pull_consumer import Pull, PullTiming, nanoseconds, stream_seq
 from domain.log.record import Recorded
 
 PULL = 1000
 PULL_BYTES = 4 * 1024 * 1024
-PULL_SECONDS = 60.0
+TIMING = PullTiming(request_seconds=60.0)
 BUFFERED = 2000
 CHECK_SECONDS = 0.5
 INACTIVE_SECONDS = 30.0
@@ -30,7 +30,9 @@ _LAST_SENT = "Nats-Last-Stream"
 class LogFeed:
     """Events behind `position`; `open` it, take with `next`, `close` it whatever happened."""
 
-    def __init__(self, connection: Client, api: JetStreamApi, position: int) -> None:
+    def __init__(
+        self, connection: Client, api: JetStreamApi, position: int, timing: PullTiming = TIMING
+    ) -> None:
         self._api = api
         self._position = position
         self._last = position
@@ -43,7 +45,7 @@ class LogFeed:
             api.next_subject(self._name),
             self._take,
             batch=PULL,
-            seconds=PULL_SECONDS,
+            timing=timing,
             max_bytes=PULL_BYTES,
             room=lambda: len(self._buffer) < BUFFERED,
             lost=self._filled.set,

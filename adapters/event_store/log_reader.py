@@ -15,8 +15,9 @@ import nats.errors
 from nats.aio.client import Client
 
 from adapters.event_store.codec import decoded, subject_of
-from adapters.event_store.log_feed import LogFeed
+from adapters.event_store.log_feed import TIMING, LogFeed
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.nats.pull_consumer import PullTiming
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
@@ -30,9 +31,15 @@ class JetStreamLogReader:
     """Port `LogReader` on the stream of `api`."""
 
     def __init__(
-        self, connection: Client, api: JetStreamApi, *, retry_seconds: float = RETRY_SECONDS
+        self,
+        connection: Client,
+        api: JetStreamApi,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+        timing: PullTiming = TIMING,
     ) -> None:
         self._nc = connection
+        self._timing = timing
         self._retry_seconds = retry_seconds
         self._api = api
 
@@ -70,7 +77,7 @@ class JetStreamLogReader:
         """See the port. Survives restarts of the server and lost consumers."""
         position, event_id = after_seq, None
         while True:
-            feed = LogFeed(self._nc, self._api, position)
+            feed = LogFeed(self._nc, self._api, position, self._timing)
             try:
                 await self._check_end(position)
                 await self._check_event(position, event_id)

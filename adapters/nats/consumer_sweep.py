@@ -40,9 +40,12 @@ class GuestConsumer:
 class ConsumerSweep:
     """One sweeper of the log's consumers; any number may run. `ours` are the names that stay."""
 
-    def __init__(self, connection: Client, ours: Collection[str]) -> None:
+    def __init__(
+        self, connection: Client, ours: Collection[str], stale_seconds: float = STALE_SECONDS
+    ) -> None:
         self._api = JetStreamApi(connection)
         self._ours = frozenset(ours)
+        self._stale_seconds = stale_seconds
 
     async def run(self) -> None:
         """Sweep until canceled."""
@@ -58,15 +61,16 @@ class ConsumerSweep:
 
     async def sweep(self) -> list[str]:
         """Remove what is due now; the names. Raises LogUnreachable."""
-        due = due_now([_foreign(one) for one in await self._api.consumers() if one["name"] not in self._ours])
+        found = [_foreign(one) for one in await self._api.consumers() if one["name"] not in self._ours]
+        due = due_now(found, self._stale_seconds)
         for name in due:
             await self._api.delete_consumer(name)
         return due
 
 
-def due_now(found: Collection[GuestConsumer]) -> list[str]:
+def due_now(found: Collection[GuestConsumer], stale_seconds: float = STALE_SECONDS) -> list[str]:
     """Which of them are to be removed."""
-    stale = [one.name for one in found if not one.asked and one.idle_seconds > STALE_SECONDS]
+    stale = [one.name for one in found if not one.asked and one.idle_seconds > stale_seconds]
     left = [one for one in found if one.name not in set(stale)]
     idle = sorted((one for one in left if not one.asked), key=lambda one: one.created)
     busy = sorted((one for one in left if one.asked), key=lambda one: one.created, reverse=True)

@@ -25,7 +25,7 @@ from adapters.nats.request_reply import replies_of
 from domain.errors import Busy
 from domain.subjects import Stream, under
 
-REQUEST_TIMEOUT_SECONDS = 5.0
+REQUEST_SECONDS = 5.0
 _NO_MESSAGE = 10037
 _NO_CONSUMER = 10014
 _NO_STREAM = 10059
@@ -63,11 +63,21 @@ class RawMessage:
 
 
 class JetStreamApi:
-    """Reads of one stream over one connection; for `led_seconds` see `adapters.nats.leader_quorum`."""
+    """Reads of one stream over one connection; for `led_seconds` see `adapters.nats.leader_quorum`.
 
-    def __init__(self, connection: Client, stream: str = Stream.LOG, led_seconds: float = 0.0) -> None:
+    A request that is not answered within `request_seconds` raises LogUnreachable.
+    """
+
+    def __init__(
+        self,
+        connection: Client,
+        stream: str = Stream.LOG,
+        led_seconds: float = 0.0,
+        request_seconds: float = REQUEST_SECONDS,
+    ) -> None:
         self.replies = replies_of(connection)
         self._stream = stream
+        self._request_seconds = request_seconds
         self._leadership = Leadership(self._ask_info, led_seconds)
 
     async def last(self, subject: str) -> RawMessage | None:
@@ -141,7 +151,7 @@ class JetStreamApi:
         request = orjson.dumps({**query, "batch": count})
         try:
             return await self.replies.collect(
-                f"$JS.API.DIRECT.GET.{self._stream}", request, REQUEST_TIMEOUT_SECONDS, batch.done, batch.take
+                f"$JS.API.DIRECT.GET.{self._stream}", request, self._request_seconds, batch.done, batch.take
             )
         except nats.errors.Error as error:
             raise LogUnreachable from error
@@ -201,7 +211,7 @@ class JetStreamApi:
 
     async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
         try:
-            answer = await self.replies.ask(subject, body, REQUEST_TIMEOUT_SECONDS)
+            answer = await self.replies.ask(subject, body, self._request_seconds)
         except nats.errors.Error as unreachable:
             raise LogUnreachable from unreachable
         parsed: dict[str, Any] = orjson.loads(answer.data)

@@ -21,8 +21,6 @@ from nats.aio.client import Client
 from adapters.nats.client import Listening, listen
 from adapters.nats.message import Arrived, Take
 
-HEARTBEAT_SECONDS = 1.0
-SILENT_SECONDS = 4.0
 _DELIVERED = "$JS.ACK."
 _SHORT = 9
 _BEHIND_DOMAIN = 2
@@ -30,6 +28,18 @@ _IDLE = "100"
 _NOT_SENT = "Nats-Pending-Messages"
 _OVER = ("404", "408")
 _OVER_TEXTS = ("batch completed", "exceeds maxbytes", "leadership change")
+
+
+@dataclass(frozen=True, slots=True)
+class PullTiming:
+    """A request stands for `request_seconds`, two heartbeats at least.
+
+    After `silent_seconds` without a message or a heartbeat the consumer is taken for gone.
+    """
+
+    request_seconds: float
+    heartbeat_seconds: float = 1.0
+    silent_seconds: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +74,9 @@ def _numbers(reply: str) -> list[str]:
 class Pull:
     """Messages of the consumer behind `subject`, where its next ones are asked for.
 
-    `take` is called for each, and must neither block nor raise. A request asks for `batch` of them and stands
-    for `seconds`, two heartbeats at least; none is made while `room` says no. `idle` is called with each
-    heartbeat, `lost` when the consumer or the connection is gone: another Pull has to go on then.
+    `take` is called for each, and must neither block nor raise. A request asks for `batch` of them; none is
+    made while `room` is false. `idle` is called with each heartbeat, `lost` when the consumer or the
+    connection is gone: another Pull has to go on then.
     """
 
     def __init__(
@@ -76,7 +86,7 @@ class Pull:
         take: Take,
         *,
         batch: int,
-        seconds: float,
+        timing: PullTiming,
         room: Callable[[], bool],
         lost: Callable[[], None],
         idle: Callable[[Arrived], None] = lambda _: None,
@@ -87,6 +97,7 @@ class Pull:
         self._take = take
         self._batch = batch
         self._few = batch // 2
+        self._silent_seconds = timing.silent_seconds
         self._room = room
         self._lost = lost
         self._idle = idle
@@ -94,8 +105,8 @@ class Pull:
         self._closed = False
         body: dict[str, int] = {
             "batch": batch,
-            "expires": nanoseconds(seconds),
-            "idle_heartbeat": nanoseconds(HEARTBEAT_SECONDS),
+            "expires": nanoseconds(timing.request_seconds),
+            "idle_heartbeat": nanoseconds(timing.heartbeat_seconds),
         }
         self._request = orjson.dumps(body if max_bytes is None else {**body, "max_bytes": max_bytes})
         self._listening: Listening | None = None
@@ -138,7 +149,7 @@ class Pull:
         now = asyncio.get_running_loop().time()
         if self._came or self._coming <= 0:
             self._came, self._heard = False, now
-        if now - self._heard > SILENT_SECONDS or self._nc.stats["reconnects"] != self._connections:
+        if now - self._heard > self._silent_seconds or self._nc.stats["reconnects"] != self._connections:
             self.lose()
 
     def lose(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import nats.errors
@@ -23,8 +24,9 @@ from adapters.event_store.codec import subject_of
 from adapters.event_store.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.message import Arrived, Take
-from adapters.nats.pull_consumer import Pull, delivery, nanoseconds, stream_seq
+from adapters.nats.pull_consumer import Pull, PullTiming, delivery, nanoseconds, stream_seq
 from domain import subjects
+from domain.backoff import Backoff
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.errors import Busy, LogFull
@@ -35,14 +37,9 @@ from domain.services.dead_letters import DeadLetters
 from domain.subjects import Stream
 from domain.validation.headers import header
 
-CONCURRENCY = 64
-PULL_SECONDS = 2.0  # not longer: what a process had asked for goes to it even if it is frozen by then
-CHECK_SECONDS = 0.5
-ACK_WAIT_SECONDS = 6.0
-PROGRESS_SECONDS = 1.5
-MAX_DELIVER = 12
-RETRY_SECONDS = 0.5
-MAX_DELAY_SECONDS = 30.0
+RETRY = Backoff(first_seconds=1.0, longest_seconds=30.0)
+PULL = PullTiming(request_seconds=2.0)
+"""No longer: what a process had asked for goes to it even if it is frozen by then."""
 ACK = b"+ACK"
 NAK = b'-NAK {"delay": %d}'
 TERM = b"+TERM"
@@ -50,6 +47,26 @@ IN_PROGRESS = b"+WPI"
 
 Item = TypeVar("Item")
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePolicy:
+    """How much a durable queue works on at once, how long it waits, and when it gives a message up.
+
+    `retry` is for a message whose handler raised, `reopen_seconds` for a consumer that was lost.
+    """
+
+    concurrency: int = 64
+    most_deliveries: int = 12
+    retry: Backoff = RETRY
+    ack_wait_seconds: float = 6.0
+    progress_seconds: float = 1.5
+    check_seconds: float = 0.5
+    reopen_seconds: float = 0.5
+    pull: PullTiming = PULL
+
+
+POLICY = QueuePolicy()
 
 
 class DurableQueue:
@@ -64,6 +81,7 @@ class DurableQueue:
         name: str,
         subjects: Sequence[str],
         id_token: int = 2,
+        policy: QueuePolicy = POLICY,
     ) -> None:
         """`id_token`: which token of a subject names what it is about, for dead letters."""
         self._nc = connection
@@ -72,12 +90,13 @@ class DurableQueue:
         self._name = name
         self._subjects = list(subjects)
         self._id_token = id_token
-        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._policy = policy
+        self._slots = asyncio.Semaphore(policy.concurrency)
         self._unsettled: set[Arrived] = set()
         self._pull: Pull | None = None
 
     async def run(self, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
-        """Take and handle for ever; up to CONCURRENCY at once, in no particular order."""
+        """Take and handle until canceled; up to `concurrency` at once, in no particular order."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tell_progress())
 
@@ -92,7 +111,7 @@ class DurableQueue:
                     if self._nc.is_closed:
                         raise
                     log.warning("queue not reachable, will retry", queue=self._name, error=repr(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._policy.reopen_seconds)
 
     async def _take_until_gone(self, take: Take) -> None:
         gone = asyncio.Event()
@@ -101,8 +120,8 @@ class DurableQueue:
             self._nc,
             self._api.next_subject(self._name),
             take,
-            batch=CONCURRENCY,
-            seconds=PULL_SECONDS,
+            batch=self._policy.concurrency,
+            timing=self._policy.pull,
             room=self._has_room,
             lost=gone.set,
         )
@@ -111,7 +130,7 @@ class DurableQueue:
             await pull.start()
             while not pull.gone:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_SECONDS):
+                    async with asyncio.timeout(self._policy.check_seconds):
                         await gone.wait()
                 pull.check()
         finally:
@@ -125,7 +144,7 @@ class DurableQueue:
                 "filter_subjects": self._subjects,
                 "ack_policy": "explicit",
                 "deliver_policy": "all",
-                "ack_wait": nanoseconds(ACK_WAIT_SECONDS),
+                "ack_wait": nanoseconds(self._policy.ack_wait_seconds),
                 "max_deliver": -1,
                 "max_ack_pending": 10_000,
             },
@@ -133,7 +152,7 @@ class DurableQueue:
 
     def _has_room(self) -> bool:
         """Some may wait beside those at work, so that requests stay large."""
-        return len(self._unsettled) <= CONCURRENCY
+        return len(self._unsettled) <= self._policy.concurrency
 
     async def _settle(
         self, message: Arrived, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]
@@ -161,7 +180,7 @@ class DurableQueue:
                 with contextlib.suppress(nats.errors.Error):
                     await self._nc.publish(message.reply, IN_PROGRESS)
             known = set(self._unsettled)
-            await asyncio.sleep(PROGRESS_SECONDS)
+            await asyncio.sleep(self._policy.progress_seconds)
 
     async def _failed(self, message: Arrived, error: Exception) -> None:
         use_traceparent(header(message.headers, TRACEPARENT))  # also where the event could not be read
@@ -175,8 +194,8 @@ class DurableQueue:
             exc_info=None if isinstance(error, Busy) else error,
         )
         try:
-            if delivered.tries < MAX_DELIVER or isinstance(error, (Busy, LogFull)):
-                delay = min(RETRY_SECONDS * 2 ** min(delivered.tries, 10), MAX_DELAY_SECONDS)
+            if delivered.tries < self._policy.most_deliveries or isinstance(error, (Busy, LogFull)):
+                delay = self._policy.retry.after(delivered.tries)
                 await self._nc.publish(message.reply, NAK % nanoseconds(delay))
                 return
             await self._dead_letters.keep(
@@ -221,10 +240,21 @@ class JetStreamEventQueue:
     """Port `EventQueue` on the log."""
 
     def __init__(
-        self, connection: Client, dead_letters: DeadLetters, name: str, wanted: Sequence[EventFilter]
+        self,
+        connection: Client,
+        dead_letters: DeadLetters,
+        name: str,
+        wanted: Sequence[EventFilter],
+        policy: QueuePolicy = POLICY,
     ) -> None:
-        subjects = [subject_of(one) for one in wanted]
-        self._queue = DurableQueue(connection, dead_letters, stream=Stream.LOG, name=name, subjects=subjects)
+        self._queue = DurableQueue(
+            connection,
+            dead_letters,
+            stream=Stream.LOG,
+            name=name,
+            subjects=[subject_of(one) for one in wanted],
+            policy=policy,
+        )
 
     async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
         """See the port."""
@@ -234,7 +264,9 @@ class JetStreamEventQueue:
 class JetStreamDueQueue:
     """Port `DueQueue` on stream TOWPATH_TIMER, for one kind of deadline."""
 
-    def __init__(self, connection: Client, dead_letters: DeadLetters, kind: str) -> None:
+    def __init__(
+        self, connection: Client, dead_letters: DeadLetters, kind: str, policy: QueuePolicy = POLICY
+    ) -> None:
         self._queue = DurableQueue(
             connection,
             dead_letters,
@@ -242,6 +274,7 @@ class JetStreamDueQueue:
             name=f"due-{kind}",
             subjects=[subjects.timer_due(kind)],
             id_token=4,
+            policy=policy,
         )
 
     async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:

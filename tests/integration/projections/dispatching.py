@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.timers import JetStreamTimers
-from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.queues.work_queue import POLICY, JetStreamDueQueue, JetStreamEventQueue, QueuePolicy
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from domain.ports.dispatch import RunnerClient
@@ -39,6 +39,7 @@ class DispatchStage(Stage):
     deadline_seconds = 30.0
     terms = LeaseTerms(timedelta(seconds=15), timedelta(seconds=5))
     push: RunnerClient | None = None
+    policy: QueuePolicy = POLICY
 
     def __init__(self, connection: Client) -> None:
         super().__init__(connection)
@@ -61,7 +62,7 @@ class DispatchStage(Stage):
 
     def queue(self) -> JetStreamEventQueue:
         return JetStreamEventQueue(
-            self.connection, JetStreamDeadLetters(self.connection), "dispatch", ACTED_ON
+            self.connection, JetStreamDeadLetters(self.connection), "dispatch", ACTED_ON, self.policy
         )
 
     def start(self) -> None:
@@ -81,7 +82,7 @@ class DispatchStage(Stage):
 
     def due(self, kind: str = KIND) -> JetStreamDueQueue:
         """What the handlers of one kind of deadline share."""
-        return JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), kind)
+        return JetStreamDueQueue(self.connection, JetStreamDeadLetters(self.connection), kind, self.policy)
 
     async def submissions(self, pool: str = "default") -> list[dict[str, Any]]:
         """What lies on a pool's queue."""

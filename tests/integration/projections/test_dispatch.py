@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-import adapters.queues.work_queue
 from adapters.crypto.env_encryption import AesGcmEnvCipher
+from adapters.queues.work_queue import QueuePolicy
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
@@ -166,11 +166,8 @@ async def test_a_deadline_leaves_alone_what_was_taken(stage: DispatchStage) -> N
     assert (await stage.status(taken))[0] == "queued"
 
 
-async def test_two_dispatchers_share_and_a_crash_brings_it_again(
-    stage: DispatchStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.queues.work_queue, "PROGRESS_SECONDS", 0.3)
+async def test_two_dispatchers_share_and_a_crash_brings_it_again(stage: DispatchStage) -> None:
+    stage.policy = QueuePolicy(ack_wait_seconds=1.0, progress_seconds=0.3)
     stuck = asyncio.Event()
 
     async def hang(_: Recorded) -> None:

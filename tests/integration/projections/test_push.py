@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-import adapters.queues.work_queue
 import adapters.runners.submission
+from adapters.queues.work_queue import POLICY, QueuePolicy
+from domain.backoff import Backoff
 from domain.log.filter import EventFilter
 from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
 from tests.support.http.bad_http import BadHttp
@@ -24,8 +25,16 @@ async def runner() -> AsyncIterator[HttpRunner]:
 
 
 @pytest.fixture
-async def stage(js_connection: Client, runner: HttpRunner) -> AsyncIterator[DispatchStage]:
+def policy() -> QueuePolicy:
+    return POLICY
+
+
+@pytest.fixture
+async def stage(
+    js_connection: Client, runner: HttpRunner, policy: QueuePolicy
+) -> AsyncIterator[DispatchStage]:
     async with dispatch_stage(js_connection, runner.url + "/") as running:
+        running.policy = policy
         running.start()
         yield running
 
@@ -118,11 +127,10 @@ async def test_an_acceptance_of_what_was_canceled_meanwhile_changes_nothing(
     assert (await stage.status(task_id))[0] == "canceled"
 
 
+@pytest.mark.parametrize("policy", [QueuePolicy(most_deliveries=2, retry=Backoff(0.04, 30.0))])
 async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
-    stage: DispatchStage, runner: HttpRunner, monkeypatch: pytest.MonkeyPatch
+    stage: DispatchStage, runner: HttpRunner
 ) -> None:
-    monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 2)  # of what may be poisoned
     runner.answers["cancel"] = (401, {"detail": "wrong token"})
     task_id = await stage.create_plain()
     await eventually(lambda: _is(stage, task_id, "queued", None))
@@ -143,7 +151,7 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
 async def test_a_push_runner_that_hangs_does_not_hold_up_other_pools(js_connection: Client) -> None:
     async with BadHttp("trickle-body") as bad, dispatch_stage(js_connection, bad.url) as stage:
         stage.start()
-        hanging = [await stage.create_plain() for _ in range(adapters.queues.work_queue.CONCURRENCY + 40)]
+        hanging = [await stage.create_plain() for _ in range(POLICY.concurrency + 40)]
         await eventually(lambda: bad.asked >= adapters.runners.submission.SUBMITS)
         other = await stage.create_plain(pool="elsewhere")
         (sent,) = await eventually(

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-import adapters.queues.work_queue
 from adapters.event_store.codec import EXPECTED_FILTER, EXPECTED_SEQ
 from adapters.queues.dead_letters import JetStreamDeadLetters
-from adapters.queues.work_queue import JetStreamEventQueue
+from adapters.queues.work_queue import JetStreamEventQueue, QueuePolicy
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
+from domain.backoff import Backoff
 from domain.log.record import Recorded
 from projections.dispatch import ACTED_ON
 from projections.lock_view import FoldedLockView
@@ -87,11 +87,8 @@ async def test_no_fold_goes_past_it(
     await engine.dispose()
 
 
-async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(
-    monkeypatch: pytest.MonkeyPatch, js_connection: Client
-) -> None:
-    monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 3)
+async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(js_connection: Client) -> None:
+    impatient = QueuePolicy(most_deliveries=3, retry=Backoff(first_seconds=0.04))
     async with Stage(js_connection) as stage:
         await stage.register()
         await stage.dispatch()
@@ -103,7 +100,7 @@ async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(
         handled.append(event.seq)
 
     dead = JetStreamDeadLetters(js_connection)
-    queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON)
+    queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON, impatient)
     taking = asyncio.create_task(queue.consume(handle))
     try:
         (letter,) = await eventually(lambda: dead.page(0, 10))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from nats.aio.client import Client
 
-import adapters.queues.work_queue
+from adapters.queues.work_queue import QueuePolicy
 from domain.log.filter import EventFilter
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat, Held, Report
@@ -202,11 +202,8 @@ async def test_an_older_attempts_timer_touches_nothing_of_the_next(stage: Dispat
     assert (await stage.status(task_id))[0] == "dispatched"
 
 
-async def test_another_watchdog_takes_over_from_one_that_dies_in_between(
-    stage: DispatchStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.queues.work_queue, "PROGRESS_SECONDS", 0.3)
+async def test_another_watchdog_takes_over_from_one_that_dies_in_between(stage: DispatchStage) -> None:
+    stage.policy = QueuePolicy(ack_wait_seconds=1.0, progress_seconds=0.3)
     stuck: list[Due] = []
 
     async def hang(due: Due) -> None:

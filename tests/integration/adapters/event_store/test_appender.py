@@ -12,7 +12,7 @@ from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
-from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.nats.jetstream_api import REQUEST_SECONDS, JetStreamApi, LogUnreachable
 from domain.errors import Invalid
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import GrantedData
@@ -25,12 +25,15 @@ from tests.support.waiting import eventually
 
 
 def single(
-    connection: Client, settle_seconds: float = SETTLE_SECONDS, request_seconds: float = 0.5
+    connection: Client,
+    settle_seconds: float = SETTLE_SECONDS,
+    request_seconds: float = 0.5,
+    read_seconds: float = REQUEST_SECONDS,
 ) -> SingleAppender:
     """Half a second instead of five for an acknowledgement."""
     return SingleAppender(
         connection,
-        JetStreamApi(connection),
+        JetStreamApi(connection, request_seconds=read_seconds),
         settle_seconds=settle_seconds,
         request_seconds=request_seconds,
     )
@@ -163,10 +166,9 @@ async def test_a_conflict_behind_a_lost_acknowledgement_is_a_conflict(
 
 
 async def test_without_any_answer_the_outcome_stays_unknown_and_the_event_stands_once(
-    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, js_connection: Client, make: Callable[..., Appender]
+    proxy: NatsProxy, js_connection: Client, make: Callable[..., Appender]
 ) -> None:
-    appender = make(settle_seconds=0.5)
-    monkeypatch.setattr("adapters.nats.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.3)
+    appender = make(settle_seconds=0.5, read_seconds=0.3)
     await appender.append(creation())
     proxy.rule = lambda frame: DROP if frame.startswith((b"MSG", b"HMSG")) else PASS
     message = creation()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -11,10 +12,10 @@ from nats.js.errors import NotFoundError
 
 import adapters.event_store.log_feed
 import adapters.event_store.log_reader
-import adapters.nats.pull_consumer
 from adapters.event_store.appender import SingleAppender
 from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
+from adapters.nats.pull_consumer import PullTiming
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from infra.nats.embedded_server import EmbeddedNats
@@ -51,7 +52,7 @@ class Reading:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
-def follow(connection: Client, after: int = 0, **timing: float) -> Reading:
+def follow(connection: Client, after: int = 0, **timing: Any) -> Reading:
     return Reading(JetStreamLogReader(connection, JetStreamApi(connection), **timing).follow(after))
 
 
@@ -105,12 +106,11 @@ async def test_a_deleted_consumer_is_made_anew(js_connection: Client) -> None:
 
 
 async def test_a_consumer_that_falls_silent_is_made_anew(
-    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
+    proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
     """Neither a disconnection nor a word from the server: only the heartbeats are missing."""
-    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 1.5)
     last = await append(js_connection, 5)
-    reading = follow(proxied)
+    reading = follow(proxied, timing=PullTiming(request_seconds=60.0, silent_seconds=1.5))
     assert await reading.has(last)
     (lost,) = await consumers(js_connection)
     proxy.rule = lambda frame: (
@@ -122,17 +122,16 @@ async def test_a_consumer_that_falls_silent_is_made_anew(
 
 
 async def test_a_consumer_that_never_delivers_is_made_anew(
-    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
+    proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
     """Lost before its first word: there is no position yet but the one that was asked for."""
-    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 1.0)
     last = await append(js_connection, 5)
 
     def made() -> int:
         return sum(".CONSUMER.CREATE." in subject for subject in proxy.subjects())
 
     proxy.rule = lambda frame: DROP if b"$JS.ACK." in frame or b"NATS/1.0 100" in frame else PASS
-    reading = follow(proxied)
+    reading = follow(proxied, timing=PullTiming(request_seconds=60.0, silent_seconds=1.0))
     await eventually(lambda: reading.task.done() or made() >= 2)
     proxy.rule = lambda _: PASS
     assert await reading.has(last)

@@ -244,11 +244,9 @@ async def test_an_append_that_is_canceled_while_it_waits_its_turn_is_dropped(pro
     assert (again.seq, again.task.cancel_requested) == (stored.seq, False)
 
 
-async def test_when_the_log_is_silent_the_change_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client
-) -> None:
-    monkeypatch.setattr("adapters.nats.jetstream_api.REQUEST_TIMEOUT_SECONDS", 0.2)
-    tasks = store(proxied, settle_seconds=0.2, request_seconds=0.2)
+async def test_when_the_log_is_silent_the_change_is_forgotten(proxy: NatsProxy, proxied: Client) -> None:
+    impatient = JetStreamApi(proxied, request_seconds=0.2)
+    tasks = store(proxied, impatient, settle_seconds=0.2, request_seconds=0.2)
     stored = await live(tasks, end=False)
     proxy.rule = lambda frame: DROP if frame.startswith((b"MSG", b"HMSG")) else PASS
     loaded = await tasks.load(stored.task.id)

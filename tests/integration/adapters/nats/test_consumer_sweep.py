@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 from nats.aio.client import Client
 
-import adapters.nats.consumer_sweep
 from adapters.nats.consumer_sweep import MOST, STALE_SECONDS, ConsumerSweep, GuestConsumer, due_now
 from adapters.nats.jetstream_api import JetStreamApi
 from infra.nats.embedded_server import EmbeddedNats
@@ -24,10 +22,7 @@ async def made(connection: Client, name: str, **config: object) -> None:
     assert "error" not in answer, answer
 
 
-async def test_what_a_guest_left_is_swept(
-    nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapters.nats.consumer_sweep, "STALE_SECONDS", 0.0)
+async def test_what_a_guest_left_is_swept(nats_server: EmbeddedNats, js_connection: Client) -> None:
     guest = await connect(nats_server.url)
     await made(js_connection, "dispatch", durable_name="dispatch")
     for number in range(300):
@@ -41,7 +36,7 @@ async def test_what_a_guest_left_is_swept(
         return bool((await api(js_connection, "CONSUMER.INFO.TOWPATH.read")).get("num_waiting"))
 
     await eventually(asked)
-    swept = await ConsumerSweep(js_connection, ["dispatch"]).sweep()
+    swept = await ConsumerSweep(js_connection, ["dispatch"], stale_seconds=0.0).sweep()
     assert len(swept) == 300
     assert await names(js_connection) == {"dispatch", "read"}
     await guest.close()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
-import adapters.nats.pull_consumer
-import adapters.queues.work_queue
 from adapters.event_store.appender import SingleAppender
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from adapters.nats.pull_consumer import PullTiming
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from adapters.queues.timers import JetStreamTimers
-from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue
+from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue, QueuePolicy
+from domain.backoff import Backoff
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
@@ -30,17 +31,28 @@ CREATED = (EventFilter("task", event="created"),)
 Handle = Callable[[Recorded], Awaitable[None]]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(adapters.queues.work_queue, "PROGRESS_SECONDS", 0.2)
-    monkeypatch.setattr(adapters.queues.work_queue, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(adapters.queues.work_queue, "MAX_DELIVER", 3)
+IMPATIENT = QueuePolicy(
+    most_deliveries=3,
+    retry=Backoff(first_seconds=0.02),
+    ack_wait_seconds=1.0,
+    progress_seconds=0.2,
+    reopen_seconds=0.01,
+)
+
+
+def event_queue(connection: Client, policy: QueuePolicy = IMPATIENT) -> JetStreamEventQueue:
+    return JetStreamEventQueue(connection, JetStreamDeadLetters(connection), "test", CREATED, policy)
+
+
+def due_queue(connection: Client) -> JetStreamDueQueue:
+    return JetStreamDueQueue(connection, JetStreamDeadLetters(connection), "submit", IMPATIENT)
 
 
 @asynccontextmanager
-async def consuming(connection: Client, handle: Handle) -> AsyncIterator[asyncio.Task[None]]:
-    queue = JetStreamEventQueue(connection, JetStreamDeadLetters(connection), "test", CREATED)
+async def consuming(
+    connection: Client, handle: Handle, policy: QueuePolicy = IMPATIENT
+) -> AsyncIterator[asyncio.Task[None]]:
+    queue = event_queue(connection, policy)
     task = asyncio.create_task(queue.consume(handle))
     try:
         yield task
@@ -202,9 +214,9 @@ async def test_it_survives_restarts_and_a_deleted_consumer(
 
 
 async def test_many_messages_are_shared_and_all_handled(
-    nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
+    nats_server: EmbeddedNats, js_connection: Client
 ) -> None:
-    monkeypatch.setattr(adapters.queues.work_queue, "ACK_WAIT_SECONDS", 30.0)  # none comes again
+    none_comes_again = replace(IMPATIENT, ack_wait_seconds=30.0)
     ids = set(await asyncio.gather(*(append(js_connection) for _ in range(300))))
     by: list[list[str]] = [[], []]
 
@@ -216,7 +228,10 @@ async def test_many_messages_are_shared_and_all_handled(
         return handle
 
     other = await connect(nats_server.control_url)
-    async with consuming(js_connection, handler(0)), consuming(other, handler(1)):
+    async with (
+        consuming(js_connection, handler(0), none_comes_again),
+        consuming(other, handler(1), none_comes_again),
+    ):
         await eventually(lambda: set(by[0] + by[1]) == ids, 20)
         await eventually(lambda: _none_left(js_connection))
     assert all(by)
@@ -224,17 +239,14 @@ async def test_many_messages_are_shared_and_all_handled(
     await other.close()
 
 
-async def test_an_idle_queue_has_one_request_under_way(
-    js_connection: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_idle_queue_has_one_request_under_way(js_connection: Client) -> None:
     """Also after many have run out: the server ends each, and only then the next one is made."""
-    monkeypatch.setattr(adapters.queues.work_queue, "PULL_SECONDS", 0.2)
-    monkeypatch.setattr(adapters.nats.pull_consumer, "HEARTBEAT_SECONDS", 0.1)
+    short = replace(IMPATIENT, pull=PullTiming(request_seconds=0.2, heartbeat_seconds=0.1))
 
     async def handle(_: Recorded) -> None:
         """Nothing comes."""
 
-    async with consuming(js_connection, handle):
+    async with consuming(js_connection, handle, short):
         requests = await pulls(js_connection, "TOWPATH", "test", 12)
         info = await api(js_connection, "CONSUMER.INFO.TOWPATH.test")
     assert info["num_waiting"] <= 1
@@ -245,7 +257,7 @@ async def test_a_queue_asks_again_where_nothing_is_heard(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request was lost: no message, no heartbeat, no word that it is over."""
-    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 0.5)
+    wary = replace(IMPATIENT, pull=PullTiming(request_seconds=2.0, silent_seconds=0.5))
     handled: list[str] = []
 
     async def handle(event: Recorded) -> None:
@@ -260,19 +272,20 @@ async def test_a_queue_asks_again_where_nothing_is_heard(
         await publish(subject, *args, **options)
 
     monkeypatch.setattr(js_connection, "publish", lossy)
-    async with consuming(js_connection, handle):
+    async with consuming(js_connection, handle, wary):
         task_id = await append(js_connection)
         await eventually(lambda: handled == [task_id])
     assert lost
 
 
-async def test_a_queue_without_room_keeps_its_consumer(
-    js_connection: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_queue_without_room_keeps_its_consumer(js_connection: Client) -> None:
     """It has asked for nothing, so it need not hear anything."""
-    monkeypatch.setattr(adapters.nats.pull_consumer, "SILENT_SECONDS", 0.3)
-    monkeypatch.setattr(adapters.queues.work_queue, "CHECK_SECONDS", 0.05)
-    monkeypatch.setattr(adapters.queues.work_queue, "CONCURRENCY", 4)
+    narrow = replace(
+        IMPATIENT,
+        concurrency=4,
+        check_seconds=0.05,
+        pull=PullTiming(request_seconds=2.0, silent_seconds=0.3),
+    )
     made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
     ids = {await append(js_connection) for _ in range(20)}
     enough = asyncio.Event()
@@ -282,7 +295,7 @@ async def test_a_queue_without_room_keeps_its_consumer(
         await enough.wait()
         handled.add(event.subject_id)
 
-    async with consuming(js_connection, handle):
+    async with consuming(js_connection, handle, narrow):
         await eventually(lambda: _under_way(js_connection))
         await asyncio.wait({asyncio.create_task(enough.wait())}, timeout=1)
         enough.set()
@@ -319,7 +332,7 @@ async def test_one_cancellation_ends_a_queue_whatever_it_does(js_connection: Cli
 
     made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
     for turns in range(40):
-        queue = JetStreamEventQueue(js_connection, JetStreamDeadLetters(js_connection), "test", CREATED)
+        queue = event_queue(js_connection)
         task = asyncio.create_task(queue.consume(handle))
         await made.next_msg(5)
         for _ in range(turns):
@@ -330,7 +343,7 @@ async def test_one_cancellation_ends_a_queue_whatever_it_does(js_connection: Cli
 
 async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
     deadlines = [Deadline("submit", new_id(), 1) for _ in range(2)]
-    queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
+    queue = due_queue(js_connection)
 
     async def handle(_: Due) -> None:
         raise KeyError("no such task")
@@ -346,7 +359,7 @@ async def test_dead_deadlines_are_told_apart(js_connection: Client) -> None:
 
 async def test_a_deadline_brings_its_note_and_the_brokers_time(js_connection: Client) -> None:
     timers, deadline = JetStreamTimers(js_connection), Deadline("submit", new_id(), 7)
-    queue = JetStreamDueQueue(js_connection, JetStreamDeadLetters(js_connection), "submit")
+    queue = due_queue(js_connection)
     came: list[Due] = []
 
     async def handle(due: Due) -> None:
