@@ -58,7 +58,8 @@ class ApiConfig:
     what runners must send in X-Runner-Token, unless they send their attempt's own token; None accepts reports
     without a token. `callback_token_previous` is accepted too, during a rotation. `body_limit_bytes`: the
     largest request body. `max_requests`, `max_streams`: limits of concurrent requests and live streams.
-    `hosts`: names the API answers to, besides IP addresses and `localhost`.
+    `hosts`: names the API answers to, besides IP addresses and `localhost`. `ready_seconds`: the timeout
+    of the checks behind `/readyz`.
     """
 
     operator_tokens: tuple[OperatorToken, ...] = ()
@@ -68,6 +69,7 @@ class ApiConfig:
     max_requests: int = 1000
     max_streams: int = 1000
     hosts: tuple[str, ...] = ()
+    ready_seconds: float = 5.0
 
     def __post_init__(self) -> None:
         if self.callback_token == "":

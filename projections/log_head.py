@@ -12,11 +12,16 @@ from collections.abc import Awaitable, Callable
 RETRY_SECONDS = 0.5
 
 
-async def end_of_log(last_seq: Callable[[], Awaitable[int]], position: int, patience: float) -> int:
-    """What `last_seq` says; below `position` only if it stays so for `patience` seconds."""
+async def end_of_log(
+    last_seq: Callable[[], Awaitable[int]],
+    position: int,
+    patience: float,
+    retry_seconds: float = RETRY_SECONDS,
+) -> int:
+    """What `last_seq` returns; below `position` only if it stays so for `patience` seconds."""
     deadline = asyncio.get_running_loop().time() + patience
     while (last := await last_seq()) < position:
         if asyncio.get_running_loop().time() > deadline:
             break
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(retry_seconds)
     return last

@@ -22,12 +22,11 @@ from domain.log.record import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
 from domain.services.positions import stands
-from projections.log_head import end_of_log
+from projections.log_head import RETRY_SECONDS, end_of_log
 from projections.snapshots import patiently
 
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000
-RETRY_SECONDS = 0.5
 NEW_LEADER_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
@@ -36,9 +35,22 @@ Progress = Callable[[int, int], None]
 
 
 class TaskProjection:
-    """Applies the log to one read model."""
+    """Applies the log to one read model.
 
-    def __init__(self, log: LogReader, read_model: ReadModel) -> None:
+    A read model that is ahead of the log belongs to it only if a new leader knows more of the log within
+    `new_leader_seconds`.
+    """
+
+    def __init__(
+        self,
+        log: LogReader,
+        read_model: ReadModel,
+        *,
+        new_leader_seconds: float = NEW_LEADER_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._new_leader_seconds = new_leader_seconds
+        self._retry_seconds = retry_seconds
         self._log = log
         self._read_model = read_model
         self._seq = 0
@@ -74,7 +86,7 @@ class TaskProjection:
         while True:
             position = await patiently(self._read_model.stands_at)
             self._seq = position.seq
-            last = await end_of_log(self._last_seq, self._seq, NEW_LEADER_SECONDS)
+            last = await end_of_log(self._last_seq, self._seq, self._new_leader_seconds, self._retry_seconds)
             if last < self._seq:
                 raise _of_another_log(self._seq, f"the log ends at {last}")
             if not await patiently(partial(stands, self._log, position)):
@@ -86,7 +98,7 @@ class TaskProjection:
                     raise
             except Busy as error:
                 log.warning("read model not reachable, will go on from its position", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
 
     async def _last_seq(self) -> int:
         return await patiently(self._log.last_seq)

@@ -6,11 +6,12 @@ import asyncio
 
 from adapters.event_store.codec import decoded, filter_of
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
+from domain.backoff import Backoff
 from domain.log.record import Recorded
 
 SUBJECTS_AT_MOST = 32
 READ_TRIES = 4
-LAG_SECONDS = 0.01
+LAG = Backoff(first_seconds=0.01)
 
 
 class JetStreamEvents:
@@ -47,11 +48,11 @@ class JetStreamEvents:
 
     async def _first(self, wanted: int, subject: str) -> list[Recorded]:
         """The first `wanted` events: at once from any replica, one by one from the leader where those lag."""
-        for number in range(READ_TRIES if wanted else 0):
+        for pause in LAG.pauses(READ_TRIES if wanted else 0):
             raw = await self._api.batch(subject, 1, wanted)
             if len(raw) == wanted:
                 return [decoded(message) for message in raw]
-            await asyncio.sleep(LAG_SECONDS * 2**number)
+            await asyncio.sleep(pause)
         found: list[Recorded] = []
         while len(found) < wanted:
             message = await self._api.next(subject, found[-1].seq + 1 if found else 1)

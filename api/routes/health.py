@@ -20,7 +20,6 @@ from api.problems import problem_response
 from api.schema.openapi import problems
 from domain.protocol import CONTRACT_VERSION
 
-READY_SECONDS = 5.0
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 probes = APIRouter(tags=["health"])
@@ -70,11 +69,12 @@ async def livez() -> Any:
 )
 async def readyz(parts: Parts, request: Request) -> Any:
     """Whether every part can serve; 503 names each part with what is wrong."""
+    seconds = parts.config.ready_seconds
     try:
-        async with asyncio.timeout(READY_SECONDS):
+        async with asyncio.timeout(seconds):
             found = await parts.readiness()
     except TimeoutError:
-        found = {"readiness": f"not answered within {READY_SECONDS:g} s"}
+        found = {"readiness": f"not answered within {seconds:g} s"}
     if request.app.state.closing.is_set():
         found = {**found, "process": "closing"}
     broken = [name for name, says in found.items() if says != "ok"]

@@ -38,11 +38,13 @@ class EventStream:
         pages: EventPages,
         closing: asyncio.Event,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        away_seconds: float = AWAY_SECONDS,
     ) -> None:
         self._parts = parts
         self._pages = pages
         self._closing = closing
         self._heartbeat_seconds = heartbeat_seconds
+        self._away_seconds = away_seconds
 
     async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
         """Events after `after` as SSE, a page at a time; ends when `closing` is set."""
@@ -86,7 +88,7 @@ class EventStream:
                 return await self._pages.of_task(str(wanted.task_id), after, PAGE, wanted)
             return await self._pages.scan(wanted, after, PAGE, steps=1)
         except Busy:
-            await self._pause(LAG_SECONDS if catching_up else AWAY_SECONDS)
+            await self._pause(LAG_SECONDS if catching_up else self._away_seconds)
             return EventPage([], after, True)
 
     async def _grown(self, after: int, seconds: float) -> bool:

@@ -21,7 +21,7 @@ from infra.config.settings import Settings
 from infra.doctor.broker import client, clocks, disk, log_room, privacy, streams, sync, version
 from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
-from infra.doctor.examination import Examination, examining
+from infra.doctor.examination import PATIENCE, Examination, Patience, examining
 from infra.doctor.finding import Finding, ok, problem
 from infra.doctor.holders import holders, runner_ids
 from infra.doctor.work import locks, pools, read_model
@@ -61,7 +61,7 @@ def run_doctor(settings: Settings) -> list[Finding]:
     return asyncio.run(examine(settings))
 
 
-async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
+async def examine(settings: Settings, clock: Clock = _now, patience: Patience = PATIENCE) -> list[Finding]:
     """All findings; without NATS, only those of local checks."""
     refusals = _Refusals()
     try:
@@ -76,7 +76,7 @@ async def examine(settings: Settings, clock: Clock = _now) -> list[Finding]:
     try:
         if await refusals.of_looking(connection):
             return [*findings, problem("access", "this NATS user may not look at the streams", _ACCESS)]
-        async with examining(settings, connection, clock) as about:
+        async with examining(settings, connection, clock, patience) as about:
             for check in CHECKS:
                 findings += await _checked(check, about)
     finally:

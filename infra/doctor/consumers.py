@@ -15,7 +15,6 @@ from infra.doctor.finding import Finding, ok, problem
 from infra.nats.consumers import CONSUMERS, Consumer
 from infra.plural import counted
 
-ASKED_SECONDS = 3.0
 POLL_SECONDS = 0.1
 LATE_SECONDS = 10.0
 _NO_CONSUMER = 10014
@@ -55,7 +54,7 @@ async def _info(about: Examination, wanted: Consumer) -> dict[str, Any]:
 
 async def _asked(about: Examination, wanted: Consumer, first: dict[str, Any]) -> bool:
     """Whether a process pulls or acknowledges messages within a moment."""
-    end = asyncio.get_running_loop().time() + ASKED_SECONDS
+    end = asyncio.get_running_loop().time() + about.patience.asked_seconds
     info = first
     while True:
         if info.get("num_waiting") or info.get("ack_floor") != first.get("ack_floor"):

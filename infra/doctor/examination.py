@@ -27,9 +27,24 @@ from domain.ports.log import Clock
 from infra.config.settings import Settings
 from projections.snapshots import take_up
 
-SETTLE_SECONDS = 2.0
-SILENT_SECONDS = 10.0
 _CHECKPOINTS = (("locks", None), ("view", "locks"))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the doctor waits for what would come by itself."""
+
+    settle_seconds: float = 2.0
+    """For a lock event that is due."""
+    silent_seconds: float = 10.0
+    """For the log to send anything."""
+    asked_seconds: float = 3.0
+    """For a process to pull from a consumer."""
+    new_leader_seconds: float = 5.0
+    """For a new leader to know the log's end."""
+
+
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class Examination:
     snapshots: SqlSnapshots
     heartbeats: JetStreamHeartbeats
     now: Clock
+    patience: Patience = PATIENCE
 
     async def ask(self, verb: str, body: Any = None) -> dict[str, Any]:
         """The response of `$JS.API.<verb>`; an API error is returned, not raised."""
@@ -79,7 +95,7 @@ class Examination:
         due: set[tuple[str, int]] = set()
         settled = False
         follow = self.reader.follow(table.seq)
-        end = clock.time() + SETTLE_SECONDS
+        end = clock.time() + self.patience.settle_seconds
         while True:
             settling = table.seq >= last
             if settling:
@@ -88,9 +104,10 @@ class Examination:
                 if not due:
                     break
             else:
-                end = clock.time() + SETTLE_SECONDS
+                end = clock.time() + self.patience.settle_seconds
             try:
-                async with asyncio.timeout_at(end if settling else clock.time() + SILENT_SECONDS):
+                silent = clock.time() + self.patience.silent_seconds
+                async with asyncio.timeout_at(end if settling else silent):
                     batch = await anext(follow)
             except TimeoutError:
                 if settling:
@@ -109,7 +126,9 @@ class Examination:
 
 
 @asynccontextmanager
-async def examining(settings: Settings, connection: Client, now: Clock) -> AsyncIterator[Examination]:
+async def examining(
+    settings: Settings, connection: Client, now: Clock, patience: Patience = PATIENCE
+) -> AsyncIterator[Examination]:
     """Opens what the checks need and closes the database afterwards; the caller closes the connection."""
     engine = open_database(settings.read_model_url)
     log = JetStreamApi(connection)
@@ -123,6 +142,7 @@ async def examining(settings: Settings, connection: Client, now: Clock) -> Async
             SqlSnapshots(engine),
             JetStreamHeartbeats(connection),
             now,
+            patience,
         )
     finally:
         await engine.dispose()

@@ -22,7 +22,6 @@ NAMED = 5
 MANY = 500
 LATE_EVENTS = 10_000
 LATE_SECONDS = 10.0
-NEW_LEADER_SECONDS = 5.0
 _START_LOCKS = "start `towpath projector` (--only locks); it takes up where the last one stopped"
 
 
@@ -82,7 +81,7 @@ async def read_model(about: Examination) -> list[Finding]:
     except DatabaseUnreachable as error:
         advice = "start `towpath projector` (--only read-model), or check TOWPATH_DATABASE_URL"
         return [problem("read model", f"cannot be read: {type(error.__cause__).__name__}", advice)]
-    last = await end_of_log(about.reader.last_seq, position, NEW_LEADER_SECONDS)
+    last = await end_of_log(about.reader.last_seq, position, about.patience.new_leader_seconds)
     if position > last:
         found = f"stands at {position}, but the log ends at {last}: it was made from another log"
         return [problem("read model", found, "rebuild it with `towpath replay --rebuild`")]

@@ -177,20 +177,16 @@ async def test_a_read_model_that_was_not_reset_and_gaps_ends_it(log: Any, model:
         await TaskProjection(log, model).run()
 
 
-async def test_a_read_model_of_another_log_is_refused(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.read_model.NEW_LEADER_SECONDS", 0.0)
+async def test_a_read_model_of_another_log_is_refused(log: Any) -> None:
     await log.grow(3)
     with pytest.raises(LogGap, match="another log"):
-        await TaskProjection(log, Applied(position=4)).run()
+        await TaskProjection(log, Applied(position=4), new_leader_seconds=0.0).run()
 
 
-async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(
-    log: GrowingLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("projections.log_head.RETRY_SECONDS", 0.01)
+async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(log: GrowingLog) -> None:
     await log.grow(3)
     model = Applied(position=4)
-    running = asyncio.create_task(TaskProjection(log, model).run())
+    running = asyncio.create_task(TaskProjection(log, model, retry_seconds=0.01).run())
     await log.asked_for_the_end.wait()
     await log.grow(3)
     await eventually(lambda: model.seq == 6)

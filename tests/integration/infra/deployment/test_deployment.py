@@ -11,14 +11,12 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-import infra.doctor.consumers
-import infra.doctor.examination
-import infra.nats.connection
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from infra.audit.run import VerifyOptions, verify
 from infra.composition import open_checkpoint_signer, open_core
 from infra.doctor import examine
+from infra.doctor.examination import Patience
 from infra.nats.accounts import LOG_CONSUMERS
 from infra.nats.connection import NatsUnavailable, connect
 from infra.nats.streams import ensure_streams
@@ -197,9 +195,8 @@ async def test_an_auditor_can_verify_the_whole_log(node: Deployed) -> None:
     assert (report.findings, report.events > 20) == ([], True)
 
 
-async def test_ops_can_examine_everything(node: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infra.doctor.consumers, "ASKED_SECONDS", 0.2)
-    monkeypatch.setattr(infra.doctor.examination, "SETTLE_SECONDS", 0.2)
+async def test_ops_can_examine_everything(node: Deployed) -> None:
+    impatient = Patience(settle_seconds=0.2, asked_seconds=0.2)
     async with open_core(node.settings("towpath"), "test") as core:
         beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=1, counter=1)
         await JetStreamHeartbeats(core.connection).publish(beat)
@@ -212,8 +209,8 @@ async def test_ops_can_examine_everything(node: Deployed, monkeypatch: pytest.Mo
                 f"CONSUMER.DURABLE.CREATE.{stream}.{name}",
                 {"stream_name": stream, "config": config},
             )
-    as_control = await examine(node.settings("towpath"))
-    as_ops = await examine(node.settings("ops"))
+    as_control = await examine(node.settings("towpath"), patience=impatient)
+    as_ops = await examine(node.settings("ops"), patience=impatient)
 
     def essence(findings):
         return [(one.check, one.state) for one in findings]

@@ -15,9 +15,6 @@ from pydantic import SecretStr
 
 import adapters.nats.client
 import infra.doctor.broker
-import infra.doctor.consumers
-import infra.doctor.examination
-import infra.doctor.work
 from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.client import READ_VERSIONS, Kind
 from adapters.queues.dead_letter_budget import MOST_ALIKE
@@ -31,6 +28,8 @@ from domain.ports.queues import Due
 from domain.protocol import Heartbeat
 from infra.config.settings import Settings
 from infra.doctor import Finding, examine
+from infra.doctor.examination import Patience, examining
+from infra.doctor.work import read_model
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.attempt_timer import KIND
@@ -41,12 +40,7 @@ from tests.support.messages import now
 from tests.support.nats import api
 from tests.support.waiting import eventually
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would come is waited for a shorter while."""
-    monkeypatch.setattr(infra.doctor.consumers, "ASKED_SECONDS", 0.5)
-    monkeypatch.setattr(infra.doctor.examination, "SETTLE_SECONDS", 0.5)
+IMPATIENT = Patience(settle_seconds=0.5, asked_seconds=0.5, new_leader_seconds=0.1)
 
 
 @pytest.fixture
@@ -68,7 +62,7 @@ async def stage(js_connection: Client) -> AsyncIterator[Stage]:
 async def found(settings: Settings, check: str, **later: float) -> Finding:
     """The one finding of a check."""
     shift = timedelta(**later)
-    findings = await examine(settings, lambda: now() + shift)
+    findings = await examine(settings, lambda: now() + shift, IMPATIENT)
     assert all(finding.advice for finding in findings if finding.state != "ok")
     (finding,) = [one for one in findings if one.check == check]
     return finding
@@ -76,14 +70,14 @@ async def found(settings: Settings, check: str, **later: float) -> Finding:
 
 async def test_without_nats_the_rest_is_looked_at(settings: Settings, nats_server: EmbeddedNats) -> None:
     nats_server.stop()
-    findings = await examine(settings)
+    findings = await examine(settings, patience=IMPATIENT)
     assert [(one.check, one.state) for one in findings] == [("nats", "problem"), ("disk", "ok")]
     assert "towpath up" in findings[0].advice
 
 
 async def test_a_guest_is_told_at_once_that_it_may_not_look(settings: Settings) -> None:
     guest = settings.model_copy(update={"nats_user": None, "nats_password": None})
-    findings = await examine(guest)
+    findings = await examine(guest, patience=IMPATIENT)
     assert [one.check for one in findings] == ["nats", "nats version", "nats client", "access"]
     assert "TOWPATH_NATS_PASSWORD" in findings[-1].advice
 
@@ -133,7 +127,9 @@ async def test_every_unsafe_setting_of_a_stream_is_named(settings: Settings, js_
     config = (await api(js_connection, "STREAM.INFO.TOWPATH_SUBMIT"))["config"]
     await api(js_connection, "STREAM.DELETE.TOWPATH_SUBMIT")
     await api(js_connection, "STREAM.CREATE.TOWPATH_SUBMIT", config | {"discard": "old", "max_age": 10**12})
-    findings = [one for one in await examine(settings) if one.check == "stream TOWPATH_SUBMIT"]
+    findings = [
+        one for one in await examine(settings, patience=IMPATIENT) if one.check == "stream TOWPATH_SUBMIT"
+    ]
     assert [one.state for one in findings] == ["problem", "problem"]
     assert ["discard" in findings[0].found, "max_age" in findings[1].found] == [True, True]
 
@@ -236,13 +232,12 @@ async def test_a_read_model_that_is_missing_behind_or_ahead(
         asked.append(await last_seq(reader))
         return asked[-1] - 1 if len(asked) < 3 else asked[-1]
 
-    async with infra.doctor.examination.examining(settings, stage.connection, now) as about:
+    async with examining(settings, stage.connection, now) as about:
         with monkeypatch.context() as at_first:
             at_first.setattr(JetStreamLogReader, "last_seq", new_leader)
-            (finding,) = await infra.doctor.work.read_model(about)
+            (finding,) = await read_model(about)
     assert (finding.state, asked) == ("ok", [3, 3, 3])
 
-    monkeypatch.setattr(infra.doctor.work, "NEW_LEADER_SECONDS", 0.1)
     await api(stage.connection, "STREAM.DELETE.TOWPATH")
     await ensure_streams(stage.connection)
     assert "--rebuild" in (await found(settings, "read model")).advice
@@ -263,7 +258,7 @@ async def test_a_pool_without_a_live_runner(settings: Settings, stage: Stage, tm
         return finding.state == "problem"
 
     async def seen() -> bool:
-        return any(one.check == "pool gpu" for one in await examine(settings))
+        return any(one.check == "pool gpu" for one in await examine(settings, patience=IMPATIENT))
 
     await eventually(seen)
     assert await unserved()

@@ -276,10 +276,7 @@ async def test_a_stream_without_a_match_shows_life_while_the_log_grows(world: Ap
     await chunks.aclose()
 
 
-async def test_a_stream_stays_while_the_log_does_not_answer(
-    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.streaming.event_stream.AWAY_SECONDS", 0.001)
+async def test_a_stream_stays_while_the_log_does_not_answer(world: ApiWorld) -> None:
     await world.create()
     reader, away = world.parts.log, True
 
@@ -290,7 +287,8 @@ async def test_a_stream_stays_while_the_log_does_not_answer(
             return await reader.page(after_seq, limit, wanted)
 
     pages = EventPages(replace(world.parts, log=Away()))
-    stream = EventStream(world.parts, pages, world.app.state.closing, heartbeat_seconds=0.01)
+    closing = world.app.state.closing
+    stream = EventStream(world.parts, pages, closing, heartbeat_seconds=0.01, away_seconds=0.001)
     chunks = stream.chunks(Wanted(), 0)
     await anext(chunks)
     assert await anext(chunks) == b": heartbeat\nid: 0\n\n"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-import pytest
-
-from api.routes import health
+from api.config import ApiConfig
 from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
 
 
@@ -20,14 +18,12 @@ async def test_liveness_looks_at_nothing_and_readiness_at_every_part(world: ApiW
     assert (await world.http.get("/livez")).status_code == 200
 
 
-async def test_readiness_that_hangs_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "READY_SECONDS", 0.01)
-
+async def test_readiness_that_hangs_is_not_ready() -> None:
     async def hanging() -> dict[str, str]:
         await asyncio.Event().wait()
         return {}
 
-    async with api_world(readiness=hanging) as world:
+    async with api_world(ApiConfig(ready_seconds=0.01), readiness=hanging) as world:
         problem(await world.http.get("/readyz"), 503, "not-ready")
 
 
