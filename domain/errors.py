@@ -1,7 +1,7 @@
 """Domain errors: each has a code, which becomes a problem type in the API.
 
-Each error carries a stable `code` (the last part of the problem's `type`) and a sentence that says
-what to do. None of them has recorded anything.
+Each error carries a stable `code` (the last part of the problem's `type`) and a sentence that tells the
+reader what to do. An operation that raises one of them has recorded no event.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class DomainError(Exception):
-    """Base of all refusals; `code` is stable, `detail` is for people, `extra` for programs."""
+    """Base of all domain errors; `code` is stable, `detail` is for people, `extra` for programs."""
 
     def __init__(self, code: str, detail: str, extra: Mapping[str, Any] | None = None) -> None:
         super().__init__(detail)
@@ -21,19 +21,19 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The request can never succeed as it is (422)."""
+    """The request itself is wrong; sending it again cannot succeed (422)."""
 
 
 class NotFound(DomainError):
-    """There is no such task, workspace, runner, or position in the log (404)."""
+    """The named task, workspace, runner or log position does not exist (404)."""
 
 
 class Refused(DomainError):
-    """The task's present state does not allow it (409)."""
+    """The present state of the task, workspace or runner does not allow the request (409)."""
 
 
 class Busy(DomainError):
-    """Too many conflicts in a row, or the log does not answer: try again later (503)."""
+    """Too many append conflicts in a row, or the log does not answer: try again later (503)."""
 
 
 class LogFull(DomainError):
@@ -58,5 +58,5 @@ _ADVICE = {
 
 
 def refused(code: str, **extra: Any) -> Refused:
-    """A Refused with the standard advice of its code."""
+    """A `Refused` with the standard advice for `code`."""
     return Refused(code, _ADVICE[code], extra)

@@ -1,7 +1,7 @@
 """Identifiers: which text may be an id, since each id becomes a token of a NATS subject.
 
-Ids travel inside subjects (`towpath.task.<task_id>.<event>`), where a dot, a star or a space would
-change the meaning of the subject. So every id is checked where it enters, against one of two shapes.
+In a subject (`towpath.task.<task_id>.<event>`) a dot, a star or a space inside an id would change what the
+subject means. Every id is therefore checked on input against one of two patterns: name or task id.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The wire protocol between runners and control plane: submission, report, heartbeat.
 
-These shapes are the published contract: programs in any language are written against them, over
-HTTP and over NATS alike. Sizes are bounded here, so that a report always fits into one event.
+These models are the published contract: programs in any language are written against them, over
+HTTP and over NATS alike. They bound every size, so that a report always fits into one event.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ ReportedStatus = Literal["queued", "running", "succeeded", "failed", "canceled"]
 FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
 
 CONTRACT_VERSION = "1"
-"""Of events, reports, submissions and routes; it rises when a program written for the old would break."""
+"""Version of events, reports, submissions and routes; it rises with a change that breaks older programs."""
 
 FAILED_REASONS: tuple[FailedReason, ...] = get_args(FailedReason)
 OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
 REASON_CHARS = 200
 HOST_CHARS = 255
-MAX_HELD = 5_000  # a heartbeat with so many still fits into the body that the API takes
-MAX_COUNTER = 2**53 - 1  # what every language's JSON numbers can tell apart
+MAX_HELD = 5_000  # a heartbeat with this many attempts still fits into the API's body limit
+MAX_COUNTER = 2**53 - 1  # the largest integer that a JSON number holds exactly in every language
 RUNNER_AUTH_HEADER = "X-Runner-Token"
 
 
 def _keep_tail(value: str) -> str:
-    """The last OUTPUT_TAIL_BYTES of `value`, cut at a character."""
+    """The last OUTPUT_TAIL_BYTES of `value`, cut between characters."""
     return value.encode("utf-8")[-OUTPUT_TAIL_BYTES:].decode("utf-8", "ignore")
 
 
 def _number(value: Any) -> Any:
-    """In JSON 3.0 is a whole number; true and "3" are none."""
+    """Reject true and "3", which pydantic would take for whole numbers; 3.0 is one in JSON."""
     if isinstance(value, bool | str):
         raise ValueError("write a whole number")
     return value
 
 
 def _host(value: Any) -> Any:
-    """A name for people, who miss nothing where it is cut; a heartbeat must not get lost over it."""
+    """Cut a long host name instead of rejecting the heartbeat: only people read it."""
     return shortened(storable(value), HOST_CHARS) if isinstance(value, str) else value
 
 
@@ -63,9 +63,9 @@ def _alias(value: Any) -> Any:
 
 
 Shown = Annotated[str, BeforeValidator(cleaned)]
-"""Text for people: what cannot be stored in it is replaced."""
+"""Text for people: characters that cannot be stored are replaced."""
 Exact = Annotated[str, AfterValidator(refuse_unstorable)]
-"""Text that a computer acts on: what cannot be stored in it is refused."""
+"""Text that a computer acts on: it is refused if it holds characters that cannot be stored."""
 OutputTail = Annotated[Shown, AfterValidator(_keep_tail)]
 _WHOLE = BeforeValidator(_number)
 AttemptNumber = Annotated[int, Field(ge=1, lt=2**31), _WHOLE]
@@ -74,13 +74,13 @@ Pid = Annotated[int, Field(ge=0, lt=2**31), _WHOLE]
 
 
 class Wire(BaseModel):
-    """Unknown fields are ignored: a newer program may say more."""
+    """Base of all messages. Unknown fields are ignored, since a newer program may send more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class SubmittedWorkspace(Wire):
-    """The workspace an attempt works in; `lock_token` is the grant's stream sequence (fencing token)."""
+    """The workspace of an attempt; `lock_token` is the fencing token, the stream sequence of its grant."""
 
     id: Name
     root: str
@@ -109,17 +109,17 @@ class Submission(Wire):
 
     @property
     def secret_values(self) -> list[str]:
-        """What no output of this attempt may show: declared secrets, and the attempt's own token."""
+        """Values that must be masked in this attempt's output: declared secrets and the attempt token."""
         declared = [self.env[name] for name in self.secret_names if name in self.env]
         return [*declared, *([self.status_callback_token] if self.status_callback_token else [])]
 
     def without_secrets(self) -> Submission:
-        """The submission as it may be kept once the attempt is over: no environment, no token."""
+        """A copy without environment and token, for keeping after the attempt has ended."""
         return self.model_copy(update={"env": {}, "secret_names": [], "status_callback_token": None})
 
 
 class Accepted(Wire):
-    """A runner's 202 to a submission. `runner_id` is optional: a runner that only accepts need not say it."""
+    """A runner's 202 answer to a submission. `runner_id` is optional."""
 
     task_id: TaskId
     attempt: int
@@ -134,10 +134,10 @@ def _failed_has_a_known_reason(schema: dict[str, Any]) -> None:
 
 
 class Report(Wire):
-    """What a runner says happened: callback body and body of `towpath.report.<task_id>`.
+    """A runner's report on an attempt: the callback's body, and the body of `towpath.report.<task_id>`.
 
-    Only `status` is required. Times are RFC 3339 with an offset and kept in UTC. `output_tail` keeps its
-    last 8 KiB. Numbers fit into 32 bits, as everything that stores them may assume.
+    Only `status` is required. Times are RFC 3339 with an offset, stored in UTC. `output_tail` keeps its
+    last 8 KiB. Numbers fit into 32 bits, which every store may rely on.
     """
 
     model_config = ConfigDict(json_schema_extra=_failed_has_a_known_reason)
@@ -172,7 +172,7 @@ class Report(Wire):
 
     @property
     def bare(self) -> Report:
-        """The same without all that people read: what decides, and its numbers."""
+        """A copy without the text for people; the fields that decide, and the numbers, remain."""
         text: dict[str, None] = {"message": None, "output_tail": None}
         if self.status != "failed":
             text["reason"] = None
@@ -180,20 +180,20 @@ class Report(Wire):
 
     @property
     def failed_reason(self) -> FailedReason:
-        """The reason of a `failed` report; `exit` where an exit code says it, else `error`."""
+        """The reason of a `failed` report; without one, `exit` if it has an exit code, else `error`."""
         given = next((known for known in FAILED_REASONS if known == self.reason), None)
         return given or ("exit" if self.exit_code is not None else "error")
 
 
 class Held(Wire):
-    """One attempt a runner holds, from its acceptance until its terminal report is answered."""
+    """An attempt that a runner holds, from its acceptance until its terminal report is answered."""
 
     task_id: TaskId
     attempt: AttemptNumber
 
 
 class Heartbeat(Wire):
-    """What a runner is and holds; published on `towpath.runner.<runner_id>`. `counter` only rises."""
+    """A runner's heartbeat, published on `towpath.runner.<runner_id>`. `counter` only rises."""
 
     runner_id: Name
     instance: Name | None = Field(

@@ -1,7 +1,7 @@
-"""Every stream and subject of Towpath: what its programs, its tools and the broker's permissions share.
+"""Every stream and subject of Towpath, shared by its programs, its tools and the broker's permissions.
 
-A function gives the subject of one thing. Left out, a token is the wildcard, so `report()` are all reports;
-`under("timer")` are all subjects that begin so, whatever their length. Nothing else spells a subject.
+Each function returns the subject of one kind of message. A token left out is the wildcard: `report()` matches
+all reports; `under("timer")` matches every subject below `towpath.timer.`. No other module spells a subject.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ANY = "*"
 """The wildcard for one token."""
 
 RUNNERS_LETTERS = "towpath.dead.submit.unreadable"
-"""Where runners put what they cannot read. One subject: what one may hold is all that they can take up."""
+"""Where runners put submissions they cannot read. It is one subject, so one limit bounds them all."""
 
 
 def event(kind: str = ANY, subject_id: str = ANY, name: str = ANY) -> str:
@@ -34,12 +34,12 @@ def event(kind: str = ANY, subject_id: str = ANY, name: str = ANY) -> str:
 
 
 def append(kind: str = ANY, subject_id: str = ANY, name: str = ANY) -> str:
-    """Where the log's stream takes an event, to store it on `event(…)`."""
+    """Where an event is published; the log's stream stores it on `event(…)`."""
     return f"towpath.append.{kind}.{subject_id}.{name}"
 
 
 def submit(pool: str = ANY) -> str:
-    """Attempts on their way to a runner of the pool."""
+    """Submissions of attempts to runners of the pool."""
     return f"towpath.submit.{pool}"
 
 
@@ -54,7 +54,7 @@ def runner(runner_id: str = ANY) -> str:
 
 
 def heartbeat(runner_id: str = ANY) -> str:
-    """Heartbeats as their stream republishes them, once they are stored."""
+    """Heartbeats that the stream republishes after storing them."""
     return f"towpath.heartbeat.{runner_id}"
 
 
@@ -64,7 +64,7 @@ def dead(kind: str, subject_id: str) -> str:
 
 
 def timer_at(kind: str, task_id: str = ANY, attempt: int | str = ANY) -> str:
-    """The schedule of an attempt's deadline: one of it at a time."""
+    """The schedule of an attempt's deadline; a later one replaces it."""
     return f"towpath.timer.at.{kind}.{task_id}.{attempt}"
 
 
@@ -79,20 +79,20 @@ def checkpoint(number: int | str = ANY) -> str:
 
 
 def append_checkpoint(number: int | str = ANY) -> str:
-    """Where their stream takes a checkpoint, to store it on `checkpoint(…)`."""
+    """Where a checkpoint is published; its stream stores it on `checkpoint(…)`."""
     return f"towpath.append.checkpoint.{number}"
 
 
 def under(*tokens: str) -> str:
-    """All subjects that begin with these tokens; without any, all of Towpath's."""
+    """The wildcard for all subjects that begin with these tokens; without tokens, all of Towpath's."""
     return f"{prefix(*tokens)}>"
 
 
 def prefix(*tokens: str) -> str:
-    """What all these subjects begin with, the last dot included."""
+    """The common prefix of these subjects, with the final dot."""
     return "".join(f"{token}." for token in ("towpath", *tokens))
 
 
 def wildcard(number: int) -> str:
-    """In the target of a stream's transform: the `number`th wildcard of its source."""
+    """The `number`th wildcard of the source, as the target of a stream's subject transform refers to it."""
     return f"{{{{wildcard({number})}}}}"

@@ -1,4 +1,4 @@
-"""The context of the work at hand: log context, trace, and the redaction of secrets from both.
+"""The context of the current work: log context, trace context, and the redaction of secrets from output.
 
 Start with `log_context.py`.
 """

@@ -1,7 +1,7 @@
 """Log context: the task, attempt and event that log lines and appends of the current work belong to.
 
-Every log line says it. It is kept as one small value in the context and read only when a line is written, so
-that it costs next to nothing where a task's every report passes and nothing is logged.
+Every log line shows it. It is one small value in a context variable, read only when a line is written, so
+that it costs almost nothing on the path of every report.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class About(NamedTuple):
-    """`sequence` is that of the event in the log."""
+    """The subject of the current work. `sequence` is that of the event in the log."""
 
     task: str
     attempt: int | None = None
@@ -24,17 +24,17 @@ _current: ContextVar[About | None] = ContextVar("about", default=None)
 
 
 def current_about() -> About | None:
-    """What the work at hand is about, if it is about a task."""
+    """The task that the current work is about; None if it is about none."""
     return _current.get()
 
 
 def be_about(task: str | None, attempt: int | None = None, sequence: int | None = None) -> None:
-    """From now on the work in this context is about this task; None: about none."""
+    """Set the task of the current context; None: no task."""
     _current.set(About(task, attempt or None, sequence) if task is not None else None)
 
 
 def be_about_task(task: str) -> None:
-    """The same where attempt and event are not known; what is known of this task stays."""
+    """Set the task only; attempt and sequence stay if they are already set for this task."""
     now = _current.get()
     if now is None or now.task != task:
         _current.set(About(task))
@@ -42,7 +42,7 @@ def be_about_task(task: str) -> None:
 
 @contextmanager
 def about(task: str | None, attempt: int | None = None, sequence: int | None = None) -> Iterator[None]:
-    """What happens within is about this task."""
+    """Set the task for the block."""
     token = _current.set(About(task, attempt, sequence) if task is not None else None)
     try:
         yield

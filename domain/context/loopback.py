@@ -1,4 +1,4 @@
-"""Loopback addresses: which hosts only this machine can reach, so that they need no token."""
+"""Loopback addresses, which only this machine can reach and which need no token; secrets in URLs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def is_loopback(host: str) -> bool:
 
 
 def secrets_in_urls(urls: str | None, *, user_is_token: bool = True) -> list[str]:
-    """The passwords in URLs separated by commas, as they stand there and unquoted.
+    """The passwords in comma-separated URLs, each as written and percent-decoded.
 
-    With `user_is_token`, a user without a password counts, too: NATS takes it for a token.
+    With `user_is_token`, a user without a password counts, too: NATS treats it as a token.
     """
     found: list[str] = []
     for url in (urls or "").split(","):

@@ -1,4 +1,4 @@
-"""Redaction of JSON that people look at: env values, tokens and passwords are replaced."""
+"""Redaction of JSON shown to people: env values, tokens and passwords are replaced."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ HIDDEN = "***"
 _ENV = "env"
 _WORDS = ("token", "secret", "password", "authorization", "credential")
 _OPEN = ("lock_token", "secret_names")
-"""Fencing tokens are shown everywhere: they prove nothing, they only order. Names of secrets are none."""
+"""Not secret: a fencing token is only a number that orders grants, and names of secrets are no secrets."""
 
 
 def without_secrets(value: Any) -> Any:
-    """`value`, but hidden what stands under `env` or a name that speaks of secrets, at any depth."""
+    """A copy of `value` with everything hidden under `env` or a name that suggests a secret, at any depth."""
     if isinstance(value, dict):
         return {
             name: _hidden(one) if _is_secret(name) else without_secrets(one) for name, one in value.items()
@@ -23,7 +23,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def _hidden(value: Any) -> Any:
-    """Names and structure stay, so that one sees what there was; null stays null."""
+    """Hide all values; names, structure and null stay."""
     if isinstance(value, dict):
         return {name: _hidden(one) for name, one in value.items()}
     if isinstance(value, list):

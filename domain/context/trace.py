@@ -1,7 +1,7 @@
 """The W3C trace context of the current work, stored with each event it appends.
 
 It is carried whether or not spans are exported, so that a caller's trace reaches the runner's process and the
-last event. Where spans are made (`domain.context.tracing`), each takes the place of its parent here.
+last event. If spans are made (`domain.context.tracing`), each one replaces its parent here while it is open.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _current: ContextVar[str | None] = ContextVar(TRACEPARENT, default=None)
 
 
 def current_traceparent() -> str | None:
-    """The `traceparent` of the request or event that is being handled, if it has one."""
+    """The `traceparent` of the request or event being handled, if it has one."""
     return _current.get()
 
 
 def use_traceparent(value: str | None) -> None:
-    """Let what follows in this context belong to `value`; anything but a valid traceparent is dropped."""
+    """Set the context's traceparent to `value`; an invalid one is dropped."""
     _current.set(valid_traceparent(value))
 
 
 @contextmanager
 def under_traceparent(value: str | None) -> Iterator[None]:
-    """Let what happens within belong to `value`; anything but a valid traceparent is dropped."""
+    """Set the traceparent for the block; an invalid one is dropped."""
     token = _current.set(valid_traceparent(value))
     try:
         yield
@@ -37,7 +37,7 @@ def under_traceparent(value: str | None) -> Iterator[None]:
 
 
 def with_traceparent(headers: Mapping[str, str]) -> dict[str, str]:
-    """`headers` and the trace of the work at hand, where it has one."""
+    """`headers` plus the current traceparent, if the context has one."""
     current = _current.get()
     return {**headers, TRACEPARENT: current} if current is not None else dict(headers)
 
@@ -48,5 +48,5 @@ def valid_traceparent(value: str | None) -> str | None:
 
 
 def trace_id(traceparent: str) -> str:
-    """The trace that a valid traceparent belongs to: 32 hex digits."""
+    """The trace id of a valid traceparent: 32 hex digits."""
     return traceparent[3:35]

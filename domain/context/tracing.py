@@ -1,8 +1,8 @@
 """Port `Tracer`: trace spans, and how code runs within one.
 
-Parts that make spans get a `Tracer`, or none where tracing is off: then nothing is made, and the caller's
-`traceparent` is carried all the same. A span takes the place of its parent in the context
-(`domain.context.trace`), so that what is stored, sent and started within it names it as its parent.
+Parts that make spans get a `Tracer`, or None if tracing is off: then they make no span and still pass on the
+caller's `traceparent`. A span replaces its parent in the context (`domain.context.trace`), so that events,
+messages and processes begun within it name it as their parent.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ _OFF: AbstractContextManager[None] = nullcontext()
 
 
 def about_attempt(task_id: str, attempt: int) -> dict[str, str | int | float | bool]:
-    """The attributes by which spans of an attempt are found."""
+    """The attributes by which the spans of an attempt can be found."""
     return {TASK_ID: task_id, ATTEMPT: attempt}
 
 
 class Span(Protocol):
-    """One span that has begun."""
+    """A span that was started."""
 
     @property
     def traceparent(self) -> str:
-        """Names this span as the parent of what follows from it."""
+        """The traceparent that names this span as the parent."""
         ...
 
     def rename(self, name: str) -> None:
-        """Name it by what is known by now."""
+        """Replace the span's name, once a better one is known."""
         ...
 
     def set(self, attributes: Attributes) -> None:
-        """Say more about it."""
+        """Add attributes."""
         ...
 
     def fail(self, why: str) -> None:
-        """It did not do what it was for. `why` holds no secret."""
+        """Mark the span as failed. `why` must hold no secret."""
         ...
 
     def end(self) -> None:
-        """It is over; called once."""
+        """End the span; called once."""
         ...
 
 
 class Tracer(Protocol):
-    """Begins spans and exports what has ended, in the background and never in anybody's way."""
+    """Starts spans, and exports ended ones in the background without blocking callers."""
 
     def start(self, name: str, kind: Kind, parent: str | None, attributes: Attributes) -> Span:
-        """Begin a span below `parent` (a valid traceparent), or a trace of its own."""
+        """Start a span below `parent` (a valid traceparent), or without one a new trace."""
         ...
 
 
 def spanning(
     tracer: Tracer | None, name: str, kind: Kind, attributes: Attributes
 ) -> AbstractContextManager[Span | None]:
-    """Work within a span below the work at hand; an exception fails it. None where tracing is off."""
+    """Run the block in a child span of the current one; an exception fails it. None if tracing is off."""
     return _OFF if tracer is None else _within(tracer, name, kind, attributes)
 
 
@@ -73,7 +73,7 @@ def _within(tracer: Tracer, name: str, kind: Kind, attributes: Attributes) -> It
         with under_traceparent(span.traceparent):
             yield span
     except BaseException as error:
-        span.fail(type(error).__name__)  # its words may hold what no trace should show
+        span.fail(type(error).__name__)  # the message may hold secrets
         raise
     finally:
         span.end()

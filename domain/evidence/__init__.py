@@ -1,4 +1,4 @@
-"""Evidence that a log is whole: Merkle tree, signed checkpoints, and the rules that any history must keep.
+"""Evidence that a log is complete and unchanged: Merkle tree, signed checkpoints, and history rules.
 
-Start with `checkpoint.py`; `infra/audit` applies it to a log.
+Start with `checkpoint.py`; `infra/audit` checks a log with it.
 """

@@ -1,9 +1,9 @@
 """The signed checkpoint: a Merkle root over the log up to a sequence, as canonical text.
 
-`root` is the Merkle root of the range, `tree_root` that of everything from sequence 1 on. Whoever keeps
-checkpoints elsewhere can later tell whether the log still begins with what it was. `prints` are the first
-four bytes of every leaf hash in the range: they prove nothing that the root does not, but they say which
-event was changed. `previous` chains the checkpoints.
+`root` is the Merkle root of the range, `tree_root` that of everything from sequence 1 on. With a copy kept
+elsewhere, an auditor can later tell whether the log still has the same beginning. `prints` are the first four
+bytes of every leaf hash in the range: they prove no more than the root does, but they locate a changed event.
+`previous` chains the checkpoints.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from domain.evidence.merkle import Tree, root_of
 FIRST_PREVIOUS = "0" * 64
 PRINT_BYTES = 4
 SIGNED_AS = b"towpath-checkpoint-v1\n"
-"""What every signed text begins with, so that a signature can never be taken for one of something else."""
+"""The prefix of every signed text (domain separation): the signature is valid for no other kind of text."""
 
 
 class CheckpointInvalid(ValueError):
-    """A checkpoint is not what it must be: its form, its signature, or how it follows on."""
+    """A checkpoint is invalid: its form, its signature, or its link to the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class LogCheckpoint:
 
     @classmethod
     def of(cls, given: Any) -> Self:
-        """The checkpoint that this JSON value describes.
+        """The checkpoint in this JSON value.
 
         Raises:
-            CheckpointInvalid: it has another form.
+            CheckpointInvalid: the value has the wrong form.
         """
         names = [field.name for field in fields(cls)]
         if not isinstance(given, dict) or set(given) != set(names):
@@ -69,7 +69,7 @@ class LogCheckpoint:
         return cls(**{**given, "peaks": tuple(peaks)})
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, as stored and exported."""
+        """All fields as plain data, as stored and exported."""
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"peaks": list(self.peaks)}
 
     def encoded(self) -> bytes:
@@ -77,16 +77,16 @@ class LogCheckpoint:
         return _canonical(self.as_json())
 
     def signed_text(self) -> bytes:
-        """What the signature covers: SIGNED_AS, then the canonical JSON of all fields but `signature`."""
+        """The signed text: SIGNED_AS, then the canonical JSON of all fields but `signature`."""
         return SIGNED_AS + _canonical({k: v for k, v in self.as_json().items() if k != "signature"})
 
     @property
     def digest(self) -> str:
-        """What the next checkpoint names as `previous`."""
+        """The hash that the next checkpoint has as `previous`."""
         return sha256(self.encoded()).hexdigest()
 
     def tree(self) -> Tree:
-        """The tree over everything up to `last_seq`, to go on from.
+        """The tree over everything up to `last_seq`, to be continued.
 
         Raises:
             CheckpointInvalid: the peaks are not those of `tree_root`.
@@ -100,7 +100,7 @@ class LogCheckpoint:
         return tree
 
     def leaf_prints(self) -> list[bytes]:
-        """The first bytes of each leaf hash; [] where they do not fit the range."""
+        """The first bytes of each leaf hash; [] if their number does not fit the range."""
         try:
             joined = base64.b64decode(self.prints, validate=True)
         except binascii.Error:
@@ -115,7 +115,7 @@ class SigningKey(Protocol):
 
     @property
     def key_id(self) -> str:
-        """Names the key."""
+        """The id of the key."""
         ...
 
     def sign(self, text: bytes) -> bytes:
@@ -124,10 +124,10 @@ class SigningKey(Protocol):
 
 
 class TrustedKeys(Protocol):
-    """Public keys by which checkpoints are judged."""
+    """Public keys that are trusted for checkpoints."""
 
     def check(self, key_id: str, text: bytes, signature: bytes) -> None:
-        """Return if the key is trusted and the signature is its own; else CheckpointInvalid."""
+        """Return if the key is trusted and the signature is valid; else raise CheckpointInvalid."""
         ...
 
 
@@ -161,7 +161,7 @@ def prints_of(leaves: Iterable[bytes]) -> str:
 
 
 def check_follows(previous: LogCheckpoint | None, checkpoint: LogCheckpoint) -> None:
-    """Return if `checkpoint` follows on `previous` (None: it is the first); else CheckpointInvalid."""
+    """Return if `checkpoint` directly follows `previous` (None: it is the first); else CheckpointInvalid."""
     number, after, digest = (
         (previous.number, previous.last_seq, previous.digest) if previous else (0, 0, FIRST_PREVIOUS)
     )

@@ -1,7 +1,7 @@
 """Index of held absolute paths across workspaces, to find two exclusive holders in a history.
 
-Roots of workspaces do not overlap and claims follow their workspace's root, so no two workspaces can ever
-hold the same file. This looks at the paths themselves, and so finds where that was broken.
+Roots of workspaces never overlap and claims lie below their workspace's root, so claims in two workspaces can
+never cover the same file. This index compares absolute paths, and so detects a history that breaks the rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Place = tuple[str, str]
 
 
 class HeldPaths:
-    """Claims that hold by grants that are not void, by workspace and root."""
+    """Claims with valid grants, by workspace and root."""
 
     def __init__(self) -> None:
         self._held: dict[Place, dict[Key, tuple[Claim, int]]] = {}
@@ -26,7 +26,7 @@ class HeldPaths:
         self._roots: PathIndex[Place] = PathIndex()
 
     def follow(self, event: Recorded, table: LockTable) -> None:
-        """Take a lock fact over; `table` has folded it."""
+        """Apply a lock fact that `table` has folded."""
         fact: LockPayload = event.data
         key = (fact["task_id"], fact["attempt"])
         if event.event == "granted":
@@ -38,7 +38,7 @@ class HeldPaths:
             del self._held[self._places.pop(key)][key]
 
     def _place(self, claim: Claim) -> Place:
-        """Where a claim belongs; a new place is added, and its neighbours of other workspaces learn of it."""
+        """The place of a claim; a new place is linked with overlapping places of other workspaces."""
         place = (claim.workspace, claim.root)
         if place not in self._held:
             cover = Cover([plain_path(claim.root)])
@@ -50,7 +50,7 @@ class HeldPaths:
         return place
 
     def fault(self, claim: Claim) -> str | None:
-        """Which claim of another workspace holds files that `claim` is granted; None where there is none."""
+        """A sentence that names a claim of another workspace holding the same files; None without one."""
         for place in self._near[self._place(claim)]:
             for other, token in self._held[place].values():
                 both_read = other.mode == claim.mode == "shared"

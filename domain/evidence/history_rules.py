@@ -1,7 +1,7 @@
 """Rules that any recorded history must keep: allowed transitions and disjoint lock intervals.
 
-The aggregate and the lock table decide what is appended; here their rules are asked the other way round, of
-facts that stand in a log already. Each function answers None, or a sentence that says what is wrong.
+The aggregate and the lock table decide which events are appended; this module checks events that a log
+already holds against the same rules. Each function returns None, or a sentence that describes the fault.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECORDABLE = {
     status: frozenset(cell.event for cell in row.values() if isinstance(cell, Record))
     for status, row in TABLE.items()
 }
-"""Which events may follow in each status, as the transition table says."""
+"""The events that the transition table allows in each status."""
 
 _STATUS_OF = {status.value: status for status in Status}
 _STARTS = frozenset({"queued", "running"})
@@ -38,7 +38,7 @@ _REFUSALS = get_args(RefusedReason)
 
 @dataclass(slots=True)
 class TaskTrace:
-    """As much of a task as its history's rules need."""
+    """The part of a task's state that the history rules need."""
 
     status: Status = Status.CREATED
     attempt: int = 0
@@ -47,7 +47,7 @@ class TaskTrace:
     cancel_requested: bool = False
     release_requested: bool = False
     refused: str | None = None
-    """The reason of the current attempt's `refused`, which is a lock fact: the check of one assigns it."""
+    """The reason of the current attempt's `refused`; the check of lock facts assigns it."""
 
     @property
     def ended(self) -> bool:
@@ -55,7 +55,7 @@ class TaskTrace:
         return self.status in TERMINAL
 
     def follow(self, event: Recorded) -> None:
-        """Apply an event, right or wrong."""
+        """Apply an event, whether or not it breaks a rule."""
         name = event.event
         status = _STATUS_OF.get(name)
         if status is not None:
@@ -77,7 +77,7 @@ class TaskTrace:
 
 
 def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
-    """What is wrong with `event` as the next one of a created task; `table` is folded up to before it."""
+    """The fault of `event` as the next event of a created task; `table` is folded up to just before it."""
     name, status, attempt = event.event, trace.status, event.attempt
     if name not in RECORDABLE[status]:
         return f"{name} cannot follow in status {status.value}"
@@ -117,7 +117,7 @@ def _refusal_fault(trace: TaskTrace, reason: str) -> str | None:
 
 
 def lock_fault(table: LockTable, event: Recorded) -> str | None:
-    """What is wrong with a lock fact; `table` is folded up to before it."""
+    """The fault of a lock fact; `table` is folded up to just before it."""
     fact: LockPayload = event.data
     task_id, attempt = fact["task_id"], fact["attempt"]
     grant = table.grant(task_id, attempt)
@@ -159,7 +159,7 @@ def lock_fault(table: LockTable, event: Recorded) -> str | None:
 
 
 def _order_fault(table: LockTable, event: Recorded) -> str | None:
-    """What is wrong with deciding a claim at `seen_seq`: its end and owed releases come first."""
+    """The fault of a decision made at `seen_seq`: the claim's end and owed releases come first."""
     fact: LockPayload = event.data
     seen = fact["seen_seq"]
     ended = table.ended(event.subject_id, fact["task_id"], fact["attempt"])
@@ -175,7 +175,7 @@ def _order_fault(table: LockTable, event: Recorded) -> str | None:
 
 
 def _verdict_fault(claim: Claim, void: VoidClaim | None, refused: RefusedPayload) -> str | None:
-    """What is wrong with a refusal: its reason must be the verdict on its `dispatched`."""
+    """The fault of a refusal, whose reason must agree with the verdict on its `dispatched`."""
     reason, valid_root = refused["reason"], refused["valid_root"]
     if (reason == "workspace-changed") != (void is not None):
         verdict = "not the workspace's" if void is not None else "the workspace's"

@@ -1,8 +1,8 @@
 """The Merkle tree over the log, hashed as in RFC 6962 (SHA-256, leaf prefix 0x00, node prefix 0x01).
 
 A leaf covers all of a stored event: sequence, subject, every header and the data. `Tree` keeps only the
-roots of its complete subtrees ("peaks"), so appending costs one hash on average, a tree over any log fits
-into a few hundred bytes, and a reader with the peaks can go on from there.
+roots of its complete subtrees ("peaks"). An append costs one hash on average, the tree of any log fits into a
+few hundred bytes, and a reader that has the peaks can continue the tree.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ def leaf_hash(seq: int, subject: bytes, header_lines: Sequence[bytes], data: byt
 
     `header_lines` are the lines of its header block as stored (`Name: value`, no line ends), in ascending
     order of their bytes. The encoding is: the sequence as 8 bytes, big-endian; subject, LF; every header
-    line, LF each; LF; the data. No subject or header line holds a line end, so it can be read one way only.
+    line, LF each; LF; the data. No subject or header line holds a line end, so the encoding is unambiguous.
     """
     head = b"\n".join((subject, *header_lines, b"", b""))
     return sha256(b"\x00" + seq.to_bytes(8, "big") + head + data).digest()
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root of a tree over these leaf hashes."""
+    """The Merkle root over these leaf hashes."""
     if not leaves:
         return EMPTY_ROOT
     level = list(leaves)
@@ -40,7 +40,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 class Tree:
-    """A tree that grows at its end. `peaks` are the roots of its complete subtrees, the largest first."""
+    """An append-only tree. `peaks` are the roots of its complete subtrees, the largest first."""
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
         self.size = size
@@ -50,7 +50,7 @@ class Tree:
 
     @property
     def peaks(self) -> tuple[bytes, ...]:
-        """With `size`, all that is needed to go on."""
+        """The peaks; with `size`, the whole state of the tree."""
         return tuple(self._peaks)
 
     def append(self, leaf: bytes) -> None:

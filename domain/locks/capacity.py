@@ -1,9 +1,10 @@
 """Capacity of a workspace's locks: bounds on open claims, checked before `dispatched` is recorded.
 
-Each open claim costs every process that folds the log memory, and every answer about the workspace time. So
-a workspace has room for a number of claims and for a number of characters in their paths; beyond that a
-dispatch is refused, and nothing is recorded. What this process has appended and not folded yet counts.
-Other API processes dispatch at the same moment, so a few claims more than the bound may stand in the log.
+Each open claim costs memory in every process that folds the log, and time in every answer about the
+workspace. A workspace therefore bounds the number of claims and the number of characters in their paths; a
+dispatch beyond either is refused, and no event is recorded. Claims that this process has appended but not
+folded yet count. Other API processes dispatch concurrently, so the log may hold a few claims more than the
+bound.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MAX_OPEN_PATH_CHARS = 32 << 20
 
 
 class OpenClaims(Protocol):
-    """A fold of the log that knows what is open."""
+    """A fold of the log that counts open claims."""
 
     @property
     def seq(self) -> int:
@@ -28,12 +29,12 @@ class OpenClaims(Protocol):
         ...
 
     def open_size(self, workspace: str) -> OpenSize:
-        """How much is open in a workspace."""
+        """The number and size of a workspace's open claims."""
         ...
 
 
 class Reservation:
-    """Room for one claim, from before it is decided until its `dispatched`, at `seq`, is folded."""
+    """Room for one claim, from before its decision until its `dispatched`, at `seq`, is folded."""
 
     def __init__(self, room: ClaimRoom, workspace: str, paths: Sequence[str]) -> None:
         self._room = room
@@ -42,16 +43,16 @@ class Reservation:
         self.seq: int | None = None
 
     def check(self) -> None:
-        """Refuse the claim where there is no room for it.
+        """Refuse the claim if the workspace has no room for it.
 
         Raises:
-            Refused: `workspace-full`; how much is open, and what to do.
+            Refused: `workspace-full`, with the bound, the current count and what to do.
         """
         self._room.check(self)
 
 
 class ClaimRoom:
-    """The room of all workspaces, as far as this process knows."""
+    """The claims that each workspace has room for, from this process's fold and reservations."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class ClaimRoom:
 
     @contextmanager
     def reserve(self, workspace: str, paths: Sequence[str]) -> Iterator[Reservation]:
-        """A reservation; without a `seq` at the end nothing was appended, and the room is free again."""
+        """Reserve room; it is freed on exit unless the caller has set `seq`, the sequence of its append."""
         reserved = self._reserved.setdefault(workspace, [])
         one = Reservation(self, workspace, paths)
         reserved.append(one)

@@ -1,4 +1,4 @@
-"""Claims (waiting), grants (holding) and the lock facts that a lock table decides."""
+"""Claims (waiting), grants (holding), and lock facts: the events that the lock table decides to append."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Key = tuple[str, int]
 
 
 class Claim(NamedTuple):
-    """What one attempt wants locked. `seq` is its `dispatched` sequence: the order of waiting.
+    """What one attempt wants locked. `seq` is the sequence of its `dispatched`, which orders the queue.
 
-    `traceparent` is that of `dispatched`: facts about the claim belong to the same trace. A tuple, for each
-    fold makes one of each attempt of the log.
+    `traceparent` is that of `dispatched`, so that lock facts join its trace. A named tuple, because it is
+    cheap and every fold makes one for each attempt in the log.
     """
 
     task_id: str
@@ -33,13 +33,14 @@ class Claim(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """Claims are told apart by task and attempt."""
+        """Task and attempt, which identify a claim."""
         return (self.task_id, self.attempt)
 
     def conflicts(self, other: Claim) -> bool:
-        """The definition: whether the two may not hold at once. Claims under different roots always conflict.
+        """Whether the two must not hold at once. Claims under different roots always conflict.
 
-        The conflict index decides by this rule without comparing pairs; tests hold one against the other.
+        This is the definition. The conflict index implements it without comparing pairs; tests compare the
+        two.
         """
         if self.mode == "shared" and other.mode == "shared":
             return False
@@ -49,7 +50,7 @@ class Claim(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """Why a release is owed: the event that ended the attempt or `operator`, where it stands, by whom."""
+    """Why a release is owed: the event that ended the attempt, or `operator`; its sequence; its actor."""
 
     cause: str
     seq: int
@@ -58,7 +59,7 @@ class Owed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VoidClaim:
-    """The claim of a void `dispatched`: its `refused` is owed. `valid_root`: its workspace's root there."""
+    """The claim of a void `dispatched`; its `refused` is owed. `valid_root`: the workspace's root there."""
 
     claim: Claim
     valid_root: str | None
@@ -66,20 +67,21 @@ class VoidClaim:
 
 @dataclass(frozen=True, slots=True)
 class EndedClaim:
-    """A claim whose attempt ended undecided; a grant or refusal may have crossed with the end."""
+    """A claim whose attempt ended before it was decided; a grant or refusal may be appended concurrently."""
 
     claim: Claim
     owed: Owed
     void: VoidClaim | None = None
-    """Set where its `dispatched` was void."""
+    """Set if its `dispatched` was void."""
 
 
 @dataclass(slots=True)
 class Grant:
-    """A claim that holds. `token` is the grant's stream sequence; `owed` is set once it must go.
+    """A claim that holds. `token`, the fencing token, is the grant's sequence; `owed` is set once its
+    release is due.
 
-    `instance`: which of the runners called `runner_id` has it, where that said so, since `bound_at`. `turn`
-    orders the grants of a workspace.
+    `runner_id` (and `instance`, if the runner sends one) has the attempt since `bound_at`. `turn` orders the
+    grants of a workspace.
     """
 
     claim: Claim
@@ -94,7 +96,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class LockFact:
-    """What to append next for a workspace, and what the append must find: its last lock fact."""
+    """The lock event to append next for a workspace, with the sequence that its compare-and-set expects."""
 
     workspace: str
     event: str
@@ -107,7 +109,7 @@ class LockFact:
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A claim that waits: its place (1 = next), the first tasks in its way, and how many claims are."""
+    """A waiting claim: its position (1 = next), the first tasks that block it, and how many claims do."""
 
     claim: Claim
     position: int
@@ -134,5 +136,5 @@ def claim_to_json(claim: Claim) -> dict[str, Any]:
 
 
 def claim_from_json(state: dict[str, Any]) -> Claim:
-    """The claim that `claim_to_json` described."""
+    """The claim that `claim_to_json` wrote."""
     return Claim(**{**state, "paths": tuple(state["paths"])})

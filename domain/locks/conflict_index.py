@@ -1,9 +1,9 @@
 """Conflict index: which open claims of one workspace conflict, updated with every change. Pure.
 
-Each open claim has a place, a number that rises with the order of arrival, and a mask: an integer whose bit
-n says that it conflicts with the claim at place n. What is in the way of a waiting claim is its mask, cut
-down to holders and earlier waiters. A change pays for the paths of its own claim and for the claims that
-conflict with it. Pairs take one bit each, so a queue of a thousand claims takes a hundred kilobytes.
+Each open claim has a place, a number that rises in order of arrival, and a mask, an integer whose bit n is
+set if it conflicts with the claim at place n. A waiting claim is blocked by the holders and earlier waiters
+in its mask. The cost of a change depends only on the paths of its claim and the claims that conflict with it.
+A pair of claims takes one bit, so a queue of a thousand claims takes a hundred kilobytes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from domain.workspaces.paths import plain_path
 
 EVERYTHING = Cover(())
 SPARE_PLACES = 1024
-"""Places move together once twice as many as there are open claims, and so many more, were given out."""
+"""Places are compacted once they number twice the open claims plus this many."""
 
 
 class _Open:
-    """An open claim. `listed`: it is among the candidates; `turn` orders holders; `drop`: see `_pack`."""
+    """An open claim. `listed`: it is in the candidate heap; `turn` orders holders; `drop`: see `_pack`."""
 
     __slots__ = ("claim", "conflicts", "drop", "listed", "place", "turn")
 
@@ -38,7 +38,7 @@ class _Open:
 
 
 class LockIndex:
-    """Who is in whose way. Told of every claim that begins to wait, holds, or goes."""
+    """Which claims block which. Its owner calls it for every claim that waits, holds, or leaves."""
 
     def __init__(self) -> None:
         self._waiting: dict[Key, _Open] = {}
@@ -47,14 +47,14 @@ class LockIndex:
         self._by_root: dict[str, PathIndex[_Open]] = {}
         self._shared = self._waits = self._holds = 0  # masks over places
         self._line: list[int] = []  # the places of waiters in order
-        self._candidates: list[int] = []  # a heap of places of waiters to be decided, perhaps
+        self._candidates: list[int] = []  # a heap of places whose waiters may be decidable
         self._next_place = 0
-        self._drop = 0  # by how much new places are still to go down
+        self._drop = 0  # by how much compaction will still lower new places
 
     # ------------------------------------------------------------------ changes
 
     def wait(self, claim: Claim) -> None:
-        """`claim` waits behind all that wait; one of the same attempt that waited gives it its place."""
+        """Add `claim` behind all waiters; it takes the place of a waiting claim of the same attempt."""
         before = self._waiting.pop(claim.key, None)
         if before is not None:
             self._leave(before)
@@ -68,7 +68,7 @@ class LockIndex:
             self._consider_all(one.conflicts)
 
     def hold(self, claim: Claim, turn: int) -> None:
-        """`claim` holds, whether it waited here or not; holders are ordered by `turn`."""
+        """Make `claim` a holder, whether it waited here or not; `turn` orders holders."""
         before = self._holding.pop(claim.key, None)
         if before is not None:
             self._leave(before)
@@ -86,13 +86,13 @@ class LockIndex:
         one.turn = turn
 
     def stop_waiting(self, key: Key) -> None:
-        """The claim that waits does so no more, and does not hold."""
+        """Remove a waiting claim that does not become a holder."""
         one = self._waiting.pop(key)
         self._stop_waiting(one)
         self._leave(one)
 
     def release(self, key: Key) -> None:
-        """The claim that holds does so no more."""
+        """Remove a holder."""
         one = self._holding.pop(key)
         self._leave(one)
 
@@ -115,7 +115,7 @@ class LockIndex:
         return one
 
     def _in_conflict(self, claim: Claim, cover: Cover) -> Iterator[_Open]:
-        """Open claims that may not hold beside this one; under different roots all are in conflict."""
+        """The open claims that conflict with this one; see `Claim.conflicts`."""
         shared = claim.mode == "shared"
         for root, index in self._by_root.items():
             for other in index.overlapping(cover if root == claim.root else EVERYTHING):
@@ -127,7 +127,7 @@ class LockIndex:
         del self._line[bisect_left(self._line, one.place)]
 
     def _leave(self, one: _Open) -> None:
-        """Forget a claim that neither waits nor holds any more, and look at those it was in the way of."""
+        """Forget a claim that neither waits nor holds any more, and reconsider the claims it blocked."""
         del self._by_place[one.place]
         others = ~(1 << one.place)
         self._waits &= others
@@ -151,13 +151,13 @@ class LockIndex:
             heapq.heappush(self._candidates, one.place)
 
     def _pack(self) -> None:
-        """Move places together, so that masks stay about as short as there are claims: one step at a time.
+        """Compact places step by step, so that the length of masks stays near the number of claims.
 
-        All at once would rewrite each digit of each mask. Each place has a way to go down, its `drop`: the
-        number of places before it that are free. A step takes the lowest power of two in any drop and moves
-        the places whose drop has it, by a few operations on each mask. Drops rise with the places, and
-        between two places lie at least as many free ones as their drops differ by; so the order holds
-        after each step, and claims may come and go between two of them.
+        A compaction in one go would rewrite every bit of every mask. Each place has a `drop`, the number of
+        free places below it, by which it must move down. A step takes the lowest power of two in any drop and
+        moves all places whose drop contains it, with a few operations on each mask. Drops rise with places,
+        and between two places there are at least as many free ones as their drops differ by. Each step
+        therefore keeps the order, and claims may come and go between two steps.
         """
         if not self._drop:
             if self._next_place < 2 * len(self._by_place) + SPARE_PLACES:
@@ -170,7 +170,7 @@ class LockIndex:
         self._move_down(step)
 
     def _move_down(self, step: int) -> None:
-        """Take `step` off each drop that has this power of two, and the place down by so many."""
+        """Lower each place whose drop contains the power of two `step` by `step`, and its drop as well."""
         everyone = list(self._by_place.values())
         going = 0
         for one in everyone:
@@ -196,7 +196,7 @@ class LockIndex:
     # ------------------------------------------------------------------ questions
 
     def next_candidate(self) -> tuple[Claim, bool] | None:
-        """The first waiter that can be decided, and whether something is in its way: then it rejects that."""
+        """The first waiter that can be decided, and whether it is blocked; a blocked one is to be refused."""
         while self._candidates:
             one = self._by_place.get(self._candidates[0])
             if one is not None and self._waits >> one.place & 1:
@@ -209,15 +209,15 @@ class LockIndex:
         return None
 
     def blocked(self, key: Key) -> bool:
-        """Whether anything is in the way of a waiter."""
+        """Whether any claim blocks a waiter."""
         return bool(self._in_the_way(self._waiting[key]))
 
     def position(self, key: Key) -> int:
-        """The place of a waiter among all that wait; 1 is next."""
+        """The position of a waiter in the queue; 1 is next."""
         return bisect_left(self._line, self._waiting[key].place) + 1
 
     def blockers(self, key: Key, most: int) -> tuple[list[Claim], int]:
-        """The first `most` claims in the way of a waiter, holders first, in order; how many there are."""
+        """The first `most` claims that block a waiter, holders first, in order; and how many do in all."""
         mask = self._in_the_way(self._waiting[key])
         there = self._by_place.__getitem__
         found = sorted(map(there, _places(mask & self._holds)), key=attrgetter("turn"))[:most]
@@ -225,13 +225,13 @@ class LockIndex:
         return [other.claim for other in found], mask.bit_count()
 
     def crowd(self) -> Crowd:
-        """Everything that `Crowd.in_the_way` needs, as it is now."""
+        """A frozen copy of who blocks whom, for `Crowd.in_the_way`."""
         everyone = {place: (one.turn, one.claim.task_id) for place, one in self._by_place.items()}
         masks = {key: self._in_the_way(one) for key, one in self._waiting.items()}
         return Crowd(everyone, masks, self._holds)
 
     def holder_beside(self, claim: Claim) -> Claim | None:
-        """The first holder, in the order of the grants, that `claim` may not hold beside."""
+        """The first holder, in the order of the grants, that conflicts with `claim`."""
         found = self._in_conflict(claim, _cover(claim))
         held = [one for one in found if self._holds >> one.place & 1]
         return min(held, key=lambda one: one.turn).claim if held else None
@@ -242,7 +242,7 @@ class LockIndex:
 
 
 class Crowd:
-    """Who was in whose way at one moment. Names are looked up later, one waiter at a time."""
+    """Which claims blocked which at one moment. Task ids are looked up later, one waiter at a time."""
 
     def __init__(self, everyone: dict[int, tuple[int, str]], masks: dict[Key, int], holds: int) -> None:
         self._everyone = everyone
@@ -252,9 +252,9 @@ class Crowd:
         self._looked_at = self._found = -1
 
     def in_the_way(self, key: Key, most: int) -> tuple[str, ...]:
-        """The tasks of the first `most` claims in the way of a waiter, holders first, in order.
+        """The tasks of the first `most` claims that block a waiter, holders first, in order.
 
-        In a long queue most waiters have the same ones in their way, and get the same object.
+        In a long queue most waiters are blocked by the same claims; they get the same tuple object.
         """
         mask = self._masks[key]
         if mask & self._looked_at == self._found:
@@ -273,7 +273,7 @@ def _cover(claim: Claim) -> Cover:
 
 
 def _places(mask: int) -> Iterator[int]:
-    """The bits of `mask` that are set, from the lowest on."""
+    """The numbers of the set bits of `mask`, ascending."""
     if mask:
         digits = bin(mask)[:1:-1]
         place = digits.find("1")

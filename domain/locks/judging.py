@@ -1,12 +1,12 @@
 """Judges which registrations, removals and dispatches are void, each on the fold of all events before it.
 
-No compare-and-set covers a registration and a claim, so both are appended without a check that covers all,
-and the log's total order decides which of them count. A void event stays in the log and changes nothing
-else. Every fold comes to the same verdict, for it depends on positions alone: a decider's own facts
-therefore never enter here before the log brings them, however far ahead the decider has gone with them.
+No compare-and-set covers a registration and a claim together. Both are appended, and the log's total order
+decides which of them count. A void event stays in the log and changes no state. Every fold reaches the same
+verdict, because it depends on positions alone. A decider's own facts therefore enter here only when it reads
+them from the log, however far ahead of the log it has decided.
 
-A claim is open from its valid `dispatched` until its attempt ends or it is refused; once granted while open,
-until its `released`. Any other grant is void and opens nothing.
+A claim is open from its valid `dispatched` until its attempt ends or it is refused; if it is granted while
+open, until its `released`. Any other grant is void and opens no claim.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from domain.workspaces.registry import Registration, WorkspaceTable
 VoidReason = Literal["root-overlap", "workspace-in-use", "workspace-changed"]
 _ALWAYS = {"registered", "removed", "dispatched", "granted", "refused", "released"}
 CHANGING = frozenset(_ALWAYS | {status.value for status in TERMINAL})
-"""The events that may change what a judge holds; all others pass it by."""
+"""The events that may change a judge's state; folds skip all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """Why an event at `seq` changes nothing but itself.
+    """Why the event at `seq` is void.
 
-    `root` is what the event names; `valid_root` is the workspace's root at that position, None where it had
-    none. `other` is the workspace whose root is in the way of a `root-overlap`, `other_root` that root.
+    `root` is the root that the event names; `valid_root` is the workspace's root at that position, None if it
+    was not registered. For a `root-overlap`, `other` is the overlapping workspace and `other_root` its root.
     """
 
     seq: int
@@ -49,7 +49,7 @@ class Void:
     other_root: str | None = None
 
     def words(self) -> str:
-        """What is in the way, and what to do."""
+        """Why the event is void, and what to do."""
         if self.reason == "root-overlap":
             return (
                 f"root {self.root} overlaps {self.other_root} of workspace {self.other}; "
@@ -64,11 +64,11 @@ class Void:
         )
 
     def changed(self) -> str:
-        """What a void `dispatched` names, and what it should have named."""
+        """The root that a void `dispatched` names, and the workspace's root at its position."""
         return changed(self.workspace, self.root, self.valid_root)
 
     def refusal(self) -> Refused:
-        """The answer to the request that asked for it."""
+        """The error that answers the request which led to the event."""
         extra: dict[str, Any] = {"workspace": self.workspace, "root": self.valid_root}
         if self.reason == "root-overlap":
             extra = {"workspace": self.other, "root": self.other_root}
@@ -78,13 +78,13 @@ class Void:
 
 
 def changed(workspace: str, root: str | None, valid_root: str | None) -> str:
-    """That an attempt was dispatched under `root`, where `valid_root` (None: nothing) was registered."""
+    """The words for a dispatch under `root` when `valid_root` (None: no root) was registered."""
     now = f"was at {valid_root}" if valid_root else "was not registered"
     return f"dispatched under {root}, but workspace {workspace} {now} by then"
 
 
 class Judge:
-    """Valid registrations, open claims, and of each workspace whether its newest registration is void."""
+    """Valid registrations, open claims, and the workspaces whose newest registration event is void."""
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
         self.registrations = WorkspaceTable(registrations)
@@ -95,7 +95,7 @@ class Judge:
     # ------------------------------------------------------------------ folding
 
     def fold(self, event: Recorded) -> Void | None:
-        """Apply the next event of the log; why it is void, or None where it counts."""
+        """Apply the next event of the log; return why it is void, or None if it is valid."""
         name = event.event
         if event.kind == "workspace":
             return self._fold_registration(event)
@@ -112,7 +112,7 @@ class Judge:
 
     def _fold_registration(self, event: Recorded) -> Void | None:
         workspace = event.subject_id
-        data: RegisteredPayload = event.data  # of `removed`, `by` alone is read
+        data: RegisteredPayload = event.data  # of `removed`, only `by` is read
         root = data["root"] if event.event == "registered" else None
         void = self.would_be_void(workspace, root, seq=event.seq, by=data["by"], time=event.time)
         if void is not None:
@@ -190,27 +190,27 @@ class Judge:
         return self._void.get(workspace)
 
     def holds(self, key: Key) -> bool:
-        """Whether this attempt was granted its claim while that was open, and has not given it back."""
+        """Whether this attempt holds a valid grant that is not released."""
         workspace = self._where.get(key)
         return workspace is not None and self._open[workspace][key]
 
     def is_open(self, key: Key) -> bool:
-        """Whether this attempt's claim is open: it waits, or holds what was granted while it was open."""
+        """Whether this attempt's claim is open: it waits, or holds a valid grant."""
         return key in self._where
 
     def claim(self, key: Key) -> tuple[str, bool] | None:
-        """The workspace of this attempt's open claim, and whether it is granted; None where none is open."""
+        """The workspace of this attempt's open claim, and whether it is granted; None without one."""
         workspace = self._where.get(key)
         return None if workspace is None else (workspace, self._open[workspace][key])
 
     def open_claims(self, workspace: str) -> list[Key]:
-        """The open claims of a workspace, those that wait too, in the order of their `dispatched`."""
+        """The open claims of a workspace, waiting and granted, in the order of their `dispatched`."""
         return list(self._open.get(workspace, ()))
 
     # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> dict[str, Any]:
-        """Plain data that `restore` takes back."""
+        """The state as plain data, for `restore`."""
         return {
             "registrations": self.registrations.snapshot(),
             "void": [asdict(void) for void in self._void.values()],
@@ -222,7 +222,7 @@ class Judge:
 
     @classmethod
     def resumed(cls, registrations: Iterable[Registration], claims: Iterable[tuple[str, Key, bool]]) -> Judge:
-        """One that goes on from these valid registrations and open claims: workspace, attempt, granted."""
+        """A judge with these valid registrations and open claims (workspace, attempt, granted)."""
         judge = cls(registrations)
         for workspace, key, granted in claims:
             judge._open.setdefault(workspace, {})[key] = granted
@@ -231,7 +231,7 @@ class Judge:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Judge:
-        """The judge that `snapshot` was taken of."""
+        """The judge whose state `snapshot` returned."""
         judge = cls()
         judge.registrations = WorkspaceTable.restore(state["registrations"])
         judge._void = {one["workspace"]: Void(**one) for one in state["void"]}

@@ -1,4 +1,4 @@
-"""Snapshot form of one workspace's open claims, as plain data."""
+"""Snapshot of one workspace's open claims as plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.locks.workspace_locks import WorkspaceLocks
 
 
 def locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
-    """Plain data that `locks_from_json` takes back."""
+    """The claims as plain data, for `locks_from_json`."""
     return {
         "waiting": [claim_to_json(claim) for claim in locks.waiting.values()],
         "holders": [
@@ -36,7 +36,7 @@ def locks_to_json(locks: WorkspaceLocks) -> dict[str, Any]:
 
 
 def locks_from_json(state: dict[str, Any]) -> WorkspaceLocks:
-    """What `locks_to_json` was given; its index is made when it is asked."""
+    """The claims that `locks_to_json` wrote; their index is built on first use."""
     locks = WorkspaceLocks(indexed=False)
     for stored in state["waiting"]:
         claim = claim_from_json(stored)

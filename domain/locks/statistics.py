@@ -1,7 +1,7 @@
-"""Statistics of a fold: events by type, and how long locks were waited for and held.
+"""Statistics of a fold: events by type, and how long claims waited for their locks and held them.
 
-Cheap enough for every event. What stood in the log before `since` is folded at a start, too, but not
-counted: a counter that jumps by the past would read as a burst.
+Cheap enough for every event. Events before `since` are folded at a start but not counted: a counter that
+jumps by the whole history would look like a burst.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOCK_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0
 
 
 class Spread:
-    """A histogram: how many values fell at or below each bound, not cumulated; the last is above all."""
+    """A histogram with one count for each bound's bucket, not cumulated; the last counts larger values."""
 
     def __init__(self, bounds: tuple[float, ...] = LOCK_SECONDS) -> None:
         self.bounds = bounds
@@ -26,7 +26,7 @@ class Spread:
         self.total = 0.0
 
     def note(self, value: float) -> None:
-        """Count one value; below zero, which clocks that differ can make, it is zero."""
+        """Count one value; a negative one, which differing clocks can cause, counts as zero."""
         value = max(value, 0.0)
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
@@ -42,7 +42,7 @@ class LogFigures:
         self.lock_holds = Spread()
 
     def note(self, event: Recorded, table: LockTable) -> None:
-        """Count one event; `table` is what was folded before it. What it has folded is passed over."""
+        """Count one event, before `table` folds it; an event that `table` has folded is skipped."""
         if event.seq <= table.seq or event.time < self._since:
             return
         self.events[(event.kind, event.event)] += 1

@@ -1,10 +1,10 @@
 """The lock table: folds the log and decides the next grant, refusal or release. Pure and deterministic.
 
-Releases are owed by state, never by the moment an event is seen: first all releases that are owed, then
-refusals of claims whose `dispatched` is void (`domain.locks.judging`), then claims in the order of their
-`dispatched` sequence. What an append must find (its expected sequence and the chain's predecessor) is that
-of the last lock fact folded here, never the log's end: a decider that lags loses its compare-and-set, folds
-on and decides anew. Any number of them may run.
+A decision depends on the folded state alone, not on which event was folded last. Owed releases come first,
+then refusals of claims whose `dispatched` is void (`domain.locks.judging`), then claims in the order of their
+`dispatched` sequence. An append expects the sequence and the chain of the last lock fact folded here, never
+the log's end. A decider that lags loses its compare-and-set, folds on and decides again, so any number of
+deciders may run.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _VOID = "void"
 
 
 class LockTable:
-    """Open claims and grants of all workspaces. Memory grows with what is open, not with history.
+    """Open claims and grants of all workspaces. Memory grows with open claims, not with history.
 
-    `judged` says why the event folded last is void; None where it counts.
+    `judged`: why the event folded last is void; None if it is valid.
     """
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
@@ -60,9 +60,9 @@ class LockTable:
     def fold(self, event: Recorded) -> str | None:
         """Apply one event of any kind; return the workspace whose next decision may have changed.
 
-        An event folded before is passed over, so that a redelivery does no harm; so is a lock fact at or
-        before the last one applied to its workspace, so that a projector may fold its own fact as soon
-        as the log has acknowledged it.
+        Folding is idempotent: an event folded before is skipped. So is a lock fact at or before the last one
+        applied to its workspace, which lets a decider fold its own fact as soon as the log has acknowledged
+        it.
         """
         if event.seq <= self.seq:
             self.judged = None
@@ -76,10 +76,10 @@ class LockTable:
         return None
 
     def fold_own(self, event: Recorded) -> None:
-        """Apply a fact this decider has just appended, for deciding alone.
+        """Apply a fact that this decider has just appended, to decide the next one before reading it back.
 
-        The position in the log stays where it was, and `judge` learns of the fact by the log: what stands
-        in front of it must be judged without it.
+        `seq` stays, and `judge` sees the fact only when it comes from the log: events before it must be
+        judged without it.
         """
         self._fold_lock(event)
 
@@ -173,12 +173,12 @@ class LockTable:
         return locks
 
     def _forget(self, locks: WorkspaceLocks, key: Key) -> None:
-        """Forget where a claim is, unless something about it is still open."""
+        """Forget the workspace of a claim, unless the claim waits, is void or holds."""
         if not (key in locks.waiting or key in locks.void or key in locks.holders):
             self._where.pop(key, None)
 
     def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
-        """A grant holds from its position on; one whose claim was not open there is void: owed at once."""
+        """Record a grant; if its claim was not open at that position it is void, and its release is owed."""
         ended = locks.ended.pop(key, None)
         claim = locks.waiting.get(key)
         owed = None
@@ -204,7 +204,7 @@ class LockTable:
     # ------------------------------------------------------------------ deciding
 
     def decide(self, workspace: str) -> LockFact | None:
-        """The one fact to append next for `workspace`, or None where nothing is to be done."""
+        """The one fact to append next for `workspace`, or None if none is due."""
         locks = self._workspaces.get(workspace)
         if locks is None:
             return None
@@ -221,7 +221,7 @@ class LockTable:
         return self._refuse(locks, claim) if blocked else self._grant(locks, claim)
 
     def pending(self) -> list[str]:
-        """Workspaces for which a fact is to be appended now; asked once after a start."""
+        """The workspaces for which a fact is due; called once after a start."""
         return [workspace for workspace in self._workspaces if self.decide(workspace) is not None]
 
     def _fact(self, locks: WorkspaceLocks, claim: Claim, event: str, fact: data.EventData) -> LockFact:
@@ -286,7 +286,7 @@ class LockTable:
         return locks.last_seq if locks else 0
 
     def workspaces(self) -> Iterator[str]:
-        """Workspaces in which anything holds or waits, by name."""
+        """Workspaces with holders or waiters, by name."""
         return iter(
             sorted(name for name, locks in self._workspaces.items() if locks.holders or locks.waiting)
         )
@@ -297,12 +297,12 @@ class LockTable:
         return sum(len(locks.holders) for locks in every), sum(len(locks.waiting) for locks in every)
 
     def grant(self, task_id: str, attempt: int) -> Grant | None:
-        """What this attempt holds, also a void grant and one whose release is owed."""
+        """This attempt's grant, even if it is void or its release is owed."""
         workspace = self._where.get((task_id, attempt))
         return self._workspaces[workspace].holders.get((task_id, attempt)) if workspace else None
 
     def valid_grant(self, task_id: str, attempt: int) -> Grant | None:
-        """What this attempt holds by a grant that is not void, also one whose release is owed."""
+        """This attempt's grant unless it is void; its release may be owed."""
         return self.grant(task_id, attempt) if self.judge.holds((task_id, attempt)) else None
 
     def void_claim(self, workspace: str, task_id: str, attempt: int) -> VoidClaim | None:
@@ -315,7 +315,7 @@ class LockTable:
         return locks.void.get(key) or (ended.void if ended else None)
 
     def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
-        """Why the `dispatched` of this attempt is void, as long as its `refused` is due."""
+        """Why the `dispatched` of this attempt is void, while its `refused` is due."""
         workspace = self._where.get((task_id, attempt))
         void = self.void_claim(workspace, task_id, attempt) if workspace is not None else None
         if void is None:
@@ -333,7 +333,7 @@ class LockTable:
         )
 
     def claim(self, workspace: str, task_id: str, attempt: int) -> Claim | None:
-        """The claim of this attempt that waits, or that ended while waiting and may still be granted."""
+        """The claim of this attempt that waits, or that ended while waiting and may yet be granted."""
         locks = self._workspaces.get(workspace)
         if locks is None:
             return None
@@ -353,7 +353,7 @@ class LockTable:
         return locks.owed_at(seq) if locks else None
 
     def waiter(self, task_id: str, attempt: int) -> Waiter | None:
-        """Where this attempt waits, and behind whom."""
+        """This attempt's position in the queue, and what blocks it; None if it does not wait."""
         key = (task_id, attempt)
         workspace = self._where.get(key)
         if workspace is None or key not in self._workspaces[workspace].waiting:
@@ -366,7 +366,7 @@ class LockTable:
         return list(locks.holders.values()) if locks else []
 
     def in_the_way(self, task_id: str, attempt: int) -> tuple[list[Grant], list[Waiter]]:
-        """The first holders and waiters in the way of this attempt, in order; none where it does not wait."""
+        """The first holders and waiters that block this attempt, in order; none if it does not wait."""
         key = (task_id, attempt)
         workspace = self._where.get(key)
         locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
@@ -377,7 +377,7 @@ class LockTable:
         return holders, [locks.waiter(one.key) for one in claims if not locks.holds(one)]
 
     def waits(self, task_id: str, attempt: int) -> bool:
-        """Whether this attempt waits, wants to, and something is in its way."""
+        """Whether this attempt waits with `on_conflict` `wait` and is blocked."""
         key = (task_id, attempt)
         workspace = self._where.get(key)
         locks = self._workspaces[workspace] if workspace else WorkspaceLocks()
@@ -385,27 +385,27 @@ class LockTable:
         return claim is not None and claim.on_conflict == "wait" and locks.blocked(key)
 
     def open_size(self, workspace: str) -> OpenSize:
-        """How much is open in one workspace."""
+        """The number and size of a workspace's open claims."""
         locks = self._workspaces.get(workspace)
         return locks.size if locks else OpenSize()
 
     def prepare(self) -> None:
-        """Make the indexes that questions need; after `restore` they are made when first asked for."""
+        """Build the conflict indexes now; after `restore` they are otherwise built on first use."""
         for locks in self._workspaces.values():
             locks.prepare()
 
     def holder_beside(self, claim: Claim) -> Grant | None:
-        """The first grant of the claim's workspace that it may not hold beside."""
+        """The first grant of the claim's workspace that conflicts with it."""
         locks = self._workspaces.get(claim.workspace)
         return locks.holder_beside(claim) if locks else None
 
     def waiters(self, workspace: str) -> Iterator[Waiter]:
-        """All waiting claims of a workspace in their order, each with what is in its way."""
+        """All waiting claims of a workspace in queue order, each with what blocks it."""
         locks = self._workspaces.get(workspace)
         return locks.waiters() if locks else iter(())
 
     def crowd(self, workspace: str) -> tuple[list[tuple[Claim, int]], Crowd]:
-        """All waiting claims of a workspace with their positions, and who is in whose way just now."""
+        """All waiting claims of a workspace with their positions, and which claims block which now."""
         locks = self._workspaces.get(workspace) or WorkspaceLocks()
         index = locks.index
         return [(claim, index.position(key)) for key, claim in locks.waiting.items()], index.crowd()
@@ -413,7 +413,7 @@ class LockTable:
     # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> dict[str, Any]:
-        """Plain data that `restore` takes back; its size is that of what is open."""
+        """The state as plain data, for `restore`; its size depends on open claims, not on history."""
         return {
             "seq": self.seq,
             "judge": self.judge.snapshot(),
@@ -422,7 +422,7 @@ class LockTable:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> LockTable:
-        """The table that `snapshot` was taken of."""
+        """The table whose state `snapshot` returned."""
         table = cls()
         table.seq = state["seq"]
         table.judge = Judge.restore(state["judge"])

@@ -1,4 +1,4 @@
-"""How locks are shown: holders, and waiters in order with what blocks them."""
+"""The view of a workspace's locks: holders, and waiters in order with what blocks them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HolderRead(BaseModel):
 
 
 class WaiterRead(BaseModel):
-    """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks in its way."""
+    """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks that block it."""
 
     task_id: str
     attempt: int
@@ -47,7 +47,7 @@ class LockEntry(BaseModel):
 
 
 def lock_entry(table: LockTable, workspace: str) -> LockEntry:
-    """The entry of one workspace; empty lists where nothing is open."""
+    """The entry of one workspace; empty lists if it has no open claims."""
     return LockEntry.model_construct(
         workspace=workspace,
         holders=[_holder(grant) for grant in table.holders(workspace)],
@@ -56,10 +56,10 @@ def lock_entry(table: LockTable, workspace: str) -> LockEntry:
 
 
 class EntryPicture:
-    """The JSON data of `lock_entry`, as it is now, to be written row by row.
+    """A frozen copy of `lock_entry` as JSON data, to be written row by row.
 
-    An entry may hold some hundred thousand paths and names. Taking the picture costs little for each claim;
-    who reads the rows may let others run in between, while the table goes on.
+    An entry may hold some hundred thousand paths and names. The copy costs little for each claim; the reader
+    of the rows may yield to other tasks in between, while the table changes.
     """
 
     def __init__(self, table: LockTable, workspace: str) -> None:
@@ -81,7 +81,7 @@ class EntryPicture:
             }
 
     def waiters(self) -> Iterator[dict[str, Any]]:
-        """Rows of waiters; where neighbours have the same in their way, `blocked_by` is the same object."""
+        """Rows of waiters; neighbours that the same claims block share one `blocked_by` object."""
         for claim, position in self._waiters:
             yield {
                 "task_id": claim.task_id,
@@ -95,12 +95,12 @@ class EntryPicture:
 
 
 def _short(time: str) -> str:
-    """A stored time as answers write it: without microseconds that are zero."""
+    """A stored time as answers write it: without zero microseconds."""
     return time.replace(".000000Z", "Z")
 
 
 def entry_in_the_way(table: LockTable, workspace: str, task_id: str, attempt: int) -> LockEntry:
-    """The entry of one workspace, cut down to the first claims in the way of an attempt that waits."""
+    """The entry of one workspace, cut down to the first claims that block a waiting attempt."""
     holders, waiters = table.in_the_way(task_id, attempt)
     return LockEntry.model_construct(
         workspace=workspace,
@@ -111,7 +111,7 @@ def entry_in_the_way(table: LockTable, workspace: str, task_id: str, attempt: in
 
 def _holder(grant: Grant) -> HolderRead:
     claim = grant.claim
-    return HolderRead.model_construct(  # of what was validated when it was recorded
+    return HolderRead.model_construct(  # the data was validated when it was recorded
         task_id=claim.task_id,
         attempt=claim.attempt,
         runner_id=grant.runner_id,

@@ -1,9 +1,8 @@
 """The open claims of one workspace: waiting, holding, void or already ended. Pure.
 
-A fold changes them through the methods, which keep the index of conflicts and the releases that are owed up
-to date. Most workspaces have one claim at a time, with nothing in its way: the index begins with the second
-claim and goes with the last. A table that was restored makes its indexes when they are first asked for, or
-when told to: a fold that only passes by does without.
+The methods keep the conflict index and the owed releases up to date. Most workspaces have one claim at a
+time, with nothing to block it, so the index is built for the second claim and dropped with the last. A
+restored table builds its indexes on first use or on `prepare`, so that a short fold can do without them.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from domain.locks.claims import FIRST_CHAIN, Claim, EndedClaim, Grant, Key, Owed
 from domain.locks.conflict_index import LockIndex
 
 MOST_NAMED = 100
-"""Of the claims in the way of another, so many are named: events and answers have to stay small."""
+"""How many of the claims that block another are named: it keeps events and answers small."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSize:
-    """How much is open in a workspace: claims, and their paths in numbers and in characters."""
+    """A workspace's open claims: how many hold and wait, and their paths, counted and in characters."""
 
     held: int = 0
     waiting: int = 0
@@ -30,17 +29,17 @@ class OpenSize:
 
     @property
     def claims(self) -> int:
-        """All that is open."""
+        """The number of open claims."""
         return self.held + self.waiting
 
 
 class WorkspaceLocks:
-    """One workspace's claims. `void`: those of void `dispatched` events, which await nothing but `refused`.
+    """One workspace's claims. `void`: those of void `dispatched` events, which can only be refused.
 
-    `ended` remembers what ended undecided, until no fact about it can come: a grant or refusal behind the
-    end comes from a decider that had not folded the end. Once a lock fact stands whose decider had
-    (`seen_seq`), the compare-and-set lets none through; the number of facts in between is not bounded,
-    since a decider folds its own facts ahead of the log.
+    `ended` keeps claims whose attempts ended before a decision, until no lock fact about them can follow.
+    Only a decider that had not folded the end can still grant or refuse such a claim. Once the log holds a
+    lock fact whose decider had folded the end (`seen_seq`), the compare-and-set rejects those deciders. The
+    number of facts before that one is not bounded, since a decider folds its own facts ahead of the log.
     """
 
     def __init__(self, *, indexed: bool = True) -> None:
@@ -59,7 +58,7 @@ class WorkspaceLocks:
 
     @property
     def index(self) -> LockIndex:
-        """The conflicts among what waits and holds."""
+        """The conflicts among waiters and holders."""
         if self._index is None:
             self._index = LockIndex()
             for grant in self.holders.values():
@@ -69,7 +68,7 @@ class WorkspaceLocks:
         return self._index
 
     def prepare(self) -> None:
-        """Make the index now, if claims are open, and keep it up to date from now on."""
+        """Build the index now, if more than one claim is open, and keep it up to date from now on."""
         self._indexed = True
         if len(self.waiting) + len(self.holders) > 1:
             self._index = self.index
@@ -77,7 +76,7 @@ class WorkspaceLocks:
     # ------------------------------------------------------------------ changes
 
     def wait(self, claim: Claim) -> None:
-        """`claim` waits, behind all that wait."""
+        """Add `claim` behind all waiters."""
         key = claim.key
         index = self._index_of_others()
         self._count(self.waiting.get(key), -1)
@@ -87,7 +86,7 @@ class WorkspaceLocks:
             index.wait(claim)
 
     def stop_waiting(self, key: Key) -> Claim | None:
-        """Take out a claim that waits, if it does."""
+        """Remove and return a waiting claim; None if it does not wait."""
         claim = self.waiting.pop(key, None)
         if claim is not None:
             self._count(claim, -1)
@@ -97,7 +96,7 @@ class WorkspaceLocks:
         return claim
 
     def hold(self, grant: Grant) -> None:
-        """A claim holds; it does not wait any more."""
+        """Make a claim a holder; it no longer waits."""
         key = grant.claim.key
         waited = self.waiting.pop(key, None)
         if waited is not grant.claim:
@@ -118,25 +117,25 @@ class WorkspaceLocks:
             heapq.heappush(self._owing, (grant.turn, key))
 
     def owe(self, key: Key, owed: Owed) -> None:
-        """The release of a holder is owed from now on; the first reason stands."""
+        """Note that a holder's release is owed; the first cause stays."""
         grant = self.holders[key]
         if grant.owed is None:
             grant.owed = owed
             heapq.heappush(self._owing, (grant.turn, key))
 
     def release(self, key: Key) -> Grant | None:
-        """Take out a holder, if it holds."""
+        """Remove and return a holder; None if it does not hold."""
         grant = self.holders.pop(key, None)
         if grant is not None:
             self._count(grant.claim, -1)
-            self.first_owed()  # forgets this one also where nothing is decided
+            self.first_owed()  # drops this one from the heap, even if no decision is made
             if self._index is not None:
                 self._index.release(key)
                 self._drop_index()
         return grant
 
     def _index_of_others(self) -> LockIndex | None:
-        """The index that the next claim has to be told to: one alone needs none."""
+        """The index to which the next claim must be added; None while a single claim needs none."""
         return self.index if self._indexed and (self.waiting or self.holders) else self._index
 
     def _drop_index(self) -> None:
@@ -152,11 +151,11 @@ class WorkspaceLocks:
 
     @property
     def size(self) -> OpenSize:
-        """How much is open."""
+        """The number and size of the open claims."""
         return OpenSize(len(self.holders), len(self.waiting), self._paths, self._path_chars)
 
     def holds(self, claim: Claim) -> bool:
-        """Whether this very claim holds."""
+        """Whether this claim object holds."""
         grant = self.holders.get(claim.key)
         return grant is not None and grant.claim is claim
 
@@ -179,31 +178,31 @@ class WorkspaceLocks:
         return None
 
     def next_candidate(self) -> tuple[Claim, bool] | None:
-        """The first waiter that can be decided, and whether something is in its way: then it rejects that."""
+        """The first waiter that can be decided, and whether it is blocked; a blocked one is to be refused."""
         if self._alone:
             return next(iter(self.waiting.values())), False
         return self.index.next_candidate() if self.waiting else None
 
     def blocked(self, key: Key) -> bool:
-        """Whether anything is in the way of a waiter."""
+        """Whether any claim blocks a waiter."""
         return not self._alone and self.index.blocked(key)
 
     def holder_beside(self, claim: Claim) -> Grant | None:
-        """The first holder, in the order of the grants, that `claim` may not hold beside."""
+        """The first holder, in the order of the grants, that conflicts with `claim`."""
         beside = self.index.holder_beside(claim) if self.holders else None
         return self.holders[beside.key] if beside else None
 
     @property
     def _alone(self) -> bool:
-        """Whether a waiter is all that is open."""
+        """Whether a single waiter is the only open claim."""
         return len(self.waiting) == 1 and not self.holders
 
     def waiter(self, key: Key) -> Waiter:
-        """A claim that waits, with what is in its way."""
+        """A waiting claim with what blocks it."""
         claims, total = self.index.blockers(key, MOST_NAMED)
         names = dict.fromkeys(claim.task_id for claim in claims)
         return Waiter(self.waiting[key], self.index.position(key), tuple(names), total)
 
     def waiters(self) -> Iterator[Waiter]:
-        """All claims that wait, in their order."""
+        """All waiting claims in queue order."""
         return map(self.waiter, self.waiting)

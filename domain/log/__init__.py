@@ -1,4 +1,4 @@
-"""The log: its events as data, the record that every reader sees, positions in it, and its capacity.
+"""The log: its events as data, the record that readers get, positions in it, and its capacity.
 
 Start with `events.py`, one frozen model per event type.
 """

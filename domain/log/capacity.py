@@ -1,7 +1,7 @@
-"""Capacity of the log for new work: a reserve is kept for events that end work already begun.
+"""Capacity of the log for new work: a reserve is kept for the events that end work already begun.
 
-When the log is nearly full, new tasks, attempts and registrations are refused, while ends, grants, releases
-and cancels still fit: so what runs comes to its end and every lock comes home.
+When the log is nearly full, new tasks, attempts and registrations are refused. Ends, grants, releases and
+cancels still fit, so running attempts can end and release their locks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One thing that bounds the log: `left` bytes until it is reached, `reserve` of them for what ends work.
+    """One limit of the log: `left` bytes until it is reached, of which `reserve` are for ending work.
 
-    `name` says which, `advice` how to make room.
+    `name` names the limit; `advice` tells an operator how to make room.
     """
 
     name: str
@@ -29,12 +29,12 @@ class Bound:
 
     @property
     def spare(self) -> int:
-        """Bytes left for new work; below zero, the reserve is in use."""
+        """Bytes left for new work; negative once the reserve is in use."""
         return self.left - self.reserve
 
     @property
     def shortage(self) -> str:
-        """What is missing before new work is taken, and what to do; for where there is nothing to spare."""
+        """How many bytes are missing for new work, and what to do; only valid without `spare`."""
         return f"{self.name} is {_mib_up(-self.spare)} MiB short of room for new work: {self.advice}"
 
 
@@ -43,26 +43,26 @@ def _mib_up(size: int) -> int:
 
 
 class LogRoom(Protocol):
-    """What is known of the log's bounds; asking costs nothing."""
+    """The log's limits as last measured; a call does no I/O."""
 
     def bounds(self) -> Sequence[Bound]:
-        """Every bound as last measured; none where nothing is known."""
+        """Every known limit; empty if none was measured."""
         ...
 
 
 class AmpleRoom:
-    """A log without bounds."""
+    """A log without limits."""
 
     def bounds(self) -> Sequence[Bound]:
-        """None."""
+        """No limits."""
         return ()
 
 
 def check_room(room: LogRoom) -> None:
-    """Refuse new work that would go into the reserve. What is not known refuses nothing.
+    """Refuse new work that would use the reserve. Unknown limits fail open; the broker still rejects.
 
     Raises:
-        LogFull: which bound is nearly reached, and how to make room.
+        LogFull: with the limit that is nearly reached, and how to make room.
     """
     for bound in room.bounds():
         if bound.spare <= 0:

@@ -1,8 +1,8 @@
 """The events of the log as data: one frozen model per event type, version 1 of each.
 
-Names are chosen, never derived from Python: `towpath.task.running.v1` is never renamed. Fields
-carry units. Every model validates what it reads, so that a stored event that no longer fits is
-found where it is read. Golden files in the tests pin the stored bytes.
+Type names are chosen, never derived from Python names: `towpath.task.running.v1` is never renamed. Field
+names carry units. Every model validates on reading, so a stored event that no longer fits its model is
+detected there. Golden files in the tests pin the stored bytes.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def _empty(value: Any) -> bool:
 
 
 Added = Annotated[float | None, Field(default=None, exclude_if=_absent)]
-"""A field that came later: where it is not given, the stored form is what it was before."""
+"""A number that was added later: while it is None, it is not stored, and the stored bytes are as before."""
 AddedMap = Annotated[dict[str, str], Field(exclude_if=_empty)]
-"""The same, for a map: an empty one is not stored."""
+"""A map that was added later: an empty one is not stored."""
 
 
 AddedText = Annotated[str | None, Field(default=None, exclude_if=_absent)]
-"""The same for text."""
+"""A text that was added later: None is not stored."""
 
 
 class EventData(BaseModel):
-    """Base of all event data. Unknown fields are kept out, so that a newer writer does no harm."""
+    """Base of all event data. Unknown fields are ignored, so that events of a newer version can be read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -71,7 +71,7 @@ class CreatedData(EventData):
 
 
 class DispatchedData(EventData):
-    """An attempt begins. It carries its whole claim, so that a fold of the locks needs nothing else.
+    """An attempt begins. The event carries the whole claim, so that a fold of the locks needs no other event.
 
     `root` and `registration_seq` pin the workspace's registration at this moment.
     """
@@ -89,7 +89,7 @@ class DispatchedData(EventData):
 
 
 class QueuedData(EventData):
-    """`instance`: which of the runners with this id, where it says so; only it has the attempt."""
+    """`instance`, if the runner sends one, tells runners with the same id apart; only it has the attempt."""
 
     attempt: int
     runner_id: str | None
@@ -143,7 +143,7 @@ class SubmitFailedData(EventData):
 
 
 class LockReleaseRequestedData(EventData):
-    """An operator frees the grant whose fencing token is `token`, and no other."""
+    """An operator requests the release of the grant with the fencing token `token`, and of no other."""
 
     attempt: int
     token: int
@@ -163,7 +163,7 @@ class RemovedData(EventData):
 
 
 class Holder(EventData):
-    """Who is in the way of a refused claim; `token` is null for one that waits itself."""
+    """A claim that blocks a refused one; `token` is null if it waits itself."""
 
     task_id: str
     attempt: int
@@ -171,7 +171,7 @@ class Holder(EventData):
 
 
 class GrantedData(EventData):
-    """The event's own stream sequence is the fencing token. `seen_seq`: what the decider had folded."""
+    """The event's own stream sequence is the fencing token. `seen_seq`: how far its decider had folded."""
 
     task_id: str
     attempt: int
@@ -182,9 +182,10 @@ class GrantedData(EventData):
 
 
 class RefusedData(GrantedData):
-    """`workspace-locked`: `holders` are in the way, and `valid_root` is the claim's own root.
+    """`workspace-locked`: `holders` block the claim, and `valid_root` is the claim's own root.
 
-    `workspace-changed`: where `dispatched` stands, its workspace was at `valid_root` (null: not registered).
+    `workspace-changed`: at the position of `dispatched` the workspace's root was `valid_root` (null: it was
+    not registered).
     """
 
     holders: list[Holder]

@@ -9,7 +9,7 @@ from domain.log.events import Kind
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """None leaves a field open. `subject_id`: the task of kind `task`, the workspace of the other kinds."""
+    """None matches any value. `subject_id`: the task for kind `task`, the workspace for the other kinds."""
 
     kind: Kind | None = None
     subject_id: str | None = None

@@ -1,8 +1,8 @@
-"""Event payloads: the stored JSON of each event, typed for what folds read.
+"""Event payloads: the stored JSON of each event as a TypedDict, for folds.
 
-A fold reads millions of events and must not build a model for each. So it names the payload where it has
-looked at the event's type (`data: GrantedPayload = event.data`). That costs nothing when it runs, and the
-type checker looks at the keys. The models in `domain.log.events` validate; a test compares the fields.
+A fold reads millions of events and must not build a model for each. Once it has looked at the event's type,
+it annotates the payload (`data: GrantedPayload = event.data`). That costs nothing at run time, and the type
+checker checks the keys. The models in `domain.log.events` validate; a test compares their fields with these.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class CreatedPayload(TypedDict):
 
 
 class AttemptPayload(TypedDict):
-    """What every event of an attempt has."""
+    """The common field of all events of an attempt."""
 
     attempt: int
 
 
 class DispatchedPayload(AttemptPayload):
-    """`root` is null where `workspace` is, and nowhere else."""
+    """`root` is null if and only if `workspace` is."""
 
     pool: str
     workspace: str | None
@@ -57,7 +57,7 @@ class DispatchedPayload(AttemptPayload):
 
 
 class BoundPayload(AttemptPayload):
-    """Of `queued` and `running`."""
+    """Common fields of `queued` and `running`."""
 
     runner_id: str | None
     instance: NotRequired[str]
@@ -73,7 +73,7 @@ class RunningPayload(BoundPayload):
 
 
 class EndedPayload(TypedDict):
-    """Of `succeeded`, `failed` and `canceled`."""
+    """Common fields of `succeeded`, `failed` and `canceled`."""
 
     runner_id: str | None
     message: str | None
@@ -132,7 +132,7 @@ class RegisteredPayload(TypedDict):
 
 
 class LockPayload(TypedDict):
-    """Of every lock fact."""
+    """Common fields of all lock events."""
 
     task_id: str
     attempt: int

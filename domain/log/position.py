@@ -1,8 +1,8 @@
 """A position in the log that tells one log from another: a sequence and the id of the event there.
 
-A sequence alone does not name the log it was taken from. After a restore of an older backup the same
-sequence may lie beyond the end, or hold another event, and a reader that goes on behind it misses what is
-new. So a reader keeps the event's id with its position, and both are checked before it goes on.
+A sequence alone does not identify the log it was taken from. After the restore of an older backup the same
+sequence may lie beyond the end, or hold another event, and a reader that goes on from it misses new events.
+A reader therefore keeps the event's id with its position, and both are checked before it goes on.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _FORM = re.compile(PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Behind the event at `seq`; `event_id` is that event's id, None where it is not known or `seq` is 0."""
+    """Directly after the event at `seq`; `event_id` is its id, None if unknown or if `seq` is 0."""
 
     seq: int
     event_id: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The position that `SEQ` or `SEQ.EVENT_ID` says; ValueError for anything else."""
+        """The position written as `SEQ` or `SEQ.EVENT_ID`; ValueError for any other text."""
         if not text.isascii() or not _FORM.match(text) or text.endswith("\n"):
             raise ValueError(
                 "write a sequence, or a sequence, a dot and the id of the event that stands there"

@@ -1,4 +1,4 @@
-"""A recorded event, as every reader of the log sees it."""
+"""A recorded event, in the form that all readers of the log use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Recorded:
     """A stored event. `seq` is the stream sequence, `version` counts within its task or workspace.
 
     `subject_id` is the task id (kind `task`) or the workspace id (kinds `lock` and `workspace`).
-    `time` is RFC 3339 UTC as stored. `data` is the parsed JSON; a reader names which of
-    `domain.log.payloads` it is.
+    `time` is RFC 3339 UTC as stored. `data` is the parsed JSON; a reader annotates it with its type from
+    `domain.log.payloads`.
     """
 
     seq: int
@@ -34,7 +34,7 @@ class Recorded:
 
     @property
     def task_id(self) -> str | None:
-        """The task this event is about; None for workspace registrations."""
+        """The task of this event; None for workspace registrations."""
         if self.kind == "task":
             return self.subject_id
         names: NamingPayload = self.data
@@ -54,7 +54,7 @@ class Recorded:
         return datetime.fromisoformat(self.time)
 
     def as_json(self) -> dict[str, Any]:
-        """The event as HTTP answers, SSE and the command line show it; encrypted values are left out."""
+        """The event as HTTP answers, SSE and the command line show it; encrypted values are masked."""
         data = self.data
         if self.kind == "task" and self.event == "created":
             encrypted = {name: data[name] for name in ("env", "secrets") if name in data}

@@ -1,5 +1,6 @@
-"""Ports: what the domain and the parts around it need from outside, named by role. Start with `log.py`.
+"""Ports: the interfaces through which the domain and its callers reach the outside. Start with `log.py`.
 
-A port with several adapters has a contract suite in `tests/contract` that every adapter passes. Ports that
-belong to one concept stand beside it: `Tracer` in `context`, `LogRoom` in `log`, `DeadLetters` in `services`.
+A port with several adapters has a contract suite in `tests/contract` that every adapter passes. A port that
+belongs to one concept stands beside it: `Tracer` in `context`, `LogRoom` in `log`, `DeadLetters` in
+`services`.
 """

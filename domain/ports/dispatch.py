@@ -9,7 +9,7 @@ from domain.protocol import Submission
 
 
 class EnvCipher(Protocol):
-    """Keeps env values unreadable in the log."""
+    """Encrypts env values before they are stored in the log."""
 
     def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
         """Names to encrypted values."""
@@ -19,18 +19,18 @@ class EnvCipher(Protocol):
         """Names to values.
 
         Raises:
-            EnvUnreadable: the key is another one or a value was changed.
+            EnvUnreadable: the key is a different one, or a value was changed.
         """
         ...
 
 
 class EnvUnreadable(Exception):
-    """Encrypted env values cannot be opened with this secret key."""
+    """Encrypted env values cannot be decrypted with this secret key."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOutcome:
-    """How a submission went. `queued`: a push runner has accepted; `sent`: it waits in a pool's queue."""
+    """The result of a submission: accepted by a push runner (`queued`), else waiting in a pool's queue."""
 
     queued: bool
     transport: str
@@ -39,29 +39,29 @@ class SubmitOutcome:
 
 
 class SubmitRejected(Exception):
-    """The runner refused the submission for good; the message says why."""
+    """The runner rejected the submission for good; the message gives the reason."""
 
 
 class SubmitUnreachable(Exception):
-    """No runner accepted the submission; the message says why."""
+    """No runner accepted the submission; the message gives the reason."""
 
 
 class RunnerClient(Protocol):
-    """Hands attempts to runners."""
+    """Submits attempts to runners, and asks them to stop."""
 
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
-        """Send one attempt; sending the same attempt again is harmless.
+        """Send one attempt; idempotent.
 
         Raises:
             SubmitRejected: the runner answered 4xx.
-            SubmitUnreachable: no answer, or an answer that leaves it open.
+            SubmitUnreachable: no answer, or one that does not decide (such as 5xx).
         """
         ...
 
     async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
-        """Ask a push runner to stop; runners on NATS read the event themselves.
+        """Ask a push runner to stop; runners on NATS follow the cancel event themselves.
 
         Raises:
-            SubmitUnreachable: the runner does not answer; ask again.
+            SubmitUnreachable: the runner does not answer; try again.
         """
         ...

@@ -1,4 +1,4 @@
-"""Ports of evidence: stored bytes of the log, and its signed checkpoints."""
+"""Ports of evidence: the log's stored bytes, and its signed checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.evidence.checkpoint import LogCheckpoint
 
 
 class StoredMessage(Protocol):
-    """One stored message as bytes."""
+    """One message as stored, in bytes."""
 
     @property
     def seq(self) -> int:
@@ -27,7 +27,7 @@ class StoredMessage(Protocol):
         ...
 
     def header_lines(self) -> list[bytes]:
-        """The lines of the header block, in the order they stand."""
+        """The lines of the header block, in stored order."""
         ...
 
 
@@ -39,7 +39,7 @@ class StoredLog(Protocol):
         ...
 
     def stretch(self, first: int, last: int) -> AsyncIterator[Sequence[StoredMessage]]:
-        """Everything that stands from `first` to `last`, in order; what is missing is left out."""
+        """All stored messages from `first` to `last`, in order; missing sequences are left out."""
         ...
 
 
@@ -47,25 +47,25 @@ class LogCheckpoints(Protocol):
     """Signed checkpoints in the order of their numbers."""
 
     async def ever(self) -> int:
-        """The number of the last one that was ever appended, even if it is gone; 0 for none.
+        """The highest number ever appended, even if that checkpoint was deleted; 0 for none.
 
         Raises:
-            CheckpointInvalid: the place where they stand is gone.
+            CheckpointInvalid: the checkpoint stream does not exist.
         """
         ...
 
     async def last(self) -> LogCheckpoint | None:
-        """The last one, from the leader. CheckpointInvalid where something else stands there."""
+        """The last checkpoint, from the leader. CheckpointInvalid if the stored message is none."""
         ...
 
     def read(self, after: int = 0) -> AsyncIterator[LogCheckpoint]:
-        """All behind number `after` that are there now. CheckpointInvalid for what is none, or missing."""
+        """The stored checkpoints after number `after`. CheckpointInvalid if one is missing or malformed."""
         ...
 
     async def append(self, checkpoint: LogCheckpoint) -> bool:
-        """Append it behind its predecessor; False where another one came first.
+        """Append it after its predecessor; False if another one was appended first.
 
         Raises:
-            Busy: the outcome is not known; read the last one.
+            Busy: the outcome is unknown; read the last checkpoint.
         """
         ...

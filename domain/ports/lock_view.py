@@ -1,4 +1,8 @@
-"""Port `LockView`: holders and waiters, as far as this process has folded the log."""
+"""Port `LockView`: this process's fold of the locks and registrations, for commands and queries.
+
+"Linearizable" below means: decided on everything the leader had when the call was made. All other answers may
+lag behind the log.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ LockDecision = Literal["granted", "refused", "void", "waiting", "undecided"]
 
 
 class OpenLocks(NamedTuple):
-    """Claims that hold and that wait; `due`: workspaces in which the next fact could be appended now."""
+    """How many claims hold and wait; `due`: how many workspaces have a lock event due now."""
 
     held: int
     waiting: int
@@ -26,35 +30,35 @@ class OpenLocks(NamedTuple):
 
 
 class GrantView(Protocol):
-    """Which attempts hold a grant that counts."""
+    """Which attempts hold a valid grant."""
 
     async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
-        """Wait until `seq` is folded; False if that took longer than `timeout` seconds."""
+        """Wait until `seq` is folded; False if that takes longer than `timeout` seconds."""
         ...
 
     async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
-        """Whether this attempt holds a grant that is not void, decided on everything the leader has."""
+        """Whether this attempt holds a valid grant. Linearizable."""
         ...
 
 
 class RegistrationView(Protocol):
-    """Which registration of a workspace counts: that hangs on the claims, too."""
+    """The valid registration of a workspace, which depends on its open claims, too."""
 
     async def registration(self, workspace: str) -> Registration | None:
-        """The workspace's valid registration, decided on everything the leader has about it."""
+        """The workspace's valid registration. Linearizable."""
         ...
 
 
 class LockView(GrantView, RegistrationView, Protocol):
-    """This process's own fold of the locks and registrations, always a little behind the log."""
+    """This process's own fold of the locks and registrations, a little behind the log."""
 
     @property
     def figures(self) -> LogFigures:
-        """What was counted on the way."""
+        """Statistics of the fold."""
         ...
 
     def open_locks(self) -> OpenLocks:
-        """How many claims are open, as far as it is folded."""
+        """How many claims are open."""
         ...
 
     @property
@@ -65,55 +69,55 @@ class LockView(GrantView, RegistrationView, Protocol):
     async def at_end(self) -> None:
         """Wait until everything the leader has is folded.
 
-        What is answered without an append is decided on the view as it is then, before anything is awaited.
+        A caller that answers without an append must decide on the view then, before it awaits anything else.
 
         Raises:
-            Busy: that took longer than 2 seconds.
+            Busy: that takes longer than 2 seconds.
         """
         ...
 
     async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
-        """The fencing token this attempt holds, decided on everything the leader has; None if nothing."""
+        """The fencing token of this attempt's grant, or None. Linearizable."""
         ...
 
     def seen_registration(self, workspace: str) -> Registration | None:
-        """The workspace's valid registration as far as it is folded."""
+        """The workspace's valid registration, or None."""
         ...
 
     def lock_of(self, task: Task) -> LockRead:
-        """The lock of the task's current attempt as far as it is folded."""
+        """The lock of the task's current attempt."""
         ...
 
     async def decided(self, task_id: str, attempt: int, timeout: float = 2.0) -> LockDecision:
-        """Wait until the lock projection has granted or refused this attempt, or it waits behind others.
+        """Wait until the lock projection has granted or refused this attempt, or others block it.
 
-        `void`: its `dispatched` stands in the log under a root that is not its workspace's.
-        `undecided` after `timeout` seconds, or if the attempt has no open claim.
+        `void`: its `dispatched` names a root that was not its workspace's.
+        `undecided`: `timeout` seconds are over, or the attempt has no open claim.
         """
         ...
 
     async def released(self, task_id: str, attempt: int, timeout: float = 2.0) -> bool:
-        """Wait until this attempt holds nothing; False after `timeout` seconds."""
+        """Wait until this attempt holds no grant; False after `timeout` seconds."""
         ...
 
     def refusal(self, task_id: str, attempt: int) -> list[HolderPayload]:
-        """Who was in the way of a recently refused attempt."""
+        """The claims that blocked a recently refused attempt."""
         ...
 
     def would_be_void(self, workspace: str, root: str | None) -> Void | None:
-        """Why `registered` with `root` (None: `removed`) would be void behind what is folded."""
+        """Why `registered` with `root` (None: `removed`) would be void as the next event; None if valid."""
         ...
 
     def verdict(self, seq: int) -> Void | None:
-        """Why the event at `seq`, which was folded, is void; None where it counts. Busy if long ago."""
+        """Why the folded event at `seq` is void; None if it is valid. Busy if it was folded too long ago."""
         ...
 
     def void_registration(self, workspace: str) -> Void | None:
-        """The newest registration event of a workspace, if that is void."""
+        """The newest registration event of a workspace, if it is void."""
         ...
 
     def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
-        """Why the `dispatched` of an attempt is void, if its `refused` is due or it was folded lately."""
+        """Why the `dispatched` of an attempt is void, while its `refused` is due or was folded recently."""
         ...
 
     def registrations(self) -> list[Registration]:
@@ -121,25 +125,25 @@ class LockView(GrantView, RegistrationView, Protocol):
         ...
 
     def entries(self, workspace: str | None = None) -> list[LockEntry]:
-        """Holders and waiters: of one workspace (always one entry), or of all where anything is open."""
+        """Holders and waiters of one workspace (always one entry), or of all with open claims."""
         ...
 
     def picture(self, workspace: str) -> EntryPicture:
-        """A workspace's entry as it is now, to be written row by row."""
+        """A frozen copy of a workspace's entry, to be written row by row."""
         ...
 
     def open_workspaces(self) -> list[str]:
-        """The ids of all workspaces in which anything holds or waits, in order."""
+        """The ids of all workspaces with open claims, in order."""
         ...
 
     def open_size(self, workspace: str) -> OpenSize:
-        """How much is open in a workspace, as far as it is folded."""
+        """The number and size of a workspace's open claims."""
         ...
 
     def holders(self, workspace: str) -> list[Grant]:
-        """Who holds in a workspace, in the order of the grants."""
+        """The grants of a workspace, in order."""
         ...
 
     def in_the_way(self, workspace: str, task_id: str, attempt: int) -> LockEntry:
-        """The first holders and waiters in the way of an attempt that waits in `workspace`."""
+        """The first holders and waiters that block an attempt waiting in `workspace`."""
         ...

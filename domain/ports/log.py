@@ -1,4 +1,4 @@
-"""Ports of the log: append with compare-and-set, read, follow, and tasks by replay."""
+"""Ports of the log: append with compare-and-set, read, follow, and replay tasks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from domain.task.aggregate import Task
 
 
 class AppendConflict(Exception):
-    """Something else was appended first; load again and decide again. Nothing was recorded."""
+    """The compare-and-set failed: another event came first. Nothing was recorded; load and decide again."""
 
 
 class LogGap(Exception):
-    """The log is not contiguous where it must be: a reader halts rather than fold a hole."""
+    """A sequence of the log is missing. A fold halts instead of skipping it."""
 
 
 @dataclass(slots=True)
 class StoredTask:
     """A task as loaded: `seq` and `chain` are those of its last event (0 and 64 zeros for a new one).
 
-    `fresh` says that the leader confirmed it within this call; a cached one must be confirmed by
-    `TaskStore.is_current` before anything is answered that records nothing. `recorded` says that this
-    call appended an event; else the answer is about a task that was already so.
+    `fresh`: the leader confirmed it within this call. A cached task must be confirmed by
+    `TaskStore.is_current` before an answer that records nothing is based on it. `recorded`: this call
+    appended an event; if False, the task was already in this state.
     """
 
     task: Task
@@ -40,7 +40,7 @@ class StoredTask:
 
 
 class Clock(Protocol):
-    """Now, aware, UTC."""
+    """Returns the current time, aware, in UTC."""
 
     def __call__(self) -> datetime: ...
 
@@ -49,10 +49,10 @@ Appended = TypeVar("Appended", contravariant=True)
 
 
 class Appender(Protocol[Appended]):
-    """The one function that appends to the log; what it appends is the adapter's own message."""
+    """Appends the adapter's own message type to the log; every append goes through it."""
 
     async def append(self, message: Appended) -> int:
-        """Append; return the stream sequence. AppendConflict, Busy and LogFull as in `TaskStore.append`."""
+        """Append; return the stream sequence. Raises what `TaskStore.append` raises."""
         ...
 
 
@@ -60,41 +60,41 @@ class TaskStore(Protocol):
     """Tasks in the log, with optimistic concurrency."""
 
     def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
-        """Serialises work on one task within this process, since cached tasks are shared.
+        """Serialise work on one task within this process, since cached tasks are shared.
 
-        However it is left, no cached task has a pending event afterwards: what an append that failed or
-        was canceled had changed must not be read as if it stood in the log.
+        On every exit, an error or a cancellation included, no cached task has a pending event: a change whose
+        append failed must not be read as if the log had it.
         """
         ...
 
     async def load(self, task_id: str) -> StoredTask | None:
-        """The task, from the cache or in one or two bounded reads; None if the leader knows none."""
+        """The task, from the cache or by one or two bounded reads; None if the leader has no such task."""
         ...
 
     async def load_at(self, task_id: str, seq: int) -> StoredTask | None:
-        """The task as it was after `seq`; None where it did not exist then."""
+        """The task after `seq`; None if it did not exist then."""
         ...
 
     async def is_current(self, stored: StoredTask) -> bool:
-        """Whether the leader's last event of the task is the one loaded; if not, the cache forgets it."""
+        """Whether the leader's last event of the task is the loaded one; if not, drop it from the cache."""
         ...
 
     async def append(self, stored: StoredTask) -> StoredTask:
-        """Append the task's one pending event behind `stored.seq`.
+        """Append the task's one pending event, expecting `stored.seq` as the task's last sequence.
 
         Raises:
-            AppendConflict: the log has moved on; the cache has forgotten the task.
-            Busy: the outcome stayed unknown or the log does not answer.
+            AppendConflict: another event of the task came first; the task is dropped from the cache.
+            Busy: the outcome stayed unknown, or the log does not answer.
             LogFull: the log has no room.
         """
         ...
 
 
 class LockLog(Protocol):
-    """Appends lock facts."""
+    """Appends lock facts (grants, refusals, releases)."""
 
     async def append_lock(self, fact: LockFact, *, at: datetime, actor: str) -> Recorded:
-        """Append behind `fact.expected_seq`; AppendConflict where the workspace's lock facts moved on."""
+        """Append, expecting `fact.expected_seq`; AppendConflict if another lock fact came first."""
         ...
 
 
@@ -102,7 +102,7 @@ class WorkspaceLog(Protocol):
     """Appends workspace registrations."""
 
     async def last_registration(self, workspace: str) -> Recorded | None:
-        """The last registration event of a workspace, read from the leader."""
+        """The last registration event of a workspace, from the leader."""
         ...
 
     async def append_registered(
@@ -115,13 +115,13 @@ class WorkspaceLog(Protocol):
         at: datetime,
         actor: str,
     ) -> Recorded:
-        """Append `registered` behind `last`; AppendConflict where another came first."""
+        """Append `registered`, expecting `last`; AppendConflict if another event came first."""
         ...
 
     async def append_removed(
         self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
     ) -> Recorded:
-        """Append `removed` behind `last`."""
+        """Append `removed`, expecting `last`; AppendConflict if another event came first."""
         ...
 
 
@@ -129,7 +129,7 @@ class LogReader(Protocol):
     """Reads the log in its total order."""
 
     def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
-        """Batches of all events behind `after_seq`, then whatever comes; never ends.
+        """Batches of all events after `after_seq`, then new events as they are appended; never ends.
 
         Raises:
             LogGap: a sequence is missing.
@@ -141,11 +141,11 @@ class LogReader(Protocol):
         ...
 
     async def last_seq_of(self, wanted: EventFilter) -> int:
-        """The sequence of the last such event, from the leader; 0 without one."""
+        """The sequence of the last matching event, from the leader; 0 for none."""
         ...
 
     async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
-        """Up to `limit` such events behind `after_seq`."""
+        """Up to `limit` matching events after `after_seq`."""
         ...
 
     async def at(self, seqs: Sequence[int]) -> list[Recorded]:
@@ -158,16 +158,16 @@ class LogReader(Protocol):
 
 
 class Snapshots(Protocol):
-    """Where a fold stands, with its state; losing one costs a longer fold, nothing else."""
+    """Snapshots of folds: position and state. Losing one only makes the next start slower."""
 
     async def load(self, name: str) -> tuple[int, Any] | None:
-        """Position and state, or None."""
+        """Position and state of snapshot `name`, or None."""
         ...
 
     async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
-        """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
+        """The snapshot with the highest position up to `upto`, of those whose name begins with `prefix`."""
         ...
 
     async def save(self, name: str, seq: int, state: Any) -> None:
-        """Replace position and state; an older position than the one stored changes nothing."""
+        """Replace position and state; a position older than the stored one changes nothing."""
         ...

@@ -1,4 +1,4 @@
-"""Ports of work queues that processes share (events, due timers), of timers, and of backlogs."""
+"""Ports of work queues that processes share (events, due deadlines), of timers, and of backlogs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from domain.log.record import Recorded
 
 
 class EventQueue(Protocol):
-    """Events to be acted on, shared among any number of workers; each is handled at least once."""
+    """A queue of events for a process manager, shared by any number of workers; at-least-once delivery."""
 
     async def consume(self, handle: Callable[[Recorded], Awaitable[None]]) -> None:
-        """Hand out events until canceled; one whose handling fails comes again, in the end as a dead
-        letter."""
+        """Pass events to `handle` until canceled; a failed one is redelivered, and finally dead-lettered."""
         ...
 
 
 class DueQueue(Protocol):
-    """Deadlines that have come due, shared among any number of workers; each at least once."""
+    """A queue of due deadlines, shared by any number of workers; at-least-once delivery."""
 
     async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
-        """Hand out deadlines until canceled."""
+        """Pass deadlines to `handle` until canceled."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A deadline of one attempt; every `kind` (`attempt`, `lock-wait`) has its own handler."""
+    """A deadline of one attempt; each `kind` (`attempt`, `lock-wait`) has its own handler."""
 
     kind: str
     task_id: str
@@ -38,7 +37,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A deadline that has come due: when, on the broker's clock, and the note it was armed with."""
+    """A deadline that came due, at `at` on the broker's clock, with the note it was armed with."""
 
     deadline: Deadline
     at: datetime
@@ -46,29 +45,29 @@ class Due:
 
 
 class Timers(Protocol):
-    """Deadlines that survive every process."""
+    """Durable deadlines, kept by the broker."""
 
     async def arm(self, deadline: Deadline, at: datetime, note: bytes = b"") -> None:
-        """Let `deadline` come due at `at`, past times at once; arming it again replaces it and its note."""
+        """Let `deadline` come due at `at` (a past time: at once). Arming it again replaces time and note."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a queue's workers have not settled: how many messages, and when the oldest was stored."""
+    """The unsettled messages of a queue: how many, and when the oldest was stored."""
 
     messages: int
     oldest: datetime | None
 
 
 class Backlogs(Protocol):
-    """How far the workers of the shared queues are behind."""
+    """The backlogs of the shared queues."""
 
     @property
     def names(self) -> Sequence[str]:
-        """What the workers do, one name a queue."""
+        """The names of the queues."""
         ...
 
     async def all(self) -> dict[str, Backlog | None]:
-        """By name; None where that queue has no consumer yet."""
+        """Backlogs by name; None for a queue that has no consumer yet."""
         ...

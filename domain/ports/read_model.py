@@ -14,10 +14,10 @@ from domain.task.view import TaskRead
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks to list; None leaves a field open.
+    """Which tasks to list; None matches any value.
 
-    `id_part` is the beginning or the end of an id, of at least 4 characters. Where very many ids fit, only
-    some are looked through: it is there to name a task.
+    `id_part` is the beginning or the end of an id, of at least 4 characters. It serves to name one task: if
+    very many ids match, only some are searched.
     """
 
     status: tuple[str, ...] = ()
@@ -29,48 +29,48 @@ class TaskFilter:
 
 
 class ReadModel(Protocol):
-    """Tasks and grants in SQL, as of a position."""
+    """Tasks and lock history in SQL, as of a log position."""
 
     async def position(self) -> int:
         """The last sequence applied."""
         ...
 
     async def stands_at(self) -> Position:
-        """The same, with the id of the event that stands there."""
+        """The last sequence applied, with the id of the event there."""
         ...
 
     async def apply(self, events: Sequence[Recorded]) -> int:
-        """Apply a contiguous batch and its position in one transaction; what was applied is passed over.
+        """Apply a contiguous batch and its position in one transaction; events applied before are skipped.
 
         Returns the new position.
 
         Raises:
-            LogGap: the batch does not follow on the position.
+            LogGap: the batch does not follow directly after the position.
         """
         ...
 
     async def reset(self) -> None:
-        """Drop everything and start from an empty log."""
+        """Delete all rows and set the position to 0."""
         ...
 
     async def get(self, task_id: str) -> TaskRead | None:
-        """One task."""
+        """One task, or None."""
         ...
 
     async def find(
         self, wanted: TaskFilter, limit: int, after: str | None
     ) -> tuple[list[TaskRead], str | None]:
-        """Newest first. `after` is the opaque cursor of an earlier call; the second part is the next one."""
+        """Matching tasks, newest first, and the next page's cursor; `after` is the cursor to go on from."""
         ...
 
     async def count_by_status(self) -> dict[str, int]:
-        """How many tasks there are in each status; 0 for those without.
+        """The number of tasks in each status, 0 included.
 
         Raises:
-            Busy: the database is away.
+            Busy: the database is unreachable.
         """
         ...
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
-        """Sequences of recent lock facts of a workspace or a task, ascending."""
+        """Sequences of the newest `limit` lock events of a workspace or a task, ascending."""
         ...

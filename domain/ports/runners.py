@@ -15,7 +15,7 @@ class Heartbeats(Protocol):
         """Store a heartbeat; returns once it is acknowledged.
 
         Raises:
-            Refused: `counter-went-back`, or `runner-id-taken` while another instance may live.
+            Refused: `counter-went-back`, or `runner-id-taken` while another instance may be alive.
         """
         ...
 
@@ -24,14 +24,14 @@ class Heartbeats(Protocol):
         ...
 
     async def recent(self) -> dict[str, list[tuple[Heartbeat, datetime]]]:
-        """The last few heartbeats of every runner, oldest first, by id."""
+        """The last few heartbeats of every runner by id, oldest first."""
         ...
 
     async def last(
         self, runner_id: str, within: float = 0.0, instance: str | None = None
     ) -> tuple[Heartbeat, datetime] | None:
-        """A runner's last heartbeat from the leader, or as it was up to `within` seconds ago; None: none.
+        """A runner's last heartbeat, from the leader or from a cache at most `within` seconds old; or None.
 
-        With `instance` that one's, if it is among the last few; else the last of any instance.
+        With `instance`, that instance's if it is among the last few; else the last of any instance.
         """
         ...

@@ -9,10 +9,10 @@ from domain.locks.table import LockTable
 
 
 class Past(Protocol):
-    """Answers questions about positions of the log that lie behind."""
+    """Answers questions about past positions of the log."""
 
     async def position(self, at: int | datetime) -> int:
-        """The sequence that is meant: itself, or the last one that was stored at or before a time.
+        """The sequence for `at`: a sequence as it is, a time as the last sequence stored at or before it.
 
         Raises:
             Invalid: the log does not reach so far.
@@ -20,5 +20,5 @@ class Past(Protocol):
         ...
 
     async def locks(self, seq: int) -> LockTable:
-        """The lock table after `seq`. Busy where that takes too long."""
+        """The lock table after `seq`. Busy if that takes too long."""
         ...

@@ -1,4 +1,4 @@
-"""Runners as the control plane judges them: attempt tokens, liveness, and checks of what they send.
+"""Runners as the control plane judges them: attempt tokens, liveness, and checks of their messages.
 
-Start with `liveness.py`: when a runner counts as lost.
+Start with `liveness.py`, which defines when a runner counts as lost.
 """

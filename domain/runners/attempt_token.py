@@ -1,8 +1,8 @@
-"""Attempt tokens: HMAC proof that the control plane granted this very attempt.
+"""Attempt tokens: HMAC proof that the control plane granted this attempt.
 
-It carries attempt and fencing token in the open and an HMAC over task, attempt and fencing token, so
-that it can be checked without a look-up. It is minted only for a granted attempt (fencing token 0
-where no lock is needed). Tokens are compared in constant time and never logged or recorded.
+A token carries attempt and fencing token in clear text and an HMAC over task, attempt and fencing token, so
+that it can be checked without a look-up. It is minted only for a granted attempt (with fencing token 0 if the
+attempt needs no lock). Tokens are compared in constant time and never logged or recorded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Proof:
 
 
 class AttemptTokens:
-    """Mints and checks attempt tokens; the first key mints, every key checks (for rotation)."""
+    """Mints tokens with the first key, and accepts tokens of any key (for rotation)."""
 
     def __init__(self, *keys: bytes) -> None:
         if not keys or not all(keys):
@@ -29,11 +29,11 @@ class AttemptTokens:
         self._keys = [hashlib.sha256(b"towpath attempt token\n" + key).digest() for key in keys]
 
     def mint(self, task_id: str, attempt: int, fencing_token: int) -> str:
-        """The token that a submission carries."""
+        """The token for a submission."""
         return f"{attempt}.{fencing_token}.{self._mac(self._keys[0], task_id, attempt, fencing_token)}"
 
     def check(self, task_id: str, token: str) -> Proof | None:
-        """What `token` proves about `task_id`; None if it proves nothing."""
+        """The proof in `token` for `task_id`; None if it is invalid."""
         attempt_text, _, rest = token.partition(".")
         fencing_text, _, mac = rest.partition(".")
         if not (_is_number(attempt_text) and _is_number(fencing_text)):

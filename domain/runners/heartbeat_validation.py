@@ -1,7 +1,7 @@
-"""Validation of heartbeats that arrive over NATS, where any permitted client may send anything.
+"""Validation of heartbeats that arrive over NATS, where a permitted client may send any bytes.
 
-Over HTTP a bad heartbeat is refused. Over NATS it is stored before anybody looks at it, and its sender
-believes that it has renewed a lease: so somebody looks, and tells an operator.
+Over HTTP a bad heartbeat is refused. Over NATS the broker stores and acknowledges it unseen, and its sender
+believes that it has renewed its lease. This check finds such heartbeats, so that an operator is told.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHOWN_ERRORS = 3
 
 @dataclass(frozen=True, slots=True)
 class ArrivedBeat:
-    """What was published as the heartbeat of `runner_id`, on subject `source`."""
+    """The raw message published as the heartbeat of `runner_id`, on subject `source`."""
 
     runner_id: str
     body: bytes
@@ -32,22 +32,22 @@ class ArrivedBeat:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a heartbeat says nothing about its runner. `reason` is a stable code, `detail` says what to do."""
+    """Why a heartbeat is not valid. `reason` is a stable code, `detail` tells what to do."""
 
     reason: str
     detail: str
 
 
 class BeatFeed(Protocol):
-    """Heartbeats as they are published over NATS. Each listener hears all of them in the same order."""
+    """Heartbeats published over NATS. Each listener gets all of them in the same order."""
 
     async def listen(self, handle: Callable[[ArrivedBeat], Awaitable[None]]) -> None:
-        """Hand them over until canceled, one by one; at most once, and in a flood not all of them."""
+        """Pass them to `handle` one by one until canceled; at most once, and a flood loses some."""
         ...
 
 
 def examine_beat(arrived: ArrivedBeat) -> Heartbeat | Fault:
-    """The heartbeat, or why it is none of the runner on whose subject it was published."""
+    """The heartbeat, or why it is not a valid one of the runner on whose subject it was published."""
     try:
         beat = parsed(Heartbeat, arrived.body)
     except ValidationError as error:

@@ -1,8 +1,9 @@
 """Runner liveness: when a runner counts as lost, by its last stored heartbeat and the broker's clock.
 
-A runner's own lease runs from the *sending* of an acknowledged heartbeat, the control plane's from its
-storing, which is later, and it adds a grace for the killing. So a runner that is lost here has long stopped
-whatever it ran. Older counters never replace what a newer one has said, in whatever order they arrive.
+A runner counts its lease from the *sending* of an acknowledged heartbeat. The control plane counts from its
+storing, which is later, and adds a grace for killing processes. A runner that counts as lost here has
+therefore stopped all its processes. A heartbeat with an older counter never replaces a newer one, in any
+order of arrival.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ LONGEST_UNKNOWN = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """`lease`: how long a heartbeat lasts; `grace`: what is added before a runner is given up."""
+    """`lease`: how long a heartbeat is valid; `grace`: the extra time before a runner counts as lost."""
 
     lease: timedelta
     grace: timedelta
 
     @property
     def lost_after(self) -> timedelta:
-        """How old a last heartbeat must be for its runner to be lost."""
+        """The age of the last heartbeat from which the runner counts as lost."""
         return self.lease + self.grace
 
     def state(self, last: datetime, now: datetime) -> RunnerState:
-        """What a last heartbeat stored at `last` says of its runner at `now`."""
+        """The state at `now` of a runner whose last heartbeat was stored at `last`."""
         age = now - last
         if age < self.lease:
             return "alive"
@@ -43,7 +44,7 @@ class LeaseTerms:
 
 
 def check_counter(heartbeat: Heartbeat, last: Heartbeat | None) -> None:
-    """Let no older heartbeat replace a newer one; the same counter again is the same one, sent again.
+    """Refuse a heartbeat older than the last one; an equal counter is a retry.
 
     Raises:
         Refused: `counter-went-back`.
@@ -59,7 +60,7 @@ def check_counter(heartbeat: Heartbeat, last: Heartbeat | None) -> None:
 
 
 def check_instance(heartbeat: Heartbeat, last: Beat | None, now: datetime, terms: LeaseTerms) -> None:
-    """Let no other runner take an id whose runner may live.
+    """Refuse a heartbeat of another instance under this id while the last instance may be alive.
 
     Raises:
         Refused: `runner-id-taken`.
@@ -80,10 +81,10 @@ def check_instance(heartbeat: Heartbeat, last: Beat | None, now: datetime, terms
 def state_of_holder(
     recent: Sequence[Beat], instance: str | None, bound_at: datetime, now: datetime, terms: LeaseTerms
 ) -> RunnerState | None:
-    """What `recent`, the last heartbeats under its runner's id, say of the runner that has an attempt.
+    """The state of the runner that has an attempt, by `recent`, the last heartbeats under its id.
 
-    Only those of `instance` count, where the attempt was bound to one at `bound_at`: another runner that has
-    followed under the same id has nothing of what that one started. None: no heartbeat has ever come.
+    If the attempt was bound (at `bound_at`) to an `instance`, only that instance's heartbeats count: a later
+    runner under the same id does not have the first one's processes. None: no heartbeat was ever stored.
     """
     if not recent:
         return None
@@ -92,9 +93,9 @@ def state_of_holder(
 
 
 def in_conflict(recent: Sequence[Beat]) -> bool:
-    """Whether several runners take turns under one id. `recent`: its last heartbeats, oldest first.
+    """Whether several runners send under one id in turn. `recent`: its last heartbeats, oldest first.
 
-    One that follows another for good (its state directory was lost) is no conflict.
+    A runner that replaces another for good (as after the loss of its state directory) is no conflict.
     """
     instances = [beat.instance for beat, _ in recent]
     turns = [one for number, one in enumerate(instances) if number == 0 or instances[number - 1] != one]
@@ -103,7 +104,7 @@ def in_conflict(recent: Sequence[Beat]) -> bool:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Sighting:
-    """A heartbeat's counter, and when the broker stored it; the greatest is the newest."""
+    """A heartbeat's counter and the time the broker stored it; the greatest is the newest."""
 
     counter: int
     at: datetime
@@ -111,9 +112,9 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An attempt of a runner. `bound_at`: when it was the runner's at the latest.
+    """An attempt bound to a runner, at `bound_at` at the latest.
 
-    `instance`: which of several with this id, where it said so; only its heartbeats count then.
+    If `instance` is known, only that instance's heartbeats count.
     """
 
     task_id: str
@@ -124,21 +125,21 @@ class Watched:
 
 
 class Liveness(Enum):
-    """What is known of an attempt's runner; LOST and FORGOTTEN end the attempt."""
+    """The finding about an attempt's runner; LOST and FORGOTTEN end the attempt."""
 
     HOLDS = auto()
-    """It lives and lists the attempt."""
+    """The runner is alive and lists the attempt."""
     OPEN = auto()
-    """It lives, and it is too early to expect the attempt in its list, or the list is cut."""
+    """The runner is not lost, but its list cannot tell yet: it is too old, or cut at its maximum."""
     UNKNOWN = auto()
-    """It has never sent a heartbeat: nothing follows from its silence."""
+    """The runner has never sent a heartbeat, so its silence proves nothing."""
     LOST = auto()
     FORGOTTEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`look_at`: when to look again (in the past: at once); `sighting`: what to remember until then."""
+    """`look_at`: when to judge again (in the past: at once); `sighting`: what to pass in then as `known`."""
 
     finding: Liveness
     look_at: datetime
@@ -148,11 +149,11 @@ class Verdict:
 def judge(
     watched: Watched, beat: Beat | None, known: Sighting | None, now: datetime, terms: LeaseTerms
 ) -> Verdict:
-    """What `beat`, the runner's last stored heartbeat, says of a bound attempt that has not ended.
+    """Judge the runner of an open attempt by `beat`, its last stored heartbeat.
 
-    `known` is the newest heartbeat seen before; `now` a time of the broker at which `beat` was the last one.
-    Where `beat` is of another instance than the attempt's, that one has fallen silent: of two that take turns
-    the last heartbeats of both are kept.
+    `known` is the newest heartbeat seen before; `now` is a broker time at which `beat` was the last one.
+    If `beat` is of another instance than the attempt's, the attempt's instance has stopped sending: while two
+    instances send in turn, the last heartbeats of both are kept.
     """
     others = beat is not None and watched.instance is not None and beat[0].instance != watched.instance
     if others:

@@ -1,9 +1,9 @@
-"""Parses a runner's report leniently where it can, so that an end is never lost for its text.
+"""Parses a runner's report, leniently where possible, so that no end is lost because of bad text.
 
-`Report` is the contract: what a runner should send. A body that breaks it in what only people read
-(`message`, `output_tail`, `reason`, times, `pid`, `exit_code`) is mended: text is cut and cleaned, a number
-or time that cannot be read is left out, and the message says so. What decides whose end it is (`status`,
-`attempt`, `runner_id`) is never guessed: such a report is refused, with the field that is wrong.
+`Report` is the contract for runners. Errors in fields that only people read (`message`, `output_tail`,
+`reason`, times, `pid`, `exit_code`) are repaired: text is cut and cleaned, an unreadable number or time is
+left out, and the message notes that. The fields that decide (`status`, `attempt`, `runner_id`) are never
+guessed: if one is wrong, the report is refused with an error that names the field.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_report(body: bytes) -> Report:
     """The report in `body`.
 
     Raises:
-        ValidationError: it is no report; of type `json_invalid` where it is no JSON at all.
+        ValidationError: it is no report; of type `json_invalid` if it is no JSON.
     """
     try:
         return Report.model_validate_json(body)
@@ -49,7 +49,7 @@ def read_report(body: bytes) -> Report:
 
 
 def mended(given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a report, each as the contract wants it where that is possible."""
+    """The fields of a report, repaired to fit the contract where possible."""
     said = {name: given[name] for name in Report.model_fields if given.get(name) is not None}
     dropped: list[str] = []
     said["attempt"] = _whole(said.get("attempt"))
@@ -91,7 +91,7 @@ def _text(value: Any) -> str:
 
 
 def _number(name: str, value: Any) -> Any:
-    """A whole number that was written as text, and an exit code that was counted without its sign."""
+    """Convert a whole number written as text, and an exit code reported as unsigned."""
     value = _whole(value)
     if name == "exit_code" and isinstance(value, int) and _SIGNED_32 <= value < _UNSIGNED_32:
         return value - _UNSIGNED_32
@@ -107,7 +107,7 @@ def _whole(value: Any) -> Any:
 
 
 def _read(reader: Callable[[Any], Any], value: Any) -> Any:
-    """What `reader` makes of `value`; None where it refuses."""
+    """The result of `reader`; None if it rejects `value`."""
     try:
         return reader(value)
     except (ValidationError, OverflowError):

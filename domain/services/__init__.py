@@ -1,5 +1,5 @@
-"""Application services: load, decide, append, and on a conflict decide again.
+"""Application services: load, decide, append, and decide again after a conflict.
 
-Everything that changes a task, a workspace or a dead letter goes through here. Start with
+Every change of a task, a workspace or a dead letter goes through this package. Start with
 `task_changes.py`, the one loop; `task_commands.py`, `task_reports.py` and `task_findings.py` build on it.
 """

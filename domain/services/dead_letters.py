@@ -1,8 +1,8 @@
 """Operators' service for dead letters: list, show, replay, drop.
 
-Putting back goes the way that the message would have gone, so that the same rules decide: a report is
-reported, an event is handled, a deadline comes due again. What is put back is removed only after that; so a
-crash in between leaves it there, and doing it again changes nothing. Secrets never leave this module.
+A replay takes the message's ordinary path, so that the same rules decide: a report is applied, an event is
+handled, a deadline comes due again. The letter is removed only after that. A crash in between keeps it, and
+replaying it again is idempotent. Secrets never leave this module.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One of them. `kind`: `report`, `submit`, `heartbeat`, `due-<kind>`, or the name of the queue of events.
+    """A dead letter. `kind`: `report`, `submit`, `heartbeat`, `due-<kind>`, or the name of an event queue.
 
-    `subject_id` is what it is about (a task, a pool). `source` is the subject that it came from and
-    `source_seq` its sequence there, where that is known. `body` holds secrets: show `shown_body`.
+    `subject_id` names its task, pool or runner. `source` is the subject that it came from and `source_seq`
+    its sequence there, if known. `body` may hold secrets: show `shown_body` instead.
     """
 
     seq: int
@@ -56,7 +56,7 @@ class DeadLetter:
 
     @property
     def shown_body(self) -> Any:
-        """The body as JSON without secrets; None where it is no JSON, since its content is unknown."""
+        """The body as JSON without secrets; None if it is no JSON, since secrets could not be found in it."""
         try:
             return without_secrets(sendable(read_json(self.body)))
         except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """What could not be applied, kept with its reason."""
+    """Messages that could not be applied, kept with the reason."""
 
     async def keep(
         self,
@@ -81,39 +81,39 @@ class DeadLetters(Protocol):
         ...
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
-        """Up to `limit` letters behind sequence `after`, in order."""
+        """Up to `limit` letters after sequence `after`, in order."""
         ...
 
     async def get(self, seq: int) -> DeadLetter | None:
-        """One letter, from the leader; None if it is gone."""
+        """One letter, from the leader; None if it was removed."""
         ...
 
     async def remove(self, seq: int) -> None:
-        """Remove it; removing it again does nothing."""
+        """Remove a letter; idempotent."""
         ...
 
     async def put_back(self, letter: DeadLetter) -> None:
-        """Publish its body on its source again."""
+        """Publish its body again on its source subject."""
         ...
 
     async def count(self) -> int:
-        """How many there are."""
+        """The number of letters."""
         ...
 
     async def last_seq(self) -> int:
-        """The sequence of the letter kept last, also where it is gone."""
+        """The sequence of the newest letter, even if it was removed."""
         ...
 
     @property
     def dropped(self) -> Mapping[tuple[str, str], int]:
-        """How many of each kind and reason this process has dropped since its start: too many were alike."""
+        """Letters of each kind and reason that this process has dropped because too many were alike."""
         ...
 
 
 class DeadLetterService:
-    """An operator's decisions about dead letters.
+    """Operators' commands on dead letters.
 
-    `handlers` act on an event of the log, by the name of their queue.
+    `handlers`: the handler of each event queue, by the queue's name.
     """
 
     def __init__(
@@ -129,25 +129,25 @@ class DeadLetterService:
         self._handlers = handlers
 
     async def get(self, seq: int) -> DeadLetter:
-        """One letter, or NotFound."""
+        """One letter; NotFound if it does not exist."""
         letter = await self._letters.get(seq)
         if letter is None:
             raise NotFound("no-such-dead-letter", f"there is no dead letter {seq}; GET /dead lists them")
         return letter
 
     async def drop(self, seq: int) -> DeadLetter:
-        """Remove one for good; answers what it was."""
+        """Remove a letter for good, and return it."""
         letter = await self.get(seq)
         await self._letters.remove(seq)
         return letter
 
     async def replay(self, seq: int) -> tuple[DeadLetter, Outcome]:
-        """Let one go its way again, and remove it.
+        """Process the message again, and remove the letter.
 
         Raises:
-            NotFound: it is gone.
-            Refused: `not-replayable`, with the reason; or what its way answers. It stays.
-            Busy, LogFull: try again later. It stays.
+            NotFound: the letter was removed.
+            Refused: `not-replayable`, with the reason; or the processing refused it. The letter stays.
+            Busy, LogFull: try again later. The letter stays.
         """
         letter = await self.get(seq)
         outcome = await self._way(letter)
@@ -194,8 +194,8 @@ class DeadLetterService:
         stored = await self._tasks.read(task_id)
         if not stored.task.is_open(attempt, Status.DISPATCHED):
             raise _not_replayable(f"attempt {attempt} of task {task_id} no longer waits for a runner")
-        # What starts an attempt is its grant, or `dispatched` where it needs none: never the old message,
-        # whose secrets are hidden by now.
+        # Dispatch acts on the grant, or on `dispatched` if the attempt needs no lock. The old message cannot
+        # be sent again: its secrets are masked.
         await self._handle(DISPATCH, submission.workspace.lock_token if submission.workspace else stored.seq)
         return "sent"
 

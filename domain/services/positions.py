@@ -1,6 +1,6 @@
-"""Checks a reader's position against the log: does the log reach it, and is it the same log?
+"""Checks a reader's position: the log must reach it, and must hold the event that the position names.
 
-See `domain.log.position` for why a sequence alone is not enough.
+`domain.log.position` explains why a sequence alone is not enough.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _ADVICE = "GET /events shows what is there; read on behind an event that still s
 
 
 class Known(Protocol):
-    """What a process knows of the log without asking."""
+    """This process's own fold of the log."""
 
     @property
     def seq(self) -> int:
-        """Up to which sequence it has folded the log."""
+        """The last sequence folded."""
         ...
 
 
 async def check_position(reader: LogReader, position: Position, known: Known | None = None) -> int:
-    """The position's sequence, once it is sure that the log reaches to it and holds its event there.
+    """The position's sequence, after checking that the log reaches it and holds its event there.
 
-    `known` saves a question to the log where a fold of this process has come as far.
+    `known` saves a request to the log if this process's fold has already reached the position.
 
     Raises:
-        NotFound: `beyond-the-log`, or `other-log` where another event stands there.
+        NotFound: `beyond-the-log`, or `other-log` if the log holds another event there.
     """
     seq = position.seq
     if seq and (known is None or known.seq < seq):
@@ -53,7 +53,7 @@ async def check_position(reader: LogReader, position: Position, known: Known | N
 
 
 async def _last_seq(reader: LogReader, seq: int) -> int:
-    """Where the log ends; below `seq` only if it stays so, since a leader just elected may lag a moment."""
+    """The log's last sequence; retried while it is below `seq`, since a newly elected leader may lag."""
     for _ in range(ASKED - 1):
         if (last := await reader.last_seq()) >= seq:
             return last
@@ -62,16 +62,16 @@ async def _last_seq(reader: LogReader, seq: int) -> int:
 
 
 async def stands(reader: LogReader, position: Position) -> bool:
-    """Whether the log holds the position's event where the position says; True where it names none."""
+    """Whether the log holds the position's event at its sequence; True if the position names no event."""
     return position.event_id is None or await event_id_at(reader, position.seq) == position.event_id
 
 
 async def position_at(reader: LogReader, seq: int) -> Position:
-    """The position behind `seq` with what tells it from another log's."""
+    """The position after `seq`, with the event id that identifies the log."""
     return Position(seq, await event_id_at(reader, seq))
 
 
 async def event_id_at(reader: LogReader, seq: int) -> str | None:
-    """The id of the event at `seq`, from the leader; None where there is none."""
+    """The id of the event at `seq`, from the leader; None if the log has none there."""
     found = await reader.at([seq]) if seq else []
     return found[0].id if found else None

@@ -1,8 +1,8 @@
-"""The one code path that changes tasks: load, decide, append, and on a conflict decide again.
+"""The one code path that changes tasks: load, decide, append, and decide again after a conflict.
 
-A decision that records nothing (stale, refused) is only answered once the leader has confirmed the
-task it was made on, since no compare-and-set would catch a task that is out of date. Every change
-names its attempt, so that what was meant for one attempt never touches a newer one.
+A decision that records nothing (stale, refused) is answered only after the leader has confirmed the task that
+it was made on, since no compare-and-set detects that the task was out of date. Every change names its
+attempt, so that an input meant for one attempt never affects a newer one.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Decide = Callable[[Task, datetime], None]
 
 
 class TaskChanges:
-    """Reads tasks, and changes them; commands, reports and findings are built on it."""
+    """Reads and changes tasks; the services for commands, reports and findings extend it."""
 
     def __init__(self, tasks: TaskStore, clock: Clock) -> None:
         self._tasks = tasks
         self._clock = clock
 
     async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> StoredTask:
-        """The task as the leader has it.
+        """The task, by a linearizable read.
 
-        `attempt` and `version`: what the caller has seen of it in the log. Raises Busy where the leader has
-        less: one that was just elected may not have applied all that it has.
+        `attempt` and `version`: the latest that the caller has seen in the log. Raises Busy if the leader
+        returns an older task: a newly elected one may not have applied its whole log yet.
         """
         async with self._tasks.exclusive(task_id):
             for _ in range(MAX_TRIES):
@@ -45,10 +45,11 @@ class TaskChanges:
     async def _change(
         self, task_id: str, decide: Decide, about: int | None = None, begun: int = 0
     ) -> StoredTask:
-        """`about` names the attempt that a command without one of its own was decided for.
+        """Apply `decide` to the task and append its event, with optimistic concurrency.
 
-        `begun`: an attempt that the caller has seen in the log. Without it the task is older than that, and
-        "nothing to do" would be said for ever.
+        `about`: the attempt that the caller has decided for; refused (`stale-attempt`) if another is current.
+        `begun`: an attempt that the caller has seen in the log. A task without it is out of date, and
+        `decide` would find nothing to do; raises Busy if the leader returns such a task.
         """
         be_about_task(task_id)
         async with self._tasks.exclusive(task_id):
@@ -88,7 +89,7 @@ class TaskChanges:
 
 
 def too_busy() -> Busy:
-    """What answers after MAX_TRIES."""
+    """The error after MAX_TRIES conflicts."""
     return Busy("busy", "the task kept changing under this request; send it again")
 
 

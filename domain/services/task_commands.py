@@ -1,4 +1,4 @@
-"""Operators' commands: create, dispatch, cancel, and release by hand what an attempt holds."""
+"""Operators' commands: create, dispatch, cancel, and release an attempt's lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from domain.workspaces.registry import Registration, not_registered
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release by hand: whose grant, and whether a process may still be writing. No `paths`: all of it."""
+    """A release by an operator. `process_may_run`: a process may still be writing; no `paths`: all of it."""
 
     attempt: int
     token: int
@@ -35,7 +35,7 @@ class Release:
 
 
 class TaskCommands(TaskChanges):
-    """What operators ask for; each command is decided for the attempt that its operator has seen."""
+    """Operators' commands; each is decided for the attempt that was current when it arrived."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class TaskCommands(TaskChanges):
         room: LogRoom | None = None,
         claim_room: ClaimRoom | None = None,
     ) -> None:
-        """`room` says whether there is room for new tasks and attempts; without it there always is."""
+        """`room` bounds new tasks and attempts by the log's limits; without it there is no bound."""
         super().__init__(tasks, clock)
         self._claim_room = claim_room or ClaimRoom(locks)
         self._room = room or AmpleRoom()
@@ -54,7 +54,7 @@ class TaskCommands(TaskChanges):
         self._cipher = cipher
 
     async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[StoredTask, bool]:
-        """Create a task; the same id with the same content again answers the task that is there.
+        """Create a task; idempotent for the same id with the same content.
 
         Returns the task and whether this call created it.
 
@@ -84,17 +84,17 @@ class TaskCommands(TaskChanges):
         return existing, False
 
     async def read_at(self, task_id: str, seq: int) -> StoredTask:
-        """The task as it was after `seq`. NotFound where it did not exist then."""
+        """The task after `seq`. NotFound if it did not exist then."""
         stored = await self._tasks.load_at(task_id, seq)
         if stored is None:
             raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
         return stored
 
     async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> StoredTask:
-        """Begin the next attempt. LogFull where the log, `workspace-full` where the workspace has no room.
+        """Begin the next attempt. LogFull if the log has no room; `workspace-full` if the workspace has none.
 
-        A first attempt is begun on what this process knows: the append finds out if it knows too little.
-        With `first` only that: refused (`stale-attempt`) where the task has got further meanwhile.
+        A first attempt is decided on this process's cached task: the compare-and-set rejects it if that is
+        out of date. `first`: begin only a first attempt; refused (`stale-attempt`) if the task is further on.
         """
         check_room(self._room)
         async with self._tasks.exclusive(task_id):
@@ -108,7 +108,7 @@ class TaskCommands(TaskChanges):
         return await self._dispatch((await self.read(task_id)).task, actor)
 
     async def _dispatch(self, known: Task, actor: str, first: bool = False) -> StoredTask:
-        attempt = 0 if first else known.attempt  # now: the object is shared, and others may change it
+        attempt = 0 if first else known.attempt  # read before any await: the cached task is shared
         registration: Registration | None = None
         reservation: Reservation | None = None
 
@@ -130,7 +130,7 @@ class TaskCommands(TaskChanges):
             return stored
 
     async def cancel(self, task_id: str, reason: str | None, actor: str) -> StoredTask:
-        """Cancel at once, or ask the runner to; a repeated request changes nothing."""
+        """Cancel at once, or ask the runner to; idempotent."""
         return await self._change(
             task_id,
             lambda task, at: task.cancel(reason=reason, at=at, actor=actor),
@@ -138,7 +138,7 @@ class TaskCommands(TaskChanges):
         )
 
     async def release_locks(self, task_id: str, reason: str, actor: str) -> Release | None:
-        """Free by hand what the current attempt holds; None: it holds nothing, nothing is recorded."""
+        """Release the grant of the current attempt; None if it holds none, and nothing is recorded."""
         stored = await self.read(task_id)
         attempt, workspace = stored.task.attempt, stored.task.spec.workspace
         if workspace is None or attempt == 0:
@@ -185,7 +185,7 @@ class TaskCommands(TaskChanges):
         )
 
     async def _lock_paths(self, workspace: str, paths: Sequence[str]) -> list[str]:
-        """The claim's paths. What is folded may say yes; only what the leader has may say no."""
+        """The claim's normalised paths. The local fold may accept them; only a linearizable read refuses."""
         seen = self._locks.seen_registration(workspace)
         if seen is not None:
             with contextlib.suppress(Invalid):
@@ -193,7 +193,7 @@ class TaskCommands(TaskChanges):
         return normalise_lock_paths(paths, (await self._registration(workspace)).root)
 
     def _same_content(self, task_id: str, stored: CreatedData, asked: CreatedData, spec: TaskSpec) -> bool:
-        """Encrypted values never encrypt to the same text twice, so they are compared in the clear."""
+        """Compare two task contents. Env values are compared decrypted, since encryption is randomised."""
         bare: dict[str, dict[str, str]] = {"env": {}, "secrets": {}}
         if stored.model_copy(update=bare) != asked.model_copy(update=bare):
             return False

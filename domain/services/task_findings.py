@@ -1,7 +1,7 @@
 """Service `TaskFindings`: records lost runners, failed submissions and lock waits that took too long.
 
-Each finding names an attempt that its process manager has seen in the log, and leaves an attempt alone
-that is further on, has ended or was replaced.
+Each finding names an attempt that its process manager has seen in the log. It changes nothing if the attempt
+is further on, has ended or was replaced.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from domain.task.transitions import Status
 
 
 class TaskFindings(TaskChanges):
-    """Findings of dispatch, watchdog and lock waits."""
+    """Records the findings of dispatch, watchdog and lock waits."""
 
     async def accepted(
         self, task_id: str, attempt: int, runner_id: str | None, instance: str | None = None
     ) -> StoredTask:
-        """Record `queued` from a push runner's 202; an attempt further on or replaced is left alone."""
+        """Record `queued` for a push runner's 202, unless the attempt is further on or was replaced."""
         report = Report(status="queued", attempt=attempt, runner_id=runner_id, instance=instance)
         actor = f"runner:{runner_id}" if runner_id else "runner"
 
@@ -51,7 +51,7 @@ class TaskFindings(TaskChanges):
         )
 
     async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
-        """Record that this attempt's runner is gone, unless the attempt has ended or was replaced."""
+        """Record that this attempt's runner is lost, unless the attempt has ended or was replaced."""
         return await self._change(
             task_id,
             lambda task, at: task.runner_lost(attempt, message, at=at, actor=actor),

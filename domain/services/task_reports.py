@@ -1,4 +1,4 @@
-"""Service `TaskReports`: records what runners report about their attempts."""
+"""Service `TaskReports`: records runners' reports on their attempts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.task.aggregate import GrantKnowledge, Task
 
 
 class TaskReports(TaskChanges):
-    """Records reports; asks `grants` where a report hangs on a grant that its runner has not proved."""
+    """Records reports; looks up `grants` if a report needs a grant that its attempt token does not prove."""
 
     def __init__(self, tasks: TaskStore, clock: Clock, grants: GrantView) -> None:
         super().__init__(tasks, clock)
@@ -24,11 +24,11 @@ class TaskReports(TaskChanges):
     async def report(
         self, task_id: str, report: Report, proof: Proof | None, transport: Transport, actor: str
     ) -> StoredTask:
-        """Record what a runner says. `proof` comes from its attempt token, where it brought one.
+        """Record a report. `proof` comes from its attempt token, if it carries one.
 
         Raises:
-            Refused: see `Task.report`; nothing was recorded.
-            NotFound: no such task.
+            Refused: see `Task.report`; nothing is recorded.
+            NotFound: the task does not exist.
         """
         if proof is not None:
             if report.attempt is None:

@@ -1,9 +1,9 @@
 """Registers, moves and removes workspaces, with compare-and-set and the log's verdict.
 
-Two overlapping roots cannot both be registered, and a workspace in which tasks hold or wait neither moves nor
-goes. Each workspace has its own compare-and-set, so requests can race past the check with each other and with
-dispatches. The log's order settles it (`domain.locks.judging`), and each request is answered by the verdict
-on its own event, at that event's position.
+Two overlapping roots cannot both be registered, and a workspace in which tasks hold or wait can be neither
+moved nor removed. Each workspace has its own compare-and-set, so concurrent requests and dispatches can pass
+the check and all be appended. The log's order then decides which are void (`domain.locks.judging`); each
+request is answered by the verdict on its own event, at that event's position.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WorkspaceService:
     """Registrations and removals of workspaces."""
 
     def __init__(self, log: WorkspaceLog, view: LockView, clock: Clock, room: LogRoom | None = None) -> None:
-        """`room` says whether there is room for new registrations; without it there always is."""
+        """`room` bounds new registrations by the log's limits; without it there is no bound."""
         self._log = log
         self._room = room or AmpleRoom()
         self._view = view
@@ -33,15 +33,15 @@ class WorkspaceService:
     async def register(
         self, workspace: str, root: str, on_runner_lost: OnRunnerLost, actor: str
     ) -> tuple[Registration, bool]:
-        """Register or change a workspace; the same again records nothing.
+        """Register or change a workspace; idempotent.
 
         Returns the registration and whether the workspace is new.
 
         Raises:
             Invalid: `root` is not an absolute, plain path.
-            Refused: the root overlaps another workspace's (`root-overlap`), or it is another one and tasks
-                hold or wait in the workspace (`workspace-in-use`). Where another event won the race, this
-                one stands in the log all the same, void for every reader.
+            Refused: the root overlaps another workspace's (`root-overlap`), or the root changes while tasks
+                hold or wait in the workspace (`workspace-in-use`). If a concurrent event came first, this
+                one stays in the log as a void event.
             LogFull: the log has no room for new registrations.
         """
         root = normalise_root(root)
@@ -62,11 +62,11 @@ class WorkspaceService:
         raise _busy(workspace)
 
     async def remove(self, workspace: str, reason: str | None, actor: str) -> None:
-        """Forget a registration; only while nothing holds or waits in the workspace.
+        """Remove a registration; only while no claim is open in the workspace.
 
         Raises:
             NotFound: it is not registered.
-            Refused: something is open in it (`workspace-in-use`); see `register`.
+            Refused: a claim is open in it (`workspace-in-use`); see `register`.
         """
         for _ in range(MAX_TRIES):
             current = await self._checked(workspace, None)
@@ -82,7 +82,7 @@ class WorkspaceService:
         raise _busy(workspace)
 
     async def _checked(self, workspace: str, root: str | None) -> Registration | None:
-        """What is registered at the log's end, where `root` (None: a removal) would count now.
+        """The registration at the log's end, after checking that `root` (None: a removal) would be valid.
 
         Raises:
             Refused: it would be void; nothing is recorded.
@@ -94,11 +94,11 @@ class WorkspaceService:
         return self._view.seen_registration(workspace)
 
     async def _confirm(self, workspace: str, event: Recorded) -> None:
-        """Return if `event` counts at its position, whatever has come behind it.
+        """Return if `event` is valid at its position; later events do not matter.
 
         Raises:
             Refused: it is void.
-            Busy: this process has not read so far yet.
+            Busy: this process has not folded the log that far yet.
         """
         if not await self._view.caught_up(event.seq):
             raise _busy(workspace)

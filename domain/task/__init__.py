@@ -1,4 +1,4 @@
-"""The task aggregate: its transitions, its events, what creates it, how it is shown and explained.
+"""The task aggregate: its transitions, its events, its specification, its view and its explanation.
 
 Start with `transitions.py`, the one table of statuses; `aggregate.py` enforces it.
 """

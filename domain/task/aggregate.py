@@ -1,7 +1,7 @@
 """The task aggregate: one command with attempts 1, 2, …; it enforces the transitions.
 
-Each command method decides by the transition table and triggers at most one event; a stale input
-triggers none; a refusal raises. Time, actors and grants come in as arguments.
+Each command method looks up the transition table and triggers at most one event. A stale input triggers
+none; a refused one raises `Refused`. Time, actors and grants come in as arguments.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from domain.task.transitions import TERMINAL, Input, Refuse, Stale, Status, look
 from domain.workspaces.registry import Registration
 
 LOCK_WAIT_TIMEOUT = "lock-wait-timeout"
-"""The reason of `canceled` where an attempt was not granted its lock within `lock_wait_seconds`."""
+"""The reason of `canceled` when an attempt was not granted its lock within `lock_wait_seconds`."""
 
 
 class GrantKnowledge(Enum):
-    """What is known about the grant of the current attempt; HELD also where it needs none."""
+    """Whether the current attempt holds a grant, as far as the caller knows; HELD if it needs none."""
 
     HELD = "held"
     NOT_HELD = "not-held"
@@ -33,7 +33,7 @@ class GrantKnowledge(Enum):
 
     @classmethod
     def of(cls, held: bool) -> GrantKnowledge:
-        """Once it was asked for."""
+        """The answer of a look-up."""
         return cls.HELD if held else cls.NOT_HELD
 
 
@@ -68,7 +68,7 @@ class Task(BaseAggregate[str]):
         self.release_requested = False
 
     def begin_attempt(self, dispatched: data.DispatchedData, at: datetime) -> None:
-        """Assign a new attempt; used by the `dispatched` event alone."""
+        """Assign a new attempt; only the `dispatched` event calls this."""
         self.status = Status.DISPATCHED
         self.attempt = dispatched.attempt
         self.dispatched = dispatched
@@ -92,7 +92,7 @@ class Task(BaseAggregate[str]):
         return self.attempt == attempt and self.status in statuses
 
     def is_wanted(self, attempt: int, runner_id: str, instance: str | None = None) -> bool:
-        """Whether this runner may go on with `attempt`: no other has it, and its end was not requested."""
+        """Whether this runner may go on with `attempt`: no other runner has it, and no end was requested."""
         return (
             self.is_open(attempt, Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
             and not (self.cancel_requested or self.release_requested)
@@ -108,7 +108,7 @@ class Task(BaseAggregate[str]):
         return cls._create(Created, id=task_id, timestamp=at, actor=actor, data=spec)
 
     def dispatch(self, registration: Registration | None, *, at: datetime, actor: str) -> None:
-        """Begin the next attempt, pinning the workspace's registration (None without a workspace)."""
+        """Begin the next attempt, pinned to the workspace's registration (None without a workspace)."""
         self._decide(
             Input.DISPATCH,
             lambda: data.DispatchedData(
@@ -128,7 +128,7 @@ class Task(BaseAggregate[str]):
         )
 
     def cancel(self, *, reason: str | None, at: datetime, actor: str) -> None:
-        """Cancel at once where nothing can have started, else ask the runner to; asking twice is stale."""
+        """Cancel at once if no process can have started, else ask the runner to; a repeat is stale."""
         if self.cancel_requested and not self.ended:
             return
 
@@ -140,11 +140,11 @@ class Task(BaseAggregate[str]):
         self._decide(Input.CANCEL, said, at=at, actor=actor)
 
     def request_release(self, attempt: int, token: int, *, reason: str, at: datetime, actor: str) -> None:
-        """Free the grant `token` of `attempt` by hand.
+        """Free the grant `token` of `attempt` on an operator's request.
 
-        Triggers one event a call and nothing more to do is stale, so call until it triggers none:
-        from `dispatched` the attempt is canceled; later the runner is first asked to stop, then the
-        release is recorded. In this order a crash in between frees no lock under a live process.
+        Each call triggers at most one event; call it until it triggers none. In status `dispatched` it
+        cancels the attempt; later it first requests the cancel, then records the release request. In this
+        order a crash between the two never frees a lock whose process was not asked to stop.
         """
         if attempt != self.attempt or self.release_requested:
             return
@@ -166,7 +166,7 @@ class Task(BaseAggregate[str]):
     def submit_failed(
         self, attempt: int, reason: data.SubmitFailedReason, message: str | None, *, at: datetime, actor: str
     ) -> None:
-        """Record that `attempt` reached no runner; an attempt further on, ended or replaced is left alone."""
+        """Record that `attempt` reached no runner; no effect once it is queued, has ended or was replaced."""
         if self.is_open(attempt, Status.DISPATCHED):
             self._decide(
                 Input.SUBMIT_FAILED,
@@ -176,7 +176,7 @@ class Task(BaseAggregate[str]):
             )
 
     def lock_wait_over(self, attempt: int, message: str, *, at: datetime, actor: str) -> None:
-        """Cancel an attempt that has waited too long for its lock; one that is further on is left alone."""
+        """Cancel an attempt that has waited too long for its lock; no effect once it is past `dispatched`."""
         if self.is_open(attempt, Status.DISPATCHED):
             self._decide(
                 Input.CANCEL,
@@ -186,10 +186,10 @@ class Task(BaseAggregate[str]):
             )
 
     def runner_lost(self, attempt: int, message: str, *, at: datetime, actor: str) -> None:
-        """Record that the bound runner is gone; only an open `queued` or `running` attempt changes.
+        """Record that the bound runner is lost; only an open `queued` or `running` attempt changes.
 
-        A cancel that the runner cannot confirm any more is confirmed by this; after a release by hand the
-        attempt is `failed`, since its end was not requested.
+        If a cancel was requested, the attempt ends `canceled`, since the runner can no longer confirm it.
+        After a release request it ends `failed`.
         """
         if not self.is_open(attempt, Status.QUEUED, Status.RUNNING):
             return
@@ -206,13 +206,13 @@ class Task(BaseAggregate[str]):
     def report(
         self, report: Report, *, grant: GrantKnowledge, transport: data.Transport, at: datetime, actor: str
     ) -> bool:
-        """Record what a runner says, if the table and the attempt allow it.
+        """Record a runner's report, if the table and the attempt allow it.
 
-        Returns whether it is decided: False where that hangs on a grant that is UNKNOWN. What is further on
-        than `dispatched` has been granted.
+        Returns True if the report is decided, False if the decision needs a grant that is UNKNOWN. An attempt
+        past `dispatched` was granted, so its reports need no look-up.
 
         Raises:
-            Refused: older, unknown or foreign attempt, not granted, ended, or a conflicting end.
+            Refused: the attempt is older, unknown, another runner's, not granted, ended, or ended otherwise.
         """
         self._check_attempt(report)
         given = Input(report.status)

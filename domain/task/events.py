@@ -1,7 +1,7 @@
 """The aggregate's events: what each recorded event assigns to a task.
 
-Applying never checks a rule: replaying the same facts twice gives the same task. The stored form is
-`domain.log.events`; here the same data is applied.
+Applying an event checks no rule: replaying the same events always gives the same task. `domain.log.events`
+defines the stored form; this module applies the same data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TaskEvent(CanMutateAggregate[str], metaclass=MetaDomainEvent):
-    """One fact about one task; `timestamp` is the time in its envelope, `actor` who caused it."""
+    """One event of one task; `timestamp` is the time in its envelope, `actor` who caused it."""
 
     originator_id: str
     originator_version: int
@@ -33,11 +33,11 @@ class TaskEvent(CanMutateAggregate[str], metaclass=MetaDomainEvent):
 
     @staticmethod
     def create_timestamp() -> datetime:
-        """Refuse: time comes from outside."""
+        """Refuse: the caller passes the time."""
         raise TypeError("an event needs a timestamp: the domain reads no clock")
 
     def apply(self, aggregate: Task) -> None:
-        """Assign what this fact says."""
+        """Assign this event's data to the task."""
 
 
 class Created(TaskEvent, CanInitAggregate[str]):

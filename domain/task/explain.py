@@ -1,4 +1,4 @@
-"""Explains a task: one sentence about what it waits for, or what ended it."""
+"""Explains a task in one sentence: what it waits for, where it runs, or what ended it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TITLE_CHARS = 80
 
 
 class Blocker(BaseModel):
-    """A task in the way: it holds (`token`, `runner_id`, `since` its grant) or waits itself."""
+    """A task that blocks another: it holds (`token`, `runner_id`, `since` its grant) or waits itself."""
 
     task_id: str
     attempt: int
@@ -34,7 +34,7 @@ class Blocker(BaseModel):
 
 
 class Why(BaseModel):
-    """The answer. `event` is the last event of the task, which brought it where it is."""
+    """The explanation. `event` is the task's last event."""
 
     task_id: str
     status: Status
@@ -47,7 +47,7 @@ class Why(BaseModel):
 
 
 def blockers(read: TaskRead, entry: LockEntry | None) -> list[Blocker]:
-    """Who is in the way of a task that waits, holders first; titles are not filled in."""
+    """The claims that block a waiting task, holders first, without titles."""
     if entry is None or read.lock.state != "waiting":
         return []
     named = set(read.lock.blocked_by)
@@ -76,10 +76,10 @@ def explain(
     void: Void | None = None,
     refused: Recorded | None = None,
 ) -> Why:
-    """The answer about `read`, whose last event is `last`.
+    """Explain the task `read`, whose last event is `last`.
 
-    `asked`: the request to cancel behind its end; `void`: why its `dispatched` is void, if it is;
-    `refused`: the lock fact that has refused its claim.
+    `asked`: the cancel request that led to its end; `void`: why its `dispatched` is void, if it is;
+    `refused`: the lock event that refused its claim.
     """
     stage, since, words = _of(read, last, in_the_way)
     if read.status is Status.DISPATCHED and (refusal := _refusal(void, refused)) is not None:
@@ -123,7 +123,7 @@ def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stag
 
 
 def _refusal(void: Void | None, refused: Recorded | None) -> str | None:
-    """What has become of a claim that is never granted; None of any other."""
+    """Why a claim is never granted; None for any other claim."""
     if void is not None:
         return void.changed()
     if refused is None:

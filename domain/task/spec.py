@@ -23,9 +23,9 @@ MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
 MAX_PROGRAM_BYTES = 4095
 MAX_PROGRAM_NAME_BYTES = 255
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
-"""What Linux can start: a path, a name in it, and one argument or `NAME=value` of the environment."""
+"""Linux's limits: of a path, of a name in it, and of one argument or `NAME=value` of the environment."""
 MAX_START_BYTES = 1024 * 1024
-"""Of all arguments and the environment together: half of what Linux takes, as a runner adds its own."""
+"""For all arguments and the environment together: half of Linux's limit, since a runner adds variables."""
 
 
 NO_NUL = r"^[^\x00]*$"
@@ -33,7 +33,7 @@ Text = Annotated[Exact, Field(json_schema_extra={"pattern": NO_NUL})]
 
 
 def _label_name(value: str) -> str:
-    """Filters say `name:value` and the command line `name=value`, so a name holds neither sign."""
+    """Reject `:` and `=`: filters are written `name:value`, and the command line `name=value`."""
     if ":" in value or "=" in value:
         raise ValueError("a label's name cannot hold `:` or `=`, which divide it from its value")
     return value
@@ -64,7 +64,7 @@ Command = Annotated[
 
 
 def _map(most: int, names: dict[str, Any], **values: Any) -> WithJsonSchema:
-    """A map of text, as languages know it; pydantic says it as patterns of property names."""
+    """JSON Schema of a map of text, with `propertyNames`; pydantic would write `patternProperties`."""
     text = {"type": "string", "pattern": NO_NUL, **values}
     return WithJsonSchema(
         {"type": "object", "additionalProperties": text, "propertyNames": names, "maxProperties": most}
@@ -80,7 +80,7 @@ Labels = Annotated[
 
 
 def _startable(command: list[str], env: dict[str, str]) -> None:
-    """Refuse what no host can start, here and not when its turn has come."""
+    """Refuse on creation a command that no host could start later."""
     program = command[0].encode()
     if not program:
         raise ValueError("the first item of `command` names the program to run")
@@ -98,7 +98,7 @@ def _startable(command: list[str], env: dict[str, str]) -> None:
 
 
 def _with_or_without_a_lock(schema: dict[str, Any]) -> None:
-    """What `_fits_together` checks, as a schema can say it."""
+    """The checks of `_fits_together` as JSON Schema."""
     schema["examples"] = [
         {"title": "hello", "command": ["sh", "-c", "echo hello"], "execution_mode": "no-workspace"}
     ]
@@ -128,7 +128,7 @@ def _with_or_without_a_lock(schema: dict[str, Any]) -> None:
 
 
 class TaskSpec(BaseModel):
-    """Body of `POST /tasks`. Only `command` is required; naming a workspace asks for its lock."""
+    """Body of `POST /tasks`. Only `command` is required; a task that names a workspace locks it."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, json_schema_extra=_with_or_without_a_lock
@@ -178,5 +178,5 @@ class TaskSpec(BaseModel):
 
     @property
     def shown_title(self) -> str:
-        """The title, or the command line where none was given."""
+        """The title, or the command line if none was given."""
         return self.title if self.title is not None else " ".join(self.command)[:500]

@@ -1,8 +1,8 @@
 """The transition table: which event may follow which status. The only place that compares statuses.
 
-A cell says what an input does to a task in a status: it records an event, it is stale (the same
-attempt is already there or further: answered, not recorded) or it is refused with a stable code.
-The diagram in the documentation is generated from this table, and a test walks every cell.
+A cell defines what an input does to a task in a status: it records an event, it is stale (the attempt has
+already come this far: answered, not recorded), or it is refused with a stable code. The diagram in the
+documentation is generated from this table, and a test walks every cell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The statuses a task can be in; the four last ones are terminal."""
+    """The statuses of a task; the last four are terminal."""
 
     CREATED = "created"
     DISPATCHED = "dispatched"
@@ -29,7 +29,7 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.S
 
 
 class Input(StrEnum):
-    """What can come to a task: operators' commands, runners' reports, the control plane's findings."""
+    """The inputs of a task: operators' commands, runners' reports, the control plane's findings."""
 
     DISPATCH = "dispatch"
     CANCEL = "cancel"
@@ -44,19 +44,19 @@ class Input(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The input becomes this event."""
+    """The input is recorded as this event."""
 
     event: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Answered with the task as it is; nothing is recorded."""
+    """The input is answered with the task as it is; no event is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answered with a conflict of this code; nothing is recorded."""
+    """The input is answered with a conflict of this code; no event is recorded."""
 
     code: str
 
@@ -75,7 +75,7 @@ def _record(event: str) -> Record:
 
 
 def _ended(same: Input, *, again: Cell) -> Mapping[Input, Cell]:
-    """The row of a terminal status: the same end again is stale, another end is a conflict."""
+    """The row of a terminal status: a repeat of the same end is stale, another end is a conflict."""
     ends = (Input.SUCCEEDED, Input.FAILED, Input.CANCELED, Input.SUBMIT_FAILED)
     row: dict[Input, Cell] = {end: _STALE if end is same else _OTHER_END for end in ends}
     row[Input.DISPATCH] = again
@@ -139,5 +139,5 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
 
 
 def look_up(status: Status, given: Input) -> Cell:
-    """The table's cell for an input that comes to a task in `status`."""
+    """The cell for an input to a task in `status`."""
     return TABLE[status][given]

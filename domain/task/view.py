@@ -1,4 +1,4 @@
-"""TaskRead: how a task is shown in commands, callbacks and queries."""
+"""TaskRead: the view of a task that commands, callbacks and queries answer with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LockState = Literal["none", "waiting", "held", "released"]
 
 
 class LockRead(BaseModel):
-    """The lock of the current attempt. `token` is the fencing token; `since` when it came to this state."""
+    """The lock of the current attempt. `token` is the fencing token; `since`, when this state began."""
 
     state: LockState = "none"
     token: int | None = None
@@ -28,9 +28,9 @@ class LockRead(BaseModel):
 
 
 class TaskRead(BaseModel):
-    """A task as it is after the event at stream sequence `seq`; `lock` may lag behind it.
+    """A task after the event at stream sequence `seq`; `lock` may lag behind it.
 
-    `runner_state` is said by `GET /tasks/{id}` of an attempt whose runner sends heartbeats, else null.
+    Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
     """
 
     id: str
@@ -73,7 +73,7 @@ def held(grant: Grant) -> LockRead:
 
 
 def waiting(waiter: Waiter) -> LockRead:
-    """The lock of an attempt that waits."""
+    """The lock of a waiting attempt."""
     return LockRead(
         state="waiting",
         since=datetime.fromisoformat(waiter.claim.since),
@@ -83,7 +83,7 @@ def waiting(waiter: Waiter) -> LockRead:
 
 
 def task_read(task: Task, seq: int, lock: LockRead = NO_LOCK) -> TaskRead:
-    """`task` as it is after the event at `seq`."""
+    """The view of `task` after the event at `seq`."""
     spec = task.spec
     return TaskRead(
         id=task.id,

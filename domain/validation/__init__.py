@@ -1,4 +1,4 @@
 """Validation of input from other programs: JSON, text, headers, timestamps, tokens, host names.
 
-Each rule stands here once, so that HTTP and NATS accept and refuse the same. Start with `json_reader.py`.
+HTTP and NATS share these rules, so that both accept and refuse the same input. Start with `json_reader.py`.
 """

@@ -1,8 +1,8 @@
 """Reads HTTP responses of other programs up to a bound, never decompressed.
 
-A few compressed bytes can stand for gigabytes, so requests ask for what is not compressed
-(`Accept-Encoding: identity`), and an answer that is compressed all the same is not read. How long an exchange
-may take is its caller's to bound, as a whole.
+A few compressed bytes can expand to gigabytes, so requests ask for uncompressed answers
+(`Accept-Encoding: identity`), and a compressed answer is not read. The caller sets the timeout of the whole
+exchange.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 
 PLAIN = {"Accept-Encoding": "identity"}
-"""The header that every request takes along."""
+"""The header for every request."""
 
 
 class AnswerUnusable(Exception):
@@ -18,13 +18,13 @@ class AnswerUnusable(Exception):
 
 
 def check_plain(headers: Mapping[str, str]) -> None:
-    """Raise AnswerUnusable for an answer with these headers that would have to be unpacked."""
+    """Raise AnswerUnusable if these headers announce a compressed answer."""
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise AnswerUnusable("the answer is compressed, though the request forbids that: turn that off there")
 
 
 async def bounded(headers: Mapping[str, str], raw: AsyncIterable[bytes], most: int) -> bytes:
-    """The body whose bytes, as they came, are `raw`. Raises AnswerUnusable beyond `most` bytes."""
+    """The body, read from the undecoded chunks `raw`. Raises AnswerUnusable beyond `most` bytes."""
     check_plain(headers)
     body = bytearray()
     async for chunk in raw:
@@ -35,7 +35,7 @@ async def bounded(headers: Mapping[str, str], raw: AsyncIterable[bytes], most: i
 
 
 def bounded_now(headers: Mapping[str, str], raw: Iterable[bytes], most: int) -> bytes:
-    """The same where nothing is awaited."""
+    """The synchronous form of `bounded`."""
     check_plain(headers)
     body = bytearray()
     for chunk in raw:

@@ -1,8 +1,9 @@
 """The one parser of JSON from other programs, for HTTP and NATS alike.
 
-RFC 8259 wants UTF-8 without a byte order mark, yet programs send UTF-16, marks, bare control characters, NaN
-and half surrogate pairs. What can be read in one way only is read. Of a name that comes twice the last value
-counts, as in most languages. The rest (cut text, two values, a depth that exhausts the parser) is NotJson.
+RFC 8259 requires UTF-8 without a byte order mark, yet programs send UTF-16, byte order marks, bare control
+characters, NaN and lone surrogates. Input with a single possible reading is accepted. For a repeated name the
+last value counts, as in most languages. All other input (cut text, two values, a depth that exhausts the
+parser) raises NotJson.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from pydantic_core import PydanticCustomError
 from domain.validation.outside_text import storable
 
 MOST_NAMES = 1_000
-"""In one object. The largest that a contract knows has half as many."""
+"""Names in one object. The largest object in a contract has half as many."""
 MOST_CONTAINERS = 20_000
-"""Lists and objects in one body; a heartbeat with all it may hold has a quarter of that."""
+"""Lists and objects in one body; the largest valid heartbeat has a quarter as many."""
 LONGEST_INTEGER = 400
-"""Digits. A longer one is read as a number with an exponent, which is infinite."""
+"""Digits. A longer integer is read as a float, which is infinite."""
 _PADDING = "\ufeff\x00 \t\r\n"
 
 _NO_TEXT = "towpath.no-text"
@@ -30,11 +31,11 @@ codecs.register_error(_NO_TEXT, lambda error: ("\udcff", cast(UnicodeDecodeError
 
 Model = TypeVar("Model", bound=BaseModel)
 NotJson = json.JSONDecodeError
-"""What `read_json` raises; a ValueError."""
+"""The error of `read_json`; a ValueError."""
 
 
 def read_json(body: bytes) -> Any:
-    """The value in `body`. Its text may hold lone surrogates and NUL, its numbers may be infinite or NaN.
+    """The JSON value in `body`. Text may hold lone surrogates and NUL; numbers may be infinite or NaN.
 
     A byte that is no text becomes a lone surrogate: text for people is cleaned of it, and a command, path or
     variable is refused, since with another character it would be another one.
@@ -50,10 +51,10 @@ def read_json(body: bytes) -> Any:
 
 
 def read_bounded(body: bytes) -> Any:
-    """The value in `body`, for a model that wants each name to be known.
+    """The JSON value in `body`, bounded in parts, for a model that refuses unknown names.
 
     Raises:
-        NotJson: also where it has parts by the ten thousand, which would hold up whatever else is served.
+        NotJson: as `read_json`; also for so many parts that validation would block the event loop.
     """
     if body.count(b"[") + body.count(b"{") > MOST_CONTAINERS:
         bare = b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
@@ -68,7 +69,7 @@ def parsed(model: type[Model], body: bytes) -> Model:
     """`body` as a `model`.
 
     Raises:
-        ValidationError: it is none; of type `json_invalid` where it is no JSON at all.
+        ValidationError: it does not fit the model; of type `json_invalid` if it is no JSON.
     """
     try:
         if _has_many_parts(body):
@@ -89,12 +90,12 @@ def parsed(model: type[Model], body: bytes) -> Model:
 
 
 def is_no_json(error: ValidationError) -> bool:
-    """Whether the body was no JSON, rather than the wrong JSON."""
+    """Whether validation failed because the body is no JSON, rather than the wrong JSON."""
     return any(one["type"] == "json_invalid" for one in error.errors(include_url=False, include_input=False))
 
 
 def sendable(value: Any) -> Any:
-    """A read value as it can be written again: text storable, numbers finite (as text where they are not).
+    """A copy of a read value that can be written as JSON: storable text, infinite numbers and NaN as text.
 
     Raises:
         RecursionError: it is nested too deeply.
@@ -109,12 +110,12 @@ def sendable(value: Any) -> Any:
 
 
 def _has_many_parts(body: bytes) -> bool:
-    """Whether names and brackets in `body`, those in its texts too, are so many that it is worth a look."""
+    """Whether `body` has so many colons and brackets, those in texts included, that it must be checked."""
     return body.count(b":") + body.count(b"[") + body.count(b"{") > MOST_NAMES
 
 
 def _check_names(value: Any, depth: int = 3) -> None:
-    """Refuse objects of very many names: each that is not expected would be an error of its own."""
+    """Refuse objects with very many names: pydantic would report one error for each unknown name."""
     if isinstance(value, dict):
         if len(value) > MOST_NAMES:
             raise NotJson(f"an object of more than {MOST_NAMES} names", "", 0)

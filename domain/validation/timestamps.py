@@ -1,10 +1,10 @@
-"""Parses timestamps of other programs: what is read, clamped or refused.
+"""Parses timestamps of other programs: which are accepted, clamped or refused.
 
-A time in a request or a report is RFC 3339 text with an offset. One without an offset means nothing here
-and is refused. One outside EARLIEST to LATEST is moved there: the broker counts nanoseconds in 64 bits,
-which end in 2262, and databases and languages end elsewhere, while no event lies outside. So the order of
-times never changes, a question about the year 1 begins with the log, and a report is not lost because of
-its runner's clock.
+A time in a request or a report is RFC 3339 text with an offset; one without an offset is ambiguous and is
+refused. A time outside EARLIEST to LATEST is clamped to that range, since the broker's 64-bit nanoseconds end
+in 2262, databases and languages have other limits, and no event lies outside. Clamping keeps the order of
+times, lets a query from the year 1 start at the log's beginning, and accepts a report whose runner has a
+wrong clock.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _LEAP_SECOND = re.compile(r"(?<=[Tt ]\d\d:\d\d):60(\.\d+)?", re.ASCII)
 
 
 def clamp(at: datetime) -> datetime:
-    """`at` (aware) in UTC, moved into the range that everything behind us can hold."""
+    """`at` (aware) in UTC, clamped to the range that broker and databases can store."""
     try:
         return min(max(at.astimezone(UTC), EARLIEST), LATEST)
-    except OverflowError:  # its offset leads out of the years 1 to 9999
+    except OverflowError:  # in UTC it lies outside the years 1 to 9999
         return EARLIEST if at.year < EARLIEST.year else LATEST
 
 
@@ -38,12 +38,12 @@ def _representable(at: datetime) -> datetime:
 
 
 def without_leap_second(text: str) -> str:
-    """RFC 3339 text whose second 60, which no clock of ours has, is the end of the second before."""
+    """RFC 3339 text with second 60, which Python's datetime cannot hold, replaced by 59.999999."""
     return _LEAP_SECOND.sub(":59.999999", text)
 
 
 def _text(value: Any) -> Any:
-    """A number would be taken for seconds since 1970; the contract says text."""
+    """Refuse numbers, which pydantic would take for seconds since 1970; the contract requires text."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, str) and _RFC3339.match(value):
@@ -54,6 +54,6 @@ def _text(value: Any) -> Any:
 Moment = Annotated[
     AwareDatetime, BeforeValidator(_text), AfterValidator(_representable), AfterValidator(clamp)
 ]
-"""A time that somebody asks about."""
+"""A time in a query."""
 ClockTime = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(clamp)]
-"""What a runner's clock said: moved, never refused for lying far away."""
+"""A time from a runner's clock: clamped, never refused for being out of range."""

@@ -1,4 +1,4 @@
-"""Rules for tokens: printable in a header and, beyond loopback, long enough not to be guessed."""
+"""Rules for tokens: they fit into a header and, beyond loopback, are too long to be guessed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SENDABLE = re.compile(r"[!-~]+")
 
 
 def token_problem(token: str) -> str | None:
-    """Why `token` cannot be used at all; it is never shown."""
+    """Why `token` cannot be used, or None. The text never contains the token."""
     if not token.strip():
         return f"it is empty, which would leave open what it is to protect: set a token ({HOW}), or unset it"
     if not _SENDABLE.fullmatch(token):
@@ -22,7 +22,7 @@ def token_problem(token: str) -> str | None:
 
 
 def too_short(chars: int) -> str | None:
-    """Why a token of so many characters is not enough where others can reach what it protects."""
+    """Why a token of `chars` characters is too short for a service that other hosts can reach, or None."""
     if chars >= MIN_TOKEN_CHARS:
         return None
     return (

@@ -1,10 +1,9 @@
 """Host and origin rules of HTTP listeners, against DNS rebinding and cross-site requests.
 
-A page that a browser shows can make requests to this machine in two ways. It can name its own host and let
-DNS answer with our address (DNS rebinding): then `Host` is a name that is not ours, so `Host` must be an IP
-address, `localhost` or a name that was configured. Or it can send a request across origins, which browsers
-do for forms without asking: then `Origin` names the page's host, so `Origin` must be our own or a
-configured one.
+A page in a browser can send requests to this listener in two ways. It can resolve its own host name to this
+machine's address (DNS rebinding); `Host` is then a foreign name, so `Host` must be an IP address, `localhost`
+or a configured name. Or it can send a cross-origin request, which browsers allow for forms; `Origin` then
+names the page's host, so `Origin` must be this listener's own or a configured one.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def host_name(text: str) -> str:
-    """A configured host in the form that is compared: lower case, no port, no brackets, no final dot.
+    """A configured host, normalised for comparison: lower case, no port, no brackets, no final dot.
 
-    `*.example.com` stands for every name below `example.com`.
+    `*.example.com` matches every name below `example.com`.
 
     Raises:
-        ValueError: no name and no address.
+        ValueError: `text` is neither a name nor an address.
     """
     found = split_host(text.removeprefix(_WILDCARD))
     if found is None or (text.startswith(_WILDCARD) and _is_address(found[0])):
@@ -40,7 +39,7 @@ def host_name(text: str) -> str:
 
 
 def split_host(text: str) -> tuple[str, int | None] | None:
-    """Name and port of a `Host` value; None where it is none."""
+    """Name and port of a `Host` value; None if it is malformed."""
     text = text.strip().lower()
     if text.startswith("["):
         name, bracket, rest = text[1:].partition("]")
@@ -70,7 +69,7 @@ class ForeignHost:
 
 
 class WebHosts:
-    """The names one listener answers under: IP addresses, `localhost`, and `names`."""
+    """The host names of one listener: IP addresses, `localhost`, and `names`."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         known = [host_name(name) for name in names]
@@ -78,9 +77,9 @@ class WebHosts:
         self._suffixes = tuple(name.removeprefix("*") for name in known if name.startswith(_WILDCARD))
 
     def refusal(self, headers: Iterable[tuple[bytes, bytes]], http_version: str) -> ForeignHost | None:
-        """Why a request with these headers (names in lower case) is none of ours; None where it is.
+        """Why a request with these headers (names in lower case) is refused; None if it is accepted.
 
-        `X-Forwarded-Host` and its like do not count: the sender of a request chooses them.
+        `X-Forwarded-Host` and similar headers are ignored: the sender of a request chooses them.
         """
         named, origins = [], []
         for name, value in headers:
@@ -105,17 +104,17 @@ class WebHosts:
         return None
 
     def serves(self, host: str) -> bool:
-        """Whether a request with this `Host` is for us."""
+        """Whether a request with this `Host` is for this listener."""
         found = split_host(host)
         return found is not None and (
             found[0] == "localhost" or _is_address(found[0]) or self._named(found[0])
         )
 
     def own_origin(self, origin: str, host: str) -> bool:
-        """Whether a page of `origin` may send a request to `host`, which is served.
+        """Whether a page of `origin` may send a request to `host`, which this listener serves.
 
-        It may if it is a page of this listener: the same port, and the same name or another name of this
-        machine. Pages of configured hosts may, too.
+        A page of this listener may: it has the same port, and the same name or another loopback name. So may
+        pages of configured hosts.
         """
         try:
             parts = urlsplit(origin.strip().lower())

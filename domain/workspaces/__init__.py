@@ -1,4 +1,4 @@
-"""Workspaces: which id means which root directory, and the paths inside it that a claim covers.
+"""Workspaces: the root directory of each registered id, and the paths inside it that a claim covers.
 
 Start with `registry.py`.
 """

@@ -1,12 +1,12 @@
-"""Path index: which items overlap given paths, in time that depends on the paths alone. Pure.
+"""Path index: finds the items that overlap given paths, in time that depends on the paths alone. Pure.
 
-A trie whose nodes are addressed by their own path, so that a node costs an entry in a dict. `_at` says
-which items end at a node, `_below` which have a path somewhere under it. A question looks at the nodes
-on the way to its own paths and at what lies under them: it costs its own paths and what it finds, however
-many paths are in the index.
+A trie whose nodes are addressed by their own path, so that a node costs one dict entry. `_at` holds the items
+with a path that ends at a node, `_below` those with a path somewhere below it. A query looks at the nodes on
+the way to its own paths and at the items below them. Its cost depends on its own paths and the items found,
+not on the size of the index.
 
-A dict that grows moves all its entries at once, tens of milliseconds for some hundred thousand. So a large
-one is split into many, each of which grows by itself.
+A growing dict moves all its entries at once, which takes tens of milliseconds for some hundred thousand. A
+large one is therefore split into many, which grow one at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SPLIT_AT = 8_192
 PARTS = 64
 """A power of two."""
 WHOLE = ("",)
-"""The paths of an item that covers everything: the root of the trie."""
+"""The path of an item that covers everything: the root of the trie."""
 
 
 class Cover:
@@ -36,12 +36,12 @@ class Cover:
             while node:
                 node = node.rpartition("/")[0]
                 if node in self.above:
-                    break  # and so are all those above it
+                    break  # its parents are in it, too
                 self.above.add(node)
 
 
 class PathIndex(Generic[Item]):
-    """Items by what they cover."""
+    """Items by the paths they cover."""
 
     def __init__(self) -> None:
         self._at: _Nodes[Item] = _Nodes()
@@ -52,12 +52,12 @@ class PathIndex(Generic[Item]):
         return bool(self._at)
 
     def add(self, item: Item, cover: Cover) -> None:
-        """Put in an item that is not in the index."""
+        """Add an item that is not in the index."""
         self._at.put(cover.paths, item)
         self._below.put(cover.above, item)
 
     def remove(self, item: Item, cover: Cover) -> None:
-        """Take out an item that `add` put in with the same paths."""
+        """Remove an item that was added with the same paths."""
         self._at.take(cover.paths, item)
         self._below.take(cover.above, item)
 
@@ -71,7 +71,7 @@ class PathIndex(Generic[Item]):
 
 
 class _Nodes(Generic[Item]):
-    """The items at each node, in one dict, or once that is large in PARTS of them."""
+    """The items at each node, in one dict, or in PARTS dicts once that one is large."""
 
     __slots__ = ("_last", "_parts")
 
@@ -112,7 +112,7 @@ class _Nodes(Generic[Item]):
 
     def find(self, names: Collection[str], found: set[Item]) -> None:
         """Add the items at these nodes to `found`."""
-        if self._last:  # without a call of Python's for each
+        if self._last:  # maps of C functions save a Python call for each name
             numbers = map(and_, map(hash, names), repeat(self._last))
             there_all = map(dict.get, map(self._parts.__getitem__, numbers), names)
         else:

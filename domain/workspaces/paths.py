@@ -1,7 +1,7 @@
-"""Lock paths: normal form, and which paths cover or overlap which.
+"""Lock paths: their normal form, and whether one covers or overlaps another.
 
 Overlap is decided on path components, never on string prefixes: `src` overlaps `src/api` but not
-`src2`. Paths are normalised once, where they enter; after that only components are compared.
+`src2`. Paths are normalised once, on input; after that only components are compared.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ MAX_PATHS = 256
 MAX_PATH_CHARS = 1024
 MAX_PATH_DEPTH = 64
 UP = r"(^|/)\.\.(/|$)"
-"""What no path may hold, as a regular expression."""
+"""A path with a `..` component, which is refused; a regular expression."""
 DEEP = rf"^([^/]+/+){{{MAX_PATH_DEPTH}}}[^/]"
-"""A relative path with more components than MAX_PATH_DEPTH."""
+"""A relative path with more than MAX_PATH_DEPTH components, which is refused; a regular expression."""
 
 
 def normalise_root(root: str) -> str:
-    """An absolute POSIX path without `.`/`..`, doubled or trailing slashes; else Invalid."""
+    """`root` without doubled or trailing slashes; Invalid unless it is absolute, without `.` and `..`."""
     if not root.startswith("/") or "\x00" in root or len(root) > MAX_PATH_CHARS:
         raise Invalid("bad-root", "`root` must be an absolute POSIX path of at most 1024 characters")
     parts = root.split("/")
@@ -31,7 +31,7 @@ def normalise_root(root: str) -> str:
 
 
 def normalise_lock_paths(paths: Sequence[str], root: str) -> list[str]:
-    """Paths relative to `root`, without duplicates or paths covered by another; [] = all of it.
+    """Paths relative to `root`, without duplicates or paths covered by another; [] = the whole workspace.
 
     Raises:
         Invalid: a path holds `..` or NUL, is absolute outside `root`, too long or too deep, or too many.
@@ -42,7 +42,7 @@ def normalise_lock_paths(paths: Sequence[str], root: str) -> list[str]:
     if any(not one for one in found):
         return []
     kept: list[Components] = []
-    for one in sorted(set(found)):  # what a path covers follows it at once
+    for one in sorted(set(found)):  # the paths that a path covers follow it directly
         if not kept or not _covers(kept[-1], one):
             kept.append(one)
     return ["/".join(one) for one in kept]
@@ -54,14 +54,14 @@ def components(path: str) -> Components:
 
 
 def plain_path(path: str) -> str:
-    """`path` with its components side by side: `src/api`; what was normalised is so already."""
+    """`path` with single slashes between components (`src/api`); a normalised one is returned as it is."""
     if path.startswith("/") or path.endswith("/") or "//" in path:
         return "/".join(components(path))
     return path
 
 
 def paths_overlap(left: Iterable[Components], right: Iterable[Components]) -> bool:
-    """Whether any path of one side equals, contains or lies in one of the other; empty = everything."""
+    """Whether any path of one side equals, contains or lies in one of the other; no paths = everything."""
     ours, theirs = set(left), set(right)
     if not ours or not theirs:
         return True
@@ -105,5 +105,5 @@ def _relative(path: str, root: str) -> Components:
 
 
 def listed(paths: Iterable[str]) -> str:
-    """Paths for people, divided by spaces; one that holds a space stands in quotes."""
+    """Paths for people, separated by spaces; a path that contains a space is quoted."""
     return " ".join(f"'{path}'" if not path or any(map(str.isspace, path)) else path for path in paths)

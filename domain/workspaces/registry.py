@@ -1,7 +1,7 @@
-"""The workspace registry: which id means which root directory now. Pure.
+"""The workspace registry: the root directory of each workspace id. Pure.
 
-Registrations of different workspaces race: no compare-and-set covers two of them, and none covers a
-registration and a claim. So the log's order decides, and `domain.locks.judging` judges.
+Registrations of different workspaces race: no compare-and-set covers two of them, nor a registration and a
+claim. The order of the log decides between them; `domain.locks.judging` applies that rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from domain.workspaces.paths import plain_path
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A workspace's valid registration; `seq` is the stream sequence that made it so."""
+    """A workspace's valid registration; `seq` is the stream sequence of its `registered` event."""
 
     id: str
     root: str
@@ -47,7 +47,7 @@ class WorkspaceTable:
         return iter(sorted(self._by_id.values(), key=lambda one: one.id))
 
     def get(self, workspace: str) -> Registration | None:
-        """The valid registration of `workspace`, if there is one."""
+        """The valid registration of `workspace`, or None."""
         return self._by_id.get(workspace)
 
     def overlapping(self, workspace: str, root: str) -> Registration | None:
@@ -62,18 +62,18 @@ class WorkspaceTable:
         self._roots.add(registration.id, _cover(registration.root))
 
     def remove(self, workspace: str) -> None:
-        """Forget the valid registration of `workspace`, if there is one."""
+        """Forget the valid registration of `workspace`, if it has one."""
         gone = self._by_id.pop(workspace, None)
         if gone is not None:
             self._roots.remove(workspace, _cover(gone.root))
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """Plain data that `restore` takes back."""
+        """The state as plain data, for `restore`."""
         return [asdict(one) for one in self]
 
     @classmethod
     def restore(cls, state: list[dict[str, Any]]) -> WorkspaceTable:
-        """The table that `snapshot` was taken of."""
+        """The table whose state `snapshot` returned."""
         return cls(Registration(**one) for one in state)
 
 
