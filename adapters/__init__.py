@@ -1,5 +1,5 @@
 """Adapters: the ports of `domain.ports` on JetStream, SQL and HTTP.
 
-May import the domain, never projections, api, runner or infra. Start with `event_store/appender.py`,
-which appends to the log; `event_store/group_appender.py` does so in batches.
+This package may import the domain, never projections, api, runner or infra. Start with
+`event_store/appender.py`, which appends to the log; `event_store/group_appender.py` appends in batches.
 """

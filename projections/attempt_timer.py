@@ -1,7 +1,7 @@
-"""The timer of an attempt: armed at the grant, renewed while the attempt lives.
+"""The timer of an attempt: armed when it is submitted, renewed while the attempt is open.
 
-Its note carries what must be remembered from one look to the next, so that no process has to keep it: until
-when somebody must take the attempt, and what was last known of the runner that did.
+Its note carries the watchdog's state from one check to the next, so that no process has to keep it: the
+deadline for a runner to take the attempt, and then the last known heartbeat of that runner.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ KIND = "attempt"
 
 
 class Note(BaseModel):
-    """`submit_by` until the attempt is taken, the rest from then on.
+    """`submit_by` applies until a runner takes the attempt, the other fields from then on.
 
-    `kept`: its runner is lost, and its lock is kept for an operator.
+    `kept`: the runner is lost, and the lock is kept for an operator.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -34,18 +34,18 @@ class Note(BaseModel):
 
     @property
     def sighting(self) -> Sighting | None:
-        """The newest heartbeat known of the runner."""
+        """The newest known heartbeat of the runner."""
         if self.counter is None or self.stored_at is None:
             return None
         return Sighting(self.counter, self.stored_at)
 
     def encoded(self) -> bytes:
-        """As a timer carries it."""
+        """The note as stored in a timer."""
         return self.model_dump_json(exclude_defaults=True).encode()
 
 
 def parse_note(raw: bytes) -> Note:
-    """The note of a timer; an empty one where it cannot be read, which only means to look afresh."""
+    """The note of a timer; an unreadable one is empty, and the attempt is then judged afresh."""
     try:
         return Note.model_validate_json(raw or b"{}")
     except ValidationError:

@@ -1,8 +1,8 @@
 """Checkpoint signer: appends a signed checkpoint after enough events or enough time.
 
-Delivery: it reads what lies behind the last checkpoint and acknowledges nothing. Any number may run; the
-compare-and-set of the checkpoint lets one win, and the losers go on from the winner's. A crash loses
-nothing. It seals only onto a checkpoint whose signature it trusts: it must not vouch for a forged past.
+Delivery: it reads the log after the last checkpoint and acknowledges nothing. Any number of signers may run;
+the compare-and-set accepts one checkpoint, and the others continue from it. A crash loses nothing. A signer
+continues only from a checkpoint whose signature it trusts, so that it never confirms a forged history.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ log = structlog.get_logger(__name__)
 class CheckpointSigner:
     """One signer; `run` it until it is canceled.
 
-    It seals once `every_events` events (at most MOST_EVENTS) are behind the last checkpoint, or
-    `every_seconds` after it has first seen that one is.
+    It signs once `every_events` events (at most MOST_EVENTS) follow the last checkpoint, or `every_seconds`
+    after it first saw an event follow it.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class CheckpointSigner:
             await asyncio.sleep(pause)
 
     async def sign_due(self) -> bool:
-        """Seal what is due now, one checkpoint at most; whether there was anything to do.
+        """Sign and append at most one due checkpoint; return whether one was due.
 
         Raises:
-            CheckpointInvalid: the last checkpoint is not one to go on from.
+            CheckpointInvalid: the last checkpoint is invalid, or the log does not reach it.
             Busy: NATS does not answer.
         """
         if not self._known:

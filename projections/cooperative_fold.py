@@ -1,7 +1,7 @@
-"""Cooperative folding: large batches yield to the event loop, large tables go to a thread.
+"""Cooperative folding: large batches yield to the event loop, large tables are restored in a thread.
 
-A claim may have hundreds of paths and a batch hundreds of claims. Whatever else the process serves gets its
-turn between two parts.
+A claim may have hundreds of paths and a batch hundreds of claims. Between two parts of a batch, the process
+serves its other tasks.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from domain.locks.table import LockTable
 from domain.log.record import Recorded
 
 PART_PATHS = 1024
-"""Folding so many takes a few milliseconds."""
+"""Paths that can be folded in a few milliseconds."""
 _WITH_PATHS = {"dispatched": "lock_paths", "granted": "paths", "released": "paths", "refused": "paths"}
 
 
 async def in_parts(batch: Sequence[Recorded]) -> AsyncIterator[Sequence[Recorded]]:
-    """The batch in parts with at most PART_PATHS paths, or one event each; others run in between."""
+    """The batch in parts of at most PART_PATHS paths, or of one event; yields to other tasks in between."""
     start = paths = 0
     for number, event in enumerate(batch):
         field = _WITH_PATHS.get(event.event)
@@ -33,7 +33,7 @@ async def in_parts(batch: Sequence[Recorded]) -> AsyncIterator[Sequence[Recorded
 
 
 def restored(state: dict[str, Any]) -> LockTable:
-    """The table of a snapshot, ready for questions; for a thread of its own."""
+    """The table of a snapshot with its indexes built; to be run in a thread."""
     table = LockTable.restore(state)
     table.prepare()
     return table

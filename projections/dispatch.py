@@ -1,10 +1,10 @@
 """Process manager `dispatch`: submits granted attempts to runners and records refusals.
 
-Delivery: each event is handled at least once, by any of the dispatchers, and acknowledged when all that
-follows from it stands in the log. A crash in between means it comes again: the attempt is read from the
-leader first, and only one that is still `dispatched`, with a grant that is not void, is sent. Sending it
-twice is harmless, since a runner starts nothing before its `running` is recorded. The attempt's timer is
-armed before the send.
+Delivery: each event is handled at least once, by any of the dispatchers, and acknowledged when its
+consequences are recorded in the log. A crash in between causes a redelivery. Dispatch first reads the attempt
+from the leader, and submits it only if it is still `dispatched` and its grant is valid. A second submission
+is harmless, since the start gate keeps a runner from starting before its `running` is recorded. The attempt's
+timer is armed before the submission.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ ACTED_ON = (
     EventFilter("task", event="cancel-requested"),
     EventFilter("task", event="lock-release-requested"),
 )
-"""The events that something follows from."""
+"""The events that dispatch reacts to."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchConfig:
-    """`callback_base_url` without a trailing slash; the times count from the grant.
+    """`callback_base_url` without a trailing slash; both times count from the grant.
 
-    `submit_deadline`: until when somebody must have accepted; `first_look`: when the watchdog looks whether
-    the runner that accepted is still there.
+    `submit_deadline`: when a runner must have accepted; `first_look`: when the watchdog first checks the
+    accepting runner's heartbeat.
     """
 
     callback_base_url: str
@@ -78,7 +78,7 @@ class Dispatch:
         await queue.consume(self.handle)
 
     async def handle(self, event: Recorded) -> None:
-        """Do what follows from one event; doing it again changes nothing."""
+        """React to one event; idempotent."""
         if event.kind == "lock":
             fact: LockPayload = event.data
             task_id, attempt = fact["task_id"], fact["attempt"]
@@ -88,7 +88,7 @@ class Dispatch:
             elif event.event == "refused":
                 await self._refused(task_id, attempt, event)
             return
-        data: DispatchedPayload = event.data  # of the others, `attempt` alone is read
+        data: DispatchedPayload = event.data  # of other events, only `attempt` is read
         task_id, attempt = event.subject_id, data["attempt"]
         if event.event == "dispatched" and data["workspace"] is None:
             await self._send(task_id, attempt, 0, event.at)
@@ -97,7 +97,7 @@ class Dispatch:
         elif event.event == "cancel-requested":
             await self._cancel(task_id, attempt, event.version)
         elif event.event == "lock-release-requested":
-            # the watchdog may have waited for just this
+            # a watchdog that keeps the lock for an operator waits for this release
             await self._timers.arm(attempt_timer(task_id, attempt), event.at)
 
     async def _refused(self, task_id: str, attempt: int, event: Recorded) -> None:
@@ -110,7 +110,7 @@ class Dispatch:
         await self._tasks.submit_failed(task_id, attempt, data["reason"], words, ACTOR)
 
     async def _cancel(self, task_id: str, attempt: int, version: int) -> None:
-        """Pass a cancel on, for as long as the attempt is open: Busy, so that the event comes again."""
+        """Pass a cancel to the runner while the attempt is open; raises Busy, so that it is redelivered."""
         task = (await self._tasks.read(task_id, version=version)).task
         if not task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             return
@@ -122,12 +122,12 @@ class Dispatch:
     async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
         task = (await self._tasks.read(task_id, attempt=attempt)).task
         if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
-            await self._arm(task_id, attempt, since)  # taken before it was sent: its runner is watched
+            await self._arm(task_id, attempt, since)  # a redelivery: the runner has it, and must be watched
         if not task.is_open(attempt, Status.DISPATCHED):
             return
         workspace = task.spec.workspace
         if workspace is not None and not await self._grants.granted(task_id, attempt, workspace):
-            return  # a void grant starts nothing
+            return  # a void grant must not start a process
         try:
             submission = self._submission(task, token)
         except EnvUnreadable as error:

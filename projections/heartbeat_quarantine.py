@@ -1,13 +1,14 @@
 """Quarantine of invalid heartbeats: kept as dead letters with the reason.
 
-A bad heartbeat stops nothing: the next one replaces it, and the watchdog judges by what it can read. But
-a runner whose heartbeats are unusable believes in a lease that the control plane does not see, and two
-runners under one id make each other's attempts look forgotten. Whoever sends one sends one every few
-seconds, or a thousand a second: so one letter for each runner and reason stands at a time, and at most
-MOST_LETTERS of all; an operator who drops it gets the next. They cannot push other dead letters out.
+A bad heartbeat blocks nothing: the next one replaces it, and the watchdog judges by those it can read. But a
+runner with unusable heartbeats believes that it holds a lease which the control plane does not see, and two
+runners under one id make each other's attempts look forgotten. A faulty runner sends one every few seconds,
+or a thousand a second. Therefore at most one letter per runner and reason is kept at a time, and at most
+MOST_LETTERS in all. After an operator drops a letter, the next one is kept. These letters never displace
+other dead letters.
 
-Delivery: at most once, to every inspector in the same order; so all keep the same letter, which the dead
-letters take once. What a crash loses comes again with the next heartbeat.
+Delivery: at most once, to every inspector in the same order. All inspectors keep the same letter, which is
+stored once. A heartbeat lost in a crash does no harm: the next one shows the same fault.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from domain.services.dead_letters import HEARTBEAT, DeadLetters
 MOST_LETTERS = 100
 LETTER_BYTES = 4096
 QUIET_SECONDS = 30.0
-"""How long what stands already is not looked up again."""
+"""How long the kept letters are not read again for the same runner and reason."""
 REMEMBERED = 10_000
 
 log = structlog.get_logger(__name__)
@@ -50,14 +51,14 @@ class HeartbeatInspection:
         self._full_until = 0.0
 
     async def handle(self, arrived: ArrivedBeat) -> None:
-        """Keep it if it is bad. Raises what keeping raises."""
+        """Check a heartbeat, and keep an invalid one as a dead letter. Raises what `DeadLetters` raises."""
         found = examine_beat(arrived)
         fault = found if isinstance(found, Fault) else self._went_back(arrived, found)
         if fault is not None:
             await self._keep(arrived, fault)
 
     def _went_back(self, arrived: ArrivedBeat, beat: Heartbeat) -> Fault | None:
-        """Whether the heartbeat before it, of the same instance, had a higher counter."""
+        """The fault if the previous heartbeat of the same instance had a higher counter; else None."""
         key = (arrived.runner_id, beat.instance)
         last = self._last.get(key)
         self._last[key] = beat.model_copy(update={"held": []})

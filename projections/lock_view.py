@@ -1,8 +1,8 @@
 """Projection `lock view`: locks and registrations as this process has folded them; appends nothing.
 
-An API process answers lock queries and waits for decisions on it. Delivery: reads the log from a snapshot of
-its own and acknowledges nothing; a crash costs a longer fold after the start. What must
-be decided on everything the leader has first waits until the view has caught up with the leader.
+An API process answers lock queries from it and waits in it for decisions. Delivery: it reads the log from its
+own snapshot and acknowledges nothing; a crash costs a longer fold after the start. A linearizable answer
+first waits until the view has caught up with the leader.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ CATCH_UP_SECONDS = 2.0
 
 
 class _Past(NamedTuple):
-    """How a claim ended. The event itself, with its headers, would be ten times as large."""
+    """How a claim ended. Keeping the event with its headers would take ten times the memory."""
 
     event: str
     time: str
     token: int | None
-    """What it held."""
+    """The fencing token it held."""
     holders: Sequence[HolderPayload]
-    """Who was in the way of one that was refused."""
+    """The claims that blocked it, if it was refused."""
 
 
 class FoldedLockView:
-    """Port `LockView`; `run` it beside whatever asks."""
+    """Port `LockView`, kept up to date by `run`."""
 
     def __init__(self, reader: LogReader, snapshots: Snapshots, figures: LogFigures | None = None) -> None:
         self.figures = figures or LogFigures()
@@ -84,7 +84,7 @@ class FoldedLockView:
                 await self.save()
 
     async def save(self) -> None:
-        """Keep position and tables, so that the next start folds only what comes after."""
+        """Save a snapshot, so that the next start folds only later events."""
         seq = self._table.seq
         if seq > self._saved:
             state = {"locks": self._table.snapshot()}
@@ -92,7 +92,7 @@ class FoldedLockView:
             self._saved = seq
 
     def fold(self, batch: Iterable[Recorded]) -> None:
-        """Fold a batch and wake who waits for it."""
+        """Fold a batch and wake the requests that wait for it."""
         event: Recorded | None = None
         note, table = self.figures.note, self._table
         for event in batch:
@@ -108,7 +108,7 @@ class FoldedLockView:
         self._wakes.moved(self._table.seq)
 
     def _remember(self, event: Recorded) -> None:
-        """Keep how a claim ended, with the token it held, for questions that come just after."""
+        """Remember how a claim ended, and the token it held, for requests that come soon after."""
         fact: LockPayload = event.data
         key = (fact["task_id"], fact["attempt"])
         grant = self._table.grant(*key)
@@ -138,10 +138,10 @@ class FoldedLockView:
         return self._table.seq >= seq or await self._wakes.reached(seq, timeout)
 
     async def _know(self, wanted: EventFilter, there: Callable[[], bool]) -> None:
-        """Return once this fold has what the leader has of `wanted`, or all of the log where that says no.
+        """Return once this fold has the leader's last `wanted` event, or the whole log if `there` is False.
 
-        Right after an election the leader before may still answer, with less. A "no" from that is no answer,
-        and only the log's end is known from a leader that says with it that it leads.
+        Right after an election the deposed leader may still answer, with fewer events. A negative answer must
+        not be based on that. Only the read of the log's end comes with a proof that its leader has a quorum.
         """
         known = await self.caught_up(await self._reader.last_seq_of(wanted))
         if known and not there():

@@ -1,10 +1,10 @@
 """Process manager `lock waits`: ends attempts that waited for a lock longer than they may.
 
 Delivery: dispatch arms the deadline when it handles `dispatched`, before it acknowledges that event, so a
-crash in between arms it again. It may come due more than once; what is further on is left alone. Whether
-the lock was granted is read from the log itself: a grant is no task event, so the compare-and-set of
-`canceled` does not see one that crosses with it. Such a grant is void: it starts nothing and is given back
-first.
+crash in between arms it again. A deadline may come due more than once; an attempt that is further on is left
+unchanged. The handler reads from the log whether the lock was granted. A grant is not a task event, so the
+compare-and-set of `canceled` cannot detect a concurrent one. Such a grant is void: it starts no process, and
+its release is appended first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAGE = 500
 
 
 def deadline(task_id: str, attempt: int) -> Deadline:
-    """The end of an attempt's wait for its lock."""
+    """The deadline of an attempt's wait for its lock."""
     return Deadline(KIND, task_id, attempt)
 
 
@@ -39,7 +39,7 @@ class LockWaits:
         """Record `canceled`, reason `lock-wait-timeout`, if the attempt still waits.
 
         Raises:
-            Busy: the log cannot be read as far as its leader has it; come again.
+            Busy: the log could not be read up to the leader's last event; it is redelivered.
         """
         due = came.deadline
         stored = await self._tasks.read(due.task_id, attempt=due.attempt)
@@ -57,7 +57,7 @@ class LockWaits:
         await self._tasks.lock_wait_over(due.task_id, due.attempt, message, ACTOR)
 
     async def _granted(self, workspace: str, due: Deadline, dispatched_seq: int) -> bool:
-        """Whether a grant of this attempt stands behind its `dispatched`, up to what the leader has."""
+        """Whether the log holds a grant of this attempt after `dispatched`; a linearizable read."""
         facts = EventFilter("lock", workspace)
         last = await self._reader.last_seq_of(facts)
         position = dispatched_seq

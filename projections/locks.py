@@ -1,8 +1,8 @@
 """The lock projection: folds the log and appends the grants, refusals and releases that are due.
 
-Delivery: it reads the log from its own snapshot and acknowledges nothing. A crash costs a longer fold
-after the start; facts are decided from the fold and appended with its compare-and-set, so any number of
-projectors, however far behind, append each fact once. A lost race means: fold on, decide anew.
+Delivery: it reads the log from its own snapshot and acknowledges nothing. A crash costs a longer fold after
+the start. Lock facts are decided on the fold and appended with compare-and-set, so any number of projectors,
+however far behind, append each fact once. After a conflict a projector folds on and decides again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class LockProjection:
         """Fold and decide until canceled.
 
         Raises:
-            ExceptionGroup: with LogGap where the log is not contiguous; nothing is decided on a hole.
+            ExceptionGroup: with LogGap if the log is not contiguous; a fold with a hole decides nothing.
         """
         await self.restore()
         start = await patiently(self._reader.last_seq)
@@ -75,7 +75,7 @@ class LockProjection:
                     await self.save()
 
     async def restore(self) -> None:
-        """Take up the last snapshot, if there is one and it is of this log."""
+        """Load the last snapshot, if there is one of this log."""
         saved = await take_up(self._snapshots, self._reader, SNAPSHOT)
         if saved is not None:
             self._event_id, state = saved
@@ -83,7 +83,7 @@ class LockProjection:
             self._saved = self.table.seq
 
     async def save(self) -> None:
-        """Keep position and table, so that the next start folds only what comes after."""
+        """Save a snapshot, so that the next start folds only later events."""
         seq = self.table.seq
         if seq > self._saved:
             await keep(self._snapshots, SNAPSHOT, seq, self._event_id, self.table.snapshot())
@@ -96,7 +96,7 @@ class LockProjection:
         return changed
 
     def fold(self, batch: Iterable[Recorded]) -> dict[str, None]:
-        """Fold a batch; the workspaces in which something may be due, in order."""
+        """Fold a batch; return the workspaces in which a lock fact may be due, in order."""
         changed: dict[str, None] = {}
         event: Recorded | None = None
         for event in batch:
@@ -117,7 +117,7 @@ class LockProjection:
                 workers.create_task(self._work(workspace, fact))
 
     async def _work(self, workspace: str, due: LockFact) -> None:
-        """Append what is due in one workspace, one fact after the other, until nothing is."""
+        """Append the due facts of one workspace, one after the other, until none is due."""
         fact: LockFact | None = due
         try:
             while fact is not None:

@@ -1,7 +1,7 @@
-"""The head of the log, confirmed where a reader seems to be ahead of it.
+"""The last sequence of the log, confirmed if a reader seems to be ahead of it.
 
-A leader that was just elected, or just deposed, may for a moment not know the last events. What it says is
-below a position that somebody holds either for that reason, or because the position is of another log.
+A leader that was just elected or deposed may lack the last events for a moment. Its last sequence is below a
+reader's position either for that reason, or because the position is from another log.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ async def end_of_log(
     patience: float,
     retry_seconds: float = RETRY_SECONDS,
 ) -> int:
-    """What `last_seq` returns; below `position` only if it stays so for `patience` seconds."""
+    """The result of `last_seq`, retried for `patience` seconds while it is below `position`."""
     deadline = asyncio.get_running_loop().time() + patience
     while (last := await last_seq()) < position:
         if asyncio.get_running_loop().time() > deadline:

@@ -1,11 +1,10 @@
 """Projection `read model`: follows the log and applies it in batches, in order.
 
-Delivery: a batch counts as taken when the transaction that holds its rows and the position commits;
-nothing is acknowledged to the broker. A crash before the commit leaves rows and position as they were,
-so the batch is read again; a crash behind it, or a second projection on the same database, makes the
-read model pass over what it has. While the database is away it waits, and goes on from the position it finds
-there. A hole in the log raises LogGap and ends the projection: a read model that goes on behind a hole would
-stay wrong.
+Delivery: a batch is applied when the transaction with its rows and the position commits; nothing is
+acknowledged to the broker. A crash before the commit leaves rows and position unchanged, and the batch is
+read again. After the commit, or with a second projection on the same database, events applied before are
+skipped. While the database is unreachable the projection waits, and goes on from the position in it. A hole
+in the log raises LogGap and ends the projection: a read model that skipped an event would stay wrong.
 """
 
 from __future__ import annotations
@@ -58,15 +57,15 @@ class TaskProjection:
 
     @property
     def seq(self) -> int:
-        """The last sequence that this projection knows to be applied."""
+        """The last applied sequence that this projection knows of."""
         return self._seq
 
     async def lag(self) -> int:
-        """How many events the leader has that are not applied yet."""
+        """How many of the leader's events are not applied yet."""
         return max(0, await self._log.last_seq() - self._seq)
 
     async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
-        """Wait until `seq` is applied; False if that took longer than `timeout` seconds."""
+        """Wait until `seq` is applied; False if that takes longer than `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout), self._moved:
                 await self._moved.wait_for(lambda: self._seq >= seq)
@@ -75,13 +74,13 @@ class TaskProjection:
         return True
 
     async def run(self) -> None:
-        """Follow the log from the read model's own position; ends only by being canceled or by an error.
+        """Follow the log from the read model's position until canceled or an error.
 
-        Where another process empties the read model to rebuild it, this one goes back and helps.
+        If another process empties the read model to rebuild it, this one goes back to the new position.
 
         Raises:
-            LogGap: the log has a hole, or the read model is ahead of it or has applied another event than the
-                one at its position: it belongs to another log.
+            LogGap: the log has a hole, or the read model is of another log: it is ahead of this one, or has
+                applied another event at its position.
         """
         while True:
             position = await patiently(self._read_model.stands_at)
@@ -104,7 +103,7 @@ class TaskProjection:
         return await patiently(self._log.last_seq)
 
     async def replay(self, upto: int, progress: Progress | None = None) -> None:
-        """Empty the read model and apply the log up to and with sequence `upto`.
+        """Empty the read model and apply the log up to and including sequence `upto`.
 
         `progress` is called after each batch with the sequence reached and `upto`.
         """
@@ -143,7 +142,7 @@ def _of_another_log(seq: int, why: str) -> LogGap:
 
 
 class _ReadAhead:
-    """Reads on while a batch is being written, and merges what has come meanwhile; bounded."""
+    """Reads ahead while a batch is being written, into a bounded buffer, and merges small batches."""
 
     def __init__(self, stream: AsyncIterator[Sequence[Recorded]]) -> None:
         self._stream = stream
@@ -153,9 +152,9 @@ class _ReadAhead:
         self._reader = asyncio.create_task(self._read())
 
     async def take(self, limit: int) -> list[Recorded]:
-        """The next events, at most `limit`, as soon as there is one; [] when the stream has ended.
+        """Wait for events and return up to `limit` of them; [] when the stream has ended.
 
-        Raises what the stream raised, once all that came before it has been taken.
+        Raises the stream's error once all events before it are taken.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._events or self._ended)
@@ -166,7 +165,7 @@ class _ReadAhead:
         return taken
 
     async def close(self) -> None:
-        """Stop reading; closing twice is harmless."""
+        """Stop reading; idempotent."""
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
         close = getattr(self._stream, "aclose", None)

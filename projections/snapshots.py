@@ -1,9 +1,9 @@
-"""Restores a fold from its snapshot, if that was made from this very log.
+"""Saves snapshots of folds, and restores a fold from one that was made from the same log.
 
-A snapshot lies in SQL, the log in NATS, and either can be replaced without the other: a fold that goes on
-from another log's state would grant and release on facts that never were. So each snapshot names the
-event it stands at, and one that does not fit is passed over, which costs a longer fold and nothing else.
-No fold waits for a database that is away.
+Snapshots are in SQL and the log is in NATS, and either can be replaced without the other. A fold that
+continued from another log's state would grant and release on events that never happened. Each snapshot
+therefore names the event at its position, and one that does not fit is ignored, which only makes the fold
+longer. No fold waits for an unreachable database.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 async def take_up(snapshots: Snapshots, reader: LogReader, name: str) -> tuple[str, Any] | None:
-    """The id of the event that the snapshot stands at and the state; None where none fits or is at hand."""
+    """The id of the event at the snapshot's position, and the state; None without a fitting snapshot."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             saved = await snapshots.load(name)
@@ -44,13 +44,13 @@ async def take_up(snapshots: Snapshots, reader: LogReader, name: str) -> tuple[s
 
 
 async def fits(reader: LogReader, seq: int, kept: Any) -> bool:
-    """Whether what was kept as of `seq` is of this very log."""
+    """Whether the snapshot `kept` at `seq` was made from this log."""
     event_id = kept.get("event_id")
     return event_id is not None and await stands(reader, Position(seq, event_id))
 
 
 async def keep(snapshots: Snapshots, name: str, seq: int, event_id: str, state: Any) -> None:
-    """Save `state` as of the event `event_id` at `seq`; if it cannot be saved now, a later one will do."""
+    """Save `state` as of the event `event_id` at `seq`; a failure is only logged, a later one suffices."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await snapshots.save(name, seq, {"event_id": event_id, "state": state})
@@ -59,7 +59,7 @@ async def keep(snapshots: Snapshots, name: str, seq: int, event_id: str, state: 
 
 
 async def patiently(read: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What `read` answers, however long the log is away: a fold that starts has nothing better to do."""
+    """The result of `read`, retried without limit while the log is unreachable; for starting folds."""
     while True:
         try:
             return await read()

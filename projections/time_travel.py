@@ -1,8 +1,8 @@
-"""Time travel: the locks as of any position, from the nearest kept snapshot and a fold from there.
+"""Time travel: the locks as of any position, by a fold from the nearest earlier snapshot.
 
-A rung is the lock table at a position, kept as a snapshot. Near the head they lie RUNG_EVERY events apart,
-further back at doubling distances, and their number is bounded: a question about a position that lies d
-events back folds max(RUNG_EVERY, about d / 8) events. Losing a rung costs a longer fold, nothing else.
+A rung is a snapshot of the lock table at a position. Near the head, rungs are RUNG_EVERY events apart,
+further back at doubling distances, and their number is bounded. A query about a position d events back folds
+at most max(RUNG_EVERY, about d / 8) events. Losing a rung only makes a fold longer.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ TRAVEL_SECONDS = 120.0
 
 
 class Ladder:
-    """Keeps rungs while somebody folds the log in order."""
+    """Saves rungs during an ordered fold of the log."""
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._snapshots = snapshots
         self._last = -1
 
     def start(self, seq: int) -> None:
-        """The fold begins behind `seq`."""
+        """Note that the fold begins after `seq`."""
         self._last = seq // RUNG_EVERY
 
     async def climb(self, table: LockTable, event_id: str) -> None:
-        """Keep a rung, if the fold, now at event `event_id`, has gone far enough since the last one."""
+        """Save a rung at event `event_id`, if the fold has come far enough since the last one."""
         index = table.seq // RUNG_EVERY
         if index <= self._last:
             return
@@ -44,13 +44,13 @@ class Ladder:
 
 
 def slot(index: int) -> str:
-    """The name of the rung `index` (1, 2, …): of each level the last WIDTH stay."""
+    """The snapshot name of rung `index` (1, 2, …); names repeat so that each level keeps its last WIDTH."""
     level = (index & -index).bit_length() - 1
     return f"{PREFIX}{level}.{(index >> (level + 1)) % WIDTH}"
 
 
 class TimeTravel:
-    """Port `Past`. One question folds at a time; a few may wait."""
+    """Port `Past`. One query folds at a time; up to WAITING others wait."""
 
     def __init__(self, reader: LogReader, snapshots: Snapshots) -> None:
         self._reader = reader
@@ -100,7 +100,7 @@ class TimeTravel:
         raise AssertionError("a log is followed without end")
 
     async def _nearest(self, seq: int) -> LockTable:
-        """The table of the rung before `seq` that is of this log; an empty one where there is none."""
+        """The table of the last rung of this log at or before `seq`; an empty table if there is none."""
         upto = seq
         while (found := await self._snapshots.latest(PREFIX, upto)) is not None:
             at, kept = found

@@ -1,7 +1,7 @@
-"""Verdicts on void events, kept so that the sender can be answered by position.
+"""Verdicts on void events, kept so that a request can be answered by its event's position.
 
-Only void events are remembered, and a bounded number of them. About a position before the oldest one it does
-not guess.
+Only void events are remembered, and a bounded number of them. For a position before the oldest one, the
+answer is Busy instead of a guess.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Verdicts:
         self._claims: dict[Key, Void] = {}
 
     def start(self, seq: int) -> None:
-        """The fold begins behind `seq`."""
+        """Note that the fold begins after `seq`."""
         self._since = seq
 
     def note(self, event: Recorded, void: Void) -> None:
@@ -40,10 +40,10 @@ class Verdicts:
                 del self._claims[oldest]
 
     def at(self, seq: int) -> Void | None:
-        """Why the event at `seq`, which was folded, is void; None where it counts.
+        """Why the folded event at `seq` is void; None if it is valid.
 
         Raises:
-            Busy: it lies too far back.
+            Busy: the event is too far back.
         """
         if seq <= self._since:
             raise Busy("busy", f"the event stands at sequence {seq}; ask whether it counts")
@@ -51,5 +51,5 @@ class Verdicts:
         return found[0] if found is not None else None
 
     def of_claim(self, key: Key) -> Void | None:
-        """Why the `dispatched` of this attempt is void, if it is and was folded lately."""
+        """Why the `dispatched` of this attempt is void, if it is and was folded recently."""
         return self._claims.get(key)

@@ -1,6 +1,6 @@
-"""Waiters: futures by claim or sequence, woken by the events that concern them.
+"""Waiters: requests that wait for a claim or a sequence, woken only by the events that concern them.
 
-Hundreds of requests may wait at once; waking all of them at every batch cost more than folding it.
+Hundreds of requests may wait at once; waking all of them at every batch cost more than folding the batch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from domain.log.record import Recorded
 
 
 class Wakes:
-    """Waits of one fold; every wait is bounded by its caller's timeout in seconds."""
+    """The waiters of one fold; the caller's timeout in seconds bounds every wait."""
 
     def __init__(self) -> None:
         self._claims: dict[Key, set[asyncio.Event]] = {}
@@ -23,7 +23,7 @@ class Wakes:
         self._numbers = itertools.count()
 
     async def until(self, key: Key, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until `condition`, looked at again after each event about `key`, and at the end."""
+        """Wait until `condition` holds; checked after each event about `key`, and at the timeout."""
         if condition():
             return True
         woken = asyncio.Event()
@@ -43,7 +43,7 @@ class Wakes:
         return True
 
     async def reached(self, seq: int, timeout: float) -> bool:
-        """Wait until `moved` has been told of `seq`; False after `timeout`."""
+        """Wait until the fold has reached `seq`; False after `timeout`."""
         woken = asyncio.Event()
         heapq.heappush(self._seqs, (seq, next(self._numbers), woken))
         try:
@@ -54,7 +54,7 @@ class Wakes:
         return True
 
     def folded(self, event: Recorded) -> None:
-        """Wake who waits for the claim that `event` is about."""
+        """Wake the requests that wait for the claim of `event`."""
         if not self._claims:
             return
         task_id, attempt = event.task_id, event.attempt
@@ -62,6 +62,6 @@ class Wakes:
             woken.set()
 
     def moved(self, seq: int) -> None:
-        """Wake who waits for `seq` or less."""
+        """Wake the requests that wait for `seq` or an earlier sequence."""
         while self._seqs and self._seqs[0][0] <= seq:
             heapq.heappop(self._seqs)[2].set()

@@ -1,12 +1,13 @@
 """Process manager `watchdog`: ends attempts that no runner took or whose runner is lost.
 
-Every attempt has one timer (`attempt_timer`), so nothing here polls or remembers. An attempt that ends
-before its timer costs one read; one whose runner lives and lists it, a read of that heartbeat. A workspace's
-policy comes from a fold of the whole log: which registration counts hangs on the claims, too.
+Every attempt has one timer (`attempt_timer`), so the watchdog neither polls nor keeps state. An attempt that
+has ended when its timer fires costs one read; one whose runner is alive and lists it costs a read of that
+heartbeat. A workspace's policy comes from a fold of the whole log, since the valid registration depends on
+claims, too.
 
-Delivery: each timer at least once, by any of the watchdogs, acknowledged when what follows from it stands in
-the log or the next look is armed. A crash in between means it comes again; looking twice is harmless. What
-ends an attempt is decided on reads from the leader alone, times on the broker's clock.
+Delivery: each timer is handled at least once, by any of the watchdogs, and acknowledged when its result is
+recorded in the log or the next check is armed. A crash in between causes a redelivery; checks are idempotent.
+The end of an attempt is decided on linearizable reads only, with times of the broker's clock.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Watchdog:
         self._terms = terms
 
     async def handle(self, due: Due) -> None:
-        """Look at the attempt whose timer came due; ends it, arms the next look, or lets it be."""
+        """Check the attempt whose timer fired: end it, arm the next check, or do nothing if it has ended."""
         note = parse_note(due.note)
         if await self._still_held(due, note):
             return
@@ -63,7 +64,7 @@ class Watchdog:
     # ------------------------------------------------------------------ no runner has it
 
     async def _untaken(self, due: Due, note: Note, task: Task) -> None:
-        """Record `submit-failed` once its time is over."""
+        """Record `submit-failed` once the deadline for taking the attempt is over."""
         if note.submit_by is not None and due.at < note.submit_by:
             await self._timers.arm(due.deadline, note.submit_by, due.note)
             return
@@ -82,7 +83,7 @@ class Watchdog:
     # ------------------------------------------------------------------ somebody has it
 
     async def _still_held(self, due: Due, note: Note) -> bool:
-        """Whether a look at the known runner's heartbeat is enough: it lives and lists the attempt."""
+        """Whether the heartbeat of the known runner suffices: it is recent and lists the attempt."""
         if note.runner_id is None or note.bound_at is None:
             return False
         key = due.deadline
@@ -116,7 +117,7 @@ class Watchdog:
             await self._look_again(due, watched, verdict)
 
     async def _keeps_lock(self, task: Task) -> bool:
-        """Whether the workspace's policy leaves the attempt to an operator, and none has released it yet."""
+        """Whether the workspace's policy leaves the lock to an operator, who has not released it yet."""
         if task.spec.workspace is None or task.release_requested:
             return False
         registration = await self._registrations.registration(task.spec.workspace)
@@ -148,7 +149,7 @@ class Watchdog:
 
 
 def _bound_at(task: Task) -> datetime:
-    """When the attempt was its runner's at the latest. `started_at` will not do: it is the runner's clock."""
+    """When the attempt was bound at the latest. `started_at` is not used: it is from the runner's clock."""
     return task.queued_at or task.modified_on
 
 

@@ -1,4 +1,4 @@
-"""Cryptography: encrypted env values, and the keys that sign checkpoints.
+"""Cryptography: encryption of env values, and the keys that sign checkpoints.
 
 Start with `env_encryption.py`.
 """

@@ -1,8 +1,8 @@
 """Ed25519 keys that sign and verify checkpoints.
 
-A key is written as text: a private one as the 64 hex digits of its seed, a public one as `public:` and 64
-hex digits. The first of several signs, all are trusted: that is how a key is replaced without losing trust
-in what the old one signed. A key's id is the beginning of the SHA-256 of its public key.
+A key is configured as text: a private key as the 64 hex digits of its seed, a public key as `public:` and 64
+hex digits. Of several keys, the first signs and all are trusted, so that a key can be replaced while its
+older signatures stay valid. A key's id is the beginning of the SHA-256 of its public key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEX = re.compile("[0-9a-f]{64}")
 
 
 def key_id_of(public: bytes) -> str:
-    """16 hex digits that name a public key."""
+    """The id of a public key: 16 hex digits."""
     return sha256(public).hexdigest()[:16]
 
 
@@ -52,7 +52,7 @@ class PublicKeys:
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> PublicKeys:
-        """From 64 hex digits each, with or without `public:`; ValueError for anything else."""
+        """Keys from 64 hex digits each, with or without `public:`; ValueError for any other text."""
         return cls(_raw(text.strip().removeprefix(PUBLIC)) for text in texts)
 
     def check(self, key_id: str, text: bytes, signature: bytes) -> None:
@@ -66,15 +66,15 @@ class PublicKeys:
             raise CheckpointInvalid(f"its signature is not one of key {key_id}") from None
 
     def as_texts(self) -> Mapping[str, str]:
-        """Key ids to 64 hex digits each."""
+        """The keys as 64 hex digits each, by key id."""
         return {key_id: key.public_bytes_raw().hex() for key_id, key in self._keys.items()}
 
 
 def parse_keys(texts: Iterable[str]) -> tuple[CheckpointKey, PublicKeys]:
-    """The key that signs (the first) and all trusted ones.
+    """The signing key (the first) and all trusted keys.
 
     Raises:
-        ValueError: a text is no key, or the first is not a private one.
+        ValueError: a text is no key, or the first is not a private key.
     """
     given = [text.strip() for text in texts if text.strip()]
     if not given or given[0].startswith(PUBLIC):

@@ -1,7 +1,7 @@
 """Encrypts env values with AES-GCM, so that readers of the log cannot see them.
 
-An encrypted value is `v1.<key id>.<base64 of nonce and ciphertext>`, bound to its task and name: it cannot be
-moved to another. The first key seals, every key unseals, so that keys can be rotated.
+An encrypted value is `v1.<key id>.<base64 of nonce and ciphertext>`. It is bound to its task and name, so it
+cannot be copied to another one. The first key encrypts and all keys decrypt, so that keys can be rotated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AesGcmEnvCipher:
 
     @property
     def key_ids(self) -> list[str]:
-        """What names the keys in encrypted values, the one in use first."""
+        """The ids of the keys in encrypted values, that of the encrypting key first."""
         return list(self._ciphers)
 
     def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Logs each event that this process appends, at level `debug`.
 
-It stands around the appender only then: at any other level an append knows nothing of log lines.
+The composition root adds it only at that level; at any other level appends have no logging cost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class LoggingAppender:
-    """Port `Appender`: appends like `inner`, and writes a line."""
+    """Port `Appender`: appends with `inner`, then writes a log line."""
 
     def __init__(self, inner: Appender[Message]) -> None:
         self._inner = inner

@@ -1,9 +1,9 @@
 """Appends to the log: compare-and-set, with every unknown outcome resolved by reading back.
 
-What an append expects is always the same filter string per task or workspace: another string, or an
-append without one, breaks the check on replicated streams. After a refusal, a timeout or a lost
-acknowledgement the leader is asked which event follows the expected sequence: our own id means done,
-none means send the same bytes again, another means a conflict.
+All appends of a task or workspace must send the same filter string: another string, or an append without one,
+breaks the compare-and-set on replicated streams. After a refusal, a timeout or a lost acknowledgement the
+leader is asked which event follows the expected sequence. The message's own id means it is stored; no event
+means that the same bytes are sent again; another event means a conflict.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from domain.ports.log import AppendConflict
 SETTLE_SECONDS = 12.0
 RETRY = Backoff(first_seconds=0.05, longest_seconds=1.0)
 HEADER_ROOM = 16 * 1024
-_FULL_CODES = frozenset({10047, 10023, 10002})  # of the stream's storage, the server's, the account's
+_FULL_CODES = frozenset({10047, 10023, 10002})  # limits of the stream, the server, the account
 _STORE_FAILED = 10077
 _REFUSED_CODES = frozenset({10054})
 
 
 class AppendRejected(RuntimeError):
-    """JetStream refuses this message whatever the log holds: a defect, never a race."""
+    """JetStream refuses this message in any state of the log: a defect, never a race."""
 
 
 class SingleAppender:
@@ -57,8 +57,8 @@ class SingleAppender:
         Raises:
             AppendConflict: another event follows the expected sequence.
             LogFull: the stream has no room.
-            Invalid: the message is larger than NATS takes.
-            LogUnreachable: still unknown after `settle_seconds`; it stands in the log at most once.
+            Invalid: the message is larger than NATS accepts.
+            LogUnreachable: the outcome is unknown after `settle_seconds`; the log has it at most once.
         """
         self.check_size(message)
         deadline = asyncio.get_running_loop().time() + self._settle_seconds
@@ -78,7 +78,7 @@ class SingleAppender:
             await asyncio.sleep(next(pauses))
 
     async def settle(self, message: Message) -> int:
-        """Find out what became of a message that was sent; send it again where it was not stored."""
+        """Resolve the unknown outcome of a sent message; send it again if it was not stored."""
         with contextlib.suppress(LogUnreachable):
             seq = await self._read_back(message)
             if seq is not None:
@@ -86,15 +86,15 @@ class SingleAppender:
         return await self.append(message)
 
     def check_size(self, message: Message) -> None:
-        """Refuse what NATS would not take: the server answers it by closing the connection for all."""
+        """Refuse a message that is too large: the server would close the shared connection."""
         most = self._nc.max_payload - HEADER_ROOM
         if len(message.data) > most:
             raise Invalid("event-too-large", f"one event has at most {most} bytes in the log; send less")
 
     async def _publish(self, message: Message) -> int | Exception | None:
-        """The sequence of a plain acknowledgement, what a refusal means, or None: read it back.
+        """The sequence, if acknowledged; the error of a final refusal; or None if the outcome is unknown.
 
-        Even a refusal is read back: an earlier, unacknowledged try may stand in the log.
+        The caller reads back even after a refusal: an earlier, unacknowledged try may be stored.
         """
         try:
             answer = await self.replies.ask(
@@ -109,7 +109,7 @@ class SingleAppender:
         return None if acknowledged.get("duplicate") else int(acknowledged["seq"])
 
     async def _read_back(self, message: Message) -> int | None:
-        """The sequence at which `message` stands, or None if nothing follows what it expects."""
+        """The sequence of the stored `message`, or None if no event follows its expected sequence."""
         follower = await self._api.next(message.filter, message.expected_seq + 1)
         if follower is None:
             return None
@@ -119,7 +119,7 @@ class SingleAppender:
 
 
 def refusal(error: dict[str, Any]) -> Exception | None:
-    """What to raise where the server's refusal is final; None where a repetition may succeed."""
+    """The error to raise for a final refusal; None if a retry may succeed."""
     code, words = error.get("err_code"), str(error.get("description"))
     if code in _FULL_CODES or (code == _STORE_FAILED and ("maximum" in words or "no space" in words)):
         return LogFull(

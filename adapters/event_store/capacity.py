@@ -1,9 +1,8 @@
 """Capacity of the log, measured in the background.
 
-A figure is at most EVERY_SECONDS old, NEAR_SECONDS where a bound comes near, so that what is written between
-two looks stays far below the reserve. While NATS does not answer the last figures stay: nothing is appended
-then either. Before the first answer nothing is known, and nothing is refused; the log's own refusal stands
-behind it.
+The limits are measured every EVERY_SECONDS, and every NEAR_SECONDS near a limit, so that the bytes written
+between two measurements stay far below the reserve. While NATS does not answer, the last figures stay; no
+event can be appended then. Until the first measurement the check fails open; the broker still rejects.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from domain.log.capacity import Bound
 EVERY_SECONDS = 1.0
 NEAR_SECONDS = 0.1
 NEAR = 4
-"""A bound is near when less than so many times its reserve is left."""
+"""A limit is near when less than this many times its reserve is left."""
 
 log = structlog.get_logger(__name__)
 
 
 class MeasuredRoom:
-    """Port `LogRoom`; `run` it beside whatever asks. `measure` raises Busy where it cannot."""
+    """Port `LogRoom`, updated by `run` in the background. `measure` raises Busy if NATS does not answer."""
 
     def __init__(self, measure: Callable[[], Awaitable[Sequence[Bound]]]) -> None:
         self._measure = measure
@@ -44,7 +43,7 @@ class MeasuredRoom:
             await asyncio.sleep(NEAR_SECONDS if near else EVERY_SECONDS)
 
     async def measure(self) -> None:
-        """Measure once; the last figures stay where that fails."""
+        """Measure once; if that fails, the last figures stay."""
         try:
             self._bounds = tuple(await self._measure())
         except Busy as error:

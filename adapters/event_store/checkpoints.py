@@ -1,7 +1,7 @@
 """Signed checkpoints on stream TOWPATH_CHECKPOINT: checkpoint n is its message n.
 
-Any number of sealers may append; the compare-and-set on the stream's last sequence lets one win. Reading
-goes by pages and with a guest's rights.
+Any number of signers may append; the compare-and-set on the stream's last sequence accepts one. Reads are
+paged, and the NATS role `guest` may make them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class JetStreamLogCheckpoints:
         refusal = told.get("error")
         if refusal and refusal.get("err_code") not in _WRONG_LAST_SEQUENCE:
             raise LogUnreachable(f"a checkpoint was refused: {refusal.get('description')}")
-        # a duplicate of what stands elsewhere was not stored here
+        # a duplicate of a checkpoint at another sequence was not stored at this one
         return not refusal and int(told["seq"]) == number
 
 
@@ -90,7 +90,7 @@ def parsed(message: RawMessage) -> LogCheckpoint:
     """The checkpoint in a stored message.
 
     Raises:
-        CheckpointInvalid: it holds none, or one of another number.
+        CheckpointInvalid: it holds no checkpoint, or one with another number.
     """
     there = f"message {message.seq} of {Stream.CHECKPOINT}"
     try:

@@ -1,7 +1,7 @@
 """Codec: an event as a NATS message with CloudEvents headers (binary mode) and JSON data.
 
-`ce-chain` links each event to its predecessor, so that a changed, dropped or reordered event shows.
-Encoding is deterministic: a retry is byte-identical. Stored names come from `domain.log.events`.
+`ce-chain` links each event to its predecessor, so that a changed, dropped or reordered event is detected.
+Encoding is deterministic: a retry is byte-identical. Stored type names come from `domain.log.events`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _TYPES: dict[tuple[str, str], str] = {key: type_name(*key) for key in EVENTS}
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One append: what is published, and what the log must look like for it to be accepted.
+    """One append: the message, and the sequence that its compare-and-set expects.
 
-    `subject` is the stored subject; it is published on `append_subject`. `headers` hold everything but
-    the expectation, so that a retry behind another sequence can never happen by accident.
+    `subject` is the stored subject; the message is published on `append_subject`. `headers` do not hold the
+    expected sequence, so that a retry cannot expect another one by accident.
     """
 
     subject: str
@@ -56,27 +56,27 @@ class Message:
         return self.headers["ce-chain"]
 
     def recorded(self, seq: int) -> Recorded:
-        """The event as readers see it once it stands at `seq`."""
+        """The event as readers get it once it is stored at `seq`."""
         return decode(seq, self.subject, self.headers, self.data)
 
     @property
     def append_subject(self) -> str:
-        """The subject that the stream takes and transforms into `subject`."""
+        """The subject to publish on, which the stream transforms into `subject`."""
         return subjects.APPEND + self.subject.removeprefix(subjects.ROOT)
 
     @property
     def publish_headers(self) -> dict[str, str]:
-        """All headers of the publish, expectation included."""
+        """All headers of the publish, with the expected sequence."""
         return {**self.headers, EXPECTED_SEQ: str(self.expected_seq), EXPECTED_FILTER: self.filter}
 
 
 def subject_of(wanted: EventFilter) -> str:
-    """The stored subject of these events, with a wildcard for each field left open."""
+    """The stored subject of these events, with a wildcard for each field that is None."""
     return subjects.event(wanted.kind or ANY, wanted.subject_id or ANY, wanted.event or ANY)
 
 
 def filter_of(kind: Kind, subject_id: str) -> str:
-    """The one filter string that every append about this subject sends, and every reader uses."""
+    """The filter string of this task or workspace, the same in all appends and reads."""
     return subjects.event(kind, subject_id)
 
 
@@ -101,7 +101,7 @@ def encode(
     previous_chain: str = FIRST_CHAIN,
     traceparent: str | None = None,
 ) -> Message:
-    """The message that appends this event behind `expected_seq`."""
+    """The message that appends this event, expecting `expected_seq`."""
     body: bytes = data.__pydantic_serializer__.to_json(data)
     subject = subjects.event(kind, subject_id, event)
     headers = {
@@ -126,21 +126,21 @@ def encode(
 
 
 def check_type(kind: str, event: str, name: str | None) -> None:
-    """ValueError where this version does not know events of type `name`."""
+    """Raise ValueError if this version does not know events of type `name`."""
     if name is None or name != _TYPES.get((kind, event)):
         raise ValueError(f"type {name} is unknown here: a newer Towpath wrote it, so upgrade this one")
 
 
 def decoded(message: RawMessage) -> Recorded:
-    """The event that a stored message holds. ValueError: it is not an event of this log."""
+    """The event in a stored message. ValueError if it is not an event of Towpath."""
     return decode(message.seq, message.subject, message.headers, message.data)
 
 
 def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:
-    """The event that is stored at `seq`.
+    """The event stored at `seq`.
 
     Raises:
-        ValueError: it is not an event of this log.
+        ValueError: it is not an event of Towpath.
     """
     try:
         _, kind, subject_id, event = subject.split(".")

@@ -15,18 +15,20 @@ LAG = Backoff(first_seconds=0.01)
 
 
 class JetStreamEvents:
-    """`TaskEvents`, and what `AppenderWorkspaceLog` asks."""
+    """Implements `TaskEvents`, and the read that `AppenderWorkspaceLog` needs."""
 
     def __init__(self, api: JetStreamApi) -> None:
         self._api = api
 
     async def all(self, task_id: str) -> list[Recorded]:
-        """The last event of each subject, where only the leader can answer: of a first attempt that is all.
+        """All events of a task; a linearizable read.
 
-        Else a leader says how many there are, and with it that it leads, and exactly those are read.
+        Without replicas only the leader can answer, and the last event of each subject is read; within a
+        first attempt those are all events. With replicas the leader tells how many events there are, together
+        with a proof of its majority, and exactly that many are read.
 
         Raises:
-            LogUnreachable: the leader or enough of the events could not be read.
+            LogUnreachable: the leader did not answer, or too few of the events could be read.
         """
         subject = filter_of("task", task_id)
         newest = [decoded(raw) for raw in await self._api.last_of_each(subject, SUBJECTS_AT_MOST) or ()]
@@ -38,7 +40,7 @@ class JetStreamEvents:
         return [*(await self._first(last.version - 1, subject)), last]
 
     async def count(self, task_id: str) -> int:
-        """As the leader has it. Raises LogUnreachable."""
+        """The number of a task's events, from the leader. Raises LogUnreachable."""
         return await self._api.count(filter_of("task", task_id))
 
     async def last_registration(self, workspace: str) -> Recorded | None:
@@ -47,7 +49,7 @@ class JetStreamEvents:
         return decoded(last) if last else None
 
     async def _first(self, wanted: int, subject: str) -> list[Recorded]:
-        """The first `wanted` events: at once from any replica, one by one from the leader where those lag."""
+        """The first `wanted` events: as a batch from any replica, or singly from the leader if that lags."""
         for pause in LAG.pauses(READ_TRIES if wanted else 0):
             raw = await self._api.batch(subject, 1, wanted)
             if len(raw) == wanted:

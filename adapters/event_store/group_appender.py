@@ -1,11 +1,11 @@
 """Group commit: coalesces concurrent appends into atomic batches.
 
-Where every acknowledgement costs an fsync, 16 waiting appends are worth sharing one. Without that, a
-batch of a hundred still saves most of the replies; a small one costs the server more than it saves. What is
-asked for in one turn of the event loop is looked at together. A batch never holds two appends of
-one filter, since the compare-and-set does not see earlier messages of its own batch. One refused
-append refuses the whole batch, so a refusal sends them one by one; an unknown outcome is read back. What
-goes alone is sent by its own caller, and given up where that is canceled.
+If each acknowledgement costs an fsync, a batch pays off from 16 waiting appends on. Without fsync, a batch of
+a hundred still saves most of the replies, and a small one costs the server more than it saves. All appends
+requested in one turn of the event loop are grouped together. A batch never holds two appends with the same
+filter, since the compare-and-set does not see earlier messages of its own batch. One refused append refuses
+the whole batch; its appends are then sent one by one. An unknown outcome is read back. A single append is
+sent by its own caller, and is given up if that caller is canceled.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCHES_IN_FLIGHT = 2
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """From how many waiting appends on a batch is made, and how many go alone at a time below that."""
+    """The number of waiting appends from which a batch is made, and of concurrent single ones below that."""
 
     from_waiting: int
     singles_in_flight: int
@@ -41,7 +41,7 @@ WHERE_NOT_SYNCED = Grouping(from_waiting=100, singles_in_flight=1000)
 
 @dataclass(slots=True)
 class _Waiting:
-    """`done` is the sequence; None where the message goes `alone`: then its own caller sends it."""
+    """A waiting append. `done` gets its sequence, or None if it goes `alone`: its caller then sends it."""
 
     message: Message
     done: asyncio.Future[int | None]
@@ -49,7 +49,7 @@ class _Waiting:
 
 
 class GroupAppender:
-    """Appends like SingleAppender, in batches while many wait. `stop` waits for what is in flight."""
+    """Appends like SingleAppender, in batches while many wait. `stop` waits for appends in flight."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class GroupAppender:
             self._pump_soon = True
             asyncio.get_running_loop().call_soon(self._pump)
         try:
-            seq = await waiting.done  # canceled with its waiter: what was not sent yet is then dropped
+            seq = await waiting.done  # a canceled caller cancels it, and an unsent append is dropped
             return seq if seq is not None else await self._single.append(message)
         finally:
             if waiting.alone:
@@ -137,14 +137,14 @@ class GroupAppender:
             for behind, waiting in enumerate(reversed(group)):
                 if not waiting.done.done():
                     waiting.done.set_result(last_seq - behind)
-        except Exception:  # whatever it is, the outcome is unknown and no caller may wait without end
+        except Exception:  # after any error the outcome is unknown, and no caller may wait forever
             await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
             self._batches -= 1
             self._pump()
 
     async def _publish_batch(self, messages: list[Message]) -> int | None:
-        """The sequence of the last message, or None if the batch was refused and nothing of it is stored."""
+        """The sequence of the last message, or None if the batch was refused and none of it is stored."""
         batch_id = self._new_id()
         for number, message in enumerate(messages, start=1):
             headers = message.publish_headers

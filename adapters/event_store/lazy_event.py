@@ -1,8 +1,8 @@
-"""A recorded event that is parsed only as far as it is used.
+"""A recorded event whose fields are parsed on first use.
 
-Every fold sees every event, but needs most of few: the lock fold of a task without a workspace needs where it
-stands and what it is called, not its output. Each field is looked up in the raw message when it is first
-used. What names no event of Towpath is found at once, before anything is folded on it.
+Every fold reads every event, but uses all fields of only a few: for a task without a workspace the lock fold
+needs sequence and name, not the output. Each field is looked up in the raw message when it is first
+used. A message that is no event of Towpath is detected at once, before it is folded.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _OPTIONAL = ("attempt", "traceparent")
 
 
 class LazyEvent(Recorded):
-    """A `Recorded` whose fields behind `event` are taken from the message when they are first read."""
+    """A `Recorded` whose fields after `event` are parsed from the message on first access."""
 
     __slots__ = ("_message",)
 
     def __init__(self, seq: int, message: Arrived) -> None:
-        """ValueError: what stands at `seq` is not an event of this log."""
+        """Raise ValueError if the message at `seq` is not an event of Towpath."""
         words = message.subject.split(".")
         if len(words) != 4:
             raise _not_an_event(seq, message.subject, "its subject has another form")
@@ -59,7 +59,7 @@ class LazyEvent(Recorded):
             raise _not_an_event(seq, message.subject, str(error)) from error
 
     def __getattr__(self, name: str) -> Any:
-        """Called once per field: a slot that has not been set yet."""
+        """Parse a field whose slot is not set; Python calls this once per field."""
         needle = _NEEDLES.get(name)
         if needle is None:
             if name != "data":
@@ -90,9 +90,9 @@ class LazyEvent(Recorded):
             raise _not_an_event(self.seq, self._message.subject, repr(error)) from error
 
     def _header(self, name: str) -> str | None:
-        """A header that does not stand where it usually does."""
+        """A header that the fast search did not find."""
         raw, header = self._message.raw_headers, _HEADER_OF[name]
-        if not raw or header.encode() in raw:  # else parsing them all would not find it either
+        if not raw or header.encode() in raw:  # else the block cannot contain it
             text = self._message.headers.get(header)
             if text is not None:
                 return text

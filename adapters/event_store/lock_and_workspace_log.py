@@ -14,7 +14,7 @@ from domain.ports.log import Appender
 
 
 def lock_message(fact: LockFact, message_id: str, at: datetime, actor: str) -> Message:
-    """The message that appends a lock fact behind the last one its decider had folded."""
+    """The message that appends a lock fact, expecting the last one that its decider had folded."""
     return encode(
         "lock",
         fact.workspace,
@@ -39,7 +39,7 @@ def registration_message(
     at: datetime,
     actor: str,
 ) -> Message:
-    """The message that appends a registration event behind `last`."""
+    """The message that appends a registration event, expecting `last`."""
     return encode(
         "workspace",
         workspace,
@@ -56,7 +56,7 @@ def registration_message(
 
 
 class AppenderLockLog:
-    """Port `LockLog` on any log: it needs nothing but the one function that appends."""
+    """Port `LockLog` on any log; it needs only an appender."""
 
     def __init__(self, appender: Appender[Message], new_id: Callable[[], str]) -> None:
         self._appender = appender
@@ -69,7 +69,7 @@ class AppenderLockLog:
 
 
 class AppenderWorkspaceLog:
-    """Port `WorkspaceLog` on any log that can tell the last registration event of a workspace."""
+    """Port `WorkspaceLog` on any log, given an appender and a read of the last registration event."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Log feed: one ordered consumer from a position on, until it has to be recreated.
 
-A pull consumer without acknowledgements: the reader's own position is the only one. What is on its way or
-buffered is bounded by what was asked for: a push consumer's window is 32 MB of messages, several times that
-as objects. Heartbeats tell what was sent from what has arrived.
+A pull consumer without acknowledgements: the reader alone keeps the position. Pull requests bound the
+messages in flight and in the buffer; a push consumer's window would be 32 MB of messages, and several times
+that as objects. Heartbeats name the last message sent, and so reveal a lost one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LAST_SENT = "Nats-Last-Stream"
 
 
 class LogFeed:
-    """Events behind `position`; `open` it, take with `next`, `close` it whatever happened."""
+    """Events after `position`. Call `open`, then `next` repeatedly, and always `close`."""
 
     def __init__(
         self, connection: Client, api: JetStreamApi, position: int, timing: PullTiming = TIMING
@@ -53,10 +53,10 @@ class LogFeed:
         )
 
     async def open(self) -> None:
-        """Make the consumer.
+        """Create the consumer.
 
         Raises:
-            LogUnreachable, nats.errors.Error: NATS or the stream is not there now.
+            LogUnreachable, nats.errors.Error: NATS or the stream is unavailable.
         """
         await self._pull.listen()
         await self._api.make_consumer(
@@ -73,10 +73,10 @@ class LogFeed:
         await self._pull.start()
 
     async def next(self) -> list[Recorded] | None:
-        """The next events, at least one; None when the consumer is gone.
+        """The next events, at least one; None when the consumer is lost.
 
         Raises:
-            ValueError: what the log holds is not an event.
+            ValueError: a message of the log is not an event of Towpath.
         """
         while not self._buffer:
             if self._error is not None:
@@ -90,12 +90,12 @@ class LogFeed:
         return batch
 
     async def close(self) -> None:
-        """Stop listening; the server forgets the consumer by itself."""
+        """Stop listening; the server deletes the inactive consumer."""
         await self._pull.close()
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(CHECK_SECONDS):  # wait_for may lose a cancellation
+            async with asyncio.timeout(CHECK_SECONDS):  # wait_for can lose a cancellation
                 await self._filled.wait()
         except TimeoutError:
             self._pull.check()
@@ -110,6 +110,6 @@ class LogFeed:
         self._filled.set()
 
     def _idle(self, heartbeat: Arrived) -> None:
-        """What was sent and did not arrive, only another consumer brings."""
+        """Give the consumer up if the server has sent more than has arrived: it will not send it again."""
         if int(heartbeat.headers.get(_LAST_SENT, 0)) > self._last:
             self._pull.lose()

@@ -1,8 +1,8 @@
 """Reads the log in order: live from any sequence, in pages, or single events.
 
-Each reader keeps its own position, so a crash loses nothing and redelivery cannot disturb the order. What
-arrives is checked for contiguity; what does not follow on is looked up on the leader, and if the log
-itself has a hole, or ends before the position that was reached, LogGap stops the reader.
+Each reader keeps its own position, so a crash loses no event and redelivery cannot change the order. Arriving
+events are checked for contiguity. A missing sequence is looked up on the leader; if the log itself has a
+hole, or ends before the position reached, LogGap stops the reader.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class JetStreamLogReader:
         for message in await self._api.batch(subject_of(wanted), after_seq + 1, limit):
             events.append(decoded(message))
             size += len(message.data)
-            if size > PART_BYTES:  # lets others run
+            if size > PART_BYTES:  # yield to other tasks
                 size = 0
                 await asyncio.sleep(0)
         return events
@@ -69,12 +69,12 @@ class JetStreamLogReader:
         return [decoded(message) for message in found if message is not None]
 
     async def seq_at(self, at: datetime) -> int:
-        """See the port; the clock is the broker's, and it has nanoseconds."""
+        """See the port. The broker's clock has nanoseconds."""
         after = await self._api.since(at + timedelta(microseconds=1))
         return after.seq - 1 if after is not None else await self.last_seq()
 
     async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
-        """See the port. Survives restarts of the server and lost consumers."""
+        """See the port. Survives server restarts and lost consumers."""
         position, event_id = after_seq, None
         while True:
             feed = LogFeed(self._nc, self._api, position, self._timing)
@@ -98,7 +98,7 @@ class JetStreamLogReader:
                 await feed.close()
 
     async def _check_end(self, position: int) -> None:
-        """The log must reach to `position`; a leader just elected may take a moment to say so."""
+        """Check that the log reaches `position`; retried, since a newly elected leader may lag."""
         if position == 0:
             return
         for _ in range(SHORT_TRIES):
@@ -112,7 +112,7 @@ class JetStreamLogReader:
         )
 
     async def _check_event(self, position: int, event_id: str | None) -> None:
-        """What this reader has read last must still stand there: the log may be another one by now."""
+        """Check that the event read last is still at `position`: the log may have been replaced."""
         if event_id is None:
             return
         found = await self._api.get(position)
@@ -137,7 +137,7 @@ def _hole(missing: int) -> LogGap:
 
 
 def _following(batch: list[Recorded], position: int) -> list[Recorded]:
-    """The events of `batch` that follow on `position` without a hole; what was seen before is passed over."""
+    """The events of `batch` that follow `position` without a hole; events seen before are skipped."""
     if batch[0].seq == position + 1 and batch[-1].seq == position + len(batch):
         return batch
     whole: list[Recorded] = []

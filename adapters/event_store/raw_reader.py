@@ -1,9 +1,9 @@
 """Reads a finished range of the log as stored bytes.
 
-For those who check or seal what stands there: nothing is decoded, nothing is left out, and a sequence that
-is missing is simply not among what comes. A stretch ends; later events need another read. A
-lost connection or consumer is made up for from the position reached. What is under way is bounded by PULL.
-nats-py's own client parses headers and forgets their bytes, so there each message is a request to the leader.
+For verification and checkpoint signing: messages are neither decoded nor filtered, and missing sequences are
+left out. A read ends at its last sequence; later events need another read. After a lost connection or
+consumer it continues from the position reached. PULL bounds the messages in flight. nats-py's own client
+drops the bytes of headers, so with that client each message is a request to the leader.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from domain.subjects import Stream
 PULL = 2000
 PULL_BYTES = 4 * 1024 * 1024
 REQUESTS = 64
-"""So many messages are asked for at once where each is a request."""
+"""Concurrent requests, with a client that needs one request for each message."""
 SILENT_SECONDS = 5.0
 GIVE_UP_SECONDS = 60.0
 RETRY_SECONDS = 0.2
@@ -47,12 +47,12 @@ class StoredBytes(NamedTuple):
     data: bytes
 
     def header_lines(self) -> list[bytes]:
-        """The lines of the header block without the version line, in the order they stand."""
+        """The lines of the header block without the version line, in stored order."""
         return self.block[10:-4].split(b"\r\n") if len(self.block) > 14 else []
 
 
 class RawLog:
-    """Stretches of one stream; with a guest's rights."""
+    """Ranges of one stream; the NATS role `guest` may read them."""
 
     def __init__(self, connection: Client, stream: str = Stream.LOG) -> None:
         self._nc = connection
@@ -63,10 +63,10 @@ class RawLog:
         return int((await self._api.info())["state"]["last_seq"])
 
     async def stretch(self, first: int, last: int) -> AsyncIterator[list[StoredBytes]]:
-        """Everything that stands from `first` to `last`, in order; `last` must exist or have existed.
+        """All stored messages from `first` to `last`, in order; `last` must exist or have existed.
 
         Raises:
-            LogUnreachable: nothing came for GIVE_UP_SECONDS.
+            LogUnreachable: no message arrived for GIVE_UP_SECONDS.
         """
         position, tried = first - 1, 0.0
         loop = asyncio.get_running_loop()
@@ -77,7 +77,7 @@ class RawLog:
                 while batch := await reading.next():
                     position, tried = batch[-1].seq, 0.0
                     yield batch
-                # a replica that lags says that nothing more is pending: only the leader knows the end
+                # a lagging replica reports no pending messages: only the leader knows the end
                 if position < last and await self._nothing_behind(position, last):
                     return
                 if reading.ended and position < last:
@@ -96,13 +96,13 @@ class RawLog:
         return _Requests(self._api, position, last)
 
     async def _nothing_behind(self, position: int, last: int) -> bool:
-        """Whether the leader has nothing more up to `last`: a consumer waits for what cannot be read."""
+        """Whether the leader has no more messages up to `last`; a consumer would wait for them."""
         found = await self._api.next(">", position + 1)
         return found is None or found.seq > last
 
 
 class _Requests:
-    """The messages behind `position`, each by a request to the leader."""
+    """Reads the messages after `position`, each by a request to the leader."""
 
     ended = False
 
@@ -110,7 +110,7 @@ class _Requests:
         self._api, self._position, self._last = api, position, last
 
     async def open(self) -> None:
-        """Nothing is needed."""
+        """Do nothing."""
 
     async def next(self) -> list[StoredBytes]:
         """The next messages, at least one; [] at the end."""
@@ -121,16 +121,16 @@ class _Requests:
             batch = [StoredBytes(one.seq, one.subject.encode(), one.block, one.data) for one in found if one]
             if batch:
                 return batch
-            behind = await self._api.next(">", end + 1)  # many may be missing in a row
+            behind = await self._api.next(">", end + 1)  # skip a long run of missing sequences
             self._position = self._last if behind is None else behind.seq - 1
         return []
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
 class _Reading:
-    """One consumer's life behind `position`."""
+    """Reads the messages after `position` with one consumer."""
 
     def __init__(self, connection: Client, tap: Tap, api: JetStreamApi, position: int, last: int) -> None:
         self._nc, self._tap, self._api = connection, tap, api
@@ -146,7 +146,7 @@ class _Reading:
         self.ended = False
 
     async def open(self) -> None:
-        """Make the consumer and ask for the first messages."""
+        """Create the consumer and request the first messages."""
         self._listening = await self._tap(self._inbox, self._take)
         waiting = await self._api.make_consumer(
             self._name,
@@ -163,7 +163,7 @@ class _Reading:
         await self._pull()
 
     async def next(self) -> list[StoredBytes]:
-        """What has come, at least one message; [] at the end or when the consumer is lost."""
+        """The messages that have arrived, at least one; [] at the end or when the consumer is lost."""
         while not self._buffer and not self.ended and not self._gone:
             self._filled.clear()
             try:
@@ -180,7 +180,7 @@ class _Reading:
         return batch
 
     async def close(self) -> None:
-        """Stop listening; the server forgets the consumer by itself."""
+        """Stop listening; the server deletes the inactive consumer."""
         if self._listening is not None:
             with contextlib.suppress(nats.errors.Error):
                 await self._listening.unsubscribe()

@@ -1,8 +1,8 @@
 """Task cache of a process: bounded, with one lock per task in use.
 
-Commands change the task they loaded before the log has taken the event, and an append can fail or be
-canceled. So no caller gets the cached object itself: it is copied in and out, which costs a microsecond, as
-all that a task holds is immutable. Work on one task is serialised, to save conflicts.
+A command changes its loaded task before the event is appended, and the append can fail or be canceled. The
+cache therefore copies tasks in and out. A copy costs a microsecond, since all values in a task are immutable.
+Work on one task is serialised, to avoid conflicts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from domain.task.aggregate import Task
 
 
 class _Turn:
-    """One task's lock, and how many hold it or wait for it; `turns` has it meanwhile."""
+    """One task's lock with a count of its users; it is in `turns` while it has any."""
 
     __slots__ = ("_lock", "_task_id", "_turns", "_users")
 
@@ -53,11 +53,11 @@ class TaskCache:
         self._turns: dict[str, _Turn] = {}
 
     def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
-        """One user of a task at a time within this process."""
+        """A context that only one user of a task at a time may enter within this process."""
         return self._turns.get(task_id) or _Turn(self._turns, task_id)
 
     def get(self, task_id: str) -> StoredTask | None:
-        """A copy of the cached task, if there is one; it is not fresh."""
+        """A copy of the cached task, or None; it is not `fresh`."""
         stored = self._stored.get(task_id)
         if stored is None:
             return None
@@ -65,7 +65,7 @@ class TaskCache:
         return StoredTask(_copy(stored.task), stored.seq, stored.chain, fresh=False)
 
     def put(self, stored: StoredTask) -> None:
-        """Keep a copy of a task that stands in the log as it is here."""
+        """Keep a copy of a task whose state equals the log's."""
         if self._size <= 0:
             return
         task_id = stored.task.id
@@ -75,12 +75,12 @@ class TaskCache:
             self._stored.popitem(last=False)
 
     def forget(self, task_id: str) -> None:
-        """Drop a task, for example because the log has moved on."""
+        """Drop a task, for example after a conflict."""
         self._stored.pop(task_id, None)
 
 
 def _copy(task: Task) -> Task:
-    """A task of its own with the same state and nothing pending."""
+    """A separate task with the same state and no pending events."""
     copy = object.__new__(Task)
     copy.__dict__.update(task.__dict__)
     copy.__dict__["_pending_events"] = []

@@ -1,4 +1,4 @@
-"""Maps the aggregate's pending events to messages, and recorded events back."""
+"""Maps the aggregate's pending events to messages, and recorded events to the aggregate's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pending_message(stored: StoredTask, message_id: str) -> Message:
 
 
 def replay(events: Iterable[Recorded]) -> StoredTask:
-    """The task that these events, all of one task from its first on, make.
+    """The task folded from `events`, all of one task from its first on.
 
     Raises:
         ValueError: the events are not a contiguous history.

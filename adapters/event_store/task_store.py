@@ -1,6 +1,6 @@
-"""Task store: tasks by replay of their events, cached, changed by appends.
+"""Task store: tasks replayed from their events, cached, and changed by appends.
 
-The rules are the same on every log; what differs is how a task's events are read, which `TaskEvents` says.
+The rules are the same on every log; `TaskEvents` abstracts how a task's events are read.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from domain.ports.log import Appender, StoredTask
 
 
 class TaskEvents(Protocol):
-    """Reads the events of one task, up to the last one that the log had when it was asked."""
+    """Linearizable reads of the events of one task."""
 
     async def all(self, task_id: str) -> list[Recorded]:
-        """From its first on; [] if there is no such task."""
+        """All events of a task in order; [] if it does not exist."""
         ...
 
     async def count(self, task_id: str) -> int:
-        """How many there are. Versions are contiguous, so this says whether a task is as it was."""
+        """The number of a task's events, which equals its version, since versions are contiguous."""
         ...
 
 
@@ -56,7 +56,7 @@ class LogTaskStore:
         return stored
 
     async def load_at(self, task_id: str, seq: int) -> StoredTask | None:
-        """See the port. Reads all events of the task, however many came after `seq`."""
+        """See the port. Reads all events of the task, also those after `seq`."""
         events = [event for event in await self._events.all(task_id) if event.seq <= seq]
         return replay(events) if events else None
 
@@ -72,7 +72,7 @@ class LogTaskStore:
         message = pending_message(stored, self._new_id())
         try:
             seq = await self._appender.append(message)
-        except BaseException:  # also where it was canceled: the event may stand in the log by now
+        except BaseException:  # after a cancellation, too: the event may be stored
             self._cache.forget(stored.task.id)
             raise
         stored.task.pending_events.clear()

@@ -1,9 +1,9 @@
-"""The control plane's NATS client: which class it is, and what is done with either.
+"""The control plane's NATS client: chooses its class, and the operations that both classes share.
 
-Every process of the control plane reads every event, and parsing messages was most of what it did.
-`FastClient` halves that, by overriding private members of nats-py. So it is used only with the versions of
-nats-py whose source was read, and nothing outside `adapters.nats` names it. With any other version, or where
-TOWPATH_NATS_CLIENT asks for it, `PlainClient` does the same more slowly (docs/adr/0030-fast-nats-client.md).
+Every process of the control plane reads every event, and used to spend most of its CPU time on parsing.
+`FastClient` halves that by overriding private members of nats-py. It is used only with the versions of
+nats-py whose source was read, and no module outside `adapters.nats` names it. With any other version, or if
+TOWPATH_NATS_CLIENT says so, the slower `PlainClient` is used (docs/adr/0030-fast-nats-client.md).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from adapters.nats.plain_client import PlainClient
 
 Kind = Literal["auto", "fast", "plain"]
 READ_VERSIONS = ("2.16.0",)
-"""Versions of nats-py whose source was read for `FastClient`; bound `nats-py` in pyproject.toml alike."""
+"""Versions of nats-py whose source was read for `FastClient`; keep the bound in pyproject.toml in step."""
 
 
 def new_client(kind: Kind = "auto") -> Client:
-    """A client that is not connected yet; the only place that decides of which class."""
+    """A client that is not connected yet; the only place that chooses its class."""
     if kind == "plain" or (kind == "auto" and installed_version() not in READ_VERSIONS):
         return PlainClient()
     from adapters.nats.fast_client import FastClient
@@ -32,32 +32,32 @@ def new_client(kind: Kind = "auto") -> Client:
 
 
 def installed_version() -> str:
-    """The version of nats-py."""
+    """The installed version of nats-py."""
     return version("nats-py")
 
 
 class Listening(Protocol):
-    """What `listen` and `tap` return."""
+    """A running subscription, returned by `listen` and `tap`."""
 
     async def unsubscribe(self) -> None:
-        """Let no more messages come. Raises nats.errors.Error."""
+        """End the subscription. Raises nats.errors.Error."""
 
 
 @runtime_checkable
 class Tappable(Protocol):
-    """A client that gives messages to functions as they are read: `FastClient`."""
+    """A client that calls functions with messages as it reads them: `FastClient`."""
 
     async def listen(self, subject: str, take: Take) -> Listening:
         """See `listen` below."""
 
     async def tap(self, subject: str, take: TakeBytes) -> Listening:
-        """Let `take` be called with the bytes of each message on `subject`."""
+        """Call `take` with the bytes of each message on `subject`."""
 
 
 async def listen(connection: Client, subject: str, take: Take) -> Listening:
-    """Let `take` be called for each message on `subject`, on any of nats-py's clients.
+    """Call `take` for each message on `subject`; works with any nats-py client.
 
-    It must not block and not raise.
+    `take` must neither block nor raise.
     """
     if isinstance(connection, Tappable):
         return await connection.listen(subject, take)

@@ -1,9 +1,9 @@
 """Deletes abandoned guest consumers of the log, since each costs the server memory.
 
-Every role that reads may make consumers, also durable ones, as many as it likes. Those without a reader that
-were idle for STALE_SECONDS are removed. Beyond MOST, those without a reader go at once, the oldest first, and
-then the newest of those with one. The control plane's durable consumers are never touched. A reader of
-Towpath's own that loses its consumer makes another.
+Every NATS role that may read may create any number of consumers, durable ones included. A consumer without a
+reader is removed once it was idle for STALE_SECONDS. Beyond MOST consumers, those without a reader are
+removed at once, the oldest first, and then the newest of those with one. The control plane's durable
+consumers are never removed. Towpath's own readers create a new consumer if theirs is lost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GuestConsumer:
-    """A consumer that is not one of `ours`; `idle_seconds`: since it was last asked or has delivered."""
+    """A consumer that is not one of `ours`; `asked`: it has a reader; `idle_seconds`: since its last use."""
 
     name: str
     asked: bool
@@ -38,7 +38,7 @@ class GuestConsumer:
 
 
 class ConsumerSweep:
-    """One sweeper of the log's consumers; any number may run. `ours` are the names that stay."""
+    """One sweeper of the log's consumers; any number may run. Consumers named in `ours` stay."""
 
     def __init__(
         self, connection: Client, ours: Collection[str], stale_seconds: float = STALE_SECONDS
@@ -60,7 +60,7 @@ class ConsumerSweep:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def sweep(self) -> list[str]:
-        """Remove what is due now; the names. Raises LogUnreachable."""
+        """Remove the consumers that are due now; return their names. Raises LogUnreachable."""
         found = [_foreign(one) for one in await self._api.consumers() if one["name"] not in self._ours]
         due = due_now(found, self._stale_seconds)
         for name in due:
@@ -69,7 +69,7 @@ class ConsumerSweep:
 
 
 def due_now(found: Collection[GuestConsumer], stale_seconds: float = STALE_SECONDS) -> list[str]:
-    """Which of them are to be removed."""
+    """The names of those to remove."""
     stale = [one.name for one in found if not one.asked and one.idle_seconds > stale_seconds]
     left = [one for one in found if one.name not in set(stale)]
     idle = sorted((one for one in left if not one.asked), key=lambda one: one.created)

@@ -1,9 +1,9 @@
-"""nats-py's client with a faster way in and out. Named by `adapters.nats.client` alone.
+"""nats-py's client with faster parsing and publishing. Only `adapters.nats.client` imports it.
 
-The usual messages are cut from the buffer without regular expressions, headers are parsed only when somebody
-asks for them, and `listen` and `tap` hand a message to a function at once instead of through a queue and a
-task. Whatever is out of the ordinary takes nats-py's own way; tests hold every replaced method to what the
-original does. docs/adr/0030-fast-nats-client.md gives the reason and the figure of each private member used.
+Ordinary messages are cut from the buffer without regular expressions, headers are parsed on first use, and
+`listen` and `tap` call a function at once instead of passing a message through a queue and a task. Anything
+unusual is left to nats-py's own code; tests compare every replaced method with the original.
+docs/adr/0030-fast-nats-client.md gives the reason and the measurement for each private member used.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class FastClient(PlainClient):
         self._ps = FastParser(self)
 
     async def subscribe(self, *args: Any, **options: Any) -> Subscription:
-        """As nats-py's; `next_msg` returns a message that has arrived already at once."""
+        """Subscribe as in nats-py; `next_msg` returns a message that has already arrived without waiting."""
         subscription = await super().subscribe(*args, **options)
         subscription.__class__ = _QuickSubscription
         return subscription
 
     async def listen(self, subject: str, take: Take) -> Listening:
-        """Subscribe; `take` is called for each message as it is read. It must not block and not raise."""
+        """Subscribe; `take` is called for each message as it is read, and must neither block nor raise."""
 
         def arrived(subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
             take(Arrived(subject.decode(), reply.decode(), data, block))
@@ -47,7 +47,7 @@ class FastClient(PlainClient):
         return await self.tap(subject, arrived)
 
     async def tap(self, subject: str, take: TakeBytes) -> Listening:
-        """As `listen`, for readers of a whole log: a million messages should not each cost an object."""
+        """As `listen`, without creating an object for each message, for readers of a whole log."""
         subscription = await self.subscribe(subject, pending_msgs_limit=0, pending_bytes_limit=0)
         self.takers[subscription._id] = take
         return Listening(self, subscription)
@@ -55,7 +55,7 @@ class FastClient(PlainClient):
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None
     ) -> None:
-        """Send one message; the header block is made in one go where that gives the same bytes."""
+        """Send one message; the header block is built at once if that gives the same bytes as nats-py."""
         if not headers and subject:
             command = pub_cmd(subject, reply, payload) if headers is None else None
         else:
@@ -72,7 +72,7 @@ class FastClient(PlainClient):
             await self._flush_pending()
 
     def _block(self, headers: Mapping[str, str]) -> bytes | None:
-        """The header block, or None where a name or a value needs nats-py's care."""
+        """The header block, or None if a name or a value needs nats-py's escaping or checks."""
         if not self._names.issuperset(headers):
             if not all(name and _PLAIN_NAME.issuperset(name) for name in headers) or len(self._names) > 100:
                 return None
@@ -84,20 +84,20 @@ class FastClient(PlainClient):
 
 
 class Listening:
-    """A subscription whose messages go to a function until `unsubscribe`."""
+    """A subscription whose messages are passed to a function until `unsubscribe`."""
 
     def __init__(self, client: FastClient, subscription: Subscription) -> None:
         self._takers = client.takers
         self._subscription = subscription
 
     async def unsubscribe(self) -> None:
-        """Let no more messages come. Raises nats.errors.Error."""
+        """End the subscription. Raises nats.errors.Error."""
         self._takers.pop(self._subscription._id, None)
         await self._subscription.unsubscribe()
 
 
 class _QuickSubscription(Subscription):
-    """Makes two tasks and a timer for the next message only where it has not come yet."""
+    """A subscription that creates tasks and a timer only for a message that has not arrived yet."""
 
     async def next_msg(self, timeout: float | None = 1.0) -> Msg:
         """See nats-py."""

@@ -1,7 +1,7 @@
 """JetStream requests that nats-py lacks: leader reads by subject, and bounded direct batches.
 
-Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; none is believed before it is certain
-that the leader has not been replaced (`adapters.nats.leader_quorum`). Direct reads are faster and may come
+Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; each is accepted only once it is
+certain that the leader was not replaced (`adapters.nats.leader_quorum`). Direct reads are faster and may come
 from a follower that lags: they fill in what a leader read has bounded, or stand alone where there is no
 follower.
 """
@@ -39,7 +39,7 @@ class LogUnreachable(Busy):
 
 
 class StreamMissing(LogUnreachable):
-    """NATS answers, but it has no such stream: another server or account, or somebody deleted it."""
+    """NATS answers, but it has no such stream: another server or account, or the stream was deleted."""
 
     def __init__(self, stream: str) -> None:
         Busy.__init__(
@@ -52,7 +52,7 @@ class StreamMissing(LogUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """A stored message; only the leader says its `time` (of storing) and its `block` (header bytes)."""
+    """A stored message; only leader reads fill `time` (of storing) and `block` (header bytes)."""
 
     seq: int
     subject: str
@@ -85,7 +85,7 @@ class JetStreamApi:
         return await self._get({"last_by_subj": subject})
 
     async def next(self, subject: str, seq: int) -> RawMessage | None:
-        """The first message at or behind `seq` whose subject matches, from the leader."""
+        """The first message at or after `seq` whose subject matches, from the leader."""
         return await self._get({"next_by_subj": subject, "seq": seq})
 
     async def get(self, seq: int) -> RawMessage | None:
@@ -101,9 +101,9 @@ class JetStreamApi:
         return _by_majority(await self._ask_info())
 
     async def count(self, subject: str) -> int:
-        """How many messages match, from a leader that says in the same breath that it has a majority.
+        """The number of matching messages, from a leader whose same answer proves its majority.
 
-        So this is right even while a leader that was replaced has not noticed it yet.
+        A leader that was replaced and has not noticed it therefore cannot give a wrong count.
         """
         info = _by_majority(await self._ask_info(subjects_filter=subject))
         return sum((info["state"].get("subjects") or {}).values())
@@ -113,16 +113,16 @@ class JetStreamApi:
         return await self._request(f"$JS.API.STREAM.INFO.{self._stream}", body)
 
     async def streams(self) -> list[dict[str, Any]]:
-        """Configuration and state of every stream of Towpath's, each as STREAM.INFO has it."""
+        """Configuration and state of every stream of Towpath, each as in STREAM.INFO."""
         answer = await self._request("$JS.API.STREAM.LIST", orjson.dumps({"subject": under()}))
         return list(answer.get("streams") or [])
 
     async def account(self) -> dict[str, Any]:
-        """The JetStream account's use and limits."""
+        """Usage and limits of the JetStream account."""
         return await self._request("$JS.API.INFO", b"")
 
     async def delete(self, seq: int) -> None:
-        """Remove the message at `seq`, its bytes overwritten; for one that is gone, nothing happens."""
+        """Remove the message at `seq` and overwrite its bytes; idempotent."""
         try:
             await self._request(f"$JS.API.STREAM.MSG.DELETE.{self._stream}", orjson.dumps({"seq": seq}))
         except LogUnreachable:
@@ -130,13 +130,13 @@ class JetStreamApi:
                 raise
 
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
-        """Up to `count` messages at or behind `seq` whose subject matches; perhaps from a follower."""
+        """Up to `count` messages at or after `seq` whose subject matches; perhaps from a follower."""
         return await self._direct(count, {"next_by_subj": subject, "seq": seq}) if count > 0 else []
 
     async def last_of_each(self, subject: str, count: int) -> list[RawMessage] | None:
-        """The last message of each subject that matches, `count` at most, in their order.
+        """The last message of each matching subject, at most `count`, in order.
 
-        None where another than the leader might answer, and be behind: a replica or a mirror.
+        None if a replica or a mirror, which may lag, could answer instead of the leader.
         """
         try:
             if await self._leadership.has_replicas():
@@ -157,12 +157,12 @@ class JetStreamApi:
             raise LogUnreachable from error
 
     async def consumer(self, name: str) -> dict[str, Any] | None:
-        """A durable consumer's configuration and state; None if there is none of that name."""
+        """A durable consumer's configuration and state; None if it does not exist."""
         found = await self._request(f"$JS.API.CONSUMER.INFO.{self._stream}.{name}", b"")
         return None if "error" in found else found
 
     async def consumers(self) -> list[dict[str, Any]]:
-        """All consumers, each as CONSUMER.INFO has it."""
+        """All consumers, each as in CONSUMER.INFO."""
         found: list[dict[str, Any]] = []
         while True:
             body = orjson.dumps({"offset": len(found)})
@@ -173,14 +173,14 @@ class JetStreamApi:
                 return found
 
     async def delete_consumer(self, name: str) -> None:
-        """Remove a consumer; for one that is gone, nothing happens."""
+        """Remove a consumer; idempotent."""
         await self._request(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}", b"")
 
     async def make_consumer(self, name: str, config: dict[str, Any]) -> int:
-        """Make the consumer `name`; how many messages wait for it.
+        """Create the consumer `name`; return the number of messages pending for it.
 
-        Every role that reads may, with one filter (without any it is `>`); the control plane alone may
-        give several as `filter_subjects`.
+        Every NATS role that may read may do so with one filter (default `>`); only the control plane may give
+        several as `filter_subjects`.
         """
         subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
         if "filter_subjects" not in config:
@@ -191,7 +191,7 @@ class JetStreamApi:
         return int(answer["num_pending"])
 
     def next_subject(self, consumer: str) -> str:
-        """Where a consumer's next messages are asked for."""
+        """The subject on which a consumer's next messages are requested."""
         return f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
 
     async def _get(self, query: dict[str, Any]) -> RawMessage | None:
@@ -236,7 +236,7 @@ def _without_majority(error: NoMajority) -> LogUnreachable:
 
 
 class _Batch:
-    """Collects one batch's messages until all are there or the server says that there are no more."""
+    """Collects the messages of one batch until it is complete or the server reports its end."""
 
     def __init__(self, wanted: int) -> None:
         self._wanted = wanted

@@ -1,12 +1,12 @@
 """Leader quorum: whether a stream's leader still has its majority, so that a read is linearizable.
 
-A leader that was cut off goes on answering reads from what it has for ten seconds and more, while the others
-elect a new one after four: its "no such task" or "not granted" is then wrong. JetStream has no read that
-asks the majority, but a leader says when it last heard each replica. Replicas that it has heard less than the
-shortest election timeout ago cannot have elected another, so each look is good for the rest of that time.
+A leader that is cut off goes on answering reads from its own state for ten seconds and more, while the others
+elect a new one after four. Its "no such task" or "not granted" is then wrong. JetStream has no quorum read,
+but a leader reports when it last heard each replica. Replicas that it heard less than the shortest election
+timeout ago cannot have elected another leader, so each check is valid for the rest of that time.
 
-While there is no leader, any replica gives a stream's info, from what it has, however little that is. It
-lists itself among the replicas, and names no leader.
+Without a leader, any replica answers a request for a stream's info from its own state, which may lag far.
+Such an answer lists the replica itself among the replicas, and names no leader.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ SHORTEST_ELECTION_SECONDS = 4.0
 MARGIN_SECONDS = 0.5
 UNREPLICATED_SECONDS = 5.0
 OUTLIVED_SECONDS = 21.0
-"""A leader that was cut off looks every 10 seconds whether it has lost its majority for 10 seconds."""
+"""A leader that is cut off checks every 10 seconds whether it has lacked its majority for 10 seconds."""
 _NANOSECONDS = 1e9
 
 
 class NoMajority(Exception):
-    """The leader that answers does not hear enough of the others: somebody else may lead by now."""
+    """The answering leader has not heard enough replicas: another one may have been elected."""
 
 
 class Leadership:
-    """Asks `info` for the stream's info, where what is known is too old."""
+    """Confirms a stream's leader; calls `info` for the stream's info if the last check is too old."""
 
     def __init__(self, info: Callable[[], Awaitable[dict[str, Any]]], led_seconds: float = 0.0) -> None:
         self._info = info
@@ -39,15 +39,15 @@ class Leadership:
         self._replicated = True
 
     async def has_replicas(self) -> bool:
-        """Whether others than the leader have the stream, and may be behind it. Raises NoMajority."""
+        """Whether the stream has replicas, which may lag behind the leader. Raises NoMajority."""
         await self.confirm()
         return self._replicated
 
     async def confirm(self) -> None:
-        """Return once it is certain that what a leader has answered before this call was the newest.
+        """Return once it is certain that the leader's answers before this call were linearizable.
 
         Raises:
-            NoMajority: it is not; the question is to be asked again in a moment.
+            NoMajority: it is not certain; repeat the read in a moment.
         """
         called = asyncio.get_running_loop().time()
         if called < self._certain_until:
@@ -62,13 +62,13 @@ class Leadership:
 
 
 def certain_seconds(info: dict[str, Any], led_seconds: float = 0.0) -> float:
-    """For how long after a stream's info was asked for the leader that gave it is the one that counts.
+    """For how many seconds after the request for `info` no other leader can have been elected.
 
-    With `led_seconds` of OUTLIVED_SECONDS it is also the only one that answers: right after an election, the
-    old leader may answer beside it.
+    With `led_seconds` of OUTLIVED_SECONDS no deposed leader answers beside it either, as one may shortly
+    after an election.
 
     Raises:
-        NoMajority: for no time at all, it does not lead, or has not led for `led_seconds`.
+        NoMajority: for zero seconds; or the answering server does not lead, or not for `led_seconds` yet.
     """
     if not _replicated(info):
         return UNREPLICATED_SECONDS
@@ -99,7 +99,7 @@ def _others(info: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def led_for(info: dict[str, Any]) -> float | None:
-    """How long the leader has led, by its own clock; None where it does not say."""
+    """How many seconds the leader has led, by its own clock; None if it does not report it."""
     since, now = (info.get("cluster") or {}).get("leader_since"), info.get("ts")
     if not (since and now):
         return None

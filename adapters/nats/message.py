@@ -1,4 +1,4 @@
-"""A received message; headers are parsed on first use.
+"""A received message whose headers are parsed on first use.
 
 Each event has a dozen headers, and every process of the control plane reads every event.
 """
@@ -12,7 +12,7 @@ _STATUS_LINE = b"NATS/1.0 "
 
 
 class Arrived:
-    """A message given to a listener. `raw_headers` is its header block as it came."""
+    """A message passed to a listener. `raw_headers` is its header block as received."""
 
     __slots__ = ("_headers", "data", "raw_headers", "reply", "subject")
 
@@ -27,7 +27,7 @@ class Arrived:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Parsed when first asked for; a status line is `Status` and `Description`, as with nats-py."""
+        """The headers, parsed on first use; a status line gives `Status` and `Description`, as in nats-py."""
         if self._headers is None:
             self._headers = parse_block(self.raw_headers) if self.raw_headers else {}
         return self._headers
@@ -35,11 +35,11 @@ class Arrived:
 
 Take = Callable[[Arrived], None]
 TakeBytes = Callable[[bytes, bytes, bytes, bytes], None]
-"""Gets subject, reply, header block (b"" without one) and data of a message."""
+"""Called with subject, reply, header block (b"" without one) and data of a message."""
 
 
 def parse_block(raw: bytes) -> dict[str, str]:
-    """The headers of a whole block, status line included."""
+    """The headers of a whole block, with those of its status line."""
     if raw.startswith(_VERSION_LINE):
         return parse_lines(raw[len(_VERSION_LINE) :])
     if not raw.startswith(_STATUS_LINE):
@@ -53,7 +53,7 @@ def parse_block(raw: bytes) -> dict[str, str]:
 
 
 def parse_lines(raw: bytes) -> dict[str, str]:
-    """The headers of `Name: value` lines; lines without a proper name are passed over."""
+    """The headers of `Name: value` lines; lines without a valid name are skipped."""
     found: dict[str, str] = {}
     for line in raw.decode("utf-8", "replace").split("\r\n"):
         name, colon, value = line.partition(":")

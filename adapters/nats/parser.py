@@ -1,6 +1,6 @@
 """Parser of the NATS protocol without regular expressions and without copying buffers.
 
-Whatever is out of the ordinary goes through nats-py's own parser, a line at a time.
+Every line other than MSG and HMSG goes through nats-py's own parser, one at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HMSG = 5
 
 
 class FastParser(Parser):
-    """Cuts messages from what was read; every other line goes through nats-py's parser, one at a time."""
+    """Cuts messages from the received bytes, and passes every other line to nats-py's parser."""
 
     def __init__(self, client: FastClient) -> None:
         self._client = client
@@ -27,16 +27,16 @@ class FastParser(Parser):
         super().__init__(client)
 
     def reset(self) -> None:
-        """Forget what was read; the next bytes come from another connection."""
+        """Drop buffered bytes; the next ones come from another connection."""
         super().reset()
         self._rest = b""
         self._resets += 1
 
     async def parse(self, data: bytes = b"") -> None:
-        """Handle all that is complete, keep the rest.
+        """Handle all complete lines and messages, and keep the rest.
 
         Raises:
-            nats.errors.ProtocolError: this is not NATS' protocol.
+            nats.errors.ProtocolError: the bytes are not the NATS protocol.
         """
         buffer = self._rest + data if self._rest else bytes(data)
         self._rest = b""

@@ -1,9 +1,9 @@
-"""Acknowledged publishes to the streams beside the log, retried while NATS is away.
+"""Acknowledged publishes to the streams beside the log, retried while NATS is unreachable.
 
-A message may have an id (`Nats-Msg-Id`), so that sending it again after a lost acknowledgement stores it
-once. The broker remembers the ids of a whole stream and does not compare messages: one of another sender with
-the same id makes `duplicate: true` the answer to a message that was never stored. So an id is either one that
-no other sender can know, or the caller compares what is stored (`Acknowledged.duplicate`).
+With an id (`Nats-Msg-Id`), a message that is sent again after a lost acknowledgement is stored once. The
+broker remembers the ids of a whole stream and does not compare messages: if another sender uses the same id
+first, a message that was never stored is answered with `duplicate: true`. Therefore either no other sender
+can know the id, or the caller compares the stored message (`Acknowledged.duplicate`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RETRY = Backoff(first_seconds=0.2)
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Where a message stands in its stream. `duplicate`: some message with its id stood there before."""
+    """The sequence of a message in its stream. `duplicate`: the stream already had a message with its id."""
 
     seq: int
     duplicate: bool
@@ -38,7 +38,7 @@ async def publish(
     """Store `body` on `subject` of `stream`.
 
     Raises:
-        LogUnreachable: not acknowledged after TRIES; it may or may not be stored.
+        LogUnreachable: not acknowledged after TRIES; the outcome is unknown.
     """
     headers = {**headers, "Nats-Expected-Stream": stream}
     why = ""

@@ -1,9 +1,9 @@
-"""Pull consumer: keeps requests open on a JetStream consumer until it is gone.
+"""Pull consumer: keeps requests open on a JetStream consumer until the consumer is lost.
 
-The next messages are asked for while half of the last ones are still to come, so they never pause, and what
-is on its way is bounded by what was asked for. A parked request delivers a new message at once. Heartbeats
-tell an idle consumer from a lost one. nats-py's own `fetch` waits for each message with a timer and a task of
-its own, and a word of the server that comes just after its timer leaves it with two requests under way.
+The next messages are requested when half of the last ones have arrived, so that delivery never pauses; the
+requests bound the messages in flight. An open request delivers a new message at once. Heartbeats distinguish
+an idle consumer from a lost one. nats-py's own `fetch` uses a timer and a task for each message, and a status
+message that arrives just after its timer leaves it with two open requests.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _OVER_TEXTS = ("batch completed", "exceeds maxbytes", "leadership change")
 
 @dataclass(frozen=True, slots=True)
 class PullTiming:
-    """A request stands for `request_seconds`, two heartbeats at least.
+    """A request stays open for `request_seconds`, at least two heartbeats.
 
-    After `silent_seconds` without a message or a heartbeat the consumer is taken for gone.
+    After `silent_seconds` without a message or a heartbeat the consumer counts as lost.
     """
 
     request_seconds: float
@@ -44,7 +44,7 @@ class PullTiming:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a message's reply subject says: `seq` in its stream, how often it came, when it was stored."""
+    """Parsed reply subject: `seq` in the stream, `tries` (deliveries so far), `at` (time of storing)."""
 
     seq: int
     tries: int
@@ -52,7 +52,7 @@ class Delivery:
 
 
 def delivery(reply: str) -> Delivery:
-    """Read `$JS.ACK.<stream>.<consumer>.<tries>.<seq>.<number>.<nanoseconds>.<pending>`."""
+    """Parse `$JS.ACK.<stream>.<consumer>.<tries>.<seq>.<number>.<nanoseconds>.<pending>`."""
     tokens = _numbers(reply)
     seconds, nanoseconds = divmod(int(tokens[3]), 1_000_000_000)
     at = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=nanoseconds // 1000)
@@ -60,23 +60,23 @@ def delivery(reply: str) -> Delivery:
 
 
 def stream_seq(reply: str) -> int:
-    """Only the `seq` of `delivery`; every fold asks for it with every event."""
+    """Only the `seq` of `delivery`; every fold needs it for every event."""
     tokens = reply.split(".")
     return int(tokens[5] if len(tokens) == _SHORT else tokens[5 + _BEHIND_DOMAIN])
 
 
 def _numbers(reply: str) -> list[str]:
-    """The tokens behind the consumer's name. A long form has a domain and an account in front."""
+    """The tokens after the consumer's name. The long form begins with a domain and an account."""
     tokens = reply.split(".")
     return tokens[4:] if len(tokens) == _SHORT else tokens[4 + _BEHIND_DOMAIN :]
 
 
 class Pull:
-    """Messages of the consumer behind `subject`, where its next ones are asked for.
+    """Messages of one consumer; `subject` is where its next messages are requested.
 
-    `take` is called for each, and must neither block nor raise. A request asks for `batch` of them; none is
-    made while `room` is false. `idle` is called with each heartbeat, `lost` when the consumer or the
-    connection is gone: another Pull has to go on then.
+    `take` is called for each message, and must neither block nor raise. A request is for `batch` messages; no
+    request is made while `room` returns False. `idle` is called with each heartbeat, `lost` when the consumer
+    or the connection is lost; a new Pull must then go on.
     """
 
     def __init__(
@@ -118,18 +118,18 @@ class Pull:
         self._asking: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        """Hear what comes, before it is asked for. Raises nats.errors.Error."""
+        """Subscribe to the inbox, before the first request. Raises nats.errors.Error."""
         self._connections = self._nc.stats["reconnects"]
         self._inbox = self._nc.new_inbox()
         self._listening = await listen(self._nc, self._inbox, self._arrived)
 
     async def start(self) -> None:
-        """Ask for the first messages."""
+        """Request the first messages."""
         self._heard = asyncio.get_running_loop().time()
         await self._ask()
 
     async def close(self) -> None:
-        """Stop listening, and ask no more."""
+        """Stop listening and requesting."""
         self._closed = True
         for asking in self._asking:
             asking.cancel()
@@ -138,14 +138,14 @@ class Pull:
                 await self._listening.unsubscribe()
 
     def more(self) -> None:
-        """There is room again: ask, if little is still to come."""
+        """Request more messages, if there is room and few are outstanding."""
         if self._wanting():
             asking = asyncio.get_running_loop().create_task(self._ask())
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
 
     def check(self) -> None:
-        """To be called now and then: finds out that nothing is heard of what was asked for."""
+        """Declare the consumer lost after a silence or a reconnect; to be called periodically."""
         now = asyncio.get_running_loop().time()
         if self._came or self._coming <= 0:
             self._came, self._heard = False, now
@@ -153,7 +153,7 @@ class Pull:
             self.lose()
 
     def lose(self) -> None:
-        """Take the consumer for gone."""
+        """Declare the consumer lost."""
         self.gone = True
         self._lost()
 
@@ -164,8 +164,8 @@ class Pull:
         if not self._wanting():
             return
         self._coming += self._batch
-        self._came = True  # what is asked for takes a moment
-        with contextlib.suppress(nats.errors.Error):  # the silence that follows tells
+        self._came = True  # an answer takes a moment
+        with contextlib.suppress(nats.errors.Error):  # `check` notices the silence that follows
             await self._nc.publish(self._subject, self._request, reply=self._inbox)
 
     def _arrived(self, message: Arrived) -> None:
@@ -179,7 +179,7 @@ class Pull:
             self.more()
 
     def _control(self, message: Arrived) -> None:
-        """A heartbeat, the end of a request, or that the consumer is gone."""
+        """Handle a status message: a heartbeat, the end of a request, or the loss of the consumer."""
         headers = message.headers
         status, text = headers.get("Status"), headers.get("Description", "").lower()
         if status == _IDLE:
@@ -192,5 +192,5 @@ class Pull:
 
 
 def nanoseconds(seconds: float) -> int:
-    """As JetStream wants durations."""
+    """`seconds` in nanoseconds, as JetStream expects durations."""
     return int(seconds * 1_000_000_000)

@@ -1,8 +1,8 @@
 """Request-reply over one connection, with one inbox for all replies.
 
-nats-py's own request never drops its entry where the publish fails, which adds up while NATS is away, and
-it waits out its whole timeout after a reconnect, though the reply went to the old connection. Here a request
-that outlives its connection fails within CHECK_SECONDS, and one reply may be many messages.
+nats-py's own request keeps its entry if the publish fails, which leaks memory while NATS is unreachable.
+After a reconnect it waits for its whole timeout, although the reply went to the old connection. Here a
+request fails within CHECK_SECONDS after its connection is lost, and one reply may consist of many messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Reply = TypeVar("Reply")
 
 
 class Replies:
-    """Asks over `connection`; any number of requests may be in flight."""
+    """Sends requests over `connection`; any number may be in flight."""
 
     def __init__(self, connection: Client) -> None:
         self._nc = connection
@@ -41,7 +41,7 @@ class Replies:
 
         Raises:
             nats.errors.Error: no responder, no reply within `timeout` seconds, or the connection was lost;
-                what was asked for may have been done.
+                the request may still have been carried out.
         """
         answer: asyncio.Future[Arrived] = asyncio.get_running_loop().create_future()
 
@@ -63,7 +63,7 @@ class Replies:
         take: Take,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Ask, give every message of the reply to `take` until that ends `done`, and return its result."""
+        """Send a request; pass each message of the reply to `take` until `done` is set; return its result."""
         if not self._inbox:
             await self._subscribe()
         loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class Replies:
             del self._open[token]
 
     def _check(self) -> None:
-        """End what has waited too long or lost its connection; one timer for all costs less than one each."""
+        """Fail requests that timed out or lost their connection; one timer serves all, to save cost."""
         loop = asyncio.get_running_loop()
         now, connections = loop.time(), self._nc.stats["reconnects"]
         lost = not self._nc.is_connected
@@ -117,7 +117,7 @@ class _Question:
 
 
 def replies_of(connection: Client) -> Replies:
-    """The `Replies` of this connection: one inbox is enough for all that asks over it."""
+    """The shared `Replies` of this connection; one inbox serves all its requests."""
     replies: Replies = vars(connection).setdefault("towpath_replies", None) or Replies(connection)
     vars(connection)["towpath_replies"] = replies
     return replies

@@ -1,8 +1,8 @@
 """A JetStream stream's definition, and how an existing stream differs from it.
 
-Plain API JSON on purpose: the server's own names for settings are what operators see, and every setting of
-every server version can be said and checked. Some settings are guarded: a stream that has them otherwise may
-have lost messages already, so it is refused rather than silently repaired.
+Definitions are plain API JSON on purpose: operators see the server's own names of settings, and any setting
+of any server version can be written and checked. Some settings are guarded: a stream in which one differs may
+already have lost messages, so it is refused instead of silently repaired.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ REWRITES_HISTORY = frozenset(
 class StreamDefinition:
     """One stream: `settings` in the server's JSON names, durations in nanoseconds.
 
-    `guarded` names the settings that must already be right in an existing stream (absent means off);
-    all others are brought to `settings` by an update.
+    `guarded` names the settings that must already be equal in an existing stream (absent means off);
+    an update changes all others to `settings`.
     """
 
     name: str
@@ -57,7 +57,7 @@ class StreamDefinition:
         ]
 
     def changes(self, existing: Mapping[str, Any]) -> dict[str, Any]:
-        """What an update has to set of the rest; an existing stream keeps more replicas than asked for."""
+        """The other settings that an update must change; it never lowers an existing number of replicas."""
         changes = {
             setting: value
             for setting, value in self.config().items()
@@ -69,5 +69,5 @@ class StreamDefinition:
 
 
 def _plain(value: Any) -> Any:
-    """The server writes "off" in several ways: absent, 0, -1, false, empty, or the name of the default."""
+    """None for "off", which the server writes as absent, 0, -1, false, empty or the default's name."""
     return None if value in (None, 0, -1, False, "", "default", [], {}) else value

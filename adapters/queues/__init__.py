@@ -1,4 +1,4 @@
-"""Work queues on durable JetStream consumers: events to act on, timers that came due, dead letters.
+"""Work queues on durable JetStream consumers (events, due timers), and dead letters.
 
 Start with `work_queue.py`.
 """

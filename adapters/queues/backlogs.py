@@ -16,7 +16,7 @@ from domain.ports.queues import Backlog
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable consumer, under the name of what is done with its messages."""
+    """A durable consumer; `name` is the queue's name for operators."""
 
     name: str
     stream: str
@@ -49,7 +49,7 @@ async def _backlog(api: JetStreamApi, consumer: str) -> Backlog | None:
 
 
 async def _oldest(api: JetStreamApi, info: dict[str, Any]) -> datetime | None:
-    """When the first message behind the floor of the acknowledgements was stored."""
+    """When the first message after the acknowledgement floor was stored."""
     config, start = info["config"], info["ack_floor"]["stream_seq"] + 1
     subjects = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
     found = await asyncio.gather(*(api.next(subject, start) for subject in subjects))

@@ -1,11 +1,11 @@
 """A budget per kind and reason of dead letter, so that a flood displaces only its own kind.
 
-All who may report can make letters: of tasks that do not exist, with bodies that cannot be read. Kind and
-reason tell them from what a broken runner or an unreadable event leaves. The stream bounds what one subject
-(a task, all that runners put there themselves) holds; this bounds the rest, in number and in bytes: all that
-reports can be refused for stays together far below what the stream holds. What is dropped is the oldest of
-its like, and its number is logged. Counts are kept in memory and looked up again now and then: several
-processes keep letters.
+Any client that may report can cause letters, by reports on unknown tasks or with unreadable bodies. Their
+kind and reason differ from those that a broken runner or an unreadable event causes. The stream bounds the
+letters of one subject (a task, or all letters that runners publish). This budget bounds those of one kind and
+reason, in number and in bytes, so that letters of refused reports together stay far below the stream's limit.
+The oldest letter of the same kind and reason is dropped, and the number of dropped ones is logged. Counts are
+kept in memory and reread periodically, since several processes store letters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_ALIKE = 200
 MOST_BYTES = 2 << 20
 NEARLY_FULL_BYTES = MOST_BYTES * 3 // 4
 OVERHEAD_BYTES = 200
-"""What a letter takes beside its body, subject and headers' values, generously."""
+"""An upper estimate of a letter's size beside its body, subject and header values."""
 LOOK_SECONDS = 60.0
 PAGE = 100
 REASON = "towpath-reason"
@@ -71,12 +71,12 @@ class DeadLetterBudget:
         self._look_at = 0.0
         self._busy = asyncio.Lock()
         self.dropped: dict[Like, int] = {}
-        """How many of each this process has removed."""
+        """How many letters of each kind and reason this process has removed."""
 
     async def kept(self, kind: str, reason: str, seq: int, size: int) -> None:
-        """A letter of `size` bytes was stored at `seq`: make room for it among its like.
+        """Count a letter of `size` bytes stored at `seq`, and drop the oldest ones beyond the budget.
 
-        A log that is away delays it.
+        While NATS is unreachable, the drop is postponed.
         """
         async with self._busy:
             try:
@@ -103,7 +103,7 @@ class DeadLetterBudget:
             )
 
     async def full(self) -> list[Like]:
-        """Of which kind and reason there are as many as are kept, so that older ones are dropped."""
+        """The kinds and reasons whose budget is used up, so that older letters are dropped."""
         async with self._busy:
             await self._look()
             return sorted(like for like, alike in self._alike.items() if alike.full)
@@ -126,10 +126,10 @@ def _like(raw: RawMessage) -> Like:
 
 
 def size_of(subject: str, headers: Mapping[str, str], body: bytes) -> int:
-    """About how many bytes a letter takes."""
+    """The approximate size of a stored letter in bytes."""
     return OVERHEAD_BYTES + len(subject) + sum(map(len, headers.values())) + len(body)
 
 
 def reason_of(headers: Mapping[str, str]) -> str:
-    """Why it is a dead letter, as its header says."""
+    """The reason of a dead letter, from its header."""
     return unquote(header(headers, REASON) or "unknown")

@@ -1,6 +1,7 @@
 """Dead letters on `towpath.dead.<kind>.<id>`, kept for 14 days; headers hold the reason.
 
-Runners keep letters, too, so what is read here may lack headers or hold anything: every field has a default.
+Runners publish letters, too, so a stored letter may lack headers or hold any bytes: every field has a
+default.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from domain.validation.outside_text import storable
 
 DETAIL_CHARS = 1000
 LOOKED_AT_ONLY = frozenset({"invalid-report", "unauthorised", "wrong-token"})
-"""Reasons of reports that nothing can put back."""
+"""Reasons of reports that cannot be replayed."""
 LOOKED_AT_BYTES = 8 * 1024
-"""What is kept of a body that nothing can put back: as far as somebody may want to look."""
+"""How much of a body that cannot be replayed is kept, for operators to look at."""
 MOST_BODY_BYTES = 64 * 1024
 _BODY_GOES_BACK = ("due-", "submit")
 _SUBMIT = subjects.prefix("submit")
@@ -59,10 +60,10 @@ class JetStreamDeadLetters:
         source: str | None = None,
         source_seq: int | None = None,
     ) -> None:
-        """See the port. The same once more within two minutes is kept once.
+        """See the port. An identical letter within two minutes is stored once.
 
-        Runners may publish letters, too, and could take the id of one that is yet to come: a letter counts as
-        kept only if it is what stands there.
+        Runners may publish letters, too, and could use the id of a later one: a duplicate therefore counts as
+        kept only if the stored letter is identical.
         """
         token = quote(storable(subject_id), safe="").replace(".", "%2E")[:100] or "unknown"
         digest = hashlib.sha256(
@@ -99,7 +100,7 @@ class JetStreamDeadLetters:
         return dict(self._budget.dropped)
 
     async def full(self) -> list[tuple[str, str]]:
-        """Kinds and reasons of which older letters are dropped, as there are as many as are kept."""
+        """The kinds and reasons whose budget is used up, so that older letters are dropped."""
         return await self._budget.full()
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
@@ -117,7 +118,7 @@ class JetStreamDeadLetters:
         await self._api.delete(seq)
 
     async def put_back(self, letter: DeadLetter) -> None:
-        """See the port. Only what came from a queue of ours has a stream to go back to."""
+        """See the port. `source` must be a subject of TOWPATH_TIMER."""
         assert letter.source is not None
         stream = next(name for prefix, name in _STREAMS.items() if letter.source.startswith(prefix))
         await publish(self._nc, stream, letter.source, letter.body, {})
@@ -132,7 +133,7 @@ class JetStreamDeadLetters:
 
 
 def _cut(kind: str, reason: str, body: bytes) -> bytes:
-    """The body; of a large one what can be used of the report, or its beginning if it goes no way again."""
+    """The body to keep: whole if small, else the parsed report, or the beginning."""
     if len(body) <= LOOKED_AT_BYTES:
         return body
     if kind == "report" and reason not in LOOKED_AT_ONLY:

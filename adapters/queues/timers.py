@@ -1,7 +1,7 @@
 """Timers as scheduled messages on TOWPATH_TIMER: durable, without polling.
 
-The subject of a schedule names its deadline, so arming it again replaces it. A schedule for a past time
-fires at once.
+The subject of a schedule names its deadline, so a second schedule replaces the first. A schedule for a past
+time fires at once.
 """
 
 from __future__ import annotations

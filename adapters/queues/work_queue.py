@@ -1,10 +1,10 @@
 """Work shared through a durable JetStream consumer: events to act on, and deadlines that came due.
 
-Delivery: at least once. A message is acknowledged when its handler returns; while a handler takes long it
-is told so; a handler that raises gets it again with growing delay, and after the last try it is kept as a
-dead letter with the reason, so that one poisoned message never stops the rest. While the log itself is away
-or full, nothing is wrong with the message: it comes again for as long as it takes. ADR 20 says why this
-is no FastStream subscriber.
+Delivery: at least once. A message is acknowledged when its handler returns; while a handler takes long, the
+server is told that it is in progress. After an error the message is redelivered with backoff, and after the
+last try it becomes a dead letter with the reason, so that one poisoned message never blocks the rest. While
+the log is unreachable or full, the message is not at fault and is redelivered without limit. ADR 20 gives the
+reason why this is not a FastStream subscriber.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class DurableQueue:
         id_token: int = 2,
         policy: QueuePolicy = POLICY,
     ) -> None:
-        """`id_token`: which token of a subject names what it is about, for dead letters."""
+        """`id_token`: the position of the subject's token that dead letters take as `subject_id`."""
         self._nc = connection
         self._dead_letters = dead_letters
         self._api = JetStreamApi(connection, stream)
@@ -151,7 +151,7 @@ class DurableQueue:
         )
 
     def _has_room(self) -> bool:
-        """Some may wait beside those at work, so that requests stay large."""
+        """Whether to request more: some messages may wait beside those in work, to keep requests large."""
         return len(self._unsettled) <= self._policy.concurrency
 
     async def _settle(
@@ -173,7 +173,7 @@ class DurableQueue:
                 self._pull.more()
 
     async def _tell_progress(self) -> None:
-        """While a message takes long, the server is told not to deliver it again."""
+        """Tell the server periodically which messages are in progress, so that it does not redeliver them."""
         known: set[Arrived] = set()
         while True:
             for message in known & self._unsettled:
@@ -183,7 +183,7 @@ class DurableQueue:
             await asyncio.sleep(self._policy.progress_seconds)
 
     async def _failed(self, message: Arrived, error: Exception) -> None:
-        use_traceparent(header(message.headers, TRACEPARENT))  # also where the event could not be read
+        use_traceparent(header(message.headers, TRACEPARENT))  # even if the event could not be parsed
         delivered = delivery(message.reply)
         log.warning(
             "event not handled",
@@ -213,7 +213,7 @@ class DurableQueue:
 
 
 def _words(error: Exception) -> str:
-    """What went wrong, without the input that a validation error would show: it may hold secrets."""
+    """The error as text, without the input that a validation error shows, since that may hold secrets."""
     if isinstance(error, ValidationError):
         found = (
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)

@@ -1,4 +1,4 @@
 """The read model in SQL (SQLite or PostgreSQL), and the snapshots of folds beside it.
 
-Start with `store.py`; `rows.py` is what each event changes in a task's row.
+Start with `store.py`; `rows.py` defines how each event changes a task's row.
 """

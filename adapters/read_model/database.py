@@ -1,8 +1,8 @@
 """Opens the read model's database and creates its tables: SQLite by default, PostgreSQL by URL.
 
-Whatever stands here can be rebuilt from the log, so both are set for speed: after a power cut the last
-transactions may be missing, but never a part of one, and the position is missing with its rows. In
-PostgreSQL everything lies in a schema of its own, so that no other program's tables are ever touched.
+The data can be rebuilt from the log, so both databases are tuned for speed: a power cut may lose the last
+transactions, but never a part of one, and a lost position is lost together with its rows. In PostgreSQL all
+tables are in a schema of their own, so that other programs' tables are never touched.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ TASKS_POSITION = "tasks"
 
 _BUSY_SECONDS = 30
 _CACHE_KIB = 16_384
-_CHECKPOINT_PAGES = 8_000  # 32 MiB of write-ahead log: a replay writes hot pages once instead of ten times
+_CHECKPOINT_PAGES = 8_000  # 32 MiB of WAL: a replay then writes hot pages once instead of ten times
 _POSTGRES_SCHEMA = "towpath"
-_CREATE_LOCK = 0x746F7770617468  # "towpath": serialises processes that start at once
+_CREATE_LOCK = 0x746F7770617468  # "towpath": serialises processes that start concurrently
 
 
 def open_database(url: str | URL) -> AsyncEngine:
-    """An engine for `sqlite:///<file>` or `postgresql://…`; opens nothing yet. Dispose it at the end."""
+    """An engine for `sqlite:///<file>` or `postgresql://…`; connects on first use. Dispose it at the end."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_async_engine(
@@ -46,7 +46,7 @@ def open_database(url: str | URL) -> AsyncEngine:
         "search_path": _POSTGRES_SCHEMA,
         "synchronous_commit": "off",
         "jit": "off",
-        # a process that is stopped in a transaction must not hold up the one that takes over
+        # a process frozen inside a transaction must not block the one that takes over
         "idle_in_transaction_session_timeout": "5s",
         "statement_timeout": "30s",
     }
@@ -58,10 +58,10 @@ def open_database(url: str | URL) -> AsyncEngine:
 
 
 async def create_tables(engine: AsyncEngine) -> None:
-    """Make the tables, or make them anew where another schema version left them.
+    """Create the tables, or recreate them if they are of another schema version.
 
-    Any number of processes may call it at once. After a change of version the read model is empty and
-    its position 0: the projection fills it again.
+    Any number of processes may call it concurrently. After a change of version the read model is empty and
+    its position is 0; the projection fills it again.
     """
     _keep_private(engine.url)
     async with engine.connect() as connection:
@@ -98,21 +98,21 @@ def _make(connection: Connection) -> None:
 
 
 async def clear_tables(connection: AsyncConnection) -> None:
-    """Empty every table and set the position to 0, inside the caller's transaction."""
+    """Empty every table and set the position to 0, in the caller's transaction."""
     await connection.execute(
         positions.update().values(seq=0, event_id=None)
-    )  # first: it waits for who applies now
+    )  # first, since it waits for a concurrent `apply`
     kept = (positions, schema_version)
     emptied = [table for table in metadata.sorted_tables if table not in kept]
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql(f"TRUNCATE {', '.join(table.name for table in emptied)}")
         return
-    for table in emptied:  # without a WHERE, SQLite drops the pages at once
+    for table in emptied:  # without a WHERE, SQLite drops whole pages
         await connection.execute(delete(table))
 
 
 async def _write_ahead(connection: AsyncConnection) -> None:
-    """Switch the file to WAL; SQLite answers "locked" at once where another process does so, too."""
+    """Switch the file to WAL; retried, since SQLite fails at once while another process does the same."""
     deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
     while True:
         try:
@@ -125,11 +125,11 @@ async def _write_ahead(connection: AsyncConnection) -> None:
 
 
 def _connect_sqlite(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
-    """A connection, not opened yet, whose thread ends without a word where its event loop has closed.
+    """An unopened connection whose thread ends silently if its event loop has closed.
 
-    The thread also answers abandoned calls: a query that was cancelled, the end of a
-    connection that could not be opened. At the end of a command that may come after the loop's end, and
-    would be an exception in a thread, printed below the command's own words.
+    The thread also answers abandoned calls: a canceled query, or the close of a connection that failed to
+    open. When a command ends, such an answer may come after its event loop has closed. The exception in the
+    thread would then be printed below the command's output.
     """
     connection = aiosqlite.connect(*args, **kwargs)
     run = connection._thread.run  # noqa: SLF001  no public way: the connection makes its thread itself
@@ -140,12 +140,12 @@ def _connect_sqlite(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
 def _answer(run: Callable[[], None]) -> None:
     try:
         run()
-    except RuntimeError:  # what it ran has been caught inside: this is the closed loop's own
+    except RuntimeError:  # errors of queries are caught inside: this one is from the closed event loop
         return
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    """Settings that belong to each connection; WAL belongs to the file."""
+    """Apply the settings of a connection; WAL is a setting of the file."""
     cursor: sqlite3.Cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")

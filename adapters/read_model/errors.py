@@ -1,6 +1,6 @@
-"""Classifies database errors: away, damaged, refused, or a bug of ours.
+"""Classifies database errors: unreachable, damaged, refused, or a bug in Towpath.
 
-The rows go to the drivers directly, so the drivers' own errors come here beside SQLAlchemy's.
+Rows are written through the drivers directly, so the drivers' own errors occur beside SQLAlchemy's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TROUBLE = (
 
 
 class DatabaseUnreachable(Busy):
-    """The database of the read model does not answer now; the request can be repeated."""
+    """The read model's database does not answer; the request can be repeated."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class DatabaseUnreachable(Busy):
 
 
 class DatabaseDamaged(DatabaseUnreachable):
-    """The file of the read model is damaged; the message says what to do."""
+    """The read model's SQLite file is damaged; the message tells what to do."""
 
     def __init__(self, error: BaseException) -> None:
         Busy.__init__(
@@ -55,7 +55,7 @@ class DatabaseDamaged(DatabaseUnreachable):
 
 
 class DatabaseRefuses(DatabaseUnreachable):
-    """PostgreSQL does not let this user, or not as the database is, do what must be done."""
+    """PostgreSQL refuses the operation: the user lacks a right, or the schema is not Towpath's."""
 
     def __init__(self, error: BaseException) -> None:
         Busy.__init__(
@@ -76,12 +76,12 @@ _REFUSALS = (
 
 
 def _said(error: BaseException) -> str:
-    """The driver's own words, on one line."""
+    """The driver's message on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def trouble_of(error: BaseException) -> DatabaseUnreachable | None:
-    """What `error` means for the user; None for a fault of ours."""
+    """The error to show to the user; None if `error` is a bug in Towpath."""
     causes = [error]
     if isinstance(error, DBAPIError) and error.orig is not None:
         causes += [error.orig, *([error.orig.__cause__] if error.orig.__cause__ else [])]
@@ -103,7 +103,7 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise DatabaseUnreachable for what may pass by itself or by an operator's hand."""
+    """Translate database errors that time or an operator can resolve to DatabaseUnreachable."""
     try:
         yield
     except (*TROUBLE, DBAPIError, sqlite3.DatabaseError, *_REFUSALS) as error:

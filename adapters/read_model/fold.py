@@ -1,8 +1,8 @@
 """Folds a batch of events into rows in memory, before any SQL is sent.
 
-A replay must keep up with the log, so a task costs one row per batch however many events it has in it.
-Of tasks that were there before only changes are kept, and of those rows only what a decision needs is
-read. Sequences and each task's versions must be contiguous: a fold with a hole in it would stay wrong.
+A replay must keep up with the log, so a task costs one row per batch, regardless of its number of events. For
+tasks from earlier batches only changed columns are kept, and only the columns NEEDED are read. Sequences and
+each task's versions must be contiguous: a fold that skipped an event would stay wrong.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from domain.ports.log import LogGap
 Key = tuple[str, int]
 
 NEEDED = ("attempt", "lock_state", "version")
-"""What the fold must know of a task that it has not seen created."""
+"""The columns that the fold reads of tasks created in earlier batches."""
 
 
 class Batch:
-    """Events and what they leave: `new` tasks (whole rows), changes of `known` ones, `labels`, `grants`.
+    """Events and their result: `new` tasks (whole rows), changes of `known` ones, `labels`, `grants`.
 
-    `needs` names the tasks of which `fold` wants to be given the columns NEEDED.
+    `needs` lists the tasks whose columns NEEDED must be passed to `fold`.
     """
 
     def __init__(self, position: int, events: Sequence[Recorded], judge: Judge | None = None) -> None:
-        """`judge`: as it stands at `position`; by default that of an empty log."""
+        """`judge`: the state at `position`; by default that of an empty log."""
         self.judged = Judged(judge or Judge())
         self.position = position
         self.events = events
@@ -42,10 +42,10 @@ class Batch:
 
     @classmethod
     def behind(cls, position: int, events: Sequence[Recorded], judge: Judge) -> Batch:
-        """What is left of `events` behind `position`; `batch.position` is where it leads.
+        """The batch of those `events` that come after `position`; `batch.position` is its last sequence.
 
         Raises:
-            LogGap: what is left does not follow on `position` without a hole.
+            LogGap: they do not follow `position` without a hole.
         """
         if events[0].seq <= position:
             events = [event for event in events if event.seq > position]

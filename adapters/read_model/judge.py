@@ -1,8 +1,8 @@
 """The validity judge at the read model's position, folded with its rows.
 
-What it holds (valid registrations, open claims) lies in two tables that are written in the transaction of
-their batch, so that a start, or a process that another one has overtaken, takes it up where the rows stand.
-In between it stays in memory: only what a batch has changed is written.
+Its state (valid registrations, open claims) is in two tables, written in the transaction of their batch. A
+process that starts, or that another one has overtaken, loads it at the position of the rows. Otherwise it
+stays in memory, and only changed rows are written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Rows = Iterable[Sequence[Any]]
 
 
 def loaded(registrations: Rows, claims: Rows) -> Judge:
-    """The judge of what LOAD_REGISTRATIONS and LOAD_CLAIMS have found."""
+    """The judge from the rows of LOAD_REGISTRATIONS and LOAD_CLAIMS."""
     return Judge.resumed(
         (Registration(*row) for row in registrations),
         ((workspace, (task_id, attempt), bool(granted)) for workspace, task_id, attempt, granted in claims),
@@ -34,15 +34,15 @@ def loaded(registrations: Rows, claims: Rows) -> Judge:
 
 
 class KeptJudge:
-    """The judge of the last batch, for the next one; taken by a batch and put back once that is committed."""
+    """Keeps the judge between batches: a batch takes it, and puts it back after its commit."""
 
     def __init__(self) -> None:
         self._kept: tuple[Judge, int, str | None] | None = None
 
     def take(self, seq: int, event_id: str | None, events: Sequence[Recorded]) -> Judge | None:
-        """The judge at `seq`, where the event `event_id` stands; None: it is to be loaded.
+        """The judge at `seq`, the position of event `event_id`; None if it must be loaded.
 
-        Where another process has written meanwhile, it follows through those of `events` that are written.
+        If another process has applied events in between, the judge folds them from `events`.
         """
         kept, self._kept = self._kept, None
         if kept is None:
@@ -57,12 +57,12 @@ class KeptJudge:
         return judge if (at, last_id) == (seq, event_id) else None
 
     def put(self, judge: Judge, seq: int, event_id: str | None) -> None:
-        """Keep it as it stands at `seq`, which is committed."""
+        """Keep the judge of the committed position `seq`."""
         self._kept = (judge, seq, event_id)
 
 
 class Judged:
-    """Folds a batch into `judge` and knows which of its rows have changed."""
+    """Folds a batch into `judge` and tracks which of its rows have changed."""
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
@@ -70,7 +70,7 @@ class Judged:
         self._claims: dict[Key, tuple[str, bool] | None] = {}
 
     def fold(self, event: Recorded) -> Void | None:
-        """Apply the next event of the log; why it is void, or None where it counts."""
+        """Apply the next event of the log; return why it is void, or None if it is valid."""
         if event.kind == "workspace":
             self._workspaces[event.subject_id] = None
         elif (key := _key(event)) is not None and key not in self._claims:
@@ -78,19 +78,19 @@ class Judged:
         return self.judge.fold(event)
 
     def registrations(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        """Rows to write anew, and the ids of those to delete before that."""
+        """The rows to insert, and the ids of rows to delete first."""
         found = map(self.judge.registrations.get, self._workspaces)
         return [astuple(one) for one in found if one is not None], [(name,) for name in self._workspaces]
 
     def claims(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        """Rows to write anew, and the keys of those to delete before that."""
+        """The rows to insert, and the keys of rows to delete first."""
         changed = [(key, before, self.judge.claim(key)) for key, before in self._claims.items()]
         written = [(*key, *now) for key, before, now in changed if now is not None and now != before]
         gone = [key for key, before, now in changed if before is not None and now != before]
         return written, gone
 
     def changes(self) -> Iterator[tuple[Any, tuple[str, ...], list[Any], list[Any]]]:
-        """Each table, by what its rows are deleted, what to delete, what to insert after it."""
+        """For each table: its key columns, the keys to delete, and then the rows to insert."""
         written, gone = self.registrations()
         yield judged_registrations, ("id",), gone, written
         written, gone = self.claims()
@@ -98,7 +98,7 @@ class Judged:
 
 
 def _key(event: Recorded) -> Key | None:
-    """The attempt that a task's event or a lock fact is about."""
+    """The attempt of a task's event or a lock fact."""
     if event.kind == "lock":
         fact: LockPayload = event.data
         return fact["task_id"], fact["attempt"]

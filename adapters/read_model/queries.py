@@ -1,8 +1,8 @@
 """Queries of the read model: pages of tasks, newest first.
 
-A page is the merge of one index range per wanted status (all of them where none is named), each cut at
-the page's length: so its cost does not grow with the number of tasks. A cursor names the last task
-shown, hence tasks that come or change meanwhile make no page skip or repeat one.
+A page merges one index range per wanted status (every status if the filter names none), each limited to the
+page's length, so its cost does not grow with the number of tasks. A cursor names the last task shown, so no
+task is skipped or repeated when others are created or changed between two pages.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LOCK = {"lock_state": "state", "lock_token": "token", "lock_since": "since"}
 _STATUSES = tuple(status.value for status in Status)
 _BEHIND_EVERY_DIGIT = "g"
 PART_CANDIDATES = 1_000
-"""So many tasks are looked at for each end of an id; four random characters are met once in 65,536 tasks."""
+"""Tasks examined for each end of an id; four random characters match one task in 65,536."""
 Place = tuple[str, str]
 
 
@@ -49,7 +49,7 @@ def page_of_tasks(wanted: TaskFilter, limit: int, after: str | None) -> Select[A
     """Rows of `tasks`, newest first, at most `limit`.
 
     Raises:
-        Invalid: `after` is no cursor of `cursor_at` (`bad-cursor`).
+        Invalid: `after` was not made by `cursor_at` (`bad-cursor`).
     """
     place = _place(after) if after is not None else None
     if wanted.id_part is not None:
@@ -95,7 +95,7 @@ def _labelled(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any
 
 
 def _named_by_part(wanted: TaskFilter, part: str, place: Place | None, limit: int) -> Select[Any]:
-    """Tasks whose id begins or ends so: two index ranges, each cut, whatever else is wanted of them."""
+    """Tasks whose id begins or ends with `part`: two limited index ranges, then the other filters."""
     last_four = func.substr(tasks.c.id, literal_column(str(END_OF_ID)))
     begins = select(tasks.c.id).where(tasks.c.id >= part, tasks.c.id < part + _BEHIND_EVERY_DIGIT)
     begins = begins.order_by(tasks.c.id.desc()).limit(PART_CANDIDATES)
@@ -137,9 +137,9 @@ def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None
 
 
 def lock_facts(workspace: str | None, task_id: str | None, limit: int) -> Select[Any]:
-    """(granted, refused, released) sequences of grants among which the `limit` most recent facts are.
+    """The granted, refused and released sequences of the `limit` most recently changed attempts.
 
-    Each grant is placed by its own last fact, so no fact outside these rows is more recent.
+    Rows are ordered by their own last fact, so they contain the `limit` most recent facts.
     """
     found = select(grants.c.granted_seq, grants.c.refused_seq, grants.c.released_seq)
     if workspace is not None:
@@ -150,7 +150,7 @@ def lock_facts(workspace: str | None, task_id: str | None, limit: int) -> Select
 
 
 def cursor_at(row: RowMapping) -> str:
-    """The opaque cursor of the page that begins behind `row`."""
+    """The opaque cursor of the page that begins after `row`."""
     return base64.urlsafe_b64encode(orjson.dumps([row["created_at"], row["id"]])).decode().rstrip("=")
 
 
@@ -167,12 +167,12 @@ def _place(cursor: str) -> Place:
 
 
 def chars_of(row: RowMapping) -> int:
-    """About how large the task of a row is where it may be large."""
+    """The length of those fields of a row that may be large."""
     return sum(len(row[name] or "") for name in (*_JSON, "output_tail"))
 
 
 def as_task(row: RowMapping) -> TaskRead:
-    """A row of `tasks` as it is shown. Place in the queue and what blocks it are not stored."""
+    """The view of a row of `tasks`. Its queue position and blockers are not stored."""
     fields: dict[str, Any] = {**row}
     for name in _JSON:
         fields[name] = orjson.loads(fields[name])

@@ -1,8 +1,8 @@
-"""What each event changes in a task's row.
+"""Defines how each event changes a task's row.
 
-An event costs a few assignments here: no models, and times stay the text they were stored as. A row may
-be whole or hold only what has changed, so nothing but `lock_state` is read from it. A property test
-drives random lives through the aggregate and compares.
+An event costs a few assignments: no models are built, and times stay the stored text. A row may be whole or
+hold only changed columns, so only `lock_state` is ever read from it. A property test compares the rows with
+the aggregate on random histories.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _submit_failed(row: Row, event: Recorded) -> None:
 
 
 def leave_queue(row: Row) -> None:
-    """An attempt that ends while it waits, or was never in the queue, leaves it without a lock fact."""
+    """Clear the waiting state of an attempt that ended while it waited, or whose dispatch is void."""
     if row["lock_state"] == "waiting":
         row["lock_state"] = "none"
         row["lock_since"] = None
@@ -147,7 +147,7 @@ def _cancel_requested(row: Row, event: Recorded) -> None:
 
 
 def _lock_release_requested(row: Row, event: Recorded) -> None:
-    """Shown by the `released` that follows."""
+    """Change nothing: the `released` that follows changes the row."""
 
 
 def _granted(row: Row, event: Recorded) -> None:
@@ -188,12 +188,12 @@ LOCK_FACTS: dict[str, Callable[[Row, Recorded], None]] = {
 
 
 def storable(text: Any) -> Any:
-    """`text` without NUL, which PostgreSQL cannot hold; anything else as it is."""
+    """`text` with NUL replaced, which PostgreSQL cannot store; other values unchanged."""
     return text.replace("\x00", "\ufffd") if text and "\x00" in text else text
 
 
 def _json(value: Any) -> str:
-    """JSON text; a NUL in it would be an escape, which shows as NUL again: so it is replaced, too."""
+    """JSON text; escaped NULs are replaced, too, since parsing would restore them."""
     text = orjson.dumps(value).decode()
     return orjson.dumps(_without_nul(value)).decode() if "\\u0000" in text else text
 
@@ -205,7 +205,7 @@ def _without_nul(value: Any) -> Any:
 
 
 def _stored_time(time: str) -> str:
-    """The fixed-width form that sorts as text; the log already writes it so."""
+    """The fixed-width form that sorts as text, in which the log stores times."""
     if len(time) == _STORED_TIME_CHARS and time[-1] == "Z":
         return time
     return rfc3339(datetime.fromisoformat(time))

@@ -1,7 +1,7 @@
 """Snapshots of folds in SQL, beside the read model.
 
-A snapshot only shortens the next start, so it is written in a transaction of its own. Several
-processes may save under one name: the highest position stays.
+A snapshot only shortens the next start, so it is written in a transaction of its own. If several processes
+save under one name, the highest position stays.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SqlSnapshots:
         )
 
     async def load(self, name: str) -> tuple[int, Any] | None:
-        """Position and state, or None."""
+        """Position and state of snapshot `name`, or None."""
         wanted = select(snapshots.c.seq, snapshots.c.state).where(snapshots.c.name == name)
         with translated():
             async with self._engine.connect() as connection:
@@ -39,7 +39,7 @@ class SqlSnapshots:
         return (row.seq, await state_text.read(row.state)) if row is not None else None
 
     async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
-        """Of all whose name begins with `prefix`, the one with the highest position up to `upto`."""
+        """The snapshot with the highest position up to `upto`, of those whose name begins with `prefix`."""
         named = snapshots.c.name.startswith(prefix, autoescape=True)
         wanted = select(snapshots.c.seq, snapshots.c.state).where(named, snapshots.c.seq <= upto)
         with translated():

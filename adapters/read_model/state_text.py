@@ -1,8 +1,8 @@
-"""Large plain data as text that is written and read in parts.
+"""Serialises large plain data as text, in parts, so that the event loop is not blocked.
 
-One call that encodes or decodes ten megabytes of JSON holds the whole process up, in whatever thread it runs.
-So the first line is the data without what may be long (lists of lists or dicts, and dicts with many names);
-each other line says where a stretch of that belongs: `[path, items]`.
+One call that encodes or decodes ten megabytes of JSON blocks the whole process, even in a thread. The first
+line therefore holds the data without its long parts (lists of lists or dicts, and dicts with many names).
+Each other line, `[path, items]`, holds a piece of a long part and its place.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 
 PART_BYTES = 128 * 1024
-"""Reading or writing so many takes about a millisecond."""
+"""Bytes that can be read or written in about a millisecond."""
 MANY_NAMES = 64
 
 
 async def write(value: Any) -> str:
-    """The text of plain data that does not change meanwhile; others run in between."""
+    """The text of plain data, which must not change meanwhile; yields to other tasks."""
     lines = [orjson.dumps(_short(value))]
     size = 0
     for line in _stretches(value, []):
@@ -32,7 +32,7 @@ async def write(value: Any) -> str:
 
 
 async def read(text: str) -> Any:
-    """What was written; others run in between."""
+    """The data from its text; yields to other tasks."""
     first, *lines = text.split("\n")
     value, size = orjson.loads(first), 0
     for line in lines:
@@ -58,14 +58,14 @@ def _is_long(value: Any) -> bool:
 
 
 def _short(value: Any) -> Any:
-    """The data without what stands in lines of its own."""
+    """The data without its long parts."""
     if _is_long(value):
         return type(value)()
     return {name: _short(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _stretches(value: Any, path: list[str]) -> Iterator[bytes]:
-    """The lines of what `_short` left out, those of a dict before those of what is in it."""
+    """The lines for the long parts that `_short` left out; a dict comes before its values."""
     if isinstance(value, dict):
         if _is_long(value):
             entries = (orjson.dumps({name: _short(one)})[1:-1] for name, one in value.items())

@@ -1,7 +1,7 @@
 """The read model in SQL: tasks and grants as of a position in the log.
 
-A batch and the position it leads to are one transaction, so a crash leaves both or neither and a batch
-that comes again is passed over. Any number of processes may apply the same log to one database.
+A batch and its position are written in one transaction, so a crash leaves both or neither, and applying a
+batch again is idempotent. Any number of processes may apply the same log to one database.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from domain.task.transitions import Status
 from domain.task.view import TaskRead
 
 PAGE_CHARS = 4 << 20
-"""What the large fields of a page's tasks may have together, before the last one of them."""
+"""Characters in the large fields of a page's tasks, beyond which no further task is added."""
 ROWS_AT_ONCE = 50
 
 
@@ -42,20 +42,20 @@ class SqlReadModel:
             return seq or 0
 
     async def stands_at(self) -> Position:
-        """The same, with the id of the event there: it tells whether the log is the one that was applied."""
+        """The last sequence applied, with its event's id, which identifies the log that was applied."""
         wanted = select(positions.c.seq, positions.c.event_id).where(positions.c.name == TASKS_POSITION)
         async with self._connection() as connection:
             row = (await connection.execute(wanted)).first()
             return Position(row.seq, row.event_id) if row is not None else Position(0)
 
     async def apply(self, events: Sequence[Recorded]) -> int:
-        """Apply a contiguous batch and its position in one transaction; what was applied is passed over.
+        """Apply a contiguous batch and its position in one transaction; events applied before are skipped.
 
         Returns the new position.
 
         Raises:
-            LogGap: the batch does not follow on the position, or an event is not its task's next one.
-            Busy: the database is away; apply it again.
+            LogGap: the batch does not directly follow the position, or an event is not its task's next one.
+            Busy: the database is unreachable; apply the batch again.
         """
         if not events:
             return await self.position()
@@ -63,13 +63,13 @@ class SqlReadModel:
             return await self._writer.write(events)
 
     async def reset(self) -> None:
-        """Empty every table, the snapshots of other folds too, and start from an empty log."""
+        """Empty every table, including the snapshots of other folds, and set the position to 0."""
         with translated():
             async with self._engine.begin() as connection:
                 await clear_tables(connection)
 
     async def get(self, task_id: str) -> TaskRead | None:
-        """One task."""
+        """One task, or None."""
         async with self._connection() as connection:
             found = await connection.execute(select(tasks).where(tasks.c.id == task_id))
             row = found.mappings().first()
@@ -78,12 +78,12 @@ class SqlReadModel:
     async def find(
         self, wanted: TaskFilter, limit: int, after: str | None
     ) -> tuple[list[TaskRead], str | None]:
-        """Newest first; the second part is the cursor of the next page, None at the end.
+        """Matching tasks, newest first, and the cursor of the next page, None at the end.
 
-        A page ends early where its tasks are very large; it has at least one.
+        A page of very large tasks has fewer than `limit`, but at least one.
 
         Raises:
-            Invalid: `after` is no cursor of an earlier call (`bad-cursor`).
+            Invalid: `after` is not a cursor of an earlier call (`bad-cursor`).
         """
         rows: list[RowMapping] = []
         chars = 0
@@ -99,7 +99,7 @@ class SqlReadModel:
         return [as_task(row) for row in rows], cursor_at(rows[-1]) if more else None
 
     async def count_by_status(self) -> dict[str, int]:
-        """How many tasks there are in each status; one pass over an index, 0 for those without."""
+        """The number of tasks in each status, 0 included; one pass over an index."""
         async with self._connection() as connection:
             counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
             found = {str(status): int(count) for status, count in await connection.execute(counted)}
@@ -113,7 +113,7 @@ class SqlReadModel:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read with; Busy where the database is away."""
+        """A connection for reading; Busy if the database is unreachable."""
         with translated():
             async with self._engine.connect() as connection:
                 yield connection

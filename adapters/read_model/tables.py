@@ -1,9 +1,9 @@
 """Tables of the read model, in SQLite or PostgreSQL.
 
-Everything here can be rebuilt from the log, so a changed table needs no migration: raise SCHEMA_VERSION
-and the tables are made anew. Times are stored as the log writes them (RFC 3339, UTC, fixed width), since
-those sort as text and cost nothing to store. The indexes of lists begin with the status, because each
-query reads one range per status and merges them: that serves any choice of statuses with the fewest indexes.
+All data can be rebuilt from the log, so a changed table needs no migration: raise SCHEMA_VERSION, and the
+tables are recreated. Times are stored as the log writes them (RFC 3339, UTC, fixed width), which sort as text
+and need no conversion. Indexes for lists contain the status, because a query reads one range per status and
+merges them; this serves every choice of statuses with the fewest indexes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 SCHEMA_VERSION = 6
 END_OF_ID = 33
-"""Where the last four characters of a task id begin, counted from 1: they are random, hence an index."""
+"""Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
 metadata = MetaData()
 

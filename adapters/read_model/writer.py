@@ -1,9 +1,9 @@
 """Writes a batch and its position in one transaction.
 
-The position is read under a lock that lasts until the commit (SQLite's write lock, PostgreSQL's row
-lock), so of two processes that apply the same events one waits and then passes over them. SQLAlchemy
-opens and pools the connections, but the rows go to the drivers directly: on SQLite a whole batch is one
-hop to the connection's thread, where per-statement hops would cost more than the statements.
+The position is read under a lock that lasts until the commit (SQLite's write lock, PostgreSQL's row lock). If
+two processes apply the same events, one waits and then skips them. SQLAlchemy opens and pools the
+connections, but rows are written through the drivers directly: on SQLite a whole batch is then one hop to the
+connection's thread, while a hop for each statement would cost more than the statements.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class BatchWriter(Protocol):
     """Applies batches to one kind of database."""
 
     async def write(self, events: Sequence[Recorded]) -> int:
-        """Apply what lies behind the position; the new position."""
+        """Apply the events after the position; return the new position."""
         ...
 
 
@@ -40,7 +40,7 @@ def batch_writer(engine: AsyncEngine) -> BatchWriter:
 
 
 class SqliteWriter:
-    """Through the sqlite3 connection that aiosqlite keeps in a thread of its own."""
+    """Writes through the sqlite3 connection that aiosqlite keeps in its thread."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -48,11 +48,11 @@ class SqliteWriter:
         self._kept = KeptJudge()
 
     async def write(self, events: Sequence[Recorded]) -> int:
-        """Apply what lies behind the position; the new position."""
+        """Apply the events after the position; return the new position."""
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             driver: Any = pooled.driver_connection
-            # The only way of aiosqlite 0.22 to run a function in its thread; it offers no public one.
+            # aiosqlite 0.22 has no public way to run a function in its thread.
             position: int = await driver._execute(self._write, driver._conn, events)  # noqa: SLF001
             return position
 
@@ -81,7 +81,7 @@ class SqliteWriter:
 
 
 class PostgresWriter:
-    """Through asyncpg, which pipelines the rows of a statement."""
+    """Writes through asyncpg, which pipelines the rows of a statement."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -89,7 +89,7 @@ class PostgresWriter:
         self._kept = KeptJudge()
 
     async def write(self, events: Sequence[Recorded]) -> int:
-        """Apply what lies behind the position; the new position."""
+        """Apply the events after the position; return the new position."""
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             driver: Any = pooled.driver_connection
@@ -108,7 +108,7 @@ class PostgresWriter:
 
 
 class Statements:
-    """The SQL of a batch, with the driver's placeholders; `mark(1)` is the first one."""
+    """The SQL of a batch, with the driver's placeholders; `mark(1)` is the first placeholder."""
 
     def __init__(self, mark: Callable[[int], str]) -> None:
         self._mark = mark
@@ -121,7 +121,7 @@ class Statements:
         self._advance = f"UPDATE positions SET {advanced} WHERE name = '{TASKS_POSITION}'"
 
     def of(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
-        """Statements with the rows to execute each with, one statement for all rows of a kind."""
+        """The statements, each with all its rows."""
         if not batch.events:
             return
         yield self._advance, [(batch.position, batch.events[-1].id)]
@@ -148,7 +148,7 @@ class Statements:
                 yield self._insert(table)[0], written
 
     def _updates(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:
-        """Only changed columns are written, since each index over a written column is written, too."""
+        """Update only changed columns, since a write to a column also updates its indexes."""
         groups: dict[tuple[str, ...], list[Sequence[Any]]] = {}
         for task_id, changes in batch.known.items():
             groups.setdefault(tuple(changes), []).append((*changes.values(), task_id))

@@ -1,8 +1,8 @@
-"""Live heartbeats: a plain subscription beside the stream that keeps the last of each runner.
+"""Live heartbeats: a plain subscription beside the stream that keeps the last ones of each runner.
 
-Every listener hears all of them in the same order, which a consumer shared by several would not give: a
-counter that goes back shows only to who has heard the one before. What is missed while no process listens
-comes again with the next heartbeat.
+Every listener gets all heartbeats in the same order. A consumer shared by several processes would not do:
+only a process that has seen the heartbeat before can detect a counter that went back. A heartbeat missed
+while no process listens does no harm, since the next one has the same faults.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from domain.errors import Busy, LogFull
 from domain.runners.heartbeat_validation import ArrivedBeat
 
 WAITING = 64
-"""More than these are not kept for a handler that takes long."""
+"""The bound of the queue for a slow handler; further heartbeats are dropped."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class CoreBeatFeed:
         self._nc = connection
 
     async def listen(self, handle: Callable[[ArrivedBeat], Awaitable[None]]) -> None:
-        """See the port. Those that an API sends were judged by it, and the stream may refuse them."""
+        """See the port. Heartbeats that an API publishes are skipped: the API has validated them."""
         waiting: asyncio.Queue[ArrivedBeat] = asyncio.Queue(WAITING)
 
         def take(arrived: Arrived) -> None:

@@ -1,6 +1,7 @@
 """Heartbeats on stream TOWPATH_RUNNER, which keeps the last few of each runner.
 
-A few, as two runners with one id take turns: each attempt is judged by the heartbeats of its own.
+It keeps several because two runners may send under one id in turn: each attempt is judged by the heartbeats
+of its own runner.
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ class JetStreamHeartbeats:
     """Port `Heartbeats`."""
 
     def __init__(self, connection: Client, terms: LeaseTerms | None = None, *, lag: Backoff = LAG) -> None:
-        """`terms`: how long an id is taken; without them another instance may always follow.
+        """`terms`: how long an instance keeps its id; without them any instance may take it at any time.
 
-        `lag`: how long a replica is given to catch up.
+        `lag`: the pauses in which a replica may catch up.
         """
         self._nc = connection
         self._terms = terms
         self._lag = lag
         self._api = JetStreamApi(connection, Stream.RUNNER)
-        # attempts end on what this says: a leader that was replaced must not have said it
+        # reads that end attempts must not be answered by a deposed leader
         self._judged = JetStreamApi(connection, Stream.RUNNER, OUTLIVED_SECONDS)
         self._read_at: OrderedDict[tuple[str, str | None], tuple[float, Beat | None]] = OrderedDict()
 
     async def publish(self, heartbeat: Heartbeat) -> None:
-        """See the port. Compared with the last one on the leader, so that two processes cannot swap them."""
+        """See the port. Compare-and-set on the last heartbeat keeps two processes from reordering them."""
         subject, body = subjects.runner(heartbeat.runner_id), heartbeat.model_dump_json().encode()
         for pause in self._lag.pauses(PUBLISH_TRIES):
             last = await self._api.last(subject)
@@ -66,7 +67,7 @@ class JetStreamHeartbeats:
         raise LogUnreachable("the heartbeat was not acknowledged")
 
     async def all(self) -> list[Beat]:
-        """See the port. What is no heartbeat is passed over: any runner may publish there."""
+        """See the port. Invalid messages are skipped, since any runner may publish there."""
         return [beats[-1] for beats in (await self.recent()).values()]
 
     async def recent(self) -> dict[str, list[Beat]]:
@@ -78,7 +79,7 @@ class JetStreamHeartbeats:
         return dict(sorted(found.items()))
 
     async def last(self, runner_id: str, within: float = 0.0, instance: str | None = None) -> Beat | None:
-        """See the port. The REMEMBERED runners asked for last are kept for `within`."""
+        """See the port. The answers for the last REMEMBERED runners are cached."""
         now, key = asyncio.get_running_loop().time(), (runner_id, instance)
         cached = self._read_at.get(key)
         if cached is not None and now - cached[0] < within:
@@ -103,7 +104,7 @@ class JetStreamHeartbeats:
         return newest
 
     async def _check(self, heartbeat: Heartbeat, last: Beat | None) -> None:
-        """Raises Refused where `heartbeat` may not follow `last`; times are the broker's."""
+        """Raise Refused if `heartbeat` may not follow `last`; times are the broker's."""
         same = last is None or last[0].instance == heartbeat.instance
         if not same and self._terms is not None:
             now = datetime.fromisoformat((await self._api.info())["ts"])
@@ -112,7 +113,7 @@ class JetStreamHeartbeats:
             check_counter(heartbeat, last[0] if last is not None else None)
 
     async def _read(self) -> list[RawMessage]:
-        """All last messages, none older than what the leader had when asked: a runner is judged on them."""
+        """All stored messages, no fewer than the leader had at the call, since runners are judged on them."""
         last = await self._api.last(ALL)
         if last is None:
             return []
@@ -125,7 +126,7 @@ class JetStreamHeartbeats:
 
 
 def _beat(raw: RawMessage | None) -> Beat | None:
-    """The heartbeat of the runner on whose subject it was stored, if it is one, and when that was."""
+    """The heartbeat and the time of storing; None if it is not a valid one of its subject's runner."""
     if raw is None:
         return None
     found = examine_beat(ArrivedBeat(raw.subject.removeprefix(subjects.runner("")), raw.data, raw.subject))

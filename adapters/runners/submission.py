@@ -1,7 +1,7 @@
 """Submits attempts to runners: to a pool's work queue, or by HTTP to a push runner.
 
 A pool's queue stores a submission at most once per attempt within the duplicate window; a push runner
-treats a repeated one as already accepted. So sending again after an unknown outcome is harmless.
+treats a repeated one as already accepted. Sending again after an unknown outcome is therefore idempotent.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _NOTHING_TO_CANCEL = (404, 409, 410)
 class QueueRunnerClient:
     """Port `RunnerClient` on TOWPATH_SUBMIT; the runner reports `queued` itself.
 
-    A submission holds env values in the clear, so one that no runner takes is gone after `keep_seconds`,
-    which is longer than the attempt's deadline.
+    A submission holds env values in clear text, so one that no runner takes expires after `keep_seconds`,
+    which must be longer than the attempt's deadline.
     """
 
     def __init__(self, connection: Client, keep_seconds: float) -> None:
@@ -49,7 +49,7 @@ class QueueRunnerClient:
     async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
         """See the port."""
         body = submission.model_dump_json().encode()
-        # The body holds the attempt's token, so only who has the submission knows its id.
+        # The body holds the attempt token, so no other sender can compute this id.
         message_id = hashlib.sha256(body).hexdigest()
         headers = with_traceparent({"Nats-Msg-Id": message_id, "Nats-TTL": self._ttl})
         try:
@@ -59,7 +59,7 @@ class QueueRunnerClient:
         return SubmitOutcome(queued=False, transport="nats")
 
     async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
-        """Runners on NATS follow the events of what they hold."""
+        """Do nothing: runners on NATS follow the events of their attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ class _Answer:
 
 
 class PushRunnerClient:
-    """Port `RunnerClient` for one runner with an HTTP intake. Follows no redirect.
+    """Port `RunnerClient` for one runner with an HTTP intake. Follows no redirects.
 
-    An exchange has `seconds` as a whole, however slowly its answer comes. At most SUBMITS and CANCELS go
-    at once, and as many more wait; others come again later (Busy), so that a runner that answers nothing
-    takes no more than its share of the dispatcher.
+    `seconds` bounds each exchange as a whole. At most SUBMITS and CANCELS requests run at once, and as many
+    more wait; further ones raise Busy and are redelivered, so that a runner that does not answer cannot
+    occupy the whole dispatcher.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class PushRunnerClient:
         return SubmitOutcome(queued=True, transport="http", runner_id=runner_id, instance=instance)
 
     async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
-        """See the port. An unknown or ended task is no error: the runner may never have got it."""
+        """See the port. An unknown or ended task is no error: the runner may never have received it."""
         async with self._cancels:
             answer = await self._post(f"/tasks/{task_id}/cancel", f'{{"attempt": {attempt}}}')
         if not answer.is_success and answer.status not in _NOTHING_TO_CANCEL:
@@ -132,7 +132,7 @@ class PushRunnerClient:
 
 
 class _Slots:
-    """So many at once, and as many more that wait for them."""
+    """A semaphore for `count` requests, with a queue of `count` more; beyond that it raises Busy."""
 
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
@@ -154,7 +154,7 @@ class _Slots:
 
 
 class PoolRunnerClient:
-    """Chooses by pool: pool `default` is pushed where a push runner is configured, others are queued."""
+    """Chooses by pool: `push_pool` goes to the push runner, if one is configured; others are queued."""
 
     def __init__(self, queue: RunnerClient, push: RunnerClient | None, push_pool: str = "default") -> None:
         self._queue = queue
@@ -174,7 +174,7 @@ class PoolRunnerClient:
 
 
 def _who(body: bytes) -> tuple[str | None, str | None]:
-    """The runner that has accepted, and its instance, as far as it says."""
+    """The id and the instance of the accepting runner, if its answer names them."""
     try:
         accepted = parsed(Accepted, body)
     except ValidationError:

@@ -1,1 +1,1 @@
-"""Trace spans around what carries a task from process to process."""
+"""Trace spans around the adapters that carry a task from process to process."""

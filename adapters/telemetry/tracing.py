@@ -1,7 +1,7 @@
 """Trace spans around appends, dispatched events and submissions.
 
-Each stands around another adapter of the same port, and only where tracing is on: without it, nothing here
-is in the way of an append.
+Each class wraps another adapter of the same port, and is used only if tracing is on, so that tracing costs
+nothing when it is off.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _NATS = {"messaging.system": "nats"}
 
 
 class TracedAppender:
-    """Port `Appender`: the event is stored with its append as the parent of what follows from it."""
+    """Port `Appender`: stores each event with its append's span as the parent of later spans."""
 
     def __init__(self, inner: Appender[Message], tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
 
     async def append(self, message: Message) -> int:
-        """See the port. `traceparent` is no part of the chain, so it may still change here."""
+        """See the port. `traceparent` is not part of the chain, so it may be changed here."""
         _, kind, subject_id, event = message.subject.split(".")
         about: dict[str, str | int] = {**_NATS, "messaging.destination.name": message.append_subject}
         if kind == "task":
@@ -53,7 +53,7 @@ class TracedAppender:
 
 
 class TracedEventQueue:
-    """Port `EventQueue`: each event is handled in a span below the append that stored it."""
+    """Port `EventQueue`: handles each event in a child span of the append that stored it."""
 
     def __init__(self, inner: EventQueue, tracer: Tracer, name: str) -> None:
         self._inner = inner
@@ -76,7 +76,7 @@ class TracedEventQueue:
 
 
 class TracedRunnerClient:
-    """Port `RunnerClient`: a span for each submission and each cancel on its way to a runner."""
+    """Port `RunnerClient`: a span for each submission and each cancel."""
 
     def __init__(self, inner: RunnerClient, tracer: Tracer) -> None:
         self._inner = inner
