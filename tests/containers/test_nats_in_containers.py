@@ -18,7 +18,7 @@ from infra.nats.monitoring import server_facts
 from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import ensure_streams
 from tests.acceptance.jobs import hold, let_go
-from tests.support.log_harness import World, jetstream_world
+from tests.support.log_harness import LogHarness, jetstream_harness
 from tests.support.messages import created, new_id, now
 from tests.support.nats import api, append, connect, subjects
 from tests.support.observers.audit import audit
@@ -78,7 +78,7 @@ async def test_of_three_writers_on_three_replicas_exactly_one_wins(nats_containe
     for definition in stream_definitions():
         info = await api(connections[0], f"STREAM.INFO.{definition.name}")
         assert info["config"]["num_replicas"] == 3
-    writers = [jetstream_world(connection, grouped=False) for connection in connections]
+    writers = [jetstream_harness(connection, grouped=False) for connection in connections]
 
     watched: list[str] = []
 
@@ -109,13 +109,13 @@ async def test_of_three_writers_on_three_replicas_exactly_one_wins(nats_containe
         await connection.close()
 
 
-async def _create(writer: World) -> str:
+async def _create(writer: LogHarness) -> str:
     task = Task.create(new_id(), created(), at=now(), actor="test")
     await writer.tasks.append(StoredTask(task, 0, FIRST_CHAIN, fresh=True))
     return task.id
 
 
-async def _decide(writer: World, task_id: str, name: str) -> StoredTask:
+async def _decide(writer: LogHarness, task_id: str, name: str) -> StoredTask:
     """The task as `writer` has loaded it, with a `dispatched` by `name` that is not appended yet."""
     stored = await writer.tasks.load(task_id)
     assert stored is not None
@@ -123,7 +123,7 @@ async def _decide(writer: World, task_id: str, name: str) -> StoredTask:
     return stored
 
 
-async def _append(writer: World, stored: StoredTask) -> bool:
+async def _append(writer: LogHarness, stored: StoredTask) -> bool:
     try:
         await writer.tasks.append(stored)
     except AppendConflict:

@@ -1,4 +1,4 @@
-"""One log and its stores, in memory or on a real server: what the contract suites are run against."""
+"""The harness of one log and its stores, in memory or on a real server: what contract suites run against."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.messages import new_id
 
 
 @dataclass(frozen=True)
-class World:
+class LogHarness:
     """All adapters of one log. `new_store` makes a further store with a cache of its own."""
 
     tasks: TaskStore
@@ -33,7 +33,7 @@ class World:
     new_store: Callable[[], TaskStore]
 
 
-def memory_world() -> World:
+def memory_harness() -> LogHarness:
     """A log in memory."""
     log = MemoryLog()
     events = MemoryEvents(log)
@@ -41,7 +41,7 @@ def memory_world() -> World:
     def new_store() -> TaskStore:
         return LogTaskStore(events, log, new_id, TaskCache(100))
 
-    return World(
+    return LogHarness(
         new_store(),
         AppenderLockLog(log, new_id),
         AppenderWorkspaceLog(events.last_registration, log, new_id),
@@ -51,13 +51,13 @@ def memory_world() -> World:
     )
 
 
-def jetstream_world(
+def jetstream_harness(
     connection: Client,
     *,
     grouped: bool,
     settle_seconds: float = SETTLE_SECONDS,
     retry_seconds: float = RETRY_SECONDS,
-) -> World:
+) -> LogHarness:
     """The log on a server; `grouped` coalesces concurrent appends into atomic batches."""
     api = JetStreamApi(connection)
     events = JetStreamEvents(api)
@@ -67,7 +67,7 @@ def jetstream_world(
     def new_store() -> TaskStore:
         return LogTaskStore(events, appender, new_id, TaskCache(100))
 
-    return World(
+    return LogHarness(
         new_store(),
         AppenderLockLog(appender, new_id),
         AppenderWorkspaceLog(events.last_registration, appender, new_id),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.machines.processes import children_of, command_of
-from tests.integration.runner.stage import confinable
+from tests.integration.runner.harness import confinable
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 

@@ -30,9 +30,9 @@ MB = 1e6
 
 def measure(harness: Harness, known: Sequence[str], lives: int, sizes: Sizes) -> list[Row]:
     """The row: `lives` more lives go through while the control plane follows; `known` tasks are read."""
-    with harness.control_plane() as plane:
-        in_child("fill", lambda: _pass_through(harness.settings, plane, known, lives, sizes), TURN_SECONDS)
-        each = [_pss(pid) for pid in plane.pids]
+    with harness.control_plane() as control:
+        in_child("fill", lambda: _pass_through(harness.settings, control, known, lives, sizes), TURN_SECONDS)
+        each = [_pss(pid) for pid in control.pids]
         shown = ", ".join(f"{one / MB:.0f}" for one in each)
         sys.stderr.write(f"          API, locks, other projections: {shown} MB\n")
         held = sum(each)
@@ -40,7 +40,7 @@ def measure(harness: Harness, known: Sequence[str], lives: int, sizes: Sizes) ->
 
 
 async def _pass_through(
-    settings: Settings, plane: ControlPlane, known: Sequence[str], lives: int, sizes: Sizes
+    settings: Settings, control: ControlPlane, known: Sequence[str], lives: int, sizes: Sizes
 ) -> None:
     async with open_core(settings, "bench-memory") as core:
         history = History(core.connection, PREFIX)
@@ -48,12 +48,12 @@ async def _pass_through(
         await history.lives(lives)
         await settled(core, TURN_SECONDS, dispatch=False)
         touched = [request("GET", f"/tasks/{task_id}") for task_id in known[: sizes.memory_touches]]
-        (await send(plane.port, touched)).check(200)
+        (await send(control.port, touched)).check(200)
         ids = [new_id() for _ in range(sizes.memory_touches // 2)]
         bodies = [orjson.dumps({"id": id, "command": ["true"], "pool": POOL}) for id in ids]
-        created = await send(plane.port, [request("POST", "/tasks?dispatch=true", one) for one in bodies])
+        created = await send(control.port, [request("POST", "/tasks?dispatch=true", one) for one in bodies])
         created.check(201, 202)
-        (await send(plane.port, report_requests(ids, QUEUED))).check(200)
+        (await send(control.port, report_requests(ids, QUEUED))).check(200)
         await settled(core, dispatch=False)
 
 

@@ -38,8 +38,8 @@ def measure(harness: Harness, sizes: Sizes) -> list[Row]:
         raw.append(in_child("raw", partial(pipelined, settings, sizes.appends(mode)), TURN_SECONDS))
         with bare_route(settings) as port:
             bare.append(in_child("client", partial(_bare, port, count), TURN_SECONDS))
-        with harness.control_plane() as plane:
-            rates = in_child("client", partial(_ours, settings, plane, count), TURN_SECONDS)
+        with harness.control_plane() as control:
+            rates = in_child("client", partial(_ours, settings, control, count), TURN_SECONDS)
         http.append(rates[0])
         nats.append(rates[1])
     return [
@@ -57,15 +57,15 @@ async def _bare(port: int, count: int) -> float:
     return count / answers.seconds
 
 
-async def _ours(settings: Settings, plane: ControlPlane, count: int) -> tuple[float, float]:
+async def _ours(settings: Settings, control: ControlPlane, count: int) -> tuple[float, float]:
     """Reports a second over HTTP and over NATS."""
     async with open_core(settings, "bench-reports") as core:
         ids = [new_id() for _ in range(count)]
         body = [orjson.dumps({"id": id, "command": ["true"], "pool": POOL}) for id in ids]
-        created = await send(plane.port, [request("POST", "/tasks?dispatch=true", one) for one in body])
+        created = await send(control.port, [request("POST", "/tasks?dispatch=true", one) for one in body])
         created.check(201, 202)
         before = await settled(core)
-        answers = await send(plane.port, report_requests(ids, QUEUED))
+        answers = await send(control.port, report_requests(ids, QUEUED))
         answers.check(200)
         after = await settled(core)
         if after - before != count:

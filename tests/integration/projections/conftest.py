@@ -1,4 +1,4 @@
-"""The stage on which the projections' tests play."""
+"""The harness that the projections' tests drive."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 
 
 @pytest.fixture
-async def stage(js_connection: Client) -> AsyncIterator[Stage]:
+async def harness(js_connection: Client) -> AsyncIterator[ProjectionHarness]:
     """With workspace `acme` registered."""
-    async with Stage(js_connection) as running:
+    async with ProjectionHarness(js_connection) as running:
         await running.register()
         yield running

@@ -1,4 +1,4 @@
-"""A stage with dispatchers, watchdogs and lock projection, and what reached the pools' queues."""
+"""A harness with dispatchers, watchdogs and lock projection, and what reached the pools' queues."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from projections.attempt_timer import KIND
 from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.lock_waits import LockWaits
 from projections.watchdog import Watchdog
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import new_id
 from tests.support.nats import api
 
 TOKENS = AttemptTokens(b"secret")
 
 
-class DispatchStage(Stage):
+class DispatchHarness(ProjectionHarness):
     """`deadline_seconds` from the grant until somebody must have taken an attempt."""
 
     deadline_seconds = 30.0
@@ -78,7 +78,7 @@ class DispatchStage(Stage):
 
     def lock_waits(self) -> LockWaits:
         """What ends waits for a lock."""
-        return LockWaits(self.findings, self.world.reader)
+        return LockWaits(self.findings, self.log.reader)
 
     def due(self, kind: str = KIND) -> JetStreamDueQueue:
         """What the handlers of one kind of deadline share."""
@@ -121,10 +121,10 @@ class DispatchStage(Stage):
 
 
 @asynccontextmanager
-async def dispatch_stage(connection: Client, push_url: str | None = None) -> AsyncIterator[DispatchStage]:
+async def dispatch_harness(connection: Client, push_url: str | None = None) -> AsyncIterator[DispatchHarness]:
     """With workspace `acme`; pool `default` is pushed to `push_url` if given."""
-    async with httpx.AsyncClient() as http, DispatchStage(connection) as stage:
+    async with httpx.AsyncClient() as http, DispatchHarness(connection) as harness:
         if push_url is not None:
-            stage.push = PushRunnerClient(http, push_url, "runner-secret")
-        await stage.register()
-        yield stage
+            harness.push = PushRunnerClient(http, push_url, "runner-secret")
+        await harness.register()
+        yield harness

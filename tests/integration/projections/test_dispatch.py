@@ -16,29 +16,29 @@ from domain.log.record import Recorded
 from domain.ports.dispatch import SubmitOutcome
 from domain.protocol import Heartbeat, Submission
 from domain.runners.attempt_token import Proof
-from tests.integration.projections.dispatching import TOKENS, DispatchStage, dispatch_stage
+from tests.integration.projections.dispatching import TOKENS, DispatchHarness, dispatch_harness
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def stage(js_connection: Client) -> AsyncIterator[DispatchStage]:
-    async with dispatch_stage(js_connection) as running:
+async def harness(js_connection: Client) -> AsyncIterator[DispatchHarness]:
+    async with dispatch_harness(js_connection) as running:
         yield running
 
 
-async def one_submission(stage: DispatchStage, pool: str = "default") -> dict[str, object]:
-    found = await eventually(lambda: stage.submissions(pool))
+async def one_submission(harness: DispatchHarness, pool: str = "default") -> dict[str, object]:
+    found = await eventually(lambda: harness.submissions(pool))
     assert len(found) == 1
     return found[0]
 
 
-async def test_a_grant_becomes_the_promised_submission(stage: DispatchStage) -> None:
-    stage.start()
-    task_id = await stage.dispatch(
+async def test_a_grant_becomes_the_promised_submission(harness: DispatchHarness) -> None:
+    harness.start()
+    task_id = await harness.dispatch(
         "src", title="build", env={"TOKEN": "s3cret"}, timeout_seconds=60.0, pool="linux"
     )
-    sent = await one_submission(stage, "linux")
-    (grant,) = await stage.facts()
+    sent = await one_submission(harness, "linux")
+    (grant,) = await harness.facts()
     token = sent.pop("status_callback_token")
     assert sent == {
         "task_id": task_id,
@@ -59,139 +59,139 @@ async def test_a_grant_becomes_the_promised_submission(stage: DispatchStage) -> 
         "status_callback_url": f"http://control:8000/runner/tasks/{task_id}/status",
     }
     assert TOKENS.check(task_id, str(token)) == Proof(1, grant.seq)
-    assert await stage.armed() == [f"towpath.timer.at.attempt.{task_id}.1"]
-    assert (await stage.status(task_id))[0] == "dispatched", "queued is the runner's word"
+    assert await harness.armed() == [f"towpath.timer.at.attempt.{task_id}.1"]
+    assert (await harness.status(task_id))[0] == "dispatched", "queued is the runner's word"
 
 
-async def test_a_task_without_a_workspace_goes_out_when_dispatched(stage: DispatchStage) -> None:
-    stage.start()
-    task_id = await stage.create_plain()
-    sent = await one_submission(stage)
+async def test_a_task_without_a_workspace_goes_out_when_dispatched(harness: DispatchHarness) -> None:
+    harness.start()
+    task_id = await harness.create_plain()
+    sent = await one_submission(harness)
     assert (sent["task_id"], sent["workspace"], sent["env"]) == (task_id, None, {})
     assert TOKENS.check(task_id, str(sent["status_callback_token"])) == Proof(1, 0)
 
 
-async def test_who_waits_is_sent_when_granted(stage: DispatchStage) -> None:
-    stage.start()
-    holder, waiter = await stage.dispatch(), await stage.dispatch()
-    assert (await one_submission(stage))["task_id"] == holder
-    await stage.report(holder)
-    await eventually(lambda: _sent(stage, holder, waiter))
+async def test_who_waits_is_sent_when_granted(harness: DispatchHarness) -> None:
+    harness.start()
+    holder, waiter = await harness.dispatch(), await harness.dispatch()
+    assert (await one_submission(harness))["task_id"] == holder
+    await harness.report(holder)
+    await eventually(lambda: _sent(harness, holder, waiter))
 
 
-async def test_what_has_ended_meanwhile_is_not_sent(stage: DispatchStage) -> None:
-    projector = stage.run(stage.projector().run())
-    canceled = await stage.dispatch("a")
-    plain = await stage.create_plain()
-    await stage.until(("granted", canceled))
-    await stage.stop(projector)
+async def test_what_has_ended_meanwhile_is_not_sent(harness: DispatchHarness) -> None:
+    projector = harness.run(harness.projector().run())
+    canceled = await harness.dispatch("a")
+    plain = await harness.create_plain()
+    await harness.until(("granted", canceled))
+    await harness.stop(projector)
     for task_id in (canceled, plain):
-        await stage.commands.cancel(task_id, None, "operator:ann")
-    later = await stage.create_plain()
-    stage.run(stage.dispatcher().run(stage.queue()))
-    assert (await one_submission(stage))["task_id"] == later
-    assert await stage.armed() == [f"towpath.timer.at.attempt.{later}.1"]
+        await harness.commands.cancel(task_id, None, "operator:ann")
+    later = await harness.create_plain()
+    harness.run(harness.dispatcher().run(harness.queue()))
+    assert (await one_submission(harness))["task_id"] == later
+    assert await harness.armed() == [f"towpath.timer.at.attempt.{later}.1"]
 
 
-async def test_an_old_grant_sends_nothing_of_a_newer_attempt(stage: DispatchStage) -> None:
-    projector = stage.run(stage.projector().run())
-    task_id = await stage.dispatch()
-    await stage.until(("granted", task_id))
-    (grant,) = await stage.facts()
-    await stage.commands.cancel(task_id, None, "operator:ann")
-    await stage.until(("granted", task_id), ("released", task_id))
-    await stage.stop(projector)
-    await stage.commands.dispatch(task_id, "operator:ann")
-    await stage.dispatcher().handle(grant)
-    assert await stage.submissions() == []
-    assert await stage.armed() == []
+async def test_an_old_grant_sends_nothing_of_a_newer_attempt(harness: DispatchHarness) -> None:
+    projector = harness.run(harness.projector().run())
+    task_id = await harness.dispatch()
+    await harness.until(("granted", task_id))
+    (grant,) = await harness.facts()
+    await harness.commands.cancel(task_id, None, "operator:ann")
+    await harness.until(("granted", task_id), ("released", task_id))
+    await harness.stop(projector)
+    await harness.commands.dispatch(task_id, "operator:ann")
+    await harness.dispatcher().handle(grant)
+    assert await harness.submissions() == []
+    assert await harness.armed() == []
 
 
-async def test_a_refusal_becomes_submit_failed(stage: DispatchStage) -> None:
-    stage.start()
-    holder = await stage.dispatch()
-    await stage.until(("granted", holder))
-    refused = await stage.dispatch(on_conflict="reject")
-    await eventually(lambda: _is(stage, refused, "submit-failed", "workspace-locked"))
-    task = (await stage.commands.read(refused)).task
+async def test_a_refusal_becomes_submit_failed(harness: DispatchHarness) -> None:
+    harness.start()
+    holder = await harness.dispatch()
+    await harness.until(("granted", holder))
+    refused = await harness.dispatch(on_conflict="reject")
+    await eventually(lambda: _is(harness, refused, "submit-failed", "workspace-locked"))
+    task = (await harness.commands.read(refused)).task
     assert holder in (task.message or "")
 
 
-async def test_values_sealed_with_another_key_end_the_attempt(stage: DispatchStage) -> None:
-    task_id = await stage.dispatch(env={"A": "b"})
-    stage.cipher = AesGcmEnvCipher(b"another secret")
-    stage.start()
-    await eventually(lambda: _is(stage, task_id, "submit-failed", "rejected"))
-    await stage.until(("granted", task_id), ("released", task_id))
+async def test_values_sealed_with_another_key_end_the_attempt(harness: DispatchHarness) -> None:
+    task_id = await harness.dispatch(env={"A": "b"})
+    harness.cipher = AesGcmEnvCipher(b"another secret")
+    harness.start()
+    await eventually(lambda: _is(harness, task_id, "submit-failed", "rejected"))
+    await harness.until(("granted", task_id), ("released", task_id))
 
 
-async def test_the_deadline_is_armed_before_the_send(stage: DispatchStage) -> None:
+async def test_the_deadline_is_armed_before_the_send(harness: DispatchHarness) -> None:
     armed: list[list[str]] = []
 
     class Looking:
         async def submit(self, submission: Submission, pool: str) -> SubmitOutcome:
-            armed.append(await stage.armed())
+            armed.append(await harness.armed())
             return SubmitOutcome(queued=False, transport="nats")
 
         async def cancel(self, task_id: str, attempt: int, pool: str) -> None: ...
 
-    task_id = await stage.create_plain()
-    await stage.dispatcher(Looking()).handle(await _last(stage, task_id))
+    task_id = await harness.create_plain()
+    await harness.dispatcher(Looking()).handle(await _last(harness, task_id))
     assert armed == [[f"towpath.timer.at.attempt.{task_id}.1"]]
 
 
 @pytest.mark.parametrize(("served", "reason"), [(True, "deadline"), (False, "no-runner")])
 async def test_what_nobody_takes_in_time_ends_and_frees_its_lock(
-    stage: DispatchStage, served: bool, reason: str
+    harness: DispatchHarness, served: bool, reason: str
 ) -> None:
-    stage.deadline_seconds = 0.5
+    harness.deadline_seconds = 0.5
     pool = "default" if served else "other"
     beat = Heartbeat(runner_id="r1", pools=[pool], host="h", capacity=1, counter=1)
-    await JetStreamHeartbeats(stage.connection).publish(beat)
-    stage.start()
-    task_id = await stage.dispatch()
-    await eventually(lambda: _is(stage, task_id, "submit-failed", reason))
-    await stage.until(("granted", task_id), ("released", task_id))
-    assert await stage.armed() == []
+    await JetStreamHeartbeats(harness.connection).publish(beat)
+    harness.start()
+    task_id = await harness.dispatch()
+    await eventually(lambda: _is(harness, task_id, "submit-failed", reason))
+    await harness.until(("granted", task_id), ("released", task_id))
+    assert await harness.armed() == []
 
 
-async def test_a_deadline_leaves_alone_what_was_taken(stage: DispatchStage) -> None:
-    stage.deadline_seconds = 1.0
-    stage.start()
-    taken = await stage.dispatch("a")
-    await eventually(stage.submissions)
-    await stage.report(taken, "queued")
-    late = await stage.dispatch("b")
-    await eventually(lambda: _is(stage, late, "submit-failed", "no-runner"))
-    assert (await stage.status(taken))[0] == "queued"
+async def test_a_deadline_leaves_alone_what_was_taken(harness: DispatchHarness) -> None:
+    harness.deadline_seconds = 1.0
+    harness.start()
+    taken = await harness.dispatch("a")
+    await eventually(harness.submissions)
+    await harness.report(taken, "queued")
+    late = await harness.dispatch("b")
+    await eventually(lambda: _is(harness, late, "submit-failed", "no-runner"))
+    assert (await harness.status(taken))[0] == "queued"
 
 
-async def test_two_dispatchers_share_and_a_crash_brings_it_again(stage: DispatchStage) -> None:
-    stage.policy = QueuePolicy(ack_wait_seconds=1.0, progress_seconds=0.3)
+async def test_two_dispatchers_share_and_a_crash_brings_it_again(harness: DispatchHarness) -> None:
+    harness.policy = QueuePolicy(ack_wait_seconds=1.0, progress_seconds=0.3)
     stuck = asyncio.Event()
 
     async def hang(_: Recorded) -> None:
         stuck.set()
         await asyncio.Event().wait()
 
-    crashing = stage.run(stage.queue().consume(hang))
-    first = await stage.create_plain()
+    crashing = harness.run(harness.queue().consume(hang))
+    first = await harness.create_plain()
     await stuck.wait()
-    await stage.stop(crashing)
+    await harness.stop(crashing)
     for _ in range(2):
-        stage.run(stage.dispatcher().run(stage.queue()))
-    rest = [await stage.create_plain() for _ in range(20)]
-    await eventually(lambda: _sent(stage, first, *rest))
-    assert len(await stage.submissions()) == 21
+        harness.run(harness.dispatcher().run(harness.queue()))
+    rest = [await harness.create_plain() for _ in range(20)]
+    await eventually(lambda: _sent(harness, first, *rest))
+    assert len(await harness.submissions()) == 21
 
 
-async def _sent(stage: DispatchStage, *task_ids: str) -> bool:
-    return {one["task_id"] for one in await stage.submissions()} == set(task_ids)
+async def _sent(harness: DispatchHarness, *task_ids: str) -> bool:
+    return {one["task_id"] for one in await harness.submissions()} == set(task_ids)
 
 
-async def _is(stage: DispatchStage, task_id: str, status: str, reason: str) -> bool:
-    return await stage.status(task_id) == (status, reason)
+async def _is(harness: DispatchHarness, task_id: str, status: str, reason: str) -> bool:
+    return await harness.status(task_id) == (status, reason)
 
 
-async def _last(stage: DispatchStage, task_id: str) -> Recorded:
-    return (await stage.world.reader.page(0, 100, EventFilter("task", task_id)))[-1]
+async def _last(harness: DispatchHarness, task_id: str) -> Recorded:
+    return (await harness.log.reader.page(0, 100, EventFilter("task", task_id)))[-1]

@@ -20,7 +20,7 @@ from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat
 from domain.services.dead_letters import DeadLetter
 from projections.heartbeat_quarantine import LETTER_BYTES, HeartbeatInspection
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.waiting import eventually
 
 FLOOD = 2_000
@@ -34,8 +34,8 @@ def letters(js_connection: Client) -> JetStreamDeadLetters:
 class Inspectors:
     """Two of them at once; `heard` is what each has finished with."""
 
-    def __init__(self, stage: Stage, letters: JetStreamDeadLetters) -> None:
-        self._stage, self._letters = stage, letters
+    def __init__(self, harness: ProjectionHarness, letters: JetStreamDeadLetters) -> None:
+        self._stage, self._letters = harness, letters
         self.heard: list[Counter[bytes]] = []
 
     async def start(self, **limits: Any) -> None:
@@ -67,8 +67,8 @@ async def inspectors(
     js_connection: Client, letters: JetStreamDeadLetters, request: pytest.FixtureRequest
 ) -> AsyncIterator[Inspectors]:
     """A test may give their limits as the fixture's parameter."""
-    async with Stage(js_connection) as stage:
-        made = Inspectors(stage, letters)
+    async with ProjectionHarness(js_connection) as harness:
+        made = Inspectors(harness, letters)
         await made.start(**getattr(request, "param", {}))
         yield made
 

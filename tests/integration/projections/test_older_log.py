@@ -17,7 +17,7 @@ from domain.ports.log import LogGap
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.checkpoint_signer import CheckpointSigner
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import new_id, now
 from tests.support.nats import CLIENT, api, append
 from tests.support.waiting import eventually
@@ -77,18 +77,18 @@ async def test_a_sealer_goes_on_from_the_checkpoints_that_were_restored(
 
 @pytest.mark.parametrize("more", [0, 40], ids=["shorter", "grown beyond it"])
 async def test_the_lock_view_and_the_task_cache_end_with_their_log(js_connection: Client, more: int) -> None:
-    stage = Stage(js_connection)
-    view = asyncio.create_task(stage.view.run())
-    await stage.register()
-    holder = await stage.dispatch()
-    assert (await stage.commands.read(holder)).task.attempt == 1, "it is in the cache"
-    await eventually(lambda: stage.view.seq >= 3)
+    harness = ProjectionHarness(js_connection)
+    view = asyncio.create_task(harness.view.run())
+    await harness.register()
+    holder = await harness.dispatch()
+    assert (await harness.commands.read(holder)).task.attempt == 1, "it is in the cache"
+    await eventually(lambda: harness.view.seq >= 3)
 
     await emptied(js_connection, "TOWPATH")
-    await stage.register("acme", "hold")
+    await harness.register("acme", "hold")
     for _ in range(more):
         await append(js_connection, new_id(), "created", 0)
     with pytest.raises(NotFound):
-        await stage.commands.read(holder)
+        await harness.commands.read(holder)
     with pytest.raises(LogGap, match="replaced"):
         await asyncio.wait_for(view, 30)

@@ -11,7 +11,7 @@ import adapters.runners.submission
 from adapters.queues.work_queue import POLICY, QueuePolicy
 from domain.backoff import Backoff
 from domain.log.filter import EventFilter
-from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
+from tests.integration.projections.dispatching import DispatchHarness, dispatch_harness
 from tests.support.http.bad_http import BadHttp
 from tests.support.http.http_runner import HttpRunner
 from tests.support.nats import subjects
@@ -30,56 +30,56 @@ def policy() -> QueuePolicy:
 
 
 @pytest.fixture
-async def stage(
+async def harness(
     js_connection: Client, runner: HttpRunner, policy: QueuePolicy
-) -> AsyncIterator[DispatchStage]:
-    async with dispatch_stage(js_connection, runner.url + "/") as running:
+) -> AsyncIterator[DispatchHarness]:
+    async with dispatch_harness(js_connection, runner.url + "/") as running:
         running.policy = policy
         running.start()
         yield running
 
 
-async def test_an_acceptance_is_recorded_as_queued(stage: DispatchStage, runner: HttpRunner) -> None:
+async def test_an_acceptance_is_recorded_as_queued(harness: DispatchHarness, runner: HttpRunner) -> None:
     runner.answers["submit"] = (202, {"task_id": "x", "attempt": 1, "status": "queued"})
-    task_id = await stage.dispatch(env={"A": "b"}, secrets={"KEY": "s3cret"})
-    await eventually(lambda: _is(stage, task_id, "queued", None))
+    task_id = await harness.dispatch(env={"A": "b"}, secrets={"KEY": "s3cret"})
+    await eventually(lambda: _is(harness, task_id, "queued", None))
     (call,) = runner.calls
     assert (call.method, call.path) == ("POST", "/tasks/submit")
     assert call.headers["x-runner-token"] == "runner-secret"
     assert (call.body["task_id"], call.body["env"]) == (task_id, {"A": "b", "KEY": "s3cret"})
     assert call.body["secret_names"] == ["KEY"]
-    assert (await stage.commands.read(task_id)).task.runner_id is None
-    (queued,) = await stage.world.reader.page(0, 10, EventFilter("task", task_id, "queued"))
+    assert (await harness.commands.read(task_id)).task.runner_id is None
+    (queued,) = await harness.log.reader.page(0, 10, EventFilter("task", task_id, "queued"))
     assert queued.data["transport"] == "http"
-    assert await stage.submissions() == []
+    assert await harness.submissions() == []
 
 
-async def test_an_acceptance_may_name_the_runner(stage: DispatchStage, runner: HttpRunner) -> None:
+async def test_an_acceptance_may_name_the_runner(harness: DispatchHarness, runner: HttpRunner) -> None:
     runner.answers["submit"] = (
         202,
         lambda body: {"task_id": body["task_id"], "attempt": 1, "status": "queued", "runner_id": "r7"},
     )
-    task_id = await stage.create_plain()
-    await eventually(lambda: _is(stage, task_id, "queued", None))
-    assert (await stage.commands.read(task_id)).task.runner_id == "r7"
+    task_id = await harness.create_plain()
+    await eventually(lambda: _is(harness, task_id, "queued", None))
+    assert (await harness.commands.read(task_id)).task.runner_id == "r7"
 
 
 @pytest.mark.parametrize("detail", ["no\x00 \ud83d", "x" * 9000, ["[" * 9]])
 async def test_a_refusal_is_recorded_whatever_its_words(
-    stage: DispatchStage, runner: HttpRunner, detail: object
+    harness: DispatchHarness, runner: HttpRunner, detail: object
 ) -> None:
     runner.answers["submit"] = (409, {"detail": detail})
-    task_id = await stage.create_plain()
-    await eventually(lambda: _is(stage, task_id, "submit-failed", "rejected"))
-    message = (await stage.commands.read(task_id)).task.message
+    task_id = await harness.create_plain()
+    await eventually(lambda: _is(harness, task_id, "submit-failed", "rejected"))
+    message = (await harness.commands.read(task_id)).task.message
     assert message is not None
     assert len(message) < 600
     assert "\x00" not in message
 
 
-async def test_other_pools_have_their_queues(stage: DispatchStage, runner: HttpRunner) -> None:
-    task_id = await stage.create_plain(pool="elsewhere")
-    (sent,) = await eventually(lambda: stage.submissions("elsewhere"))
+async def test_other_pools_have_their_queues(harness: DispatchHarness, runner: HttpRunner) -> None:
+    task_id = await harness.create_plain(pool="elsewhere")
+    (sent,) = await eventually(lambda: harness.submissions("elsewhere"))
     assert sent["task_id"] == task_id
     assert runner.calls == []
 
@@ -96,45 +96,45 @@ async def test_other_pools_have_their_queues(stage: DispatchStage, runner: HttpR
     ],
 )
 async def test_a_refusal_ends_the_attempt_and_frees_its_lock(
-    stage: DispatchStage, runner: HttpRunner, status: int, body: object, reason: str, words: str
+    harness: DispatchHarness, runner: HttpRunner, status: int, body: object, reason: str, words: str
 ) -> None:
     runner.answers["submit"] = (status, body)
-    task_id = await stage.dispatch()
-    await eventually(lambda: _is(stage, task_id, "submit-failed", reason))
-    assert words in ((await stage.commands.read(task_id)).task.message or "")
-    await stage.until(("granted", task_id), ("released", task_id))
+    task_id = await harness.dispatch()
+    await eventually(lambda: _is(harness, task_id, "submit-failed", reason))
+    assert words in ((await harness.commands.read(task_id)).task.message or "")
+    await harness.until(("granted", task_id), ("released", task_id))
     assert len(runner.calls) == 1
 
 
 async def test_a_refused_connection_ends_the_attempt(js_connection: Client) -> None:
-    async with dispatch_stage(js_connection, "http://127.0.0.1:9") as stage:
-        stage.start()
-        task_id = await stage.dispatch()
-        await eventually(lambda: _is(stage, task_id, "submit-failed", "unreachable"))
-        await stage.until(("granted", task_id), ("released", task_id))
+    async with dispatch_harness(js_connection, "http://127.0.0.1:9") as harness:
+        harness.start()
+        task_id = await harness.dispatch()
+        await eventually(lambda: _is(harness, task_id, "submit-failed", "unreachable"))
+        await harness.until(("granted", task_id), ("released", task_id))
 
 
 async def test_an_acceptance_of_what_was_canceled_meanwhile_changes_nothing(
-    stage: DispatchStage, runner: HttpRunner
+    harness: DispatchHarness, runner: HttpRunner
 ) -> None:
     runner.gate.clear()
-    task_id = await stage.dispatch()
+    task_id = await harness.dispatch()
     await eventually(lambda: runner.calls)
-    await stage.commands.cancel(task_id, None, "operator:ann")
+    await harness.commands.cancel(task_id, None, "operator:ann")
     runner.gate.set()
-    follower = await stage.create_plain()
-    await eventually(lambda: _is(stage, follower, "queued", None))
-    assert (await stage.status(task_id))[0] == "canceled"
+    follower = await harness.create_plain()
+    await eventually(lambda: _is(harness, follower, "queued", None))
+    assert (await harness.status(task_id))[0] == "canceled"
 
 
 @pytest.mark.parametrize("policy", [QueuePolicy(most_deliveries=2, retry=Backoff(0.04, 30.0))])
 async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
-    stage: DispatchStage, runner: HttpRunner
+    harness: DispatchHarness, runner: HttpRunner
 ) -> None:
     runner.answers["cancel"] = (401, {"detail": "wrong token"})
-    task_id = await stage.create_plain()
-    await eventually(lambda: _is(stage, task_id, "queued", None))
-    await stage.commands.cancel(task_id, "not needed", "operator:ann")
+    task_id = await harness.create_plain()
+    await eventually(lambda: _is(harness, task_id, "queued", None))
+    await harness.commands.cancel(task_id, "not needed", "operator:ann")
     await eventually(lambda: len(_cancels(runner)) >= 3)
     runner.answers["cancel"] = (404, {})
     heard = len(_cancels(runner)) + 1
@@ -142,28 +142,28 @@ async def test_a_cancel_is_passed_on_and_repeated_until_the_runner_has_heard_it(
     call = runner.calls[-1]
     assert (call.path, call.body) == (f"/tasks/{task_id}/cancel", {"attempt": 1})
     assert call.headers["x-runner-token"] == "runner-secret"
-    other = await stage.create_plain()
-    await eventually(lambda: _is(stage, other, "queued", None))
+    other = await harness.create_plain()
+    await eventually(lambda: _is(harness, other, "queued", None))
     assert len(_cancels(runner)) <= heard + 1
-    assert await subjects(stage.connection, "TOWPATH_DEAD") == {}
+    assert await subjects(harness.connection, "TOWPATH_DEAD") == {}
 
 
 async def test_a_push_runner_that_hangs_does_not_hold_up_other_pools(js_connection: Client) -> None:
-    async with BadHttp("trickle-body") as bad, dispatch_stage(js_connection, bad.url) as stage:
-        stage.start()
-        hanging = [await stage.create_plain() for _ in range(POLICY.concurrency + 40)]
+    async with BadHttp("trickle-body") as bad, dispatch_harness(js_connection, bad.url) as harness:
+        harness.start()
+        hanging = [await harness.create_plain() for _ in range(POLICY.concurrency + 40)]
         await eventually(lambda: bad.asked >= adapters.runners.submission.SUBMITS)
-        other = await stage.create_plain(pool="elsewhere")
+        other = await harness.create_plain(pool="elsewhere")
         (sent,) = await eventually(
-            lambda: stage.submissions("elsewhere"), adapters.runners.submission.PUSH_SECONDS / 2
+            lambda: harness.submissions("elsewhere"), adapters.runners.submission.PUSH_SECONDS / 2
         )
         assert sent["task_id"] == other
-        assert {(await stage.status(task_id))[0] for task_id in hanging} == {"dispatched"}
+        assert {(await harness.status(task_id))[0] for task_id in hanging} == {"dispatched"}
 
 
 def _cancels(runner: HttpRunner) -> list[object]:
     return [call for call in runner.calls if call.path.endswith("/cancel")]
 
 
-async def _is(stage: DispatchStage, task_id: str, status: str, reason: str | None) -> bool:
-    return await stage.status(task_id) == (status, reason)
+async def _is(harness: DispatchHarness, task_id: str, status: str, reason: str | None) -> bool:
+    return await harness.status(task_id) == (status, reason)

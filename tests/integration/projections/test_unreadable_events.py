@@ -20,7 +20,7 @@ from domain.log.record import Recorded
 from projections.dispatch import ACTED_ON
 from projections.lock_view import FoldedLockView
 from projections.read_model import TaskProjection
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.memory_store import MemorySnapshots
 from tests.support.messages import new_id
 from tests.support.waiting import eventually
@@ -63,19 +63,19 @@ async def halts(work: Coroutine[Any, Any, None], seq: int) -> None:
 async def test_no_fold_goes_past_it(
     js_connection: Client, tmp_path: Path, event: str, type_name: str
 ) -> None:
-    async with Stage(js_connection) as stage:
-        await stage.register()
-        first = await stage.dispatch()
-        last = await stage.world.reader.last_seq()
-    reader = stage.world.reader
+    async with ProjectionHarness(js_connection) as harness:
+        await harness.register()
+        first = await harness.dispatch()
+        last = await harness.log.reader.last_seq()
+    reader = harness.log.reader
     seq = await append(js_connection, new_id(), event, type_name)
     assert seq == last + 1
 
-    locks = stage.projector()
+    locks = harness.projector()
     await halts(locks.run(), seq)
     assert locks.table.seq == last
     assert locks.table.waiter(first, 1) is not None
-    assert await stage.names() == []
+    assert await harness.names() == []
     view = FoldedLockView(reader, MemorySnapshots())
     await halts(view.run(), seq)
     assert view.seq == last
@@ -89,9 +89,9 @@ async def test_no_fold_goes_past_it(
 
 async def test_a_queue_handles_the_others_and_keeps_it_with_its_sequence(js_connection: Client) -> None:
     impatient = QueuePolicy(most_deliveries=3, retry=Backoff(first_seconds=0.04))
-    async with Stage(js_connection) as stage:
-        await stage.register()
-        await stage.dispatch()
+    async with ProjectionHarness(js_connection) as harness:
+        await harness.register()
+        await harness.dispatch()
     task_id = new_id()
     seq = await append(js_connection, task_id, "dispatched", "towpath.task.dispatched.v2")
     handled: list[int] = []

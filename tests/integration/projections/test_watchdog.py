@@ -15,7 +15,7 @@ from domain.ports.queues import Due
 from domain.protocol import Heartbeat, Held, Report
 from domain.runners.liveness import LeaseTerms
 from projections.attempt_timer import parse_note
-from tests.integration.projections.dispatching import DispatchStage, dispatch_stage
+from tests.integration.projections.dispatching import DispatchHarness, dispatch_harness
 from tests.support.nats import api
 from tests.support.waiting import eventually
 
@@ -23,9 +23,9 @@ ENDED = ("failed", "runner-lost")
 
 
 @pytest.fixture
-async def stage(js_connection: Client) -> AsyncIterator[DispatchStage]:
+async def harness(js_connection: Client) -> AsyncIterator[DispatchHarness]:
     """Runners are lost after a second and a half."""
-    async with dispatch_stage(js_connection) as running:
+    async with dispatch_harness(js_connection) as running:
         running.terms = LeaseTerms(timedelta(seconds=1), timedelta(seconds=0.5))
         yield running
 
@@ -33,8 +33,8 @@ async def stage(js_connection: Client) -> AsyncIterator[DispatchStage]:
 class Beating:
     """Runner `r1` as its heartbeats show it."""
 
-    def __init__(self, stage: DispatchStage, instance: str | None = None) -> None:
-        self._stage = stage
+    def __init__(self, harness: DispatchHarness, instance: str | None = None) -> None:
+        self._stage = harness
         self._instance = instance
         self.held: list[str] = []
         self._counter = 0
@@ -59,188 +59,188 @@ class Beating:
             await asyncio.sleep(0.1)
 
 
-async def taken(stage: DispatchStage, status: str = "running", *paths: str) -> str:
+async def taken(harness: DispatchHarness, status: str = "running", *paths: str) -> str:
     """A task in `acme` that runner r1 has."""
-    task_id = await stage.dispatch(*paths)
-    await eventually(lambda: stage.status_is(task_id, "dispatched", granted=True))
-    await stage.report(task_id, status)
+    task_id = await harness.dispatch(*paths)
+    await eventually(lambda: harness.status_is(task_id, "dispatched", granted=True))
+    await harness.report(task_id, status)
     return task_id
 
 
-async def looked(stage: DispatchStage, times: int = 1, before: int | None = None) -> None:
+async def looked(harness: DispatchHarness, times: int = 1, before: int | None = None) -> None:
     """Wait until watchdogs have settled so many more timers than now, or than `before`."""
-    before = await _settled(stage) if before is None else before
+    before = await _settled(harness) if before is None else before
 
     async def enough() -> bool:
-        return await _settled(stage) >= before + times
+        return await _settled(harness) >= before + times
 
     await eventually(enough)
 
 
-async def _settled(stage: DispatchStage) -> int:
-    info = await api(stage.connection, "CONSUMER.INFO.TOWPATH_TIMER.due-attempt")
+async def _settled(harness: DispatchHarness) -> int:
+    info = await api(harness.connection, "CONSUMER.INFO.TOWPATH_TIMER.due-attempt")
     return int(info.get("ack_floor", {}).get("consumer_seq", 0))
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
 async def test_what_a_silent_runner_had_fails_and_its_lock_comes_home(
-    stage: DispatchStage, status: str
+    harness: DispatchHarness, status: str
 ) -> None:
-    stage.start()
-    runner = Beating(stage)
+    harness.start()
+    runner = Beating(harness)
     await runner.once()
-    task_id = await taken(stage, status)
-    waiter = await stage.dispatch()
-    await eventually(lambda: stage.status_is(task_id, *ENDED))
-    task = (await stage.commands.read(task_id)).task
-    ((_, last),) = await stage.heartbeats.all()
+    task_id = await taken(harness, status)
+    waiter = await harness.dispatch()
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
+    task = (await harness.commands.read(task_id)).task
+    ((_, last),) = await harness.heartbeats.all()
     assert task.finished_at is not None
-    assert task.finished_at - last >= stage.terms.lost_after
+    assert task.finished_at - last >= harness.terms.lost_after
     assert "r1" in (task.message or "")
-    await stage.until(("granted", task_id), ("released", task_id), ("granted", waiter))
+    await harness.until(("granted", task_id), ("released", task_id), ("granted", waiter))
 
 
-async def test_a_runner_that_beats_and_lists_it_keeps_it(stage: DispatchStage) -> None:
-    stage.start()
-    runner = Beating(stage)
-    beating = stage.run(runner.on())
-    task_id = await taken(stage)
+async def test_a_runner_that_beats_and_lists_it_keeps_it(harness: DispatchHarness) -> None:
+    harness.start()
+    runner = Beating(harness)
+    beating = harness.run(runner.on())
+    task_id = await taken(harness)
     runner.held = [task_id]
-    await looked(stage, 3)
-    assert (await stage.status(task_id))[0] == "running"
-    await stage.stop(beating)
-    await eventually(lambda: stage.status_is(task_id, *ENDED))
-    assert await stage.armed() == []
+    await looked(harness, 3)
+    assert (await harness.status(task_id))[0] == "running"
+    await harness.stop(beating)
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
+    assert await harness.armed() == []
 
 
-async def test_what_a_living_runner_no_longer_lists_is_lost(stage: DispatchStage) -> None:
-    stage.start()
-    runner = Beating(stage)
-    stage.run(runner.on())
-    kept = await taken(stage, "running", "a")
-    forgotten = await taken(stage, "running", "b")
+async def test_what_a_living_runner_no_longer_lists_is_lost(harness: DispatchHarness) -> None:
+    harness.start()
+    runner = Beating(harness)
+    harness.run(runner.on())
+    kept = await taken(harness, "running", "a")
+    forgotten = await taken(harness, "running", "b")
     runner.held = [kept, forgotten]
-    await looked(stage, 2)
+    await looked(harness, 2)
     runner.held = [kept]
-    await eventually(lambda: stage.status_is(forgotten, *ENDED))
-    assert "does not list" in ((await stage.commands.read(forgotten)).task.message or "")
-    assert (await stage.status(kept))[0] == "running"
+    await eventually(lambda: harness.status_is(forgotten, *ENDED))
+    assert "does not list" in ((await harness.commands.read(forgotten)).task.message or "")
+    assert (await harness.status(kept))[0] == "running"
 
 
-async def test_who_never_sent_a_heartbeat_is_left_alone_until_it_does(stage: DispatchStage) -> None:
-    stage.start()
-    task_id = await taken(stage)
-    await looked(stage)
-    assert (await stage.status(task_id))[0] == "running"
-    await Beating(stage).once()
-    await eventually(lambda: stage.status_is(task_id, *ENDED), 20)
+async def test_who_never_sent_a_heartbeat_is_left_alone_until_it_does(harness: DispatchHarness) -> None:
+    harness.start()
+    task_id = await taken(harness)
+    await looked(harness)
+    assert (await harness.status(task_id))[0] == "running"
+    await Beating(harness).once()
+    await eventually(lambda: harness.status_is(task_id, *ENDED), 20)
 
 
-async def test_an_attempt_that_was_taken_before_it_was_sent_is_watched_too(stage: DispatchStage) -> None:
-    projector = stage.run(stage.projector().run())
-    await Beating(stage).once()
-    task_id = await stage.dispatch()
-    await stage.until(("granted", task_id))
-    await stage.report(task_id, "running")
-    stage.run(stage.dispatcher().run(stage.queue()))
-    stage.run(stage.due().consume(stage.watchdog().handle))
-    await eventually(lambda: stage.status_is(task_id, *ENDED))
-    await stage.stop(projector)
+async def test_an_attempt_that_was_taken_before_it_was_sent_is_watched_too(harness: DispatchHarness) -> None:
+    projector = harness.run(harness.projector().run())
+    await Beating(harness).once()
+    task_id = await harness.dispatch()
+    await harness.until(("granted", task_id))
+    await harness.report(task_id, "running")
+    harness.run(harness.dispatcher().run(harness.queue()))
+    harness.run(harness.due().consume(harness.watchdog().handle))
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
+    await harness.stop(projector)
 
 
-async def test_a_cancel_that_the_lost_runner_cannot_confirm_is_confirmed(stage: DispatchStage) -> None:
-    stage.start()
-    await Beating(stage).once()
-    task_id = await taken(stage)
-    await stage.commands.cancel(task_id, None, "operator:ann")
-    await eventually(lambda: stage.status_is(task_id, "canceled", "runner-lost"))
-    await stage.until(("granted", task_id), ("released", task_id))
+async def test_a_cancel_that_the_lost_runner_cannot_confirm_is_confirmed(harness: DispatchHarness) -> None:
+    harness.start()
+    await Beating(harness).once()
+    task_id = await taken(harness)
+    await harness.commands.cancel(task_id, None, "operator:ann")
+    await eventually(lambda: harness.status_is(task_id, "canceled", "runner-lost"))
+    await harness.until(("granted", task_id), ("released", task_id))
 
 
-async def test_under_hold_the_lock_stays_until_an_operator_frees_it(stage: DispatchStage) -> None:
-    await stage.register(on_runner_lost="hold")
-    stage.start()
-    await Beating(stage).once()
-    task_id = await taken(stage)
-    plain = await stage.create_plain()
-    await stage.report(plain, "running")
-    await eventually(lambda: stage.status_is(plain, *ENDED))
-    await looked(stage, 2)
-    assert (await stage.status(task_id))[0] == "running"
-    await stage.until(("granted", task_id))
-    await stage.commands.cancel(task_id, None, "operator:ann")
-    await looked(stage, 1)
-    assert (await stage.status(task_id))[0] == "running"
-    released = await stage.commands.release_locks(task_id, "host is off", "operator:ann")
+async def test_under_hold_the_lock_stays_until_an_operator_frees_it(harness: DispatchHarness) -> None:
+    await harness.register(on_runner_lost="hold")
+    harness.start()
+    await Beating(harness).once()
+    task_id = await taken(harness)
+    plain = await harness.create_plain()
+    await harness.report(plain, "running")
+    await eventually(lambda: harness.status_is(plain, *ENDED))
+    await looked(harness, 2)
+    assert (await harness.status(task_id))[0] == "running"
+    await harness.until(("granted", task_id))
+    await harness.commands.cancel(task_id, None, "operator:ann")
+    await looked(harness, 1)
+    assert (await harness.status(task_id))[0] == "running"
+    released = await harness.commands.release_locks(task_id, "host is off", "operator:ann")
     assert released is not None
     assert released.process_may_run
-    await eventually(lambda: stage.status_is(task_id, *ENDED))
-    await stage.until(("granted", task_id), ("released", task_id))
-    assert await stage.armed() == []
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
+    await harness.until(("granted", task_id), ("released", task_id))
+    assert await harness.armed() == []
 
 
-async def test_a_policy_changed_meanwhile_counts(stage: DispatchStage) -> None:
-    await stage.register(on_runner_lost="hold")
-    stage.start()
-    await Beating(stage).once()
-    task_id = await taken(stage)
-    await looked(stage, 2)
-    assert (await stage.status(task_id))[0] == "running"
-    await stage.register(on_runner_lost="fail")
-    await eventually(lambda: stage.status_is(task_id, *ENDED))
+async def test_a_policy_changed_meanwhile_counts(harness: DispatchHarness) -> None:
+    await harness.register(on_runner_lost="hold")
+    harness.start()
+    await Beating(harness).once()
+    task_id = await taken(harness)
+    await looked(harness, 2)
+    assert (await harness.status(task_id))[0] == "running"
+    await harness.register(on_runner_lost="fail")
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
 
 
-async def test_an_older_attempts_timer_touches_nothing_of_the_next(stage: DispatchStage) -> None:
-    stage.start()
-    await Beating(stage).once()
-    task_id = await taken(stage)
-    await stage.report(task_id, "failed")
-    await stage.commands.dispatch(task_id, "operator:ann")
-    await eventually(lambda: stage.status_is(task_id, "dispatched", granted=True))
-    await looked(stage, 2, before=0)  # each attempt's timer, however long this has taken
-    assert (await stage.commands.read(task_id)).task.attempt == 2
-    assert (await stage.status(task_id))[0] == "dispatched"
+async def test_an_older_attempts_timer_touches_nothing_of_the_next(harness: DispatchHarness) -> None:
+    harness.start()
+    await Beating(harness).once()
+    task_id = await taken(harness)
+    await harness.report(task_id, "failed")
+    await harness.commands.dispatch(task_id, "operator:ann")
+    await eventually(lambda: harness.status_is(task_id, "dispatched", granted=True))
+    await looked(harness, 2, before=0)  # each attempt's timer, however long this has taken
+    assert (await harness.commands.read(task_id)).task.attempt == 2
+    assert (await harness.status(task_id))[0] == "dispatched"
 
 
-async def test_another_watchdog_takes_over_from_one_that_dies_in_between(stage: DispatchStage) -> None:
-    stage.policy = QueuePolicy(ack_wait_seconds=1.0, progress_seconds=0.3)
+async def test_another_watchdog_takes_over_from_one_that_dies_in_between(harness: DispatchHarness) -> None:
+    harness.policy = QueuePolicy(ack_wait_seconds=1.0, progress_seconds=0.3)
     stuck: list[Due] = []
 
     async def hang(due: Due) -> None:
         stuck.append(due)
         await asyncio.Event().wait()
 
-    stage.run(stage.projector().run())
-    stage.run(stage.dispatcher().run(stage.queue()))
-    crashing = stage.run(stage.due().consume(hang))
-    await Beating(stage).once()
-    task_id = await taken(stage)
+    harness.run(harness.projector().run())
+    harness.run(harness.dispatcher().run(harness.queue()))
+    crashing = harness.run(harness.due().consume(hang))
+    await Beating(harness).once()
+    task_id = await taken(harness)
     await eventually(lambda: stuck)
     assert parse_note(stuck[0].note).submit_by is not None
-    await stage.stop(crashing)
+    await harness.stop(crashing)
     for _ in range(2):
-        stage.run(stage.due().consume(stage.watchdog().handle))
-    await eventually(lambda: stage.status_is(task_id, *ENDED))
-    names = [event.event for event in await stage.world.reader.page(0, 100, EventFilter("task", task_id))]
+        harness.run(harness.due().consume(harness.watchdog().handle))
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
+    names = [event.event for event in await harness.log.reader.page(0, 100, EventFilter("task", task_id))]
     assert names.count("failed") == 1
 
 
-async def test_two_runners_with_one_id_end_nothing_of_each_other(stage: DispatchStage) -> None:
-    stage.start()
-    runners = {name: Beating(stage, name) for name in ("one", "two")}
-    beating = {name: stage.run(runner.on()) for name, runner in runners.items()}
+async def test_two_runners_with_one_id_end_nothing_of_each_other(harness: DispatchHarness) -> None:
+    harness.start()
+    runners = {name: Beating(harness, name) for name in ("one", "two")}
+    beating = {name: harness.run(runner.on()) for name, runner in runners.items()}
     for name in runners:
-        task_id = await stage.dispatch(name)
-        await eventually(lambda task_id=task_id: stage.status_is(task_id, "dispatched", granted=True))
+        task_id = await harness.dispatch(name)
+        await eventually(lambda task_id=task_id: harness.status_is(task_id, "dispatched", granted=True))
         report = Report(status="running", attempt=1, runner_id="r1", instance=name)
-        await stage.reports.report(task_id, report, None, "nats", "runner:r1")
+        await harness.reports.report(task_id, report, None, "nats", "runner:r1")
         runners[name].held = [task_id]
     tasks = [runner.held[0] for runner in runners.values()]
-    await looked(stage, 6)
-    assert [await stage.status(task_id) for task_id in tasks] == [("running", None)] * 2
+    await looked(harness, 6)
+    assert [await harness.status(task_id) for task_id in tasks] == [("running", None)] * 2
 
-    await stage.stop(beating["one"])
-    await eventually(lambda: stage.status_is(tasks[0], *ENDED))
-    assert await stage.status(tasks[1]) == ("running", None)
-    await stage.stop(beating["two"])
-    await eventually(lambda: stage.status_is(tasks[1], *ENDED))
+    await harness.stop(beating["one"])
+    await eventually(lambda: harness.status_is(tasks[0], *ENDED))
+    assert await harness.status(tasks[1]) == ("running", None)
+    await harness.stop(beating["two"])
+    await eventually(lambda: harness.status_is(tasks[1], *ENDED))

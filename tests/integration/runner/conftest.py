@@ -10,11 +10,11 @@ import pytest
 from nats.aio.client import Client
 
 from runner.service import RunnerService
-from tests.integration.runner.stage import (
-    ControlPlane,
-    LogPlane,
+from tests.integration.runner.harness import (
+    HttpControlPlane,
+    NatsControlPlane,
     RunnerProcess,
-    control_plane,
+    http_control_plane,
     runner_config,
 )
 
@@ -22,14 +22,14 @@ StartRunner = Callable[..., Awaitable[RunnerService]]
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[ControlPlane]:
-    async with control_plane() as running:
+async def control() -> AsyncIterator[HttpControlPlane]:
+    async with http_control_plane() as running:
         yield running
 
 
 @pytest.fixture
-async def log_plane(js_connection: Client) -> AsyncIterator[LogPlane]:
-    made = LogPlane(js_connection)
+async def nats_control(js_connection: Client) -> AsyncIterator[NatsControlPlane]:
+    made = NatsControlPlane(js_connection)
     await made.start()
     yield made
     await made.stop()

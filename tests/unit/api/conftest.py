@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.api.api_world import ApiWorld, api_world
+from tests.unit.api.api_harness import ApiHarness, api_harness
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[ApiWorld]:
+async def harness() -> AsyncIterator[ApiHarness]:
     """A fresh API without tokens."""
-    async with api_world() as made:
+    async with api_harness() as made:
         yield made

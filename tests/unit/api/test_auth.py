@@ -9,7 +9,7 @@ import pytest
 from api.app import described
 from api.auth import ROLE_KEY
 from api.config import ApiConfig, Role, parse_operator_tokens
-from tests.unit.api.api_world import ApiWorld, api_world, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 TOKENS = {role: f"{role.label}-token" for role in Role}
 TASK = "01990000-0000-7000-8000-000000000001"
@@ -42,10 +42,10 @@ OPEN = ("/livez", "/readyz", "/docs", "/openapi.json", "/asyncapi", "/asyncapi.j
 
 
 @pytest.fixture
-async def guarded() -> AsyncIterator[ApiWorld]:
+async def guarded() -> AsyncIterator[ApiHarness]:
     """An API with one token of each role."""
     text = ",".join(f"{role.label}:{token}" for role, token in TOKENS.items())
-    async with api_world(ApiConfig(operator_tokens=parse_operator_tokens(text))) as made:
+    async with api_harness(ApiConfig(operator_tokens=parse_operator_tokens(text))) as made:
         yield made
 
 
@@ -61,7 +61,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("call", "least"), LEAST.items(), ids=lambda one: str(one))
-async def test_each_route_wants_its_role(guarded: ApiWorld, call: tuple[str, str], least: Role) -> None:
+async def test_each_route_wants_its_role(guarded: ApiHarness, call: tuple[str, str], least: Role) -> None:
     method, path = call
     for role in Role:
         answer = await guarded.http.request(method, path, headers=bearer(TOKENS[role]), content=b"{")
@@ -111,11 +111,11 @@ def test_every_operators_route_documents_what_a_guard_answers() -> None:
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_probes_and_documents_are_open(guarded: ApiWorld, path: str) -> None:
+async def test_probes_and_documents_are_open(guarded: ApiHarness, path: str) -> None:
     assert (await guarded.http.get(path)).status_code == 200
 
 
-async def test_events_name_role_and_fingerprint_of_who_acted(guarded: ApiWorld) -> None:
+async def test_events_name_role_and_fingerprint_of_who_acted(guarded: ApiHarness) -> None:
     answer = await guarded.http.post(
         "/tasks", json={"command": ["true"]}, headers=bearer(TOKENS[Role.OPERATOR])
     )
@@ -125,6 +125,6 @@ async def test_events_name_role_and_fingerprint_of_who_acted(guarded: ApiWorld) 
     assert TOKENS[Role.OPERATOR] not in repr(guarded.parts.config)
 
 
-async def test_an_open_api_names_itself_as_actor(world: ApiWorld) -> None:
-    await world.create()
-    assert world.log.events[0].actor == "api"
+async def test_an_open_api_names_itself_as_actor(harness: ApiHarness) -> None:
+    await harness.create()
+    assert harness.log.events[0].actor == "api"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.config import ApiConfig
-from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 
 JSON = {"Content-Type": "application/json"}
 BAD_IDS = ["a.b", "*", "%3E", "a%20b", "a%2eb", "%00", "x" * 65, "1", "..%2f..", "%E2%82%AC"]
@@ -18,14 +18,14 @@ VERSION_4 = "3f2c1f9e-6f4b-4b7e-9d5a-0d9a4f6f1c11"
 
 
 @pytest.fixture
-async def quiet(world: ApiWorld) -> AsyncIterator[ApiWorld]:
-    """A world whose log must still be empty at the end."""
-    yield world
-    assert world.events() == []
+async def quiet(harness: ApiHarness) -> AsyncIterator[ApiHarness]:
+    """An API whose log must still be empty at the end."""
+    yield harness
+    assert harness.events() == []
 
 
 @pytest.mark.parametrize("task_id", [*BAD_IDS, UPPER, VERSION_4])
-async def test_an_id_that_is_no_task_id_never_becomes_a_subject(quiet: ApiWorld, task_id: str) -> None:
+async def test_an_id_that_is_no_task_id_never_becomes_a_subject(quiet: ApiHarness, task_id: str) -> None:
     get, post = quiet.http.get, quiet.http.post
     answers = [
         await get(f"/tasks/{task_id}"),
@@ -45,7 +45,7 @@ async def test_an_id_that_is_no_task_id_never_becomes_a_subject(quiet: ApiWorld,
 
 @pytest.mark.parametrize("workspace", BAD_IDS[:7])
 async def test_a_workspace_id_that_is_no_name_never_becomes_a_subject(
-    quiet: ApiWorld, workspace: str
+    quiet: ApiHarness, workspace: str
 ) -> None:
     root = {"root": "/srv/x"}
     answers = [
@@ -60,7 +60,7 @@ async def test_a_workspace_id_that_is_no_name_never_becomes_a_subject(
             problem(answer, 422, "invalid-request")
 
 
-async def test_unknown_tasks_are_not_found(quiet: ApiWorld) -> None:
+async def test_unknown_tasks_are_not_found(quiet: ApiHarness) -> None:
     task_id = new_id()
     for answer in [
         await quiet.http.get(f"/tasks/{task_id}"),
@@ -102,7 +102,7 @@ BAD_SPECS: list[Any] = [
 
 
 @pytest.mark.parametrize("spec", BAD_SPECS, ids=str)
-async def test_a_task_that_makes_no_sense_is_refused(quiet: ApiWorld, spec: Any) -> None:
+async def test_a_task_that_makes_no_sense_is_refused(quiet: ApiHarness, spec: Any) -> None:
     answer = await quiet.http.post("/tasks", content=json.dumps(spec), headers=JSON)
     body = problem(answer, 422, "invalid-request")
     assert body["errors"]
@@ -110,7 +110,7 @@ async def test_a_task_that_makes_no_sense_is_refused(quiet: ApiWorld, spec: Any)
     assert "Value error" not in answer.text
 
 
-async def test_a_problem_never_echoes_what_was_sent(quiet: ApiWorld) -> None:
+async def test_a_problem_never_echoes_what_was_sent(quiet: ApiHarness) -> None:
     answer = await quiet.http.post("/tasks", json={"command": "hush", "env": {"a b": "hush"}, "hush": 1})
     problem(answer, 422, "invalid-request")
     assert answer.text.count("hush") == answer.text.count("body.hush")
@@ -122,26 +122,26 @@ async def test_a_problem_never_echoes_what_was_sent(quiet: ApiWorld) -> None:
 
 
 @pytest.mark.parametrize("path", ["/../etc", "src/../..", "a\x00b", "/etc", ""])
-async def test_a_lock_path_does_not_leave_its_workspace(world: ApiWorld, path: str) -> None:
-    await world.register()
-    answer = await world.http.post(
+async def test_a_lock_path_does_not_leave_its_workspace(harness: ApiHarness, path: str) -> None:
+    await harness.register()
+    answer = await harness.http.post(
         "/tasks", json={"command": ["true"], "workspace": "acme", "lock_paths": [path]}
     )
     assert answer.status_code == 422, answer.text
-    assert world.events() == ["registered"]
+    assert harness.events() == ["registered"]
 
 
 @pytest.mark.parametrize(
     "body", [b"{", b"", b"nonsense", b"\xff\xfe", b"[" * 100_000, b"{} {}"], ids=lambda one: repr(one[:8])
 )
 @pytest.mark.parametrize("path", ["/tasks", "/runner/tasks/{id}/status"])
-async def test_a_body_that_is_no_json_is_a_bad_request(quiet: ApiWorld, path: str, body: bytes) -> None:
+async def test_a_body_that_is_no_json_is_a_bad_request(quiet: ApiHarness, path: str, body: bytes) -> None:
     answer = await quiet.http.post(path.replace("{id}", new_id()), content=body, headers=JSON)
     assert answer.status_code in ((400,) if body else (400, 422)), answer.text
     problem(answer, answer.status_code, answer.json()["code"])
 
 
-async def test_a_body_that_is_not_declared_as_json_is_refused_with_the_reason(quiet: ApiWorld) -> None:
+async def test_a_body_that_is_not_declared_as_json_is_refused_with_the_reason(quiet: ApiHarness) -> None:
     for headers in (
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "text/plain"},
@@ -151,7 +151,7 @@ async def test_a_body_that_is_not_declared_as_json_is_refused_with_the_reason(qu
         problem(answer, 415, "not-json")
 
 
-async def test_a_declared_body_over_the_limit_is_refused_unread(quiet: ApiWorld) -> None:
+async def test_a_declared_body_over_the_limit_is_refused_unread(quiet: ApiHarness) -> None:
     big = b'{"command": ["' + b"x" * 600_000 + b'"]}'
     for path in ("/tasks", f"/runner/tasks/{new_id()}/status", "/nowhere"):
         problem(await quiet.http.post(path, content=big, headers=JSON), 413, "body-too-large")
@@ -168,14 +168,14 @@ async def test_a_chunked_body_is_cut_off_at_the_limit() -> None:
             taken += 1
             yield b" " * 100
 
-    async with api_world(ApiConfig(body_limit_bytes=1000)) as world:
+    async with api_harness(ApiConfig(body_limit_bytes=1000)) as harness:
         for path in ("/tasks", f"/runner/tasks/{new_id()}/status"):
-            answer = await world.http.post(path, content=endless(), headers=JSON)
+            answer = await harness.http.post(path, content=endless(), headers=JSON)
             problem(answer, 413, "body-too-large")
         assert taken < 50
 
 
-async def test_unknown_routes_and_methods_are_problems(quiet: ApiWorld) -> None:
+async def test_unknown_routes_and_methods_are_problems(quiet: ApiHarness) -> None:
     problem(await quiet.http.get("/nowhere"), 404, "no-such-route")
     problem(await quiet.http.get("/tasks/"), 404, "no-such-route")
     answer = await quiet.http.delete("/tasks")
@@ -190,7 +190,7 @@ async def test_a_fault_of_the_server_shows_nothing_of_its_inside() -> None:
     async def broken() -> dict[str, str]:
         raise RuntimeError("password=hush")
 
-    async with api_world(readiness=broken) as world:
-        answer = await world.http.get("/readyz")
+    async with api_harness(readiness=broken) as harness:
+        answer = await harness.http.get("/readyz")
         problem(answer, 500, "internal-error")
         assert "hush" not in answer.text

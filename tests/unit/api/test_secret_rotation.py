@@ -8,21 +8,21 @@ from adapters.crypto.env_encryption import AesGcmEnvCipher
 from api.config import ApiConfig, ApiConfigError
 from domain.ports.dispatch import EnvUnreadable
 from domain.runners.attempt_token import AttemptTokens
-from tests.unit.api.api_world import api_world, problem
+from tests.unit.api.api_harness import api_harness, problem
 
 OLD, NEW = "the-old-token", "the-new-token"
 
 
 async def test_both_callback_tokens_are_accepted_until_the_previous_one_is_taken_away() -> None:
-    async with api_world(ApiConfig(callback_token=NEW, callback_token_previous=OLD)) as world:
-        task = await world.dispatched()
+    async with api_harness(ApiConfig(callback_token=NEW, callback_token_previous=OLD)) as harness:
+        task = await harness.dispatched()
         for token in (OLD, NEW):
-            assert (await world.report(task["id"], "running", token)).is_success
-        problem(await world.report(task["id"], "running", "another"), 401, "unauthorised")
-        problem(await world.report(task["id"], "running"), 401, "unauthorised")
-    async with api_world(ApiConfig(callback_token=NEW)) as world:
-        task = await world.dispatched()
-        problem(await world.report(task["id"], "running", OLD), 401, "unauthorised")
+            assert (await harness.report(task["id"], "running", token)).is_success
+        problem(await harness.report(task["id"], "running", "another"), 401, "unauthorised")
+        problem(await harness.report(task["id"], "running"), 401, "unauthorised")
+    async with api_harness(ApiConfig(callback_token=NEW)) as harness:
+        task = await harness.dispatched()
+        problem(await harness.report(task["id"], "running", OLD), 401, "unauthorised")
 
 
 def test_a_previous_token_alone_protects_nothing_and_is_refused() -> None:
@@ -44,6 +44,6 @@ def test_an_attempt_token_and_sealed_values_of_the_previous_key_still_open() -> 
 
 
 async def test_versions_are_named() -> None:
-    async with api_world() as world:
-        found = (await world.http.get("/version")).json()
-        assert found == {"program": world.app.version, "contract": "1", "nats_server": "2.15.1"}
+    async with api_harness() as harness:
+        found = (await harness.http.get("/version")).json()
+        assert found == {"program": harness.app.version, "contract": "1", "nats_server": "2.15.1"}

@@ -23,7 +23,7 @@ from infra.audit.run import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.read_model import TaskProjection
-from tests.support.log_harness import jetstream_world
+from tests.support.log_harness import jetstream_harness
 from tests.support.repository import GOLDEN
 
 GOLDEN_LOG = GOLDEN / "log.v1.jsonl"
@@ -83,28 +83,28 @@ _OF_THIS_VERSION = {
 
 async def test_everything_reads_it(nats_server: EmbeddedNats, js_connection: Client, tmp_path: Path) -> None:
     last = await load(js_connection)
-    world = jetstream_world(js_connection, grouped=False)
+    harness = jetstream_harness(js_connection, grouped=False)
 
     engine = open_database(f"sqlite:///{tmp_path / 'read-model.db'}")
     await create_tables(engine)
     model = SqlReadModel(engine)
-    await TaskProjection(world.reader, model).replay(last)
+    await TaskProjection(harness.reader, model).replay(last)
     tasks, _ = await model.find(TaskFilter(), 100, None)
     found = {task.title: (task.status.value, task.reason, task.lock.state) for task in tasks}
     assert found == ENDS
     await engine.dispose()
 
     for task in tasks:
-        stored = await world.tasks.load(task.id)
+        stored = await harness.tasks.load(task.id)
         assert stored is not None
         assert stored.task.status == task.status
     (sealed,) = [task for task in tasks if task.title == "ends well"]
-    stored = await world.tasks.load(sealed.id)
+    stored = await harness.tasks.load(sealed.id)
     assert stored is not None
     assert AesGcmEnvCipher(KEY).decrypt(sealed.id, stored.task.spec.env) == {"NAME": "bär"}
 
     table = LockTable()
-    for event in await world.reader.page(0, last):
+    for event in await harness.reader.page(0, last):
         table.fold(event)
     titles = {task.id: task.title for task in tasks}
     assert [titles[grant.claim.task_id] for grant in table.holders("shop")] == ["still held"]

@@ -19,7 +19,7 @@ from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
 from projections.read_model import TaskProjection
 from projections.snapshots import keep, take_up
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.servers.postgres import running_postgres
 from tests.support.waiting import eventually
 
@@ -31,13 +31,13 @@ async def test_without_its_database_everything_says_busy_and_the_projection_goes
     engine = open_database(f"sqlite:///{path}")
     await create_tables(engine)
     model = SqlReadModel(engine)
-    async with Stage(js_connection) as stage:
-        running = stage.run(TaskProjection(stage.world.reader, model).run())
-        await stage.register()
-        await stage.dispatch()
+    async with ProjectionHarness(js_connection) as harness:
+        running = harness.run(TaskProjection(harness.log.reader, model).run())
+        await harness.register()
+        await harness.dispatch()
 
         async def applied() -> bool:
-            return await model.position() == await stage.world.reader.last_seq()
+            return await model.position() == await harness.log.reader.last_seq()
 
         await eventually(applied)
         with sqlite3.connect(path) as other:
@@ -47,7 +47,7 @@ async def test_without_its_database_everything_says_busy_and_the_projection_goes
             with pytest.raises(DatabaseUnreachable, match="TOWPATH_DATABASE_URL"):
                 await asked
         assert (await model.find(TaskFilter(), 10, None))[0] != []
-        await stage.dispatch()
+        await harness.dispatch()
         with sqlite3.connect(path) as other:
             other.execute("ALTER TABLE away RENAME TO positions")
         other.close()
@@ -65,18 +65,18 @@ async def test_locks_are_granted_while_checkpoints_cannot_be_kept(
     (tmp_path / "garbage.db").write_bytes(b"no database" * 2000)
     engine = open_database(f"sqlite:///{tmp_path / file}")
     checkpoints = SqlSnapshots(engine)
-    async with Stage(js_connection) as stage:
+    async with ProjectionHarness(js_connection) as harness:
         with pytest.raises(error):
             await checkpoints.load("locks")
-        assert await take_up(checkpoints, stage.world.reader, "locks") is None
+        assert await take_up(checkpoints, harness.log.reader, "locks") is None
         await keep(checkpoints, "locks", 1, "id", {})
-        projector = stage.projector(checkpoints, snapshot_every=1)
-        stage.run(projector.run())
-        await stage.register()
-        first = await stage.dispatch("src")
-        await stage.until(("granted", first))
-        await stage.report(first)
-        await stage.until(("granted", first), ("released", first))
+        projector = harness.projector(checkpoints, snapshot_every=1)
+        harness.run(projector.run())
+        await harness.register()
+        first = await harness.dispatch("src")
+        await harness.until(("granted", first))
+        await harness.report(first)
+        await harness.until(("granted", first), ("released", first))
     await engine.dispose()
 
 
@@ -92,11 +92,11 @@ async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_onl
         engine = open_database(postgres.fresh_database())
         await create_tables(engine)
         model = SqlReadModel(engine)
-        async with Stage(js_connection) as stage, engine.connect() as stopped:
+        async with ProjectionHarness(js_connection) as harness, engine.connect() as stopped:
             await stopped.execute(text("SELECT seq FROM positions FOR UPDATE"))
             assert await stopped.scalar(text(f"SELECT {LONGEST_IDLE} BETWEEN '1ms' AND '5s'"))
-            await stage.register()
-            stage.run(TaskProjection(stage.world.reader, model).run())
+            await harness.register()
+            harness.run(TaskProjection(harness.log.reader, model).run())
 
             async def held_up() -> bool:
                 async with engine.connect() as other:
@@ -119,9 +119,9 @@ async def test_a_session_that_postgres_ends_is_trouble_that_passes(js_connection
         engine = open_database(postgres.fresh_database())
         await create_tables(engine)
         model, checkpoints = SqlReadModel(engine), SqlSnapshots(engine)
-        async with Stage(js_connection) as stage, engine.connect() as other:
-            await stage.register()
-            events = await stage.world.reader.page(0, 10)
+        async with ProjectionHarness(js_connection) as harness, engine.connect() as other:
+            await harness.register()
+            events = await harness.log.reader.page(0, 10)
             await other.execute(text("LOCK TABLE positions, checkpoints IN ACCESS EXCLUSIVE MODE"))
             asked = [
                 asyncio.create_task(one)

@@ -29,7 +29,7 @@ from infra.audit.run import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import CheckpointSigner
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import now
 from tests.support.nats import CLIENT, api, connect
 
@@ -150,25 +150,25 @@ async def gather_evidence(
 ) -> AsyncIterator[Evidence]:
     """Let tasks contend for a workspace, seal what happened, and read it as it is stored."""
     found = Evidence(copy, home)
-    async with Stage(connection) as stage:
-        stage.run(stage.projector().run())
-        await stage.register()
-        first = await stage.dispatch("src")
-        second = await stage.dispatch("src/api", "docs")
-        await stage.until(("granted", first))
+    async with ProjectionHarness(connection) as harness:
+        harness.run(harness.projector().run())
+        await harness.register()
+        first = await harness.dispatch("src")
+        second = await harness.dispatch("src/api", "docs")
+        await harness.until(("granted", first))
         for task, status in ((first, "running"), (first, "failed")):
-            await stage.report(task, status)
-        await stage.until(("granted", first), ("released", first), ("granted", second))
+            await harness.report(task, status)
+        await harness.until(("granted", first), ("released", first), ("granted", second))
         for status in ("queued", "running", "succeeded"):
-            await stage.report(second, status)
+            await harness.report(second, status)
         done = [("granted", first), ("released", first), ("granted", second), ("released", second)]
-        await stage.until(*done)
-        await stage.commands.dispatch(first, "operator:ann")
-        await stage.until(*done, ("granted", first))
-        await stage.report(first, "running", 2)
-        await stage.commands.cancel(first, None, "operator:ann")
-        await stage.report(first, "canceled", 2)
-        await stage.until(*done, ("granted", first), ("released", first))
+        await harness.until(*done)
+        await harness.commands.dispatch(first, "operator:ann")
+        await harness.until(*done, ("granted", first))
+        await harness.report(first, "running", 2)
+        await harness.commands.cancel(first, None, "operator:ann")
+        await harness.report(first, "canceled", 2)
+        await harness.until(*done, ("granted", first), ("released", first))
     await _seal(server, found)
     yield found
 

@@ -14,7 +14,7 @@ from infra.backup import BackupError, backup, restore
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.nats import StartNats, api, connect, subjects
 from tests.support.servers.cluster import Cluster
 
@@ -37,10 +37,10 @@ def settings_of(server: EmbeddedNats, data_dir: Path) -> Settings:
 @pytest.fixture
 async def kept(nats_server: EmbeddedNats, js_connection: Client, tmp_path: Path) -> Path:
     """A backup of a log with TASKS tasks."""
-    async with Stage(js_connection) as stage:
-        await stage.register()
+    async with ProjectionHarness(js_connection) as harness:
+        await harness.register()
         for number in range(TASKS):
-            await stage.dispatch(f"p{number}")
+            await harness.dispatch(f"p{number}")
     directory = tmp_path / "kept"
     manifest = await backup(settings_of(nats_server, tmp_path / "data"), directory, quiet, quiet)
     assert manifest.key_ids == []
@@ -161,8 +161,8 @@ async def test_a_damaged_backup_is_refused_before_anything_is_made(
 async def test_a_log_that_does_not_verify_leaves_nothing_behind(
     nats_server: EmbeddedNats, js_connection: Client, start_nats: StartNats, tmp_path: Path
 ) -> None:
-    async with Stage(js_connection) as stage:
-        await stage.register()
+    async with ProjectionHarness(js_connection) as harness:
+        await harness.register()
     headers = {"ce-specversion": "1.0", "ce-type": "towpath.task.paused.v1"}
     await js_connection.jetstream().publish("towpath.append.task.t.paused", b"{}", headers=headers)
     await backup(settings_of(nats_server, tmp_path / "data"), tmp_path / "kept", quiet, quiet)

@@ -35,7 +35,7 @@ from infra.nats.streams import ensure_streams
 from projections.attempt_timer import KIND
 from projections.dispatch import ACTED_ON
 from projections.read_model import TaskProjection
-from tests.integration.projections.stage import Stage
+from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import now
 from tests.support.nats import api
 from tests.support.waiting import eventually
@@ -54,8 +54,8 @@ def settings(nats_server: EmbeddedNats, js_connection: Client, tmp_path: Path) -
 
 
 @pytest.fixture
-async def stage(js_connection: Client) -> AsyncIterator[Stage]:
-    async with Stage(js_connection) as running:
+async def harness(js_connection: Client) -> AsyncIterator[ProjectionHarness]:
+    async with ProjectionHarness(js_connection) as running:
         yield running
 
 
@@ -142,7 +142,7 @@ async def test_clocks_apart(settings: Settings) -> None:
 
 
 async def test_consumers_missing_unserved_and_behind(
-    settings: Settings, js_connection: Client, stage: Stage
+    settings: Settings, js_connection: Client, harness: ProjectionHarness
 ) -> None:
     finding = await found(settings, "dispatch")
     assert (finding.state, finding.found) == ("problem", "its consumer does not exist")
@@ -154,17 +154,17 @@ async def test_consumers_missing_unserved_and_behind(
 
     dead = JetStreamDeadLetters(js_connection)
     queue = JetStreamEventQueue(js_connection, dead, "dispatch", ACTED_ON)
-    taking = stage.run(queue.consume(take))
-    stage.run(JetStreamDueQueue(js_connection, dead, KIND).consume(take))
+    taking = harness.run(queue.consume(take))
+    harness.run(JetStreamDueQueue(js_connection, dead, KIND).consume(take))
 
     async def served() -> bool:
         return (await found(settings, "dispatch")).state == "ok"
 
     await eventually(served)
     assert (await found(settings, "watchdog")).state == "ok"
-    await stage.stop(taking)
-    await stage.register()
-    await stage.dispatch()
+    await harness.stop(taking)
+    await harness.register()
+    await harness.dispatch()
 
     async def unserved() -> bool:
         finding = await found(settings, "dispatch", seconds=60)
@@ -175,7 +175,7 @@ async def test_consumers_missing_unserved_and_behind(
     async def refuse(_: Recorded) -> None:
         raise RuntimeError("not now")
 
-    stage.run(queue.consume(refuse))
+    harness.run(queue.consume(refuse))
 
     async def behind() -> bool:
         finding = await found(settings, "dispatch", seconds=60)
@@ -184,46 +184,46 @@ async def test_consumers_missing_unserved_and_behind(
     await eventually(behind)
 
 
-async def test_locks_without_a_projector(settings: Settings, stage: Stage) -> None:
-    await stage.register()
+async def test_locks_without_a_projector(settings: Settings, harness: ProjectionHarness) -> None:
+    await harness.register()
     assert (await found(settings, "locks")).found == "0 held, 0 waiting; nothing is due"
-    first, second = await stage.dispatch("src"), await stage.dispatch("src")
+    first, second = await harness.dispatch("src"), await harness.dispatch("src")
     finding = await found(settings, "locks waiting")
     assert finding.state == "problem"
     assert "acme (2 wait" in finding.found
     assert first in finding.found
     assert "towpath projector" in finding.advice
 
-    projecting = stage.run(stage.projector().run())
-    await stage.until(("granted", first))
+    projecting = harness.run(harness.projector().run())
+    await harness.until(("granted", first))
     assert (await found(settings, "locks")).found == "1 held, 1 waiting; nothing is due"
-    await stage.stop(projecting)
-    await stage.report(first)
+    await harness.stop(projecting)
+    await harness.report(first)
     finding = await found(settings, "locks held")
     assert finding.state == "problem"
     assert "1 lock held though the attempt has ended" in finding.found
     assert first in finding.found
     assert "succeeded at" in finding.found
-    stage.run(stage.projector().run())
-    await stage.until(("granted", first), ("released", first), ("granted", second))
+    harness.run(harness.projector().run())
+    await harness.until(("granted", first), ("released", first), ("granted", second))
     assert (await found(settings, "locks")).state == "ok"
 
 
 async def test_a_read_model_that_is_missing_behind_or_ahead(
-    settings: Settings, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, harness: ProjectionHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "cannot be read" in (await found(settings, "read model")).found
     (tmp_path / "data").mkdir()
     engine = open_database(settings.read_model_url)
     await create_tables(engine)
     model = SqlReadModel(engine)
-    await stage.register()
-    await stage.dispatch()
+    await harness.register()
+    await harness.dispatch()
     assert (await found(settings, "read model")).found.startswith("3 of 3 events behind")
     finding = await found(settings, "read model", seconds=60)
     assert (finding.state, "the oldest for 6" in finding.found) == ("problem", True)
     assert "towpath projector" in finding.advice
-    await TaskProjection(stage.world.reader, model).replay(3)
+    await TaskProjection(harness.log.reader, model).replay(3)
     assert (await found(settings, "read model", seconds=60)).state == "ok"
 
     last_seq, asked = JetStreamLogReader.last_seq, []
@@ -232,25 +232,27 @@ async def test_a_read_model_that_is_missing_behind_or_ahead(
         asked.append(await last_seq(reader))
         return asked[-1] - 1 if len(asked) < 3 else asked[-1]
 
-    async with examining(settings, stage.connection, now) as about:
+    async with examining(settings, harness.connection, now) as about:
         with monkeypatch.context() as at_first:
             at_first.setattr(JetStreamLogReader, "last_seq", new_leader)
             (finding,) = await read_model(about)
     assert (finding.state, asked) == ("ok", [3, 3, 3])
 
-    await api(stage.connection, "STREAM.DELETE.TOWPATH")
-    await ensure_streams(stage.connection)
+    await api(harness.connection, "STREAM.DELETE.TOWPATH")
+    await ensure_streams(harness.connection)
     assert "--rebuild" in (await found(settings, "read model")).advice
     await engine.dispose()
 
 
-async def test_a_pool_without_a_live_runner(settings: Settings, stage: Stage, tmp_path: Path) -> None:
+async def test_a_pool_without_a_live_runner(
+    settings: Settings, harness: ProjectionHarness, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
     engine = open_database(settings.read_model_url)
     await create_tables(engine)
-    stage.run(TaskProjection(stage.world.reader, SqlReadModel(engine)).run())
-    await stage.register()
-    await stage.dispatch(pool="gpu")
+    harness.run(TaskProjection(harness.log.reader, SqlReadModel(engine)).run())
+    await harness.register()
+    await harness.dispatch(pool="gpu")
 
     async def unserved() -> bool:
         finding = await found(settings, "pool gpu")
@@ -263,7 +265,7 @@ async def test_a_pool_without_a_live_runner(settings: Settings, stage: Stage, tm
     await eventually(seen)
     assert await unserved()
     beat = Heartbeat(runner_id="r1", pools=["gpu"], host="h", capacity=1, counter=1)
-    await JetStreamHeartbeats(stage.connection).publish(beat)
+    await JetStreamHeartbeats(harness.connection).publish(beat)
     assert (await found(settings, "pools")).state == "ok"
     assert (await found(settings, "pool gpu", seconds=60)).state == "problem"
     await engine.dispose()
@@ -295,17 +297,17 @@ async def test_dead_letters_that_push_out_their_like_are_named(
 
 
 async def test_holders_whose_runner_is_silent_or_lost(
-    settings: Settings, js_connection: Client, stage: Stage
+    settings: Settings, js_connection: Client, harness: ProjectionHarness
 ) -> None:
-    await stage.register()
-    await stage.register("kept", "hold")
-    stage.run(stage.projector().run())
-    ends, kept = await stage.dispatch(), await stage.dispatch(workspace="kept")
+    await harness.register()
+    await harness.register("kept", "hold")
+    harness.run(harness.projector().run())
+    ends, kept = await harness.dispatch(), await harness.dispatch(workspace="kept")
     for task_id, workspace in ((ends, "acme"), (kept, "kept")):
         await eventually(
-            partial(stage.view.granted, task_id, 1, workspace)
+            partial(harness.view.granted, task_id, 1, workspace)
         )  # `report` proves a grant it has not seen
-        await stage.report(task_id, "running")
+        await harness.report(task_id, "running")
     assert (await found(settings, "holders")).state == "ok", "a runner without heartbeats is never silent"
     beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=1, counter=1)
     await JetStreamHeartbeats(js_connection).publish(beat)
@@ -321,13 +323,13 @@ async def test_holders_whose_runner_is_silent_or_lost(
 
 
 async def test_a_holder_whose_runner_another_instance_has_followed(
-    settings: Settings, js_connection: Client, stage: Stage
+    settings: Settings, js_connection: Client, harness: ProjectionHarness
 ) -> None:
-    await stage.register("kept", "hold")
-    stage.run(stage.projector().run())
-    kept = await stage.dispatch(workspace="kept")
-    await eventually(partial(stage.view.granted, kept, 1, "kept"))
-    await stage.report(kept, "running", instance="first")
+    await harness.register("kept", "hold")
+    harness.run(harness.projector().run())
+    kept = await harness.dispatch(workspace="kept")
+    await eventually(partial(harness.view.granted, kept, 1, "kept"))
+    await harness.report(kept, "running", instance="first")
     for counter in range(1, 7):  # more than are kept
         beat = Heartbeat(
             runner_id="r1", pools=["default"], host="h", capacity=1, counter=counter, instance="second"

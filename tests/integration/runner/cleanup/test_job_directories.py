@@ -16,7 +16,7 @@ from runner.errors import SubmissionRefused
 from runner.process import job_start
 from runner.process.launcher import Job, JobEnd, JobProcess
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import DEADLINE, ControlPlane, submission, workspace
+from tests.integration.runner.harness import DEADLINE, HttpControlPlane, submission, workspace
 from tests.support.waiting import eventually
 from tests.unit.runner.attempts.test_workspace import submission as parsed
 
@@ -148,20 +148,20 @@ def test_an_allowed_root_is_what_it_was_when_the_runner_started(place: Place, tm
 
 
 async def test_an_exchange_while_it_waits_for_its_turn_is_refused(
-    place: Place, plane: ControlPlane, start_runner: StartRunner
+    place: Place, control: HttpControlPlane, start_runner: StartRunner
 ) -> None:
     """Taken in while all was well; the job before it exchanges its root."""
-    runner = await start_runner(callback_urls=(plane.url,), roots=(place.root,), capacity=1)
+    runner = await start_runner(callback_urls=(control.url,), roots=(place.root,), capacity=1)
     go = place.root / "go"
     first = f"while ! test -e {go}; do sleep 0.05; done; mv {place.inside} {place.moved}; "
     first += f"ln -s {place.outside} {place.inside}"
     where = workspace(place.inside)
     bodies = [submission(["sh", "-c", first]), submission(SAY_WHERE, **where)]
     for body in bodies:
-        await post(runner.intake_url or "", {**body, **plane.callback(body["task_id"])})
-    await eventually(lambda: "running" in plane.said(bodies[0]["task_id"]), DEADLINE)
+        await post(runner.intake_url or "", {**body, **control.callback(body["task_id"])})
+    await eventually(lambda: "running" in control.said(bodies[0]["task_id"]), DEADLINE)
     go.touch()
-    final = await plane.final(bodies[1]["task_id"])
+    final = await control.final(bodies[1]["task_id"])
     assert (final["status"], final["reason"]) == ("failed", "error")
     assert "under none of this runner's roots" in final["message"]
     assert not (place.outside / "mark").exists()

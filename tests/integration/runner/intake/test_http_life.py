@@ -12,9 +12,9 @@ import pytest
 
 from runner.service import RunnerService
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import (
+from tests.integration.runner.harness import (
     DEADLINE,
-    ControlPlane,
+    HttpControlPlane,
     alive,
     all_up,
     new_marker,
@@ -29,14 +29,14 @@ from tests.support.waiting import eventually
 class Submitter:
     """Submits to one runner, with callbacks to one control plane."""
 
-    def __init__(self, runner: RunnerService, plane: ControlPlane, client: httpx.AsyncClient) -> None:
+    def __init__(self, runner: RunnerService, control: HttpControlPlane, client: httpx.AsyncClient) -> None:
         self.runner = runner
-        self.plane = plane
+        self.control = control
         self.client = client
 
     async def post(self, command: list[str], **changes: Any) -> tuple[str, httpx.Response]:
         body = submission(command, **changes)
-        body = {**self.plane.callback(body["task_id"]), **body}
+        body = {**self.control.callback(body["task_id"]), **body}
         return body["task_id"], await self.client.post("/tasks/submit", json=body)
 
     async def submit(self, command: list[str], **changes: Any) -> str:
@@ -45,18 +45,20 @@ class Submitter:
         return task_id
 
     async def final(self, command: list[str], **changes: Any) -> dict[str, Any]:
-        return await self.plane.final(await self.submit(command, **changes))
+        return await self.control.final(await self.submit(command, **changes))
 
     async def status(self, task_id: str) -> str:
         return str((await self.client.get(f"/tasks/{task_id}")).json()["status"])
 
 
 @pytest.fixture
-async def host(plane: ControlPlane, start_runner: StartRunner, tmp_path: Path) -> AsyncIterator[Submitter]:
-    runner = await start_runner(callback_urls=(plane.url,), roots=(tmp_path / "root",))
+async def host(
+    control: HttpControlPlane, start_runner: StartRunner, tmp_path: Path
+) -> AsyncIterator[Submitter]:
+    runner = await start_runner(callback_urls=(control.url,), roots=(tmp_path / "root",))
     (tmp_path / "root").mkdir()
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
-        yield Submitter(runner, plane, client)
+        yield Submitter(runner, control, client)
 
 
 async def test_a_whole_life(host: Submitter) -> None:
@@ -68,12 +70,12 @@ async def test_a_whole_life(host: Submitter) -> None:
         "runner_id": host.runner.runner_id,
         "instance": host.runner.state.instance,
     }
-    final = await host.plane.final(task_id)
-    assert host.plane.said(task_id) == ["running", "succeeded"]
+    final = await host.control.final(task_id)
+    assert host.control.said(task_id) == ["running", "succeeded"]
     assert (final["exit_code"], final["output_tail"], final["attempt"]) == (0, "hello\n", 1)
     assert final["runner_id"] == host.runner.runner_id
     assert final["finished_at"] >= final["started_at"]
-    assert all(headers["x-runner-token"] == "cb-token" for _, _, headers in host.plane.posts)
+    assert all(headers["x-runner-token"] == "cb-token" for _, _, headers in host.control.posts)
     await eventually(lambda: not host.runner.state.held(), DEADLINE)
     assert await host.status(task_id) == "succeeded"
     work = host.runner.state.work
@@ -110,9 +112,9 @@ async def test_cancel_of_a_resisting_job_is_reported_when_nothing_is_left(host: 
         left.extend(alive(marker))
         return 200, body
 
-    host.plane.answer = answer
+    host.control.answer = answer
     assert (await host.client.post(f"/tasks/{task_id}/cancel")).status_code == 202
-    assert (await host.plane.final(task_id))["status"] == "canceled"
+    assert (await host.control.final(task_id))["status"] == "canceled"
     assert left == []
 
 
@@ -121,7 +123,7 @@ async def test_the_environment_and_the_redacted_tail(host: Submitter, tmp_path: 
     script = f"echo $CC; {script}; exit 7"
     given = {"env": {"KEY": "s3cret", "CC": "exited"}, "secret_names": ["KEY", "GONE"]}
     task_id = await host.submit(["sh", "-c", script], **given, **workspace(tmp_path / "root"))
-    final = await host.plane.final(task_id)
+    final = await host.control.final(task_id)
     tail = final["output_tail"]
     assert tail == f"exited\n[redacted] [redacted]\n{task_id} 1 7\n{tmp_path / 'root'}\n"
     assert final["message"] == "exited with code 7"
@@ -132,10 +134,10 @@ async def test_the_environment_and_the_redacted_tail(host: Submitter, tmp_path: 
 async def test_an_attempt_is_taken_once(host: Submitter, tmp_path: Path) -> None:
     file = tmp_path / "count"
     body = submission(["sh", "-c", f"echo x >> {file}"])
-    body |= host.plane.callback(body["task_id"])
+    body |= host.control.callback(body["task_id"])
     for _ in range(3):
         assert (await host.client.post("/tasks/submit", json=body)).status_code == 202
-    await host.plane.final(body["task_id"])
+    await host.control.final(body["task_id"])
     assert (await host.client.post("/tasks/submit", json=body)).status_code == 202
     assert await host.status(body["task_id"]) == "succeeded"
     assert file.read_text() == "x\n"
@@ -158,10 +160,10 @@ REFUSALS: list[tuple[int, dict[str, Any], str | None]] = [
 async def test_no_permission_no_start(
     host: Submitter, tmp_path: Path, status: int, answer: dict[str, Any], then: str | None
 ) -> None:
-    host.plane.answer = lambda body: (status, answer) if body["status"] == "running" else (200, body)
+    host.control.answer = lambda body: (status, answer) if body["status"] == "running" else (200, body)
     task_id = await host.submit(["touch", str(tmp_path / "ran")])
     await eventually(lambda: not host.runner.state.held(), DEADLINE)
-    assert host.plane.said(task_id) == ["running", *([then] if then else [])]
+    assert host.control.said(task_id) == ["running", *([then] if then else [])]
     assert not (tmp_path / "ran").exists()
 
 
@@ -169,12 +171,12 @@ async def test_no_permission_no_start(
 async def test_no_start_while_the_control_plane_is_away_or_misconfigured(
     host: Submitter, tmp_path: Path, status: int
 ) -> None:
-    host.plane.answer = lambda body: (status, {})
+    host.control.answer = lambda body: (status, {})
     task_id = await host.submit(["touch", str(tmp_path / "ran")])
-    await eventually(lambda: len(host.plane.posts) >= 2, DEADLINE)
+    await eventually(lambda: len(host.control.posts) >= 2, DEADLINE)
     assert not (tmp_path / "ran").exists()
-    host.plane.answer = None
-    assert (await host.plane.final(task_id))["status"] == "succeeded"
+    host.control.answer = None
+    assert (await host.control.final(task_id))["status"] == "succeeded"
     assert (tmp_path / "ran").exists()
 
 
@@ -186,8 +188,8 @@ async def test_a_canceled_attempt_in_the_queue_never_starts(host: Submitter, tmp
     waiting = await host.submit(["touch", str(tmp_path / "ran")])
     assert await host.status(waiting) == "queued"
     await host.client.post(f"/tasks/{waiting}/cancel", json={"attempt": 1})
-    assert (await host.plane.final(waiting))["status"] == "canceled"
-    assert host.plane.said(waiting) == ["canceled"]
+    assert (await host.control.final(waiting))["status"] == "canceled"
+    assert host.control.said(waiting) == ["canceled"]
     assert not (tmp_path / "ran").exists()
 
 
@@ -204,7 +206,7 @@ async def test_a_newer_attempt_replaces_the_older(host: Submitter) -> None:
     task_id = await host.submit(resisting_job(marker))
     await all_up(marker)
     await host.submit(["true"], task_id=task_id, attempt=2)
-    final = await host.plane.final(task_id)
+    final = await host.control.final(task_id)
     assert (final["attempt"], final["status"]) == (2, "succeeded")
     assert alive(marker) == []
 
@@ -262,17 +264,17 @@ async def test_no_browser_submits(host: Submitter, headers: dict[str, str], stat
             assert "TOWPATH_ALLOWED_HOSTS" in answer.json()["detail"]
 
 
-async def test_the_token_is_asked_for(plane: ControlPlane, start_runner: StartRunner) -> None:
-    runner = await start_runner(callback_urls=(plane.url,), runner_token="let-me-in")
+async def test_the_token_is_asked_for(control: HttpControlPlane, start_runner: StartRunner) -> None:
+    runner = await start_runner(callback_urls=(control.url,), runner_token="let-me-in")
     body = submission(["true"])
-    body |= plane.callback(body["task_id"])
+    body |= control.callback(body["task_id"])
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
         for headers in ({}, {"x-runner-token": "wrong"}):
             assert (await client.post("/tasks/submit", json=body, headers=headers)).status_code == 401
             assert (await client.get(f"/tasks/{body['task_id']}", headers=headers)).status_code == 401
         right = {"x-runner-token": "let-me-in"}
         assert (await client.post("/tasks/submit", json=body, headers=right)).status_code == 202
-    await plane.final(body["task_id"])
+    await control.final(body["task_id"])
 
 
 async def test_stopping_ends_what_runs_and_says_so(
@@ -284,7 +286,7 @@ async def test_stopping_ends_what_runs_and_says_so(
     await host.runner.stop()
     await host.runner.stop()
     assert alive(marker) == []
-    final = await host.plane.final(task_id)
+    final = await host.control.final(task_id)
     assert (final["reason"], final["message"]) == ("runner-lost", "its runner was stopped in order")
     again = RunnerService(runner_config(tmp_path / "state"))
     assert again.runner_id == host.runner.runner_id
@@ -294,9 +296,9 @@ async def test_stopping_ends_what_runs_and_says_so(
 @pytest.mark.parametrize("word", ["exited", "code", "with", "3", "started", "program"])
 async def test_a_secret_never_cuts_the_runners_own_sentences(host: Submitter, word: str) -> None:
     given = {"env": {"KEY": word}, "secret_names": ["KEY"]}
-    ended = await host.plane.final(await host.submit(["sh", "-c", "exit 3"], **given))
+    ended = await host.control.final(await host.submit(["sh", "-c", "exit 3"], **given))
     assert ended["message"] == "exited with code 3"
-    missing = await host.plane.final(await host.submit(["no-such-program"], **given))
+    missing = await host.control.final(await host.submit(["no-such-program"], **given))
     assert missing["message"] == "cannot start 'no-such-program': no such program on PATH"
 
 

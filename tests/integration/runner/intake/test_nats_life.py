@@ -19,9 +19,9 @@ from runner.control.task_log import TaskLog
 from runner.nats_link import NatsLink
 from runner.service import RunnerService
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import (
+from tests.integration.runner.harness import (
     DEADLINE,
-    LogPlane,
+    NatsControlPlane,
     alive,
     all_gone,
     all_up,
@@ -38,7 +38,9 @@ StartOnNats = Callable[..., Awaitable[RunnerService]]
 
 
 @pytest.fixture
-def on_nats(log_plane: LogPlane, nats_server: EmbeddedNats, start_runner: StartRunner) -> StartOnNats:
+def on_nats(
+    nats_control: NatsControlPlane, nats_server: EmbeddedNats, start_runner: StartRunner
+) -> StartOnNats:
     """Factory of runners that take from NATS only, as the broker's runner user."""
 
     async def start(**changes: Any) -> RunnerService:
@@ -48,38 +50,40 @@ def on_nats(log_plane: LogPlane, nats_server: EmbeddedNats, start_runner: StartR
     return start
 
 
-async def heartbeat(log_plane: LogPlane, service: RunnerService) -> dict[str, Any]:
+async def heartbeat(nats_control: NatsControlPlane, service: RunnerService) -> dict[str, Any]:
     try:
-        message = await log_plane.js.get_msg("TOWPATH_RUNNER", subject=f"towpath.runner.{service.runner_id}")
+        message = await nats_control.js.get_msg(
+            "TOWPATH_RUNNER", subject=f"towpath.runner.{service.runner_id}"
+        )
     except nats.js.errors.NotFoundError:
         return {}
     said: dict[str, Any] = json.loads(message.data or b"{}")
     return said
 
 
-async def test_a_whole_life(on_nats: StartOnNats, log_plane: LogPlane) -> None:
+async def test_a_whole_life(on_nats: StartOnNats, nats_control: NatsControlPlane) -> None:
     service = await on_nats()
-    task_id = await log_plane.submit(submission(["sh", "-c", "echo hi"], status_callback_token="cb-token"))
-    final = await log_plane.final(task_id)
-    assert log_plane.said(task_id) == ["queued", "running", "succeeded"]
+    task_id = await nats_control.submit(submission(["sh", "-c", "echo hi"], status_callback_token="cb-token"))
+    final = await nats_control.final(task_id)
+    assert nats_control.said(task_id) == ["queued", "running", "succeeded"]
     assert (final["runner_id"], final["attempt"], final["output_tail"]) == (service.runner_id, 1, "hi\n")
-    reports = [report for report in log_plane.reports if report["task_id"] == task_id]
+    reports = [report for report in nats_control.reports if report["task_id"] == task_id]
     assert all(report["headers"]["X-Runner-Token"] == "cb-token" for report in reports)
     assert len({report["headers"]["Nats-Msg-Id"] for report in reports}) == 3
-    left = await log_plane.js.stream_info("TOWPATH_SUBMIT")
+    left = await nats_control.js.stream_info("TOWPATH_SUBMIT")
     assert left.state.messages == 0
 
 
 async def test_no_start_before_running_stands_in_the_log(
-    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path
+    on_nats: StartOnNats, nats_control: NatsControlPlane, tmp_path: Path
 ) -> None:
     service = await on_nats()
-    log_plane.deaf_to = {"running"}
-    task_id = await log_plane.submit(submission(["touch", str(tmp_path / "ran")]))
-    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
+    nats_control.deaf_to = {"running"}
+    task_id = await nats_control.submit(submission(["touch", str(tmp_path / "ran")]))
+    await eventually(lambda: "running" in nats_control.said(task_id), DEADLINE)
     assert not (tmp_path / "ran").exists()
-    await log_plane.append(task_id, "running", 1, {"attempt": 1, "runner_id": service.runner_id})
-    assert (await log_plane.final(task_id))["status"] == "succeeded"
+    await nats_control.append(task_id, "running", 1, {"attempt": 1, "runner_id": service.runner_id})
+    assert (await nats_control.final(task_id))["status"] == "succeeded"
     assert (tmp_path / "ran").exists()
 
 
@@ -93,40 +97,47 @@ async def test_no_start_before_running_stands_in_the_log(
     ],
 )
 async def test_an_attempt_that_is_over_never_starts_and_is_forgotten(
-    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path, event: str, attempt: int, data: dict[str, Any]
+    on_nats: StartOnNats,
+    nats_control: NatsControlPlane,
+    tmp_path: Path,
+    event: str,
+    attempt: int,
+    data: dict[str, Any],
 ) -> None:
     service = await on_nats()
-    log_plane.deaf_to = {"running"}
-    task_id = await log_plane.submit(submission(["touch", str(tmp_path / "ran")]))
-    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
-    await log_plane.append(task_id, event, attempt, {"attempt": attempt, **data})
+    nats_control.deaf_to = {"running"}
+    task_id = await nats_control.submit(submission(["touch", str(tmp_path / "ran")]))
+    await eventually(lambda: "running" in nats_control.said(task_id), DEADLINE)
+    await nats_control.append(task_id, event, attempt, {"attempt": attempt, **data})
     await eventually(lambda: not service.state.held(), DEADLINE)
-    assert log_plane.said(task_id) == ["queued", "running"]
+    assert nats_control.said(task_id) == ["queued", "running"]
     assert not (tmp_path / "ran").exists()
 
 
-async def test_cancel_before_the_start(on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path) -> None:
+async def test_cancel_before_the_start(
+    on_nats: StartOnNats, nats_control: NatsControlPlane, tmp_path: Path
+) -> None:
     await on_nats()
-    log_plane.deaf_to = {"running"}
-    task_id = await log_plane.submit(submission(["touch", str(tmp_path / "ran")]))
-    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
-    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
-    assert (await log_plane.final(task_id))["status"] == "canceled"
+    nats_control.deaf_to = {"running"}
+    task_id = await nats_control.submit(submission(["touch", str(tmp_path / "ran")]))
+    await eventually(lambda: "running" in nats_control.said(task_id), DEADLINE)
+    await nats_control.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    assert (await nats_control.final(task_id))["status"] == "canceled"
     assert not (tmp_path / "ran").exists()
 
 
-async def test_cancel_of_a_running_job(on_nats: StartOnNats, log_plane: LogPlane) -> None:
+async def test_cancel_of_a_running_job(on_nats: StartOnNats, nats_control: NatsControlPlane) -> None:
     await on_nats()
     marker = new_marker()
-    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    task_id = await nats_control.submit(submission(resisting_job(marker)))
     await all_up(marker)
-    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
-    assert (await log_plane.final(task_id))["status"] == "canceled"
+    await nats_control.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    assert (await nats_control.final(task_id))["status"] == "canceled"
     assert alive(marker) == []
 
 
 async def test_events_that_are_not_heard_are_read(
-    on_nats: StartOnNats, log_plane: LogPlane, monkeypatch: pytest.MonkeyPatch
+    on_nats: StartOnNats, nats_control: NatsControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager
     async def deaf(*_: object) -> AsyncIterator[None]:
@@ -135,13 +146,15 @@ async def test_events_that_are_not_heard_are_read(
     monkeypatch.setattr(TaskLog, "watching", deaf)
     await on_nats(lease_seconds=1.5)
     marker = new_marker()
-    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    task_id = await nats_control.submit(submission(resisting_job(marker)))
     await all_up(marker)
-    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
-    assert (await log_plane.final(task_id))["status"] == "canceled"
+    await nats_control.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    assert (await nats_control.final(task_id))["status"] == "canceled"
 
 
-async def test_a_client_that_gave_up_is_replaced(log_plane: LogPlane, nats_server: EmbeddedNats) -> None:
+async def test_a_client_that_gave_up_is_replaced(
+    nats_control: NatsControlPlane, nats_server: EmbeddedNats
+) -> None:
     link = NatsLink(nats_server.runner_url, {}, "me")
     await link.start()
     first = await link.client()
@@ -162,16 +175,16 @@ async def test_a_link_that_is_closed_says_nothing_of_it(nats_server: EmbeddedNat
 
 
 async def test_a_running_job_whose_attempt_is_over_is_killed_without_a_word(
-    on_nats: StartOnNats, log_plane: LogPlane
+    on_nats: StartOnNats, nats_control: NatsControlPlane
 ) -> None:
     service = await on_nats()
     marker = new_marker()
-    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    task_id = await nats_control.submit(submission(resisting_job(marker)))
     await all_up(marker)
-    await log_plane.append(task_id, "failed", 1, {"attempt": 1, "reason": "runner-lost"})
+    await nats_control.append(task_id, "failed", 1, {"attempt": 1, "reason": "runner-lost"})
     await all_gone(marker)
     await eventually(lambda: not service.state.held(), DEADLINE)
-    assert log_plane.said(task_id) == ["queued", "running"]
+    assert nats_control.said(task_id) == ["queued", "running"]
 
 
 async def test_an_outage_of_nats_delays_and_loses_nothing(tmp_path: Path, start_runner: StartRunner) -> None:
@@ -179,39 +192,39 @@ async def test_an_outage_of_nats_delays_and_loses_nothing(tmp_path: Path, start_
     server.start()
     nc = await connect(server.control_url)
     await ensure_streams(nc)
-    plane = LogPlane(nc)
-    await plane.start()
+    control = NatsControlPlane(nc)
+    await control.start()
     try:
         await start_runner(nats_url=server.runner_url, intake_port=None, lease_seconds=60.0)
         marker, gate = new_marker(), tmp_path / "go"
-        canceled = await plane.submit(submission(resisting_job(marker)))
+        canceled = await control.submit(submission(resisting_job(marker)))
         waits = f"until [ -e {gate} ]; do sleep 0.05; done; touch {tmp_path / 'done'}"
-        finished = await plane.submit(submission(["sh", "-c", waits]))
+        finished = await control.submit(submission(["sh", "-c", waits]))
         await all_up(marker)
-        await eventually(lambda: "running" in plane.said(finished), DEADLINE)
+        await eventually(lambda: "running" in control.said(finished), DEADLINE)
         server.stop()
         gate.touch()
         await eventually((tmp_path / "done").exists, DEADLINE)
         server.start()
         await eventually(lambda: nc.is_connected, DEADLINE)
-        await plane.append(canceled, "cancel-requested", 1, {"attempt": 1})
-        assert (await plane.final(finished))["status"] == "succeeded"
-        assert (await plane.final(canceled))["status"] == "canceled"
+        await control.append(canceled, "cancel-requested", 1, {"attempt": 1})
+        assert (await control.final(finished))["status"] == "succeeded"
+        assert (await control.final(canceled))["status"] == "canceled"
     finally:
-        await plane.stop()
+        await control.stop()
         await nc.close()
         server.stop()
 
 
 async def test_what_is_no_submission_moves_to_the_dead_letters(
-    on_nats: StartOnNats, log_plane: LogPlane
+    on_nats: StartOnNats, nats_control: NatsControlPlane
 ) -> None:
     await on_nats()
-    await log_plane.js.publish("towpath.submit.default", b'{"task_id":"x","env":{"KEY":"s3cret"}}')
+    await nats_control.js.publish("towpath.submit.default", b'{"task_id":"x","env":{"KEY":"s3cret"}}')
 
     async def buried() -> Any:
         try:
-            return await log_plane.js.get_msg("TOWPATH_DEAD", subject="towpath.dead.submit.unreadable")
+            return await nats_control.js.get_msg("TOWPATH_DEAD", subject="towpath.dead.submit.unreadable")
         except nats.js.errors.NotFoundError:
             return None
 
@@ -219,98 +232,98 @@ async def test_what_is_no_submission_moves_to_the_dead_letters(
     assert message.data == b'{"task_id":"x","env":{"KEY":"***"}}'
     assert "task_id" in message.headers["towpath-reason"]
     assert message.headers["towpath-source"] == "towpath.submit.default"
-    task_id = await log_plane.submit(submission(["true"]))
-    assert (await log_plane.final(task_id))["status"] == "succeeded"
+    task_id = await nats_control.submit(submission(["true"]))
+    assert (await nats_control.final(task_id))["status"] == "succeeded"
 
 
 async def test_a_refused_workspace_is_reported_as_failed(
-    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path
+    on_nats: StartOnNats, nats_control: NatsControlPlane, tmp_path: Path
 ) -> None:
     await on_nats(roots=(tmp_path / "root",))
-    task_id = await log_plane.submit(submission(["true"], **workspace(tmp_path / "other")))
-    final = await log_plane.final(task_id)
+    task_id = await nats_control.submit(submission(["true"], **workspace(tmp_path / "other")))
+    final = await nats_control.final(task_id)
     assert (final["status"], final["reason"]) == ("failed", "error")
     assert f"--root {tmp_path / 'other'}" in final["message"]
-    assert log_plane.said(task_id) == ["failed"]
+    assert nats_control.said(task_id) == ["failed"]
 
 
 async def test_a_submission_twice_runs_once(
-    on_nats: StartOnNats, log_plane: LogPlane, tmp_path: Path
+    on_nats: StartOnNats, nats_control: NatsControlPlane, tmp_path: Path
 ) -> None:
     await on_nats()
     body = submission(["sh", "-c", f"echo x >> {tmp_path / 'count'}"])
-    task_id = await log_plane.submit(body)
-    await log_plane.final(task_id)
-    await log_plane.js.publish("towpath.submit.default", json.dumps(body).encode())
-    other = await log_plane.submit(submission(["true"]))
-    await log_plane.final(other)
+    task_id = await nats_control.submit(body)
+    await nats_control.final(task_id)
+    await nats_control.js.publish("towpath.submit.default", json.dumps(body).encode())
+    other = await nats_control.submit(submission(["true"]))
+    await nats_control.final(other)
     assert (tmp_path / "count").read_text() == "x\n"
-    assert log_plane.said(task_id) == ["queued", "running", "succeeded"]
+    assert nats_control.said(task_id) == ["queued", "running", "succeeded"]
 
 
 async def test_heartbeats_say_what_is_held_until_the_log_knows_its_end(
-    on_nats: StartOnNats, log_plane: LogPlane
+    on_nats: StartOnNats, nats_control: NatsControlPlane
 ) -> None:
     service = await on_nats(pools=("default", "gpu"), lease_seconds=1.5)
-    log_plane.deaf_to = {"succeeded"}
-    task_id = await log_plane.submit(submission(["true"]), pool="gpu")
-    await log_plane.final(task_id)
-    first = await eventually(lambda: heartbeat(log_plane, service), DEADLINE)
+    nats_control.deaf_to = {"succeeded"}
+    task_id = await nats_control.submit(submission(["true"]), pool="gpu")
+    await nats_control.final(task_id)
+    first = await eventually(lambda: heartbeat(nats_control, service), DEADLINE)
 
     async def later() -> dict[str, Any] | None:
-        said = await heartbeat(log_plane, service)
+        said = await heartbeat(nats_control, service)
         return said if said["counter"] > first["counter"] else None
 
     said = await eventually(later, DEADLINE)
     assert said["held"] == [{"task_id": task_id, "attempt": 1}]
     assert (said["pools"], said["capacity"]) == (["default", "gpu"], 2)
-    await log_plane.append(task_id, "succeeded", 1, {"attempt": 1})
+    await nats_control.append(task_id, "succeeded", 1, {"attempt": 1})
 
     async def let_go() -> bool:
-        return not (await heartbeat(log_plane, service))["held"]
+        return not (await heartbeat(nats_control, service))["held"]
 
     await eventually(let_go, DEADLINE)
 
 
 async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_given_up(
-    on_nats: StartOnNats, log_plane: LogPlane
+    on_nats: StartOnNats, nats_control: NatsControlPlane
 ) -> None:
     service = await on_nats(lease_seconds=1.5, timing=RunnerTiming(settle_seconds=0.0))
-    log_plane.deaf_to = {"succeeded"}
-    task_id = await log_plane.submit(submission(["sleep", "0.5"]))
-    await eventually(lambda: log_plane.said(task_id) == ["queued", "running"], DEADLINE)
-    await log_plane.stop()  # the control plane is away
+    nats_control.deaf_to = {"succeeded"}
+    task_id = await nats_control.submit(submission(["sleep", "0.5"]))
+    await eventually(lambda: nats_control.said(task_id) == ["queued", "running"], DEADLINE)
+    await nats_control.stop()  # the control plane is away
 
     async def waits() -> bool:
-        return (await log_plane.js.stream_info("TOWPATH_REPORT")).state.messages == 1
+        return (await nats_control.js.stream_info("TOWPATH_REPORT")).state.messages == 1
 
     await eventually(waits, DEADLINE)
-    first = await heartbeat(log_plane, service)
+    first = await heartbeat(nats_control, service)
 
     async def three_later() -> dict[str, Any] | None:
-        said = await heartbeat(log_plane, service)
+        said = await heartbeat(nats_control, service)
         return said if said["counter"] > first["counter"] + 2000 else None
 
     said = await eventually(three_later, DEADLINE)
     assert said["held"] == [{"task_id": task_id, "attempt": 1}]
-    await log_plane.start()  # and takes the report, but cannot apply it
+    await nats_control.start()  # and takes the report, but cannot apply it
 
     async def let_go() -> bool:
-        return not (await heartbeat(log_plane, service))["held"]
+        return not (await heartbeat(nats_control, service))["held"]
 
     await eventually(let_go, DEADLINE)
 
 
 async def test_an_end_that_had_no_effect_is_reported_once_more_without_its_text(
-    on_nats: StartOnNats, log_plane: LogPlane
+    on_nats: StartOnNats, nats_control: NatsControlPlane
 ) -> None:
     service = await on_nats(lease_seconds=1.5, timing=RunnerTiming(bare_seconds=0.0))
-    log_plane.deaf_to = {"failed"}  # as a control plane that cannot read it
+    nats_control.deaf_to = {"failed"}  # as a control plane that cannot read it
     job = submission(["sh", "-c", "echo text; exit 3"], status_callback_token="cb-token")
-    task_id = await log_plane.submit(job)
+    task_id = await nats_control.submit(job)
     said = ["queued", "running", "failed", "failed"]
-    await eventually(lambda: log_plane.said(task_id) == said, DEADLINE)
-    full, bare = [one for one in log_plane.reports if one["status"] == "failed"]
+    await eventually(lambda: nats_control.said(task_id) == said, DEADLINE)
+    full, bare = [one for one in nats_control.reports if one["status"] == "failed"]
     assert full["output_tail"] == "text\n"
     assert not {"output_tail", "message"} & bare.keys()
     assert (bare["exit_code"], bare["reason"]) == (3, "exit")
@@ -318,64 +331,70 @@ async def test_an_end_that_had_no_effect_is_reported_once_more_without_its_text(
     assert bare["headers"]["Nats-Msg-Id"] != full["headers"]["Nats-Msg-Id"]
     held = service.state.held()
     await eventually(lambda: service.state.outbox_depth() == 0, DEADLINE)
-    await log_plane.append(task_id, "failed", 1, {"attempt": 1, "runner_id": service.runner_id})
+    await nats_control.append(task_id, "failed", 1, {"attempt": 1, "runner_id": service.runner_id})
     await eventually(lambda: not service.state.held(), DEADLINE)
-    assert (held, log_plane.said(task_id)) == ([(task_id, 1)], said)
+    assert (held, nats_control.said(task_id)) == ([(task_id, 1)], said)
     assert service.state.file.rows("SELECT bare, bare_token FROM attempts") == [(None, None)]
 
 
 async def test_no_start_without_a_lease_and_no_life_after_it(
-    on_nats: StartOnNats, log_plane: LogPlane
+    on_nats: StartOnNats, nats_control: NatsControlPlane
 ) -> None:
-    await log_plane.js.delete_stream("TOWPATH_RUNNER")
+    await nats_control.js.delete_stream("TOWPATH_RUNNER")
     service = await on_nats(lease_seconds=1.5)
     marker = new_marker()
-    task_id = await log_plane.submit(submission(resisting_job(marker)))
-    await eventually(lambda: log_plane.said(task_id) == ["queued"], DEADLINE)
-    await ensure_streams(log_plane.nc)
+    task_id = await nats_control.submit(submission(resisting_job(marker)))
+    await eventually(lambda: nats_control.said(task_id) == ["queued"], DEADLINE)
+    await ensure_streams(nats_control.nc)
     await all_up(marker)
-    await eventually(lambda: heartbeat(log_plane, service), DEADLINE)
-    await log_plane.js.delete_stream("TOWPATH_RUNNER")
-    final = await log_plane.final(task_id)
+    await eventually(lambda: heartbeat(nats_control, service), DEADLINE)
+    await nats_control.js.delete_stream("TOWPATH_RUNNER")
+    final = await nats_control.final(task_id)
     assert alive(marker) == []
     assert (final["status"], final["reason"]) == ("failed", "runner-lost")
 
 
 async def test_a_restarted_runner_reports_what_it_held(
-    log_plane: LogPlane, nats_server: EmbeddedNats, on_nats: StartOnNats, runner_process: Callable[..., Any]
+    nats_control: NatsControlPlane,
+    nats_server: EmbeddedNats,
+    on_nats: StartOnNats,
+    runner_process: Callable[..., Any],
 ) -> None:
     dying = runner_process(nats_url=nats_server.runner_url, intake_port=None)
     marker = new_marker()
-    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    task_id = await nats_control.submit(submission(resisting_job(marker)))
     await all_up(marker)
     dying.close()
     await all_gone(marker)
     service = await on_nats()
-    final = await log_plane.final(task_id)
+    final = await nats_control.final(task_id)
     assert (final["reason"], final["runner_id"]) == ("runner-lost", service.runner_id)
 
 
 async def test_a_cancel_asked_while_the_runner_was_dead_is_confirmed_when_it_is_back(
-    log_plane: LogPlane, nats_server: EmbeddedNats, on_nats: StartOnNats, runner_process: Callable[..., Any]
+    nats_control: NatsControlPlane,
+    nats_server: EmbeddedNats,
+    on_nats: StartOnNats,
+    runner_process: Callable[..., Any],
 ) -> None:
     dying = runner_process(nats_url=nats_server.runner_url, intake_port=None)
     marker = new_marker()
-    task_id = await log_plane.submit(submission(resisting_job(marker)))
+    task_id = await nats_control.submit(submission(resisting_job(marker)))
     await all_up(marker)
     dying.close()
-    await log_plane.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+    await nats_control.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
     await on_nats()
-    assert (await log_plane.final(task_id))["status"] == "canceled"
+    assert (await nats_control.final(task_id))["status"] == "canceled"
     assert alive(marker) == []
 
 
-async def test_a_deleted_consumer_is_made_anew(on_nats: StartOnNats, log_plane: LogPlane) -> None:
+async def test_a_deleted_consumer_is_made_anew(on_nats: StartOnNats, nats_control: NatsControlPlane) -> None:
     await on_nats(timing=RunnerTiming(fetch_seconds=0.5))
-    first = await log_plane.submit(submission(["true"]))
-    await log_plane.final(first)
-    await log_plane.js.delete_consumer("TOWPATH_SUBMIT", "pool-default")
-    second = await log_plane.submit(submission(["true"]))
-    assert (await log_plane.final(second))["status"] == "succeeded"
+    first = await nats_control.submit(submission(["true"]))
+    await nats_control.final(first)
+    await nats_control.js.delete_consumer("TOWPATH_SUBMIT", "pool-default")
+    second = await nats_control.submit(submission(["true"]))
+    assert (await nats_control.final(second))["status"] == "succeeded"
 
 
 async def test_a_runner_waits_for_nats(tmp_path: Path, start_runner: StartRunner) -> None:
@@ -389,8 +408,8 @@ async def test_a_runner_waits_for_nats(tmp_path: Path, start_runner: StartRunner
     nc = await connect(server.control_url)
     try:
         await ensure_streams(nc)
-        plane = LogPlane(nc)
-        await eventually(lambda: heartbeat(plane, service), DEADLINE)
+        control = NatsControlPlane(nc)
+        await eventually(lambda: heartbeat(control, service), DEADLINE)
     finally:
         await service.stop()
         await nc.close()

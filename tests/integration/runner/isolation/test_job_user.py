@@ -18,9 +18,9 @@ import pytest
 from runner.errors import RunnerConfigError
 from runner.isolation.job_user import find_user, work_directory
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import (
+from tests.integration.runner.harness import (
     DEADLINE,
-    ControlPlane,
+    HttpControlPlane,
     all_gone,
     all_up,
     new_marker,
@@ -38,18 +38,20 @@ USER = pwd.getpwnam(NAME)
 class Submitter:
     """Submits to one runner whose jobs run as NAME."""
 
-    def __init__(self, plane: ControlPlane, url: str) -> None:
-        self.plane, self.url = plane, url
+    def __init__(self, control: HttpControlPlane, url: str) -> None:
+        self.control, self.url = control, url
 
     async def submit(self, command: list[str], **changes: Any) -> str:
         body = submission(command, **changes)
         async with httpx.AsyncClient(base_url=self.url) as client:
-            answer = await client.post("/tasks/submit", json={**body, **self.plane.callback(body["task_id"])})
+            answer = await client.post(
+                "/tasks/submit", json={**body, **self.control.callback(body["task_id"])}
+            )
         assert answer.status_code == 202, answer.text
         return str(body["task_id"])
 
     async def final(self, script: str, **changes: Any) -> dict[str, Any]:
-        return await self.plane.final(await self.submit(["sh", "-c", script], **changes))
+        return await self.control.final(await self.submit(["sh", "-c", script], **changes))
 
 
 @pytest.fixture
@@ -61,9 +63,9 @@ def ground() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def host(plane: ControlPlane, start_runner: StartRunner, ground: Path) -> Submitter:
-    runner = await start_runner(callback_urls=(plane.url,), roots=(ground,), job_user=NAME)
-    return Submitter(plane, runner.intake_url or "")
+async def host(control: HttpControlPlane, start_runner: StartRunner, ground: Path) -> Submitter:
+    runner = await start_runner(callback_urls=(control.url,), roots=(ground,), job_user=NAME)
+    return Submitter(control, runner.intake_url or "")
 
 
 async def test_it_is_that_user_with_its_groups_and_home(host: Submitter) -> None:
@@ -132,7 +134,7 @@ async def test_a_cancel_ends_all_of_it(host: Submitter) -> None:
     await all_up(marker)
     async with httpx.AsyncClient(base_url=host.url) as client:
         await client.post(f"/tasks/{task_id}/cancel", json={"attempt": 1})
-    assert (await host.plane.final(task_id))["status"] == "canceled"
+    assert (await host.control.final(task_id))["status"] == "canceled"
     await all_gone(marker)
 
 

@@ -19,7 +19,7 @@ from runner.outbox.reporter import Reporter
 from runner.outbox.transports import NatsReports
 from runner.store.disk_guard import Storage
 from runner.store.state import Key, OutboxRow, RunnerState
-from tests.integration.runner.stage import DEADLINE, submission
+from tests.integration.runner.harness import DEADLINE, submission
 from tests.support.nats import connect
 from tests.support.ports import free_port
 from tests.support.waiting import eventually

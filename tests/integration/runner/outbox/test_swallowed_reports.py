@@ -15,7 +15,7 @@ from runner.outbox.transports import NatsReports
 from runner.service import RunnerService
 from runner.store.state import Key, OutboxRow
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import DEADLINE, LogPlane, submission
+from tests.integration.runner.harness import DEADLINE, NatsControlPlane, submission
 from tests.support.messages import new_id
 from tests.support.nats import api, connect
 from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy
@@ -85,28 +85,28 @@ async def test_a_repetition_is_stored_once(nats_server: EmbeddedNats, js_connect
 
 async def test_a_guest_that_knows_task_and_runner_swallows_nothing(
     nats_server: EmbeddedNats,
-    log_plane: LogPlane,
+    nats_control: NatsControlPlane,
     guest: Client,
     start_runner: StartRunner,
     tmp_path: Path,
 ) -> None:
     service: RunnerService = await start_runner(nats_url=nats_server.runner_url, intake_port=None)
     go = tmp_path / "go"
-    log_plane.deaf_to = {"junk"}
+    nats_control.deaf_to = {"junk"}
     waiting = ["sh", "-c", f"until [ -e {go} ]; do sleep 0.05; done; echo built"]
-    task_id = await log_plane.submit(submission(waiting))
-    await eventually(lambda: "running" in log_plane.said(task_id), DEADLINE)
+    task_id = await nats_control.submit(submission(waiting))
+    await eventually(lambda: "running" in nats_control.said(task_id), DEADLINE)
     for status in ("running", "succeeded", "failed", "canceled"):
         for guess in (f"{task_id}.1.{status}.{service.runner_id}", f"{task_id}.1.{status}"):
             headers = {"Nats-Msg-Id": guess}
             await guest.jetstream().publish(f"towpath.report.{task_id}", JUNK, headers=headers)
     go.touch()
-    await eventually(lambda: _ends(log_plane, task_id) == [("succeeded", "built\n")], DEADLINE)
-    mine = [one["headers"]["Nats-Msg-Id"] for one in log_plane.reports if one["status"] != "junk"]
+    await eventually(lambda: _ends(nats_control, task_id) == [("succeeded", "built\n")], DEADLINE)
+    mine = [one["headers"]["Nats-Msg-Id"] for one in nats_control.reports if one["status"] != "junk"]
     assert len({*mine}) == 3
     assert not [one for one in mine if task_id in one or service.runner_id in one]
 
 
-def _ends(log_plane: LogPlane, task_id: str) -> list[tuple[str, str]]:
-    mine = [one for one in log_plane.reports if one["task_id"] == task_id]
+def _ends(nats_control: NatsControlPlane, task_id: str) -> list[tuple[str, str]]:
+    mine = [one for one in nats_control.reports if one["task_id"] == task_id]
     return [(one["status"], one["output_tail"]) for one in mine if "output_tail" in one]

@@ -13,7 +13,7 @@ import pytest
 
 from runner.clock import boottime
 from runner.process.launcher import Job, JobEnd, JobProcess
-from tests.integration.runner.stage import DEADLINE, alive, all_gone, new_marker
+from tests.integration.runner.harness import DEADLINE, alive, all_gone, new_marker
 from tests.support.waiting import eventually
 
 # Takes the descriptors, then has a daemon in a session of its own that takes no SIGTERM, and a child of that.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.runner.stage import ControlPlane, RunnerProcess, confinable, submission
+from tests.integration.runner.harness import HttpControlPlane, RunnerProcess, confinable, submission
 
 SHOW = ["sh", "-c", "exec ls -l /proc/$$/fd"]
 USER = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -39,10 +39,10 @@ def only_its_own(final: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_job_of_a_runner_on_uvloop(
-    plane: ControlPlane, runner_process: Callable[..., RunnerProcess], kind: str
+    control: HttpControlPlane, runner_process: Callable[..., RunnerProcess], kind: str
 ) -> None:
-    runner = runner_process(callback_urls=(plane.url,), **KINDS[kind])
+    runner = runner_process(callback_urls=(control.url,), **KINDS[kind])
     body = submission(SHOW)
-    await runner.submit({**body, **plane.callback(body["task_id"])})
-    final = await plane.final(body["task_id"])
+    await runner.submit({**body, **control.callback(body["task_id"])})
+    final = await control.final(body["task_id"])
     assert only_its_own(final), final

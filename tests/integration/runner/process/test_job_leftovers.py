@@ -15,7 +15,7 @@ from runner.cleanup.trash import NAME
 from runner.isolation.job_user import find_user, work_directory
 from runner.service import RunnerService
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import DEADLINE, ControlPlane, submission
+from tests.integration.runner.harness import DEADLINE, HttpControlPlane, submission
 from tests.support.waiting import eventually
 
 DEEP = """
@@ -37,12 +37,12 @@ NAME_OF_USER = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_
 JOBS = {"deep": DEEP, "closed": CLOSED, "odd": ODD, "as-link": AS_LINK}
 
 
-async def run(runner: RunnerService, plane: ControlPlane, script: str) -> None:
+async def run(runner: RunnerService, control: HttpControlPlane, script: str) -> None:
     body = submission([sys.executable, "-I", "-S", "-c", script])
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
-        answer = await client.post("/tasks/submit", json={**body, **plane.callback(body["task_id"])})
+        answer = await client.post("/tasks/submit", json={**body, **control.callback(body["task_id"])})
     assert answer.status_code == 202, answer.text
-    assert (await plane.final(body["task_id"]))["status"] == "succeeded"
+    assert (await control.final(body["task_id"]))["status"] == "succeeded"
 
 
 def left(work: Path) -> list[str]:
@@ -53,10 +53,10 @@ def left(work: Path) -> list[str]:
 @pytest.mark.parametrize("user", [None, NAME_OF_USER])
 @pytest.mark.parametrize("kind", JOBS)
 async def test_it_goes_and_the_attempt_is_over(
-    plane: ControlPlane, start_runner: StartRunner, tmp_path: Path, kind: str, user: str | None
+    control: HttpControlPlane, start_runner: StartRunner, tmp_path: Path, kind: str, user: str | None
 ) -> None:
-    runner = await start_runner(callback_urls=(plane.url,), job_user=user)
-    await run(runner, plane, JOBS[kind])
+    runner = await start_runner(callback_urls=(control.url,), job_user=user)
+    await run(runner, control, JOBS[kind])
     state = tmp_path / "state"
     work = work_directory(find_user(user) if user else None, state / "work", runner.runner_id)
     beside = 1 if kind == "as-link" and user is None else 0  # its directory: the next start takes it
@@ -67,7 +67,7 @@ async def test_it_goes_and_the_attempt_is_over(
 
 
 async def test_a_runner_starts_with_what_was_left(
-    plane: ControlPlane, start_runner: StartRunner, tmp_path: Path
+    control: HttpControlPlane, start_runner: StartRunner, tmp_path: Path
 ) -> None:
     work = tmp_path / "state" / "work"
     work.mkdir(parents=True)
@@ -78,20 +78,20 @@ async def test_a_runner_starts_with_what_was_left(
         at.mkdir()
     (work / "file").touch()
     (work / NAME).symlink_to("/etc")  # nothing of the runner's
-    await start_runner(callback_urls=(plane.url,))
+    await start_runner(callback_urls=(control.url,))
     assert await eventually(lambda: not (work / NAME).is_symlink() and left(work) == [], DEADLINE)
     assert Path("/etc/passwd").exists()
 
 
 async def test_a_fifo_in_the_place_of_removed_things_does_not_matter(
-    plane: ControlPlane, start_runner: StartRunner, tmp_path: Path
+    control: HttpControlPlane, start_runner: StartRunner, tmp_path: Path
 ) -> None:
     work = tmp_path / "state" / "work"
     work.mkdir(parents=True)
     (work / NAME).mkdir()
-    runner = await start_runner(callback_urls=(plane.url,))
+    runner = await start_runner(callback_urls=(control.url,))
     with capture_logs() as logs:
-        await run(runner, plane, "import os; os.rmdir('../.removed'); os.mkfifo('../.removed')")
+        await run(runner, control, "import os; os.rmdir('../.removed'); os.mkfifo('../.removed')")
         assert await eventually(lambda: runner.state.held() == [], DEADLINE)
         assert await eventually(lambda: left(work) == [], DEADLINE)
     assert [entry for entry in logs if entry["log_level"] == "error"] == []

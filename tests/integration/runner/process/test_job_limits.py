@@ -11,8 +11,8 @@ import pytest
 from runner.errors import RunnerConfigError
 from runner.isolation import syscall_filter
 from runner.isolation.confinement import check_available
+from tests.integration.runner.harness import confinable
 from tests.integration.runner.isolation.test_job_signals import run
-from tests.integration.runner.stage import confinable
 
 # Of the shim, the guard and the runner; then, by number or as one of all processes of its user, of others.
 _REACH = """

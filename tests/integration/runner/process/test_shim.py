@@ -14,7 +14,7 @@ import pytest
 
 from runner.clock import boottime
 from runner.process.launcher import Job, JobEnd, JobProcess
-from tests.integration.runner.stage import alive, all_up, new_marker, resisting_job
+from tests.integration.runner.harness import alive, all_up, new_marker, resisting_job
 from tests.support.waiting import eventually
 
 

@@ -15,10 +15,10 @@ import pytest
 from infra.nats.embedded_server import EmbeddedNats
 from runner.service import RunnerService
 from tests.integration.runner.conftest import StartRunner
-from tests.integration.runner.stage import (
+from tests.integration.runner.harness import (
     DEADLINE,
-    ControlPlane,
-    LogPlane,
+    HttpControlPlane,
+    NatsControlPlane,
     RunnerProcess,
     alive,
     new_marker,
@@ -65,11 +65,11 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-async def start_on(disk: SmallDisk, start_runner: StartRunner, plane: ControlPlane) -> StartRunner:
+async def start_on(disk: SmallDisk, start_runner: StartRunner, control: HttpControlPlane) -> StartRunner:
     """Runners with their state on the small disk; they are stopped before it goes."""
 
     async def start(**changes: Any) -> RunnerService:
-        return await start_runner(callback_urls=(plane.url,), reserve_bytes=RESERVE, **changes)
+        return await start_runner(callback_urls=(control.url,), reserve_bytes=RESERVE, **changes)
 
     return start
 
@@ -79,14 +79,14 @@ def waiting_for(file: Path, marker: str) -> list[str]:
 
 
 async def test_what_runs_goes_on_and_is_reported_when_there_is_room_again(
-    start_on: StartRunner, disk: SmallDisk, plane: ControlPlane, tmp_path: Path
+    start_on: StartRunner, disk: SmallDisk, control: HttpControlPlane, tmp_path: Path
 ) -> None:
     runner = await start_on()
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
 
         async def post(command: list[str]) -> tuple[str, httpx.Response]:
             body = submission(command)
-            body |= plane.callback(body["task_id"])
+            body |= control.callback(body["task_id"])
             return body["task_id"], await client.post("/tasks/submit", json=body)
 
         marker = new_marker()
@@ -104,11 +104,11 @@ async def test_what_runs_goes_on_and_is_reported_when_there_is_room_again(
 
         (tmp_path / "go").touch()
         await eventually(lambda: not alive(marker), DEADLINE)
-        assert plane.said(at_work) == ["running"]
+        assert control.said(at_work) == ["running"]
         assert [key.task_id for key in runner.state.held()] == [at_work]
 
         disk.make_room(runner)
-        assert (await plane.final(at_work))["status"] == "succeeded"
+        assert (await control.final(at_work))["status"] == "succeeded"
         await eventually(lambda: not runner.state.held(), DEADLINE)
 
         async def open_again() -> bool:
@@ -117,60 +117,60 @@ async def test_what_runs_goes_on_and_is_reported_when_there_is_room_again(
         await eventually(open_again, DEADLINE)
         later, taken = await post(["true"])
         assert taken.status_code == 202
-        assert (await plane.final(later))["status"] == "succeeded"
-        assert plane.said(refused_id) == []
-        assert plane.said(at_work) == ["running", "succeeded"]
+        assert (await control.final(later))["status"] == "succeeded"
+        assert control.said(refused_id) == []
+        assert control.said(at_work) == ["running", "succeeded"]
 
 
 async def test_over_nats_the_queue_keeps_what_the_runner_cannot_take_and_heartbeats_go_on(
-    start_on: StartRunner, disk: SmallDisk, nats_server: EmbeddedNats, log_plane: LogPlane
+    start_on: StartRunner, disk: SmallDisk, nats_server: EmbeddedNats, nats_control: NatsControlPlane
 ) -> None:
     runner = await start_on(nats_url=nats_server.runner_url, intake_port=None, lease_seconds=1.5)
     disk.fill(runner)
     await eventually(lambda: not runner._storage.usable(), DEADLINE)
     deadline = runner._lease.deadline or 0
-    task_id = await log_plane.submit(submission(["true"]))
+    task_id = await nats_control.submit(submission(["true"]))
     await eventually(lambda: (runner._lease.deadline or 0) > deadline + 1, DEADLINE)
     assert runner.state.held() == []
-    assert log_plane.said(task_id) == []
+    assert nats_control.said(task_id) == []
     disk.make_room(runner)
-    assert (await log_plane.final(task_id))["status"] == "succeeded"
+    assert (await nats_control.final(task_id))["status"] == "succeeded"
 
 
 async def test_a_runner_that_comes_back_to_a_scarce_disk_reports_what_it_held_and_takes_nothing(
     start_runner: StartRunner,
-    plane: ControlPlane,
+    control: HttpControlPlane,
     runner_process: Callable[..., RunnerProcess],
     tmp_path: Path,
 ) -> None:
-    first = runner_process(callback_urls=(plane.url,))
+    first = runner_process(callback_urls=(control.url,))
     marker = new_marker()
     body = submission(waiting_for(tmp_path / "never", marker))
-    await first.submit({**body, **plane.callback(body["task_id"])})
+    await first.submit({**body, **control.callback(body["task_id"])})
     await eventually(lambda: alive(marker), DEADLINE)
     first.close()
-    runner = await start_runner(callback_urls=(plane.url,), reserve_bytes=2**60)
-    assert (await plane.final(body["task_id"]))["reason"] == "runner-lost"
+    runner = await start_runner(callback_urls=(control.url,), reserve_bytes=2**60)
+    assert (await control.final(body["task_id"]))["reason"] == "runner-lost"
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
         other = submission(["true"])
-        answer = await client.post("/tasks/submit", json={**other, **plane.callback(other["task_id"])})
+        answer = await client.post("/tasks/submit", json={**other, **control.callback(other["task_id"])})
     assert answer.status_code == 507
     assert "MiB are free" in answer.json()["detail"]
 
 
 async def test_a_damaged_state_stops_the_intake_and_the_end_is_left_to_the_control_plane(
-    start_on: StartRunner, plane: ControlPlane, tmp_path: Path
+    start_on: StartRunner, control: HttpControlPlane, tmp_path: Path
 ) -> None:
     runner = await start_on()
     marker = new_marker()
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
         body = submission(waiting_for(tmp_path / "go", marker))
-        body |= plane.callback(body["task_id"])
+        body |= control.callback(body["task_id"])
         assert (await client.post("/tasks/submit", json=body)).status_code == 202
         await eventually(lambda: _runs(runner, body["task_id"]), DEADLINE)
         damage(runner)
         other = submission(["true"])
-        other |= plane.callback(other["task_id"])
+        other |= control.callback(other["task_id"])
         assert (await client.post("/tasks/submit", json=other)).status_code == 507
         health = await client.get("/health")
         assert (health.status_code, health.json()["held"]) == (503, 1)
@@ -178,7 +178,7 @@ async def test_a_damaged_state_stops_the_intake_and_the_end_is_left_to_the_contr
         assert alive(marker)
         (tmp_path / "go").touch()
         await eventually(lambda: not runner.state.held(), DEADLINE)
-        assert plane.said(body["task_id"]) == ["running"]
+        assert control.said(body["task_id"]) == ["running"]
 
 
 def _runs(runner: RunnerService, task_id: str) -> bool:

@@ -13,7 +13,7 @@ from domain.context.trace import under_traceparent
 from domain.protocol import Report, Submission
 from runner.errors import RunnerConfigError, StateTrouble
 from runner.store.state import Attempt, Key, RunnerState
-from tests.integration.runner.stage import submission
+from tests.integration.runner.harness import submission
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.api.api_world import ApiWorld, new_id, problem
+from tests.unit.api.api_harness import ApiHarness, new_id, problem
 
 JSON = {"Content-Type": "application/json"}
 BEAT = {"runner_id": "r1", "pools": ["default"], "host": "h", "capacity": 2, "counter": 7}
@@ -22,13 +22,13 @@ ODD = [
 ]  # fmt: skip
 
 
-async def sent(world: ApiWorld, method: str, path: str, body: bytes) -> Any:
-    return await world.http.request(method, path, content=body, headers=JSON)
+async def sent(harness: ApiHarness, method: str, path: str, body: bytes) -> Any:
+    return await harness.http.request(method, path, content=body, headers=JSON)
 
 
 @pytest.mark.parametrize("body", ODD, ids=lambda one: repr(one[:40]))
-async def test_nothing_that_can_be_sent_is_a_fault_of_the_server(world: ApiWorld, body: bytes) -> None:
-    task = (await world.dispatched())["id"]
+async def test_nothing_that_can_be_sent_is_a_fault_of_the_server(harness: ApiHarness, body: bytes) -> None:
+    task = (await harness.dispatched())["id"]
     for method, path in (
         ("POST", "/tasks"),
         ("POST", f"/tasks/{task}/cancel"),
@@ -37,7 +37,7 @@ async def test_nothing_that_can_be_sent_is_a_fault_of_the_server(world: ApiWorld
         ("POST", "/runner/heartbeat"),
         ("PUT", "/workspaces/acme"),
     ):
-        answer = await sent(world, method, path, body)
+        answer = await sent(harness, method, path, body)
         assert answer.status_code in (400, 422), (path, answer.text)
         problem(answer, answer.status_code, answer.json()["code"])
         answer.text.encode("utf-8")
@@ -54,34 +54,34 @@ async def test_nothing_that_can_be_sent_is_a_fault_of_the_server(world: ApiWorld
     ],
     ids=lambda one: repr(one[:40]),
 )
-async def test_an_end_is_recorded_whatever_its_text(world: ApiWorld, body: bytes) -> None:
-    task = (await world.dispatched())["id"]
-    assert (await world.report(task, "running", runner_id="r1")).status_code == 200
-    answer = await sent(world, "POST", f"/runner/tasks/{task}/status", body)
+async def test_an_end_is_recorded_whatever_its_text(harness: ApiHarness, body: bytes) -> None:
+    task = (await harness.dispatched())["id"]
+    assert (await harness.report(task, "running", runner_id="r1")).status_code == 200
+    answer = await sent(harness, "POST", f"/runner/tasks/{task}/status", body)
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
-    assert world.events()[-1] == "succeeded"
+    assert harness.events()[-1] == "succeeded"
 
 
 @pytest.mark.parametrize("text", [LONE, NUL])
-async def test_what_people_read_is_cleaned_in_every_route(world: ApiWorld, text: str) -> None:
-    await world.register()
+async def test_what_people_read_is_cleaned_in_every_route(harness: ApiHarness, text: str) -> None:
+    await harness.register()
     task_id = new_id()
     create = f'{{"id": "{task_id}", "title": {text}, "command": ["true"], "workspace": "acme"}}'.encode()
     for status in (201, 200):  # the same again is the same
-        answer = await sent(world, "POST", "/tasks", b"\xef\xbb\xbf" + create)
+        answer = await sent(harness, "POST", "/tasks", b"\xef\xbb\xbf" + create)
         assert answer.status_code == status
         assert "\ufffd" in answer.json()["title"]
-    assert (await world.http.post(f"/tasks/{task_id}/dispatch")).status_code == 202
+    assert (await harness.http.post(f"/tasks/{task_id}/dispatch")).status_code == 202
     beat = json.dumps(BEAT).replace('"h"', text).encode("utf-16")
-    assert (await sent(world, "POST", "/runner/heartbeat", beat)).status_code == 200
+    assert (await sent(harness, "POST", "/runner/heartbeat", beat)).status_code == 200
     reason = f'{{"reason": {text}}}'.encode()
     for path in ("locks/release", "cancel"):
-        assert (await sent(world, "POST", f"/tasks/{task_id}/{path}", reason)).status_code in (200, 202)
-    assert "\ufffd" in (await world.http.get(f"/tasks/{task_id}")).json()["reason"]
+        assert (await sent(harness, "POST", f"/tasks/{task_id}/{path}", reason)).status_code in (200, 202)
+    assert "\ufffd" in (await harness.http.get(f"/tasks/{task_id}")).json()["reason"]
 
 
-async def test_a_dead_letter_is_shown_whatever_it_holds(world: ApiWorld) -> None:
-    await world.dead.keep("report", new_id(), b'{"status": NaN, "x": "\\ud800"}', "invalid-report", "no")
-    answer = await world.http.get("/dead/1")
+async def test_a_dead_letter_is_shown_whatever_it_holds(harness: ApiHarness) -> None:
+    await harness.dead.keep("report", new_id(), b'{"status": NaN, "x": "\\ud800"}', "invalid-report", "no")
+    answer = await harness.http.get("/dead/1")
     assert answer.status_code == 200
     assert answer.json()["body"] == {"status": "nan", "x": "\ufffd"}

@@ -6,15 +6,15 @@ import pytest
 
 from api.middleware.bodies import READS
 from infra.documents.roles_table import roles_by_route
-from tests.unit.api.api_world import ApiWorld
+from tests.unit.api.api_harness import ApiHarness
 
 GETS = sorted(path for method, path in roles_by_route() if method == "GET")
 
 
 @pytest.fixture
-async def ids(world: ApiWorld) -> dict[str, str]:
-    await world.register()
-    task = await world.create()
+async def ids(harness: ApiHarness) -> dict[str, str]:
+    await harness.register()
+    task = await harness.create()
     return {"task_id": task["id"], "workspace": "acme", "seq": "1", "name": "task.v1.json"}
 
 
@@ -24,9 +24,9 @@ def test_there_are_routes_to_ask() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in GETS if path != "/events/stream"])
-async def test_head_is_get_without_the_body(world: ApiWorld, ids: dict[str, str], path: str) -> None:
+async def test_head_is_get_without_the_body(harness: ApiHarness, ids: dict[str, str], path: str) -> None:
     url = path.format(**ids)
-    got, head = await world.http.get(url), await world.http.head(url)
+    got, head = await harness.http.get(url), await harness.http.head(url)
     assert head.status_code == got.status_code
     assert head.content == b""
     changing = {"content-length"} if path in ("/metrics", "/readyz") else set()
@@ -35,15 +35,15 @@ async def test_head_is_get_without_the_body(world: ApiWorld, ids: dict[str, str]
     }
 
 
-async def test_a_live_stream_answers_its_headers_and_ends(world: ApiWorld) -> None:
-    head = await world.http.head("/events/stream?after_seq=0")
+async def test_a_live_stream_answers_its_headers_and_ends(harness: ApiHarness) -> None:
+    head = await harness.http.head("/events/stream?after_seq=0")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"].startswith("text/event-stream")
-    assert world.app.state.streams.open == 0
+    assert harness.app.state.streams.open == 0
 
 
-async def test_head_is_refused_where_get_is_and_named_where_it_works(world: ApiWorld) -> None:
-    assert (await world.http.head("/runner/heartbeat")).status_code == 405
-    assert (await world.http.head("/nowhere")).status_code == 404
-    refused = await world.http.request("PATCH", "/tasks")
+async def test_head_is_refused_where_get_is_and_named_where_it_works(harness: ApiHarness) -> None:
+    assert (await harness.http.head("/runner/heartbeat")).status_code == 405
+    assert (await harness.http.head("/nowhere")).status_code == 404
+    refused = await harness.http.request("PATCH", "/tasks")
     assert refused.headers["allow"] == "GET, HEAD, POST"

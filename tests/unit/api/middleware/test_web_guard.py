@@ -9,7 +9,7 @@ import pytest
 
 from api.config import ApiConfig, parse_operator_tokens
 from domain.validation.web_hosts import WebHosts, host_name
-from tests.unit.api.api_world import ApiWorld, api_world, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 OPEN = ApiConfig(hosts=("towpath.example", "*.lan.example"))
 GUARDED = ApiConfig(hosts=OPEN.hosts, operator_tokens=parse_operator_tokens("admin:0123456789abcdef"))
@@ -34,17 +34,19 @@ ROUTES = [
 async def test_no_route_answers_under_a_foreign_name_or_to_a_foreign_page(
     method: str, path: str, config: ApiConfig
 ) -> None:
-    async with api_world(config) as world:
-        said = await _ask(world, method, path, {"Host": "evil.example:8000", "X-Forwarded-Host": "localhost"})
+    async with api_harness(config) as harness:
+        said = await _ask(
+            harness, method, path, {"Host": "evil.example:8000", "X-Forwarded-Host": "localhost"}
+        )
         _refused(said, 403, "foreign-host")
         for origin in ("https://evil.example", "null", "http://localhost:3000"):
-            said = await _ask(world, method, path, {"Origin": origin})
+            said = await _ask(harness, method, path, {"Origin": origin})
             _refused(said, 403, "foreign-origin")
 
 
-async def _ask(world: ApiWorld, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+async def _ask(harness: ApiHarness, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
     json: Any = {"command": ["true"]} if method == "POST" else None
-    return await world.http.request(method, path, json=json, headers=headers)
+    return await harness.http.request(method, path, json=json, headers=headers)
 
 
 def _refused(answer: httpx.Response, status: int, code: str) -> None:
@@ -54,21 +56,21 @@ def _refused(answer: httpx.Response, status: int, code: str) -> None:
 
 
 async def test_pages_of_our_own_and_of_configured_hosts_may_call() -> None:
-    async with api_world(OPEN) as world:
+    async with api_harness(OPEN) as harness:
         for origin in (
             "http://localhost:8000",
             "http://127.0.0.1:8000",
             "http://[::1]:8000",
             "https://towpath.example",
         ):
-            answer = await world.http.post("/tasks", json={"command": ["true"]}, headers={"Origin": origin})
+            answer = await harness.http.post("/tasks", json={"command": ["true"]}, headers={"Origin": origin})
             assert answer.status_code == 201, origin
 
 
 async def test_exactly_one_host_is_named() -> None:
-    async with api_world(OPEN) as world:
+    async with api_harness(OPEN) as harness:
         twice = [("Host", "localhost"), ("Host", "evil.example")]
-        problem(await world.http.get("/livez", headers=twice), 400, "bad-host")
+        problem(await harness.http.get("/livez", headers=twice), 400, "bad-host")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from api.reports.batch_timeout import SharedTimeout
 from api.reports.nats_intake import BATCH, ReportIntake, _FetchAhead
 from api.reports.settlement import MAX_DELIVERIES, Settlement, delay_seconds
 from domain.errors import Busy, LogFull
-from tests.unit.api.api_world import ApiWorld, api_world, new_id
+from tests.unit.api.api_harness import ApiHarness, api_harness, new_id
 
 RUNNING = {"status": "running", "runner_id": "r1"}
 
@@ -52,14 +52,14 @@ def message(task_id: str, body: Any = RUNNING, **fields: Any) -> Any:
     return Delivered(f"towpath.report.{task_id}", data, **fields)
 
 
-async def test_an_applied_and_a_stale_report_are_acknowledged(world: ApiWorld) -> None:
-    task = await world.dispatched()
+async def test_an_applied_and_a_stale_report_are_acknowledged(harness: ApiHarness) -> None:
+    task = await harness.dispatched()
     for _ in range(2):
         one = message(task["id"])
-        assert await Settlement(world.parts, None).settle(one, SharedTimeout(10))
+        assert await Settlement(harness.parts, None).settle(one, SharedTimeout(10))
         assert one.answers == ["ack"]
-    assert world.events() == ["created", "dispatched", "running"]
-    assert world.dead.kept == []
+    assert harness.events() == ["created", "dispatched", "running"]
+    assert harness.dead.kept == []
 
 
 @pytest.mark.parametrize(
@@ -73,39 +73,39 @@ async def test_an_applied_and_a_stale_report_are_acknowledged(world: ApiWorld) -
     ],
 )
 async def test_what_can_never_be_applied_is_kept_and_acknowledged(
-    world: ApiWorld, body: Any, code: str
+    harness: ApiHarness, body: Any, code: str
 ) -> None:
-    task = await world.dispatched()
+    task = await harness.dispatched()
     one = message(task["id"], body)
-    assert await Settlement(world.parts, None).settle(one, SharedTimeout(10))
+    assert await Settlement(harness.parts, None).settle(one, SharedTimeout(10))
     assert one.answers == ["ack"]
-    [(kind, task_id, kept, reason, detail)] = world.dead.kept
+    [(kind, task_id, kept, reason, detail)] = harness.dead.kept
     assert (kind, task_id, kept, reason) == ("report", task["id"], one.data, code)
     assert detail
 
 
 @pytest.mark.parametrize("task_id", ["nobody", "*", ""])
-async def test_a_subject_without_a_task_id_is_kept(world: ApiWorld, task_id: str) -> None:
+async def test_a_subject_without_a_task_id_is_kept(harness: ApiHarness, task_id: str) -> None:
     one = message(task_id)
-    await Settlement(world.parts, None).settle(one, SharedTimeout(10))
-    assert (one.answers, [kept[3] for kept in world.dead.kept]) == (["ack"], ["bad-task-id"])
+    await Settlement(harness.parts, None).settle(one, SharedTimeout(10))
+    assert (one.answers, [kept[3] for kept in harness.dead.kept]) == (["ack"], ["bad-task-id"])
 
 
 async def test_unknown_tasks_and_bad_tokens_are_kept() -> None:
-    async with api_world(ApiConfig(callback_token="hush")) as world:
-        task = await world.dispatched()
-        settlement = Settlement(world.parts, None)
+    async with api_harness(ApiConfig(callback_token="hush")) as harness:
+        task = await harness.dispatched()
+        settlement = Settlement(harness.parts, None)
         for one, code in [
             (message(task["id"]), "unauthorised"),
             (message(task["id"], headers={"X-Runner-Token": "x"}), "unauthorised"),
             (message(new_id(), headers={"X-Runner-Token": "hush"}), "no-such-task"),
         ]:
             assert await settlement.settle(one, SharedTimeout(10))
-            assert (one.answers, world.dead.kept[-1][3]) == (["ack"], code)
+            assert (one.answers, harness.dead.kept[-1][3]) == (["ack"], code)
         good = message(task["id"], headers={"X-Runner-Token": "hush"})
         assert await settlement.settle(good, SharedTimeout(10))
-        assert world.events()[-1] == "running"
-        assert "hush" not in repr(world.dead.kept)
+        assert harness.events()[-1] == "running"
+        assert "hush" not in repr(harness.dead.kept)
 
 
 class Failing:
@@ -120,34 +120,34 @@ class Failing:
 
 @pytest.mark.parametrize("error", [Busy("busy", "later"), LogFull("log-full", "later"), TimeoutError()])
 async def test_while_the_log_is_away_or_full_a_report_comes_again_however_long_it_takes(
-    world: ApiWorld, error: Exception
+    harness: ApiHarness, error: Exception
 ) -> None:
-    settlement = Settlement(replace(world.parts, reports=Failing(error)), None)
+    settlement = Settlement(replace(harness.parts, reports=Failing(error)), None)
     for delivered in (1, 3, MAX_DELIVERIES, 50 * MAX_DELIVERIES):
         one = message(new_id(), delivered=delivered)
         assert not await settlement.settle(one, SharedTimeout(10))
         assert one.answers == [delay_seconds(delivered)]
-    assert world.dead.kept == []
+    assert harness.dead.kept == []
 
 
-async def test_a_report_that_breaks_something_is_given_up_at_the_end(world: ApiWorld) -> None:
-    settlement = Settlement(replace(world.parts, reports=Failing(RuntimeError("?"))), None)
+async def test_a_report_that_breaks_something_is_given_up_at_the_end(harness: ApiHarness) -> None:
+    settlement = Settlement(replace(harness.parts, reports=Failing(RuntimeError("?"))), None)
     one = message(new_id(), delivered=3)
     assert not await settlement.settle(one, SharedTimeout(10))
     assert one.answers == [delay_seconds(3)]
-    assert world.dead.kept == []
+    assert harness.dead.kept == []
     last = message(new_id(), delivered=MAX_DELIVERIES)
     assert await settlement.settle(last, SharedTimeout(10))
-    assert (last.answers, world.dead.kept[0][3]) == (["ack"], "gave-up")
+    assert (last.answers, harness.dead.kept[0][3]) == (["ack"], "gave-up")
 
 
-async def test_what_cannot_be_kept_is_not_acknowledged(world: ApiWorld) -> None:
+async def test_what_cannot_be_kept_is_not_acknowledged(harness: ApiHarness) -> None:
     class Full:
         async def keep(self, *_: Any) -> None:
             raise Busy("busy", "later")
 
     one = message("nobody", delivered=MAX_DELIVERIES + 5)
-    assert not await Settlement(replace(world.parts, dead_letters=Full()), None).settle(
+    assert not await Settlement(replace(harness.parts, dead_letters=Full()), None).settle(
         one, SharedTimeout(10)
     )
     assert one.answers == [delay_seconds(MAX_DELIVERIES + 5)]
@@ -159,21 +159,21 @@ def test_delays_grow_and_stay_bounded() -> None:
     assert (delays[0], delays[-1]) == (0.2, 30.0)
 
 
-async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(world: ApiWorld) -> None:
-    first, second = await world.dispatched(), await world.dispatched()
+async def test_a_batch_is_settled_message_by_message_and_a_task_in_order(harness: ApiHarness) -> None:
+    first, second = await harness.dispatched(), await harness.dispatched()
     statuses = ("queued", "running", "succeeded")
     batch = [message(task["id"], {"status": status}) for status in statuses for task in (first, second)]
     batch.insert(2, message(first["id"], b"nonsense"))
-    await ReportIntake(world.parts, _unconnected)._settle(batch)
+    await ReportIntake(harness.parts, _unconnected)._settle(batch)
     assert all(one.answers == ["ack"] for one in batch)
     for task in (first, second):
-        mine = [one.event for one in world.log.events if one.subject_id == task["id"]]
+        mine = [one.event for one in harness.log.events if one.subject_id == task["id"]]
         assert mine == ["created", "dispatched", *statuses]
-    assert [kept[3] for kept in world.dead.kept] == ["invalid-report"]
+    assert [kept[3] for kept in harness.dead.kept] == ["invalid-report"]
 
 
-async def test_what_follows_a_report_that_was_put_back_waits_behind_it(world: ApiWorld) -> None:
-    failing = replace(world.parts, reports=Failing(Busy("busy", "later")))
+async def test_what_follows_a_report_that_was_put_back_waits_behind_it(harness: ApiHarness) -> None:
+    failing = replace(harness.parts, reports=Failing(Busy("busy", "later")))
     task_id = new_id()
     batch = [message(task_id, {"status": status}) for status in ("running", "succeeded")]
     await ReportIntake(failing, _unconnected)._settle(batch)
@@ -213,7 +213,7 @@ async def test_the_next_batch_is_on_its_way_while_one_is_handled_and_comes_again
     assert [one.answers for batch in batches for one in batch] == [[], [0.0]]
 
 
-async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) -> None:
+async def test_a_third_batch_waits_until_one_of_two_is_settled(harness: ApiHarness) -> None:
     gate = asyncio.Event()
 
     class Slow:
@@ -221,7 +221,7 @@ async def test_a_third_batch_waits_until_one_of_two_is_settled(world: ApiWorld) 
             await gate.wait()
             raise Busy("busy", "later")
 
-    intake = ReportIntake(replace(world.parts, reports=Slow()), _unconnected)
+    intake = ReportIntake(replace(harness.parts, reports=Slow()), _unconnected)
     batches = [[message(new_id())] for _ in range(3)]
     await intake._take(batches[0])
     await intake._take(batches[1])

@@ -11,18 +11,18 @@ import pytest
 
 from api.config import ApiConfig, parse_operator_tokens
 from domain.log.record import Recorded
-from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 
 SECRET = "5ecr3t-value"
 TOKENS = "viewer:viewer-token,auditor:auditor-token,operator:operator-token,admin:admin-token"
 
 
 async def kept(
-    world: ApiWorld, kind: str, subject: str, body: object, reason: str = "gave-up", **more: Any
+    harness: ApiHarness, kind: str, subject: str, body: object, reason: str = "gave-up", **more: Any
 ) -> int:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    await world.dead.keep(kind, subject, raw, reason, "tried 20 times", **more)
-    return max(world.dead.letters)
+    await harness.dead.keep(kind, subject, raw, reason, "tried 20 times", **more)
+    return max(harness.dead.letters)
 
 
 def submission(task: dict, **changes) -> dict:
@@ -39,10 +39,10 @@ def submission(task: dict, **changes) -> dict:
 
 
 async def test_the_list_pages_by_kind_and_shows_no_body() -> None:
-    async with api_world() as world:
+    async with api_harness() as harness:
         for number in range(5):
-            await kept(world, "report" if number % 2 else "submit", str(number), {"env": {"A": SECRET}})
-        first = await world.http.get("/dead", params={"limit": 2})
+            await kept(harness, "report" if number % 2 else "submit", str(number), {"env": {"A": SECRET}})
+        first = await harness.http.get("/dead", params={"limit": 2})
         page = first.json()
         assert [one["seq"] for one in page["items"]] == [1, 2]
         assert page["items"][0] == {
@@ -56,40 +56,42 @@ async def test_the_list_pages_by_kind_and_shows_no_body() -> None:
             "source": None,
         }
         assert 'rel="next"' in first.headers["Link"]
-        rest = (await world.http.get("/dead", params={"cursor": page["next_cursor"]})).json()
+        rest = (await harness.http.get("/dead", params={"cursor": page["next_cursor"]})).json()
         assert ([one["seq"] for one in rest["items"]], rest["next_cursor"]) == ([3, 4, 5], None)
-        reports = (await world.http.get("/dead", params={"kind": "report"})).json()["items"]
+        reports = (await harness.http.get("/dead", params={"kind": "report"})).json()["items"]
         assert [one["subject"] for one in reports] == ["1", "3"]
-        problem(await world.http.get("/dead", params={"cursor": "eA"}), 422, "bad-cursor")
+        problem(await harness.http.get("/dead", params={"cursor": "eA"}), 422, "bad-cursor")
 
 
 async def test_one_is_shown_without_its_secrets() -> None:
-    async with api_world() as world:
-        task = await world.create()
-        seq = await kept(world, "submit", "default", submission(task))
-        answer = await world.http.get(f"/dead/{seq}")
+    async with api_harness() as harness:
+        task = await harness.create()
+        seq = await kept(harness, "submit", "default", submission(task))
+        answer = await harness.http.get(f"/dead/{seq}")
         assert SECRET not in answer.text
         assert answer.json()["body"]["env"] == {"KEY": "***"}
         assert answer.json()["body"]["task_id"] == task["id"]
-        garbage = await kept(world, "submit", "default", f"not json {SECRET}".encode())
-        answer = await world.http.get(f"/dead/{garbage}")
+        garbage = await kept(harness, "submit", "default", f"not json {SECRET}".encode())
+        answer = await harness.http.get(f"/dead/{garbage}")
         assert (answer.json()["body"], SECRET in answer.text) == (None, False)
-        problem(await world.http.get("/dead/99"), 404, "no-such-dead-letter")
+        problem(await harness.http.get("/dead/99"), 404, "no-such-dead-letter")
 
 
 async def test_a_report_is_reported_and_gone() -> None:
-    async with api_world() as world:
-        task = await world.dispatched()
-        seq = await kept(world, "report", task["id"], {"status": "running", "attempt": 1, "runner_id": "r1"})
-        again = await kept(
-            world, "report", task["id"], {"status": "running", "attempt": 1, "runner_id": "r1"}
+    async with api_harness() as harness:
+        task = await harness.dispatched()
+        seq = await kept(
+            harness, "report", task["id"], {"status": "running", "attempt": 1, "runner_id": "r1"}
         )
-        answer = (await world.http.post(f"/dead/{seq}/replay")).json()
+        again = await kept(
+            harness, "report", task["id"], {"status": "running", "attempt": 1, "runner_id": "r1"}
+        )
+        answer = (await harness.http.post(f"/dead/{seq}/replay")).json()
         assert (answer["outcome"], answer["subject"]) == ("recorded", task["id"])
-        assert (await world.http.get(f"/tasks/{task['id']}")).json()["status"] == "running"
-        assert (await world.http.post(f"/dead/{again}/replay")).json()["outcome"] == "stale"
-        assert world.dead.letters == {}
-        problem(await world.http.post(f"/dead/{seq}/replay"), 404, "no-such-dead-letter")
+        assert (await harness.http.get(f"/tasks/{task['id']}")).json()["status"] == "running"
+        assert (await harness.http.post(f"/dead/{again}/replay")).json()["outcome"] == "stale"
+        assert harness.dead.letters == {}
+        problem(await harness.http.post(f"/dead/{seq}/replay"), 404, "no-such-dead-letter")
 
 
 @pytest.mark.parametrize(
@@ -104,28 +106,28 @@ async def test_a_report_is_reported_and_gone() -> None:
     ],
 )
 async def test_a_report_that_cannot_help_stays_with_a_reason(body, reason, code) -> None:
-    async with api_world() as world:
-        task = await world.dispatched()
-        seq = await kept(world, "report", task["id"], body, reason)
-        problem(await world.http.post(f"/dead/{seq}/replay"), 409, code)
-        assert list(world.dead.letters) == [seq]
-        assert world.events() == ["created", "dispatched"]
+    async with api_harness() as harness:
+        task = await harness.dispatched()
+        seq = await kept(harness, "report", task["id"], body, reason)
+        problem(await harness.http.post(f"/dead/{seq}/replay"), 409, code)
+        assert list(harness.dead.letters) == [seq]
+        assert harness.events() == ["created", "dispatched"]
 
 
 async def test_a_heartbeat_is_never_replayed() -> None:
-    async with api_world() as world:
-        seq = await kept(world, "heartbeat", "host-1", {"runner_id": "host-2"}, "wrong-runner", source="x")
-        refused = await world.http.post(f"/dead/{seq}/replay")
+    async with api_harness() as harness:
+        seq = await kept(harness, "heartbeat", "host-1", {"runner_id": "host-2"}, "wrong-runner", source="x")
+        refused = await harness.http.post(f"/dead/{seq}/replay")
         assert "next heartbeat" in problem(refused, 409, "not-replayable")["detail"]
 
 
 async def test_a_report_about_no_task_stays() -> None:
-    async with api_world() as world:
-        seq = await kept(world, "report", new_id(), {"status": "running"})
-        problem(await world.http.post(f"/dead/{seq}/replay"), 404, "no-such-task")
-        bad = await kept(world, "report", "not-an-id", {"status": "running"}, "bad-task-id")
-        problem(await world.http.post(f"/dead/{bad}/replay"), 409, "not-replayable")
-        assert len(world.dead.letters) == 2
+    async with api_harness() as harness:
+        seq = await kept(harness, "report", new_id(), {"status": "running"})
+        problem(await harness.http.post(f"/dead/{seq}/replay"), 404, "no-such-task")
+        bad = await kept(harness, "report", "not-an-id", {"status": "running"}, "bad-task-id")
+        problem(await harness.http.post(f"/dead/{bad}/replay"), 409, "not-replayable")
+        assert len(harness.dead.letters) == 2
 
 
 async def test_an_event_is_handled_again_by_its_queue() -> None:
@@ -137,19 +139,19 @@ async def test_an_event_is_handled_again_by_its_queue() -> None:
         else:
             raise RuntimeError(SECRET)
 
-    async with api_world(handlers={"dispatch": handle}) as world:
-        task = await world.dispatched()
-        good = await kept(world, "dispatch", task["id"], {}, "not-handled", source_seq=2)
-        bad = await kept(world, "dispatch", task["id"], {}, "not-handled", source_seq=1)
-        none = await kept(world, "dispatch", task["id"], {}, "not-handled", source_seq=99)
-        old = await kept(world, "dispatch", task["id"], {}, "not-handled")
-        assert (await world.http.post(f"/dead/{good}/replay")).json()["outcome"] == "handled"
+    async with api_harness(handlers={"dispatch": handle}) as harness:
+        task = await harness.dispatched()
+        good = await kept(harness, "dispatch", task["id"], {}, "not-handled", source_seq=2)
+        bad = await kept(harness, "dispatch", task["id"], {}, "not-handled", source_seq=1)
+        none = await kept(harness, "dispatch", task["id"], {}, "not-handled", source_seq=99)
+        old = await kept(harness, "dispatch", task["id"], {}, "not-handled")
+        assert (await harness.http.post(f"/dead/{good}/replay")).json()["outcome"] == "handled"
         assert handled == [2]
-        failed = await world.http.post(f"/dead/{bad}/replay")
+        failed = await harness.http.post(f"/dead/{bad}/replay")
         assert SECRET not in problem(failed, 409, "replay-failed")["detail"]
         for seq in (none, old):
-            problem(await world.http.post(f"/dead/{seq}/replay"), 409, "not-replayable")
-        assert list(world.dead.letters) == [bad, none, old]
+            problem(await harness.http.post(f"/dead/{seq}/replay"), 409, "not-replayable")
+        assert list(harness.dead.letters) == [bad, none, old]
 
 
 async def test_a_submission_starts_from_the_log_never_from_what_was_kept() -> None:
@@ -158,72 +160,72 @@ async def test_a_submission_starts_from_the_log_never_from_what_was_kept() -> No
     async def handle(event: Recorded) -> None:
         handled.append(event.seq)
 
-    async with api_world(handlers={"dispatch": handle}) as world:
-        task = await world.dispatched()
-        seq = await kept(world, "submit", "default", submission(task))
-        assert (await world.http.post(f"/dead/{seq}/replay")).json()["outcome"] == "sent"
+    async with api_harness(handlers={"dispatch": handle}) as harness:
+        task = await harness.dispatched()
+        seq = await kept(harness, "submit", "default", submission(task))
+        assert (await harness.http.post(f"/dead/{seq}/replay")).json()["outcome"] == "sent"
         assert handled == [2]
-        late = await kept(world, "submit", "default", submission(task))
-        await world.report(task["id"], "running")
-        problem(await world.http.post(f"/dead/{late}/replay"), 409, "not-replayable")
-        garbage = await kept(world, "submit", "default", {"task_id": 1})
-        problem(await world.http.post(f"/dead/{garbage}/replay"), 409, "not-replayable")
+        late = await kept(harness, "submit", "default", submission(task))
+        await harness.report(task["id"], "running")
+        problem(await harness.http.post(f"/dead/{late}/replay"), 409, "not-replayable")
+        garbage = await kept(harness, "submit", "default", {"task_id": 1})
+        problem(await harness.http.post(f"/dead/{garbage}/replay"), 409, "not-replayable")
 
 
 async def test_a_deadline_goes_back_to_its_queue_and_what_nobody_knows_stays() -> None:
-    async with api_world() as world:
-        due = await kept(world, "due-attempt", "t", b"note", source="towpath.timer.due.attempt.t.1")
-        assert (await world.http.post(f"/dead/{due}/replay")).json()["outcome"] == "queued"
-        assert [one.body for one in world.dead.put] == [b"note"]
-        other = await kept(world, "strange", "t", {})
-        problem(await world.http.post(f"/dead/{other}/replay"), 409, "not-replayable")
+    async with api_harness() as harness:
+        due = await kept(harness, "due-attempt", "t", b"note", source="towpath.timer.due.attempt.t.1")
+        assert (await harness.http.post(f"/dead/{due}/replay")).json()["outcome"] == "queued"
+        assert [one.body for one in harness.dead.put] == [b"note"]
+        other = await kept(harness, "strange", "t", {})
+        problem(await harness.http.post(f"/dead/{other}/replay"), 409, "not-replayable")
 
 
 async def test_dropping_needs_a_reason_and_an_admin() -> None:
     config = ApiConfig(operator_tokens=parse_operator_tokens(TOKENS))
-    async with api_world(config) as world:
-        seq = await kept(world, "report", "t", {})
+    async with api_harness(config) as harness:
+        seq = await kept(harness, "report", "t", {})
 
         def of(role: str) -> dict[str, str]:
             return {"Authorization": f"Bearer {role}-token"}
 
         for role in ("viewer", "auditor"):
-            problem(await world.http.get("/dead", headers=of(role)), 403, "forbidden")
-            problem(await world.http.post(f"/dead/{seq}/replay", headers=of(role)), 403, "forbidden")
-        assert (await world.http.get(f"/dead/{seq}", headers=of("operator"))).is_success
+            problem(await harness.http.get("/dead", headers=of(role)), 403, "forbidden")
+            problem(await harness.http.post(f"/dead/{seq}/replay", headers=of(role)), 403, "forbidden")
+        assert (await harness.http.get(f"/dead/{seq}", headers=of("operator"))).is_success
         reason = {"reason": "seen"}
-        refused = await world.http.delete(f"/dead/{seq}", headers=of("operator"), params=reason)
+        refused = await harness.http.delete(f"/dead/{seq}", headers=of("operator"), params=reason)
         problem(refused, 403, "forbidden")
-        problem(await world.http.delete(f"/dead/{seq}", headers=of("admin")), 422, "invalid-request")
-        assert (await world.http.delete(f"/dead/{seq}", headers=of("admin"), params=reason)).is_success
-        assert world.dead.letters == {}
+        problem(await harness.http.delete(f"/dead/{seq}", headers=of("admin")), 422, "invalid-request")
+        assert (await harness.http.delete(f"/dead/{seq}", headers=of("admin"), params=reason)).is_success
+        assert harness.dead.letters == {}
 
 
 async def test_their_number_is_a_metric() -> None:
-    async with api_world() as world:
-        await kept(world, "report", "t", {})
-        assert "towpath_dead_letters 1.0" in (await world.http.get("/metrics")).text
+    async with api_harness() as harness:
+        await kept(harness, "report", "t", {})
+        assert "towpath_dead_letters 1.0" in (await harness.http.get("/metrics")).text
 
 
-async def test_a_cursor_beyond_what_was_ever_kept_is_refused(world: ApiWorld) -> None:
+async def test_a_cursor_beyond_what_was_ever_kept_is_refused(harness: ApiHarness) -> None:
     """As after a restore of an older backup: what is new would be missed."""
     for number in range(4):
-        await kept(world, "report", str(number), {})
-    cursor = (await world.http.get("/dead", params={"limit": 3})).json()["next_cursor"]
-    again = world.dead.letters.pop(3)
-    rest = (await world.http.get("/dead", params={"cursor": cursor})).json()["items"]
+        await kept(harness, "report", str(number), {})
+    cursor = (await harness.http.get("/dead", params={"limit": 3})).json()["next_cursor"]
+    again = harness.dead.letters.pop(3)
+    rest = (await harness.http.get("/dead", params={"cursor": cursor})).json()["items"]
     assert [one["seq"] for one in rest] == [4], "the one it names was dropped"
-    world.dead.letters[3] = replace(again, at=again.at + timedelta(seconds=1))
-    problem(await world.http.get("/dead", params={"cursor": cursor}), 404, "other-log")
-    del world.dead.letters[3], world.dead.letters[4]
-    body = problem(await world.http.get("/dead", params={"cursor": cursor}), 404, "beyond-the-log")
+    harness.dead.letters[3] = replace(again, at=again.at + timedelta(seconds=1))
+    problem(await harness.http.get("/dead", params={"cursor": cursor}), 404, "other-log")
+    del harness.dead.letters[3], harness.dead.letters[4]
+    body = problem(await harness.http.get("/dead", params={"cursor": cursor}), 404, "beyond-the-log")
     assert body["last_seq"] == 2
 
 
-async def test_letters_dropped_for_the_budget_are_told(world: ApiWorld) -> None:
-    assert (await world.http.get("/dead")).json()["dropped"] == []
-    world.dead.dropped[("report", "invalid-report")] = 30
-    told = (await world.http.get("/dead", params={"kind": "submit"})).json()["dropped"]
+async def test_letters_dropped_for_the_budget_are_told(harness: ApiHarness) -> None:
+    assert (await harness.http.get("/dead")).json()["dropped"] == []
+    harness.dead.dropped[("report", "invalid-report")] = 30
+    told = (await harness.http.get("/dead", params={"kind": "submit"})).json()["dropped"]
     assert told == [{"kind": "report", "reason": "invalid-report", "count": 30}]
     sample = 'towpath_dead_letters_dropped_total{kind="report",reason="invalid-report"} 30.0'
-    assert sample in (await world.http.get("/metrics")).text.splitlines()
+    assert sample in (await harness.http.get("/metrics")).text.splitlines()

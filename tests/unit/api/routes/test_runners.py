@@ -10,7 +10,7 @@ import pytest
 
 from api.config import ApiConfig
 from domain.protocol import Heartbeat
-from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 
 SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}
 
@@ -28,168 +28,168 @@ def beat(*held: str, counter: int = 1, **fields: Any) -> dict[str, Any]:
     }
 
 
-async def send(world: ApiWorld, *held: str, **fields: Any) -> httpx.Response:
-    return await world.http.post("/runner/heartbeat", json=beat(*held, **fields))
+async def send(harness: ApiHarness, *held: str, **fields: Any) -> httpx.Response:
+    return await harness.http.post("/runner/heartbeat", json=beat(*held, **fields))
 
 
-async def wanted(world: ApiWorld, *held: str, **fields: Any) -> list[str]:
-    answer = await send(world, *held, **fields)
+async def wanted(harness: ApiHarness, *held: str, **fields: Any) -> list[str]:
+    answer = await send(harness, *held, **fields)
     assert answer.status_code == 200, answer.text
     items = answer.json()["wanted"]
     assert [(one["task_id"], one["attempt"]) for one in items] == [(task_id, 1) for task_id in held]
     return [one["wanted"] for one in items]
 
 
-async def test_a_heartbeat_is_kept_and_the_runner_shown(world: ApiWorld) -> None:
-    answer = await send(world)
+async def test_a_heartbeat_is_kept_and_the_runner_shown(harness: ApiHarness) -> None:
+    answer = await send(harness)
     assert (answer.status_code, answer.json()) == (200, {"wanted": []})
-    [runner] = (await world.http.get("/runners")).json()["items"]
+    [runner] = (await harness.http.get("/runners")).json()["items"]
     assert (runner["id"], runner["state"], runner["awaiting_operator"]) == ("r1", "alive", [])
 
 
-async def test_what_is_wanted_of_each_attempt(world: ApiWorld) -> None:
-    await world.register()
+async def test_what_is_wanted_of_each_attempt(harness: ApiHarness) -> None:
+    await harness.register()
     accepted, running, foreign, ended, canceled = [
-        (await world.dispatched(workspace="acme", lock_paths=[str(number)]))["id"] for number in range(5)
+        (await harness.dispatched(workspace="acme", lock_paths=[str(number)]))["id"] for number in range(5)
     ]
     for task_id in (running, ended, canceled):
-        await world.report(task_id, "running", attempt=1, runner_id="r1")
-    await world.report(foreign, "running", attempt=1, runner_id="r2")
-    await world.report(ended, "failed", attempt=1, runner_id="r1")
-    await world.http.post(f"/tasks/{canceled}/cancel")
+        await harness.report(task_id, "running", attempt=1, runner_id="r1")
+    await harness.report(foreign, "running", attempt=1, runner_id="r2")
+    await harness.report(ended, "failed", attempt=1, runner_id="r1")
+    await harness.http.post(f"/tasks/{canceled}/cancel")
     held = (accepted, running, foreign, ended, canceled, new_id())
-    assert await wanted(world, *held) == ["run", "run", "stop", "stop", "stop", "stop"]
-    await world.http.post(f"/tasks/{running}/locks/release", json={"reason": "stuck"})
-    await world.http.post(f"/tasks/{ended}/dispatch")
-    assert await wanted(world, running, ended, counter=2) == ["stop", "stop"]
+    assert await wanted(harness, *held) == ["run", "run", "stop", "stop", "stop", "stop"]
+    await harness.http.post(f"/tasks/{running}/locks/release", json={"reason": "stuck"})
+    await harness.http.post(f"/tasks/{ended}/dispatch")
+    assert await wanted(harness, running, ended, counter=2) == ["stop", "stop"]
 
 
-async def test_many_attempts_are_answered_in_their_order(world: ApiWorld) -> None:
-    known = [(await world.dispatched())["id"] for _ in range(3)]
+async def test_many_attempts_are_answered_in_their_order(harness: ApiHarness) -> None:
+    known = [(await harness.dispatched())["id"] for _ in range(3)]
     held = [known[number // 17] if number % 17 == 0 else new_id() for number in range(40)]
-    assert await wanted(world, *held) == ["run" if task_id in known else "stop" for task_id in held]
+    assert await wanted(harness, *held) == ["run" if task_id in known else "stop" for task_id in held]
 
 
-async def test_a_counter_that_goes_back_is_refused_and_not_kept(world: ApiWorld) -> None:
-    await send(world, counter=5, host="first")
-    body = problem(await send(world, counter=4, host="second"), 409, "counter-went-back")
+async def test_a_counter_that_goes_back_is_refused_and_not_kept(harness: ApiHarness) -> None:
+    await send(harness, counter=5, host="first")
+    body = problem(await send(harness, counter=4, host="second"), 409, "counter-went-back")
     assert (body["counter"], body["host"]) == (5, "first")
-    assert (await world.http.get("/runners")).json()["items"][0]["host"] == "first"
-    assert (await send(world, counter=5)).status_code == 200, "sent again after a lost answer"
+    assert (await harness.http.get("/runners")).json()["items"][0]["host"] == "first"
+    assert (await send(harness, counter=5)).status_code == 200, "sent again after a lost answer"
 
 
 @pytest.mark.parametrize("change", [{"runner_id": "a.b"}, {"pools": []}, {"counter": -1}, {"held": [{}]}])
-async def test_what_is_no_heartbeat_is_refused(world: ApiWorld, change: dict[str, Any]) -> None:
-    problem(await send(world, **change), 422, "invalid-request")
-    assert await world.parts.heartbeats.all() == []
+async def test_what_is_no_heartbeat_is_refused(harness: ApiHarness, change: dict[str, Any]) -> None:
+    problem(await send(harness, **change), 422, "invalid-request")
+    assert await harness.parts.heartbeats.all() == []
 
 
-async def test_a_web_page_cannot_send_one_without_asking(world: ApiWorld) -> None:
+async def test_a_web_page_cannot_send_one_without_asking(harness: ApiHarness) -> None:
     content = Heartbeat.model_validate(beat()).model_dump_json()
-    answer = await world.http.post(
+    answer = await harness.http.post(
         "/runner/heartbeat", content=content, headers={"content-type": "text/plain"}
     )
     problem(answer, 415, "not-json")
 
 
 async def test_where_callbacks_need_a_token_heartbeats_need_that_one() -> None:
-    async with api_world(ApiConfig(callback_token="for runners")) as world:
-        task = await world.dispatched()
-        own = world.tokens.mint(task["id"], 1, 0)
+    async with api_harness(ApiConfig(callback_token="for runners")) as harness:
+        task = await harness.dispatched()
+        own = harness.tokens.mint(task["id"], 1, 0)
         for headers in ({}, {"X-Runner-Token": "x"}, {"X-Runner-Token": own}):
-            answer = await world.http.post("/runner/heartbeat", content=b"{", headers=headers)
+            answer = await harness.http.post("/runner/heartbeat", content=b"{", headers=headers)
             problem(answer, 401, "unauthorised")
-        answer = await world.http.post(
+        answer = await harness.http.post(
             "/runner/heartbeat", json=beat(), headers={"X-Runner-Token": "for runners"}
         )
         assert answer.status_code == 200
 
 
-async def test_a_silent_runner_is_seen_on_its_tasks(world: ApiWorld) -> None:
-    task_id = (await world.dispatched())["id"]
-    await world.report(task_id, "running", attempt=1, runner_id="r1")
+async def test_a_silent_runner_is_seen_on_its_tasks(harness: ApiHarness) -> None:
+    task_id = (await harness.dispatched())["id"]
+    await harness.report(task_id, "running", attempt=1, runner_id="r1")
 
     async def state() -> str | None:
-        read = (await world.http.get(f"/tasks/{task_id}")).json()
+        read = (await harness.http.get(f"/tasks/{task_id}")).json()
         return read["runner_state"]
 
     assert await state() is None, "it sends no heartbeats"
-    await send(world, task_id)
+    await send(harness, task_id)
     seen = []
     for seconds in (0, 14.9, 0.1, 4.9, 0.1):
-        world.clock.at += timedelta(seconds=seconds)
+        harness.clock.at += timedelta(seconds=seconds)
         seen.append(await state())
     assert seen == ["alive", "alive", "suspected", "suspected", "lost"]
-    assert (await world.http.get("/runners")).json()["items"][0]["state"] == "lost"
-    await world.report(task_id, "failed", attempt=1, runner_id="r1")
+    assert (await harness.http.get("/runners")).json()["items"][0]["state"] == "lost"
+    await harness.report(task_id, "failed", attempt=1, runner_id="r1")
     assert await state() is None
 
 
-async def test_locks_kept_for_an_operator_are_raised(world: ApiWorld) -> None:
-    await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
-    await world.http.put("/workspaces/other", json={"root": "/srv/other"})
-    kept = (await world.dispatched(**SHARED))["id"]
-    ends = (await world.dispatched(**{**SHARED, "workspace": "other"}))["id"]
+async def test_locks_kept_for_an_operator_are_raised(harness: ApiHarness) -> None:
+    await harness.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    await harness.http.put("/workspaces/other", json={"root": "/srv/other"})
+    kept = (await harness.dispatched(**SHARED))["id"]
+    ends = (await harness.dispatched(**{**SHARED, "workspace": "other"}))["id"]
     for task_id in (kept, ends):
-        await world.report(task_id, "running", attempt=1, runner_id="r1")
-    await send(world, kept, ends)
-    await send(world, runner_id="r2")
-    assert 'towpath_runners{state="alive"} 2.0' in (await world.http.get("/metrics")).text
-    world.clock.at += timedelta(seconds=21)
-    await send(world, runner_id="r2", counter=2)
-    first, second = (await world.http.get("/runners")).json()["items"]
+        await harness.report(task_id, "running", attempt=1, runner_id="r1")
+    await send(harness, kept, ends)
+    await send(harness, runner_id="r2")
+    assert 'towpath_runners{state="alive"} 2.0' in (await harness.http.get("/metrics")).text
+    harness.clock.at += timedelta(seconds=21)
+    await send(harness, runner_id="r2", counter=2)
+    first, second = (await harness.http.get("/runners")).json()["items"]
     assert first["awaiting_operator"] == [{"task_id": kept, "attempt": 1}]
     assert second["awaiting_operator"] == []
-    told = (await world.http.get("/metrics")).text.splitlines()
+    told = (await harness.http.get("/metrics")).text.splitlines()
     assert 'towpath_runners{state="alive"} 1.0' in told
     assert 'towpath_runners{state="lost"} 1.0' in told
     assert "towpath_locks_awaiting_operator 1.0" in told
 
 
-async def test_runners_that_take_turns_under_one_id_are_named(world: ApiWorld) -> None:
-    assert (await send(world, instance="one", host="h1")).status_code == 200
+async def test_runners_that_take_turns_under_one_id_are_named(harness: ApiHarness) -> None:
+    assert (await send(harness, instance="one", host="h1")).status_code == 200
     for number, (instance, host) in enumerate([("two", "h2"), ("one", "h1"), ("two", "h2")], start=2):
         said = Heartbeat.model_validate(beat(instance=instance, host=host, counter=number))
-        await world.parts.heartbeats.publish(said)
-    (shown,) = (await world.http.get("/runners")).json()["items"]
+        await harness.parts.heartbeats.publish(said)
+    (shown,) = (await harness.http.get("/runners")).json()["items"]
     assert shown["instance"] == "two"
     assert [(one["instance"], one["host"]) for one in shown["conflict"]] == [("one", "h1"), ("two", "h2")]
-    assert "towpath_runner_conflicts 1.0" in (await world.http.get("/metrics")).text.splitlines()
-    world.clock.at += timedelta(seconds=21)
-    (shown,) = (await world.http.get("/runners")).json()["items"]
+    assert "towpath_runner_conflicts 1.0" in (await harness.http.get("/metrics")).text.splitlines()
+    harness.clock.at += timedelta(seconds=21)
+    (shown,) = (await harness.http.get("/runners")).json()["items"]
     assert (shown["state"], shown["conflict"]) == ("lost", [])
 
 
-async def test_an_attempt_of_another_instance_is_not_wanted_and_not_reported(world: ApiWorld) -> None:
-    task_id = (await world.dispatched())["id"]
-    await world.report(task_id, "running", runner_id="r1", instance="one")
-    answer = await send(world, task_id, instance="one")
+async def test_an_attempt_of_another_instance_is_not_wanted_and_not_reported(harness: ApiHarness) -> None:
+    task_id = (await harness.dispatched())["id"]
+    await harness.report(task_id, "running", runner_id="r1", instance="one")
+    answer = await send(harness, task_id, instance="one")
     assert [one["wanted"] for one in answer.json()["wanted"]] == ["run"]
-    answer = await send(world, task_id, instance="two", counter=2)
+    answer = await send(harness, task_id, instance="two", counter=2)
     assert [one["wanted"] for one in answer.json()["wanted"]] == ["stop"]
-    refused = await world.report(task_id, "succeeded", runner_id="r1", instance="two")
+    refused = await harness.report(task_id, "succeeded", runner_id="r1", instance="two")
     problem(refused, 409, "not-your-attempt")
-    assert (await world.report(task_id, "succeeded", runner_id="r1", instance="one")).status_code == 200
+    assert (await harness.report(task_id, "succeeded", runner_id="r1", instance="one")).status_code == 200
 
 
-async def test_a_lock_of_an_earlier_instance_waits_for_an_operator(world: ApiWorld) -> None:
+async def test_a_lock_of_an_earlier_instance_waits_for_an_operator(harness: ApiHarness) -> None:
     """Its state directory was emptied: the id lives, but not what it had started."""
-    await world.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    await harness.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
     first, second = [
-        (await world.dispatched(**SHARED, lock_paths=[name]))["id"] for name in ("first", "second")
+        (await harness.dispatched(**SHARED, lock_paths=[name]))["id"] for name in ("first", "second")
     ]
-    await send(world, first, instance="one")
-    await world.report(first, "running", attempt=1, runner_id="r1", instance="one")
-    world.clock.at += timedelta(seconds=21)
+    await send(harness, first, instance="one")
+    await harness.report(first, "running", attempt=1, runner_id="r1", instance="one")
+    harness.clock.at += timedelta(seconds=21)
     for counter in range(1, 6):  # more than are kept
-        assert (await send(world, instance="two", counter=counter)).status_code == 200
-    await world.report(second, "running", attempt=1, runner_id="r1", instance="two")
+        assert (await send(harness, instance="two", counter=counter)).status_code == 200
+    await harness.report(second, "running", attempt=1, runner_id="r1", instance="two")
 
-    (shown,) = (await world.http.get("/runners")).json()["items"]
+    (shown,) = (await harness.http.get("/runners")).json()["items"]
     assert (shown["state"], shown["instance"]) == ("alive", "two")
     assert shown["awaiting_operator"] == [{"task_id": first, "attempt": 1}]
-    states = [(await world.http.get(f"/tasks/{one}")).json()["runner_state"] for one in (first, second)]
+    states = [(await harness.http.get(f"/tasks/{one}")).json()["runner_state"] for one in (first, second)]
     assert states == ["lost", "alive"]
-    why = (await world.http.get(f"/tasks/{first}/why")).json()
+    why = (await harness.http.get(f"/tasks/{first}/why")).json()
     assert "on r1 (which is lost)" in why["sentence"]
-    assert "towpath_locks_awaiting_operator 1.0" in (await world.http.get("/metrics")).text.splitlines()
+    assert "towpath_locks_awaiting_operator 1.0" in (await harness.http.get("/metrics")).text.splitlines()

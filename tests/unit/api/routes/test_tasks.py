@@ -6,143 +6,149 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.unit.api.api_world import ApiWorld, new_id, problem
+from tests.unit.api.api_harness import ApiHarness, new_id, problem
 
 SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}
 
 
-async def test_a_created_task_is_answered_in_full_and_can_be_read_back(world: ApiWorld) -> None:
-    answer = await world.http.post("/tasks", json={"command": ["make", "test"], "labels": {"team": "a"}})
+async def test_a_created_task_is_answered_in_full_and_can_be_read_back(harness: ApiHarness) -> None:
+    answer = await harness.http.post("/tasks", json={"command": ["make", "test"], "labels": {"team": "a"}})
     assert answer.status_code == 201
     task = answer.json()
     assert answer.headers["location"] == f"/tasks/{task['id']}"
     assert (task["status"], task["attempt"], task["seq"], task["version"]) == ("created", 0, 1, 1)
     assert task["lock"] == {"state": "none", "token": None, "since": None, "position": None, "blocked_by": []}
     assert task["created_at"].endswith("Z")
-    again = await world.http.get(f"/tasks/{task['id']}")
+    again = await harness.http.get(f"/tasks/{task['id']}")
     assert (again.status_code, again.json()) == (200, task)
 
 
-async def test_the_same_id_and_content_again_is_the_same_task(world: ApiWorld) -> None:
+async def test_the_same_id_and_content_again_is_the_same_task(harness: ApiHarness) -> None:
     body = {"id": new_id(), "command": ["true"], "env": {"KEY": "v"}}
-    first = await world.http.post("/tasks", json=body)
-    second = await world.http.post("/tasks", json=body)
+    first = await harness.http.post("/tasks", json=body)
+    second = await harness.http.post("/tasks", json=body)
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
-    problem(await world.http.post("/tasks", json={**body, "command": ["false"]}), 409, "id-taken")
-    assert world.events() == ["created"]
+    problem(await harness.http.post("/tasks", json={**body, "command": ["false"]}), 409, "id-taken")
+    assert harness.events() == ["created"]
 
 
-async def test_create_with_dispatch_can_be_sent_again(world: ApiWorld) -> None:
+async def test_create_with_dispatch_can_be_sent_again(harness: ApiHarness) -> None:
     body = {"id": new_id(), "command": ["true"]}
-    answers = [await world.http.post("/tasks?dispatch=true", json=body) for _ in range(3)]
+    answers = [await harness.http.post("/tasks?dispatch=true", json=body) for _ in range(3)]
     assert [one.status_code for one in answers] == [201, 200, 200]
     assert {one.json()["status"] for one in answers} == {"dispatched"}
-    assert world.events() == ["created", "dispatched"]
+    assert harness.events() == ["created", "dispatched"]
 
 
-async def test_create_with_dispatch_goes_on_where_an_earlier_try_stopped(world: ApiWorld) -> None:
+async def test_create_with_dispatch_goes_on_where_an_earlier_try_stopped(harness: ApiHarness) -> None:
     body = {"id": new_id(), "command": ["true"]}
-    await world.http.post("/tasks", json=body)
-    again = await world.http.post("/tasks?dispatch=true", json=body)
+    await harness.http.post("/tasks", json=body)
+    again = await harness.http.post("/tasks?dispatch=true", json=body)
     assert (again.status_code, again.json()["attempt"]) == (200, 1)
 
 
-async def test_a_dispatch_answers_with_the_lock_it_got(world: ApiWorld) -> None:
-    await world.register()
-    task = await world.dispatched(**SHARED)
+async def test_a_dispatch_answers_with_the_lock_it_got(harness: ApiHarness) -> None:
+    await harness.register()
+    task = await harness.dispatched(**SHARED)
     assert task["lock"]["state"] == "held"
-    assert task["lock"]["token"] == world.log.events[-1].seq
+    assert task["lock"]["token"] == harness.log.events[-1].seq
 
 
-async def test_a_dispatch_behind_a_holder_answers_that_it_waits(world: ApiWorld) -> None:
-    await world.register()
-    first = await world.dispatched(**SHARED)
-    second = await world.dispatched(**SHARED)
+async def test_a_dispatch_behind_a_holder_answers_that_it_waits(harness: ApiHarness) -> None:
+    await harness.register()
+    first = await harness.dispatched(**SHARED)
+    second = await harness.dispatched(**SHARED)
     assert second["lock"]["state"] == "waiting"
     assert (second["lock"]["position"], second["lock"]["blocked_by"]) == (1, [first["id"]])
 
 
-async def test_a_rejecting_dispatch_is_a_conflict_that_names_the_holders(world: ApiWorld) -> None:
-    await world.register()
-    holder = await world.dispatched(**SHARED)
-    task = await world.create(**SHARED, on_conflict="reject")
-    body = problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "workspace-locked")
+async def test_a_rejecting_dispatch_is_a_conflict_that_names_the_holders(harness: ApiHarness) -> None:
+    await harness.register()
+    holder = await harness.dispatched(**SHARED)
+    task = await harness.create(**SHARED, on_conflict="reject")
+    body = problem(await harness.http.post(f"/tasks/{task['id']}/dispatch"), 409, "workspace-locked")
     assert [one["task_id"] for one in body["holders"]] == [holder["id"]]
     assert (body["task_id"], body["attempt"]) == (task["id"], 1)
 
 
-async def test_a_second_dispatch_is_refused_and_after_an_end_begins_the_next_attempt(world: ApiWorld) -> None:
-    task = await world.dispatched()
-    problem(await world.http.post(f"/tasks/{task['id']}/dispatch"), 409, "already-dispatched")
-    await world.report(task["id"], "failed", exit_code=1)
-    again = await world.http.post(f"/tasks/{task['id']}/dispatch")
+async def test_a_second_dispatch_is_refused_and_after_an_end_begins_the_next_attempt(
+    harness: ApiHarness,
+) -> None:
+    task = await harness.dispatched()
+    problem(await harness.http.post(f"/tasks/{task['id']}/dispatch"), 409, "already-dispatched")
+    await harness.report(task["id"], "failed", exit_code=1)
+    again = await harness.http.post(f"/tasks/{task['id']}/dispatch")
     assert (again.status_code, again.json()["attempt"], again.json()["status"]) == (202, 2, "dispatched")
 
 
-async def test_cancel_takes_a_reason_or_nothing(world: ApiWorld) -> None:
-    first, second = await world.create(), await world.create()
-    assert (await world.http.post(f"/tasks/{first['id']}/cancel")).status_code == 202
-    answer = await world.http.post(f"/tasks/{second['id']}/cancel", json={"reason": "not needed"})
+async def test_cancel_takes_a_reason_or_nothing(harness: ApiHarness) -> None:
+    first, second = await harness.create(), await harness.create()
+    assert (await harness.http.post(f"/tasks/{first['id']}/cancel")).status_code == 202
+    answer = await harness.http.post(f"/tasks/{second['id']}/cancel", json={"reason": "not needed"})
     assert (answer.status_code, answer.json()["status"], answer.json()["reason"]) == (
         202,
         "canceled",
         "not needed",
     )
-    problem(await world.http.post(f"/tasks/{second['id']}/cancel", json={"why": "x"}), 422, "invalid-request")
+    problem(
+        await harness.http.post(f"/tasks/{second['id']}/cancel", json={"why": "x"}), 422, "invalid-request"
+    )
 
 
-async def test_cancel_of_a_running_task_asks_the_runner(world: ApiWorld) -> None:
-    task = await world.dispatched()
-    await world.report(task["id"], "running")
-    answer = await world.http.post(f"/tasks/{task['id']}/cancel")
+async def test_cancel_of_a_running_task_asks_the_runner(harness: ApiHarness) -> None:
+    task = await harness.dispatched()
+    await harness.report(task["id"], "running")
+    answer = await harness.http.post(f"/tasks/{task['id']}/cancel")
     assert (answer.json()["status"], answer.json()["cancel_requested"]) == ("running", True)
 
 
-async def test_a_release_by_hand_says_what_it_freed_and_whether_a_process_may_run(world: ApiWorld) -> None:
-    await world.register()
-    task = await world.dispatched(**SHARED, lock_paths=["src", "docs"])
-    await world.report(task["id"], "running")
-    answer = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
+async def test_a_release_by_hand_says_what_it_freed_and_whether_a_process_may_run(
+    harness: ApiHarness,
+) -> None:
+    await harness.register()
+    task = await harness.dispatched(**SHARED, lock_paths=["src", "docs"])
+    await harness.report(task["id"], "running")
+    answer = await harness.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
     assert answer.status_code == 200
     assert answer.json() == {
         "task_id": task["id"],
         "released_paths": ["docs", "src"],
         "process_may_run": True,
     }
-    again = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
+    again = await harness.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
     assert (again.status_code, again.json()["released_paths"]) == (200, [])
     assert again.json()["process_may_run"], "it still may, whoever asks again"
-    assert world.events().count("released") == 1
-    await world.report(task["id"], "canceled")
-    over = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
+    assert harness.events().count("released") == 1
+    await harness.report(task["id"], "canceled")
+    over = await harness.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "host gone"})
     assert (over.json()["released_paths"], over.json()["process_may_run"]) == ([], False)
 
 
-async def test_a_release_of_the_whole_workspace_is_shown_as_a_dot(world: ApiWorld) -> None:
-    await world.register()
-    task = await world.dispatched(**SHARED)
-    answer = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "x"})
+async def test_a_release_of_the_whole_workspace_is_shown_as_a_dot(harness: ApiHarness) -> None:
+    await harness.register()
+    task = await harness.dispatched(**SHARED)
+    answer = await harness.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "x"})
     assert (answer.json()["released_paths"], answer.json()["process_may_run"]) == (["."], False)
 
 
-async def test_a_release_of_nothing_records_nothing(world: ApiWorld) -> None:
-    task = await world.create()
-    answer = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "x"})
+async def test_a_release_of_nothing_records_nothing(harness: ApiHarness) -> None:
+    task = await harness.create()
+    answer = await harness.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": "x"})
     assert answer.json() == {"task_id": task["id"], "released_paths": [], "process_may_run": False}
     for reason in ("", "   "):
-        bad = await world.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": reason})
+        bad = await harness.http.post(f"/tasks/{task['id']}/locks/release", json={"reason": reason})
         problem(bad, 422, "invalid-request")
-    problem(await world.http.post(f"/tasks/{task['id']}/locks/release"), 422, "invalid-request")
-    assert world.events() == ["created"]
+    problem(await harness.http.post(f"/tasks/{task['id']}/locks/release"), 422, "invalid-request")
+    assert harness.events() == ["created"]
 
 
-async def test_lists_are_paged_with_a_link_to_the_next_page(world: ApiWorld) -> None:
-    ids = [(await world.create(pool="gpu", labels={"n": str(number)}))["id"] for number in range(5)]
+async def test_lists_are_paged_with_a_link_to_the_next_page(harness: ApiHarness) -> None:
+    ids = [(await harness.create(pool="gpu", labels={"n": str(number)}))["id"] for number in range(5)]
     seen: list[str] = []
     url: str | None = "/tasks?limit=2&pool=gpu"
     while url:
-        answer = await world.http.get(url)
+        answer = await harness.http.get(url)
         assert answer.status_code == 200, answer.text
         seen += [one["id"] for one in answer.json()["items"]]
         link = answer.headers.get("link")
@@ -152,12 +158,12 @@ async def test_lists_are_paged_with_a_link_to_the_next_page(world: ApiWorld) -> 
     assert seen == list(reversed(ids))
 
 
-async def test_lists_filter_by_status_pool_label_and_time(world: ApiWorld) -> None:
-    plain = await world.create(labels={"team": "a:b"})
-    running = await world.dispatched(pool="gpu")
+async def test_lists_filter_by_status_pool_label_and_time(harness: ApiHarness) -> None:
+    plain = await harness.create(labels={"team": "a:b"})
+    running = await harness.dispatched(pool="gpu")
 
     async def found(query: str) -> list[str]:
-        answer = await world.http.get(f"/tasks?{query}")
+        answer = await harness.http.get(f"/tasks?{query}")
         assert answer.status_code == 200, answer.text
         return [one["id"] for one in answer.json()["items"]]
 
@@ -181,43 +187,43 @@ async def test_lists_filter_by_status_pool_label_and_time(world: ApiWorld) -> No
         "created_after=0001-01-01T00:00:00%2B14:00",
     ],
 )  # fmt: skip
-async def test_a_filter_that_cannot_be_meant_is_refused(world: ApiWorld, query: str) -> None:
-    problem(await world.http.get(f"/tasks?{query}"), 422, "invalid-request")
+async def test_a_filter_that_cannot_be_meant_is_refused(harness: ApiHarness, query: str) -> None:
+    problem(await harness.http.get(f"/tasks?{query}"), 422, "invalid-request")
 
 
-async def test_a_foreign_cursor_is_refused(world: ApiWorld) -> None:
-    problem(await world.http.get("/tasks?cursor=abc"), 422, "bad-cursor")
-    problem(await world.http.get("/workspaces?cursor=_w"), 422, "bad-cursor")
+async def test_a_foreign_cursor_is_refused(harness: ApiHarness) -> None:
+    problem(await harness.http.get("/tasks?cursor=abc"), 422, "bad-cursor")
+    problem(await harness.http.get("/workspaces?cursor=_w"), 422, "bad-cursor")
 
 
 async def test_a_full_workspace_refuses_a_dispatch_on_every_way_in(
-    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    harness: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.parts.commands._claim_room, "_most_claims", 1)
-    await world.register()
-    await world.dispatched(workspace="acme")
+    monkeypatch.setattr(harness.parts.commands._claim_room, "_most_claims", 1)
+    await harness.register()
+    await harness.dispatched(workspace="acme")
     spec = {"id": new_id(), "command": ["make"], "workspace": "acme"}
     for _ in range(2):
-        answer = await world.http.post("/tasks", params={"dispatch": True}, json=spec)
+        answer = await harness.http.post("/tasks", params={"dispatch": True}, json=spec)
         assert problem(answer, 409, "workspace-full")["task_id"] == spec["id"]
-    refused = problem(await world.http.post(f"/tasks/{spec['id']}/dispatch"), 409, "workspace-full")
+    refused = problem(await harness.http.post(f"/tasks/{spec['id']}/dispatch"), 409, "workspace-full")
     assert (refused["bound"], refused["open"], refused["most"]) == ("claims", 1, 1)
-    assert (await world.http.get(f"/tasks/{spec['id']}")).json()["status"] == "created"
+    assert (await harness.http.get(f"/tasks/{spec['id']}")).json()["status"] == "created"
 
 
 @pytest.mark.parametrize("name", ["a:b", ":", "a=b", "=", "a:=b", "http://x"])
-async def test_no_label_is_stored_that_no_filter_finds(world: ApiWorld, name: str) -> None:
-    refused = await world.http.post("/tasks", json={"command": ["true"], "labels": {name: "x"}})
+async def test_no_label_is_stored_that_no_filter_finds(harness: ApiHarness, name: str) -> None:
+    refused = await harness.http.post("/tasks", json={"command": ["true"], "labels": {name: "x"}})
     assert "`:` or `=`" in problem(refused, 422, "invalid-request")["detail"]
-    assert world.events() == []
+    assert harness.events() == []
 
 
 @pytest.mark.parametrize(
     "name", ["a", "a b", "a,b", "ä/ö", "%", "_", "\\", "a;b&c#d?", "'", '"', "*", ">", "a.b", "+"]
 )
 @pytest.mark.parametrize("value", ["", "x", "a:b", "a=b", ":", "%", "_", "\\", "a,b", "ä &+#?"])
-async def test_every_label_that_is_stored_is_found(world: ApiWorld, name: str, value: str) -> None:
-    task = await world.create(labels={name: value})
-    await world.create(labels={name: f"{value}!", f"{name}!": value})
-    found = await world.http.get("/tasks", params={"label": f"{name}:{value}"})
+async def test_every_label_that_is_stored_is_found(harness: ApiHarness, name: str, value: str) -> None:
+    task = await harness.create(labels={name: value})
+    await harness.create(labels={name: f"{value}!", f"{name}!": value})
+    found = await harness.http.get("/tasks", params={"label": f"{name}:{value}"})
     assert [one["id"] for one in found.json()["items"]] == [task["id"]]

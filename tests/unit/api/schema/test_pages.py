@@ -6,16 +6,16 @@ import asyncio
 import re
 
 from api.config import ApiConfig
-from tests.unit.api.api_world import ApiWorld, api_world, new_id, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 
 
-async def test_liveness_looks_at_nothing_and_readiness_at_every_part(world: ApiWorld) -> None:
-    assert (await world.http.get("/livez")).json() == {"status": "alive"}
-    assert (await world.http.get("/readyz")).json() == {"status": "ready", "parts": {"nats": "ok"}}
-    world.readiness["read-model"] = "900 events behind"
-    body = problem(await world.http.get("/readyz"), 503, "not-ready")
+async def test_liveness_looks_at_nothing_and_readiness_at_every_part(harness: ApiHarness) -> None:
+    assert (await harness.http.get("/livez")).json() == {"status": "alive"}
+    assert (await harness.http.get("/readyz")).json() == {"status": "ready", "parts": {"nats": "ok"}}
+    harness.readiness["read-model"] = "900 events behind"
+    body = problem(await harness.http.get("/readyz"), 503, "not-ready")
     assert body["parts"] == {"nats": "ok", "read-model": "900 events behind"}
-    assert (await world.http.get("/livez")).status_code == 200
+    assert (await harness.http.get("/livez")).status_code == 200
 
 
 async def test_readiness_that_hangs_is_not_ready() -> None:
@@ -23,19 +23,19 @@ async def test_readiness_that_hangs_is_not_ready() -> None:
         await asyncio.Event().wait()
         return {}
 
-    async with api_world(ApiConfig(ready_seconds=0.01), readiness=hanging) as world:
-        problem(await world.http.get("/readyz"), 503, "not-ready")
+    async with api_harness(ApiConfig(ready_seconds=0.01), readiness=hanging) as harness:
+        problem(await harness.http.get("/readyz"), 503, "not-ready")
 
 
-async def test_metrics_count_by_route_and_outcome_and_hold_no_ids(world: ApiWorld) -> None:
-    task = await world.dispatched()
-    await world.report(task["id"], "running")
-    await world.report(task["id"], "running", attempt=9)
-    await world.report(new_id(), "running", "wrong")
-    await world.http.get(f"/tasks/{task['id']}")
-    await world.http.get("/nowhere/at/all")
-    await world.parts.view.caught_up(3)
-    answer = await world.http.get("/metrics")
+async def test_metrics_count_by_route_and_outcome_and_hold_no_ids(harness: ApiHarness) -> None:
+    task = await harness.dispatched()
+    await harness.report(task["id"], "running")
+    await harness.report(task["id"], "running", attempt=9)
+    await harness.report(new_id(), "running", "wrong")
+    await harness.http.get(f"/tasks/{task['id']}")
+    await harness.http.get("/nowhere/at/all")
+    await harness.parts.view.caught_up(3)
+    answer = await harness.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     text = answer.text
     for line in [
@@ -52,17 +52,17 @@ async def test_metrics_count_by_route_and_outcome_and_hold_no_ids(world: ApiWorl
     assert task["id"] not in text
 
 
-async def test_two_applications_live_in_one_process(world: ApiWorld) -> None:
-    async with api_world() as other:
+async def test_two_applications_live_in_one_process(harness: ApiHarness) -> None:
+    async with api_harness() as other:
         await other.create()
-        assert "towpath_http_requests_total{" not in (await world.http.get("/metrics")).text
+        assert "towpath_http_requests_total{" not in (await harness.http.get("/metrics")).text
 
 
-async def test_the_document_names_every_route_and_problem(world: ApiWorld) -> None:
-    document = (await world.http.get("/openapi.json")).json()
+async def test_the_document_names_every_route_and_problem(harness: ApiHarness) -> None:
+    document = (await harness.http.get("/openapi.json")).json()
     operation = document["paths"]["/runner/tasks/{task_id}/status"]["post"]
     assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Report")
-    text = (await world.http.get("/openapi.json")).text
+    text = (await harness.http.get("/openapi.json")).text
     for reference in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
         assert reference in document["components"]["schemas"], reference
     assert "HTTPValidationError" not in text

@@ -9,15 +9,15 @@ from tests.unit.domain.services.service_fakes import SPEC, Harness
 
 
 @pytest.fixture
-async def bench() -> Harness:
+async def harness() -> Harness:
     """The task is created, and its next attempts are granted."""
-    bench = Harness()
-    await bench.commands.create(TASK_ID, SPEC, "ann")
-    bench.view.tokens = {(TASK_ID, attempt): 40 + attempt for attempt in (1, 2, 3)}
-    return bench
+    harness = Harness()
+    await harness.commands.create(TASK_ID, SPEC, "ann")
+    harness.view.tokens = {(TASK_ID, attempt): 40 + attempt for attempt in (1, 2, 3)}
+    return harness
 
 
 @pytest.fixture
-async def dispatched(bench: Harness) -> Harness:
-    await bench.commands.dispatch(TASK_ID, "ann")
-    return bench
+async def dispatched(harness: Harness) -> Harness:
+    await harness.commands.dispatch(TASK_ID, "ann")
+    return harness

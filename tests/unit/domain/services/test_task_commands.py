@@ -16,12 +16,12 @@ from tests.unit.domain.services.service_fakes import SPEC, Harness, end_and_disp
 
 
 async def test_create_is_idempotent() -> None:
-    bench = Harness()
-    first, new = await bench.commands.create(TASK_ID, SPEC, "ann")
-    again, anew = await bench.commands.create(TASK_ID, SPEC, "bob")
+    harness = Harness()
+    first, new = await harness.commands.create(TASK_ID, SPEC, "ann")
+    again, anew = await harness.commands.create(TASK_ID, SPEC, "bob")
     assert (new, anew) == (True, False)
     assert again.task.spec == first.task.spec
-    assert bench.names == ["created"]
+    assert harness.names == ["created"]
 
 
 @pytest.mark.parametrize(
@@ -34,50 +34,50 @@ async def test_create_is_idempotent() -> None:
         {"labels": {"a": "b"}},
     ],
 )
-async def test_the_same_id_with_other_content_is_refused(bench: Harness, change: dict[str, Any]) -> None:
+async def test_the_same_id_with_other_content_is_refused(harness: Harness, change: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refusal:
-        await bench.commands.create(TASK_ID, SPEC.model_copy(update=change), "ann")
+        await harness.commands.create(TASK_ID, SPEC.model_copy(update=change), "ann")
     assert refusal.value.code == "id-taken"
-    assert bench.names == ["created"]
+    assert harness.names == ["created"]
 
 
 async def test_env_is_sealed_and_compared_by_its_values() -> None:
-    bench = Harness()
+    harness = Harness()
     spec = SPEC.model_copy(update={"env": {"KEY": "secret"}})
-    stored, _ = await bench.commands.create(TASK_ID, spec, "ann")
+    stored, _ = await harness.commands.create(TASK_ID, spec, "ann")
     assert stored.task.spec.env == {"KEY": "1:secret"}
-    assert (await bench.commands.create(TASK_ID, spec, "ann"))[1] is False
+    assert (await harness.commands.create(TASK_ID, spec, "ann"))[1] is False
     for env in ({}, {"KEY": "other"}, {"KEY": "secret", "MORE": "x"}):
         with pytest.raises(Refused):
-            await bench.commands.create(TASK_ID, spec.model_copy(update={"env": env}), "ann")
+            await harness.commands.create(TASK_ID, spec.model_copy(update={"env": env}), "ann")
 
 
 async def test_secrets_are_sealed_and_compared_by_their_values() -> None:
-    bench = Harness()
+    harness = Harness()
     spec = SPEC.model_copy(update={"env": {"CC": "clang"}, "secrets": {"KEY": "s3cret"}})
-    stored, _ = await bench.commands.create(TASK_ID, spec, "ann")
+    stored, _ = await harness.commands.create(TASK_ID, spec, "ann")
     assert (stored.task.spec.env, stored.task.spec.secrets) == ({"CC": "1:clang"}, {"KEY": "2:s3cret"})
-    assert (await bench.commands.create(TASK_ID, spec, "ann"))[1] is False
+    assert (await harness.commands.create(TASK_ID, spec, "ann"))[1] is False
     for secrets in ({}, {"KEY": "other"}, {"OTHER": "s3cret"}):
         with pytest.raises(Refused):
-            await bench.commands.create(TASK_ID, spec.model_copy(update={"secrets": secrets}), "ann")
+            await harness.commands.create(TASK_ID, spec.model_copy(update={"secrets": secrets}), "ann")
     moved = {"env": {"CC": "clang", "KEY": "s3cret"}, "secrets": {}}
     with pytest.raises(Refused):
-        await bench.commands.create(TASK_ID, spec.model_copy(update=moved), "ann")
+        await harness.commands.create(TASK_ID, spec.model_copy(update=moved), "ann")
 
 
 async def test_lock_paths_are_normalised_under_the_registered_root() -> None:
-    bench = Harness()
+    harness = Harness()
     spec = SPEC.model_copy(update={"lock_paths": ["src/api", "/srv/acme/src/"]})
-    stored, _ = await bench.commands.create(TASK_ID, spec, "ann")
+    stored, _ = await harness.commands.create(TASK_ID, spec, "ann")
     assert stored.task.spec.lock_paths == ["src"]
     with pytest.raises(Invalid):
-        await bench.commands.create(TASK_ID, SPEC.model_copy(update={"lock_paths": ["/etc"]}), "ann")
+        await harness.commands.create(TASK_ID, SPEC.model_copy(update={"lock_paths": ["/etc"]}), "ann")
 
 
-async def test_an_unregistered_workspace_is_not_found(bench: Harness) -> None:
-    bench.view.registered = None
-    for call in (bench.commands.create(TASK_ID, SPEC, "ann"), bench.commands.dispatch(TASK_ID, "ann")):
+async def test_an_unregistered_workspace_is_not_found(harness: Harness) -> None:
+    harness.view.registered = None
+    for call in (harness.commands.create(TASK_ID, SPEC, "ann"), harness.commands.dispatch(TASK_ID, "ann")):
         with pytest.raises(NotFound) as missing:
             await call
         assert missing.value.code == "no-such-workspace"
@@ -112,25 +112,25 @@ async def test_a_dispatch_is_decided_for_the_attempt_it_was_asked_after(dispatch
 
 
 @pytest.mark.parametrize("meanwhile", [end_and_dispatch, submit_failed])
-async def test_a_create_that_comes_late_begins_no_second_attempt(bench: Harness, meanwhile: Any) -> None:
+async def test_a_create_that_comes_late_begins_no_second_attempt(harness: Harness, meanwhile: Any) -> None:
     def overtake(task: Task) -> None:
         dispatch(task)
         meanwhile(task)
 
-    bench.elsewhere(overtake)
-    seen = list(bench.names)
+    harness.elsewhere(overtake)
+    seen = list(harness.names)
     with pytest.raises(Refused) as refusal:
-        await bench.commands.dispatch(TASK_ID, "ann", first=True)
+        await harness.commands.dispatch(TASK_ID, "ann", first=True)
     assert refusal.value.code == "stale-attempt"
-    assert bench.names == seen
+    assert harness.names == seen
 
 
-async def test_a_create_that_comes_late_does_not_begin_what_was_canceled(bench: Harness) -> None:
-    bench.elsewhere(cancel)
+async def test_a_create_that_comes_late_does_not_begin_what_was_canceled(harness: Harness) -> None:
+    harness.elsewhere(cancel)
     with pytest.raises(Refused) as refusal:
-        await bench.commands.dispatch(TASK_ID, "ann", first=True)
+        await harness.commands.dispatch(TASK_ID, "ann", first=True)
     assert refusal.value.code == "stale-attempt"
-    assert bench.names == ["created", "canceled"]
+    assert harness.names == ["created", "canceled"]
 
 
 async def test_a_dispatch_keeps_its_attempt_while_it_waits(dispatched: Harness) -> None:
@@ -185,16 +185,16 @@ async def test_a_release_does_not_reach_a_newer_attempt(dispatched: Harness) -> 
     assert (dispatched.task.attempt, dispatched.names[-1]) == (2, "dispatched")
 
 
-async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(bench: Harness) -> None:
-    bench.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 1)
+async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(harness: Harness) -> None:
+    harness.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 1)
     for first in (True, False):
         with pytest.raises(Refused) as refusal:
-            await bench.commands.dispatch(TASK_ID, "ann", first=first)
+            await harness.commands.dispatch(TASK_ID, "ann", first=first)
         assert refusal.value.code == "workspace-full"
-    assert bench.names == ["created"]
-    bench.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 2)
-    await bench.commands.dispatch(TASK_ID, "ann")
-    assert bench.names == ["created", "dispatched"]
+    assert harness.names == ["created"]
+    harness.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 2)
+    await harness.commands.dispatch(TASK_ID, "ann")
+    assert harness.names == ["created", "dispatched"]
 
 
 async def test_a_task_that_is_dispatched_is_told_so_and_not_that_its_workspace_is_full(

@@ -39,11 +39,11 @@ SEEN = {
 
 @pytest.mark.parametrize("what", SEEN)
 async def test_nothing_is_made_of_a_task_that_is_older_than_what_was_seen_of_it(
-    bench: Harness, what: str
+    harness: Harness, what: str
 ) -> None:
     """The caller acts on an event of attempt 1; a leader just elected says that there was none."""
     with pytest.raises(Busy) as busy:
-        await SEEN[what](bench.findings)
+        await SEEN[what](harness.findings)
     assert busy.value.code == "log-behind"
-    bench.elsewhere(dispatch)  # it has applied it now
-    assert (await SEEN[what](bench.findings)).task.attempt == 1
+    harness.elsewhere(dispatch)  # it has applied it now
+    assert (await SEEN[what](harness.findings)).task.attempt == 1

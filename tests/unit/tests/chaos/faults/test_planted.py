@@ -22,7 +22,7 @@ from infra.nats.embedded_server import EmbeddedNats
 from runner.store.state import Key, RunnerState
 from tests.chaos.check import check
 from tests.chaos.faults.planted import BUGS
-from tests.integration.runner.stage import submission
+from tests.integration.runner.harness import submission
 from tests.unit.domain.locks.lock_log import SPACE, LockLog, new_table
 from tests.unit.tests.chaos.small_run import SmallRun
 

@@ -23,27 +23,27 @@ from domain.services.task_reports import TaskReports
 from domain.task.spec import TaskSpec
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
-from tests.support.log_harness import jetstream_world
+from tests.support.log_harness import jetstream_harness
 from tests.support.memory_store import MemorySnapshots
 from tests.support.messages import new_id, now
 from tests.support.waiting import eventually
 
 
-class Stage:
+class ProjectionHarness:
     """One control plane without a dispatcher; projectors are started by the tests."""
 
     def __init__(self, connection: Client, *, grouped: bool = False, **timing: float) -> None:
         self.connection = connection
         self._api = JetStreamApi(connection)
-        self.world = jetstream_world(connection, grouped=grouped, **timing)
-        self.view = FoldedLockView(self.world.reader, MemorySnapshots())
+        self.log = jetstream_harness(connection, grouped=grouped, **timing)
+        self.view = FoldedLockView(self.log.reader, MemorySnapshots())
         self.cipher = AesGcmEnvCipher(b"secret")
-        self.commands = TaskCommands(self.world.tasks, now, self.view, self.cipher)
-        self.reports = TaskReports(self.world.tasks, now, self.view)
-        self.findings = TaskFindings(self.world.tasks, now)
+        self.commands = TaskCommands(self.log.tasks, now, self.view, self.cipher)
+        self.reports = TaskReports(self.log.tasks, now, self.view)
+        self.findings = TaskFindings(self.log.tasks, now)
         self._running: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> ProjectionHarness:
         self.run(self.view.run())
         return self
 
@@ -70,11 +70,11 @@ class Stage:
     def projector(self, checkpoints: Snapshots | None = None, **options: int) -> LockProjection:
         """One more lock projector on this connection."""
         checkpoints = checkpoints or MemorySnapshots()
-        return LockProjection(self.world.reader, self.world.locks, checkpoints, now, **options)
+        return LockProjection(self.log.reader, self.log.locks, checkpoints, now, **options)
 
     async def register(self, workspace: str = "acme", on_runner_lost: OnRunnerLost = "fail") -> None:
-        last = await self.world.workspaces.last_registration(workspace)
-        await self.world.workspaces.append_registered(
+        last = await self.log.workspaces.last_registration(workspace)
+        await self.log.workspaces.append_registered(
             workspace, last, f"/srv/{workspace}", on_runner_lost, at=now(), actor="operator:ann"
         )
 

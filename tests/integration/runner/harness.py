@@ -1,4 +1,4 @@
-"""What runner tests stand on: jobs that resist, two small control planes, a runner process to kill.
+"""The harness of runner tests: jobs that resist, two small control planes, a runner process to kill.
 
 The control planes are stand-ins at the contract's edge only: a real HTTP server that answers reports, and
 a task on a real NATS that turns stored reports into stored events.
@@ -155,7 +155,7 @@ Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
 @dataclass
-class ControlPlane:
+class HttpControlPlane:
     """Records what is POSTed to /callback/<task_id>; `answer` may be replaced."""
 
     url: str = ""
@@ -204,7 +204,7 @@ class ControlPlane:
         return JSONResponse({"wanted": wanted}, status_code=self.beat_status)
 
 
-def note_alive(plane: ControlPlane, marker: str) -> list[int]:
+def note_alive(control: HttpControlPlane, marker: str) -> list[int]:
     """A list that gets the pids that are alive whenever a report comes from now on."""
     left: list[int] = []
 
@@ -212,7 +212,7 @@ def note_alive(plane: ControlPlane, marker: str) -> list[int]:
         left.extend(alive(marker))
         return agree(body)
 
-    plane.answer = answer
+    control.answer = answer
     return left
 
 
@@ -222,19 +222,19 @@ def agree(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def control_plane(port: int = 0) -> AsyncIterator[ControlPlane]:
-    plane = ControlPlane()
+async def http_control_plane(port: int = 0) -> AsyncIterator[HttpControlPlane]:
+    control = HttpControlPlane()
     app = Starlette(
         routes=[
-            Route("/callback/{task_id}", plane.receive, methods=["POST"]),
-            Route("/runner/heartbeat", plane.heartbeat, methods=["POST"]),
+            Route("/callback/{task_id}", control.receive, methods=["POST"]),
+            Route("/runner/heartbeat", control.heartbeat, methods=["POST"]),
         ]
     )
     server = IntakeServer(app, "127.0.0.1", port)
     await server.start()
-    plane.url = server.url
+    control.url = server.url
     try:
-        yield plane
+        yield control
     finally:
         await server.stop()
 
@@ -286,7 +286,7 @@ class RunnerProcess:
         self.process.wait()
 
 
-class LogPlane:
+class NatsControlPlane:
     """Turns reports on a real NATS into events of the log, as long as they come in a sensible order."""
 
     def __init__(self, nc: Client) -> None:

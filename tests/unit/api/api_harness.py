@@ -1,4 +1,4 @@
-"""The whole API in memory: real routes, service, lock projection and view on a log in memory."""
+"""The harness of the API: real routes, services, lock projection and view on a log in memory."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
 
 
 @dataclass
-class ApiWorld:
+class ApiHarness:
     """One API with everything behind it, and a client."""
 
     parts: ApiParts
@@ -182,9 +182,9 @@ class ApiWorld:
 
 
 @asynccontextmanager
-async def api_world(
+async def api_harness(
     config: ApiConfig | None = None, handlers: Mapping[str, Handler] | None = None, **overrides: Any
-) -> AsyncIterator[ApiWorld]:
+) -> AsyncIterator[ApiHarness]:
     """Run projection and view beside a fresh API.
 
     `handlers` act on events that are replayed; `overrides` replace parts.
@@ -229,7 +229,7 @@ async def api_world(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as http:
-            yield ApiWorld(parts, app, http, log, read_model, dead, clock, tokens, readiness)
+            yield ApiHarness(parts, app, http, log, read_model, dead, clock, tokens, readiness)
     finally:
         begin_closing(app)
         for task in running:
