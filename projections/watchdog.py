@@ -80,7 +80,7 @@ class Watchdog:
             text = f"pool {pool} has no live runner; start one with `towpath runner --pool {pool}`"
             await self._tasks.submit_failed(task_id, attempt, "no-runner", text, ACTOR)
 
-    # ------------------------------------------------------------------ somebody has it
+    # ------------------------------------------------------------------ a runner has it
 
     async def _still_held(self, due: Due, note: Note) -> bool:
         """Whether the heartbeat of the known runner suffices: it is recent and lists the attempt."""

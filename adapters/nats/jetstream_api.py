@@ -1,8 +1,8 @@
 """JetStream requests that nats-py lacks: leader reads by subject, and bounded direct batches.
 
 Leader reads (`$JS.API.STREAM.MSG.GET`) decide conflicts and refusals; each is accepted only once it is
-certain that the leader was not replaced (`adapters.nats.leader_quorum`). Direct reads are faster and may come
-from a follower that lags: they fill in what a leader read has bounded, or stand alone where there is no
+certain that the leader was not replaced (`adapters.nats.leader_quorum`). Direct reads are faster, but a
+lagging follower may answer them. They are used for a range that a leader read has bounded, or if there is no
 follower.
 """
 

@@ -39,7 +39,7 @@ from domain.validation.headers import header
 
 RETRY = Backoff(first_seconds=1.0, longest_seconds=30.0)
 PULL = PullTiming(request_seconds=2.0)
-"""No longer: what a process had asked for goes to it even if it is frozen by then."""
+"""Requests are short, since the broker delivers to an open request even if its process is frozen."""
 ACK = b"+ACK"
 NAK = b'-NAK {"delay": %d}'
 TERM = b"+TERM"
@@ -51,9 +51,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """How much a durable queue works on at once, how long it waits, and when it gives a message up.
+    """Concurrency, timing and retry limits of a durable queue.
 
-    `retry` is for a message whose handler raised, `reopen_seconds` for a consumer that was lost.
+    `retry` is the backoff after a handler error, `reopen_seconds` the pause after a lost consumer.
     """
 
     concurrency: int = 64

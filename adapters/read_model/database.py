@@ -79,7 +79,7 @@ def _keep_private(url: URL) -> None:
     """An SQLite file is its owner's alone, and what SQLite puts beside it takes its mode over."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":", "file:")):
         return
-    with contextlib.suppress(OSError):  # SQLite says what is wrong with it
+    with contextlib.suppress(OSError):  # SQLite reports the error when it opens the file
         descriptor = os.open(url.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.fchmod(descriptor, 0o600)

@@ -22,7 +22,7 @@ TROUBLE = (
     sqlite3.OperationalError,
     postgres.PostgresConnectionError,
     postgres.InterfaceError,
-    postgres.InternalClientError,  # asked on, after the server has said that it ends the session
+    postgres.InternalClientError,  # a query after the server has announced the end of the session
     postgres.OperatorInterventionError,
     postgres.InsufficientResourcesError,
     postgres.InvalidTransactionStateError,

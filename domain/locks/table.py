@@ -342,13 +342,13 @@ class LockTable:
         return locks.waiting.get(key) or (ended.claim if ended else None)
 
     def ended(self, workspace: str, task_id: str, attempt: int) -> Owed | None:
-        """What ended this attempt undecided, where a grant or refusal may have crossed with it."""
+        """The end of this attempt, if it came before the decision and a lock fact may yet follow it."""
         locks = self._workspaces.get(workspace)
         ended = locks.ended.get((task_id, attempt)) if locks else None
         return ended.owed if ended else None
 
     def owed_at(self, workspace: str, seq: int) -> Grant | None:
-        """A grant of the workspace whose release was owed at position `seq` already and has not come."""
+        """A grant of the workspace whose release was already owed at position `seq` and is not appended."""
         locks = self._workspaces.get(workspace)
         return locks.owed_at(seq) if locks else None
 

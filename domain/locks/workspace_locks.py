@@ -170,7 +170,7 @@ class WorkspaceLocks:
         return None
 
     def owed_at(self, seq: int) -> Grant | None:
-        """A holder whose release was owed at position `seq` of the log already."""
+        """A holder whose release was already owed at position `seq` of the log."""
         for _, key in self._owing:
             grant = self.holders.get(key)
             if grant is not None and grant.owed is not None and grant.owed.seq <= seq:

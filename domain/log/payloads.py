@@ -107,7 +107,7 @@ class SubmitFailedPayload(AttemptPayload):
 
 
 class ToldPayload(TypedDict, total=False):
-    """What the ends of an attempt, `submit-failed` too, tell people; each has some of it."""
+    """Fields for people of `submit-failed` and the ends of an attempt; each event has some of them."""
 
     exit_code: int | None
     reason: str | None

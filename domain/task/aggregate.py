@@ -75,7 +75,7 @@ class Task(BaseAggregate[str]):
         self.dispatched_at = at
         self._clear_attempt()
 
-    # ------------------------------------------------------------------ what it is
+    # ------------------------------------------------------------------ state
 
     @property
     def ended(self) -> bool:
