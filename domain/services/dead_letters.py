@@ -31,7 +31,7 @@ HEARTBEAT = "heartbeat"
 DUE = "due-"
 _FINAL = {
     "conflicting-end": "the attempt ended another way and the first end stands",
-    "unauthorised": "whoever sent it did not prove who it is; let the runner report again with its token",
+    "unauthorised": "its sender sent no valid token; let the runner report again with its token",
     "wrong-token": "its token belonged to another attempt; let the runner report again with its token",
 }
 

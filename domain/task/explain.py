@@ -103,7 +103,7 @@ def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stag
     if read.status in TERMINAL:
         return "ended", last.at, _ended(read, last)
     if read.status is Status.CREATED:
-        words = f"waits to be dispatched since {_at(last.at)}: nobody has asked for it"
+        words = f"waits to be dispatched since {_at(last.at)}: no dispatch was requested"
         return "not-dispatched", last.at, words
     since = read.dispatched_at or last.at
     if read.status is Status.DISPATCHED:
@@ -138,7 +138,7 @@ def _refusal(void: Void | None, refused: Recorded | None) -> str | None:
 def _waits(read: TaskRead, since: datetime, in_the_way: list[Blocker]) -> str:
     what = f"waits for {_paths(read.lock_paths)} in {read.workspace} since {_at(since)}"
     if not in_the_way:
-        return f"{what}: nobody is in its way any more, the lock projection is about to decide"
+        return f"{what}: nothing blocks it any more, and the lock projection is about to decide"
     first, *others = in_the_way
     who = _name(first.title, first.task_id)
     if first.holds:
