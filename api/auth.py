@@ -22,6 +22,7 @@ from api.dependencies import ApiParts
 from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
+from domain.identifiers import TaskId
 from domain.runners.attempt_token import Proof
 
 OPEN_ACTOR = "api"
@@ -90,7 +91,7 @@ def _find(config: ApiConfig, given: str) -> OperatorToken | None:
     return found
 
 
-def prove(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
+def prove(parts: ApiParts, task_id: TaskId, token: str | None) -> Proof | None:
     """What a runner's X-Runner-Token proves about `task_id`; None if no proof is required.
 
     Raises:

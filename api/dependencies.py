@@ -12,6 +12,7 @@ from pathlib import Path
 
 from api.config import ApiConfig
 from domain.context.tracing import Tracer
+from domain.identifiers import TaskId
 from domain.log.capacity import AmpleRoom, LogRoom
 from domain.ports.lock_view import LockView
 from domain.ports.log import Clock, LogReader
@@ -48,7 +49,7 @@ class ApiParts:
     dead_letter_service: DeadLetterService
     tokens: AttemptTokens
     clock: Clock
-    new_task_id: Callable[[], str]
+    new_task_id: Callable[[], TaskId]
     readiness: Callable[[], Awaitable[dict[str, str]]]
     nats_version: Callable[[], str | None]
     config: ApiConfig

@@ -2,14 +2,19 @@
 
 In a subject (`towpath.task.<task_id>.<event>`) a dot, a star or a space inside an id would change what the
 subject means. Every id is therefore checked on input against one of two patterns: name or task id.
+Each kind of id has a type of its own, so the type checker refuses one in place of another.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, NewType
 
 from pydantic import AfterValidator, Field
+
+TaskId = NewType("TaskId", str)
+WorkspaceId = NewType("WorkspaceId", str)
+RunnerId = NewType("RunnerId", str)
 
 ID_PART_PATTERN = r"^[0-9a-f-]{4,36}$"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -25,19 +30,22 @@ def check_name(value: str, what: str = "id") -> str:
     return value
 
 
-def check_task_id(value: str) -> str:
+def check_task_id(value: str) -> TaskId:
     """Return `value` if it is a UUIDv7 in canonical lower-case form; else ValueError."""
     if not _TASK_ID.fullmatch(value):
         raise ValueError("a task id is a UUIDv7 in canonical form (8-4-4-4-12 lower-case hex digits)")
-    return value
+    return TaskId(value)
 
 
-TaskId = Annotated[
-    str,
+CheckedTaskId = Annotated[
+    TaskId,
     AfterValidator(check_task_id),
     Field(
         examples=["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"],
         json_schema_extra={"format": "uuid", "pattern": TASK_ID_PATTERN},
     ),
 ]
-Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["acme-api"])]
+_NAME_SHAPE = Field(pattern=NAME_PATTERN, examples=["acme-api"])
+Name = Annotated[str, _NAME_SHAPE]
+CheckedWorkspaceId = Annotated[WorkspaceId, _NAME_SHAPE]
+CheckedRunnerId = Annotated[RunnerId, _NAME_SHAPE]

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from domain.identifiers import Name, TaskId
+from domain.identifiers import CheckedRunnerId, CheckedTaskId, CheckedWorkspaceId, Name, TaskId
 from domain.validation.outside_text import cleaned, refuse_unstorable, shortened, storable
 from domain.validation.timestamps import ClockTime
 
@@ -82,7 +82,7 @@ class Wire(BaseModel):
 class SubmittedWorkspace(Wire):
     """The workspace of an attempt; `lock_token` is the fencing token, the stream sequence of its grant."""
 
-    id: Name
+    id: CheckedWorkspaceId
     root: str
     lock_paths: list[str]
     lock_mode: LockMode
@@ -92,7 +92,7 @@ class SubmittedWorkspace(Wire):
 class Submission(Wire):
     """One attempt on its way to a runner: by POST `<runner>/tasks/submit` or on `towpath.submit.<pool>`."""
 
-    task_id: TaskId
+    task_id: CheckedTaskId
     attempt: int = Field(ge=1, lt=2**31)
     title: Shown
     command: list[Exact] = Field(min_length=1)
@@ -121,10 +121,10 @@ class Submission(Wire):
 class Accepted(Wire):
     """A runner's 202 answer to a submission. `runner_id` is optional."""
 
-    task_id: TaskId
+    task_id: CheckedTaskId
     attempt: int
     status: Literal["queued"] = "queued"
-    runner_id: Name | None = None
+    runner_id: CheckedRunnerId | None = None
     instance: Name | None = None
 
 
@@ -151,7 +151,7 @@ class Report(Wire):
         ),
     ]
     attempt: AttemptNumber | None = None
-    runner_id: Name | None = None
+    runner_id: CheckedRunnerId | None = None
     instance: Name | None = Field(
         default=None,
         description="As in the runner's heartbeats: it tells two runners with one id apart.",
@@ -188,14 +188,14 @@ class Report(Wire):
 class Held(Wire):
     """An attempt that a runner holds, from its acceptance until its terminal report is answered."""
 
-    task_id: TaskId
+    task_id: CheckedTaskId
     attempt: AttemptNumber
 
 
 class Heartbeat(Wire):
     """A runner's heartbeat, published on `towpath.runner.<runner_id>`. `counter` only rises."""
 
-    runner_id: Name
+    runner_id: CheckedRunnerId
     instance: Name | None = Field(
         default=None,
         description="Random, made once and kept with the runner's state, also across restarts: it tells two "
@@ -214,7 +214,7 @@ class Heartbeat(Wire):
     def _keys(self) -> frozenset[tuple[str, int]]:
         return frozenset((one.task_id, one.attempt) for one in self.held)
 
-    def holds(self, task_id: str, attempt: int) -> bool:
+    def holds(self, task_id: TaskId, attempt: int) -> bool:
         """Whether the runner lists this attempt."""
         return (task_id, attempt) in self._keys
 

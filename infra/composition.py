@@ -50,6 +50,7 @@ from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedR
 from api.config import ApiConfig, parse_operator_tokens
 from api.dependencies import ApiParts
 from domain.context.tracing import Tracer
+from domain.identifiers import TaskId
 from domain.log.capacity import LogRoom
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import GrantView, LockView
@@ -224,7 +225,7 @@ def api_parts(
         dead_letter_service=DeadLetterService(core.dead_letters, reports, core.reader, handlers),
         tokens=core.tokens,
         clock=now,
-        new_task_id=new_id,
+        new_task_id=lambda: TaskId(new_id()),
         readiness=readiness,
         nats_version=lambda: server_version(core.connection),
         config=ApiConfig(

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from domain.identifiers import RunnerId, TaskId
 from domain.ports.queues import Deadline
 from domain.runners.liveness import Sighting
 
@@ -25,7 +26,7 @@ class Note(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     submit_by: datetime | None = None
-    runner_id: str | None = None
+    runner_id: RunnerId | None = None
     instance: str | None = None
     bound_at: datetime | None = None
     counter: int | None = None
@@ -52,6 +53,6 @@ def parse_note(raw: bytes) -> Note:
         return Note()
 
 
-def attempt_timer(task_id: str, attempt: int) -> Deadline:
+def attempt_timer(task_id: TaskId, attempt: int) -> Deadline:
     """The timer of an attempt."""
     return Deadline(KIND, task_id, attempt)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.errors import Busy
+from domain.identifiers import TaskId
 from domain.locks.judging import changed
 from domain.log.filter import EventFilter
 from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
@@ -100,7 +101,7 @@ class Dispatch:
             # a watchdog that keeps the lock for an operator waits for this release
             await self._timers.arm(attempt_timer(task_id, attempt), event.at)
 
-    async def _refused(self, task_id: str, attempt: int, event: Recorded) -> None:
+    async def _refused(self, task_id: TaskId, attempt: int, event: Recorded) -> None:
         workspace = event.subject_id
         data: RefusedPayload = event.data
         holders = ", ".join(holder["task_id"] for holder in data["holders"])
@@ -109,7 +110,7 @@ class Dispatch:
             words = f"{changed(workspace, data['root'], data['valid_root'])}; dispatch it again"
         await self._tasks.submit_failed(task_id, attempt, data["reason"], words, ACTOR)
 
-    async def _cancel(self, task_id: str, attempt: int, version: int) -> None:
+    async def _cancel(self, task_id: TaskId, attempt: int, version: int) -> None:
         """Pass a cancel to the runner while the attempt is open; raises Busy, so that it is redelivered."""
         task = (await self._tasks.read(task_id, version=version)).task
         if not task.is_open(attempt, Status.QUEUED, Status.RUNNING):
@@ -119,7 +120,7 @@ class Dispatch:
         except SubmitUnreachable as error:
             raise Busy("runner-away", f"its runner has not heard of the cancel yet: {error}") from error
 
-    async def _send(self, task_id: str, attempt: int, token: int, since: datetime) -> None:
+    async def _send(self, task_id: TaskId, attempt: int, token: int, since: datetime) -> None:
         task = (await self._tasks.read(task_id, attempt=attempt)).task
         if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._arm(task_id, attempt, since)  # a redelivery: the runner has it, and must be watched
@@ -144,7 +145,7 @@ class Dispatch:
             if outcome.queued:
                 await self._tasks.accepted(task_id, attempt, outcome.runner_id, outcome.instance)
 
-    async def _arm(self, task_id: str, attempt: int, since: datetime) -> None:
+    async def _arm(self, task_id: TaskId, attempt: int, since: datetime) -> None:
         submit_by = since + self._config.submit_deadline
         first = min(submit_by, since + self._config.first_look)
         await self._timers.arm(attempt_timer(task_id, attempt), first, Note(submit_by=submit_by).encoded())

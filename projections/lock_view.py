@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from domain.errors import Busy
+from domain.identifiers import TaskId, WorkspaceId
 from domain.locks.claims import Grant, Key
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
@@ -154,13 +155,13 @@ class FoldedLockView:
         if not await self.caught_up(await self._reader.last_seq()):
             raise _behind()
 
-    async def decided(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
+    async def decided(self, task_id: TaskId, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
         """See the port."""
         key = (task_id, attempt)
         await self._wakes.until(key, lambda: self._decision(task_id, attempt) != "undecided", timeout)
         return self._decision(task_id, attempt)
 
-    def _decision(self, task_id: str, attempt: int) -> LockDecision:
+    def _decision(self, task_id: TaskId, attempt: int) -> LockDecision:
         if self.void_dispatch(task_id, attempt) is not None:
             return "void"
         if self._table.valid_grant(task_id, attempt) is not None:
@@ -172,39 +173,39 @@ class FoldedLockView:
             return "waiting"
         return "undecided"
 
-    async def released(self, task_id: str, attempt: int, timeout: float = CATCH_UP_SECONDS) -> bool:
+    async def released(self, task_id: TaskId, attempt: int, timeout: float = CATCH_UP_SECONDS) -> bool:
         """See the port."""
         key = (task_id, attempt)
         return await self._wakes.until(key, lambda: self._table.grant(task_id, attempt) is None, timeout)
 
     # ------------------------------------------------------------------ asking
 
-    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
+    async def granted(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> bool:
         """See the port."""
         if not self._has_grant(task_id, attempt):
             await self._know_grant(task_id, attempt, workspace)
         return self._has_grant(task_id, attempt)
 
-    async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
+    async def holding(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> int | None:
         """See the port."""
         await self._know_grant(task_id, attempt, workspace)
         grant = self._table.grant(task_id, attempt)
         return grant.token if grant is not None and grant.owed is None else None
 
-    async def _know_grant(self, task_id: str, attempt: int, workspace: str) -> None:
+    async def _know_grant(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> None:
         await self._know(EventFilter("lock", workspace), lambda: self._has_grant(task_id, attempt))
 
-    def _has_grant(self, task_id: str, attempt: int) -> bool:
+    def _has_grant(self, task_id: TaskId, attempt: int) -> bool:
         return self._table.valid_grant(task_id, attempt) is not None
 
-    async def registration(self, workspace: str) -> Registration | None:
+    async def registration(self, workspace: WorkspaceId) -> Registration | None:
         """See the port."""
         await self._know(
             EventFilter("workspace", workspace), lambda: self.seen_registration(workspace) is not None
         )
         return self.seen_registration(workspace)
 
-    def seen_registration(self, workspace: str) -> Registration | None:
+    def seen_registration(self, workspace: WorkspaceId) -> Registration | None:
         """See the port."""
         return self._table.judge.registrations.get(workspace)
 
@@ -212,7 +213,7 @@ class FoldedLockView:
         """See the port."""
         return list(self._table.judge.registrations)
 
-    def would_be_void(self, workspace: str, root: str | None) -> Void | None:
+    def would_be_void(self, workspace: WorkspaceId, root: str | None) -> Void | None:
         """See the port."""
         return self._table.judge.would_be_void(workspace, root)
 
@@ -220,11 +221,11 @@ class FoldedLockView:
         """See the port."""
         return self._verdicts.at(seq)
 
-    def void_registration(self, workspace: str) -> Void | None:
+    def void_registration(self, workspace: WorkspaceId) -> Void | None:
         """See the port."""
         return self._table.judge.void(workspace)
 
-    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+    def void_dispatch(self, task_id: TaskId, attempt: int) -> Void | None:
         """See the port."""
         return self._verdicts.of_claim((task_id, attempt)) or self._table.void_dispatch(task_id, attempt)
 
@@ -243,33 +244,33 @@ class FoldedLockView:
             return LockRead(state="released", token=past.token, since=datetime.fromisoformat(past.time))
         return NO_LOCK
 
-    def refusal(self, task_id: str, attempt: int) -> list[HolderPayload]:
+    def refusal(self, task_id: TaskId, attempt: int) -> list[HolderPayload]:
         """See the port."""
         past = self._past.get((task_id, attempt))
         return list(past.holders) if past is not None else []
 
-    def entries(self, workspace: str | None = None) -> list[LockEntry]:
+    def entries(self, workspace: WorkspaceId | None = None) -> list[LockEntry]:
         """See the port."""
         names = self._table.workspaces() if workspace is None else [workspace]
         return [lock_entry(self._table, name) for name in names]
 
-    def picture(self, workspace: str) -> EntryPicture:
+    def picture(self, workspace: WorkspaceId) -> EntryPicture:
         """See the port."""
         return EntryPicture(self._table, workspace)
 
-    def open_workspaces(self) -> list[str]:
+    def open_workspaces(self) -> list[WorkspaceId]:
         """See the port."""
         return list(self._table.workspaces())
 
-    def open_size(self, workspace: str) -> OpenSize:
+    def open_size(self, workspace: WorkspaceId) -> OpenSize:
         """See the port."""
         return self._table.open_size(workspace)
 
-    def holders(self, workspace: str) -> list[Grant]:
+    def holders(self, workspace: WorkspaceId) -> list[Grant]:
         """See the port."""
         return self._table.holders(workspace)
 
-    def in_the_way(self, workspace: str, task_id: str, attempt: int) -> LockEntry:
+    def in_the_way(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> LockEntry:
         """See the port."""
         return entry_in_the_way(self._table, workspace, task_id, attempt)
 

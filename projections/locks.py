@@ -15,6 +15,7 @@ import structlog
 from domain.context.log_context import about
 from domain.context.trace import under_traceparent
 from domain.errors import Busy, LogFull
+from domain.identifiers import WorkspaceId
 from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
@@ -49,7 +50,7 @@ class LockProjection:
         self._clock = clock
         self._saved = 0
         self._event_id = ""
-        self._working: set[str] = set()
+        self._working: set[WorkspaceId] = set()
         self.table = LockTable()
 
     async def run(self) -> None:
@@ -65,7 +66,7 @@ class LockProjection:
             if not behind:
                 self._decide(self.table.pending(), workers)
             async for batch in self._reader.follow(self.table.seq):
-                changed: Iterable[str] = await self._fold_all(batch)
+                changed: Iterable[WorkspaceId] = await self._fold_all(batch)
                 if behind:
                     if self.table.seq < start:
                         continue
@@ -89,15 +90,15 @@ class LockProjection:
             await keep(self._snapshots, SNAPSHOT, seq, self._event_id, self.table.snapshot())
             self._saved = seq
 
-    async def _fold_all(self, batch: Sequence[Recorded]) -> dict[str, None]:
-        changed: dict[str, None] = {}
+    async def _fold_all(self, batch: Sequence[Recorded]) -> dict[WorkspaceId, None]:
+        changed: dict[WorkspaceId, None] = {}
         async for part in in_parts(batch):
             changed |= self.fold(part)
         return changed
 
-    def fold(self, batch: Iterable[Recorded]) -> dict[str, None]:
+    def fold(self, batch: Iterable[Recorded]) -> dict[WorkspaceId, None]:
         """Fold a batch; return the workspaces in which a lock fact may be due, in order."""
-        changed: dict[str, None] = {}
+        changed: dict[WorkspaceId, None] = {}
         event: Recorded | None = None
         for event in batch:
             workspace = self.table.fold(event)
@@ -107,7 +108,7 @@ class LockProjection:
             self._event_id = event.id
         return changed
 
-    def _decide(self, workspaces: Iterable[str], workers: asyncio.TaskGroup) -> None:
+    def _decide(self, workspaces: Iterable[WorkspaceId], workers: asyncio.TaskGroup) -> None:
         for workspace in workspaces:
             if workspace in self._working:
                 continue
@@ -116,7 +117,7 @@ class LockProjection:
                 self._working.add(workspace)
                 workers.create_task(self._work(workspace, fact))
 
-    async def _work(self, workspace: str, due: LockFact) -> None:
+    async def _work(self, workspace: WorkspaceId, due: LockFact) -> None:
         """Append the due facts of one workspace, one after the other, until none is due."""
         fact: LockFact | None = due
         try:

@@ -100,7 +100,7 @@ class Watchdog:
         if (note.runner_id, note.instance) != (runner_id, instance):
             note = Note()
         bound_at = note.bound_at or _bound_at(task)
-        watched = Watched(task.id, due.deadline.attempt, runner_id or "", bound_at, instance)
+        watched = Watched(task.id, due.deadline.attempt, runner_id, bound_at, instance)
         beat = await self._heartbeats.last(runner_id, instance=instance) if runner_id is not None else None
         verdict = judge(watched, beat, note.sighting, due.at, self._terms)
         if verdict.finding is Liveness.LOST and await self._keeps_lock(task):
@@ -138,7 +138,7 @@ class Watchdog:
     async def _look_again(self, due: Due, watched: Watched, verdict: Verdict, *, kept: bool = False) -> None:
         seen = verdict.sighting
         note = Note(
-            runner_id=watched.runner_id or None,
+            runner_id=watched.runner_id,
             instance=watched.instance,
             bound_at=watched.bound_at,
             counter=seen.counter if seen else None,

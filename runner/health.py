@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.identifiers import RunnerId
 from runner.control.lease import Lease
 from runner.errors import StateTrouble
 from runner.outbox.reporter import Reporter
@@ -18,7 +19,7 @@ class Health:
     """Reports the state of one runner's parts."""
 
     def __init__(
-        self, runner_id: str, state: RunnerState, storage: Storage, reporter: Reporter, lease: Lease
+        self, runner_id: RunnerId, state: RunnerState, storage: Storage, reporter: Reporter, lease: Lease
     ) -> None:
         self._runner_id = runner_id
         self._state = state

@@ -14,6 +14,7 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from domain.identifiers import TaskId
 from domain.ports.dispatch import EnvUnreadable
 
 NONCE_BYTES = 12
@@ -34,20 +35,20 @@ class AesGcmEnvCipher:
         """The ids of the keys in encrypted values, that of the encrypting key first."""
         return list(self._ciphers)
 
-    def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def encrypt(self, task_id: TaskId, env: dict[str, str]) -> dict[str, str]:
         """See the port."""
         return {name: self._seal(task_id, name, value) for name, value in env.items()}
 
-    def decrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def decrypt(self, task_id: TaskId, env: dict[str, str]) -> dict[str, str]:
         """See the port."""
         return {name: self._decrypt(task_id, name, value) for name, value in env.items()}
 
-    def _seal(self, task_id: str, name: str, value: str) -> str:
+    def _seal(self, task_id: TaskId, name: str, value: str) -> str:
         nonce = os.urandom(NONCE_BYTES)
         encrypted = self._ciphers[self._key_id].encrypt(nonce, value.encode(), _bound_to(task_id, name))
         return f"v1.{self._key_id}.{base64.b64encode(nonce + encrypted).decode()}"
 
-    def _decrypt(self, task_id: str, name: str, encrypted: str) -> str:
+    def _decrypt(self, task_id: TaskId, name: str, encrypted: str) -> str:
         version, _, rest = encrypted.partition(".")
         key_id, _, text = rest.partition(".")
         cipher = self._ciphers.get(key_id)
@@ -62,5 +63,5 @@ class AesGcmEnvCipher:
             raise EnvUnreadable(f"the encrypted env value {name} was changed") from error
 
 
-def _bound_to(task_id: str, name: str) -> bytes:
+def _bound_to(task_id: TaskId, name: str) -> bytes:
     return f"{task_id}\n{name}".encode()

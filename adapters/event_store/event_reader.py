@@ -7,6 +7,7 @@ import asyncio
 from adapters.event_store.codec import decoded, filter_of
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.backoff import Backoff
+from domain.identifiers import TaskId, WorkspaceId
 from domain.log.record import Recorded
 
 SUBJECTS_AT_MOST = 32
@@ -20,7 +21,7 @@ class JetStreamEvents:
     def __init__(self, api: JetStreamApi) -> None:
         self._api = api
 
-    async def all(self, task_id: str) -> list[Recorded]:
+    async def all(self, task_id: TaskId) -> list[Recorded]:
         """All events of a task; a linearizable read.
 
         Without replicas only the leader can answer, and the last event of each subject is read; within a
@@ -39,11 +40,11 @@ class JetStreamEvents:
             return newest
         return [*(await self._first(last.version - 1, subject)), last]
 
-    async def count(self, task_id: str) -> int:
+    async def count(self, task_id: TaskId) -> int:
         """The number of a task's events, from the leader. Raises LogUnreachable."""
         return await self._api.count(filter_of("task", task_id))
 
-    async def last_registration(self, workspace: str) -> Recorded | None:
+    async def last_registration(self, workspace: WorkspaceId) -> Recorded | None:
         """The last registration event of a workspace, from the leader. Raises LogUnreachable."""
         last = await self._api.last(filter_of("workspace", workspace))
         return decoded(last) if last else None

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from adapters.event_store.codec import Message, encode
 from domain.context.trace import current_traceparent
+from domain.identifiers import WorkspaceId
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import EventData, OnRunnerLost, RegisteredData, RemovedData
 from domain.log.record import Recorded
@@ -31,7 +32,7 @@ def lock_message(fact: LockFact, message_id: str, at: datetime, actor: str) -> M
 
 
 def registration_message(
-    workspace: str,
+    workspace: WorkspaceId,
     event: str,
     data: EventData,
     last: Recorded | None,
@@ -73,7 +74,7 @@ class AppenderWorkspaceLog:
 
     def __init__(
         self,
-        last: Callable[[str], Awaitable[Recorded | None]],
+        last: Callable[[WorkspaceId], Awaitable[Recorded | None]],
         appender: Appender[Message],
         new_id: Callable[[], str],
     ) -> None:
@@ -81,13 +82,13 @@ class AppenderWorkspaceLog:
         self._appender = appender
         self._new_id = new_id
 
-    async def last_registration(self, workspace: str) -> Recorded | None:
+    async def last_registration(self, workspace: WorkspaceId) -> Recorded | None:
         """See the port."""
         return await self._last(workspace)
 
     async def append_registered(
         self,
-        workspace: str,
+        workspace: WorkspaceId,
         last: Recorded | None,
         root: str,
         on_runner_lost: OnRunnerLost,
@@ -100,13 +101,19 @@ class AppenderWorkspaceLog:
         return await self._append(workspace, "registered", data, last, at, actor)
 
     async def append_removed(
-        self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
+        self, workspace: WorkspaceId, last: Recorded, reason: str | None, *, at: datetime, actor: str
     ) -> Recorded:
         """See the port."""
         return await self._append(workspace, "removed", RemovedData(by=actor, reason=reason), last, at, actor)
 
     async def _append(
-        self, workspace: str, event: str, data: EventData, last: Recorded | None, at: datetime, actor: str
+        self,
+        workspace: WorkspaceId,
+        event: str,
+        data: EventData,
+        last: Recorded | None,
+        at: datetime,
+        actor: str,
     ) -> Recorded:
         message = registration_message(workspace, event, data, last, self._new_id(), at, actor)
         return message.recorded(await self._appender.append(message))

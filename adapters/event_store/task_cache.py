@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 
+from domain.identifiers import TaskId
 from domain.ports.log import StoredTask
 from domain.task.aggregate import Task
 
@@ -20,7 +21,7 @@ class _Turn:
 
     __slots__ = ("_lock", "_task_id", "_turns", "_users")
 
-    def __init__(self, turns: dict[str, _Turn], task_id: str) -> None:
+    def __init__(self, turns: dict[TaskId, _Turn], task_id: TaskId) -> None:
         self._turns, self._task_id = turns, task_id
         self._lock = asyncio.Lock()
         self._users = 0
@@ -49,14 +50,14 @@ class TaskCache:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._stored: OrderedDict[str, StoredTask] = OrderedDict()
-        self._turns: dict[str, _Turn] = {}
+        self._stored: OrderedDict[TaskId, StoredTask] = OrderedDict()
+        self._turns: dict[TaskId, _Turn] = {}
 
-    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, task_id: TaskId) -> AbstractAsyncContextManager[None]:
         """A context that only one user of a task at a time may enter within this process."""
         return self._turns.get(task_id) or _Turn(self._turns, task_id)
 
-    def get(self, task_id: str) -> StoredTask | None:
+    def get(self, task_id: TaskId) -> StoredTask | None:
         """A copy of the cached task, or None; it is not `fresh`."""
         stored = self._stored.get(task_id)
         if stored is None:
@@ -74,7 +75,7 @@ class TaskCache:
         if len(self._stored) > self._size:
             self._stored.popitem(last=False)
 
-    def forget(self, task_id: str) -> None:
+    def forget(self, task_id: TaskId) -> None:
         """Drop a task, for example after a conflict."""
         self._stored.pop(task_id, None)
 

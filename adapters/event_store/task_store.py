@@ -12,6 +12,7 @@ from typing import Protocol
 from adapters.event_store.codec import Message
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_codec import pending_message, replay
+from domain.identifiers import TaskId
 from domain.log.record import Recorded
 from domain.ports.log import Appender, StoredTask
 
@@ -19,11 +20,11 @@ from domain.ports.log import Appender, StoredTask
 class TaskEvents(Protocol):
     """Linearizable reads of the events of one task."""
 
-    async def all(self, task_id: str) -> list[Recorded]:
+    async def all(self, task_id: TaskId) -> list[Recorded]:
         """All events of a task in order; [] if it does not exist."""
         ...
 
-    async def count(self, task_id: str) -> int:
+    async def count(self, task_id: TaskId) -> int:
         """The number of a task's events, which equals its version, since versions are contiguous."""
         ...
 
@@ -39,11 +40,11 @@ class LogTaskStore:
         self._new_id = new_id
         self._cache = cache
 
-    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, task_id: TaskId) -> AbstractAsyncContextManager[None]:
         """See the port."""
         return self._cache.exclusive(task_id)
 
-    async def load(self, task_id: str) -> StoredTask | None:
+    async def load(self, task_id: TaskId) -> StoredTask | None:
         """See the port."""
         cached = self._cache.get(task_id)
         if cached is not None:
@@ -55,7 +56,7 @@ class LogTaskStore:
         self._cache.put(stored)
         return stored
 
-    async def load_at(self, task_id: str, seq: int) -> StoredTask | None:
+    async def load_at(self, task_id: TaskId, seq: int) -> StoredTask | None:
         """See the port. Reads all events of the task, also those after `seq`."""
         events = [event for event in await self._events.all(task_id) if event.seq <= seq]
         return replay(events) if events else None

@@ -30,6 +30,7 @@ from domain.backoff import Backoff
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.errors import Busy, LogFull
+from domain.identifiers import TaskId
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
@@ -233,7 +234,7 @@ def _due(message: Arrived) -> Due:
     use_traceparent(header(message.headers, TRACEPARENT))
     kind, task_id, attempt = message.subject.split(".")[-3:]
     be_about(task_id, int(attempt))
-    return Due(Deadline(kind, task_id, int(attempt)), delivery(message.reply).at, message.data)
+    return Due(Deadline(kind, TaskId(task_id), int(attempt)), delivery(message.reply).at, message.data)
 
 
 class JetStreamEventQueue:

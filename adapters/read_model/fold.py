@@ -12,12 +12,12 @@ from typing import Any
 
 from adapters.read_model.judge import Judged
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
+from domain.identifiers import TaskId
+from domain.locks.claims import Key
 from domain.locks.judging import CHANGING, Judge
 from domain.log.payloads import CreatedPayload, LockPayload
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
-
-Key = tuple[str, int]
 
 NEEDED = ("attempt", "lock_state", "version")
 """The columns that the fold reads of tasks created in earlier batches."""
@@ -34,9 +34,9 @@ class Batch:
         self.judged = Judged(judge or Judge())
         self.position = position
         self.events = events
-        self.new: dict[str, Row] = {}
-        self.known: dict[str, Row] = {}
-        self.labels: list[tuple[str, str, str, str]] = []
+        self.new: dict[TaskId, Row] = {}
+        self.known: dict[TaskId, Row] = {}
+        self.labels: list[tuple[str, str, str, TaskId]] = []
         self.grants: dict[Key, Row] = {}
         self.needs = self._look_through()
 
@@ -51,9 +51,9 @@ class Batch:
             events = [event for event in events if event.seq > position]
         return cls(position, events, judge)
 
-    def _look_through(self) -> list[str]:
-        new: set[str] = set()
-        needed: set[str] = set()
+    def _look_through(self) -> list[TaskId]:
+        new: set[TaskId] = set()
+        needed: set[TaskId] = set()
         position = self.position
         for event in self.events:
             position += 1

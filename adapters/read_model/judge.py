@@ -12,6 +12,7 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from adapters.read_model.tables import judged_claims, judged_registrations
+from domain.identifiers import WorkspaceId
 from domain.locks.claims import Key
 from domain.locks.judging import Judge, Void
 from domain.log.payloads import LockPayload
@@ -66,8 +67,8 @@ class Judged:
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
-        self._workspaces: dict[str, None] = {}
-        self._claims: dict[Key, tuple[str, bool] | None] = {}
+        self._workspaces: dict[WorkspaceId, None] = {}
+        self._claims: dict[Key, tuple[WorkspaceId, bool] | None] = {}
 
     def fold(self, event: Recorded) -> Void | None:
         """Apply the next event of the log; return why it is void, or None if it is valid."""

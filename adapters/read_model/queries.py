@@ -30,7 +30,7 @@ from sqlalchemy import (
 from adapters.read_model.rows import storable
 from adapters.read_model.tables import END_OF_ID, grants, task_labels, tasks
 from domain.errors import Invalid
-from domain.identifiers import check_task_id
+from domain.identifiers import TaskId, WorkspaceId, check_task_id
 from domain.ports.read_model import TaskFilter
 from domain.protocol import rfc3339
 from domain.task.transitions import Status
@@ -136,7 +136,7 @@ def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None
     return bounds
 
 
-def lock_facts(workspace: str | None, task_id: str | None, limit: int) -> Select[Any]:
+def lock_facts(workspace: WorkspaceId | None, task_id: TaskId | None, limit: int) -> Select[Any]:
     """The granted, refused and released sequences of the `limit` most recently changed attempts.
 
     Rows are ordered by their own last fact, so they contain the `limit` most recent facts.

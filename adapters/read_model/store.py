@@ -17,6 +17,7 @@ from adapters.read_model.errors import translated
 from adapters.read_model.queries import as_task, chars_of, cursor_at, lock_facts, page_of_tasks
 from adapters.read_model.tables import positions, tasks
 from adapters.read_model.writer import batch_writer
+from domain.identifiers import TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter
@@ -68,7 +69,7 @@ class SqlReadModel:
             async with self._engine.begin() as connection:
                 await clear_tables(connection)
 
-    async def get(self, task_id: str) -> TaskRead | None:
+    async def get(self, task_id: TaskId) -> TaskRead | None:
         """One task, or None."""
         async with self._connection() as connection:
             found = await connection.execute(select(tasks).where(tasks.c.id == task_id))
@@ -105,7 +106,9 @@ class SqlReadModel:
             found = {str(status): int(count) for status, count in await connection.execute(counted)}
         return {status.value: found.get(status.value, 0) for status in Status}
 
-    async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
+    async def lock_history(
+        self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int
+    ) -> list[int]:
         """Sequences of the `limit` most recent lock facts of a workspace or a task, ascending."""
         async with self._connection() as connection:
             rows = (await connection.execute(lock_facts(workspace, task_id, limit))).all()

@@ -19,6 +19,7 @@ from adapters.nats.client import listen
 from adapters.nats.message import Arrived
 from adapters.runners.heartbeats import ALL
 from domain.errors import Busy, LogFull
+from domain.identifiers import RunnerId
 from domain.runners.heartbeat_validation import ArrivedBeat
 
 WAITING = 64
@@ -39,7 +40,7 @@ class CoreBeatFeed:
 
         def take(arrived: Arrived) -> None:
             if EXPECTED_SEQ not in arrived.headers and not waiting.full():
-                runner_id = arrived.subject.rpartition(".")[2]
+                runner_id = RunnerId(arrived.subject.rpartition(".")[2])
                 waiting.put_nowait(ArrivedBeat(runner_id, arrived.data, arrived.subject))
 
         listening = await listen(self._nc, ALL, take)

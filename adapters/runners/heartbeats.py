@@ -20,6 +20,7 @@ from adapters.nats.leader_quorum import OUTLIVED_SECONDS
 from adapters.nats.publish import PUBLISH_SECONDS
 from domain import subjects
 from domain.backoff import Backoff
+from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
 from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
@@ -78,7 +79,9 @@ class JetStreamHeartbeats:
                 found.setdefault(beat[0].runner_id, []).append(beat)
         return dict(sorted(found.items()))
 
-    async def last(self, runner_id: str, within: float = 0.0, instance: str | None = None) -> Beat | None:
+    async def last(
+        self, runner_id: RunnerId, within: float = 0.0, instance: str | None = None
+    ) -> Beat | None:
         """See the port. The answers for the last REMEMBERED runners are cached."""
         now, key = asyncio.get_running_loop().time(), (runner_id, instance)
         cached = self._read_at.get(key)
@@ -129,6 +132,8 @@ def _beat(raw: RawMessage | None) -> Beat | None:
     """The heartbeat and the time of storing; None if it is not a valid one of its subject's runner."""
     if raw is None:
         return None
-    found = examine_beat(ArrivedBeat(raw.subject.removeprefix(subjects.runner("")), raw.data, raw.subject))
+    found = examine_beat(
+        ArrivedBeat(RunnerId(raw.subject.removeprefix(subjects.runner(""))), raw.data, raw.subject)
+    )
     stored = raw.time or raw.headers["Nats-Time-Stamp"]
     return None if isinstance(found, Fault) else (found, datetime.fromisoformat(stored))

@@ -20,6 +20,7 @@ from adapters.nats.publish import publish
 from domain import subjects
 from domain.context.trace import with_traceparent
 from domain.errors import Busy
+from domain.identifiers import RunnerId, TaskId
 from domain.ports.dispatch import RunnerClient, SubmitOutcome, SubmitRejected, SubmitUnreachable
 from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
 from domain.subjects import Stream
@@ -58,7 +59,7 @@ class QueueRunnerClient:
             raise SubmitUnreachable(f"the queue of pool {pool} did not take it: {error.detail}") from error
         return SubmitOutcome(queued=False, transport="nats")
 
-    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+    async def cancel(self, task_id: TaskId, attempt: int, pool: str) -> None:
         """Do nothing: runners on NATS follow the events of their attempts."""
 
 
@@ -100,7 +101,7 @@ class PushRunnerClient:
         runner_id, instance = _who(answer.body)
         return SubmitOutcome(queued=True, transport="http", runner_id=runner_id, instance=instance)
 
-    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+    async def cancel(self, task_id: TaskId, attempt: int, pool: str) -> None:
         """See the port. An unknown or ended task is no error: the runner may never have received it."""
         async with self._cancels:
             answer = await self._post(f"/tasks/{task_id}/cancel", f'{{"attempt": {attempt}}}')
@@ -165,7 +166,7 @@ class PoolRunnerClient:
         """See the port."""
         return await self._client(pool).submit(submission, pool)
 
-    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+    async def cancel(self, task_id: TaskId, attempt: int, pool: str) -> None:
         """See the port."""
         await self._client(pool).cancel(task_id, attempt, pool)
 
@@ -173,7 +174,7 @@ class PoolRunnerClient:
         return self._push if self._push is not None and pool == self._push_pool else self._queue
 
 
-def _who(body: bytes) -> tuple[str | None, str | None]:
+def _who(body: bytes) -> tuple[RunnerId | None, str | None]:
     """The id and the instance of the accepting runner, if its answer names them."""
     try:
         accepted = parsed(Accepted, body)

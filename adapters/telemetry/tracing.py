@@ -13,6 +13,7 @@ import orjson
 from adapters.event_store.codec import Message
 from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.context.tracing import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
+from domain.identifiers import TaskId
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SubmitOutcome
 from domain.ports.log import Appender
@@ -88,11 +89,11 @@ class TracedRunnerClient:
         with spanning(self._tracer, f"submit to {pool}", "producer", about):
             return await self._inner.submit(submission, pool)
 
-    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+    async def cancel(self, task_id: TaskId, attempt: int, pool: str) -> None:
         """See the port."""
         with spanning(self._tracer, f"cancel in {pool}", "producer", _attempt(task_id, attempt, pool)):
             await self._inner.cancel(task_id, attempt, pool)
 
 
-def _attempt(task_id: str, attempt: int, pool: str) -> Attributes:
+def _attempt(task_id: TaskId, attempt: int, pool: str) -> Attributes:
     return {**about_attempt(task_id, attempt), "towpath.pool": pool}

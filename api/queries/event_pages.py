@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from api.dependencies import ApiParts
 from domain.errors import Busy
+from domain.identifiers import TaskId, WorkspaceId
 from domain.log.events import EVENTS
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
@@ -29,8 +30,8 @@ _KIND_OF = {event: kind for kind, event in EVENTS if kind != "task"}
 class Wanted:
     """A filter of events. None matches everything; all given fields must match."""
 
-    task_id: str | None = None
-    workspace: str | None = None
+    task_id: TaskId | None = None
+    workspace: WorkspaceId | None = None
     event: str | None = None
     actor: str | None = None
     upto: int | None = None
@@ -54,7 +55,7 @@ class EventPages:
 
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
-        self._workspaces: OrderedDict[str, str | None] = OrderedDict()
+        self._workspaces: OrderedDict[TaskId, WorkspaceId | None] = OrderedDict()
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> EventPage:
         """Up to `limit` events after `after`, read in the cheapest way that the filter permits."""
@@ -67,7 +68,9 @@ class EventPages:
         page = EventPage(events, events[-1].seq if events else after, len(events) == limit)
         return _until(page, wanted)
 
-    async def of_task(self, task_id: str, after: int, limit: int, wanted: Wanted | None = None) -> EventPage:
+    async def of_task(
+        self, task_id: TaskId, after: int, limit: int, wanted: Wanted | None = None
+    ) -> EventPage:
         """The trail: the task's events and its lock events, merged in the log's order.
 
         Raises:
@@ -112,7 +115,7 @@ class EventPages:
                 return EventPage(found, after, False)
         return EventPage(found, after, True)
 
-    async def _task_events(self, task_id: str, after: int, limit: int, version: int) -> list[Recorded]:
+    async def _task_events(self, task_id: TaskId, after: int, limit: int, version: int) -> list[Recorded]:
         """After `after`: all of a task's events, or the next `limit` of a very long one.
 
         Their exact number is requested, since a request for more scans to the log's end.
@@ -123,12 +126,12 @@ class EventPages:
         events = await self._parts.log.page(0, version, of_task)
         return [event for event in events if event.seq > after]
 
-    async def lock_facts(self, task_id: str, workspace: str, upto: int) -> list[Recorded]:
+    async def lock_facts(self, task_id: TaskId, workspace: WorkspaceId, upto: int) -> list[Recorded]:
         """The task's lock events up to `upto`, in order. Busy if a replica lags."""
         return await self._lock_facts(task_id, workspace, 0, upto, LOCK_FACTS)
 
     async def _lock_facts(
-        self, task_id: str, workspace: str, after: int, horizon: int, limit: int
+        self, task_id: TaskId, workspace: WorkspaceId, after: int, horizon: int, limit: int
     ) -> list[Recorded]:
         """The task's lock events after `after` up to `horizon`; of many, at least the first `limit`."""
         log, at = self._parts.log, max(await self._parts.read_model.position(), after)
@@ -158,10 +161,10 @@ class EventPages:
             return False
         return wanted.workspace is None or wanted.workspace == await self._workspace_of(event)
 
-    async def _workspace_of(self, event: Recorded) -> str | None:
+    async def _workspace_of(self, event: Recorded) -> WorkspaceId | None:
         if event.kind != "task":
-            return event.subject_id
-        task_id = event.subject_id
+            return event.workspace
+        task_id: TaskId = event.subject_id
         if event.event == "created":
             self._remember(task_id, event.workspace)
         elif task_id not in self._workspaces:
@@ -169,14 +172,14 @@ class EventPages:
         self._workspaces.move_to_end(task_id)
         return self._workspaces[task_id]
 
-    async def _look_up(self, task_id: str) -> str | None:
+    async def _look_up(self, task_id: TaskId) -> WorkspaceId | None:
         read = await self._parts.read_model.get(task_id)
         if read is not None:
             return read.workspace
         created = await self._parts.log.page(0, 1, EventFilter("task", task_id, "created"))
         return created[0].workspace if created else None
 
-    def _remember(self, task_id: str, workspace: str | None) -> None:
+    def _remember(self, task_id: TaskId, workspace: WorkspaceId | None) -> None:
         self._workspaces[task_id] = workspace
         if len(self._workspaces) > CACHED_TASKS:
             self._workspaces.popitem(last=False)
@@ -186,7 +189,7 @@ def _lagging() -> Busy:
     return Busy("busy", "a replica of the log lags behind; send the same request again")
 
 
-def _fits(event: Recorded, wanted: Wanted | None, workspace: str | None) -> bool:
+def _fits(event: Recorded, wanted: Wanted | None, workspace: WorkspaceId | None) -> bool:
     """Apply the other filters to events of one task in `workspace`."""
     if wanted is None:
         return True

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPages
+from domain.identifiers import TaskId, WorkspaceId
 from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture
 from domain.task.aggregate import Task
 from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
 
 
-async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) -> TaskRead:
+async def task_at(parts: ApiParts, pages: EventPages, task_id: TaskId, seq: int) -> TaskRead:
     """The task after `seq`, with its lock at that time. NotFound if it did not exist."""
     stored = await parts.commands.read_at(task_id, seq)
     task = stored.task
@@ -24,7 +25,7 @@ async def task_at(parts: ApiParts, pages: EventPages, task_id: str, seq: int) ->
     return task_read(task, stored.seq, lock)
 
 
-async def entries_of(table: LockTable, workspaces: Sequence[str]) -> list[EntryPicture]:
+async def entries_of(table: LockTable, workspaces: Sequence[WorkspaceId]) -> list[EntryPicture]:
     """Holders and waiters of these workspaces in a past table, whose index must be built first."""
 
     def entries() -> list[EntryPicture]:
@@ -40,7 +41,8 @@ async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: int) ->
     waiter = await asyncio.to_thread(table.waiter, task.id, task.attempt)
     if waiter is not None:
         return waiting(waiter)
-    facts = await pages.lock_facts(task.id, str(task.spec.workspace), seq)
+    workspace = task.spec.workspace
+    facts = await pages.lock_facts(task.id, workspace, seq) if workspace is not None else []
     of_attempt = {fact.event: fact for fact in facts if fact.attempt == task.attempt}
     released, granted = of_attempt.get("released"), of_attempt.get("granted")
     if released is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from api.auth import prove
 from api.dependencies import ApiParts
 from domain.errors import Invalid
-from domain.identifiers import check_task_id
+from domain.identifiers import TaskId, check_task_id
 from domain.log.events import Transport
 from domain.ports.log import StoredTask
 from domain.runners.attempt_token import Proof
@@ -19,7 +19,7 @@ CONFLICTING_END = "conflicting-end"
 
 
 async def accept_report(
-    parts: ApiParts, task_id: str, body: bytes, token: str | None, transport: Transport
+    parts: ApiParts, task_id: TaskId, body: bytes, token: str | None, transport: Transport
 ) -> StoredTask:
     """Record a runner's report about `task_id`; a stale report returns the task unchanged.
 
@@ -31,7 +31,7 @@ async def accept_report(
     return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
 
 
-def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
+def reporter(parts: ApiParts, task_id: TaskId, token: str | None) -> Proof | None:
     """What the token of a report about `task_id` proves; needs no body.
 
     Raises:
@@ -46,7 +46,7 @@ def reporter(parts: ApiParts, task_id: str, token: str | None) -> Proof | None:
 
 
 async def record_report(
-    parts: ApiParts, task_id: str, body: bytes, proof: Proof | None, transport: Transport
+    parts: ApiParts, task_id: TaskId, body: bytes, proof: Proof | None, transport: Transport
 ) -> StoredTask:
     """`accept_report` for a caller that is already authenticated."""
     report = read_report(body)

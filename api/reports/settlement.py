@@ -27,6 +27,7 @@ from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.context.tracing import TASK_ID, spanning
 from domain.errors import Busy, DomainError, LogFull, Refused
+from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER
 from domain.validation.headers import header
 
@@ -58,7 +59,7 @@ class Settlement:
 
     async def _outcome(self, message: Msg, limit: SharedTimeout) -> str:
         """`recorded`, `stale`, the code of its dead letter, or TRY_AGAIN."""
-        task_id = message.subject.rpartition(".")[2]
+        task_id = TaskId(message.subject.rpartition(".")[2])
         headers = message.headers or {}
         use_traceparent(header(headers, TRACEPARENT))
         be_about(task_id)
@@ -69,7 +70,7 @@ class Settlement:
             return outcome
 
     async def _applied(
-        self, message: Msg, task_id: str, headers: Mapping[str, str], limit: SharedTimeout
+        self, message: Msg, task_id: TaskId, headers: Mapping[str, str], limit: SharedTimeout
     ) -> str:
         try:
             with limit:
@@ -91,12 +92,12 @@ class Settlement:
             return await self._later(message, task_id, repr(error))
         return RECORDED if stored.recorded else STALE
 
-    async def _later(self, message: Msg, task_id: str, why: str) -> str:
+    async def _later(self, message: Msg, task_id: TaskId, why: str) -> str:
         if deliveries(message) < MAX_DELIVERIES:
             return TRY_AGAIN
         return await self._keep(message, task_id, "gave-up", f"tried {MAX_DELIVERIES} times, last: {why}")
 
-    async def _keep(self, message: Msg, task_id: str, code: str, detail: str) -> str:
+    async def _keep(self, message: Msg, task_id: TaskId, code: str, detail: str) -> str:
         try:
             await self._parts.dead_letters.keep("report", task_id, message.data, code, detail)
         except Exception as error:

@@ -17,7 +17,7 @@ from api.dependencies import ApiParts
 from api.queries.task_view import shown, task_response
 from api.schema.openapi import problems
 from domain.errors import Refused
-from domain.identifiers import TaskId
+from domain.identifiers import CheckedTaskId, TaskId
 from domain.protocol import Shown
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
@@ -57,14 +57,14 @@ class ReleaseBody(BaseModel):
 class LocksReleased(BaseModel):
     """The released lock. `released_paths` is ["."] for the whole workspace and [] if nothing was held."""
 
-    task_id: str
+    task_id: TaskId
     released_paths: list[str]
     process_may_run: bool = Field(
         description="a process of the attempt may still be writing where its lock was freed, now or before"
     )
 
 
-async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first: bool = False) -> TaskRead:
+async def dispatch_and_wait(parts: ApiParts, task_id: TaskId, actor: str, *, first: bool = False) -> TaskRead:
     """Begin the next (or only the `first`) attempt and wait until the lock projection has decided about it.
 
     Raises:
@@ -101,7 +101,7 @@ async def dispatch_and_wait(parts: ApiParts, task_id: str, actor: str, *, first:
     openapi_extra=needs(Role.OPERATOR),
     responses=problems(404, 409, 503, 507),
 )
-async def dispatch_task(task_id: TaskId, parts: Parts, actor: Actor) -> Response:
+async def dispatch_task(task_id: CheckedTaskId, parts: Parts, actor: Actor) -> Response:
     """Begin the next attempt; 409 with the holders if the task rejects a conflict."""
     return task_response(await dispatch_and_wait(parts, task_id, actor), 202)
 
@@ -114,7 +114,7 @@ async def dispatch_task(task_id: TaskId, parts: Parts, actor: Actor) -> Response
     responses=problems(400, 404, 409, 413, 415, 503),
 )
 async def cancel_task(
-    task_id: TaskId, parts: Parts, actor: Actor, body: Annotated[CancelBody | None, Body()] = None
+    task_id: CheckedTaskId, parts: Parts, actor: Actor, body: Annotated[CancelBody | None, Body()] = None
 ) -> Response:
     """Cancel at once if nothing can have started, else ask the runner to stop."""
     stored = await parts.commands.cancel(task_id, body.reason if body else None, actor)
@@ -131,7 +131,7 @@ async def cancel_task(
     },
 )
 async def release_locks(
-    task_id: TaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
+    task_id: CheckedTaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
 ) -> Any:
     """Release by hand what the current attempt holds: the only way to release a lock under a live process."""
     release = await parts.commands.release_locks(task_id, body.reason, actor)

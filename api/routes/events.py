@@ -26,7 +26,7 @@ from api.queries.positions import MAX_SEQ, Point
 from api.schema.openapi import problems
 from api.streaming.event_stream import EventStream
 from api.streaming.live_response import LiveResponse, Streams
-from domain.identifiers import Name, TaskId
+from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, TaskId, WorkspaceId
 from domain.log.events import EVENTS, type_name
 from domain.log.position import PATTERN, Position
 from domain.services.positions import check_position, position_at
@@ -78,8 +78,8 @@ class EventRead(BaseModel):
     id: str
     type: str = Field(json_schema_extra={"enum": [type_name(*one) for one in EVENTS]})
     event: EventName
-    task_id: str | None
-    workspace: str | None
+    task_id: TaskId | None
+    workspace: WorkspaceId | None
     attempt: int | None
     version: int
     time: str
@@ -96,8 +96,8 @@ class FilterQuery(BaseModel):
     after_seq: int | None = Field(
         default=None, ge=0, le=MAX_SEQ, description="only events behind this sequence"
     )
-    task_id: TaskId | None = None
-    workspace: Name | None = Field(
+    task_id: CheckedTaskId | None = None
+    workspace: CheckedWorkspaceId | None = Field(
         default=None, description="lock facts, registrations and events of tasks of this workspace"
     )
     event: EventName | None = None
@@ -133,7 +133,7 @@ class TrailQuery(Span, PageQuery):
     responses=problems(404, 503),
 )
 async def trail(
-    task_id: TaskId, request: Request, parts: Parts, query: Annotated[TrailQuery, Query()]
+    task_id: CheckedTaskId, request: Request, parts: Parts, query: Annotated[TrailQuery, Query()]
 ) -> Response:
     """The trail: all events of a task and its lock facts, in the log's order, or those that are asked for.
 

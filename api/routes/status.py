@@ -21,6 +21,7 @@ from api.problems import HttpProblem, body_errors, domain_response, http_respons
 from api.reports.gateway import CONFLICTING_END, record_report, reporter
 from api.schema.openapi import STATUS_PATH
 from domain.errors import DomainError, Refused
+from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER
 from domain.task.view import task_read
 
@@ -80,7 +81,7 @@ class StatusEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> str:
         parts = self._parts
-        task_id: str = scope["path_params"]["task_id"]
+        task_id: TaskId = scope["path_params"]["task_id"]
         given = next((value for name, value in scope["headers"] if name == _TOKEN), None)
         token = given.decode("latin-1") if given is not None else None
         body = b""
@@ -105,7 +106,7 @@ class StatusEndpoint:
         await send({"type": "http.response.body", "body": answer})
         return outcome
 
-    async def _kept(self, task_id: str, body: bytes, error: DomainError) -> DomainError:
+    async def _kept(self, task_id: TaskId, body: bytes, error: DomainError) -> DomainError:
         """The error to return: a conflicting end is final only once it is stored as a dead letter."""
         if error.code == CONFLICTING_END:
             try:

@@ -24,7 +24,7 @@ from api.queries.time_travel import task_at
 from api.routes.commands import dispatch_and_wait
 from api.schema.openapi import problems
 from domain.errors import DomainError, NotFound, Refused
-from domain.identifiers import ID_PART_PATTERN, Name, TaskId
+from domain.identifiers import ID_PART_PATTERN, CheckedTaskId, CheckedWorkspaceId, Name, TaskId
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
@@ -57,7 +57,7 @@ class TaskQuery(PageQuery):
 
     cursor: TaskCursor | None = None
     status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
-    workspace: Name | None = None
+    workspace: CheckedWorkspaceId | None = None
     pool: Name | None = None
     label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
     created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
@@ -140,7 +140,7 @@ async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery,
     responses=problems(404, 503),
 )
 async def get_task(
-    request: Request, task_id: TaskId, parts: Parts, at: Annotated[Point | None, Query()] = None
+    request: Request, task_id: CheckedTaskId, parts: Parts, at: Annotated[Point | None, Query()] = None
 ) -> Response:
     """One task in its present state from the log's leader; with `at`, its state and lock at that time."""
     if at is not None:
@@ -155,7 +155,7 @@ async def get_task(
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def why(request: Request, task_id: TaskId, parts: Parts) -> Any:
+async def why(request: Request, task_id: CheckedTaskId, parts: Parts) -> Any:
     """What the task waits for, or what ended it, in a sentence."""
     read = await _task_now(parts, task_id)
     (last,) = await parts.log.at([read.seq])
@@ -192,7 +192,7 @@ async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
     return found[0] if found and found[0].attempt == read.attempt else None
 
 
-async def _task_now(parts: ApiParts, task_id: str) -> TaskRead:
+async def _task_now(parts: ApiParts, task_id: TaskId) -> TaskRead:
     stored = await parts.commands.read(task_id)
     read = shown(parts, stored)
     if read.workspace is not None and read.finished_at is not None and read.lock.state == "none":

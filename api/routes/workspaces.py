@@ -23,7 +23,7 @@ from api.queries.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.queries.positions import Point, position_at
 from api.queries.time_travel import entries_of
 from api.schema.openapi import problems
-from domain.identifiers import Name
+from domain.identifiers import CheckedWorkspaceId, WorkspaceId
 from domain.locks.judging import VoidReason
 from domain.locks.view import LockEntry
 from domain.locks.workspace_locks import OpenSize
@@ -101,7 +101,7 @@ class RemovalQuery(BaseModel):
     },
 )
 async def register(
-    workspace: Name, body: WorkspaceBody, response: Response, parts: Parts, actor: Actor
+    workspace: CheckedWorkspaceId, body: WorkspaceBody, response: Response, parts: Parts, actor: Actor
 ) -> Any:
     """Register or change a workspace; the same again records nothing."""
     registered, new = await parts.workspaces.register(workspace, body.root, body.on_runner_lost, actor)
@@ -116,7 +116,7 @@ async def register(
     responses=problems(404, 409, 503, 507),
 )
 async def remove(
-    workspace: Name, parts: Parts, actor: Actor, query: Annotated[RemovalQuery, Query()]
+    workspace: CheckedWorkspaceId, parts: Parts, actor: Actor, query: Annotated[RemovalQuery, Query()]
 ) -> Response:
     """Forget a registration; only while nothing holds or waits in the workspace."""
     await parts.workspaces.remove(workspace, query.reason, actor)
@@ -144,7 +144,7 @@ async def list_workspaces(
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def get_workspace(workspace: Name, parts: Parts) -> Any:
+async def get_workspace(workspace: CheckedWorkspaceId, parts: Parts) -> Any:
     """One registered workspace."""
     return _shown(parts, await _registered(parts, workspace))
 
@@ -156,7 +156,7 @@ async def get_workspace(workspace: Name, parts: Parts) -> Any:
     responses=problems(404, 503),
 )
 async def workspace_locks(
-    workspace: Name, parts: Parts, at: Annotated[Point | None, Query()] = None
+    workspace: CheckedWorkspaceId, parts: Parts, at: Annotated[Point | None, Query()] = None
 ) -> Response:
     """Holders of one workspace, and waiters in order with what blocks them: now, or `at` another time."""
     if at is not None:
@@ -197,8 +197,8 @@ async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Que
 
 
 def _page(
-    names: Sequence[str], size_of: Callable[[str], OpenSize], query: LocksQuery
-) -> tuple[list[str], str | None]:
+    names: Sequence[WorkspaceId], size_of: Callable[[WorkspaceId], OpenSize], query: LocksQuery
+) -> tuple[list[WorkspaceId], str | None]:
     """The workspaces of one page: at most `limit` and PAGE_PATHS paths, but at least one workspace."""
     found, cursor = cut(names, str, query)
     shown = 0
@@ -210,7 +210,7 @@ def _page(
     return found, cursor
 
 
-async def _registered(parts: ApiParts, workspace: str) -> Registration:
+async def _registered(parts: ApiParts, workspace: WorkspaceId) -> Registration:
     registration = await parts.view.registration(workspace)
     if registration is None:
         missing, void = not_registered(workspace), parts.view.void_registration(workspace)

@@ -84,8 +84,8 @@ class EventStream:
         If the log does not answer, the stream stays open: its reader would only reconnect and be rejected.
         """
         try:
-            if catching_up:
-                return await self._pages.of_task(str(wanted.task_id), after, PAGE, wanted)
+            if catching_up and wanted.task_id is not None:
+                return await self._pages.of_task(wanted.task_id, after, PAGE, wanted)
             return await self._pages.scan(wanted, after, PAGE, steps=1)
         except Busy:
             await self._pause(LAG_SECONDS if catching_up else self._away_seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from domain.identifiers import RunnerId
 from domain.locks.claims import Claim, VoidClaim
 from domain.locks.judging import changed
 from domain.locks.table import LockTable
@@ -42,7 +43,7 @@ class TaskTrace:
 
     status: Status = Status.CREATED
     attempt: int = 0
-    runner_id: str | None = None
+    runner_id: RunnerId | None = None
     locked: bool = False
     cancel_requested: bool = False
     release_requested: bool = False

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from domain.errors import Refused
+from domain.identifiers import WorkspaceId
 from domain.locks.workspace_locks import OpenSize
 
 MAX_OPEN_CLAIMS = 2_000
@@ -28,7 +29,7 @@ class OpenClaims(Protocol):
         """The last sequence folded."""
         ...
 
-    def open_size(self, workspace: str) -> OpenSize:
+    def open_size(self, workspace: WorkspaceId) -> OpenSize:
         """The number and size of a workspace's open claims."""
         ...
 
@@ -36,7 +37,7 @@ class OpenClaims(Protocol):
 class Reservation:
     """Room for one claim, from before its decision until its `dispatched`, at `seq`, is folded."""
 
-    def __init__(self, room: ClaimRoom, workspace: str, paths: Sequence[str]) -> None:
+    def __init__(self, room: ClaimRoom, workspace: WorkspaceId, paths: Sequence[str]) -> None:
         self._room = room
         self.workspace = workspace
         self.path_chars = sum(map(len, paths))
@@ -62,10 +63,10 @@ class ClaimRoom:
     ) -> None:
         self._claims = claims
         self._most_claims, self._most_path_chars = most_claims, most_path_chars
-        self._reserved: dict[str, list[Reservation]] = {}
+        self._reserved: dict[WorkspaceId, list[Reservation]] = {}
 
     @contextmanager
-    def reserve(self, workspace: str, paths: Sequence[str]) -> Iterator[Reservation]:
+    def reserve(self, workspace: WorkspaceId, paths: Sequence[str]) -> Iterator[Reservation]:
         """Reserve room; it is freed on exit unless the caller has set `seq`, the sequence of its append."""
         reserved = self._reserved.setdefault(workspace, [])
         one = Reservation(self, workspace, paths)
@@ -101,7 +102,7 @@ class ClaimRoom:
             del self._reserved[one.workspace]
 
 
-def _full(workspace: str, what: str, bound: str, there: int, most: int) -> Refused:
+def _full(workspace: WorkspaceId, what: str, bound: str, there: int, most: int) -> Refused:
     return Refused(
         "workspace-full",
         f"{what} are open in workspace {workspace}, waiting or holding, and {most} is the most: wait until "

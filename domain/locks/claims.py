@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.log.events import EventData, OnConflict
 from domain.protocol import LockMode
 from domain.workspaces.paths import components, paths_overlap
 
 FIRST_CHAIN = "0" * 64
-Key = tuple[str, int]
+Key = tuple[TaskId, int]
 
 
 class Claim(NamedTuple):
@@ -20,9 +21,9 @@ class Claim(NamedTuple):
     cheap and every fold makes one for each attempt in the log.
     """
 
-    task_id: str
+    task_id: TaskId
     attempt: int
-    workspace: str
+    workspace: WorkspaceId
     root: str
     paths: tuple[str, ...]
     mode: LockMode
@@ -88,7 +89,7 @@ class Grant:
     token: int
     since: str
     owed: Owed | None = None
-    runner_id: str | None = None
+    runner_id: RunnerId | None = None
     instance: str | None = None
     bound_at: str | None = None
     turn: int = field(default=0, compare=False)
@@ -98,7 +99,7 @@ class Grant:
 class LockFact:
     """The lock event to append next for a workspace, with the sequence that its compare-and-set expects."""
 
-    workspace: str
+    workspace: WorkspaceId
     event: str
     data: EventData
     expected_seq: int
@@ -113,7 +114,7 @@ class Waiter:
 
     claim: Claim
     position: int
-    blocked_by: tuple[str, ...]
+    blocked_by: tuple[TaskId, ...]
     in_the_way: int
 
 

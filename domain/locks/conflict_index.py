@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from operator import attrgetter
 
+from domain.identifiers import TaskId
 from domain.locks.claims import Claim, Key
 from domain.workspaces.path_index import Cover, PathIndex
 from domain.workspaces.paths import plain_path
@@ -244,14 +245,14 @@ class LockIndex:
 class Crowd:
     """Which claims blocked which at one moment. Task ids are looked up later, one waiter at a time."""
 
-    def __init__(self, everyone: dict[int, tuple[int, str]], masks: dict[Key, int], holds: int) -> None:
+    def __init__(self, everyone: dict[int, tuple[int, TaskId]], masks: dict[Key, int], holds: int) -> None:
         self._everyone = everyone
         self._masks = masks
         self._holds = holds
-        self._answer: tuple[str, ...] = ()
+        self._answer: tuple[TaskId, ...] = ()
         self._looked_at = self._found = -1
 
-    def in_the_way(self, key: Key, most: int) -> tuple[str, ...]:
+    def in_the_way(self, key: Key, most: int) -> tuple[TaskId, ...]:
         """The tasks of the first `most` claims that block a waiter, holders first, in order.
 
         In a long queue most waiters are blocked by the same claims; they get the same tuple object.

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from domain.errors import Refused
+from domain.identifiers import WorkspaceId
 from domain.locks.claims import Key
 from domain.log.payloads import DispatchedPayload, LockPayload, RegisteredPayload
 from domain.log.record import Recorded
@@ -39,13 +40,13 @@ class Void:
 
     seq: int
     event: str
-    workspace: str
+    workspace: WorkspaceId
     root: str | None
     by: str
     time: str
     reason: VoidReason
     valid_root: str | None
-    other: str | None = None
+    other: WorkspaceId | None = None
     other_root: str | None = None
 
     def words(self) -> str:
@@ -77,7 +78,7 @@ class Void:
         return Refused(self.reason, self.words(), extra)
 
 
-def changed(workspace: str, root: str | None, valid_root: str | None) -> str:
+def changed(workspace: WorkspaceId, root: str | None, valid_root: str | None) -> str:
     """The words for a dispatch under `root` when `valid_root` (None: no root) was registered."""
     now = f"was at {valid_root}" if valid_root else "was not registered"
     return f"dispatched under {root}, but workspace {workspace} {now} by then"
@@ -88,9 +89,9 @@ class Judge:
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
         self.registrations = WorkspaceTable(registrations)
-        self._void: dict[str, Void] = {}
-        self._open: dict[str, dict[Key, bool]] = {}
-        self._where: dict[Key, str] = {}
+        self._void: dict[WorkspaceId, Void] = {}
+        self._open: dict[WorkspaceId, dict[Key, bool]] = {}
+        self._where: dict[Key, WorkspaceId] = {}
 
     # ------------------------------------------------------------------ folding
 
@@ -152,7 +153,7 @@ class Judge:
         fact: LockPayload = event.data
         key = (fact["task_id"], fact["attempt"])
         workspace = self._where.get(key)
-        if workspace != event.subject_id:
+        if workspace is None or workspace != event.subject_id:
             return
         if event.event == "granted":
             self._open[workspace][key] = True
@@ -168,7 +169,7 @@ class Judge:
     # ------------------------------------------------------------------ looking
 
     def would_be_void(
-        self, workspace: str, root: str | None, *, seq: int = 0, by: str = "", time: str = ""
+        self, workspace: WorkspaceId, root: str | None, *, seq: int = 0, by: str = "", time: str = ""
     ) -> Void | None:
         """Why `registered` with `root` (None: `removed`) would be void as the next event of the log."""
         valid = self.registrations.get(workspace)
@@ -185,7 +186,7 @@ class Judge:
             return Void(seq, event, workspace, root, by, time, "workspace-in-use", valid_root)
         return None
 
-    def void(self, workspace: str) -> Void | None:
+    def void(self, workspace: WorkspaceId) -> Void | None:
         """The newest registration event of `workspace`, if that is void."""
         return self._void.get(workspace)
 
@@ -198,12 +199,12 @@ class Judge:
         """Whether this attempt's claim is open: it waits, or holds a valid grant."""
         return key in self._where
 
-    def claim(self, key: Key) -> tuple[str, bool] | None:
+    def claim(self, key: Key) -> tuple[WorkspaceId, bool] | None:
         """The workspace of this attempt's open claim, and whether it is granted; None without one."""
         workspace = self._where.get(key)
         return None if workspace is None else (workspace, self._open[workspace][key])
 
-    def open_claims(self, workspace: str) -> list[Key]:
+    def open_claims(self, workspace: WorkspaceId) -> list[Key]:
         """The open claims of a workspace, waiting and granted, in the order of their `dispatched`."""
         return list(self._open.get(workspace, ()))
 
@@ -221,7 +222,9 @@ class Judge:
         }
 
     @classmethod
-    def resumed(cls, registrations: Iterable[Registration], claims: Iterable[tuple[str, Key, bool]]) -> Judge:
+    def resumed(
+        cls, registrations: Iterable[Registration], claims: Iterable[tuple[WorkspaceId, Key, bool]]
+    ) -> Judge:
         """A judge with these valid registrations and open claims (workspace, attempt, granted)."""
         judge = cls(registrations)
         for workspace, key, granted in claims:

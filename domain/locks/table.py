@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from domain.identifiers import TaskId, WorkspaceId
 from domain.locks.claims import (
     Claim,
     EndedClaim,
@@ -52,12 +53,12 @@ class LockTable:
         self.seq = 0
         self.judge = Judge(registrations)
         self.judged: Void | None = None
-        self._workspaces: dict[str, WorkspaceLocks] = {}
-        self._where: dict[Key, str] = {}
+        self._workspaces: dict[WorkspaceId, WorkspaceLocks] = {}
+        self._where: dict[Key, WorkspaceId] = {}
 
     # ------------------------------------------------------------------ folding
 
-    def fold(self, event: Recorded) -> str | None:
+    def fold(self, event: Recorded) -> WorkspaceId | None:
         """Apply one event of any kind; return the workspace whose next decision may have changed.
 
         Folding is idempotent: an event folded before is skipped. So is a lock fact at or before the last one
@@ -83,7 +84,7 @@ class LockTable:
         """
         self._fold_lock(event)
 
-    def _fold_task(self, event: Recorded) -> str | None:
+    def _fold_task(self, event: Recorded) -> WorkspaceId | None:
         name = event.event
         if name == "dispatched":
             return self._open(event)
@@ -120,7 +121,7 @@ class LockTable:
             return None
         return workspace
 
-    def _open(self, event: Recorded) -> str | None:
+    def _open(self, event: Recorded) -> WorkspaceId | None:
         dispatched: DispatchedPayload = event.data
         workspace = dispatched["workspace"]
         if workspace is None:
@@ -145,8 +146,8 @@ class LockTable:
         self._where[claim.key] = workspace
         return workspace
 
-    def _fold_lock(self, event: Recorded) -> str | None:
-        workspace = event.subject_id
+    def _fold_lock(self, event: Recorded) -> WorkspaceId | None:
+        workspace: WorkspaceId = event.subject_id
         locks = self._locks(workspace)
         if event.seq <= locks.last_seq:
             return None
@@ -166,7 +167,7 @@ class LockTable:
         locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
         return workspace
 
-    def _locks(self, workspace: str) -> WorkspaceLocks:
+    def _locks(self, workspace: WorkspaceId) -> WorkspaceLocks:
         locks = self._workspaces.get(workspace)
         if locks is None:
             locks = self._workspaces[workspace] = WorkspaceLocks()
@@ -203,7 +204,7 @@ class LockTable:
 
     # ------------------------------------------------------------------ deciding
 
-    def decide(self, workspace: str) -> LockFact | None:
+    def decide(self, workspace: WorkspaceId) -> LockFact | None:
         """The one fact to append next for `workspace`, or None if none is due."""
         locks = self._workspaces.get(workspace)
         if locks is None:
@@ -220,7 +221,7 @@ class LockTable:
         claim, blocked = candidate
         return self._refuse(locks, claim) if blocked else self._grant(locks, claim)
 
-    def pending(self) -> list[str]:
+    def pending(self) -> list[WorkspaceId]:
         """The workspaces for which a fact is due; called once after a start."""
         return [workspace for workspace in self._workspaces if self.decide(workspace) is not None]
 
@@ -280,12 +281,12 @@ class LockTable:
 
     # ------------------------------------------------------------------ looking
 
-    def last_seq(self, workspace: str) -> int:
+    def last_seq(self, workspace: WorkspaceId) -> int:
         """The sequence of the last lock fact applied to `workspace`; 0 without one."""
         locks = self._workspaces.get(workspace)
         return locks.last_seq if locks else 0
 
-    def workspaces(self) -> Iterator[str]:
+    def workspaces(self) -> Iterator[WorkspaceId]:
         """Workspaces with holders or waiters, by name."""
         return iter(
             sorted(name for name, locks in self._workspaces.items() if locks.holders or locks.waiting)
@@ -296,16 +297,16 @@ class LockTable:
         every = self._workspaces.values()
         return sum(len(locks.holders) for locks in every), sum(len(locks.waiting) for locks in every)
 
-    def grant(self, task_id: str, attempt: int) -> Grant | None:
+    def grant(self, task_id: TaskId, attempt: int) -> Grant | None:
         """This attempt's grant, even if it is void or its release is owed."""
         workspace = self._where.get((task_id, attempt))
         return self._workspaces[workspace].holders.get((task_id, attempt)) if workspace else None
 
-    def valid_grant(self, task_id: str, attempt: int) -> Grant | None:
+    def valid_grant(self, task_id: TaskId, attempt: int) -> Grant | None:
         """This attempt's grant unless it is void; its release may be owed."""
         return self.grant(task_id, attempt) if self.judge.holds((task_id, attempt)) else None
 
-    def void_claim(self, workspace: str, task_id: str, attempt: int) -> VoidClaim | None:
+    def void_claim(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> VoidClaim | None:
         """The claim of this attempt, if its `dispatched` is void and its `refused` may still come."""
         locks = self._workspaces.get(workspace)
         if locks is None:
@@ -314,7 +315,7 @@ class LockTable:
         ended = locks.ended.get(key)
         return locks.void.get(key) or (ended.void if ended else None)
 
-    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+    def void_dispatch(self, task_id: TaskId, attempt: int) -> Void | None:
         """Why the `dispatched` of this attempt is void, while its `refused` is due."""
         workspace = self._where.get((task_id, attempt))
         void = self.void_claim(workspace, task_id, attempt) if workspace is not None else None
@@ -332,7 +333,7 @@ class LockTable:
             void.valid_root,
         )
 
-    def claim(self, workspace: str, task_id: str, attempt: int) -> Claim | None:
+    def claim(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> Claim | None:
         """The claim of this attempt that waits, or that ended while waiting and may yet be granted."""
         locks = self._workspaces.get(workspace)
         if locks is None:
@@ -341,18 +342,18 @@ class LockTable:
         ended = locks.ended.get(key)
         return locks.waiting.get(key) or (ended.claim if ended else None)
 
-    def ended(self, workspace: str, task_id: str, attempt: int) -> Owed | None:
+    def ended(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> Owed | None:
         """The end of this attempt, if it came before the decision and a lock fact may yet follow it."""
         locks = self._workspaces.get(workspace)
         ended = locks.ended.get((task_id, attempt)) if locks else None
         return ended.owed if ended else None
 
-    def owed_at(self, workspace: str, seq: int) -> Grant | None:
+    def owed_at(self, workspace: WorkspaceId, seq: int) -> Grant | None:
         """A grant of the workspace whose release was already owed at position `seq` and is not appended."""
         locks = self._workspaces.get(workspace)
         return locks.owed_at(seq) if locks else None
 
-    def waiter(self, task_id: str, attempt: int) -> Waiter | None:
+    def waiter(self, task_id: TaskId, attempt: int) -> Waiter | None:
         """This attempt's position in the queue, and what blocks it; None if it does not wait."""
         key = (task_id, attempt)
         workspace = self._where.get(key)
@@ -360,12 +361,12 @@ class LockTable:
             return None
         return self._workspaces[workspace].waiter(key)
 
-    def holders(self, workspace: str) -> list[Grant]:
+    def holders(self, workspace: WorkspaceId) -> list[Grant]:
         """All grants of a workspace in the order they were made."""
         locks = self._workspaces.get(workspace)
         return list(locks.holders.values()) if locks else []
 
-    def in_the_way(self, task_id: str, attempt: int) -> tuple[list[Grant], list[Waiter]]:
+    def in_the_way(self, task_id: TaskId, attempt: int) -> tuple[list[Grant], list[Waiter]]:
         """The first holders and waiters that block this attempt, in order; none if it does not wait."""
         key = (task_id, attempt)
         workspace = self._where.get(key)
@@ -376,7 +377,7 @@ class LockTable:
         holders = [locks.holders[one.key] for one in claims if locks.holds(one)]
         return holders, [locks.waiter(one.key) for one in claims if not locks.holds(one)]
 
-    def waits(self, task_id: str, attempt: int) -> bool:
+    def waits(self, task_id: TaskId, attempt: int) -> bool:
         """Whether this attempt waits with `on_conflict` `wait` and is blocked."""
         key = (task_id, attempt)
         workspace = self._where.get(key)
@@ -384,7 +385,7 @@ class LockTable:
         claim = locks.waiting.get(key)
         return claim is not None and claim.on_conflict == "wait" and locks.blocked(key)
 
-    def open_size(self, workspace: str) -> OpenSize:
+    def open_size(self, workspace: WorkspaceId) -> OpenSize:
         """The number and size of a workspace's open claims."""
         locks = self._workspaces.get(workspace)
         return locks.size if locks else OpenSize()
@@ -399,12 +400,12 @@ class LockTable:
         locks = self._workspaces.get(claim.workspace)
         return locks.holder_beside(claim) if locks else None
 
-    def waiters(self, workspace: str) -> Iterator[Waiter]:
+    def waiters(self, workspace: WorkspaceId) -> Iterator[Waiter]:
         """All waiting claims of a workspace in queue order, each with what blocks it."""
         locks = self._workspaces.get(workspace)
         return locks.waiters() if locks else iter(())
 
-    def crowd(self, workspace: str) -> tuple[list[tuple[Claim, int]], Crowd]:
+    def crowd(self, workspace: WorkspaceId) -> tuple[list[tuple[Claim, int]], Crowd]:
         """All waiting claims of a workspace with their positions, and which claims block which now."""
         locks = self._workspaces.get(workspace) or WorkspaceLocks()
         index = locks.index

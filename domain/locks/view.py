@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Waiter
 from domain.locks.table import LockTable
 from domain.locks.workspace_locks import MOST_NAMED
@@ -17,9 +18,9 @@ from domain.protocol import LockMode
 class HolderRead(BaseModel):
     """An attempt that holds its claim; `token` is its fencing token, `since` the time of its grant."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
-    runner_id: str | None
+    runner_id: RunnerId | None
     paths: list[str]
     mode: LockMode
     token: int
@@ -29,24 +30,24 @@ class HolderRead(BaseModel):
 class WaiterRead(BaseModel):
     """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks that block it."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
     paths: list[str]
     mode: LockMode
     position: int
-    blocked_by: list[str]
+    blocked_by: list[TaskId]
     since: datetime
 
 
 class LockEntry(BaseModel):
     """The locks of one workspace. `paths` [] means the whole workspace."""
 
-    workspace: str
+    workspace: WorkspaceId
     holders: list[HolderRead]
     waiters: list[WaiterRead]
 
 
-def lock_entry(table: LockTable, workspace: str) -> LockEntry:
+def lock_entry(table: LockTable, workspace: WorkspaceId) -> LockEntry:
     """The entry of one workspace; empty lists if it has no open claims."""
     return LockEntry.model_construct(
         workspace=workspace,
@@ -62,7 +63,7 @@ class EntryPicture:
     of the rows may yield to other tasks in between, while the table changes.
     """
 
-    def __init__(self, table: LockTable, workspace: str) -> None:
+    def __init__(self, table: LockTable, workspace: WorkspaceId) -> None:
         self.workspace = workspace
         self._holders = [(one.claim, one.runner_id, one.token, one.since) for one in table.holders(workspace)]
         self._waiters, self._crowd = table.crowd(workspace)
@@ -99,7 +100,7 @@ def _short(time: str) -> str:
     return time.replace(".000000Z", "Z")
 
 
-def entry_in_the_way(table: LockTable, workspace: str, task_id: str, attempt: int) -> LockEntry:
+def entry_in_the_way(table: LockTable, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> LockEntry:
     """The entry of one workspace, cut down to the first claims that block a waiting attempt."""
     holders, waiters = table.in_the_way(task_id, attempt)
     return LockEntry.model_construct(

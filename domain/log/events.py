@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.protocol import ExecutionMode, FailedReason, LockMode
 
 Kind = Literal["task", "lock", "workspace"]
@@ -58,7 +59,7 @@ class CreatedData(EventData):
     title: str
     command: list[str]
     execution_mode: ExecutionMode
-    workspace: str | None
+    workspace: WorkspaceId | None
     lock_paths: list[str]
     lock_mode: LockMode
     on_conflict: OnConflict
@@ -78,7 +79,7 @@ class DispatchedData(EventData):
 
     attempt: int
     pool: str
-    workspace: str | None
+    workspace: WorkspaceId | None
     root: str | None
     registration_seq: int | None
     lock_paths: list[str]
@@ -92,14 +93,14 @@ class QueuedData(EventData):
     """`instance`, if the runner sends one, tells runners with the same id apart; only it has the attempt."""
 
     attempt: int
-    runner_id: str | None
+    runner_id: RunnerId | None
     transport: Transport
     instance: AddedText = None
 
 
 class RunningData(EventData):
     attempt: int
-    runner_id: str | None
+    runner_id: RunnerId | None
     started_at: datetime
     pid: int | None
     instance: AddedText = None
@@ -107,7 +108,7 @@ class RunningData(EventData):
 
 class SucceededData(EventData):
     attempt: int
-    runner_id: str | None
+    runner_id: RunnerId | None
     exit_code: int | None
     message: str | None
     finished_at: datetime
@@ -130,7 +131,7 @@ class CanceledData(EventData):
     attempt: int | None
     by: str
     reason: str | None
-    runner_id: str | None
+    runner_id: RunnerId | None
     message: str | None
     finished_at: datetime
     output_tail: str | None
@@ -165,7 +166,7 @@ class RemovedData(EventData):
 class Holder(EventData):
     """A claim that blocks a refused one; `token` is null if it waits itself."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
     token: int | None
 
@@ -173,7 +174,7 @@ class Holder(EventData):
 class GrantedData(EventData):
     """The event's own stream sequence is the fencing token. `seen_seq`: how far its decider had folded."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
     root: str
     paths: list[str]
@@ -196,7 +197,7 @@ class RefusedData(GrantedData):
 class ReleasedData(EventData):
     """`cause` is the event that ended the attempt, or `operator`; `cause_seq` its stream sequence."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
     paths: list[str]
     cause: str

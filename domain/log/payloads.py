@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.log.events import OnConflict, OnRunnerLost, RefusedReason, SubmitFailedReason, Transport
 from domain.protocol import ExecutionMode, FailedReason, LockMode
 
@@ -16,15 +17,15 @@ from domain.protocol import ExecutionMode, FailedReason, LockMode
 class NamingPayload(TypedDict, total=False):
     """The fields by which an event names a task or a workspace that its subject does not."""
 
-    task_id: str
-    workspace: str | None
+    task_id: TaskId
+    workspace: WorkspaceId | None
 
 
 class CreatedPayload(TypedDict):
     title: str
     command: list[str]
     execution_mode: ExecutionMode
-    workspace: str | None
+    workspace: WorkspaceId | None
     lock_paths: list[str]
     lock_mode: LockMode
     on_conflict: OnConflict
@@ -46,7 +47,7 @@ class DispatchedPayload(AttemptPayload):
     """`root` is null if and only if `workspace` is."""
 
     pool: str
-    workspace: str | None
+    workspace: WorkspaceId | None
     root: str
     registration_seq: int | None
     lock_paths: list[str]
@@ -59,7 +60,7 @@ class DispatchedPayload(AttemptPayload):
 class BoundPayload(AttemptPayload):
     """Common fields of `queued` and `running`."""
 
-    runner_id: str | None
+    runner_id: RunnerId | None
     instance: NotRequired[str]
 
 
@@ -75,7 +76,7 @@ class RunningPayload(BoundPayload):
 class EndedPayload(TypedDict):
     """Common fields of `succeeded`, `failed` and `canceled`."""
 
-    runner_id: str | None
+    runner_id: RunnerId | None
     message: str | None
     finished_at: str
     output_tail: str | None
@@ -134,7 +135,7 @@ class RegisteredPayload(TypedDict):
 class LockPayload(TypedDict):
     """Common fields of all lock events."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
     paths: list[str]
     seen_seq: int
@@ -146,7 +147,7 @@ class GrantedPayload(LockPayload):
 
 
 class HolderPayload(TypedDict):
-    task_id: str
+    task_id: TaskId
     attempt: int
     token: int | None
 

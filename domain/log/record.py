@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from domain.identifiers import TaskId, WorkspaceId
 from domain.log.events import Kind, type_name
 from domain.log.payloads import NamingPayload
 
@@ -14,14 +15,14 @@ from domain.log.payloads import NamingPayload
 class Recorded:
     """A stored event. `seq` is the stream sequence, `version` counts within its task or workspace.
 
-    `subject_id` is the task id (kind `task`) or the workspace id (kinds `lock` and `workspace`).
+    `subject_id` is the `TaskId` (kind `task`) or the `WorkspaceId` (kinds `lock` and `workspace`).
     `time` is RFC 3339 UTC as stored. `data` is the parsed JSON; a reader annotates it with its type from
-    `domain.log.payloads`.
+    `domain.log.payloads`, and `subject_id` with that of its id.
     """
 
     seq: int
     kind: Kind
-    subject_id: str
+    subject_id: Any
     event: str
     id: str
     version: int
@@ -33,20 +34,22 @@ class Recorded:
     traceparent: str | None = None
 
     @property
-    def task_id(self) -> str | None:
+    def task_id(self) -> TaskId | None:
         """The task of this event; None for workspace registrations."""
         if self.kind == "task":
-            return self.subject_id
+            task_id: TaskId = self.subject_id
+            return task_id
         names: NamingPayload = self.data
         return names.get("task_id")
 
     @property
-    def workspace(self) -> str | None:
+    def workspace(self) -> WorkspaceId | None:
         """The workspace this event names, if it names one."""
         if self.kind == "task":
             names: NamingPayload = self.data
             return names.get("workspace")
-        return self.subject_id
+        workspace: WorkspaceId = self.subject_id
+        return workspace
 
     @property
     def at(self) -> datetime:

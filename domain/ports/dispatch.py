@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.identifiers import RunnerId, TaskId
 from domain.protocol import Submission
 
 
 class EnvCipher(Protocol):
     """Encrypts env values before they are stored in the log."""
 
-    def encrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def encrypt(self, task_id: TaskId, env: dict[str, str]) -> dict[str, str]:
         """Names to encrypted values."""
         ...
 
-    def decrypt(self, task_id: str, env: dict[str, str]) -> dict[str, str]:
+    def decrypt(self, task_id: TaskId, env: dict[str, str]) -> dict[str, str]:
         """Names to values.
 
         Raises:
@@ -34,7 +35,7 @@ class SubmitOutcome:
 
     queued: bool
     transport: str
-    runner_id: str | None = None
+    runner_id: RunnerId | None = None
     instance: str | None = None
 
 
@@ -58,7 +59,7 @@ class RunnerClient(Protocol):
         """
         ...
 
-    async def cancel(self, task_id: str, attempt: int, pool: str) -> None:
+    async def cancel(self, task_id: TaskId, attempt: int, pool: str) -> None:
         """Ask a push runner to stop; runners on NATS follow the cancel event themselves.
 
         Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
+from domain.identifiers import TaskId, WorkspaceId
 from domain.locks.claims import Grant
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
@@ -36,7 +37,7 @@ class GrantView(Protocol):
         """Wait until `seq` is folded; False if that takes longer than `timeout` seconds."""
         ...
 
-    async def granted(self, task_id: str, attempt: int, workspace: str) -> bool:
+    async def granted(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> bool:
         """Whether this attempt holds a valid grant. Linearizable."""
         ...
 
@@ -44,7 +45,7 @@ class GrantView(Protocol):
 class RegistrationView(Protocol):
     """The valid registration of a workspace, which depends on its open claims, too."""
 
-    async def registration(self, workspace: str) -> Registration | None:
+    async def registration(self, workspace: WorkspaceId) -> Registration | None:
         """The workspace's valid registration. Linearizable."""
         ...
 
@@ -76,11 +77,11 @@ class LockView(GrantView, RegistrationView, Protocol):
         """
         ...
 
-    async def holding(self, task_id: str, attempt: int, workspace: str) -> int | None:
+    async def holding(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> int | None:
         """The fencing token of this attempt's grant, or None. Linearizable."""
         ...
 
-    def seen_registration(self, workspace: str) -> Registration | None:
+    def seen_registration(self, workspace: WorkspaceId) -> Registration | None:
         """The workspace's valid registration, or None."""
         ...
 
@@ -88,7 +89,7 @@ class LockView(GrantView, RegistrationView, Protocol):
         """The lock of the task's current attempt."""
         ...
 
-    async def decided(self, task_id: str, attempt: int, timeout: float = 2.0) -> LockDecision:
+    async def decided(self, task_id: TaskId, attempt: int, timeout: float = 2.0) -> LockDecision:
         """Wait until the lock projection has granted or refused this attempt, or others block it.
 
         `void`: its `dispatched` names a root that was not its workspace's.
@@ -96,15 +97,15 @@ class LockView(GrantView, RegistrationView, Protocol):
         """
         ...
 
-    async def released(self, task_id: str, attempt: int, timeout: float = 2.0) -> bool:
+    async def released(self, task_id: TaskId, attempt: int, timeout: float = 2.0) -> bool:
         """Wait until this attempt holds no grant; False after `timeout` seconds."""
         ...
 
-    def refusal(self, task_id: str, attempt: int) -> list[HolderPayload]:
+    def refusal(self, task_id: TaskId, attempt: int) -> list[HolderPayload]:
         """The claims that blocked a recently refused attempt."""
         ...
 
-    def would_be_void(self, workspace: str, root: str | None) -> Void | None:
+    def would_be_void(self, workspace: WorkspaceId, root: str | None) -> Void | None:
         """Why `registered` with `root` (None: `removed`) would be void as the next event; None if valid."""
         ...
 
@@ -112,11 +113,11 @@ class LockView(GrantView, RegistrationView, Protocol):
         """Why the folded event at `seq` is void; None if it is valid. Busy if it was folded too long ago."""
         ...
 
-    def void_registration(self, workspace: str) -> Void | None:
+    def void_registration(self, workspace: WorkspaceId) -> Void | None:
         """The newest registration event of a workspace, if it is void."""
         ...
 
-    def void_dispatch(self, task_id: str, attempt: int) -> Void | None:
+    def void_dispatch(self, task_id: TaskId, attempt: int) -> Void | None:
         """Why the `dispatched` of an attempt is void, while its `refused` is due or was folded recently."""
         ...
 
@@ -124,26 +125,26 @@ class LockView(GrantView, RegistrationView, Protocol):
         """All valid workspace registrations, by id."""
         ...
 
-    def entries(self, workspace: str | None = None) -> list[LockEntry]:
+    def entries(self, workspace: WorkspaceId | None = None) -> list[LockEntry]:
         """Holders and waiters of one workspace (always one entry), or of all with open claims."""
         ...
 
-    def picture(self, workspace: str) -> EntryPicture:
+    def picture(self, workspace: WorkspaceId) -> EntryPicture:
         """A frozen copy of a workspace's entry, to be written row by row."""
         ...
 
-    def open_workspaces(self) -> list[str]:
+    def open_workspaces(self) -> list[WorkspaceId]:
         """The ids of all workspaces with open claims, in order."""
         ...
 
-    def open_size(self, workspace: str) -> OpenSize:
+    def open_size(self, workspace: WorkspaceId) -> OpenSize:
         """The number and size of a workspace's open claims."""
         ...
 
-    def holders(self, workspace: str) -> list[Grant]:
+    def holders(self, workspace: WorkspaceId) -> list[Grant]:
         """The grants of a workspace, in order."""
         ...
 
-    def in_the_way(self, workspace: str, task_id: str, attempt: int) -> LockEntry:
+    def in_the_way(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> LockEntry:
         """The first holders and waiters that block an attempt waiting in `workspace`."""
         ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from domain.identifiers import TaskId, WorkspaceId
 from domain.locks.claims import LockFact
 from domain.log.events import OnRunnerLost
 from domain.log.filter import ALL_EVENTS, EventFilter
@@ -59,7 +60,7 @@ class Appender(Protocol[Appended]):
 class TaskStore(Protocol):
     """Tasks in the log, with optimistic concurrency."""
 
-    def exclusive(self, task_id: str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, task_id: TaskId) -> AbstractAsyncContextManager[None]:
         """Serialise work on one task within this process, since cached tasks are shared.
 
         On every exit, an error or a cancellation included, no cached task has a pending event: a change whose
@@ -67,11 +68,11 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def load(self, task_id: str) -> StoredTask | None:
+    async def load(self, task_id: TaskId) -> StoredTask | None:
         """The task, from the cache or by one or two bounded reads; None if the leader has no such task."""
         ...
 
-    async def load_at(self, task_id: str, seq: int) -> StoredTask | None:
+    async def load_at(self, task_id: TaskId, seq: int) -> StoredTask | None:
         """The task after `seq`; None if it did not exist then."""
         ...
 
@@ -101,13 +102,13 @@ class LockLog(Protocol):
 class WorkspaceLog(Protocol):
     """Appends workspace registrations."""
 
-    async def last_registration(self, workspace: str) -> Recorded | None:
+    async def last_registration(self, workspace: WorkspaceId) -> Recorded | None:
         """The last registration event of a workspace, from the leader."""
         ...
 
     async def append_registered(
         self,
-        workspace: str,
+        workspace: WorkspaceId,
         last: Recorded | None,
         root: str,
         on_runner_lost: OnRunnerLost,
@@ -119,7 +120,7 @@ class WorkspaceLog(Protocol):
         ...
 
     async def append_removed(
-        self, workspace: str, last: Recorded, reason: str | None, *, at: datetime, actor: str
+        self, workspace: WorkspaceId, last: Recorded, reason: str | None, *, at: datetime, actor: str
     ) -> Recorded:
         """Append `removed`, expecting `last`; AppendConflict if another event came first."""
         ...

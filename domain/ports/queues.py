@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from domain.identifiers import TaskId
 from domain.log.record import Recorded
 
 
@@ -31,7 +32,7 @@ class Deadline:
     """A deadline of one attempt; each `kind` (`attempt`, `lock-wait`) has its own handler."""
 
     kind: str
-    task_id: str
+    task_id: TaskId
     attempt: int
 
 

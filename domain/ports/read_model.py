@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from domain.identifiers import TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.task.view import TaskRead
@@ -21,7 +22,7 @@ class TaskFilter:
     """
 
     status: tuple[str, ...] = ()
-    workspace: str | None = None
+    workspace: WorkspaceId | None = None
     pool: str | None = None
     label: tuple[str, str] | None = None
     created_after: datetime | None = None
@@ -53,7 +54,7 @@ class ReadModel(Protocol):
         """Delete all rows and set the position to 0."""
         ...
 
-    async def get(self, task_id: str) -> TaskRead | None:
+    async def get(self, task_id: TaskId) -> TaskRead | None:
         """One task, or None."""
         ...
 
@@ -71,6 +72,8 @@ class ReadModel(Protocol):
         """
         ...
 
-    async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
+    async def lock_history(
+        self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int
+    ) -> list[int]:
         """Sequences of the newest `limit` lock events of a workspace or a task, ascending."""
         ...

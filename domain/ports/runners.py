@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 
 
@@ -28,7 +29,7 @@ class Heartbeats(Protocol):
         ...
 
     async def last(
-        self, runner_id: str, within: float = 0.0, instance: str | None = None
+        self, runner_id: RunnerId, within: float = 0.0, instance: str | None = None
     ) -> tuple[Heartbeat, datetime] | None:
         """A runner's last heartbeat, from the leader or from a cache at most `within` seconds old; or None.
 

@@ -11,6 +11,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
+from domain.identifiers import TaskId
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -28,11 +30,11 @@ class AttemptTokens:
             raise ValueError("attempt tokens need at least one key")
         self._keys = [hashlib.sha256(b"towpath attempt token\n" + key).digest() for key in keys]
 
-    def mint(self, task_id: str, attempt: int, fencing_token: int) -> str:
+    def mint(self, task_id: TaskId, attempt: int, fencing_token: int) -> str:
         """The token for a submission."""
         return f"{attempt}.{fencing_token}.{self._mac(self._keys[0], task_id, attempt, fencing_token)}"
 
-    def check(self, task_id: str, token: str) -> Proof | None:
+    def check(self, task_id: TaskId, token: str) -> Proof | None:
         """The proof in `token` for `task_id`; None if it is invalid."""
         attempt_text, _, rest = token.partition(".")
         fencing_text, _, mac = rest.partition(".")
@@ -47,7 +49,7 @@ class AttemptTokens:
         return None
 
     @staticmethod
-    def _mac(key: bytes, task_id: str, attempt: int, fencing_token: int) -> str:
+    def _mac(key: bytes, task_id: TaskId, attempt: int, fencing_token: int) -> str:
         text = f"{task_id}\n{attempt}\n{fencing_token}".encode()
         return hmac.new(key, text, hashlib.sha256).hexdigest()
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from domain import subjects
+from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 from domain.validation.json_reader import parsed
 
@@ -25,7 +26,7 @@ SHOWN_ERRORS = 3
 class ArrivedBeat:
     """The raw message published as the heartbeat of `runner_id`, on subject `source`."""
 
-    runner_id: str
+    runner_id: RunnerId
     body: bytes
     source: str
 

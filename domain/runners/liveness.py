@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Literal
 
 from domain.errors import Refused
+from domain.identifiers import RunnerId, TaskId
 from domain.protocol import MAX_HELD, Heartbeat
 
 RunnerState = Literal["alive", "suspected", "lost"]
@@ -117,9 +118,9 @@ class Watched:
     If `instance` is known, only that instance's heartbeats count.
     """
 
-    task_id: str
+    task_id: TaskId
     attempt: int
-    runner_id: str
+    runner_id: RunnerId | None
     bound_at: datetime
     instance: str | None = None
 

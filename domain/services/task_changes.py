@@ -12,6 +12,7 @@ from datetime import datetime
 
 from domain.context.log_context import be_about, be_about_task
 from domain.errors import Busy, NotFound, Refused, refused
+from domain.identifiers import TaskId
 from domain.ports.log import AppendConflict, Clock, StoredTask, TaskStore
 from domain.task.aggregate import Task
 
@@ -27,7 +28,7 @@ class TaskChanges:
         self._tasks = tasks
         self._clock = clock
 
-    async def read(self, task_id: str, *, attempt: int = 0, version: int = 0) -> StoredTask:
+    async def read(self, task_id: TaskId, *, attempt: int = 0, version: int = 0) -> StoredTask:
         """The task, by a linearizable read.
 
         `attempt` and `version`: the latest that the caller has seen in the log. Raises Busy if the leader
@@ -43,7 +44,7 @@ class TaskChanges:
         raise too_busy()
 
     async def _change(
-        self, task_id: str, decide: Decide, about: int | None = None, begun: int = 0
+        self, task_id: TaskId, decide: Decide, about: int | None = None, begun: int = 0
     ) -> StoredTask:
         """Apply `decide` to the task and append its event, with optimistic concurrency.
 
@@ -81,7 +82,7 @@ class TaskChanges:
         be_about(appended.task.id, appended.task.attempt, appended.seq)
         return appended
 
-    async def _load(self, task_id: str) -> StoredTask:
+    async def _load(self, task_id: TaskId) -> StoredTask:
         stored = await self._tasks.load(task_id)
         if stored is None:
             raise NotFound("no-such-task", f"there is no task {task_id}; list them with GET /tasks")

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from domain.context.log_context import be_about_task
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
+from domain.identifiers import TaskId, WorkspaceId
 from domain.locks.capacity import ClaimRoom, Reservation
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.capacity import AmpleRoom, LogRoom, check_room
@@ -53,7 +54,7 @@ class TaskCommands(TaskChanges):
         self._locks = locks
         self._cipher = cipher
 
-    async def create(self, task_id: str, spec: TaskSpec, actor: str) -> tuple[StoredTask, bool]:
+    async def create(self, task_id: TaskId, spec: TaskSpec, actor: str) -> tuple[StoredTask, bool]:
         """Create a task; idempotent for the same id with the same content.
 
         Returns the task and whether this call created it.
@@ -83,14 +84,14 @@ class TaskCommands(TaskChanges):
             raise Refused("id-taken", "a task with this id and other content exists; choose another id")
         return existing, False
 
-    async def read_at(self, task_id: str, seq: int) -> StoredTask:
+    async def read_at(self, task_id: TaskId, seq: int) -> StoredTask:
         """The task after `seq`. NotFound if it did not exist then."""
         stored = await self._tasks.load_at(task_id, seq)
         if stored is None:
             raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
         return stored
 
-    async def dispatch(self, task_id: str, actor: str, *, first: bool = False) -> StoredTask:
+    async def dispatch(self, task_id: TaskId, actor: str, *, first: bool = False) -> StoredTask:
         """Begin the next attempt. LogFull if the log has no room; `workspace-full` if the workspace has none.
 
         A first attempt is decided on this process's cached task: the compare-and-set rejects it if that is
@@ -129,7 +130,7 @@ class TaskCommands(TaskChanges):
             reserved.seq = stored.seq
             return stored
 
-    async def cancel(self, task_id: str, reason: str | None, actor: str) -> StoredTask:
+    async def cancel(self, task_id: TaskId, reason: str | None, actor: str) -> StoredTask:
         """Cancel at once, or ask the runner to; idempotent."""
         return await self._change(
             task_id,
@@ -137,7 +138,7 @@ class TaskCommands(TaskChanges):
             about=(await self.read(task_id)).task.attempt,
         )
 
-    async def release_locks(self, task_id: str, reason: str, actor: str) -> Release | None:
+    async def release_locks(self, task_id: TaskId, reason: str, actor: str) -> Release | None:
         """Release the grant of the current attempt; None if it holds none, and nothing is recorded."""
         stored = await self.read(task_id)
         attempt, workspace = stored.task.attempt, stored.task.spec.workspace
@@ -158,13 +159,13 @@ class TaskCommands(TaskChanges):
                 return Release(attempt, token, may_run, stored.task.spec.lock_paths)
         raise too_busy()
 
-    async def _registration(self, workspace: str) -> Registration:
+    async def _registration(self, workspace: WorkspaceId) -> Registration:
         registration = await self._locks.registration(workspace)
         if registration is None:
             raise not_registered(workspace)
         return registration
 
-    async def _created_data(self, task_id: str, spec: TaskSpec) -> CreatedData:
+    async def _created_data(self, task_id: TaskId, spec: TaskSpec) -> CreatedData:
         lock_paths: list[str] = []
         if spec.workspace is not None:
             lock_paths = await self._lock_paths(spec.workspace, spec.lock_paths)
@@ -184,7 +185,7 @@ class TaskCommands(TaskChanges):
             lock_wait_seconds=spec.lock_wait_seconds,
         )
 
-    async def _lock_paths(self, workspace: str, paths: Sequence[str]) -> list[str]:
+    async def _lock_paths(self, workspace: WorkspaceId, paths: Sequence[str]) -> list[str]:
         """The claim's normalised paths. The local fold may accept them; only a linearizable read refuses."""
         seen = self._locks.seen_registration(workspace)
         if seen is not None:
@@ -192,7 +193,7 @@ class TaskCommands(TaskChanges):
                 return normalise_lock_paths(paths, seen.root)
         return normalise_lock_paths(paths, (await self._registration(workspace)).root)
 
-    def _same_content(self, task_id: str, stored: CreatedData, asked: CreatedData, spec: TaskSpec) -> bool:
+    def _same_content(self, task_id: TaskId, stored: CreatedData, asked: CreatedData, spec: TaskSpec) -> bool:
         """Compare two task contents. Env values are compared decrypted, since encryption is randomised."""
         bare: dict[str, dict[str, str]] = {"env": {}, "secrets": {}}
         if stored.model_copy(update=bare) != asked.model_copy(update=bare):

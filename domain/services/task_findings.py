@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from domain.identifiers import RunnerId, TaskId
 from domain.log.events import SubmitFailedReason
 from domain.ports.log import StoredTask
 from domain.protocol import Report
@@ -20,7 +21,7 @@ class TaskFindings(TaskChanges):
     """Records the findings of dispatch, watchdog and lock waits."""
 
     async def accepted(
-        self, task_id: str, attempt: int, runner_id: str | None, instance: str | None = None
+        self, task_id: TaskId, attempt: int, runner_id: RunnerId | None, instance: str | None = None
     ) -> StoredTask:
         """Record `queued` for a push runner's 202, unless the attempt is further on or was replaced."""
         report = Report(status="queued", attempt=attempt, runner_id=runner_id, instance=instance)
@@ -33,7 +34,7 @@ class TaskFindings(TaskChanges):
         return await self._change(task_id, decide, begun=attempt)
 
     async def submit_failed(
-        self, task_id: str, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
+        self, task_id: TaskId, attempt: int, reason: SubmitFailedReason, message: str | None, actor: str
     ) -> StoredTask:
         """Record that this attempt reached no runner, unless it is further on, ended or replaced."""
         return await self._change(
@@ -42,7 +43,7 @@ class TaskFindings(TaskChanges):
             begun=attempt,
         )
 
-    async def lock_wait_over(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
+    async def lock_wait_over(self, task_id: TaskId, attempt: int, message: str, actor: str) -> StoredTask:
         """Record that this attempt has waited too long for its lock, unless it is further on."""
         return await self._change(
             task_id,
@@ -50,7 +51,7 @@ class TaskFindings(TaskChanges):
             begun=attempt,
         )
 
-    async def runner_lost(self, task_id: str, attempt: int, message: str, actor: str) -> StoredTask:
+    async def runner_lost(self, task_id: TaskId, attempt: int, message: str, actor: str) -> StoredTask:
         """Record that this attempt's runner is lost, unless the attempt has ended or was replaced."""
         return await self._change(
             task_id,

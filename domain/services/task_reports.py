@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.errors import Invalid
+from domain.identifiers import TaskId
 from domain.log.events import Transport
 from domain.ports.lock_view import GrantView
 from domain.ports.log import Clock, StoredTask, TaskStore
@@ -22,7 +23,7 @@ class TaskReports(TaskChanges):
         self._grants = grants
 
     async def report(
-        self, task_id: str, report: Report, proof: Proof | None, transport: Transport, actor: str
+        self, task_id: TaskId, report: Report, proof: Proof | None, transport: Transport, actor: str
     ) -> StoredTask:
         """Record a report. `proof` comes from its attempt token, if it carries one.
 

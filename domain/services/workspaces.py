@@ -9,6 +9,7 @@ request is answered by the verdict on its own event, at that event's position.
 from __future__ import annotations
 
 from domain.errors import Busy, NotFound
+from domain.identifiers import WorkspaceId
 from domain.log.capacity import AmpleRoom, LogRoom, check_room
 from domain.log.events import OnRunnerLost
 from domain.log.record import Recorded
@@ -31,7 +32,7 @@ class WorkspaceService:
         self._clock = clock
 
     async def register(
-        self, workspace: str, root: str, on_runner_lost: OnRunnerLost, actor: str
+        self, workspace: WorkspaceId, root: str, on_runner_lost: OnRunnerLost, actor: str
     ) -> tuple[Registration, bool]:
         """Register or change a workspace; idempotent.
 
@@ -61,7 +62,7 @@ class WorkspaceService:
             return Registration(workspace, root, on_runner_lost, event.seq, event.version), current is None
         raise _busy(workspace)
 
-    async def remove(self, workspace: str, reason: str | None, actor: str) -> None:
+    async def remove(self, workspace: WorkspaceId, reason: str | None, actor: str) -> None:
         """Remove a registration; only while no claim is open in the workspace.
 
         Raises:
@@ -81,7 +82,7 @@ class WorkspaceService:
             return
         raise _busy(workspace)
 
-    async def _checked(self, workspace: str, root: str | None) -> Registration | None:
+    async def _checked(self, workspace: WorkspaceId, root: str | None) -> Registration | None:
         """The registration at the log's end, after checking that `root` (None: a removal) would be valid.
 
         Raises:
@@ -93,7 +94,7 @@ class WorkspaceService:
             raise void.refusal()
         return self._view.seen_registration(workspace)
 
-    async def _confirm(self, workspace: str, event: Recorded) -> None:
+    async def _confirm(self, workspace: WorkspaceId, event: Recorded) -> None:
         """Return if `event` is valid at its position; later events do not matter.
 
         Raises:
@@ -107,5 +108,5 @@ class WorkspaceService:
             raise void.refusal()
 
 
-def _busy(workspace: str) -> Busy:
+def _busy(workspace: WorkspaceId) -> Busy:
     return Busy("busy", f"registrations of {workspace} kept changing or lag behind; send the request again")

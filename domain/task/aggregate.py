@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from eventsourcing.domain import BaseAggregate
 
 from domain.errors import refused
+from domain.identifiers import RunnerId, TaskId
 from domain.log import events as data
 from domain.protocol import Report
 from domain.task.events import TASK_EVENTS, Created, TaskEvent
@@ -45,6 +46,8 @@ class Task(BaseAggregate[str]):
     class Event(TaskEvent):
         TOPIC: ClassVar[str] = "towpath.task.event"
 
+    if TYPE_CHECKING:
+        id: TaskId  # the library itself takes only str and UUID
     spec: data.CreatedData
 
     def __init__(self) -> None:
@@ -61,7 +64,7 @@ class Task(BaseAggregate[str]):
         self.exit_code: int | None = None
         self.message: str | None = None
         self.reason: str | None = None
-        self.runner_id: str | None = None
+        self.runner_id: RunnerId | None = None
         self.instance: str | None = None
         self.output_tail: str | None = None
         self.cancel_requested = False
@@ -91,7 +94,7 @@ class Task(BaseAggregate[str]):
         """Whether `attempt` is the current one and in one of `statuses`."""
         return self.attempt == attempt and self.status in statuses
 
-    def is_wanted(self, attempt: int, runner_id: str, instance: str | None = None) -> bool:
+    def is_wanted(self, attempt: int, runner_id: RunnerId, instance: str | None = None) -> bool:
         """Whether this runner may go on with `attempt`: no other runner has it, and no end was requested."""
         return (
             self.is_open(attempt, Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
@@ -103,7 +106,7 @@ class Task(BaseAggregate[str]):
     # ------------------------------------------------------------------ operators' commands
 
     @classmethod
-    def create(cls, task_id: str, spec: data.CreatedData, *, at: datetime, actor: str) -> Task:
+    def create(cls, task_id: TaskId, spec: data.CreatedData, *, at: datetime, actor: str) -> Task:
         """A new task; its `created` event is pending."""
         return cls._create(Created, id=task_id, timestamp=at, actor=actor, data=spec)
 

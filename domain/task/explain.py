@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from domain.identifiers import RunnerId, TaskId
 from domain.locks.judging import Void, changed
 from domain.locks.view import HolderRead, LockEntry, WaiterRead
 from domain.log.payloads import CancelRequestedPayload, RefusedPayload, ToldPayload
@@ -23,20 +24,20 @@ TITLE_CHARS = 80
 class Blocker(BaseModel):
     """A task that blocks another: it holds (`token`, `runner_id`, `since` its grant) or waits itself."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
     title: str | None
     holds: bool
     paths: list[str]
     token: int | None
-    runner_id: str | None
+    runner_id: RunnerId | None
     since: datetime
 
 
 class Why(BaseModel):
     """The explanation. `event` is the task's last event."""
 
-    task_id: str
+    task_id: TaskId
     status: Status
     attempt: int
     stage: Stage
@@ -187,7 +188,7 @@ def _locked(read: TaskRead) -> str:
     return f", holding {_paths(read.lock_paths)} in {read.workspace} with token {read.lock.token}"
 
 
-def _name(title: str | None, task_id: str) -> str:
+def _name(title: str | None, task_id: TaskId) -> str:
     return f"{' '.join(title.split())[:TITLE_CHARS]} ({task_id})" if title else task_id
 
 

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from domain.identifiers import Name, TaskId
+from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, Name
 from domain.log.events import OnConflict
 from domain.protocol import Exact, ExecutionMode, LockMode, Shown
 from domain.workspaces.paths import DEEP, MAX_PATH_CHARS, MAX_PATHS, UP
@@ -134,11 +134,11 @@ class TaskSpec(BaseModel):
         extra="forbid", frozen=True, strict=True, json_schema_extra=_with_or_without_a_lock
     )
 
-    id: TaskId | None = None
+    id: CheckedTaskId | None = None
     title: Annotated[Shown, Field(max_length=500)] | None = None
     command: Command
     execution_mode: ExecutionMode = "no-workspace"
-    workspace: Name | None = None
+    workspace: CheckedWorkspaceId | None = None
     lock_paths: Annotated[list[LockPath], Field(max_length=MAX_PATHS)] = []
     lock_mode: LockMode = "exclusive"
     on_conflict: OnConflict = "wait"

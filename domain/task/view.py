@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Waiter
 from domain.log.events import OnConflict
 from domain.protocol import ExecutionMode, LockMode
@@ -24,7 +25,7 @@ class LockRead(BaseModel):
     token: int | None = None
     since: datetime | None = None
     position: int | None = None
-    blocked_by: list[str] = []
+    blocked_by: list[TaskId] = []
 
 
 class TaskRead(BaseModel):
@@ -33,13 +34,13 @@ class TaskRead(BaseModel):
     Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
     """
 
-    id: str
+    id: TaskId
     title: str
     status: Status
     attempt: int
     command: list[str]
     execution_mode: ExecutionMode
-    workspace: str | None
+    workspace: WorkspaceId | None
     lock_paths: list[str]
     lock_mode: LockMode
     on_conflict: OnConflict
@@ -55,7 +56,7 @@ class TaskRead(BaseModel):
     exit_code: int | None
     message: str | None
     reason: str | None
-    runner_id: str | None
+    runner_id: RunnerId | None
     runner_state: RunnerState | None = None
     cancel_requested: bool
     output_tail: str | None

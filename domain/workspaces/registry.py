@@ -6,11 +6,12 @@ claim. The order of the log decides between them; `domain.locks.judging` applies
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from domain.errors import NotFound
+from domain.identifiers import WorkspaceId
 from domain.workspaces.path_index import Cover, PathIndex
 from domain.workspaces.paths import plain_path
 
@@ -19,14 +20,14 @@ from domain.workspaces.paths import plain_path
 class Registration:
     """A workspace's valid registration; `seq` is the stream sequence of its `registered` event."""
 
-    id: str
+    id: WorkspaceId
     root: str
     on_runner_lost: str
     seq: int
     version: int
 
 
-def not_registered(workspace: str) -> NotFound:
+def not_registered(workspace: WorkspaceId) -> NotFound:
     """The error for a workspace that is not registered."""
     return NotFound(
         "no-such-workspace",
@@ -38,19 +39,19 @@ class WorkspaceTable:
     """All valid registrations."""
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
-        self._by_id: dict[str, Registration] = {}
-        self._roots: PathIndex[str] = PathIndex()
+        self._by_id: dict[WorkspaceId, Registration] = {}
+        self._roots: PathIndex[WorkspaceId] = PathIndex()
         for one in registrations:
             self.put(one)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Registration]:
         return iter(sorted(self._by_id.values(), key=lambda one: one.id))
 
-    def get(self, workspace: str) -> Registration | None:
+    def get(self, workspace: WorkspaceId) -> Registration | None:
         """The valid registration of `workspace`, or None."""
         return self._by_id.get(workspace)
 
-    def overlapping(self, workspace: str, root: str) -> Registration | None:
+    def overlapping(self, workspace: WorkspaceId, root: str) -> Registration | None:
         """Another workspace whose root equals, contains or lies inside `root`."""
         found = self._roots.overlapping(_cover(root)) - {workspace}
         return min((self._by_id[name] for name in found), key=lambda other: other.seq, default=None)
@@ -61,7 +62,7 @@ class WorkspaceTable:
         self._by_id[registration.id] = registration
         self._roots.add(registration.id, _cover(registration.root))
 
-    def remove(self, workspace: str) -> None:
+    def remove(self, workspace: WorkspaceId) -> None:
         """Forget the valid registration of `workspace`, if it has one."""
         gone = self._by_id.pop(workspace, None)
         if gone is not None:

@@ -18,6 +18,7 @@ import orjson
 
 from adapters.read_model.rows import Row
 from domain.evidence.history_rules import TaskTrace
+from domain.identifiers import TaskId
 from domain.task.transitions import Status
 
 KEPT = 6_000
@@ -69,7 +70,7 @@ class TaskStates:
         self._file.close()
         self._directory.cleanup()
 
-    def get(self, task_id: str) -> TaskState | None:
+    def get(self, task_id: TaskId) -> TaskState | None:
         """The task's state; None if it was not added. One that succeeded may have lost all but its status."""
         state = self._known.get(task_id)
         if state is not None or task_id > self._highest:
@@ -84,17 +85,17 @@ class TaskStates:
         self._ended[task_id] = None
         return state
 
-    def add(self, task_id: str, state: TaskState) -> None:
+    def add(self, task_id: TaskId, state: TaskState) -> None:
         """Add a new task."""
         self._known[task_id] = state
 
-    def ended(self, task_id: str) -> None:
+    def ended(self, task_id: TaskId) -> None:
         """Record that the task's attempt has ended: it may leave memory."""
         self._ended[task_id] = None
         if len(self._ended) > KEPT:
             self._spill()
 
-    def reopened(self, task_id: str) -> None:
+    def reopened(self, task_id: TaskId) -> None:
         """Record that the task has a new attempt."""
         self._ended.pop(task_id, None)
 
@@ -121,7 +122,7 @@ class TaskStates:
         spilled: int = self._file.execute("SELECT count(*) FROM tasks").fetchone()[0]
         return spilled + len(self._known)
 
-    def rows(self, task_id: str) -> tuple[int, bytes] | None:
+    def rows(self, task_id: TaskId) -> tuple[int, bytes] | None:
         """Sequence and digest of a task's rows."""
         state = self._known.get(task_id)
         if state is not None:

@@ -21,6 +21,7 @@ from adapters.read_model.database import open_database
 from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeats import JetStreamHeartbeats
+from domain.identifiers import WorkspaceId
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import Clock
@@ -52,7 +53,7 @@ class LockState:
     """The locks folded to the log's end. `due`: workspaces whose next lock event was due all the while."""
 
     table: LockTable
-    due: list[str]
+    due: list[WorkspaceId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Examination:
         table = await self._restored()
         last = await self.reader.last_seq()
         clock = asyncio.get_running_loop()
-        due: set[tuple[str, int]] = set()
+        due: set[tuple[WorkspaceId, int]] = set()
         settled = False
         follow = self.reader.follow(table.seq)
         end = clock.time() + self.patience.settle_seconds

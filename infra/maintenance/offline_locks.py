@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
+from domain.identifiers import WorkspaceId
 from domain.locks.table import LockTable
 from domain.locks.view import LockEntry, lock_entry
 from domain.log.position import Position
@@ -49,7 +50,7 @@ async def _locks(settings: Settings, workspace: str | None, at: str | None) -> O
         hole = await _fold(reader, table, await _upto(reader, at))
     finally:
         await connection.close()
-    names = table.workspaces() if workspace is None else [workspace]
+    names = table.workspaces() if workspace is None else [WorkspaceId(workspace)]
     entries = [LockEntry.model_dump(lock_entry(table, name), mode="json") for name in names]
     if hole is not None:
         fault = fault or f"the log is damaged: event {hole} is missing"

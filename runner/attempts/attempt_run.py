@@ -17,6 +17,7 @@ import structlog
 
 from domain.context.trace import current_traceparent, trace_id
 from domain.context.tracing import Attributes, Span, Tracer, about_attempt, spanning
+from domain.identifiers import RunnerId
 from domain.protocol import FailedReason, Report
 from runner.attempts.redaction import output_size, output_tail, tail_reach
 from runner.attempts.report_mapping import Final, final_report, unstarted_report
@@ -43,7 +44,7 @@ class AttemptContext:
     """Dependencies that all attempts of a runner share."""
 
     config: RunnerConfig
-    runner_id: str
+    runner_id: RunnerId
     state: RunnerState
     storage: Storage
     lease: Lease

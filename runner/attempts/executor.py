@@ -14,6 +14,7 @@ import structlog
 from domain.context.log_context import about, be_about
 from domain.context.trace import current_traceparent, under_traceparent, use_traceparent
 from domain.context.tracing import Span, about_attempt
+from domain.identifiers import TaskId
 from domain.protocol import FailedReason, Held, Report, Submission
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.attempts.attempt_run import AttemptContext, AttemptRun
@@ -112,7 +113,7 @@ class Executor:
 
     # -- steering
 
-    def cancel(self, task_id: str, attempt: int | None) -> Attempt | None:
+    def cancel(self, task_id: TaskId, attempt: int | None) -> Attempt | None:
         """End the newest (or the named) attempt of the task if it runs; None if none is known."""
         held = [key for key in self._runs if key.task_id == task_id and attempt in {None, key.attempt}]
         if held:

@@ -6,6 +6,7 @@ import signal as signals
 from datetime import datetime
 from typing import Any, Literal
 
+from domain.identifiers import RunnerId
 from domain.protocol import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
 from runner.process.launcher import JobEnd
 
@@ -17,7 +18,7 @@ def final_report(
     ended: JobEnd,
     *,
     attempt: int,
-    runner_id: str,
+    runner_id: RunnerId,
     timeout: float | None,
     started_at: datetime,
     tail: str | None,
@@ -45,7 +46,7 @@ def unstarted_report(
     status: Final,
     *,
     attempt: int,
-    runner_id: str,
+    runner_id: RunnerId,
     at: datetime,
     message: str,
     reason: FailedReason | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.identifiers import RunnerId
 from domain.protocol import Report
 from runner.control.follower import Follower
 from runner.control.start_gate import Permission, Standing, judge_answer
@@ -13,7 +14,7 @@ from runner.store.state import Attempt, RunnerState
 class HttpGate:
     """Confirmed by the 200 to this report, with a TaskRead that shows `running` by this runner."""
 
-    def __init__(self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str) -> None:
+    def __init__(self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: RunnerId) -> None:
         self._state = state
         self._storage = storage
         self._reporter = reporter
@@ -32,7 +33,12 @@ class NatsGate:
     """Confirmed by the event itself, read from the log. A cancel or an end forbids the start."""
 
     def __init__(
-        self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: str, follower: Follower
+        self,
+        state: RunnerState,
+        storage: Storage,
+        reporter: Reporter,
+        runner_id: RunnerId,
+        follower: Follower,
     ) -> None:
         self._state = state
         self._storage = storage
@@ -47,6 +53,6 @@ class NatsGate:
         return Permission(Standing.RUNNING, sequence=await self._follower.seen_running(attempt.key))
 
 
-def running_report(attempt: Attempt, runner_id: str) -> Report:
+def running_report(attempt: Attempt, runner_id: RunnerId) -> Report:
     """The report `running`, sent before the process exists: no pid yet; the log's time is its start."""
     return Report(status="running", attempt=attempt.key.attempt, runner_id=runner_id)

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from domain.identifiers import RunnerId
 from domain.protocol import Submission
 from runner.errors import SubmissionRefused
 from runner.isolation.job_user import JobUser
@@ -97,7 +98,7 @@ def within(submission: Submission, own: Path) -> list[str]:
 
 
 def job_environment(
-    submission: Submission, runner_id: str, traceparent: str | None = None, user: JobUser | None = None
+    submission: Submission, runner_id: RunnerId, traceparent: str | None = None, user: JobUser | None = None
 ) -> dict[str, str]:
     """The job's whole environment: a few inherited names, the task's own, and Towpath's variables.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
+from domain.identifiers import RunnerId, TaskId
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.config import RunnerTiming
 from runner.control.start_gate import Standing, judge_event
@@ -49,9 +50,9 @@ class Follower:
         self,
         task_log: TaskLog,
         state: RunnerState,
-        runner_id: str,
+        runner_id: RunnerId,
         see: Callable[[Key, Standing], None],
-        report: Callable[[str], None],
+        report: Callable[[TaskId], None],
         timing: RunnerTiming,
     ) -> None:
         """`report(task_id)` is called when the outbox has a new report."""

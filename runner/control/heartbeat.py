@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat, Held
 from runner.asyncio_tasks import wait_at_most
 from runner.clock import boottime
@@ -60,7 +61,7 @@ class Heart:
     def __init__(
         self,
         config: RunnerConfig,
-        runner_id: str,
+        runner_id: RunnerId,
         state: RunnerState,
         storage: Storage,
         channel: BeatChannel,

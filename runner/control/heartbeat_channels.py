@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
 from domain import subjects
+from domain.identifiers import RunnerId
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
 from domain.subjects import Stream
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded
@@ -46,7 +47,7 @@ class NatsBeats:
     It also subscribes there: heartbeats of another runner with the same id cannot be rejected.
     """
 
-    def __init__(self, link: NatsLink, follower: Follower, runner_id: str, instance: str) -> None:
+    def __init__(self, link: NatsLink, follower: Follower, runner_id: RunnerId, instance: str) -> None:
         self._link = link
         self._follower = follower
         self._subject = subjects.runner(runner_id)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from domain.identifiers import RunnerId
 from runner.outbox.transports import ReportAnswer, problem_kind
 from runner.store.state import Attempt, Key
 
@@ -58,12 +59,14 @@ class LoggedEvent:
 
     name: str
     attempt: int | None
-    runner_id: str | None
+    runner_id: RunnerId | None
     seq: int | None = None
     instance: str | None = None
 
 
-def judge_event(last: LoggedEvent | None, key: Key, runner_id: str, instance: str | None = None) -> Standing:
+def judge_event(
+    last: LoggedEvent | None, key: Key, runner_id: RunnerId, instance: str | None = None
+) -> Standing:
     """Judge the task's last event. Only a last `running` permits: any event after it ends the permission."""
     if last is None or last.attempt is None or last.attempt < key.attempt:
         return Standing.WAIT
@@ -80,7 +83,7 @@ def judge_event(last: LoggedEvent | None, key: Key, runner_id: str, instance: st
     return Standing.WAIT
 
 
-def judge_answer(answer: ReportAnswer, key: Key, runner_id: str) -> Permission:
+def judge_answer(answer: ReportAnswer, key: Key, runner_id: RunnerId) -> Permission:
     """Judge the control plane's answer to the `running` report."""
     body = _object(answer.body)
     if answer.outcome != "accepted":

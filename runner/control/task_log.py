@@ -14,6 +14,7 @@ import orjson
 from nats.aio.msg import Msg
 
 from domain import subjects
+from domain.identifiers import RunnerId, TaskId
 from domain.subjects import Stream
 from domain.validation.headers import header
 from runner.control.start_gate import LoggedEvent
@@ -26,7 +27,7 @@ class TaskLog:
     def __init__(self, link: NatsLink) -> None:
         self._link = link
 
-    async def last_event(self, task_id: str) -> LoggedEvent | None:
+    async def last_event(self, task_id: TaskId) -> LoggedEvent | None:
         """The task's last event; None if the log does not contain the task. Raises NATS_TROUBLE."""
         js = await self._link.jetstream()
         try:
@@ -46,7 +47,7 @@ class TaskLog:
         return state.first_seq, state.last_seq
 
     @asynccontextmanager
-    async def watching(self, task_id: str, wake: Callable[[], None]) -> AsyncIterator[None]:
+    async def watching(self, task_id: TaskId, wake: Callable[[], None]) -> AsyncIterator[None]:
         """Until the context ends, calls `wake` whenever an event of the task may have been stored."""
 
         async def heard(_: Msg) -> None:
@@ -73,7 +74,7 @@ def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int 
     return LoggedEvent(
         name=subject.rsplit(".", 1)[-1],
         attempt=int(str(attempt)) if str(attempt).isdecimal() else None,
-        runner_id=runner_id if isinstance(runner_id, str) else None,
+        runner_id=RunnerId(runner_id) if isinstance(runner_id, str) else None,
         seq=seq,
         instance=instance if isinstance(instance, str) else None,
     )

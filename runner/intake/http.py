@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.context.trace import TRACEPARENT, under_traceparent
-from domain.identifiers import check_task_id
+from domain.identifiers import RunnerId, TaskId, check_task_id
 from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
 from domain.validation.json_reader import NotJson, parsed, read_json
 from domain.validation.web_hosts import WebHosts
@@ -39,7 +39,7 @@ class HttpIntake:
         executor: Executor,
         state: RunnerState,
         health: Health,
-        runner_id: str,
+        runner_id: RunnerId,
         token: str | None,
         hosts: WebHosts,
     ) -> None:
@@ -146,7 +146,7 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _task_id(request: Request) -> str:
+def _task_id(request: Request) -> TaskId:
     try:
         return check_task_id(request.path_params["task_id"])
     except ValueError as error:

@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.identifiers import RunnerId
 from runner.errors import RunnerConfigError
 
 
@@ -50,7 +51,7 @@ def find_user(name: str) -> JobUser:
     return JobUser(name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
 
 
-def work_directory(user: JobUser | None, kept: Path, runner_id: str) -> Path:
+def work_directory(user: JobUser | None, kept: Path, runner_id: RunnerId) -> Path:
     """Parent directory for attempts without a workspace: `kept`, if the job's user can access it.
 
     The state directory is closed to other users; theirs are in the directory for temporary files. Raises

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
 from domain.backoff import Backoff
+from domain.identifiers import TaskId
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.outbox.transports import ReportAnswer
@@ -26,7 +27,7 @@ LONGEST_WISH_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 
 _order = itertools.count()
-Send = Callable[[str], Awaitable[ReportAnswer]]
+Send = Callable[[TaskId], Awaitable[ReportAnswer]]
 
 
 class Lane:
@@ -38,9 +39,9 @@ class Lane:
     def __init__(self, send: Send, retry: Backoff = RETRY) -> None:
         self._send = send
         self._retry = retry
-        self._line: deque[str] = deque()
-        self._later: list[tuple[float, int, str]] = []
-        self._failures = Counter[str]()
+        self._line: deque[TaskId] = deque()
+        self._later: list[tuple[float, int, TaskId]] = []
+        self._failures = Counter[TaskId]()
         self._busy: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._blocks = 0
@@ -51,7 +52,7 @@ class Lane:
     def empty(self) -> bool:
         return not (self._line or self._later or self._busy)
 
-    def add(self, task_id: str) -> None:
+    def add(self, task_id: TaskId) -> None:
         """The task has a report. While the destination fails, it is the next probe, and soon."""
         if self._blocks:
             self._line.appendleft(task_id)
@@ -94,7 +95,7 @@ class Lane:
             timers.append(self._opens_at - boottime())
         return max(0.0, min(timers))
 
-    async def _try(self, task_id: str) -> None:
+    async def _try(self, task_id: TaskId) -> None:
         began = boottime()
         try:
             answer = await self._send(task_id)
@@ -126,7 +127,7 @@ class Lane:
         self._blocks += 1
         self._opens_at = self._blocked_at + _jittered(self._retry.after(self._blocks), answer)
 
-    def _put_off(self, task_id: str, answer: ReportAnswer) -> None:
+    def _put_off(self, task_id: TaskId, answer: ReportAnswer) -> None:
         self._failures[task_id] += 1
         pause = self._retry.after(self._failures[task_id])
         heapq.heappush(self._later, (boottime() + _jittered(pause, answer), next(_order), task_id))

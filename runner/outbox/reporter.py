@@ -17,6 +17,7 @@ from domain.backoff import Backoff
 from domain.context.log_context import about
 from domain.context.trace import under_traceparent
 from domain.context.tracing import Kind, Tracer, about_attempt, spanning
+from domain.identifiers import TaskId
 from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.errors import StateTrouble
@@ -55,7 +56,7 @@ class Reporter:
         self._drain_seconds = drain_seconds
         self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
-        self._known: set[str] = set()
+        self._known: set[TaskId] = set()
         self._waiting: dict[int, asyncio.Future[ReportAnswer]] = {}
         self._progress = asyncio.Event()
         self._said: dict[str, str | None] = {}
@@ -65,7 +66,7 @@ class Reporter:
         for task_id in self._state.pending_tasks():
             self.wake(task_id)
 
-    def wake(self, task_id: str) -> None:
+    def wake(self, task_id: TaskId) -> None:
         """The outbox has a new report of this task."""
         if task_id not in self._known:
             self._known.add(task_id)
@@ -102,7 +103,7 @@ class Reporter:
             log.warning("reports are left in the outbox; the next start sends them")
         await end_tasks(self._running)
 
-    def _enlist(self, task_id: str) -> None:
+    def _enlist(self, task_id: TaskId) -> None:
         """Assign the task to the lane of its oldest report, or drop it if it has none."""
         try:
             row = self._state.pending(task_id)
@@ -122,7 +123,7 @@ class Reporter:
             self._running.append(asyncio.create_task(lane.run(), name=f"reports to {way}"))
         return self._lanes[way]
 
-    async def _pass(self, way: str, task_id: str) -> ReportAnswer:
+    async def _pass(self, way: str, task_id: TaskId) -> ReportAnswer:
         """Send the task's oldest report; once it is answered, assign the task to the next one's lane."""
         try:
             return await self._deliver(way, task_id)
@@ -132,7 +133,7 @@ class Reporter:
             log.exception("report broke", task=task_id)
             return ReportAnswer("retry", type(error).__name__)
 
-    async def _deliver(self, way: str, task_id: str) -> ReportAnswer:
+    async def _deliver(self, way: str, task_id: TaskId) -> ReportAnswer:
         row = await self._storage.keep(lambda: self._state.pending(task_id))
         assert row is not None
         with about(*row.key), under_traceparent(row.traceparent):

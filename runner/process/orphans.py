@@ -20,6 +20,7 @@ from pathlib import Path
 
 import structlog
 
+from domain.identifiers import RunnerId
 from runner.cleanup.removal import discard
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans
@@ -101,13 +102,13 @@ def environment_marks(env: Mapping[str, str]) -> set[bytes]:
     return {f"{name}={env[name]}".encode() for name in names} if set(names) <= set(env) else set()
 
 
-def marks_of(key: Key, runner_id: str) -> Marks:
+def marks_of(key: Key, runner_id: RunnerId) -> Marks:
     """The marks of this runner's attempt: a second runner on this host may have the same attempt."""
     values = {"TASK_ID": key.task_id, "ATTEMPT": str(key.attempt), "RUNNER_ID": runner_id}
     return Marks(environment_marks({f"TOWPATH_{name}": value for name, value in values.items()}))
 
 
-async def nothing_left(shims: Path, key: Key, runner_id: str) -> None:
+async def nothing_left(shims: Path, key: Key, runner_id: RunnerId) -> None:
     """Wait until an earlier run's shim has ended, then kill what it left.
 
     A shim that does not end, such as one stopped together with its guard, is killed.

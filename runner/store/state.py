@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from domain.context.trace import current_traceparent
+from domain.identifiers import RunnerId, TaskId
 from domain.protocol import MAX_HELD, Report, Submission
 from runner.errors import RunnerConfigError, StateTrouble
 from runner.store.state_file import StateFile
@@ -60,7 +61,7 @@ ADDED = (
 class Key(NamedTuple):
     """Identifies an attempt."""
 
-    task_id: str
+    task_id: TaskId
     attempt: int
 
     @property
@@ -148,13 +149,13 @@ class RunnerState:
 
     # -- who this runner is
 
-    def runner_id(self, wanted: str | None) -> str:
+    def runner_id(self, wanted: str | None) -> RunnerId:
         """`wanted`, else the stored id, else a new one: a runner without its state is a new runner."""
         known = self._fact("runner_id")
         runner_id = wanted or known or f"runner-{secrets.token_hex(5)}"
         if runner_id != known:
             self._set_fact("runner_id", runner_id)
-        return runner_id
+        return RunnerId(runner_id)
 
     @property
     def instance(self) -> str:
@@ -248,7 +249,7 @@ class RunnerState:
     def find(self, key: Key) -> Attempt | None:
         return next(self._attempts("WHERE task_id = ? AND attempt = ?", *key), None)
 
-    def newest(self, task_id: str) -> Attempt | None:
+    def newest(self, task_id: TaskId) -> Attempt | None:
         return next(self._attempts("WHERE task_id = ? ORDER BY attempt DESC LIMIT 1", task_id), None)
 
     def unsettled(self) -> Iterator[Attempt]:
@@ -282,7 +283,7 @@ class RunnerState:
 
     # -- outbox
 
-    def pending(self, task_id: str) -> OutboxRow | None:
+    def pending(self, task_id: TaskId) -> OutboxRow | None:
         """The oldest unanswered report of a task."""
         found = self.file.rows(
             "SELECT id, task_id, attempt, transport, body, url, token, traceparent, message_id FROM outbox"
@@ -291,7 +292,7 @@ class RunnerState:
         )
         return OutboxRow(found[0][0], Key(*found[0][1:3]), *found[0][3:]) if found else None
 
-    def pending_tasks(self) -> list[str]:
+    def pending_tasks(self) -> list[TaskId]:
         """Tasks with unanswered reports, oldest report first."""
         rows = self.file.rows("SELECT task_id FROM outbox GROUP BY task_id ORDER BY min(id)")
         return [row[0] for row in rows]

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from domain.identifiers import NAME_PATTERN, Name, TaskId, check_name, check_task_id
+from domain.identifiers import NAME_PATTERN, CheckedTaskId, Name, check_name, check_task_id
 from tests.unit.domain.samples import TASK_ID
 
 SUBJECT_SIGNS = ".*> \t\r\n\x00"
 name_type: TypeAdapter[str] = TypeAdapter(Name)
-task_id_type: TypeAdapter[str] = TypeAdapter(TaskId)
+task_id_type: TypeAdapter[str] = TypeAdapter(CheckedTaskId)
 
 
 def _accepts(check: Callable[[str], str], value: str) -> bool:
