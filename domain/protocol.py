@@ -209,10 +209,20 @@ class Heartbeat(Wire):
     outbox: Annotated[int, Field(ge=0, lt=2**31), _WHOLE] | None = Field(
         default=None, description="Reports on the runner's disk that are not answered yet."
     )
+    leaving: bool = Field(
+        default=False,
+        description="The runner's last heartbeat: it stops and takes nothing more. With an empty `held` it "
+        "is gone at once, not lost.",
+    )
 
     @cached_property
     def _keys(self) -> frozenset[tuple[str, int]]:
         return frozenset((one.task_id, one.attempt) for one in self.held)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the runner has stopped and holds nothing: it is no longer shown, and never lost."""
+        return self.leaving and not self.held
 
     def holds(self, task_id: TaskId, attempt: int) -> bool:
         """Whether the runner lists this attempt."""

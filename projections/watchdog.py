@@ -156,6 +156,6 @@ def _bound_at(task: Task) -> datetime:
 def _words(watched: Watched, finding: Liveness, seen: Sighting, terms: LeaseTerms) -> str:
     last = f"its last heartbeat was stored at {rfc3339(seen.at)}"
     if finding is Liveness.FORGOTTEN:
-        return f"runner {watched.runner_id} lives but does not list this attempt any more; {last}"
+        return f"runner {watched.runner_id} does not list this attempt any more; {last}"
     seconds = terms.lost_after.total_seconds()
     return f"runner {watched.runner_id} was not heard of for more than {seconds:g} seconds; {last}"

@@ -120,12 +120,13 @@ class RunnerService:
             yield self._server
         yield self._trash
         if self._beats is not None:
-            yield Background(self._heart(self._beats).run)
+            heart = self._heart(self._beats)
+            yield Background(heart.run, save=heart.leave)
         if self._link is not None and self._follower is not None:
             heart = self._heart(NatsBeats(self._link, self._follower, self.runner_id, self.state.instance))
             for hurry in (heart.hurry, self._reporter.hurry, self._follower.nudge):
                 self._link.on_connected(hurry)
-            yield Background(heart.run)
+            yield Background(heart.run, save=heart.leave)
         yield self._reporter
         yield self._executor
         if self._link is not None:

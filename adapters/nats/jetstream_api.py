@@ -129,6 +129,11 @@ class JetStreamApi:
             if await self.get(seq) is not None:
                 raise
 
+    async def purge(self, subject: str, below_seq: int) -> None:
+        """Remove all messages of `subject` before `below_seq`."""
+        body = orjson.dumps({"filter": subject, "seq": below_seq})
+        await self._request(f"$JS.API.STREAM.PURGE.{self._stream}", body)
+
     async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
         """Up to `count` messages at or after `seq` whose subject matches; perhaps from a follower."""
         return await self._direct(count, {"next_by_subj": subject, "seq": seq}) if count > 0 else []

@@ -2,6 +2,8 @@
 
 It keeps several because two runners may send under one id in turn: each attempt is judged by the heartbeats
 of its own runner.
+The goodbye of a runner that has left stays alone, for a while: an older one that comes late must
+not follow it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from domain.backoff import Backoff
 from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
-from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, present
 from domain.subjects import Stream
 
 ALL = subjects.runner()
@@ -32,6 +34,7 @@ READ_TRIES = 6
 PUBLISH_TRIES = 4
 LAG = Backoff(first_seconds=0.02)
 REMEMBERED = 1000
+LEFT_TTL = "1h"
 
 
 class JetStreamHeartbeats:
@@ -56,15 +59,19 @@ class JetStreamHeartbeats:
         for pause in self._lag.pauses(PUBLISH_TRIES):
             last = await self._api.last(subject)
             await self._check(heartbeat, _beat(last))
-            expected = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
+            headers = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
+            if heartbeat.gone:
+                headers["Nats-TTL"] = LEFT_TTL
             try:
-                await self._nc.jetstream().publish(
-                    subject, body, timeout=PUBLISH_SECONDS, stream=Stream.RUNNER, headers=expected
+                stored = await self._nc.jetstream().publish(
+                    subject, body, timeout=PUBLISH_SECONDS, stream=Stream.RUNNER, headers=headers
                 )
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
                 await asyncio.sleep(pause)
-            else:
-                return
+                continue
+            if heartbeat.gone:
+                await self._api.purge(subject, stored.seq)
+            return
         raise LogUnreachable("the heartbeat was not acknowledged")
 
     async def all(self) -> list[Beat]:
@@ -77,7 +84,7 @@ class JetStreamHeartbeats:
         for raw in await self._read():
             if (beat := _beat(raw)) is not None:
                 found.setdefault(beat[0].runner_id, []).append(beat)
-        return dict(sorted(found.items()))
+        return present(dict(sorted(found.items())))
 
     async def last(
         self, runner_id: RunnerId, within: float = 0.0, instance: str | None = None

@@ -18,6 +18,8 @@ from api.config import Role
 from api.queries.paging import Page, PageQuery, cut, link_next
 from api.queries.runner_status import awaiting_operator
 from api.schema.openapi import problems
+from domain.errors import NotFound, Refused
+from domain.identifiers import CheckedRunnerId
 from domain.protocol import Held
 from domain.runners.liveness import Beat, RunnerState, in_conflict
 
@@ -62,7 +64,7 @@ class RunnerRead(BaseModel):
 async def runners(
     request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
 ) -> Any:
-    """All runners that have ever sent a heartbeat, by id."""
+    """All runners that have sent heartbeats and have not said goodbye, by id."""
     recent = await parts.heartbeats.recent()
     last = [beats[-1] for beats in recent.values()]
     found, cursor = cut(last, lambda one: one[0].runner_id, query)
@@ -86,6 +88,41 @@ async def runners(
         for beat, at in found
     ]
     return Page[RunnerRead](items=items, next_cursor=cursor)
+
+
+@router.delete(
+    "/runners/{runner_id}",
+    status_code=204,
+    response_class=Response,
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(404, 409, 503),
+)
+async def forget_runner(runner_id: CheckedRunnerId, parts: Parts) -> None:
+    """Forget a lost runner that comes back no more: it is no longer shown or counted.
+
+    409 `runner-alive` while it may live: one that is stopped in order says goodbye by itself. 409
+    `runner-holds-lock` while a lock of its is kept for an operator. A runner that comes back is shown again.
+    """
+    await parts.view.at_end()
+    recent = await parts.heartbeats.recent()
+    if runner_id not in recent:
+        raise NotFound("runner-not-found", f"no runner {runner_id} is known; `towpath runners` lists them")
+    beat, at = recent[runner_id][-1]
+    if parts.lease.state(at, parts.clock()) != "lost":
+        raise Refused(
+            "runner-alive",
+            f"runner {runner_id} on {beat.host} may live: stop it, and it leaves by itself; if it was "
+            f"killed, try again {parts.lease.lost_after.total_seconds():g} seconds after its last heartbeat",
+            {"last_heartbeat": at},
+        )
+    if kept := awaiting_operator(parts, recent).get(runner_id):
+        raise Refused(
+            "runner-holds-lock",
+            f"the lock of task {kept[0].task_id} is kept for an operator: see that nothing of it runs any "
+            "more, release it, then forget the runner",
+            {"task_id": kept[0].task_id, "attempt": kept[0].attempt},
+        )
+    await parts.heartbeats.publish(beat.model_copy(update={"leaving": True, "held": []}))
 
 
 def _conflict(beats: Sequence[Beat], state: RunnerState) -> list[InConflict]:

@@ -21,11 +21,11 @@ class Heartbeats(Protocol):
         ...
 
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
-        """The last heartbeat of every runner and when the broker stored it."""
+        """The last heartbeat of every runner that has not left, and when the broker stored it."""
         ...
 
     async def recent(self) -> dict[str, list[tuple[Heartbeat, datetime]]]:
-        """The last few heartbeats of every runner by id, oldest first."""
+        """The last few heartbeats of every runner that has not left, by id, oldest first."""
         ...
 
     async def last(

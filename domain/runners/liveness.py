@@ -8,7 +8,7 @@ order of arrival.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -66,7 +66,7 @@ def check_instance(heartbeat: Heartbeat, last: Beat | None, now: datetime, terms
     Raises:
         Refused: `runner-id-taken`.
     """
-    if last is None or last[0].instance == heartbeat.instance:
+    if last is None or last[0].instance == heartbeat.instance or last[0].gone:
         return
     if terms.state(last[1], now) != "lost":
         raise Refused(
@@ -91,6 +91,11 @@ def state_of_holder(
         return None
     own = [at for beat, at in recent if instance is None or beat.instance == instance]
     return terms.state(own[-1] if own else bound_at, now)
+
+
+def present(recent: Mapping[str, list[Beat]]) -> dict[str, list[Beat]]:
+    """Of `recent`, the last heartbeats by runner id: those of runners that have not left."""
+    return {runner_id: beats for runner_id, beats in recent.items() if not beats[-1][0].gone}
 
 
 def in_conflict(recent: Sequence[Beat]) -> bool:
@@ -170,7 +175,8 @@ def judge(
     silent_when_bound = sighting.at + terms.lost_after <= watched.bound_at
     lost_at = (watched.bound_at if silent_when_bound else sighting.at) + terms.lost_after
     if now >= lost_at:
-        return Verdict(Liveness.LOST, now + terms.lost_after, sighting)
+        left = beat is not None and beat[0].leaving and not beat[0].holds(watched.task_id, watched.attempt)
+        return Verdict(Liveness.FORGOTTEN if left else Liveness.LOST, now + terms.lost_after, sighting)
     if beat is None or len(beat[0].held) >= MAX_HELD:
         return Verdict(Liveness.OPEN, lost_at, sighting)
     if beat[0].holds(watched.task_id, watched.attempt):

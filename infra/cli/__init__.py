@@ -67,9 +67,10 @@ def _towpath(
     pass
 
 
-for part in (run, tasks, log, locks, runners, servers, maintenance, evidence, versions, backup):
+for part in (run, tasks, log, locks, servers, maintenance, evidence, versions, backup):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(runners.app, name="runners")
 app.add_typer(dead.app, name="dead")
 
 

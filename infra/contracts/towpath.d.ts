@@ -212,6 +212,8 @@ export interface Heartbeat {
   held?: Held[];
   /** Reports on the runner's disk that are not answered yet. */
   outbox?: number | null;
+  /** The runner's last heartbeat: it stops and takes nothing more. With an empty `held` it is gone at once, not lost. */
+  leaving?: boolean;
 }
 
 /** One entry for each attempt of the heartbeat, in its order. */

@@ -106,6 +106,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 "republish": {"src": subjects.runner(), "dest": subjects.heartbeat(wildcard(1))},
                 "max_msgs_per_subject": BEATS_KEPT,
                 "max_bytes": 16 * _MIB,
+                "allow_msg_ttl": True,
                 "discard": "old",
                 "allow_direct": True,
             },

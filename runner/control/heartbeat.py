@@ -24,6 +24,9 @@ from runner.errors import StateTrouble
 from runner.store.disk_guard import Storage
 from runner.store.state import RunnerState
 
+LEAVE_SECONDS = 2.0
+LOOK_SECONDS = 0.05
+
 log = structlog.get_logger(__name__)
 
 
@@ -93,6 +96,23 @@ class Heart:
             pause = seconds if acknowledged else min(1.0, seconds)
             await wait_at_most(self._soon, max(0.05, started + pause - boottime()))
 
+    async def leave(self) -> None:
+        """Say goodbye, once attempts and reports have come to rest. What is still held is listed."""
+        if not self._lease.ever_renewed:
+            return
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                while self._attempts.held():
+                    await self._channel.after(True)
+                    await asyncio.sleep(LOOK_SECONDS)
+        except (TimeoutError, StateTrouble):
+            log.warning("leaving while attempts are held: their ends have not been answered yet")
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._channel.send(self._say(leaving=True), LEAVE_SECONDS)
+        except (NotAcknowledged, StateTrouble, TimeoutError) as error:
+            log.warning("goodbye not acknowledged: this runner will be shown as lost", error=str(error))
+
     async def _beat(self) -> bool:
         seconds = self._config.heartbeat_seconds
         try:
@@ -123,7 +143,7 @@ class Heart:
             self._storage.note(trouble)
             return None
 
-    def _say(self) -> Heartbeat:
+    def _say(self, *, leaving: bool = False) -> Heartbeat:
         return Heartbeat(
             runner_id=self._runner_id,
             instance=self._state.instance,
@@ -133,4 +153,5 @@ class Heart:
             counter=self._state.next_counter(),
             held=self._attempts.held(),
             outbox=self._outbox(),
+            leaving=leaving,
         )

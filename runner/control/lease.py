@@ -47,6 +47,10 @@ class HeartbeatLease:
     def valid(self) -> bool:
         return boottime() < self._deadline
 
+    @property
+    def ever_renewed(self) -> bool:
+        return self._deadline > 0
+
     def renew(self, sent_at: float) -> float:
         """Renew by an acknowledged heartbeat sent at `sent_at`; returns the deadline, which only grows."""
         self._deadline = max(self._deadline, sent_at + self._seconds)

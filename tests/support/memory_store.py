@@ -19,7 +19,7 @@ from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap
 from domain.ports.queues import Backlog
 from domain.protocol import Heartbeat
-from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, present
 from domain.services.dead_letters import DeadLetter
 
 
@@ -224,7 +224,7 @@ class MemoryHeartbeats:
 
     async def recent(self) -> dict[str, list[Beat]]:
         """See the port."""
-        return {runner_id: list(self._recent[runner_id]) for runner_id in sorted(self._recent)}
+        return present({runner_id: list(self._recent[runner_id]) for runner_id in sorted(self._recent)})
 
     async def last(self, runner_id: str, within: float = 0.0, instance: str | None = None) -> Beat | None:
         """See the port."""

@@ -27,6 +27,7 @@ GUESSES = {
 }
 _SUBCOMMAND_GUESSES = {
     "workspaces": {"rm": "remove", "delete": "remove", "del": "remove", "create": "add", "new": "add"},
+    "runners": {"rm": "forget", "remove": "forget", "delete": "forget"},
     "dead": {"rm": "drop", "delete": "drop", "remove": "drop", "retry": "replay"},
 }
 

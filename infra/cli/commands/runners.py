@@ -1,26 +1,36 @@
-"""`towpath runners`: runners and their last heartbeats."""
+"""`towpath runners`: runners and their last heartbeats; `forget` removes a lost one."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from infra.cli.arguments.group import Group
 from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import DataDirOption
 
 _MANY = 10_000
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("runners")(runners)
+app = typer.Typer(
+    cls=Group,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    help="List runners; forget lost ones.",
+)
 
 
+@app.callback()
 def runners(
-    url: UrlOption = None, data_dir: DataDirOption = None, output: OutputOption = OutputFormat.TABLE
+    context: typer.Context,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """List runners."""
+    """List runners; forget lost ones."""
+    if context.invoked_subcommand is not None:
+        return
     from infra.cli.client.http import connect
     from infra.cli.output.durations import ago
     from infra.cli.output.formats import Column, emit
@@ -47,6 +57,22 @@ def runners(
         )
         for task_id in kept:
             say(f"  {task_id}")
+
+
+@app.command("forget")
+def forget(
+    id: Annotated[str, typer.Argument(metavar="ID", help="A lost runner.")],
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """Forget a lost runner that comes back no more. One that is stopped in order leaves by itself."""
+    from infra.cli.client.http import connect, path
+    from infra.cli.output.formats import Column, emit_one
+
+    with connect(url, data_dir) as api:
+        api.delete(path("runners", id))
+    emit_one(output, {"id": id, "forgotten": True}, [Column("forgotten", lambda row: row["id"])])
 
 
 def _say_conflicts(found: list[dict[str, Any]]) -> None:

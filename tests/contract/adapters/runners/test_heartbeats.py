@@ -10,11 +10,13 @@ from nats.aio.client import Client
 
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
 from adapters.runners.heartbeats import JetStreamHeartbeats
+from domain import subjects
 from domain.backoff import Backoff
 from domain.errors import Refused
 from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat, Held
 from domain.runners.liveness import LeaseTerms, in_conflict
+from domain.subjects import Stream
 from tests.support.memory_store import MemoryHeartbeats
 from tests.support.messages import new_id, now
 from tests.support.waiting import eventually
@@ -179,3 +181,28 @@ async def test_a_lagging_replica_never_makes_a_live_runner_look_lost(js_connecti
     heartbeats._api = Lagging(js_connection, 1000)
     with pytest.raises(LogUnreachable):
         await heartbeats.all()
+
+
+async def test_a_goodbye_hides_a_runner_and_stays_the_last_word(heartbeats: Heartbeats) -> None:
+    for counter in (1, 2, 3):
+        await heartbeats.publish(beat("a", counter))
+    await heartbeats.publish(beat("b"))
+    await heartbeats.publish(beat("a", 4).model_copy(update={"leaving": True}))
+    assert list(await heartbeats.recent()) == ["b"]
+    with pytest.raises(Refused, match="counter"):
+        await heartbeats.publish(beat("a", 3))
+    last = await heartbeats.last("a")
+    assert last is not None
+    assert last[0].gone
+    await heartbeats.publish(beat("a", 5))
+    assert list(await heartbeats.recent()) == ["a", "b"]
+
+
+async def test_a_goodbye_leaves_one_message_that_expires(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection)
+    for counter in (1, 2, 3):
+        await heartbeats.publish(beat("a", counter))
+    await heartbeats.publish(beat("a", 4).model_copy(update={"leaving": True}))
+    api = JetStreamApi(js_connection, Stream.RUNNER)
+    (left,) = await api.batch(subjects.runner("a"), 1, 10)
+    assert left.headers["Nats-TTL"] == "1h"

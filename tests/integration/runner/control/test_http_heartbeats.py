@@ -109,3 +109,16 @@ async def test_a_stopped_runner_loses_its_jobs_with_its_lease(
     assert max(last.values()) < control.last_beat_at + lease + lease / 3
     os.kill(runner.process.pid, signal.SIGCONT)
     assert "lease" in (await control.final(body["task_id"]))["message"]
+
+
+async def test_a_runner_that_stops_in_order_says_goodbye(
+    control: HttpControlPlane, start_runner: StartRunner
+) -> None:
+    runner = await start_runner(api_url=control.url, api_token="for-runners", lease_seconds=1.5)
+    task_id = await submit(runner, control, ["sleep", "300"])
+    await eventually(lambda: control.beats and control.beats[-1][0]["held"], DEADLINE)
+    await runner.stop()
+    assert (await control.final(task_id))["reason"] == "runner-lost"
+    said = [body for body, _ in control.beats]
+    assert (said[-1]["leaving"], said[-1]["held"]) == (True, [])
+    assert not any(body["leaving"] for body in said[:-1])

@@ -193,3 +193,43 @@ async def test_a_lock_of_an_earlier_instance_waits_for_an_operator(harness: ApiH
     why = (await harness.http.get(f"/tasks/{first}/why")).json()
     assert "on r1 (which is lost)" in why["sentence"]
     assert "towpath_locks_awaiting_operator 1.0" in (await harness.http.get("/metrics")).text.splitlines()
+
+
+async def test_who_says_goodbye_is_gone_and_not_lost(harness: ApiHarness) -> None:
+    await send(harness)
+    await send(harness, runner_id="r2")
+    assert (await send(harness, counter=2, leaving=True)).status_code == 200
+    harness.clock.at += timedelta(seconds=21)
+    assert [one["id"] for one in (await harness.http.get("/runners")).json()["items"]] == ["r2"]
+    assert 'towpath_runners{state="lost"} 1.0' in (await harness.http.get("/metrics")).text.splitlines()
+    problem(await send(harness, counter=1), 409, "counter-went-back")
+    assert (await send(harness, counter=3)).status_code == 200, "the same runner, started again"
+    assert len((await harness.http.get("/runners")).json()["items"]) == 2
+
+
+async def test_who_leaves_with_something_in_hand_is_still_watched(harness: ApiHarness) -> None:
+    task_id = (await harness.dispatched())["id"]
+    await send(harness, task_id, leaving=True)
+    (shown,) = (await harness.http.get("/runners")).json()["items"]
+    assert shown["running_attempts"] == [{"task_id": task_id, "attempt": 1}]
+
+
+async def test_a_lost_runner_is_forgotten_on_request(harness: ApiHarness) -> None:
+    await send(harness, counter=7)
+    problem(await harness.http.delete("/runners/r1"), 409, "runner-alive")
+    harness.clock.at += timedelta(seconds=21)
+    assert (await harness.http.delete("/runners/r1")).status_code == 204
+    assert (await harness.http.get("/runners")).json()["items"] == []
+    problem(await harness.http.delete("/runners/r1"), 404, "runner-not-found")
+    await send(harness, counter=8)
+    assert len((await harness.http.get("/runners")).json()["items"]) == 1, "it came back"
+
+
+async def test_a_runner_whose_lock_waits_for_an_operator_is_not_forgotten(harness: ApiHarness) -> None:
+    await harness.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    task_id = (await harness.dispatched(**SHARED))["id"]
+    await send(harness, task_id)
+    await harness.report(task_id, "running", attempt=1, runner_id="r1")
+    harness.clock.at += timedelta(seconds=21)
+    body = problem(await harness.http.delete("/runners/r1"), 409, "runner-holds-lock")
+    assert body["task_id"] == task_id

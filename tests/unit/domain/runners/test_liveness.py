@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from domain.runners.liveness import (
     check_instance,
     in_conflict,
     judge,
+    present,
     state_of_holder,
 )
 
@@ -67,6 +70,65 @@ def test_verdicts(last: Beat | None, now: float, finding: Liveness, look_at: flo
 
 def of(instance: str | None, one: Beat) -> Beat:
     return one[0].model_copy(update={"instance": instance}), one[1]
+
+
+def leaving(one: Beat) -> Beat:
+    return one[0].model_copy(update={"leaving": True}), one[1]
+
+
+@given(
+    stored=st.integers(-40, 40),
+    now=st.integers(0, 90),
+    listed=st.booleans(),
+    known=st.none() | st.integers(0, 20),
+)
+def test_a_goodbye_shortens_nothing_and_loses_nobody(
+    stored: int, now: int, listed: bool, known: int | None
+) -> None:
+    """Only the word changes: what its runner does not have any more is forgotten, not lost."""
+    one = beat(stored, *([TASK] if listed else []))
+    seen = Sighting(known, at(-5)) if known is not None else None
+    plain, left = (judge(BOUND, said, seen, at(now), TERMS) for said in (one, leaving(one)))
+    newer = known is None or known <= 10
+    word = Liveness.FORGOTTEN if plain.finding is Liveness.LOST and newer and not listed else plain.finding
+    assert (left.finding, left.look_at, left.sighting) == (word, plain.look_at, plain.sighting)
+
+
+def test_an_id_is_free_once_its_runner_has_left() -> None:
+    other = of("two", beat(1))[0]
+    check_instance(other, leaving(of("one", beat(0))), at(1), TERMS)
+    with pytest.raises(Refused, match="another runner"):
+        check_instance(other, leaving(of("one", beat(0, TASK))), at(1), TERMS)
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"), [(beat(0), True), (leaving(beat(0)), False), (leaving(beat(0, TASK)), True)]
+)
+def test_who_has_left_is_not_present(last: Beat, shown: bool) -> None:
+    assert list(present({"r1": [beat(-1), last]})) == (["r1"] if shown else [])
+
+
+def test_a_goodbye_that_crosses_with_a_submission_loses_nothing() -> None:
+    """In every order of both: the attempt is refused, ends by a report, or is ended by the watchdog."""
+    runner, control_plane = ("close", "compose", "store"), ("submit", "bind", "end")
+    for chosen in combinations(range(6), 3):
+        steps = interleaved(chosen, runner, control_plane)
+        took = steps.index("submit") < steps.index("close")  # closed: 503, or left to others in the queue
+        if not took:
+            continue
+        ended_before = steps.index("end") < steps.index("compose")  # then it is no longer held
+        goodbye = leaving(beat(steps.index("store"), *([] if ended_before else [TASK])))
+        bound = Watched(TASK, 1, "r1", at(steps.index("bind")))
+        assert goodbye[0].gone is ended_before, "a runner that holds something is not gone"
+        never_reported = judge(bound, goodbye, None, at(5 + 20), TERMS)
+        assert never_reported.finding in (Liveness.LOST, Liveness.FORGOTTEN)
+        early = judge(bound, goodbye, None, at(6), TERMS).finding
+        assert early is (Liveness.OPEN if ended_before else Liveness.HOLDS), "its report may be on its way"
+
+
+def interleaved(places: Sequence[int], first: Sequence[str], second: Sequence[str]) -> list[str]:
+    ones, others = iter(first), iter(second)
+    return [next(ones) if place in places else next(others) for place in range(len(first) + len(second))]
 
 
 MINE = Watched(TASK, 1, "r1", START, "mine")

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "locks of one": ("locks", "acme"),
     "release": ("release", TASK_ID, "--reason", "stuck"),
     "runners": ("runners",),
+    "runners forget": ("runners", "forget", "host-1"),
     "workspaces": ("workspaces",),
     "workspaces add": ("workspaces", "add", "acme", "/srv/acme"),
     "workspaces remove": ("workspaces", "remove", "acme"),
