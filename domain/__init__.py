@@ -2,5 +2,5 @@
 
 Nothing here reads a clock, makes an id, or opens a connection: times, ids and I/O come in as arguments or
 ports. Start with `task/transitions.py` (which event may follow which status), then `locks/table.py` (which
-claim gets its lock next).
+claim gets its lock next). `lifecycle/` holds no rules: it starts and stops the services of all parts.
 """

@@ -170,7 +170,7 @@ async def open_core(
         grouping = WHERE_SYNCED if settings.nats_sync_interval == "always" else WHERE_NOT_SYNCED
         single = SingleAppender(connection, api, settle_seconds=settle_seconds)
         grouped = GroupAppender(connection, single, new_id, grouping)
-        stack.push_async_callback(grouped.stop)
+        stack.push_async_callback(grouped.close)
         appender: Appender[Message] = LoggingAppender(grouped) if settings.log_level == "debug" else grouped
         if tracer is not None:
             appender = TracedAppender(appender, tracer)

@@ -17,7 +17,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from runner.asyncio_tasks import end_tasks, wait_at_most
+from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 
 NATS_TROUBLE = (nats.errors.Error, OSError, TimeoutError)
 CONNECT_RETRY_SECONDS = 1.0

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import structlog
 
 from domain.context.tracing import Tracer
+from domain.lifecycle.service import STOP_SECONDS, Background, Service, Services
 from domain.validation.web_hosts import WebHosts
 from runner.attempts.attempt_run import AttemptContext
 from runner.attempts.executor import STOP_MARGIN_SECONDS, Executor
@@ -31,7 +32,6 @@ from runner.intake.nats import PoolIntake
 from runner.intake.server import IntakeServer
 from runner.isolation.cgroup import own_cgroup, remove_left
 from runner.isolation.job_user import work_directory
-from runner.lifecycle import STOP_SECONDS, Background, Service, Services
 from runner.nats_link import NatsLink
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
@@ -149,7 +149,7 @@ class RunnerService:
         if self._cgroups is not None:
             await asyncio.to_thread(remove_left, self._cgroups)
         if self.config.adopts_orphans:
-            self._adoption.begin()
+            self._adoption.turn_on()
         if self._held is not None:
             await asyncio.to_thread(remove_stale, self._work.parent)
         await self._services.start()

@@ -49,7 +49,7 @@ class _Waiting:
 
 
 class GroupAppender:
-    """Appends like SingleAppender, in batches while many wait. `stop` waits for appends in flight."""
+    """Appends like SingleAppender, in batches while many wait."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class GroupAppender:
                 self._singles -= 1
                 self._pump()
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Wait until every append is answered or given up."""
         while self._queue or self._batches or self._singles:
             self._settled.clear()

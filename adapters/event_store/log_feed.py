@@ -58,7 +58,7 @@ class LogFeed:
         Raises:
             LogUnreachable, nats.errors.Error: NATS or the stream is unavailable.
         """
-        await self._pull.listen()
+        await self._pull.open()
         await self._api.make_consumer(
             self._name,
             {
@@ -70,7 +70,7 @@ class LogFeed:
                 "inactive_threshold": nanoseconds(INACTIVE_SECONDS),
             },
         )
-        await self._pull.start()
+        await self._pull.request()
 
     async def next(self) -> list[Recorded] | None:
         """The next events, at least one; None when the consumer is lost.

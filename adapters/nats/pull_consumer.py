@@ -117,13 +117,13 @@ class Pull:
         self._came = False
         self._asking: set[asyncio.Task[None]] = set()
 
-    async def listen(self) -> None:
+    async def open(self) -> None:
         """Subscribe to the inbox, before the first request. Raises nats.errors.Error."""
         self._connections = self._nc.stats["reconnects"]
         self._inbox = self._nc.new_inbox()
         self._listening = await listen(self._nc, self._inbox, self._arrived)
 
-    async def start(self) -> None:
+    async def request(self) -> None:
         """Request the first messages."""
         self._heard = asyncio.get_running_loop().time()
         await self._ask()

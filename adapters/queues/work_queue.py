@@ -127,8 +127,8 @@ class DurableQueue:
             lost=gone.set,
         )
         try:
-            await pull.listen()
-            await pull.start()
+            await pull.open()
+            await pull.request()
             while not pull.gone:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._policy.check_seconds):

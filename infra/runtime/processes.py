@@ -17,13 +17,13 @@ from typing import Any
 
 import structlog
 
+from domain.lifecycle.asyncio_tasks import end_tasks
+from domain.lifecycle.service import Background, Service, Services
 from infra.config.settings import Settings
 from infra.runtime.memory import calm_collector, give_back_freed
 from infra.runtime.standard_streams import write_words
 from infra.runtime.stop_signals import stop_signals
 from infra.telemetry.tracing import check_tracing, open_tracer
-from runner.asyncio_tasks import end_tasks
-from runner.lifecycle import Background, Service, Services
 
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500

@@ -15,8 +15,8 @@ from domain.context.log_context import about, be_about
 from domain.context.trace import current_traceparent, under_traceparent, use_traceparent
 from domain.context.tracing import Span, about_attempt
 from domain.identifiers import TaskId
+from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from domain.protocol import FailedReason, Held, Report, Submission
-from runner.asyncio_tasks import end_tasks, wait_at_most
 from runner.attempts.attempt_run import AttemptContext, AttemptRun
 from runner.attempts.report_mapping import Final, unstarted_report
 from runner.attempts.workspace import check_workspace

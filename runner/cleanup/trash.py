@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from runner.asyncio_tasks import end_tasks
+from domain.lifecycle.asyncio_tasks import end_tasks
 from runner.cleanup.removal import FLAGS, Emptying, discard, make_writable, new_name
 
 NAME = ".removed"

@@ -13,16 +13,17 @@ from collections.abc import Callable
 
 import structlog
 
+from domain.backoff import Backoff
 from domain.identifiers import RunnerId, TaskId
-from runner.asyncio_tasks import end_tasks, wait_at_most
+from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from runner.config import RunnerTiming
 from runner.control.start_gate import Standing, judge_event
 from runner.control.task_log import TaskLog
 from runner.nats_link import NATS_TROUBLE
 from runner.store.state import Attempt, Key, RunnerState
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+RETRY_SECONDS = 0.1
+READ_AGAIN = Backoff(first_seconds=0.2, longest_seconds=2.0)
 IDLE_SECONDS = 30.0
 SETTLE_AT_ONCE = 100
 FORGET_SECONDS = 24 * 3600.0
@@ -145,10 +146,10 @@ class Follower:
                 log.info(
                     "cannot follow, trying again", task=key.task_id, attempt=key.attempt, error=str(error)
                 )
-                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _look(self, key: Key, watch: _Watch) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pauses = READ_AGAIN.pauses()
         while True:
             watch.wake.clear()
             asked = watch.permitted if watch.asked else None
@@ -157,8 +158,9 @@ class Follower:
                 asked.set_result(seq)
             elif standing in {Standing.CANCEL, Standing.OVER}:
                 self._see(key, standing)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if watch.asked else FIRST_PAUSE_SECONDS
-            await wait_at_most(watch.wake, pause if watch.asked else IDLE_SECONDS)
+            if not watch.asked:
+                pauses = READ_AGAIN.pauses()
+            await wait_at_most(watch.wake, next(pauses) if watch.asked else IDLE_SECONDS)
 
     async def standing(self, key: Key) -> Standing:
         """The state of the attempt in the leader's log; WAIT if it cannot be read."""

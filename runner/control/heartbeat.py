@@ -15,8 +15,8 @@ from typing import Protocol
 import structlog
 
 from domain.identifiers import RunnerId
+from domain.lifecycle.asyncio_tasks import wait_at_most
 from domain.protocol import Heartbeat, Held
-from runner.asyncio_tasks import wait_at_most
 from runner.clock import boottime
 from runner.config import RunnerConfig
 from runner.control.lease import HeartbeatLease

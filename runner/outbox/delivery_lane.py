@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 from domain.backoff import Backoff
 from domain.identifiers import TaskId
-from runner.asyncio_tasks import end_tasks, wait_at_most
+from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.outbox.transports import ReportAnswer
 

@@ -18,7 +18,7 @@ from domain.context.log_context import about
 from domain.context.trace import under_traceparent
 from domain.context.tracing import Kind, Tracer, about_attempt, spanning
 from domain.identifiers import TaskId
-from runner.asyncio_tasks import end_tasks, wait_at_most
+from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime
 from runner.errors import StateTrouble
 from runner.outbox.delivery_lane import RETRY, Lane

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner.asyncio_tasks import end_tasks
+from domain.lifecycle.asyncio_tasks import end_tasks
 from runner.clock import utcnow
 from runner.isolation.job_user import JobUser
 from runner.process.orphans import Adoption, Marks, end_all, environment_marks

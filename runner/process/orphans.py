@@ -48,7 +48,7 @@ class Adoption:
     own: set[int] = field(default_factory=set)
     starting: int = 0
 
-    def begin(self) -> None:
+    def turn_on(self) -> None:
         """From now on, orphans below this process become its children, not those of init.
 
         Existing children are of an earlier program, as in `sh -c 'something & exec towpath runner'`.

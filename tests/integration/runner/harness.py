@@ -26,8 +26,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
+from domain.lifecycle.asyncio_tasks import end_tasks
 from domain.protocol import Submission
-from runner.asyncio_tasks import end_tasks
 from runner.clock import boottime
 from runner.config import RunnerConfig
 from runner.errors import RunnerConfigError

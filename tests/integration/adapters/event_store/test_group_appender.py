@@ -111,14 +111,14 @@ async def test_a_canceled_append_leaves_the_others_alone(js_connection: Client) 
     found = await asyncio.gather(*waiting, return_exceptions=True)
     left = [one for one in found if isinstance(one, int)]
     assert len(left) == len(set(left)) == 40
-    await asyncio.wait_for(appender.stop(), 5)
+    await asyncio.wait_for(appender.close(), 5)
 
 
 async def test_stop_waits_for_what_is_in_flight(js_connection: Client) -> None:
     appender = grouped(js_connection)
     waiting = [asyncio.create_task(appender.append(creation())) for _ in range(50)]
     await asyncio.sleep(0)
-    await appender.stop()
+    await appender.close()
     assert (await api(js_connection, "STREAM.INFO.TOWPATH"))["state"]["last_seq"] == 50
     assert sorted(await asyncio.wait_for(asyncio.gather(*waiting), 1)) == list(range(1, 51))
 
@@ -129,7 +129,7 @@ async def test_stop_does_not_wait_for_what_was_given_up(js_connection: Client) -
     await asyncio.sleep(0)
     appending.cancel()
     async with asyncio.timeout(5):
-        await appender.stop()
+        await appender.close()
     assert (await api(js_connection, "STREAM.INFO.TOWPATH"))["state"]["last_seq"] == 0
 
 

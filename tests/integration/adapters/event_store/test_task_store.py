@@ -216,7 +216,7 @@ async def test_a_canceled_append_that_stands_later_is_found(proxy: NatsProxy, pr
         appending.cancel()
         await asyncio.wait({appending})
     assert appending.cancelled()
-    await grouped.stop()
+    await grouped.close()
     await eventually(lambda: api.count(f"towpath.task.{stored.task.id}.cancel-requested"))
     again = await tasks.load(stored.task.id)
     assert again is not None
@@ -238,7 +238,7 @@ async def test_an_append_that_is_canceled_while_it_waits_its_turn_is_dropped(pro
     await asyncio.sleep(0)
     appending.cancel()
     await asyncio.wait({appending})
-    await grouped.stop()
+    await grouped.close()
     again = await tasks.load(stored.task.id)
     assert again is not None
     assert (again.seq, again.task.cancel_requested) == (stored.seq, False)

@@ -50,7 +50,7 @@ async def test_a_leader_without_a_majority_decides_nothing(nats_cluster: Cluster
             for node in others:
                 node.process.send_signal(signal.SIGCONT)
         assert await eventually(lambda: _loads(tasks, known), NOTICED_SECONDS)
-        await appender.stop()
+        await appender.close()
         await alone.close()
     finally:
         await nc.close()

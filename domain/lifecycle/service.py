@@ -1,22 +1,23 @@
-"""Lifecycle: the start/stop protocol of services, and groups of services.
+"""The start/stop protocol of services, and groups of services.
 
-A service is listed after those that it needs: services start in order and stop in the reverse order, each
-with a timeout, so that a service can still use the others while it stops.
+A service works by itself between `start` and `stop`. What only holds something (a file, a connection, a
+consumer) is a resource: the service that uses it opens and closes it. A service is listed after those that
+it needs: services start in order and stop in the reverse order, each with a timeout, so that a service can
+still use the others while it stops.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
-import structlog
-
-from runner.asyncio_tasks import end_tasks
+from domain.lifecycle.asyncio_tasks import end_tasks
 
 STOP_SECONDS = 30.0
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Service(Protocol):
@@ -96,7 +97,8 @@ class Services:
                 async with asyncio.timeout(self._stop_seconds):
                     await service.stop()
             except Exception as error:
-                log.error("service did not stop well", service=type(service).__name__, error=repr(error))
+                said = {"service": type(service).__name__, "error": repr(error)}
+                log.error("service did not stop well", extra=said)
                 trouble = trouble or error
         if trouble is not None:
             raise trouble

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runner.lifecycle import Background, Services
+from domain.lifecycle.service import Background, Services
 
 
 class Noted:
@@ -41,7 +41,9 @@ async def test_services_stop_in_the_reverse_order() -> None:
     assert notes == ["start a", "start b", "stop b", "stop a"]
 
 
-async def test_what_does_not_stop_well_hinders_no_other_and_is_raised() -> None:
+async def test_what_does_not_stop_well_hinders_no_other_and_is_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     notes: list[str] = []
     services = Services(
         Noted("a", notes), Hanging("b", notes), Noted("c", notes, OSError("disk")), stop_seconds=0.01
@@ -49,6 +51,7 @@ async def test_what_does_not_stop_well_hinders_no_other_and_is_raised() -> None:
     with pytest.raises(OSError, match="disk"):
         await services.stop()
     assert notes == ["stop c", "stop a"]
+    assert [vars(one)["service"] for one in caplog.records] == ["Noted", "Hanging"]
 
 
 async def test_a_service_that_hangs_in_its_end_is_given_up() -> None:
