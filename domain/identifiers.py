@@ -15,6 +15,12 @@ from pydantic import AfterValidator, Field
 TaskId = NewType("TaskId", str)
 WorkspaceId = NewType("WorkspaceId", str)
 RunnerId = NewType("RunnerId", str)
+LogSeq = NewType("LogSeq", int)
+"""A sequence of the log's stream: an event's global position."""
+LOG_START = LogSeq(0)
+"""Before the first event."""
+FencingToken = NewType("FencingToken", int)
+"""The `LogSeq` of a grant, as runners and their commands get it; 0 where an attempt needs no lock."""
 
 ID_PART_PATTERN = r"^[0-9a-f-]{4,36}$"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"

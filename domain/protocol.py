@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from domain.identifiers import CheckedRunnerId, CheckedTaskId, CheckedWorkspaceId, Name, TaskId
+from domain.identifiers import CheckedRunnerId, CheckedTaskId, CheckedWorkspaceId, FencingToken, Name, TaskId
 from domain.validation.outside_text import cleaned, refuse_unstorable, shortened, storable
 from domain.validation.timestamps import ClockTime
 
@@ -86,7 +86,7 @@ class SubmittedWorkspace(Wire):
     root: str
     lock_paths: list[str]
     lock_mode: LockMode
-    lock_token: int = Field(ge=0, lt=2**63)
+    lock_token: FencingToken = Field(ge=0, lt=2**63)
 
 
 class Submission(Wire):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.errors import Busy
-from domain.identifiers import TaskId
+from domain.identifiers import FencingToken, TaskId
 from domain.locks.judging import changed
 from domain.log.filter import EventFilter
 from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
@@ -85,14 +85,14 @@ class Dispatch:
             task_id, attempt = fact["task_id"], fact["attempt"]
             if event.event == "granted":
                 await self._grants.caught_up(event.seq)
-                await self._send(task_id, attempt, event.seq, event.at)
+                await self._send(task_id, attempt, FencingToken(event.seq), event.at)
             elif event.event == "refused":
                 await self._refused(task_id, attempt, event)
             return
         data: DispatchedPayload = event.data  # of other events, only `attempt` is read
         task_id, attempt = event.subject_id, data["attempt"]
         if event.event == "dispatched" and data["workspace"] is None:
-            await self._send(task_id, attempt, 0, event.at)
+            await self._send(task_id, attempt, FencingToken(0), event.at)
         elif event.event == "dispatched" and (wait := data.get("lock_wait_seconds")) is not None:
             await self._timers.arm(lock_waits.deadline(task_id, attempt), event.at + timedelta(seconds=wait))
         elif event.event == "cancel-requested":
@@ -120,7 +120,7 @@ class Dispatch:
         except SubmitUnreachable as error:
             raise Busy("runner-away", f"its runner has not heard of the cancel yet: {error}") from error
 
-    async def _send(self, task_id: TaskId, attempt: int, token: int, since: datetime) -> None:
+    async def _send(self, task_id: TaskId, attempt: int, token: FencingToken, since: datetime) -> None:
         task = (await self._tasks.read(task_id, attempt=attempt)).task
         if task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._arm(task_id, attempt, since)  # a redelivery: the runner has it, and must be watched
@@ -150,7 +150,7 @@ class Dispatch:
         first = min(submit_by, since + self._config.first_look)
         await self._timers.arm(attempt_timer(task_id, attempt), first, Note(submit_by=submit_by).encoded())
 
-    def _submission(self, task: Task, token: int) -> Submission:
+    def _submission(self, task: Task, token: FencingToken) -> Submission:
         spec, dispatched = task.spec, task.dispatched
         assert dispatched is not None
         workspace = None

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from domain.errors import Busy
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LOG_START, FencingToken, LogSeq, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Key
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
@@ -46,7 +46,7 @@ class _Past(NamedTuple):
 
     event: str
     time: str
-    token: int | None
+    token: FencingToken | None
     """The fencing token it held."""
     holders: Sequence[HolderPayload]
     """The claims that blocked it, if it was refused."""
@@ -63,7 +63,7 @@ class FoldedLockView:
         self._verdicts = Verdicts()
         self._wakes = Wakes()
         self._past: OrderedDict[Key, _Past] = OrderedDict()
-        self._saved = 0
+        self._saved = LOG_START
         self._event_id = ""
         self._ladder = Ladder(snapshots)
 
@@ -130,11 +130,11 @@ class FoldedLockView:
     # ------------------------------------------------------------------ waiting
 
     @property
-    def seq(self) -> int:
+    def seq(self) -> LogSeq:
         """See the port."""
         return self._table.seq
 
-    async def caught_up(self, seq: int, timeout: float = CATCH_UP_SECONDS) -> bool:
+    async def caught_up(self, seq: LogSeq, timeout: float = CATCH_UP_SECONDS) -> bool:
         """See the port."""
         return self._table.seq >= seq or await self._wakes.reached(seq, timeout)
 
@@ -186,7 +186,7 @@ class FoldedLockView:
             await self._know_grant(task_id, attempt, workspace)
         return self._has_grant(task_id, attempt)
 
-    async def holding(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> int | None:
+    async def holding(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> FencingToken | None:
         """See the port."""
         await self._know_grant(task_id, attempt, workspace)
         grant = self._table.grant(task_id, attempt)
@@ -217,7 +217,7 @@ class FoldedLockView:
         """See the port."""
         return self._table.judge.would_be_void(workspace, root)
 
-    def verdict(self, seq: int) -> Void | None:
+    def verdict(self, seq: LogSeq) -> Void | None:
         """See the port."""
         return self._verdicts.at(seq)
 

@@ -10,7 +10,7 @@ its release is appended first.
 from __future__ import annotations
 
 from domain.errors import Busy
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.filter import EventFilter
 from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
@@ -57,7 +57,7 @@ class LockWaits:
         )
         await self._tasks.lock_wait_over(due.task_id, due.attempt, message, ACTOR)
 
-    async def _granted(self, workspace: WorkspaceId, due: Deadline, dispatched_seq: int) -> bool:
+    async def _granted(self, workspace: WorkspaceId, due: Deadline, dispatched_seq: LogSeq) -> bool:
         """Whether the log holds a grant of this attempt after `dispatched`; a linearizable read."""
         facts = EventFilter("lock", workspace)
         last = await self._reader.last_seq_of(facts)

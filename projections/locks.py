@@ -15,7 +15,7 @@ import structlog
 from domain.context.log_context import about
 from domain.context.trace import under_traceparent
 from domain.errors import Busy, LogFull
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LOG_START, WorkspaceId
 from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
@@ -48,7 +48,7 @@ class LockProjection:
         self._lock_log = lock_log
         self._snapshots = snapshots
         self._clock = clock
-        self._saved = 0
+        self._saved = LOG_START
         self._event_id = ""
         self._working: set[WorkspaceId] = set()
         self.table = LockTable()

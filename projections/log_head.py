@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from domain.identifiers import LogSeq
+
 RETRY_SECONDS = 0.5
 
 
 async def end_of_log(
-    last_seq: Callable[[], Awaitable[int]],
-    position: int,
+    last_seq: Callable[[], Awaitable[LogSeq]],
+    position: LogSeq,
     patience: float,
     retry_seconds: float = RETRY_SECONDS,
-) -> int:
+) -> LogSeq:
     """The result of `last_seq`, retried for `patience` seconds while it is below `position`."""
     deadline = asyncio.get_running_loop().time() + patience
     while (last := await last_seq()) < position:

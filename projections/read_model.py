@@ -17,6 +17,7 @@ from functools import partial
 import structlog
 
 from domain.errors import Busy
+from domain.identifiers import LOG_START, LogSeq
 from domain.log.record import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
@@ -52,11 +53,11 @@ class TaskProjection:
         self._retry_seconds = retry_seconds
         self._log = log
         self._read_model = read_model
-        self._seq = 0
+        self._seq = LOG_START
         self._moved = asyncio.Condition()
 
     @property
-    def seq(self) -> int:
+    def seq(self) -> LogSeq:
         """The last applied sequence that this projection knows of."""
         return self._seq
 
@@ -64,7 +65,7 @@ class TaskProjection:
         """How many of the leader's events are not applied yet."""
         return max(0, await self._log.last_seq() - self._seq)
 
-    async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
+    async def caught_up(self, seq: LogSeq, timeout: float = 2.0) -> bool:
         """Wait until `seq` is applied; False if that takes longer than `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout), self._moved:
@@ -84,7 +85,7 @@ class TaskProjection:
         """
         while True:
             position = await patiently(self._read_model.stands_at)
-            self._seq = position.seq
+            self._seq = LogSeq(position.seq)
             last = await end_of_log(self._last_seq, self._seq, self._new_leader_seconds, self._retry_seconds)
             if last < self._seq:
                 raise _of_another_log(self._seq, f"the log ends at {last}")
@@ -99,21 +100,21 @@ class TaskProjection:
                 log.warning("read model not reachable, will go on from its position", error=str(error))
                 await asyncio.sleep(self._retry_seconds)
 
-    async def _last_seq(self) -> int:
+    async def _last_seq(self) -> LogSeq:
         return await patiently(self._log.last_seq)
 
-    async def replay(self, upto: int, progress: Progress | None = None) -> None:
+    async def replay(self, upto: LogSeq, progress: Progress | None = None) -> None:
         """Empty the read model and apply the log up to and including sequence `upto`.
 
         `progress` is called after each batch with the sequence reached and `upto`.
         """
         await self._read_model.reset()
-        self._seq = 0
+        self._seq = LOG_START
         if upto > 0:
-            await self._apply_behind(0, upto, progress)
+            await self._apply_behind(LOG_START, upto, progress)
 
     async def _apply_behind(
-        self, seq: int, upto: int | None = None, progress: Progress | None = None
+        self, seq: LogSeq, upto: LogSeq | None = None, progress: Progress | None = None
     ) -> None:
         ahead = _ReadAhead(self._log.follow(seq))
         try:
@@ -128,13 +129,13 @@ class TaskProjection:
         finally:
             await ahead.close()
 
-    async def _reached(self, seq: int) -> None:
+    async def _reached(self, seq: LogSeq) -> None:
         async with self._moved:
             self._seq = seq
             self._moved.notify_all()
 
 
-def _of_another_log(seq: int, why: str) -> LogGap:
+def _of_another_log(seq: LogSeq, why: str) -> LogGap:
     return LogGap(
         f"the read model stands at {seq}, but {why}: it was made from another log, or the log was restored "
         "from an older backup; rebuild it with `towpath replay --rebuild`"

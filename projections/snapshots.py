@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import structlog
 
 from domain.errors import Busy
+from domain.identifiers import LogSeq
 from domain.log.position import Position
 from domain.ports.log import LogReader, Snapshots
 from domain.services.positions import stands
@@ -43,13 +44,13 @@ async def take_up(snapshots: Snapshots, reader: LogReader, name: str) -> tuple[s
     return kept["event_id"], kept["state"]
 
 
-async def fits(reader: LogReader, seq: int, kept: Any) -> bool:
+async def fits(reader: LogReader, seq: LogSeq, kept: Any) -> bool:
     """Whether the snapshot `kept` at `seq` was made from this log."""
     event_id = kept.get("event_id")
     return event_id is not None and await stands(reader, Position(seq, event_id))
 
 
-async def keep(snapshots: Snapshots, name: str, seq: int, event_id: str, state: Any) -> None:
+async def keep(snapshots: Snapshots, name: str, seq: LogSeq, event_id: str, state: Any) -> None:
     """Save `state` as of the event `event_id` at `seq`; a failure is only logged, a later one suffices."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -11,6 +11,7 @@ import asyncio
 from datetime import datetime
 
 from domain.errors import Busy, NotFound
+from domain.identifiers import LogSeq
 from domain.locks.table import LockTable
 from domain.ports.log import LogReader, Snapshots
 from projections.cooperative_fold import in_parts
@@ -30,7 +31,7 @@ class Ladder:
         self._snapshots = snapshots
         self._last = -1
 
-    def start(self, seq: int) -> None:
+    def start(self, seq: LogSeq) -> None:
         """Note that the fold begins after `seq`."""
         self._last = seq // RUNG_EVERY
 
@@ -58,7 +59,7 @@ class TimeTravel:
         self._folding = asyncio.Lock()
         self._waiting = 0
 
-    async def position(self, at: int | datetime) -> int:
+    async def position(self, at: LogSeq | datetime) -> LogSeq:
         """See the port."""
         if isinstance(at, datetime):
             return await self._reader.seq_at(at)
@@ -67,7 +68,7 @@ class TimeTravel:
             raise NotFound("beyond-the-log", f"the log ends at sequence {last}; ask for one that is there")
         return at
 
-    async def locks(self, seq: int) -> LockTable:
+    async def locks(self, seq: LogSeq) -> LockTable:
         """See the port."""
         if self._waiting >= WAITING:
             raise Busy("busy", "too many ask about the past at once; send the same request again later")
@@ -82,7 +83,7 @@ class TimeTravel:
         finally:
             self._waiting -= 1
 
-    async def _fold(self, seq: int) -> LockTable:
+    async def _fold(self, seq: LogSeq) -> LockTable:
         table = await self._nearest(seq)
         ladder = Ladder(self._snapshots)
         ladder.start(table.seq)
@@ -99,12 +100,12 @@ class TimeTravel:
             await ladder.climb(table, batch[-1].id)
         raise AssertionError("a log is followed without end")
 
-    async def _nearest(self, seq: int) -> LockTable:
+    async def _nearest(self, seq: LogSeq) -> LockTable:
         """The table of the last rung of this log at or before `seq`; an empty table if there is none."""
         upto = seq
         while (found := await self._snapshots.latest(PREFIX, upto)) is not None:
             at, kept = found
             if await fits(self._reader, at, kept):
                 return await asyncio.to_thread(LockTable.restore, kept["state"])
-            upto = at - 1
+            upto = LogSeq(at - 1)
         return LockTable()

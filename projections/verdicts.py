@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from domain.errors import Busy
+from domain.identifiers import LogSeq
 from domain.locks.claims import Key
 from domain.locks.judging import Void
 from domain.log.record import Recorded
@@ -24,7 +25,7 @@ class Verdicts:
         self._by_seq: OrderedDict[int, tuple[Void, Key | None]] = OrderedDict()
         self._claims: dict[Key, Void] = {}
 
-    def start(self, seq: int) -> None:
+    def start(self, seq: LogSeq) -> None:
         """Note that the fold begins after `seq`."""
         self._since = seq
 
@@ -39,7 +40,7 @@ class Verdicts:
             if oldest is not None:
                 del self._claims[oldest]
 
-    def at(self, seq: int) -> Void | None:
+    def at(self, seq: LogSeq) -> Void | None:
         """Why the folded event at `seq` is void; None if it is valid.
 
         Raises:

@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 
+from domain.identifiers import LogSeq
 from domain.locks.claims import Key
 from domain.log.record import Recorded
 
@@ -42,7 +43,7 @@ class Wakes:
                 del self._claims[key]
         return True
 
-    async def reached(self, seq: int, timeout: float) -> bool:
+    async def reached(self, seq: LogSeq, timeout: float) -> bool:
         """Wait until the fold has reached `seq`; False after `timeout`."""
         woken = asyncio.Event()
         heapq.heappush(self._seqs, (seq, next(self._numbers), woken))
@@ -61,7 +62,7 @@ class Wakes:
         for woken in self._claims.get((task_id, attempt), ()) if task_id and attempt else ():
             woken.set()
 
-    def moved(self, seq: int) -> None:
+    def moved(self, seq: LogSeq) -> None:
         """Wake the requests that wait for `seq` or an earlier sequence."""
         while self._seqs and self._seqs[0][0] <= seq:
             heapq.heappop(self._seqs)[2].set()

@@ -10,6 +10,7 @@ import structlog
 
 from adapters.event_store.codec import Message
 from domain.context.trace import TRACEPARENT, trace_id
+from domain.identifiers import LogSeq
 from domain.ports.log import Appender
 
 log = structlog.get_logger(__name__)
@@ -21,7 +22,7 @@ class LoggingAppender:
     def __init__(self, inner: Appender[Message]) -> None:
         self._inner = inner
 
-    async def append(self, message: Message) -> int:
+    async def append(self, message: Message) -> LogSeq:
         """See the port."""
         seq = await self._inner.append(message)
         _, kind, subject_id, event = message.subject.split(".")

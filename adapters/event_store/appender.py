@@ -20,6 +20,7 @@ from adapters.event_store.codec import Message
 from adapters.nats.jetstream_api import REQUEST_SECONDS, JetStreamApi, LogUnreachable
 from domain.backoff import Backoff
 from domain.errors import Invalid, LogFull
+from domain.identifiers import LogSeq
 from domain.ports.log import AppendConflict
 
 SETTLE_SECONDS = 12.0
@@ -51,7 +52,7 @@ class SingleAppender:
         self._api = api
         self.replies = api.replies
 
-    async def append(self, message: Message) -> int:
+    async def append(self, message: Message) -> LogSeq:
         """Append `message`; return its stream sequence.
 
         Raises:
@@ -77,7 +78,7 @@ class SingleAppender:
                 raise LogUnreachable("the log did not acknowledge an event")
             await asyncio.sleep(next(pauses))
 
-    async def settle(self, message: Message) -> int:
+    async def settle(self, message: Message) -> LogSeq:
         """Resolve the unknown outcome of a sent message; send it again if it was not stored."""
         with contextlib.suppress(LogUnreachable):
             seq = await self._read_back(message)
@@ -91,7 +92,7 @@ class SingleAppender:
         if len(message.data) > most:
             raise Invalid("event-too-large", f"one event has at most {most} bytes in the log; send less")
 
-    async def _publish(self, message: Message) -> int | Exception | None:
+    async def _publish(self, message: Message) -> LogSeq | Exception | None:
         """The sequence, if acknowledged; the error of a final refusal; or None if the outcome is unknown.
 
         The caller reads back even after a refusal: an earlier, unacknowledged try may be stored.
@@ -106,15 +107,15 @@ class SingleAppender:
         error = acknowledged.get("error")
         if error is not None:
             return refusal(error)
-        return None if acknowledged.get("duplicate") else int(acknowledged["seq"])
+        return None if acknowledged.get("duplicate") else LogSeq(acknowledged["seq"])
 
-    async def _read_back(self, message: Message) -> int | None:
+    async def _read_back(self, message: Message) -> LogSeq | None:
         """The sequence of the stored `message`, or None if no event follows its expected sequence."""
         follower = await self._api.next(message.filter, message.expected_seq + 1)
         if follower is None:
             return None
         if follower.headers.get("ce-id") == message.id:
-            return follower.seq
+            return LogSeq(follower.seq)
         raise AppendConflict(f"{message.filter} has moved on from {message.expected_seq}")
 
 

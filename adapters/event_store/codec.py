@@ -17,6 +17,7 @@ import orjson
 
 from adapters.nats.jetstream_api import RawMessage
 from domain import subjects
+from domain.identifiers import LogSeq
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.events import EVENTS, EventData, Kind, type_name
 from domain.log.filter import EventFilter
@@ -41,7 +42,7 @@ class Message:
 
     subject: str
     filter: str
-    expected_seq: int
+    expected_seq: LogSeq
     headers: dict[str, str]
     data: bytes
 
@@ -55,7 +56,7 @@ class Message:
         """The event's `ce-chain`."""
         return self.headers["ce-chain"]
 
-    def recorded(self, seq: int) -> Recorded:
+    def recorded(self, seq: LogSeq) -> Recorded:
         """The event as readers get it once it is stored at `seq`."""
         return decode(seq, self.subject, self.headers, self.data)
 
@@ -97,7 +98,7 @@ def encode(
     version: int,
     at: datetime,
     actor: str,
-    expected_seq: int,
+    expected_seq: LogSeq,
     previous_chain: str = FIRST_CHAIN,
     traceparent: str | None = None,
 ) -> Message:
@@ -133,10 +134,10 @@ def check_type(kind: str, event: str, name: str | None) -> None:
 
 def decoded(message: RawMessage) -> Recorded:
     """The event in a stored message. ValueError if it is not an event of Towpath."""
-    return decode(message.seq, message.subject, message.headers, message.data)
+    return decode(LogSeq(message.seq), message.subject, message.headers, message.data)
 
 
-def decode(seq: int, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:
+def decode(seq: LogSeq, subject: str, headers: Mapping[str, str], data: bytes) -> Recorded:
     """The event stored at `seq`.
 
     Raises:

@@ -22,6 +22,7 @@ from nats.aio.client import Client
 
 from adapters.event_store.appender import SingleAppender
 from adapters.event_store.codec import Message
+from domain.identifiers import LogSeq
 
 GROUP_AT_MOST = 200
 BATCHES_IN_FLIGHT = 2
@@ -44,7 +45,7 @@ class _Waiting:
     """A waiting append. `done` gets its sequence, or None if it goes `alone`: its caller then sends it."""
 
     message: Message
-    done: asyncio.Future[int | None]
+    done: asyncio.Future[LogSeq | None]
     alone: bool = False
 
 
@@ -69,7 +70,7 @@ class GroupAppender:
         self._sending: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
 
-    async def append(self, message: Message) -> int:
+    async def append(self, message: Message) -> LogSeq:
         """Append `message`; return its stream sequence. Errors as SingleAppender.append."""
         self._single.check_size(message)
         waiting = _Waiting(message, asyncio.get_running_loop().create_future())
@@ -136,7 +137,7 @@ class GroupAppender:
                 return
             for behind, waiting in enumerate(reversed(group)):
                 if not waiting.done.done():
-                    waiting.done.set_result(last_seq - behind)
+                    waiting.done.set_result(LogSeq(last_seq - behind))
         except Exception:  # after any error the outcome is unknown, and no caller may wait forever
             await asyncio.gather(*(_resolve(one, single.settle(one.message)) for one in group))
         finally:
@@ -163,7 +164,7 @@ class GroupAppender:
         return int(acknowledged["seq"])
 
 
-async def _resolve(waiting: _Waiting, appending: Awaitable[int]) -> None:
+async def _resolve(waiting: _Waiting, appending: Awaitable[LogSeq]) -> None:
     try:
         seq = await appending
     except Exception as error:

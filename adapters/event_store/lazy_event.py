@@ -15,6 +15,7 @@ import orjson
 
 from adapters.event_store.codec import check_type
 from adapters.nats.message import Arrived
+from domain.identifiers import LogSeq
 from domain.log.events import EVENTS, Kind, type_name
 from domain.log.record import Recorded
 
@@ -39,7 +40,7 @@ class LazyEvent(Recorded):
 
     __slots__ = ("_message",)
 
-    def __init__(self, seq: int, message: Arrived) -> None:
+    def __init__(self, seq: LogSeq, message: Arrived) -> None:
         """Raise ValueError if the message at `seq` is not an event of Towpath."""
         words = message.subject.split(".")
         if len(words) != 4:
@@ -101,5 +102,5 @@ class LazyEvent(Recorded):
         raise _not_an_event(self.seq, self._message.subject, f"header {header} is missing")
 
 
-def _not_an_event(seq: int, subject: str, why: str) -> ValueError:
+def _not_an_event(seq: LogSeq, subject: str, why: str) -> ValueError:
     return ValueError(f"what stands at sequence {seq} ({subject}) is not an event of Towpath: {why}")

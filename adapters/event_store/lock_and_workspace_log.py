@@ -7,7 +7,7 @@ from datetime import datetime
 
 from adapters.event_store.codec import Message, encode
 from domain.context.trace import current_traceparent
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LOG_START, WorkspaceId
 from domain.locks.claims import FIRST_CHAIN, LockFact
 from domain.log.events import EventData, OnRunnerLost, RegisteredData, RemovedData
 from domain.log.record import Recorded
@@ -50,7 +50,7 @@ def registration_message(
         version=last.version + 1 if last else 1,
         at=at,
         actor=actor,
-        expected_seq=last.seq if last else 0,
+        expected_seq=last.seq if last else LOG_START,
         previous_chain=last.chain if last else FIRST_CHAIN,
         traceparent=current_traceparent(),
     )

@@ -16,6 +16,7 @@ from adapters.event_store.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.nats.message import Arrived
 from adapters.nats.pull_consumer import Pull, PullTiming, nanoseconds, stream_seq
+from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
 PULL = 1000
@@ -102,7 +103,7 @@ class LogFeed:
 
     def _take(self, message: Arrived) -> None:
         try:
-            seq = stream_seq(message.reply)
+            seq = LogSeq(stream_seq(message.reply))
             self._buffer.append(LazyEvent(seq, message))
             self._last = seq
         except Exception as error:

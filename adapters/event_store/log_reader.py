@@ -18,6 +18,7 @@ from adapters.event_store.codec import decoded, subject_of
 from adapters.event_store.log_feed import TIMING, LogFeed
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.pull_consumer import PullTiming
+from domain.identifiers import LOG_START, LogSeq
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
@@ -43,16 +44,16 @@ class JetStreamLogReader:
         self._retry_seconds = retry_seconds
         self._api = api
 
-    async def last_seq(self) -> int:
+    async def last_seq(self) -> LogSeq:
         """See the port."""
-        return int((await self._api.info())["state"]["last_seq"])
+        return LogSeq((await self._api.info())["state"]["last_seq"])
 
-    async def last_seq_of(self, wanted: EventFilter) -> int:
+    async def last_seq_of(self, wanted: EventFilter) -> LogSeq:
         """See the port."""
         last = await self._api.last(subject_of(wanted))
-        return last.seq if last else 0
+        return LogSeq(last.seq) if last else LOG_START
 
-    async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
+    async def page(self, after_seq: LogSeq, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
         """See the port."""
         events, size = list[Recorded](), 0
         for message in await self._api.batch(subject_of(wanted), after_seq + 1, limit):
@@ -63,17 +64,17 @@ class JetStreamLogReader:
                 await asyncio.sleep(0)
         return events
 
-    async def at(self, seqs: Sequence[int]) -> list[Recorded]:
+    async def at(self, seqs: Sequence[LogSeq]) -> list[Recorded]:
         """See the port."""
         found = await asyncio.gather(*(self._api.get(seq) for seq in seqs))
         return [decoded(message) for message in found if message is not None]
 
-    async def seq_at(self, at: datetime) -> int:
+    async def seq_at(self, at: datetime) -> LogSeq:
         """See the port. The broker's clock has nanoseconds."""
         after = await self._api.since(at + timedelta(microseconds=1))
-        return after.seq - 1 if after is not None else await self.last_seq()
+        return LogSeq(after.seq - 1) if after is not None else await self.last_seq()
 
-    async def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+    async def follow(self, after_seq: LogSeq) -> AsyncIterator[Sequence[Recorded]]:
         """See the port. Survives server restarts and lost consumers."""
         position, event_id = after_seq, None
         while True:

@@ -12,7 +12,7 @@ from typing import Protocol
 from adapters.event_store.codec import Message
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_codec import pending_message, replay
-from domain.identifiers import TaskId
+from domain.identifiers import LogSeq, TaskId
 from domain.log.record import Recorded
 from domain.ports.log import Appender, StoredTask
 
@@ -56,7 +56,7 @@ class LogTaskStore:
         self._cache.put(stored)
         return stored
 
-    async def load_at(self, task_id: TaskId, seq: int) -> StoredTask | None:
+    async def load_at(self, task_id: TaskId, seq: LogSeq) -> StoredTask | None:
         """See the port. Reads all events of the task, also those after `seq`."""
         events = [event for event in await self._events.all(task_id) if event.seq <= seq]
         return replay(events) if events else None

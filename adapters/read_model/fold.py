@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.read_model.judge import Judged
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
-from domain.identifiers import TaskId
+from domain.identifiers import LogSeq, TaskId
 from domain.locks.claims import Key
 from domain.locks.judging import CHANGING, Judge
 from domain.log.payloads import CreatedPayload, LockPayload
@@ -29,7 +29,7 @@ class Batch:
     `needs` lists the tasks whose columns NEEDED must be passed to `fold`.
     """
 
-    def __init__(self, position: int, events: Sequence[Recorded], judge: Judge | None = None) -> None:
+    def __init__(self, position: LogSeq, events: Sequence[Recorded], judge: Judge | None = None) -> None:
         """`judge`: the state at `position`; by default that of an empty log."""
         self.judged = Judged(judge or Judge())
         self.position = position
@@ -41,7 +41,7 @@ class Batch:
         self.needs = self._look_through()
 
     @classmethod
-    def behind(cls, position: int, events: Sequence[Recorded], judge: Judge) -> Batch:
+    def behind(cls, position: LogSeq, events: Sequence[Recorded], judge: Judge) -> Batch:
         """The batch of those `events` that come after `position`; `batch.position` is its last sequence.
 
         Raises:
@@ -54,7 +54,7 @@ class Batch:
     def _look_through(self) -> list[TaskId]:
         new: set[TaskId] = set()
         needed: set[TaskId] = set()
-        position = self.position
+        position: int = self.position
         for event in self.events:
             position += 1
             if event.seq != position:
@@ -67,7 +67,7 @@ class Batch:
             elif event.kind == "lock":
                 fact: LockPayload = event.data
                 needed.add(fact["task_id"])
-        self.position = position
+        self.position = LogSeq(position)
         return list(needed - new)
 
     def fold(self, rows: Iterable[Sequence[Any]]) -> None:

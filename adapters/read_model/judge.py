@@ -12,7 +12,7 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from adapters.read_model.tables import judged_claims, judged_registrations
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LogSeq, WorkspaceId
 from domain.locks.claims import Key
 from domain.locks.judging import Judge, Void
 from domain.log.payloads import LockPayload
@@ -40,7 +40,7 @@ class KeptJudge:
     def __init__(self) -> None:
         self._kept: tuple[Judge, int, str | None] | None = None
 
-    def take(self, seq: int, event_id: str | None, events: Sequence[Recorded]) -> Judge | None:
+    def take(self, seq: LogSeq, event_id: str | None, events: Sequence[Recorded]) -> Judge | None:
         """The judge at `seq`, the position of event `event_id`; None if it must be loaded.
 
         If another process has applied events in between, the judge folds them from `events`.
@@ -57,7 +57,7 @@ class KeptJudge:
                 at, last_id = event.seq, event.id
         return judge if (at, last_id) == (seq, event_id) else None
 
-    def put(self, judge: Judge, seq: int, event_id: str | None) -> None:
+    def put(self, judge: Judge, seq: LogSeq, event_id: str | None) -> None:
         """Keep the judge of the committed position `seq`."""
         self._kept = (judge, seq, event_id)
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.read_model import state_text
 from adapters.read_model.errors import translated
 from adapters.read_model.tables import snapshots
+from domain.identifiers import LogSeq
 
 
 class SqlSnapshots:
@@ -30,7 +31,7 @@ class SqlSnapshots:
             where=snapshots.c.seq <= saved.excluded.seq,
         )
 
-    async def load(self, name: str) -> tuple[int, Any] | None:
+    async def load(self, name: str) -> tuple[LogSeq, Any] | None:
         """Position and state of snapshot `name`, or None."""
         wanted = select(snapshots.c.seq, snapshots.c.state).where(snapshots.c.name == name)
         with translated():
@@ -38,7 +39,7 @@ class SqlSnapshots:
                 row = (await connection.execute(wanted)).first()
         return (row.seq, await state_text.read(row.state)) if row is not None else None
 
-    async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
+    async def latest(self, prefix: str, upto: LogSeq) -> tuple[LogSeq, Any] | None:
         """The snapshot with the highest position up to `upto`, of those whose name begins with `prefix`."""
         named = snapshots.c.name.startswith(prefix, autoescape=True)
         wanted = select(snapshots.c.seq, snapshots.c.state).where(named, snapshots.c.seq <= upto)
@@ -47,7 +48,7 @@ class SqlSnapshots:
                 row = (await connection.execute(wanted.order_by(snapshots.c.seq.desc()).limit(1))).first()
         return (row.seq, await state_text.read(row.state)) if row is not None else None
 
-    async def save(self, name: str, seq: int, state: Any) -> None:
+    async def save(self, name: str, seq: LogSeq, state: Any) -> None:
         """Replace position and state (plain JSON data); an older position changes nothing."""
         values = {"name": name, "seq": seq, "state": await state_text.write(state)}
         with translated():

@@ -17,7 +17,7 @@ from adapters.read_model.errors import translated
 from adapters.read_model.queries import as_task, chars_of, cursor_at, lock_facts, page_of_tasks
 from adapters.read_model.tables import positions, tasks
 from adapters.read_model.writer import batch_writer
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.read_model import TaskFilter
@@ -36,11 +36,11 @@ class SqlReadModel:
         self._engine = engine
         self._writer = batch_writer(engine)
 
-    async def position(self) -> int:
+    async def position(self) -> LogSeq:
         """The last sequence applied."""
         async with self._connection() as connection:
             seq = await connection.scalar(select(positions.c.seq).where(positions.c.name == TASKS_POSITION))
-            return seq or 0
+            return LogSeq(seq or 0)
 
     async def stands_at(self) -> Position:
         """The last sequence applied, with its event's id, which identifies the log that was applied."""
@@ -49,7 +49,7 @@ class SqlReadModel:
             row = (await connection.execute(wanted)).first()
             return Position(row.seq, row.event_id) if row is not None else Position(0)
 
-    async def apply(self, events: Sequence[Recorded]) -> int:
+    async def apply(self, events: Sequence[Recorded]) -> LogSeq:
         """Apply a contiguous batch and its position in one transaction; events applied before are skipped.
 
         Returns the new position.
@@ -108,7 +108,7 @@ class SqlReadModel:
 
     async def lock_history(
         self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int
-    ) -> list[int]:
+    ) -> list[LogSeq]:
         """Sequences of the `limit` most recent lock facts of a workspace or a task, ascending."""
         async with self._connection() as connection:
             rows = (await connection.execute(lock_facts(workspace, task_id, limit))).all()

@@ -19,6 +19,7 @@ from adapters.read_model.database import TASKS_POSITION
 from adapters.read_model.fold import NEEDED, Batch
 from adapters.read_model.judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
 from adapters.read_model.tables import grants, task_labels, tasks
+from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
 _FACTS = tuple(column.name for column in grants.columns)[3:]
@@ -29,7 +30,7 @@ _POSITION = f"SELECT seq, event_id FROM positions WHERE name = '{TASKS_POSITION}
 class BatchWriter(Protocol):
     """Applies batches to one kind of database."""
 
-    async def write(self, events: Sequence[Recorded]) -> int:
+    async def write(self, events: Sequence[Recorded]) -> LogSeq:
         """Apply the events after the position; return the new position."""
         ...
 
@@ -47,16 +48,16 @@ class SqliteWriter:
         self._statements = Statements(lambda number: "?")
         self._kept = KeptJudge()
 
-    async def write(self, events: Sequence[Recorded]) -> int:
+    async def write(self, events: Sequence[Recorded]) -> LogSeq:
         """Apply the events after the position; return the new position."""
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             driver: Any = pooled.driver_connection
             # aiosqlite 0.22 has no public way to run a function in its thread.
-            position: int = await driver._execute(self._write, driver._conn, events)  # noqa: SLF001
+            position: LogSeq = await driver._execute(self._write, driver._conn, events)  # noqa: SLF001
             return position
 
-    def _write(self, connection: sqlite3.Connection, events: Sequence[Recorded]) -> int:
+    def _write(self, connection: sqlite3.Connection, events: Sequence[Recorded]) -> LogSeq:
         connection.execute("BEGIN IMMEDIATE")
         try:
             position, event_id = connection.execute(_POSITION).fetchone()
@@ -88,7 +89,7 @@ class PostgresWriter:
         self._statements = Statements(lambda number: f"${number}")
         self._kept = KeptJudge()
 
-    async def write(self, events: Sequence[Recorded]) -> int:
+    async def write(self, events: Sequence[Recorded]) -> LogSeq:
         """Apply the events after the position; return the new position."""
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()

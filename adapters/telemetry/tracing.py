@@ -13,7 +13,7 @@ import orjson
 from adapters.event_store.codec import Message
 from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.context.tracing import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
-from domain.identifiers import TaskId
+from domain.identifiers import LogSeq, TaskId
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SubmitOutcome
 from domain.ports.log import Appender
@@ -30,7 +30,7 @@ class TracedAppender:
         self._inner = inner
         self._tracer = tracer
 
-    async def append(self, message: Message) -> int:
+    async def append(self, message: Message) -> LogSeq:
         """See the port. `traceparent` is not part of the chain, so it may be changed here."""
         _, kind, subject_id, event = message.subject.split(".")
         about: dict[str, str | int] = {**_NATS, "messaging.destination.name": message.append_subject}

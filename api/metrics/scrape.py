@@ -14,6 +14,7 @@ from api.dependencies import ApiParts
 from api.metrics.registry import Metrics
 from api.queries.runner_status import count_conflicts, count_runners, reports_waiting
 from domain.errors import Busy
+from domain.identifiers import LogSeq
 
 ANSWER_SECONDS = 5.0
 VIEW, READ_MODEL = "view", "read-model"
@@ -68,7 +69,7 @@ async def _lag(parts: ApiParts, metrics: Metrics, known: bool) -> None:
     last = await parts.log.last_seq()
     for name, position in ((VIEW, parts.view.seq), (READ_MODEL, await parts.read_model.position())):
         behind = max(last - position, 0)
-        oldest = await parts.log.at([position + 1]) if behind else []
+        oldest = await parts.log.at([LogSeq(position + 1)]) if behind else []
         waited = max((parts.clock() - oldest[0].at).total_seconds(), 0.0) if oldest else 0.0
         metrics.lag(name, behind, waited)
 

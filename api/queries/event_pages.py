@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from api.dependencies import ApiParts
 from domain.errors import Busy
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LOG_START, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
@@ -34,7 +34,7 @@ class Wanted:
     workspace: WorkspaceId | None = None
     event: str | None = None
     actor: str | None = None
-    upto: int | None = None
+    upto: LogSeq | None = None
     """Only events up to this sequence."""
 
 
@@ -46,7 +46,7 @@ class EventPage:
     """
 
     events: list[Recorded]
-    upto: int
+    upto: LogSeq
     more: bool
 
 
@@ -57,7 +57,7 @@ class EventPages:
         self._parts = parts
         self._workspaces: OrderedDict[TaskId, WorkspaceId | None] = OrderedDict()
 
-    async def page(self, wanted: Wanted, after: int, limit: int) -> EventPage:
+    async def page(self, wanted: Wanted, after: LogSeq, limit: int) -> EventPage:
         """Up to `limit` events after `after`, read in the cheapest way that the filter permits."""
         if wanted.task_id is not None:
             return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
@@ -69,7 +69,7 @@ class EventPages:
         return _until(page, wanted)
 
     async def of_task(
-        self, task_id: TaskId, after: int, limit: int, wanted: Wanted | None = None
+        self, task_id: TaskId, after: LogSeq, limit: int, wanted: Wanted | None = None
     ) -> EventPage:
         """The trail: the task's events and its lock events, merged in the log's order.
 
@@ -92,7 +92,7 @@ class EventPages:
         upto = page[-1].seq if more else max(after, horizon)
         return EventPage([event for event in page if _fits(event, wanted, workspace)], upto, more)
 
-    async def scan(self, wanted: Wanted, after: int, limit: int, steps: int) -> EventPage:
+    async def scan(self, wanted: Wanted, after: LogSeq, limit: int, steps: int) -> EventPage:
         """Filter the log itself, at most `steps` steps of SCAN_STEP events.
 
         Raises:
@@ -115,7 +115,7 @@ class EventPages:
                 return EventPage(found, after, False)
         return EventPage(found, after, True)
 
-    async def _task_events(self, task_id: TaskId, after: int, limit: int, version: int) -> list[Recorded]:
+    async def _task_events(self, task_id: TaskId, after: LogSeq, limit: int, version: int) -> list[Recorded]:
         """After `after`: all of a task's events, or the next `limit` of a very long one.
 
         Their exact number is requested, since a request for more scans to the log's end.
@@ -123,15 +123,15 @@ class EventPages:
         of_task = EventFilter("task", task_id)
         if version > SCAN_STEP:
             return await self._parts.log.page(after, limit, of_task)
-        events = await self._parts.log.page(0, version, of_task)
+        events = await self._parts.log.page(LOG_START, version, of_task)
         return [event for event in events if event.seq > after]
 
-    async def lock_facts(self, task_id: TaskId, workspace: WorkspaceId, upto: int) -> list[Recorded]:
+    async def lock_facts(self, task_id: TaskId, workspace: WorkspaceId, upto: LogSeq) -> list[Recorded]:
         """The task's lock events up to `upto`, in order. Busy if a replica lags."""
-        return await self._lock_facts(task_id, workspace, 0, upto, LOCK_FACTS)
+        return await self._lock_facts(task_id, workspace, LOG_START, upto, LOCK_FACTS)
 
     async def _lock_facts(
-        self, task_id: TaskId, workspace: WorkspaceId, after: int, horizon: int, limit: int
+        self, task_id: TaskId, workspace: WorkspaceId, after: LogSeq, horizon: LogSeq, limit: int
     ) -> list[Recorded]:
         """The task's lock events after `after` up to `horizon`; of many, at least the first `limit`."""
         log, at = self._parts.log, max(await self._parts.read_model.position(), after)
@@ -176,7 +176,7 @@ class EventPages:
         read = await self._parts.read_model.get(task_id)
         if read is not None:
             return read.workspace
-        created = await self._parts.log.page(0, 1, EventFilter("task", task_id, "created"))
+        created = await self._parts.log.page(LOG_START, 1, EventFilter("task", task_id, "created"))
         return created[0].workspace if created else None
 
     def _remember(self, task_id: TaskId, workspace: WorkspaceId | None) -> None:

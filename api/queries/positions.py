@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapV
 
 from api.dependencies import ApiParts
 from domain.errors import NotFound
+from domain.identifiers import LogSeq
 from domain.validation.timestamps import Moment
 
 MAX_SEQ = 2**63 - 1
@@ -31,13 +32,13 @@ def _one_reason(value: Any, either: ValidatorFunctionWrapHandler) -> Any:
 
 
 Point = Annotated[
-    Annotated[int, Field(ge=0, le=MAX_SEQ)] | Moment,
+    Annotated[LogSeq, Field(ge=0, le=MAX_SEQ)] | Moment,
     Field(union_mode="left_to_right", description="a stream sequence, or an RFC 3339 time with an offset"),
     WrapValidator(_one_reason),
 ]
 
 
-async def position_at(parts: ApiParts, at: int | datetime) -> int:
+async def position_at(parts: ApiParts, at: LogSeq | datetime) -> LogSeq:
     """The sequence of `at`.
 
     Raises:

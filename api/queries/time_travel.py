@@ -8,14 +8,14 @@ from datetime import datetime
 
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPages
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, TaskId, WorkspaceId
 from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture
 from domain.task.aggregate import Task
 from domain.task.view import NO_LOCK, LockRead, TaskRead, held, task_read, waiting
 
 
-async def task_at(parts: ApiParts, pages: EventPages, task_id: TaskId, seq: int) -> TaskRead:
+async def task_at(parts: ApiParts, pages: EventPages, task_id: TaskId, seq: LogSeq) -> TaskRead:
     """The task after `seq`, with its lock at that time. NotFound if it did not exist."""
     stored = await parts.commands.read_at(task_id, seq)
     task = stored.task
@@ -34,7 +34,7 @@ async def entries_of(table: LockTable, workspaces: Sequence[WorkspaceId]) -> lis
     return await asyncio.to_thread(entries)
 
 
-async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: int) -> LockRead:
+async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: LogSeq) -> LockRead:
     grant = table.grant(task.id, task.attempt)
     if grant is not None:
         return held(grant)
@@ -49,6 +49,6 @@ async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: int) ->
         return NO_LOCK
     return LockRead(
         state="released",
-        token=granted.seq if granted else None,
+        token=FencingToken(granted.seq) if granted else None,
         since=datetime.fromisoformat(released.time),
     )

@@ -26,7 +26,7 @@ from api.queries.positions import MAX_SEQ, Point
 from api.schema.openapi import problems
 from api.streaming.event_stream import EventStream
 from api.streaming.live_response import LiveResponse, Streams
-from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, TaskId, WorkspaceId
+from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS, type_name
 from domain.log.position import PATTERN, Position
 from domain.services.positions import check_position, position_at
@@ -74,7 +74,7 @@ _ONE_OF_THE_STREAM = {
 class EventRead(BaseModel):
     """One event; `seq` is its stream sequence, `data` depends on `type`."""
 
-    seq: int
+    seq: LogSeq
     id: str
     type: str = Field(json_schema_extra={"enum": [type_name(*one) for one in EVENTS]})
     event: EventName
@@ -93,7 +93,7 @@ class FilterQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after_seq: int | None = Field(
+    after_seq: LogSeq | None = Field(
         default=None, ge=0, le=MAX_SEQ, description="only events behind this sequence"
     )
     task_id: CheckedTaskId | None = None
@@ -103,7 +103,7 @@ class FilterQuery(BaseModel):
     event: EventName | None = None
     actor: Actor | None = None
 
-    def wanted(self, upto: int | None = None) -> Wanted:
+    def wanted(self, upto: LogSeq | None = None) -> Wanted:
         """The filter for EventPages."""
         return Wanted(self.task_id, self.workspace, self.event, self.actor, upto)
 
@@ -210,20 +210,20 @@ async def stream(
     return LiveResponse(live.chunks(query.wanted(), after), streams, headers)
 
 
-async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> int:
+async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> LogSeq:
     """The sequence after which the page begins. Events at exactly `from` are included."""
     if cursor is not None:
         return await check_position(parts.log, cursor_position(cursor), parts.view)
     if after:
         await check_position(parts.log, Position(after), parts.view)
     if span.from_ is None:
-        return after
+        return LogSeq(after)
     if isinstance(span.from_, int):
-        return max(after, span.from_ - 1)
-    return max(after, await parts.past.position(span.from_ - timedelta(microseconds=1)))
+        return LogSeq(max(after, span.from_ - 1))
+    return max(LogSeq(after), await parts.past.position(span.from_ - timedelta(microseconds=1)))
 
 
-async def _end(parts: ApiParts, span: Span) -> int | None:
+async def _end(parts: ApiParts, span: Span) -> LogSeq | None:
     if span.to is None or isinstance(span.to, int):
         return span.to
     return await parts.past.position(span.to)

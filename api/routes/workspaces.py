@@ -23,7 +23,7 @@ from api.queries.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.queries.positions import Point, position_at
 from api.queries.time_travel import entries_of
 from api.schema.openapi import problems
-from domain.identifiers import CheckedWorkspaceId, WorkspaceId
+from domain.identifiers import CheckedWorkspaceId, LogSeq, WorkspaceId
 from domain.locks.judging import VoidReason
 from domain.locks.view import LockEntry
 from domain.locks.workspace_locks import OpenSize
@@ -61,7 +61,7 @@ class VoidRead(BaseModel):
     `root` is null for `removed`; `reason` names the conflict.
     """
 
-    seq: int
+    seq: LogSeq
     event: str
     root: str | None
     by: str
@@ -78,7 +78,7 @@ class WorkspaceRead(BaseModel):
     id: str
     root: str
     on_runner_lost: str
-    seq: int
+    seq: LogSeq
     version: int
     void: VoidRead | None = None
 

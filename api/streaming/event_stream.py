@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPage, EventPages, Wanted
 from domain.errors import Busy
+from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 from domain.services.positions import position_at
 
@@ -46,7 +47,7 @@ class EventStream:
         self._heartbeat_seconds = heartbeat_seconds
         self._away_seconds = away_seconds
 
-    async def chunks(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
+    async def chunks(self, wanted: Wanted, after: LogSeq) -> AsyncIterator[bytes]:
         """Events after `after` as SSE, a page at a time; ends when `closing` is set."""
         yield f"retry: 1000\nid: {after}\n\n".encode()
         async for chunk in self._position(after):
@@ -71,14 +72,14 @@ class EventStream:
                     yield chunk
                 due = clock() + self._heartbeat_seconds
 
-    async def _position(self, seq: int) -> AsyncIterator[bytes]:
+    async def _position(self, seq: LogSeq) -> AsyncIterator[bytes]:
         """The comment that identifies the log of the position, if known."""
         with contextlib.suppress(Busy):
             position = await position_at(self._parts.log, seq)
             if position.event_id is not None:
                 yield f": position {position}\n\n".encode()
 
-    async def _next(self, wanted: Wanted, after: int, catching_up: bool) -> EventPage:
+    async def _next(self, wanted: Wanted, after: LogSeq, catching_up: bool) -> EventPage:
         """The next page: first the trail, for the filter of one task; afterwards the log itself.
 
         If the log does not answer, the stream stays open: its reader would only reconnect and be rejected.
@@ -91,12 +92,12 @@ class EventStream:
             await self._pause(LAG_SECONDS if catching_up else self._away_seconds)
             return EventPage([], after, True)
 
-    async def _grown(self, after: int, seconds: float) -> bool:
+    async def _grown(self, after: LogSeq, seconds: float) -> bool:
         """Wait until this process has folded more than `after`; False after `seconds` or on closing."""
         if self._parts.view.seq > after:
             await self._pause(LAG_SECONDS)
             return True
-        waiting = asyncio.ensure_future(self._parts.view.caught_up(after + 1, seconds))
+        waiting = asyncio.ensure_future(self._parts.view.caught_up(LogSeq(after + 1), seconds))
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             await asyncio.wait({waiting, closing}, return_when=asyncio.FIRST_COMPLETED)

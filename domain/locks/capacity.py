@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from domain.errors import Refused
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LogSeq, WorkspaceId
 from domain.locks.workspace_locks import OpenSize
 
 MAX_OPEN_CLAIMS = 2_000
@@ -25,7 +25,7 @@ class OpenClaims(Protocol):
     """A fold of the log that counts open claims."""
 
     @property
-    def seq(self) -> int:
+    def seq(self) -> LogSeq:
         """The last sequence folded."""
         ...
 
@@ -41,7 +41,7 @@ class Reservation:
         self._room = room
         self.workspace = workspace
         self.path_chars = sum(map(len, paths))
-        self.seq: int | None = None
+        self.seq: LogSeq | None = None
 
     def check(self) -> None:
         """Refuse the claim if the workspace has no room for it.

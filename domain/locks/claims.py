@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from domain.identifiers import RunnerId, TaskId, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.events import EventData, OnConflict
 from domain.protocol import LockMode
 from domain.workspaces.paths import components, paths_overlap
@@ -28,7 +28,7 @@ class Claim(NamedTuple):
     paths: tuple[str, ...]
     mode: LockMode
     on_conflict: OnConflict
-    seq: int
+    seq: LogSeq
     since: str
     traceparent: str | None = None
 
@@ -54,7 +54,7 @@ class Owed(NamedTuple):
     """Why a release is owed: the event that ended the attempt, or `operator`; its sequence; its actor."""
 
     cause: str
-    seq: int
+    seq: LogSeq
     by: str
 
 
@@ -86,7 +86,7 @@ class Grant:
     """
 
     claim: Claim
-    token: int
+    token: FencingToken
     since: str
     owed: Owed | None = None
     runner_id: RunnerId | None = None
@@ -102,7 +102,7 @@ class LockFact:
     workspace: WorkspaceId
     event: str
     data: EventData
-    expected_seq: int
+    expected_seq: LogSeq
     version: int
     previous_chain: str
     traceparent: str | None = None

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from domain.errors import Refused
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LOG_START, LogSeq, WorkspaceId
 from domain.locks.claims import Key
 from domain.log.payloads import DispatchedPayload, LockPayload, RegisteredPayload
 from domain.log.record import Recorded
@@ -38,7 +38,7 @@ class Void:
     was not registered. For a `root-overlap`, `other` is the overlapping workspace and `other_root` its root.
     """
 
-    seq: int
+    seq: LogSeq
     event: str
     workspace: WorkspaceId
     root: str | None
@@ -169,7 +169,13 @@ class Judge:
     # ------------------------------------------------------------------ looking
 
     def would_be_void(
-        self, workspace: WorkspaceId, root: str | None, *, seq: int = 0, by: str = "", time: str = ""
+        self,
+        workspace: WorkspaceId,
+        root: str | None,
+        *,
+        seq: LogSeq = LOG_START,
+        by: str = "",
+        time: str = "",
     ) -> Void | None:
         """Why `registered` with `root` (None: `removed`) would be void as the next event of the log."""
         valid = self.registrations.get(workspace)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LOG_START, FencingToken, LogSeq, TaskId, WorkspaceId
 from domain.locks.claims import (
     Claim,
     EndedClaim,
@@ -50,7 +50,7 @@ class LockTable:
     """
 
     def __init__(self, registrations: Iterable[Registration] = ()) -> None:
-        self.seq = 0
+        self.seq = LOG_START
         self.judge = Judge(registrations)
         self.judged: Void | None = None
         self._workspaces: dict[WorkspaceId, WorkspaceLocks] = {}
@@ -199,7 +199,7 @@ class LockTable:
                 seq=event.seq,
                 since=event.time,
             )
-        locks.hold(Grant(claim, token=event.seq, since=event.time, owed=owed))
+        locks.hold(Grant(claim, token=FencingToken(event.seq), since=event.time, owed=owed))
         self._where[key] = event.subject_id
 
     # ------------------------------------------------------------------ deciding
@@ -281,10 +281,10 @@ class LockTable:
 
     # ------------------------------------------------------------------ looking
 
-    def last_seq(self, workspace: WorkspaceId) -> int:
+    def last_seq(self, workspace: WorkspaceId) -> LogSeq:
         """The sequence of the last lock fact applied to `workspace`; 0 without one."""
         locks = self._workspaces.get(workspace)
-        return locks.last_seq if locks else 0
+        return locks.last_seq if locks else LOG_START
 
     def workspaces(self) -> Iterator[WorkspaceId]:
         """Workspaces with holders or waiters, by name."""
@@ -348,7 +348,7 @@ class LockTable:
         ended = locks.ended.get((task_id, attempt)) if locks else None
         return ended.owed if ended else None
 
-    def owed_at(self, workspace: WorkspaceId, seq: int) -> Grant | None:
+    def owed_at(self, workspace: WorkspaceId, seq: LogSeq) -> Grant | None:
         """A grant of the workspace whose release was already owed at position `seq` and is not appended."""
         locks = self._workspaces.get(workspace)
         return locks.owed_at(seq) if locks else None

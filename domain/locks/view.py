@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from domain.identifiers import RunnerId, TaskId, WorkspaceId
+from domain.identifiers import FencingToken, RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Waiter
 from domain.locks.table import LockTable
 from domain.locks.workspace_locks import MOST_NAMED
@@ -23,7 +23,7 @@ class HolderRead(BaseModel):
     runner_id: RunnerId | None
     paths: list[str]
     mode: LockMode
-    token: int
+    token: FencingToken
     since: datetime
 
 

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from domain.identifiers import LOG_START, LogSeq
 from domain.locks.claims import FIRST_CHAIN, Claim, EndedClaim, Grant, Key, Owed, VoidClaim, Waiter
 from domain.locks.conflict_index import LockIndex
 
@@ -47,7 +48,7 @@ class WorkspaceLocks:
         self.holders: dict[Key, Grant] = {}
         self.void: dict[Key, VoidClaim] = {}
         self.ended: dict[Key, EndedClaim] = {}
-        self.last_seq = 0
+        self.last_seq = LOG_START
         self.last_version = 0
         self.last_chain = FIRST_CHAIN
         self._turn = 0
@@ -169,7 +170,7 @@ class WorkspaceLocks:
             heapq.heappop(self._owing)
         return None
 
-    def owed_at(self, seq: int) -> Grant | None:
+    def owed_at(self, seq: LogSeq) -> Grant | None:
         """A holder whose release was already owed at position `seq` of the log."""
         for _, key in self._owing:
             grant = self.holders.get(key)

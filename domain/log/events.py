@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.identifiers import RunnerId, TaskId, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.protocol import ExecutionMode, FailedReason, LockMode
 
 Kind = Literal["task", "lock", "workspace"]
@@ -81,7 +81,7 @@ class DispatchedData(EventData):
     pool: str
     workspace: WorkspaceId | None
     root: str | None
-    registration_seq: int | None
+    registration_seq: LogSeq | None
     lock_paths: list[str]
     lock_mode: LockMode
     on_conflict: OnConflict
@@ -147,7 +147,7 @@ class LockReleaseRequestedData(EventData):
     """An operator requests the release of the grant with the fencing token `token`, and of no other."""
 
     attempt: int
-    token: int
+    token: FencingToken
     by: str
     reason: str
 
@@ -168,7 +168,7 @@ class Holder(EventData):
 
     task_id: TaskId
     attempt: int
-    token: int | None
+    token: FencingToken | None
 
 
 class GrantedData(EventData):
@@ -179,7 +179,7 @@ class GrantedData(EventData):
     root: str
     paths: list[str]
     mode: LockMode
-    seen_seq: int
+    seen_seq: LogSeq
 
 
 class RefusedData(GrantedData):
@@ -201,9 +201,9 @@ class ReleasedData(EventData):
     attempt: int
     paths: list[str]
     cause: str
-    cause_seq: int
+    cause_seq: LogSeq
     by: str
-    seen_seq: int
+    seen_seq: LogSeq
 
 
 EVENTS: Mapping[tuple[Kind, str], type[EventData]] = {

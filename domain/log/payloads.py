@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from domain.identifiers import RunnerId, TaskId, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.events import OnConflict, OnRunnerLost, RefusedReason, SubmitFailedReason, Transport
 from domain.protocol import ExecutionMode, FailedReason, LockMode
 
@@ -49,7 +49,7 @@ class DispatchedPayload(AttemptPayload):
     pool: str
     workspace: WorkspaceId | None
     root: str
-    registration_seq: int | None
+    registration_seq: LogSeq | None
     lock_paths: list[str]
     lock_mode: LockMode
     on_conflict: OnConflict
@@ -116,7 +116,7 @@ class ToldPayload(TypedDict, total=False):
 
 
 class LockReleaseRequestedPayload(AttemptPayload):
-    token: int
+    token: FencingToken
     by: str
     reason: str
 
@@ -138,7 +138,7 @@ class LockPayload(TypedDict):
     task_id: TaskId
     attempt: int
     paths: list[str]
-    seen_seq: int
+    seen_seq: LogSeq
 
 
 class GrantedPayload(LockPayload):
@@ -149,7 +149,7 @@ class GrantedPayload(LockPayload):
 class HolderPayload(TypedDict):
     task_id: TaskId
     attempt: int
-    token: int | None
+    token: FencingToken | None
 
 
 class RefusedPayload(GrantedPayload):
@@ -160,5 +160,5 @@ class RefusedPayload(GrantedPayload):
 
 class ReleasedPayload(LockPayload):
     cause: str
-    cause_seq: int
+    cause_seq: LogSeq
     by: str

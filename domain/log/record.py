@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.events import Kind, type_name
 from domain.log.payloads import NamingPayload
 
@@ -20,7 +20,7 @@ class Recorded:
     `domain.log.payloads`, and `subject_id` with that of its id.
     """
 
-    seq: int
+    seq: LogSeq
     kind: Kind
     subject_id: Any
     event: str

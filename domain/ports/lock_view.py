@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, TaskId, WorkspaceId
 from domain.locks.claims import Grant
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
@@ -33,7 +33,7 @@ class OpenLocks(NamedTuple):
 class GrantView(Protocol):
     """Which attempts hold a valid grant."""
 
-    async def caught_up(self, seq: int, timeout: float = 2.0) -> bool:
+    async def caught_up(self, seq: LogSeq, timeout: float = 2.0) -> bool:
         """Wait until `seq` is folded; False if that takes longer than `timeout` seconds."""
         ...
 
@@ -63,7 +63,7 @@ class LockView(GrantView, RegistrationView, Protocol):
         ...
 
     @property
-    def seq(self) -> int:
+    def seq(self) -> LogSeq:
         """The last sequence folded."""
         ...
 
@@ -77,7 +77,7 @@ class LockView(GrantView, RegistrationView, Protocol):
         """
         ...
 
-    async def holding(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> int | None:
+    async def holding(self, task_id: TaskId, attempt: int, workspace: WorkspaceId) -> FencingToken | None:
         """The fencing token of this attempt's grant, or None. Linearizable."""
         ...
 
@@ -109,7 +109,7 @@ class LockView(GrantView, RegistrationView, Protocol):
         """Why `registered` with `root` (None: `removed`) would be void as the next event; None if valid."""
         ...
 
-    def verdict(self, seq: int) -> Void | None:
+    def verdict(self, seq: LogSeq) -> Void | None:
         """Why the folded event at `seq` is void; None if it is valid. Busy if it was folded too long ago."""
         ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.locks.claims import LockFact
 from domain.log.events import OnRunnerLost
 from domain.log.filter import ALL_EVENTS, EventFilter
@@ -34,7 +34,7 @@ class StoredTask:
     """
 
     task: Task
-    seq: int
+    seq: LogSeq
     chain: str
     fresh: bool
     recorded: bool = False
@@ -52,7 +52,7 @@ Appended = TypeVar("Appended", contravariant=True)
 class Appender(Protocol[Appended]):
     """Appends the adapter's own message type to the log; every append goes through it."""
 
-    async def append(self, message: Appended) -> int:
+    async def append(self, message: Appended) -> LogSeq:
         """Append; return the stream sequence. Raises what `TaskStore.append` raises."""
         ...
 
@@ -72,7 +72,7 @@ class TaskStore(Protocol):
         """The task, from the cache or by one or two bounded reads; None if the leader has no such task."""
         ...
 
-    async def load_at(self, task_id: TaskId, seq: int) -> StoredTask | None:
+    async def load_at(self, task_id: TaskId, seq: LogSeq) -> StoredTask | None:
         """The task after `seq`; None if it did not exist then."""
         ...
 
@@ -129,7 +129,7 @@ class WorkspaceLog(Protocol):
 class LogReader(Protocol):
     """Reads the log in its total order."""
 
-    def follow(self, after_seq: int) -> AsyncIterator[Sequence[Recorded]]:
+    def follow(self, after_seq: LogSeq) -> AsyncIterator[Sequence[Recorded]]:
         """Batches of all events after `after_seq`, then new events as they are appended; never ends.
 
         Raises:
@@ -137,23 +137,23 @@ class LogReader(Protocol):
         """
         ...
 
-    async def last_seq(self) -> int:
+    async def last_seq(self) -> LogSeq:
         """The last stream sequence, from the leader; 0 for an empty log."""
         ...
 
-    async def last_seq_of(self, wanted: EventFilter) -> int:
+    async def last_seq_of(self, wanted: EventFilter) -> LogSeq:
         """The sequence of the last matching event, from the leader; 0 for none."""
         ...
 
-    async def page(self, after_seq: int, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
+    async def page(self, after_seq: LogSeq, limit: int, wanted: EventFilter = ALL_EVENTS) -> list[Recorded]:
         """Up to `limit` matching events after `after_seq`."""
         ...
 
-    async def at(self, seqs: Sequence[int]) -> list[Recorded]:
+    async def at(self, seqs: Sequence[LogSeq]) -> list[Recorded]:
         """The events at these sequences."""
         ...
 
-    async def seq_at(self, at: datetime) -> int:
+    async def seq_at(self, at: datetime) -> LogSeq:
         """The last sequence stored at or before `at`, by the storing server's clock; 0 for none."""
         ...
 
@@ -161,14 +161,14 @@ class LogReader(Protocol):
 class Snapshots(Protocol):
     """Snapshots of folds: position and state. Losing one only makes the next start slower."""
 
-    async def load(self, name: str) -> tuple[int, Any] | None:
+    async def load(self, name: str) -> tuple[LogSeq, Any] | None:
         """Position and state of snapshot `name`, or None."""
         ...
 
-    async def latest(self, prefix: str, upto: int) -> tuple[int, Any] | None:
+    async def latest(self, prefix: str, upto: LogSeq) -> tuple[LogSeq, Any] | None:
         """The snapshot with the highest position up to `upto`, of those whose name begins with `prefix`."""
         ...
 
-    async def save(self, name: str, seq: int, state: Any) -> None:
+    async def save(self, name: str, seq: LogSeq, state: Any) -> None:
         """Replace position and state; a position older than the stored one changes nothing."""
         ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.task.view import TaskRead
@@ -32,7 +32,7 @@ class TaskFilter:
 class ReadModel(Protocol):
     """Tasks and lock history in SQL, as of a log position."""
 
-    async def position(self) -> int:
+    async def position(self) -> LogSeq:
         """The last sequence applied."""
         ...
 
@@ -40,7 +40,7 @@ class ReadModel(Protocol):
         """The last sequence applied, with the id of the event there."""
         ...
 
-    async def apply(self, events: Sequence[Recorded]) -> int:
+    async def apply(self, events: Sequence[Recorded]) -> LogSeq:
         """Apply a contiguous batch and its position in one transaction; events applied before are skipped.
 
         Returns the new position.
@@ -74,6 +74,6 @@ class ReadModel(Protocol):
 
     async def lock_history(
         self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int
-    ) -> list[int]:
+    ) -> list[LogSeq]:
         """Sequences of the newest `limit` lock events of a workspace or a task, ascending."""
         ...

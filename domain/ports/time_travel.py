@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from domain.identifiers import LogSeq
 from domain.locks.table import LockTable
 
 
 class Past(Protocol):
     """Answers questions about past positions of the log."""
 
-    async def position(self, at: int | datetime) -> int:
+    async def position(self, at: LogSeq | datetime) -> LogSeq:
         """The sequence for `at`: a sequence as it is, a time as the last sequence stored at or before it.
 
         Raises:
@@ -19,6 +20,6 @@ class Past(Protocol):
         """
         ...
 
-    async def locks(self, seq: int) -> LockTable:
+    async def locks(self, seq: LogSeq) -> LockTable:
         """The lock table after `seq`. Busy if that takes too long."""
         ...

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from domain.identifiers import TaskId
+from domain.identifiers import FencingToken, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Proof:
     """What a valid attempt token proves: this attempt was granted with this fencing token."""
 
     attempt: int
-    fencing_token: int
+    fencing_token: FencingToken
 
 
 class AttemptTokens:
@@ -30,7 +30,7 @@ class AttemptTokens:
             raise ValueError("attempt tokens need at least one key")
         self._keys = [hashlib.sha256(b"towpath attempt token\n" + key).digest() for key in keys]
 
-    def mint(self, task_id: TaskId, attempt: int, fencing_token: int) -> str:
+    def mint(self, task_id: TaskId, attempt: int, fencing_token: FencingToken) -> str:
         """The token for a submission."""
         return f"{attempt}.{fencing_token}.{self._mac(self._keys[0], task_id, attempt, fencing_token)}"
 
@@ -40,7 +40,7 @@ class AttemptTokens:
         fencing_text, _, mac = rest.partition(".")
         if not (_is_number(attempt_text) and _is_number(fencing_text)):
             return None
-        attempt, fencing_token = int(attempt_text), int(fencing_text)
+        attempt, fencing_token = int(attempt_text), FencingToken(int(fencing_text))
         given = mac.encode("utf-8", "replace")
         for key in self._keys:
             expected = self._mac(key, task_id, attempt, fencing_token).encode()
@@ -49,7 +49,7 @@ class AttemptTokens:
         return None
 
     @staticmethod
-    def _mac(key: bytes, task_id: TaskId, attempt: int, fencing_token: int) -> str:
+    def _mac(key: bytes, task_id: TaskId, attempt: int, fencing_token: FencingToken) -> str:
         text = f"{task_id}\n{attempt}\n{fencing_token}".encode()
         return hmac.new(key, text, hashlib.sha256).hexdigest()
 

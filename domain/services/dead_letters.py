@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from domain.context.redaction import without_secrets
 from domain.errors import DomainError, NotFound, Refused
-from domain.identifiers import check_task_id
+from domain.identifiers import LogSeq, check_task_id
 from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.protocol import Submission
@@ -201,7 +201,7 @@ class DeadLetterService:
 
     async def _handle(self, queue: str, seq: int) -> None:
         try:
-            found = await self._log.at([seq])
+            found = await self._log.at([LogSeq(seq)])
             if not found:
                 raise _not_replayable(f"the log has no event at {seq}")
             await self._handlers[queue](found[0])

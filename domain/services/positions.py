@@ -9,6 +9,7 @@ import asyncio
 from typing import Protocol
 
 from domain.errors import NotFound
+from domain.identifiers import LogSeq
 from domain.log.position import BEYOND, OTHER_LOG, Position
 from domain.ports.log import LogReader
 
@@ -22,12 +23,12 @@ class Known(Protocol):
     """This process's own fold of the log."""
 
     @property
-    def seq(self) -> int:
+    def seq(self) -> LogSeq:
         """The last sequence folded."""
         ...
 
 
-async def check_position(reader: LogReader, position: Position, known: Known | None = None) -> int:
+async def check_position(reader: LogReader, position: Position, known: Known | None = None) -> LogSeq:
     """The position's sequence, after checking that the log reaches it and holds its event there.
 
     `known` saves a request to the log if this process's fold has already reached the position.
@@ -35,7 +36,7 @@ async def check_position(reader: LogReader, position: Position, known: Known | N
     Raises:
         NotFound: `beyond-the-log`, or `other-log` if the log holds another event there.
     """
-    seq = position.seq
+    seq = LogSeq(position.seq)
     if seq and (known is None or known.seq < seq):
         last = await _last_seq(reader, seq)
         if seq > last:
@@ -52,7 +53,7 @@ async def check_position(reader: LogReader, position: Position, known: Known | N
     return seq
 
 
-async def _last_seq(reader: LogReader, seq: int) -> int:
+async def _last_seq(reader: LogReader, seq: LogSeq) -> LogSeq:
     """The log's last sequence; retried while it is below `seq`, since a newly elected leader may lag."""
     for _ in range(ASKED - 1):
         if (last := await reader.last_seq()) >= seq:
@@ -63,15 +64,15 @@ async def _last_seq(reader: LogReader, seq: int) -> int:
 
 async def stands(reader: LogReader, position: Position) -> bool:
     """Whether the log holds the position's event at its sequence; True if the position names no event."""
-    return position.event_id is None or await event_id_at(reader, position.seq) == position.event_id
+    return position.event_id is None or await event_id_at(reader, LogSeq(position.seq)) == position.event_id
 
 
-async def position_at(reader: LogReader, seq: int) -> Position:
+async def position_at(reader: LogReader, seq: LogSeq) -> Position:
     """The position after `seq`, with the event id that identifies the log."""
     return Position(seq, await event_id_at(reader, seq))
 
 
-async def event_id_at(reader: LogReader, seq: int) -> str | None:
+async def event_id_at(reader: LogReader, seq: LogSeq) -> str | None:
     """The id of the event at `seq`, from the leader; None if the log has none there."""
     found = await reader.at([seq]) if seq else []
     return found[0].id if found else None

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from domain.context.log_context import be_about_task
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
-from domain.identifiers import TaskId, WorkspaceId
+from domain.identifiers import LOG_START, FencingToken, LogSeq, TaskId, WorkspaceId
 from domain.locks.capacity import ClaimRoom, Reservation
 from domain.locks.claims import FIRST_CHAIN
 from domain.log.capacity import AmpleRoom, LogRoom, check_room
@@ -30,7 +30,7 @@ class Release:
     """A release by an operator. `process_may_run`: a process may still be writing; no `paths`: all of it."""
 
     attempt: int
-    token: int
+    token: FencingToken
     process_may_run: bool
     paths: list[str]
 
@@ -75,7 +75,7 @@ class TaskCommands(TaskChanges):
                     raise
             task = Task.create(task_id, data, at=self._clock(), actor=actor)
             try:
-                return await self._append(StoredTask(task, 0, FIRST_CHAIN, fresh=True)), True
+                return await self._append(StoredTask(task, LOG_START, FIRST_CHAIN, fresh=True)), True
             except AppendConflict:
                 existing = await self._tasks.load(task_id)
         if existing is None:
@@ -84,7 +84,7 @@ class TaskCommands(TaskChanges):
             raise Refused("id-taken", "a task with this id and other content exists; choose another id")
         return existing, False
 
-    async def read_at(self, task_id: TaskId, seq: int) -> StoredTask:
+    async def read_at(self, task_id: TaskId, seq: LogSeq) -> StoredTask:
         """The task after `seq`. NotFound if it did not exist then."""
         stored = await self._tasks.load_at(task_id, seq)
         if stored is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from eventsourcing.domain import BaseAggregate
 
 from domain.errors import refused
-from domain.identifiers import RunnerId, TaskId
+from domain.identifiers import FencingToken, RunnerId, TaskId
 from domain.log import events as data
 from domain.protocol import Report
 from domain.task.events import TASK_EVENTS, Created, TaskEvent
@@ -142,7 +142,9 @@ class Task(BaseAggregate[str]):
 
         self._decide(Input.CANCEL, said, at=at, actor=actor)
 
-    def request_release(self, attempt: int, token: int, *, reason: str, at: datetime, actor: str) -> None:
+    def request_release(
+        self, attempt: int, token: FencingToken, *, reason: str, at: datetime, actor: str
+    ) -> None:
         """Free the grant `token` of `attempt` on an operator's request.
 
         Each call triggers at most one event; call it until it triggers none. In status `dispatched` it

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from domain.identifiers import RunnerId, TaskId
+from domain.identifiers import FencingToken, RunnerId, TaskId
 from domain.locks.judging import Void, changed
 from domain.locks.view import HolderRead, LockEntry, WaiterRead
 from domain.log.payloads import CancelRequestedPayload, RefusedPayload, ToldPayload
@@ -29,7 +29,7 @@ class Blocker(BaseModel):
     title: str | None
     holds: bool
     paths: list[str]
-    token: int | None
+    token: FencingToken | None
     runner_id: RunnerId | None
     since: datetime
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from domain.identifiers import RunnerId, TaskId, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Waiter
 from domain.log.events import OnConflict
 from domain.protocol import ExecutionMode, LockMode
@@ -22,7 +22,7 @@ class LockRead(BaseModel):
     """The lock of the current attempt. `token` is the fencing token; `since`, when this state began."""
 
     state: LockState = "none"
-    token: int | None = None
+    token: FencingToken | None = None
     since: datetime | None = None
     position: int | None = None
     blocked_by: list[TaskId] = []
@@ -61,7 +61,7 @@ class TaskRead(BaseModel):
     cancel_requested: bool
     output_tail: str | None
     lock: LockRead
-    seq: int
+    seq: LogSeq
     version: int
 
 
@@ -83,7 +83,7 @@ def waiting(waiter: Waiter) -> LockRead:
     )
 
 
-def task_read(task: Task, seq: int, lock: LockRead = NO_LOCK) -> TaskRead:
+def task_read(task: Task, seq: LogSeq, lock: LockRead = NO_LOCK) -> TaskRead:
     """The view of `task` after the event at `seq`."""
     spec = task.spec
     return TaskRead(

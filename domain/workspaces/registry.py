@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from domain.errors import NotFound
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LogSeq, WorkspaceId
 from domain.workspaces.path_index import Cover, PathIndex
 from domain.workspaces.paths import plain_path
 
@@ -23,7 +23,7 @@ class Registration:
     id: WorkspaceId
     root: str
     on_runner_lost: str
-    seq: int
+    seq: LogSeq
     version: int
 
 

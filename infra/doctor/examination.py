@@ -21,7 +21,7 @@ from adapters.read_model.database import open_database
 from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeats import JetStreamHeartbeats
-from domain.identifiers import WorkspaceId
+from domain.identifiers import LogSeq, WorkspaceId
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import Clock
@@ -78,7 +78,7 @@ class Examination:
         )
         return answer
 
-    async def event(self, seq: int) -> Recorded | None:
+    async def event(self, seq: LogSeq) -> Recorded | None:
         """The event at `seq`."""
         found = await self.reader.at([seq])
         return found[0] if found else None
@@ -93,7 +93,7 @@ class Examination:
         table = await self._restored()
         last = await self.reader.last_seq()
         clock = asyncio.get_running_loop()
-        due: set[tuple[WorkspaceId, int]] = set()
+        due: set[tuple[WorkspaceId, LogSeq]] = set()
         settled = False
         follow = self.reader.follow(table.seq)
         end = clock.time() + self.patience.settle_seconds

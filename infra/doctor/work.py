@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import timedelta
 
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, DatabaseUnreachable
+from domain.identifiers import LogSeq
 from domain.locks.claims import Grant
 from domain.ports.read_model import TaskFilter
 from domain.task.transitions import Status
@@ -88,7 +89,7 @@ async def read_model(about: Examination) -> list[Finding]:
     behind = last - position
     found = f"{behind} of {last} events behind"
     waited = 0.0
-    oldest = await about.event(position + 1) if behind else None
+    oldest = await about.event(LogSeq(position + 1)) if behind else None
     if oldest is not None:
         waited = max((about.now() - oldest.at).total_seconds(), 0.0)
         found += f", the oldest for {waited:.0f} s"

@@ -30,6 +30,7 @@ from adapters.read_model.tables import snapshots
 from domain.errors import Busy
 from domain.evidence.checkpoint import PRINT_BYTES, CheckpointInvalid, LogCheckpoint
 from domain.evidence.merkle import leaf_hash, root_of
+from domain.identifiers import LogSeq
 from domain.log.position import Position
 from domain.subjects import Stream
 from infra.config.settings import Settings
@@ -130,7 +131,7 @@ async def _state(connection: Client, seen: int) -> dict[str, Any]:
     try:
         info = await api.info()
         if info["state"]["last_seq"] < seen and info["config"].get("num_replicas", 1) > 1:
-            await end_of_log(JetStreamLogReader(connection, api).last_seq, seen, NEW_LEADER_SECONDS)
+            await end_of_log(JetStreamLogReader(connection, api).last_seq, LogSeq(seen), NEW_LEADER_SECONDS)
             info = await api.info()
     except StreamMissing:
         return {"messages": 0, "first_seq": 0, "last_seq": 0}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from domain.identifiers import LOG_START
 from domain.locks.table import LockTable
 from domain.ports.log import LogGap, LogReader
 from infra.config.settings import Settings
@@ -87,7 +88,7 @@ async def check_log(reader: LogReader, upto: int, progress: Progress) -> int:
     versions: dict[tuple[str, str], int] = {}
     if upto == 0:
         return 0
-    async for batch in reader.follow(0):
+    async for batch in reader.follow(LOG_START):
         for event in batch:
             table.fold(event)
             key = (event.kind, event.subject_id)
