@@ -16,11 +16,11 @@ from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.dependencies import ApiParts
-from api.metrics.registry import CountRequests, DroppedLetters, LogCounts, Metrics, RoomLeft
+from api.metrics.registry import CapacityLeft, CountRequests, DroppedLetters, LogCounts, Metrics
 from api.middleware.admission import Admit
 from api.middleware.body_limit import LimitBody
 from api.middleware.head_requests import AnswerHead
-from api.middleware.tracing import CarryTrace
+from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
 from api.routes import (
@@ -42,7 +42,7 @@ from domain.validation.web_hosts import WebHosts
 
 _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step in one ordered log."
 
-# `api.middleware.tracing` makes the spans; FastAPI's own would duplicate them and show request contents.
+# `api.middleware.trace_context` makes the spans; FastAPI's own would repeat them and show request contents.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 _ROUTES = (
@@ -59,7 +59,7 @@ _ROUTES = (
 def create_app(parts: ApiParts) -> FastAPI:
     """The ASGI application for `parts`. `app.state.metrics` holds its metrics, also for the report intake."""
     metrics = Metrics(lambda: parts.view.seq)
-    metrics.registry.register(RoomLeft(parts.room))
+    metrics.registry.register(CapacityLeft(parts.capacity))
     streams = Streams(parts.config.max_streams)
     metrics.live_streams(lambda: streams.open, lambda: streams.dropped)
     metrics.registry.register(LogCounts(parts.view.figures))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.config import ApiConfig
-from domain.context.tracing import Tracer
+from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
-from domain.log.capacity import AmpleRoom, LogRoom
+from domain.log.capacity import AmpleCapacity, LogCapacity
 from domain.ports.lock_view import LockView
 from domain.ports.log import Clock, LogReader
 from domain.ports.queues import Backlogs
@@ -55,5 +55,5 @@ class ApiParts:
     config: ApiConfig
     contracts: Path
     lease: LeaseTerms
-    room: LogRoom = field(default_factory=AmpleRoom)
+    capacity: LogCapacity = field(default_factory=AmpleCapacity)
     tracer: Tracer | None = None

@@ -23,13 +23,13 @@ from adapters.crypto.checkpoint_keys import parse_keys
 from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.event_store.append_logging import LoggingAppender
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
-from adapters.event_store.capacity import MeasuredRoom
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import Message
 from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
 from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.measured_capacity import MeasuredCapacity
 from adapters.event_store.raw_reader import RawLog
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
@@ -49,9 +49,9 @@ from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, Queu
 from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
 from api.config import ApiConfig, parse_operator_tokens
 from api.dependencies import ApiParts
-from domain.context.tracing import Tracer
+from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
-from domain.log.capacity import LogRoom
+from domain.log.capacity import LogCapacity
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import GrantView, LockView
 from domain.ports.log import Appender
@@ -68,20 +68,20 @@ from infra.config.private_files import private_directory
 from infra.config.settings import Settings
 from infra.documents import CONTRACTS
 from infra.nats.accounts import LOG_CONSUMERS
-from infra.nats.capacity import log_room
+from infra.nats.capacity_bounds import log_capacity
 from infra.nats.connection import connect, server_version
 from infra.nats.consumers import CONSUMERS
 from infra.nats.streams import ensure_streams
-from infra.telemetry.tracing import open_tracer
+from infra.telemetry.otel_tracer import open_tracer
 from projections import lock_waits
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.checkpoint_signer import CheckpointSigner
 from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
-from projections.heartbeat_quarantine import HeartbeatInspection
+from projections.heartbeat_quarantine import HeartbeatQuarantine
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from projections.time_travel import TimeTravel
 from projections.watchdog import Watchdog
 
@@ -123,9 +123,9 @@ class Core:
     heartbeats: JetStreamHeartbeats
     tracer: Tracer | None
 
-    def commands(self, view: LockView, room: LogRoom | None = None) -> TaskCommands:
+    def commands(self, view: LockView, capacity: LogCapacity | None = None) -> TaskCommands:
         """The service for operator commands on tasks."""
-        return TaskCommands(self.tasks, now, view, self.cipher, room)
+        return TaskCommands(self.tasks, now, view, self.cipher, capacity)
 
     def reports(self, grants: GrantView) -> TaskReports:
         """The service for runners' reports on tasks."""
@@ -135,9 +135,9 @@ class Core:
         """The service for what the control plane finds out about tasks, such as a lost runner."""
         return TaskFindings(self.tasks, now)
 
-    def room(self) -> MeasuredRoom:
+    def capacity(self) -> MeasuredCapacity:
         """Measures the log's capacity; the caller must run it."""
-        return log_room(self.settings, self.api)
+        return log_capacity(self.settings, self.api)
 
 
 @asynccontextmanager
@@ -199,7 +199,7 @@ def api_parts(
     view: FoldedLockView,
     http: httpx.AsyncClient,
     readiness: Callable[[], Awaitable[dict[str, str]]],
-    room: LogRoom,
+    capacity: LogCapacity,
 ) -> ApiParts:
     """Everything that the routes call; `http` calls the push runner, if one is configured."""
     settings = core.settings
@@ -208,10 +208,10 @@ def api_parts(
     tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
-        commands=core.commands(view, room),
+        commands=core.commands(view, capacity),
         reports=reports,
         workspaces=WorkspaceService(
-            AppenderWorkspaceLog(core.events.last_registration, core.appender, new_id), view, now, room
+            AppenderWorkspaceLog(core.events.last_registration, core.appender, new_id), view, now, capacity
         ),
         log=core.reader,
         view=view,
@@ -238,7 +238,7 @@ def api_parts(
         ),
         contracts=CONTRACTS,
         lease=settings.lease_terms,
-        room=room,
+        capacity=capacity,
         tracer=core.tracer,
     )
 
@@ -277,7 +277,7 @@ class ProcessManagers:
     deadlines: dict[str, Callable[[Due], Awaitable[None]]]
     """By kind, what handles a deadline that came due."""
     beats: BeatFeed
-    inspection: HeartbeatInspection
+    quarantine: HeartbeatQuarantine
     sweep: ConsumerSweep
 
     def due(self, kind: str) -> DueQueue:
@@ -310,9 +310,9 @@ def lock_projection(core: Core) -> LockProjection:
     return LockProjection(core.reader, AppenderLockLog(core.appender, new_id), core.snapshots, now)
 
 
-def task_projection(core: Core) -> TaskProjection:
+def read_model_projection(core: Core) -> ReadModelProjection:
     """The projection that fills the read model."""
-    return TaskProjection(core.reader, core.read_model)
+    return ReadModelProjection(core.reader, core.read_model)
 
 
 def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
@@ -334,6 +334,6 @@ def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
             lock_waits.KIND: LockWaits(core.findings(), core.reader).handle,
         },
         beats=CoreBeatFeed(core.connection),
-        inspection=HeartbeatInspection(core.dead_letters),
+        quarantine=HeartbeatQuarantine(core.dead_letters),
         sweep=ConsumerSweep(core.connection, LOG_CONSUMERS),
     )

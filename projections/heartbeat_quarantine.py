@@ -33,7 +33,7 @@ REMEMBERED = 10_000
 log = structlog.get_logger(__name__)
 
 
-class HeartbeatInspection:
+class HeartbeatQuarantine:
     """One inspector; any number may run."""
 
     def __init__(

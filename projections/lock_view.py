@@ -33,7 +33,7 @@ from projections.cooperative_fold import in_parts, restored
 from projections.snapshots import keep, take_up
 from projections.time_travel import Ladder
 from projections.verdicts import Verdicts
-from projections.waiters import Wakes
+from projections.waiters import Waiters
 
 SNAPSHOT = "view"
 SNAPSHOT_EVERY = 20000
@@ -61,7 +61,7 @@ class FoldedLockView:
         self._snapshots = snapshots
         self._table = LockTable()
         self._verdicts = Verdicts()
-        self._wakes = Wakes()
+        self._waiters = Waiters()
         self._past: OrderedDict[Key, _Past] = OrderedDict()
         self._saved = LOG_START
         self._event_id = ""
@@ -75,7 +75,7 @@ class FoldedLockView:
             self._table = await asyncio.to_thread(restored, state["locks"])
             self._verdicts.start(self._table.seq)
             self._saved = self._table.seq
-            self._wakes.moved(self._saved)
+            self._waiters.moved(self._saved)
         self._ladder.start(self._table.seq)
         async for batch in self._reader.follow(self._table.seq):
             async for part in in_parts(batch):
@@ -103,10 +103,10 @@ class FoldedLockView:
             table.fold(event)
             if table.judged is not None:
                 self._verdicts.note(event, table.judged)
-            self._wakes.folded(event)
+            self._waiters.folded(event)
         if event is not None:
             self._event_id = event.id
-        self._wakes.moved(self._table.seq)
+        self._waiters.moved(self._table.seq)
 
     def _remember(self, event: Recorded) -> None:
         """Remember how a claim ended, and the token it held, for requests that come soon after."""
@@ -136,7 +136,7 @@ class FoldedLockView:
 
     async def caught_up(self, seq: LogSeq, timeout: float = CATCH_UP_SECONDS) -> bool:
         """See the port."""
-        return self._table.seq >= seq or await self._wakes.reached(seq, timeout)
+        return self._table.seq >= seq or await self._waiters.reached(seq, timeout)
 
     async def _know(self, wanted: EventFilter, there: Callable[[], bool]) -> None:
         """Return once this fold has the leader's last `wanted` event, or the whole log if `there` is False.
@@ -158,7 +158,7 @@ class FoldedLockView:
     async def decided(self, task_id: TaskId, attempt: int, timeout: float = CATCH_UP_SECONDS) -> LockDecision:
         """See the port."""
         key = (task_id, attempt)
-        await self._wakes.until(key, lambda: self._decision(task_id, attempt) != "undecided", timeout)
+        await self._waiters.until(key, lambda: self._decision(task_id, attempt) != "undecided", timeout)
         return self._decision(task_id, attempt)
 
     def _decision(self, task_id: TaskId, attempt: int) -> LockDecision:
@@ -176,7 +176,7 @@ class FoldedLockView:
     async def released(self, task_id: TaskId, attempt: int, timeout: float = CATCH_UP_SECONDS) -> bool:
         """See the port."""
         key = (task_id, attempt)
-        return await self._wakes.until(key, lambda: self._table.grant(task_id, attempt) is None, timeout)
+        return await self._waiters.until(key, lambda: self._table.grant(task_id, attempt) is None, timeout)
 
     # ------------------------------------------------------------------ asking
 

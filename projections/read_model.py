@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 Progress = Callable[[int, int], None]
 
 
-class TaskProjection:
+class ReadModelProjection:
     """Applies the log to one read model.
 
     A read model that is ahead of the log belongs to it only if a new leader knows more of the log within

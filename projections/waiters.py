@@ -15,7 +15,7 @@ from domain.locks.claims import Key
 from domain.log.record import Recorded
 
 
-class Wakes:
+class Waiters:
     """The waiters of one fold; the caller's timeout in seconds bounds every wait."""
 
     def __init__(self) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import structlog
 
-from domain.context.tracing import Tracer
+from domain.context.tracer import Tracer
 from domain.lifecycle.service import STOP_SECONDS, Background, Service, Services
 from domain.validation.web_hosts import WebHosts
 from runner.attempts.attempt_run import AttemptContext
 from runner.attempts.executor import STOP_MARGIN_SECONDS, Executor
-from runner.attempts.start_gates import HttpGate, NatsGate
+from runner.attempts.start_gates import HttpStartGate, NatsStartGate
 from runner.cleanup.job_directories import hold, let_go, remove_stale
 from runner.cleanup.trash import Trash
 from runner.config import RunnerConfig
@@ -24,7 +24,7 @@ from runner.control.follower import Follower
 from runner.control.heartbeat import BeatChannel, Heart
 from runner.control.heartbeat_channels import HttpBeats, NatsBeats
 from runner.control.lease import HeartbeatLease, NoLease
-from runner.control.start_gate import Gate
+from runner.control.start_gate import StartGate
 from runner.control.task_log import TaskLog
 from runner.health import Health
 from runner.intake.http import HttpIntake
@@ -66,7 +66,7 @@ class RunnerService:
         self._storage = Storage(self.state, config.reserve_bytes)
         self._reporter = Reporter(self.state, self._storage, transports, tracer)
         kept = (self.state, self._storage, self._reporter, self.runner_id)
-        gates: dict[Transport, Gate] = {"http": HttpGate(*kept)}
+        gates: dict[Transport, StartGate] = {"http": HttpStartGate(*kept)}
         self._lease: HeartbeatLease | NoLease = NoLease()
         self._follower: Follower | None = None
         if self._link is not None or config.api_url is not None:
@@ -81,7 +81,7 @@ class RunnerService:
                 self._reporter.wake,
                 config.timing,
             )
-            gates["nats"] = NatsGate(*kept, self._follower)
+            gates["nats"] = NatsStartGate(*kept, self._follower)
         slots = asyncio.Semaphore(config.capacity)
         self._work = work_directory(config.user, self.state.work, self.runner_id)
         self._trash = Trash(self._work)

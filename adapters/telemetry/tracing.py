@@ -12,7 +12,7 @@ import orjson
 
 from adapters.event_store.codec import Message
 from domain.context.trace import TRACEPARENT, under_traceparent
-from domain.context.tracing import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
+from domain.context.tracer import ATTEMPT, SEQUENCE, TASK_ID, Attributes, Tracer, about_attempt, spanning
 from domain.identifiers import LogSeq, TaskId
 from domain.log.record import Recorded
 from domain.ports.dispatch import RunnerClient, SubmitOutcome

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.middleware.response_status import Answered, route_path
 from domain.locks.statistics import LogFigures, Spread
-from domain.log.capacity import LogRoom
+from domain.log.capacity import LogCapacity
 from domain.log.events import Transport
 from domain.runners.liveness import RunnerState
 from domain.services.dead_letters import DeadLetters
@@ -177,11 +177,11 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class RoomLeft(Collector):
+class CapacityLeft(Collector):
     """Capacity that the log's limits leave for new work, per limit; below zero, new work is refused."""
 
-    def __init__(self, room: LogRoom) -> None:
-        self._room = room
+    def __init__(self, capacity: LogCapacity) -> None:
+        self._capacity = capacity
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One sample for each known limit."""
@@ -190,7 +190,7 @@ class RoomLeft(Collector):
             "Bytes the log has left for new work",
             labels=["bound"],
         )
-        for bound in self._room.bounds():
+        for bound in self._capacity.bounds():
             gauge.add_metric([bound.name], bound.spare)
         yield gauge
 

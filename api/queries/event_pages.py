@@ -27,7 +27,7 @@ _KIND_OF = {event: kind for kind, event in EVENTS if kind != "task"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventSelection:
     """A filter of events. None matches everything; all given fields must match."""
 
     task_id: TaskId | None = None
@@ -57,7 +57,7 @@ class EventPages:
         self._parts = parts
         self._workspaces: OrderedDict[TaskId, WorkspaceId | None] = OrderedDict()
 
-    async def page(self, wanted: Wanted, after: LogSeq, limit: int) -> EventPage:
+    async def page(self, wanted: EventSelection, after: LogSeq, limit: int) -> EventPage:
         """Up to `limit` events after `after`, read in the cheapest way that the filter permits."""
         if wanted.task_id is not None:
             return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
@@ -69,7 +69,7 @@ class EventPages:
         return _until(page, wanted)
 
     async def of_task(
-        self, task_id: TaskId, after: LogSeq, limit: int, wanted: Wanted | None = None
+        self, task_id: TaskId, after: LogSeq, limit: int, wanted: EventSelection | None = None
     ) -> EventPage:
         """The trail: the task's events and its lock events, merged in the log's order.
 
@@ -92,7 +92,7 @@ class EventPages:
         upto = page[-1].seq if more else max(after, horizon)
         return EventPage([event for event in page if _fits(event, wanted, workspace)], upto, more)
 
-    async def scan(self, wanted: Wanted, after: LogSeq, limit: int, steps: int) -> EventPage:
+    async def scan(self, wanted: EventSelection, after: LogSeq, limit: int, steps: int) -> EventPage:
         """Filter the log itself, at most `steps` steps of SCAN_STEP events.
 
         Raises:
@@ -152,7 +152,7 @@ class EventPages:
             )
         raise Busy("busy", "the read model is being rebuilt; send the same request again later")
 
-    async def _matches(self, event: Recorded, wanted: Wanted) -> bool:
+    async def _matches(self, event: Recorded, wanted: EventSelection) -> bool:
         if wanted.event is not None and event.event != wanted.event:
             return False
         if wanted.task_id is not None and event.task_id != wanted.task_id:
@@ -189,7 +189,7 @@ def _lagging() -> Busy:
     return Busy("busy", "a replica of the log lags behind; send the same request again")
 
 
-def _fits(event: Recorded, wanted: Wanted | None, workspace: WorkspaceId | None) -> bool:
+def _fits(event: Recorded, wanted: EventSelection | None, workspace: WorkspaceId | None) -> bool:
     """Apply the other filters to events of one task in `workspace`."""
     if wanted is None:
         return True
@@ -205,7 +205,7 @@ def _by(event: Recorded, actor: str | None) -> bool:
     return actor is None or event.actor == actor or event.actor.startswith(f"{actor}:")
 
 
-def _stored_filter(wanted: Wanted) -> EventFilter | None:
+def _stored_filter(wanted: EventSelection) -> EventFilter | None:
     """The log's own filter that is equivalent; None if there is none."""
     if wanted.actor is not None:
         return None
@@ -215,7 +215,7 @@ def _stored_filter(wanted: Wanted) -> EventFilter | None:
     return EventFilter(kind, wanted.workspace, wanted.event) if kind else None
 
 
-def _until(page: EventPage, wanted: Wanted) -> EventPage:
+def _until(page: EventPage, wanted: EventSelection) -> EventPage:
     """The page without events after `wanted.upto`."""
     end = wanted.upto
     if end is None or page.upto < end:

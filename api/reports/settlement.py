@@ -25,7 +25,7 @@ from api.reports.gateway import accept_report
 from domain.backoff import Backoff
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
-from domain.context.tracing import TASK_ID, spanning
+from domain.context.tracer import TASK_ID, spanning
 from domain.errors import Busy, DomainError, LogFull, Refused
 from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER

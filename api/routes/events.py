@@ -19,7 +19,7 @@ from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
 from api.problems import HttpProblem
-from api.queries.event_pages import EventPage, EventPages, Wanted
+from api.queries.event_pages import EventPage, EventPages, EventSelection
 from api.queries.lock_entries import in_slices
 from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.queries.positions import MAX_SEQ, Point
@@ -103,9 +103,9 @@ class FilterQuery(BaseModel):
     event: EventName | None = None
     actor: Actor | None = None
 
-    def wanted(self, upto: LogSeq | None = None) -> Wanted:
+    def wanted(self, upto: LogSeq | None = None) -> EventSelection:
         """The filter for EventPages."""
-        return Wanted(self.task_id, self.workspace, self.event, self.actor, upto)
+        return EventSelection(self.task_id, self.workspace, self.event, self.actor, upto)
 
 
 class Span(BaseModel):
@@ -140,7 +140,7 @@ async def trail(
     Very large events end a page early; `next_cursor` goes on.
     """
     after = await _start(parts, query, query.cursor, 0)
-    wanted = Wanted(task_id, None, query.event, query.actor, await _end(parts, query))
+    wanted = EventSelection(task_id, None, query.event, query.actor, await _end(parts, query))
     return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
 
 

@@ -17,7 +17,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 
 from api.dependencies import ApiParts
-from api.queries.event_pages import EventPage, EventPages, Wanted
+from api.queries.event_pages import EventPage, EventPages, EventSelection
 from domain.errors import Busy
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded
@@ -47,7 +47,7 @@ class EventStream:
         self._heartbeat_seconds = heartbeat_seconds
         self._away_seconds = away_seconds
 
-    async def chunks(self, wanted: Wanted, after: LogSeq) -> AsyncIterator[bytes]:
+    async def chunks(self, wanted: EventSelection, after: LogSeq) -> AsyncIterator[bytes]:
         """Events after `after` as SSE, a page at a time; ends when `closing` is set."""
         yield f"retry: 1000\nid: {after}\n\n".encode()
         async for chunk in self._position(after):
@@ -79,7 +79,7 @@ class EventStream:
             if position.event_id is not None:
                 yield f": position {position}\n\n".encode()
 
-    async def _next(self, wanted: Wanted, after: LogSeq, catching_up: bool) -> EventPage:
+    async def _next(self, wanted: EventSelection, after: LogSeq, catching_up: bool) -> EventPage:
         """The next page: first the trail, for the filter of one task; afterwards the log itself.
 
         If the log does not answer, the stream stays open: its reader would only reconnect and be rejected.

@@ -1,7 +1,7 @@
 """The W3C trace context of the current work, stored with each event it appends.
 
 It is carried whether or not spans are exported, so that a caller's trace reaches the runner's process and the
-last event. If spans are made (`domain.context.tracing`), each one replaces its parent here while it is open.
+last event. If spans are made (`domain.context.tracer`), each one replaces its parent here while it is open.
 """
 
 from __future__ import annotations

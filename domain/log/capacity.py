@@ -42,7 +42,7 @@ def _mib_up(size: int) -> int:
     return size // _MIB + 1
 
 
-class LogRoom(Protocol):
+class LogCapacity(Protocol):
     """The log's limits as last measured; a call does no I/O."""
 
     def bounds(self) -> Sequence[Bound]:
@@ -50,7 +50,7 @@ class LogRoom(Protocol):
         ...
 
 
-class AmpleRoom:
+class AmpleCapacity:
     """A log without limits."""
 
     def bounds(self) -> Sequence[Bound]:
@@ -58,13 +58,13 @@ class AmpleRoom:
         return ()
 
 
-def check_room(room: LogRoom) -> None:
+def check_capacity(capacity: LogCapacity) -> None:
     """Refuse new work that would use the reserve. Unknown limits fail open; the broker still rejects.
 
     Raises:
         LogFull: with the limit that is nearly reached, and how to make room.
     """
-    for bound in room.bounds():
+    for bound in capacity.bounds():
         if bound.spare <= 0:
             raise LogFull(
                 "log-nearly-full",

@@ -10,9 +10,9 @@ from datetime import datetime
 from domain.context.log_context import be_about_task
 from domain.errors import Busy, Invalid, LogFull, NotFound, Refused, refused
 from domain.identifiers import LOG_START, FencingToken, LogSeq, TaskId, WorkspaceId
-from domain.locks.capacity import ClaimRoom, Reservation
+from domain.locks.claim_capacity import ClaimCapacity, Reservation
 from domain.locks.claims import FIRST_CHAIN
-from domain.log.capacity import AmpleRoom, LogRoom, check_room
+from domain.log.capacity import AmpleCapacity, LogCapacity, check_capacity
 from domain.log.events import CreatedData
 from domain.ports.dispatch import EnvCipher
 from domain.ports.lock_view import LockView
@@ -44,13 +44,13 @@ class TaskCommands(TaskChanges):
         clock: Clock,
         locks: LockView,
         cipher: EnvCipher,
-        room: LogRoom | None = None,
-        claim_room: ClaimRoom | None = None,
+        capacity: LogCapacity | None = None,
+        claim_capacity: ClaimCapacity | None = None,
     ) -> None:
-        """`room` bounds new tasks and attempts by the log's limits; without it there is no bound."""
+        """`capacity` bounds new tasks and attempts by the log's limits; without it there is no bound."""
         super().__init__(tasks, clock)
-        self._claim_room = claim_room or ClaimRoom(locks)
-        self._room = room or AmpleRoom()
+        self._claim_capacity = claim_capacity or ClaimCapacity(locks)
+        self._capacity = capacity or AmpleCapacity()
         self._locks = locks
         self._cipher = cipher
 
@@ -69,7 +69,7 @@ class TaskCommands(TaskChanges):
         data = await self._created_data(task_id, spec)
         async with self._tasks.exclusive(task_id):
             try:
-                check_room(self._room)
+                check_capacity(self._capacity)
             except LogFull:
                 if await self._tasks.load(task_id) is None:
                     raise
@@ -97,7 +97,7 @@ class TaskCommands(TaskChanges):
         A first attempt is decided on this process's cached task: the compare-and-set rejects it if that is
         out of date. `first`: begin only a first attempt; refused (`stale-attempt`) if the task is further on.
         """
-        check_room(self._room)
+        check_capacity(self._capacity)
         async with self._tasks.exclusive(task_id):
             known = (await self._load(task_id)).task
         if first or known.attempt == 0:
@@ -124,7 +124,7 @@ class TaskCommands(TaskChanges):
         if workspace is None:
             return await self._change(known.id, decide, about=attempt)
         registration = await self._registration(workspace)
-        with self._claim_room.reserve(workspace, known.spec.lock_paths) as reserved:
+        with self._claim_capacity.reserve(workspace, known.spec.lock_paths) as reserved:
             reservation = reserved
             stored = await self._change(known.id, decide, about=attempt)
             reserved.seq = stored.seq

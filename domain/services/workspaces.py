@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from domain.errors import Busy, NotFound
 from domain.identifiers import WorkspaceId
-from domain.log.capacity import AmpleRoom, LogRoom, check_room
+from domain.log.capacity import AmpleCapacity, LogCapacity, check_capacity
 from domain.log.events import OnRunnerLost
 from domain.log.record import Recorded
 from domain.ports.lock_view import LockView
@@ -24,10 +24,12 @@ MAX_TRIES = 8
 class WorkspaceService:
     """Registrations and removals of workspaces."""
 
-    def __init__(self, log: WorkspaceLog, view: LockView, clock: Clock, room: LogRoom | None = None) -> None:
-        """`room` bounds new registrations by the log's limits; without it there is no bound."""
+    def __init__(
+        self, log: WorkspaceLog, view: LockView, clock: Clock, capacity: LogCapacity | None = None
+    ) -> None:
+        """`capacity` bounds new registrations by the log's limits; without it there is no bound."""
         self._log = log
-        self._room = room or AmpleRoom()
+        self._capacity = capacity or AmpleCapacity()
         self._view = view
         self._clock = clock
 
@@ -50,7 +52,7 @@ class WorkspaceService:
             current = await self._checked(workspace, root)
             if current is not None and (current.root, current.on_runner_lost) == (root, on_runner_lost):
                 return current, False
-            check_room(self._room)
+            check_capacity(self._capacity)
             last = await self._log.last_registration(workspace)
             try:
                 event = await self._log.append_registered(

@@ -1,4 +1,4 @@
 """`towpath verify`: checks a log against signed checkpoints, the transition rules and the read model.
 
-Start with `run.py`.
+Start with `verification.py`.
 """

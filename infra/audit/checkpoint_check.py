@@ -20,7 +20,7 @@ from domain.evidence.merkle import Tree, root_of
 from infra.audit.findings import VerifyReport
 
 
-class Witness:
+class CheckpointCheck:
     """One source of checkpoints, called `name` in messages: `open`, `see` every leaf, `finish`.
 
     Call `close_range` after the leaf at `next_end` and before the next leaf.

@@ -1,11 +1,11 @@
 """`towpath backup` and `towpath restore`.
 
-Start with `run.py`.
+Start with `backup_and_restore.py`.
 """
 
 from __future__ import annotations
 
+from infra.backup.backup_and_restore import backup, restore
 from infra.backup.errors import BackupError
-from infra.backup.run import backup, restore
 
 __all__ = ["BackupError", "backup", "restore"]

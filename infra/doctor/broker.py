@@ -9,7 +9,7 @@ from itertools import islice
 
 from nats.aio.client import Client
 
-from adapters.event_store.capacity import NEAR
+from adapters.event_store.measured_capacity import NEAR
 from adapters.nats.client import READ_VERSIONS, Tappable, installed_version
 from domain.subjects import Stream
 from infra.config.private_files import open_to_others
@@ -17,7 +17,7 @@ from infra.config.settings import Settings
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 from infra.nats.binary import MINIMUM_VERSION
-from infra.nats.capacity import bounds
+from infra.nats.capacity_bounds import bounds
 from infra.nats.embedded_server import HOST
 from infra.nats.monitoring import MonitorUnavailable, server_facts
 from infra.nats.ports_file import running_ports

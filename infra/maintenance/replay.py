@@ -63,7 +63,7 @@ async def _replay(
     settings: Settings, rebuild: bool, progress: Progress, say: Callable[[str], None]
 ) -> ReplayResult:
     from infra.composition import open_core
-    from projections.read_model import TaskProjection
+    from projections.read_model import ReadModelProjection
 
     if rebuild and (moved := move_aside(settings)) is not None:
         say(f"{moved}; restart what has used it")
@@ -72,7 +72,7 @@ async def _replay(
         started = time.monotonic()
         held = None
         if rebuild:
-            await TaskProjection(core.reader, core.read_model).replay(last, progress)
+            await ReadModelProjection(core.reader, core.read_model).replay(last, progress)
         else:
             held = await check_log(core.reader, last, progress)
         return ReplayResult(rebuild, last, round(time.monotonic() - started, 3), held)

@@ -23,7 +23,7 @@ from infra.config.settings import Settings
 from infra.runtime.memory import calm_collector, give_back_freed
 from infra.runtime.standard_streams import write_words
 from infra.runtime.stop_signals import stop_signals
-from infra.telemetry.tracing import check_tracing, open_tracer
+from infra.telemetry.otel_tracer import check_tracing, open_tracer
 
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
@@ -146,8 +146,8 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     async with open_core(settings, "towpath-api") as core, push_client() as http:
         view = FoldedLockView(core.reader, core.snapshots, LogFigures(rfc3339(now())))
 
-        room = core.room()
-        await room.measure()
+        capacity = core.capacity()
+        await capacity.measure()
         readiness = Readiness(
             connected=lambda: core.connection.is_connected,
             last_seq=core.reader.last_seq,
@@ -155,7 +155,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
             applied_seq=core.read_model.position,
             intake=lambda: intake.connected,
         )
-        parts = api_parts(core, view, http, readiness, room)
+        parts = api_parts(core, view, http, readiness, capacity)
         app = create_app(parts)
         intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
         connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))
@@ -163,7 +163,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
         serving = partial(serve, app, listener, closing, lambda: begin_closing(app), connections)
         await Services(
             Background(view.run, save=view.save),
-            Background(room.run),
+            Background(capacity.run),
             intake,
             Background(serving, drain=(closing.set, DRAIN_SECONDS)),
         ).run_until(stop)
@@ -179,7 +179,7 @@ async def serve_projector(
         open_core,
         process_managers,
         push_client,
-        task_projection,
+        read_model_projection,
     )
 
     # dispatch reads an attempt once or twice, so a large cache would waste memory
@@ -202,10 +202,10 @@ async def serve_projector(
             if "watchdog" in only:
                 for kind, handle in managers.deadlines.items():
                     services.append(Background(partial(managers.due(kind).consume, handle)))
-                services.append(Background(partial(managers.beats.listen, managers.inspection.handle)))
+                services.append(Background(partial(managers.beats.listen, managers.quarantine.handle)))
                 services.append(Background(managers.sweep.run))
         if "read-model" in only:
-            services.append(Background(task_projection(core).run))
+            services.append(Background(read_model_projection(core).run))
         if "checkpoint-signer" in only:
             signer = await stack.enter_async_context(open_checkpoint_signer(core))
             services.append(Background(signer.run))

@@ -27,7 +27,7 @@ from infra.runtime.http_server import bind
 from infra.runtime.memory import share_imports
 from infra.runtime.standard_streams import flush_words
 from infra.runtime.stop_signals import let_go_of_descriptors, stop_signals
-from infra.telemetry.tracing import check_tracing, preload
+from infra.telemetry.otel_tracer import check_tracing, preload
 
 if TYPE_CHECKING:
     import socket
@@ -278,7 +278,7 @@ def room_shortages(settings: Settings) -> list[str]:
 async def _room_shortages(settings: Settings) -> list[str]:
     from adapters.nats.jetstream_api import JetStreamApi
     from domain.errors import Busy
-    from infra.nats.capacity import bounds
+    from infra.nats.capacity_bounds import bounds
     from infra.nats.connection import NatsUnavailable, connect
 
     try:

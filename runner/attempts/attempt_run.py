@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from domain.context.trace import current_traceparent, trace_id
-from domain.context.tracing import Attributes, Span, Tracer, about_attempt, spanning
+from domain.context.tracer import Attributes, Span, Tracer, about_attempt, spanning
 from domain.identifiers import RunnerId
 from domain.protocol import FailedReason, Report
 from runner.attempts.redaction import output_size, output_tail, tail_reach
@@ -27,7 +27,7 @@ from runner.cleanup.trash import Trash
 from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.control.lease import Lease
-from runner.control.start_gate import Gate, Permission, Standing
+from runner.control.start_gate import Permission, Standing, StartGate
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.process.launcher import Job, JobProcess
 from runner.process.orphans import Adoption
@@ -48,7 +48,7 @@ class AttemptContext:
     state: RunnerState
     storage: Storage
     lease: Lease
-    gates: Mapping[Transport, Gate]
+    gates: Mapping[Transport, StartGate]
     slots: asyncio.Semaphore
     work: Path
     """Directory in which attempts without a workspace get one of their own."""

@@ -13,7 +13,7 @@ import structlog
 
 from domain.context.log_context import about, be_about
 from domain.context.trace import current_traceparent, under_traceparent, use_traceparent
-from domain.context.tracing import Span, about_attempt
+from domain.context.tracer import Span, about_attempt
 from domain.identifiers import TaskId
 from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from domain.protocol import FailedReason, Held, Report, Submission

@@ -11,7 +11,7 @@ from runner.store.disk_guard import Storage
 from runner.store.state import Attempt, RunnerState
 
 
-class HttpGate:
+class HttpStartGate:
     """Confirmed by the 200 to this report, with a TaskRead that shows `running` by this runner."""
 
     def __init__(self, state: RunnerState, storage: Storage, reporter: Reporter, runner_id: RunnerId) -> None:
@@ -29,7 +29,7 @@ class HttpGate:
         return judge_answer(answer, attempt.key, self._runner_id)
 
 
-class NatsGate:
+class NatsStartGate:
     """Confirmed by the event itself, read from the log. A cancel or an end forbids the start."""
 
     def __init__(

@@ -47,7 +47,7 @@ class Permission:
     """Sequence of `running` in the log, if the answer contains it."""
 
 
-class Gate(Protocol):
+class StartGate(Protocol):
     """Reports `running` and waits until the process may start or must not."""
 
     async def permission(self, attempt: Attempt) -> Permission: ...

@@ -16,7 +16,7 @@ import structlog
 from domain.backoff import Backoff
 from domain.context.log_context import about
 from domain.context.trace import under_traceparent
-from domain.context.tracing import Kind, Tracer, about_attempt, spanning
+from domain.context.tracer import Kind, Tracer, about_attempt, spanning
 from domain.identifiers import TaskId
 from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from runner.clock import boottime

@@ -61,7 +61,7 @@ def verify(
     if checkpoints is not None and not checkpoints.exists():
         raise typer.BadParameter(f"there is no file {str(checkpoints)!r}", param_hint="--checkpoints")
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
-    from infra.audit.run import VerifyOptions, run_verify
+    from infra.audit.verification import VerifyOptions, run_verify
     from infra.cli.exit_codes import CliError, Exit, system_words
     from infra.cli.output.formats import emit_one, print_data
     from infra.cli.output.stderr import say, say_progress

@@ -26,7 +26,7 @@ from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from infra.config.settings import Settings
 from infra.nats.connection import connect
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from tests.bench.baselines.raw_publishes import connect_plain
 from tests.bench.child import in_child
 from tests.bench.figures import Row, middle_turn, row
@@ -120,7 +120,7 @@ async def _replay(settings: Settings, upto: int) -> float:
         folding = _Folding(JetStreamLogReader(connection, JetStreamApi(connection)))
         read_model = SqlReadModel(engine)
         started = time.perf_counter()
-        await TaskProjection(folding, read_model).replay(upto)
+        await ReadModelProjection(folding, read_model).replay(upto)
         seconds = time.perf_counter() - started
         if await read_model.position() < upto or folding.table.seq < upto:
             raise RuntimeError("the replay did not reach its end")

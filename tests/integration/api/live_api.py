@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from adapters.event_store.appender import SETTLE_SECONDS
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
-from infra.composition import Core, api_parts, lock_projection, open_core, task_projection
+from infra.composition import Core, api_parts, lock_projection, open_core, read_model_projection
 from infra.config.settings import Settings
 from infra.nats.connection import connect
 from infra.nats.embedded_server import EmbeddedNats
@@ -71,10 +71,10 @@ async def live_api(
         httpx.AsyncClient() as outgoing,
     ):
         view = FoldedLockView(core.reader, core.snapshots)
-        room = core.room()
-        parts = api_parts(core, view, outgoing, ready, room)
+        capacity = core.capacity()
+        parts = api_parts(core, view, outgoing, ready, capacity)
         app = create_app(parts)
-        endless = (view.run(), room.run(), lock_projection(core).run(), task_projection(core).run())
+        endless = (view.run(), capacity.run(), lock_projection(core).run(), read_model_projection(core).run())
         running = [asyncio.create_task(one) for one in endless]
         uvicorn_server = uvicorn.Server(
             uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")

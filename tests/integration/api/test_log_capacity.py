@@ -14,7 +14,7 @@ import pytest
 from infra.config.settings import Settings
 from infra.doctor.broker import log_room
 from infra.doctor.examination import examining
-from infra.nats.capacity import bounds, unfilled
+from infra.nats.capacity_bounds import bounds, unfilled
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from tests.integration.api.live_api import LiveApi, live_api
@@ -151,14 +151,14 @@ async def _admitted(live: LiveApi) -> bool:
 
 async def test_without_nats_the_last_figures_stay(nats_server: EmbeddedNats, tmp_path: Path) -> None:
     async with live_api(nats_server, tmp_path / "data", log_max_bytes=4 * MIB, log_reserve_bytes=MIB) as live:
-        room = live.core.room()
-        await room.measure()
-        (own, timers) = room.bounds()
+        capacity = live.core.capacity()
+        await capacity.measure()
+        (own, timers) = capacity.bounds()
         assert (own.name, own.reserve, timers.reserve) == ("the log's limit", MIB, 0)
         assert 3 * MIB < own.left <= 4 * MIB
         nats_server.stop()
-        await room.measure()
-        assert room.bounds() == (own, timers)
+        await capacity.measure()
+        assert capacity.bounds() == (own, timers)
         nats_server.start()
 
 

@@ -19,7 +19,7 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat
 from domain.services.dead_letters import DeadLetter
-from projections.heartbeat_quarantine import LETTER_BYTES, HeartbeatInspection
+from projections.heartbeat_quarantine import LETTER_BYTES, HeartbeatQuarantine
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.waiting import eventually
 
@@ -35,16 +35,16 @@ class Inspectors:
     """Two of them at once; `heard` is what each has finished with."""
 
     def __init__(self, harness: ProjectionHarness, letters: JetStreamDeadLetters) -> None:
-        self._stage, self._letters = harness, letters
+        self._harness, self._letters = harness, letters
         self.heard: list[Counter[bytes]] = []
 
     async def start(self, **limits: Any) -> None:
         for _ in range(2):
-            inspection, heard = HeartbeatInspection(self._letters, **limits), Counter[bytes]()
+            quarantine, heard = HeartbeatQuarantine(self._letters, **limits), Counter[bytes]()
             self.heard.append(heard)
-            self._stage.run(CoreBeatFeed(self._stage.connection).listen(_noting(inspection, heard)))
+            self._harness.run(CoreBeatFeed(self._harness.connection).listen(_noting(quarantine, heard)))
         await asyncio.sleep(0)
-        await self._stage.connection.flush()
+        await self._harness.connection.flush()
 
     async def letters(self, last: bytes) -> list[DeadLetter]:
         """What is kept once both have heard `last`."""
@@ -53,10 +53,10 @@ class Inspectors:
 
 
 def _noting(
-    inspection: HeartbeatInspection, heard: Counter[bytes]
+    quarantine: HeartbeatQuarantine, heard: Counter[bytes]
 ) -> Callable[[ArrivedBeat], Awaitable[None]]:
     async def handle(arrived: ArrivedBeat) -> None:
-        await inspection.handle(arrived)
+        await quarantine.handle(arrived)
         heard[arrived.body] += 1
 
     return handle

@@ -19,7 +19,7 @@ from domain.backoff import Backoff
 from domain.log.record import Recorded
 from projections.dispatch import ACTED_ON
 from projections.lock_view import FoldedLockView
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.memory_store import MemorySnapshots
 from tests.support.messages import new_id
@@ -82,7 +82,7 @@ async def test_no_fold_goes_past_it(
     engine = open_database(f"sqlite:///{tmp_path / 'model.db'}")
     await create_tables(engine)
     model = SqlReadModel(engine)
-    await halts(TaskProjection(reader, model).run(), seq)
+    await halts(ReadModelProjection(reader, model).run(), seq)
     assert await model.position() <= last
     await engine.dispose()
 

@@ -11,7 +11,7 @@ import pytest
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
-from projections.read_model import AHEAD_EVENTS, BATCH_EVENTS, TaskProjection
+from projections.read_model import AHEAD_EVENTS, BATCH_EVENTS, ReadModelProjection
 from tests.support.waiting import eventually
 
 
@@ -103,8 +103,8 @@ def model() -> Applied:
 
 
 @pytest.fixture
-async def running(log: Any, model: Any) -> AsyncIterator[TaskProjection]:
-    projection = TaskProjection(log, model)
+async def running(log: Any, model: Any) -> AsyncIterator[ReadModelProjection]:
+    projection = ReadModelProjection(log, model)
     task = asyncio.create_task(projection.run())
     yield projection
     task.cancel()
@@ -113,7 +113,7 @@ async def running(log: Any, model: Any) -> AsyncIterator[TaskProjection]:
 
 
 async def test_it_applies_what_comes_for_ever(
-    log: GrowingLog, model: Applied, running: TaskProjection
+    log: GrowingLog, model: Applied, running: ReadModelProjection
 ) -> None:
     for _ in range(3):
         await log.grow(4)
@@ -124,7 +124,7 @@ async def test_it_applies_what_comes_for_ever(
 
 
 async def test_small_batches_that_came_meanwhile_are_merged_up_to_the_limit(
-    log: GrowingLog, model: Applied, running: TaskProjection
+    log: GrowingLog, model: Applied, running: ReadModelProjection
 ) -> None:
     model.open.clear()
     await log.grow(3 * BATCH_EVENTS)
@@ -135,7 +135,9 @@ async def test_small_batches_that_came_meanwhile_are_merged_up_to_the_limit(
     assert len(model.batches) <= 5
 
 
-async def test_reading_ahead_is_bounded(log: GrowingLog, model: Applied, running: TaskProjection) -> None:
+async def test_reading_ahead_is_bounded(
+    log: GrowingLog, model: Applied, running: ReadModelProjection
+) -> None:
     model.open.clear()
     await log.grow(3 * AHEAD_EVENTS)
     await eventually(lambda: log.read >= AHEAD_EVENTS)
@@ -150,11 +152,11 @@ async def test_it_goes_on_from_the_read_models_own_position(log: Any, model: Any
     await log.grow(10)
     model.fail = RuntimeError("the database went away")
     with pytest.raises(RuntimeError):
-        await TaskProjection(log, model).run()
+        await ReadModelProjection(log, model).run()
     assert model.seq == 0
     for already in (0, 7):
         model.seq, model.batches = already, []
-        projection = TaskProjection(log, model)
+        projection = ReadModelProjection(log, model)
         task = asyncio.create_task(projection.run())
         assert await projection.caught_up(10)
         task.cancel()
@@ -166,7 +168,7 @@ async def test_a_hole_in_the_log_ends_it_behind_what_came_before(log: Any, model
     await log.grow(10)
     log.hole_at = 8
     with pytest.raises(LogGap, match="event 8 is missing"):
-        await TaskProjection(log, model).run()
+        await ReadModelProjection(log, model).run()
     assert (model.seq, log.following) == (6, 0)
 
 
@@ -174,19 +176,19 @@ async def test_a_read_model_that_was_not_reset_and_gaps_ends_it(log: Any, model:
     await log.grow(10)
     model.fail = LogGap("not the next one")
     with pytest.raises(LogGap):
-        await TaskProjection(log, model).run()
+        await ReadModelProjection(log, model).run()
 
 
 async def test_a_read_model_of_another_log_is_refused(log: Any) -> None:
     await log.grow(3)
     with pytest.raises(LogGap, match="another log"):
-        await TaskProjection(log, Applied(position=4), new_leader_seconds=0.0).run()
+        await ReadModelProjection(log, Applied(position=4), new_leader_seconds=0.0).run()
 
 
 async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(log: GrowingLog) -> None:
     await log.grow(3)
     model = Applied(position=4)
-    running = asyncio.create_task(TaskProjection(log, model, retry_seconds=0.01).run())
+    running = asyncio.create_task(ReadModelProjection(log, model, retry_seconds=0.01).run())
     await log.asked_for_the_end.wait()
     await log.grow(3)
     await eventually(lambda: model.seq == 6)
@@ -195,7 +197,7 @@ async def test_a_leader_that_does_not_know_the_last_events_yet_is_waited_for(log
 
 
 async def test_it_goes_back_when_another_process_rebuilds(
-    log: GrowingLog, model: Applied, running: TaskProjection
+    log: GrowingLog, model: Applied, running: ReadModelProjection
 ) -> None:
     await log.grow(6)
     assert await running.caught_up(6)
@@ -210,7 +212,7 @@ async def test_a_replay_starts_anew_and_ends_exactly_at_its_mark(log: Any, upto:
     await log.grow(10)
     model: Any = Applied(position=4)
     seen: list[tuple[int, int]] = []
-    projection = TaskProjection(log, model)
+    projection = ReadModelProjection(log, model)
     await projection.replay(upto, lambda done, of: seen.append((done, of)))
     assert (model.seq, projection.seq, log.following) == (upto, upto, 0)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -223,7 +225,7 @@ async def test_a_read_model_of_another_log_is_noticed_however_long_that_log_is(l
     await log.grow(9)
     model = Applied(5)
     model.event_id = log.events[4].id
-    projection = TaskProjection(log, model)
+    projection = ReadModelProjection(log, model)
     task = asyncio.create_task(projection.run())
     assert await projection.caught_up(9)
     task.cancel()
@@ -231,5 +233,5 @@ async def test_a_read_model_of_another_log_is_noticed_however_long_that_log_is(l
     model = Applied(5)
     model.event_id = "another"
     with pytest.raises(LogGap, match=r"made from another log.*replay --rebuild"):
-        await TaskProjection(log, model).run()
+        await ReadModelProjection(log, model).run()
     assert model.batches == []

@@ -19,10 +19,10 @@ from adapters.read_model.store import SqlReadModel
 from domain.locks.table import LockTable
 from domain.log.events import EVENTS, type_name
 from domain.ports.read_model import TaskFilter
-from infra.audit.run import VerifyOptions, verify
+from infra.audit.verification import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from tests.support.log_harness import jetstream_harness
 from tests.support.repository import GOLDEN
 
@@ -88,7 +88,7 @@ async def test_everything_reads_it(nats_server: EmbeddedNats, js_connection: Cli
     engine = open_database(f"sqlite:///{tmp_path / 'read-model.db'}")
     await create_tables(engine)
     model = SqlReadModel(engine)
-    await TaskProjection(harness.reader, model).replay(last)
+    await ReadModelProjection(harness.reader, model).replay(last)
     tasks, _ = await model.find(TaskFilter(), 100, None)
     found = {task.title: (task.status.value, task.reason, task.lock.state) for task in tasks}
     assert found == ENDS

@@ -17,7 +17,7 @@ from adapters.read_model.errors import DatabaseDamaged, DatabaseUnreachable, tra
 from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from projections.snapshots import keep, take_up
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.servers.postgres import running_postgres
@@ -32,7 +32,7 @@ async def test_without_its_database_everything_says_busy_and_the_projection_goes
     await create_tables(engine)
     model = SqlReadModel(engine)
     async with ProjectionHarness(js_connection) as harness:
-        running = harness.run(TaskProjection(harness.log.reader, model).run())
+        running = harness.run(ReadModelProjection(harness.log.reader, model).run())
         await harness.register()
         await harness.dispatch()
 
@@ -96,7 +96,7 @@ async def test_a_transaction_that_stands_still_holds_postgres_up_for_seconds_onl
             await stopped.execute(text("SELECT seq FROM positions FOR UPDATE"))
             assert await stopped.scalar(text(f"SELECT {LONGEST_IDLE} BETWEEN '1ms' AND '5s'"))
             await harness.register()
-            harness.run(TaskProjection(harness.log.reader, model).run())
+            harness.run(ReadModelProjection(harness.log.reader, model).run())
 
             async def held_up() -> bool:
                 async with engine.connect() as other:

@@ -25,7 +25,7 @@ from domain.evidence.merkle import leaf_hash
 from domain.locks.claims import FIRST_CHAIN
 from infra.audit.export_reader import head
 from infra.audit.findings import VerifyReport
-from infra.audit.run import VerifyOptions, verify
+from infra.audit.verification import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.checkpoint_signer import CheckpointSigner

@@ -14,11 +14,11 @@ from sqlalchemy import text
 
 from infra.audit import task_states
 from infra.audit.findings import VerifyReport
-from infra.audit.run import VerifyOptions, verify
+from infra.audit.verification import VerifyOptions, verify
 from infra.composition import Core, open_checkpoint_signer, open_core
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from tests.bench.load.history import History
 from tests.support.nats import StartNats
 
@@ -46,7 +46,7 @@ async def lived(settings: Settings, lives: int = 30) -> AsyncIterator[Core]:
         async with open_checkpoint_signer(core) as signer:
             while await signer.sign_due():
                 pass
-        await TaskProjection(core.reader, core.read_model).replay(await core.reader.last_seq())
+        await ReadModelProjection(core.reader, core.read_model).replay(await core.reader.last_seq())
         yield core
 
 

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
-from infra.audit.run import VerifyOptions, verify
+from infra.audit.verification import VerifyOptions, verify
 from infra.composition import open_checkpoint_signer, open_core
 from infra.doctor import examine
 from infra.doctor.examination import Patience

@@ -34,7 +34,7 @@ from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from projections.attempt_timer import KIND
 from projections.dispatch import ACTED_ON
-from projections.read_model import TaskProjection
+from projections.read_model import ReadModelProjection
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import now
 from tests.support.nats import api
@@ -223,7 +223,7 @@ async def test_a_read_model_that_is_missing_behind_or_ahead(
     finding = await found(settings, "read model", seconds=60)
     assert (finding.state, "the oldest for 6" in finding.found) == ("problem", True)
     assert "towpath projector" in finding.advice
-    await TaskProjection(harness.log.reader, model).replay(3)
+    await ReadModelProjection(harness.log.reader, model).replay(3)
     assert (await found(settings, "read model", seconds=60)).state == "ok"
 
     last_seq, asked = JetStreamLogReader.last_seq, []
@@ -250,7 +250,7 @@ async def test_a_pool_without_a_live_runner(
     (tmp_path / "data").mkdir()
     engine = open_database(settings.read_model_url)
     await create_tables(engine)
-    harness.run(TaskProjection(harness.log.reader, SqlReadModel(engine)).run())
+    harness.run(ReadModelProjection(harness.log.reader, SqlReadModel(engine)).run())
     await harness.register()
     await harness.dispatch(pool="gpu")
 

@@ -11,7 +11,7 @@ import pytest
 
 from api.app import begin_closing
 from api.queries import event_pages
-from api.queries.event_pages import EventPages, Wanted
+from api.queries.event_pages import EventPages, EventSelection
 from api.queries.paging import decode_cursor, encode_cursor
 from api.routes.events import PAGE_BYTES
 from api.streaming.event_stream import CHUNK_BYTES, EventStream
@@ -137,7 +137,7 @@ async def test_the_workspaces_of_tasks_are_found_and_forgotten_in_bounds(
     harness.read_model.behind = behind
     pages = EventPages(harness.parts)
     after = harness.log.events[2].seq
-    page = await pages.scan(Wanted(workspace="acme"), after, 500, steps=1)
+    page = await pages.scan(EventSelection(workspace="acme"), after, 500, steps=1)
     assert [one.event for one in page.events].count("succeeded") == 2
     assert len(pages._workspaces) == 1
 
@@ -172,7 +172,7 @@ async def test_a_hole_in_the_log_is_never_passed_over(harness: ApiHarness) -> No
 
     pages = EventPages(replace(harness.parts, log=Holed()))
     with pytest.raises(LogGap):
-        await pages.scan(Wanted(), 0, 500, steps=1)
+        await pages.scan(EventSelection(), 0, 500, steps=1)
 
 
 async def test_a_trail_from_a_lagging_replica_is_not_answered(harness: ApiHarness) -> None:
@@ -253,7 +253,7 @@ async def test_a_quiet_stream_shows_life_and_its_position(harness: ApiHarness) -
     stream = EventStream(
         harness.parts, EventPages(harness.parts), harness.app.state.closing, heartbeat_seconds=0.01
     )
-    chunks = stream.chunks(Wanted(event="failed"), 0)
+    chunks = stream.chunks(EventSelection(event="failed"), 0)
     assert await anext(chunks) == b"retry: 1000\nid: 0\n\n"
     assert await anext(chunks) == b": heartbeat\nid: 1\n\n"
     await chunks.aclose()
@@ -272,7 +272,7 @@ async def test_a_stream_without_a_match_shows_life_while_the_log_grows(harness: 
 
     pages = EventPages(replace(harness.parts, log=Endless()))
     stream = EventStream(harness.parts, pages, harness.app.state.closing, heartbeat_seconds=0.01)
-    chunks = stream.chunks(Wanted(event="failed"), 0)
+    chunks = stream.chunks(EventSelection(event="failed"), 0)
     await anext(chunks)
     assert re.fullmatch(rb": heartbeat\nid: [1-9][0-9]+\n\n", await asyncio.wait_for(anext(chunks), 10))
     await chunks.aclose()
@@ -291,7 +291,7 @@ async def test_a_stream_stays_while_the_log_does_not_answer(harness: ApiHarness)
     pages = EventPages(replace(harness.parts, log=Away()))
     closing = harness.app.state.closing
     stream = EventStream(harness.parts, pages, closing, heartbeat_seconds=0.01, away_seconds=0.001)
-    chunks = stream.chunks(Wanted(), 0)
+    chunks = stream.chunks(EventSelection(), 0)
     await anext(chunks)
     assert await anext(chunks) == b": heartbeat\nid: 0\n\n"
     away = False
@@ -369,7 +369,7 @@ async def test_a_stream_says_which_log_its_position_is_of(harness: ApiHarness) -
     stream = EventStream(
         harness.parts, EventPages(harness.parts), harness.app.state.closing, heartbeat_seconds=0.01
     )
-    chunks = stream.chunks(Wanted(event="failed"), 1)
+    chunks = stream.chunks(EventSelection(event="failed"), 1)
     named = f": position 1.{harness.log.events[0].id}\n\n".encode()
     wanted = [b"retry: 1000\nid: 1\n\n", named, b": heartbeat\nid: 1\n\n", named]
     assert [await anext(chunks) for _ in wanted] == wanted
@@ -396,7 +396,7 @@ async def test_large_events_of_a_stream_come_in_chunks(harness: ApiHarness) -> N
         await harness.create(command=["true", "x" * 100_000, str(number)])
     live = EventStream(harness.parts, harness.app.state.event_pages, asyncio.Event())
     sizes = list[int]()
-    async for chunk in live.chunks(Wanted(), 0):
+    async for chunk in live.chunks(EventSelection(), 0):
         sizes.append(len(chunk))
         if sum(sizes) > 20 * 100_000:
             break

@@ -199,7 +199,7 @@ async def test_a_foreign_cursor_is_refused(harness: ApiHarness) -> None:
 async def test_a_full_workspace_refuses_a_dispatch_on_every_way_in(
     harness: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness.parts.commands._claim_room, "_most_claims", 1)
+    monkeypatch.setattr(harness.parts.commands._claim_capacity, "_most_claims", 1)
     await harness.register()
     await harness.dispatched(workspace="acme")
     spec = {"id": new_id(), "command": ["make"], "workspace": "acme"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Invalid, NotFound, Refused
-from domain.locks.capacity import MAX_OPEN_CLAIMS
+from domain.locks.claim_capacity import MAX_OPEN_CLAIMS
 from domain.locks.workspace_locks import OpenSize
 from domain.task.aggregate import Task
 from domain.task.transitions import Status

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.middleware.response_status import Answered, route_path
 from domain.context.trace import TRACEPARENT, current_traceparent, use_traceparent
-from domain.context.tracing import TASK_ID, Span, Tracer, spanning
+from domain.context.tracer import TASK_ID, Span, Tracer, spanning
 
 _HEADER = TRACEPARENT.encode()
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream", "/runner/heartbeat"})

@@ -25,7 +25,7 @@ from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.protocol import CONTRACT_VERSION, rfc3339
 from domain.subjects import Stream
-from infra.audit.run import VerifyOptions, verify
+from infra.audit.verification import VerifyOptions, verify
 from infra.backup.errors import BackupError
 from infra.backup.manifest import FORMAT, Manifest, read, write
 from infra.backup.snapshot import ask, checked, put_back, take

@@ -23,8 +23,8 @@ NEAR = 4
 log = structlog.get_logger(__name__)
 
 
-class MeasuredRoom:
-    """Port `LogRoom`, updated by `run` in the background. `measure` raises Busy if NATS does not answer."""
+class MeasuredCapacity:
+    """Port `LogCapacity`, updated by `run` in the background. `measure`: Busy if NATS does not answer."""
 
     def __init__(self, measure: Callable[[], Awaitable[Sequence[Bound]]]) -> None:
         self._measure = measure

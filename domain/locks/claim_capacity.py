@@ -37,8 +37,8 @@ class OpenClaims(Protocol):
 class Reservation:
     """Room for one claim, from before its decision until its `dispatched`, at `seq`, is folded."""
 
-    def __init__(self, room: ClaimRoom, workspace: WorkspaceId, paths: Sequence[str]) -> None:
-        self._room = room
+    def __init__(self, capacity: ClaimCapacity, workspace: WorkspaceId, paths: Sequence[str]) -> None:
+        self._capacity = capacity
         self.workspace = workspace
         self.path_chars = sum(map(len, paths))
         self.seq: LogSeq | None = None
@@ -49,10 +49,10 @@ class Reservation:
         Raises:
             Refused: `workspace-full`, with the bound, the current count and what to do.
         """
-        self._room.check(self)
+        self._capacity.check(self)
 
 
-class ClaimRoom:
+class ClaimCapacity:
     """The claims that each workspace has room for, from this process's fold and reservations."""
 
     def __init__(

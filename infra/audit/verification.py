@@ -23,7 +23,7 @@ from adapters.read_model.database import open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, trouble_of
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
 from infra.audit.auditor import Auditor
-from infra.audit.checkpoint_check import Witness
+from infra.audit.checkpoint_check import CheckpointCheck
 from infra.audit.export_reader import read_checkpoints, read_keys
 from infra.audit.findings import Compared, TooMany, VerifyReport
 from infra.audit.read_model_rows import HeldInterval, OtherReadModel, at_one_position, compare, rows_digest
@@ -143,29 +143,31 @@ class _Pass:
         self._report = report
         self._states = states
         self.auditor = Auditor(report, states, with_rows=with_rows)
-        self._witnesses: list[Witness] = []
+        self._checks: list[CheckpointCheck] = []
 
     async def over_log(self, progress: Progress) -> None:
         """Read the log to its present end, determined after the checkpoints' end, which cannot exceed it."""
         stored, last = await self._stored_checkpoints(), await self._log.last_seq()
-        self._witnesses = [Witness("stored", stored, self._keys, self._report, from_start=True)]
+        self._checks = [CheckpointCheck("stored", stored, self._keys, self._report, from_start=True)]
         if self._exported is not None:
             exported = read_checkpoints(self._exported)
-            self._witnesses.append(Witness(EXPORTED, exported, self._keys, self._report, from_start=False))
-        for witness in self._witnesses:
-            await witness.open()
+            self._checks.append(
+                CheckpointCheck(EXPORTED, exported, self._keys, self._report, from_start=False)
+            )
+        for check in self._checks:
+            await check.open()
         await self._read(1, last, progress)
         self.auditor.end(last)
-        for witness in self._witnesses:
-            witness.finish(last)
-        furthest = max(self._witnesses, key=lambda witness: witness.covered_upto)
+        for check in self._checks:
+            check.finish(last)
+        furthest = max(self._checks, key=lambda check: check.covered_upto)
         self._report.checkpoints, self._report.covered_upto = furthest.count, furthest.covered_upto
 
     def compared(self) -> Compared | None:
         """What was compared with the exported file, if one was given."""
         if self._exported is None:
             return None
-        exported = next((one for one in self._witnesses if one.name == EXPORTED), None)
+        exported = next((one for one in self._checks if one.name == EXPORTED), None)
         first, last = (exported.numbers if exported else None) or (None, None)
         return Compared(
             str(self._exported),
@@ -221,16 +223,16 @@ class _Pass:
         return bounded()
 
     async def _read(self, first: int, last: int, progress: Progress) -> None:
-        take, witnesses = self.auditor.take, self._witnesses
+        take, checks = self.auditor.take, self._checks
         async for batch in self._log.stretch(first, last):
             for message in batch:
                 seq = message.seq
-                for witness in witnesses:
-                    while 0 < witness.next_end < seq:
-                        await witness.close_range(self.auditor.tree)
+                for check in checks:
+                    while 0 < check.next_end < seq:
+                        await check.close_range(self.auditor.tree)
                 leaf = take(message)
-                for witness in witnesses:
-                    witness.see(seq, leaf)
-                    if seq == witness.next_end:
-                        await witness.close_range(self.auditor.tree)
+                for check in checks:
+                    check.see(seq, leaf)
+                    if seq == check.next_end:
+                        await check.close_range(self.auditor.tree)
             progress(self.auditor.seq, last)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.event_store.capacity import MeasuredRoom
+from adapters.event_store.measured_capacity import MeasuredCapacity
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from domain.log.capacity import Bound
 from domain.subjects import Stream
@@ -31,13 +31,13 @@ _FREE_DISK = (
 Json = Mapping[str, Any]
 
 
-def log_room(settings: Settings, api: JetStreamApi) -> MeasuredRoom:
+def log_capacity(settings: Settings, api: JetStreamApi) -> MeasuredCapacity:
     """Measures the capacity of the log that `api` reads."""
 
     async def measure() -> Sequence[Bound]:
         return await bounds(settings, api)
 
-    return MeasuredRoom(measure)
+    return MeasuredCapacity(measure)
 
 
 async def bounds(settings: Settings, api: JetStreamApi) -> list[Bound]:

@@ -13,7 +13,7 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from domain.context.tracing import Attributes, Kind, Span
+from domain.context.tracer import Attributes, Kind, Span
 from infra.config.settings import Settings, SettingsError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from infra.config.settings import load_settings
-from infra.telemetry.tracing import open_tracer
+from infra.telemetry.otel_tracer import open_tracer
 
 COLLECTOR = "http://127.0.0.1:4318"
 _BARE = """
@@ -18,7 +18,7 @@ before = {name for name in sys.modules if name.startswith(("opentelemetry", "goo
 import api.app, api.reports.nats_intake, infra.composition, runner.service
 import infra.runtime.processes, infra.runtime.up
 from infra.config.settings import load_settings
-from infra.telemetry.tracing import open_tracer
+from infra.telemetry.otel_tracer import open_tracer
 assert open_tracer(load_settings(), "towpath-api") is None
 after = {name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))}
 print(sorted(after - before))
@@ -27,7 +27,7 @@ _RUNNER = """
 import sys
 import runner.service, infra.runtime.processes
 from infra.config.settings import load_settings
-from infra.telemetry.tracing import open_tracer
+from infra.telemetry.otel_tracer import open_tracer
 assert open_tracer(load_settings(), "towpath-runner") is None
 print(sorted(name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))))
 """
@@ -39,7 +39,7 @@ class Hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hidden())
 from infra.config.settings import SettingsError, load_settings
-from infra.telemetry.tracing import open_tracer
+from infra.telemetry.otel_tracer import open_tracer
 try:
     open_tracer(load_settings(otel_exporter_otlp_endpoint="http://127.0.0.1:9"), "towpath-api")
 except SettingsError as error:
