@@ -30,6 +30,7 @@ from api.routes import (
     events,
     health,
     heartbeat,
+    questions,
     runners,
     tasks,
     workspaces,
@@ -48,6 +49,7 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 _ROUTES = (
     tasks,
     commands,
+    questions,
     events,
     workspaces,
     runners,
@@ -98,6 +100,7 @@ def described() -> FastAPI:
     for routes in _ROUTES:
         app.include_router(routes.router)
     app.include_router(heartbeat.router)
+    app.include_router(questions.asking)
     app.include_router(health.probes)
     app.include_router(docs_page.router)
     app.include_router(contracts.router)

@@ -23,17 +23,29 @@ from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
 from domain.identifiers import TaskId
+from domain.protocol import RUNNER_AUTH_HEADER
 from domain.runners.attempt_token import Proof
 
 OPEN_ACTOR = "api"
 ROLE_KEY = "x-required-role"
+JOB_ACTOR = "job"
+JOB_KEY = "x-job-token"
 SECURITY_SCHEME = "operator"
 RUNNER_SCHEME = "runner"
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def needs(role: Role) -> dict[str, Any]:
-    """Declares a route's role: `@router.get(…, openapi_extra=needs(Role.VIEWER))`; enforced, documented."""
+def needs(role: Role, *, job: bool = False) -> dict[str, Any]:
+    """Declares a route's role: `@router.get(…, openapi_extra=needs(Role.VIEWER))`; enforced, documented.
+
+    `job`: the job of the task in the path may call it, too, with its job token in X-Runner-Token.
+    """
+    if job:
+        return {
+            ROLE_KEY: role.label,
+            JOB_KEY: True,
+            "security": [{SECURITY_SCHEME: []}, {RUNNER_SCHEME: []}, {}],
+        }
     return {ROLE_KEY: role.label, "security": [{SECURITY_SCHEME: []}, {}]}
 
 
@@ -43,16 +55,47 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> _Handler:
         """FastAPI's handler, called after the check."""
         handle = super().get_route_handler()
-        role = Role[(self.openapi_extra or {})[ROLE_KEY].upper()]
+        extra = self.openapi_extra or {}
+        role, job = Role[extra[ROLE_KEY].upper()], JOB_KEY in extra
 
         async def guarded(request: Request) -> Response:
-            request.state.actor = authorise(request.app.state.parts.config, request.headers, role)
+            parts: ApiParts = request.app.state.parts
+            if job and job_attempt(parts, request) is not None:
+                request.state.actor = JOB_ACTOR
+            else:
+                request.state.actor = authorise(parts.config, request.headers, role)
             asked = JsonRequest.of(request)
             if request.method not in READS:
                 await asked.body()
             return await handle(asked)
 
         return guarded
+
+
+class RunnerRoute(APIRoute):
+    """A route for runners and jobs that checks their token before it reads the body."""
+
+    def check(self, request: Request) -> None:
+        """Raise HttpProblem unless X-Runner-Token suffices."""
+        raise NotImplementedError
+
+    def get_route_handler(self) -> _Handler:
+        """FastAPI's handler, called after the check."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            self.check(request)
+            asked = JsonRequest.of(request)
+            await asked.body()
+            return await handle(asked)
+
+        return guarded
+
+
+def job_attempt(parts: ApiParts, request: Request) -> int | None:
+    """The attempt whose job sends the request about the task in its path; None where no job token is sent."""
+    token = request.headers.get(RUNNER_AUTH_HEADER)
+    return parts.job_tokens.check(request.path_params["task_id"], token) if token is not None else None
 
 
 def authorise(config: ApiConfig, headers: Headers, role: Role) -> str:

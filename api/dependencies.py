@@ -20,7 +20,7 @@ from domain.ports.queues import Backlogs
 from domain.ports.read_model import ReadModel
 from domain.ports.runners import Heartbeats
 from domain.ports.time_travel import Past
-from domain.runners.attempt_token import AttemptTokens
+from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
 from domain.services.dead_letters import DeadLetters, DeadLetterService
 from domain.services.task_commands import TaskCommands
@@ -48,6 +48,7 @@ class ApiParts:
     dead_letters: DeadLetters
     dead_letter_service: DeadLetterService
     tokens: AttemptTokens
+    job_tokens: JobTokens
     clock: Clock
     new_task_id: Callable[[], TaskId]
     readiness: Callable[[], Awaitable[dict[str, str]]]

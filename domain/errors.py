@@ -53,6 +53,10 @@ _ADVICE = {
     "not-your-attempt": "another runner holds this attempt; do not start it",
     "not-granted": "the attempt has not been granted its lock; wait for its submission",
     "cancel-requested": "a cancel was requested; do not start, report `canceled`",
+    "not-running": "only a running attempt asks, and only its questions are answered",
+    "question-open": "one question is open at a time; wait for its answer before you ask the next one",
+    "already-answered": "the first answer stands; the task goes on with it",
+    "too-many-questions": "a task asks a limited number of questions; ask for several decisions at once",
     "lock-release-requested": "an operator released the lock; do not start, report `canceled`",
 }
 

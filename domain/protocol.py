@@ -6,9 +6,9 @@ HTTP and over NATS alike. They bound every size, so that a report always fits in
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     model_validator,
 )
 
@@ -36,6 +37,9 @@ OUTPUT_TAIL_BYTES = 8192
 MESSAGE_CHARS = 2000
 REASON_CHARS = 200
 HOST_CHARS = 255
+CHOICE_CHARS = 64
+MAX_CHOICES = 8
+MAX_EXPIRES_SECONDS = 30 * 24 * 3600.0
 MAX_HELD = 5_000  # a heartbeat with this many attempts still fits into the API's body limit
 MAX_COUNTER = 2**53 - 1  # the largest integer that a JSON number holds exactly in every language
 RUNNER_AUTH_HEADER = "X-Runner-Token"
@@ -106,16 +110,29 @@ class Submission(Wire):
     workspace: SubmittedWorkspace | None = None
     status_callback_url: str | None = None
     status_callback_token: str | None = None
+    api_url: str | None = Field(
+        default=None, description="Where the job reaches the API, if that is known: give it as `TOWPATH_URL`."
+    )
+    job_token: str | None = Field(
+        default=None,
+        description="Lets the job ask questions and read its task: give it as `TOWPATH_JOB_TOKEN`, mask it.",
+    )
 
     @property
     def secret_values(self) -> list[str]:
-        """Values that must be masked in this attempt's output: declared secrets and the attempt token."""
+        """Values that must be masked in this attempt's output: declared secrets and the attempt's tokens."""
         declared = [self.env[name] for name in self.secret_names if name in self.env]
-        return [*declared, *([self.status_callback_token] if self.status_callback_token else [])]
+        return [*declared, *(one for one in (self.status_callback_token, self.job_token) if one)]
 
     def without_secrets(self) -> Submission:
-        """A copy without environment and token, for keeping after the attempt has ended."""
-        return self.model_copy(update={"env": {}, "secret_names": [], "status_callback_token": None})
+        """A copy without environment and tokens, for keeping after the attempt has ended."""
+        gone: dict[str, Any] = {
+            "env": {},
+            "secret_names": [],
+            "status_callback_token": None,
+            "job_token": None,
+        }
+        return self.model_copy(update=gone)
 
 
 class Accepted(Wire):
@@ -183,6 +200,73 @@ class Report(Wire):
         """The reason of a `failed` report; without one, `exit` if it has an exit code, else `error`."""
         given = next((known for known in FAILED_REASONS if known == self.reason), None)
         return given or ("exit" if self.exit_code is not None else "error")
+
+
+def _worded(value: str) -> str:
+    if not value.strip():
+        raise ValueError("write some words")
+    return value.strip()
+
+
+_WORDED: dict[str, Any] = {"min_length": 1, "json_schema_extra": {"pattern": r"\S"}}
+Choice = Annotated[Shown, AfterValidator(_worded), Field(max_length=CHOICE_CHARS, **_WORDED)]
+QuestionText = Annotated[Shown, AfterValidator(_worded), Field(max_length=MESSAGE_CHARS, **_WORDED)]
+"""Also of an answer in words."""
+
+
+class AskBody(Wire):
+    """Body of `POST /runner/tasks/{task_id}/questions`: a running job asks a person.
+
+    It offers `choices`, takes a text (`free_text`), or both. It expires at `expires_at`, or
+    `expires_seconds` after it was recorded: `default` is its answer then; without one it stays open, and
+    the job decides.
+    """
+
+    attempt: AttemptNumber | None = None
+    runner_id: Name | None = None
+    instance: Name | None = None
+    question_id: Name | None = Field(
+        default=None,
+        description="Chosen by who asks: the same question may be sent again. Default: made by the API.",
+    )
+    text: QuestionText
+    choices: list[Choice] | None = Field(
+        default=None, min_length=1, max_length=MAX_CHOICES, json_schema_extra={"uniqueItems": True}
+    )
+    free_text: StrictBool = False
+    expires_at: ClockTime | None = None
+    expires_seconds: Annotated[float, Field(gt=0, le=MAX_EXPIRES_SECONDS, allow_inf_nan=False)] | None = None
+    default: QuestionText | None = None
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Self:
+        choices = self.choices or []
+        if not choices and not self.free_text:
+            raise ValueError("offer `choices`, or set `free_text`: else it cannot be answered")
+        if len(set(choices)) < len(choices):
+            raise ValueError("`choices` are all different")
+        if self.expires_at is not None and self.expires_seconds is not None:
+            raise ValueError("`expires_at` or `expires_seconds`, not both")
+        if self.default is None:
+            return self
+        if not self.free_text and self.default not in choices:
+            raise ValueError("`default` is one of `choices`, or any text with `free_text`")
+        if self.expires_at is None and self.expires_seconds is None:
+            raise ValueError("`default` is the answer of a question that expires: say when it does")
+        return self
+
+    def expiry(self, asked_at: datetime) -> datetime | None:
+        """Until when it waits, if it was asked at `asked_at`."""
+        if self.expires_seconds is not None:
+            return asked_at + timedelta(seconds=self.expires_seconds)
+        return self.expires_at
+
+
+class Ask(AskBody):
+    """The same as a report on `towpath.report.<task_id>`; `question_id` tells when one is repeated."""
+
+    status: Literal["asked"] = "asked"
+    question_id: Name
 
 
 class Held(Wire):

@@ -56,7 +56,7 @@ from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import GrantView, LockView
 from domain.ports.log import Appender
 from domain.ports.queues import Due, DueQueue, EventQueue
-from domain.runners.attempt_token import AttemptTokens
+from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.heartbeat_validation import BeatFeed
 from domain.services.dead_letters import DISPATCH, DeadLetterService
 from domain.services.task_commands import TaskCommands
@@ -73,7 +73,7 @@ from infra.nats.connection import connect, server_version
 from infra.nats.consumers import CONSUMERS
 from infra.nats.streams import ensure_streams
 from infra.telemetry.otel_tracer import open_tracer
-from projections import lock_waits
+from projections import lock_waits, question_expiry
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.checkpoint_signer import CheckpointSigner
 from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
@@ -81,6 +81,7 @@ from projections.heartbeat_quarantine import HeartbeatQuarantine
 from projections.lock_view import FoldedLockView
 from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
+from projections.question_expiry import QuestionExpiry
 from projections.read_model import ReadModelProjection
 from projections.time_travel import TimeTravel
 from projections.watchdog import Watchdog
@@ -119,6 +120,7 @@ class Core:
     snapshots: SqlSnapshots
     cipher: AesGcmEnvCipher
     tokens: AttemptTokens
+    job_tokens: JobTokens
     dead_letters: JetStreamDeadLetters
     heartbeats: JetStreamHeartbeats
     tracer: Tracer | None
@@ -188,6 +190,7 @@ async def open_core(
             snapshots=SqlSnapshots(engine),
             cipher=AesGcmEnvCipher(*keys),
             tokens=AttemptTokens(*keys),
+            job_tokens=JobTokens(*keys),
             dead_letters=JetStreamDeadLetters(connection),
             heartbeats=JetStreamHeartbeats(connection, settings.lease_terms),
             tracer=tracer,
@@ -224,6 +227,7 @@ def api_parts(
         dead_letters=core.dead_letters,
         dead_letter_service=DeadLetterService(core.dead_letters, reports, core.reader, handlers),
         tokens=core.tokens,
+        job_tokens=core.job_tokens,
         clock=now,
         new_task_id=lambda: TaskId(new_id()),
         readiness=readiness,
@@ -261,7 +265,13 @@ def dispatcher(core: Core, grants: GrantView, http: httpx.AsyncClient) -> Dispat
         JetStreamTimers(core.connection),
         core.cipher,
         core.tokens,
-        DispatchConfig(settings.callback_base, timedelta(seconds=deadline), settings.lease_terms.lost_after),
+        core.job_tokens,
+        DispatchConfig(
+            settings.callback_base,
+            timedelta(seconds=deadline),
+            settings.lease_terms.lost_after,
+            settings.job_api_url,
+        ),
     )
 
 
@@ -332,6 +342,7 @@ def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
         deadlines={
             ATTEMPT_TIMER: watchdog.handle,
             lock_waits.KIND: LockWaits(core.findings(), core.reader).handle,
+            question_expiry.KIND: QuestionExpiry(core.findings(), timers).handle,
         },
         beats=CoreBeatFeed(core.connection),
         quarantine=HeartbeatQuarantine(core.dead_letters),

@@ -16,17 +16,17 @@ from domain.errors import Busy
 from domain.identifiers import FencingToken, TaskId
 from domain.locks.judging import changed
 from domain.log.filter import EventFilter
-from domain.log.payloads import DispatchedPayload, LockPayload, RefusedPayload
+from domain.log.payloads import AskedPayload, DispatchedPayload, LockPayload, RefusedPayload
 from domain.log.record import Recorded
 from domain.ports.dispatch import EnvCipher, EnvUnreadable, RunnerClient, SubmitRejected, SubmitUnreachable
 from domain.ports.lock_view import GrantView
 from domain.ports.queues import EventQueue, Timers
 from domain.protocol import Submission, SubmittedWorkspace
-from domain.runners.attempt_token import AttemptTokens
+from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.services.task_findings import TaskFindings
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
-from projections import lock_waits
+from projections import lock_waits, question_expiry
 from projections.attempt_timer import Note, attempt_timer
 
 ACTOR = "dispatch"
@@ -36,13 +36,14 @@ ACTED_ON = (
     EventFilter("task", event="dispatched"),
     EventFilter("task", event="cancel-requested"),
     EventFilter("task", event="lock-release-requested"),
+    EventFilter("task", event="asked"),
 )
 """The events that dispatch reacts to."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchConfig:
-    """`callback_base_url` without a trailing slash; both times count from the grant.
+    """URLs without a trailing slash; `api_url`: where jobs reach the API; both times count from the grant.
 
     `submit_deadline`: when a runner must have accepted; `first_look`: when the watchdog first checks the
     accepting runner's heartbeat.
@@ -51,6 +52,7 @@ class DispatchConfig:
     callback_base_url: str
     submit_deadline: timedelta
     first_look: timedelta
+    api_url: str | None = None
 
 
 class Dispatch:
@@ -64,6 +66,7 @@ class Dispatch:
         timers: Timers,
         cipher: EnvCipher,
         tokens: AttemptTokens,
+        job_tokens: JobTokens,
         config: DispatchConfig,
     ) -> None:
         self._tasks = tasks
@@ -72,6 +75,7 @@ class Dispatch:
         self._timers = timers
         self._cipher = cipher
         self._tokens = tokens
+        self._job_tokens = job_tokens
         self._config = config
 
     async def run(self, queue: EventQueue) -> None:
@@ -95,11 +99,19 @@ class Dispatch:
             await self._send(task_id, attempt, FencingToken(0), event.at)
         elif event.event == "dispatched" and (wait := data.get("lock_wait_seconds")) is not None:
             await self._timers.arm(lock_waits.deadline(task_id, attempt), event.at + timedelta(seconds=wait))
+        elif event.event == "asked":
+            await self._asked(task_id, attempt, event.data)
         elif event.event == "cancel-requested":
             await self._cancel(task_id, attempt, event.version)
         elif event.event == "lock-release-requested":
             # a watchdog that keeps the lock for an operator waits for this release
             await self._timers.arm(attempt_timer(task_id, attempt), event.at)
+
+    async def _asked(self, task_id: TaskId, attempt: int, asked: AskedPayload) -> None:
+        expires_at = asked["expires_at"]
+        if expires_at is not None and asked["default"] is not None:
+            timer = question_expiry.deadline(task_id, attempt)
+            await self._timers.arm(timer, datetime.fromisoformat(expires_at))
 
     async def _refused(self, task_id: TaskId, attempt: int, event: Recorded) -> None:
         workspace = event.subject_id
@@ -176,4 +188,6 @@ class Dispatch:
             workspace=workspace,
             status_callback_url=f"{self._config.callback_base_url}/runner/tasks/{task.id}/status",
             status_callback_token=self._tokens.mint(task.id, task.attempt, token),
+            api_url=self._config.api_url,
+            job_token=self._job_tokens.mint(task.id, task.attempt),
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -177,6 +178,10 @@ class FoldedLockView:
         """See the port."""
         key = (task_id, attempt)
         return await self._waiters.until(key, lambda: self._table.grant(task_id, attempt) is None, timeout)
+
+    def listening(self, task_id: TaskId, attempt: int) -> AbstractContextManager[asyncio.Event]:
+        """See the port."""
+        return self._wakes.listening((task_id, attempt))
 
     # ------------------------------------------------------------------ asking
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from domain.identifiers import LogSeq
 from domain.locks.claims import Key
@@ -27,21 +28,28 @@ class Waiters:
         """Wait until `condition` holds; checked after each event about `key`, and at the timeout."""
         if condition():
             return True
-        woken = asyncio.Event()
-        self._claims.setdefault(key, set()).add(woken)
+        with self.listening(key) as woken:
+            try:
+                async with asyncio.timeout(timeout):
+                    while not condition():
+                        woken.clear()
+                        await woken.wait()
+            except TimeoutError:
+                return condition()
+        return True
+
+    @contextmanager
+    def listening(self, key: Key) -> Iterator[asyncio.Event]:
+        """Until the context ends, sets the event whenever one about `key` is folded."""
+        heard = asyncio.Event()
+        self._claims.setdefault(key, set()).add(heard)
         try:
-            async with asyncio.timeout(timeout):
-                while not condition():
-                    woken.clear()
-                    await woken.wait()
-        except TimeoutError:
-            return condition()
+            yield heard
         finally:
             waiting = self._claims[key]
-            waiting.discard(woken)
+            waiting.discard(heard)
             if not waiting:
                 del self._claims[key]
-        return True
 
     async def reached(self, seq: LogSeq, timeout: float) -> bool:
         """Wait until the fold has reached `seq`; False after `timeout`."""

@@ -69,6 +69,8 @@ class RunnerConfig:
     """URLs whose origins (scheme, host, port) reports may be POSTed to; empty: that of `api_url`."""
     api_url: str | None = None
     """The control plane's API; without NATS, heartbeats go there."""
+    job_api_url: str | None = None
+    """Where jobs reach the API from here, unless their submission says it."""
     api_token: str | None = field(default=None, repr=False)
     """Token sent with heartbeats in `X-Runner-Token` (API_RUNNER_CALLBACK_TOKEN)."""
     lease_seconds: float = 15.0

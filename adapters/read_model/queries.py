@@ -124,6 +124,8 @@ def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         named.append(tasks.c.workspace == storable(wanted.workspace))
     if wanted.pool is not None:
         named.append(tasks.c.pool == storable(wanted.pool))
+    if wanted.asking is not None:
+        named.append(tasks.c.asked_at.is_not(None) if wanted.asking else tasks.c.asked_at.is_(None))
     return named
 
 
@@ -176,5 +178,8 @@ def as_task(row: RowMapping) -> TaskRead:
     fields: dict[str, Any] = {**row}
     for name in _JSON:
         fields[name] = orjson.loads(fields[name])
+    del fields["asked_at"]
+    if fields["question"] is not None:
+        fields["question"] = orjson.loads(fields["question"])
     lock = LockRead.model_validate({to: fields.pop(name) for name, to in _LOCK.items()})
     return TaskRead.model_validate({**fields, "lock": lock})

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from domain.log.payloads import (
+    AskedPayload,
     CanceledPayload,
     CreatedPayload,
     DispatchedPayload,
@@ -39,6 +40,8 @@ _NEW_ATTEMPT: Row = {
     "reason": None,
     "runner_id": None,
     "cancel_requested": False,
+    "asked_at": None,
+    "question": None,
     "output_tail": None,
     "lock_state": "none",
     "lock_token": None,
@@ -105,6 +108,7 @@ def _ended(row: Row, event: Recorded) -> None:
     if data["runner_id"]:
         row["runner_id"] = data["runner_id"]
     leave_queue(row)
+    _nothing_asked(row)
 
 
 def _succeeded(row: Row, event: Recorded) -> None:
@@ -144,10 +148,30 @@ def leave_queue(row: Row) -> None:
 
 def _cancel_requested(row: Row, event: Recorded) -> None:
     row["cancel_requested"] = True
+    _nothing_asked(row)
 
 
 def _lock_release_requested(row: Row, event: Recorded) -> None:
     """Change nothing: the `released` that follows changes the row."""
+    _nothing_asked(row)
+
+
+def _asked(row: Row, event: Recorded) -> None:
+    data: AskedPayload = event.data
+    shown = {name: storable(data[name]) for name in ("question_id", "text", "default")}
+    choices = [storable(choice) for choice in data["choices"]] if data["choices"] is not None else None
+    question = {**shown, "choices": choices, "free_text": data["free_text"], "expires_at": data["expires_at"]}
+    row["asked_at"] = event.time
+    row["question"] = orjson.dumps({**question, "asked_at": event.time}).decode()
+
+
+def _answered(row: Row, event: Recorded) -> None:
+    _nothing_asked(row)
+
+
+def _nothing_asked(row: Row) -> None:
+    """An attempt that has ended, or was asked to stop, waits for no answer."""
+    row["asked_at"] = row["question"] = None
 
 
 def _granted(row: Row, event: Recorded) -> None:
@@ -176,6 +200,8 @@ TASK_FACTS: dict[str, Callable[[Row, Recorded], None]] = {
     "canceled": _canceled,
     "submit-failed": _submit_failed,
     "lock-release-requested": _lock_release_requested,
+    "asked": _asked,
+    "answered": _answered,
 }
 LOCK_FACTS: dict[str, Callable[[Row, Recorded], None]] = {
     "granted": _granted,

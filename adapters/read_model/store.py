@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,7 +21,7 @@ from adapters.read_model.writer import batch_writer
 from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
-from domain.ports.read_model import TaskFilter
+from domain.ports.read_model import OpenQuestions, TaskFilter
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
 
@@ -105,6 +106,13 @@ class SqlReadModel:
             counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
             found = {str(status): int(count) for status, count in await connection.execute(counted)}
         return {status.value: found.get(status.value, 0) for status in Status}
+
+    async def open_questions(self) -> OpenQuestions:
+        """How many tasks wait for an answer, and since when the first of them; from an index."""
+        asking = select(func.count(), func.min(tasks.c.asked_at)).where(tasks.c.asked_at.is_not(None))
+        async with self._connection() as connection:
+            count, oldest = (await connection.execute(asking)).one()
+        return OpenQuestions(count, datetime.fromisoformat(oldest) if oldest else None)
 
     async def lock_history(
         self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int

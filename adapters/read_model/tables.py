@@ -22,7 +22,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -70,6 +70,8 @@ tasks = Table(
     _optional("reason"),
     _optional("runner_id"),
     Column("cancel_requested", Boolean, nullable=False),
+    _optional("asked_at"),
+    _optional("question"),
     _optional("output_tail"),
     _text("lock_state"),
     Column("lock_token", BigInteger),
@@ -86,6 +88,12 @@ Index(
     tasks.c.id,
     sqlite_where=tasks.c.workspace.is_not(None),
     postgresql_where=tasks.c.workspace.is_not(None),
+)
+Index(
+    "tasks_asking",
+    tasks.c.asked_at,
+    sqlite_where=tasks.c.asked_at.is_not(None),
+    postgresql_where=tasks.c.asked_at.is_not(None),
 )
 Index("tasks_by_pool", tasks.c.pool, tasks.c.status, tasks.c.created_at, tasks.c.id)
 Index("tasks_by_end_of_id", func.substr(tasks.c.id, literal_column(str(END_OF_ID))))

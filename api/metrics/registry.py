@@ -98,6 +98,16 @@ class Metrics:
             "Reports on the disks of runners that are not answered yet",
             registry=self.registry,
         )
+        self._questions = Gauge(
+            "towpath_questions_open",
+            "Questions of running jobs that wait for an answer",
+            registry=self.registry,
+        )
+        self._oldest_question = Gauge(
+            "towpath_questions_oldest_seconds",
+            "Age of the oldest question that waits for an answer; 0: none",
+            registry=self.registry,
+        )
         self._dead_letters = Gauge(
             "towpath_dead_letters",
             "Messages that could not be applied and wait for an operator",
@@ -118,6 +128,11 @@ class Metrics:
     def dead_letters(self, count: float) -> None:
         """Set the number of dead letters; NaN if unknown."""
         self._dead_letters.set(count)
+
+    def questions(self, count: float, oldest_seconds: float) -> None:
+        """Set how many questions are open, and the age of the oldest; NaN if unknown."""
+        self._questions.set(count)
+        self._oldest_question.set(oldest_seconds)
 
     def refused(self, reason: str) -> None:
         """Count one rejected command or report."""

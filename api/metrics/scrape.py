@@ -24,7 +24,7 @@ async def refresh_gauges(parts: ApiParts, metrics: Metrics) -> None:
     """Refresh the gauges of `metrics`."""
     locks = parts.view.open_locks()
     metrics.locks(locks.held, locks.waiting, locks.due)
-    asks = (_runners, _dead_letters, _tasks, _lag, _backlogs)
+    asks = (_runners, _dead_letters, _tasks, _questions, _lag, _backlogs)
     await asyncio.gather(*(_bounded(ask, parts, metrics) for ask in asks))
 
 
@@ -58,6 +58,15 @@ async def _dead_letters(parts: ApiParts, metrics: Metrics, known: bool) -> None:
 
 async def _tasks(parts: ApiParts, metrics: Metrics, known: bool) -> None:
     metrics.tasks(await parts.read_model.count_by_status() if known else {})
+
+
+async def _questions(parts: ApiParts, metrics: Metrics, known: bool) -> None:
+    if not known:
+        metrics.questions(math.nan, math.nan)
+        return
+    number, oldest = await parts.read_model.open_questions()
+    age = (parts.clock() - oldest).total_seconds() if oldest is not None else 0.0
+    metrics.questions(number, max(age, 0.0))
 
 
 async def _lag(parts: ApiParts, metrics: Metrics, known: bool) -> None:

@@ -59,7 +59,7 @@ class Admit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit or reject the request."""
-        if scope["type"] != "http" or scope["path"] in UNCOUNTED:
+        if scope["type"] != "http" or scope["path"] in UNCOUNTED or _waits(scope):
             await self._app(scope, receive, send)
             return
         visit = _Visit(self, scope, receive, send)
@@ -133,6 +133,11 @@ class Admit:
         self._sweeping = False
         if self._entered or any(coming):
             self._keep_sweeping(loop)
+
+
+def _waits(scope: Scope) -> bool:
+    """Whether a request waits for an answer to a question; such requests count as live streams."""
+    return "/questions/" in scope["path"] and scope["method"] == "GET" and b"wait=" in scope["query_string"]
 
 
 class _Visit:

@@ -6,14 +6,15 @@ because every step of every task passes here.
 
 from __future__ import annotations
 
-from api.auth import prove
+from api.auth import JOB_ACTOR, prove
 from api.dependencies import ApiParts
 from domain.errors import Invalid
 from domain.identifiers import TaskId, check_task_id
 from domain.log.events import Transport
 from domain.ports.log import StoredTask
+from domain.protocol import Ask
 from domain.runners.attempt_token import Proof
-from domain.runners.report_reader import read_report
+from domain.runners.report_reader import read_said
 
 CONFLICTING_END = "conflicting-end"
 
@@ -21,13 +22,16 @@ CONFLICTING_END = "conflicting-end"
 async def accept_report(
     parts: ApiParts, task_id: TaskId, body: bytes, token: str | None, transport: Transport
 ) -> StoredTask:
-    """Record a runner's report about `task_id`; a stale report returns the task unchanged.
+    """Record a runner's report about `task_id`, or a job's question; a stale one returns the task unchanged.
 
     Raises:
         HttpProblem: 401, see `prove`.
         ValidationError: the body is not a report (type `json_invalid`: not JSON).
         DomainError: see `TaskReports.report`; nothing was recorded.
     """
+    attempt = parts.job_tokens.check(task_id, token) if token is not None else None
+    if attempt is not None and isinstance(asked := read_said(body), Ask):
+        return await parts.reports.ask(task_id, asked, attempt, JOB_ACTOR)
     return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
 
 
@@ -49,6 +53,4 @@ async def record_report(
     parts: ApiParts, task_id: TaskId, body: bytes, proof: Proof | None, transport: Transport
 ) -> StoredTask:
     """`accept_report` for a caller that is already authenticated."""
-    report = read_report(body)
-    actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
-    return await parts.reports.report(task_id, report, proof, transport, actor)
+    return await parts.reports.take(task_id, read_said(body), proof, transport)

@@ -33,7 +33,8 @@ from domain.services.positions import check_position, position_at
 
 EventName = Literal[
     "created", "dispatched", "queued", "running", "succeeded", "failed", "cancel-requested", "canceled",
-    "submit-failed", "lock-release-requested", "registered", "removed", "granted", "refused", "released",
+    "submit-failed", "lock-release-requested", "asked", "answered", "registered", "removed", "granted",
+    "refused", "released",
 ]  # fmt: skip
 assert set(get_args(EventName)) == {event for _, event in EVENTS}
 Actor = Annotated[

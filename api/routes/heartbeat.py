@@ -8,17 +8,14 @@ learns of a cancel here first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from api.auth import RUNNER_SCHEME, Parts
+from api.auth import RUNNER_SCHEME, Parts, RunnerRoute
 from api.config import ApiConfig
 from api.dependencies import ApiParts
-from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
 from api.schema.openapi import problems
 from domain.errors import NotFound
@@ -39,26 +36,14 @@ class HeartbeatAnswer(BaseModel):
     wanted: list[Wanted]
 
 
-class _RunnerRoute(APIRoute):
-    """Checks the runner's token before it reads the body."""
+class _HeartbeatRoute(RunnerRoute):
+    """Checks the callback token; an attempt's token does not suffice for all attempts of a runner."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def guarded(request: Request) -> Response:
-            _check(request.app.state.parts.config, request.headers.get(RUNNER_AUTH_HEADER))
-            asked = JsonRequest.of(request)
-            await asked.body()
-            return await handle(asked)
-
-        return guarded
-
-
-def _check(config: ApiConfig, token: str | None) -> None:
-    """Check the callback token; an attempt's token does not suffice for all attempts of a runner."""
-    if config.callback_token is None:
-        return
-    if token is None or not config.accepts_callback(token):
+    def check(self, request: Request) -> None:
+        config: ApiConfig = request.app.state.parts.config
+        token = request.headers.get(RUNNER_AUTH_HEADER)
+        if config.callback_token is None or (token is not None and config.accepts_callback(token)):
+            return
         raise HttpProblem(
             401,
             "unauthorised",
@@ -67,7 +52,7 @@ def _check(config: ApiConfig, token: str | None) -> None:
         )
 
 
-router = APIRouter(route_class=_RunnerRoute, tags=["runners"])
+router = APIRouter(route_class=_HeartbeatRoute, tags=["runners"])
 _PROBLEMS = problems(400, 409, 413, 415, 503, 507)
 
 

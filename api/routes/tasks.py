@@ -61,6 +61,7 @@ class TaskQuery(PageQuery):
     pool: Name | None = None
     label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
     created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
+    asking: bool | None = Field(default=None, description="whether their job waits for an answer")
     id: str | None = Field(
         default=None, pattern=ID_PART_PATTERN, description="the beginning or the end of a task's id"
     )
@@ -75,6 +76,7 @@ class TaskQuery(PageQuery):
             label=(name, value) if name else None,
             created_after=self.created_after,
             id_part=self.id,
+            asking=self.asking,
         )
 
 
@@ -136,7 +138,7 @@ async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery,
 @router.get(
     "/tasks/{task_id}",
     response_model=TaskRead,
-    openapi_extra=needs(Role.VIEWER),
+    openapi_extra=needs(Role.VIEWER, job=True),
     responses=problems(404, 503),
 )
 async def get_task(

@@ -6,7 +6,8 @@ already holds against the same rules. Each function returns None, or a sentence 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import get_args
 
 from domain.identifiers import RunnerId
@@ -15,6 +16,7 @@ from domain.locks.judging import changed
 from domain.locks.table import LockTable
 from domain.log.events import RefusedReason
 from domain.log.payloads import (
+    AskedPayload,
     BoundPayload,
     DispatchedPayload,
     GrantedPayload,
@@ -34,6 +36,7 @@ RECORDABLE = {
 
 _STATUS_OF = {status.value: status for status in Status}
 _STARTS = frozenset({"queued", "running"})
+_OF_A_QUESTION = frozenset({"asked", "answered"})
 _REFUSALS = get_args(RefusedReason)
 
 
@@ -49,6 +52,10 @@ class TaskTrace:
     release_requested: bool = False
     refused: str | None = None
     """The reason of the current attempt's `refused`; the check of lock facts assigns it."""
+    question: AskedPayload | None = None
+    """The payload of the open `asked`."""
+    asked: list[str] = field(default_factory=list)
+    """The ids of all questions."""
 
     @property
     def ended(self) -> bool:
@@ -67,7 +74,7 @@ class TaskTrace:
             self.locked = dispatched["workspace"] is not None
             self.runner_id = None
             self.cancel_requested = self.release_requested = False
-            self.refused = None
+            self.refused = self.question = None
         elif name in _STARTS:
             bound: BoundPayload = event.data
             self.runner_id = bound["runner_id"] or self.runner_id
@@ -75,6 +82,12 @@ class TaskTrace:
             self.cancel_requested = True
         elif name == "lock-release-requested":
             self.release_requested = True
+        elif name == "asked":
+            question: AskedPayload = event.data
+            self.question = question
+            self.asked.append(question["question_id"])
+        elif name == "answered":
+            self.question = None
 
 
 def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
@@ -90,10 +103,44 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
         failed: SubmitFailedPayload = event.data
         if failed["reason"] in _REFUSALS:
             return _refusal_fault(trace, failed["reason"])
+    if name in _OF_A_QUESTION:
+        return _question_fault(trace, event)
     if name == "cancel-requested" and trace.cancel_requested:
         return "a cancel was requested before"
     if name == "lock-release-requested" and trace.release_requested:
         return "the release was requested before"
+    return None
+
+
+def _question_fault(trace: TaskTrace, event: Recorded) -> str | None:
+    """At most one question is open, each is asked and answered once, by what it offers."""
+    name, data, question = event.event, event.data, trace.question
+    if trace.cancel_requested or trace.release_requested:
+        return f"{name} was recorded after a cancel or a release was requested"
+    if name == "asked":
+        if question is not None:
+            return f"it was asked while question {question['question_id']} was open"
+        if data["question_id"] in trace.asked:
+            return f"question {data['question_id']} was asked before"
+        return None
+    if question is None or question["question_id"] != data["question_id"]:
+        return f"it answers question {data['question_id']}, which is not open"
+    choice, text, offered = data["choice"], data["text"], question["choices"] or ()
+    if (choice is None) == (text is None) or (choice is not None and choice not in offered):
+        return "its answer is none of the question's choices"
+    if text is not None and not question["free_text"]:
+        return "its answer is a text, which the question does not take"
+    if data["cause"] == "expired":
+        return _expiry_fault(question, choice or text, event)
+    return None
+
+
+def _expiry_fault(question: AskedPayload, answer: str, event: Recorded) -> str | None:
+    expires_at = question["expires_at"]
+    if question["default"] != answer:
+        return "its cause is expired, but the answer is not the question's default"
+    if expires_at is None or event.at < datetime.fromisoformat(expires_at):
+        return "its cause is expired, but the question's time was not over"
     return None
 
 

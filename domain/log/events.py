@@ -21,6 +21,7 @@ OnConflict = Literal["wait", "reject"]
 OnRunnerLost = Literal["fail", "hold"]
 Transport = Literal["http", "nats"]
 RefusedReason = Literal["workspace-locked", "workspace-changed"]
+AnswerCause = Literal["person", "expired"]
 SubmitFailedReason = Literal[
     "no-runner", "rejected", "unreachable", "workspace-locked", "workspace-changed", "deadline"
 ]
@@ -152,6 +153,30 @@ class LockReleaseRequestedData(EventData):
     reason: str
 
 
+class AskedData(EventData):
+    """A running attempt asks a person. `default` stands as the answer once `expires_at` is over."""
+
+    attempt: int
+    question_id: str
+    text: str
+    choices: list[str] | None
+    free_text: bool
+    expires_at: datetime | None
+    default: str | None
+    runner_id: str | None
+
+
+class AnsweredData(EventData):
+    """`choice` or `text` is given. `expired`: it is the question's default, which nobody was asked for."""
+
+    attempt: int
+    question_id: str
+    choice: str | None
+    text: str | None
+    by: str
+    cause: AnswerCause
+
+
 class RegisteredData(EventData):
     root: str
     on_runner_lost: OnRunnerLost
@@ -217,6 +242,8 @@ EVENTS: Mapping[tuple[Kind, str], type[EventData]] = {
     ("task", "canceled"): CanceledData,
     ("task", "submit-failed"): SubmitFailedData,
     ("task", "lock-release-requested"): LockReleaseRequestedData,
+    ("task", "asked"): AskedData,
+    ("task", "answered"): AnsweredData,
     ("workspace", "registered"): RegisteredData,
     ("workspace", "removed"): RemovedData,
     ("lock", "granted"): GrantedData,

@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
-from domain.log.events import OnConflict, OnRunnerLost, RefusedReason, SubmitFailedReason, Transport
+from domain.log.events import (
+    AnswerCause,
+    OnConflict,
+    OnRunnerLost,
+    RefusedReason,
+    SubmitFailedReason,
+    Transport,
+)
 from domain.protocol import ExecutionMode, FailedReason, LockMode
 
 
@@ -119,6 +126,24 @@ class LockReleaseRequestedPayload(AttemptPayload):
     token: FencingToken
     by: str
     reason: str
+
+
+class AskedPayload(AttemptPayload):
+    question_id: str
+    text: str
+    choices: list[str] | None
+    free_text: bool
+    expires_at: str | None
+    default: str | None
+    runner_id: str | None
+
+
+class AnsweredPayload(AttemptPayload):
+    question_id: str
+    choice: str | None
+    text: str | None
+    by: str
+    cause: AnswerCause
 
 
 class RemovedPayload(TypedDict):

@@ -6,6 +6,8 @@ lag behind the log.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol
 
 from domain.identifiers import FencingToken, LogSeq, TaskId, WorkspaceId
@@ -99,6 +101,10 @@ class LockView(GrantView, RegistrationView, Protocol):
 
     async def released(self, task_id: TaskId, attempt: int, timeout: float = 2.0) -> bool:
         """Wait until this attempt holds no grant; False after `timeout` seconds."""
+        ...
+
+    def listening(self, task_id: TaskId, attempt: int) -> AbstractContextManager[asyncio.Event]:
+        """Until the context ends, sets the event whenever one about this attempt has been folded."""
         ...
 
     def refusal(self, task_id: TaskId, attempt: int) -> list[HolderPayload]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.position import Position
@@ -18,7 +18,7 @@ class TaskFilter:
     """Which tasks to list; None matches any value.
 
     `id_part` is the beginning or the end of an id, of at least 4 characters. It serves to name one task: if
-    very many ids match, only some are searched.
+    very many ids match, only some are searched. `asking`: whether its job waits for an answer.
     """
 
     status: tuple[str, ...] = ()
@@ -27,6 +27,14 @@ class TaskFilter:
     label: tuple[str, str] | None = None
     created_after: datetime | None = None
     id_part: str | None = None
+    asking: bool | None = None
+
+
+class OpenQuestions(NamedTuple):
+    """How many questions are open, and when the oldest was asked."""
+
+    number: int
+    oldest: datetime | None
 
 
 class ReadModel(Protocol):
@@ -69,6 +77,14 @@ class ReadModel(Protocol):
 
         Raises:
             Busy: the database is unreachable.
+        """
+        ...
+
+    async def open_questions(self) -> OpenQuestions:
+        """How many tasks wait for an answer.
+
+        Raises:
+            Busy: the database is away.
         """
         ...
 

@@ -8,17 +8,19 @@ guessed: if one is wrong, the report is refused with an error that names the fie
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from domain.protocol import FAILED_REASONS, MESSAGE_CHARS, REASON_CHARS, ExitCode, Pid, Report
+from domain.protocol import FAILED_REASONS, MESSAGE_CHARS, REASON_CHARS, Ask, ExitCode, Pid, Report
 from domain.validation.json_reader import NotJson, read_json, sendable
 from domain.validation.outside_text import shortened, storable
 from domain.validation.timestamps import ClockTime
 
+_ASKED = b'"asked"'
 LEFT_OUT = "left out, as it could not be read"
 _SIGNED_32, _UNSIGNED_32 = 2**31, 2**32
 _READERS: dict[str, TypeAdapter[Any]] = {
@@ -27,6 +29,16 @@ _READERS: dict[str, TypeAdapter[Any]] = {
     "started_at": TypeAdapter(ClockTime),
     "finished_at": TypeAdapter(ClockTime),
 }
+
+
+def read_said(body: bytes) -> Report | Ask:
+    """The report or the question in `body`. Raises as `read_report` does."""
+    if _ASKED in body:
+        with contextlib.suppress(NotJson):
+            given = read_json(body)
+            if isinstance(given, dict) and given.get("status") == "asked":
+                return Ask.model_validate(given)
+    return read_report(body)
 
 
 def read_report(body: bytes) -> Report:

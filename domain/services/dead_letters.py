@@ -20,7 +20,7 @@ from domain.identifiers import LogSeq, check_task_id
 from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.protocol import Submission
-from domain.runners.report_reader import read_report
+from domain.runners.report_reader import read_said
 from domain.services.task_reports import TaskReports
 from domain.task.transitions import Status
 from domain.validation.json_reader import parsed, read_json, sendable
@@ -174,13 +174,12 @@ class DeadLetterService:
             raise _not_replayable(_FINAL[letter.reason])
         try:
             task_id = check_task_id(letter.subject_id)
-            report = read_report(letter.body)
+            said = read_said(letter.body)
         except ValueError as error:
             raise _not_replayable(
                 f"it is no report of a task: {letter.detail or type(error).__name__}"
             ) from error
-        actor = f"runner:{report.runner_id}" if report.runner_id else "runner"
-        stored = await self._tasks.report(task_id, report, None, "nats", actor)
+        stored = await self._tasks.take(task_id, said, None, "nats")
         return "recorded" if stored.recorded else "stale"
 
     async def _submit(self, letter: DeadLetter) -> Outcome:

@@ -64,7 +64,7 @@ class TaskChanges:
                     if about is not None and stored.task.attempt != about:
                         raise refused("stale-attempt", attempt=stored.task.attempt)
                     decide(stored.task, self._clock())
-                except Refused:
+                except (Refused, NotFound):
                     if stored.fresh or await self._tasks.is_current(stored):
                         raise
                     continue

@@ -138,6 +138,15 @@ class TaskCommands(TaskChanges):
             about=(await self.read(task_id)).task.attempt,
         )
 
+    async def answer(
+        self, task_id: TaskId, question_id: str, choice: str | None, text: str | None, actor: str
+    ) -> StoredTask:
+        """Answer a question of the task. Raises as `Task.answer` does."""
+        return await self._change(
+            task_id,
+            lambda task, at: task.answer(question_id, choice, text, at=at, actor=actor),
+        )
+
     async def release_locks(self, task_id: TaskId, reason: str, actor: str) -> Release | None:
         """Release the grant of the current attempt; None if it holds none, and nothing is recorded."""
         stored = await self.read(task_id)

@@ -1,4 +1,4 @@
-"""Service `TaskFindings`: records lost runners, failed submissions and lock waits that took too long.
+"""Service `TaskFindings`: records lost runners, failed submissions, expired questions and lock waits.
 
 Each finding names an attempt that its process manager has seen in the log. It changes nothing if the attempt
 is further on, has ended or was replaced.
@@ -49,6 +49,12 @@ class TaskFindings(TaskChanges):
             task_id,
             lambda task, at: task.lock_wait_over(attempt, message, at=at, actor=actor),
             begun=attempt,
+        )
+
+    async def question_expired(self, task_id: TaskId, attempt: int, actor: str) -> StoredTask:
+        """Answer the open question with its default, unless it was answered or its attempt has ended."""
+        return await self._change(
+            task_id, lambda task, at: task.question_expired(attempt, at=at, actor=actor), begun=attempt
         )
 
     async def runner_lost(self, task_id: TaskId, attempt: int, message: str, actor: str) -> StoredTask:

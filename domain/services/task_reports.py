@@ -1,15 +1,16 @@
-"""Service `TaskReports`: records runners' reports on their attempts."""
+"""Service `TaskReports`: records runners' reports on their attempts, and what jobs ask."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 from domain.errors import Invalid
 from domain.identifiers import TaskId
 from domain.log.events import Transport
 from domain.ports.lock_view import GrantView
 from domain.ports.log import Clock, StoredTask, TaskStore
-from domain.protocol import Report
+from domain.protocol import Ask, Report
 from domain.runners.attempt_token import Proof
 from domain.services.task_changes import TaskChanges
 from domain.task.aggregate import GrantKnowledge, Task
@@ -22,6 +23,15 @@ class TaskReports(TaskChanges):
         super().__init__(tasks, clock)
         self._grants = grants
 
+    async def take(
+        self, task_id: TaskId, said: Report | Ask, proof: Proof | None, transport: Transport
+    ) -> StoredTask:
+        """Record a report or a question of a runner; its actor is the runner that it names."""
+        actor = f"runner:{said.runner_id}" if said.runner_id else "runner"
+        if isinstance(said, Ask):
+            return await self.ask(task_id, said, proof.attempt if proof is not None else None, actor)
+        return await self.report(task_id, said, proof, transport, actor)
+
     async def report(
         self, task_id: TaskId, report: Report, proof: Proof | None, transport: Transport, actor: str
     ) -> StoredTask:
@@ -31,11 +41,7 @@ class TaskReports(TaskChanges):
             Refused: see `Task.report`; nothing is recorded.
             NotFound: the task does not exist.
         """
-        if proof is not None:
-            if report.attempt is None:
-                report = report.model_copy(update={"attempt": proof.attempt})
-            elif report.attempt != proof.attempt:
-                raise Invalid("wrong-token", "the token belongs to another attempt than the report names")
+        report = _of_attempt(report, proof.attempt if proof is not None else None)
         grant = GrantKnowledge.UNKNOWN if proof is None else GrantKnowledge.HELD
         undecided = 0
 
@@ -50,3 +56,20 @@ class TaskReports(TaskChanges):
             grant = GrantKnowledge.of(await self._grants.granted(task_id, undecided, workspace))
             stored = await self._change(task_id, decide)
         return stored
+
+    async def ask(self, task_id: TaskId, ask: Ask, attempt: int | None, actor: str) -> StoredTask:
+        """Record a question; `attempt` is the one that its token proves. Raises as `Task.ask` does."""
+        about = _of_attempt(ask, attempt)
+        return await self._change(task_id, lambda task, at: task.ask(about, at=at, actor=actor))
+
+
+Said = TypeVar("Said", Report, Ask)
+
+
+def _of_attempt(said: Said, proved: int | None) -> Said:
+    """What was said about the attempt that its token proves."""
+    if proved is None or said.attempt == proved:
+        return said
+    if said.attempt is not None:
+        raise Invalid("wrong-token", "the token belongs to another attempt than the report names")
+    return said.model_copy(update={"attempt": proved})

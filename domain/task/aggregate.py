@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from eventsourcing.domain import BaseAggregate
 
-from domain.errors import refused
+from domain.errors import NotFound, Refused, refused
 from domain.identifiers import FencingToken, RunnerId, TaskId
 from domain.log import events as data
-from domain.protocol import Report
+from domain.protocol import Ask, Report
 from domain.task.events import TASK_EVENTS, Created, TaskEvent
+from domain.task.question import MOST_QUESTIONS, Question
 from domain.task.transitions import TERMINAL, Input, Refuse, Stale, Status, look_up
 from domain.workspaces.registry import Registration
 
@@ -55,6 +56,7 @@ class Task(BaseAggregate[str]):
         self.attempt = 0
         self.dispatched: data.DispatchedData | None = None
         self.dispatched_at: datetime | None = None
+        self.questions: tuple[Question, ...] = ()
         self._clear_attempt()
 
     def _clear_attempt(self) -> None:
@@ -102,6 +104,24 @@ class Task(BaseAggregate[str]):
             and self.runner_id in (None, runner_id)
             and (self.instance is None or instance in (None, self.instance))
         )
+
+    @property
+    def open_question(self) -> Question | None:
+        """What the current attempt waits to be told; None where it is not waiting for an answer."""
+        last = self.questions[-1] if self.questions else None
+        if last is None or last.answer is not None or not self.is_open(last.asked.attempt, Status.RUNNING):
+            return None
+        return None if self.cancel_requested or self.release_requested else last
+
+    def question(self, question_id: str) -> Question:
+        """One of the task's questions, of whatever attempt; NotFound where it has none of this id."""
+        found = self._known_question(question_id)
+        if found is None:
+            raise NotFound("no-such-question", "the task has no question with this id")
+        return found
+
+    def _known_question(self, question_id: str) -> Question | None:
+        return next((one for one in self.questions if one.asked.question_id == question_id), None)
 
     # ------------------------------------------------------------------ operators' commands
 
@@ -165,6 +185,89 @@ class Task(BaseAggregate[str]):
             at=at,
             actor=actor,
         )
+
+    # ------------------------------------------------------------------ questions
+
+    def ask(self, ask: Ask, *, at: datetime, actor: str) -> None:
+        """Ask a person; the same question again is stale.
+
+        Raises:
+            Refused: older, unknown or foreign attempt, not running or asked to stop, another question is
+            open.
+        """
+        self._check_attempt(ask)
+        asked = data.AskedData(
+            attempt=self.attempt,
+            question_id=ask.question_id,
+            text=ask.text,
+            choices=ask.choices,
+            free_text=ask.free_text,
+            expires_at=ask.expiry(at),
+            default=ask.default,
+            runner_id=ask.runner_id or self.runner_id,
+        )
+        known = self._known_question(ask.question_id)
+        if known is None:
+            self._decide(Input.ASK, lambda: self._may_ask(asked), at=at, actor=actor)
+        elif not known.same_as(asked):
+            raise Refused("id-taken", "the task has another question with this id; choose another id")
+
+    def _may_ask(self, asked: data.AskedData) -> data.AskedData:
+        self._refuse_stopping()
+        if self.open_question is not None:
+            raise refused("question-open", question_id=self.open_question.asked.question_id)
+        if len(self.questions) >= MOST_QUESTIONS:
+            raise refused("too-many-questions", most=MOST_QUESTIONS)
+        return asked
+
+    def answer(
+        self, question_id: str, choice: str | None, text: str | None, *, at: datetime, actor: str
+    ) -> None:
+        """Answer a question, once; the same answer by the same actor again is stale.
+
+        Raises:
+            NotFound: the task has no such question.
+            Invalid: this is no answer to it.
+            Refused: it was answered, its attempt has ended or was asked to stop.
+        """
+        question = self.question(question_id)
+        question.check_answer(choice, text)
+        answered = data.AnsweredData(
+            attempt=question.asked.attempt,
+            question_id=question_id,
+            choice=choice,
+            text=text,
+            by=actor,
+            cause="person",
+        )
+        if question.answer is not None:
+            if question.answer != answered:
+                raise question.refuse_answer()
+            return
+        if question.asked.attempt != self.attempt:
+            raise refused("ended", attempt=self.attempt)
+
+        def first() -> data.AnsweredData:
+            self._refuse_stopping()
+            return answered
+
+        self._decide(Input.ANSWER, first, at=at, actor=actor)
+
+    def question_expired(self, attempt: int, *, at: datetime, actor: str) -> None:
+        """Answer the open question of `attempt` with its default, if it has one and its time is over."""
+        question = self.open_question
+        if question is None or question.asked.attempt != attempt or not question.expired(at):
+            return
+        answer = question.default_answer(actor)
+        if answer is not None:
+            self._decide(Input.ANSWER, lambda: answer, at=at, actor=actor)
+
+    def _refuse_stopping(self) -> None:
+        """Nothing begins in an attempt that was asked to stop."""
+        if self.release_requested:
+            raise refused("lock-release-requested", attempt=self.attempt)
+        if self.cancel_requested:
+            raise refused("cancel-requested", attempt=self.attempt)
 
     # ------------------------------------------------------------------ the control plane's findings
 
@@ -230,14 +333,12 @@ class Task(BaseAggregate[str]):
             return False
         if grant is GrantKnowledge.NOT_HELD:
             raise refused("not-granted", attempt=self.attempt)
-        if given is Input.RUNNING and self.release_requested:
-            raise refused("lock-release-requested", attempt=self.attempt)
-        if given is Input.RUNNING and self.cancel_requested:
-            raise refused("cancel-requested", attempt=self.attempt)
+        if given is Input.RUNNING:
+            self._refuse_stopping()
         self._decide(given, lambda: self._report_data(given, report, transport, at), at=at, actor=actor)
         return True
 
-    def _check_attempt(self, report: Report) -> None:
+    def _check_attempt(self, report: Report | Ask) -> None:
         if self.attempt == 0:
             raise refused("not-dispatched", status=self.status.value)
         attempt = report.attempt

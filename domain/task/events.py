@@ -6,6 +6,7 @@ defines the stored form; this module applies the same data.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from eventsourcing.domain import CanInitAggregate, CanMutateAggregate, MetaDomai
 from eventsourcing.utils import register_topic
 
 from domain.log import events as data
+from domain.task.question import Question
 from domain.task.transitions import Status
 
 if TYPE_CHECKING:
@@ -144,6 +146,25 @@ class LockReleaseRequested(TaskEvent):
         aggregate.release_requested = True
 
 
+class Asked(TaskEvent):
+    TOPIC: ClassVar[str] = "towpath.task.asked"
+    NAME: ClassVar[str] = "asked"
+    data: data.AskedData
+
+    def apply(self, aggregate: Task) -> None:
+        aggregate.questions = (*aggregate.questions, Question(self.data, self.timestamp))
+
+
+class Answered(TaskEvent):
+    TOPIC: ClassVar[str] = "towpath.task.answered"
+    NAME: ClassVar[str] = "answered"
+    data: data.AnsweredData
+
+    def apply(self, aggregate: Task) -> None:
+        *earlier, last = aggregate.questions
+        aggregate.questions = (*earlier, replace(last, answer=self.data, answered_at=self.timestamp))
+
+
 def _end(task: Task, status: Status, end: data.SucceededData | data.CanceledData) -> None:
     task.status = status
     task.finished_at = end.finished_at
@@ -156,7 +177,7 @@ TASK_EVENTS: dict[str, type[TaskEvent]] = {
     event.NAME: event
     for event in (
         Created, Dispatched, Queued, Running, Succeeded, Failed,
-        CancelRequested, Canceled, SubmitFailed, LockReleaseRequested,
+        CancelRequested, Canceled, SubmitFailed, LockReleaseRequested, Asked, Answered,
     )
 }  # fmt: skip
 

@@ -12,13 +12,24 @@ from domain.locks.judging import Void, changed
 from domain.locks.view import HolderRead, LockEntry, WaiterRead
 from domain.log.payloads import CancelRequestedPayload, RefusedPayload, ToldPayload
 from domain.log.record import Recorded
+from domain.task.question import QuestionRead
 from domain.task.transitions import TERMINAL, Status
 from domain.task.view import TaskRead
+from domain.validation.outside_text import shortened
 from domain.workspaces.paths import listed
 
-Stage = Literal["not-dispatched", "waits-for-lock", "waits-for-runner", "waits-to-start", "running", "ended"]
+Stage = Literal[
+    "not-dispatched",
+    "waits-for-lock",
+    "waits-for-runner",
+    "waits-to-start",
+    "running",
+    "waits-for-answer",
+    "ended",
+]
 MOST_BLOCKERS = 100
 TITLE_CHARS = 80
+QUESTION_CHARS = 300
 
 
 class Blocker(BaseModel):
@@ -119,8 +130,21 @@ def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stag
         since = read.queued_at or since
         words = f"waits {_on(read)} to be started, since {_at(since)}{_locked(read)}{asked}"
         return "waits-to-start", since, words
+    if read.question is not None:
+        return "waits-for-answer", read.question.asked_at, _asks(read, read.question)
     since = read.started_at or since
     return "running", since, f"has been running {_on(read)} since {_at(since)}{_locked(read)}{asked}"
+
+
+def _asks(read: TaskRead, question: QuestionRead) -> str:
+    offered = " / ".join([*(question.choices or []), *(["any text"] if question.free_text else [])])
+    until = f", until {_at(question.expires_at)}" if question.expires_at is not None else ""
+    then = f", then `{question.default}` stands" if question.default is not None else ""
+    words = shortened(" ".join(question.text.split()), QUESTION_CHARS)
+    return (
+        f"asks since {_at(question.asked_at)}{until}{then}: {words} ({offered}){_locked(read)}; "
+        f"answer with `towpath answer {read.id}`"
+    )
 
 
 def _refusal(void: Void | None, refused: Recorded | None) -> str | None:

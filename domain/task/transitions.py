@@ -40,6 +40,8 @@ class Input(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     SUBMIT_FAILED = "submit-failed"
+    ASK = "ask"
+    ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ Cell = Record | Stale | Refuse
 
 _STALE = Stale()
 _NOT_YET = Refuse("not-dispatched")
+_NOT_RUNNING = Refuse("not-running")
 _OPEN = Refuse("already-dispatched")
 _ENDED = Refuse("ended")
 _OTHER_END = Refuse("conflicting-end")
@@ -83,6 +86,7 @@ def _ended(same: Input, *, again: Cell) -> Mapping[Input, Cell]:
     row[Input.RELEASE] = _STALE
     row[Input.QUEUED] = _STALE
     row[Input.RUNNING] = _ENDED
+    row[Input.ASK] = row[Input.ANSWER] = _ENDED
     return row
 
 
@@ -97,6 +101,8 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _NOT_YET,
         Input.CANCELED: _NOT_YET,
         Input.SUBMIT_FAILED: _NOT_YET,
+        Input.ASK: _NOT_YET,
+        Input.ANSWER: _NOT_YET,
     },
     Status.DISPATCHED: {
         Input.DISPATCH: _OPEN,
@@ -108,6 +114,8 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _record("failed"),
         Input.CANCELED: _record("canceled"),
         Input.SUBMIT_FAILED: _record("submit-failed"),
+        Input.ASK: _NOT_RUNNING,
+        Input.ANSWER: _NOT_RUNNING,
     },
     Status.QUEUED: {
         Input.DISPATCH: _OPEN,
@@ -119,6 +127,8 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _record("failed"),
         Input.CANCELED: _record("canceled"),
         Input.SUBMIT_FAILED: _STALE,
+        Input.ASK: _NOT_RUNNING,
+        Input.ANSWER: _NOT_RUNNING,
     },
     Status.RUNNING: {
         Input.DISPATCH: _OPEN,
@@ -130,6 +140,8 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _record("failed"),
         Input.CANCELED: _record("canceled"),
         Input.SUBMIT_FAILED: _STALE,
+        Input.ASK: _record("asked"),
+        Input.ANSWER: _record("answered"),
     },
     Status.SUCCEEDED: _ended(Input.SUCCEEDED, again=Refuse("already-succeeded")),
     Status.FAILED: _ended(Input.FAILED, again=_record("dispatched")),

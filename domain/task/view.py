@@ -13,6 +13,7 @@ from domain.log.events import OnConflict
 from domain.protocol import ExecutionMode, LockMode
 from domain.runners.liveness import RunnerState
 from domain.task.aggregate import Task
+from domain.task.question import QuestionRead, question_read
 from domain.task.transitions import Status
 
 LockState = Literal["none", "waiting", "held", "released"]
@@ -31,6 +32,7 @@ class LockRead(BaseModel):
 class TaskRead(BaseModel):
     """A task after the event at stream sequence `seq`; `lock` may lag behind it.
 
+    `question` is what the job waits to be told.
     Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
     """
 
@@ -59,6 +61,7 @@ class TaskRead(BaseModel):
     runner_id: RunnerId | None
     runner_state: RunnerState | None = None
     cancel_requested: bool
+    question: QuestionRead | None = None
     output_tail: str | None
     lock: LockRead
     seq: LogSeq
@@ -111,6 +114,7 @@ def task_read(task: Task, seq: LogSeq, lock: LockRead = NO_LOCK) -> TaskRead:
         reason=task.reason,
         runner_id=task.runner_id,
         cancel_requested=task.cancel_requested,
+        question=question_read(task.open_question),
         output_tail=task.output_tail,
         lock=lock,
         seq=seq,

@@ -59,6 +59,11 @@ class Settings(Variables):
         return self.api_runner_callback_base_url or self.api_public_base_url or self.listen_url
 
     @property
+    def job_api_url(self) -> str | None:
+        """Where jobs reach the API; None where no setting tells: their hosts may be others than this one."""
+        return self.api_runner_callback_base_url or self.api_public_base_url
+
+    @property
     def tracing(self) -> bool:
         """Whether spans are created and exported."""
         disabled = (self.otel_sdk_disabled or "").strip().lower() == "true"

@@ -15,6 +15,55 @@ export interface Alive {
   status?: "alive";
 }
 
+/** One of the question's choices, or a text where it takes one. */
+export interface AnswerBody {
+  choice?: string | null;
+  text?: string | null;
+}
+
+/** `choice` or `text` is given. `expired`: it is the question's default, which nobody was asked for. */
+export interface AnsweredData {
+  attempt: number;
+  question_id: string;
+  choice: string | null;
+  text: string | null;
+  by: string;
+  cause: "person" | "expired";
+}
+
+/**
+ * Body of `POST /runner/tasks/{task_id}/questions`: a running job asks a person.
+ *
+ * It offers `choices`, takes a text (`free_text`), or both. It expires at `expires_at`, or
+ * `expires_seconds` after it was recorded: `default` is its answer then; without one it stays open, and
+ * the job decides.
+ */
+export interface AskBody {
+  attempt?: number | null;
+  runner_id?: string | null;
+  instance?: string | null;
+  /** Chosen by who asks: the same question may be sent again. Default: made by the API. */
+  question_id?: string | null;
+  text: string;
+  choices?: string[] | null;
+  free_text?: boolean;
+  expires_at?: string | null;
+  expires_seconds?: number | null;
+  default?: string | null;
+}
+
+/** A running attempt asks a person. `default` stands as the answer once `expires_at` is over. */
+export interface AskedData {
+  attempt: number;
+  question_id: string;
+  text: string;
+  choices: string[] | null;
+  free_text: boolean;
+  expires_at: string | null;
+  default: string | null;
+  runner_id: string | null;
+}
+
 /** A task that blocks another: it holds (`token`, `runner_id`, `since` its grant) or waits itself. */
 export interface Blocker {
   task_id: string;
@@ -159,8 +208,8 @@ export interface Dropped {
 export interface EventRead {
   seq: number;
   id: string;
-  type: "towpath.task.created.v1" | "towpath.task.dispatched.v1" | "towpath.task.queued.v1" | "towpath.task.running.v1" | "towpath.task.succeeded.v1" | "towpath.task.failed.v1" | "towpath.task.cancel-requested.v1" | "towpath.task.canceled.v1" | "towpath.task.submit-failed.v1" | "towpath.task.lock-release-requested.v1" | "towpath.workspace.registered.v1" | "towpath.workspace.removed.v1" | "towpath.lock.granted.v1" | "towpath.lock.refused.v1" | "towpath.lock.released.v1";
-  event: "created" | "dispatched" | "queued" | "running" | "succeeded" | "failed" | "cancel-requested" | "canceled" | "submit-failed" | "lock-release-requested" | "registered" | "removed" | "granted" | "refused" | "released";
+  type: "towpath.task.created.v1" | "towpath.task.dispatched.v1" | "towpath.task.queued.v1" | "towpath.task.running.v1" | "towpath.task.succeeded.v1" | "towpath.task.failed.v1" | "towpath.task.cancel-requested.v1" | "towpath.task.canceled.v1" | "towpath.task.submit-failed.v1" | "towpath.task.lock-release-requested.v1" | "towpath.task.asked.v1" | "towpath.task.answered.v1" | "towpath.workspace.registered.v1" | "towpath.workspace.removed.v1" | "towpath.lock.granted.v1" | "towpath.lock.refused.v1" | "towpath.lock.released.v1";
+  event: "created" | "dispatched" | "queued" | "running" | "succeeded" | "failed" | "cancel-requested" | "canceled" | "submit-failed" | "lock-release-requested" | "asked" | "answered" | "registered" | "removed" | "granted" | "refused" | "released";
   task_id: string | null;
   workspace: string | null;
   attempt: number | null;
@@ -169,7 +218,7 @@ export interface EventRead {
   actor: string;
   chain: string;
   /** as `type` says; env values are left out */
-  data: CreatedData | DispatchedData | QueuedData | RunningData | SucceededData | FailedData | CancelRequestedData | CanceledData | SubmitFailedData | LockReleaseRequestedData | RegisteredData | RemovedData | GrantedData | RefusedData | ReleasedData;
+  data: CreatedData | DispatchedData | QueuedData | RunningData | SucceededData | FailedData | CancelRequestedData | CanceledData | SubmitFailedData | LockReleaseRequestedData | AskedData | AnsweredData | RegisteredData | RemovedData | GrantedData | RefusedData | ReleasedData;
 }
 
 export interface FailedData {
@@ -317,6 +366,41 @@ export interface Problem {
   detail: string;
   code: string;
   [more: string]: unknown;
+}
+
+/** A question as it is shown. Past `expires_at` its `default` is recorded; without one it stays open. */
+export interface QuestionRead {
+  question_id: string;
+  text: string;
+  choices: string[] | null;
+  free_text: boolean;
+  asked_at: string;
+  expires_at: string | null;
+  default: string | null;
+}
+
+/**
+ * A question and what became of it.
+ *
+ * `open`: it waits, past its time (`expired`) too. `closed`: its attempt has ended or was asked to stop.
+ * `answer` is the choice or the text, `by` who gave it; `cause` `expired`: it is the default.
+ */
+export interface QuestionStateRead {
+  question_id: string;
+  text: string;
+  choices: string[] | null;
+  free_text: boolean;
+  asked_at: string;
+  expires_at: string | null;
+  default: string | null;
+  task_id: string;
+  attempt: number;
+  state: "open" | "answered" | "closed";
+  expired: boolean;
+  answer?: string | null;
+  by?: string | null;
+  cause?: "person" | "expired" | null;
+  answered_at?: string | null;
 }
 
 /** `instance`, if the runner sends one, tells runners with the same id apart; only it has the attempt. */
@@ -470,6 +554,10 @@ export interface Submission {
   workspace?: SubmittedWorkspace | null;
   status_callback_url?: string | null;
   status_callback_token?: string | null;
+  /** Where the job reaches the API, if that is known: give it as `TOWPATH_URL`. */
+  api_url?: string | null;
+  /** Lets the job ask questions and read its task: give it as `TOWPATH_JOB_TOKEN`, mask it. */
+  job_token?: string | null;
 }
 
 export interface SubmitFailedData {
@@ -499,6 +587,7 @@ export interface SucceededData {
 /**
  * A task after the event at stream sequence `seq`; `lock` may lag behind it.
  *
+ * `question` is what the job waits to be told.
  * Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
  */
 export interface TaskRead {
@@ -527,6 +616,7 @@ export interface TaskRead {
   runner_id: string | null;
   runner_state?: "alive" | "suspected" | "lost" | null;
   cancel_requested: boolean;
+  question?: QuestionRead | null;
   output_tail: string | null;
   lock: LockRead;
   seq: number;
@@ -608,7 +698,7 @@ export interface Why {
   task_id: string;
   status: Status;
   attempt: number;
-  stage: "not-dispatched" | "waits-for-lock" | "waits-for-runner" | "waits-to-start" | "running" | "ended";
+  stage: "not-dispatched" | "waits-for-lock" | "waits-for-runner" | "waits-to-start" | "running" | "waits-for-answer" | "ended";
   sentence: string;
   since: string;
   blocked_by: Blocker[];
@@ -706,6 +796,20 @@ export interface TaskLockReleaseRequestedEvent extends Omit<EventRead, "data"> {
   data: LockReleaseRequestedData;
 }
 
+export interface TaskAskedEvent extends Omit<EventRead, "data"> {
+  type: "towpath.task.asked.v1";
+  event: "asked";
+  task_id: string;
+  data: AskedData;
+}
+
+export interface TaskAnsweredEvent extends Omit<EventRead, "data"> {
+  type: "towpath.task.answered.v1";
+  event: "answered";
+  task_id: string;
+  data: AnsweredData;
+}
+
 export interface WorkspaceRegisteredEvent extends Omit<EventRead, "data"> {
   type: "towpath.workspace.registered.v1";
   event: "registered";
@@ -756,6 +860,8 @@ export type TowpathEvent =
   | TaskCanceledEvent
   | TaskSubmitFailedEvent
   | TaskLockReleaseRequestedEvent
+  | TaskAskedEvent
+  | TaskAnsweredEvent
   | WorkspaceRegisteredEvent
   | WorkspaceRemovedEvent
   | LockGrantedEvent

@@ -233,6 +233,7 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         intake_port=settings.runner_port,
         runner_token=token.get_secret_value() if token else None,
         api_url=settings.url,
+        job_api_url=settings.url if "url" in settings.model_fields_set else None,
         api_token=api_token.get_secret_value() if api_token else None,
         callback_urls=_callback_urls(settings),
         intake_hosts=own_hosts(settings, settings.runner_host),

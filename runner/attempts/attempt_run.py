@@ -217,7 +217,9 @@ class AttemptRun:
             user=user,
             own_signals=bench.config.own_signals,
             cgroup=str(bench.cgroups / stem) if bench.cgroups else None,
-            env=job_environment(submission, bench.runner_id, current_traceparent(), user),
+            env=job_environment(
+                submission, bench.runner_id, current_traceparent(), user, bench.config.job_api_url
+            ),
             output=bench.state.outputs / f"{stem}.log",
             output_bytes=bench.config.output_bytes,
             tail_bytes=tail_reach(self._secrets()),

@@ -32,6 +32,8 @@ INHERITED = (
     "TZ",
 )
 OF_A_LOCK = ("TOWPATH_WORKSPACE", "TOWPATH_LOCK_TOKEN")
+JOB_TOKEN = "TOWPATH_JOB_TOKEN"  # noqa: S105
+API_URL = "TOWPATH_URL"
 
 
 def check_workspace(submission: Submission, roots: Sequence[Path]) -> None:
@@ -98,12 +100,17 @@ def within(submission: Submission, own: Path) -> list[str]:
 
 
 def job_environment(
-    submission: Submission, runner_id: RunnerId, traceparent: str | None = None, user: JobUser | None = None
+    submission: Submission,
+    runner_id: RunnerId,
+    traceparent: str | None = None,
+    user: JobUser | None = None,
+    api_url: str | None = None,
 ) -> dict[str, str]:
     """The job's whole environment: a few inherited names, the task's own, and Towpath's variables.
 
     The runner's own variables (tokens, passwords) are excluded. `TRACEPARENT` gives programs that create
-    spans their parent; a task's own value takes precedence. The shim adds `PWD`.
+    spans their parent; a task's own value takes precedence, as of `TOWPATH_URL`. The shim adds `PWD`.
+    `api_url` is where this runner reaches the API, for a submission that does not say where its job does.
     """
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
     if user is not None:
@@ -112,11 +119,16 @@ def job_environment(
     env["TOWPATH_TASK_ID"] = submission.task_id
     env["TOWPATH_RUNNER_ID"] = runner_id
     env["TOWPATH_ATTEMPT"] = str(submission.attempt)
-    for name in OF_A_LOCK:  # a value that the task sets itself is no grant
+    for name in (*OF_A_LOCK, JOB_TOKEN):  # a value that the task sets itself is no grant
         env.pop(name, None)
     if submission.workspace is not None:
         env["TOWPATH_WORKSPACE"] = submission.workspace.id
         env["TOWPATH_LOCK_TOKEN"] = str(submission.workspace.lock_token)
+    if submission.job_token is not None:
+        env[JOB_TOKEN] = submission.job_token
+        url = submission.api_url or api_url
+        if url is not None:
+            env.setdefault(API_URL, url)
     if traceparent is not None:
         env.setdefault("TRACEPARENT", traceparent)
     return env

@@ -41,6 +41,12 @@ export function inWords(event: TowpathEvent): string {
       return event.data.reason;
     case "towpath.task.lock-release-requested.v1":
       return `${event.data.token}`;
+    case "towpath.task.asked.v1":
+      same<typeof event.data.choices, string[] | null>(true);
+      return event.data.text;
+    case "towpath.task.answered.v1":
+      same<typeof event.data.cause, "person" | "expired">(true);
+      return event.data.choice ?? event.data.text ?? "";
     case "towpath.workspace.registered.v1":
     case "towpath.workspace.removed.v1":
       return event.workspace.toUpperCase();

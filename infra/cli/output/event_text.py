@@ -69,6 +69,16 @@ def _by(_: Json, data: Json) -> str:
     return _join(_named("on", data.get("runner_id")), data.get("reason"), data.get("message"))
 
 
+def _asked(_: Json, data: Json) -> str:
+    offered = [*(data["choices"] or []), *(["any text"] if data["free_text"] else [])]
+    until = data["expires_at"] and f"until {clock_time(data['expires_at'])}"
+    return _join(f"{' '.join(data['text'].split())} ({' / '.join(offered)})", until)
+
+
+def _expired(data: Json) -> str:
+    return "its time was over" if data["cause"] == "expired" else ""
+
+
 def _refused(_: Json, data: Json) -> str:
     if data.get("reason") == "workspace-changed":
         now = f"the workspace was at {data['valid_root']}" if data["valid_root"] else "it was not registered"
@@ -91,6 +101,10 @@ _WORDS: dict[str, Callable[[Json, Json], str]] = {
     "canceled": _by,
     "submit-failed": _by,
     "lock-release-requested": lambda _, data: _join(f"token {data['token']}", data["reason"]),
+    "asked": _asked,
+    "answered": lambda _, data: _join(
+        data["choice"] or data["text"], _named("by", data["by"]), _expired(data)
+    ),
     "lock granted": lambda event, data: _join(f"token {event['seq']}", scope(data["paths"], data["mode"])),
     "lock refused": _refused,
     "lock released": lambda _, data: _join(f"after {data['cause']} at {data['cause_seq']}"),

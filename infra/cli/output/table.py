@@ -46,6 +46,7 @@ _STYLES = {
     "canceled": "magenta",
     "cancel-requested": "magenta",
     "lock-release-requested": "magenta",
+    "asked": "magenta",
 }
 
 

@@ -29,6 +29,8 @@ MAY_FOLLOW = {
     "submit-failed": frozenset({"dispatched"}),
     "cancel-requested": frozenset({"queued", "running"}),
     "lock-release-requested": frozenset({"queued", "running"}),
+    "asked": frozenset({"running"}),
+    "answered": frozenset({"running"}),
 }
 FIRST_CHAIN = "0" * 64
 

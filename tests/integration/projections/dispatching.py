@@ -18,7 +18,7 @@ from adapters.queues.work_queue import POLICY, JetStreamDueQueue, JetStreamEvent
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from domain.ports.dispatch import RunnerClient
-from domain.runners.attempt_token import AttemptTokens
+from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
 from domain.task.spec import TaskSpec
 from projections import lock_waits
@@ -55,6 +55,7 @@ class DispatchHarness(ProjectionHarness):
             self.timers,
             self.cipher,
             TOKENS,
+            JobTokens(b"secret"),
             DispatchConfig(
                 "http://control:8000", timedelta(seconds=self.deadline_seconds), self.terms.lost_after
             ),

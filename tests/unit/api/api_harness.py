@@ -26,8 +26,8 @@ from api.config import ApiConfig
 from api.dependencies import ApiParts
 from domain.errors import Invalid
 from domain.log.record import Recorded
-from domain.ports.read_model import TaskFilter
-from domain.runners.attempt_token import AttemptTokens
+from domain.ports.read_model import OpenQuestions, TaskFilter
+from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
 from domain.services.dead_letters import DeadLetterService
 from domain.services.task_commands import TaskCommands
@@ -102,6 +102,11 @@ class FoldedReadModel:
         reads, _ = await self.find(TaskFilter(), 10_000, None)
         return dict(Counter(read.status.value for read in reads))
 
+    async def open_questions(self) -> OpenQuestions:
+        reads, _ = await self.find(TaskFilter(asking=True), 10_000, None)
+        times = [read.question.asked_at for read in reads if read.question is not None]
+        return OpenQuestions(len(times), min(times, default=None))
+
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
         facts = [one for one in self._events() if one.kind == "lock"]
         return [one.seq for one in facts if task_id in (None, one.task_id)][-limit:]
@@ -112,6 +117,7 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
         (not wanted.status or read.status.value in wanted.status)
         and wanted.workspace in (None, read.workspace)
         and wanted.pool in (None, read.pool)
+        and wanted.asking in (None, read.question is not None)
         and (wanted.label is None or read.labels.get(wanted.label[0]) == wanted.label[1])
         and (wanted.created_after is None or read.created_at > wanted.created_after)
         and (wanted.id_part is None or read.id.startswith(wanted.id_part) or read.id.endswith(wanted.id_part))
@@ -214,6 +220,7 @@ async def api_harness(
         dead_letters=dead,
         dead_letter_service=DeadLetterService(dead, reports, reader, handlers or {}),
         tokens=tokens,
+        job_tokens=JobTokens(KEY),
         clock=clock,
         new_task_id=new_id,
         readiness=ready,

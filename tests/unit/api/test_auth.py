@@ -31,6 +31,8 @@ LEAST = {
     ("post", f"/tasks/{TASK}/dispatch"): Role.OPERATOR,
     ("post", f"/tasks/{TASK}/cancel"): Role.OPERATOR,
     ("post", f"/tasks/{TASK}/locks/release"): Role.OPERATOR,
+    ("get", f"/tasks/{TASK}/questions/deploy"): Role.VIEWER,
+    ("post", f"/tasks/{TASK}/questions/deploy/answer"): Role.OPERATOR,
     ("put", "/workspaces/acme"): Role.OPERATOR,
     ("delete", "/workspaces/acme"): Role.ADMIN,
     ("get", "/dead"): Role.OPERATOR,
@@ -51,7 +53,12 @@ async def guarded() -> AsyncIterator[ApiHarness]:
 
 def _template(path: str) -> str:
     """The route of a path."""
-    for value, name in ((TASK, "{task_id}"), ("acme", "{workspace}"), ("77", "{seq}")):
+    for value, name in (
+        (TASK, "{task_id}"),
+        ("acme", "{workspace}"),
+        ("77", "{seq}"),
+        ("deploy", "{question_id}"),
+    ):
         path = path.replace(value, name)
     return path.partition("?")[0]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.log.events import CreatedData, EventData, Kind
 from domain.log.record import Recorded
-from domain.protocol import Report, rfc3339
+from domain.protocol import Ask, Report, rfc3339
 from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.events import TaskEvent
 from domain.task.transitions import Status
@@ -63,6 +63,17 @@ def report(
     fields = {"attempt": task.attempt or None, "runner_id": "r1", **fields}
     said = Report(status=status, **fields)
     return task.report(said, grant=grant, transport="http", at=at, actor="runner:r1")
+
+
+def ask(task: Task, question_id: str = "q1", *, at: datetime = LATER, **fields: Any) -> None:
+    """Let the job of the current attempt ask."""
+    asked = {"text": "Deploy?", "choices": ["yes", "no"], "attempt": task.attempt or None, **fields}
+    task.ask(Ask(question_id=question_id, **asked), at=at, actor="job")
+
+
+def answer(task: Task, question_id: str = "q1", choice: str | None = "yes", text: str | None = None) -> None:
+    """Let a person answer."""
+    task.answer(question_id, choice, text, at=LATER, actor="ann")
 
 
 def cancel(task: Task) -> None:

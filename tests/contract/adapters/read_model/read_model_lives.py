@@ -12,7 +12,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from domain.errors import Refused
+from domain.errors import NotFound, Refused
 from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.events import RegisteredData
@@ -88,7 +88,7 @@ class Lives:
         """Record what `command` makes of the task; a refusal records nothing."""
         try:
             command(self.tasks[task_id])
-        except Refused:
+        except (Refused, NotFound):
             return
         self._record(task_id)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from domain.protocol import Ask
 from tests.contract.adapters.read_model.read_model_lives import Lives
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -31,6 +32,21 @@ ACTIONS = st.one_of(
     st.tuples(st.just("release"), TEXTS),
     st.tuples(st.just("submit_failed"), st.sampled_from(["no-runner", "deadline"]), st.none() | TEXTS),
     st.tuples(st.just("runner_lost"), TEXTS),
+    st.tuples(
+        st.just("ask"),
+        st.fixed_dictionaries(
+            {
+                "question_id": st.sampled_from(["q1", "q2"]),
+                "free_text": st.just(True),
+                "text": TEXTS.filter(str.strip),
+            },
+            optional={
+                "choices": st.just(["yes", "no"]),
+                "expires_at": st.datetimes(timezones=st.timezones()),
+            },
+        ),
+    ),
+    st.tuples(st.just("answer"), st.sampled_from(["q1", "q2"]), TEXTS),
 )
 SPECS = st.fixed_dictionaries(
     {
@@ -65,5 +81,10 @@ def perform(lives: Lives, task_id: str, action: tuple[Any, ...]) -> None:
         lives.act(task_id, lambda task: task.request_release(task.attempt, token, reason=given[0], **common))
     elif name == "submit_failed":
         lives.act(task_id, lambda task: task.submit_failed(task.attempt, given[0], given[1], **common))
+    elif name == "ask":
+        ask = Ask(**given[0], attempt=task.attempt or None)
+        lives.act(task_id, lambda task: task.ask(ask, **common))
+    elif name == "answer":
+        lives.act(task_id, lambda task: task.answer(given[0], None, given[1], **common))
     elif name == "runner_lost":
         lives.act(task_id, lambda task: task.runner_lost(task.attempt, given[0], **common))

@@ -75,6 +75,19 @@ SAMPLES: dict[tuple[Kind, str], EventData] = {
     ("task", "lock-release-requested"): data.LockReleaseRequestedData(
         attempt=1, token=5, by="operator:ann", reason="host is gone"
     ),
+    ("task", "asked"): data.AskedData(
+        attempt=1,
+        question_id="deploy",
+        text="Deploy to production?",
+        choices=["yes", "no"],
+        free_text=False,
+        expires_at=AT,
+        default="no",
+        runner_id="r1",
+    ),
+    ("task", "answered"): data.AnsweredData(
+        attempt=1, question_id="deploy", choice="yes", text=None, by="operator:ann", cause="person"
+    ),
     ("workspace", "registered"): data.RegisteredData(root="/srv/acme", on_runner_lost="fail", by="admin:ann"),
     ("workspace", "removed"): data.RemovedData(by="admin:ann", reason=None),
     ("lock", "granted"): data.GrantedData(

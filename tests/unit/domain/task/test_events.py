@@ -8,7 +8,7 @@ from domain.log.events import EVENTS
 from domain.task.aggregate import Task
 from domain.task.events import TASK_EVENTS
 from domain.task.transitions import TABLE, Record, Status
-from tests.unit.domain.samples import LATER, dispatch, new_task, replay, report, submit_failed
+from tests.unit.domain.samples import LATER, answer, ask, dispatch, new_task, replay, report, submit_failed
 
 
 def _long_life() -> Task:
@@ -19,6 +19,8 @@ def _long_life() -> Task:
     dispatch(task)
     report(task, "queued")
     report(task, "running", pid=5)
+    ask(task)
+    answer(task)
     for _ in range(2):
         task.request_release(2, 9, reason="stuck", at=LATER, actor="ann")
     report(task, "canceled")
@@ -46,11 +48,11 @@ def test_replaying_the_events_twice_gives_the_same_task() -> None:
 
 def test_every_prefix_replays_to_what_the_commands_had_made() -> None:
     events = _long_life().collect_events()
-    half = replay(events[:9])
+    half = replay(events[:11])
     assert (half.status, half.attempt, half.runner_id) == (Status.CANCELED, 2, "r1")
     assert half.cancel_requested
-    again = replay(events[:9])
-    for event in events[9:]:
+    again = replay(events[:11])
+    for event in events[11:]:
         again = event.mutate(again)
     assert again == replay(events)
 
@@ -59,7 +61,7 @@ def test_versions_are_contiguous_and_every_event_names_its_attempt() -> None:
     events = _long_life().collect_events()
     assert [event.originator_version for event in events] == list(range(1, len(events) + 1))
     attempts = [getattr(event.data, "attempt", None) for event in events]
-    assert attempts == [None, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 4, 4, 4]
+    assert attempts == [None, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4, 4, 4]
 
 
 def test_an_event_needs_a_time_from_outside() -> None:

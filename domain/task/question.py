@@ -1,0 +1,142 @@
+"""A question of a job to a person: what was asked, and what became of it.
+
+A question is open while it is the last one of the current attempt, which runs and is not asked to stop, and
+has no answer. An attempt has one open question at a time. The task keeps all its questions, so that a
+report or an answer that comes twice is recognised, also after the next question or the next attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from domain.errors import Invalid, Refused
+from domain.identifiers import TaskId
+from domain.log.events import AnswerCause, AnsweredData, AskedData
+
+MOST_QUESTIONS = 1000
+"""Of one task: a loop that asks must not fill the log."""
+QuestionState = Literal["open", "answered", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`at`: when it was asked; `answer` is its `answered`, if there is one."""
+
+    asked: AskedData
+    at: datetime
+    answer: AnsweredData | None = None
+    answered_at: datetime | None = None
+
+    def same_as(self, asked: AskedData) -> bool:
+        """Whether `asked` is this question again. Its time is counted from when it was asked first."""
+        return self.asked.model_copy(update={"expires_at": asked.expires_at}) == asked
+
+    def refuse_answer(self) -> Refused:
+        """What a second answer gets: whose the first is, and which."""
+        assert self.answer is not None
+        first = self.answer
+        return Refused(
+            "already-answered",
+            f"{first.by} has answered {given(first)!r}; the first answer stands",
+            {"by": first.by, "choice": first.choice, "text": first.text, "answered_at": self.answered_at},
+        )
+
+    def check_answer(self, choice: str | None, text: str | None) -> None:
+        """Raises Invalid where this is no answer to the question."""
+        if choice is not None and choice not in (self.asked.choices or ()):
+            listed = ", ".join(self.asked.choices or ()) or "none: answer with a text"
+            raise Invalid("not-a-choice", f"choose one of the question's choices ({listed})")
+        if text is not None and not self.asked.free_text:
+            raise Invalid("no-free-text", f"choose one of: {', '.join(self.asked.choices or ())}")
+
+    def default_answer(self, by: str) -> AnsweredData | None:
+        """The answer by expiry; None for a question that has no default."""
+        default = self.asked.default
+        if default is None:
+            return None
+        chosen = default in (self.asked.choices or ())
+        return AnsweredData(
+            attempt=self.asked.attempt,
+            question_id=self.asked.question_id,
+            choice=default if chosen else None,
+            text=None if chosen else default,
+            by=by,
+            cause="expired",
+        )
+
+    def expired(self, at: datetime) -> bool:
+        """Whether its time is over at `at`."""
+        return self.asked.expires_at is not None and self.asked.expires_at <= at
+
+
+def given(answer: AnsweredData) -> str:
+    """The answer as the job gets it."""
+    return answer.choice if answer.choice is not None else answer.text or ""
+
+
+class QuestionRead(BaseModel):
+    """A question as it is shown. Past `expires_at` its `default` is recorded; without one it stays open."""
+
+    question_id: str
+    text: str
+    choices: list[str] | None
+    free_text: bool
+    asked_at: datetime
+    expires_at: datetime | None
+    default: str | None
+
+
+class QuestionStateRead(QuestionRead):
+    """A question and what became of it.
+
+    `open`: it waits, past its time (`expired`) too. `closed`: its attempt has ended or was asked to stop.
+    `answer` is the choice or the text, `by` who gave it; `cause` `expired`: it is the default.
+    """
+
+    task_id: TaskId
+    attempt: int
+    state: QuestionState
+    expired: bool
+    answer: str | None = None
+    by: str | None = None
+    cause: AnswerCause | None = None
+    answered_at: datetime | None = None
+
+
+def question_read(question: Question | None) -> QuestionRead | None:
+    """How an open question is shown in its task."""
+    return QuestionRead(**_fields(question)) if question is not None else None
+
+
+def question_state(task_id: TaskId, question: Question, *, is_open: bool, now: datetime) -> QuestionStateRead:
+    """How a question is shown by itself, at `now`."""
+    asked, answer = question.asked, question.answer
+    state: QuestionState = "answered" if answer is not None else "open" if is_open else "closed"
+    shown = QuestionStateRead(
+        **_fields(question),
+        task_id=task_id,
+        attempt=asked.attempt,
+        state=state,
+        expired=answer.cause == "expired" if answer is not None else question.expired(now),
+    )
+    if answer is not None:
+        shown.answer, shown.by, shown.cause = given(answer), answer.by, answer.cause
+        shown.answered_at = question.answered_at
+    return shown
+
+
+def _fields(question: Question) -> dict[str, Any]:
+    asked = question.asked
+    return {
+        "question_id": asked.question_id,
+        "text": asked.text,
+        "choices": asked.choices,
+        "free_text": asked.free_text,
+        "asked_at": question.at,
+        "expires_at": asked.expires_at,
+        "default": asked.default,
+    }

@@ -1,0 +1,87 @@
+"""What a forged history of questions is found by: each case keeps the table and breaks one rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.evidence.history_rules import TaskTrace, task_fault
+from domain.locks.table import LockTable
+from domain.log.events import AnsweredData, AskedData
+from domain.log.record import Recorded
+from domain.task.transitions import Status
+from tests.unit.domain.samples import AT, TASK_ID, Journal
+
+
+def _asked(**changes: Any) -> tuple[str, dict[str, Any]]:
+    fields: dict[str, Any] = {
+        "attempt": 1,
+        "question_id": "q1",
+        "text": "Deploy?",
+        "choices": ["yes", "no"],
+        "free_text": False,
+        "expires_at": AT,
+        "default": "no",
+        "runner_id": "r1",
+        **changes,
+    }
+    return "asked", AskedData(**fields).model_dump(mode="json")
+
+
+def _answered(**changes: Any) -> tuple[str, dict[str, Any]]:
+    fields = {
+        "attempt": 1,
+        "question_id": "q1",
+        "choice": "yes",
+        "text": None,
+        "by": "ann",
+        "cause": "person",
+    }
+    return "answered", AnsweredData(**{**fields, **changes}).model_dump(mode="json")
+
+
+CANCEL = ("cancel-requested", {"attempt": 1, "by": "ann", "reason": None})
+LATE = AT.replace(year=2100)
+
+
+def _found(*events: tuple[str, dict[str, Any]]) -> list[str | None]:
+    trace = TaskTrace(Status.RUNNING, attempt=1)
+    journal, table = Journal(), LockTable()
+    found = []
+    for name, data in events:
+        event: Recorded = journal.append("task", TASK_ID, name, data)
+        found.append(task_fault(trace, event, table))
+        trace.follow(event)
+    return found
+
+
+def test_a_right_history_has_no_fault() -> None:
+    again = (_asked(question_id="q2"), _answered(question_id="q2", choice="no", by="t", cause="expired"))
+    assert _found(_asked(), _answered(), *again, CANCEL) == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("events", "fault"),
+    [
+        ([_asked(), _asked(question_id="q2")], "while question q1 was open"),
+        ([_asked(), _answered(), _asked()], "was asked before"),
+        ([_asked(), CANCEL, _answered()], "after a cancel"),
+        ([CANCEL, _asked()], "after a cancel"),
+        ([_answered()], "which is not open"),
+        ([_asked(), _answered(), _answered()], "which is not open"),
+        ([_asked(), _answered(question_id="q2")], "which is not open"),
+        ([_asked(), _answered(choice="maybe")], "none of the question's choices"),
+        ([_asked(), _answered(choice=None)], "none of the question's choices"),
+        ([_asked(), _answered(choice=None, text="hm")], "does not take"),
+        ([_asked(), _answered(cause="expired")], "not the question's default"),
+        ([_asked(expires_at=LATE), _answered(choice="no", cause="expired")], "time was not over"),
+    ],
+)
+def test_a_forged_one_is_found_by_its_last_event(
+    events: list[tuple[str, dict[str, Any]]], fault: str
+) -> None:
+    *before, last = _found(*events)
+    assert before == [None] * (len(events) - 1)
+    assert last is not None
+    assert fault in last
