@@ -31,6 +31,21 @@ export interface AnsweredData {
   cause: "person" | "expired";
 }
 
+/** The same as a report on `towpath.report.<task_id>`; `question_id` tells when one is repeated. */
+export interface Ask {
+  attempt?: number | null;
+  runner_id?: string | null;
+  instance?: string | null;
+  question_id: string;
+  text: string;
+  choices?: string[] | null;
+  free_text?: boolean;
+  expires_at?: string | null;
+  expires_seconds?: number | null;
+  default?: string | null;
+  status?: "asked";
+}
+
 /**
  * Body of `POST /runner/tasks/{task_id}/questions`: a running job asks a person.
  *

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from domain import subjects
 from domain.log.events import EVENTS, EventData, Kind
-from domain.protocol import Heartbeat, Report, Submission
+from domain.protocol import Ask, Heartbeat, Report, Submission
 from domain.subjects import Stream
 from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData
@@ -23,7 +23,7 @@ Payload = type[BaseModel] | Literal["bytes"]
 _TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
 _NAME = "1 to 64 of A-Z a-z 0-9 _ -"
 _TIMER_OF = {
-    "kind": {"description": "which deadline", "examples": ["attempt", "lock-wait"]},
+    "kind": {"description": "which deadline", "examples": ["attempt", "lock-wait", "question"]},
     "task_id": _TASK_ID,
     "attempt": {"description": "the attempt's number", "examples": ["1"]},
 }
@@ -111,6 +111,17 @@ def _work() -> Iterator[Channel]:
         "What a runner says happened. The acknowledgement of the publish means that it is kept, also while "
         "the control plane is away; its effect is seen in the task's events.",
         Report,
+        headers.of(headers.REPORT),
+        {"task_id": _TASK_ID},
+    )
+    yield Channel(
+        "ask",
+        subjects.report("{task_id}"),
+        Stream.REPORT,
+        "receive",
+        "What the job of a running attempt asks a person, on the subject of reports. The answer is the "
+        "task's event `answered`.",
+        Ask,
         headers.of(headers.REPORT),
         {"task_id": _TASK_ID},
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.problems import Problem, ValidationProblem
 from domain.log.events import EVENTS
-from domain.protocol import Accepted, Heartbeat, Report, Submission
+from domain.protocol import Accepted, Ask, Heartbeat, Report, Submission
 from domain.task.view import TaskRead
 from infra.documents.checkpoints import CheckpointData
 
@@ -27,6 +27,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "submission.v1": Submission,
         "accepted.v1": Accepted,
         "report.v1": Report,
+        "ask.v1": Ask,
         "heartbeat.v1": Heartbeat,
         "checkpoint.v1": CheckpointData,
         "task.v1": TaskRead,

@@ -62,9 +62,9 @@ def transitions_page() -> str:
     ]
     return (
         f"{_GENERATED}# The task's life\n\n"
-        "Rows are statuses, columns are what comes: operators' commands (`dispatch`, `cancel`, `release`),\n"
-        "runners' reports, and the control plane's finding that no runner "
-        "took an attempt (`submit-failed`).\n"
+        "Rows are statuses, columns are what comes: operators' commands (`dispatch`, `cancel`, `release`,\n"
+        "`answer`), runners' reports, a job's question (`ask`), and the control plane's finding that no\n"
+        "runner took an attempt (`submit-failed`).\n"
         "**Bold**: this event is recorded. *stale*: answered with 200, nothing is recorded. Else: refused\n"
         "with 409 and this code.\n\n"
         + "\n".join([head, *rows])
@@ -72,7 +72,8 @@ def transitions_page() -> str:
         "current one (`stale-attempt`, `unknown-attempt`, `attempt-required`), comes from another\n"
         "runner than the one bound to the attempt (`not-your-attempt`), or comes before the lock was\n"
         "granted (`not-granted`); and `running` is refused once a cancel (`cancel-requested`) or a\n"
-        "release by hand (`lock-release-requested`) was asked for.\n\n"
+        "release by hand (`lock-release-requested`) was asked for. So are `ask` and `answer`; an attempt\n"
+        "has one open question (`question-open`), and each has one answer (`already-answered`).\n\n"
         f"```mermaid\n{diagram()}\n```\n"
     )
 

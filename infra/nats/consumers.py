@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from domain.subjects import Stream
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.lock_waits import KIND as LOCK_WAIT
+from projections.question_expiry import KIND as QUESTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ CONSUMERS = (
         f"due-{LOCK_WAIT}",
         "lock-waits",
         "ends of lock waits",
+        f"{PROJECTOR} (--only watchdog)",
+    ),
+    Consumer(
+        Stream.TIMER,
+        f"due-{QUESTION}",
+        "question-expiry",
+        "questions whose time is over",
         f"{PROJECTOR} (--only watchdog)",
     ),
     Consumer(Stream.REPORT, "report-intake", "reports", "reports over NATS", "`towpath api`", takes_all=True),

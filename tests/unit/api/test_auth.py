@@ -90,20 +90,12 @@ def test_no_operators_route_is_left_out_above() -> None:
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
-    wanted = {
-        (
-            method,
-            path.partition("?")[0]
-            .replace(TASK, "{task_id}")
-            .replace("acme", "{workspace}")
-            .replace("77", "{seq}"),
-        ): role.label
-        for (method, path), role in LEAST.items()
-    }
+    wanted = {(method, _template(path)): role.label for (method, path), role in LEAST.items()}
     assert {call: role for call, role in declared.items() if role} == wanted
     unguarded = {path for (_, path), role in declared.items() if not role}
     contracts = {"/asyncapi.json", "/schemas", "/schemas/{name}"}
-    runners = {"/runner/heartbeat", "/runner/tasks/{task_id}/status"}
+    of_a_task = {f"/runner/tasks/{{task_id}}/{what}" for what in ("status", "questions")}
+    runners = {"/runner/heartbeat", *of_a_task}
     assert unguarded == {"/livez", "/readyz", *runners, *contracts}
 
 

@@ -15,7 +15,8 @@ GETS = sorted(path for method, path in roles_by_route() if method == "GET")
 async def ids(harness: ApiHarness) -> dict[str, str]:
     await harness.register()
     task = await harness.create()
-    return {"task_id": task["id"], "workspace": "acme", "seq": "1", "name": "task.v1.json"}
+    some = {"workspace": "acme", "seq": "1", "name": "task.v1.json", "question_id": "q"}
+    return {"task_id": task["id"], **some}
 
 
 def test_there_are_routes_to_ask() -> None:
