@@ -34,6 +34,7 @@ LEAST = {
     ("get", f"/tasks/{TASK}/questions/deploy"): Role.VIEWER,
     ("post", f"/tasks/{TASK}/questions/deploy/answer"): Role.OPERATOR,
     ("put", "/workspaces/acme"): Role.OPERATOR,
+    ("delete", "/runners/r1"): Role.OPERATOR,
     ("delete", "/workspaces/acme"): Role.ADMIN,
     ("get", "/dead"): Role.OPERATOR,
     ("get", "/dead/77"): Role.OPERATOR,
@@ -57,6 +58,7 @@ def _template(path: str) -> str:
         (TASK, "{task_id}"),
         ("acme", "{workspace}"),
         ("77", "{seq}"),
+        ("r1", "{runner_id}"),
         ("deploy", "{question_id}"),
     ):
         path = path.replace(value, name)

@@ -13,7 +13,7 @@ from api.config import ApiConfig, parse_operator_tokens
 from api.streaming.live_response import Streams
 from domain.services.task_findings import TaskFindings
 from projections.question_expiry import ACTOR
-from tests.unit.api.api_world import ApiWorld, api_world, problem
+from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 QUESTION: dict[str, Any] = {"question_id": "deploy", "text": "Deploy?", "choices": ["yes", "no"]}
 GUARDED = ApiConfig(
@@ -22,177 +22,177 @@ GUARDED = ApiConfig(
 )
 
 
-async def _running(world: ApiWorld, **body: Any) -> str:
-    task = await world.dispatched(**body)
-    assert (await world.report(task["id"], "running", runner_id="r1")).is_success
+async def _running(harness: ApiHarness, **body: Any) -> str:
+    task = await harness.dispatched(**body)
+    assert (await harness.report(task["id"], "running", runner_id="r1")).is_success
     return str(task["id"])
 
 
-async def _ask(world: ApiWorld, task_id: str, token: str | None = None, **fields: Any) -> httpx.Response:
+async def _ask(harness: ApiHarness, task_id: str, token: str | None = None, **fields: Any) -> httpx.Response:
     headers = {"X-Runner-Token": token} if token is not None else {}
     body = {**QUESTION, **fields}
-    return await world.http.post(f"/runner/tasks/{task_id}/questions", json=body, headers=headers)
+    return await harness.http.post(f"/runner/tasks/{task_id}/questions", json=body, headers=headers)
 
 
-async def _answer(world: ApiWorld, task_id: str, **body: Any) -> httpx.Response:
-    return await world.http.post(f"/tasks/{task_id}/questions/deploy/answer", json=body)
+async def _answer(harness: ApiHarness, task_id: str, **body: Any) -> httpx.Response:
+    return await harness.http.post(f"/tasks/{task_id}/questions/deploy/answer", json=body)
 
 
-async def _look(world: ApiWorld, task_id: str, wait: float = 0) -> dict[str, Any]:
-    answer = await world.http.get(f"/tasks/{task_id}/questions/deploy", params={"wait": wait})
+async def _look(harness: ApiHarness, task_id: str, wait: float = 0) -> dict[str, Any]:
+    answer = await harness.http.get(f"/tasks/{task_id}/questions/deploy", params={"wait": wait})
     assert answer.is_success, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-async def test_a_question_is_asked_shown_and_answered(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    asked = await _ask(world, task_id)
+async def test_a_question_is_asked_shown_and_answered(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    asked = await _ask(harness, task_id)
     assert (asked.status_code, asked.json()["state"]) == (201, "open")
-    task = (await world.http.get(f"/tasks/{task_id}")).json()
+    task = (await harness.http.get(f"/tasks/{task_id}")).json()
     assert (task["question"]["question_id"], task["question"]["choices"]) == ("deploy", ["yes", "no"])
-    listed = (await world.http.get("/tasks", params={"asking": "true"})).json()["items"]
+    listed = (await harness.http.get("/tasks", params={"asking": "true"})).json()["items"]
     assert [one["id"] for one in listed] == [task_id]
-    told = (await world.http.get(f"/tasks/{task_id}/why")).json()
+    told = (await harness.http.get(f"/tasks/{task_id}/why")).json()
     assert told["stage"] == "waits-for-answer"
     assert "asks since " in told["sentence"]
     assert f"Deploy? (yes / no); answer with `towpath answer {task_id}`" in told["sentence"]
-    assert "towpath_questions_open 1.0" in (await world.http.get("/metrics")).text
-    answered = await _answer(world, task_id, choice="yes")
+    assert "towpath_questions_open 1.0" in (await harness.http.get("/metrics")).text
+    answered = await _answer(harness, task_id, choice="yes")
     assert answered.status_code == 200
-    shown = await _look(world, task_id)
+    shown = await _look(harness, task_id)
     assert (shown["state"], shown["answer"], shown["by"], shown["cause"]) == (
         "answered",
         "yes",
         "api",
         "person",
     )
-    assert (await world.http.get(f"/tasks/{task_id}")).json()["question"] is None
-    assert world.events()[-2:] == ["asked", "answered"]
+    assert (await harness.http.get(f"/tasks/{task_id}")).json()["question"] is None
+    assert harness.events()[-2:] == ["asked", "answered"]
 
 
-async def test_a_repeated_question_and_answer_change_nothing(world: ApiWorld) -> None:
-    task_id = await _running(world)
+async def test_a_repeated_question_and_answer_change_nothing(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
     for expected in (201, 200):
-        assert (await _ask(world, task_id, expires_seconds=60, default="no")).status_code == expected
+        assert (await _ask(harness, task_id, expires_seconds=60, default="no")).status_code == expected
     for _ in range(2):
-        assert (await _answer(world, task_id, choice="yes")).status_code == 200
-    said = problem(await _answer(world, task_id, choice="no"), 409, "already-answered")
+        assert (await _answer(harness, task_id, choice="yes")).status_code == 200
+    said = problem(await _answer(harness, task_id, choice="no"), 409, "already-answered")
     assert (said["by"], said["choice"]) == ("api", "yes")
-    assert world.events().count("asked") == world.events().count("answered") == 1
+    assert harness.events().count("asked") == harness.events().count("answered") == 1
 
 
-async def test_a_long_poll_ends_with_the_answer(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    await _ask(world, task_id)
-    waiting = asyncio.create_task(_look(world, task_id, wait=30))
-    streams: Streams = world.app.state.streams
+async def test_a_long_poll_ends_with_the_answer(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    await _ask(harness, task_id)
+    waiting = asyncio.create_task(_look(harness, task_id, wait=30))
+    streams: Streams = harness.app.state.streams
     async with asyncio.timeout(5):
         while streams.open == 0:
             await asyncio.sleep(0)
-    await _answer(world, task_id, choice="no")
+    await _answer(harness, task_id, choice="no")
     async with asyncio.timeout(10):
         assert (await waiting)["answer"] == "no"
     assert streams.open == 0
 
 
 @pytest.mark.parametrize("end", ["canceled", "failed"])
-async def test_a_long_poll_ends_with_the_attempt(world: ApiWorld, end: str) -> None:
-    task_id = await _running(world)
-    await _ask(world, task_id)
-    waiting = asyncio.create_task(_look(world, task_id, wait=30))
+async def test_a_long_poll_ends_with_the_attempt(harness: ApiHarness, end: str) -> None:
+    task_id = await _running(harness)
+    await _ask(harness, task_id)
+    waiting = asyncio.create_task(_look(harness, task_id, wait=30))
     if end == "canceled":
-        await world.http.post(f"/tasks/{task_id}/cancel")
+        await harness.http.post(f"/tasks/{task_id}/cancel")
     else:
-        await world.report(task_id, "failed", runner_id="r1")
+        await harness.report(task_id, "failed", runner_id="r1")
     async with asyncio.timeout(10):
         assert (await waiting)["state"] == "closed"
     code = "cancel-requested" if end == "canceled" else "ended"
-    problem(await _answer(world, task_id, choice="no"), 409, code)
+    problem(await _answer(harness, task_id, choice="no"), 409, code)
 
 
-async def test_a_long_poll_ends_where_the_time_is_over_and_nothing_follows(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    await _ask(world, task_id, expires_seconds=60)
-    world.clock.at += timedelta(seconds=61)
+async def test_a_long_poll_ends_where_the_time_is_over_and_nothing_follows(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    await _ask(harness, task_id, expires_seconds=60)
+    harness.clock.at += timedelta(seconds=61)
     async with asyncio.timeout(10):
-        shown = await _look(world, task_id, wait=30)
+        shown = await _look(harness, task_id, wait=30)
     assert (shown["state"], shown["expired"]) == ("open", True)
 
 
-async def test_the_default_is_recorded_as_expired(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    await _ask(world, task_id, expires_seconds=60, default="no")
-    findings = TaskFindings(world.parts.commands._tasks, world.clock)
+async def test_the_default_is_recorded_as_expired(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    await _ask(harness, task_id, expires_seconds=60, default="no")
+    findings = TaskFindings(harness.parts.commands._tasks, harness.clock)
     assert not (await findings.question_expired(task_id, 1, ACTOR)).recorded
-    world.clock.at += timedelta(seconds=61)
+    harness.clock.at += timedelta(seconds=61)
     assert (await findings.question_expired(task_id, 1, ACTOR)).recorded
-    shown = await _look(world, task_id, wait=30)
+    shown = await _look(harness, task_id, wait=30)
     assert (shown["answer"], shown["cause"], shown["by"], shown["expired"]) == ("no", "expired", ACTOR, True)
 
 
 async def test_a_job_token_asks_and_reads_its_own_task_and_does_nothing_else() -> None:
-    async with api_world(GUARDED) as world:
+    async with api_harness(GUARDED) as harness:
         operator = {"Authorization": "Bearer op-token"}
-        made = await world.http.post("/tasks?dispatch=true", json={"command": ["true"]}, headers=operator)
-        other = await world.http.post("/tasks?dispatch=true", json={"command": ["true"]}, headers=operator)
+        made = await harness.http.post("/tasks?dispatch=true", json={"command": ["true"]}, headers=operator)
+        other = await harness.http.post("/tasks?dispatch=true", json={"command": ["true"]}, headers=operator)
         task_id, foreign = made.json()["id"], other.json()["id"]
-        assert (await world.report(task_id, "running", "callback-token", runner_id="r1")).is_success
-        token = world.parts.job_tokens.mint(task_id, 1)
+        assert (await harness.report(task_id, "running", "callback-token", runner_id="r1")).is_success
+        token = harness.parts.job_tokens.mint(task_id, 1)
         job = {"X-Runner-Token": token}
 
-        problem(await world.report(task_id, "succeeded", token), 401, "unauthorised")
-        problem(await world.report(task_id, "asked", token, **QUESTION), 401, "unauthorised")
-        problem(await _ask(world, task_id), 401, "unauthorised")
-        problem(await _ask(world, foreign, token), 401, "unauthorised")
-        assert (await _ask(world, task_id, token)).status_code == 201
-        assert [one.actor for one in world.log.events if one.event == "asked"] == ["job"]
+        problem(await harness.report(task_id, "succeeded", token), 401, "unauthorised")
+        problem(await harness.report(task_id, "asked", token, **QUESTION), 401, "unauthorised")
+        problem(await _ask(harness, task_id), 401, "unauthorised")
+        problem(await _ask(harness, foreign, token), 401, "unauthorised")
+        assert (await _ask(harness, task_id, token)).status_code == 201
+        assert [one.actor for one in harness.log.events if one.event == "asked"] == ["job"]
 
         for path in (f"/tasks/{task_id}", f"/tasks/{task_id}/questions/deploy"):
-            assert (await world.http.get(path, headers=job)).status_code == 200
-            problem(await world.http.get(path), 401, "unauthorised")
-            problem(await world.http.get(path.replace(task_id, foreign), headers=job), 401, "unauthorised")
+            assert (await harness.http.get(path, headers=job)).status_code == 200
+            problem(await harness.http.get(path), 401, "unauthorised")
+            problem(await harness.http.get(path.replace(task_id, foreign), headers=job), 401, "unauthorised")
         for path in ("/tasks", f"/tasks/{task_id}/why", "/locks", "/events"):
-            problem(await world.http.get(path, headers=job), 401, "unauthorised")
+            problem(await harness.http.get(path, headers=job), 401, "unauthorised")
         answer = f"/tasks/{task_id}/questions/deploy/answer"
-        problem(await world.http.post(answer, json={"choice": "yes"}, headers=job), 401, "unauthorised")
+        problem(await harness.http.post(answer, json={"choice": "yes"}, headers=job), 401, "unauthorised")
         viewer = {"Authorization": "Bearer seer-token"}
-        problem(await world.http.post(answer, json={"choice": "yes"}, headers=viewer), 403, "forbidden")
-        given = await world.http.post(answer, json={"choice": "yes"}, headers=operator)
+        problem(await harness.http.post(answer, json={"choice": "yes"}, headers=viewer), 403, "forbidden")
+        given = await harness.http.post(answer, json={"choice": "yes"}, headers=operator)
         assert given.json()["by"].startswith("operator:")
 
 
-async def test_the_attempt_of_a_job_token_is_the_one_that_asks(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    await world.report(task_id, "failed", runner_id="r1")
-    await world.http.post(f"/tasks/{task_id}/dispatch")
-    await world.report(task_id, "running", runner_id="r1", attempt=2)
-    problem(await _ask(world, task_id, world.parts.job_tokens.mint(task_id, 1)), 409, "stale-attempt")
-    problem(await _ask(world, task_id), 409, "attempt-required")
-    assert (await _ask(world, task_id, world.parts.job_tokens.mint(task_id, 2))).status_code == 201
+async def test_the_attempt_of_a_job_token_is_the_one_that_asks(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    await harness.report(task_id, "failed", runner_id="r1")
+    await harness.http.post(f"/tasks/{task_id}/dispatch")
+    await harness.report(task_id, "running", runner_id="r1", attempt=2)
+    problem(await _ask(harness, task_id, harness.parts.job_tokens.mint(task_id, 1)), 409, "stale-attempt")
+    problem(await _ask(harness, task_id), 409, "attempt-required")
+    assert (await _ask(harness, task_id, harness.parts.job_tokens.mint(task_id, 2))).status_code == 201
 
 
-async def test_what_cannot_be_asked_or_answered_is_refused_with_its_reason(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    problem(await _ask(world, task_id, choices=None), 422, "invalid-request")
-    await _ask(world, task_id)
-    problem(await _ask(world, task_id, question_id="other"), 409, "question-open")
-    problem(await _ask(world, task_id, text="Else?"), 409, "id-taken")
-    problem(await _answer(world, task_id, choice="maybe"), 422, "not-a-choice")
-    problem(await _answer(world, task_id, text="hm"), 422, "no-free-text")
-    problem(await _answer(world, task_id), 422, "invalid-request")
-    problem(await _answer(world, task_id, choice="yes", text="hm"), 422, "invalid-request")
-    problem(await world.http.get(f"/tasks/{task_id}/questions/none"), 404, "no-such-question")
-    waiting = await world.dispatched()
-    problem(await _ask(world, waiting["id"]), 409, "not-running")
+async def test_what_cannot_be_asked_or_answered_is_refused_with_its_reason(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    problem(await _ask(harness, task_id, choices=None), 422, "invalid-request")
+    await _ask(harness, task_id)
+    problem(await _ask(harness, task_id, question_id="other"), 409, "question-open")
+    problem(await _ask(harness, task_id, text="Else?"), 409, "id-taken")
+    problem(await _answer(harness, task_id, choice="maybe"), 422, "not-a-choice")
+    problem(await _answer(harness, task_id, text="hm"), 422, "no-free-text")
+    problem(await _answer(harness, task_id), 422, "invalid-request")
+    problem(await _answer(harness, task_id, choice="yes", text="hm"), 422, "invalid-request")
+    problem(await harness.http.get(f"/tasks/{task_id}/questions/none"), 404, "no-such-question")
+    waiting = await harness.dispatched()
+    problem(await _ask(harness, waiting["id"]), 409, "not-running")
 
 
-async def test_time_travel_shows_what_was_asked_then(world: ApiWorld) -> None:
-    task_id = await _running(world)
-    await _ask(world, task_id)
-    seq = world.log.events[-1].seq
-    await _answer(world, task_id, choice="yes")
-    then = (await world.http.get(f"/tasks/{task_id}", params={"at": seq})).json()
+async def test_time_travel_shows_what_was_asked_then(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    await _ask(harness, task_id)
+    seq = harness.log.events[-1].seq
+    await _answer(harness, task_id, choice="yes")
+    then = (await harness.http.get(f"/tasks/{task_id}", params={"at": seq})).json()
     assert then["question"]["text"] == "Deploy?"
-    now = (await world.http.get(f"/tasks/{task_id}", params={"at": seq + 1})).json()
+    now = (await harness.http.get(f"/tasks/{task_id}", params={"at": seq + 1})).json()
     assert now["question"] is None
