@@ -181,7 +181,7 @@ class FoldedLockView:
 
     def listening(self, task_id: TaskId, attempt: int) -> AbstractContextManager[asyncio.Event]:
         """See the port."""
-        return self._wakes.listening((task_id, attempt))
+        return self._waiters.listening((task_id, attempt))
 
     # ------------------------------------------------------------------ asking
 
