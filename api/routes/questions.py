@@ -23,8 +23,8 @@ from api.auth import (
     prove,
 )
 from api.config import Role
-from api.queries.questions import WAIT_SECONDS, awaited_question, question_now
 from api.schema.openapi import problems
+from api.streaming.questions import WAIT_SECONDS, awaited_question, question_now
 from domain.identifiers import Name, TaskId
 from domain.protocol import RUNNER_AUTH_HEADER, Ask, AskBody, Choice, QuestionText
 from domain.task.question import QuestionStateRead
