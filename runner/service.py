@@ -103,11 +103,14 @@ class RunnerService:
             adoption=self._adoption,
             tracer=tracer,
         )
-        self._executor = Executor(bench, self._reporter, self._follower)
-        self._server = self._intake_server(protocol)
         self._beats: HttpBeats | None = None
         if self._link is None and config.api_url is not None:
-            self._beats = HttpBeats(config.api_url, config.api_token, self._executor.cancel_held)
+            self._beats = HttpBeats(
+                config.api_url, config.api_token, lambda key: self._executor.cancel_held(key)
+            )
+        asked = self._follower or self._beats
+        self._executor = Executor(bench, self._reporter, self._follower, asked.canceled if asked else None)
+        self._server = self._intake_server(protocol)
         self._services = Services(
             *self._listed(), stop_seconds=config.kill_grace_seconds + STOP_MARGIN_SECONDS + STOP_SECONDS
         )

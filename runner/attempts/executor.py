@@ -7,7 +7,7 @@ An attempt is held once it is stored durably; only then does an intake answer 20
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -40,10 +40,17 @@ log = structlog.get_logger(__name__)
 class Executor:
     """All attempts of this runner that have not ended."""
 
-    def __init__(self, bench: AttemptContext, reporter: Reporter, follower: Follower | None) -> None:
+    def __init__(
+        self,
+        bench: AttemptContext,
+        reporter: Reporter,
+        follower: Follower | None,
+        canceled: Callable[[Key], Awaitable[bool]] | None,
+    ) -> None:
         self._bench = bench
         self._reporter = reporter
         self._follower = follower
+        self._canceled = canceled
         self._runs: dict[Key, AttemptRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
@@ -241,12 +248,12 @@ class Executor:
         self._reporter.wake(attempt.key.task_id)
 
     async def _was_canceled(self, key: Key) -> bool:
-        """Whether the attempt was canceled while this runner was away, as far as the log can be read."""
-        if self._follower is None:
+        """Whether the attempt was canceled while this runner was away, if the control plane can be asked."""
+        if self._canceled is None:
             return False
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                return await self._follower.standing(key) is Standing.CANCEL
+                return await self._canceled(key)
         except TimeoutError:
             return False
 

@@ -166,6 +166,10 @@ class Follower:
         """The state of the attempt in the leader's log; WAIT if it cannot be read."""
         return (await self._standing(key))[0]
 
+    async def canceled(self, key: Key) -> bool:
+        """Whether the log asks to stop the attempt, as far as it can be read."""
+        return await self.standing(key) is Standing.CANCEL
+
     async def _standing(self, key: Key) -> tuple[Standing, int | None]:
         """The same, and the sequence of the deciding event."""
         try:

@@ -111,6 +111,8 @@ class HttpBeats:
         if token is not None:
             self._headers[RUNNER_AUTH_HEADER] = token
         self._stop = stop
+        self._wanted: dict[Key, bool] = {}
+        self._answered = asyncio.Event()
         self._client = httpx.AsyncClient(
             follow_redirects=False, trust_env=False, verify=ssl.create_default_context()
         )
@@ -130,9 +132,18 @@ class HttpBeats:
             wanted = parsed(BeatAnswer, body).wanted
         except ValidationError:
             raise NotAcknowledged("the answer is not one to a heartbeat: look at TOWPATH_URL") from None
-        for one in wanted:
-            if one.wanted == "stop":
-                self._stop(Key(one.task_id, one.attempt))
+        self._wanted = {Key(one.task_id, one.attempt): one.wanted == "run" for one in wanted}
+        self._answered.set()
+        for key, run in self._wanted.items():
+            if not run:
+                self._stop(key)
+
+    async def canceled(self, key: Key) -> bool:
+        """Whether the control plane wants a held attempt stopped; waits for a response that lists it."""
+        while key not in self._wanted:
+            self._answered.clear()
+            await self._answered.wait()
+        return not self._wanted[key]
 
     async def after(self, acknowledged: bool) -> None:
         """Nothing to do: the response contained everything."""

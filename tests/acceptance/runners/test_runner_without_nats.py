@@ -53,6 +53,26 @@ async def test_its_whole_life(home: Home) -> None:
     assert [server.interrupt() for server in (runner, up.server)] == [0, 0]
 
 
+async def test_a_cancel_while_it_was_away_is_recorded_as_one(home: Home) -> None:
+    port = free_port()
+    common = {"API_RUNNER_CALLBACK_TOKEN": "for-runners"}
+    up = home.up(HOST_RUNNER_URL=f"http://127.0.0.1:{port}", **common)
+    root = up.workspace("shop")
+    options = ("--no-nats", "--listen", f"127.0.0.1:{port}", "--api-url", up.url, "--root", home.path)
+    host = {"TOWPATH_DATA_DIR": str(home.path / "host"), "TOWPATH_RUNNER_ID": "pushed", **common}
+    runner = home.start("runner", *options, **host)
+    await eventually(lambda: up.get("/runners")["items"], DEADLINE)
+    task = up.create(resisting("first"), **CLAIM)
+    await eventually(lambda: (root / "first.log").exists(), DEADLINE)
+    os.kill(runner.process.pid, signal.SIGKILL)
+    runner.process.wait()
+    up.post(f"/tasks/{task}/cancel")
+    home.start("runner", *options, **host)
+    await eventually(lambda: up.ended(task), DEADLINE)
+    assert (up.task(task)["status"], up.task(task)["reason"]) == ("canceled", None)
+    await eventually(lambda: up.holders() == {}, DEADLINE)
+
+
 def test_without_an_intake_it_does_not_start(home: Home) -> None:
     alone = {"TOWPATH_DATA_DIR": str(home.path / "host"), "TOWPATH_URL": "http://127.0.0.1:9"}
     ended = home.run("runner", "--no-nats", **alone)
