@@ -28,7 +28,10 @@ async def dead_letters(about: Examination) -> list[Finding]:
     if max(kinds.values()) >= MOST_ALIKE or answer["state"]["bytes"] >= NEARLY_FULL_BYTES:
         for kind, reason in await JetStreamDeadLetters(about.connection).full():
             found += f"; of kind {kind}, reason {reason}, there are too many: older ones are dropped"
-    advice = "see `towpath dead` for the reasons; then `towpath dead replay` or `towpath dead drop` each"
+    advice = (
+        "see `towpath dead` for the reasons; then `towpath dead replay SEQ` or "
+        "`towpath dead drop SEQ --reason WHY` each"
+    )
     if set(kinds) == {"report"} and kinds["report"] <= MANY and await _only_contradicted(about):
         return [
             warning("dead letters", f"{found}, which the log contradicts and which changed nothing", advice)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -55,7 +55,11 @@ class HttpIntake:
                 Route("/tasks/{task_id}", self._look, methods=["GET"]),
                 Route("/health", self._health, methods=["GET"]),
             ],
-            exception_handlers={SubmissionRefused: _problem, StateTrouble: _no_storage},
+            exception_handlers={
+                SubmissionRefused: _problem,
+                StateTrouble: _no_storage,
+                ClientDisconnect: _cut_off,
+            },
         )
         self.app = _GuardHosts(routes, hosts)
 
@@ -179,6 +183,11 @@ def _explain(error: ValidationError) -> str:
 
 def _no_storage(request: Request, error: Exception) -> Response:
     return _problem(request, SubmissionRefused(507, "no-storage", str(error)))
+
+
+def _cut_off(_: Request, __: Exception) -> Response:
+    """The client left in the middle of its request; nothing was accepted, and no one reads the response."""
+    return Response(status_code=400)
 
 
 def _problem(_: Request, error: Exception) -> Response:

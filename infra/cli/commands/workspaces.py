@@ -66,12 +66,17 @@ def add(
 ) -> None:
     """Register a workspace, or change it."""
     from infra.cli.client.http import connect, workspace_path
+    from infra.cli.client.sendable import check_sendable
     from infra.cli.output.formats import emit_one
 
     body = {"root": _real(root), "on_runner_lost": on_runner_lost.value}
+    path = workspace_path(id)
+    check_sendable(body, "")
     with connect(url, data_dir) as api:
-        answer = api.put(workspace_path(id), body)
+        before = next((one for one in api.items("/workspaces", _MANY)[0] if one["id"] == id), None)
+        answer = api.put(path, body)
     emit_one(output, answer, _columns())
+    _say_changed(before, answer)
     if not Path(body["root"]).is_dir():
         from infra.cli.output.stderr import say
 
@@ -103,6 +108,17 @@ def _real(root: Path) -> str:
 
     say(f"{named} is {real}: that is registered, as a runner works under real paths only")
     return str(real)
+
+
+def _say_changed(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Name what the command changed of a workspace that was registered before."""
+    from infra.cli.output.stderr import say
+
+    if before is None:
+        return
+    for name in ("root", "on_runner_lost"):
+        if before[name] != now[name]:
+            say(f"changed {name.replace('_', ' ')}: was {before[name]}, is {now[name]}")
 
 
 def _say_void(workspace: dict[str, Any]) -> None:

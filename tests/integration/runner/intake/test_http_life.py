@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,6 +60,22 @@ async def host(
     (tmp_path / "root").mkdir()
     async with httpx.AsyncClient(base_url=runner.intake_url or "") as client:
         yield Submitter(runner, control, client)
+
+
+async def test_a_client_that_leaves_in_the_middle_is_no_error(
+    host: Submitter, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = httpx.URL(host.runner.intake_url or "")
+    reader, writer = await asyncio.open_connection(at.host, at.port)
+    head = f"POST /tasks/submit HTTP/1.1\r\nHost: {at.host}:{at.port}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    await writer.drain()
+    writer.write_eof()
+    async with asyncio.timeout(DEADLINE):
+        await reader.read()
+    writer.close()
+    assert (await host.client.get("/health")).status_code == 200
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 async def test_a_whole_life(host: Submitter) -> None:

@@ -41,7 +41,9 @@ class FakeApi:
     """What it answers and what it was asked."""
 
     url: str = ""
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(
+        default_factory=lambda: {"GET /workspaces": (200, {"items": [], "next_cursor": None})}
+    )
     always: tuple[int, bytes] | None = None
     script: list[dict[str, Any]] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)

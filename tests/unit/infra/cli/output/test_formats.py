@@ -225,6 +225,14 @@ def test_a_void_registration_is_named_beside_the_table(api: FakeApi, towpath: To
     assert "registration at /srv/b (event 7) is void: in-use" in done.stderr
 
 
+def test_what_a_second_registration_changes_is_named(api: FakeApi, towpath: Towpath) -> None:
+    api.answers["GET /workspaces"] = (200, {"items": [{**WORKSPACE, "root": "/old"}], "next_cursor": None})
+    api.answers["PUT /workspaces/acme-api"] = (200, WORKSPACE)
+    done = towpath("workspaces", "add", "acme-api", WORKSPACE["root"])
+    assert f"changed root: was /old, is {WORKSPACE['root']}" in done.stderr
+    assert "on runner lost" not in done.stderr
+
+
 def test_workspaces_are_added_and_removed(api: FakeApi, towpath: Towpath) -> None:
     api.answers["PUT /workspaces/acme-api"] = (201, WORKSPACE)
     api.answers["DELETE /workspaces/acme-api"] = (204, None)
