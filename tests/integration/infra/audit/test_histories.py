@@ -41,7 +41,7 @@ async def test_a_lock_granted_while_another_holds_it(evidence: Evidence) -> None
     log = _numbered([*evidence.log[:at], *evidence.log[at + 1 :]])
     seq, kind, sentence = await _found(evidence, log, at)
     assert (seq, kind) == (evidence.seq_of("granted", 2) - 1, "lock")
-    assert "holds what overlaps, since sequence" in sentence
+    assert "was owed since" in sentence
 
 
 async def test_a_lock_released_without_a_cause(evidence: Evidence) -> None:
