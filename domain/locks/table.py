@@ -25,9 +25,9 @@ from domain.locks.claims import (
 )
 from domain.locks.conflict_index import Crowd
 from domain.locks.judging import CHANGING, Judge, Void
+from domain.locks.lock_facts import grant_fact, refusal_fact, release_fact, void_refusal_fact
 from domain.locks.snapshot import locks_from_json, locks_to_json
 from domain.locks.workspace_locks import MOST_NAMED, OpenSize, WorkspaceLocks
-from domain.log import events as data
 from domain.log.payloads import (
     BoundPayload,
     DispatchedPayload,
@@ -211,73 +211,20 @@ class LockTable:
             return None
         grant = locks.first_owed()
         if grant is not None and grant.owed is not None:
-            return self._release(locks, grant.claim, grant.owed)
+            return release_fact(locks, grant.claim, grant.owed, self.seq)
         void = next(iter(locks.void.values()), None)
         if void is not None:
-            return self._refuse_void(locks, void)
+            return void_refusal_fact(locks, void, self.seq)
         candidate = locks.next_candidate()
         if candidate is None:
             return None
         claim, blocked = candidate
-        return self._refuse(locks, claim) if blocked else self._grant(locks, claim)
+        made = refusal_fact if blocked else grant_fact
+        return made(locks, claim, self.seq)
 
     def pending(self) -> list[WorkspaceId]:
         """The workspaces for which a fact is due; called once after a start."""
         return [workspace for workspace in self._workspaces if self.decide(workspace) is not None]
-
-    def _fact(self, locks: WorkspaceLocks, claim: Claim, event: str, fact: data.EventData) -> LockFact:
-        version = locks.last_version + 1
-        return LockFact(
-            claim.workspace, event, fact, locks.last_seq, version, locks.last_chain, claim.traceparent
-        )
-
-    def _release(self, locks: WorkspaceLocks, claim: Claim, owed: Owed) -> LockFact:
-        released = data.ReleasedData(
-            task_id=claim.task_id,
-            attempt=claim.attempt,
-            paths=list(claim.paths),
-            cause=owed.cause,
-            cause_seq=owed.seq,
-            by=owed.by,
-            seen_seq=self.seq,
-        )
-        return self._fact(locks, claim, "released", released)
-
-    def _grant(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
-        return self._fact(locks, claim, "granted", data.GrantedData(**self._claim_data(claim)))
-
-    def _refuse(self, locks: WorkspaceLocks, claim: Claim) -> LockFact:
-        holders = [
-            data.Holder(
-                task_id=other.task_id,
-                attempt=other.attempt,
-                token=locks.holders[other.key].token if other.key in locks.holders else None,
-            )
-            for other in locks.index.blockers(claim.key, MOST_NAMED)[0]
-        ]
-        refused = data.RefusedData(
-            **self._claim_data(claim), holders=holders, reason="workspace-locked", valid_root=claim.root
-        )
-        return self._fact(locks, claim, "refused", refused)
-
-    def _refuse_void(self, locks: WorkspaceLocks, void: VoidClaim) -> LockFact:
-        refused = data.RefusedData(
-            **self._claim_data(void.claim),
-            holders=[],
-            reason="workspace-changed",
-            valid_root=void.valid_root,
-        )
-        return self._fact(locks, void.claim, "refused", refused)
-
-    def _claim_data(self, claim: Claim) -> dict[str, Any]:
-        return {
-            "task_id": claim.task_id,
-            "attempt": claim.attempt,
-            "root": claim.root,
-            "paths": list(claim.paths),
-            "mode": claim.mode,
-            "seen_seq": self.seq,
-        }
 
     # ------------------------------------------------------------------ looking
 

@@ -1,4 +1,4 @@
-"""The contract of `Snapshots` in memory; in SQL it is part of the read model's suite."""
+"""The contract of `Snapshots`, in memory and in SQL."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.snapshots import SqlSnapshots
+from adapters.read_model.store import SqlReadModel
 from domain.ports.log import Snapshots
 from tests.support.memory_store import MemorySnapshots
 
@@ -60,3 +62,18 @@ async def test_the_latest_of_a_kind_up_to_a_position(snapshots: Snapshots) -> No
     assert await snapshots.latest("past.", 30) == (20, {"at": 20})
     assert await snapshots.latest("past.", 19) == (10, {"at": 10})
     assert await snapshots.latest("past.", 9) is None
+
+
+async def test_an_older_snapshot_never_replaces_a_newer_one(engine: AsyncEngine) -> None:
+    snapshots = SqlSnapshots(engine)
+    assert await snapshots.load("locks") is None
+    await snapshots.save("locks", 5, {"open": ["a\0"]})
+    await snapshots.save("locks", 3, {"open": []})
+    await snapshots.save("other", 1, None)
+    assert await snapshots.load("locks") == (5, {"open": ["a\0"]})
+    await snapshots.save("locks", 5, {"open": ["b"]})
+    await asyncio.gather(*(snapshots.save("locks", seq, {"at": seq}) for seq in (9, 7, 8, 6)))
+    assert await snapshots.load("locks") == (9, {"at": 9})
+    assert await snapshots.load("other") == (1, None)
+    await SqlReadModel(engine).reset()
+    assert await snapshots.load("locks") is None

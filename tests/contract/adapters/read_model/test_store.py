@@ -1,4 +1,4 @@
-"""The contract of `ReadModel` and `Snapshots`, on SQLite and on PostgreSQL.
+"""The contract of `ReadModel`, on SQLite and on PostgreSQL.
 
 Whatever a test feeds it feeds twice: a batch that comes again must change nothing.
 """
@@ -8,22 +8,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.read_model.database import create_tables, open_database
-from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
-from adapters.read_model.tables import schema_version
 from domain.errors import Invalid
 from domain.log.position import Position
 from domain.ports.log import LogGap
@@ -34,41 +29,6 @@ from tests.contract.adapters.read_model.read_model_random import ACTIONS, SPECS,
 from tests.contract.adapters.read_model.read_model_walk import feed, mixed, walk
 
 EVERYTHING = TaskFilter()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'read.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
-@pytest.fixture
-async def open_engine(url: str) -> AsyncIterator[Callable[[], AsyncEngine]]:
-    """Opens the same database once more, as another process would."""
-    engines: list[AsyncEngine] = []
-
-    def open_one() -> AsyncEngine:
-        engines.append(open_database(url))
-        return engines[-1]
-
-    yield open_one
-    for engine in engines:
-        await engine.dispose()
-
-
-@pytest.fixture
-async def engine(open_engine: Callable[[], AsyncEngine]) -> AsyncEngine:
-    engine = open_engine()
-    await create_tables(engine)
-    return engine
-
-
-@pytest.fixture
-def model(engine: AsyncEngine) -> SqlReadModel:
-    return SqlReadModel(engine)
 
 
 # ---------------------------------------------------------------------- what is shown
@@ -370,53 +330,6 @@ async def test_lock_history_tells_the_recent_facts_of_a_task_or_workspace(model:
     for task_id in lives.tasks:
         mine = [event.seq for event in facts if event.data["task_id"] == task_id]
         assert await model.lock_history(None, task_id, 10) == mine
-
-
-# ---------------------------------------------------------------------- tables and snapshots
-
-
-async def test_tables_may_be_made_by_several_at_once(open_engine: Callable[[], AsyncEngine]) -> None:
-    engines = [open_engine() for _ in range(4)]
-    await asyncio.gather(*(create_tables(engine) for engine in engines))
-    assert [await SqlReadModel(engine).position() for engine in engines] == [0] * 4
-
-
-async def test_starting_again_keeps_what_is_there(model: SqlReadModel, engine: AsyncEngine) -> None:
-    lives = mixed()
-    await feed(model, lives.events)
-    await create_tables(engine)
-    assert await model.position() == len(lives.events)
-
-
-async def test_another_schema_version_is_made_anew(
-    model: SqlReadModel, engine: AsyncEngine, open_engine: Callable[[], AsyncEngine]
-) -> None:
-    lives = mixed()
-    await feed(model, lives.events)
-    async with engine.begin() as connection:
-        await connection.execute(update(schema_version).values(version=0))
-        await connection.execute(text("ALTER TABLE tasks RENAME COLUMN title TO heading"))
-    newer = open_engine()
-    await create_tables(newer)
-    rebuilt = SqlReadModel(newer)
-    assert await rebuilt.position() == 0
-    await feed(rebuilt, lives.events)
-    assert await walk(rebuilt, EVERYTHING, 50) == lives.newest_first()
-
-
-async def test_an_older_snapshot_never_replaces_a_newer_one(engine: AsyncEngine) -> None:
-    snapshots = SqlSnapshots(engine)
-    assert await snapshots.load("locks") is None
-    await snapshots.save("locks", 5, {"open": ["a\0"]})
-    await snapshots.save("locks", 3, {"open": []})
-    await snapshots.save("other", 1, None)
-    assert await snapshots.load("locks") == (5, {"open": ["a\0"]})
-    await snapshots.save("locks", 5, {"open": ["b"]})
-    await asyncio.gather(*(snapshots.save("locks", seq, {"at": seq}) for seq in (9, 7, 8, 6)))
-    assert await snapshots.load("locks") == (9, {"at": 9})
-    assert await snapshots.load("other") == (1, None)
-    await SqlReadModel(engine).reset()
-    assert await snapshots.load("locks") is None
 
 
 async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(

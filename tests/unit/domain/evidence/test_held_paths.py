@@ -1,14 +1,16 @@
-"""What it costs to look for holders across workspaces."""
+"""Holders across workspaces: which files they share, and what it costs to look for them."""
 
 from __future__ import annotations
 
 import cProfile
 
+import pytest
+
 from domain.evidence.held_paths import HeldPaths
 from domain.locks.claims import Claim
 from domain.locks.table import LockTable
 from domain.workspaces.registry import Registration
-from tests.unit.domain.locks.lock_log import LockLog, settle
+from tests.unit.domain.locks.lock_log import LockLog, new_table, settle
 
 
 def test_a_grant_does_not_pay_for_the_holders_of_workspaces_elsewhere() -> None:
@@ -32,3 +34,32 @@ def test_a_grant_does_not_pay_for_the_holders_of_workspaces_elsewhere() -> None:
     few, many = calls(3), calls(300)
     assert few > 1
     assert many == few
+
+
+@pytest.mark.parametrize(
+    ("root", "paths", "mode", "shared"),
+    [
+        ("/srv/acme", (), "exclusive", True),
+        ("/srv/acme", ("src",), "exclusive", True),
+        ("/srv/acme/src", (), "exclusive", True),
+        ("/srv", ("acme/src/x",), "exclusive", True),
+        ("/srv", ("acme/docs",), "exclusive", False),
+        ("/srv/moved", (), "exclusive", False),
+        ("/srv/acme", ("src",), "shared", True),
+    ],
+)
+def test_files_are_compared_across_workspaces(
+    root: str, paths: tuple[str, ...], mode: str, shared: bool
+) -> None:
+    log, table = LockLog(), new_table()
+    log.dispatched("one", "src")
+    settle(log, table)
+    paths_held = HeldPaths()
+    granted = next(event for event in log.events if event.event == "granted")
+    paths_held.follow(granted, table)
+    claim = Claim("two", 1, "elsewhere", root, paths, mode, "wait", 9, "")
+    assert (paths_held.fault(claim) is not None) == shared
+    log.said("one", "succeeded")
+    settle(log, table)
+    paths_held.follow(log.events[-1], table)
+    assert paths_held.fault(claim) is None

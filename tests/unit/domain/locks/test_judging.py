@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.evidence.held_paths import HeldPaths
-from domain.locks.claims import Claim
 from domain.locks.judging import Void
 from domain.locks.table import LockTable
 from tests.unit.domain.locks.lock_log import SPACE, LockLog, folded, new_table, settle
@@ -379,37 +377,6 @@ def test_old_state_is_bounded_by_what_is_open(log: LockLog, table: LockTable) ->
     settle(log, table)
     assert table.judge.snapshot() == before
     assert table.snapshot()["workspaces"][SPACE]["void"] == []
-
-
-# ---------------------------------------------------------------- the same files, whatever the workspace
-
-
-@pytest.mark.parametrize(
-    ("root", "paths", "mode", "shared"),
-    [
-        (A, (), "exclusive", True),
-        (A, ("src",), "exclusive", True),
-        (f"{A}/src", (), "exclusive", True),
-        ("/srv", ("acme/src/x",), "exclusive", True),
-        ("/srv", ("acme/docs",), "exclusive", False),
-        (B, (), "exclusive", False),
-        (A, ("src",), "shared", True),
-    ],
-)
-def test_files_are_compared_across_workspaces(
-    log: LockLog, table: LockTable, root: str, paths: tuple[str, ...], mode: str, shared: bool
-) -> None:
-    log.dispatched("one", "src")
-    settle(log, table)
-    paths_held = HeldPaths()
-    granted = next(event for event in log.events if event.event == "granted")
-    paths_held.follow(granted, table)
-    claim = Claim("two", 1, "elsewhere", root, paths, mode, "wait", 9, "")
-    assert (paths_held.fault(claim) is not None) == shared
-    log.said("one", "succeeded")
-    settle(log, table)
-    paths_held.follow(log.events[-1], table)
-    assert paths_held.fault(claim) is None
 
 
 def test_a_restored_table_knows_why_a_refusal_is_owed(log: LockLog, table: LockTable) -> None:

@@ -9,6 +9,7 @@ import pytest
 from domain.locks import table as locks
 from domain.locks.claims import VoidClaim
 from domain.locks.judging import Judge, Void
+from domain.locks.lock_facts import grant_fact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.workspaces.paths import roots_overlap
@@ -217,7 +218,7 @@ class GrantsVoidOnes(LockTable):
     def decide(self, workspace: str) -> Any:
         locks = self._workspaces.get(workspace)
         for void in locks.void.values() if locks is not None else ():
-            return self._grant(locks, void.claim)
+            return grant_fact(locks, void.claim, self.seq)
         return super().decide(workspace)
 
 

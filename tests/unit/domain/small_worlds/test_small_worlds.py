@@ -13,6 +13,7 @@ import pytest
 
 from domain.errors import refused
 from domain.locks.claims import LockFact
+from domain.locks.lock_facts import grant_fact, refusal_fact
 from domain.locks.table import LockTable
 from domain.log.events import CreatedData
 from domain.log.record import Recorded
@@ -129,7 +130,7 @@ class GrantsOnArrival(LockTable):
     def decide(self, workspace: str) -> LockFact | None:
         locks = self._workspaces[workspace]
         for claim in locks.waiting.values():
-            return self._grant(locks, claim)
+            return grant_fact(locks, claim, self.seq)
         return super().decide(workspace)
 
 
@@ -140,7 +141,7 @@ class Overtakes(LockTable):
         locks = self._workspaces[workspace]
         for claim in locks.waiting.values():
             if not any(claim.conflicts(grant.claim) for grant in locks.holders.values()):
-                return self._grant(locks, claim)
+                return grant_fact(locks, claim, self.seq)
         return super().decide(workspace)
 
 
@@ -172,7 +173,7 @@ class RefusesTooEarly(LockTable):
         for claim in locks.waiting.values():
             held = any(claim.conflicts(grant.claim) for grant in locks.holders.values())
             if claim.on_conflict == "reject" and held:
-                return self._refuse(locks, claim)
+                return refusal_fact(locks, claim, self.seq)
         return super().decide(workspace)
 
 
