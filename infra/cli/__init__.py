@@ -24,6 +24,7 @@ from infra.cli.commands import (
     locks,
     log,
     maintenance,
+    questions,
     run,
     runners,
     servers,
@@ -67,7 +68,7 @@ def _towpath(
     pass
 
 
-for part in (run, tasks, log, locks, servers, maintenance, evidence, versions, backup):
+for part in (run, tasks, questions, log, locks, servers, maintenance, evidence, versions, backup):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(runners.app, name="runners")

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from domain.context.loopback import is_loopback
+from domain.protocol import RUNNER_AUTH_HEADER
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.client.answers import Answer, list_of, parsed
 from infra.cli.client.sendable import check_sendable
@@ -42,8 +43,10 @@ class Silent(Unanswered):
     """The connection is open, but no data arrived in time."""
 
 
-def connect(url: str | None, data_dir: Path | None) -> Api:
+def connect(url: str | None, data_dir: Path | None, *, job_token: str | None = None) -> Api:
     """The API at `url`, else at the configured URL, else the one that runs on the data directory.
+
+    `job_token`: call it as the job that was given this token.
 
     Raises:
         CliError: the settings are invalid.
@@ -61,7 +64,8 @@ def connect(url: str | None, data_dir: Path | None) -> Api:
         settings = completed(settings, "url", over=("url", "token") if option_wins else ())
     except NotRunning as error:
         raise Unreachable(str(error)) from None
-    return Api(settings.url, settings.token.get_secret_value() if settings.token else None)
+    token = settings.token.get_secret_value() if settings.token and job_token is None else None
+    return Api(settings.url, token, job_token=job_token)
 
 
 def path(*parts: str) -> str:
@@ -103,6 +107,7 @@ class Api:
         url: str,
         token: str | None,
         *,
+        job_token: str | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._answer_seconds = answer_seconds
@@ -110,7 +115,10 @@ class Api:
         without_password = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(netloc=without_password).geturl()
         self._sends_token = token is not None
-        self._http = _client(url, token, answer_seconds, trust_env=not is_loopback(parts.hostname or ""))
+        trust_env = not is_loopback(parts.hostname or "")
+        self._http = _client(url, token, answer_seconds, trust_env=trust_env)
+        if job_token is not None:
+            self._http.headers[RUNNER_AUTH_HEADER] = job_token
 
     def __enter__(self) -> Self:
         return self

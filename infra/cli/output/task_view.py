@@ -16,6 +16,8 @@ def status_of(task: Json) -> str:
     """The status, with details."""
     if task["cancel_requested"] and task["finished_at"] is None:
         return f"{task['status']} (canceling)"
+    if task.get("question"):
+        return f"{task['status']} (asks)"
     if task["lock"]["state"] == "waiting":
         return f"{task['status']} (waits)"
     return str(task["status"])
@@ -47,6 +49,11 @@ def _claim(task: Json) -> str:
     if task["workspace"] is None:
         return ""
     return f"{task['workspace']}: {scope(task['lock_paths'], task['lock_mode'])}"
+
+
+def _question(task: Json) -> str:
+    question = task.get("question")
+    return f"{' '.join(question['text'].split())}; `towpath answer` answers it" if question else ""
 
 
 def _runner(task: Json) -> str:
@@ -97,6 +104,7 @@ _SHEET = (
     Column("command", lambda task: shlex.join(task["command"])),
     Column("claim", _claim),
     Column("lock", lock_of),
+    Column("asks", _question),
     _text("pool"),
     Column("runner", _runner),
     Column("labels", lambda task: " ".join(f"{name}={value}" for name, value in task["labels"].items())),

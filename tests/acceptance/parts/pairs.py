@@ -62,12 +62,13 @@ async def answering_api(home: Home, given: dict[str, str]) -> Client:
     port = free_port()
     home.start("api", "--port", str(port), **given)
     client = Client(home, f"http://127.0.0.1:{port}")
-    await eventually(lambda: _ready(client.url), DEADLINE)
+    await eventually(lambda: ready(client.url), DEADLINE)
     client.workspace("shop")
     return client
 
 
-def _ready(url: str) -> bool:
+def ready(url: str) -> bool:
+    """Whether the API there is ready."""
     try:
         return httpx.get(f"{url}/readyz", timeout=5).is_success
     except httpx.TransportError:
