@@ -21,10 +21,11 @@ from domain.ports.dispatch import RunnerClient
 from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
 from domain.task.spec import TaskSpec
-from projections import lock_waits
+from projections import lock_waits, question_expiry
 from projections.attempt_timer import KIND
 from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.lock_waits import LockWaits
+from projections.question_expiry import QuestionExpiry
 from projections.watchdog import Watchdog
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import new_id
@@ -72,6 +73,7 @@ class DispatchHarness(ProjectionHarness):
         self.run(self.dispatcher().run(self.queue()))
         self.run(self.due().consume(self.watchdog().handle))
         self.run(self.due(lock_waits.KIND).consume(self.lock_waits().handle))
+        self.run(self.due(question_expiry.KIND).consume(self.question_expiry().handle))
 
     def watchdog(self) -> Watchdog:
         """One more watchdog."""
@@ -80,6 +82,10 @@ class DispatchHarness(ProjectionHarness):
     def lock_waits(self) -> LockWaits:
         """What ends waits for a lock."""
         return LockWaits(self.findings, self.log.reader)
+
+    def question_expiry(self) -> QuestionExpiry:
+        """What answers questions whose time is over."""
+        return QuestionExpiry(self.findings, self.timers)
 
     def due(self, kind: str = KIND) -> JetStreamDueQueue:
         """What the handlers of one kind of deadline share."""
