@@ -8,7 +8,8 @@ Each kind of id has a type of its own, so the type checker refuses one in place 
 from __future__ import annotations
 
 import re
-from typing import Annotated, NewType
+from collections.abc import Callable
+from typing import Annotated, Any, NewType, cast
 
 from pydantic import AfterValidator, Field
 
@@ -17,6 +18,8 @@ WorkspaceId = NewType("WorkspaceId", str)
 RunnerId = NewType("RunnerId", str)
 LogSeq = NewType("LogSeq", int)
 """A sequence of the log's stream: an event's global position."""
+read_log_seq: Callable[[str | bytes], LogSeq] = cast(Any, int)
+"""Reads a sequence from digits. It is `int` itself: every event passes here, and `LogSeq(…)` costs a call."""
 LOG_START = LogSeq(0)
 """Before the first event."""
 FencingToken = NewType("FencingToken", int)

@@ -16,7 +16,6 @@ from adapters.event_store.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.nats.message import Arrived
 from adapters.nats.pull_consumer import Pull, PullTiming, nanoseconds, stream_seq
-from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
 PULL = 1000
@@ -103,7 +102,7 @@ class LogFeed:
 
     def _take(self, message: Arrived) -> None:
         try:
-            seq = LogSeq(stream_seq(message.reply))
+            seq = stream_seq(message.reply)
             self._buffer.append(LazyEvent(seq, message))
             self._last = seq
         except Exception as error:

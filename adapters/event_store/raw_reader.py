@@ -22,6 +22,7 @@ from nats.aio.client import Client
 from adapters.nats.client import Listening, Tappable
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.message import TakeBytes
+from domain.identifiers import LogSeq, read_log_seq
 from domain.subjects import Stream
 
 PULL = 2000
@@ -41,7 +42,7 @@ Tap = Callable[[str, TakeBytes], Awaitable[Listening]]
 class StoredBytes(NamedTuple):
     """One stored message. `block` is its header block."""
 
-    seq: int
+    seq: LogSeq
     subject: bytes
     block: bytes
     data: bytes
@@ -118,7 +119,11 @@ class _Requests:
             first, end = self._position + 1, min(self._position + REQUESTS, self._last)
             found = await asyncio.gather(*(self._api.get(seq) for seq in range(first, end + 1)))
             self._position = end
-            batch = [StoredBytes(one.seq, one.subject.encode(), one.block, one.data) for one in found if one]
+            batch = [
+                StoredBytes(LogSeq(one.seq), one.subject.encode(), one.block, one.data)
+                for one in found
+                if one
+            ]
             if batch:
                 return batch
             behind = await self._api.next(">", end + 1)  # skip a long run of missing sequences
@@ -189,7 +194,7 @@ class _Reading:
         if reply.startswith(_EVENT):
             tokens = reply.split(b".")
             at = 5 if len(tokens) == _SHORT_FORM else 7
-            seq = int(tokens[at])
+            seq = read_log_seq(tokens[at])
             self._coming -= 1
             if seq <= self._last:
                 self._buffer.append(StoredBytes(seq, subject, block, data))

@@ -20,6 +20,7 @@ from nats.aio.client import Client
 
 from adapters.nats.client import Listening, listen
 from adapters.nats.message import Arrived, Take
+from domain.identifiers import LogSeq, read_log_seq
 
 _DELIVERED = "$JS.ACK."
 _SHORT = 9
@@ -59,10 +60,10 @@ def delivery(reply: str) -> Delivery:
     return Delivery(int(tokens[1]), int(tokens[0]), at)
 
 
-def stream_seq(reply: str) -> int:
+def stream_seq(reply: str) -> LogSeq:
     """Only the `seq` of `delivery`; every fold needs it for every event."""
     tokens = reply.split(".")
-    return int(tokens[5] if len(tokens) == _SHORT else tokens[5 + _BEHIND_DOMAIN])
+    return read_log_seq(tokens[5] if len(tokens) == _SHORT else tokens[5 + _BEHIND_DOMAIN])
 
 
 def _numbers(reply: str) -> list[str]:

@@ -30,7 +30,7 @@ from domain.backoff import Backoff
 from domain.context.log_context import be_about
 from domain.context.trace import TRACEPARENT, use_traceparent
 from domain.errors import Busy, LogFull
-from domain.identifiers import LogSeq, TaskId
+from domain.identifiers import TaskId
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Deadline, Due
@@ -224,7 +224,7 @@ def _words(error: Exception) -> str:
 
 
 def _event(message: Arrived) -> Recorded:
-    event = LazyEvent(LogSeq(stream_seq(message.reply)), message)
+    event = LazyEvent(stream_seq(message.reply), message)
     use_traceparent(event.traceparent)
     be_about(event.task_id, event.attempt, event.seq)
     return event

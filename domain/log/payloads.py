@@ -28,6 +28,13 @@ class NamingPayload(TypedDict, total=False):
     workspace: WorkspaceId | None
 
 
+class PlacePayload(TypedDict):
+    """What `registered` and `dispatched` tell of paths."""
+
+    root: str | None
+    lock_paths: NotRequired[list[str]]
+
+
 class CreatedPayload(TypedDict):
     title: str
     command: list[str]

@@ -22,6 +22,7 @@ from domain.log.payloads import (
     DispatchedPayload,
     GrantedPayload,
     LockPayload,
+    PlacePayload,
     RefusedPayload,
     RegisteredPayload,
 )
@@ -227,7 +228,8 @@ class Auditor:
 
 def _is_normal(event: Recorded) -> bool:
     """Whether root and lock paths are written as the control plane writes them; it compares them as text."""
-    root, paths = event.data["root"], event.data.get("lock_paths", [])
+    place: PlacePayload = event.data
+    root, paths = place["root"], place.get("lock_paths", [])
     try:
         return root is None or (normalise_root(root) == root and normalise_lock_paths(paths, root) == paths)
     except Invalid:

@@ -14,7 +14,6 @@ import orjson
 
 from adapters.event_store.raw_reader import StoredBytes
 from domain.evidence.merkle import leaf_hash
-from domain.identifiers import LogSeq
 from domain.log.events import EVENTS, Kind, type_name
 from domain.log.record import Recorded
 
@@ -73,7 +72,7 @@ def parse(stored: StoredBytes, leaf: bytes, lines: list[bytes]) -> Parsed:
         attempt, actor = headers.get(b"ce-attempt"), headers[b"ce-actor"].decode()
         data = cast(dict[str, Any], orjson.loads(stored.data))
         recorded = Recorded(
-            LogSeq(stored.seq),
+            stored.seq,
             kind,
             subject_id.decode(),
             event,

@@ -66,6 +66,6 @@ def test_a_holder_has_the_fields_of_its_model() -> None:
 def test_what_ends_tell_and_what_names_others_is_part_of_the_events() -> None:
     """Each field of a payload that is read of several events has the type it has in one of them."""
     every = [stored_types(model) for model in EVENTS.values()]
-    for payload in (payloads.ToldPayload, payloads.NamingPayload):
+    for payload in (payloads.ToldPayload, payloads.NamingPayload, payloads.PlacePayload):
         for name, hint in get_type_hints(payload).items():
             assert any(_kinds(hint) >= model[name][0] for model in every if name in model), name
