@@ -167,7 +167,7 @@ class AskedData(EventData):
 
 
 class AnsweredData(EventData):
-    """`choice` or `text` is given. `expired`: it is the question's default, which nobody was asked for."""
+    """`choice` or `text` is given. `expired`: it is the question's default, recorded at its deadline."""
 
     attempt: int
     question_id: str

@@ -21,7 +21,7 @@ export interface AnswerBody {
   text?: string | null;
 }
 
-/** `choice` or `text` is given. `expired`: it is the question's default, which nobody was asked for. */
+/** `choice` or `text` is given. `expired`: it is the question's default, recorded at its deadline. */
 export interface AnsweredData {
   attempt: number;
   question_id: string;
