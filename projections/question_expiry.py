@@ -1,9 +1,8 @@
-"""Process manager `question expiry`: answers a question with its default once its time is over.
+"""Process manager `question expiry`: answers a question with its default after its deadline.
 
-Delivery: dispatch arms the deadline when it handles `asked`, before it acknowledges that event, so a crash
-in between arms it again. An attempt has one such timer, since it has one open question: the next question's
-replaces it. It may come due more than once, or about a question that was answered; the task itself is read
-first.
+Delivery: dispatch arms the deadline when it handles `asked`, before it acknowledges that event, so a crash in
+between arms it again. An attempt has one open question and therefore one such timer, which the next question
+replaces. It may come due more than once, or after the answer; the handler reads the task first.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ ACTOR = "question-expiry"
 
 
 def deadline(task_id: TaskId, attempt: int) -> Deadline:
-    """When the open question of an attempt is over."""
+    """The deadline of the open question of an attempt."""
     return Deadline(KIND, task_id, attempt)
 
 
@@ -29,7 +28,7 @@ class QuestionExpiry:
         self._timers = timers
 
     async def handle(self, came: Due) -> None:
-        """Record `answered`, cause `expired`, if the attempt's question is over; else arm its time again."""
+        """Record `answered`, cause `expired`, if the question's deadline has passed; else arm it again."""
         due = came.deadline
         stored = await self._tasks.question_expired(due.task_id, due.attempt, ACTOR)
         question = stored.task.open_question

@@ -1,8 +1,8 @@
-"""A question of a job to a person: what was asked, and what became of it.
+"""A question of a job to a person, with its answer.
 
-A question is open while it is the last one of the current attempt, which runs and is not asked to stop, and
-has no answer. An attempt has one open question at a time. The task keeps all its questions, so that a
-report or an answer that comes twice is recognised, also after the next question or the next attempt.
+A question is open while it is the last one of the current attempt, has no answer, and the attempt is running
+without a request to stop. An attempt has one open question at a time. The task keeps all its questions, so
+that repeated reports and answers are idempotent, even after the next question or the next attempt.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from domain.identifiers import TaskId
 from domain.log.events import AnswerCause, AnsweredData, AskedData
 
 MOST_QUESTIONS = 1000
-"""Of one task: a loop that asks must not fill the log."""
+"""The limit of one task, so that a job that asks in a loop cannot fill the log."""
 QuestionState = Literal["open", "answered", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`at`: when it was asked; `answer` is its `answered`, if there is one."""
+    """A question. `at`: when it was asked; `answer`: the data of its `answered`, or None."""
 
     asked: AskedData
     at: datetime
@@ -32,11 +32,11 @@ class Question:
     answered_at: datetime | None = None
 
     def same_as(self, asked: AskedData) -> bool:
-        """Whether `asked` is this question again. Its time is counted from when it was asked first."""
+        """Whether `asked` repeats this question; `expires_at` is ignored, since the first one stays valid."""
         return self.asked.model_copy(update={"expires_at": asked.expires_at}) == asked
 
     def refuse_answer(self) -> Refused:
-        """What a second answer gets: whose the first is, and which."""
+        """The error for a second answer; it names the first answer and its actor."""
         assert self.answer is not None
         first = self.answer
         return Refused(
@@ -46,7 +46,7 @@ class Question:
         )
 
     def check_answer(self, choice: str | None, text: str | None) -> None:
-        """Raises Invalid where this is no answer to the question."""
+        """Raise Invalid if this is not an allowed answer to the question."""
         if choice is not None and choice not in (self.asked.choices or ()):
             listed = ", ".join(self.asked.choices or ()) or "none: answer with a text"
             raise Invalid("not-a-choice", f"choose one of the question's choices ({listed})")
@@ -54,7 +54,7 @@ class Question:
             raise Invalid("no-free-text", f"choose one of: {', '.join(self.asked.choices or ())}")
 
     def default_answer(self, by: str) -> AnsweredData | None:
-        """The answer by expiry; None for a question that has no default."""
+        """The answer recorded on expiry; None for a question without a default."""
         default = self.asked.default
         if default is None:
             return None
@@ -69,17 +69,17 @@ class Question:
         )
 
     def expired(self, at: datetime) -> bool:
-        """Whether its time is over at `at`."""
+        """Whether its deadline has passed at `at`."""
         return self.asked.expires_at is not None and self.asked.expires_at <= at
 
 
 def given(answer: AnsweredData) -> str:
-    """The answer as the job gets it."""
+    """The answer as text, as the job receives it."""
     return answer.choice if answer.choice is not None else answer.text or ""
 
 
 class QuestionRead(BaseModel):
-    """A question as it is shown. Past `expires_at` its `default` is recorded; without one it stays open."""
+    """The view of a question. After `expires_at` its `default` is recorded; without one it stays open."""
 
     question_id: str
     text: str
@@ -91,10 +91,11 @@ class QuestionRead(BaseModel):
 
 
 class QuestionStateRead(QuestionRead):
-    """A question and what became of it.
+    """A question with its state.
 
-    `open`: it waits, past its time (`expired`) too. `closed`: its attempt has ended or was asked to stop.
-    `answer` is the choice or the text, `by` who gave it; `cause` `expired`: it is the default.
+    `open`: it waits for an answer, even after its deadline (`expired`). `closed`: its attempt has ended or
+    was asked to stop. `answer` is the choice or the text, `by` its actor; `cause` `expired`: it is the
+    default.
     """
 
     task_id: TaskId
@@ -108,12 +109,12 @@ class QuestionStateRead(QuestionRead):
 
 
 def question_read(question: Question | None) -> QuestionRead | None:
-    """How an open question is shown in its task."""
+    """The view of an open question inside its task; None without one."""
     return QuestionRead(**_fields(question)) if question is not None else None
 
 
 def question_state(task_id: TaskId, question: Question, *, is_open: bool, now: datetime) -> QuestionStateRead:
-    """How a question is shown by itself, at `now`."""
+    """The view of a single question at `now`."""
     asked, answer = question.asked, question.answer
     state: QuestionState = "answered" if answer is not None else "open" if is_open else "closed"
     shown = QuestionStateRead(

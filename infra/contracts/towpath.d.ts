@@ -383,7 +383,7 @@ export interface Problem {
   [more: string]: unknown;
 }
 
-/** A question as it is shown. Past `expires_at` its `default` is recorded; without one it stays open. */
+/** The view of a question. After `expires_at` its `default` is recorded; without one it stays open. */
 export interface QuestionRead {
   question_id: string;
   text: string;
@@ -395,10 +395,11 @@ export interface QuestionRead {
 }
 
 /**
- * A question and what became of it.
+ * A question with its state.
  *
- * `open`: it waits, past its time (`expired`) too. `closed`: its attempt has ended or was asked to stop.
- * `answer` is the choice or the text, `by` who gave it; `cause` `expired`: it is the default.
+ * `open`: it waits for an answer, even after its deadline (`expired`). `closed`: its attempt has ended or
+ * was asked to stop. `answer` is the choice or the text, `by` its actor; `cause` `expired`: it is the
+ * default.
  */
 export interface QuestionStateRead {
   question_id: string;
