@@ -58,6 +58,11 @@ def heartbeat(runner_id: str = ANY) -> str:
     return f"towpath.heartbeat.{runner_id}"
 
 
+def output(runner_id: str = ANY) -> str:
+    """Requests of the control plane for a range of output that this runner keeps."""
+    return f"towpath.output.{runner_id}"
+
+
 def dead(kind: str, subject_id: str) -> str:
     """Dead letters; `subject_id` is one token, percent-encoded."""
     return f"towpath.dead.{kind}.{subject_id}"

@@ -79,6 +79,10 @@ class RunnerConfig:
     """Free space on the disk of `state_dir` below which no attempt is accepted."""
     output_bytes: int = 256 * 1024 * 1024
     """How much of an attempt's output is kept; of a longer output also the end."""
+    output_days: float = 7.0
+    """How long an output is kept after its attempt has ended."""
+    output_total_bytes: int = 10 * 1024 * 1024 * 1024
+    """How much is kept of all outputs together; of more, those that ended first are deleted earlier."""
     kill_grace_seconds: float = 5.0
     """Between SIGTERM and SIGKILL."""
     job_user: str | None = None

@@ -35,6 +35,9 @@ from runner.isolation.job_user import work_directory
 from runner.nats_link import NatsLink
 from runner.outbox.reporter import Reporter
 from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
+from runner.output.nats import NatsOutput
+from runner.output.ranges import OutputRanges
+from runner.output.retention import Retention
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
 from runner.store.state import RunnerState, Transport
@@ -57,6 +60,11 @@ class RunnerService:
         self.runner_id = self.state.runner_id(config.runner_id)
         self._link = (
             NatsLink(config.nats_url, config.nats_options, self.runner_id) if config.nats_url else None
+        )
+        self._output_link = (
+            NatsLink(config.nats_url, config.nats_options, f"{self.runner_id}-output")
+            if config.nats_url
+            else None
         )
         self._started = self._stopped = False
         self._http = HttpReports(config.allowed_callback_origins)
@@ -89,6 +97,8 @@ class RunnerService:
         self._adoption = Adoption()
         own = own_cgroup() if config.job_cgroups else None
         self._cgroups = own / f"towpath-{self.runner_id}" if own else None
+        self._outputs = OutputRanges(self.state)
+        self._retention = Retention(self.state, config.output_days, config.output_total_bytes)
         bench = AttemptContext(
             config=config,
             runner_id=self.runner_id,
@@ -101,6 +111,8 @@ class RunnerService:
             trash=self._trash,
             cgroups=self._cgroups,
             adoption=self._adoption,
+            outputs=self._outputs,
+            retention=self._retention,
             tracer=tracer,
         )
         self._beats: HttpBeats | None = None
@@ -119,6 +131,11 @@ class RunnerService:
         """In the order of starting. Attempts end, and their reports go out, while lease and NATS last."""
         if self._link is not None:
             yield self._link
+        if self._output_link is not None:
+            yield self._output_link
+            answers = NatsOutput(self._output_link, self._outputs, self.runner_id, self.state.instance)
+            yield Background(answers.run)
+        yield Background(self._retention.run)
         if self._server is not None:
             yield self._server
         yield self._trash
@@ -196,5 +213,7 @@ class RunnerService:
             return None
         health = Health(self.runner_id, self.state, self._storage, self._reporter, self._lease)
         hosts = WebHosts(config.intake_hosts)
-        intake = HttpIntake(self._executor, self.state, health, self.runner_id, config.runner_token, hosts)
+        intake = HttpIntake(
+            self._executor, self.state, self._outputs, health, self.runner_id, config.runner_token, hosts
+        )
         return IntakeServer(intake.app, config.intake_host, config.intake_port, protocol)

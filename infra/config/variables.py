@@ -247,6 +247,18 @@ class Variables(BaseSettings):
         le=MAX_BYTES,
         description="Bytes of output that a runner keeps of an attempt; of what goes beyond, the end.",
     )
+    runner_output_days: float = Field(
+        7.0,
+        ge=0,
+        le=3650,
+        allow_inf_nan=False,
+        description="Days that a runner keeps an attempt's output after its end; `0`: as short as it can.",
+    )
+    runner_output_total_bytes: Bytes = Field(
+        10 << 30,
+        description="Bytes that a runner keeps of all outputs together, or as `20GiB`. Of more, it deletes "
+        "those that ended first, never one of a running attempt.",
+    )
     job_user: str | None = Field(
         None,
         description="User that tasks run as, with its groups and home. The runner must run as root. "

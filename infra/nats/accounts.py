@@ -62,6 +62,8 @@ class NatsRole:
     subscribe: Sequence[str]
     deny_subscribe: Sequence[str] = ()
     sees_consumers: bool = False
+    serves: Sequence[str] = ()
+    """What this account answers to the control plane, and to no other account."""
 
     @property
     def account(self) -> str:
@@ -136,9 +138,26 @@ OPS_SERVICES = [
 ]
 
 _INBOX = "_INBOX.>"
+_REPLIES = "_R_.>"
+"""Where the server takes responses to requests of another account; it makes each subject at random.
+
+`allow_responses` would not do: it lets a client publish to the reply subject of *any* message that it gets,
+also where it is denied, and a client chooses the reply subject of what it sends to itself.
+"""
 GUEST_ROLE = NatsRole("guest", GUEST_SERVICES, WATCHED, (under(), _INBOX), (under("report"),))
-RUNNER_ROLE = NatsRole("runner", RUNNER_SERVICES, (under("task"),), (under("task"), HEARTBEATS, _INBOX))
-"""A runner sees the heartbeats published in its account, and so detects a second runner with its id."""
+OUTPUT = subjects.output()
+RUNNER_ROLE = NatsRole(
+    "runner",
+    RUNNER_SERVICES,
+    (under("task"),),
+    (under("task"), HEARTBEATS, OUTPUT, _INBOX),
+    serves=(OUTPUT,),
+)
+"""A runner sees the heartbeats published in its account, and so detects a second runner with its id.
+
+Runners share one user, so NATS does not keep one from answering for another. Where they must not trust each
+other, give each a user of its own that may subscribe to its own `towpath.output.<runner id>` alone.
+"""
 AUDITOR_ROLE = NatsRole("auditor", AUDITOR_SERVICES, WATCHED, (under(), _INBOX))
 OPS_ROLE = NatsRole(
     "ops", OPS_SERVICES, (*WATCHED, STORED_HEARTBEATS), (under(), _INBOX), sees_consumers=True
@@ -182,6 +201,9 @@ accounts {{
     exports: [
 {_exports(roles)}
     ]
+    imports: [
+{_answers(roles)}
+    ]
   }}
 {others}
 }}
@@ -190,7 +212,7 @@ accounts {{
 
 def _account(role: NatsRole, password: str) -> str:
     deny = f", deny: {_list(role.deny_subscribe)}" if role.deny_subscribe else ""
-    publish = _list(one.subject for one in role.services)
+    publish = _list([*(one.subject for one in role.services), *([_REPLIES] if role.serves else [])])
     return f"""\
   {role.account} {{
     users: [ {{ user: {role.user}, password: {password}, permissions: {{
@@ -199,7 +221,7 @@ def _account(role: NatsRole, password: str) -> str:
     }} }} ]
     imports: [
 {_imports(role)}
-    ]
+    ]{_served(role)}
   }}"""
 
 
@@ -223,6 +245,21 @@ def _imports(role: NatsRole) -> str:
         f'{{ stream: {{ account: TOWPATH, subject: "{one}" }}{_seen_as(one)} }}' for one in role.watched
     ]
     return "\n".join(f"      {line}" for line in [*services, *streams])
+
+
+def _served(role: NatsRole) -> str:
+    if not role.serves:
+        return ""
+    lines = "\n".join(f'      {{ service: "{one}", accounts: [TOWPATH] }}' for one in role.serves)
+    return f"\n    exports: [\n{lines}\n    ]"
+
+
+def _answers(roles: Sequence[NatsRole]) -> str:
+    return "\n".join(
+        f'      {{ service: {{ account: {role.account}, subject: "{one}" }} }}'
+        for role in roles
+        for one in role.serves
+    )
 
 
 def _seen_as(subject: str) -> str:

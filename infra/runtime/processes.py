@@ -240,6 +240,8 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
         lease_seconds=settings.lease_seconds,
         reserve_bytes=settings.runner_reserve_bytes,
         output_bytes=settings.runner_output_bytes,
+        output_days=settings.runner_output_days,
+        output_total_bytes=settings.runner_output_total_bytes,
         job_user=settings.job_user,
         own_signals=settings.job_signals == "own",
         adopts_orphans=True,

@@ -18,8 +18,7 @@ import structlog
 from domain.context.trace import current_traceparent, trace_id
 from domain.context.tracer import Attributes, Span, Tracer, about_attempt, spanning
 from domain.identifiers import RunnerId
-from domain.protocol import FailedReason, Report
-from runner.attempts.redaction import output_size, output_tail, tail_reach
+from domain.protocol import OUTPUT_TAIL_BYTES, FailedReason, Report
 from runner.attempts.report_mapping import Final, final_report, unstarted_report
 from runner.attempts.workspace import job_environment, within, working_directory
 from runner.cleanup.removal import discard
@@ -29,6 +28,8 @@ from runner.config import RunnerConfig
 from runner.control.lease import Lease
 from runner.control.start_gate import Permission, Standing, StartGate
 from runner.errors import StateTrouble, SubmissionRefused
+from runner.output.ranges import OutputRanges
+from runner.output.retention import Retention
 from runner.process.launcher import Job, JobProcess
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
@@ -57,6 +58,8 @@ class AttemptContext:
     cgroups: Path | None
     """Parent of the jobs' cgroups, if permitted."""
     adoption: Adoption
+    outputs: OutputRanges
+    retention: Retention
     tracer: Tracer | None = None
 
 
@@ -145,6 +148,7 @@ class AttemptRun:
         except StateTrouble:
             self._log.error("end not kept: the control plane will call it runner-lost", outcome=outcome)
             state.let_go(self.attempt.key)
+        self._bench.outputs.over(self.attempt.key)
 
     async def _live(self) -> Report | None:
         for older in self._older:
@@ -197,14 +201,15 @@ class AttemptRun:
             except StateTrouble as trouble:  # only GET /tasks/{id} shows it
                 self._bench.storage.note(trouble)
         ended = await process.ended()
+        files = self._bench.outputs.files
         return final_report(
             ended,
             attempt=self.attempt.key.attempt,
             runner_id=self._bench.runner_id,
             timeout=job.timeout,
             started_at=started_at,
-            tail=await asyncio.to_thread(output_tail, job.output, self._secrets()),
-            output_bytes=output_size(job.output),
+            tail=await asyncio.to_thread(files.tail, self.attempt.key),
+            output_bytes=files.size(self.attempt.key) or 0,
         )
 
     def _job(self) -> Job:
@@ -220,9 +225,10 @@ class AttemptRun:
             env=job_environment(
                 submission, bench.runner_id, current_traceparent(), user, bench.config.job_api_url
             ),
-            output=bench.state.outputs / f"{stem}.log",
+            output=bench.outputs.files.path(self.attempt.key),
             output_bytes=bench.config.output_bytes,
-            tail_bytes=tail_reach(self._secrets()),
+            tail_bytes=OUTPUT_TAIL_BYTES,
+            secrets=tuple(self._secrets()),
             lock=bench.state.shims / f"{stem}.lock",
             timeout=submission.timeout_seconds,
             lease=bench.lease.deadline,
@@ -285,7 +291,7 @@ class AttemptRun:
         )
 
     def _secrets(self) -> list[str]:
-        """Values to hide in the output. The runner's own messages hold no value, so they are not masked."""
+        """Values to mask in the output. The runner's own messages hold no value, so they are not masked."""
         return [*self.attempt.submission.secret_values, *self._bench.config.secrets]
 
 

@@ -20,7 +20,6 @@ from domain.protocol import FailedReason, Held, Report, Submission
 from runner.attempts.attempt_run import AttemptContext, AttemptRun
 from runner.attempts.report_mapping import Final, unstarted_report
 from runner.attempts.workspace import check_workspace
-from runner.cleanup.removal import discard
 from runner.clock import utcnow
 from runner.control.follower import Follower
 from runner.control.start_gate import Standing
@@ -224,14 +223,10 @@ class Executor:
     def _prune(self) -> None:
         state = self._bench.state
         try:
-            forgotten = state.prune()
+            state.prune()
         except StateTrouble as trouble:  # the next end retries
             self._bench.storage.note(trouble)
-            return
-        for key in forgotten:
-            why = discard(state.outputs / f"{key.file_stem}.log")
-            if why is not None:
-                log.warning("an old output is left", why=why)
+        self._bench.retention.ended()
 
     async def _give_up(self, attempt: Attempt) -> None:
         be_about(*attempt.key)
@@ -245,6 +240,7 @@ class Executor:
             message = "the runner was restarted; nothing of the attempt is left"
             report = self._unstarted(attempt, "failed", message, "runner-lost")
         await self._bench.storage.keep(lambda: self._bench.state.end(attempt, report.status, report))
+        self._bench.outputs.over(attempt.key)
         self._reporter.wake(attempt.key.task_id)
 
     async def _was_canceled(self, key: Key) -> bool:

@@ -1,4 +1,4 @@
-"""HTTP intake: submit, look, cancel, health.
+"""HTTP intake: submit, look, cancel, output, health.
 
 It executes what it receives, so it checks the runner token, if one is set, before it reads a body. It rejects
 browsers: a web page can POST to 127.0.0.1, but not without an `Origin` header, nor as JSON, nor under its own
@@ -20,11 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from domain.context.trace import TRACEPARENT, under_traceparent
 from domain.identifiers import RunnerId, TaskId, check_task_id
 from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Submission
+from domain.runners.output_range import ATTEMPT, GONE, RANGE_BYTES, RangeRequest
 from domain.validation.json_reader import NotJson, parsed, read_json
 from domain.validation.web_hosts import WebHosts
 from runner.attempts.executor import Executor
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.health import Health
+from runner.output.ranges import OutputMissing, OutputRanges
 from runner.store.state import Attempt, RunnerState
 
 BODY_BYTES = 1024 * 1024
@@ -38,6 +40,7 @@ class HttpIntake:
         self,
         executor: Executor,
         state: RunnerState,
+        outputs: OutputRanges,
         health: Health,
         runner_id: RunnerId,
         token: str | None,
@@ -45,6 +48,7 @@ class HttpIntake:
     ) -> None:
         self._executor = executor
         self._state = state
+        self._outputs = outputs
         self._health_of = health
         self._runner_id = runner_id
         self._token = token
@@ -52,6 +56,7 @@ class HttpIntake:
             routes=[
                 Route("/tasks/submit", self._submit, methods=["POST"]),
                 Route("/tasks/{task_id}/cancel", self._cancel, methods=["POST"]),
+                Route("/tasks/{task_id}/output", self._output, methods=["GET"]),
                 Route("/tasks/{task_id}", self._look, methods=["GET"]),
                 Route("/health", self._health, methods=["GET"]),
             ],
@@ -85,6 +90,26 @@ class HttpIntake:
         if attempt is None:
             raise _unknown(request)
         return JSONResponse(self._view(attempt))
+
+    async def _output(self, request: Request) -> Response:
+        """A range of an attempt's output, by default of its newest one here."""
+        self._admit(request)
+        task_id = _task_id(request)
+        newest = self._state.newest(task_id)
+        given = {"attempt": newest.key.attempt if newest else 1, **request.query_params, "task_id": task_id}
+        try:
+            asked = RangeRequest.model_validate(given)
+        except ValidationError as error:
+            raise SubmissionRefused(422, "invalid-request", _explain(error)) from None
+        try:
+            await self._outputs.ready(asked)
+            found = await self._outputs.read(
+                asked.model_copy(update={"limit": min(asked.limit, RANGE_BYTES)})
+            )
+        except OutputMissing as missing:
+            raise SubmissionRefused(404, GONE, str(missing)) from None
+        headers = {**found.headers(), ATTEMPT: str(asked.attempt), "X-Content-Type-Options": "nosniff"}
+        return Response(found.data, headers=headers, media_type="application/octet-stream")
 
     async def _cancel(self, request: Request) -> Response:
         self._admit(request)

@@ -56,6 +56,8 @@ class Job:
     """How much of the start of the output is kept; of its end, `tail_bytes` are."""
     tail_bytes: int
     lock: Path
+    secrets: tuple[str, ...] = ()
+    """Values to be masked in the output."""
     within: list[str] | None = None
     """Real paths; the directory must lie in one of them when it is opened. None: anywhere."""
     user: JobUser | None = None

@@ -157,7 +157,7 @@ class Shim:
     def _start(self) -> None:
         job = self.job
         try:
-            self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"])
+            self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"], job["secrets"])
         except OSError as error:
             self.message = f"cannot keep its output in {job['output']!r}: {error.strerror}"
             self.end("error", 0)

@@ -1,5 +1,6 @@
-"""Copies a job's output through the shim into a bounded file.
+"""Copies a job's output through the shim into a bounded file, without declared secrets.
 
+Positions in the file are those that readers name, so it only grows, and what stands in it never changes.
 Standard library only: the shim imports it.
 """
 
@@ -8,6 +9,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.process.masking import Masker
 
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1024 * 1024
@@ -17,11 +22,14 @@ CHUNK_BYTES = 64 * 1024
 class Output:
     """A job's output: a file takes the first `limit` bytes, memory keeps the last `tail` bytes of the rest.
 
-    These are appended when the job has ended, after a line with the number of missing bytes. A full disk acts
-    like the limit: a job must not fail because its output cannot be stored.
+    These are appended when the job has ended, after a line with the number of missing bytes, which is also
+    stored in a file of its own. A full disk acts like the limit: a job must not fail because its output
+    cannot be stored. When the job has ended, the file's time is the time of that.
     """
 
-    def __init__(self, path: str, limit: int, tail: int) -> None:
+    def __init__(self, path: str, limit: int, tail: int, secrets: Iterable[str] = ()) -> None:
+        self.path = path
+        self.masker = Masker(secrets)
         plain = os.O_NOFOLLOW | os.O_CLOEXEC
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | plain, 0o600)
         os.fchmod(self.file, 0o600)  # a umask may have removed even the owner's rights
@@ -33,6 +41,7 @@ class Output:
         self.limit = limit
         self.tail = tail
         self.size = 0
+        self.taken = 0
         self.rest = bytearray()
         self.missing = 0
 
@@ -46,22 +55,28 @@ class Output:
             if not chunk:
                 self.open = False
                 return
-            self._put(chunk)
+            self.taken += len(chunk)
+            self._put(self.masker.feed(chunk))
 
     def finish(self) -> None:
         """Store the rest, once no process of the job can write."""
         while self.open:
-            before = self.size + len(self.rest) + self.missing
+            before = self.taken
             self.take()
-            if self.size + len(self.rest) + self.missing == before:
+            if self.taken == before:
                 break  # a process outside the job holds the other end: do not wait for it
+        self._put(self.masker.finish())
         self._trim(self.tail)
         if self.missing:
             words = (
                 f"\n[towpath: {self.missing} bytes of output are left out here, {self.limit} stand before]\n"
             )
             self.rest[:0] = words.encode()
+            with contextlib.suppress(OSError):
+                Path(cut_file(self.path)).write_text(str(self.missing))
         self._write(self.rest)
+        with contextlib.suppress(OSError):
+            os.utime(self.file)
         os.close(self.file)
 
     def _put(self, chunk: bytes) -> None:
@@ -85,3 +100,8 @@ class Output:
                 done += os.write(self.file, memoryview(data)[done:])
         self.size += done
         return done
+
+
+def cut_file(path: str) -> str:
+    """The file beside the output in `path` that holds the number of bytes left out of its middle."""
+    return f"{path}.cut"

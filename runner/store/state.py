@@ -252,6 +252,11 @@ class RunnerState:
     def newest(self, task_id: TaskId) -> Attempt | None:
         return next(self._attempts("WHERE task_id = ? ORDER BY attempt DESC LIMIT 1", task_id), None)
 
+    def is_open(self, key: Key) -> bool:
+        """Whether the attempt is known and has not ended."""
+        found = self.file.rows("SELECT phase FROM attempts WHERE task_id = ? AND attempt = ?", key)
+        return bool(found) and found[0][0] != "ended"
+
     def unsettled(self) -> Iterator[Attempt]:
         """Held attempts, and ended ones whose end the control plane does not know yet; oldest first."""
         for key in self.held():
@@ -270,6 +275,10 @@ class RunnerState:
     def held(self) -> list[Key]:
         """The keys of all unsettled attempts, for heartbeats; from memory."""
         return list(self._held)
+
+    def holds(self, key: Key) -> bool:
+        """Whether the attempt is unsettled; from memory, on any thread."""
+        return key in self._held
 
     def prune(self, keep: int = REMEMBERED) -> list[Key]:
         """Delete settled attempts except the `keep` newest; returns the deleted ones."""

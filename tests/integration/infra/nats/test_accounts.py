@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError
 
@@ -276,3 +278,42 @@ async def test_what_a_push_consumer_delivers_elsewhere_is_no_fact(js_connection:
     )
     assert answer["error"]["err_code"] == 10081, json.dumps(answer)
     assert await subjects(js_connection, "TOWPATH") == {"towpath.task.A.failed": 1}
+
+
+async def _answers(client: Client, subject: str, body: bytes) -> None:
+    async def answer(message: Msg) -> None:
+        await message.respond(body)
+
+    await client.subscribe(subject, cb=answer)
+    await client.flush()
+    await client.flush()
+
+
+async def test_the_control_plane_asks_a_runner_for_output(js_connection: Client, runner: Client):
+    await _answers(runner, "towpath.output.r1", b"x" * 900_000)
+    reply = await js_connection.request("towpath.output.r1", b"{}", timeout=5)
+    assert reply.data == b"x" * 900_000
+    assert runner.member.refused == []
+
+
+async def test_only_the_control_plane_asks_for_output(js_connection: Client, guest: Client, runner: Client):
+    await _answers(runner, "towpath.output.r1", b"the output")
+    await _refused(runner, "towpath.output.r1")
+    await _refused(guest, "towpath.output.r1")
+
+
+async def test_a_guest_answers_no_request_for_output(js_connection: Client, guest: Client):
+    await _answers(guest, "towpath.output.r1", b"a lie")
+    with pytest.raises(NoRespondersError):
+        await js_connection.request("towpath.output.r1", b"{}", timeout=5)
+
+
+async def test_a_runner_gains_no_right_from_a_reply_subject_that_it_sends_itself(
+    js_connection: Client, runner: Client
+):
+    heard = await runner.subscribe("towpath.runner.r1")
+    await runner.flush()
+    for forbidden in ("towpath.task.A.running", "$JS.API.CONSUMER.DELETE.TOWPATH.dispatch"):
+        await runner.publish("towpath.runner.r1", b"{}", reply=forbidden)
+        assert (await heard.next_msg(5)).reply == forbidden
+        await _refused(runner, forbidden)

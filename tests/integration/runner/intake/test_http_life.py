@@ -144,8 +144,8 @@ async def test_the_environment_and_the_redacted_tail(host: Submitter, tmp_path: 
     tail = final["output_tail"]
     assert tail == f"exited\n[redacted] [redacted]\n{task_id} 1 7\n{tmp_path / 'root'}\n"
     assert final["message"] == "exited with code 7"
-    whole = host.runner.state.outputs / f"{task_id}.1.log"
-    assert "s3cret" in whole.read_text()
+    whole = host.runner.state.outputs / f"{task_id}.1.out"
+    assert whole.read_text() == tail
 
 
 async def test_an_attempt_is_taken_once(host: Submitter, tmp_path: Path) -> None:
