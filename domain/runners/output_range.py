@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from domain.identifiers import Name, TaskId
+from domain.identifiers import CheckedTaskId, Name
 from domain.protocol import MAX_COUNTER, Wire
 
 RANGE_BYTES = 256 * 1024
@@ -33,7 +33,7 @@ BUSY = "busy"
 class RangeRequest(Wire):
     """Asks a runner for bytes of an attempt's output; the answer may hold fewer than `limit`."""
 
-    task_id: TaskId
+    task_id: CheckedTaskId
     attempt: int = Field(ge=1, lt=2**31)
     offset: int = Field(default=0, ge=-MAX_COUNTER, le=MAX_COUNTER, description="negative: from the end")
     limit: int = Field(default=RANGE_BYTES, ge=1, le=MAX_RANGE_BYTES)

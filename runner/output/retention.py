@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from domain.identifiers import TaskId
 from runner.asyncio_tasks import wait_at_most
 from runner.cleanup.removal import discard
 from runner.output.files import SUFFIX
@@ -101,4 +102,4 @@ def _outputs(directory: Path) -> Iterator[_Kept]:
             except FileNotFoundError:
                 continue
             size = max(seen.st_size, LEAST_BYTES)
-            yield _Kept(Path(entry.path), Key(task_id, int(attempt)), seen.st_mtime, size)
+            yield _Kept(Path(entry.path), Key(TaskId(task_id), int(attempt)), seen.st_mtime, size)
