@@ -14,9 +14,9 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from domain import subjects
+from domain.lifecycle.asyncio_tasks import end_tasks
 from domain.runners.output_range import BUSY, GONE, PROBLEM, RangeRequest
 from domain.validation.json_reader import parsed
-from runner.asyncio_tasks import end_tasks
 from runner.errors import StateTrouble
 from runner.nats_link import NATS_TROUBLE, NatsLink
 from runner.output.ranges import OutputMissing, OutputRanges

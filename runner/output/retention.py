@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from domain.identifiers import TaskId
-from runner.asyncio_tasks import wait_at_most
+from domain.lifecycle.asyncio_tasks import wait_at_most
 from runner.cleanup.removal import discard
 from runner.output.files import SUFFIX
 from runner.process.shim_output import cut_file
