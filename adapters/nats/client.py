@@ -42,6 +42,9 @@ class Listening(Protocol):
     async def unsubscribe(self) -> None:
         """End the subscription. Raises nats.errors.Error."""
 
+    async def drain(self) -> None:
+        """The same, but what the server has sent before is still taken. Raises nats.errors.Error."""
+
 
 @runtime_checkable
 class Tappable(Protocol):

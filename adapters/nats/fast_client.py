@@ -95,6 +95,13 @@ class Listening:
         self._takers.pop(self._subscription._id, None)
         await self._subscription.unsubscribe()
 
+    async def drain(self) -> None:
+        """Let no more messages come than the server has sent. Raises nats.errors.Error."""
+        try:
+            await self._subscription.drain()
+        finally:
+            self._takers.pop(self._subscription._id, None)
+
 
 class _QuickSubscription(Subscription):
     """A subscription that creates tasks and a timer only for a message that has not arrived yet."""

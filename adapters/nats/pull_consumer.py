@@ -22,6 +22,8 @@ from adapters.nats.client import Listening, listen
 from adapters.nats.message import Arrived, Take
 from domain.identifiers import LogSeq, read_log_seq
 
+DRAIN_SECONDS = 2.0
+QUIET_SECONDS = 0.05
 _DELIVERED = "$JS.ACK."
 _SHORT = 9
 _BEHIND_DOMAIN = 2
@@ -137,6 +139,21 @@ class Pull:
         if self._listening is not None:
             with contextlib.suppress(nats.errors.Error):
                 await self._listening.unsubscribe()
+
+    async def drain(self) -> None:
+        """Ask no more, take what the server has sent already, and be gone.
+
+        While messages come, the rest of what was asked for is on its way; afterwards the server is told.
+        """
+        self._closed = True
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._coming > 0 and self._came:
+                    self._came = False
+                    await asyncio.sleep(QUIET_SECONDS)
+                if self._listening is not None:
+                    await self._listening.drain()
+        self.lose()
 
     def more(self) -> None:
         """Request more messages, if there is room and few are outstanding."""

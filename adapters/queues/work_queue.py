@@ -22,9 +22,9 @@ from pydantic import ValidationError
 
 from adapters.event_store.codec import subject_of
 from adapters.event_store.lazy_event import LazyEvent
-from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.nats.message import Arrived, Take
-from adapters.nats.pull_consumer import Pull, PullTiming, delivery, nanoseconds, stream_seq
+from adapters.nats.message import Arrived
+from adapters.nats.pull_consumer import delivery, nanoseconds, stream_seq
+from adapters.queues.durable_consumer import TIMING, ConsumerTiming, DurableConsumer
 from domain import subjects
 from domain.backoff import Backoff
 from domain.context.log_context import be_about
@@ -39,8 +39,6 @@ from domain.subjects import Stream
 from domain.validation.headers import header
 
 RETRY = Backoff(first_seconds=1.0, longest_seconds=30.0)
-PULL = PullTiming(request_seconds=2.0)
-"""Requests are short, since the broker delivers to an open request even if its process is frozen."""
 ACK = b"+ACK"
 NAK = b'-NAK {"delay": %d}'
 TERM = b"+TERM"
@@ -52,26 +50,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """Concurrency, timing and retry limits of a durable queue.
-
-    `retry` is the backoff after a handler error, `reopen_seconds` the pause after a lost consumer.
-    """
+    """Concurrency, timing and retry limits of a durable queue; `retry` is the backoff after an error."""
 
     concurrency: int = 64
     most_deliveries: int = 12
     retry: Backoff = RETRY
     ack_wait_seconds: float = 6.0
     progress_seconds: float = 1.5
-    check_seconds: float = 0.5
-    reopen_seconds: float = 0.5
-    pull: PullTiming = PULL
+    consumer: ConsumerTiming = TIMING
 
 
 POLICY = QueuePolicy()
 
 
 class DurableQueue:
-    """One durable pull consumer; any number of processes may share it."""
+    """The messages of one durable consumer, each handled by itself."""
 
     def __init__(
         self,
@@ -87,14 +80,25 @@ class DurableQueue:
         """`id_token`: the position of the subject's token that dead letters take as `subject_id`."""
         self._nc = connection
         self._dead_letters = dead_letters
-        self._api = JetStreamApi(connection, stream)
         self._name = name
-        self._subjects = list(subjects)
         self._id_token = id_token
         self._policy = policy
         self._slots = asyncio.Semaphore(policy.concurrency)
-        self._unsettled: set[Arrived] = set()
-        self._pull: Pull | None = None
+        config = {
+            "filter_subjects": list(subjects),
+            "ack_wait": nanoseconds(policy.ack_wait_seconds),
+            "max_deliver": -1,
+            "max_ack_pending": 10_000,
+        }
+        self._consumer = DurableConsumer(
+            connection,
+            stream,
+            name,
+            config,
+            batch=policy.concurrency,
+            waiting=policy.concurrency,
+            timing=policy.consumer,
+        )
 
     async def run(self, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]) -> None:
         """Take and handle until canceled; up to `concurrency` at once, in no particular order."""
@@ -102,58 +106,9 @@ class DurableQueue:
             group.create_task(self._tell_progress())
 
             def take(message: Arrived) -> None:
-                self._unsettled.add(message)
                 group.create_task(self._settle(message, parse, handle))
 
-            while True:
-                try:
-                    await self._take_until_gone(take)
-                except (nats.errors.Error, LogUnreachable) as error:
-                    if self._nc.is_closed:
-                        raise
-                    log.warning("queue not reachable, will retry", queue=self._name, error=repr(error))
-                await asyncio.sleep(self._policy.reopen_seconds)
-
-    async def _take_until_gone(self, take: Take) -> None:
-        gone = asyncio.Event()
-        await self._make_consumer()
-        self._pull = pull = Pull(
-            self._nc,
-            self._api.next_subject(self._name),
-            take,
-            batch=self._policy.concurrency,
-            timing=self._policy.pull,
-            room=self._has_room,
-            lost=gone.set,
-        )
-        try:
-            await pull.open()
-            await pull.request()
-            while not pull.gone:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._policy.check_seconds):
-                        await gone.wait()
-                pull.check()
-        finally:
-            await pull.close()
-
-    async def _make_consumer(self) -> None:
-        await self._api.make_consumer(
-            self._name,
-            {
-                "durable_name": self._name,
-                "filter_subjects": self._subjects,
-                "ack_policy": "explicit",
-                "deliver_policy": "all",
-                "ack_wait": nanoseconds(self._policy.ack_wait_seconds),
-                "max_deliver": -1,
-                "max_ack_pending": 10_000,
-            },
-        )
-
-    def _has_room(self) -> bool:
-        """Whether to request more: some messages may wait beside those in work, to keep requests large."""
-        return len(self._unsettled) <= self._policy.concurrency
+            await self._consumer.run(take)
 
     async def _settle(
         self, message: Arrived, parse: Callable[[Arrived], Item], handle: Callable[[Item], Awaitable[None]]
@@ -169,18 +124,16 @@ class DurableQueue:
             except nats.errors.Error as error:
                 log.warning("acknowledgement lost, will come again", queue=self._name, error=repr(error))
         finally:
-            self._unsettled.discard(message)
-            if self._pull is not None:
-                self._pull.more()
+            self._consumer.release(message)
 
     async def _tell_progress(self) -> None:
         """Tell the server periodically which messages are in progress, so that it does not redeliver them."""
         known: set[Arrived] = set()
         while True:
-            for message in known & self._unsettled:
+            for message in known & self._consumer.unsettled:
                 with contextlib.suppress(nats.errors.Error):
                     await self._nc.publish(message.reply, IN_PROGRESS)
-            known = set(self._unsettled)
+            known = set(self._consumer.unsettled)
             await asyncio.sleep(self._policy.progress_seconds)
 
     async def _failed(self, message: Arrived, error: Exception) -> None:

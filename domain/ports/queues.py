@@ -1,8 +1,8 @@
-"""Ports of work queues that processes share (events, due deadlines), of timers, and of backlogs."""
+"""Ports of work queues that processes share (events, deadlines, reports), of timers, and of backlogs."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -24,6 +24,41 @@ class DueQueue(Protocol):
 
     async def consume(self, handle: Callable[[Due], Awaitable[None]]) -> None:
         """Pass deadlines to `handle` until canceled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedReport:
+    """A runner's report as its queue delivers it; `deliveries` counts this time."""
+
+    task_id: TaskId
+    data: bytes
+    headers: Mapping[str, str]
+    deliveries: int
+
+
+class ReportQueue(Protocol):
+    """Runners' reports, shared among any number of workers; each is handled at least once."""
+
+    @property
+    def reading(self) -> bool:
+        """Whether reports can come, as far as is known."""
+        ...
+
+    async def open(self) -> None:
+        """Make sure that there is a queue. Raises Busy."""
+        ...
+
+    async def consume(self, handle: Callable[[QueuedReport], Awaitable[float | None]]) -> None:
+        """Hand out reports until canceled, or stopped and all settled.
+
+        Handlers begin in the order of arrival and run beside each other. One that returns seconds gets its
+        report again after so long.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Let `consume` end: no more reports are asked for."""
         ...
 
 

@@ -131,12 +131,12 @@ def _message(error: BaseException) -> str:
 
 async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
     """Run the API; `listener` is an already bound socket."""
+    from adapters.queues.report_queue import JetStreamReportQueue
     from api.app import begin_closing, create_app
     from api.reports.nats_intake import ReportIntake
     from domain.locks.statistics import LogFigures
     from domain.protocol import rfc3339
     from infra.composition import api_parts, now, open_core, push_client
-    from infra.nats.connection import connect
     from infra.runtime.http_connections import Connections, connection_limit
     from infra.runtime.http_server import bind, serve
     from infra.runtime.readiness import Readiness
@@ -157,7 +157,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
         )
         parts = api_parts(core, view, http, readiness, capacity)
         app = create_app(parts)
-        intake = ReportIntake(parts, partial(connect, settings, "towpath-reports"), app.state.metrics)
+        intake = ReportIntake(parts, JetStreamReportQueue(core.connection), app.state.metrics)
         connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))
         closing = asyncio.Event()
         serving = partial(serve, app, listener, closing, lambda: begin_closing(app), connections)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from nats.aio.client import Client
 
 from adapters.event_store.appender import SETTLE_SECONDS
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
 from infra.composition import Core, api_parts, lock_projection, open_core, read_model_projection
 from infra.config.settings import Settings
-from infra.nats.connection import connect
 from infra.nats.embedded_server import EmbeddedNats
 from projections.lock_view import FoldedLockView
 
@@ -33,7 +30,6 @@ class LiveApi:
     app: FastAPI
     parts: ApiParts
     core: Core
-    connect: Callable[[], Awaitable[Client]]
     closed: asyncio.Task[None]
 
     async def dispatched(self, **body: Any) -> dict[str, Any]:
@@ -85,7 +81,7 @@ async def live_api(
                 await asyncio.sleep(0.01)
         port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-            yield LiveApi(http, app, parts, core, partial(connect, settings, "test-reports"), serving)
+            yield LiveApi(http, app, parts, core, serving)
         begin_closing(app)
         uvicorn_server.should_exit = True
         await serving

@@ -11,10 +11,12 @@ from typing import Any
 
 import nats.errors
 import pytest
-from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import api.reports.nats_intake
+from adapters.nats.jetstream_api import JetStreamApi
+from adapters.nats.pull_consumer import PullTiming
+from adapters.queues.durable_consumer import ConsumerTiming
+from adapters.queues.report_queue import DURABLE, JetStreamReportQueue
 from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
 from infra.nats.embedded_server import EmbeddedNats
@@ -64,20 +66,27 @@ async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) ->
 async def test_the_report_intake_waits_for_nats_without_spinning(
     nats_server: EmbeddedNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FastStream would ask again at once for as long as NATS is away, and keep a task for each time."""
-    monkeypatch.setattr(api.reports.nats_intake, "AWAY_SECONDS", 0.05)
+    timing = ConsumerTiming(
+        reopen_seconds=0.05, pull=PullTiming(request_seconds=2.0, heartbeat_seconds=0.1, silent_seconds=0.5)
+    )
     async with live_api(nats_server, tmp_path / "data") as live:
         task_id = (await live.dispatched())["id"]
-        intake = ReportIntake(live.parts, live.connect, None)
+        intake = ReportIntake(live.parts, JetStreamReportQueue(live.core.connection, timing=timing))
         await intake.start()
+        asked = []
+        make = JetStreamApi.make_consumer
+
+        async def counted(self: JetStreamApi, name: str, config: dict[str, Any]) -> int:
+            asked.append(name)
+            return await make(self, name, config)
+
+        monkeypatch.setattr(JetStreamApi, "make_consumer", counted)
         nats_server.stop()
         with capture_logs() as logs:
-            await eventually(lambda: intake._ahead is not None and intake._ahead.failed > 3, timeout=30)
-        said = [one["event"] for one in logs if one["event"].startswith("reports cannot be fetched")]
-        assert len(said) == 1, "an outage is said once, not with each try"
-        assert intake._broker is not None
-        (subscriber,) = intake._broker.subscribers
-        assert len(subscriber.tasks) == 1
+            await eventually(lambda: asked.count(DURABLE) > 3, timeout=30)
+        said = [one["queue"] for one in logs if one["event"].startswith("queue not reachable")]
+        assert said == [DURABLE], "an outage is said once, not with each try"
+        assert not intake.connected
         nats_server.start()
 
         async def back() -> bool:
@@ -96,7 +105,7 @@ async def test_the_report_intake_stops_while_nats_is_away(
     nats_server: EmbeddedNats, tmp_path: Path, away: str
 ) -> None:
     async with live_api(nats_server, tmp_path / "data") as live:
-        intake = ReportIntake(live.parts, live.connect)
+        intake = ReportIntake(live.parts, JetStreamReportQueue(live.core.connection))
         await intake.start()
         if away == "gone":
             nats_server.stop()
@@ -116,13 +125,8 @@ async def test_the_report_intake_stops_while_nats_is_away(
 
 async def test_the_report_intake_says_why_it_cannot_start(nats_server: EmbeddedNats, tmp_path: Path) -> None:
     async with live_api(nats_server, tmp_path / "data") as live:
-
-        async def frozen_then() -> Client:
-            connection = await live.connect()
-            os.kill(nats_server.pid, signal.SIGSTOP)
-            return connection
-
-        intake = ReportIntake(live.parts, frozen_then)
+        intake = ReportIntake(live.parts, JetStreamReportQueue(live.core.connection))
+        os.kill(nats_server.pid, signal.SIGSTOP)
         try:
             with pytest.raises(Busy, match="is JetStream up"):
                 await intake.start()

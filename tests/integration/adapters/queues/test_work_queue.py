@@ -16,6 +16,7 @@ from adapters.event_store.appender import SingleAppender
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.pull_consumer import PullTiming
 from adapters.queues.dead_letters import JetStreamDeadLetters
+from adapters.queues.durable_consumer import ConsumerTiming
 from adapters.queues.timers import JetStreamTimers
 from adapters.queues.work_queue import JetStreamDueQueue, JetStreamEventQueue, QueuePolicy
 from domain.backoff import Backoff
@@ -36,7 +37,7 @@ IMPATIENT = QueuePolicy(
     retry=Backoff(first_seconds=0.02),
     ack_wait_seconds=1.0,
     progress_seconds=0.2,
-    reopen_seconds=0.01,
+    consumer=ConsumerTiming(reopen_seconds=0.01),
 )
 
 
@@ -241,7 +242,8 @@ async def test_many_messages_are_shared_and_all_handled(
 
 async def test_an_idle_queue_has_one_request_under_way(js_connection: Client) -> None:
     """Also after many have run out: the server ends each, and only then the next one is made."""
-    short = replace(IMPATIENT, pull=PullTiming(request_seconds=0.2, heartbeat_seconds=0.1))
+    pull = PullTiming(request_seconds=0.2, heartbeat_seconds=0.1)
+    short = replace(IMPATIENT, consumer=ConsumerTiming(reopen_seconds=0.01, pull=pull))
 
     async def handle(_: Recorded) -> None:
         """Nothing comes."""
@@ -280,12 +282,9 @@ async def test_a_queue_asks_again_where_nothing_is_heard(
 
 async def test_a_queue_without_room_keeps_its_consumer(js_connection: Client) -> None:
     """It has asked for nothing, so it need not hear anything."""
-    narrow = replace(
-        IMPATIENT,
-        concurrency=4,
-        check_seconds=0.05,
-        pull=PullTiming(request_seconds=2.0, silent_seconds=0.3),
-    )
+    pull = PullTiming(request_seconds=2.0, silent_seconds=0.3)
+    timing = ConsumerTiming(check_seconds=0.05, reopen_seconds=0.01, pull=pull)
+    narrow = replace(IMPATIENT, concurrency=4, consumer=timing)
     made = await js_connection.subscribe("$JS.API.CONSUMER.CREATE.TOWPATH.test")
     ids = {await append(js_connection) for _ in range(20)}
     enough = asyncio.Event()

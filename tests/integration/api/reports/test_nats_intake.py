@@ -12,8 +12,8 @@ import pytest
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-import api.reports.nats_intake as intake_module
-from api.reports.nats_intake import DURABLE, ReportIntake
+from adapters.queues.report_queue import DURABLE, JetStreamReportQueue
+from api.reports.nats_intake import ReportIntake
 from domain.errors import Busy
 from domain.subjects import Stream
 from tests.integration.api.live_api import LiveApi
@@ -23,11 +23,15 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 async def intake(live: LiveApi) -> AsyncIterator[ReportIntake]:
-    """A running intake on a connection of its own."""
-    made = ReportIntake(live.parts, live.connect, live.app.state.metrics)
+    """A running intake."""
+    made = ReportIntake(live.parts, queue(live), live.app.state.metrics)
     await made.start()
     yield made
     await made.stop()
+
+
+def queue(live: LiveApi) -> JetStreamReportQueue:
+    return JetStreamReportQueue(live.core.connection)
 
 
 async def publish(nc: Client, task_id: str, body: Any, **headers: str) -> None:
@@ -85,10 +89,7 @@ async def test_a_deleted_consumer_is_made_again(live: LiveApi, intake: ReportInt
     assert (consumer["max_ack_pending"], consumer["filter_subject"]) == (2000, "towpath.report.*")
 
 
-async def test_reports_that_cannot_be_fetched_are_not_ready(
-    live: LiveApi, intake: ReportIntake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake_module, "AWAY_SECONDS", 0.05)
+async def test_reports_that_cannot_be_fetched_are_not_ready(live: LiveApi, intake: ReportIntake) -> None:
     assert intake.connected
     await live.core.connection.jetstream().delete_stream(Stream.REPORT)
     await eventually(lambda: not intake.connected)
@@ -119,7 +120,7 @@ async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi)
     await publish(nc, task_id, {"status": "running"}, **{"X-Runner-Token": "wrong"})
     await publish(nc, task_id, {"status": "running", "attempt": 7})
     await publish(nc, task_id, {"status": "running"})
-    intake = ReportIntake(live.parts, live.connect)
+    intake = ReportIntake(live.parts, queue(live))
     await intake.start()
     await settled(nc)
     await intake.stop()
@@ -131,8 +132,8 @@ async def test_bad_neighbours_in_a_batch_are_kept_and_harm_nobody(live: LiveApi)
 async def test_reports_wait_while_nobody_takes_them_and_stop_may_be_called_twice(live: LiveApi) -> None:
     nc = live.core.connection
     task_id = (await live.dispatched())["id"]
-    intake = ReportIntake(live.parts, live.connect)
-    asking = asyncio.create_task(pulls(nc, "TOWPATH_REPORT", "report-intake", 2))
+    intake = ReportIntake(live.parts, queue(live))
+    asking = asyncio.create_task(pulls(nc, Stream.REPORT, DURABLE, 1))
     await asyncio.sleep(0)
     await intake.start()
     await asking  # so it waits for reports
@@ -143,7 +144,7 @@ async def test_reports_wait_while_nobody_takes_them_and_stop_may_be_called_twice
     assert logs == []
     await publish(nc, task_id, {"status": "running"})
     assert await left(nc) == 1
-    again = ReportIntake(live.parts, live.connect)
+    again = ReportIntake(live.parts, queue(live))
     await again.start()
     await again.start()
     await settled(nc)
@@ -163,7 +164,7 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
                 raise Busy("busy", "later")
             return await reports.report(*given)
 
-    intake = ReportIntake(replace(live.parts, reports=FirstBusy()), live.connect)
+    intake = ReportIntake(replace(live.parts, reports=FirstBusy()), queue(live))
     await intake.start()
     await publish(nc, task_id, {"status": "running"})
     await settled(nc)
@@ -175,7 +176,7 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
 async def test_the_intake_leaves_the_stream_as_it_was_made(live: LiveApi) -> None:
     nc = live.core.connection
     before = (await api(nc, f"STREAM.INFO.{Stream.REPORT}"))["config"]
-    intake = ReportIntake(live.parts, live.connect)
+    intake = ReportIntake(live.parts, queue(live))
     await intake.start()
     consumer = (await api(nc, f"CONSUMER.INFO.{Stream.REPORT}.{DURABLE}"))["config"]
     await intake.stop()
@@ -189,15 +190,3 @@ async def test_single_reports_never_wait_for_a_redelivery(live: LiveApi, intake:
         await publish(nc, task_id, {"status": "running"})
         await settled(nc)
     assert (await api(nc, f"CONSUMER.INFO.{Stream.REPORT}.{DURABLE}"))["delivered"]["consumer_seq"] == 60
-
-
-async def test_an_idle_intake_has_one_request_under_way(
-    live: LiveApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A second one, which nothing ends but its time, would keep a report from the intake for so long."""
-    monkeypatch.setattr(intake_module, "POLL_SECONDS", 0.2)
-    intake = ReportIntake(live.parts, live.connect)
-    await intake.start()
-    requests = await pulls(live.core.connection, Stream.REPORT, DURABLE, 12)
-    await intake.stop()
-    assert [one for one in requests if not one.get("no_wait")] == []
