@@ -148,8 +148,9 @@ class Pull:
         self._closed = True
         with contextlib.suppress(nats.errors.Error, TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while self._coming > 0 and self._came:
-                    self._came = False
+                coming = 0
+                while coming != self._coming > 0:
+                    coming = self._coming
                     await asyncio.sleep(QUIET_SECONDS)
                 if self._listening is not None:
                     await self._listening.drain()

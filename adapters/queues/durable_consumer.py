@@ -109,6 +109,8 @@ class DurableConsumer:
     async def _take_until_gone(self, take: Take) -> None:
         gone = asyncio.Event()
         await self.make()
+        if self._stopped:
+            return
         self._pull = pull = Pull(
             self._nc,
             self._api.next_subject(self._name),

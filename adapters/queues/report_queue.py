@@ -74,18 +74,17 @@ class JetStreamReportQueue:
         await self._consumer.stop()
 
     async def _settle(self, message: Arrived, handle: Handle) -> None:
-        report = QueuedReport(
-            TaskId(message.subject.rpartition(".")[2]),
-            message.data,
-            message.headers,
-            delivery(message.reply).tries,
-        )
         try:
-            seconds = await handle(report)
+            seconds = await handle(_report(message))
             await self._nc.publish(message.reply, ACK if seconds is None else NAK % nanoseconds(seconds))
-        except nats.errors.Error:
-            log.warning("report's acknowledgement lost, will come again", task_id=report.task_id)
+        except nats.errors.Error as error:
+            log.warning("acknowledgement lost, will come again", queue=DURABLE, error=repr(error))
         except Exception as error:
-            log.error("report not handled, will come again", task_id=report.task_id, exc_info=error)
+            log.error("report not handled, will come again", subject=message.subject, exc_info=error)
         finally:
             self._consumer.release(message)
+
+
+def _report(message: Arrived) -> QueuedReport:
+    task_id = TaskId(message.subject.rpartition(".")[2])
+    return QueuedReport(task_id, message.data, message.headers, delivery(message.reply).tries)

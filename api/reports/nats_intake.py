@@ -53,8 +53,10 @@ class ReportIntake:
             return
         await self._queue.stop()
         await asyncio.wait({taking}, timeout=STOP_SECONDS)
-        taking.cancel()
-        await asyncio.wait({taking})
+        if taking.cancel():
+            await asyncio.wait({taking})
+        else:
+            taking.result()
 
     async def handle(self, report: QueuedReport) -> float | None:
         """Settle a report after those of its task that came before: None, or when it has to come again.

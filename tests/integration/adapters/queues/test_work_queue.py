@@ -259,7 +259,8 @@ async def test_a_queue_asks_again_where_nothing_is_heard(
     nats_server: EmbeddedNats, js_connection: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request was lost: no message, no heartbeat, no word that it is over."""
-    wary = replace(IMPATIENT, pull=PullTiming(request_seconds=2.0, silent_seconds=0.5))
+    pull = PullTiming(request_seconds=2.0, silent_seconds=0.5)
+    wary = replace(IMPATIENT, consumer=ConsumerTiming(reopen_seconds=0.01, pull=pull))
     handled: list[str] = []
 
     async def handle(event: Recorded) -> None:
