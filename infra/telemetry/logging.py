@@ -28,7 +28,7 @@ HIDDEN = "***"
 _MIN_SECRET_CHARS = 4
 _SECRET_FIELD = re.compile(r"(token|password|secret|authorization|credential|cookie)s?$", re.IGNORECASE)
 _FIRST = ("timestamp", "level", "message", *About._fields, "trace", "logger")
-_TALKATIVE = ("httpx", "httpcore", "asyncio", "aiosqlite", "faststream")
+_TALKATIVE = ("httpx", "httpcore", "asyncio", "aiosqlite")
 
 
 def configure_logging(settings: Settings, more_secrets: Iterable[str] = ()) -> None:

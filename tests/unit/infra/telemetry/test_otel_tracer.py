@@ -13,7 +13,7 @@ from infra.telemetry.otel_tracer import open_tracer
 COLLECTOR = "http://127.0.0.1:4318"
 _BARE = """
 import sys
-import fastapi, faststream.nats  # the one brings opentelemetry-api, the other looks what is installed
+import fastapi  # brings opentelemetry-api
 before = {name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf"))}
 import api.app, api.reports.nats_intake, infra.composition, runner.service
 import infra.runtime.processes, infra.runtime.up
