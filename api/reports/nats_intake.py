@@ -7,23 +7,25 @@ different tasks concurrently.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from api.dependencies import ApiParts
 from api.metrics.registry import Metrics
 from api.reports.settlement import ANSWER_SECONDS, Settlement, delay_seconds
 from domain.errors import Busy
+from domain.lifecycle.service import Background
 from domain.ports.queues import QueuedReport, ReportQueue
 
 STOP_SECONDS = 15.0
 
 
-class ReportIntake:
+class ReportIntake(Background):
     """Takes reports from `queue`."""
 
     def __init__(self, parts: ApiParts, queue: ReportQueue, metrics: Metrics | None = None) -> None:
+        super().__init__(partial(queue.consume, self.handle))
         self._settlement = Settlement(parts, metrics)
         self._queue = queue
-        self._taking: asyncio.Task[None] | None = None
         self._last: dict[str, asyncio.Future[bool]] = {}
 
     async def start(self) -> None:
@@ -32,31 +34,26 @@ class ReportIntake:
         Raises:
             Busy: their queue could not be opened; start again.
         """
-        if self._taking is not None:
+        if self.task is not None:
             return
         try:
             await self._queue.open()
         except Busy as error:
             why = f"the queue of reports over NATS cannot be opened ({error.detail})"
             raise Busy(error.code, f"{why}; is JetStream up? Start again in a moment") from error
-        self._taking = asyncio.create_task(self._queue.consume(self.handle))
+        await super().start()
 
     @property
     def connected(self) -> bool:
         """Whether reports can come at all."""
-        return self._taking is not None and not self._taking.done() and self._queue.reading
+        return self.task is not None and not self.task.done() and self._queue.reading
 
     async def stop(self) -> None:
-        """Settle what was taken, and take no more; may be called twice."""
-        taking, self._taking = self._taking, None
-        if taking is None:
-            return
-        await self._queue.stop()
-        await asyncio.wait({taking}, timeout=STOP_SECONDS)
-        if taking.cancel():
-            await asyncio.wait({taking})
-        else:
-            taking.result()
+        """Take no more reports, and settle those that were taken; may be called twice."""
+        if self.task is not None:
+            await self._queue.stop()
+            await asyncio.wait({self.task}, timeout=STOP_SECONDS)
+        await super().stop()
 
     async def handle(self, report: QueuedReport) -> float | None:
         """Settle a report after those of its task that came before: None, or when it has to come again.
