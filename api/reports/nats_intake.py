@@ -7,7 +7,6 @@ different tasks concurrently.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 from api.dependencies import ApiParts
 from api.metrics.registry import Metrics
@@ -23,7 +22,7 @@ class ReportIntake(Background):
     """Takes reports from `queue`."""
 
     def __init__(self, parts: ApiParts, queue: ReportQueue, metrics: Metrics | None = None) -> None:
-        super().__init__(partial(queue.consume, self.handle))
+        super().__init__(lambda: self._queue.consume(self.handle))
         self._settlement = Settlement(parts, metrics)
         self._queue = queue
         self._last: dict[str, asyncio.Future[bool]] = {}
