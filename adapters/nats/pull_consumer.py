@@ -68,6 +68,11 @@ def stream_seq(reply: str) -> LogSeq:
     return read_log_seq(tokens[5] if len(tokens) == _SHORT else tokens[5 + _BEHIND_DOMAIN])
 
 
+def tries(reply: str) -> int:
+    """Only the `tries` of `delivery`."""
+    return int(_numbers(reply)[0])
+
+
 def _numbers(reply: str) -> list[str]:
     """The tokens after the consumer's name. The long form begins with a domain and an account."""
     tokens = reply.split(".")

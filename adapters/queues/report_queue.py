@@ -15,7 +15,7 @@ import structlog
 from nats.aio.client import Client
 
 from adapters.nats.message import Arrived
-from adapters.nats.pull_consumer import delivery, nanoseconds
+from adapters.nats.pull_consumer import nanoseconds, tries
 from adapters.queues.durable_consumer import TIMING, ConsumerTiming, DurableConsumer
 from adapters.queues.work_queue import ACK, NAK
 from domain import subjects
@@ -87,4 +87,4 @@ class JetStreamReportQueue:
 
 def _report(message: Arrived) -> QueuedReport:
     task_id = TaskId(message.subject.rpartition(".")[2])
-    return QueuedReport(task_id, message.data, message.headers, delivery(message.reply).tries)
+    return QueuedReport(task_id, message.data, message.headers, tries(message.reply))
