@@ -25,6 +25,7 @@ from domain.subjects import Stream
 
 DURABLE = "report-intake"
 BATCH = 200
+TURNS = 2  # one waits for the log, the other is worked on
 ACK_WAIT_SECONDS = 15.0  # longer than a report may take
 Handle = Callable[[QueuedReport], Awaitable[float | None]]
 log = structlog.get_logger(__name__)
@@ -41,6 +42,8 @@ class JetStreamReportQueue:
         timing: ConsumerTiming = TIMING,
     ) -> None:
         self._nc = connection
+        self._arrived: list[Arrived] = []
+        self._working = 0
         config = {
             "filter_subject": subjects.report(),
             "ack_wait": nanoseconds(ack_wait_seconds),
@@ -65,13 +68,25 @@ class JetStreamReportQueue:
         async with asyncio.TaskGroup() as group:
 
             def take(message: Arrived) -> None:
-                group.create_task(self._settle(message, handle))
+                self._arrived.append(message)
+                if self._working < TURNS:
+                    self._working += 1
+                    group.create_task(self._work(handle))
 
             await self._consumer.run(take)
 
     async def stop(self) -> None:
         """See the port."""
         await self._consumer.stop()
+
+    async def _work(self, handle: Handle) -> None:
+        """Settle what has arrived, all at once, until nothing has: so writes are few and large under load."""
+        try:
+            while self._arrived:
+                turn, self._arrived = self._arrived, []
+                await asyncio.gather(*(self._settle(message, handle) for message in turn))
+        finally:
+            self._working -= 1
 
     async def _settle(self, message: Arrived, handle: Handle) -> None:
         try:

@@ -49,6 +49,10 @@ async def left(nc: Client) -> int:
     return int((await api(nc, f"STREAM.INFO.{Stream.REPORT}"))["state"]["messages"])
 
 
+async def _taken(nc: Client) -> bool:
+    return int((await info(nc))["num_ack_pending"]) >= BATCH
+
+
 async def _none_left(nc: Client) -> bool:
     return await left(nc) == 0
 
@@ -64,9 +68,9 @@ async def test_handlers_begin_in_order_and_two_batches_at_most_are_taken(js_conn
         await gate.wait()
 
     async with consuming(JetStreamReportQueue(js_connection), handle):
-        await eventually(lambda: len(begun) >= BATCH)
+        await eventually(lambda: _taken(js_connection))
         await asyncio.wait({asyncio.create_task(gate.wait())}, timeout=0.5)
-        assert (await info(js_connection))["num_ack_pending"] == len(begun) <= 2 * BATCH
+        assert 0 < len(begun) <= (await info(js_connection))["num_ack_pending"] <= 2 * BATCH
         gate.set()
         await eventually(lambda: _none_left(js_connection))
     assert begun == [b"%d" % number for number in range(count)]
