@@ -49,6 +49,7 @@ class Life:
     runner: str | None = None
     cancel_requested: bool = False
     release_requested: bool = False
+    question: str | None = None
     exit_code: int | None = None
     message: str | None = None
     reason: str | None = None
@@ -141,6 +142,11 @@ def _wrong(before: Life | None, fact: Fact, locks: Locks) -> list[tuple[str, str
     confirmed = str(data.get("by")).startswith("runner") or data.get("reason") == "runner-lost"
     if fact.name == "canceled" and before.status in ("queued", "running") and not confirmed:
         found.append(("canceled", f"by {data.get('by')}, while its runner may still run it"))
+    if fact.name in ("asked", "answered"):
+        if before.cancel_requested or before.release_requested:
+            found.append(("question", f"{fact.name} after it was asked to stop"))
+        if before.question != (None if fact.name == "asked" else data["question_id"]):
+            found.append(("question", f"{fact.name} while {before.question} was open"))
     if fact.name == "cancel-requested" and before.cancel_requested:
         found.append(("twice", "it was requested already"))
     if fact.name == "lock-release-requested":
@@ -159,6 +165,8 @@ def _after(before: Life | None, fact: Fact) -> Life:
         return Life(
             fact.entity, status="dispatched", spec=before.spec, attempt=data["attempt"], claim=data, **here
         )
+    if fact.name in ("asked", "answered"):
+        return replace(before, question=data["question_id"] if fact.name == "asked" else None, **here)
     if fact.name == "cancel-requested":
         return replace(before, cancel_requested=True, **here)
     if fact.name == "lock-release-requested":
