@@ -15,6 +15,7 @@ from domain.ports.log import StoredTask
 from domain.protocol import Ask
 from domain.runners.attempt_token import Proof
 from domain.runners.report_reader import read_said
+from domain.services.task_reports import record_said
 
 CONFLICTING_END = "conflicting-end"
 
@@ -53,4 +54,4 @@ async def record_report(
     parts: ApiParts, task_id: TaskId, body: bytes, proof: Proof | None, transport: Transport
 ) -> StoredTask:
     """`accept_report` for a caller that is already authenticated."""
-    return await parts.reports.take(task_id, read_said(body), proof, transport)
+    return await record_said(parts.reports, task_id, read_said(body), proof, transport)

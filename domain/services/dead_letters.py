@@ -21,7 +21,7 @@ from domain.log.record import Recorded
 from domain.ports.log import LogReader
 from domain.protocol import Submission
 from domain.runners.report_reader import read_said
-from domain.services.task_reports import TaskReports
+from domain.services.task_reports import TaskReports, record_said
 from domain.task.transitions import Status
 from domain.validation.json_reader import parsed, read_json, sendable
 
@@ -179,7 +179,7 @@ class DeadLetterService:
             raise _not_replayable(
                 f"it is no report of a task: {letter.detail or type(error).__name__}"
             ) from error
-        stored = await self._tasks.take(task_id, said, None, "nats")
+        stored = await record_said(self._tasks, task_id, said, None, "nats")
         return "recorded" if stored.recorded else "stale"
 
     async def _submit(self, letter: DeadLetter) -> Outcome:

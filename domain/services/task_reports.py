@@ -23,15 +23,6 @@ class TaskReports(TaskChanges):
         super().__init__(tasks, clock)
         self._grants = grants
 
-    async def take(
-        self, task_id: TaskId, said: Report | Ask, proof: Proof | None, transport: Transport
-    ) -> StoredTask:
-        """Record a report or a question of a runner; its actor is the runner that it names."""
-        actor = f"runner:{said.runner_id}" if said.runner_id else "runner"
-        if isinstance(said, Ask):
-            return await self.ask(task_id, said, proof.attempt if proof is not None else None, actor)
-        return await self.report(task_id, said, proof, transport, actor)
-
     async def report(
         self, task_id: TaskId, report: Report, proof: Proof | None, transport: Transport, actor: str
     ) -> StoredTask:
@@ -61,6 +52,16 @@ class TaskReports(TaskChanges):
         """Record a question; `attempt` is the one that its token proves. Raises as `Task.ask` does."""
         about = _of_attempt(ask, attempt)
         return await self._change(task_id, lambda task, at: task.ask(about, at=at, actor=actor))
+
+
+async def record_said(
+    reports: TaskReports, task_id: TaskId, said: Report | Ask, proof: Proof | None, transport: Transport
+) -> StoredTask:
+    """Record a report or a question of a runner; its actor is the runner that it names."""
+    actor = f"runner:{said.runner_id}" if said.runner_id else "runner"
+    if isinstance(said, Ask):
+        return await reports.ask(task_id, said, proof.attempt if proof is not None else None, actor)
+    return await reports.report(task_id, said, proof, transport, actor)
 
 
 Said = TypeVar("Said", Report, Ask)

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from domain.protocol import Ask
+from domain.task.aggregate import Task
 from tests.contract.adapters.read_model.read_model_lives import Lives
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -62,6 +63,12 @@ SPECS = st.fixed_dictionaries(
 )
 
 
+def _answer(task: Task, given: list[Any]) -> tuple[str | None, str | None]:
+    """As a choice where the question offers it, else as a text."""
+    offered = task.question(given[0]).asked.choices or ()
+    return (given[1], None) if given[1] in offered else (None, given[1])
+
+
 def perform(lives: Lives, task_id: str, action: tuple[Any, ...]) -> None:
     """One step of a life, legal or refused."""
     name, *given = action
@@ -85,6 +92,6 @@ def perform(lives: Lives, task_id: str, action: tuple[Any, ...]) -> None:
         ask = Ask(**given[0], attempt=task.attempt or None)
         lives.act(task_id, lambda task: task.ask(ask, **common))
     elif name == "answer":
-        lives.act(task_id, lambda task: task.answer(given[0], None, given[1], **common))
+        lives.act(task_id, lambda task: task.answer(given[0], *_answer(task, given), **common))
     elif name == "runner_lost":
         lives.act(task_id, lambda task: task.runner_lost(task.attempt, given[0], **common))

@@ -250,6 +250,33 @@ async def test_a_rebuild_gives_the_same(model: SqlReadModel) -> None:
     assert (await walk(model, EVERYTHING, 9), await model.lock_history("acme", None, 100)) == before
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_open_questions_are_shown_listed_and_counted(model: SqlReadModel, size: int) -> None:
+    lives = Lives()
+    ids = [
+        lives.create(workspace=workspace, title=f"{n}") for n, workspace in enumerate([None, "acme", None])
+    ]
+    asked_at = {}
+    for task_id in ids:
+        lives.dispatch(task_id)
+        lives.settle("acme")
+        lives.report(task_id, "running", runner_id="r1")
+        asked_at[task_id] = lives.now
+        for question_id in ("q1", "q2"):
+            perform(lives, task_id, ("ask", {"question_id": question_id, "text": "a\0?", "choices": ["b"]}))
+    await feed(model, lives.events, size)
+    assert await model.open_questions() == (3, asked_at[ids[0]])
+    assert await walk(model, TaskFilter(asking=True), 2) == lives.newest_first()
+    assert await walk(model, TaskFilter(asking=True, workspace="acme"), 2) == [lives.expected(ids[1])]
+    perform(lives, ids[0], ("answer", "q1", "b"))
+    lives.act(ids[1], lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
+    lives.report(ids[2], "failed")
+    await feed(model, lives.events[await model.position() :], size)
+    assert await model.open_questions() == (0, None)
+    assert await walk(model, TaskFilter(asking=True), 2) == []
+    assert await walk(model, TaskFilter(asking=False), 2) == lives.newest_first()
+
+
 # ---------------------------------------------------------------------- lists
 
 MIDDLE = Lives().now + timedelta(seconds=8)

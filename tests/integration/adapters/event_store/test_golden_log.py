@@ -1,7 +1,8 @@
 """A log that this version wrote, loaded into a real server: what comes later must read all of it, the same.
 
 `tests/golden/log.v1.jsonl` was recorded from `towpath up`, under the secret key below, and holds every type
-of event. It is never changed: a new version of an event gets a file of its own.
+of event that there was. It is never changed: what came later has files of its own, of questions
+`log.questions.v1.jsonl`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from adapters.read_model.store import SqlReadModel
 from domain.locks.table import LockTable
 from domain.log.events import EVENTS, type_name
 from domain.ports.read_model import TaskFilter
+from domain.task.view import task_read
 from infra.audit.verification import VerifyOptions, verify
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
@@ -27,6 +29,7 @@ from tests.support.log_harness import jetstream_harness
 from tests.support.repository import GOLDEN
 
 GOLDEN_LOG = GOLDEN / "log.v1.jsonl"
+LOG_OF_QUESTIONS = GOLDEN / "log.questions.v1.jsonl"
 KEY = b"the key of the golden log"
 ENDS = {
     "ends well": ("succeeded", None, "released"),
@@ -42,14 +45,14 @@ ENDS = {
 }
 
 
-def recorded() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in GOLDEN_LOG.read_text().splitlines()]
+def recorded(path: Path = GOLDEN_LOG) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-async def load(connection: Client) -> int:
+async def load(connection: Client, path: Path = GOLDEN_LOG) -> int:
     """Append all of it as it was appended; the last sequence."""
     seq = 0
-    for one in recorded():
+    for one in recorded(path):
         subject = one["subject"].replace("towpath.", "towpath.append.", 1)
         ack = await connection.jetstream().publish(subject, one["data"].encode(), headers=one["headers"])
         seq = ack.seq
@@ -111,16 +114,51 @@ async def test_everything_reads_it(nats_server: EmbeddedNats, js_connection: Cli
     assert [titles[waiter.claim.task_id] for waiter in table.waiters("shop")] == ["still waiting"]
     assert table.pending() == []
 
-    settings = Settings(
-        nats_url=nats_server.url,
-        nats_user=nats_server.control.user,
-        nats_password=SecretStr(nats_server.control.password or ""),
-        data_dir=tmp_path,
-    )
-    report = await verify(settings, VerifyOptions(), lambda *_: None)
+    report = await verify(_settings(nats_server, tmp_path), VerifyOptions(), lambda *_: None)
     assert report.findings == []
     assert [note for note in report.notes if note.startswith("void")] == [
         "void, since something else came first: 1 dispatched, 1 registered, 1 removed (the first at sequence "
         "52); such events change nothing"
     ]
     assert (report.events, report.tasks_compared) == (last, len(tasks))
+
+
+def _settings(server: EmbeddedNats, data_dir: Path) -> Settings:
+    return Settings(
+        nats_url=server.url,
+        nats_user=server.control.user,
+        nats_password=SecretStr(server.control.password or ""),
+        data_dir=data_dir,
+    )
+
+
+async def test_everything_reads_the_log_of_questions(
+    nats_server: EmbeddedNats, js_connection: Client, tmp_path: Path
+) -> None:
+    last = await load(js_connection, LOG_OF_QUESTIONS)
+    harness = jetstream_harness(js_connection, grouped=False)
+    engine = open_database(f"sqlite:///{tmp_path / 'read-model.db'}")
+    await create_tables(engine)
+    model = SqlReadModel(engine)
+    await ReadModelProjection(harness.reader, model).replay(last)
+    tasks, _ = await model.find(TaskFilter(), 100, None)
+    asking, _ = await model.find(TaskFilter(asking=True), 100, None)
+    await engine.dispose()
+    assert [(one.title, one.question.default) for one in asking if one.question] == [
+        ("asks again in its next attempt", "later")
+    ]
+    told = {}
+    for task in tasks:
+        stored = await harness.tasks.load(task.id)
+        assert stored is not None
+        assert task_read(stored.task, stored.seq).question == task.question
+        answers = [one.answer for one in stored.task.questions]
+        told[task.title] = [answer and (answer.choice, answer.text, answer.cause) for answer in answers]
+    assert told == {
+        "answered": [("yes", None, "person"), (None, "the blue one", "person")],
+        "expired": [("no", None, "expired")],
+        "canceled while it asked": [None],
+        "asks again in its next attempt": [None, None],
+    }
+    report = await verify(_settings(nats_server, tmp_path), VerifyOptions(), lambda *_: None)
+    assert (report.findings, report.events, report.tasks_compared) == ([], last, len(tasks))

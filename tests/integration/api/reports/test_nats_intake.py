@@ -77,6 +77,32 @@ async def test_reports_are_applied_in_order_and_leave_the_queue(live: LiveApi, i
     assert 'towpath_callbacks_total{outcome="stale",transport="nats"} 10.0' in metrics
 
 
+async def test_a_job_asks_over_nats_once_however_often_it_says_so(
+    live: LiveApi, intake: ReportIntake
+) -> None:
+    nc = live.core.connection
+    task_id = (await live.dispatched())["id"]
+    question = {"status": "asked", "question_id": "q1", "text": "Go?", "choices": ["yes", "no"]}
+    job = {"X-Runner-Token": live.parts.job_tokens.mint(task_id, 1)}
+    await publish(nc, task_id, {"status": "running", "runner_id": "r1"})
+    await publish(nc, task_id, question, **job)
+    await publish(nc, task_id, {**question, "runner_id": "r1"})
+    await settled(nc)
+    place = f"/tasks/{task_id}/questions/q1"
+    assert (await live.http.get(place)).json()["state"] == "open"
+    assert (await live.http.post(f"{place}/answer", json={"choice": "no"})).status_code == 200
+    await publish(nc, task_id, question)
+    await settled(nc)
+    read = (await live.http.get(f"/tasks/{task_id}")).json()
+    assert (read["question"], read["version"]) == (None, 5)
+    assert await dead(nc) == []
+    await publish(nc, task_id, {"status": "succeeded"}, **job)
+    await publish(nc, task_id, {"status": "asked", "text": "Go?", "choices": ["yes"]})
+    await publish(nc, task_id, {**question, "question_id": "q2", "attempt": 7})
+    await settled(nc)
+    assert sorted(await dead(nc)) == ["invalid-report", "unauthorised", "unknown-attempt"]
+
+
 async def test_a_deleted_consumer_is_made_again(live: LiveApi, intake: ReportIntake) -> None:
     nc = live.core.connection
     task_id = (await live.dispatched())["id"]

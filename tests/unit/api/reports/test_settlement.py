@@ -89,7 +89,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def take(self, *_: Any) -> None:
+    async def report(self, *_: Any) -> None:
         raise self.error
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.runners.attempt_token import AttemptTokens, Proof
+from domain.runners.attempt_token import AttemptTokens, JobTokens, Proof
 from tests.unit.domain.samples import OTHER_ID, TASK_ID
 
 TOKENS = AttemptTokens(b"key one")
@@ -73,3 +73,28 @@ def test_a_key_is_needed(keys: tuple[bytes, ...]) -> None:
 def test_the_key_does_not_show() -> None:
     assert "key one" not in MINTED
     assert b"key one".hex() not in MINTED
+
+
+JOBS = JobTokens(b"key one")
+
+
+def test_a_job_token_names_its_attempt_and_no_other_task() -> None:
+    token = JOBS.mint(TASK_ID, 2)
+    assert JOBS.check(TASK_ID, token) == 2
+    assert JOBS.check(OTHER_ID, token) is None
+    assert JOBS.check(TASK_ID, token.replace("job.2", "job.1")) is None
+    assert JobTokens(b"key two", b"key one").check(TASK_ID, token) == 2
+    assert JobTokens(b"key two").check(TASK_ID, token) is None
+
+
+def test_the_two_kinds_of_tokens_never_stand_for_each_other() -> None:
+    job, mac = JOBS.mint(TASK_ID, 2), JOBS.mint(TASK_ID, 2).rpartition(".")[2]
+    for forged in (job, f"2.0.{mac}", job.removeprefix("job.")):
+        assert TOKENS.check(TASK_ID, forged) is None
+    for forged in (MINTED, f"job.{MINTED}", f"job.2.{MINTED.rpartition('.')[2]}"):
+        assert JOBS.check(TASK_ID, forged) is None
+
+
+@given(st.text())
+def test_any_text_is_no_job_token(text: str) -> None:
+    assert JOBS.check(TASK_ID, text) is None

@@ -106,6 +106,24 @@ def test_a_task_without_a_lock_brings_no_token_of_its_own() -> None:
     assert (env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("57", "w")
 
 
+def test_a_job_that_may_ask_gets_its_token_and_where_to_ask() -> None:
+    sent = submission(None, job_token="job.3.x", api_url="https://api", env={"TOWPATH_JOB_TOKEN": "forged"})
+    env = job_environment(sent, "me", api_url="http://mine")
+    assert (env["TOWPATH_JOB_TOKEN"], env["TOWPATH_URL"]) == ("job.3.x", "https://api")
+    assert "job.3.x" in sent.secret_values
+    assert sent.without_secrets().job_token is None
+    beside = job_environment(submission(None, job_token="job.3.x"), "me", api_url="http://mine")
+    assert beside["TOWPATH_URL"] == "http://mine"
+    own = submission(None, job_token="job.3.x", api_url="https://api", env={"TOWPATH_URL": "http://own"})
+    assert job_environment(own, "me")["TOWPATH_URL"] == "http://own"
+
+
+def test_a_submission_of_an_older_control_plane_brings_no_token() -> None:
+    forged = submission(None, env={"TOWPATH_JOB_TOKEN": "forged"})
+    env = job_environment(forged, "me", api_url="http://mine")
+    assert env.keys().isdisjoint({"TOWPATH_JOB_TOKEN", "TOWPATH_URL"})
+
+
 def test_a_job_sees_its_trace_unless_the_task_names_another() -> None:
     trace, own = f"00-{'a' * 32}-{'b' * 16}-01", f"00-{'c' * 32}-{'d' * 16}-01"
     assert job_environment(submission(None), "r", trace)["TRACEPARENT"] == trace

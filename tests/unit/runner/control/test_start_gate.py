@@ -30,6 +30,8 @@ ME, OTHER = "me", "other"
         (LoggedEvent("running", 2, OTHER), Standing.OVER),
         (LoggedEvent("cancel-requested", 2, None), Standing.CANCEL),
         (LoggedEvent("lock-release-requested", 2, None), Standing.CANCEL),
+        (LoggedEvent("asked", 2, "r1"), Standing.WAIT),
+        (LoggedEvent("answered", 2, None), Standing.WAIT),
         (LoggedEvent("canceled", 2, None), Standing.OVER),
         (LoggedEvent("submit-failed", 2, None), Standing.OVER),
         (LoggedEvent("failed", 2, ME), Standing.OVER),
