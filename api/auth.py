@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -25,6 +26,7 @@ from api.problems import HttpProblem
 from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER
 from domain.runners.attempt_token import Proof
+from domain.runners.runner_key import certifies
 
 OPEN_ACTOR = "api"
 ROLE_KEY = "x-required-role"
@@ -132,6 +134,24 @@ def _find(config: ApiConfig, given: str) -> OperatorToken | None:
         if hmac.compare_digest(token.digest, digest):
             found = token
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerKey:
+    """A runner's own key, which has still to be held against the id of its task's pool."""
+
+    key: str = field(repr=False)
+
+    def check(self, runner_id: str | None, pool: str) -> None:
+        """Raises HttpProblem unless the key certifies `pool`, and the report is of the runner of that id."""
+        if not certifies(self.key, pool) or runner_id != pool:
+            raise HttpProblem(
+                401,
+                "unauthorised",
+                "a runner's own key is good for tasks whose pool is the id that it certifies, and for "
+                "reports under that id",
+                {"WWW-Authenticate": "X-Runner-Token"},
+            )
 
 
 def prove(parts: ApiParts, task_id: TaskId, token: str | None) -> Proof | None:

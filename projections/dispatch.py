@@ -23,6 +23,7 @@ from domain.ports.lock_view import GrantView
 from domain.ports.queues import EventQueue, Timers
 from domain.protocol import Submission, SubmittedWorkspace
 from domain.runners.attempt_token import AttemptTokens, JobTokens
+from domain.runners.runner_key import takes_itself
 from domain.services.task_findings import TaskFindings
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
@@ -141,6 +142,9 @@ class Dispatch:
         workspace = task.spec.workspace
         if workspace is not None and not await self._grants.granted(task_id, attempt, workspace):
             return  # a void grant must not start a process
+        if takes_itself(task.spec.pool):
+            await self._arm(task_id, attempt, since)  # its runner waits for the grant, not for a submission
+            return
         try:
             submission = self._submission(task, token)
         except EnvUnreadable as error:

@@ -21,6 +21,7 @@ from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
 from domain.protocol import rfc3339
 from domain.runners.liveness import LeaseTerms, Liveness, Sighting, Verdict, Watched, judge
+from domain.runners.runner_key import takes_itself
 from domain.services.task_findings import TaskFindings
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
@@ -73,7 +74,10 @@ class Watchdog:
             pool in beat.pools and self._terms.state(at, due.at) == "alive"
             for beat, at in await self._heartbeats.all()
         )
-        if served:
+        if takes_itself(pool):
+            text = f"{pool} did not start it in time: its `towpath lock` was stopped or killed"
+            await self._tasks.submit_failed(task_id, attempt, "deadline", text, ACTOR)
+        elif served:
             text = f"no runner of pool {pool} took it in time; they may all be busy"
             await self._tasks.submit_failed(task_id, attempt, "deadline", text, ACTOR)
         else:

@@ -6,15 +6,16 @@ because every step of every task passes here.
 
 from __future__ import annotations
 
-from api.auth import JOB_ACTOR, prove
+from api.auth import JOB_ACTOR, RunnerKey, prove
 from api.dependencies import ApiParts
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
 from domain.identifiers import TaskId, check_task_id
 from domain.log.events import Transport
 from domain.ports.log import StoredTask
 from domain.protocol import Ask
 from domain.runners.attempt_token import Proof
 from domain.runners.report_reader import read_said
+from domain.runners.runner_key import is_key
 from domain.services.task_reports import record_said
 
 CONFLICTING_END = "conflicting-end"
@@ -36,8 +37,8 @@ async def accept_report(
     return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
 
 
-def reporter(parts: ApiParts, task_id: TaskId, token: str | None) -> Proof | None:
-    """What the token of a report about `task_id` proves; needs no body.
+def reporter(parts: ApiParts, task_id: TaskId, token: str | None) -> Proof | RunnerKey | None:
+    """What the token of a report about `task_id` proves; needs no body. A key is still to be checked.
 
     Raises:
         HttpProblem: 401, see `prove`.
@@ -47,11 +48,21 @@ def reporter(parts: ApiParts, task_id: TaskId, token: str | None) -> Proof | Non
         check_task_id(task_id)
     except ValueError as error:
         raise Invalid("bad-task-id", f"{error}; use the id that POST /tasks answered") from error
+    if token is not None and is_key(token):
+        return RunnerKey(token)
     return prove(parts, task_id, token)
 
 
 async def record_report(
-    parts: ApiParts, task_id: TaskId, body: bytes, proof: Proof | None, transport: Transport
+    parts: ApiParts, task_id: TaskId, body: bytes, proof: Proof | RunnerKey | None, transport: Transport
 ) -> StoredTask:
-    """`accept_report` for a caller that is already authenticated."""
-    return await record_said(parts.reports, task_id, read_said(body), proof, transport)
+    """`accept_report` for a caller that is already authenticated, or has a key that is checked here."""
+    said = read_said(body)
+    if isinstance(proof, RunnerKey):
+        try:
+            pool = (await parts.commands.read(task_id)).task.spec.pool
+        except NotFound:
+            pool = ""
+        proof.check(said.runner_id, pool)
+        proof = None
+    return await record_said(parts.reports, task_id, said, proof, transport)

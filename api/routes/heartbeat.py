@@ -11,15 +11,16 @@ import asyncio
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from api.auth import RUNNER_SCHEME, Parts, RunnerRoute
-from api.config import ApiConfig
+from api.auth import RUNNER_SCHEME, Parts, RunnerKey, RunnerRoute, authorise
+from api.config import ApiConfig, Role
 from api.dependencies import ApiParts
 from api.problems import HttpProblem
 from api.schema.openapi import problems
 from domain.errors import NotFound
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
+from domain.runners.runner_key import is_key
 
 AT_ONCE = 16
 
@@ -34,15 +35,22 @@ class HeartbeatAnswer(BaseModel):
     """One entry for each attempt of the heartbeat, in its order."""
 
     wanted: list[Wanted]
+    lease_seconds: float = Field(description="How long the runner's processes may run since it sent this.")
 
 
 class _HeartbeatRoute(RunnerRoute):
-    """Checks the callback token; an attempt's token does not suffice for all attempts of a runner."""
+    """Checks the callback token; an attempt's token does not suffice for all attempts of a runner.
+
+    An operator may also bring a key of the runner's own, which is then held against the runner's id.
+    """
 
     def check(self, request: Request) -> None:
         config: ApiConfig = request.app.state.parts.config
         token = request.headers.get(RUNNER_AUTH_HEADER)
         if config.callback_token is None or (token is not None and config.accepts_callback(token)):
+            return
+        if token is not None and is_key(token):
+            authorise(config, request.headers, Role.OPERATOR)
             return
         raise HttpProblem(
             401,
@@ -62,19 +70,22 @@ _PROBLEMS = problems(400, 409, 413, 415, 503, 507)
     openapi_extra={"security": [{RUNNER_SCHEME: []}, {}]},
     responses=_PROBLEMS,
 )
-async def heartbeat(beat: Heartbeat, parts: Parts) -> Any:
+async def heartbeat(request: Request, beat: Heartbeat, parts: Parts) -> Any:
     """Store a runner's heartbeat; tells for each attempt that it holds whether it is still wanted.
 
     `stop`: the attempt has ended, was replaced, canceled or released by hand, is another runner's, or is
     unknown. A `counter` below the last one stored is rejected with 409 `counter-went-back`; a heartbeat of
     another `instance`, while the one with this id may live, with 409 `runner-id-taken`. Neither is stored.
     """
+    token = request.headers.get(RUNNER_AUTH_HEADER)
+    if token is not None and is_key(token):
+        RunnerKey(token).check(beat.runner_id, beat.runner_id)
     await parts.heartbeats.publish(beat)
     wanted: list[Wanted] = []
     for start in range(0, len(beat.held), AT_ONCE):
         some = beat.held[start : start + AT_ONCE]
         wanted += await asyncio.gather(*(_wanted(parts, beat, one) for one in some))
-    return HeartbeatAnswer(wanted=wanted)
+    return HeartbeatAnswer(wanted=wanted, lease_seconds=parts.lease.lease.total_seconds())
 
 
 async def _wanted(parts: ApiParts, beat: Heartbeat, held: Held) -> Wanted:

@@ -21,6 +21,7 @@ from infra.cli.commands import (
     backup,
     dead,
     evidence,
+    lock,
     locks,
     log,
     maintenance,
@@ -68,7 +69,7 @@ def _towpath(
     pass
 
 
-for part in (run, tasks, questions, log, locks, servers, maintenance, evidence, versions, backup):
+for part in (run, lock, tasks, questions, log, locks, servers, maintenance, evidence, versions, backup):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(runners.app, name="runners")

@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import secrets
-import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from infra.config import installation_file
+from infra.config.installation_file import FILE
 from infra.config.settings import Settings
 
-FILE = "installation.json"
 FOR_RUNNERS = "nats-runner-password"
 _OF_NATS = ("nats_url", "nats_user", "nats_password", "nats_ca", "nats_port", "nats_monitor_url")
-_STORE = "nats"
 _WHERE = {"url": "where its API is (--url)", "nats": "where its NATS is (--nats-url or --nats-port)"}
 Need = Literal["url", "nats"]
 """What a command has to reach: the API, or NATS itself."""
@@ -105,7 +103,7 @@ def publish(given: Settings, started: Settings, nats_port: int | None) -> Publis
 def find(settings: Settings) -> tuple[Path, Installation] | None:
     """The running installation of the data directory, or of the nearest `.towpath` if none was set."""
     directory = _meant(settings)
-    found = None if directory is None else _read(directory / FILE)
+    found = None if directory is None else _read(directory)
     return None if directory is None or found is None else (directory, found)
 
 
@@ -121,7 +119,7 @@ def completed(settings: Settings, need: Need, over: Collection[str] = ()) -> Set
     directory = _meant(settings)
     if directory is None:
         return settings
-    told = _read(directory / FILE)
+    told = _read(directory)
     if told is None:
         if given.isdisjoint(("url",) if need == "url" else ("nats_url", "nats_port")):
             raise NotRunning(directory, need)
@@ -176,46 +174,18 @@ def _meant(settings: Settings) -> Path | None:
     """The data directory in the settings, else the nearest `.towpath` of an `up`, else None."""
     if "data_dir" in settings.model_fields_set:
         return settings.data_dir
-    name = settings.data_dir.name
-    above = (one / name for one in (settings.data_dir.parent, *settings.data_dir.parent.parents))
-    return next((one for one in above if _is_of_up(one)), None)
-
-
-def _is_of_up(directory: Path) -> bool:
-    """Whether an `up` runs or ran on our directory; processes run alone leave neither file there."""
-    try:
-        ours = directory.stat().st_uid in (0, os.geteuid())
-        return ours and ((directory / FILE).is_file() or (directory / _STORE).is_dir())
-    except OSError:
-        return False
+    found = installation_file.nearest(str(settings.data_dir.parent), settings.data_dir.name)
+    return Path(found) if found is not None else None
 
 
 def running_on(directory: Path) -> Installation | None:
     """The installation whose `up` runs on exactly this directory."""
-    return _read(directory / FILE)
+    return _read(directory)
 
 
-def _read(path: Path) -> Installation | None:
+def _read(directory: Path) -> Installation | None:
+    told = installation_file.read(str(directory))
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        return Installation.model_validate(told) if told is not None else None
+    except ValidationError:
         return None
-    try:
-        about = os.fstat(file)
-        ours = about.st_uid in (0, os.geteuid()) and not about.st_mode & 0o077
-        if not (ours and stat.S_ISREG(about.st_mode)) or not _is_held(file):
-            return None
-        return Installation.model_validate(json.loads(os.read(file, 1 << 16)))
-    except (OSError, ValueError, ValidationError):
-        return None
-    finally:
-        os.close(file)
-
-
-def _is_held(file: int) -> bool:
-    """Whether another process holds the lock."""
-    try:
-        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    return False

@@ -283,6 +283,8 @@ export interface Heartbeat {
 /** One entry for each attempt of the heartbeat, in its order. */
 export interface HeartbeatAnswer {
   wanted: Wanted[];
+  /** How long the runner's processes may run since it sent this. */
+  lease_seconds: number;
 }
 
 /** An attempt that a runner holds, from its acceptance until its terminal report is answered. */

@@ -49,16 +49,23 @@ def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
     raise JobStartFailed(f"cannot start in directory {path!r}: {why}")
 
 
-def start(job: dict[str, Any], output: int, lease: float | None) -> int:
-    """Fork and exec; returns the job's pid once it runs. Raises JobStartFailed, TimeoutError (no lease)."""
+def start(job: dict[str, Any], stdio: tuple[int, int, int], lease: float | None) -> int:
+    """Fork and exec; returns the job's pid once it runs. Raises JobStartFailed, TimeoutError (no lease).
+
+    `stdio`: what its standard input, output and error are.
+    """
     if any("\0" in word for word in job["command"]):
         raise JobStartFailed(f"cannot start {shown(job['command'][0])}: embedded null byte")
-    directory, real = open_directory(job["cwd"], job["within"])
+    terminal = job.get("terminal")
+    if terminal is not None:
+        directory, real = os.dup(terminal["directory"]), ""
+    else:
+        directory, real = open_directory(job["cwd"], job["within"])
     said, say = os.pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become_job({**job, "cwd": real}, directory, output, say, parent, lease)
+        _become_job({**job, "cwd": real}, directory, stdio, say, parent, lease)
     os.close(say)
     os.close(directory)
     with os.fdopen(said) as reader:
@@ -72,17 +79,29 @@ def start(job: dict[str, Any], output: int, lease: float | None) -> int:
 
 
 def _become_job(
-    job: dict[str, Any], directory: int, output: int, say: int, parent: int, lease: float | None
+    job: dict[str, Any],
+    directory: int,
+    stdio: tuple[int, int, int],
+    say: int,
+    parent: int,
+    lease: float | None,
 ) -> NoReturn:
     stage = "process"
     try:
         signal.set_wakeup_fd(-1)
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        for ignored in RESTORED:
-            signal.signal(ignored, signal.SIG_DFL)
+        terminal = job.get("terminal")
+        if terminal is None:
+            os.setsid()
+        else:
+            os.setpgid(0, terminal["group"])
+        for standard, handle in enumerate(stdio):
+            os.dup2(handle, standard)
+        for restored in RESTORED:
+            signal.signal(restored, signal.SIG_DFL)
+        if terminal is not None:
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        for ignored in terminal["ignored"] if terminal is not None else ():
+            signal.signal(ignored, signal.SIG_IGN)
         if job["cgroup"] is not None:
             cgroup.join(job["cgroup"])
         stage = "signals"
@@ -102,6 +121,8 @@ def _become_job(
         if lease is not None and boottime() >= lease:  # the last check of the lease
             os.write(say, b"lease")
             os._exit(1)
+        if terminal is not None:  # our own descriptors close at exec; those that our caller gave stay
+            os.execvpe(job["command"][0], job["command"], job["env"])
         close_others(say)
         os.execvpe(job["command"][0], job["command"], {**job["env"], "PWD": job["cwd"]})
     except BaseException as error:
@@ -109,6 +130,28 @@ def _become_job(
         os.write(say, json.dumps([stage, number, str(error)]).encode())
     finally:
         os._exit(127)
+
+
+def inherited(terminal: dict[str, Any] | None) -> set[int]:
+    """Open files that the caller of a job of a terminal has given it, besides its standard streams."""
+    if terminal is None:
+        return set()
+    handles = [int(one.name) for one in Path("/proc/self/fd").iterdir()]
+    return {one for one in handles if one > 2 and _is_inherited(one)}
+
+
+def _is_inherited(handle: int) -> bool:
+    try:
+        return os.get_inheritable(handle)
+    except OSError:  # the directory's own, closed by now
+        return False
+
+
+def let_go(terminal: dict[str, Any] | None) -> None:
+    """Close what is the job's alone, so that whoever reads it sees its end when the job closes it."""
+    if terminal is not None:
+        for handle in {*terminal["stdio"], *inherited(terminal)}:
+            os.close(handle)
 
 
 def close_others(kept: int | None = None) -> None:

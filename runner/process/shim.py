@@ -7,6 +7,9 @@ the lease expires on CLOCK_BOOTTIME, since a stopped runner cannot. Its parent, 
 is its guard (`shim_guard`), which expects ticks. Stdin: one JSON line with the job, then `{"lease":
 deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with the pids, `started`, then `ended`
 once no process is left; and a `tick` of the guard every second.
+
+A job may belong to a terminal (`terminal` in its description; `towpath lock`): it then has its caller's
+process group, standard streams and open files, and the shim also reports that it `stopped` or `continued`.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +52,9 @@ class Shim:
         self.guard = guard
         self.ticks = ticks
         self.signaled: int | None = None  # by another process: runner and guard use the pipe
+        self.terminal: dict[str, Any] | None = job.get("terminal")
         self.lease: float | None = job["lease"]
+        self.notice: float = job.get("notice", 0.0)  # how long before the end of the lease SIGTERM comes
         self.grace: float = job["grace"]
         self.timeout_at: float | None = None
         self.kill_at: float | None = None  # when SIGTERM turns into SIGKILL
@@ -103,6 +109,8 @@ class Shim:
     def _obey(self, order: dict[str, Any]) -> None:
         if "lease" in order:
             self.lease = order["lease"]
+        if "signal" in order and self.main is not None and self.status is None:
+            os.kill(self.main, order["signal"])  # not reaped yet, so no other process has its pid
         if "stop" in order:
             self.end(order["stop"], order["grace"])
 
@@ -112,8 +120,8 @@ class Shim:
             self._give_up("the guard of its shim was killed", 0)
         elif self.signaled is not None:
             self._give_up(f"its shim got {signal.Signals(self.signaled).name}", self.grace)
-        if self.lease is not None and at >= self.lease:
-            self.end("lease", 0)
+        if self.lease is not None and at >= self.lease - self.notice:
+            self.end("lease", max(self.lease - at, 0))
         if self.timeout_at is not None and at >= self.timeout_at and self.why is None:
             self.end("timeout", self.grace)
 
@@ -157,14 +165,13 @@ class Shim:
     def _start(self) -> None:
         job = self.job
         try:
-            self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"], job["secrets"])
+            stdio = self._stdio()
         except OSError as error:
             self.message = f"cannot keep its output in {job['output']!r}: {error.strerror}"
             self.end("error", 0)
             return
-        output = self.output.write_end
         try:
-            self.main = job_start.start(job, output, self.lease)
+            self.main = job_start.start(job, stdio, self.lease)
         except job_start.JobStartFailed as error:
             self.message = str(error)
             self._check()
@@ -174,21 +181,35 @@ class Shim:
             self._check()
             return
         finally:
-            os.close(output)
+            for handle in {*stdio, *job_start.inherited(self.terminal)}:
+                os.close(handle)
         if job["timeout"] is not None:
             self.timeout_at = boottime() + job["timeout"]
         self.tell("started", pid=self.main, started_at=now())
 
+    def _stdio(self) -> tuple[int, int, int]:
+        """What the job's standard input, output and error are. Raises OSError."""
+        if self.terminal is not None:
+            first, second, third = self.terminal["stdio"]
+            return first, second, third
+        job = self.job
+        self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"], job["secrets"])
+        return os.open(os.devnull, os.O_RDWR), self.output.write_end, self.output.write_end
+
     def _reap(self) -> bool:
         """Collect dead children. False once none is left: as a subreaper it then has no descendants."""
+        changes = os.WUNTRACED | os.WCONTINUED if self.terminal is not None else 0
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | changes)
             except ChildProcessError:
                 return False
             if pid == 0:
                 return True
-            if pid == self.main:
+            if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                if pid == self.main:
+                    self._tell_change(status)
+            elif pid == self.main:
                 self.status = status
                 self.end("exit", self.grace)  # the job's remaining processes end with it
 
@@ -213,6 +234,12 @@ class Shim:
         elif self.status is not None:
             code = os.WEXITSTATUS(self.status)
         return {"why": self.why, "exit_code": code, "signal": number, "message": self.message}
+
+    def _tell_change(self, status: int) -> None:
+        if os.WIFSTOPPED(status):
+            self.tell("stopped", signal=os.WSTOPSIG(status))
+        else:
+            self.tell("continued")
 
     def tell(self, event: str, **fields: Any) -> None:
         with contextlib.suppress(OSError):  # the runner may be gone
@@ -242,6 +269,19 @@ def main() -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
     if job["cgroup"] is not None and not cgroup.make(job["cgroup"]):
         job["cgroup"] = None
+    guard_and_shim(job, rest, lambda pid: write_down(lock, job, os.getpid(), pid))
+
+
+def main_of_terminal(terminal: dict[str, Any]) -> None:
+    """The same in a fork of `towpath lock`, whose job has no state that a later runner would look for."""
+    hide_memory()
+    adopt_orphans()
+    job, rest = receive_job()
+    guard_and_shim({**job, "terminal": terminal}, rest, lambda _: job_start.let_go(terminal))
+
+
+def guard_and_shim(job: dict[str, Any], rest: bytes, begin: Callable[[int], None]) -> None:
+    """Fork the shim and guard it; returns in both. `begin(pid of the shim)` runs in the guard first."""
     guard = os.getpid()
     ticks, say_tick = os.pipe()
     pid = os.fork()
@@ -250,7 +290,7 @@ def main() -> None:
         run_shim(Shim(job, rest, guard, say_tick))
         return
     os.close(say_tick)
-    write_down(lock, job, guard, pid)
+    begin(pid)
     Guard(job, pid, ticks).run()
 
 

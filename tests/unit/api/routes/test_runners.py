@@ -42,7 +42,7 @@ async def wanted(harness: ApiHarness, *held: str, **fields: Any) -> list[str]:
 
 async def test_a_heartbeat_is_kept_and_the_runner_shown(harness: ApiHarness) -> None:
     answer = await send(harness)
-    assert (answer.status_code, answer.json()) == (200, {"wanted": []})
+    assert (answer.status_code, answer.json()) == (200, {"wanted": [], "lease_seconds": 15.0})
     [runner] = (await harness.http.get("/runners")).json()["items"]
     assert (runner["id"], runner["state"], runner["awaiting_operator"]) == ("r1", "alive", [])
 

@@ -65,8 +65,8 @@ SERVERS: dict[str, tuple[str, ...]] = {
 }
 """Every command that reads the settings of servers."""
 
-ELSEWHERE = {"watch", "checkpoint rotate-key"}
-"""Not tried here: one never ends by itself, the other changes a key; each has a test of its own."""
+ELSEWHERE = {"lock", "watch", "checkpoint rotate-key"}
+"""Not tried here: one runs a command, one never ends, one changes a key; each has a test of its own."""
 
 
 def every_command() -> Iterator[tuple[str, Any]]:

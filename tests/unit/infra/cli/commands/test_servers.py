@@ -76,7 +76,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_every_command_that_shows_data_has_its_three_forms() -> None:
     without = {path for path, one in every_command() if not _has(one, "--output")}
     servers = {"up", "api", "projector", "runner"}
-    assert without == {*servers, "demo", "checkpoint export", "checkpoint rotate-key"}
+    assert without == {*servers, "demo", "lock", "checkpoint export", "checkpoint rotate-key"}
 
 
 def _has(command: Any, option: str) -> bool:

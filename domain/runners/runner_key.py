@@ -1,0 +1,51 @@
+"""Runner ids that certify themselves: they end with the digest of a key that their maker alone has.
+
+`towpath lock` is a runner for one attempt. It has an operator's token, and must report for its own attempt
+without gaining the right to report for others. So it makes a key, names itself and its pool after the key's
+digest, and shows the key with each report and heartbeat: only who has made the id can speak under it, and
+only for tasks whose pool it is. Nothing is issued, stored or looked up. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from domain.identifiers import RunnerId
+
+PREFIX = "key."
+MARK = "-lock-"
+DIGEST_CHARS = 32
+HOST_CHARS = 64 - len(MARK) - DIGEST_CHARS
+
+
+def runner_id_of(host: str, key: str) -> RunnerId:
+    """The id that `key` certifies; `host` is for people."""
+    shown = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in host)
+    return cast("RunnerId", f"{shown[:HOST_CHARS] or 'host'}{MARK}{_digest(key)}")
+
+
+def takes_itself(pool: str) -> bool:
+    """Whether a pool is the id of a runner that certifies itself, and takes its task without a submission."""
+    digest = pool.rpartition(MARK)[2]
+    return MARK in pool and len(digest) == DIGEST_CHARS and digest.isalnum()
+
+
+def host_of(runner_id: str) -> str:
+    """What people read in a runner's id: the host of one that certifies itself, else all of it."""
+    return runner_id.rpartition(MARK)[0] if takes_itself(runner_id) else runner_id
+
+
+def is_key(token: str) -> bool:
+    """Whether a token is a runner's own key, of whatever runner."""
+    return token.startswith(PREFIX)
+
+
+def certifies(key: str, runner_id: str) -> bool:
+    """Whether `runner_id` was made from `key`. Both are known to who asks, so time betrays nothing."""
+    return is_key(key) and runner_id.endswith(MARK + _digest(key))
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:DIGEST_CHARS]

@@ -1,0 +1,91 @@
+"""The command: reads its options, finds the API, forks the keeper, and becomes the front."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from infra.lock.claim import program
+from infra.lock.control_plane import ControlPlane
+from infra.lock.endings import USAGE, Ending
+from infra.lock.front import TAKEN, Front
+from infra.lock.leftovers import has_children, sweep
+from infra.lock.options import parse
+from infra.lock.place import where
+from infra.lock.terminal_job import TerminalJob, let_go_of_files
+from runner.isolation.process_traits import adopt_orphans, hide_memory
+
+INHERITED: tuple[int, ...] = (*TAKEN, signal.SIGTTIN, signal.SIGTTOU)
+"""Signals that the command ignores where the caller does."""
+NOT_FOR_THE_KEEPER = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE)
+KILLED = (
+    "its keeper was killed, and with it the command: the lock is lost, and comes back after lease and grace"
+)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Run it and exit."""
+    options = parse(arguments)
+    try:
+        program(options.command[0])
+        control = ControlPlane(*where(options.url, options.data_dir))
+    except Ending as ending:
+        _end(ending.code, str(ending))
+    except ValueError as error:
+        _end(USAGE, str(error))
+    ignored = [number for number in INHERITED if signal.getsignal(number) is signal.SIG_IGN]
+    sweeps = not has_children()  # of an earlier program in this process, which are not ours to end
+    if sweeps:
+        adopt_orphans()
+    front, passing = os.pipe()
+    told, say = os.pipe()
+    group = os.getpgrp()
+    if os.fork() == 0:
+        os.close(passing)
+        os.close(told)
+        _keep(options, control, front, say, group, ignored)
+    os.close(front)
+    os.close(say)
+    hide_memory()
+    let_go_of_files()
+    process = Front(passing, told, ignored)
+    code = process.run()
+    if sweeps:
+        sweep()
+    if not process.was_told:
+        _end(code, KILLED)
+    os._exit(code)
+
+
+def _keep(
+    options: argparse.Namespace, control: ControlPlane, front: int, say: int, group: int, ignored: list[int]
+) -> NoReturn:
+    """The keeper's process; never returns into its parent's code."""
+    try:
+        os.setpgid(0, 0)
+        for number in NOT_FOR_THE_KEEPER:
+            signal.signal(number, signal.SIG_IGN)
+        adopt_orphans()
+        job = TerminalJob(group, ignored)
+        hide_memory()
+        let_go_of_files()
+        from infra.lock.keeper import Keeper
+
+        control.main.interrupt = front
+        Keeper(options, control, job, front, say).run()
+    except BaseException as error:
+        with suppress(OSError):
+            os.write(2, f"towpath lock: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(1)
+
+
+def _end(code: int, message: str) -> NoReturn:
+    with suppress(OSError):
+        os.write(2, f"towpath lock: {message}\n".encode("utf-8", "replace"))
+    sys.stderr.flush()
+    os._exit(code)

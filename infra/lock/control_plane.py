@@ -1,0 +1,105 @@
+"""What `towpath lock` asks of the control plane, as an operator and as a runner with a key of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from domain.runners.runner_key import PREFIX, runner_id_of
+from infra.lock.http import Connection, quoted
+
+Json = dict[str, Any]
+ATTEMPT = 1
+BEAT_SECONDS = 5.0
+PAGE = 500
+
+
+class ControlPlane:
+    """One API, as one runner of one task. Every method raises Unanswered or Problem."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.host = os.uname().nodename
+        key = PREFIX + os.urandom(32).hex()
+        self.runner_id = runner_id_of(self.host, key)
+        self.task_id = _uuid7()
+        self._url = url
+        self._headers = {"X-Runner-Token": key, "Accept": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._counter = 0
+        self.main = self.connection()
+
+    def connection(self) -> Connection:
+        """Another connection, for another thread. Raises ValueError for a URL that is none."""
+        return Connection(self._url, self._headers)
+
+    def workspaces(self) -> list[Json]:
+        """All registered workspaces."""
+        found: list[Json] = []
+        cursor = ""
+        while True:
+            page = self.main.ask("GET", f"/workspaces?limit={PAGE}{cursor}")
+            found += page["items"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = f"&cursor={quoted(page['next_cursor'])}"
+
+    def workspace(self, name: str) -> Json:
+        """One registered workspace."""
+        found: Json = self.main.ask("GET", f"/workspaces/{quoted(name)}")
+        return found
+
+    def claim(self, spec: Json) -> Json:
+        """Create the task, for this runner alone, and dispatch it. May be repeated."""
+        body = {"id": self.task_id, "pool": self.runner_id, **spec}
+        found: Json = self.main.ask("POST", "/tasks?dispatch=true", body)
+        return found
+
+    def task(self, task_id: str | None = None) -> Json:
+        """The task, or another one, as it is now."""
+        found: Json = self.main.ask("GET", f"/tasks/{task_id or self.task_id}")
+        return found
+
+    def why(self) -> Json:
+        """What it waits for."""
+        found: Json = self.main.ask("GET", f"/tasks/{self.task_id}/why")
+        return found
+
+    def cancel(self, reason: str, seconds: float) -> Json:
+        """Withdraw the claim; the task as it is then."""
+        path = f"/tasks/{self.task_id}/cancel"
+        found: Json = self.main.ask("POST", path, {"reason": reason}, seconds)
+        return found
+
+    def report(self, seconds: float, **fields: Any) -> Json:
+        """Report about the attempt; the task as it is then."""
+        body = {"attempt": ATTEMPT, "runner_id": self.runner_id, **fields}
+        path = f"/runner/tasks/{self.task_id}/status"
+        found: Json = self.main.ask("POST", path, body, seconds)
+        return found
+
+    def beat(
+        self, connection: Connection, held: bool, leaving: bool = False, seconds: float = BEAT_SECONDS
+    ) -> Json:
+        """One heartbeat; the answer says what is wanted, and how long the lease lasts."""
+        self._counter = max(self._counter + 1, int(time.time() * 1000))
+        body = {
+            "runner_id": self.runner_id,
+            "pools": [self.runner_id],
+            "host": self.host,
+            "capacity": 1,
+            "counter": self._counter,
+            "held": [{"task_id": self.task_id, "attempt": ATTEMPT}] if held else [],
+            "leaving": leaving,
+        }
+        found: Json = connection.ask("POST", "/runner/heartbeat", body, seconds)
+        return found
+
+
+def _uuid7() -> str:
+    raw = bytearray(int(time.time() * 1000).to_bytes(6) + os.urandom(10))
+    raw[6] = raw[6] & 0x0F | 0x70
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,151 @@
+"""The way to the lock: claim it, wait for the grant, and report `running`, before which nothing starts."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import Any
+
+from infra.lock import endings
+from infra.lock.control_plane import ControlPlane
+from infra.lock.endings import BUSY, Ending, of_problem
+from infra.lock.events import Events
+from infra.lock.heart import Heart
+from infra.lock.http import Interrupted, Problem, Unanswered
+from infra.lock.waiting_line import WaitingLine, held_by, sentence
+
+FIRST_LOOK_SECONDS = 0.1
+LONGEST_LOOK_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
+CANCEL_SECONDS = 5.0
+CANCEL_TRIES = 4
+REPORT_SECONDS = 10.0
+CANCEL_REASON = "`towpath lock` was told to end"
+
+
+class Claim:
+    """A claim from its creation until the command may start, or until it is withdrawn."""
+
+    def __init__(
+        self, control: ControlPlane, heart: Heart, line: WaitingLine, interrupt: int, spec: dict[str, Any]
+    ) -> None:
+        """`interrupt`: a file; once it can be read, every wait ends with Interrupted."""
+        self._control = control
+        self._heart = heart
+        self._line = line
+        self._interrupt = interrupt
+        self._spec = spec
+
+    def token(self) -> int:
+        """Claim and wait; the fencing token. Raises Ending, Interrupted, Unanswered, Problem."""
+        try:
+            task = self._control.claim(self._spec)
+        except Problem as problem:
+            if problem.code == "workspace-locked":
+                raise self._locked(problem) from None
+            raise of_problem(problem) from None
+        self._heart.holds = True
+        pause = FIRST_LOOK_SECONDS
+        with Events(self._control, self._spec["workspace"]) as events:
+            while (task["status"], task["lock"]["state"]) != ("dispatched", "held"):
+                if task["status"] != "dispatched":
+                    raise self._not_granted(task)
+                task = self._looked(task, events, pause)
+                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
+        token: int = task["lock"]["token"]
+        return token
+
+    def permitted(self) -> None:
+        """Under the lease, report `running` until it is known to stand in the log. Raises like `token`."""
+        control = self._control
+        while True:
+            while not self._heart.valid:
+                refusal = self._heart.refusal
+                if refusal is not None and refusal.status not in BUSY:
+                    raise refusal
+                self._pause()
+            try:
+                task = control.report(REPORT_SECONDS, status="running")
+            except Problem as problem:
+                if problem.code != "not-granted" and problem.status not in BUSY:
+                    raise Ending(endings.ERROR, f"not started: {problem}") from None
+                self._pause()
+                continue
+            except Unanswered:
+                self._pause()
+                continue
+            ours = (task["status"], task["attempt"], task["runner_id"]) == ("running", 1, control.runner_id)
+            if not ours or task["cancel_requested"]:
+                raise Ending(endings.ERROR, f"not started: the task is {task['status']}")
+            if self._heart.valid:
+                return
+
+    def withdraw(self) -> bool:
+        """Take the claim out of the queue; whether nothing is left of it."""
+        control = self._control
+        control.main.close()
+        control.main.interrupt = None
+        for left in reversed(range(CANCEL_TRIES)):
+            try:
+                task = control.cancel(CANCEL_REASON, CANCEL_SECONDS)
+                if task["status"] in ("queued", "running"):  # its start was recorded just before
+                    control.report(CANCEL_SECONDS, status="canceled", message="its command was not started")
+                return True
+            except Problem as problem:
+                if problem.status == 409:  # it has ended
+                    return True
+            except Unanswered:
+                pass
+            if left:
+                time.sleep(AGAIN_SECONDS / 4)  # a create may be under way still
+        return False
+
+    def _looked(self, task: dict[str, Any], events: Events, pause: float) -> dict[str, Any]:
+        """The task, after something may have changed; shows what it waits for."""
+        try:
+            if task["lock"]["state"] == "waiting":
+                why = self._control.why()
+                self._check_own(why)
+                if why["stage"] == "waits-for-lock":
+                    self._line.show(sentence(task, why))
+            events.wait(pause, self._interrupt)
+            if select.select([self._interrupt], [], [], 0)[0]:
+                raise Interrupted
+            return self._control.task()
+        except Unanswered:
+            self._line.show("waits; the control plane does not answer at present")
+        except Problem as problem:
+            if problem.status not in BUSY:
+                raise
+        self._pause()
+        return task
+
+    def _check_own(self, why: dict[str, Any]) -> None:
+        outer = os.environ.get("TOWPATH_TASK_ID")
+        if outer is not None and any(one["task_id"] == outer for one in why["blocked_by"]):
+            raise Ending(
+                endings.CONFLICT,
+                f"this would wait for the lock under which it runs itself (task {outer}), and so without end",
+            )
+
+    def _locked(self, problem: Problem) -> Ending:
+        [holder, *_] = problem.body["holders"]
+        task = self._control.task(holder["task_id"])
+        holder |= {"runner_id": task["runner_id"], "since": task["lock"]["since"]}
+        return Ending(endings.CONFLICT, held_by(self._spec, holder, task["title"]))
+
+    def _not_granted(self, task: dict[str, Any]) -> Ending:
+        reason = task["reason"]
+        if reason == "lock-wait-timeout":
+            waited = self._spec["lock_wait_seconds"]
+            return Ending(endings.TIMED_OUT, f"the lock was not granted within {waited:g} s")
+        code = endings.CONFLICT if reason in ("workspace-locked", "workspace-changed") else endings.ERROR
+        return Ending(code, f"the lock was not granted: {task['message'] or reason or task['status']}")
+
+    def _pause(self) -> None:
+        ready = select.select([self._interrupt, self._heart.wake], [], [], AGAIN_SECONDS)[0]
+        if self._interrupt in ready:
+            raise Interrupted
+        if self._heart.wake in ready:
+            os.read(self._heart.wake, 4096)

@@ -1,0 +1,84 @@
+"""Heartbeats of the keeper, in a thread: a slow control plane holds up neither signals nor the end."""
+
+from __future__ import annotations
+
+import _thread
+import json
+import os
+import select
+from contextlib import suppress
+
+from infra.lock.control_plane import ControlPlane
+from infra.lock.http import Problem, Unanswered
+from runner.clock import boottime
+
+FIRST_LEASE_SECONDS = 15.0
+RETRY_SECONDS = 1.0
+LATE = 3.0
+"""Heartbeats for a lease."""
+
+
+class Heart:
+    """The lease, renewed until `stop`; it counts from the sending of an acknowledged heartbeat."""
+
+    def __init__(self, control: ControlPlane) -> None:
+        self.wake, self._woken = os.pipe()
+        self._quit, self._quitting = os.pipe()
+        self._control = control
+        self.deadline = 0.0
+        self.lease_seconds = FIRST_LEASE_SECONDS
+        self.holds = False
+        """Whether heartbeats list the attempt."""
+        self.orders: int | None = None
+        """The shim's control pipe, once it has its job."""
+        self.unwanted = False
+        """The control plane no longer wants the attempt to run."""
+        self.refusal: Problem | None = None
+
+    def start(self) -> None:
+        """Begin; the first heartbeat is on its way at once."""
+        _thread.start_new_thread(self._run, ())
+
+    def stop(self) -> None:
+        """No further heartbeat after the present one."""
+        os.write(self._quitting, b"q")
+
+    @property
+    def valid(self) -> bool:
+        """Whether processes may run now."""
+        return boottime() < self.deadline
+
+    def tell(self, **order: object) -> None:
+        """Send an order to the shim, if there is one."""
+        if self.orders is not None:
+            with suppress(OSError):  # it has ended
+                os.write(self.orders, json.dumps(order).encode() + b"\n")
+
+    def _run(self) -> None:
+        connection = self._control.connection()
+        while True:
+            begun = boottime()
+            pause = self.lease_seconds / LATE
+            try:
+                said = self._control.beat(connection, self.holds, seconds=self.lease_seconds / LATE)
+                self._renew(begun, said)
+            except Problem as problem:
+                self.refusal, pause = problem, RETRY_SECONDS
+            except Unanswered:
+                pause = RETRY_SECONDS
+            with suppress(OSError):
+                os.write(self._woken, b"w")
+            rest = max(begun + pause - boottime(), 0.01)
+            if select.select([self._quit], [], [], rest)[0]:
+                return
+
+    def _renew(self, sent_at: float, said: dict[str, object]) -> None:
+        seconds = said.get("lease_seconds")
+        if isinstance(seconds, int | float):
+            self.lease_seconds = float(seconds)
+        self.deadline = max(self.deadline, sent_at + self.lease_seconds)
+        self.refusal = None
+        wanted = said.get("wanted")
+        if isinstance(wanted, list) and any(one.get("wanted") == "stop" for one in wanted):
+            self.unwanted = True
+        self.tell(lease=self.deadline)

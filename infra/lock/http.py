@@ -1,0 +1,173 @@
+"""A small HTTP/1.1 client on a kept connection: importing http.client takes longer than all the requests."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import time
+from typing import Any
+
+MAX_ANSWER_BYTES = 8 << 20
+CONNECT_SECONDS = 5.0
+_LINE = b"\r\n"
+
+
+class Unanswered(Exception):
+    """No whole answer came; the request may have been processed."""
+
+
+class Interrupted(Exception):
+    """`Connection.interrupt` became readable while an answer was waited for."""
+
+
+class Problem(Exception):
+    """An answer that is no success. `body` is its JSON object, or empty."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        self.status = status
+        self.body = body
+        self.code = str(body.get("type") or "").rpartition(":")[2]
+        super().__init__(str(body.get("detail") or body.get("title") or f"the API answered HTTP {status}"))
+
+
+class Connection:
+    """Requests to one API, one at a time; reconnects by itself."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        """Raises ValueError if `url` is none of http or https."""
+        scheme, mark, rest = url.partition("://")
+        if not mark or scheme not in ("http", "https"):
+            raise ValueError(f"{url!r} is no URL of http or https: look at TOWPATH_URL")
+        place, _, base = rest.partition("/")
+        self.url, self._tls = url, scheme == "https"
+        self._place = place.rpartition("@")[2]
+        host, _, port = (
+            self._place.rpartition(":") if ":" in self._place.rpartition("]")[2] else (self._place, "", "")
+        )
+        self._host = host.strip("[]")
+        self._port = int(port or (443 if self._tls else 80))
+        self._base = f"/{base.rstrip('/')}" if base.rstrip("/") else ""
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.socket: socket.socket | None = None
+        self.interrupt: int | None = None
+        """A file; once it can be read, no answer is waited for any more."""
+        self._rest = b""
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self.socket is not None:
+            self.socket.close()
+        self.socket, self._rest = None, b""
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, seconds: float = 30.0) -> Any:
+        """The JSON of a successful answer, within `seconds`.
+
+        A kept connection may have been closed meanwhile: then the request is sent once more, so it must be
+        repeatable. Raises Unanswered, Problem.
+        """
+        end = time.monotonic() + seconds
+        for kept in (True, False) if self.socket is not None else (False,):
+            try:
+                self.send(method, path, body, seconds)
+                status, said = self._answer(end)
+                break
+            except (OSError, ValueError, IndexError) as error:
+                self.close()
+                if not kept or isinstance(error, TimeoutError):
+                    raise Unanswered(_words(error)) from None
+        try:
+            found = json.loads(said) if said else None
+        except ValueError:
+            found = None
+        if not 200 <= status < 300:
+            raise Problem(status, found if isinstance(found, dict) else {})
+        return found
+
+    def send(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> socket.socket:
+        """Send a request; what comes back can be read from the socket. Raises OSError."""
+        content = json.dumps(body).encode() if body is not None else b""
+        head = f"{method} {self._base}{path} HTTP/1.1\r\nHost: {self._place}\r\n{self._headers}"
+        if body is not None:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        if self.socket is None:
+            self.socket = self._connected()
+        self.socket.settimeout(seconds)
+        self.socket.sendall(head.encode() + _LINE + content)
+        return self.socket
+
+    def _connected(self) -> socket.socket:
+        found = socket.create_connection((self._host, self._port), CONNECT_SECONDS)
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._tls:
+            return found
+        import ssl
+
+        return ssl.create_default_context().wrap_socket(found, server_hostname=self._host)
+
+    def _answer(self, end: float) -> tuple[int, bytes]:
+        while True:
+            head = self._until(_LINE + _LINE, end).decode("latin-1").split("\r\n")
+            status = int(head[0].split(" ", 2)[1])
+            if status >= 200:
+                break
+        fields = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
+        }
+        if "chunked" in fields.get("transfer-encoding", ""):
+            said = self._chunks(end)
+        else:
+            said = self._exactly(int(fields.get("content-length", "0")), end)
+        if fields.get("connection", "").lower() == "close":
+            self.close()
+        return status, said
+
+    def _chunks(self, end: float) -> bytes:
+        said = b""
+        while size := int(self._until(_LINE, end).split(b";")[0], 16):
+            said += self._exactly(size, end)
+            self._until(_LINE, end)
+        while self._until(_LINE, end):
+            pass
+        return said
+
+    def _until(self, mark: bytes, end: float) -> bytes:
+        while mark not in self._rest:
+            self._more(end)
+        found, _, self._rest = self._rest.partition(mark)
+        return found
+
+    def _exactly(self, size: int, end: float) -> bytes:
+        while len(self._rest) < size:
+            self._more(end)
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+    def _more(self, end: float) -> None:
+        assert self.socket is not None
+        self.socket.settimeout(max(end - time.monotonic(), 0.001))
+        pending = getattr(self.socket, "pending", None)
+        if self.interrupt is not None and not (pending is not None and pending()):
+            ready, _, _ = select.select(
+                [self.socket.fileno(), self.interrupt], [], [], max(end - time.monotonic(), 0)
+            )
+            if self.interrupt in ready:
+                raise Interrupted
+            if not ready:
+                raise TimeoutError("no answer in time")
+        chunk = self.socket.recv(65536)
+        if not chunk:
+            raise ConnectionError("the connection was closed")
+        self._rest += chunk
+        if len(self._rest) > MAX_ANSWER_BYTES:
+            raise ConnectionError("the answer is too long")
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def quoted(value: str) -> str:
+    """`value` as part of a path or a query."""
+    safe = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
+    return "".join(chr(one) if one in safe else f"%{one:02X}" for one in value.encode("utf-8", "replace"))

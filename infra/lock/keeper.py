@@ -1,0 +1,206 @@
+"""The keeper: claims, waits, lets guard and shim start the command, and reports its end.
+
+It is in a process group of its own: Ctrl-C and Ctrl-Z reach the command, as without `lock`, and never stop
+its heartbeats. It ends the command when the front is gone; guard and shim end it when the keeper is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from infra.lock import endings
+from infra.lock.claim import specification
+from infra.lock.control_plane import ControlPlane
+from infra.lock.end_report import end_of
+from infra.lock.endings import BUSY, Ending, of_problem, of_silence
+from infra.lock.grant import REPORT_SECONDS, Claim
+from infra.lock.heart import Heart
+from infra.lock.http import Interrupted, Problem, Unanswered
+from infra.lock.leftovers import sweep
+from infra.lock.terminal_job import TerminalJob
+from infra.lock.waiting_line import WaitingLine
+from runner.clock import boottime
+
+GRACE_SECONDS = 5.0
+NOTICE = 5.0
+"""SIGTERM comes a fifth of the lease before its end, SIGKILL at its end."""
+AGAIN_SECONDS = 1.0
+LEAVE_SECONDS = 2.0
+
+
+class Keeper:
+    """One claim, from its beginning to the end of the command."""
+
+    def __init__(
+        self, options: argparse.Namespace, control: ControlPlane, job: TerminalJob, front: int, say: int
+    ) -> None:
+        """`front`: a byte for each signal that the front got, and its end; `say`: what the front is told."""
+        self._options = options
+        self._control = control
+        self._job = job
+        self._front = front
+        self._say = say
+        self._front_pid = os.getppid()
+        self._heart = Heart(control)
+        self._line = WaitingLine()
+        self._open = False
+        """Whether the control plane may still count on this runner for the attempt."""
+
+    def run(self) -> NoReturn:
+        """Do all of it, and tell the front the exit code."""
+        code = endings.ERROR
+        try:
+            code = self._run()
+        except Ending as ending:
+            code = ending.code
+            self._tell(str(ending))
+        finally:
+            self._line.clear()
+            self._job.give_up()
+            self._leave()
+            with suppress(OSError):
+                os.write(self._say, b"X%d\n" % code)
+            os._exit(0)
+
+    def _run(self) -> int:
+        try:
+            self._heart.start()
+            spec = specification(self._options, self._control)
+            token = self._granted(spec)
+        except Interrupted:
+            got = os.read(self._front, 1)
+            raise Ending(endings.SIGNALED + (got[0] if got else signal.SIGKILL)) from None
+        except Unanswered as error:
+            raise of_silence(self._control.main.url, error) from None
+        except Problem as problem:
+            raise of_problem(problem) from None
+        self._line.clear()
+        self._control.main.interrupt = None
+        heart = self._heart
+        names = {
+            "TOWPATH_TASK_ID": self._control.task_id,
+            "TOWPATH_ATTEMPT": "1",
+            "TOWPATH_RUNNER_ID": self._control.runner_id,
+            "TOWPATH_WORKSPACE": spec["workspace"],
+            "TOWPATH_LOCK_TOKEN": str(token),
+        }
+        notice = heart.lease_seconds / NOTICE
+        self._job.start(self._options.command, heart.deadline, notice, GRACE_SECONDS, **names)
+        heart.orders = self._job.orders
+        heart.tell(lease=heart.deadline)
+        return self._reported(self._followed())
+
+    def _granted(self, spec: dict[str, Any]) -> int:
+        """The fencing token, once the command may start; else the claim is withdrawn."""
+        claim = Claim(self._control, self._heart, self._line, self._front, spec)
+        self._open = True
+        try:
+            token = claim.token()
+            claim.permitted()
+        except (Ending, Interrupted, Unanswered, Problem):
+            self._line.clear()
+            self._open = not claim.withdraw()
+            if self._open:
+                self._tell("the claim could not be withdrawn: it ends by itself once its turn comes")
+            raise
+        return token
+
+    def _followed(self) -> dict[str, Any]:
+        """What guard or shim says at the end; {} if neither could, and nothing is left."""
+        heart, job = self._heart, self._job
+        watched = [job.said, heart.wake, self._front]
+        while True:
+            ready = select.select(watched, [], [])[0]
+            if self._front in ready:
+                got = os.read(self._front, 64)
+                for number in got:
+                    heart.tell(signal=number)
+                if not got:
+                    watched.remove(self._front)
+                    heart.tell(stop="stopped", grace=0)
+            if heart.wake in ready:
+                os.read(heart.wake, 4096)
+                if heart.unwanted:
+                    heart.tell(stop="canceled", grace=GRACE_SECONDS)
+            for said in job.messages() if job.said in ready else ():
+                match said.get("event"):
+                    case "ended":
+                        return said
+                    case "started":
+                        self._pass_on(b"S\n")
+                    case "stopped":
+                        self._pass_on(b"T%d\n" % said["signal"])
+                    case "continued":
+                        self._continue_front()
+                    case None:
+                        sweep()
+                        return {}
+
+    def _pass_on(self, what: bytes) -> None:
+        with suppress(OSError):  # the front was killed
+            os.write(self._say, what)
+
+    def _continue_front(self) -> None:
+        if os.getppid() == self._front_pid:  # else it is gone, and another process may have its pid
+            os.kill(self._front_pid, signal.SIGCONT)
+
+    def _reported(self, said: dict[str, Any]) -> int:
+        """Report the end until it is answered, or the lease is over; the exit code."""
+        end = end_of(said)
+        code, words = end.code, end.words
+        if said.get("why") == "canceled" and self._lost_by_hand():
+            words = "the lock was released by hand while the command ran; the command was killed"
+            code = endings.LOCK_LOST
+        if words:
+            self._pass_on(b"R\n")
+            self._tell(words)
+        self._send(end.fields)
+        return code
+
+    def _send(self, fields: dict[str, Any]) -> None:
+        said = False
+        until = max(self._heart.deadline, boottime() + LEAVE_SECONDS)
+        while True:
+            left = max(until - boottime(), LEAVE_SECONDS)
+            try:
+                self._control.report(min(REPORT_SECONDS, left), **fields)
+                self._open = False
+                return
+            except Problem as problem:
+                if problem.status not in BUSY:
+                    self._open = problem.status != 409
+                    self._tell(f"the end of the command was not recorded: {problem}")
+                    return
+            except Unanswered:
+                pass
+            if boottime() > until or select.select([self._front], [], [], AGAIN_SECONDS)[0]:
+                self._tell("its end could not be reported: the lock comes back after lease and grace")
+                return
+            if not said:
+                said = True
+                self._tell("the command has ended; the control plane does not answer, trying again")
+
+    def _lost_by_hand(self) -> bool:
+        try:
+            return bool(self._control.task()["lock"]["state"] != "held")
+        except (Problem, Unanswered):
+            return False
+
+    def _leave(self) -> None:
+        """Say goodbye, so that this runner is gone and not lost."""
+        self._heart.stop()
+        if self._heart.deadline > 0:
+            self._control.main.interrupt = None
+            with suppress(Problem, Unanswered):
+                self._control.beat(self._control.main, self._open, leaving=True, seconds=LEAVE_SECONDS)
+
+    def _tell(self, text: str) -> None:
+        self._line.clear()
+        if text:
+            with suppress(OSError):
+                os.write(2, f"towpath lock: {text}\n".encode("utf-8", "replace"))

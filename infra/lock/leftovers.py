@@ -1,0 +1,32 @@
+"""Ends what a killed guard and shim leave: this process adopts it, being a subreaper."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+SWEEP_SECONDS = 0.01
+
+
+def has_children() -> bool:
+    """Whether this process has any child, dead or alive."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def sweep() -> None:
+    """Kill everything below this process, until nothing is left of it."""
+    from runner.process.process_tree import signal_below
+
+    while True:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        signal_below((signal.SIGKILL,))
+        time.sleep(SWEEP_SECONDS)
