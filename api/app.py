@@ -30,6 +30,7 @@ from api.routes import (
     events,
     health,
     heartbeat,
+    output,
     questions,
     runners,
     tasks,
@@ -49,6 +50,7 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 _ROUTES = (
     tasks,
     commands,
+    output,
     questions,
     events,
     workspaces,

@@ -16,6 +16,7 @@ from domain.identifiers import TaskId
 from domain.log.capacity import AmpleCapacity, LogCapacity
 from domain.ports.lock_view import LockView
 from domain.ports.log import Clock, LogReader
+from domain.ports.outputs import NoOutputs, Outputs
 from domain.ports.queues import Backlogs
 from domain.ports.read_model import ReadModel
 from domain.ports.runners import Heartbeats
@@ -56,5 +57,6 @@ class ApiParts:
     config: ApiConfig
     contracts: Path
     lease: LeaseTerms
+    outputs: Outputs = field(default_factory=NoOutputs)
     capacity: LogCapacity = field(default_factory=AmpleCapacity)
     tracer: Tracer | None = None

@@ -45,6 +45,7 @@ from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from adapters.runners.heartbeat_feed import CoreBeatFeed
 from adapters.runners.heartbeats import JetStreamHeartbeats
+from adapters.runners.output import NatsOutputs, PoolOutputs, PushOutputs
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
 from api.config import ApiConfig, parse_operator_tokens
@@ -55,6 +56,7 @@ from domain.log.capacity import LogCapacity
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import GrantView, LockView
 from domain.ports.log import Appender
+from domain.ports.outputs import Outputs
 from domain.ports.queues import Due, DueQueue, EventQueue
 from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.heartbeat_validation import BeatFeed
@@ -203,6 +205,7 @@ def api_parts(
     http: httpx.AsyncClient,
     readiness: Callable[[], Awaitable[dict[str, str]]],
     capacity: LogCapacity,
+    outputs: Outputs,
 ) -> ApiParts:
     """Everything that the routes call; `http` calls the push runner, if one is configured."""
     settings = core.settings
@@ -242,9 +245,25 @@ def api_parts(
         ),
         contracts=CONTRACTS,
         lease=settings.lease_terms,
+        outputs=outputs,
         capacity=capacity,
         tracer=core.tracer,
     )
+
+
+@asynccontextmanager
+async def open_outputs(settings: Settings) -> AsyncIterator[Outputs]:
+    """Asks runners for output. It has its own connections, since ranges are large."""
+    connection = await connect(settings, "towpath-output")
+    try:
+        async with push_client() as http:
+            push = None
+            if settings.host_runner_url is not None:
+                token = settings.runner_token.get_secret_value() if settings.runner_token else None
+                push = PushOutputs(http, settings.host_runner_url, token)
+            yield PoolOutputs(NatsOutputs(connection), push)
+    finally:
+        await connection.close()
 
 
 def dispatcher(core: Core, grants: GrantView, http: httpx.AsyncClient) -> Dispatch:

@@ -11,6 +11,7 @@ repeated, and the result of the others can be read. Probes and live streams do n
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -26,6 +27,7 @@ SWEEPS = 25
 MAX_RESERVE = 250
 RUNNER_PATHS = "/runner/"
 UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream"})
+OUTPUT_PATH = re.compile("/tasks/[^/]+/output")
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _UNKNOWN = (
     "whether it was recorded is unknown: look, or send it again where that is safe "
@@ -136,7 +138,9 @@ class Admit:
 
 
 def _waits(scope: Scope) -> bool:
-    """Whether a request waits for an answer to a question; such requests count as live streams."""
+    """Whether a request waits for an answer to a question, or for output: it counts as a live stream."""
+    if OUTPUT_PATH.fullmatch(scope["path"]):
+        return True
     return "/questions/" in scope["path"] and scope["method"] == "GET" and b"wait=" in scope["query_string"]
 
 

@@ -1,4 +1,4 @@
-"""Endless responses: a reader that stops reading is disconnected; nothing is buffered for it.
+"""Endless and large responses: a reader that stops reading is disconnected; nothing is buffered for it.
 
 One chunk and the buffer below may be in transit; the next chunk waits until they are read. A reader that
 reads nothing for PATIENCE_SECONDS is disconnected immediately, since an orderly close would wait for it. It
@@ -8,10 +8,10 @@ resumes with Last-Event-ID and misses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 PATIENCE_SECONDS = 30.0
@@ -20,13 +20,15 @@ ABORT = "towpath.abort"
 
 
 class Streams:
-    """The number of open live streams, at most `limit`."""
+    """The number of open live streams and readers of outputs, at most `limit`."""
 
     def __init__(self, limit: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.limit = limit
         self.patience_seconds = patience_seconds
         self.open = 0
         self.dropped = 0
+        self.output_bytes = 0
+        """Bytes of outputs that were read and are not sent yet."""
 
 
 class _NotRead(Exception):
@@ -42,24 +44,56 @@ class LiveResponse(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the chunks end, the reader disconnects, or it stops reading."""
-        streams = self._streams
-        streams.open += 1
-
-        async def taken(message: Message) -> None:
-            try:
-                async with asyncio.timeout(streams.patience_seconds):
-                    await send(message)
-            except TimeoutError:
-                raise _NotRead from None
-
+        self._streams.open += 1
         try:
-            await super().__call__(scope, receive, taken)
-        except _NotRead:
-            streams.dropped += 1
-            structlog.get_logger("towpath.api").info("live stream dropped: its reader does not read")
-            abort = (scope.get("extensions") or {}).get(ABORT)
-            if abort is not None:
-                abort["call"]()
-                await asyncio.sleep(0)  # lets the server notice the closed connection
+            await _patiently(super().__call__, self._streams, scope, receive, send)
         finally:
-            streams.open -= 1
+            self._streams.open -= 1
+
+
+class OutputResponse(Response):
+    """A range of an output, as text that no browser takes for anything else."""
+
+    media_type = "text/plain"
+
+    def __init__(self, data: bytes, streams: Streams, headers: Mapping[str, str]) -> None:
+        safe = {
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cache-Control": "no-store",
+        }
+        super().__init__(data, headers={**headers, **safe})
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the range, unless the reader stops reading."""
+        self._streams.output_bytes += len(self.body)
+        try:
+            await _patiently(super().__call__, self._streams, scope, receive, send)
+        finally:
+            self._streams.output_bytes -= len(self.body)
+
+
+async def _patiently(
+    respond: Callable[[Scope, Receive, Send], Awaitable[None]],
+    streams: Streams,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    async def taken(message: Message) -> None:
+        try:
+            async with asyncio.timeout(streams.patience_seconds):
+                await send(message)
+        except TimeoutError:
+            raise _NotRead from None
+
+    try:
+        await respond(scope, receive, taken)
+    except _NotRead:
+        streams.dropped += 1
+        structlog.get_logger("towpath.api").info("live stream dropped: its reader does not read")
+        abort = (scope.get("extensions") or {}).get(ABORT)
+        if abort is not None:
+            abort["call"]()
+            await asyncio.sleep(0)  # lets the server notice the closed connection

@@ -136,14 +136,18 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from api.reports.nats_intake import ReportIntake
     from domain.locks.statistics import LogFigures
     from domain.protocol import rfc3339
-    from infra.composition import api_parts, now, open_core, push_client
+    from infra.composition import api_parts, now, open_core, open_outputs, push_client
     from infra.runtime.http_connections import Connections, connection_limit
     from infra.runtime.http_server import bind, serve
     from infra.runtime.readiness import Readiness
     from projections.lock_view import FoldedLockView
 
     listener = listener or bind(settings.host, settings.port)
-    async with open_core(settings, "towpath-api") as core, push_client() as http:
+    async with (
+        open_core(settings, "towpath-api") as core,
+        push_client() as http,
+        open_outputs(settings) as outputs,
+    ):
         view = FoldedLockView(core.reader, core.snapshots, LogFigures(rfc3339(now())))
 
         capacity = core.capacity()
@@ -155,7 +159,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
             applied_seq=core.read_model.position,
             intake=lambda: intake.connected,
         )
-        parts = api_parts(core, view, http, readiness, capacity)
+        parts = api_parts(core, view, http, readiness, capacity, outputs)
         app = create_app(parts)
         intake = ReportIntake(parts, JetStreamReportQueue(core.connection), app.state.metrics)
         connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from adapters.event_store.appender import SETTLE_SECONDS
 from api.app import begin_closing, create_app
 from api.dependencies import ApiParts
-from infra.composition import Core, api_parts, lock_projection, open_core, read_model_projection
+from infra.composition import Core, api_parts, lock_projection, open_core, open_outputs, read_model_projection
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from projections.lock_view import FoldedLockView
@@ -65,10 +65,11 @@ async def live_api(
     async with (
         open_core(settings, "test-api", settle_seconds=settle_seconds) as core,
         httpx.AsyncClient() as outgoing,
+        open_outputs(settings) as outputs,
     ):
         view = FoldedLockView(core.reader, core.snapshots)
         capacity = core.capacity()
-        parts = api_parts(core, view, outgoing, ready, capacity)
+        parts = api_parts(core, view, outgoing, ready, capacity, outputs)
         app = create_app(parts)
         endless = (view.run(), capacity.run(), lock_projection(core).run(), read_model_projection(core).run())
         running = [asyncio.create_task(one) for one in endless]

@@ -1,0 +1,87 @@
+"""Ranges of an attempt's output, from the runner that keeps it.
+
+A long poll asks the runner again and again for at most SLICE_SECONDS, so that a client that leaves, a runner
+that dies and an attempt that ends are noticed soon. Before a runner has the attempt, its output is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from api.dependencies import ApiParts
+from api.queries.attempts import AttemptFacts, attempt_facts
+from domain.errors import Busy, NotFound
+from domain.identifiers import TaskId
+from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
+from domain.runners.output_range import GONE, OutputRange, RangeRequest
+
+SLICE_SECONDS = 5.0
+UNTAKEN_SECONDS = 0.25
+NOTHING_YET = OutputRange(b"", 0, 0, complete=False)
+
+
+async def output_range(
+    parts: ApiParts,
+    task_id: TaskId,
+    attempt: int | None,
+    asked: dict[str, Any],
+    *,
+    slice_seconds: float = SLICE_SECONDS,
+    untaken_seconds: float = UNTAKEN_SECONDS,
+) -> tuple[AttemptFacts, OutputRange]:
+    """The range `asked` for (`offset`, `limit`, `wait`), and the attempt that it is of.
+
+    Raises:
+        NotFound: no such task or attempt; `output-gone` if nothing is kept of its output.
+        Busy: `runner-away` if its runner does not answer, with the output's tail if the attempt has ended.
+    """
+    clock = asyncio.get_running_loop().time
+    end = clock() + asked["wait"]
+    while True:
+        facts = await attempt_facts(parts, await parts.commands.read(task_id), attempt)
+        left = max(0.0, end - clock())
+        if facts.runner_id is None and not facts.ended:
+            if left == 0:
+                return facts, NOTHING_YET
+            await asyncio.sleep(min(left, untaken_seconds))
+            continue
+        found = await _ask(parts, task_id, facts, {**asked, "wait": min(left, slice_seconds)})
+        if found.data or found.complete or clock() >= end:
+            return facts, found
+
+
+async def _ask(parts: ApiParts, task_id: TaskId, facts: AttemptFacts, asked: dict[str, Any]) -> OutputRange:
+    if facts.ended and facts.runner_id is None:
+        raise _gone(facts, "never-kept", "it never came to a runner that keeps any")
+    request = RangeRequest(task_id=task_id, attempt=facts.number, instance=facts.instance, **asked)
+    try:
+        return await parts.outputs.read(OutputPlace(facts.pool, facts.runner_id), request)
+    except OutputNotThere:
+        if not facts.ended:
+            raise _away(facts, "its runner does not know the attempt (yet, or any more)") from None
+        if facts.started:
+            raise _gone(facts, "deleted", "its runner has deleted it") from None
+        raise _gone(facts, "never-kept", "it never started") from None
+    except RunnerAway as away:
+        raise _away(facts, str(away)) from None
+
+
+def _gone(facts: AttemptFacts, kept: str, why: str) -> NotFound:
+    tail = "; `output_tail` is what its end says" if facts.output_tail else ""
+    words = f"nothing is kept of the output of attempt {facts.number}: {why}{tail}"
+    return NotFound(GONE, words, {**_end(facts), "kept": kept})
+
+
+def _away(facts: AttemptFacts, why: str) -> Busy:
+    known = "`output_tail` is what its end says" if facts.ended else "send the same request again"
+    return Busy("runner-away", f"{why}; {known}", _end(facts))
+
+
+def _end(facts: AttemptFacts) -> dict[str, Any]:
+    return {
+        "attempt": facts.number,
+        "runner_id": facts.runner_id,
+        "ended": facts.ended,
+        "output_tail": facts.output_tail,
+    }
