@@ -24,6 +24,7 @@ from infra.cli.commands import (
     lock,
     locks,
     log,
+    logs,
     maintenance,
     questions,
     run,
@@ -69,7 +70,7 @@ def _towpath(
     pass
 
 
-for part in (run, lock, tasks, questions, log, locks, servers, maintenance, evidence, versions, backup):
+for part in (run, lock, tasks, questions, logs, log, locks, servers, maintenance, evidence, versions, backup):
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(runners.app, name="runners")

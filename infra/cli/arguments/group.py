@@ -10,9 +10,8 @@ from typer.core import TyperGroup
 from infra.cli.arguments.validator_messages import in_words
 
 GUESSES = {
-    "log": "`towpath trail ID` shows a task's events, `towpath task ID` its output",
-    "logs": "`towpath trail ID` shows a task's events, `towpath task ID` its output",
-    "output": "`towpath task ID` shows a task's output",
+    "log": "`towpath trail ID` shows a task's events, `towpath logs ID` its output",
+    "output": "`towpath logs ID` shows a task's output",
     "status": "`towpath task ID` shows a task, `towpath tasks` all of them",
     "show": "`towpath task ID` shows a task",
     "ps": "`towpath tasks` lists them",

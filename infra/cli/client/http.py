@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -156,6 +156,20 @@ class Api:
         ):
             said = self._read(answer)
         return self._parsed(answer, said)
+
+    def range(
+        self, path: str, expected: Collection[str], **params: Any
+    ) -> tuple[Mapping[str, str], bytes] | Json:
+        """Headers and body of a response that is not JSON, or the problem if its code is `expected`."""
+        with self._failures(), self._http.stream("GET", path, params=_given(params)) as answer:
+            said = self._read(answer)
+        if answer.status_code == 200:
+            return answer.headers, said
+        problem = parsed(said)
+        if isinstance(problem, Answer) and problem.get("code") in expected:
+            return problem
+        self._parsed(answer, said)
+        raise CliError(f"{self._url} answered HTTP {answer.status_code}: is it Towpath?")
 
     def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
         """The first `limit` items of a paged list, and whether there are more."""

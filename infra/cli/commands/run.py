@@ -135,11 +135,14 @@ def _run(
     from uuid_utils.compat import uuid7
 
     from infra.cli.client.follow import Left, interrupting, stay, withdraw
+    from infra.cli.client.live_output import LiveOutput
     from infra.cli.exit_codes import Exit, exit_of
+    from infra.cli.output.bytes import OutputWriter
+    from infra.cli.output.formats import emit_one
     from infra.cli.output.stderr import say
 
     body = {"id": str(uuid7()), **body}
-    stays = dispatch and not detach
+    stays, writer = dispatch and not detach, OutputWriter(raw=True)
     with interrupting():
         try:
             task = _create(api, body, dispatch)
@@ -151,12 +154,19 @@ def _run(
             _show_created(task, output)
             return
         say(f"task {task['id']}")
+        live = LiveOutput(api, task["id"], writer.write) if output is OutputFormat.TABLE else None
+        if live is not None:
+            live.start()
         try:
             task = stay(api, task, _show_event, keep=keep)
+            if live is not None:
+                live.finish(task)
         except Left:
             say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
             raise typer.Exit(Exit.INTERRUPTED) from None
-    _show_end(task, output)
+    writer.end()
+    if output is not OutputFormat.TABLE:
+        emit_one(output, task, ())
     raise typer.Exit(exit_of(task))
 
 
@@ -187,12 +197,3 @@ def _show_event(event: dict[str, Any]) -> None:
     from infra.cli.output.formats import say_row
 
     say_row(event, SHOWN_BY_RUN)
-
-
-def _show_end(task: dict[str, Any], output: OutputFormat) -> None:
-    from infra.cli.output.formats import emit_one, print_data
-
-    if output is not OutputFormat.TABLE:
-        emit_one(output, task, ())
-    elif task["output_tail"]:
-        print_data(task["output_tail"].rstrip("\n"))

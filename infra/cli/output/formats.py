@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 FEWEST = 30
-_UNSAFE = re.compile(
+UNSAFE = re.compile(
     "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
     "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f]"
@@ -89,7 +89,7 @@ def json_text(value: Any, **form: Any) -> str:
     """`value` as JSON that cannot control the terminal: it escapes the characters that tables drop, and line
     ends other than JSON's own, so that every reader sees one line.
     """
-    return _UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, **form))
+    return UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, **form))
 
 
 def _escaped(match: re.Match[str]) -> str:

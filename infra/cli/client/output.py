@@ -1,0 +1,131 @@
+"""The output of an attempt, piece by piece, across lost connections and restarts of the API.
+
+Offsets in an output never change, so a reader goes on where it was and repeats or misses no byte.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from domain.backoff import Backoff
+from domain.runners.output_range import ATTEMPT, GONE, OutputRange
+from infra.cli.client.http import Api, Json, Unreachable, path
+from infra.cli.exit_codes import CliError, Exit
+from infra.cli.output.stderr import say
+
+AWAY = "runner-away"
+LIMIT = 1024 * 1024
+BLOCK = 64 * 1024
+WAIT_SECONDS = 15
+RETRY = Backoff(first_seconds=0.1, longest_seconds=2.0)
+
+
+class NoOutput(CliError):
+    """The output cannot be read: its runner is away, or has none.
+
+    `final`: that does not change any more. `tail`: what the attempt's end says.
+    """
+
+    def __init__(self, message: str, problem: Json) -> None:
+        gone = problem.get("code") == GONE
+        super().__init__(message, Exit.NOT_FOUND if gone else Exit.ERROR, str(problem.get("code")))
+        self.final = gone or problem.get("ended") is True
+        tail = problem.get("output_tail")
+        self.tail = tail if isinstance(tail, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range, and the attempt that it is of; 0: the task has none yet."""
+
+    attempt: int
+    range: OutputRange
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.range.offset + len(self.range.data)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can follow."""
+        return self.range.complete and self.end >= self.range.size
+
+
+def piece(api: Api, task_id: str, **asked: Any) -> Piece:
+    """One range. Raises NoOutput, Unreachable, CliError."""
+    found = api.range(path("tasks", task_id, "output"), (GONE, AWAY), **asked)
+    if isinstance(found, dict):
+        raise NoOutput(str(found["detail"]), found)
+    headers, body = found
+    try:
+        return Piece(int(headers[ATTEMPT]), OutputRange.parse(headers, body))
+    except (KeyError, ValueError):
+        raise CliError("the API's answer is no range of output: is it Towpath of this version?") from None
+
+
+def pieces(
+    api: Api, task_id: str, attempt: int | None, offset: int, give_up_seconds: float
+) -> Iterator[Piece]:
+    """Pieces from `offset` until the output is complete; some are empty.
+
+    Without `attempt`: of the current one, or of the first one that will be. A lost connection and a runner
+    that does not answer are tried again for `give_up_seconds`.
+
+    Raises:
+        NoOutput: it cannot be read any more.
+        Unreachable: no connection for that long.
+    """
+    lost_since, pauses = 0.0, RETRY.pauses()
+    while True:
+        try:
+            found = piece(api, task_id, attempt=attempt, offset=offset, limit=LIMIT, wait=WAIT_SECONDS)
+        except (NoOutput, Unreachable) as error:
+            if isinstance(error, NoOutput) and error.final:
+                raise
+            if lost_since and time.monotonic() - lost_since > give_up_seconds:
+                raise
+            if not lost_since:
+                lost_since = time.monotonic()
+                say(f"its output cannot be read now ({error}); trying again")
+            time.sleep(next(pauses))
+            continue
+        lost_since, pauses = 0.0, RETRY.pauses()
+        attempt, offset = found.attempt or attempt, found.end
+        yield found
+        if found.is_last:
+            return
+
+
+def pieces_so_far(api: Api, task_id: str, attempt: int | None, offset: int) -> Iterator[Piece]:
+    """Pieces from `offset` up to what was there at first."""
+    size = None
+    while size is None or offset < size:
+        found = piece(api, task_id, attempt=attempt, offset=offset, limit=LIMIT)
+        attempt, offset = found.attempt or attempt, found.end
+        size = found.range.size if size is None else size
+        yield found
+        if not found.range.data:
+            return
+
+
+def offset_of_last_lines(api: Api, task_id: str, attempt: int | None, lines: int) -> int:
+    """Where the last `lines` lines of what is there begin; read backwards, block by block."""
+    last = piece(api, task_id, attempt=attempt, offset=-1, limit=1)
+    attempt, end = last.attempt or attempt, last.range.size
+    if lines == 0:
+        return end
+    wanted = lines + (last.range.data == b"\n")
+    while end > 0:
+        begin = max(0, end - BLOCK)
+        block = piece(api, task_id, attempt=attempt, offset=begin, limit=end - begin).range.data
+        at = len(block)
+        while wanted and (at := block.rfind(b"\n", 0, at)) >= 0:
+            wanted -= 1
+        if not wanted:
+            return begin + at + 1
+        end = begin
+    return 0
