@@ -93,7 +93,7 @@ class PushOutputs:
                 f"the runner at {self._base_url} does not answer ({type(error).__name__})"
             ) from None
         if answer.status_code == 404:
-            raise OutputNotThere
+            raise OutputNotThere(never=GONE.encode() not in data)
         if answer.status_code != 200:
             raise RunnerAway(f"the runner at {self._base_url} answered {answer.status_code}")
         return _parsed(answer.headers, data)

@@ -17,12 +17,13 @@ _ENDS = {status.value for status in TERMINAL}
 
 @dataclass(frozen=True, slots=True)
 class AttemptFacts:
-    """Attempt `number`; 0 if the task has none yet. `pool`: where it was sent."""
+    """Attempt `number`; 0 if the task has none yet. `pool`: where it was sent; `taken`: a runner has it."""
 
     number: int
     pool: str
     runner_id: RunnerId | None = None
     instance: str | None = None
+    taken: bool = False
     started: bool = False
     ended: bool = False
     output_tail: str | None = None
@@ -42,6 +43,7 @@ async def attempt_facts(parts: ApiParts, stored: StoredTask, number: int | None)
             task.dispatched.pool if task.dispatched is not None else task.spec.pool,
             task.runner_id,
             task.instance,
+            task.queued_at is not None or task.started_at is not None,
             task.started_at is not None,
             task.ended and task.attempt > 0,
             task.output_tail,
@@ -66,6 +68,7 @@ def _with(facts: AttemptFacts, event: Recorded) -> AttemptFacts:
         pool=data.get("pool") or facts.pool,
         runner_id=data.get("runner_id") or facts.runner_id,
         instance=data.get("instance") or facts.instance,
+        taken=facts.taken or event.event in ("queued", "running"),
         started=facts.started or event.event == "running",
         ended=facts.ended or event.event in _ENDS,
         output_tail=data.get("output_tail") or facts.output_tail,

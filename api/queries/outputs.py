@@ -41,7 +41,7 @@ async def output_range(
     while True:
         facts = await attempt_facts(parts, await parts.commands.read(task_id), attempt)
         left = max(0.0, end - clock())
-        if facts.runner_id is None and not facts.ended:
+        if not (facts.taken or facts.ended):
             if left == 0:
                 return facts, NOTHING_YET
             await asyncio.sleep(min(left, untaken_seconds))
@@ -52,12 +52,14 @@ async def output_range(
 
 
 async def _ask(parts: ApiParts, task_id: TaskId, facts: AttemptFacts, asked: dict[str, Any]) -> OutputRange:
-    if facts.ended and facts.runner_id is None:
-        raise _gone(facts, "never-kept", "it never came to a runner that keeps any")
+    if not facts.taken:
+        raise _gone(facts, "never-kept", "no runner has taken it")
     request = RangeRequest(task_id=task_id, attempt=facts.number, instance=facts.instance, **asked)
     try:
         return await parts.outputs.read(OutputPlace(facts.pool, facts.runner_id), request)
-    except OutputNotThere:
+    except OutputNotThere as none:
+        if none.never:
+            raise _gone(facts, "never-kept", "its runner keeps no outputs") from None
         if not facts.ended:
             raise _away(facts, "its runner does not know the attempt (yet, or any more)") from None
         if facts.started:

@@ -18,7 +18,11 @@ class OutputPlace:
 
 
 class OutputNotThere(Exception):
-    """The runner has no output of the attempt and will get none."""
+    """The runner has no output of the attempt and will get none. `never`: it keeps no outputs at all."""
+
+    def __init__(self, *, never: bool = False) -> None:
+        super().__init__()
+        self.never = never
 
 
 class RunnerAway(Exception):
