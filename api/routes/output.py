@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import PlainTextResponse
 
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
@@ -72,7 +73,7 @@ _RANGE = {
 
 @router.get(
     "/tasks/{task_id}/output",
-    response_class=OutputResponse,
+    response_class=PlainTextResponse,
     openapi_extra=needs(Role.VIEWER),
     responses={200: _RANGE, **problems(404, 503)},
 )
