@@ -19,7 +19,7 @@ from infra.cli.output.stderr import say
 AWAY = "runner-away"
 LIMIT = 1024 * 1024
 BLOCK = 64 * 1024
-WAIT_SECONDS = 15
+WAIT_SECONDS = 5
 RETRY = Backoff(first_seconds=0.1, longest_seconds=2.0)
 
 

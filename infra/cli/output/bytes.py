@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import select
 import sys
 
 from infra.cli.output.formats import UNSAFE
@@ -32,16 +33,28 @@ class OutputWriter:
             else:
                 sys.stdout.write(harmless(self._decoder.decode(data, last)))
             sys.stdout.flush()
+            if _has_reader():
+                return True
         except BrokenPipeError:
-            divert(sys.stdout)
-            return False
-        return True
+            pass
+        divert(sys.stdout)
+        return False
 
     def end(self) -> None:
         """Write what is left; on a terminal, end an open line."""
         self.write(b"", last=True)
         if not self._ends_line and sys.stdout.isatty():
             self.write(b"\n")
+
+
+def _has_reader() -> bool:
+    """Whether a pipe still has a reader, also where nothing is to be written to it."""
+    state = select.poll()
+    try:
+        state.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # no file, as in tests
+        return True
+    return not any(flags & (select.POLLERR | select.POLLNVAL) for _, flags in state.poll(0))
 
 
 def harmless(text: str) -> str:

@@ -17,6 +17,7 @@ LEAST = {
     ("get", "/tasks"): Role.VIEWER,
     ("get", f"/tasks/{TASK}"): Role.VIEWER,
     ("get", f"/tasks/{TASK}/why"): Role.VIEWER,
+    ("get", f"/tasks/{TASK}/output"): Role.VIEWER,
     ("get", "/locks"): Role.VIEWER,
     ("get", "/runners"): Role.VIEWER,
     ("get", "/workspaces"): Role.VIEWER,

@@ -23,7 +23,7 @@ def test_headers_and_back() -> None:
     ],
 )
 def test_headers_that_no_runner_says(wrong: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="Towpath-Output|figures|invalid literal|maybe"):
+    with pytest.raises(ValueError, match=r"Towpath-Output|figures|invalid literal|maybe"):
         OutputRange.parse({**FOUND.headers(), **wrong}, b"abc")
 
 

@@ -52,6 +52,13 @@ class FakeApi:
     breaks_after: int | None = None
     raw_sse: bytes = b""
     age: int = 0
+    output: bytes | None = None
+    """The output of the task that lives here; None: there is no such route."""
+    complete: bool = True
+    most: int = 1 << 20
+    """Bytes in one range at most."""
+    troubles: list[Answer] = field(default_factory=list)
+    """What the next requests for output are answered; an empty one breaks the connection."""
 
     def asked(self, method: str, path: str) -> list[Seen]:
         """The requests of this method and path so far."""
@@ -103,7 +110,23 @@ class FakeApi:
             if event_id and self.log[int(seq) - 1]["id"] != event_id:
                 return _beyond("other-log")
             return StreamingResponse(self._stream(request), media_type="text/event-stream")
+        if path.endswith("/output") and self.output is not None:
+            return self._range(self.output, request)
         return self._of_task(request.method, path)
+
+    def _range(self, output: bytes, request: Request) -> Response:
+        if self.troubles:
+            status, content = self.troubles.pop(0)
+            if not content:
+                return Response(b"half", 200, {"content-length": "100"})
+            return JSONResponse(content, status)
+        offset = int(request.query_params["offset"])
+        begin = offset if offset >= 0 else max(0, len(output) + offset)
+        limit = min(self.most, int(request.query_params["limit"]))
+        complete = "true" if self.complete else "false"
+        figures = {"Attempt": 1, "Offset": begin, "Size": len(output), "Complete": complete, "Cut": 0}
+        headers = {f"Towpath-Output-{name}": str(value) for name, value in figures.items()}
+        return Response(output[begin : begin + limit], 200, headers, "text/plain")
 
     def _of_task(self, method: str, path: str) -> Response:
         if (method, path) == ("POST", "/tasks"):
