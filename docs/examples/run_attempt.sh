@@ -21,6 +21,7 @@
 #
 # Ends as the command ends, with 6 if it was not started, with 130 if it was canceled. SIGTERM cancels.
 set -u
+exec 3<&0 </dev/null # standard input is the command's alone; the shell would give it none in the background
 lease=${TOWPATH_LEASE_SECONDS:-15}
 api=${TOWPATH_URL:-${TOWPATH_STATUS_URL%/runner/tasks/*}}
 third=$(((lease + 2) / 3)) grace=5 newline='
@@ -56,13 +57,13 @@ alive() { # whether the other half is there; also a zombie is not
   read -r _ _ _ parent _ </proc/self/stat
   [ "$parent" = "$runner" ]
 }
-beat() { # HELD: moves `until` to a lease behind the sending, less the time it takes to notice and to kill
+beat() { # HELD MORE: moves `until` to a lease behind the sending, less the time it takes to notice and to kill
   now
   sent=$now
   seconds=$third
   [ "$until" -gt "$now" ] && [ $((until - now)) -lt "$third" ] && seconds=$((until - now))
   post "$api/runner/heartbeat" beat-headers "$seconds" "{\"runner_id\":\"$TOWPATH_RUNNER_ID\",\"pools\":[\"${TOWPATH_POOL:-default}\"],\
-\"host\":\"$(uname -n)\",\"capacity\":1,\"counter\":$(date +%s%3N),\"held\":[$1]}"
+\"host\":\"$(uname -n)\",\"capacity\":1,\"counter\":$(date +%s%3N),\"held\":[$1]${2:-}}"
   if [ "$code" = 200 ]; then
     until=$((sent + lease - 2)) next=$((sent + third))
     put lease "$until"
@@ -130,7 +131,7 @@ leave() { # EXIT CODE: the end is answered
   kill -s KILL "$guard"
   { wait "$guard"; } 2>/dev/null
   until=0
-  [ "$lease" -eq 0 ] || beat ""
+  [ "$lease" -eq 0 ] || beat "" ',"leaving":true'
   rm -rf "$dir"
   exit "$1"
 }
@@ -172,10 +173,11 @@ now
 put started "$now"
 export TOWPATH_TASK_ID TOWPATH_ATTEMPT TOWPATH_RUNNER_ID
 if [ -n "${TOWPATH_OUTPUT:-}" ]; then
-  TOWPATH_RUN=$mark "$@" >"$TOWPATH_OUTPUT" 2>&1 &
+  TOWPATH_RUN=$mark "$@" <&3 3<&- >"$TOWPATH_OUTPUT" 2>&1 &
 else
-  TOWPATH_RUN=$mark "$@" &
+  TOWPATH_RUN=$mark "$@" <&3 3<&- &
 fi
+exec 3<&-
 wait "$!"
 result=$?
 while kill -0 "$!" 2>/dev/null; do # a signal ended the waiting, not the command

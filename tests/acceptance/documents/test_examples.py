@@ -39,6 +39,19 @@ async def test_the_shell_runner_waits_for_its_lock_and_passes_the_exit_code_on(u
     await eventually(lambda: waiter not in up.holders(), DEADLINE)
 
 
+def test_the_shell_runner_takes_long_odd_commands_and_hands_on_its_input(up: Up) -> None:
+    up.workspace("odd")
+    env = {**up.home.env, "TOWPATH_URL": up.url}
+    script = 'cat; printf %s "$1" | wc -c'
+    command = ["sh", str(WITH_LOCK), "odd", "src", "sh", "-c", script, "sh", "\x01\x1b" + "x" * 100_000]
+    done = subprocess.run(
+        command, env=env, input=b"given\n", capture_output=True, timeout=DEADLINE, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, [b"given", b"100002"])
+    (task,) = up.get("/tasks", workspace="odd")["items"]
+    assert task["command"] == ["sh", "-c", script, "sh", "\x01\x1b" + "x" * 998]
+
+
 async def test_the_shell_runner_reports_its_own_end(up: Up) -> None:
     root = up.workspace("interrupted")
     command = ("sh", "-c", f"touch {root}/started; exec sleep 600")

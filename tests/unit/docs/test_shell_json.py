@@ -39,3 +39,17 @@ def test_a_value_is_a_json_string(text: str, locale: str) -> None:
         check=True,
     )
     assert json.loads(done.stdout) == text
+
+
+def test_what_is_no_text_is_left_out_and_what_is_long_is_cut() -> None:
+    function = re.search(r"^text\(\) \{.*?^\}$", SCRIPT.read_text(), re.DOTALL | re.MULTILINE)
+    assert function is not None
+    for given, shown in (
+        (b"a\xffb", "ab"),
+        (b"x" * 100_000, "x" * 1000),
+        (b"y" + "é".encode() * 600, "y" + "é" * 499),
+    ):
+        done = subprocess.run(
+            ["sh", "-c", f'{function[0]}\ntext "$1"', "sh", given], capture_output=True, check=True
+        )
+        assert json.loads(done.stdout) == shown

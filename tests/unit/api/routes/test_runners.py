@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.config import ApiConfig
+from api.config import ApiConfig, OperatorToken, Role, digest_of
 from domain.protocol import Heartbeat
+from domain.runners.runner_key import runner_id_of
 from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 
 SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}
@@ -233,3 +234,59 @@ async def test_a_runner_whose_lock_waits_for_an_operator_is_not_forgotten(harnes
     harness.clock.at += timedelta(seconds=21)
     body = problem(await harness.http.delete("/runners/r1"), 409, "runner-holds-lock")
     assert body["task_id"] == task_id
+
+
+KEY, OTHER_KEY = "key." + "ab" * 32, "key." + "cd" * 32
+GUARDED = ApiConfig(
+    operator_tokens=(
+        OperatorToken(Role.OPERATOR, digest_of("operator")),
+        OperatorToken(Role.VIEWER, digest_of("viewer")),
+    ),
+    callback_token="for-runners-alone",
+)
+
+
+def headers(key: str | None, bearer: str | None = "operator") -> dict[str, str]:
+    found = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    return found | ({"X-Runner-Token": key} if key else {})
+
+
+async def test_an_operator_may_be_a_runner_of_his_own_tasks_and_of_no_other() -> None:
+    mine, others = runner_id_of("h", KEY), runner_id_of("h", OTHER_KEY)
+    async with api_harness(GUARDED) as harness:
+
+        async def beaten(runner_id: str, **by: str | None) -> int:
+            answer = await harness.http.post(
+                "/runner/heartbeat", json=beat(runner_id=runner_id), headers=headers(**by)
+            )
+            return answer.status_code
+
+        assert await beaten(mine, key=KEY) == 200
+        assert await beaten(others, key=KEY) == 401, "another runner's id"
+        assert await beaten("r1", key=KEY) == 401, "a plain runner's id"
+        assert await beaten(mine, key=KEY, bearer="viewer") == 403
+        assert await beaten(mine, key=KEY, bearer=None) == 401
+        assert await beaten(mine, key=None) == 401
+
+        async def created(pool: str) -> str:
+            body = {"command": ["true"], "pool": pool}
+            answer = await harness.http.post("/tasks?dispatch=true", json=body, headers=headers(None))
+            return str(answer.json()["id"])
+
+        async def reported(task_id: str, status: str, runner_id: str, key: str = KEY) -> int:
+            return (
+                await harness.report(task_id, status, token=key, attempt=1, runner_id=runner_id)
+            ).status_code
+
+        own, foreign, plain = [await created(pool) for pool in (mine, others, "default")]
+        assert await reported(own, "running", "host-1") == 401, "another runner's name in the trail"
+        assert await reported(own, "running", mine, OTHER_KEY) == 401
+        assert await reported(own, "running", mine) == 200
+        assert await reported(foreign, "running", mine) == 401
+        assert await reported(foreign, "running", others) == 401
+        assert await reported(plain, "running", mine) == 401
+        assert await reported(new_id(), "running", mine) == 401
+        asked = {"text": "?", "runner_id": mine}
+        path = f"/runner/tasks/{own}/questions"
+        assert (await harness.http.post(path, json=asked, headers=headers(KEY))).status_code == 401
+        assert await reported(own, "succeeded", mine) == 200

@@ -1,0 +1,98 @@
+"""The small HTTP client, against servers that answer well, badly and not at all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from infra.lock.http import Connection, Interrupted, Problem, Unanswered, quoted
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'
+CHUNKED = (
+    b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n{"a\r\n4\r\n":1}\r\n0\r\nT: t\r\n\r\n'
+)
+EARLY = b"HTTP/1.1 100 Continue\r\n\r\n" + OK
+GONE = b'HTTP/1.1 404 Not Found\r\nContent-Length: 38\r\n\r\n{"type":"urn:x:no-such","detail":"no"}'
+
+
+@contextmanager
+def server(*connections: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
+    """Each connection gets its answers, one for each request, and is closed then; what was asked."""
+    asked: list[bytes] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for answers in connections:
+            with listening.accept()[0] as peer:
+                for answer in answers:
+                    asked.append(peer.recv(65536))
+                    peer.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/base/", asked
+    thread.join(10)
+    listening.close()
+
+
+@pytest.mark.parametrize("answer", [OK, CHUNKED, EARLY])
+def test_answers(answer: bytes) -> None:
+    with server([answer, answer]) as (url, asked):
+        connection = Connection(url, {"X-Key": "k"})
+        assert connection.ask("GET", "/x") == {"a": 1}
+        assert connection.ask("POST", "/y", {"b": "é"}) == {"a": 1}
+        connection.close()
+    head, _, body = asked[1].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /base/y HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"X-Key: k\r\nContent-Type: application/json\r\nContent-Length: " in head
+    assert body == b'{"b": "\\u00e9"}'
+
+
+def test_a_problem_has_its_code_and_words() -> None:
+    with server([GONE]) as (url, _), pytest.raises(Problem, match="no") as problem:
+        Connection(url, {}).ask("GET", "/x")
+    assert (problem.value.status, problem.value.code) == (404, "no-such")
+
+
+def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
+    with server([OK], [OK]) as (url, asked):
+        connection = Connection(url, {})
+        assert [connection.ask("GET", "/x"), connection.ask("GET", "/x")] == [{"a": 1}] * 2
+        connection.close()
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"]
+)
+def test_no_answer_is_told_apart(answer: bytes) -> None:
+    with server([answer]) as (url, _), pytest.raises(Unanswered):
+        Connection(url, {}).ask("GET", "/x")
+
+
+def test_silence_ends_in_time_and_an_interrupt_at_once() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    connection = Connection(f"http://127.0.0.1:{listening.getsockname()[1]}", {})
+    with pytest.raises(Unanswered):
+        connection.ask("GET", "/x", seconds=0.05)
+    connection.interrupt, end = os.pipe()
+    os.write(end, b"x")
+    with pytest.raises(Interrupted):
+        connection.ask("GET", "/x", seconds=600)
+    connection.close()
+    listening.close()
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x", "http://x:port"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"is no URL|invalid literal"):
+        Connection(url, {})
+
+
+def test_quoting() -> None:
+    assert quoted("a b/é~_") == "a%20b%2F%C3%A9~_"

@@ -1,0 +1,67 @@
+"""The options of `towpath lock`, and what it costs to read them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from infra.cli.exit_codes import _BY_STATUS, Exit
+from infra.lock import endings
+from infra.lock.options import parse
+
+HEAVY = {
+    "asyncio",
+    "pydantic",
+    "httpx",
+    "typer",
+    "click",
+    "pathlib",
+    "http.client",
+    "email",
+    "ssl",
+    "subprocess",
+}
+
+
+def test_options_stand_before_the_command() -> None:
+    given = parse(
+        ["-w", "shop", "--path", "a", "--path", "b", "--label", "x=y=z", "--wait", "10m", "make", "--try"]
+    )
+    assert (given.workspace, given.path, given.label) == ("shop", ["a", "b"], [("x", "y=z")])
+    assert (given.wait, given.reject, given.command) == (600.0, False, ["make", "--try"])
+    assert parse(["--try", "--", "--odd"]).command == ["--odd"]
+    assert parse(["--", "env", "--", "x"]).command == ["env", "--", "x"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--"], ["--wait", "soon", "x"], ["--wait", "0", "x"], ["--wait", "nan", "x"], ["--label", "x", "y"],
+     ["--label", "a:b=c", "y"], ["--try", "--wait", "1", "x"], ["--pat", "x", "y"]],
+)  # fmt: skip
+def test_wrong_usage_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
+    assert "towpath lock" in capsys.readouterr().err
+
+
+def test_exit_codes_are_those_of_every_command() -> None:
+    ours = (
+        endings.ERROR,
+        endings.USAGE,
+        endings.NOT_ALLOWED,
+        endings.NOT_FOUND,
+        endings.CONFLICT,
+        endings.TIMED_OUT,
+    )
+    theirs = (Exit.ERROR, Exit.USAGE, Exit.NOT_ALLOWED, Exit.NOT_FOUND, Exit.CONFLICT, Exit.TIMED_OUT)
+    assert ours == theirs
+    assert endings._BY_STATUS.items() <= {status: int(code) for status, code in _BY_STATUS.items()}.items()
+
+
+def test_nothing_heavy_is_imported_before_the_command_runs() -> None:
+    script = "import sys, infra.entry, infra.lock.command; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
