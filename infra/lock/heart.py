@@ -14,6 +14,7 @@ from runner.clock import boottime
 
 FIRST_LEASE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
+LEAVE_SECONDS = 2.0
 LATE = 3.0
 """Heartbeats for a lease."""
 
@@ -24,6 +25,7 @@ class Heart:
     def __init__(self, control: ControlPlane) -> None:
         self.wake, self._woken = os.pipe()
         self._quit, self._quitting = os.pipe()
+        self._gone, self._going = os.pipe()
         self._control = control
         self.deadline = 0.0
         self.lease_seconds = FIRST_LEASE_SECONDS
@@ -39,9 +41,13 @@ class Heart:
         """Begin; the first heartbeat is on its way at once."""
         _thread.start_new_thread(self._run, ())
 
-    def stop(self) -> None:
-        """No further heartbeat after the present one."""
+    def leave(self) -> None:
+        """Say goodbye instead of the next heartbeat; `left` tells when that is done."""
         os.write(self._quitting, b"q")
+
+    def left(self, seconds: float) -> bool:
+        """Wait until the goodbye was answered, or could not be sent, for at most `seconds`."""
+        return bool(select.select([self._gone], [], [], seconds)[0])
 
     @property
     def valid(self) -> bool:
@@ -70,7 +76,11 @@ class Heart:
                 os.write(self._woken, b"w")
             rest = max(begun + pause - boottime(), 0.01)
             if select.select([self._quit], [], [], rest)[0]:
-                return
+                break
+        with suppress(Problem, Unanswered):
+            if self.deadline > 0:  # else the control plane has never heard of this runner
+                self._control.beat(connection, self.holds, leaving=True, seconds=LEAVE_SECONDS)
+        os.write(self._going, b"g")
 
     def _renew(self, sent_at: float, said: dict[str, object]) -> None:
         seconds = said.get("lease_seconds")

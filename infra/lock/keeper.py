@@ -48,8 +48,6 @@ class Keeper:
         self._front_pid = os.getppid()
         self._heart = Heart(control)
         self._line = WaitingLine()
-        self._open = False
-        """Whether the control plane may still count on this runner for the attempt."""
 
     def run(self) -> NoReturn:
         """Do all of it, and tell the front the exit code."""
@@ -61,8 +59,9 @@ class Keeper:
             self._tell(str(ending))
         finally:
             self._line.clear()
+            self._heart.leave()
             self._job.give_up()
-            self._leave()
+            self._heart.left(LEAVE_SECONDS)
             with suppress(OSError):
                 os.write(self._say, b"X%d\n" % code)
             os._exit(0)
@@ -98,14 +97,13 @@ class Keeper:
     def _granted(self, spec: dict[str, Any]) -> int:
         """The fencing token, once the command may start; else the claim is withdrawn."""
         claim = Claim(self._control, self._heart, self._line, self._front, spec)
-        self._open = True
         try:
             token = claim.token()
             claim.permitted()
         except (Ending, Interrupted, Unanswered, Problem):
             self._line.clear()
-            self._open = not claim.withdraw()
-            if self._open:
+            self._heart.holds = not claim.withdraw()
+            if self._heart.holds:
                 self._tell("the claim could not be withdrawn: it ends by itself once its turn comes")
             raise
         return token
@@ -159,6 +157,8 @@ class Keeper:
         if words:
             self._pass_on(b"R\n")
             self._tell(words)
+        self._heart.holds = False  # the goodbye goes at the same time: what ends late, ends by its report
+        self._heart.leave()
         self._send(end.fields)
         return code
 
@@ -169,11 +169,9 @@ class Keeper:
             left = max(until - boottime(), LEAVE_SECONDS)
             try:
                 self._control.report(min(REPORT_SECONDS, left), **fields)
-                self._open = False
                 return
             except Problem as problem:
                 if problem.status not in BUSY:
-                    self._open = problem.status != 409
                     self._tell(f"the end of the command was not recorded: {problem}")
                     return
             except Unanswered:
@@ -190,14 +188,6 @@ class Keeper:
             return bool(self._control.task()["lock"]["state"] != "held")
         except (Problem, Unanswered):
             return False
-
-    def _leave(self) -> None:
-        """Say goodbye, so that this runner is gone and not lost."""
-        self._heart.stop()
-        if self._heart.deadline > 0:
-            self._control.main.interrupt = None
-            with suppress(Problem, Unanswered):
-                self._control.beat(self._control.main, self._open, leaving=True, seconds=LEAVE_SECONDS)
 
     def _tell(self, text: str) -> None:
         self._line.clear()

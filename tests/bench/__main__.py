@@ -25,7 +25,17 @@ from tests.bench.child import in_child
 from tests.bench.figures import ALWAYS, GOALS, INTERVAL, Row, as_json, as_table, row
 from tests.bench.harness import Harness
 from tests.bench.load.history import EVENTS_PER_LIFE, History
-from tests.bench.rows import contention, evidence, growth, handoff, lifecycles, memory, replay, reports
+from tests.bench.rows import (
+    contention,
+    evidence,
+    growth,
+    handoff,
+    lifecycles,
+    lock_command,
+    memory,
+    replay,
+    reports,
+)
 from tests.bench.sizes import QUICK, Sizes
 
 FILL_SECONDS = 300.0
@@ -47,6 +57,7 @@ class Bench:
         for mode in (ALWAYS, INTERVAL):
             self._throughput(mode)
         self._group(contention.NAMES, self._contention)
+        self._group(lock_command.NAMES, partial(self._on_fresh, ALWAYS, lock_command.measure))
         self._history()
 
     def _throughput(self, mode: str) -> None:

@@ -20,6 +20,7 @@ class Sizes:
     waiters: tuple[int, int, int] = (10, 100, 1000)
     waiting_paths: int = 256
     contention_lives: int = 400
+    lock_commands: int = 30
     replay_events: int = 100_000
     small_events: int = 3_000
     large_events: int = 300_000
@@ -53,6 +54,7 @@ QUICK = Sizes(
     waiters=(2, 4, 8),
     waiting_paths=16,
     contention_lives=20,
+    lock_commands=3,
     replay_events=3_000,
     small_events=1_000,
     large_events=6_000,

@@ -16,6 +16,7 @@ from tests.support.towpath import DEADLINE, TOWPATH, Home, Up
 from tests.support.waiting import eventually
 
 GRANDCHILDREN = "(setsid sleep 300 &); (sh -c 'trap : TERM HUP; setsid sleep 300' &); echo up; sleep 300"
+SLEEPING = b"sleep\x00300\x00"
 STAMPING = "while :; do date +%s.%N > stamp; sleep 0.02; done"
 
 
@@ -52,7 +53,10 @@ def started(up: Up, where: Path, *command: str) -> Iterator[subprocess.Popen[str
         text=True,
     )
     with process:
-        yield process
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -71,7 +75,7 @@ def sleepers(where: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if (entry / "cwd").readlink() == where and b"sleep" in (entry / "cmdline").read_bytes():
+                if (entry / "cwd").readlink() == where and (entry / "cmdline").read_bytes() == SLEEPING:
                     found.append(int(entry.name))
             except OSError:
                 continue
