@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import select
+from contextlib import suppress
 from types import TracebackType
 
 from infra.lock.control_plane import ControlPlane
+from infra.lock.http import quoted
+
+SEND_SECONDS = 2.0
 
 
 class Events:
     """A live stream whose content does not matter: whoever is woken asks how things are."""
 
-    def __init__(self, control: ControlPlane, workspace: str) -> None:
+    def __init__(self, control: ControlPlane, **wanted: str) -> None:
+        """`wanted`: the filters of the stream."""
         self._connection = control.connection()
-        self._path = f"/events/stream?workspace={workspace}"
+        self._path = "/events/stream?" + "&".join(f"{name}={quoted(value)}" for name, value in wanted.items())
 
     def __enter__(self) -> Events:
         return self
@@ -23,15 +28,29 @@ class Events:
     ) -> None:
         self._connection.close()
 
-    def wait(self, seconds: float, other: int) -> None:
-        """Until an event may have come, `other` is readable, or `seconds` are over."""
+    @property
+    def files(self) -> list[int]:
+        """The stream, once it is open; readable when something has come."""
+        return [self._connection.socket.fileno()] if self._connection.socket is not None else []
+
+    def open(self) -> None:
+        """Open it, if it is not and can be."""
+        if self._connection.socket is None:
+            with suppress(OSError):
+                self._connection.send("GET", self._path, None, SEND_SECONDS)
+
+    def take(self) -> None:
+        """Discard what has come."""
         try:
             stream = self._connection.socket
-            if stream is None:
-                stream = self._connection.send("GET", self._path, None, seconds)
-            ready = select.select([stream.fileno(), other], [], [], seconds)[0]
-            if stream.fileno() in ready and not stream.recv(65536):
+            if stream is not None and not stream.recv(65536):
                 self._connection.close()
         except OSError:
             self._connection.close()
-            select.select([other], [], [], seconds)
+
+    def wait(self, seconds: float, other: int) -> None:
+        """Until an event may have come, `other` is readable, or `seconds` are over."""
+        self.open()
+        ready = select.select([*self.files, other], [], [], seconds)[0]
+        if set(self.files) & set(ready):
+            self.take()

@@ -47,7 +47,7 @@ class Claim:
             raise of_problem(problem) from None
         self._heart.holds = True
         pause = FIRST_LOOK_SECONDS
-        with Events(self._control, self._spec["workspace"]) as events:
+        with Events(self._control, workspace=self._spec["workspace"]) as events:
             while (task["status"], task["lock"]["state"]) != ("dispatched", "held"):
                 if task["status"] != "dispatched":
                     raise self._not_granted(task)

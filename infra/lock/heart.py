@@ -15,6 +15,7 @@ from runner.clock import boottime
 FIRST_LEASE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
+HURRY, LEAVE = b"h", b"l"
 LATE = 3.0
 """Heartbeats for a lease."""
 
@@ -41,9 +42,13 @@ class Heart:
         """Begin; the first heartbeat is on its way at once."""
         _thread.start_new_thread(self._run, ())
 
+    def hurry(self) -> None:
+        """Send the next heartbeat now: what it answers may have changed."""
+        os.write(self._quitting, HURRY)
+
     def leave(self) -> None:
         """Say goodbye instead of the next heartbeat; `left` tells when that is done."""
-        os.write(self._quitting, b"q")
+        os.write(self._quitting, LEAVE)
 
     def left(self, seconds: float) -> bool:
         """Wait until the goodbye was answered, or could not be sent, for at most `seconds`."""
@@ -75,7 +80,7 @@ class Heart:
             with suppress(OSError):
                 os.write(self._woken, b"w")
             rest = max(begun + pause - boottime(), 0.01)
-            if select.select([self._quit], [], [], rest)[0]:
+            if select.select([self._quit], [], [], rest)[0] and LEAVE in os.read(self._quit, 4096):
                 break
         with suppress(Problem, Unanswered):
             if self.deadline > 0:  # else the control plane has never heard of this runner

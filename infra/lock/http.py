@@ -91,13 +91,13 @@ class Connection:
         if body is not None:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         if self.socket is None:
-            self.socket = self._connected()
+            self.socket = self._connected(min(seconds, CONNECT_SECONDS))
         self.socket.settimeout(seconds)
         self.socket.sendall(head.encode() + _LINE + content)
         return self.socket
 
-    def _connected(self) -> socket.socket:
-        found = socket.create_connection((self._host, self._port), CONNECT_SECONDS)
+    def _connected(self, seconds: float) -> socket.socket:
+        found = socket.create_connection((self._host, self._port), seconds)
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._tls:
             return found

@@ -18,6 +18,7 @@ from infra.lock.claim import specification
 from infra.lock.control_plane import ControlPlane
 from infra.lock.end_report import end_of
 from infra.lock.endings import BUSY, Ending, of_problem, of_silence
+from infra.lock.events import Events
 from infra.lock.grant import REPORT_SECONDS, Claim
 from infra.lock.heart import Heart
 from infra.lock.http import Interrupted, Problem, Unanswered
@@ -29,6 +30,7 @@ from runner.clock import boottime
 GRACE_SECONDS = 5.0
 NOTICE = 5.0
 """SIGTERM comes a fifth of the lease before its end, SIGKILL at its end."""
+FIRST_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 
@@ -112,40 +114,49 @@ class Keeper:
         """What guard or shim says at the end; {} if neither could, and nothing is left."""
         heart, job = self._heart, self._job
         watched = [job.said, heart.wake, self._front]
-        while True:
-            ready = select.select(watched, [], [])[0]
-            if self._front in ready:
-                got = os.read(self._front, 64)
-                for number in got:
-                    heart.tell(signal=number)
-                if not got:
-                    watched.remove(self._front)
-                    heart.tell(stop="stopped", grace=0)
-            if heart.wake in ready:
-                os.read(heart.wake, 4096)
-                if heart.unwanted:
-                    heart.tell(stop="canceled", grace=GRACE_SECONDS)
-            for said in job.messages() if job.said in ready else ():
-                match said.get("event"):
-                    case "ended":
+        with Events(self._control, task_id=self._control.task_id) as events:
+            while True:
+                short = FIRST_SECONDS if not events.files and heart.valid else None
+                ready = select.select([*watched, *events.files], [], [], short)[0]
+                if not ready:
+                    events.open()  # a short command does not pay for it
+                if set(events.files) & set(ready):
+                    events.take()
+                    heart.hurry()
+                if self._front in ready:
+                    self._hear_front(watched)
+                if heart.wake in ready:
+                    os.read(heart.wake, 4096)
+                    if heart.unwanted:
+                        heart.tell(stop="canceled", grace=GRACE_SECONDS)
+                for said in job.messages() if job.said in ready else ():
+                    if said.get("event") == "ended":
                         return said
-                    case "started":
-                        self._pass_on(b"S\n")
-                    case "stopped":
-                        self._pass_on(b"T%d\n" % said["signal"])
-                    case "continued":
-                        self._continue_front()
-                    case None:
+                    if not said:
                         sweep()
-                        return {}
+                        return said
+                    self._act_on(said)
+
+    def _hear_front(self, watched: list[int]) -> None:
+        got = os.read(self._front, 64)
+        for number in got:
+            self._heart.tell(signal=number)
+        if not got:
+            watched.remove(self._front)
+            self._heart.tell(stop="stopped", grace=0)
+
+    def _act_on(self, said: dict[str, Any]) -> None:
+        match said["event"]:
+            case "started":
+                self._pass_on(b"S\n")
+            case "stopped":
+                self._pass_on(b"T%d\n" % said["signal"])
+            case "continued" if os.getppid() == self._front_pid:  # else it is gone, and its pid another's
+                os.kill(self._front_pid, signal.SIGCONT)
 
     def _pass_on(self, what: bytes) -> None:
         with suppress(OSError):  # the front was killed
             os.write(self._say, what)
-
-    def _continue_front(self) -> None:
-        if os.getppid() == self._front_pid:  # else it is gone, and another process may have its pid
-            os.kill(self._front_pid, signal.SIGCONT)
 
     def _reported(self, said: dict[str, Any]) -> int:
         """Report the end until it is answered, or the lease is over; the exit code."""

@@ -260,7 +260,7 @@ def test_a_lock_that_would_wait_for_itself_is_refused(up: Up, root: Path) -> Non
 
 
 async def test_an_operator_cancels_or_releases(home: Home) -> None:
-    up = home.up(TOWPATH_LEASE_SECONDS="3")
+    up = home.up(TOWPATH_LEASE_SECONDS="300")  # heartbeats are too rare to bring it: the events do
     root = up.workspace("shop")
     with started(up, root, "--", "sh", "-c", GRANDCHILDREN) as front:
         assert first_line(front) == "up\n"
