@@ -158,6 +158,11 @@ HEARTBEAT: Schema = {
         "description": "what the control plane sends for a runner that posts its heartbeats: no late retry "
         "replaces a newer one",
     },
+    "Nats-TTL": {
+        "type": "string",
+        "const": "1h",
+        "description": "with the goodbye of a runner that posts its heartbeats: nothing of it stays",
+    },
     **_STREAM,
     **_ACROSS_ACCOUNTS,
 }

@@ -36,6 +36,11 @@ def ended(shell: InteractiveShell) -> str:
     return shell.until("=")
 
 
+def runs_in_foreground(shell: InteractiveShell) -> str:
+    """The program that leads the terminal's foreground process group."""
+    return Path(f"/proc/{shell.foreground()}/comm").read_text().strip()
+
+
 def test_ctrl_c_ends_the_command_and_the_lock(shell: InteractiveShell, up: Up) -> None:
     shell.type(f"{LOCK} --path ctrl-c -- sh -c 'echo up; exec sleep 300'\r")
     shell.until("up\n")
@@ -88,11 +93,12 @@ def test_the_command_is_the_foreground_and_sees_the_window(shell: InteractiveShe
     shell.until("33 77\n")
 
 
-def test_a_shell_under_the_lock_has_job_control_of_its_own(shell: InteractiveShell, up: Up) -> None:
+async def test_a_shell_under_the_lock_has_job_control_of_its_own(shell: InteractiveShell, up: Up) -> None:
     shell.type(f"{LOCK} --path inner -- bash --norc --noprofile -i\r")
     shell.until("$ ")
     shell.type("sleep 300\r")
     shell.until("sleep 300\n")
+    await eventually(lambda: runs_in_foreground(shell) == "sleep", DEADLINE)
     shell.type(CTRL_Z)
     assert "Stopped" in shell.until("$ ")
     assert len(up.holders()) == 1, "the inner shell's job was stopped, not the lock's"
