@@ -111,11 +111,12 @@ async def test_a_shell_under_the_lock_has_job_control_of_its_own(shell: Interact
     assert shell.foreground() == shell.pid
 
 
-def test_the_waiting_line_is_renewed_in_place_and_ctrl_c_ends_the_wait(
+async def test_the_waiting_line_is_renewed_in_place_and_ctrl_c_ends_the_wait(
     shell: InteractiveShell, up: Up
 ) -> None:
     shell.type(f"{LOCK} --path line --title first -- sleep 300 &\r")
     shell.until("$ ")
+    await eventually(lambda: len(up.holders()) == 1, DEADLINE)
     shell.type(f"{LOCK} --path line/below -- true\r")
     shell.until("waits for line/below in terminal: first on ")
     shell.until("(token ")
