@@ -27,7 +27,8 @@ FencingToken = NewType("FencingToken", int)
 
 ID_PART_PATTERN = r"^[0-9a-f-]{4,36}$"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
-TASK_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+TASK_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+EVENT_ID_PATTERN = TASK_ID_PATTERN.replace("[1-8]", "7")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TASK_ID = re.compile(TASK_ID_PATTERN.strip("^$"))
 
@@ -40,9 +41,14 @@ def check_name(value: str, what: str = "id") -> str:
 
 
 def check_task_id(value: str) -> TaskId:
-    """Return `value` if it is a UUIDv7 in canonical lower-case form; else ValueError."""
+    """Return `value` if it is a UUID of RFC 9562 in canonical lower-case form; else ValueError.
+
+    Versions 1 to 8, so not the nil and the max UUID, which name nothing.
+    """
     if not _TASK_ID.fullmatch(value):
-        raise ValueError("a task id is a UUIDv7 in canonical form (8-4-4-4-12 lower-case hex digits)")
+        raise ValueError(
+            "a task id is a UUID of RFC 9562 in canonical form (8-4-4-4-12 lower-case hex digits), not nil or max"
+        )
     return TaskId(value)
 
 

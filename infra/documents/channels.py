@@ -20,7 +20,7 @@ from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData
 
 Payload = type[BaseModel] | Literal["bytes"]
-_TASK_ID = {"description": "UUIDv7 in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
+_TASK_ID = {"description": "UUID in canonical form", "examples": ["0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"]}
 _NAME = "1 to 64 of A-Z a-z 0-9 _ -"
 _TIMER_OF = {
     "kind": {"description": "which deadline", "examples": ["attempt", "lock-wait", "question"]},

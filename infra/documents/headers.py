@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.event_store.codec import EXPECTED_FILTER, EXPECTED_SEQ, MSG_ID, SOURCE
-from domain.identifiers import NAME_PATTERN, TASK_ID_PATTERN
+from domain.identifiers import EVENT_ID_PATTERN, NAME_PATTERN, TASK_ID_PATTERN
 from domain.log.events import EventData, Kind, type_name
 from domain.protocol import RUNNER_AUTH_HEADER
 
@@ -78,7 +78,7 @@ def _event(kind: Kind, event: str, data: type[EventData]) -> tuple[Schema, list[
         "ce-specversion": {"const": "1.0"},
         "ce-id": {
             "type": "string",
-            "pattern": TASK_ID_PATTERN,
+            "pattern": EVENT_ID_PATTERN,
             "description": "UUIDv7; a retry has the same",
         },
         "ce-type": {"const": type_name(kind, event)},
@@ -98,7 +98,7 @@ def _event(kind: Kind, event: str, data: type[EventData]) -> tuple[Schema, list[
             "description": "SHA-256 over the predecessor's chain, the stored subject, all other ce- headers "
             "in order of their names, and the data",
         },
-        MSG_ID: {"type": "string", "pattern": TASK_ID_PATTERN, "description": "the same as ce-id"},
+        MSG_ID: {"type": "string", "pattern": EVENT_ID_PATTERN, "description": "the same as ce-id"},
     }
     required = list(properties)
     attempt = data.model_fields.get("attempt")

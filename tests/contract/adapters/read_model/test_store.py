@@ -320,6 +320,16 @@ async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadMod
     assert end is None
 
 
+async def test_tasks_are_listed_by_creation_whatever_their_ids(model: SqlReadModel) -> None:
+    lives = mixed()
+    lives.step = timedelta(milliseconds=7)
+    for version, first in enumerate("f3c0", start=4):
+        lives.create(task_id=f"{first}198c5a2-7c1e-{version}bbd-9f5e-0d9a4f6f1c11")
+    await feed(model, lives.events)
+    assert await walk(model, EVERYTHING, 1) == lives.newest_first()
+    assert [one.id[0] for one in lives.newest_first()[:4]] == ["0", "c", "3", "f"]
+
+
 @pytest.mark.parametrize("limit", [1, 100])
 async def test_an_old_task_is_found_by_either_end_of_its_id(model: SqlReadModel, limit: int) -> None:
     lives = mixed()
