@@ -21,7 +21,7 @@ help: ## list the targets
 # two seconds long. What make says goes to stderr: stdout belongs to the programs.
 # The interpreter is looked at before there is anything. What an interrupted make left, or an interpreter that is
 # gone, is made anew. A cache that cannot be written, as in a read-only home, is left out.
-$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml packages/eventsourcing-nats/pyproject.toml | $(if $(filter file default,$(origin PYTHON)),,interpreter)
+$(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml packages/eventsourcing-nats/pyproject.toml packages/towpath-client/pyproject.toml | $(if $(filter file default,$(origin PYTHON)),,interpreter)
 	@{ set -e; \
 	if test -e .venv/.unfinished || ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \
 		$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
@@ -39,7 +39,7 @@ $(ENV): requirements-bootstrap.lock requirements.lock pyproject.toml packages/ev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		-r requirements.lock; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
-		-e packages/eventsourcing-nats; \
+		-e packages/eventsourcing-nats -e packages/towpath-client; \
 	touch $(ENV); rm -f .venv/.unfinished; \
 	} >&2
 
@@ -65,6 +65,7 @@ check: $(ENV) ## lint, format, types, and who may import whom
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file packages/towpath-client/pyproject.toml
 	@$(BIN)/lint-imports
 
 bench: $(ENV) ## measure; ARGS="…" goes to the program, whose output alone is on stdout

@@ -30,6 +30,7 @@ READ = (
     "requirements.lock",
     "pyproject.toml",
     "packages/eventsourcing-nats/pyproject.toml",
+    "packages/towpath-client/pyproject.toml",
 )
 
 

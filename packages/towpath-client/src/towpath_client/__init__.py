@@ -1,0 +1,64 @@
+"""Drive Towpath from a program: `Client`, `AsyncClient`, their results and errors.
+
+Both clients carry out the same operations (`tasks.py`, `questions.py`, `output.py`, `stream.py`): generators
+that decide everything and do no I/O (`steps.py`). `transport.py` does it, with httpx.
+"""
+
+from towpath_client import problems
+from towpath_client.async_client import AsyncClient
+from towpath_client.client import Client
+from towpath_client.errors import (
+    BadConfiguration,
+    LockLost,
+    LockNotGranted,
+    NoOpenQuestion,
+    NotTowpath,
+    Problem,
+    QuestionClosed,
+    QuestionExpired,
+    TaskFailed,
+    TimedOut,
+    TowpathError,
+    Unanswered,
+    Unreachable,
+)
+from towpath_client.ids import KEY_NAMESPACE, id_of_key
+from towpath_client.models import (
+    Event,
+    LocksReleased,
+    Question,
+    RunResult,
+    Status,
+    Task,
+    Why,
+    WorkspaceLocks,
+)
+
+__all__ = [
+    "KEY_NAMESPACE",
+    "AsyncClient",
+    "BadConfiguration",
+    "Client",
+    "Event",
+    "LockLost",
+    "LockNotGranted",
+    "LocksReleased",
+    "NoOpenQuestion",
+    "NotTowpath",
+    "Problem",
+    "Question",
+    "QuestionClosed",
+    "QuestionExpired",
+    "RunResult",
+    "Status",
+    "Task",
+    "TaskFailed",
+    "TimedOut",
+    "TowpathError",
+    "Unanswered",
+    "Unreachable",
+    "Why",
+    "WorkspaceLocks",
+    "id_of_key",
+    "problems",
+]

@@ -1,0 +1,63 @@
+"""Where the API is and what one may do there: arguments, else the variables of the `towpath` command."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from towpath_client.errors import BadConfiguration
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Config:
+    """`timeout`: seconds for one call with all its retries, where the call is given no other."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    job_token: str | None = field(default=None, repr=False)
+    timeout: float = 30.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the API is on this machine, so that no proxy is asked."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request. Answers are not compressed: a few bytes could become gigabytes."""
+        found = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if self.token is not None:
+            found["Authorization"] = f"Bearer {self.token}"
+        return found
+
+
+def configured(url: str | None, token: str | None, job_token: str | None, timeout: float) -> Config:
+    """The configuration: arguments win over TOWPATH_URL, TOWPATH_TOKEN and TOWPATH_JOB_TOKEN.
+
+    A token of the environment is for the API of the environment: with `url` alone none is sent.
+
+    Raises:
+        BadConfiguration: the URL or the timeout cannot be used.
+    """
+    if url is None:
+        token = token if token is not None else os.environ.get("TOWPATH_TOKEN") or None
+        job_token = job_token if job_token is not None else os.environ.get("TOWPATH_JOB_TOKEN") or None
+        url = os.environ.get("TOWPATH_URL") or DEFAULT_URL
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadConfiguration("the URL of the API (`url`, or TOWPATH_URL) is no http:// or https:// URL")
+    if not timeout > 0:
+        raise BadConfiguration("`timeout` is a number of seconds above 0")
+    return Config(url.rstrip("/"), token, job_token, timeout)

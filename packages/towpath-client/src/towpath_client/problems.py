@@ -1,0 +1,413 @@
+"""One class for each problem code of the API, below one for each status.
+
+`except Conflict` therefore also catches a code that this version does not know: it becomes the class of its
+status. A code is the class's name in another spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from towpath_client.errors import Problem
+
+
+class StatusProblem(Problem):
+    """All problems of one status."""
+
+    STATUS: ClassVar[int]
+
+
+class BadRequest(StatusProblem):
+    """400: the request cannot be read."""
+
+    STATUS = 400
+
+
+class NotAuthenticated(StatusProblem):
+    """401: no known token was sent."""
+
+    STATUS = 401
+
+
+class PermissionDenied(StatusProblem):
+    """403: the token does not allow it."""
+
+    STATUS = 403
+
+
+class NotFound(StatusProblem):
+    """404: what the request names does not exist."""
+
+    STATUS = 404
+
+
+class WrongMethod(StatusProblem):
+    """405: the route takes other methods."""
+
+    STATUS = 405
+
+
+class RequestTimeout(StatusProblem):
+    """408: the request did not arrive in time."""
+
+    STATUS = 408
+
+
+class Conflict(StatusProblem):
+    """409: the present state does not allow the request."""
+
+    STATUS = 409
+
+
+class TooLarge(StatusProblem):
+    """413: the request is too large."""
+
+    STATUS = 413
+
+
+class WrongMediaType(StatusProblem):
+    """415: the request is not declared as JSON."""
+
+    STATUS = 415
+
+
+class Invalid(StatusProblem):
+    """422: the request is wrong; sending it again cannot succeed."""
+
+    STATUS = 422
+
+
+class TooManyRequests(StatusProblem):
+    """429: too many requests; this package tries again by itself first."""
+
+    STATUS = 429
+
+
+class ServerFault(StatusProblem):
+    """500: a fault of the server."""
+
+    STATUS = 500
+
+
+class Unavailable(StatusProblem):
+    """503: try again later; this package tries again by itself first, where that is safe."""
+
+    STATUS = 503
+
+
+class NoRoom(StatusProblem):
+    """507: the log has no room for new work."""
+
+    STATUS = 507
+
+
+class MalformedBody(BadRequest):
+    """The body is not JSON."""
+
+
+class BadContentLength(BadRequest):
+    """The header Content-Length is no number."""
+
+
+class BadHost(BadRequest):
+    """The header Host is missing or there twice."""
+
+
+class Unauthorised(NotAuthenticated):
+    """No known token was sent."""
+
+
+class Forbidden(PermissionDenied):
+    """The token's role does not allow it; `extra` has the `required_role`."""
+
+
+class ForeignHost(PermissionDenied):
+    """The API does not serve the host name of the URL."""
+
+
+class ForeignOrigin(PermissionDenied):
+    """A web page of another host sent it."""
+
+
+class NoSuchRoute(NotFound):
+    """The API has no such route: it may be older than this package."""
+
+
+class NoSuchTask(NotFound):
+    """No task has this id."""
+
+
+class NoSuchWorkspace(NotFound):
+    """No workspace is registered under this name."""
+
+
+class NoSuchQuestion(NotFound):
+    """The task has no such question."""
+
+
+class NoSuchDeadLetter(NotFound):
+    """No dead letter has this number."""
+
+
+class NoSuchSchema(NotFound):
+    """No schema has this name."""
+
+
+class RunnerNotFound(NotFound):
+    """No runner with this id is known."""
+
+
+class BeyondTheLog(NotFound):
+    """The position is behind the log's end: the log was replaced by an older one."""
+
+
+class OtherLog(NotFound):
+    """Another event stands at the position: the log was replaced."""
+
+
+class OutputGone(NotFound):
+    """The output was deleted, or never kept; `extra` has the `output_tail` of an ended attempt."""
+
+
+class MethodNotAllowed(WrongMethod):
+    """The route takes other methods."""
+
+
+class BodyTooSlow(RequestTimeout):
+    """The body did not arrive in time."""
+
+
+class IdTaken(Conflict):
+    """Another task has this id, or was created with this key and other content."""
+
+
+class WorkspaceLocked(Conflict):
+    """Others hold the paths, and the task does not wait; `extra` has the `holders`."""
+
+
+class WorkspaceChanged(Conflict):
+    """The workspace was moved or removed meanwhile."""
+
+
+class WorkspaceInUse(Conflict):
+    """Something holds or waits in the workspace."""
+
+
+class WorkspaceFull(Conflict):
+    """The workspace has too many claims."""
+
+
+class RootOverlap(Conflict):
+    """The root lies in another workspace's, or around it."""
+
+
+class AlreadyDispatched(Conflict):
+    """An attempt is open."""
+
+
+class AlreadySucceeded(Conflict):
+    """The task has succeeded."""
+
+
+class AlreadyEnded(Conflict):
+    """The task has ended."""
+
+
+class AlreadyAnswered(Conflict):
+    """Another answer was first; `extra` has it, and `by` whom."""
+
+
+class Ended(Conflict):
+    """The attempt has ended."""
+
+
+class ConflictingEnd(Conflict):
+    """The attempt has ended another way."""
+
+
+class StaleAttempt(Conflict):
+    """Another attempt is current by now."""
+
+
+class UnknownAttempt(Conflict):
+    """The task has no such attempt yet."""
+
+
+class AttemptRequired(Conflict):
+    """The task has had several attempts: name one."""
+
+
+class NotYourAttempt(Conflict):
+    """Another runner holds the attempt."""
+
+
+class NotDispatched(Conflict):
+    """The task is not dispatched."""
+
+
+class NotGranted(Conflict):
+    """The attempt was not granted its lock yet."""
+
+
+class NotRunning(Conflict):
+    """Only a running attempt asks."""
+
+
+class CancelRequested(Conflict):
+    """A cancel was requested."""
+
+
+class LockReleaseRequested(Conflict):
+    """An operator released the lock."""
+
+
+class QuestionOpen(Conflict):
+    """The task's last question is still open."""
+
+
+class TooManyQuestions(Conflict):
+    """The task has asked its limit of questions."""
+
+
+class CounterWentBack(Conflict):
+    """A newer heartbeat of this runner is known."""
+
+
+class RunnerIdTaken(Conflict):
+    """Another runner lives under this id."""
+
+
+class RunnerAlive(Conflict):
+    """The runner may live."""
+
+
+class RunnerHoldsLock(Conflict):
+    """A lock of the runner is kept for an operator."""
+
+
+class NotReplayable(Conflict):
+    """The dead letter cannot be replayed."""
+
+
+class ReplayFailed(Conflict):
+    """The replay was refused."""
+
+
+class BodyTooLarge(TooLarge):
+    """The body is too large."""
+
+
+class NotJson(WrongMediaType):
+    """The body is not declared as JSON."""
+
+
+class InvalidRequest(Invalid):
+    """The request has the wrong shape; `extra` has the `errors`, one for each field."""
+
+
+class BadCursor(Invalid):
+    """The cursor is not one of this list."""
+
+
+class BadLockPath(Invalid):
+    """A lock path leaves the workspace."""
+
+
+class BadRoot(Invalid):
+    """The root is no absolute path."""
+
+
+class BadTaskId(Invalid):
+    """This is no task id."""
+
+
+class EventTooLarge(Invalid):
+    """The request makes an event that is too large."""
+
+
+class NoFreeText(Invalid):
+    """The question takes one of its choices only."""
+
+
+class NotAChoice(Invalid):
+    """The answer is none of the question's choices."""
+
+
+class WrongToken(Invalid):
+    """The token is another attempt's."""
+
+
+class InternalError(ServerFault):
+    """A fault of the server, recorded in its log."""
+
+
+class Busy(Unavailable):
+    """The request met too many others."""
+
+
+class Overloaded(Unavailable):
+    """Too many requests are under way."""
+
+
+class TooSlow(Unavailable):
+    """No answer could be given in time."""
+
+
+class Stopping(Unavailable):
+    """The API is being stopped."""
+
+
+class TooManyStreams(Unavailable):
+    """Too many live streams are open."""
+
+
+class LogBehind(Unavailable):
+    """The log's leader has not caught up yet."""
+
+
+class LogUnreachable(Unavailable):
+    """The log does not answer."""
+
+
+class ViewBehind(Unavailable):
+    """The API has not caught up with the log yet."""
+
+
+class RunnerAway(Unavailable):
+    """The runner that keeps the output does not answer; `extra` has the `output_tail` of an ended attempt."""
+
+
+class RunnerBusy(Unavailable):
+    """The runner takes nothing more at present."""
+
+
+class NotReady(Unavailable):
+    """A part of the API is not ready."""
+
+
+class LogFull(NoRoom):
+    """The log is full."""
+
+
+class LogNearlyFull(NoRoom):
+    """The log has no room for new work."""
+
+
+def code_of(kind: type[Problem]) -> str:
+    """The code of a class: `IdTaken` is `id-taken`."""
+    return "".join(f"-{sign.lower()}" if sign.isupper() else sign for sign in kind.__name__).lstrip("-")
+
+
+def _classes() -> Iterator[type[StatusProblem]]:
+    for of_status in StatusProblem.__subclasses__():
+        yield from of_status.__subclasses__()
+
+
+BY_STATUS = {kind.STATUS: kind for kind in StatusProblem.__subclasses__()}
+BY_CODE = {code_of(kind): kind for kind in _classes()}
+
+
+def problem_class(code: str, status: int) -> type[Problem]:
+    """The class of a problem: of its code, else of its status, else `Problem` itself."""
+    return BY_CODE.get(code) or BY_STATUS.get(status) or Problem

@@ -1,0 +1,199 @@
+"""Operations on tasks: create, dispatch, cancel, wait, read, list, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from towpath_client.calls import Deadline, call, page_of, parsed, pauses
+from towpath_client.errors import NotTowpath
+from towpath_client.ids import id_of_key, new_id
+from towpath_client.models import (
+    Event,
+    LocksReleased,
+    RunResult,
+    Status,
+    Task,
+    Why,
+    WorkspaceLocks,
+)
+from towpath_client.steps import Emit, Feed, Operation, Pause, Request, path
+
+PAGE = 100
+LONGEST_LOOK_SECONDS = 2.0
+FIRST_LOOK_SECONDS = 0.05
+
+TaskId = str | UUID
+M = TypeVar("M", bound=BaseModel)
+
+
+class TaskOptions(TypedDict, total=False):
+    """What a task may have besides its command; the API's own names."""
+
+    title: str
+    workspace: str
+    lock_paths: Sequence[str]
+    lock_mode: str
+    on_conflict: str
+    lock_wait_seconds: float
+    pool: str
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    timeout_seconds: float
+    labels: Mapping[str, str]
+    retry: Mapping[str, Any]
+
+
+def create(
+    command: Sequence[str],
+    key: str | None,
+    task_id: TaskId | None,
+    dispatch: bool,
+    options: TaskOptions,
+    deadline: Deadline,
+) -> Operation[Task]:
+    """Create a task under an id of ours, so that the request may be repeated."""
+    if isinstance(command, (str, bytes)):
+        raise TypeError("`command` is a list: the program and its arguments, e.g. ['make', 'all']")
+    if key is not None and task_id is not None:
+        raise TypeError("give `key` or `id`, not both")
+    name = id_of_key(key) if key is not None else str(task_id) if task_id is not None else new_id()
+    given = {field: _plain(value) for field, value in options.items() if value is not None}
+    body = {"id": name.lower(), "command": list(command), **given}
+    request = Request("POST", "/tasks", {"dispatch": True} if dispatch else {}, body)
+    return parsed(Task, (yield from call(request, deadline, repeatable=True)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def run(
+    command: Sequence[str],
+    key: str | None,
+    task_id: TaskId | None,
+    options: TaskOptions,
+    timeout: float | None,
+    call_seconds: float,
+) -> Operation[RunResult]:
+    """Create and dispatch, then wait for the end."""
+    deadline = Deadline(timeout)
+    first = Deadline(min(call_seconds, deadline.left))
+    task = yield from create(command, key, task_id, True, options, first)
+    return RunResult(task=(yield from wait_from(task, deadline, call_seconds)))
+
+
+def dispatch(task_id: TaskId, deadline: Deadline) -> Operation[Task]:
+    """Begin the next attempt. A repetition could begin another one, so it is not repeated."""
+    request = Request("POST", path("tasks", task_id, "dispatch"))
+    return parsed(Task, (yield from call(request, deadline, repeatable=False)))
+
+
+def cancel(task_id: TaskId, reason: str | None, deadline: Deadline) -> Operation[Task]:
+    """Cancel the current attempt. A repetition could meet the next one, so it is not repeated."""
+    body = {"reason": reason} if reason is not None else {}
+    request = Request("POST", path("tasks", task_id, "cancel"), body=body)
+    return parsed(Task, (yield from call(request, deadline, repeatable=False)))
+
+
+def get(task_id: TaskId, deadline: Deadline, at: int | datetime | None = None) -> Operation[Task]:
+    """The task now, or at another position or time."""
+    request = Request("GET", path("tasks", task_id), {"at": point(at)})
+    return parsed(Task, (yield from call(request, deadline, repeatable=True)))
+
+
+def point(at: int | datetime | None) -> str | None:
+    """A sequence or an aware time as the API reads it."""
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise ValueError("give a time with a time zone")
+        return at.isoformat()
+    return None if at is None else str(at)
+
+
+def wait(task_id: TaskId, timeout: float | None, call_seconds: float) -> Operation[Task]:
+    """The task once its current attempt has ended."""
+    deadline = Deadline(timeout)
+    task = yield from get(task_id, Deadline(min(call_seconds, deadline.left)))
+    return (yield from wait_from(task, deadline, call_seconds))
+
+
+def wait_from(task: Task, deadline: Deadline, call_seconds: float) -> Operation[Task]:
+    """As `wait`, with the task as it was seen last."""
+    between = pauses(LONGEST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
+    while not task.ended:
+        if deadline.left <= 0:
+            raise deadline.error(f"task {task.id} has not ended")
+        yield Pause(min(next(between), deadline.left))
+        task = yield from get(task.id, Deadline(call_seconds))
+    return task
+
+
+def why(task_id: TaskId, deadline: Deadline) -> Operation[Why]:
+    """What it waits for, or what ended it."""
+    request = Request("GET", path("tasks", task_id, "why"))
+    return parsed(Why, (yield from call(request, deadline, repeatable=True)))
+
+
+def release(task_id: TaskId, reason: str, deadline: Deadline) -> Operation[LocksReleased]:
+    """Release by hand. A repetition could meet the next attempt, so it is not repeated."""
+    request = Request("POST", path("tasks", task_id, "locks", "release"), body={"reason": reason})
+    return parsed(LocksReleased, (yield from call(request, deadline, repeatable=False)))
+
+
+def pages(model: type[M], where: str, params: Mapping[str, Any], call_seconds: float) -> Feed[M]:
+    """All items of a list, a page at a time, as they are asked for."""
+    cursor: str | None = None
+    while True:
+        request = Request("GET", where, {**params, "limit": PAGE, "cursor": cursor})
+        answer = yield from call(request, Deadline(call_seconds), repeatable=True)
+        items, following = page_of(model, answer)
+        for item in items:
+            yield Emit(item)
+        if following is None:
+            return
+        if following == cursor:
+            raise NotTowpath("the list's next page is this page again")
+        cursor = following
+
+
+def tasks(
+    status: Sequence[str] | str | None,
+    workspace: str | None,
+    pool: str | None,
+    label: tuple[str, str] | None,
+    created_after: datetime | None,
+    asking: bool | None,
+    call_seconds: float,
+) -> Feed[Task]:
+    """Tasks, newest first."""
+    params = {
+        "status": [str(Status(one)) for one in ([status] if isinstance(status, str) else status or ())],
+        "workspace": workspace,
+        "pool": pool,
+        "label": ":".join(label) if label is not None else None,
+        "created_after": point(created_after),
+        "asking": asking,
+    }
+    return pages(Task, "/tasks", params, call_seconds)
+
+
+def trail(task_id: TaskId, event: str | None, actor: str | None, call_seconds: float) -> Feed[Event]:
+    """The events of a task and of its lock, in the log's order."""
+    return pages(Event, path("tasks", task_id, "events"), {"event": event, "actor": actor}, call_seconds)
+
+
+def locks(workspace: str | None, at: int | datetime | None, call_seconds: float) -> Feed[WorkspaceLocks]:
+    """The locks of all workspaces in which something holds or waits, or of one workspace."""
+    if workspace is None:
+        yield from pages(WorkspaceLocks, "/locks", {"at": point(at)}, call_seconds)
+        return
+    request = Request("GET", path("workspaces", workspace, "locks"), {"at": point(at)})
+    answer = yield from call(request, Deadline(call_seconds), repeatable=True)
+    yield Emit(parsed(WorkspaceLocks, answer))

@@ -1,0 +1,41 @@
+"""Both clients have the same names, parameters and results."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from towpath_client import AsyncClient, Client
+
+METHODS = {
+    "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "trail", "events", "locks", "release",
+    "output", "ask", "answer", "why", "close",
+}  # fmt: skip
+ITERATORS = {"tasks", "trail", "events", "locks", "output"}
+
+
+def public(kind: type[Any]) -> set[str]:
+    return {name for name, member in vars(kind).items() if not name.startswith("_") and callable(member)}
+
+
+def test_both_have_every_method() -> None:
+    assert public(Client) == public(AsyncClient)
+    assert public(Client) >= METHODS
+
+
+@pytest.mark.parametrize("name", [*sorted(public(Client)), "__init__"])
+def test_the_signatures_are_the_same(name: str) -> None:
+    sync, other = inspect.signature(getattr(Client, name)), inspect.signature(getattr(AsyncClient, name))
+    assert sync.parameters == other.parameters
+    assert str(sync.return_annotation) == re.sub(
+        r"\bAsync(?=Iterator|Lock)", "", str(other.return_annotation)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_what_waits_is_awaited(name: str) -> None:
+    assert inspect.iscoroutinefunction(getattr(AsyncClient, name)) == (name not in ITERATORS)
+    assert not inspect.iscoroutinefunction(getattr(Client, name))
