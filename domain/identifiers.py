@@ -47,8 +47,8 @@ def check_task_id(value: str) -> TaskId:
     """
     if not _TASK_ID.fullmatch(value):
         raise ValueError(
-            "a task id is a UUID of RFC 9562 in canonical form (8-4-4-4-12 lower-case hex digits), not nil or "
-            "max"
+            "a task id is a UUID of RFC 9562 in canonical form (8-4-4-4-12 lower-case hex digits), and "
+            "neither nil nor max"
         )
     return TaskId(value)
 

@@ -138,6 +138,10 @@ class NoSuchTask(NotFound):
     """No task has this id."""
 
 
+class NoSuchAttempt(NotFound):
+    """The task has no such attempt."""
+
+
 class NoSuchWorkspace(NotFound):
     """No workspace is registered under this name."""
 
