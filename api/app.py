@@ -33,6 +33,7 @@ from api.routes import (
     output,
     questions,
     runners,
+    session,
     tasks,
     workspaces,
 )
@@ -56,6 +57,7 @@ _ROUTES = (
     workspaces,
     runners,
     dead_letters,
+    session,
     health,
 )
 

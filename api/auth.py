@@ -1,8 +1,8 @@
 """Authentication: operators by bearer token and role, runners by callback or attempt token.
 
 Each route declares the role it needs; a route without one cannot be built. The check runs before the body is
-read. Events name the actor `api` if no tokens are configured, else role and token fingerprint
-(`operator:1a2b3c4d`). Tokens are compared by digest in constant time and never logged.
+read. `api.callers` says how events name the caller. Tokens are compared by digest in constant time and never
+logged.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.callers import Caller, caller_of, refuse_on_behalf, sends_on_behalf
 from api.config import ApiConfig, OperatorToken, Role, digest_of
 from api.dependencies import ApiParts
 from api.middleware.bodies import READS
@@ -28,7 +29,6 @@ from domain.protocol import RUNNER_AUTH_HEADER
 from domain.runners.attempt_token import Proof
 from domain.runners.runner_key import certifies
 
-OPEN_ACTOR = "api"
 ROLE_KEY = "x-required-role"
 JOB_ACTOR = "job"
 JOB_KEY = "x-job-token"
@@ -63,9 +63,12 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             parts: ApiParts = request.app.state.parts
             if job and job_attempt(parts, request) is not None:
+                if sends_on_behalf(request.headers):
+                    refuse_on_behalf()
                 request.state.actor = JOB_ACTOR
             else:
-                request.state.actor = authorise(parts.config, request.headers, role)
+                request.state.caller = authorise(parts.config, request.headers, role)
+                request.state.actor = request.state.caller.actor
             asked = JsonRequest.of(request)
             if request.method not in READS:
                 await asked.body()
@@ -100,14 +103,24 @@ def job_attempt(parts: ApiParts, request: Request) -> int | None:
     return parts.job_tokens.check(request.path_params["task_id"], token) if token is not None else None
 
 
-def authorise(config: ApiConfig, headers: Headers, role: Role) -> str:
-    """The actor of a request, if its token has at least `role`.
+def authorise(config: ApiConfig, headers: Headers, role: Role) -> Caller:
+    """Who sends a request, if it has at least `role`.
 
     Raises:
-        HttpProblem: 401 without a known token, 403 for a lower role.
+        HttpProblem: 401 without a known token, 403 for a lower role, or as `caller_of`.
     """
-    if not config.operator_tokens:
-        return OPEN_ACTOR
+    caller = caller_of(_token_of(config, headers) if config.operator_tokens else None, headers)
+    if caller.role < role:
+        raise HttpProblem(
+            403,
+            "forbidden",
+            f"this needs the role {role.label}; the caller has the role {caller.role.label}",
+            required_role=role.label,
+        )
+    return caller
+
+
+def _token_of(config: ApiConfig, headers: Headers) -> OperatorToken:
     scheme, _, given = headers.get("authorization", "").partition(" ")
     token = _find(config, given.strip()) if scheme.lower() == "bearer" else None
     if token is None:
@@ -117,14 +130,7 @@ def authorise(config: ApiConfig, headers: Headers, role: Role) -> str:
             "send Authorization: Bearer <token> with one of the tokens in TOWPATH_API_TOKENS",
             {"WWW-Authenticate": 'Bearer realm="towpath"'},
         )
-    if token.role < role:
-        raise HttpProblem(
-            403,
-            "forbidden",
-            f"this needs the role {role.label}; the token has the role {token.role.label}",
-            required_role=role.label,
-        )
-    return token.actor
+    return token
 
 
 def _find(config: ApiConfig, given: str) -> OperatorToken | None:
@@ -184,6 +190,12 @@ async def actor_of(request: Request) -> str:
     return str(request.state.actor)
 
 
+async def caller_sent(request: Request) -> Caller:
+    """The caller that the guarded route determined; not for routes that a job may call."""
+    caller: Caller = request.state.caller
+    return caller
+
+
 async def parts_of(request: Request) -> ApiParts:
     """The dependencies with which the application was created."""
     parts: ApiParts = request.app.state.parts
@@ -191,4 +203,5 @@ async def parts_of(request: Request) -> ApiParts:
 
 
 Actor = Annotated[str, Depends(actor_of)]
+CallerSent = Annotated[Caller, Depends(caller_sent)]
 Parts = Annotated[ApiParts, Depends(parts_of)]

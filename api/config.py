@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from domain.context.loopback import is_loopback
-from domain.validation.token_rules import MIN_TOKEN_CHARS, token_problem, too_short
+from domain.validation.token_rules import MIN_TOKEN_CHARS, too_short
 
 BODY_LIMIT_BYTES = 512 * 1024
-_FORM = "write TOWPATH_API_TOKENS as role:token,role:token with the roles viewer, auditor, operator, admin"
 
 
 class ApiConfigError(ValueError):
@@ -38,16 +37,23 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorToken:
-    """One operator's token: its role and the SHA-256 digest of its UTF-8 bytes."""
+    """One operator's token: its role and the SHA-256 digest of its UTF-8 bytes.
+
+    `name`: whose it is; None leaves events to name its fingerprint. `behalf`: its holder may act on behalf of
+    others. `place`: where it was configured, for errors.
+    """
 
     role: Role
     digest: bytes = field(repr=False)
     chars: int = field(default=MIN_TOKEN_CHARS, repr=False, compare=False)
+    name: str | None = None
+    behalf: bool = False
+    place: str = field(default="", repr=False, compare=False)
 
     @property
-    def actor(self) -> str:
-        """The actor in events: the role and the first 8 hex digits of the digest."""
-        return f"{self.role.label}:{self.digest.hex()[:8]}"
+    def shown_name(self) -> str:
+        """Its name in events; without one the first 8 hex digits of the digest."""
+        return self.name or self.digest.hex()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,32 +94,6 @@ class ApiConfig:
         return accepted
 
 
-def parse_operator_tokens(text: str) -> tuple[OperatorToken, ...]:
-    """The tokens of `role:token,…`; a token may hold colons but no comma. Empty text means none.
-
-    Raises:
-        ApiConfigError: an unknown role, a missing token, or one token with two roles.
-    """
-    found: dict[bytes, OperatorToken] = {}
-    for number, part in enumerate((part.strip() for part in text.split(",")), start=1):
-        if not part:
-            continue
-        name, colon, token = part.partition(":")
-        role = Role.__members__.get(name.strip().upper())
-        token = token.strip()
-        if not colon or not token:
-            raise ApiConfigError(f"token {number} lacks a role or a token; {_FORM}")
-        if problem := token_problem(token):
-            raise ApiConfigError(f"token {number}: {problem}")
-        if role is None:
-            raise ApiConfigError(f"token {number} has an unknown role; {_FORM}")
-        digest = digest_of(token)
-        if digest in found and found[digest].role is not role:
-            raise ApiConfigError(f"token {number} has two roles; give every role a token of its own")
-        found[digest] = OperatorToken(role, digest, len(token))
-    return tuple(found.values())
-
-
 def digest_of(token: str) -> bytes:
     """The digest that is stored and compared instead of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
@@ -127,12 +107,12 @@ def check_listen(host: str, config: ApiConfig) -> None:
     """
     if is_loopback(host):
         return
-    for number, token in enumerate(config.operator_tokens, start=1):
+    for token in config.operator_tokens:
         if problem := too_short(token.chars):
-            raise ApiConfigError(f"listening on {host}: token {number} in TOWPATH_API_TOKENS {problem}")
+            raise ApiConfigError(f"listening on {host}: {token.place} {problem}")
     if config.operator_tokens:
         return
     raise ApiConfigError(
         f"listening on {host or 'every address'} would let anyone who reaches it run commands; "
-        "set TOWPATH_API_TOKENS (role:token,…), or listen on 127.0.0.1"
+        "set TOWPATH_API_TOKENS (role=name:token,…), or listen on 127.0.0.1"
     )

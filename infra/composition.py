@@ -48,7 +48,7 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from adapters.runners.output import NatsOutputs, PoolOutputs, PushOutputs
 from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, QueueRunnerClient
 from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
-from api.config import ApiConfig, parse_operator_tokens
+from api.config import ApiConfig
 from api.dependencies import ApiParts
 from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
@@ -211,7 +211,6 @@ def api_parts(
     settings = core.settings
     reports = core.reports(view)
     handlers = {DISPATCH: dispatcher(core, view, http).handle}
-    tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
         commands=core.commands(view, capacity),
@@ -236,7 +235,7 @@ def api_parts(
         readiness=readiness,
         nats_version=lambda: server_version(core.connection),
         config=ApiConfig(
-            operator_tokens=parse_operator_tokens(tokens),
+            operator_tokens=settings.operator_tokens(),
             callback_token=callback.get_secret_value() if callback else None,
             max_requests=settings.max_requests,
             max_streams=settings.max_streams,

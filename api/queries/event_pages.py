@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from api.dependencies import ApiParts
+from domain.actors import is_by
 from domain.errors import Busy
 from domain.identifiers import LOG_START, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS
@@ -201,8 +202,7 @@ def _fits(event: Recorded, wanted: EventSelection | None, workspace: WorkspaceId
 
 
 def _by(event: Recorded, actor: str | None) -> bool:
-    """An actor matches whole, or by the part before its colon: `runner` means every runner."""
-    return actor is None or event.actor == actor or event.actor.startswith(f"{actor}:")
+    return actor is None or is_by(event.actor, actor)
 
 
 def _stored_filter(wanted: EventSelection) -> EventFilter | None:

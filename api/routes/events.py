@@ -41,8 +41,9 @@ Actor = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=200,
-        description="who caused it, whole (`operator:1a2b3c4d`) or the part before the colon (`runner`)",
+        max_length=300,
+        description="who caused it: whole (`operator:alice`), the parts before a `:` or `/` (`runner`, "
+        "`operator:bot`), or the name of a caller (`alice`)",
     ),
 ]
 

@@ -40,6 +40,16 @@ _SAYS = {
 
 
 _DONE = {"200": "as asked for", "201": "made", "202": "taken", "204": "removed"}
+_OPERATOR = (
+    "For people and their programs: all routes but those under /runner. Paste a token as it stands behind "
+    "the colon in TOWPATH_API_TOKENS, without its role and name (`operator=alice:TOKEN`: paste TOKEN); it is "
+    "sent as `Authorization: Bearer TOKEN`. Leave this empty where the API has no tokens. GET /session tells "
+    "what a token permits."
+)
+_RUNNER = (
+    "For runners: the routes under /runner. Paste API_RUNNER_CALLBACK_TOKEN, or the `status_callback_token` "
+    "of one attempt's submission; a job pastes its TOWPATH_JOB_TOKEN. It is sent as `X-Runner-Token: TOKEN`."
+)
 _UNSAID = "Successful Response"  # FastAPI's default description
 
 
@@ -77,12 +87,12 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     for name, one in _schemas(*_BY_HAND).items():
         schemas.setdefault(name, one)
     components["securitySchemes"] = {
-        SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "TOWPATH_API_TOKENS"},
+        SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": _OPERATOR},
         RUNNER_SCHEME: {
             "type": "apiKey",
             "in": "header",
             "name": RUNNER_AUTH_HEADER,
-            "description": "the submission's status_callback_token, or API_RUNNER_CALLBACK_TOKEN",
+            "description": _RUNNER,
         },
     }
     schemas["EventRead"]["properties"]["data"] = _event_data(schemas)

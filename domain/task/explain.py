@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from domain.actors import shown_actor
 from domain.identifiers import FencingToken, RunnerId, TaskId
 from domain.locks.judging import Void, changed
 from domain.locks.view import HolderRead, LockEntry, WaiterRead
@@ -183,21 +184,22 @@ def _ended(read: TaskRead, last: Recorded) -> str:
     verb = {"succeeded": "succeeded", "failed": "failed", "canceled": "was canceled"}.get(
         last.event, "reached no runner"
     )
-    return f"{verb} at {_at(last.at)}{f' ({told})' if told else ''}: said by {last.actor}, event {last.seq}"
+    said_by = shown_actor(last.actor)
+    return f"{verb} at {_at(last.at)}{f' ({told})' if told else ''}: said by {said_by}, event {last.seq}"
 
 
 def _at_whose_wish(asked: Recorded) -> str:
     data: CancelRequestedPayload = asked.data
     reason = data["reason"]
     why = f" ({' '.join(reason.split())})" if reason else ""
-    return f"; {asked.actor} asked for it at {_at(asked.at)}{why}, event {asked.seq}"
+    return f"; {shown_actor(asked.actor)} asked for it at {_at(asked.at)}{why}, event {asked.seq}"
 
 
 def _asked_to_stop(last: Recorded) -> str:
     if last.event == "cancel-requested":
-        return f"; {last.actor} asked it to stop at {_at(last.at)}"
+        return f"; {shown_actor(last.actor)} asked it to stop at {_at(last.at)}"
     if last.event == "lock-release-requested":
-        return f"; {last.actor} freed its lock by hand at {_at(last.at)}"
+        return f"; {shown_actor(last.actor)} freed its lock by hand at {_at(last.at)}"
     return ""
 
 

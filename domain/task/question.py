@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from domain.actors import shown_actor
 from domain.errors import Invalid, Refused
 from domain.identifiers import TaskId
 from domain.log.events import AnswerCause, AnsweredData, AskedData
@@ -41,7 +42,7 @@ class Question:
         first = self.answer
         return Refused(
             "already-answered",
-            f"{first.by} has answered {given(first)!r}; the first answer stands",
+            f"{shown_actor(first.by)} has answered {given(first)!r}; the first answer stands",
             {"by": first.by, "choice": first.choice, "text": first.text, "answered_at": self.answered_at},
         )
 

@@ -55,11 +55,12 @@ class Installation(BaseModel):
 
 def with_own_token(settings: Settings) -> Settings:
     """The settings with a token for this machine's commands, if the API requires tokens."""
-    if settings.api_tokens is None or settings.token is not None:
+    if not settings.has_operator_tokens or settings.token is not None:
         return settings
     token = secrets.token_urlsafe(32)
-    tokens = SecretStr(f"{settings.api_tokens.get_secret_value()},admin:{token}")
-    return settings.model_copy(update={"api_tokens": tokens, "token": SecretStr(token)})
+    before = f"{settings.api_tokens.get_secret_value()}," if settings.api_tokens else ""
+    update = {"api_tokens": SecretStr(f"{before}admin:{token}"), "token": SecretStr(token)}
+    return settings.model_copy(update=update)
 
 
 class Published:

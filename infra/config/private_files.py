@@ -63,6 +63,25 @@ def open_to_others(path: Path) -> Iterator[Path]:
                 yield from _open_below(one)
 
 
+def read_private(path: Path) -> str:
+    """The text of a file that its owner alone may read.
+
+    Raises:
+        OSError: it cannot be read. ValueError: it is no plain file, is open to others, or is not UTF-8.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError(f"{path} is no plain file")
+        if about.st_mode & OTHERS:
+            mode = stat.S_IMODE(about.st_mode)
+            raise ValueError(f"others may use {path} (mode {mode:04o}): run `chmod 600` on it")
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8 text") from None
+
+
 def write_private(path: Path, text: str) -> None:
     """Write atomically, with any number of writers at once; others can never read the file."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")

@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from api.config import parse_operator_tokens
 from domain.identifiers import Name
-from domain.validation.token_rules import HOW, token_problem
+from domain.validation.token_rules import token_problem
 from domain.validation.web_hosts import host_name
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -164,12 +163,6 @@ def _checkpoint_keys(given: SecretStr) -> SecretStr:
     return given
 
 
-def _api_tokens(given: SecretStr) -> SecretStr:
-    if not parse_operator_tokens(given.get_secret_value()):
-        raise ValueError(f"no token stands in it: set role:token,… ({HOW}), or unset it to do without")
-    return given
-
-
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Replicas = Annotated[Literal[1, 3, 5], BeforeValidator(_number)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=MIN_LOG_BYTES, le=MAX_BYTES)]
@@ -189,4 +182,3 @@ SyncInterval = Annotated[str, AfterValidator(_sync_interval)]
 SecretKeys = Annotated[SecretStr, AfterValidator(_secret_keys)]
 CheckpointKeys = Annotated[SecretStr, AfterValidator(_checkpoint_keys)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_token)]
-ApiTokens = Annotated[SecretStr, AfterValidator(_api_tokens)]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError, model_validator
 
-from api.config import ApiConfig, ApiConfigError, check_listen, parse_operator_tokens
+from api.config import ApiConfig, ApiConfigError, OperatorToken, check_listen
+from api.operator_tokens import parse_operator_tokens
 from domain.context.loopback import is_loopback
 from domain.runners.liveness import LeaseTerms
 from domain.validation.token_rules import HOW, too_short
@@ -30,6 +31,7 @@ ASYNC_DRIVERS = {
 }
 NEVER_EMPTY = (
     "api_tokens",
+    "api_tokens_file",
     "api_runner_callback_token",
     "api_runner_callback_token_previous",
     "runner_token",
@@ -38,6 +40,8 @@ NEVER_EMPTY = (
     "nats_password",
 )
 """An empty value would silently disable or replace these. Other variables count as unset when empty."""
+
+_NO_TOKEN = f"no token stands in it: write role=name:token ({HOW}), or unset it to do without"
 
 
 class SettingsError(ValueError):
@@ -136,13 +140,39 @@ class Settings(Variables):
     @property
     def has_guest(self) -> bool:
         """Whether the embedded NATS accepts clients without a password."""
-        return self.api_tokens is None if self.nats_guest is None else self.nats_guest
+        return not self.has_operator_tokens if self.nats_guest is None else self.nats_guest
+
+    @property
+    def has_operator_tokens(self) -> bool:
+        """Whether callers of the API need a token."""
+        return self.api_tokens is not None or self.api_tokens_file is not None
+
+    def operator_tokens(self) -> tuple[OperatorToken, ...]:
+        """The tokens of the API's callers, from the variable and the file.
+
+        Raises:
+            SettingsError: the file cannot be read, is open to others, or holds what is no entry.
+        """
+        from infra.config.private_files import read_private
+
+        text = self.api_tokens.get_secret_value() if self.api_tokens else ""
+        if self.api_tokens_file is None:
+            return parse_operator_tokens(text)
+        try:
+            lines = read_private(self.api_tokens_file)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"TOWPATH_API_TOKENS_FILE: {error}") from None
+        try:
+            if not parse_operator_tokens(lines=lines):
+                raise SettingsError(f"TOWPATH_API_TOKENS_FILE: {_NO_TOKEN}")
+            return parse_operator_tokens(text, lines)
+        except ApiConfigError as error:
+            raise SettingsError(str(error)) from None
 
     def check_api(self) -> None:
         """Check the rules for a process that serves the API. Raises SettingsError."""
-        tokens = self.api_tokens.get_secret_value() if self.api_tokens else ""
         try:
-            check_listen(self.host, ApiConfig(operator_tokens=parse_operator_tokens(tokens)))
+            check_listen(self.host, ApiConfig(operator_tokens=self.operator_tokens()))
         except ApiConfigError as error:
             raise SettingsError(f"TOWPATH_HOST: {error}") from None
         if not is_loopback(self.host):
@@ -173,6 +203,8 @@ class Settings(Variables):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
+        if self.api_tokens is not None and not parse_operator_tokens(self.api_tokens.get_secret_value()):
+            raise ValueError(f"TOWPATH_API_TOKENS: {_NO_TOKEN}")
         if self.lease_grace_seconds is not None and self.lease_grace_seconds < self.lease_seconds / 10:
             raise ValueError(
                 "TOWPATH_LEASE_GRACE_SECONDS must be at least a tenth of TOWPATH_LEASE_SECONDS: killing what "

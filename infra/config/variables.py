@@ -14,7 +14,6 @@ from domain.identifiers import Name
 from infra.config.setting_types import (
     MAX_BYTES,
     AbsolutePath,
-    ApiTokens,
     Bytes,
     CheckpointKeys,
     DatabaseUrl,
@@ -82,10 +81,16 @@ class Variables(BaseSettings):
         validation_alias="API_RUNNER_CALLBACK_TOKEN_PREVIOUS",
         description="Accepted beside `API_RUNNER_CALLBACK_TOKEN` while runners change to that one.",
     )
-    api_tokens: ApiTokens | None = Field(
+    api_tokens: SecretStr | None = Field(
         None,
-        description="Who may call the API: `role:token,…` with the roles viewer, auditor, operator, admin. "
-        "Unset: everybody may do everything, on loopback only.",
+        description="Who may call the API: `role[=name][+behalf]:token,…` with the roles viewer, auditor, "
+        "operator, admin ([access.md](access.md)). The name stands in events; `+behalf` lets a bot act on "
+        "behalf of people. Neither this nor the file: everybody may do everything, on loopback only.",
+    )
+    api_tokens_file: AbsolutePath | None = Field(
+        None,
+        description="A file with more of them, one on each line; lines that begin with `#` are comments. Its "
+        "mode must be 0600. Read when an API process starts.",
     )
     allowed_hosts: HostNames = Field(
         (),

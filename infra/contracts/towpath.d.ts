@@ -350,6 +350,13 @@ export interface LocksReleased {
   process_may_run: boolean;
 }
 
+/** The person for whom the caller acts; `kind` says where `id` is known. */
+export interface OnBehalfOfRead {
+  kind: string;
+  id: string;
+  name: string | null;
+}
+
 export interface PageEventRead {
   items: TowpathEvent[];
   next_cursor?: string | null;
@@ -553,6 +560,22 @@ export interface RunningData {
 export interface SchemaList {
   schemas: string[];
   types: string;
+}
+
+/** The caller of this request. */
+export interface SessionRead {
+  /** how events name it: `ce-actor` */
+  actor: string;
+  role: "viewer" | "auditor" | "operator" | "admin";
+  /** the name of its token, if it has one */
+  name: string | null;
+  on_behalf_of: OnBehalfOfRead | null;
+  /** whether it may send Towpath-On-Behalf-Of and Towpath-Role */
+  may_act_on_behalf: boolean;
+  /** the API has no tokens: every local program may do everything */
+  open: boolean;
+  /** the routes that its role permits */
+  permitted: string[];
 }
 
 /** The statuses of a task; the last four are terminal. */

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EventOption = Annotated[str | None, typer.Option("-e", "--event", help="Only these.")]
 ActorOption = Annotated[
     str | None,
-    typer.Option("-a", "--actor", help="Only what this one caused, such as operator:1a2b3c4d, or runner."),
+    typer.Option("-a", "--actor", help="Only what this one caused: operator:alice, alice, or runner."),
 ]
 ExportOption = Annotated[
     Path | None,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from domain.actors import shown_actor
 from domain.workspaces.paths import listed
 from infra.cli.output.durations import clock_time, duration
 from infra.cli.output.formats import Column, Json, terminal_width
@@ -97,13 +98,13 @@ _WORDS: dict[str, Callable[[Json, Json], str]] = {
     "running": lambda _, data: _join(_named("on", data["runner_id"]), _named("pid", data["pid"])),
     "succeeded": _ended,
     "failed": _ended,
-    "cancel-requested": lambda _, data: _join(_named("by", data["by"]), data["reason"]),
+    "cancel-requested": lambda _, data: _join(_named("by", shown_actor(str(data["by"]))), data["reason"]),
     "canceled": _by,
     "submit-failed": _by,
     "lock-release-requested": lambda _, data: _join(f"token {data['token']}", data["reason"]),
     "asked": _asked,
     "answered": lambda _, data: _join(
-        data["choice"] or data["text"], _named("by", data["by"]), _expired(data)
+        data["choice"] or data["text"], _named("by", shown_actor(str(data["by"]))), _expired(data)
     ),
     "lock granted": lambda event, data: _join(f"token {event['seq']}", scope(data["paths"], data["mode"])),
     "lock refused": _refused,
@@ -126,7 +127,7 @@ TRAIL = (
     Column("TIME", lambda event: clock_time(event["time"])),
     Column("EVENT", name_of, colored=True),
     Column("ATT", _attempt, right=True),
-    Column("ACTOR", lambda event: str(event["actor"]), wide=True),
+    Column("ACTOR", lambda event: shown_actor(str(event["actor"])), wide=True),
     Column("DETAIL", detail, wide=True),
 )
 WATCHED = (

@@ -8,7 +8,8 @@ import pytest
 
 from api.app import described
 from api.auth import ROLE_KEY
-from api.config import ApiConfig, Role, parse_operator_tokens
+from api.config import ApiConfig, Role
+from api.operator_tokens import parse_operator_tokens
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 TOKENS = {role: f"{role.label}-token" for role in Role}
@@ -25,6 +26,7 @@ LEAST = {
     ("get", "/workspaces/acme/locks"): Role.VIEWER,
     ("get", "/metrics"): Role.VIEWER,
     ("get", "/version"): Role.VIEWER,
+    ("get", "/session"): Role.VIEWER,
     ("get", "/events"): Role.AUDITOR,
     ("get", f"/events/stream?task_id={TASK}"): Role.AUDITOR,
     ("get", f"/tasks/{TASK}/events"): Role.AUDITOR,

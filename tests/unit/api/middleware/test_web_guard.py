@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.config import ApiConfig, parse_operator_tokens
+from api.config import ApiConfig
+from api.operator_tokens import parse_operator_tokens
 from domain.validation.web_hosts import WebHosts, host_name
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from api.config import ApiConfig, parse_operator_tokens
+from api.config import ApiConfig
+from api.operator_tokens import parse_operator_tokens
 from domain.log.record import Recorded
 from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 

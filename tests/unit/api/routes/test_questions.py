@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.config import ApiConfig, parse_operator_tokens
+from api.config import ApiConfig
+from api.operator_tokens import parse_operator_tokens
 from api.streaming.live_response import Streams
 from domain.services.task_findings import TaskFindings
 from projections.question_expiry import ACTOR

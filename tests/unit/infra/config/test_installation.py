@@ -190,3 +190,6 @@ def test_an_api_with_tokens_gets_one_for_this_machine() -> None:
     assert settings.api_tokens is not None
     assert settings.api_tokens.get_secret_value().endswith(f",admin:{settings.token.get_secret_value()}")
     assert with_own_token(Settings()).token is None
+    of_file = with_own_token(Settings(api_tokens_file=Path("/etc/tokens")))
+    assert of_file.api_tokens is not None, "beside those of the file"
+    assert of_file.api_tokens.get_secret_value().startswith("admin:")

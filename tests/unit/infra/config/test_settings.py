@@ -166,6 +166,55 @@ def test_a_token_is_something_that_a_header_can_carry(
     assert "nter" not in str(said.value)
 
 
+def _tokens_file(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_tokens_of_the_api_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = _tokens_file(tmp_path / "tokens", "# people\noperator=alice:hunter22hunter22\n")
+    settings = load_settings(api_tokens_file=file, api_tokens="admin:0123456789abcdef", host="0.0.0.0")
+    settings.check_api()
+    assert [one.name for one in settings.operator_tokens()] == ["alice", None]
+    assert not load_settings(api_tokens_file=file).has_guest
+    file.chmod(0o400)
+    assert load_settings(api_tokens_file=file).operator_tokens()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        ("admin:hunter22hunter22", 0o640, r"others may use .*tokens \(mode 0640\): run `chmod 600`"),
+        ("admin:hunter22hunter22", 0o604, "chmod 600"),
+        ("# nothing yet\n", 0o600, "no token stands in it"),
+        (
+            "viewer:hunter22hunter22\nking:hunter22hunter22",
+            0o600,
+            "line 2 in TOWPATH_API_TOKENS_FILE has an unkn",
+        ),
+        ("viewer:hunter22\n", 0o600, "line 1 in TOWPATH_API_TOKENS_FILE has fewer than 16"),
+        ("admin:\udcff", 0o600, "not UTF-8"),
+    ],
+)
+def test_a_file_of_tokens_that_cannot_be_used_is_an_error(
+    tmp_path: Path, text: str, mode: int, says: str
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    file.chmod(mode)
+    with pytest.raises(SettingsError, match=says) as said:
+        load_settings(api_tokens_file=file, host="0.0.0.0").check_api()
+    assert "TOWPATH_API_TOKENS_FILE" in str(said.value)
+    assert "hunter22" not in str(said.value)
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+def test_a_file_of_tokens_must_be_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="TOWPATH_API_TOKENS_FILE: "):
+        load_settings(api_tokens_file=tmp_path / name).check_api()
+
+
 def test_beyond_loopback_a_short_callback_token_is_refused() -> None:
     given = {"api_tokens": "admin:0123456789abcdef", "api_runner_callback_token": "hunter22"}
     load_settings(**given).check_api()
