@@ -99,7 +99,7 @@ async def test_a_role_that_is_none_is_refused(api: ApiHarness) -> None:
 
 
 async def test_the_token_of_a_job_acts_for_the_job_alone(api: ApiHarness) -> None:
-    created = await api.http.post("/tasks", json={**TASK, "dispatch": True}, headers=sent("o-token"))
+    created = await api.http.post("/tasks", json=TASK, headers=sent("o-token"))
     task_id = created.json()["id"]
     headers = {"X-Runner-Token": api.parts.job_tokens.mint(task_id, 1), ON_BEHALF_OF: PERSON}
     problem(await api.http.get(f"/tasks/{task_id}", headers=headers), 403, "not-on-behalf")
