@@ -30,6 +30,7 @@ KILLED = (
 def main(arguments: list[str]) -> NoReturn:
     """Run it and exit."""
     options = parse(arguments)
+    _open_standard_streams()
     try:
         program(options.command[0])
         control = ControlPlane(*where(options.url, options.data_dir))
@@ -44,7 +45,8 @@ def main(arguments: list[str]) -> NoReturn:
     front, passing = os.pipe()
     told, say = os.pipe()
     group = os.getpgrp()
-    if os.fork() == 0:
+    keeper = os.fork()
+    if keeper == 0:
         os.close(passing)
         os.close(told)
         _keep(options, control, front, say, group, ignored)
@@ -54,11 +56,19 @@ def main(arguments: list[str]) -> NoReturn:
     let_go_of_files()
     process = Front(passing, told, ignored)
     code = process.run()
-    if sweeps:
+    os.waitpid(keeper, 0)
+    if sweeps and has_children():
         sweep()
     if not process.was_told:
         _end(code, KILLED)
     os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Let closed ones lead nowhere: a pipe of ours would take their place."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)
+    os.close(handle)
 
 
 def _keep(

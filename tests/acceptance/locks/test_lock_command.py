@@ -113,6 +113,13 @@ def test_streams_directory_environment_and_open_files_are_the_callers(up: Up, ro
     assert shell.stdout == "through\n"
 
 
+def test_closed_standard_streams_lead_nowhere(up: Up, root: Path) -> None:
+    env = {**up.home.env, "TOWPATH_URL": up.url}
+    closed = f"exec {TOWPATH} lock -- sh -c 'cat; echo lost; exit 4' <&- >&- 2>&-"
+    shell = subprocess.run(["sh", "-c", closed], cwd=root, env=env, timeout=DEADLINE, check=False)
+    assert shell.returncode == 4
+
+
 def test_arguments_are_exact_and_the_trail_shows_what_can_be_stored(up: Up, root: Path) -> None:
     odd = os.fsdecode(b"\xff\x01 \x1b[31m \xe2\x82\xac")
     ended = ran(up, root, "--title", "odd", "--", "printf", "%s|", odd, "x" * 100_000)
