@@ -66,15 +66,14 @@ async def test_ctrl_z_stops_the_job_and_fg_continues_it(shell: InteractiveShell,
     shell.type(CTRL_Z)
     assert "Stopped" in shell.until("$ ")
     [task_id] = up.holders()
-    beats = up.get("/runners")["items"]
-    [before] = [one["last_heartbeat"] for one in beats if "-lock-" in one["id"]]
+    runner_id = up.task(task_id)["runner_id"]
 
-    def later() -> bool:
-        return any(
-            one["last_heartbeat"] > before for one in up.get("/runners")["items"] if "-lock-" in one["id"]
-        )
+    def last_heartbeat() -> str:
+        [beat] = [one for one in up.get("/runners")["items"] if one["id"] == runner_id]
+        return str(beat["last_heartbeat"])
 
-    await eventually(later, DEADLINE)
+    before = last_heartbeat()
+    await eventually(lambda: last_heartbeat() > before, DEADLINE)
     assert up.holders().keys() == {task_id}, "heartbeats go on while the command is stopped"
     shell.type("fg\r")
     shell.until("fg\n")
