@@ -436,6 +436,19 @@ export interface QueuedData {
   instance?: string | null;
 }
 
+/** Asks a runner for bytes of an attempt's output; the answer may hold fewer than `limit`. */
+export interface RangeRequest {
+  task_id: string;
+  attempt: number;
+  /** negative: from the end */
+  offset?: number;
+  limit?: number;
+  /** seconds to wait where nothing is behind `offset` yet */
+  wait?: number;
+  /** the runner that has the attempt, if several share its id */
+  instance?: string | null;
+}
+
 /**
  * Every part is ready: `nats`, `log`, `locks` (this process' view of them), `read-model`, `reports`.
  *

@@ -90,7 +90,7 @@ def _channel(made: Document, row: Channel) -> Document:
         "servers": [{"$ref": "#/servers/nats"}],
         "parameters": {name: dict(about) for name, about in row.parameters.items()},
         "messages": {"message": {"$ref": f"#/components/messages/{row.name}"}},
-        "x-stream": row.stream,
+        **({"x-stream": row.stream} if row.stream is not None else {}),
     }
 
 

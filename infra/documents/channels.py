@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from domain import subjects
 from domain.log.events import EVENTS, EventData, Kind
 from domain.protocol import Ask, Heartbeat, Report, Submission
+from domain.runners.output_range import RangeRequest
 from domain.subjects import Stream
 from infra.documents import headers
 from infra.documents.checkpoints import CheckpointData
@@ -35,7 +36,8 @@ class Channel:
 
     name: str
     address: str
-    stream: str
+    stream: str | None
+    """None: core NATS, which stores nothing."""
     action: Literal["send", "receive"]
     about: str
     payload: Payload
@@ -174,6 +176,17 @@ def _checkpoints() -> Iterator[Channel]:
 
 
 def _beside() -> Iterator[Channel]:
+    yield Channel(
+        "output",
+        subjects.output("{runner_id}"),
+        None,
+        "send",
+        "Asks a runner for a range of an attempt's output, in a core NATS request. It replies with the bytes "
+        "and with headers: docs/output.md.",
+        RangeRequest,
+        headers.of({}),
+        {"runner_id": {"description": _NAME}},
+    )
     yield Channel(
         "dead",
         subjects.dead("{kind}", "{id}"),
