@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,7 @@ from api.dependencies import ApiParts
 from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
 from domain.log.capacity import LogCapacity
+from domain.log.filter import EventFilter
 from domain.ports.dispatch import RunnerClient
 from domain.ports.lock_view import GrantView, LockView
 from domain.ports.log import Appender
@@ -75,7 +76,7 @@ from infra.nats.connection import connect, server_version
 from infra.nats.consumers import CONSUMERS
 from infra.nats.streams import ensure_streams
 from infra.telemetry.otel_tracer import open_tracer
-from projections import lock_waits, question_expiry
+from projections import lock_waits, question_expiry, retries
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.checkpoint_signer import CheckpointSigner
 from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
@@ -85,6 +86,7 @@ from projections.lock_waits import LockWaits
 from projections.locks import LockProjection
 from projections.question_expiry import QuestionExpiry
 from projections.read_model import ReadModelProjection
+from projections.retries import Retries
 from projections.time_travel import TimeTravel
 from projections.watchdog import Watchdog
 
@@ -209,11 +211,14 @@ def api_parts(
 ) -> ApiParts:
     """Everything that the routes call; `http` calls the push runner, if one is configured."""
     settings = core.settings
-    reports = core.reports(view)
-    handlers = {DISPATCH: dispatcher(core, view, http).handle}
+    reports, commands = core.reports(view), core.commands(view, capacity)
+    handlers = {
+        DISPATCH: dispatcher(core, view, http).handle,
+        retries.CONSUMER: Retries(commands, JetStreamTimers(core.connection)).plan,
+    }
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
-        commands=core.commands(view, capacity),
+        commands=commands,
         reports=reports,
         workspaces=WorkspaceService(
             AppenderWorkspaceLog(core.events.last_registration, core.appender, new_id), view, now, capacity
@@ -305,6 +310,11 @@ class ProcessManagers:
     """Must run beside `dispatch` and the deadlines: knows the void grants and each workspace's policy."""
     dispatch: Dispatch
     events: EventQueue
+    retries: Retries
+    ends: EventQueue
+    """Of attempts, for `retries`."""
+    capacity: MeasuredCapacity
+    """Must run beside the deadlines: a retry begins only where the log has room."""
     deadlines: dict[str, Callable[[Due], Awaitable[None]]]
     """By kind, what handles a deadline that came due."""
     beats: BeatFeed
@@ -346,24 +356,32 @@ def read_model_projection(core: Core) -> ReadModelProjection:
     return ReadModelProjection(core.reader, core.read_model)
 
 
+def _events(core: Core, name: str, wanted: Sequence[EventFilter]) -> EventQueue:
+    events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, name, wanted)
+    return TracedEventQueue(events, core.tracer, name) if core.tracer is not None else events
+
+
 def process_managers(core: Core, http: httpx.AsyncClient) -> ProcessManagers:
     """Build the process managers; `http` calls the push runner, if one is configured."""
     settings = core.settings
     view = FoldedLockView(core.reader, core.snapshots)
     timers, terms = JetStreamTimers(core.connection), settings.lease_terms
     watchdog = Watchdog(core.findings(), core.heartbeats, view, timers, terms)
-    events: EventQueue = JetStreamEventQueue(core.connection, core.dead_letters, DISPATCH, ACTED_ON)
-    if core.tracer is not None:
-        events = TracedEventQueue(events, core.tracer, DISPATCH)
+    capacity = core.capacity()
+    again = Retries(core.commands(view, capacity), timers)
     return ProcessManagers(
         core=core,
         view=view,
         dispatch=dispatcher(core, view, http),
-        events=events,
+        events=_events(core, DISPATCH, ACTED_ON),
+        retries=again,
+        ends=_events(core, retries.CONSUMER, retries.ACTED_ON),
+        capacity=capacity,
         deadlines={
             ATTEMPT_TIMER: watchdog.handle,
             lock_waits.KIND: LockWaits(core.findings(), core.reader).handle,
             question_expiry.KIND: QuestionExpiry(core.findings(), timers).handle,
+            retries.KIND: again.handle,
         },
         beats=CoreBeatFeed(core.connection),
         quarantine=HeartbeatQuarantine(core.dead_letters),

@@ -27,12 +27,14 @@ from sqlalchemy import (
     union_all,
 )
 
-from adapters.read_model.rows import storable
+from adapters.read_model.rows import HOLD, RELEASED, storable
 from adapters.read_model.tables import END_OF_ID, grants, task_labels, tasks
 from domain.errors import Invalid
 from domain.identifiers import TaskId, WorkspaceId, check_task_id
+from domain.log.events import RetryPolicy
 from domain.ports.read_model import TaskFilter
 from domain.protocol import rfc3339
+from domain.task import retries
 from domain.task.transitions import Status
 from domain.task.view import LockRead, TaskRead
 
@@ -173,12 +175,26 @@ def chars_of(row: RowMapping) -> int:
     return sum(len(row[name] or "") for name in (*_JSON, "output_tail"))
 
 
+def _next_attempt(fields: dict[str, Any]) -> datetime | None:
+    """When the next attempt begins by itself. Takes the columns for that out of `fields`."""
+    stored, ended_at, bar = (fields.pop(name) for name in ("retry", "ended_at", "retry_bar"))
+    if stored is None:
+        return None
+    policy = fields["retry"] = RetryPolicy.model_validate_json(stored)
+    status, attempt = Status(fields["status"]), fields["attempt"]
+    stopped = fields["cancel_requested"] or bar == RELEASED
+    if not retries.retried(policy, status, attempt, fields["reason"], stopped=stopped, hold=bar == HOLD):
+        return None
+    return retries.next_at(policy, fields["id"], attempt, datetime.fromisoformat(ended_at))
+
+
 def as_task(row: RowMapping) -> TaskRead:
     """The view of a row of `tasks`. Its queue position and blockers are not stored."""
     fields: dict[str, Any] = {**row}
     for name in _JSON:
         fields[name] = orjson.loads(fields[name])
     del fields["asked_at"]
+    fields["next_attempt_at"] = _next_attempt(fields)
     if fields["question"] is not None:
         fields["question"] = orjson.loads(fields["question"])
     lock = LockRead.model_validate({to: fields.pop(name) for name, to in _LOCK.items()})

@@ -30,6 +30,8 @@ from domain.protocol import rfc3339
 
 Row = dict[str, Any]
 
+HOLD, RELEASED = "hold", "released"
+"""Values of `retry_bar`: a lost runner's lock is kept for an operator; the lock was released by hand."""
 _STORED_TIME_CHARS = 27
 _NEW_ATTEMPT: Row = {
     "queued_at": None,
@@ -43,6 +45,8 @@ _NEW_ATTEMPT: Row = {
     "asked_at": None,
     "question": None,
     "output_tail": None,
+    "ended_at": None,
+    "retry_bar": None,
     "lock_state": "none",
     "lock_token": None,
     "lock_since": None,
@@ -65,6 +69,7 @@ def created_row(event: Recorded) -> Row:
         "pool": data["pool"],
         "labels": _json(data["labels"]),
         "timeout_seconds": data["timeout_seconds"],
+        "retry": orjson.dumps(data["retry"]).decode() if "retry" in data else None,
         "created_at": _stored_time(event.time),
         "status": "created",
         "attempt": 0,
@@ -79,6 +84,8 @@ def _dispatched(row: Row, event: Recorded) -> None:
     row["status"] = "dispatched"
     row["attempt"] = data["attempt"]
     row["dispatched_at"] = event.time
+    if data.get("on_runner_lost") == "hold":
+        row["retry_bar"] = HOLD
     if data["workspace"] is not None:
         row["lock_state"] = "waiting"
         row["lock_since"] = event.time
@@ -122,6 +129,7 @@ def _failed(row: Row, event: Recorded) -> None:
     _ended(row, event)
     row["exit_code"] = data["exit_code"]
     row["reason"] = storable(data["reason"])
+    row["ended_at"] = event.time
 
 
 def _canceled(row: Row, event: Recorded) -> None:
@@ -133,7 +141,7 @@ def _canceled(row: Row, event: Recorded) -> None:
 def _submit_failed(row: Row, event: Recorded) -> None:
     data: SubmitFailedPayload = event.data
     row["status"] = "submit-failed"
-    row["finished_at"] = event.time
+    row["finished_at"] = row["ended_at"] = event.time
     row["message"] = storable(data["message"])
     row["reason"] = data["reason"]
     leave_queue(row)
@@ -152,7 +160,8 @@ def _cancel_requested(row: Row, event: Recorded) -> None:
 
 
 def _lock_release_requested(row: Row, event: Recorded) -> None:
-    """Change nothing: the `released` that follows changes the row."""
+    """The `released` that follows changes what is shown of the lock."""
+    row["retry_bar"] = RELEASED
     _nothing_asked(row)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -58,6 +58,7 @@ tasks = Table(
     _text("pool"),
     _text("labels"),
     Column("timeout_seconds", Float),
+    _optional("retry"),
     _text("created_at"),
     _text("status"),
     Column("attempt", Integer, nullable=False),
@@ -73,6 +74,8 @@ tasks = Table(
     _optional("asked_at"),
     _optional("question"),
     _optional("output_tail"),
+    _optional("ended_at"),
+    _optional("retry_bar"),
     _text("lock_state"),
     Column("lock_token", BigInteger),
     _optional("lock_since"),

@@ -217,13 +217,16 @@ class LogCounts(Collector):
         self._figures = figures
 
     def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
-        """Events by type, and how long locks were waited for and held."""
+        """Events by type, retries, and how long locks were waited for and held."""
         events = CounterMetricFamily(
             "towpath_events", "Events appended since this process started, by type", labels=["type"]
         )
         for (kind, event), count in sorted(self._figures.events.items()):
             events.add_metric([f"{kind}.{event}"], count)
         yield events
+        yield CounterMetricFamily(
+            "towpath_retries", "Attempts begun by retries since this process started", self._figures.retries
+        )
         waits, holds = self._figures.lock_waits, self._figures.lock_holds
         yield _histogram("towpath_lock_wait_seconds", "From dispatch to grant", waits)
         yield _histogram("towpath_lock_hold_seconds", "From grant to release", holds)

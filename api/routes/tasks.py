@@ -24,7 +24,7 @@ from api.queries.time_travel import task_at
 from api.routes.commands import dispatch_and_wait
 from api.schema.openapi import problems
 from domain.errors import DomainError, NotFound, Refused
-from domain.identifiers import ID_PART_PATTERN, CheckedTaskId, CheckedWorkspaceId, Name, TaskId
+from domain.identifiers import ID_PART_PATTERN, CheckedTaskId, CheckedWorkspaceId, LogSeq, Name, TaskId
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
@@ -160,7 +160,8 @@ async def get_task(
 async def why(request: Request, task_id: CheckedTaskId, parts: Parts) -> Any:
     """What the task waits for, or what ended it, in a sentence."""
     read = await _task_now(parts, task_id)
-    (last,) = await parts.log.at([read.seq])
+    asked = await _cancel_request(parts, read)
+    (last,) = await parts.log.at([await _end_of(parts, read) if asked is not None else read.seq])
     entry = None
     if read.workspace is not None:
         entry = parts.view.in_the_way(read.workspace, read.id, read.attempt)
@@ -170,7 +171,7 @@ async def why(request: Request, task_id: CheckedTaskId, parts: Parts) -> Any:
             found[0].title = (await parts.commands.read(found[0].task_id)).task.spec.title
     void = parts.view.void_dispatch(task_id, read.attempt)
     refused = await _refusal(request, parts, read) if void is None else None
-    return explain(read, last, found, await _cancel_request(parts, read), void, refused)
+    return explain(read, last, found, asked, void, refused)
 
 
 async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorded | None:
@@ -186,12 +187,21 @@ async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorde
 
 
 async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
-    """The cancel request of a canceled attempt: the runner's report does not name its actor."""
-    if read.status is not Status.CANCELED or not read.cancel_requested:
+    """The cancel request of a canceled attempt, or of one with retries that has failed.
+
+    The runner's report does not name its actor.
+    """
+    failed = read.status in (Status.FAILED, Status.SUBMIT_FAILED) and read.retry is not None
+    if not read.cancel_requested or not (failed or read.status is Status.CANCELED):
         return None
     seq = await parts.log.last_seq_of(EventFilter("task", read.id, "cancel-requested"))
     found = await parts.log.at([seq])
     return found[0] if found and found[0].attempt == read.attempt else None
+
+
+async def _end_of(parts: ApiParts, read: TaskRead) -> LogSeq:
+    """The sequence of the event that ended the attempt."""
+    return await parts.log.last_seq_of(EventFilter("task", read.id, read.status.value))
 
 
 async def _task_now(parts: ApiParts, task_id: TaskId) -> TaskRead:

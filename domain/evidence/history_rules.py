@@ -14,18 +14,22 @@ from domain.identifiers import RunnerId
 from domain.locks.claims import Claim, VoidClaim
 from domain.locks.judging import changed
 from domain.locks.table import LockTable
-from domain.log.events import RefusedReason
+from domain.log.events import RefusedReason, RetryPolicy
 from domain.log.payloads import (
     AskedPayload,
     BoundPayload,
+    CreatedPayload,
     DispatchedPayload,
+    FailedPayload,
     GrantedPayload,
     LockPayload,
     RefusedPayload,
     ReleasedPayload,
+    RetryPayload,
     SubmitFailedPayload,
 )
 from domain.log.record import Recorded
+from domain.task import retries
 from domain.task.transitions import TABLE, TERMINAL, Record, Status
 
 RECORDABLE = {
@@ -36,6 +40,7 @@ RECORDABLE = {
 
 _STATUS_OF = {status.value: status for status in Status}
 _STARTS = frozenset({"queued", "running"})
+_FAILS = frozenset({"failed", "submit-failed"})
 _OF_A_QUESTION = frozenset({"asked", "answered"})
 _REFUSALS = get_args(RefusedReason)
 
@@ -56,11 +61,34 @@ class TaskTrace:
     """The payload of the open `asked`."""
     asked: list[str] = field(default_factory=list)
     """The ids of all questions."""
+    retry: RetryPayload | None = None
+    """The retry policy of the task."""
+    reason: str | None = None
+    """Why the last attempt failed."""
+    hold: bool = False
+    """The lock of the attempt is kept for an operator if its runner is lost."""
+
+    @classmethod
+    def of(cls, created: Recorded) -> TaskTrace:
+        """The trace of a task after its `created`."""
+        data: CreatedPayload = created.data
+        return cls(retry=data.get("retry"))
 
     @property
     def ended(self) -> bool:
         """Whether the current attempt has ended."""
         return self.status in TERMINAL
+
+    @property
+    def retried(self) -> bool:
+        """Whether the next attempt follows by itself."""
+        if self.retry is None:
+            return False
+        policy = RetryPolicy.model_validate(self.retry)
+        stopped = self.cancel_requested or self.release_requested
+        return retries.retried(
+            policy, self.status, self.attempt, self.reason, stopped=stopped, hold=self.hold
+        )
 
     def follow(self, event: Recorded) -> None:
         """Apply an event, whether or not it breaks a rule."""
@@ -75,9 +103,13 @@ class TaskTrace:
             self.runner_id = None
             self.cancel_requested = self.release_requested = False
             self.refused = self.question = None
+            self.hold = dispatched.get("on_runner_lost") == "hold"
         elif name in _STARTS:
             bound: BoundPayload = event.data
             self.runner_id = bound["runner_id"] or self.runner_id
+        elif name in _FAILS:
+            failed: FailedPayload = event.data  # of `submit-failed` also: both have a reason
+            self.reason = failed["reason"]
         elif name == "cancel-requested":
             self.cancel_requested = True
         elif name == "lock-release-requested":
@@ -105,8 +137,12 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
             return _refusal_fault(trace, failed["reason"])
     if name in _OF_A_QUESTION:
         return _question_fault(trace, event)
+    if name == "dispatched" and event.actor == retries.ACTOR and not trace.retried:
+        return "it was begun by a retry, but the task's retry policy begins no attempt here"
     if name == "cancel-requested" and trace.cancel_requested:
         return "a cancel was requested before"
+    if name == "cancel-requested" and trace.ended and not trace.retried:
+        return "a cancel was requested, but the attempt had ended and no retry was to follow"
     if name == "lock-release-requested" and trace.release_requested:
         return "the release was requested before"
     return None

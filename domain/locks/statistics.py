@@ -13,6 +13,7 @@ from datetime import datetime
 from domain.locks.table import LockTable
 from domain.log.payloads import LockPayload
 from domain.log.record import Recorded
+from domain.task.retries import ACTOR as RETRY
 
 LOCK_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 
@@ -38,6 +39,7 @@ class LogFigures:
     def __init__(self, since: str = "") -> None:
         self._since = since
         self.events: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.retries = 0
         self.lock_waits = Spread()
         self.lock_holds = Spread()
 
@@ -46,6 +48,8 @@ class LogFigures:
         if event.seq <= table.seq or event.time < self._since:
             return
         self.events[(event.kind, event.event)] += 1
+        if event.event == "dispatched" and event.actor == RETRY:
+            self.retries += 1
         if event.kind != "lock":
             return
         fact: LockPayload = event.data

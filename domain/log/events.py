@@ -22,6 +22,7 @@ OnRunnerLost = Literal["fail", "hold"]
 Transport = Literal["http", "nats"]
 RefusedReason = Literal["workspace-locked", "workspace-changed"]
 AnswerCause = Literal["person", "expired"]
+RetryReason = Literal["no-runner", "unreachable", "runner-lost", "deadline", "exit"]
 SubmitFailedReason = Literal[
     "no-runner", "rejected", "unreachable", "workspace-locked", "workspace-changed", "deadline"
 ]
@@ -51,6 +52,21 @@ class EventData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class RetryPolicy(EventData):
+    """After which ends another attempt follows by itself, up to attempt `max_attempts`.
+
+    The first pause is `backoff_seconds`; each later one is twice as long.
+    """
+
+    max_attempts: int
+    backoff_seconds: float
+    on: list[RetryReason]
+
+
+AddedRetry = Annotated[RetryPolicy | None, Field(default=None, exclude_if=_absent)]
+"""A retry policy, which was added later: None is not stored."""
+
+
 class CreatedData(EventData):
     """A task exists. Values of `env` and `secrets` are encrypted; `lock_paths` are normalised.
 
@@ -70,12 +86,14 @@ class CreatedData(EventData):
     labels: dict[str, str]
     lock_wait_seconds: Added = None
     secrets: AddedMap = {}
+    retry: AddedRetry = None
 
 
 class DispatchedData(EventData):
     """An attempt begins. The event carries the whole claim, so that a fold of the locks needs no other event.
 
-    `root` and `registration_seq` pin the workspace's registration at this moment.
+    `root` and `registration_seq` pin the workspace's registration at this moment. `on_runner_lost` is stored
+    for a task with retries if it is `hold`: the loss of its runner is not retried.
     """
 
     attempt: int
@@ -88,6 +106,7 @@ class DispatchedData(EventData):
     on_conflict: OnConflict
     by: str
     lock_wait_seconds: Added = None
+    on_runner_lost: AddedText = None
 
 
 class QueuedData(EventData):

@@ -15,6 +15,7 @@ from domain.log.events import (
     OnConflict,
     OnRunnerLost,
     RefusedReason,
+    RetryReason,
     SubmitFailedReason,
     Transport,
 )
@@ -35,6 +36,12 @@ class PlacePayload(TypedDict):
     lock_paths: NotRequired[list[str]]
 
 
+class RetryPayload(TypedDict):
+    max_attempts: int
+    backoff_seconds: float
+    on: list[RetryReason]
+
+
 class CreatedPayload(TypedDict):
     title: str
     command: list[str]
@@ -49,6 +56,7 @@ class CreatedPayload(TypedDict):
     labels: dict[str, str]
     lock_wait_seconds: NotRequired[float]
     secrets: NotRequired[dict[str, str]]
+    retry: NotRequired[RetryPayload]
 
 
 class AttemptPayload(TypedDict):
@@ -69,6 +77,7 @@ class DispatchedPayload(AttemptPayload):
     on_conflict: OnConflict
     by: str
     lock_wait_seconds: NotRequired[float]
+    on_runner_lost: NotRequired[str]
 
 
 class BoundPayload(AttemptPayload):

@@ -108,7 +108,37 @@ class TaskCommands(TaskChanges):
                     raise
         return await self._dispatch((await self.read(task_id)).task, actor)
 
-    async def _dispatch(self, known: Task, actor: str, first: bool = False) -> StoredTask:
+    async def retry(self, task_id: TaskId, attempt: int, actor: str) -> None:
+        """Begin the attempt after `attempt`; nothing if it was begun, or does not follow by itself any more.
+
+        Raises:
+            Busy: the workspace has no room for another claim now.
+            LogFull: the log has no room.
+        """
+        check_capacity(self._capacity)
+        known = (await self.read(task_id, attempt=attempt)).task
+        if known.attempt != attempt or known.next_attempt_at is None:
+            return
+        try:
+            await self._dispatch(known, actor, retry=True)
+        except NotFound as error:
+            await self._give_up(task_id, attempt, error.detail, actor)
+        except Refused as refusal:
+            if refusal.code == "workspace-full":
+                raise Busy(refusal.code, refusal.detail) from refusal
+            if refusal.code != "stale-attempt":
+                raise
+
+    async def _give_up(self, task_id: TaskId, attempt: int, reason: str, actor: str) -> None:
+        """End the retries of a task whose next attempt could not begin, unless another one has begun."""
+        with contextlib.suppress(Refused):
+            await self._change(
+                task_id, lambda task, at: task.cancel(reason=reason, at=at, actor=actor), about=attempt
+            )
+
+    async def _dispatch(
+        self, known: Task, actor: str, first: bool = False, retry: bool = False
+    ) -> StoredTask:
         attempt = 0 if first else known.attempt  # read before any await: the cached task is shared
         registration: Registration | None = None
         reservation: Reservation | None = None
@@ -116,7 +146,8 @@ class TaskCommands(TaskChanges):
         def decide(task: Task, at: datetime) -> None:
             if first and task.ended:
                 raise refused("stale-attempt", attempt=task.attempt)
-            task.dispatch(registration, at=at, actor=actor)
+            begin = task.retry if retry else task.dispatch
+            begin(registration, at=at, actor=actor)
             if reservation is not None:
                 reservation.check()
 
@@ -131,12 +162,15 @@ class TaskCommands(TaskChanges):
             return stored
 
     async def cancel(self, task_id: TaskId, reason: str | None, actor: str) -> StoredTask:
-        """Cancel at once, or ask the runner to; idempotent."""
-        return await self._change(
-            task_id,
-            lambda task, at: task.cancel(reason=reason, at=at, actor=actor),
-            about=(await self.read(task_id)).task.attempt,
-        )
+        """Cancel at once, or ask the runner to; idempotent. An attempt begun by a retry meanwhile, too."""
+        attempt = (await self.read(task_id)).task.attempt
+
+        def decide(task: Task, at: datetime) -> None:
+            if task.attempt != attempt and not task.begun_by_retry:
+                raise refused("stale-attempt", attempt=task.attempt)
+            task.cancel(reason=reason, at=at, actor=actor)
+
+        return await self._change(task_id, decide)
 
     async def answer(
         self, task_id: TaskId, question_id: str, choice: str | None, text: str | None, actor: str
@@ -192,6 +226,7 @@ class TaskCommands(TaskChanges):
             timeout_seconds=spec.timeout_seconds,
             labels=dict(spec.labels),
             lock_wait_seconds=spec.lock_wait_seconds,
+            retry=spec.retry.policy if spec.retry is not None else None,
         )
 
     async def _lock_paths(self, workspace: WorkspaceId, paths: Sequence[str]) -> list[str]:

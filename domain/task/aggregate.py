@@ -17,6 +17,7 @@ from domain.errors import NotFound, Refused, refused
 from domain.identifiers import FencingToken, RunnerId, TaskId
 from domain.log import events as data
 from domain.protocol import Ask, Report
+from domain.task import retries
 from domain.task.events import TASK_EVENTS, Created, TaskEvent
 from domain.task.question import MOST_QUESTIONS, Question
 from domain.task.transitions import TERMINAL, Input, Refuse, Stale, Status, look_up
@@ -92,6 +93,23 @@ class Task(BaseAggregate[str]):
         """Whether an attempt works in a shared workspace."""
         return self.spec.execution_mode == "shared-workspace"
 
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """When the next attempt begins by itself; None if it does not."""
+        policy = self.spec.retry
+        if policy is None or self.dispatched is None:
+            return None
+        stopped = self.cancel_requested or self.release_requested
+        hold = self.dispatched.on_runner_lost == "hold"
+        if not retries.retried(policy, self.status, self.attempt, self.reason, stopped=stopped, hold=hold):
+            return None
+        return retries.next_at(policy, self.id, self.attempt, self.modified_on)  # the end is its last event
+
+    @property
+    def begun_by_retry(self) -> bool:
+        """Whether the current attempt was begun automatically."""
+        return self.dispatched is not None and self.dispatched.by == retries.ACTOR
+
     def is_open(self, attempt: int, *statuses: Status) -> bool:
         """Whether `attempt` is the current one and in one of `statuses`."""
         return self.attempt == attempt and self.status in statuses
@@ -145,14 +163,39 @@ class Task(BaseAggregate[str]):
                 on_conflict=self.spec.on_conflict,
                 by=actor,
                 lock_wait_seconds=self.spec.lock_wait_seconds,
+                on_runner_lost="hold" if self._keeps_lock(registration) else None,
             ),
             at=at,
             actor=actor,
         )
 
+    def _keeps_lock(self, registration: Registration | None) -> bool:
+        """Whether a lost runner's lock is kept, which only matters to retries."""
+        return (
+            self.spec.retry is not None and registration is not None and registration.on_runner_lost == "hold"
+        )
+
+    def retry(self, registration: Registration | None, *, at: datetime, actor: str) -> None:
+        """Begin the next attempt, if it still follows by itself; refused (`stale-attempt`) otherwise."""
+        if self.next_attempt_at is None:
+            raise refused("stale-attempt", attempt=self.attempt)
+        self.dispatch(registration, at=at, actor=actor)
+
     def cancel(self, *, reason: str | None, at: datetime, actor: str) -> None:
-        """Cancel at once if no process can have started, else ask the runner to; a repeat is stale."""
-        if self.cancel_requested and not self.ended:
+        """Cancel at once if no process can have started, else ask the runner to; a repeat is stale.
+
+        Between two attempts it ends the retries: the attempt that has ended keeps its end.
+        """
+        between = self.spec.retry is not None and self.status in (Status.FAILED, Status.SUBMIT_FAILED)
+        if self.cancel_requested and (not self.ended or between):
+            return
+        if self.next_attempt_at is not None:
+            self._decide(
+                Input.STOP_RETRIES,
+                lambda: data.CancelRequestedData(attempt=self.attempt, by=actor, reason=reason),
+                at=at,
+                actor=actor,
+            )
             return
 
         def said() -> data.EventData:

@@ -26,6 +26,7 @@ Stage = Literal[
     "waits-to-start",
     "running",
     "waits-for-answer",
+    "waits-to-retry",
     "ended",
 ]
 MOST_BLOCKERS = 100
@@ -47,7 +48,7 @@ class Blocker(BaseModel):
 
 
 class Why(BaseModel):
-    """The explanation. `event` is the task's last event."""
+    """The explanation. `event` is the task's last event, or the one that ended it."""
 
     task_id: TaskId
     status: Status
@@ -89,17 +90,17 @@ def explain(
     void: Void | None = None,
     refused: Recorded | None = None,
 ) -> Why:
-    """Explain the task `read`, whose last event is `last`.
+    """Explain the task `read`, whose last event, or whose end, is `last`.
 
-    `asked`: the cancel request that led to its end; `void`: why its `dispatched` is void, if it is;
-    `refused`: the lock event that refused its claim.
+    `asked`: the cancel request that led to its end, or that ended its retries; `void`: why its `dispatched`
+    is void, if it is; `refused`: the lock event that refused its claim.
     """
     stage, since, words = _of(read, last, in_the_way)
     if read.status is Status.DISPATCHED and (refusal := _refusal(void, refused)) is not None:
         words = f"was {refusal}: this attempt is being refused, dispatch it again then"
         stage = "waits-for-lock"
     if asked is not None and stage == "ended":
-        words += _at_whose_wish(asked)
+        words += _at_whose_wish(read, asked)
     return Why(
         task_id=read.id,
         status=read.status,
@@ -114,7 +115,8 @@ def explain(
 
 def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stage, datetime, str]:
     if read.status in TERMINAL:
-        return "ended", last.at, _ended(read, last)
+        stage: Stage = "ended" if read.next_attempt_at is None else "waits-to-retry"
+        return stage, last.at, _ended(read, last) + _next_attempt(read)
     if read.status is Status.CREATED:
         words = f"waits to be dispatched since {_at(last.at)}: no dispatch was requested"
         return "not-dispatched", last.at, words
@@ -188,11 +190,21 @@ def _ended(read: TaskRead, last: Recorded) -> str:
     return f"{verb} at {_at(last.at)}{f' ({told})' if told else ''}: said by {said_by}, event {last.seq}"
 
 
-def _at_whose_wish(asked: Recorded) -> str:
+def _next_attempt(read: TaskRead) -> str:
+    if read.retry is None or read.status not in (Status.FAILED, Status.SUBMIT_FAILED):
+        return ""
+    most = read.retry.max_attempts
+    if read.next_attempt_at is None:
+        return f"; this was attempt {read.attempt} of {most}, and no other follows by itself"
+    return f"; attempt {read.attempt + 1} of {most} is next, at {_at(read.next_attempt_at)}"
+
+
+def _at_whose_wish(read: TaskRead, asked: Recorded) -> str:
     data: CancelRequestedPayload = asked.data
     reason = data["reason"]
     why = f" ({' '.join(reason.split())})" if reason else ""
-    return f"; {shown_actor(asked.actor)} asked for it at {_at(asked.at)}{why}, event {asked.seq}"
+    what = "asked for it" if read.status is Status.CANCELED else "asked it to stop"
+    return f"; {shown_actor(asked.actor)} {what} at {_at(asked.at)}{why}, event {asked.seq}"
 
 
 def _asked_to_stop(last: Recorded) -> str:

@@ -15,11 +15,13 @@ from pydantic import (
 )
 
 from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, Name
-from domain.log.events import OnConflict
+from domain.log.events import OnConflict, RetryPolicy, RetryReason
 from domain.protocol import Exact, ExecutionMode, LockMode, Shown
 from domain.workspaces.paths import DEEP, MAX_PATH_CHARS, MAX_PATHS, UP
 
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
+MAX_BACKOFF_SECONDS = 24 * 3600.0
+MOST_ATTEMPTS = 100
 MAX_PROGRAM_BYTES = 4095
 MAX_PROGRAM_NAME_BYTES = 255
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
@@ -77,6 +79,30 @@ Labels = Annotated[
     Field(max_length=50),
     _map(50, {"pattern": r"^[^:=\x00]{1,200}$"}, maxLength=500),
 ]
+
+
+class Retry(BaseModel):
+    """Begin the next attempt automatically if one ends for one of the reasons `on`.
+
+    All attempts count, also those that `dispatch` begins. The first pause is `backoff_seconds`, each later
+    one twice as long, up to an hour; up to a quarter is added at random. `exit` (the command ended with
+    another code than 0) counts only if it is named.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    max_attempts: Annotated[int, Field(ge=2, le=MOST_ATTEMPTS)]
+    backoff_seconds: Annotated[float, Field(ge=0, le=MAX_BACKOFF_SECONDS, allow_inf_nan=False)] = 10.0
+    on: Annotated[
+        list[RetryReason], Field(min_length=1, max_length=10, json_schema_extra={"uniqueItems": True})
+    ] = ["no-runner", "unreachable", "runner-lost", "deadline"]
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """As the log stores it: each reason once, in one order."""
+        return RetryPolicy(
+            max_attempts=self.max_attempts, backoff_seconds=self.backoff_seconds, on=sorted(set(self.on))
+        )
 
 
 def _startable(command: list[str], env: dict[str, str]) -> None:
@@ -152,6 +178,7 @@ class TaskSpec(BaseModel):
         description="Variables like `env`, not its names again; their values are masked in output.",
     )
     timeout_seconds: Seconds | None = None
+    retry: Retry | None = None
     labels: Labels = {}
 
     @model_validator(mode="before")

@@ -40,6 +40,7 @@ class Input(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     SUBMIT_FAILED = "submit-failed"
+    STOP_RETRIES = "stop-retries"
     ASK = "ask"
     ANSWER = "answer"
 
@@ -86,6 +87,8 @@ def _ended(same: Input, *, again: Cell) -> Mapping[Input, Cell]:
     row[Input.RELEASE] = _STALE
     row[Input.QUEUED] = _STALE
     row[Input.RUNNING] = _ENDED
+    tried_again = same in (Input.FAILED, Input.SUBMIT_FAILED)
+    row[Input.STOP_RETRIES] = _record("cancel-requested") if tried_again else _STALE
     row[Input.ASK] = row[Input.ANSWER] = _ENDED
     return row
 
@@ -101,6 +104,7 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _NOT_YET,
         Input.CANCELED: _NOT_YET,
         Input.SUBMIT_FAILED: _NOT_YET,
+        Input.STOP_RETRIES: _STALE,
         Input.ASK: _NOT_YET,
         Input.ANSWER: _NOT_YET,
     },
@@ -114,6 +118,7 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _record("failed"),
         Input.CANCELED: _record("canceled"),
         Input.SUBMIT_FAILED: _record("submit-failed"),
+        Input.STOP_RETRIES: _STALE,
         Input.ASK: _NOT_RUNNING,
         Input.ANSWER: _NOT_RUNNING,
     },
@@ -127,6 +132,7 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _record("failed"),
         Input.CANCELED: _record("canceled"),
         Input.SUBMIT_FAILED: _STALE,
+        Input.STOP_RETRIES: _STALE,
         Input.ASK: _NOT_RUNNING,
         Input.ANSWER: _NOT_RUNNING,
     },
@@ -140,6 +146,7 @@ TABLE: Mapping[Status, Mapping[Input, Cell]] = {
         Input.FAILED: _record("failed"),
         Input.CANCELED: _record("canceled"),
         Input.SUBMIT_FAILED: _STALE,
+        Input.STOP_RETRIES: _STALE,
         Input.ASK: _record("asked"),
         Input.ANSWER: _record("answered"),
     },

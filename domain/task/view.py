@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Waiter
-from domain.log.events import OnConflict
+from domain.log.events import OnConflict, RetryPolicy
 from domain.protocol import ExecutionMode, LockMode
 from domain.runners.liveness import RunnerState
 from domain.task.aggregate import Task
@@ -32,7 +32,8 @@ class LockRead(BaseModel):
 class TaskRead(BaseModel):
     """A task after the event at stream sequence `seq`; `lock` may lag behind it.
 
-    `question` is what the job waits to be told.
+    `next_attempt_at`: when the next attempt begins automatically, after one that has ended; until then the
+    task is not over. `question` is what the job waits to be told.
     Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
     """
 
@@ -50,6 +51,8 @@ class TaskRead(BaseModel):
     pool: str
     labels: dict[str, str]
     timeout_seconds: float | None
+    retry: RetryPolicy | None = None
+    next_attempt_at: datetime | None = None
     created_at: datetime
     dispatched_at: datetime | None
     queued_at: datetime | None
@@ -104,6 +107,8 @@ def task_read(task: Task, seq: LogSeq, lock: LockRead = NO_LOCK) -> TaskRead:
         pool=spec.pool,
         labels=spec.labels,
         timeout_seconds=spec.timeout_seconds,
+        retry=spec.retry,
+        next_attempt_at=task.next_attempt_at,
         created_at=task.created_on,
         dispatched_at=task.dispatched_at,
         queued_at=task.queued_at,

@@ -175,7 +175,7 @@ class Auditor:
                     event.seq, "transition", f"task {event.subject_id} {words} at sequence {event.seq}"
                 )
                 return
-            state = TaskState(0, FIRST_CHAIN, 0, TaskTrace())
+            state = TaskState(0, FIRST_CHAIN, 0, TaskTrace.of(event))
             self._link(parsed, state)
             if self._with_rows:
                 state.row = created_row(event)

@@ -158,6 +158,7 @@ export interface CreatedData {
   labels: { [name: string]: string };
   lock_wait_seconds?: number | null;
   secrets?: { [name: string]: string };
+  retry?: RetryPolicy | null;
 }
 
 /** `dropped`: letters that this process has dropped since its start, to keep room for other kinds. */
@@ -197,7 +198,8 @@ export interface DeadLetterShown {
 /**
  * An attempt begins. The event carries the whole claim, so that a fold of the locks needs no other event.
  *
- * `root` and `registration_seq` pin the workspace's registration at this moment.
+ * `root` and `registration_seq` pin the workspace's registration at this moment. `on_runner_lost` is stored
+ * for a task with retries if it is `hold`: the loss of its runner is not retried.
  */
 export interface DispatchedData {
   attempt: number;
@@ -210,6 +212,7 @@ export interface DispatchedData {
   on_conflict: "wait" | "reject";
   by: string;
   lock_wait_seconds?: number | null;
+  on_runner_lost?: string | null;
 }
 
 /** How many letters of one kind and reason were dropped, because only some alike are kept. */
@@ -541,6 +544,30 @@ export interface Report {
 }
 
 /**
+ * Begin the next attempt automatically if one ends for one of the reasons `on`.
+ *
+ * All attempts count, also those that `dispatch` begins. The first pause is `backoff_seconds`, each later
+ * one twice as long, up to an hour; up to a quarter is added at random. `exit` (the command ended with
+ * another code than 0) counts only if it is named.
+ */
+export interface Retry {
+  max_attempts: number;
+  backoff_seconds?: number;
+  on?: ("no-runner" | "unreachable" | "runner-lost" | "deadline" | "exit")[];
+}
+
+/**
+ * After which ends another attempt follows by itself, up to attempt `max_attempts`.
+ *
+ * The first pause is `backoff_seconds`; each later one is twice as long.
+ */
+export interface RetryPolicy {
+  max_attempts: number;
+  backoff_seconds: number;
+  on: ("no-runner" | "unreachable" | "runner-lost" | "deadline" | "exit")[];
+}
+
+/**
  * A runner; `running_attempts` are those it reports, from acceptance to the answered end.
  *
  * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
@@ -641,6 +668,8 @@ export interface SucceededData {
 /**
  * A task after the event at stream sequence `seq`; `lock` may lag behind it.
  *
+ * `next_attempt_at`: when the next attempt begins automatically, after one that has ended. The task is not over
+ * before it is null again.
  * `question` is what the job waits to be told.
  * Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
  */
@@ -659,6 +688,8 @@ export interface TaskRead {
   pool: string;
   labels: { [name: string]: string };
   timeout_seconds: number | null;
+  retry?: RetryPolicy | null;
+  next_attempt_at?: string | null;
   created_at: string;
   dispatched_at: string | null;
   queued_at: string | null;
@@ -694,6 +725,7 @@ export interface TaskSpec {
   /** Variables like `env`, not its names again; their values are masked in output. */
   secrets?: { [name: string]: string };
   timeout_seconds?: number | null;
+  retry?: Retry | null;
   labels?: { [name: string]: string };
 }
 
@@ -747,12 +779,12 @@ export interface Wanted {
   wanted: "run" | "stop";
 }
 
-/** The explanation. `event` is the task's last event. */
+/** The explanation. `event` is the task's last event, or the one that ended it. */
 export interface Why {
   task_id: string;
   status: Status;
   attempt: number;
-  stage: "not-dispatched" | "waits-for-lock" | "waits-for-runner" | "waits-to-start" | "running" | "waits-for-answer" | "ended";
+  stage: "not-dispatched" | "waits-for-lock" | "waits-for-runner" | "waits-to-start" | "running" | "waits-for-answer" | "waits-to-retry" | "ended";
   sentence: string;
   since: string;
   blocked_by: Blocker[];

@@ -64,7 +64,8 @@ def transitions_page() -> str:
         f"{_GENERATED}# The task's life\n\n"
         "Rows are statuses, columns are what comes: operators' commands (`dispatch`, `cancel`, `release`,\n"
         "`answer`), runners' reports, a job's question (`ask`), and the control plane's finding that no\n"
-        "runner took an attempt (`submit-failed`).\n"
+        "runner took an attempt (`submit-failed`). `stop-retries` is a cancel between two attempts, where\n"
+        "a retry would follow.\n"
         "**Bold**: this event is recorded. *stale*: answered with 200, nothing is recorded. Else: refused\n"
         "with 409 and this code.\n\n"
         + "\n".join([head, *rows])

@@ -21,7 +21,7 @@ from domain import subjects
 from domain.subjects import RUNNERS_LETTERS, Stream, under
 from infra.nats.syntax import nats_string
 
-LOG_CONSUMERS = ("dispatch",)
+LOG_CONSUMERS = ("dispatch", "retry")
 """The control plane's durable consumers on the log. Other roles may not pull from, change or delete them."""
 
 WATCHED = (under("task"), under("lock"), under("workspace"), under("checkpoint"))

@@ -8,6 +8,8 @@ from domain.subjects import Stream
 from projections.attempt_timer import KIND as ATTEMPT_TIMER
 from projections.lock_waits import KIND as LOCK_WAIT
 from projections.question_expiry import KIND as QUESTION
+from projections.retries import CONSUMER as RETRY_PLANS
+from projections.retries import KIND as RETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +43,13 @@ CONSUMERS = (
         "questions whose time is over",
         f"{PROJECTOR} (--only watchdog)",
     ),
+    Consumer(
+        Stream.LOG,
+        RETRY_PLANS,
+        "retry-plans",
+        "ended attempts that may be tried again",
+        f"{PROJECTOR} (--only watchdog)",
+    ),
+    Consumer(Stream.TIMER, f"due-{RETRY}", "retries", "retries", f"{PROJECTOR} (--only watchdog)"),
     Consumer(Stream.REPORT, "report-intake", "reports", "reports over NATS", "`towpath api`", takes_all=True),
 )

@@ -204,6 +204,9 @@ async def serve_projector(
             if "dispatch" in only:
                 services.append(Background(partial(managers.dispatch.run, managers.events)))
             if "watchdog" in only:
+                await managers.capacity.measure()
+                services.append(Background(managers.capacity.run))
+                services.append(Background(partial(managers.ends.consume, managers.retries.plan)))
                 for kind, handle in managers.deadlines.items():
                     services.append(Background(partial(managers.due(kind).consume, handle)))
                 services.append(Background(partial(managers.beats.listen, managers.quarantine.handle)))

@@ -89,6 +89,15 @@ def status_name(value: str) -> str:
     return one_of(value, [one.value for one in Status], "--status")
 
 
+def retry_reasons(values: Iterable[str]) -> list[str]:
+    """The reasons for a retry that `values` name; a usage error otherwise."""
+    from typing import get_args
+
+    from domain.log.events import RetryReason
+
+    return [one_of(one, get_args(RetryReason), "--retry-on") for one in values]
+
+
 def event_name(value: str | None) -> str | None:
     """The event that `value` names, also in the form of tables (`lock granted`); a usage error otherwise."""
     if value is None:

@@ -19,10 +19,13 @@ from infra.cli.client.waiting import saying_what_it_waits_for
 from infra.cli.exit_codes import CliError, Exit
 from infra.cli.output.event_text import kind_of
 from infra.cli.output.stderr import say
+from infra.cli.output.task_view import next_attempt
 
 GIVE_UP_SECONDS = 60.0
 HELD_UP_SECONDS = 5.0
 ASK_AGAIN = Backoff(first_seconds=0.05, longest_seconds=1.0)
+_MAY_END = TERMINAL | {"cancel-requested"}
+"""Events after which a task may be over; a cancel ends the retries of one whose attempt has ended."""
 
 
 class Left(Exception):
@@ -30,8 +33,8 @@ class Left(Exception):
 
 
 def has_ended(task: Json) -> bool:
-    """Whether the task's current attempt has ended."""
-    return task["status"] in TERMINAL
+    """Whether the task's current attempt has ended, and no other follows by itself."""
+    return task["status"] in TERMINAL and not task.get("next_attempt_at")
 
 
 def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = None) -> Json:
@@ -97,8 +100,8 @@ def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = Fal
     while True:
         try:
             if not has_ended(task):
-                with saying_what_it_waits_for(api, task["id"]):
-                    _show_or_wait(api, task["id"], seen, note)
+                with saying_what_it_waits_for(api, task):
+                    _show_or_wait(api, task, seen, note)
             return wait_until_ended(api, task["id"])
         except KeyboardInterrupt:
             if canceling or keep:
@@ -109,27 +112,44 @@ def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = Fal
                 _cancel(api, task["id"])
 
 
-def _show_or_wait(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
+def _show_or_wait(api: Api, task: Json, after: int, note: Callable[[Json], None]) -> None:
     try:
-        _show_until_ended(api, task_id, after, note)
+        _show_until_ended(api, task, after, note)
     except Overloaded as error:
         say(f"its events cannot be shown: {error}")
 
 
-def _show_until_ended(api: Api, task_id: str, after: int, note: Callable[[Json], None]) -> None:
-    """Events have no gaps, so the last event ends the loop; polling covers a stream that is held up."""
-    ended_since = None
+def _show_until_ended(api: Api, task: Json, after: int, note: Callable[[Json], None]) -> None:
+    """Events have no gaps, so the last event ends the loop; polling covers a stream that is held up.
+
+    The end of an attempt with retries does not tell whether another one follows: the task does.
+    """
+    task_id, ended_since = task["id"], None
     for event in events(api, {"task_id": task_id}, after, GIVE_UP_SECONDS):
         if event is not None:
             note(event)
-            if kind_of(event) == "task" and event["event"] in TERMINAL:
+            if kind_of(event) != "task" or event["event"] not in _MAY_END:
+                continue
+            if not task.get("retry"):
+                if event["event"] in TERMINAL:
+                    return
+            elif _is_over(api, task_id, say_next=True):
                 return
         elif ended_since is None:
-            with contextlib.suppress(Unreachable):
-                if has_ended(api.get(path("tasks", task_id))):
-                    ended_since = time.monotonic()
+            if _is_over(api, task_id):
+                ended_since = time.monotonic()
         elif time.monotonic() - ended_since > HELD_UP_SECONDS:
             return
+
+
+def _is_over(api: Api, task_id: str, *, say_next: bool = False) -> bool:
+    """Whether the task has ended; False if the API is unreachable. `say_next`: show which attempt follows."""
+    with contextlib.suppress(Unreachable):
+        task = api.get(path("tasks", task_id))
+        if say_next and task["next_attempt_at"]:
+            say(f"  {next_attempt(task)}")
+        return has_ended(task)
+    return False
 
 
 def _cancel(api: Api, task_id: str) -> None:

@@ -21,10 +21,14 @@ _WAITS = ("waits-for-lock", "waits-for-runner", "waits-to-start")
 
 
 @contextmanager
-def saying_what_it_waits_for(api: Api, task_id: str) -> Iterator[None]:
-    """Show on stderr what the task waits for, from a moment after now on, until the context ends."""
+def saying_what_it_waits_for(api: Api, task: Json) -> Iterator[None]:
+    """Show on stderr what the task waits for, from a moment after now on, until it runs or the context ends.
+
+    One with retries may wait again later.
+    """
     stop = threading.Event()
-    thread = threading.Thread(target=_say_changes, args=(api, task_id, stop), daemon=True)
+    given = api, task["id"], stop, bool(task.get("retry"))
+    thread = threading.Thread(target=_say_changes, args=given, daemon=True)
     thread.start()
     try:
         yield
@@ -32,12 +36,14 @@ def saying_what_it_waits_for(api: Api, task_id: str) -> Iterator[None]:
         stop.set()
 
 
-def _say_changes(api: Api, task_id: str, stop: threading.Event) -> None:
+def _say_changes(api: Api, task_id: str, stop: threading.Event, again: bool) -> None:
     said, pauses = "", ASK_AGAIN.pauses()
     while not stop.wait(next(pauses)):
         with suppress(CliError, KeyError, TypeError, RuntimeError):  # RuntimeError: the command has ended
             found: Json = api.get(path("tasks", task_id, "why"))
             if found["stage"] not in _WAITS:
+                if again and found["stage"] != "ended":
+                    continue
                 return
             sentence = str(found["sentence"]).rstrip(".") + _no_runner(api, task_id, str(found["stage"]))
             if sentence != said and not stop.is_set():

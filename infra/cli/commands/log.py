@@ -62,7 +62,23 @@ def trail(
         return
     with _connected(url, data_dir) as api:
         found = [one for page in pages(api) for one in page]
+        waiting = _between_attempts(api, found) if output is OutputFormat.TABLE else None
     emit(output, found, TRAIL)
+    if waiting is not None:
+        from infra.cli.output.stderr import say
+        from infra.cli.output.task_view import next_attempt
+
+        say(next_attempt(waiting))
+
+
+def _between_attempts(api: Api, found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The task of a trail that ends before a retry; None of any other."""
+    if not found or found[-1]["event"] not in ("failed", "submit-failed", "released"):
+        return None
+    from infra.cli.client.http import path
+
+    task: dict[str, Any] = api.get(path("tasks", found[-1]["task_id"]))
+    return task if task["next_attempt_at"] else None
 
 
 def events(

@@ -17,6 +17,7 @@ from infra.cli.arguments.options import (
     duration,
     labels,
     pairs,
+    retry_reasons,
     secrets,
 )
 from infra.cli.arguments.server_options import DataDirOption
@@ -66,6 +67,22 @@ def run(
         float | None,
         typer.Option(parser=duration, metavar="TIME", help="Kill it after this time: 90, 10m, 2h."),
     ] = None,
+    retry: Annotated[
+        int | None,
+        typer.Option(metavar="ATTEMPTS", min=2, max=100, help="Try again, up to so many attempts in all."),
+    ] = None,
+    retry_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REASON",
+            help="Only after these: no-runner, unreachable, runner-lost, deadline, or exit, which is not one "
+            "of the default. Repeatable.",
+        ),
+    ] = None,
+    retry_backoff: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="First pause; doubles each time. Default: 10."),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Shown in lists; default: the command.")] = None,
     label: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by. Repeatable.")
@@ -82,7 +99,8 @@ def run(
 ) -> None:
     """Run a command as a task and wait for its end.
 
-    Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if it did not get its lock.
+    Ends with 0 if it succeeded, 3 if it failed or was canceled, 6 if it did not get its lock. With --retry,
+    the last attempt decides.
     Ctrl-C, SIGTERM and SIGHUP cancel it, unless --keep is given.
     """
     if (lock_path or shared or reject or lock_wait is not None) and workspace is None:
@@ -91,6 +109,8 @@ def run(
         )
     if reject and lock_wait is not None:
         raise typer.BadParameter("--reject does not wait: leave it or --lock-wait out")
+    if retry is None and (retry_on or retry_backoff is not None):
+        raise typer.BadParameter("--retry-on and --retry-backoff are about retries: give --retry ATTEMPTS")
     _warn_of_options_behind(context, command)
     variables = pairs(env or (), "--env")
     body: dict[str, Any] = {
@@ -104,6 +124,7 @@ def run(
         "env": variables,
         "secrets": secrets(secret or (), variables),
         "timeout_seconds": timeout,
+        "retry": _retry(retry, retry_on, retry_backoff),
         "title": title,
         "labels": labels(label or (), "--label"),
     }
@@ -112,6 +133,13 @@ def run(
     with connect(url, data_dir) as api:
         given = {name: value for name, value in body.items() if value not in (None, [], {})}
         _run(api, given, output, detach=detach, dispatch=not no_dispatch, keep=keep)
+
+
+def _retry(attempts: int | None, on: list[str] | None, backoff: float | None) -> dict[str, Any] | None:
+    if attempts is None:
+        return None
+    found = {"max_attempts": attempts, "on": on and retry_reasons(on), "backoff_seconds": backoff}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:

@@ -123,7 +123,10 @@ def cancel(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Cancel a task. A running one is canceled once its runner reports that."""
+    """Cancel a task. A running one is canceled once its runner reports that.
+
+    One that waits for a retry gets none: its last attempt keeps its end.
+    """
     _command("cancel", id, url, data_dir, output)
 
 
@@ -137,7 +140,7 @@ def wait(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Wait until a task has ended.
+    """Wait until a task has ended, and no retry follows.
 
     Ends with 0 if it succeeded, 3 if not, 6 if it did not get its lock, 8 if it has not ended in time.
     """

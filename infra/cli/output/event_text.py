@@ -51,7 +51,8 @@ def _named(label: str, value: Any) -> str:
 
 
 def _created(_: Json, data: Json) -> str:
-    return shlex.join(data["command"])
+    policy = data.get("retry")
+    return _join(shlex.join(data["command"]), policy and f"up to {policy['max_attempts']} attempts")
 
 
 def _dispatched(_: Json, data: Json) -> str:

@@ -18,9 +18,32 @@ def status_of(task: Json) -> str:
         return f"{task['status']} (canceling)"
     if task.get("question"):
         return f"{task['status']} (asks)"
+    if task.get("next_attempt_at"):
+        return f"{task['status']} ({next_attempt(task)})"
     if task["lock"]["state"] == "waiting":
         return f"{task['status']} (waits)"
     return str(task["status"])
+
+
+def next_attempt(task: Json) -> str:
+    """Which attempt begins next by itself, and when."""
+    return (
+        f"attempt {task['attempt'] + 1} of {task['retry']['max_attempts']} at "
+        + clock_time(task["next_attempt_at"]).partition(".")[0]
+    )
+
+
+def _attempt(task: Json) -> str:
+    """The number of the attempt, and of how many."""
+    most = f" of {task['retry']['max_attempts']}" if task.get("retry") else ""
+    return f"{task['attempt']}{most}" if task["attempt"] else ""
+
+
+def _retry(task: Json) -> str:
+    policy = task.get("retry")
+    if not policy:
+        return ""
+    return f"after {', '.join(policy['on'])}; first pause {duration(policy['backoff_seconds'])}"
 
 
 def reason_of(task: Json) -> str:
@@ -97,7 +120,8 @@ _SHEET = (
     _text("id"),
     _text("title"),
     Column("status", status_of, colored=True),
-    Column("attempt", lambda task: str(task["attempt"] or "")),
+    Column("attempt", _attempt),
+    Column("retries", _retry),
     _text("reason"),
     _text("message"),
     _text("exit_code"),

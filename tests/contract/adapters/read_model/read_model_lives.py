@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from domain.errors import NotFound, Refused
 from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
-from domain.log.events import RegisteredData
+from domain.log.events import OnRunnerLost, RegisteredData
 from domain.log.record import Recorded
 from domain.protocol import Report, rfc3339
 from domain.task.aggregate import GrantKnowledge, Task
@@ -62,8 +62,9 @@ class Lives:
         self.act(task_id, lambda task: task.dispatch(registration, at=self.now, actor="op"))
 
     def register(self, workspace: str, root: str) -> None:
-        """Register or move a workspace."""
-        data = RegisteredData(root=root, on_runner_lost="fail", by="op").model_dump(mode="json")
+        """Register or move a workspace; `zoo` keeps the locks of lost runners."""
+        policy: OnRunnerLost = "hold" if workspace == "zoo" else "fail"
+        data = RegisteredData(root=root, on_runner_lost=policy, by="op").model_dump(mode="json")
         self._versions[workspace] += 1
         seq, version = len(self.events) + 1, self._versions[workspace]
         self._append(

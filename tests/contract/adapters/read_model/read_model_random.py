@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from domain.log.events import RetryPolicy
 from domain.protocol import Ask
 from domain.task.aggregate import Task
 from tests.contract.adapters.read_model.read_model_lives import Lives
@@ -14,6 +15,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 ACTIONS = st.one_of(
     st.tuples(st.just("dispatch")),
     st.tuples(st.just("decide")),
+    st.tuples(st.just("retry")),
     st.tuples(
         st.just("report"),
         st.sampled_from(["queued", "running", "succeeded", "failed", "canceled"]),
@@ -59,6 +61,13 @@ SPECS = st.fixed_dictionaries(
         "on_conflict": st.sampled_from(["wait", "reject"]),
         "lock_wait_seconds": st.none() | st.floats(0.1, 1e6),
         "lock_mode": st.sampled_from(["exclusive", "shared"]),
+        "retry": st.none()
+        | st.builds(
+            RetryPolicy,
+            max_attempts=st.integers(2, 3),
+            backoff_seconds=st.floats(0, 1e5),
+            on=st.lists(st.sampled_from(["no-runner", "runner-lost", "exit"]), min_size=1),
+        ),
     }
 )
 
@@ -75,7 +84,11 @@ def perform(lives: Lives, task_id: str, action: tuple[Any, ...]) -> None:
     task = lives.tasks[task_id]
     common: dict[str, Any] = {"at": lives.now, "actor": "op"}
     grant = lives.table.grant(task_id, task.attempt)
-    if name == "dispatch":
+    if name == "retry" and task.next_attempt_at is not None:
+        workspace = task.spec.workspace
+        registration = lives.table.judge.registrations.get(workspace) if workspace else None
+        lives.act(task_id, lambda task: task.retry(registration, at=lives.now, actor="retry"))
+    elif name == "dispatch":
         lives.dispatch(task_id)
     elif name == "decide" and task.spec.workspace:
         lives.decide(task.spec.workspace)

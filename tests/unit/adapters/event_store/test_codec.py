@@ -124,6 +124,20 @@ VARIANTS: dict[str, tuple[Kind, str, EventData]] = {
         "created",
         SAMPLES[("task", "created")].model_copy(update={"secrets": {"KEY": "v1.0a1b2c3d.c2VhbGVk"}}),
     ),
+    "task.created.v1.retry": (
+        "task",
+        "created",
+        SAMPLES[("task", "created")].model_copy(
+            update={
+                "retry": data.RetryPolicy(
+                    max_attempts=3, backoff_seconds=10.0, on=["deadline", "runner-lost"]
+                )
+            }
+        ),
+    ),
+    "task.dispatched.v1.hold": (
+        "task", "dispatched", SAMPLES[("task", "dispatched")].model_copy(update={"on_runner_lost": "hold"})
+    ),
     "lock.refused.v1.workspace-changed": (
         "lock", "refused", SAMPLES[("lock", "refused")].model_copy(
             update={"holders": [], "reason": "workspace-changed", "valid_root": None}

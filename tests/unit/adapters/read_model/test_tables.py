@@ -6,7 +6,7 @@ import hashlib
 
 from adapters.read_model.tables import SCHEMA_VERSION, metadata
 
-PINNED = (7, "992867a0ccf7026b")
+PINNED = (8, "047a100f02da33ae")
 
 
 def test_changed_columns_have_another_version() -> None:

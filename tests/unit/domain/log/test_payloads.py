@@ -8,13 +8,14 @@ from typing import Any, NotRequired, get_args, get_origin, get_type_hints
 import pytest
 
 from domain.log import payloads
-from domain.log.events import EVENTS, EventData, Holder, Kind
+from domain.log.events import EVENTS, EventData, Holder, Kind, RetryPolicy
 
 LOOSER: dict[tuple[Kind, str], set[str]] = {
+    ("task", "created"): {"retry"},
     ("task", "dispatched"): {"root"},
     ("lock", "refused"): {"holders"},
 }
-"""`root` is null only beside a null workspace; for holders see below."""
+"""`root` is null only beside a null workspace; for holders and retries see below."""
 
 Fields = dict[str, tuple[set[Any], bool]]
 """Of each field, the types of its JSON and whether it may be absent."""
@@ -61,6 +62,11 @@ def test_a_payload_has_the_fields_of_its_model(kind: Kind, event: str) -> None:
 def test_a_holder_has_the_fields_of_its_model() -> None:
     assert named_types(payloads.HolderPayload) == stored_types(Holder)
     assert get_type_hints(payloads.RefusedPayload)["holders"] == list[payloads.HolderPayload]
+
+
+def test_a_retry_policy_has_the_fields_of_its_model() -> None:
+    assert named_types(payloads.RetryPayload) == stored_types(RetryPolicy)
+    assert get_type_hints(payloads.CreatedPayload)["retry"] == payloads.RetryPayload
 
 
 def test_what_ends_tell_and_what_names_others_is_part_of_the_events() -> None:

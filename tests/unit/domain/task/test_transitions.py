@@ -21,48 +21,51 @@ STALE = "stale"
 # A word without mark is the event recorded; `409 code` is refused.
 COLUMNS = (
     "dispatch", "queued", "running", "succeeded", "failed", "canceled", "cancel", "submit-failed",
-    "ask", "answer",
+    "ask", "answer", "stop-retries",
 )  # fmt: skip
 EXPECTED = {
     "created": (
         "dispatched",
         "409 not-dispatched", "409 not-dispatched", "409 not-dispatched", "409 not-dispatched",
         "409 not-dispatched", "canceled", "409 not-dispatched", "409 not-dispatched", "409 not-dispatched",
+        STALE,
     ),
     "dispatched": (
         "409 already-dispatched",
         "queued", "running", "succeeded", "failed",
-        "canceled", "canceled", "submit-failed", "409 not-running", "409 not-running",
+        "canceled", "canceled", "submit-failed", "409 not-running", "409 not-running", STALE,
     ),
     "queued": (
         "409 already-dispatched",
         STALE, "running", "succeeded", "failed",
-        "canceled", "cancel-requested", STALE, "409 not-running", "409 not-running",
+        "canceled", "cancel-requested", STALE, "409 not-running", "409 not-running", STALE,
     ),
     "running": (
         "409 already-dispatched",
         STALE, STALE, "succeeded", "failed",
-        "canceled", "cancel-requested", STALE, "asked", "answered",
+        "canceled", "cancel-requested", STALE, "asked", "answered", STALE,
     ),
     "failed": (
         "dispatched",
         STALE, "409 ended", "409 conflicting-end", STALE,
         "409 conflicting-end", "409 already-ended", "409 conflicting-end", "409 ended", "409 ended",
+        "cancel-requested",
     ),
     "canceled": (
         "dispatched",
         STALE, "409 ended", "409 conflicting-end", "409 conflicting-end",
-        STALE, STALE, "409 conflicting-end", "409 ended", "409 ended",
+        STALE, STALE, "409 conflicting-end", "409 ended", "409 ended", STALE,
     ),
     "submit-failed": (
         "dispatched",
         STALE, "409 ended", "409 conflicting-end", "409 conflicting-end",
-        "409 conflicting-end", "409 already-ended", STALE, "409 ended", "409 ended",
+        "409 conflicting-end", "409 already-ended", STALE, "409 ended", "409 ended", "cancel-requested",
     ),
     "succeeded": (
         "409 already-succeeded",
         STALE, "409 ended", STALE, "409 conflicting-end",
         "409 conflicting-end", "409 already-ended", "409 conflicting-end", "409 ended", "409 ended",
+        STALE,
     ),
 }  # fmt: skip
 CELLS = [
@@ -70,8 +73,8 @@ CELLS = [
     for status, row in EXPECTED.items()
     for column, outcome in zip(COLUMNS, row, strict=True)
 ]
-BY_A_METHOD = [cell for cell in CELLS if cell[1] != "answer"]
-"""Where there is nothing to answer, the method says so first; `test_question.py` has it."""
+BY_A_METHOD = [cell for cell in CELLS if cell[1] not in ("answer", "stop-retries")]
+"""Without an open question or a retry the methods decide first: `test_question.py`, `test_retries.py`."""
 STATUS_AFTER = {
     "dispatched": Status.DISPATCHED,
     "queued": Status.QUEUED,
@@ -137,7 +140,7 @@ def test_cell_through_the_aggregate(status: str, column: str, outcome: str, work
 @pytest.mark.parametrize("status", list(EXPECTED))
 def test_a_refusal_leaves_the_task_untouched(status: str) -> None:
     for column, outcome in zip(COLUMNS, EXPECTED[status], strict=True):
-        if not outcome.startswith("409 ") or column in ("submit-failed", "answer"):
+        if not outcome.startswith("409 ") or column in ("submit-failed", "answer", "stop-retries"):
             continue
         task, before = task_in(Status(status)), task_in(Status(status))
         with pytest.raises(Refused):
