@@ -668,9 +668,8 @@ export interface SucceededData {
 /**
  * A task after the event at stream sequence `seq`; `lock` may lag behind it.
  *
- * `next_attempt_at`: when the next attempt begins automatically, after one that has ended. The task is not over
- * before it is null again.
- * `question` is what the job waits to be told.
+ * `next_attempt_at`: when the next attempt begins automatically, after one that has ended; until then the
+ * task is not over. `question` is what the job waits to be told.
  * Only `GET /tasks/{id}` fills `runner_state`, and only for an attempt whose runner sends heartbeats.
  */
 export interface TaskRead {

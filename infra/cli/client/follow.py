@@ -100,7 +100,7 @@ def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = Fal
     while True:
         try:
             if not has_ended(task):
-                with saying_what_it_waits_for(api, task):
+                with saying_what_it_waits_for(api, task["id"], again=bool(task.get("retry"))):
                     _show_or_wait(api, task, seen, note)
             return wait_until_ended(api, task["id"])
         except KeyboardInterrupt:

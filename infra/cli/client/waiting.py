@@ -21,14 +21,13 @@ _WAITS = ("waits-for-lock", "waits-for-runner", "waits-to-start")
 
 
 @contextmanager
-def saying_what_it_waits_for(api: Api, task: Json) -> Iterator[None]:
+def saying_what_it_waits_for(api: Api, task_id: str, *, again: bool = False) -> Iterator[None]:
     """Show on stderr what the task waits for, from a moment after now on, until it runs or the context ends.
 
-    One with retries may wait again later.
+    `again`: it has retries, and may wait again after it has run.
     """
     stop = threading.Event()
-    given = api, task["id"], stop, bool(task.get("retry"))
-    thread = threading.Thread(target=_say_changes, args=given, daemon=True)
+    thread = threading.Thread(target=_say_changes, args=(api, task_id, stop, again), daemon=True)
     thread.start()
     try:
         yield

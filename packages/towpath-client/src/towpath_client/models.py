@@ -125,6 +125,8 @@ class Task(_Read):
     pool: str = "default"
     labels: dict[str, str] = {}
     timeout_seconds: float | None = None
+    retry: dict[str, Any] | None = None
+    next_attempt_at: datetime | None = None
     created_at: datetime
     dispatched_at: datetime | None = None
     queued_at: datetime | None = None
@@ -144,8 +146,8 @@ class Task(_Read):
 
     @property
     def ended(self) -> bool:
-        """Whether its current attempt has ended."""
-        return self.status in _ENDED
+        """Whether its current attempt has ended, and no retry follows."""
+        return self.status in _ENDED and self.next_attempt_at is None
 
     @property
     def succeeded(self) -> bool:

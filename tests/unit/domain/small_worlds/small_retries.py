@@ -1,8 +1,8 @@
 """A small world of retries: one task with a policy, two process managers, timers, people and a watchdog.
 
-The real aggregate decides each step. A process manager reads the task and appends later, with the version that
-it has read: so two of them, a cancel, a release and a dispatch by hand may come between. Timers are delivered
-at any time, again and again, also those of attempts that are over.
+The real aggregate decides each step. A process manager reads the task and appends later, with the version
+that it has read: so two of them, a cancel, a release and a dispatch by hand may come between. Timers are
+delivered at any time, again and again, also those of attempts that are over.
 """
 
 from __future__ import annotations
