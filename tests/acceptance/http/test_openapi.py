@@ -74,7 +74,7 @@ async def api(home: Home, start_nats: StartNats, request: pytest.FixtureRequest)
 
 @pytest.fixture
 async def busy(api: Api) -> Api:
-    """With the document's example task, a lock that is held and waited for, a runner, and dead letters."""
+    """With the document's example task, a lock that is held and waited for, runners, and dead letters."""
     await _write_dead_letters(api)
     api.workspace("shop")
     claim: Json = {"pool": "mine", "workspace": "shop"}
@@ -84,6 +84,12 @@ async def busy(api: Api) -> Api:
     api.post(f"/runner/tasks/{held}/status", {"status": "running", "attempt": 1, "runner_id": "mine-1"})
     holds = [{"task_id": held, "attempt": 1}]
     beat: Json = {"runner_id": "mine-1", "pools": ["mine"], "host": "here", "capacity": 2, "counter": 1}
+    api.post("/runner/heartbeat", {**beat, "runner_id": "acme-api"})  # the document's example of a name
+
+    def is_lost() -> bool:
+        return any((one["id"], one["state"]) == ("acme-api", "lost") for one in api.get("/runners")["items"])
+
+    await eventually(is_lost, DEADLINE)
     api.post("/runner/heartbeat", {**beat, "held": holds})
     return api
 

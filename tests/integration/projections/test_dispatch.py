@@ -16,6 +16,7 @@ from domain.log.record import Recorded
 from domain.ports.dispatch import SubmitOutcome
 from domain.protocol import Heartbeat, Submission
 from domain.runners.attempt_token import Proof
+from domain.runners.runner_key import runner_id_of
 from tests.integration.projections.dispatching import TOKENS, DispatchHarness, dispatch_harness
 from tests.support.waiting import eventually
 
@@ -69,6 +70,22 @@ async def test_a_task_without_a_workspace_goes_out_when_dispatched(harness: Disp
     sent = await one_submission(harness)
     assert (sent["task_id"], sent["workspace"], sent["env"]) == (task_id, None, {})
     assert TOKENS.check(task_id, str(sent["status_callback_token"])) == Proof(1, 0)
+
+
+async def test_a_runner_that_takes_its_own_task_is_watched_and_gets_no_submission(
+    harness: DispatchHarness,
+) -> None:
+    harness.start()
+    pool = runner_id_of("build-7", "key.mine")
+    own, other = await harness.dispatch("a", pool=pool), await harness.dispatch("b")
+    await one_submission(harness)
+    timers = {f"towpath.timer.at.attempt.{task_id}.1" for task_id in (own, other)}
+
+    async def both_armed() -> bool:
+        return set(await harness.armed()) == timers
+
+    await eventually(both_armed)
+    assert await harness.submissions(pool) == []
 
 
 async def test_who_waits_is_sent_when_granted(harness: DispatchHarness) -> None:

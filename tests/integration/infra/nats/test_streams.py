@@ -122,6 +122,17 @@ async def test_a_log_of_before_gets_the_small_bounds(js_connection: Client):
     assert (await api(js_connection, "STREAM.INFO.TOWPATH_REPORT"))["state"]["messages"] == 1
 
 
+async def test_heartbeats_of_before_learn_to_expire(nats_server: EmbeddedNats):
+    """A goodbye has a time to live, which the stream of an earlier version did not take."""
+    nc = await _bare(nats_server)
+    (runners,) = [one for one in stream_definitions() if one.name == Stream.RUNNER]
+    config = {**runners.config(), "allow_msg_ttl": False}
+    assert "error" not in await api(nc, f"STREAM.CREATE.{Stream.RUNNER}", config)
+    await ensure_streams(nc)
+    assert (await _config(nc, Stream.RUNNER))["allow_msg_ttl"] is True
+    await nc.close()
+
+
 async def test_a_client_library_that_rewrote_the_log_is_noticed(js_connection: Client):
     await _change(js_connection, Stream.LOG, allow_atomic=False, allow_direct=False, discard="old")
     with pytest.raises(
