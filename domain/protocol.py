@@ -293,7 +293,7 @@ class Heartbeat(Wire):
     outbox: Annotated[int, Field(ge=0, lt=2**31), _WHOLE] | None = Field(
         default=None, description="Reports on the runner's disk that are not answered yet."
     )
-    leaving: bool = Field(
+    leaving: StrictBool = Field(
         default=False,
         description="The runner's last heartbeat: it stops and takes nothing more. With an empty `held` it "
         "is gone at once, not lost.",

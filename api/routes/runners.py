@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth import GuardedRoute, Parts, needs
@@ -97,7 +97,9 @@ async def runners(
     openapi_extra=needs(Role.OPERATOR),
     responses=problems(404, 409, 503),
 )
-async def forget_runner(runner_id: CheckedRunnerId, parts: Parts) -> None:
+async def forget_runner(
+    runner_id: Annotated[CheckedRunnerId, Path(examples=["host-9"])], parts: Parts
+) -> None:
     """Forget a lost runner that comes back no more: it is no longer shown or counted.
 
     409 `runner-alive` while it may live: one that is stopped in order says goodbye by itself. 409

@@ -84,10 +84,10 @@ async def busy(api: Api) -> Api:
     api.post(f"/runner/tasks/{held}/status", {"status": "running", "attempt": 1, "runner_id": "mine-1"})
     holds = [{"task_id": held, "attempt": 1}]
     beat: Json = {"runner_id": "mine-1", "pools": ["mine"], "host": "here", "capacity": 2, "counter": 1}
-    api.post("/runner/heartbeat", {**beat, "runner_id": "acme-api"})  # the document's example of a name
+    api.post("/runner/heartbeat", {**beat, "runner_id": "host-9"})  # the document's example of a lost one
 
     def is_lost() -> bool:
-        return any((one["id"], one["state"]) == ("acme-api", "lost") for one in api.get("/runners")["items"])
+        return any((one["id"], one["state"]) == ("host-9", "lost") for one in api.get("/runners")["items"])
 
     await eventually(is_lost, DEADLINE)
     api.post("/runner/heartbeat", {**beat, "held": holds})
