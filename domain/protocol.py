@@ -214,6 +214,26 @@ QuestionText = Annotated[Shown, AfterValidator(_worded), Field(max_length=MESSAG
 """Also of an answer in words."""
 
 
+def _can_be_answered(schema: dict[str, Any]) -> None:
+    """What `AskBody` checks, as a schema can say it; that a `default` is one of the choices, none can."""
+    nothing, number, text = ({"type": kind} for kind in ("null", "number", "string"))
+    offers = {"choices": {"type": "array"}}, {"free_text": {"const": True}}
+    times = (
+        {"default": nothing, "expires_at": nothing},
+        {"default": nothing, "expires_seconds": nothing},
+        {"expires_seconds": number, "expires_at": nothing},
+        {"expires_at": text, "expires_seconds": nothing},
+    )
+    schema["anyOf"] = [
+        {
+            "required": [*offer, *(name for name, kind in time.items() if kind is not nothing)],
+            "properties": {**offer, **time},
+        }
+        for offer in offers
+        for time in times
+    ]
+
+
 class AskBody(Wire):
     """Body of `POST /runner/tasks/{task_id}/questions`: a running job asks a person.
 
@@ -222,8 +242,10 @@ class AskBody(Wire):
     the job decides.
     """
 
+    model_config = ConfigDict(json_schema_extra=_can_be_answered)
+
     attempt: AttemptNumber | None = None
-    runner_id: Name | None = None
+    runner_id: CheckedRunnerId | None = None
     instance: Name | None = None
     question_id: Name | None = Field(
         default=None,

@@ -37,7 +37,12 @@ class AnswerBody(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"oneOf": [{"required": ["choice"]}, {"required": ["text"]}]},
+        json_schema_extra={
+            "oneOf": [
+                {"required": [one], "properties": {one: {"type": "string"}, other: {"type": "null"}}}
+                for one, other in (("choice", "text"), ("text", "choice"))
+            ]
+        },
     )
 
     choice: Choice | None = None

@@ -132,8 +132,10 @@ def _patiently(call: Callable[[], Any]) -> Any:
 
 def answer(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Its id, or the beginning or end of it.")],
-    choice: Annotated[str | None, typer.Argument(metavar="[CHOICE]", help="One of its choices.")] = None,
-    text: Annotated[str | None, typer.Option("--text", help="Any text, if the question takes one.")] = None,
+    choice: Annotated[str | None, typer.Argument(metavar="CHOICE", help="One of its choices.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="Any text, if the question takes one.")
+    ] = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
