@@ -6,6 +6,7 @@ HTTP and over NATS alike. They bound every size, so that a report always fits in
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
@@ -202,10 +203,14 @@ class Report(Wire):
         return given or ("exit" if self.exit_code is not None else "error")
 
 
+_BLANK = re.compile(r"[\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*")
+"""What `\\s` means in a JSON Schema; Python's `strip` takes more."""
+
+
 def _worded(value: str) -> str:
-    if not value.strip():
+    if _BLANK.fullmatch(value):
         raise ValueError("write some words")
-    return value.strip()
+    return value.strip(" \t\r\n")
 
 
 _WORDED: dict[str, Any] = {"min_length": 1, "json_schema_extra": {"pattern": r"\S"}}

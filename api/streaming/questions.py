@@ -1,8 +1,8 @@
 """A question as it is, or as soon as it is answered: the long poll of a job that waits.
 
-A waiting request holds no slot of the admission; it counts as a live stream. It is woken by this process's
-fold of the log, and what it answers is confirmed by the leader. Without a free stream, or where the API
-stops, it answers at once, and the job asks again.
+A waiting request holds no slot of the admission; it counts as a live stream, and is refused where no stream
+is free. It is woken by this process's fold of the log, and what it answers is confirmed by the leader.
+Where the API stops it answers at once, and the job asks again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from contextlib import suppress
 
 from api.dependencies import ApiParts
+from api.problems import HttpProblem
 from api.streaming.live_response import Streams
 from domain.identifiers import TaskId
 from domain.ports.log import StoredTask
@@ -36,8 +37,12 @@ async def awaited_question(
 ) -> QuestionStateRead:
     """The question once it is no longer open, once its time is over, or after `seconds`."""
     shown = question_now(parts, await parts.commands.read(task_id), question_id)
-    if _settled(shown) or seconds <= 0 or streams.open >= streams.limit:
+    if _settled(shown) or seconds <= 0:
         return shown
+    if streams.open >= streams.limit:
+        raise HttpProblem(
+            503, "too-many-streams", f"{streams.limit} requests wait; try again later", {"Retry-After": "5"}
+        )
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     streams.open += 1

@@ -121,6 +121,17 @@ async def test_a_long_poll_ends_where_the_time_is_over_and_nothing_follows(harne
     assert (shown["state"], shown["expired"]) == ("open", True)
 
 
+async def test_where_too_many_wait_a_job_is_told_to_come_again(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+    await _ask(harness, task_id)
+    harness.app.state.streams.limit = 0
+    place = f"/tasks/{task_id}/questions/deploy"
+    refused = await harness.http.get(place, params={"wait": 30})
+    problem(refused, 503, "too-many-streams")
+    assert refused.headers["retry-after"] == "5"
+    assert (await _look(harness, task_id))["state"] == "open"
+
+
 async def test_the_default_is_recorded_as_expired(harness: ApiHarness) -> None:
     task_id = await _running(harness)
     await _ask(harness, task_id, expires_seconds=60, default="no")
