@@ -10,6 +10,7 @@ from api.auth import JOB_ACTOR, RunnerKey, prove
 from api.dependencies import ApiParts
 from domain.errors import Invalid, NotFound
 from domain.identifiers import TaskId, check_task_id
+from domain.log.capacity import check_capacity
 from domain.log.events import Transport
 from domain.ports.log import StoredTask
 from domain.protocol import Ask
@@ -33,7 +34,7 @@ async def accept_report(
     """
     attempt = parts.job_tokens.check(task_id, token) if token is not None else None
     if attempt is not None and isinstance(asked := read_said(body), Ask):
-        return await parts.reports.ask(task_id, asked, attempt, JOB_ACTOR)
+        return await record_ask(parts, task_id, asked, attempt, JOB_ACTOR)
     return await record_report(parts, task_id, body, reporter(parts, task_id, token), transport)
 
 
@@ -65,4 +66,14 @@ async def record_report(
             pool = ""
         proof.check(said.runner_id, pool)
         proof = None
+    if isinstance(said, Ask):
+        check_capacity(parts.capacity)
     return await record_said(parts.reports, task_id, said, proof, transport)
+
+
+async def record_ask(
+    parts: ApiParts, task_id: TaskId, ask: Ask, attempt: int | None, actor: str
+) -> StoredTask:
+    """Record a question, which is new work for a log that is full. Raises as `TaskReports.ask` does."""
+    check_capacity(parts.capacity)
+    return await parts.reports.ask(task_id, ask, attempt, actor)

@@ -23,6 +23,7 @@ from api.auth import (
     prove,
 )
 from api.config import Role
+from api.reports.gateway import record_ask
 from api.schema.openapi import problems
 from api.streaming.questions import WAIT_SECONDS, awaited_question, question_now
 from domain.identifiers import Name, TaskId
@@ -88,7 +89,7 @@ async def ask(task_id: TaskId, body: AskBody, request: Request, response: Respon
     asked = Ask(**{**dict(body), "question_id": question_id})
     by_runner = f"runner:{asked.runner_id}" if asked.runner_id else "runner"
     actor = JOB_ACTOR if request.state.by_job else by_runner
-    stored = await parts.reports.ask(task_id, asked, request.state.attempt, actor)
+    stored = await record_ask(parts, task_id, asked, request.state.attempt, actor)
     if not stored.recorded:
         response.status_code = 200
     return question_now(parts, stored, question_id)

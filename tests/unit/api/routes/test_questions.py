@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
 from api.streaming.live_response import Streams
+from domain.log.capacity import Bound
 from domain.services.task_findings import TaskFindings
 from projections.question_expiry import ACTOR
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
@@ -208,3 +210,20 @@ async def test_time_travel_shows_what_was_asked_then(harness: ApiHarness) -> Non
     assert then["question"]["text"] == "Deploy?"
     now = (await harness.http.get(f"/tasks/{task_id}", params={"at": seq + 1})).json()
     assert now["question"] is None
+
+
+class _Full:
+    """Port `LogCapacity` without room for new work."""
+
+    def bounds(self) -> list[Bound]:
+        return [Bound("the log", 0, 1, "raise its limit")]
+
+
+async def test_a_full_log_takes_no_question_and_still_takes_an_answer() -> None:
+    async with api_harness() as harness:
+        task_id = await _running(harness)
+        await _ask(harness, task_id)
+        full = replace(harness.parts, capacity=_Full())
+        harness.app.state.parts = full
+        problem(await _ask(harness, task_id, question_id="other"), 507, "log-nearly-full")
+        assert (await _answer(harness, task_id, choice="no")).status_code == 200
