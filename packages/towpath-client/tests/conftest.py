@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from both_clients import CLIENTS, opened
@@ -41,3 +43,40 @@ def kind(request: pytest.FixtureRequest) -> str:
 def client(kind: str, up: Up) -> Iterator[Any]:
     """A client of the running Towpath; async ones block, too."""
     yield from opened(kind, up.url)
+
+
+@pytest.fixture(scope="session")
+def strict_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A running Towpath with tokens, whose leases are short."""
+    home = Home(tmp_path_factory.mktemp("strict"))
+    tokens = "operator:wonderland-of-operators,viewer:looking-glass-of-viewers"
+    up = home.up(TOWPATH_API_TOKENS=tokens, TOWPATH_LEASE_SECONDS="4")
+    yield up
+    assert up.server.interrupt() == 0
+    home.close()
+
+
+@pytest.fixture
+def new_workspace() -> Callable[..., str]:
+    """Registers a workspace of the test's own."""
+
+    def register(up: Up, **headers: str) -> str:
+        name = f"shop-{next(_names)}"
+        root = up.home.path / name
+        root.mkdir()
+        answer = httpx.put(
+            f"{up.url}/workspaces/{name}", json={"root": str(root)}, headers=headers, timeout=30
+        )
+        assert answer.is_success, answer.text
+        return name
+
+    return register
+
+
+@pytest.fixture
+def workspace(new_workspace: Callable[..., str], up: Up) -> str:
+    """A registered workspace."""
+    return new_workspace(up)
+
+
+_names = itertools.count()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import uuid
 from typing import Any
 
 import pytest
 
+from patience import until
 from tests.support.ports import free_port
 from tests.support.towpath import Up
 from towpath_client import (
@@ -22,25 +22,6 @@ from towpath_client import (
     problems,
     tasks,
 )
-
-_names = itertools.count()
-
-
-@pytest.fixture
-def workspace(up: Up) -> str:
-    """A registered workspace of the test's own."""
-    name = f"shop-{next(_names)}"
-    up.workspace(name)
-    return name
-
-
-def until(condition: Any, seconds: float = 30.0) -> Any:
-    """What `condition` returns once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
-    return found
 
 
 def test_run_returns_exit_code_status_and_output(client: Any) -> None:

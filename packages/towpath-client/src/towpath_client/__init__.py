@@ -6,6 +6,7 @@ that decide everything and do no I/O (`steps.py`). `transport.py` does it, with 
 
 from towpath_client import problems
 from towpath_client.async_client import AsyncClient
+from towpath_client.async_locks import AsyncLock
 from towpath_client.client import Client
 from towpath_client.errors import (
     BadConfiguration,
@@ -23,6 +24,7 @@ from towpath_client.errors import (
     Unreachable,
 )
 from towpath_client.ids import KEY_NAMESPACE, id_of_key
+from towpath_client.locks import Lock
 from towpath_client.models import (
     Event,
     LocksReleased,
@@ -37,9 +39,11 @@ from towpath_client.models import (
 __all__ = [
     "KEY_NAMESPACE",
     "AsyncClient",
+    "AsyncLock",
     "BadConfiguration",
     "Client",
     "Event",
+    "Lock",
     "LockLost",
     "LockNotGranted",
     "LocksReleased",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import httpx
 
 from towpath_client import output, questions, stream, tasks
+from towpath_client.async_locks import AsyncLock
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
+from towpath_client.lease import Holding, claim_body
 from towpath_client.models import (
     Event,
     LocksReleased,
@@ -248,3 +250,18 @@ class AsyncClient:
     ) -> Question:
         """See `Client.answer`."""
         return await self._run(questions.answer(task_id, choice, text, question_id, self._deadline(timeout)))
+
+    def lock(
+        self,
+        workspace: str,
+        paths: Sequence[str] = (),
+        *,
+        shared: bool = False,
+        wait: float | None = None,
+        title: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> AsyncLock:
+        """See `Client.lock`."""
+        holding = Holding(self._config.timeout)
+        body = claim_body(holding, workspace, paths, shared, wait, title, labels)
+        return AsyncLock(self._run, holding, body)

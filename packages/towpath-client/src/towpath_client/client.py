@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -13,6 +13,8 @@ import httpx
 from towpath_client import output, questions, stream, tasks
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
+from towpath_client.lease import Holding, claim_body
+from towpath_client.locks import Lock
 from towpath_client.models import (
     Event,
     LocksReleased,
@@ -305,3 +307,25 @@ class Client:
             AlreadyAnswered: another answer was first.
         """
         return self._run(questions.answer(task_id, choice, text, question_id, self._deadline(timeout)))
+
+    def lock(
+        self,
+        workspace: str,
+        paths: Sequence[str] = (),
+        *,
+        shared: bool = False,
+        wait: float | None = None,
+        title: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Lock:
+        """A lock on paths of a workspace ([]: all of it), to be used with `with`; renewed in the background.
+
+        `wait`: seconds, None: without limit, 0: not at all. In the trail it is a task.
+
+        Raises (from `with`):
+            LockNotGranted: not within `wait`, or the claim was canceled.
+            WorkspaceLocked: `wait` is 0, and others hold the paths.
+        """
+        holding = Holding(self._config.timeout)
+        body = claim_body(holding, workspace, paths, shared, wait, title, labels)
+        return Lock(self._run, holding, body)

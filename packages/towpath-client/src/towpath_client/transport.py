@@ -30,7 +30,7 @@ class Exchange:
     def perform(self, step: Any) -> Any:
         """The reply to a step; a transport error is a reply, too."""
         try:
-            with _translated():
+            with _translated(self._http):
                 if isinstance(step, Pause):
                     return time.sleep(step.seconds)
                 if isinstance(step, Send):
@@ -79,7 +79,7 @@ class AsyncExchange:
     async def perform(self, step: Any) -> Any:
         """The reply to a step; a transport error is a reply, too."""
         try:
-            with _translated():
+            with _translated(self._http):
                 if isinstance(step, Pause):
                     return await asyncio.sleep(step.seconds)
                 if isinstance(step, Send):
@@ -182,7 +182,9 @@ def _checked(size: int, end: float) -> int:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(http: httpx.Client | httpx.AsyncClient) -> Iterator[None]:
+    if http.is_closed:
+        raise BadConfiguration("this client was closed")
     try:
         yield
     except _NOT_SENT as error:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
-from towpath_client import AsyncClient, Client
+from towpath_client import AsyncClient, AsyncLock, Client
 
 CLIENTS = {"sync": Client, "async": AsyncClient}
 
@@ -46,6 +46,8 @@ class Blocking:
             result = found(*arguments, **options)
             if inspect.iscoroutine(result):
                 return self._thread.run(result)
+            if isinstance(result, AsyncLock):
+                return BlockingLock(result, self._thread)
             return self._items(result) if isinstance(result, AsyncIterator) else result
 
         return blocking
@@ -74,3 +76,35 @@ def opened(kind: str, *arguments: Any, **options: Any) -> Iterator[Any]:
         thread.run(client.close())
     finally:
         thread.close()
+
+
+class BlockingLock:
+    """An AsyncLock for `with`."""
+
+    def __init__(self, inner: Any, thread: LoopThread) -> None:
+        self._inner, self._thread = inner, thread
+        self.lost = Lost(inner.lost, thread)
+
+    def __enter__(self) -> BlockingLock:
+        self._thread.run(self._inner.__aenter__())
+        return self
+
+    def __exit__(self, *left: Any) -> None:
+        self._thread.run(self._inner.__aexit__(*left))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Lost:
+    """An asyncio.Event as seen by another thread."""
+
+    def __init__(self, inner: asyncio.Event, thread: LoopThread) -> None:
+        self._inner, self._thread = inner, thread
+        self.is_set = inner.is_set
+
+    def wait(self, timeout: float) -> bool:
+        async def waited() -> bool:
+            return await asyncio.wait_for(self._inner.wait(), timeout)
+
+        return bool(self._thread.run(waited()))
