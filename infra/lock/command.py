@@ -21,7 +21,10 @@ from runner.isolation.process_traits import adopt_orphans, hide_memory
 
 INHERITED: tuple[int, ...] = (*TAKEN, signal.SIGTTIN, signal.SIGTTOU)
 """Signals that the command ignores where the caller does."""
-NOT_FOR_THE_KEEPER = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE)
+NOT_FOR_THE_KEEPER = (
+    *(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM),  # it ends with the command or the front
+    *(signal.SIGTTOU, signal.SIGPIPE),
+)
 KILLED = (
     "its keeper was killed, and with it the command: the lock is lost, and comes back after lease and grace"
 )

@@ -251,6 +251,20 @@ async def test_whatever_is_killed_nothing_outlives_it(up: Up, root: Path, victim
     assert taken.returncode == 0
 
 
+def test_a_sigterm_for_all_of_it_lets_the_command_end_in_order(up: Up, root: Path) -> None:
+    """As service managers send it, to every process at once."""
+    script = "trap 'echo in order; exit 3' TERM; echo up; while :; do sleep 0.1; done"
+    with started(up, root, "--path", "service", "--", "sh", "-c", script) as front:
+        assert first_line(front) == "up\n"
+        [keeper] = children(front.pid)
+        [guard] = children(keeper)
+        [shim] = children(guard)
+        [command] = children(shim)
+        for pid in (front.pid, keeper, guard, shim, command):
+            os.kill(pid, signal.SIGTERM)
+        assert (first_line(front), front.wait(DEADLINE)) == ("in order\n", 3)
+
+
 async def test_a_stopped_front_loses_nothing(up: Up, root: Path) -> None:
     with started(up, root, "--path", "stopped", "--", "sh", "-c", "echo up; read x < go; echo $x") as front:
         os.mkfifo(root / "go")
