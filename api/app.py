@@ -50,9 +50,9 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 
 _ROUTES = (
     tasks,
+    questions,
     commands,
     output,
-    questions,
     events,
     workspaces,
     runners,
@@ -104,7 +104,6 @@ def described() -> FastAPI:
     for routes in _ROUTES:
         app.include_router(routes.router)
     app.include_router(heartbeat.router)
-    app.include_router(questions.asking)
     app.include_router(health.probes)
     app.include_router(docs_page.router)
     app.include_router(contracts.router)

@@ -229,6 +229,7 @@ def _can_be_answered(schema: dict[str, Any]) -> None:
         {"expires_seconds": number, "expires_at": nothing},
         {"expires_at": text, "expires_seconds": nothing},
     )
+    schema["examples"] = [{"text": "Deploy to production?", "choices": ["yes", "no"]}]
     schema["anyOf"] = [
         {
             "required": [*offer, *(name for name, kind in time.items() if kind is not nothing)],

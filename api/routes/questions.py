@@ -39,10 +39,11 @@ class AnswerBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
+            "examples": [{"choice": "yes"}],
             "oneOf": [
                 {"required": [one], "properties": {one: {"type": "string"}, other: {"type": "null"}}}
                 for one, other in (("choice", "text"), ("text", "choice"))
-            ]
+            ],
         },
     )
 
@@ -127,3 +128,6 @@ async def answer_question(
     """Answer a question. The first answer stands: a second one gets 409 with whose it is, and which."""
     stored = await parts.commands.answer(task_id, question_id, body.choice, body.text, actor)
     return question_now(parts, stored, question_id)
+
+
+router.include_router(asking)

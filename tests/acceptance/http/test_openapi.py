@@ -82,6 +82,8 @@ async def busy(api: Api) -> Api:
     api.create(["true"], title="waits", lock_paths=["src/api"], labels={"team": "blue"}, **claim)
     await eventually(lambda: held in api.holders(), DEADLINE)
     api.post(f"/runner/tasks/{held}/status", {"status": "running", "attempt": 1, "runner_id": "mine-1"})
+    question = {"question_id": "acme-api", "text": "Go on?", "choices": ["yes"], "attempt": 1}
+    api.post(f"/runner/tasks/{held}/questions", question)
     holds = [{"task_id": held, "attempt": 1}]
     beat: Json = {"runner_id": "mine-1", "pools": ["mine"], "host": "here", "capacity": 2, "counter": 1}
     api.post("/runner/heartbeat", {**beat, "runner_id": "host-9"})  # the document's example of a lost one
