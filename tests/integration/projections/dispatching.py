@@ -20,12 +20,14 @@ from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, Queu
 from domain.ports.dispatch import RunnerClient
 from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
+from domain.services.task_commands import TaskCommands
 from domain.task.spec import TaskSpec
-from projections import lock_waits, question_expiry
+from projections import lock_waits, question_expiry, retries
 from projections.attempt_timer import KIND
 from projections.dispatch import ACTED_ON, Dispatch, DispatchConfig
 from projections.lock_waits import LockWaits
 from projections.question_expiry import QuestionExpiry
+from projections.retries import Retries
 from projections.watchdog import Watchdog
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.messages import new_id
@@ -86,6 +88,20 @@ class DispatchHarness(ProjectionHarness):
     def question_expiry(self) -> QuestionExpiry:
         """What answers questions whose time is over."""
         return QuestionExpiry(self.findings, self.timers)
+
+    def retries(self, commands: TaskCommands | None = None) -> Retries:
+        """One more process manager that begins next attempts."""
+        return Retries(commands or self.commands, self.timers)
+
+    def ends(self) -> JetStreamEventQueue:
+        """The ends of attempts, which process managers share."""
+        letters = JetStreamDeadLetters(self.connection)
+        return JetStreamEventQueue(self.connection, letters, retries.CONSUMER, retries.ACTED_ON, self.policy)
+
+    def start_retries(self) -> None:
+        """One of what begins next attempts."""
+        self.run(self.ends().consume(self.retries().plan))
+        self.run(self.due(retries.KIND).consume(self.retries().handle))
 
     def due(self, kind: str = KIND) -> JetStreamDueQueue:
         """What the handlers of one kind of deadline share."""
