@@ -6,6 +6,7 @@ The client makes the id, so that a request without a response can be repeated wi
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ from infra.cli.arguments.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.client.http import Api
+    from infra.cli.client.live_output import LiveOutput
 
 TRIES = 3
 _CONTEXT = {"allow_interspersed_args": False}
@@ -186,7 +188,7 @@ def _run(
         if live is not None:
             live.start()
         try:
-            task = stay(api, task, _show_event, keep=keep)
+            task = stay(api, task, partial(_show_event, live), keep=keep)
             if live is not None:
                 live.finish(task)
         except Left:
@@ -220,8 +222,10 @@ def _show_created(task: dict[str, Any], output: OutputFormat) -> None:
         emit_one(output, task, ())
 
 
-def _show_event(event: dict[str, Any]) -> None:
+def _show_event(live: LiveOutput | None, event: dict[str, Any]) -> None:
     from infra.cli.output.event_text import SHOWN_BY_RUN
     from infra.cli.output.formats import say_row
 
     say_row(event, SHOWN_BY_RUN)
+    if live is not None and event["event"] == "dispatched" and event["attempt"] > 1:
+        live.go_on(event["attempt"])

@@ -51,13 +51,13 @@ class Parts(Client):
         except httpx.TransportError:
             return False
 
-    async def runner(self, name: str) -> Server:
-        """A runner of the pool of its name, alive."""
+    async def runner(self, name: str, pool: str | None = None) -> Server:
+        """A runner of `pool`, or of the pool of its name, alive."""
         given = self._as(self._nats.runner.user, self._nats.runner.password) | {
             "TOWPATH_DATA_DIR": str(self.home.path / name),
             "TOWPATH_ROOTS": str(self.home.path),
             "TOWPATH_RUNNER_ID": name,
-            "TOWPATH_POOLS": name,
+            "TOWPATH_POOLS": pool or name,
         }
         started = self.home.start("runner", **given)
         await eventually(lambda: self.state(name) == "alive", DEADLINE)
