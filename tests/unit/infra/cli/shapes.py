@@ -43,6 +43,8 @@ def task_read(**given: Any) -> dict[str, Any]:
         "version": 3,
         **given,
     }
+    if fields.get("retry"):
+        fields["retry"] = {"backoff_seconds": 10.0, "on": ["deadline"], **fields["retry"]}
     return TaskRead.model_validate(fields).model_dump(mode="json")
 
 

@@ -59,6 +59,37 @@ def test_everything_given_is_sent(api: FakeApi, towpath: Towpath) -> None:
     }
 
 
+def test_retries_are_asked_for(api: FakeApi, towpath: Towpath) -> None:
+    assert towpath("run", "-d", "--retry", "3", "true").returncode == 0
+    every = "--retry 2 --retry-on exit --retry-on runner-lost --retry-backoff 1m"
+    assert towpath("run", "-d", *every.split(), "true").returncode == 0
+    plain, chosen = api.asked("POST", "/tasks")
+    assert plain.body["retry"] == {"max_attempts": 3}
+    assert chosen.body["retry"] == {
+        "max_attempts": 2,
+        "on": ["exit", "runner-lost"],
+        "backoff_seconds": 60.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--retry-on exit", "give --retry"),
+        ("--retry-backoff 1m", "give --retry"),
+        ("--retry 3 --retry-on exi", "did you mean exit?"),
+        ("--retry 1", "at least 2"),
+    ],
+)
+def test_retries_that_mean_nothing_are_usage_errors(
+    api: FakeApi, towpath: Towpath, options: str, says: str
+) -> None:
+    done = towpath("run", *options.split(), "--", "true")
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert api.seen == []
+
+
 def test_secrets_are_given_or_taken_from_the_environment(api: FakeApi, towpath: Towpath) -> None:
     options = ("--env", "CC=clang", "--secret", "KEY=a=b\nc", "--secret", "NPM_TOKEN", "--secret", "EMPTY=")
     assert towpath("run", "-d", *options, "true", NPM_TOKEN="n7k").returncode == 0
