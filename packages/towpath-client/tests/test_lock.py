@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -18,18 +19,22 @@ from both_clients import opened
 from broken_lines import Line
 from patience import until
 from tests.support.towpath import Up
-from towpath_client import Client, LockLost, LockNotGranted, Status, problems
+from towpath_client import AsyncClient, Client, LockLost, LockNotGranted, Status, problems
 
 OPERATOR, VIEWER = "wonderland-of-operators", "looking-glass-of-viewers"
 HOLDS = """
-import os, sys, time
-from towpath_client import Client
+import sys
+from towpath_client import Client, LockLost
 
 client = Client(sys.argv[1], sys.argv[2] or None)
 lock = client.lock(sys.argv[3])
 lock.__enter__()
 print(lock.task_id, flush=True)
-sys.stdin.read()
+sys.stdin.read(1)
+try:
+    lock.check()
+except LockLost:
+    print("lost", flush=True)
 """
 
 
@@ -182,6 +187,44 @@ def test_a_lock_that_is_garbage_is_given_back(client: Any, workspace: str) -> No
     assert "dropped" in task.message
 
 
+def test_a_lock_is_used_once(client: Any, workspace: str) -> None:
+    lock = client.lock(workspace)
+    with pytest.raises(LockLost, match="not held"):
+        lock.check()
+    with lock:
+        pass
+    with pytest.raises(RuntimeError, match="once"), lock:
+        pass
+
+
+def test_a_short_outage_is_ridden_out(far: Any, line: Line, strict: Any, strict_workspace: str) -> None:
+    with far.lock(strict_workspace) as lock:
+        line.accepts = False
+        line.cut()
+        until(lambda: lock._holding.refusal is not None)
+        line.accepts = True
+        until(lambda: lock._holding.refusal is None)
+        assert lock.token
+    assert strict.get(lock.task_id).succeeded
+
+
+def test_a_wait_that_is_canceled_leaves_no_claim(up: Up, workspace: str) -> None:
+    async def work() -> None:
+        async with AsyncClient(up.url) as client, client.lock(workspace):
+            waiting = client.lock(workspace)
+            task = asyncio.create_task(waiting.__aenter__())
+            while not [one async for one in client.locks(workspace) if one.waiters]:
+                await asyncio.sleep(0.02)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert (await client.get(waiting.task_id)).status == Status.CANCELED
+            (entry,) = [one async for one in client.locks(workspace)]
+            assert entry.waiters == []
+
+    asyncio.run(work())
+
+
 def program(up: Up, workspace: str, token: str = "") -> subprocess.Popen[str]:
     """A program of its own that holds a lock until its stdin ends."""
     return subprocess.Popen(
@@ -214,6 +257,20 @@ def test_a_program_that_is_killed_loses_it_after_lease_and_grace(
         process.send_signal(signal.SIGKILL)
         with client.lock(strict_workspace, wait=30):
             assert client.get(task_id).reason == "runner-lost"
+
+
+def test_a_program_that_was_stopped_knows_at_once_that_its_lease_is_over(
+    strict_up: Up, strict_workspace: str
+) -> None:
+    with program(strict_up, strict_workspace, OPERATOR) as process, Client(strict_up.url, OPERATOR) as client:
+        task_id = said(process)
+        process.send_signal(signal.SIGSTOP)
+        assert client.wait(task_id, timeout=30).reason == "runner-lost"
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+        process.send_signal(signal.SIGCONT)
+        assert said(process) == "lost"
 
 
 def test_a_forked_child_has_no_lock_and_its_own_connections(up: Up, workspace: str) -> None:

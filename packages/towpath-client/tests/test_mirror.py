@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from towpath_client import AsyncClient, Client
+from towpath_client import AsyncClient, AsyncLock, Client, Lock
 
 METHODS = {
     "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "trail", "events", "locks", "release",
-    "output", "ask", "answer", "why", "close",
+    "output", "ask", "answer", "why", "close", "lock",
 }  # fmt: skip
-ITERATORS = {"tasks", "trail", "events", "locks", "output"}
+NOT_AWAITED = {"lock", "tasks", "trail", "events", "locks", "output"}
 
 
 def public(kind: type[Any]) -> set[str]:
@@ -37,5 +37,11 @@ def test_the_signatures_are_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_what_waits_is_awaited(name: str) -> None:
-    assert inspect.iscoroutinefunction(getattr(AsyncClient, name)) == (name not in ITERATORS)
+    assert inspect.iscoroutinefunction(getattr(AsyncClient, name)) == (name not in NOT_AWAITED)
     assert not inspect.iscoroutinefunction(getattr(Client, name))
+
+
+def test_both_locks_have_the_same_members() -> None:
+    members = [{name for name in vars(kind) if not name.startswith("_")} for kind in (Lock, AsyncLock)]
+    assert members[0] == members[1] == {"task_id", "token", "check"}
+    assert inspect.signature(Lock.check) == inspect.signature(AsyncLock.check)

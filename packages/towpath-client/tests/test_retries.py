@@ -110,15 +110,27 @@ def test_a_newer_api_is_understood(kind: str) -> None:
         assert refused.value.code == "made-up"
 
 
-def test_the_token_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOWPATH_TOKEN", "of-another-api")
-    with scripted(CREATED) as server, Client(server.url, "wonderland") as client:
+def test_arguments_win_over_the_environment(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TOWPATH_URL", "TOWPATH_TOKEN"):
+        monkeypatch.setenv(name, "http://nowhere.invalid")
+    with against(kind, CREATED, token="wonderland") as (client, server):
         client.get(ID)
-        assert "wonderland" not in repr(vars(client))
-    assert Client("http://127.0.0.1:1")._config.token is None
+        assert server.headers[0]["authorization"] == "Bearer wonderland"
+        assert "wonderland" not in repr(client._config)
+    monkeypatch.setenv("TOWPATH_TOKEN", "looking-glass")
+    with against(kind, CREATED) as (client, server):
+        client.get(ID)
+        assert server.headers[0]["authorization"] == "Bearer looking-glass"
 
 
-@pytest.mark.parametrize("url", ["", "towpath", "ftp://host", "http://", "http://host:x"])
+def test_a_closed_client_says_so(kind: str) -> None:
+    with against(kind) as (client, _):
+        client.close()
+        with pytest.raises(BadConfiguration, match="closed"):
+            client.get(ID)
+
+
+@pytest.mark.parametrize("url", ["towpath", "ftp://host", "http://", "http://host:x"])
 def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(BadConfiguration):
         Client(url)

@@ -141,3 +141,9 @@ def test_the_environment_names_the_api(up: Up, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TOWPATH_URL", up.url)
     with Client() as client:
         assert client.run(["true"]).ok
+
+
+def test_a_task_is_waited_for_until_no_retry_follows(client: Any) -> None:
+    retry = {"max_attempts": 2, "backoff_seconds": 0.1, "on": ["exit"]}
+    done = client.run(["false"], retry=retry, timeout=60)
+    assert (done.exit_code, done.task.attempt) == (1, 2)

@@ -35,6 +35,7 @@ from towpath_client.models import (
     Why,
     WorkspaceLocks,
 )
+from towpath_client.tasks import TaskOptions
 
 __all__ = [
     "KEY_NAMESPACE",
@@ -57,6 +58,7 @@ __all__ = [
     "Status",
     "Task",
     "TaskFailed",
+    "TaskOptions",
     "TimedOut",
     "TowpathError",
     "Unanswered",

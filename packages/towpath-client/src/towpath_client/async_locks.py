@@ -89,6 +89,7 @@ class AsyncLock:
         self._holding.check()
 
     async def __aenter__(self) -> Self:
+        self._holding.begin()
         self._renewal.start()
         try:
             await self._run(lease.acquire(self._holding, self._body))

@@ -42,15 +42,12 @@ class Config:
 def configured(url: str | None, token: str | None, job_token: str | None, timeout: float) -> Config:
     """The configuration: arguments win over TOWPATH_URL, TOWPATH_TOKEN and TOWPATH_JOB_TOKEN.
 
-    A token of the environment is for the API of the environment: with `url` alone none is sent.
-
     Raises:
         BadConfiguration: the URL or the timeout cannot be used.
     """
-    if url is None:
-        token = token if token is not None else os.environ.get("TOWPATH_TOKEN") or None
-        job_token = job_token if job_token is not None else os.environ.get("TOWPATH_JOB_TOKEN") or None
-        url = os.environ.get("TOWPATH_URL") or DEFAULT_URL
+    url = url if url is not None else os.environ.get("TOWPATH_URL") or DEFAULT_URL
+    token = token if token is not None else os.environ.get("TOWPATH_TOKEN")
+    job_token = job_token if job_token is not None else os.environ.get("TOWPATH_JOB_TOKEN")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -60,4 +57,4 @@ def configured(url: str | None, token: str | None, job_token: str | None, timeou
         raise BadConfiguration("the URL of the API (`url`, or TOWPATH_URL) is no http:// or https:// URL")
     if not timeout > 0:
         raise BadConfiguration("`timeout` is a number of seconds above 0")
-    return Config(url.rstrip("/"), token, job_token, timeout)
+    return Config(url.rstrip("/"), token or None, job_token or None, timeout)

@@ -60,6 +60,7 @@ class Holding:
         self.process = os.getpid()
         self.deadline = 0.0
         self.lease_seconds = FIRST_LEASE_SECONDS
+        self._begun = False
         self.holds = False
         """Whether heartbeats list the attempt."""
         self.token: int | None = None
@@ -69,6 +70,12 @@ class Holding:
         self.refusal: TowpathError | None = None
         """Why the last heartbeat was refused."""
         self._counter = 0
+
+    def begin(self) -> None:
+        """Refuse a second use."""
+        if self._begun:
+            raise RuntimeError("a lock is used once: ask the client for another one")
+        self._begun = True
 
     @property
     def valid(self) -> bool:

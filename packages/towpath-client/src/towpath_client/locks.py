@@ -99,6 +99,7 @@ class Lock:
 
     def __enter__(self) -> Self:
         renewal = self._renewal
+        self._holding.begin()
         renewal.start()
         try:
             self._run(lease.acquire(self._holding, self._body))

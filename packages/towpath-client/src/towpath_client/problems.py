@@ -130,6 +130,10 @@ class ForeignOrigin(PermissionDenied):
     """A web page of another host sent it."""
 
 
+class NotOnBehalf(PermissionDenied):
+    """The token may not act on behalf of others."""
+
+
 class NoSuchRoute(NotFound):
     """The API has no such route: it may be older than this package."""
 
@@ -312,6 +316,10 @@ class InvalidRequest(Invalid):
 
 class BadCursor(Invalid):
     """The cursor is not one of this list."""
+
+
+class BadHeader(Invalid):
+    """A header has the wrong form."""
 
 
 class BadLockPath(Invalid):
