@@ -8,8 +8,12 @@ only for tasks whose pool it is. Nothing is issued, stored or looked up. Standar
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, cast
+
+try:  # hashlib loads OpenSSL, which takes `towpath lock` longer than any other import
+    from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]
+except ImportError:  # another Python than 3.11
+    from hashlib import sha256
 
 if TYPE_CHECKING:
     from domain.identifiers import RunnerId
@@ -48,4 +52,5 @@ def certifies(key: str, runner_id: str) -> bool:
 
 
 def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:DIGEST_CHARS]
+    digest: str = sha256(key.encode()).hexdigest()
+    return digest[:DIGEST_CHARS]

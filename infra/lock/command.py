@@ -17,7 +17,6 @@ from infra.lock.leftovers import has_children, sweep
 from infra.lock.options import parse
 from infra.lock.place import where
 from infra.lock.terminal_job import TerminalJob, let_go_of_files
-from runner.isolation.process_traits import adopt_orphans, hide_memory
 
 INHERITED: tuple[int, ...] = (*TAKEN, signal.SIGTTIN, signal.SIGTTOU)
 """Signals that the command ignores where the caller does."""
@@ -43,8 +42,6 @@ def main(arguments: list[str]) -> NoReturn:
         _end(USAGE, str(error))
     ignored = [number for number in INHERITED if signal.getsignal(number) is signal.SIG_IGN]
     sweeps = not has_children()  # of an earlier program in this process, which are not ours to end
-    if sweeps:
-        adopt_orphans()
     front, passing = os.pipe()
     told, say = os.pipe()
     group = os.getpgrp()
@@ -55,6 +52,10 @@ def main(arguments: list[str]) -> NoReturn:
         _keep(options, control, front, say, group, ignored)
     os.close(front)
     os.close(say)
+    from runner.isolation.process_traits import adopt_orphans, hide_memory  # while the keeper is at work
+
+    if sweeps:
+        adopt_orphans()
     hide_memory()
     let_go_of_files()
     process = Front(passing, told, ignored)
@@ -82,9 +83,7 @@ def _keep(
         os.setpgid(0, 0)
         for number in NOT_FOR_THE_KEEPER:
             signal.signal(number, signal.SIG_IGN)
-        adopt_orphans()
         job = TerminalJob(group, ignored)
-        hide_memory()
         let_go_of_files()
         from infra.lock.keeper import Keeper
 

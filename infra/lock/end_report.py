@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra.lock.endings import LOCK_LOST, SIGNALED
 
@@ -10,12 +10,11 @@ KILL = 9
 MESSAGE_CHARS = 2000
 
 
-class End(NamedTuple):
+class End:
     """The report's fields, a sentence for the user (empty: none), and the exit code."""
 
-    fields: dict[str, Any]
-    words: str
-    code: int
+    def __init__(self, fields: dict[str, Any], words: str, code: int) -> None:
+        self.fields, self.words, self.code = fields, words, code
 
 
 def end_of(said: dict[str, Any]) -> End:

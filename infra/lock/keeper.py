@@ -26,6 +26,7 @@ from infra.lock.leftovers import sweep
 from infra.lock.terminal_job import TerminalJob
 from infra.lock.waiting_line import WaitingLine
 from runner.clock import boottime
+from runner.isolation.process_traits import adopt_orphans, hide_memory
 
 GRACE_SECONDS = 5.0
 NOTICE = 5.0
@@ -71,6 +72,8 @@ class Keeper:
     def _run(self) -> int:
         try:
             self._heart.start()
+            adopt_orphans()  # of a killed guard
+            hide_memory()
             spec = specification(self._options, self._control)
             token = self._granted(spec)
         except Interrupted:
