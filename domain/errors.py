@@ -48,6 +48,7 @@ _ADVICE = {
     "ended": "the attempt has ended; do not start it and stop what still runs",
     "conflicting-end": "the attempt has already ended another way; the first end stands",
     "stale-attempt": "another attempt is current by now; look at the task before you go on",
+    "changed": "it is no longer as you saw it: look at the task again, and decide anew",
     "unknown-attempt": "the task has no such attempt yet; report the attempt that was submitted",
     "attempt-required": "the task has had several attempts; name yours in `attempt`",
     "not-your-attempt": "another runner holds this attempt; do not start it",

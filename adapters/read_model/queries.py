@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -53,15 +54,22 @@ def page_of_tasks(wanted: TaskFilter, limit: int, after: str | None) -> Select[A
     Raises:
         Invalid: `after` was not made by `cursor_at` (`bad-cursor`).
     """
-    place = _place(after) if after is not None else None
-    if wanted.id_part is not None:
-        places = _named_by_part(wanted, wanted.id_part, place, limit)
-    else:
-        places = _labelled(wanted, place, limit) if wanted.label else _merged(wanted, place, limit)
-    page = places.subquery("page")
+    page = _places(wanted, _place(after) if after is not None else None, limit).subquery("page")
     return (
         select(tasks).join(page, tasks.c.id == page.c.id).order_by(page.c.created_at.desc(), page.c.id.desc())
     )
+
+
+def count_of_tasks(wanted: TaskFilter, most: int) -> Select[Any]:
+    """How many of the newest `most` matching tasks are in each status."""
+    page = _places(wanted, None, most).subquery("page")
+    return select(tasks.c.status, func.count()).join(page, tasks.c.id == page.c.id).group_by(tasks.c.status)
+
+
+def _places(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any]:
+    if wanted.id_part is not None:
+        return _named_by_part(wanted, wanted.id_part, place, limit)
+    return _labelled(wanted, place, limit) if wanted.labels else _merged(wanted, place, limit)
 
 
 def _merged(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any]:
@@ -84,13 +92,14 @@ def _merged(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any]:
 
 
 def _labelled(wanted: TaskFilter, place: Place | None, limit: int) -> Select[Any]:
-    assert wanted.label is not None
-    key, value = wanted.label
+    (key, value), *more = wanted.labels
     label = task_labels.c
     found = select(label.task_id.label("id"), label.created_at).where(
         label.key == storable(key), label.value == storable(value), *_between(label, "task_id", wanted, place)
     )
-    others = [*_named(wanted), *([tasks.c.status.in_(wanted.status)] if wanted.status else [])]
+    others = [*_named(wanted), *_with_labels(more)]
+    if wanted.status:
+        others.append(tasks.c.status.in_(wanted.status))
     if others:
         found = found.join(tasks, and_(tasks.c.id == label.task_id, *others))
     return found.order_by(label.created_at.desc(), label.task_id.desc()).limit(limit)
@@ -104,20 +113,25 @@ def _named_by_part(wanted: TaskFilter, part: str, place: Place | None, limit: in
     alike = select(tasks.c.id).where(last_four == part[-4:]).limit(PART_CANDIDATES).subquery("alike")
     ends = select(alike.c.id).where(func.substr(alike.c.id, 37 - len(part)) == part)
     ids = union(select(begins.subquery("begins").c.id), ends).subquery("named")
-    others = [*_named(wanted), *_between(tasks.c, "id", wanted, place)]
+    others = [*_named(wanted), *_with_labels(wanted.labels), *_between(tasks.c, "id", wanted, place)]
     if wanted.status:
         others.append(tasks.c.status.in_(wanted.status))
-    if wanted.label is not None:
-        key, value = map(storable, wanted.label)
-        labelled = select(task_labels.c.task_id).where(
-            task_labels.c.key == key,
-            task_labels.c.value == value,
+    found = select(tasks.c.id, tasks.c.created_at).join(ids, tasks.c.id == ids.c.id).where(*others)
+    return found.order_by(tasks.c.created_at.desc(), tasks.c.id.desc()).limit(limit)
+
+
+def _with_labels(labels: Iterable[tuple[str, str]]) -> list[ColumnElement[bool]]:
+    return [
+        select(task_labels.c.task_id)
+        .where(
+            task_labels.c.key == storable(key),
+            task_labels.c.value == storable(value),
             task_labels.c.created_at == tasks.c.created_at,
             task_labels.c.task_id == tasks.c.id,
         )
-        others.append(labelled.exists())
-    found = select(tasks.c.id, tasks.c.created_at).join(ids, tasks.c.id == ids.c.id).where(*others)
-    return found.order_by(tasks.c.created_at.desc(), tasks.c.id.desc()).limit(limit)
+        .exists()
+        for key, value in labels
+    ]
 
 
 def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
@@ -128,6 +142,14 @@ def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         named.append(tasks.c.pool == storable(wanted.pool))
     if wanted.asking is not None:
         named.append(tasks.c.asked_at.is_not(None) if wanted.asking else tasks.c.asked_at.is_(None))
+    if wanted.runner is not None:
+        named.append(tasks.c.runner_id == storable(wanted.runner))
+    if wanted.reason is not None:
+        named.append(tasks.c.reason == storable(wanted.reason))
+    if wanted.finished_after is not None:
+        named.append(tasks.c.finished_at > rfc3339(wanted.finished_after))
+    if wanted.finished_before is not None:
+        named.append(tasks.c.finished_at < rfc3339(wanted.finished_before))
     return named
 
 
@@ -135,6 +157,8 @@ def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None
     bounds: list[Any] = []
     if wanted.created_after is not None:
         bounds.append(columns.created_at > rfc3339(wanted.created_after))
+    if wanted.created_before is not None:
+        bounds.append(columns.created_at < rfc3339(wanted.created_before))
     if place is not None:
         bounds.append(tuple_(columns.created_at, columns[id_name]) < tuple_(*map(literal, place)))
     return bounds

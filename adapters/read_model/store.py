@@ -15,7 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model.database import TASKS_POSITION, clear_tables
 from adapters.read_model.errors import translated
-from adapters.read_model.queries import as_task, chars_of, cursor_at, lock_facts, page_of_tasks
+from adapters.read_model.queries import (
+    as_task,
+    chars_of,
+    count_of_tasks,
+    cursor_at,
+    lock_facts,
+    page_of_tasks,
+)
 from adapters.read_model.tables import positions, tasks
 from adapters.read_model.writer import batch_writer
 from domain.identifiers import LogSeq, TaskId, WorkspaceId
@@ -106,6 +113,12 @@ class SqlReadModel:
             counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
             found = {str(status): int(count) for status, count in await connection.execute(counted)}
         return {status.value: found.get(status.value, 0) for status in Status}
+
+    async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
+        """How many matching tasks are in each status, 0 left out; of more than `most` the newest `most` + 1."""
+        async with self._connection() as connection:
+            found = await connection.execute(count_of_tasks(wanted, most + 1))
+            return {str(status): int(count) for status, count in found}
 
     async def open_questions(self) -> OpenQuestions:
         """How many tasks wait for an answer, and since when the first of them; from an index."""

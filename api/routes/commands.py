@@ -17,7 +17,7 @@ from api.dependencies import ApiParts
 from api.queries.task_view import shown, task_response
 from api.schema.openapi import problems
 from domain.errors import Refused
-from domain.identifiers import CheckedTaskId, TaskId
+from domain.identifiers import CheckedTaskId, FencingToken, TaskId
 from domain.protocol import Shown
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
@@ -28,12 +28,32 @@ WHOLE_WORKSPACE = "."
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 
 
-class CancelBody(BaseModel):
-    """Why a task is canceled."""
+AttemptSeen = Annotated[
+    int,
+    Field(
+        ge=0,
+        lt=2**31,
+        description="the attempt that you saw, 0 before the first: 409 `changed` if another is current",
+    ),
+]
+CancelReason = Annotated[Shown, Field(max_length=500)]
+
+
+class DispatchBody(BaseModel):
+    """On which condition the next attempt begins."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Shown, Field(max_length=500)] | None = None
+    attempt: AttemptSeen | None = None
+
+
+class CancelBody(BaseModel):
+    """Why a task is canceled, and on which condition."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: CancelReason | None = None
+    attempt: AttemptSeen | None = None
 
 
 def _said(value: str) -> str:
@@ -52,6 +72,12 @@ class ReleaseBody(BaseModel):
         AfterValidator(_said),
         Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"\S"}),
     ]
+    token: FencingToken | None = Field(
+        default=None,
+        ge=0,
+        lt=2**63,
+        description="the token that you saw: 409 `changed` if it is not held now",
+    )
 
 
 class LocksReleased(BaseModel):
@@ -64,7 +90,9 @@ class LocksReleased(BaseModel):
     )
 
 
-async def dispatch_and_wait(parts: ApiParts, task_id: TaskId, actor: str, *, first: bool = False) -> TaskRead:
+async def dispatch_and_wait(
+    parts: ApiParts, task_id: TaskId, actor: str, *, first: bool = False, attempt: int | None = None
+) -> TaskRead:
     """Begin the next (or only the `first`) attempt and wait until the lock projection has decided about it.
 
     Raises:
@@ -72,7 +100,7 @@ async def dispatch_and_wait(parts: ApiParts, task_id: TaskId, actor: str, *, fir
         `workspace-changed`, if the workspace was moved or removed just before `dispatched` was stored; the
         attempt then ends `submit-failed`.
     """
-    stored = await parts.commands.dispatch(task_id, actor, first=first)
+    stored = await parts.commands.dispatch(task_id, actor, first=first, attempt=attempt)
     task, attempt = stored.task, stored.task.attempt
     read = shown(parts, stored)
     if not task.needs_lock:
@@ -99,11 +127,14 @@ async def dispatch_and_wait(parts: ApiParts, task_id: TaskId, actor: str, *, fir
     status_code=202,
     response_model=TaskRead,
     openapi_extra=needs(Role.OPERATOR),
-    responses=problems(404, 409, 503, 507),
+    responses=problems(400, 404, 409, 413, 415, 503, 507),
 )
-async def dispatch_task(task_id: CheckedTaskId, parts: Parts, actor: Actor) -> Response:
+async def dispatch_task(
+    task_id: CheckedTaskId, parts: Parts, actor: Actor, body: Annotated[DispatchBody | None, Body()] = None
+) -> Response:
     """Begin the next attempt; 409 with the holders if the task rejects a conflict."""
-    return task_response(await dispatch_and_wait(parts, task_id, actor), 202)
+    seen = body.attempt if body else None
+    return task_response(await dispatch_and_wait(parts, task_id, actor, attempt=seen), 202)
 
 
 @router.post(
@@ -117,7 +148,8 @@ async def cancel_task(
     task_id: CheckedTaskId, parts: Parts, actor: Actor, body: Annotated[CancelBody | None, Body()] = None
 ) -> Response:
     """Cancel at once if nothing can have started, else ask the runner to stop."""
-    stored = await parts.commands.cancel(task_id, body.reason if body else None, actor)
+    given = body or CancelBody()
+    stored = await parts.commands.cancel(task_id, given.reason, actor, attempt=given.attempt)
     return task_response(shown(parts, stored), 202)
 
 
@@ -134,7 +166,7 @@ async def release_locks(
     task_id: CheckedTaskId, body: ReleaseBody, response: Response, parts: Parts, actor: Actor
 ) -> Any:
     """Release by hand what the current attempt holds: the only way to release a lock under a live process."""
-    release = await parts.commands.release_locks(task_id, body.reason, actor)
+    release = await parts.commands.release_locks(task_id, body.reason, actor, token=body.token)
     if release is None:
         task = (await parts.commands.read(task_id)).task
         freed = task.release_requested and task.is_open(task.attempt, Status.QUEUED, Status.RUNNING)

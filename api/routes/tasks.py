@@ -10,7 +10,7 @@ import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
@@ -24,7 +24,15 @@ from api.queries.time_travel import task_at
 from api.routes.commands import dispatch_and_wait
 from api.schema.openapi import problems
 from domain.errors import DomainError, NotFound, Refused
-from domain.identifiers import ID_PART_PATTERN, CheckedTaskId, CheckedWorkspaceId, LogSeq, Name, TaskId
+from domain.identifiers import (
+    ID_PART_PATTERN,
+    CheckedRunnerId,
+    CheckedTaskId,
+    CheckedWorkspaceId,
+    LogSeq,
+    Name,
+    TaskId,
+)
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
@@ -34,6 +42,8 @@ from domain.task.spec import TaskSpec
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
 from domain.validation.timestamps import Moment
+
+MOST_COUNTED = 10_000
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 
@@ -52,15 +62,23 @@ LabelFilter = Annotated[
 TaskCursor = Annotated[Cursor, WithJsonSchema({"type": "string", "format": "task-cursor", "maxLength": 500})]
 
 
-class TaskQuery(PageQuery):
-    """Filters of `GET /tasks`; all given ones must hold."""
+class TasksWanted(BaseModel):
+    """Filters of tasks; all given ones must hold. Unknown ones are refused."""
 
-    cursor: TaskCursor | None = None
+    model_config = ConfigDict(extra="forbid")
+
     status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
     workspace: CheckedWorkspaceId | None = None
     pool: Name | None = None
-    label: list[LabelFilter] = Field(default=[], max_length=1, description="`name:value`")
+    label: list[LabelFilter] = Field(
+        default=[], max_length=8, description="`name:value`, repeatable: all of them"
+    )
+    runner: CheckedRunnerId | None = Field(default=None, description="the runner of the current attempt")
+    reason: Name | None = Field(default=None, description="why it did not succeed, such as `exit`")
     created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
+    created_before: Moment | None = None
+    finished_after: Moment | None = None
+    finished_before: Moment | None = None
     asking: bool | None = Field(default=None, description="whether their job waits for an answer")
     id: str | None = Field(
         default=None, pattern=ID_PART_PATTERN, description="the beginning or the end of a task's id"
@@ -68,16 +86,37 @@ class TaskQuery(PageQuery):
 
     def wanted(self) -> TaskFilter:
         """The filter for the read model."""
-        name, _, value = self.label[0].partition(":") if self.label else ("", "", "")
+        labels = (one.partition(":") for one in self.label)
         return TaskFilter(
             status=tuple(status.value for status in self.status),
             workspace=self.workspace,
             pool=self.pool,
-            label=(name, value) if name else None,
+            labels=tuple(dict.fromkeys((name, value) for name, _, value in labels)),
             created_after=self.created_after,
             id_part=self.id,
             asking=self.asking,
+            runner=self.runner,
+            reason=self.reason,
+            created_before=self.created_before,
+            finished_after=self.finished_after,
+            finished_before=self.finished_before,
         )
+
+
+class TaskQuery(TasksWanted, PageQuery):
+    """Filters of `GET /tasks`, and which page."""
+
+    cursor: TaskCursor | None = None
+
+
+class TaskCount(BaseModel):
+    """How many tasks a filter finds, as of the read model's position."""
+
+    count: int = Field(description=f"exact up to {MOST_COUNTED}")
+    capped: bool = Field(description=f"there are more than {MOST_COUNTED}")
+    by_status: dict[Status, int] = Field(
+        description=f"without zeros; if `capped`, of the newest {MOST_COUNTED} and one more"
+    )
 
 
 @router.post(
@@ -133,6 +172,21 @@ async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery,
     )
     link_next(request, answer, cursor)
     return answer
+
+
+@router.get(
+    "/tasks/count",
+    response_model=TaskCount,
+    openapi_extra=needs(Role.VIEWER),
+    responses=problems(503),
+)
+async def count_tasks(parts: Parts, query: Annotated[TasksWanted, Query()]) -> Any:
+    """Count tasks; exact up to 10,000, so that the cost is bounded."""
+    found = await parts.read_model.count(query.wanted(), MOST_COUNTED)
+    total = sum(found.values())
+    return TaskCount.model_validate(
+        {"count": min(total, MOST_COUNTED), "capped": total > MOST_COUNTED, "by_status": found}
+    )
 
 
 @router.get(

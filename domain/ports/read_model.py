@@ -24,10 +24,15 @@ class TaskFilter:
     status: tuple[str, ...] = ()
     workspace: WorkspaceId | None = None
     pool: str | None = None
-    label: tuple[str, str] | None = None
+    labels: tuple[tuple[str, str], ...] = ()
     created_after: datetime | None = None
     id_part: str | None = None
     asking: bool | None = None
+    runner: str | None = None
+    reason: str | None = None
+    created_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
 
 
 class OpenQuestions(NamedTuple):
@@ -74,6 +79,14 @@ class ReadModel(Protocol):
 
     async def count_by_status(self) -> dict[str, int]:
         """The number of tasks in each status, 0 included.
+
+        Raises:
+            Busy: the database is unreachable.
+        """
+        ...
+
+    async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
+        """How many matching tasks are in each status, 0 left out; of more than `most` the newest `most` + 1.
 
         Raises:
             Busy: the database is unreachable.

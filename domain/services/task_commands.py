@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -91,13 +91,20 @@ class TaskCommands(TaskChanges):
             raise NotFound("no-such-task", f"there was no task {task_id} at sequence {seq}")
         return stored
 
-    async def dispatch(self, task_id: TaskId, actor: str, *, first: bool = False) -> StoredTask:
+    async def dispatch(
+        self, task_id: TaskId, actor: str, *, first: bool = False, attempt: int | None = None
+    ) -> StoredTask:
         """Begin the next attempt. LogFull if the log has no room; `workspace-full` if the workspace has none.
 
         A first attempt is decided on this process's cached task: the compare-and-set rejects it if that is
         out of date. `first`: begin only a first attempt; refused (`stale-attempt`) if the task is further on.
+        `attempt`: the one that the caller saw; refused (`changed`) if another is current.
         """
         check_capacity(self._capacity)
+        if attempt is not None:
+            known = (await self.read(task_id)).task
+            with _changed_if_stale(known.attempt, attempt):
+                return await self._dispatch(known, actor)
         async with self._tasks.exclusive(task_id):
             known = (await self._load(task_id)).task
         if first or known.attempt == 0:
@@ -161,16 +168,22 @@ class TaskCommands(TaskChanges):
             reserved.seq = stored.seq
             return stored
 
-    async def cancel(self, task_id: TaskId, reason: str | None, actor: str) -> StoredTask:
-        """Cancel at once, or ask the runner to; idempotent. An attempt begun by a retry meanwhile, too."""
-        attempt = (await self.read(task_id)).task.attempt
+    async def cancel(
+        self, task_id: TaskId, reason: str | None, actor: str, *, attempt: int | None = None
+    ) -> StoredTask:
+        """Cancel at once, or ask the runner to; idempotent.
+
+        `attempt`: as in `dispatch`; without it also an attempt that a retry begins meanwhile is canceled.
+        """
+        current = (await self.read(task_id)).task.attempt
 
         def decide(task: Task, at: datetime) -> None:
-            if task.attempt != attempt and not task.begun_by_retry:
+            if task.attempt != current and (attempt is not None or not task.begun_by_retry):
                 raise refused("stale-attempt", attempt=task.attempt)
             task.cancel(reason=reason, at=at, actor=actor)
 
-        return await self._change(task_id, decide)
+        with _changed_if_stale(current, attempt):
+            return await self._change(task_id, decide)
 
     async def answer(
         self, task_id: TaskId, question_id: str, choice: str | None, text: str | None, actor: str
@@ -181,15 +194,24 @@ class TaskCommands(TaskChanges):
             lambda task, at: task.answer(question_id, choice, text, at=at, actor=actor),
         )
 
-    async def release_locks(self, task_id: TaskId, reason: str, actor: str) -> Release | None:
-        """Release the grant of the current attempt; None if it holds none, and nothing is recorded."""
+    async def release_locks(
+        self, task_id: TaskId, reason: str, actor: str, *, token: FencingToken | None = None
+    ) -> Release | None:
+        """Release the grant of the current attempt; None if it holds none, and nothing is recorded.
+
+        `token`: that of the grant that the caller saw; refused (`changed`) if it is not held now.
+        """
         stored = await self.read(task_id)
         attempt, workspace = stored.task.attempt, stored.task.spec.workspace
-        if workspace is None or attempt == 0:
-            return None
-        token = await self._locks.holding(task_id, attempt, workspace)
-        if token is None:
-            return None
+        held = None
+        if workspace is not None and attempt > 0:
+            held = await self._locks.holding(task_id, attempt, workspace)
+        if token is not None and held != token:
+            raise refused("changed", attempt=attempt, token=held)
+        return await self._release(stored, held, reason, actor) if held is not None else None
+
+    async def _release(self, stored: StoredTask, token: FencingToken, reason: str, actor: str) -> Release:
+        task_id, attempt = stored.task.id, stored.task.attempt
         may_run = False
         for _ in range(MAX_TRIES):
 
@@ -247,3 +269,16 @@ class TaskCommands(TaskChanges):
             (self._cipher.decrypt(task_id, encrypted) if encrypted else {}) == dict(given)
             for encrypted, given in pairs
         )
+
+
+@contextlib.contextmanager
+def _changed_if_stale(current: int, seen: int | None) -> Iterator[None]:
+    """With `seen`, the attempt that the caller decided about, another current one is refused as `changed`."""
+    if seen is not None and seen != current:
+        raise refused("changed", attempt=current)
+    try:
+        yield
+    except Refused as refusal:
+        if seen is None or refusal.code != "stale-attempt":
+            raise
+        raise refused("changed", **refusal.extra) from None

@@ -102,6 +102,10 @@ class FoldedReadModel:
         reads, _ = await self.find(TaskFilter(), 10_000, None)
         return dict(Counter(read.status.value for read in reads))
 
+    async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
+        reads, _ = await self.find(wanted, most + 1, None)
+        return dict(Counter(read.status.value for read in reads))
+
     async def open_questions(self) -> OpenQuestions:
         reads, _ = await self.find(TaskFilter(asking=True), 10_000, None)
         times = [read.question.asked_at for read in reads if read.question is not None]
@@ -112,14 +116,23 @@ class FoldedReadModel:
         return [one.seq for one in facts if task_id in (None, one.task_id)][-limit:]
 
 
+def _inside(at: datetime | None, after: datetime | None, before: datetime | None) -> bool:
+    if at is None:
+        return after is None and before is None
+    return (after is None or at > after) and (before is None or at < before)
+
+
 def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
     return (
         (not wanted.status or read.status.value in wanted.status)
         and wanted.workspace in (None, read.workspace)
         and wanted.pool in (None, read.pool)
         and wanted.asking in (None, read.question is not None)
-        and (wanted.label is None or read.labels.get(wanted.label[0]) == wanted.label[1])
-        and (wanted.created_after is None or read.created_at > wanted.created_after)
+        and all(read.labels.get(name) == value for name, value in wanted.labels)
+        and wanted.runner in (None, read.runner_id)
+        and wanted.reason in (None, read.reason)
+        and _inside(read.created_at, wanted.created_after, wanted.created_before)
+        and _inside(read.finished_at, wanted.finished_after, wanted.finished_before)
         and (wanted.id_part is None or read.id.startswith(wanted.id_part) or read.id.endswith(wanted.id_part))
     )
 

@@ -16,6 +16,8 @@ TOKENS = {role: f"{role.label}-token" for role in Role}
 TASK = "01990000-0000-7000-8000-000000000001"
 LEAST = {
     ("get", "/tasks"): Role.VIEWER,
+    ("get", "/tasks/count"): Role.VIEWER,
+    ("post", "/tasks/bulk"): Role.OPERATOR,
     ("get", f"/tasks/{TASK}"): Role.VIEWER,
     ("get", f"/tasks/{TASK}/why"): Role.VIEWER,
     ("get", f"/tasks/{TASK}/output"): Role.VIEWER,

@@ -128,7 +128,7 @@ async def test_nul_in_any_text_does_not_stop_it(model: SqlReadModel) -> None:
     assert shown is not None
     assert (shown.title, shown.command, shown.labels) == ("a�b", ["echo", "�"], {"k�": "v�"})
     assert (shown.message, shown.output_tail) == ("m�", "��")
-    assert (await model.find(TaskFilter(label=("k\0", "v\0")), 10, None))[0] == [shown]
+    assert (await model.find(TaskFilter(labels=(("k\0", "v\0"),)), 10, None))[0] == [shown]
 
 
 # ---------------------------------------------------------------------- random lives
@@ -286,10 +286,10 @@ FILTERS: list[tuple[TaskFilter, Callable[[TaskRead], bool]]] = [
     (TaskFilter(status=("running", "failed")), lambda one: one.status in ("running", "failed")),
     (TaskFilter(workspace="acme"), lambda one: one.workspace == "acme"),
     (TaskFilter(pool="gpu"), lambda one: one.pool == "gpu"),
-    (TaskFilter(label=("team", "a")), lambda one: one.labels["team"] == "a"),
+    (TaskFilter(labels=(("team", "a"),)), lambda one: one.labels["team"] == "a"),
     (TaskFilter(created_after=MIDDLE), lambda one: one.created_at > MIDDLE),
     (
-        TaskFilter(("created", "dispatched"), "zoo", "default", ("n", "1"), MIDDLE),
+        TaskFilter(("created", "dispatched"), "zoo", "default", (("n", "1"),), MIDDLE),
         lambda one: (
             one.status in ("created", "dispatched")
             and (one.workspace, one.pool, one.labels["n"]) == ("zoo", "default", "1")
@@ -341,9 +341,12 @@ async def test_an_old_task_is_found_by_either_end_of_its_id(model: SqlReadModel,
     for part in [*parts, "6f1c", "0198", "0000000000", "-9f5e-", "ffff"]:
         fits = [one for one in lives.newest_first() if one.id.startswith(part) or one.id.endswith(part)]
         assert await walk(model, TaskFilter(id_part=part), limit) == fits
-    narrowed = TaskFilter(("created",), "acme", "gpu", ("team", "a"), MIDDLE, "6f1c")
+    narrowed = TaskFilter(("created",), "acme", "gpu", (("team", "a"),), MIDDLE, "6f1c")
     assert {one.id for one in await walk(model, narrowed, limit)} == set(ids)
-    for other in (TaskFilter(("failed",), id_part="6f1c"), TaskFilter(label=("team", "b"), id_part="6f1c")):
+    for other in (
+        TaskFilter(("failed",), id_part="6f1c"),
+        TaskFilter(labels=(("team", "b"),), id_part="6f1c"),
+    ):
         assert await walk(model, other, limit) == []
 
 

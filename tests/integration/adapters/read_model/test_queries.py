@@ -20,12 +20,12 @@ QUERIES = {
     "workspace": page_of_tasks(TaskFilter(workspace="acme"), 50, CURSOR),
     "workspace and status": page_of_tasks(TaskFilter(("failed",), "acme"), 50, None),
     "pool and status": page_of_tasks(TaskFilter(("failed",), pool="gpu"), 50, None),
-    "label": page_of_tasks(TaskFilter(label=("team", "a")), 50, CURSOR),
-    "label and status": page_of_tasks(TaskFilter(("failed",), label=("team", "a")), 50, None),
+    "label": page_of_tasks(TaskFilter(labels=(("team", "a"),)), 50, CURSOR),
+    "label and status": page_of_tasks(TaskFilter(("failed",), labels=(("team", "a"),)), 50, None),
     "since": page_of_tasks(TaskFilter(created_after=WHEN), 50, None),
     "part of an id": page_of_tasks(TaskFilter(id_part="6f1c11"), 50, None),
     "part of an id and all else": page_of_tasks(
-        TaskFilter(("failed",), "acme", "gpu", ("team", "a"), WHEN, "6f1c11"), 50, CURSOR
+        TaskFilter(("failed",), "acme", "gpu", (("team", "a"),), WHEN, "6f1c11"), 50, CURSOR
     ),
     "lock history": lock_facts("acme", None, 50),
 }
