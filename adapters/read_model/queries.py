@@ -45,6 +45,8 @@ _STATUSES = tuple(status.value for status in Status)
 _BEHIND_EVERY_DIGIT = "g"
 PART_CANDIDATES = 1_000
 """Tasks examined for each end of an id; four random characters match one task in 65,536."""
+_FINISHED = func.replace(tasks.c.finished_at, "Z", "")
+"""Reported times have microseconds or no fraction at all; without the Z both sort as text."""
 Place = tuple[str, str]
 
 
@@ -121,17 +123,17 @@ def _named_by_part(wanted: TaskFilter, part: str, place: Place | None, limit: in
 
 
 def _with_labels(labels: Iterable[tuple[str, str]]) -> list[ColumnElement[bool]]:
-    return [
-        select(task_labels.c.task_id)
-        .where(
-            task_labels.c.key == storable(key),
-            task_labels.c.value == storable(value),
-            task_labels.c.created_at == tasks.c.created_at,
-            task_labels.c.task_id == tasks.c.id,
+    found: list[ColumnElement[bool]] = []
+    for key, value in labels:
+        label = task_labels.alias()
+        of_task = select(label.c.task_id).where(
+            label.c.key == storable(key),
+            label.c.value == storable(value),
+            label.c.created_at == tasks.c.created_at,
+            label.c.task_id == tasks.c.id,
         )
-        .exists()
-        for key, value in labels
-    ]
+        found.append(of_task.correlate(tasks).exists())
+    return found
 
 
 def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
@@ -147,10 +149,15 @@ def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.reason is not None:
         named.append(tasks.c.reason == storable(wanted.reason))
     if wanted.finished_after is not None:
-        named.append(tasks.c.finished_at > rfc3339(wanted.finished_after))
+        named.append(_bound(wanted.finished_after) < _FINISHED)
     if wanted.finished_before is not None:
-        named.append(tasks.c.finished_at < rfc3339(wanted.finished_before))
+        named.append(_bound(wanted.finished_before) > _FINISHED)
     return named
+
+
+def _bound(at: datetime) -> str:
+    """`at` in the form of `_FINISHED`."""
+    return rfc3339(at).removesuffix("Z").removesuffix(".000000")
 
 
 def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None) -> list[Any]:

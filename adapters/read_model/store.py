@@ -115,7 +115,7 @@ class SqlReadModel:
         return {status.value: found.get(status.value, 0) for status in Status}
 
     async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
-        """How many matching tasks are in each status, 0 left out; of more than `most` the newest `most` + 1."""
+        """How many matching tasks are in each status, 0 left out; of too many the newest `most` + 1."""
         async with self._connection() as connection:
             found = await connection.execute(count_of_tasks(wanted, most + 1))
             return {str(status): int(count) for status, count in found}

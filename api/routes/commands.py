@@ -76,7 +76,7 @@ class ReleaseBody(BaseModel):
         default=None,
         ge=0,
         lt=2**63,
-        description="the token that you saw: 409 `changed` if it is not held now",
+        description="the token that you saw: 409 `changed` unless it is held",
     )
 
 

@@ -91,9 +91,38 @@ export interface Blocker {
   since: string;
 }
 
-/** Why a task is canceled. */
+/** What is done to which tasks; `reason` is recorded where they are canceled. */
+export interface BulkBody {
+  action: "cancel" | "dispatch";
+  items: BulkItem[];
+  reason?: string | null;
+}
+
+/** A task, and the attempt of it that is meant. */
+export interface BulkItem {
+  id: string;
+  /** the attempt that you saw, 0 before the first: 409 `changed` if another is current */
+  attempt: number;
+}
+
+/** What became of one item: an event was recorded, nothing had to be, or a problem with its code. */
+export interface BulkResult {
+  id: string;
+  attempt: number;
+  outcome: "recorded" | "unchanged" | "refused";
+  code?: string | null;
+  detail?: string | null;
+}
+
+/** One result for each item, in the same order. */
+export interface BulkResults {
+  items: BulkResult[];
+}
+
+/** Why a task is canceled, and on which condition. */
 export interface CancelBody {
   reason?: string | null;
+  attempt?: number | null;
 }
 
 export interface CancelRequestedData {
@@ -193,6 +222,11 @@ export interface DeadLetterShown {
   /** the NATS subject it came from, where that is known */
   source: string | null;
   body: unknown;
+}
+
+/** On which condition the next attempt begins. */
+export interface DispatchBody {
+  attempt?: number | null;
 }
 
 /**
@@ -489,6 +523,8 @@ export interface RegisteredData {
 /** Why a lock is released by hand; recorded in the log. */
 export interface ReleaseBody {
   reason: string;
+  /** the token that you saw: 409 `changed` unless it is held */
+  token?: number | null;
 }
 
 /** `cause` is the event that ended the attempt, or `operator`; `cause_seq` its stream sequence. */
@@ -663,6 +699,16 @@ export interface SucceededData {
   message: string | null;
   finished_at: string;
   output_tail: string | null;
+}
+
+/** How many tasks a filter finds, as of the read model's position. */
+export interface TaskCount {
+  /** exact up to 10000 */
+  count: number;
+  /** there are more than 10000 */
+  capped: boolean;
+  /** without zeros; if `capped`, of the newest 10000 and one more */
+  by_status: { [name: string]: number };
 }
 
 /**

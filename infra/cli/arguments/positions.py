@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,9 +30,15 @@ _FORMS = (
     "how long ago (30s, 10m, 2h, 7d), a day (today, yesterday, 2026-03-01), or a time such as "
     "2026-03-01T12:00:00Z"
 )
+
+
+def time_option(name: str, help: str) -> Any:
+    """An option that takes a time in one of these forms."""
+    return typer.Option(name, parser=_time, metavar="WHEN", help=help)
+
+
 SinceOption = Annotated[
-    datetime | None,
-    typer.Option("--since", parser=_time, metavar="WHEN", help="Created since: 10m ago, a day, or RFC 3339."),
+    datetime | None, time_option("--since", "Created since: 10m ago, a day, or RFC 3339.")
 ]
 
 

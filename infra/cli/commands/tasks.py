@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,11 +14,24 @@ from infra.cli.arguments.options import (
     TaskArgument,
     UrlOption,
     duration,
-    labels,
-    status_name,
 )
 from infra.cli.arguments.positions import AtOption, SinceOption
+from infra.cli.arguments.selection import (
+    FinishedSinceOption,
+    LabelOption,
+    PoolOption,
+    ReasonOption,
+    RunnerOption,
+    Selection,
+    StatusOption,
+    WorkspaceOption,
+)
 from infra.cli.arguments.server_options import DataDirOption
+
+ManyArgument = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="A task's id, or its beginning or end.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before acting on several.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,36 +45,28 @@ def add_to(app: typer.Typer) -> None:
 
 
 def tasks(
-    status: Annotated[
-        list[str] | None, typer.Option("-s", "--status", metavar="STATUS", help="Only these. Repeatable.")
-    ] = None,
-    workspace: Annotated[str | None, typer.Option("-w", "--workspace", help="Only this one.")] = None,
-    pool: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="NAME=VALUE", help="Only with this one.")] = None,
+    status: StatusOption = None,
+    workspace: WorkspaceOption = None,
+    pool: PoolOption = None,
+    label: LabelOption = None,
+    runner: RunnerOption = None,
+    reason: ReasonOption = None,
     since: SinceOption = None,
+    finished_since: FinishedSinceOption = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most this many.")] = 50,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """List tasks, newest first."""
-    wanted = [f"{name}:{value}" for name, value in labels([label] if label else [], "--label").items()]
-    status = [status_name(one) for one in status or ()]
+    wanted = Selection(status, workspace, pool, label, runner, reason, since, finished_since).params()
     from infra.cli.client.http import connect
     from infra.cli.output.formats import emit
     from infra.cli.output.stderr import say
     from infra.cli.output.task_view import LIST
 
     with connect(url, data_dir) as api:
-        found, more = api.items(
-            "/tasks",
-            limit,
-            status=status,
-            workspace=workspace,
-            pool=pool,
-            label=wanted,
-            created_after=since.isoformat() if since else None,
-        )
+        found, more = api.items("/tasks", limit, **wanted)
     emit(output, found, LIST)
     if more:
         say(f"there are older ones than {'this' if limit == 1 else f'these {limit}'}; --limit shows more")
@@ -105,29 +110,53 @@ def why(
 
 
 def dispatch(
-    id: TaskArgument,
+    id: ManyArgument = None,
+    status: StatusOption = None,
+    workspace: WorkspaceOption = None,
+    pool: PoolOption = None,
+    label: LabelOption = None,
+    runner: RunnerOption = None,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    finished_since: FinishedSinceOption = None,
+    yes: YesOption = False,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Start a task's next attempt.
+    """Start the next attempt of a task, or of all that the options select.
 
-    A task has none yet if it was only created; it gets another if it did not succeed.
+    A task has none yet if it was only created; it gets another if it did not succeed. Several are
+    counted, and you are asked first; without --status, those that failed or reached no runner are meant.
     """
-    _command("dispatch", id, url, data_dir, output)
+    selected = Selection(status, workspace, pool, label, runner, reason, since, finished_since)
+    _command("dispatch", id, selected, yes, None, url, data_dir, output)
 
 
 def cancel(
-    id: TaskArgument,
+    id: ManyArgument = None,
+    status: StatusOption = None,
+    workspace: WorkspaceOption = None,
+    pool: PoolOption = None,
+    label: LabelOption = None,
+    runner: RunnerOption = None,
+    since: SinceOption = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded in the log.")
+    ] = None,
+    yes: YesOption = False,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Cancel a task. A running one is canceled once its runner reports that.
+    """Cancel a task, or all that the options select. A running one is canceled once its runner reports that.
 
     One that waits for a retry gets none: its last attempt keeps its end.
+
+    Without --status, all that have not ended are meant. Several are counted, and you are asked first.
     """
-    _command("cancel", id, url, data_dir, output)
+    selected = Selection(status, workspace, pool, label, runner, None, since, None)
+    _command("cancel", id, selected, yes, reason, url, data_dir, output)
 
 
 def wait(
@@ -156,14 +185,29 @@ def wait(
     raise typer.Exit(exit_of(found))
 
 
-def _command(verb: str, id: str, url: str | None, data_dir: Path | None, output: OutputFormat) -> None:
+def _command(
+    verb: Literal["cancel", "dispatch"],
+    id: str | None,
+    selected: Selection,
+    yes: bool,
+    why: str | None,
+    url: str | None,
+    data_dir: Path | None,
+    output: OutputFormat,
+) -> None:
+    if (id is None) is not selected.given:
+        raise typer.BadParameter("give a task's id, or options that select tasks, such as --status")
+    from infra.cli.client.bulk import act_on_many
     from infra.cli.client.http import connect, path
     from infra.cli.client.task_ids import resolve
     from infra.cli.output.formats import emit, emit_one
     from infra.cli.output.task_view import LIST
 
     with connect(url, data_dir) as api:
-        answer: dict[str, Any] = api.post(path("tasks", resolve(api, id), verb))
+        if id is None:
+            raise typer.Exit(act_on_many(api, verb, selected.params(), why, output, yes=yes))
+        body = {"reason": why} if why is not None else None
+        answer: dict[str, Any] = api.post(path("tasks", resolve(api, id), verb), body)
     if output is OutputFormat.TABLE:
         emit(output, [answer], LIST)
     else:

@@ -297,6 +297,25 @@ FILTERS: list[tuple[TaskFilter, Callable[[TaskRead], bool]]] = [
         ),
     ),
     (TaskFilter(workspace="nowhere"), lambda one: False),
+    (
+        TaskFilter(labels=(("team", "a"), ("n", "1"))),
+        lambda one: (one.labels["team"], one.labels["n"]) == ("a", "1"),
+    ),
+    (TaskFilter(labels=(("team", "a"), ("team", "b"))), lambda one: False),
+    (TaskFilter(runner="r1"), lambda one: one.runner_id == "r1"),
+    (TaskFilter(("failed",), reason="error"), lambda one: one.reason == "error"),
+    (TaskFilter(created_before=MIDDLE), lambda one: one.created_at < MIDDLE),
+    (
+        TaskFilter(labels=(("team", "a"),), created_before=MIDDLE, runner="r1"),
+        lambda one: one.created_at < MIDDLE and one.labels["team"] == "a" and one.runner_id == "r1",
+    ),
+    (TaskFilter(finished_after=MIDDLE), lambda one: one.finished_at is not None and one.finished_at > MIDDLE),
+    (
+        TaskFilter(("failed", "canceled"), finished_before=MIDDLE),
+        lambda one: (
+            one.status in ("failed", "canceled") and one.finished_at is not None and one.finished_at < MIDDLE
+        ),
+    ),
 ]
 
 
@@ -306,6 +325,15 @@ async def test_pages_show_every_wanted_task_once_newest_first(model: SqlReadMode
     await feed(model, lives.events)
     for wanted, fits in FILTERS:
         assert await walk(model, wanted, limit) == [one for one in lives.newest_first() if fits(one)]
+
+
+async def test_tasks_are_counted_by_status_up_to_a_bound(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    for wanted, fits in FILTERS:
+        found = [one.status.value for one in lives.newest_first() if fits(one)]
+        assert await model.count(wanted, 1000) == Counter(found)
+        assert await model.count(wanted, 3) == Counter(found[:4])
 
 
 async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadModel) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.read_model.database import create_tables, open_database
-from adapters.read_model.queries import lock_facts, page_of_tasks
+from adapters.read_model.queries import count_of_tasks, lock_facts, page_of_tasks
 from domain.ports.read_model import TaskFilter
 
 WHEN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,6 +22,10 @@ QUERIES = {
     "pool and status": page_of_tasks(TaskFilter(("failed",), pool="gpu"), 50, None),
     "label": page_of_tasks(TaskFilter(labels=(("team", "a"),)), 50, CURSOR),
     "label and status": page_of_tasks(TaskFilter(("failed",), labels=(("team", "a"),)), 50, None),
+    "labels and runner": page_of_tasks(
+        TaskFilter(labels=(("team", "a"), ("n", "1")), runner="r1"), 50, CURSOR
+    ),
+    "count": count_of_tasks(TaskFilter(("failed",), "acme"), 10_001),
     "since": page_of_tasks(TaskFilter(created_after=WHEN), 50, None),
     "part of an id": page_of_tasks(TaskFilter(id_part="6f1c11"), 50, None),
     "part of an id and all else": page_of_tasks(
