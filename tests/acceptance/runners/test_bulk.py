@@ -38,15 +38,16 @@ async def test_many_tasks_are_canceled_and_tried_again_by_named_callers(home: Ho
 
     again = up.towpath("dispatch", "-s", "canceled", "--label", "n=1", "--since", "1h", "--yes", **alice)
     assert again.returncode == 0
-    (task,) = up.told("tasks", "--label", "n=1", **alice)
+    (row,) = up.told("tasks", "--label", "n=1", **alice)
+    task = up.told("task", row["id"], **alice)
     assert task["attempt"] == 2
     bot = {"Authorization": f"Bearer {BOT}", "Towpath-On-Behalf-Of": "chat:7:bob", "Towpath-Role": "operator"}
     canceled = httpx.post(f"{up.url}/tasks/{task['id']}/cancel", headers=bot, json={"attempt": 1}, timeout=30)
     assert (canceled.status_code, canceled.json()["code"]) == (409, "changed")
     assert httpx.post(f"{up.url}/tasks/{task['id']}/cancel", headers=bot, timeout=30).status_code == 202
-    trail = up.towpath("trail", task["id"]).stdout
+    trail = up.towpath("trail", task["id"], **alice).stdout
     assert "alice (operator)" in trail
     assert "bob (operator:bot/chat:7)" in trail
-    asked = {one["event"] for one in up.told("events", "--actor", "bob")}
+    asked = {one["event"] for one in up.told("events", "--actor", "bob", **alice)}
     assert asked <= {"cancel-requested", "canceled"}
     assert asked

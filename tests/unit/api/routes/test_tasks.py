@@ -181,7 +181,8 @@ async def test_lists_filter_by_status_pool_label_and_time(harness: ApiHarness) -
     [
         "status=done", "workspace=a.b", "workspace=*", "pool=%3E", "pool=a%20b", "label=team", "label=:x",
         "label=a:%00", "label=a%3Db:c",
-            "&".join(["label=a:b"] * 9), "runner=%3E", "finished_after=x", "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
+        "&".join(["label=a:b"] * 9), "runner=%3E", "finished_after=x",
+        "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
         "created_after=yesterday", "created_after=2026-01-01T00:00:00", "cursor=%00", "colour=red",
         "id=abc", "id=ABCD", "id=%25%25%25%25", "id=" + "a" * 37, "id=abcd%00",
         "created_after=0001-01-01T00:00:00%2B14:00",
