@@ -61,6 +61,7 @@ class Stage(_Word):
     WAITS_TO_START = "waits-to-start"
     RUNNING = "running"
     WAITS_FOR_ANSWER = "waits-for-answer"
+    WAITS_TO_RETRY = "waits-to-retry"
     ENDED = "ended"
 
 
