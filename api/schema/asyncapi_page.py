@@ -58,5 +58,6 @@ def _card(document: dict[str, Any], name: str) -> str:
     headers = fields("", message["headers"])
     if headers:
         rest += f"<details><summary>Headers</summary>{headers}</details>"
-    note = f"{_SAYS[action]} · stream {channel['x-stream']}"
+    stream = channel.get("x-stream")
+    note = f"{_SAYS[action]} · {f'stream {stream}' if stream is not None else 'not stored'}"
     return card(name, action, channel["address"], channel["description"], rest, note)
