@@ -38,3 +38,12 @@ def test_an_attempt_that_is_none(client: Any) -> None:
     with pytest.raises(problems.NotFound):
         list(client.output(done.task.id, attempt=7))
     assert list(client.output(done.task.id, attempt=1)) == []
+
+
+def test_a_task_that_ends_before_any_attempt_has_no_output(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "WAIT_SECONDS", 0.2)
+    task = client.create(["true"])
+    client.cancel(task.id)
+    assert list(client.output(task.id)) == list(client.output(task.id, follow=True)) == []

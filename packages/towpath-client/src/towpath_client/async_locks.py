@@ -91,16 +91,17 @@ class AsyncLock:
     async def __aenter__(self) -> Self:
         self._holding.begin()
         self._renewal.start()
+        self._garbage = weakref.finalize(self, self._renewal.drop)
+        self._garbage.atexit = False
         try:
             await self._run(lease.acquire(self._holding, self._body))
         except BaseException:
             try:
-                await self._run(lease.withdraw(self._holding))
+                with suppress(TowpathError):
+                    await self._run(lease.withdraw(self._holding))
             finally:
                 await self._leave()
             raise
-        self._garbage = weakref.finalize(self, self._renewal.drop)
-        self._garbage.atexit = False
         return self
 
     async def __aexit__(
@@ -109,7 +110,6 @@ class AsyncLock:
         holding = self._holding
         if os.getpid() != holding.process:
             return
-        self._garbage.detach()
         end = lease.end_of(holding, error)
         try:
             await self._run(lease.finish(holding, **end))
@@ -122,5 +122,6 @@ class AsyncLock:
             raise LockLost(f"the lock was lost: {holding.lost}")
 
     async def _leave(self) -> None:
+        self._garbage.detach()
         await self._renewal.end()
         await self._run(lease.goodbye(self._holding))

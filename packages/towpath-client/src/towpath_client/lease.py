@@ -136,8 +136,7 @@ def claim_body(
     """The task that stands for the lock. `wait` 0: refuse instead of waiting."""
     if isinstance(paths, (str, bytes)):
         raise TypeError("`paths` is a list of paths")
-    program = PurePath(sys.argv[0] if sys.argv else "").name or "python"
-    program = program.encode("utf-8", "replace")[:255].decode("utf-8", "ignore")
+    program = _program()
     waits: dict[str, Any] = {} if wait is None else {"lock_wait_seconds": wait}
     if wait is not None and wait <= 0:
         waits = {"on_conflict": "reject"}
@@ -152,6 +151,14 @@ def claim_body(
         "labels": dict(labels or {}),
         **waits,
     }
+
+
+def _program() -> str:
+    """The name of this program, for people; its arguments may hold secrets."""
+    file = PurePath(sys.argv[0] if sys.argv else "")
+    name = file.parent.name if file.name == "__main__.py" else file.name
+    name = name if name and not name.startswith("-") else "python"
+    return name.encode("utf-8", "replace")[:255].decode("utf-8", "ignore")
 
 
 def acquire(holding: Holding, body: Mapping[str, Any]) -> Operation[None]:

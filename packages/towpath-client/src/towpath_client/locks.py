@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,9 @@ class _Renewal:
         self._run, self._holding = run, holding
         self._thread = threading.Thread(target=self._renew, name="towpath-lock", daemon=True)
         self.lost = threading.Event()
-        self._stop = threading.Event()
+        self._orders: SimpleQueue[None] = (
+            SimpleQueue()
+        )  # unlike an Event, it may be used while garbage is collected
         self._dropped = False
 
     def start(self) -> None:
@@ -40,11 +43,12 @@ class _Renewal:
 
     def _renew(self) -> None:
         holding = self._holding
-        while not self._stop.is_set() and lease.beats_on(holding):
+        ended = False
+        while not ended and lease.beats_on(holding):
             pause = self._run(lease.beat(holding))
             if holding.lost is not None:
                 self.lost.set()
-            self._stop.wait(pause)
+            ended = self._ended(pause)
             if not holding.look():
                 self.lost.set()
         if self._dropped:
@@ -53,16 +57,22 @@ class _Renewal:
                 self._run(lease.finish(holding, **fields))
             self._run(lease.goodbye(holding))
 
+    def _ended(self, seconds: float) -> bool:
+        with suppress(Empty):
+            self._orders.get(timeout=seconds)
+            return True
+        return False
+
     def end(self) -> None:
         """No further heartbeat after the present one."""
-        self._stop.set()
+        self._orders.put(None)
         self._thread.join()
 
     def drop(self) -> None:
         """The lock object is garbage: the thread gives the lock back."""
         if os.getpid() == self._holding.process:
             self._dropped = True
-            self._stop.set()
+            self._orders.put(None)
 
     def drop_at_exit(self) -> None:
         """The interpreter ends inside the block."""
@@ -101,17 +111,18 @@ class Lock:
         renewal = self._renewal
         self._holding.begin()
         renewal.start()
+        self._garbage = weakref.finalize(self, renewal.drop)
+        self._garbage.atexit = False
+        atexit.register(renewal.drop_at_exit)
         try:
             self._run(lease.acquire(self._holding, self._body))
         except BaseException:
             try:
-                self._run(lease.withdraw(self._holding))
+                with suppress(TowpathError):
+                    self._run(lease.withdraw(self._holding))
             finally:
                 self._leave()
             raise
-        self._garbage = weakref.finalize(self, renewal.drop)
-        self._garbage.atexit = False
-        atexit.register(renewal.drop_at_exit)
         return self
 
     def __exit__(
@@ -120,8 +131,6 @@ class Lock:
         holding = self._holding
         if os.getpid() != holding.process:
             return
-        self._garbage.detach()
-        atexit.unregister(self._renewal.drop_at_exit)
         end = lease.end_of(holding, error)
         try:
             self._run(lease.finish(holding, **end))
@@ -134,5 +143,7 @@ class Lock:
             raise LockLost(f"the lock was lost: {holding.lost}")
 
     def _leave(self) -> None:
+        self._garbage.detach()
+        atexit.unregister(self._renewal.drop_at_exit)
         self._renewal.end()
         self._run(lease.goodbye(self._holding))

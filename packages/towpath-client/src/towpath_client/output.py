@@ -5,7 +5,7 @@ from __future__ import annotations
 from towpath_client.calls import Deadline, call, pauses
 from towpath_client.errors import NotTowpath
 from towpath_client.steps import Answer, Emit, Feed, Pause, Request, path
-from towpath_client.tasks import TaskId
+from towpath_client.tasks import TaskId, get
 
 RANGE_BYTES = 256 * 1024
 WAIT_SECONDS = 15.0
@@ -36,6 +36,8 @@ def output(
             if offset < size:
                 continue
         if not follow or (number and answer.headers.get(f"{_HEADER}complete") == "true"):
+            return
+        if not number and (yield from get(task_id, Deadline(call_seconds))).ended:
             return
         if not answer.content:  # usually it waited; an API without room for waiting requests answers at once
             yield Pause(next(between))
