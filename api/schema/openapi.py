@@ -43,7 +43,7 @@ _DONE = {"200": "as asked for", "201": "made", "202": "taken", "204": "removed"}
 _OPERATOR = (
     "For people and their programs: all routes but those under /runner. Paste a token as it stands behind "
     "the colon in TOWPATH_API_TOKENS, without its role and name (`operator=alice:TOKEN`: paste TOKEN); it is "
-    "sent as `Authorization: Bearer TOKEN`. Leave this empty where the API has no tokens. GET /session tells "
+    "sent as `Authorization: Bearer TOKEN`. Leave this empty where the API has no tokens. `/session` tells "
     "what a token permits."
 )
 _RUNNER = (

@@ -9,20 +9,20 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _EPILOG = (
     "Ends with CMD's exit code, 128 and the number for a signal. Without a run of CMD: 1 no control plane, "
     "2 usage, 4 not allowed, 5 no such workspace, 6 locked (--try), 8 not granted in time (--wait), 126 and "
-    "127 as a shell. 9: the lock was lost while CMD ran, and CMD was killed before anybody else got it."
+    "127 as a shell. 9: the lock was lost while CMD ran, and CMD was killed before another task got it."
 )
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """The options; exits with 2 and a message where they are wrong, with 0 after `--help`."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """What `towpath lock` takes."""
+    made = argparse.ArgumentParser(
         prog="towpath lock",
         usage=USAGE,
         description="Run CMD in this terminal while holding a lock of a workspace.",
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add(
         "-w",
         "--workspace",
@@ -45,13 +45,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--url", metavar="URL", help="where the API is [env: TOWPATH_URL]")
     add("--data-dir", metavar="DIR", help="of the `towpath up` to talk to [env: TOWPATH_DATA_DIR]")
     add("command", nargs=argparse.REMAINDER, metavar="CMD", help="program and arguments; no shell")
-    given = parser.parse_args(arguments)
+    return made
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options; exits with 2 and a message where they are wrong, with 0 after `--help`."""
+    made = parser()
+    given = made.parse_args(arguments)
     if given.command[:1] == ["--"]:
         del given.command[0]
     if not given.command:
-        parser.error("give a command to run: towpath lock -- CMD")
+        made.error("give a command to run: towpath lock -- CMD")
     if given.reject and given.wait is not None:
-        parser.error("--try does not wait: leave it or --wait out")
+        made.error("--try does not wait: leave it or --wait out")
     return given
 
 

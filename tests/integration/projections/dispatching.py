@@ -34,6 +34,7 @@ from tests.support.messages import new_id
 from tests.support.nats import api
 
 TOKENS = AttemptTokens(b"secret")
+JOB_TOKENS = JobTokens(b"secret")
 
 
 class DispatchHarness(ProjectionHarness):
@@ -58,7 +59,7 @@ class DispatchHarness(ProjectionHarness):
             self.timers,
             self.cipher,
             TOKENS,
-            JobTokens(b"secret"),
+            JOB_TOKENS,
             DispatchConfig(
                 "http://control:8000", timedelta(seconds=self.deadline_seconds), self.terms.lost_after
             ),

@@ -17,7 +17,7 @@ from domain.ports.dispatch import SubmitOutcome
 from domain.protocol import Heartbeat, Submission
 from domain.runners.attempt_token import Proof
 from domain.runners.runner_key import runner_id_of
-from tests.integration.projections.dispatching import TOKENS, DispatchHarness, dispatch_harness
+from tests.integration.projections.dispatching import JOB_TOKENS, TOKENS, DispatchHarness, dispatch_harness
 from tests.support.waiting import eventually
 
 
@@ -41,6 +41,7 @@ async def test_a_grant_becomes_the_promised_submission(harness: DispatchHarness)
     sent = await one_submission(harness, "linux")
     (grant,) = await harness.facts()
     token = sent.pop("status_callback_token")
+    assert JOB_TOKENS.check(task_id, str(sent.pop("job_token"))) == 1
     assert sent == {
         "task_id": task_id,
         "attempt": 1,
@@ -57,6 +58,7 @@ async def test_a_grant_becomes_the_promised_submission(harness: DispatchHarness)
             "lock_mode": "exclusive",
             "lock_token": grant.seq,
         },
+        "api_url": None,
         "status_callback_url": f"http://control:8000/runner/tasks/{task_id}/status",
     }
     assert TOKENS.check(task_id, str(token)) == Proof(1, grant.seq)

@@ -11,9 +11,12 @@ import typer
 
 from infra.cli import app
 from infra.cli.arguments.advice import OPTIONS, for_people
+from infra.lock.options import parser
 from tests.support.repository import REPO
 
 ROUTE = re.compile(r"\b(GET|POST|PUT|DELETE) /\w")
+BARE = re.compile(r"[A-Z]+ /\S*")
+"""A route's name that stands alone: an example, no advice."""
 
 
 PARTS = ("domain", "api", "adapters", "projections")
@@ -38,7 +41,11 @@ def texts(parts: tuple[str, ...] = PARTS) -> Iterator[str]:
 
 
 ADVICE = sorted(
-    {text for text in texts() if ROUTE.search(text) and not text.rstrip().endswith(("/", " /workspaces/"))}
+    {
+        text
+        for text in texts()
+        if ROUTE.search(text) and not text.rstrip().endswith("/") and not BARE.fullmatch(text)
+    }
 )
 
 
@@ -69,7 +76,7 @@ ELSEWHERE = {"--help", "--also", "--directory", "--max-bytes", "--node", "--quic
 
 def options() -> dict[str, bool]:
     """Every option of every command, and whether it is a flag."""
-    found = {}
+    found = {one: action.nargs == 0 for action in parser()._actions for one in action.option_strings}
     commands = [typer.main.get_command(app)]
     while commands:
         command = commands.pop()

@@ -33,7 +33,7 @@ from tests.unit.infra.cli.fake_api import FakeApi
         ("runner --listen h:99999", "--listen", "give at most 65535"),
         ("verify --checkpoints nosuch", "--checkpoints", "there is no file"),
         ("log 1", "'log'", "towpath trail"),
-        ("logs 1", "'logs'", "towpath trail"),
+        ("output 1", "'output'", "towpath logs"),
         ("status 1", "'status'", "towpath task"),
         ("rm shop", "'rm'", "towpath workspaces remove"),
         ("workspaces rm shop", "'rm'", "Did you mean 'remove'?"),
