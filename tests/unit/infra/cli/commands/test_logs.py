@@ -76,6 +76,15 @@ def test_following_survives_outages_without_a_byte_lost_or_repeated(api: FakeApi
     assert done.stderr.count("trying again") == 1
 
 
+@pytest.mark.parametrize("most", [1 << 20, 500_000])
+def test_a_large_output_is_asked_for_ahead_and_comes_in_order(api: FakeApi, most: int) -> None:
+    api.output, api.most = b"".join(b"%07d\n" % number for number in range(700_000)), most
+    api.troubles = [(503, OVERLOADED)]
+    done = raw(api, "logs", "-f", "--raw", TASK_ID)
+    assert done.returncode == 0
+    assert done.stdout == api.output, len(done.stdout)
+
+
 def test_following_ends_once_the_output_is_complete_and_names_its_attempt(api: FakeApi, begin: Begin) -> None:
     api.output, api.complete = b"first\n", False
     process = begin("logs", "-f", TASK_ID)
