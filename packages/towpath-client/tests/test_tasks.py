@@ -85,6 +85,19 @@ def test_cancel_and_what_is_over(client: Any) -> None:
     assert "canceled" in why.sentence
 
 
+def test_a_task_with_retries_is_waited_for_until_none_follows(client: Any) -> None:
+    policy = {"max_attempts": 2, "backoff_seconds": 0.2, "on": ["exit"]}
+    done = client.run(["sh", "-c", "test $TOWPATH_ATTEMPT = 2"], retry=policy, timeout=60)
+    assert (done.ok, done.task.attempt, done.task.retry) == (True, 2, policy)
+    task = client.create(["false"], dispatch=True, retry={**policy, "backoff_seconds": 3600})
+    until(lambda: client.get(task.id).next_attempt_at is not None)
+    with pytest.raises(TimedOut):
+        client.wait(task.id, timeout=0.2)
+    assert client.why(task.id).stage == "waits-to-retry"
+    client.cancel(task.id)
+    assert client.wait(task.id, timeout=30).status == Status.FAILED
+
+
 def test_pages_of_tasks_are_read_as_they_are_needed(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "PAGE", 2)
     value = str(uuid.uuid4())
