@@ -197,6 +197,8 @@ async def test_what_cannot_be_asked_or_answered_is_refused_with_its_reason(harne
     problem(await _answer(harness, task_id), 422, "invalid-request")
     problem(await _answer(harness, task_id, choice="yes", text="hm"), 422, "invalid-request")
     problem(await harness.http.get(f"/tasks/{task_id}/questions/none"), 404, "no-such-question")
+    problem(await harness.http.get("/tasks/no-id/questions/deploy"), 422, "invalid-request")
+    problem(await _ask(harness, "no-id"), 422, "invalid-request")
     waiting = await harness.dispatched()
     problem(await _ask(harness, waiting["id"]), 409, "not-running")
 
