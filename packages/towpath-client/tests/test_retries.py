@@ -62,6 +62,12 @@ def test_a_command_whose_outcome_is_unknown_is_not_sent_again(kind: str, command
             command(client)
 
 
+def test_a_cancel_that_names_its_attempt_is_sent_again(kind: str) -> None:
+    with against(kind, DROP, problem(503, "too-slow"), CREATED) as (client, server):
+        assert client.cancel(ID, attempt=0).id == ID
+        assert [body for _, body in server.requests] == [{"attempt": 0}] * 3
+
+
 @pytest.mark.parametrize("code", ["overloaded", "busy"])
 def test_a_command_that_had_no_effect_is_sent_again(kind: str, code: str) -> None:
     with against(kind, problem(503, code), problem(429, "rate"), CREATED) as (client, _):

@@ -160,3 +160,18 @@ def test_a_task_is_waited_for_until_no_retry_follows(client: Any) -> None:
     retry = {"max_attempts": 2, "backoff_seconds": 0.1, "on": ["exit"]}
     done = client.run(["false"], retry=retry, timeout=60)
     assert (done.exit_code, done.task.attempt) == (1, 2)
+
+
+def test_a_command_about_what_was_seen(client: Any, workspace: str) -> None:
+    task = client.create(["sleep", "60"], workspace=workspace)
+    assert client.dispatch(task.id, attempt=0).attempt == 1
+    with pytest.raises(problems.Conflict):
+        client.dispatch(task.id, attempt=0)
+    with pytest.raises(problems.Changed):
+        client.cancel(task.id, attempt=0)
+    running = until(lambda: (now := client.get(task.id)).status == Status.RUNNING and now)
+    with pytest.raises(problems.Changed):
+        client.release(task.id, "it hangs", token=running.lock.token - 1)
+    assert client.release(task.id, "it hangs", token=running.lock.token).process_may_run
+    client.cancel(task.id, attempt=1)
+    assert client.wait(task.id, timeout=30).status == Status.CANCELED

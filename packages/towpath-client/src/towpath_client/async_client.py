@@ -117,15 +117,22 @@ class AsyncClient:
         """See `Client.create`."""
         return await self._run(tasks.create(command, key, id, dispatch, options, self._deadline(timeout)))
 
-    async def dispatch(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
+    async def dispatch(
+        self, task_id: TaskId, *, attempt: int | None = None, timeout: float | None = None
+    ) -> Task:
         """See `Client.dispatch`."""
-        return await self._run(tasks.dispatch(task_id, self._deadline(timeout)))
+        return await self._run(tasks.dispatch(task_id, attempt, self._deadline(timeout)))
 
     async def cancel(
-        self, task_id: TaskId, reason: str | None = None, *, timeout: float | None = None
+        self,
+        task_id: TaskId,
+        reason: str | None = None,
+        *,
+        attempt: int | None = None,
+        timeout: float | None = None,
     ) -> Task:
         """See `Client.cancel`."""
-        return await self._run(tasks.cancel(task_id, reason, self._deadline(timeout)))
+        return await self._run(tasks.cancel(task_id, reason, attempt, self._deadline(timeout)))
 
     async def wait(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
         """See `Client.wait`."""
@@ -197,9 +204,11 @@ class AsyncClient:
         """See `Client.locks`."""
         return self._items(tasks.locks(workspace, at, self._seconds(timeout)))
 
-    async def release(self, task_id: TaskId, reason: str, *, timeout: float | None = None) -> LocksReleased:
+    async def release(
+        self, task_id: TaskId, reason: str, *, token: int | None = None, timeout: float | None = None
+    ) -> LocksReleased:
         """See `Client.release`."""
-        return await self._run(tasks.release(task_id, reason, self._deadline(timeout)))
+        return await self._run(tasks.release(task_id, reason, token, self._deadline(timeout)))
 
     def output(
         self,

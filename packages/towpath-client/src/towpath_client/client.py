@@ -143,19 +143,27 @@ class Client:
         """Create a task, and with `dispatch` begin its first attempt. `key` and `options` as for `run`."""
         return self._run(tasks.create(command, key, id, dispatch, options, self._deadline(timeout)))
 
-    def dispatch(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
-        """Begin the next attempt.
+    def dispatch(self, task_id: TaskId, *, attempt: int | None = None, timeout: float | None = None) -> Task:
+        """Begin the next attempt; with `attempt`, the one that you saw, `Changed` if another is current.
 
         Not repeated where the outcome is unknown (`Unanswered`): look at the task, then decide.
         """
-        return self._run(tasks.dispatch(task_id, self._deadline(timeout)))
+        return self._run(tasks.dispatch(task_id, attempt, self._deadline(timeout)))
 
-    def cancel(self, task_id: TaskId, reason: str | None = None, *, timeout: float | None = None) -> Task:
+    def cancel(
+        self,
+        task_id: TaskId,
+        reason: str | None = None,
+        *,
+        attempt: int | None = None,
+        timeout: float | None = None,
+    ) -> Task:
         """Cancel the current attempt: at once if it has not started, else its runner is asked to stop it.
 
-        Not repeated where the outcome is unknown (`Unanswered`).
+        With `attempt`, the one that you saw: `Changed` if another is current. Without it, not repeated where
+        the outcome is unknown (`Unanswered`).
         """
-        return self._run(tasks.cancel(task_id, reason, self._deadline(timeout)))
+        return self._run(tasks.cancel(task_id, reason, attempt, self._deadline(timeout)))
 
     def wait(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
         """The task once its current attempt has ended; `TimedOut` after `timeout` seconds, if given."""
@@ -232,12 +240,15 @@ class Client:
         """Who holds and who waits, in each workspace or in one; now, or at a sequence or time."""
         return self._items(tasks.locks(workspace, at, self._seconds(timeout)))
 
-    def release(self, task_id: TaskId, reason: str, *, timeout: float | None = None) -> LocksReleased:
+    def release(
+        self, task_id: TaskId, reason: str, *, token: int | None = None, timeout: float | None = None
+    ) -> LocksReleased:
         """Release by hand the lock of a task's current attempt, while its process may still run.
 
-        Not repeated where the outcome is unknown (`Unanswered`).
+        With `token`, the one that you saw: `Changed` if it is not held now. Not repeated where the outcome is
+        unknown (`Unanswered`).
         """
-        return self._run(tasks.release(task_id, reason, self._deadline(timeout)))
+        return self._run(tasks.release(task_id, reason, token, self._deadline(timeout)))
 
     def output(
         self,

@@ -214,7 +214,9 @@ def withdraw(holding: Holding) -> Operation[None]:
     """Take the claim out of the queue, also one whose creation is still under way."""
     for _ in range(4):
         try:
-            task = yield from cancel(holding.task_id, "its program gave it up", Deadline(CANCEL_SECONDS))
+            task = yield from cancel(
+                holding.task_id, "its program gave it up", None, Deadline(CANCEL_SECONDS)
+            )
         except (Unanswered, Unreachable):
             pass
         except Problem as problem:

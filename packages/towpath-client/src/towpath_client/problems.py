@@ -234,6 +234,10 @@ class ConflictingEnd(Conflict):
     """The attempt has ended another way."""
 
 
+class Changed(Conflict):
+    """The task is no longer as the caller saw it."""
+
+
 class StaleAttempt(Conflict):
     """Another attempt is current by now."""
 

@@ -89,17 +89,19 @@ def run(
     return RunResult(task=(yield from wait_from(task, deadline, call_seconds)))
 
 
-def dispatch(task_id: TaskId, deadline: Deadline) -> Operation[Task]:
+def dispatch(task_id: TaskId, attempt: int | None, deadline: Deadline) -> Operation[Task]:
     """Begin the next attempt. A repetition could begin another one, so it is not repeated."""
-    request = Request("POST", path("tasks", task_id, "dispatch"))
+    body = {"attempt": attempt} if attempt is not None else None
+    request = Request("POST", path("tasks", task_id, "dispatch"), body=body)
     return parsed(Task, (yield from call(request, deadline, repeatable=False)))
 
 
-def cancel(task_id: TaskId, reason: str | None, deadline: Deadline) -> Operation[Task]:
-    """Cancel the current attempt. A repetition could meet the next one, so it is not repeated."""
-    body = {"reason": reason} if reason is not None else {}
+def cancel(task_id: TaskId, reason: str | None, attempt: int | None, deadline: Deadline) -> Operation[Task]:
+    """Cancel the current attempt. A repetition could meet the next one, unless `attempt` names it."""
+    given = {"reason": reason, "attempt": attempt}
+    body = {name: value for name, value in given.items() if value is not None}
     request = Request("POST", path("tasks", task_id, "cancel"), body=body)
-    return parsed(Task, (yield from call(request, deadline, repeatable=False)))
+    return parsed(Task, (yield from call(request, deadline, repeatable=attempt is not None)))
 
 
 def get(task_id: TaskId, deadline: Deadline, at: int | datetime | None = None) -> Operation[Task]:
@@ -141,9 +143,10 @@ def why(task_id: TaskId, deadline: Deadline) -> Operation[Why]:
     return parsed(Why, (yield from call(request, deadline, repeatable=True)))
 
 
-def release(task_id: TaskId, reason: str, deadline: Deadline) -> Operation[LocksReleased]:
+def release(task_id: TaskId, reason: str, token: int | None, deadline: Deadline) -> Operation[LocksReleased]:
     """Release by hand. A repetition could meet the next attempt, so it is not repeated."""
-    request = Request("POST", path("tasks", task_id, "locks", "release"), body={"reason": reason})
+    body = {"reason": reason, **({"token": token} if token is not None else {})}
+    request = Request("POST", path("tasks", task_id, "locks", "release"), body=body)
     return parsed(LocksReleased, (yield from call(request, deadline, repeatable=False)))
 
 
