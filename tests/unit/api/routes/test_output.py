@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from api.config import ApiConfig, parse_operator_tokens
+from api.config import ApiConfig
+from api.operator_tokens import parse_operator_tokens
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import OutputRange, RangeRequest
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
