@@ -16,6 +16,7 @@ from domain.errors import Busy, LogFull
 from domain.identifiers import TaskId
 from domain.locks.claim_capacity import ClaimCapacity
 from domain.log.capacity import Bound
+from domain.log.events import OnRunnerLost
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.queues import Due
@@ -176,6 +177,30 @@ async def test_a_workspace_that_was_moved_gets_the_attempt_at_its_new_root(harne
     task = (await harness.commands.read(task_id)).task
     assert task.dispatched is not None
     assert (task.attempt, task.dispatched.root) == (2, "/srv/new")
+
+
+@pytest.mark.parametrize(
+    ("policy", "released", "attempts"), [("fail", False, 2), ("fail", True, 1), ("hold", False, 1)]
+)
+async def test_a_lost_runner_is_retried_unless_a_person_decides(
+    harness: DispatchHarness, policy: OnRunnerLost, released: bool, attempts: int
+) -> None:
+    last = await harness.log.workspaces.last_registration("acme")
+    await harness.log.workspaces.append_registered(
+        "acme", last, "/srv/acme", policy, at=now(), actor="operator:ann"
+    )
+    harness.run(harness.projector().run())
+    retry = Retry(max_attempts=3, backoff_seconds=0.0, on=["runner-lost"])
+    task_id = TaskId(await harness.create_plain(workspace="acme", retry=retry))
+    await harness.until(("granted", task_id))
+    await harness.report(task_id, "running")
+    if released:
+        await harness.commands.release_locks(task_id, "stuck", "ann")
+    await harness.findings.runner_lost(task_id, 1, "silent", "watchdog")
+    await harness.until(("granted", task_id), ("released", task_id))
+    await harness.retries().plan(await _end(harness, task_id))
+    await harness.retries().handle(_due(task_id))
+    assert len(await _begun(harness, task_id)) == attempts
 
 
 class _Full:
