@@ -89,7 +89,7 @@ def test_a_goodbye_shortens_nothing_and_loses_nobody(
     one = beat(stored, *([TASK] if listed else []))
     seen = Sighting(known, at(-5)) if known is not None else None
     plain, left = (judge(BOUND, said, seen, at(now), TERMS) for said in (one, leaving(one)))
-    newer = known is None or known <= 10
+    newer = seen is None or seen <= Sighting(one[0].counter, one[1])
     word = Liveness.FORGOTTEN if plain.finding is Liveness.LOST and newer and not listed else plain.finding
     assert (left.finding, left.look_at, left.sighting) == (word, plain.look_at, plain.sighting)
 
