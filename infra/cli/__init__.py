@@ -26,6 +26,7 @@ from infra.cli.commands import (
     log,
     logs,
     maintenance,
+    mcp,
     questions,
     run,
     runners,
@@ -70,7 +71,9 @@ def _towpath(
     pass
 
 
-for part in (run, lock, tasks, questions, logs, log, locks, servers, maintenance, evidence, versions, backup):
+for part in (
+    run, lock, mcp, tasks, questions, logs, log, locks, servers, maintenance, evidence, versions, backup
+):  # fmt: skip
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(runners.app, name="runners")

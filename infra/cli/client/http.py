@@ -44,9 +44,13 @@ class Silent(Unanswered):
 
 
 def connect(url: str | None, data_dir: Path | None, *, job_token: str | None = None) -> Api:
-    """The API at `url`, else at the configured URL, else the one that runs on the data directory.
+    """The API that `where` finds. `job_token`: call it as the job that was given this token."""
+    found, token = where(url, data_dir)
+    return Api(found, token if job_token is None else None, job_token=job_token)
 
-    `job_token`: call it as the job that was given this token.
+
+def where(url: str | None, data_dir: Path | None) -> tuple[str, str | None]:
+    """URL and token of the API at `url`, else as configured, else of what runs on the data directory.
 
     Raises:
         CliError: the settings are invalid.
@@ -64,8 +68,7 @@ def connect(url: str | None, data_dir: Path | None, *, job_token: str | None = N
         settings = completed(settings, "url", over=("url", "token") if option_wins else ())
     except NotRunning as error:
         raise Unreachable(str(error)) from None
-    token = settings.token.get_secret_value() if settings.token and job_token is None else None
-    return Api(settings.url, token, job_token=job_token)
+    return settings.url, settings.token.get_secret_value() if settings.token else None
 
 
 def path(*parts: str) -> str:

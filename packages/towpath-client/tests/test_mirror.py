@@ -12,9 +12,9 @@ from towpath_client import AsyncClient, AsyncLock, Client, Lock
 
 METHODS = {
     "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "trail", "events", "locks", "release",
-    "output", "ask", "answer", "why", "close", "lock",
+    "output", "output_range", "workspaces", "ask", "answer", "why", "close", "lock",
 }  # fmt: skip
-NOT_AWAITED = {"lock", "tasks", "trail", "events", "locks", "output"}
+NOT_AWAITED = {"lock", "tasks", "trail", "events", "locks", "output", "workspaces"}
 
 
 def public(kind: type[Any]) -> set[str]:

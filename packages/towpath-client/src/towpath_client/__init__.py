@@ -28,11 +28,13 @@ from towpath_client.locks import Lock
 from towpath_client.models import (
     Event,
     LocksReleased,
+    OutputRange,
     Question,
     RunResult,
     Status,
     Task,
     Why,
+    Workspace,
     WorkspaceLocks,
 )
 from towpath_client.tasks import TaskOptions
@@ -50,6 +52,7 @@ __all__ = [
     "LocksReleased",
     "NoOpenQuestion",
     "NotTowpath",
+    "OutputRange",
     "Problem",
     "Question",
     "QuestionClosed",
@@ -64,6 +67,7 @@ __all__ = [
     "Unanswered",
     "Unreachable",
     "Why",
+    "Workspace",
     "WorkspaceLocks",
     "id_of_key",
     "problems",

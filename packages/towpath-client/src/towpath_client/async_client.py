@@ -17,12 +17,15 @@ from towpath_client.lease import Holding, claim_body
 from towpath_client.models import (
     Event,
     LocksReleased,
+    OutputRange,
     Question,
     RunResult,
     Task,
     Why,
+    Workspace,
     WorkspaceLocks,
 )
+from towpath_client.output import RANGE_BYTES
 from towpath_client.steps import Done, Emit, Feed, Operation, resume
 from towpath_client.tasks import TaskId, TaskOptions
 from towpath_client.transport import AsyncExchange, configuring, options
@@ -222,6 +225,25 @@ class AsyncClient:
         """See `Client.output`."""
         return self._items(output.output(task_id, attempt, offset, follow, self._seconds(timeout)))
 
+    async def output_range(
+        self,
+        task_id: TaskId,
+        *,
+        attempt: int | None = None,
+        offset: int = 0,
+        limit: int = RANGE_BYTES,
+        wait: float = 0.0,
+        timeout: float | None = None,
+    ) -> OutputRange:
+        """See `Client.output_range`."""
+        return await self._run(
+            output.output_range(task_id, attempt, offset, limit, wait, self._seconds(timeout))
+        )
+
+    def workspaces(self, *, timeout: float | None = None) -> AsyncIterator[Workspace]:
+        """See `Client.workspaces`."""
+        return self._items(tasks.workspaces(self._seconds(timeout)))
+
     async def ask(
         self,
         text: str,
@@ -231,6 +253,7 @@ class AsyncClient:
         expires_seconds: float | None = None,
         default: str | None = None,
         task_id: TaskId | None = None,
+        question_id: str | None = None,
         timeout: float | None = None,
     ) -> Question:
         """See `Client.ask`."""
@@ -243,6 +266,7 @@ class AsyncClient:
                 default,
                 task_id,
                 self._config.job_token,
+                question_id,
                 timeout,
                 self._config.timeout,
             )

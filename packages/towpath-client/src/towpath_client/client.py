@@ -18,12 +18,15 @@ from towpath_client.locks import Lock
 from towpath_client.models import (
     Event,
     LocksReleased,
+    OutputRange,
     Question,
     RunResult,
     Task,
     Why,
+    Workspace,
     WorkspaceLocks,
 )
+from towpath_client.output import RANGE_BYTES
 from towpath_client.steps import Done, Emit, Feed, Operation, resume
 from towpath_client.tasks import TaskId, TaskOptions
 from towpath_client.transport import Exchange, configuring, options
@@ -269,6 +272,26 @@ class Client:
         """
         return self._items(output.output(task_id, attempt, offset, follow, self._seconds(timeout)))
 
+    def output_range(
+        self,
+        task_id: TaskId,
+        *,
+        attempt: int | None = None,
+        offset: int = 0,
+        limit: int = RANGE_BYTES,
+        wait: float = 0.0,
+        timeout: float | None = None,
+    ) -> OutputRange:
+        """At most `limit` bytes (1 MiB) of the output of an attempt, from `offset`; raises as `output`.
+
+        `wait`: seconds (20 at most) to wait for a byte, if the output is not complete.
+        """
+        return self._run(output.output_range(task_id, attempt, offset, limit, wait, self._seconds(timeout)))
+
+    def workspaces(self, *, timeout: float | None = None) -> Iterator[Workspace]:
+        """All registered workspaces."""
+        return self._items(tasks.workspaces(self._seconds(timeout)))
+
     def ask(
         self,
         text: str,
@@ -278,11 +301,13 @@ class Client:
         expires_seconds: float | None = None,
         default: str | None = None,
         task_id: TaskId | None = None,
+        question_id: str | None = None,
         timeout: float | None = None,
     ) -> Question:
         """Ask a person from within a task's job and wait; `answer` of the result is the answer.
 
-        `task_id` is that of the environment of the job. `timeout`: seconds, None: no limit.
+        `task_id` is that of the environment of the job. `timeout`: seconds, None: no limit. With a
+        `question_id` of yours, the same call again waits on for the answer to the same question.
 
         Raises:
             QuestionExpired: `expires_seconds` are over, and it has no default.
@@ -297,6 +322,7 @@ class Client:
                 default,
                 task_id,
                 self._config.job_token,
+                question_id,
                 timeout,
                 self._config.timeout,
             )

@@ -277,6 +277,29 @@ class LocksReleased(_Read):
     process_may_run: bool
 
 
+class Workspace(_Read):
+    """A registered workspace; `root` is its directory on the hosts."""
+
+    id: str
+    root: str
+
+
+class OutputRange(_Read):
+    """Bytes of an output. `attempt` 0: the task has none yet; `cut`: bytes left out of its middle."""
+
+    attempt: int
+    offset: int
+    size: int
+    complete: bool
+    cut: int = 0
+    content: bytes
+
+    @property
+    def next_offset(self) -> int:
+        """Where the next range begins."""
+        return self.offset + len(self.content)
+
+
 class Wanted(_Read):
     """Whether a runner shall go on with an attempt."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from towpath_client.calls import Deadline, call, pauses
 from towpath_client.errors import NotTowpath
-from towpath_client.steps import Answer, Emit, Feed, Pause, Request, path
+from towpath_client.models import OutputRange
+from towpath_client.steps import Answer, Emit, Feed, Operation, Pause, Request, path
 from towpath_client.tasks import TaskId, get
 
 RANGE_BYTES = 256 * 1024
@@ -23,24 +24,33 @@ def output(
     between = pauses(LONGEST_LOOK_SECONDS)
     while True:
         wait = WAIT_SECONDS if follow else 0.0
-        params = {"attempt": attempt, "offset": offset, "limit": RANGE_BYTES, "wait": wait}
-        request = Request("GET", path("tasks", task_id, "output"), params, seconds=wait + 15)
-        answer = yield from call(request, Deadline(wait + call_seconds), repeatable=True)
-        number, at, size = (_number(answer, name) for name in ("attempt", "offset", "size"))
-        if number:
-            attempt = number
-        if answer.content:
-            yield Emit(answer.content)
-            offset = at + len(answer.content)
+        found = yield from output_range(task_id, attempt, offset, RANGE_BYTES, wait, call_seconds)
+        if found.attempt:
+            attempt = found.attempt
+        if found.content:
+            yield Emit(found.content)
+            offset = found.next_offset
             between = pauses(LONGEST_LOOK_SECONDS)
-            if offset < size:
+            if offset < found.size:
                 continue
-        if not follow or (number and answer.headers.get(f"{_HEADER}complete") == "true"):
+        if not follow or (found.attempt and found.complete):
             return
-        if not number and (yield from get(task_id, Deadline(call_seconds))).ended:
+        if not found.attempt and (yield from get(task_id, Deadline(call_seconds))).ended:
             return
-        if not answer.content:  # usually it waited; an API without room for waiting requests answers at once
+        if not found.content:  # usually it waited; an API without room for waiting requests answers at once
             yield Pause(next(between))
+
+
+def output_range(
+    task_id: TaskId, attempt: int | None, offset: int, limit: int, wait: float, call_seconds: float
+) -> Operation[OutputRange]:
+    """One range, once there is a byte of it, or `wait` is over."""
+    params = {"attempt": attempt, "offset": offset, "limit": limit, "wait": wait}
+    request = Request("GET", path("tasks", task_id, "output"), params, seconds=wait + 15)
+    answer = yield from call(request, Deadline(wait + call_seconds), repeatable=True)
+    numbers = {name: _number(answer, name) for name in ("attempt", "offset", "size", "cut")}
+    complete = answer.headers.get(f"{_HEADER}complete") == "true"
+    return OutputRange(**numbers, complete=complete, content=answer.content)
 
 
 def _number(answer: Answer, name: str) -> int:

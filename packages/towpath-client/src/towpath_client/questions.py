@@ -24,6 +24,7 @@ def ask(
     default: str | None,
     task_id: TaskId | None,
     job_token: str | None,
+    question_id: str | None,
     timeout: float | None,
     call_seconds: float,
 ) -> Operation[Question]:
@@ -33,7 +34,7 @@ def ask(
     if not name:
         raise BadConfiguration("a job asks: TOWPATH_TASK_ID is not set; else give `task_id`")
     headers = {RUNNER_TOKEN: job_token} if job_token is not None else {}
-    question_id = str(uuid4())
+    question_id = question_id if question_id is not None else str(uuid4())
     body = {
         "question_id": question_id,
         "text": text,

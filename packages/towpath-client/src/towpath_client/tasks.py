@@ -19,6 +19,7 @@ from towpath_client.models import (
     Status,
     Task,
     Why,
+    Workspace,
     WorkspaceLocks,
 )
 from towpath_client.steps import Emit, Feed, Operation, Pause, Request, path
@@ -200,3 +201,8 @@ def locks(workspace: str | None, at: int | datetime | None, call_seconds: float)
     request = Request("GET", path("workspaces", workspace, "locks"), {"at": point(at)})
     answer = yield from call(request, Deadline(call_seconds), repeatable=True)
     yield Emit(parsed(WorkspaceLocks, answer))
+
+
+def workspaces(call_seconds: float) -> Feed[Workspace]:
+    """All registered workspaces."""
+    return pages(Workspace, "/workspaces", {}, call_seconds)
