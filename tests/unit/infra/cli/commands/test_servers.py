@@ -75,7 +75,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_every_command_that_shows_data_has_its_three_forms() -> None:
     without = {path for path, one in every_command() if not _has(one, "--output")}
-    servers = {"up", "api", "projector", "runner"}
+    servers = {"up", "api", "projector", "runner", "mcp"}
     assert without == {*servers, "demo", "lock", "checkpoint export", "checkpoint rotate-key"}
 
 
