@@ -15,6 +15,7 @@ from domain.errors import Busy, NotFound
 from domain.identifiers import TaskId
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import GONE, OutputRange, RangeRequest
+from domain.runners.runner_key import takes_itself
 
 SLICE_SECONDS = 5.0
 UNTAKEN_SECONDS = 0.25
@@ -40,6 +41,8 @@ async def output_range(
     end = clock() + asked["wait"]
     while True:
         facts = await attempt_facts(parts, await parts.commands.read(task_id), attempt)
+        if takes_itself(facts.pool):
+            raise _gone(facts, "never-kept", "its command wrote to where the lock was taken")
         left = max(0.0, end - clock())
         if not (facts.taken or facts.ended):
             if left == 0:

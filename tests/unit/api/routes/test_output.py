@@ -12,6 +12,7 @@ from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import OutputRange, RangeRequest
+from domain.runners.runner_key import runner_id_of
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 
@@ -122,6 +123,12 @@ async def test_what_is_gone_and_what_never_was(harness: ApiHarness, outputs: Mem
     assert (await harness.http.post(f"/tasks/{canceled['id']}/cancel")).is_success
     found = problem(await harness.http.get(f"/tasks/{canceled['id']}/output"), 404, "output-gone")
     assert found["kept"] == "never-kept"
+
+
+async def test_a_lock_of_a_terminal_keeps_no_output(harness: ApiHarness, outputs: MemoryOutputs) -> None:
+    task = await harness.dispatched(pool=runner_id_of("host", "key.secret"))
+    found = problem(await harness.http.get(f"/tasks/{task['id']}/output?wait=20"), 404, "output-gone")
+    assert (found["kept"], outputs.asked) == ("never-kept", [])
 
 
 async def test_a_reader_that_waits_gets_it_when_it_comes(harness: ApiHarness, outputs: MemoryOutputs) -> None:
