@@ -7,12 +7,13 @@ that does the same, and no order of waiting would resolve it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from towpath_client import AsyncClient, AsyncLock, LockLost, LockNotGranted, TowpathError, problems
 
+T = TypeVar("T")
 CLAIM_SECONDS = 30.0
 END_SECONDS = 10.0
 
@@ -46,7 +47,7 @@ class Claims:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._held: dict[str, Claim] = {}
-        self._entering: set[asyncio.Task[Claim]] = set()
+        self._working: set[asyncio.Task[Any]] = set()
 
     def shown(self) -> list[dict[str, Any]]:
         """Every claim, also one that was lost and is not released yet."""
@@ -64,14 +65,15 @@ class Claims:
         return task_id in self._held
 
     async def claim(self, workspace: str, paths: Sequence[str], shared: bool, title: str) -> dict[str, Any]:
-        """Acquire now or not at all; the claim. Raises Refused, TowpathError.
+        """Acquire now or not at all; the claim. Raises Refused, TowpathError."""
+        return (await self._whole(self._entered(workspace, list(paths), shared, title))).shown()
 
-        A call that is canceled meanwhile leaves no claim without an owner: it ends by itself, and is known.
-        """
-        entering = asyncio.create_task(self._entered(workspace, list(paths), shared, title))
-        self._entering.add(entering)
-        entering.add_done_callback(self._entering.discard)
-        return (await asyncio.shield(entering)).shown()
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` to its end, also where the agent cancels its call: no claim is left without an owner."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return await asyncio.shield(task)
 
     async def _entered(self, workspace: str, paths: list[str], shared: bool, title: str) -> Claim:
         lock = self._client.lock(workspace, paths, shared=shared, wait=0, title=title, labels={"by": "mcp"})
@@ -98,16 +100,14 @@ class Claims:
     async def release(self, task_id: str) -> None:
         """Give one claim back. LockLost: it was lost before, so others may have worked in its paths."""
         claim = self._held.pop(task_id)
-        await claim.lock.__aexit__(None, None, None)
+        await self._whole(claim.lock.__aexit__(None, None, None))
 
     async def close(self) -> None:
         """Give everything back that soon can be; the rest comes back after lease and grace."""
-        for entering in list(self._entering):
-            entering.cancel()
-        await asyncio.gather(*self._entering, return_exceptions=True)
-        ends = [self.release(task_id) for task_id in self._held]
         try:
             async with asyncio.timeout(END_SECONDS):
+                await asyncio.gather(*self._working, return_exceptions=True)
+                ends = [self.release(task_id) for task_id in self._held]
                 await asyncio.gather(*ends, return_exceptions=True)
         except TimeoutError:
             return
