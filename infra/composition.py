@@ -25,12 +25,12 @@ from adapters.event_store.append_logging import LoggingAppender
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import Message
-from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
-from adapters.event_store.log_reader import JetStreamLogReader
 from adapters.event_store.measured_capacity import MeasuredCapacity
-from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.reading.event_reader import JetStreamEvents
+from adapters.event_store.reading.log_reader import JetStreamLogReader
+from adapters.event_store.reading.raw_reader import RawLog
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.consumer_sweep import ConsumerSweep

@@ -30,11 +30,11 @@ from domain.ports.log import LogReader, Snapshots
 from domain.task.aggregate import Task
 from domain.task.view import NO_LOCK, LockRead, held, waiting
 from domain.workspaces.registry import Registration
-from projections.cooperative_fold import in_parts, restored
-from projections.snapshots import keep, take_up
+from projections.folding.cooperative_fold import in_parts, restored
+from projections.folding.snapshots import keep, take_up
+from projections.folding.void_events import VoidEvents
+from projections.folding.waiters import Waiters
 from projections.time_travel import Ladder
-from projections.verdicts import Verdicts
-from projections.waiters import Waiters
 
 SNAPSHOT = "view"
 SNAPSHOT_EVERY = 20000
@@ -61,7 +61,7 @@ class FoldedLockView:
         self._reader = reader
         self._snapshots = snapshots
         self._table = LockTable()
-        self._verdicts = Verdicts()
+        self._void_events = VoidEvents()
         self._waiters = Waiters()
         self._past: OrderedDict[Key, _Past] = OrderedDict()
         self._saved = LOG_START
@@ -74,7 +74,7 @@ class FoldedLockView:
         if saved is not None:
             self._event_id, state = saved
             self._table = await asyncio.to_thread(restored, state["locks"])
-            self._verdicts.start(self._table.seq)
+            self._void_events.start(self._table.seq)
             self._saved = self._table.seq
             self._waiters.moved(self._saved)
         self._ladder.start(self._table.seq)
@@ -103,7 +103,7 @@ class FoldedLockView:
                 self._remember(event)
             table.fold(event)
             if table.judged is not None:
-                self._verdicts.note(event, table.judged)
+                self._void_events.note(event, table.judged)
             self._waiters.folded(event)
         if event is not None:
             self._event_id = event.id
@@ -224,7 +224,7 @@ class FoldedLockView:
 
     def verdict(self, seq: LogSeq) -> Void | None:
         """See the port."""
-        return self._verdicts.at(seq)
+        return self._void_events.at(seq)
 
     def void_registration(self, workspace: WorkspaceId) -> Void | None:
         """See the port."""
@@ -232,7 +232,7 @@ class FoldedLockView:
 
     def void_dispatch(self, task_id: TaskId, attempt: int) -> Void | None:
         """See the port."""
-        return self._verdicts.of_claim((task_id, attempt)) or self._table.void_dispatch(task_id, attempt)
+        return self._void_events.of_claim((task_id, attempt)) or self._table.void_dispatch(task_id, attempt)
 
     def lock_of(self, task: Task) -> LockRead:
         """See the port."""

@@ -20,8 +20,8 @@ from domain.locks.claims import LockFact
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, Clock, LockLog, LogReader, Snapshots
-from projections.cooperative_fold import in_parts, restored
-from projections.snapshots import keep, patiently, take_up
+from projections.folding.cooperative_fold import in_parts, restored
+from projections.folding.snapshots import keep, patiently, take_up
 
 ACTOR = "lock-projection"
 SNAPSHOT = "locks"

@@ -22,8 +22,8 @@ from domain.log.record import Recorded
 from domain.ports.log import LogGap, LogReader
 from domain.ports.read_model import ReadModel
 from domain.services.positions import stands
-from projections.log_head import RETRY_SECONDS, end_of_log
-from projections.snapshots import patiently
+from projections.folding.log_head import RETRY_SECONDS, end_of_log
+from projections.folding.snapshots import patiently
 
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000

@@ -14,8 +14,8 @@ from domain.errors import Busy, NotFound
 from domain.identifiers import LogSeq
 from domain.locks.table import LockTable
 from domain.ports.log import LogReader, Snapshots
-from projections.cooperative_fold import in_parts
-from projections.snapshots import fits, keep
+from projections.folding.cooperative_fold import in_parts
+from projections.folding.snapshots import fits, keep
 
 RUNG_EVERY = 10_000
 WIDTH = 16

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from domain.context.loopback import is_loopback, secrets_in_urls
+from domain.context.loopback import is_loopback
+from domain.context.redaction import secrets_in_urls
 from domain.identifiers import check_name
 from domain.validation.token_rules import token_problem, too_short
 from runner.errors import RunnerConfigError

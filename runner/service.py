@@ -16,7 +16,7 @@ from domain.lifecycle.service import STOP_SECONDS, Background, Service, Services
 from domain.validation.web_hosts import WebHosts
 from runner.attempts.attempt_run import AttemptContext
 from runner.attempts.executor import STOP_MARGIN_SECONDS, Executor
-from runner.attempts.start_gates import HttpStartGate, NatsStartGate
+from runner.attempts.start_gate_transports import HttpStartGate, NatsStartGate
 from runner.cleanup.job_directories import hold, let_go, remove_stale
 from runner.cleanup.trash import Trash
 from runner.config import RunnerConfig

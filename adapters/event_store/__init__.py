@@ -1,4 +1,4 @@
 """The event store on JetStream: appends with compare-and-set, reads and feeds of the log, replay of tasks.
 
-Start with `appender.py` (writing) and `log_reader.py` (reading); `codec.py` is the stored form of an event.
+Start with `appender.py` (writing) and `reading/log_reader.py`; `codec.py` is the stored form of an event.
 """

@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from pydantic import ValidationError
 
 from adapters.event_store.codec import subject_of
-from adapters.event_store.lazy_event import LazyEvent
+from adapters.event_store.reading.lazy_event import LazyEvent
 from adapters.nats.message import Arrived
 from adapters.nats.pull_consumer import delivery, nanoseconds, stream_seq
 from adapters.queues.durable_consumer import TIMING, ConsumerTiming, DurableConsumer

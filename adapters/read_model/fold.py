@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adapters.read_model.judge import Judged
+from adapters.read_model.kept_judge import Judged
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
 from domain.identifiers import LogSeq, TaskId
 from domain.locks.claims import Key

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model.database import TASKS_POSITION
 from adapters.read_model.fold import NEEDED, Batch
-from adapters.read_model.judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
+from adapters.read_model.kept_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
 from adapters.read_model.tables import grants, task_labels, tasks
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded

@@ -1,8 +1,9 @@
-"""Redaction of JSON shown to people: env values, tokens and passwords are replaced."""
+"""Redaction of JSON shown to people (env values, tokens, passwords), and the secrets in URLs."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 HIDDEN = "***"
 _ENV = "env"
@@ -20,6 +21,22 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list):
         return [without_secrets(one) for one in value]
     return value
+
+
+def secrets_in_urls(urls: str | None, *, user_is_token: bool = True) -> list[str]:
+    """The passwords in comma-separated URLs, each as written and percent-decoded.
+
+    With `user_is_token`, a user without a password counts, too: NATS treats it as a token.
+    """
+    found: list[str] = []
+    for url in (urls or "").split(","):
+        try:
+            parts = urlsplit(url.strip())
+        except ValueError:
+            continue  # no URL at all
+        secret = parts.password or (parts.username if user_is_token else None)
+        found += [secret, unquote(secret)] if secret else []
+    return found
 
 
 def _hidden(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from adapters.event_store.raw_reader import StoredBytes
+from adapters.event_store.reading.raw_reader import StoredBytes
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.errors import Invalid
 from domain.evidence.held_paths import HeldPaths

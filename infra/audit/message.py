@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from adapters.event_store.raw_reader import StoredBytes
+from adapters.event_store.reading.raw_reader import StoredBytes
 from domain.evidence.merkle import leaf_hash
 from domain.log.events import EVENTS, Kind, type_name
 from domain.log.record import Recorded

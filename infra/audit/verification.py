@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.crypto.checkpoint_keys import PublicKeys, parse_keys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
-from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.reading.raw_reader import RawLog
 from adapters.read_model.database import open_database
 from adapters.read_model.errors import DatabaseDamaged, DatabaseRefuses, trouble_of
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint

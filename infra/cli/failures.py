@@ -13,8 +13,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from infra.cli.exit_codes import CliError, Exit
 from infra.cli.output.stderr import say
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 from infra.runtime.standard_streams import divert
 
 _OUTPUT = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)

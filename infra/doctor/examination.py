@@ -15,7 +15,7 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.reading.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.read_model.database import open_database
 from adapters.read_model.snapshots import SqlSnapshots
@@ -26,7 +26,7 @@ from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from domain.ports.log import Clock
 from infra.config.settings import Settings
-from projections.snapshots import take_up
+from projections.folding.snapshots import take_up
 
 _CHECKPOINTS = (("locks", None), ("view", "locks"))
 

@@ -17,7 +17,7 @@ from domain.task.transitions import Status
 from infra.doctor.examination import Examination, LockState
 from infra.doctor.finding import Finding, ok, problem
 from infra.plural import counted
-from projections.log_head import end_of_log
+from projections.folding.log_head import end_of_log
 
 NAMED = 5
 MANY = 500

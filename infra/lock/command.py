@@ -9,13 +9,14 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from infra.lock.claim import program
+from infra.errors.exit_codes import Exit
 from infra.lock.control_plane import ControlPlane
-from infra.lock.endings import USAGE, Ending
+from infra.lock.endings import Ending
+from infra.lock.endpoint import where
 from infra.lock.front import TAKEN, Front
-from infra.lock.leftovers import has_children, sweep
+from infra.lock.keeper.specification import program
 from infra.lock.options import parse
-from infra.lock.place import where
+from infra.lock.orphans import has_children, sweep
 from infra.lock.terminal_job import TerminalJob, let_go_of_files
 
 INHERITED: tuple[int, ...] = (*TAKEN, signal.SIGTTIN, signal.SIGTTOU)
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> NoReturn:
     except Ending as ending:
         _end(ending.code, str(ending))
     except ValueError as error:
-        _end(USAGE, str(error))
+        _end(Exit.USAGE, str(error))
     ignored = [number for number in INHERITED if signal.getsignal(number) is signal.SIG_IGN]
     sweeps = not has_children()  # of an earlier program in this process, which are not ours to end
     front, passing = os.pipe()
@@ -85,7 +86,7 @@ def _keep(
             signal.signal(number, signal.SIG_IGN)
         job = TerminalJob(group, ignored)
         let_go_of_files()
-        from infra.lock.keeper import Keeper
+        from infra.lock.keeper.process import Keeper
 
         control.main.interrupt = front
         Keeper(options, control, job, front, say).run()

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from domain.runners.runner_key import PREFIX, runner_id_of
-from infra.lock.http import Connection, quoted
+from infra.lock.connection import Connection, quoted
 
 Json = dict[str, Any]
 ATTEMPT = 1

@@ -12,7 +12,7 @@ import signal
 from contextlib import suppress
 from typing import Any
 
-from infra.lock.endings import LOCK_LOST
+from infra.errors.exit_codes import Exit
 
 TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 PASSED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, *TERMINAL)
@@ -51,7 +51,7 @@ class Front:
                 for line in lines:
                     self._hear(line[:1], line[1:])
                 if not chunk:
-                    return self._code if self._code is not None else LOCK_LOST
+                    return self._code if self._code is not None else Exit.LOCK_LOST
 
     @property
     def was_told(self) -> bool:

@@ -21,8 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
-from adapters.event_store.log_reader import JetStreamLogReader
-from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.reading.log_reader import JetStreamLogReader
+from adapters.event_store.reading.raw_reader import RawLog
 from adapters.nats.jetstream_api import JetStreamApi, StreamMissing
 from adapters.read_model.database import open_database
 from adapters.read_model.store import SqlReadModel
@@ -36,7 +36,7 @@ from domain.subjects import Stream
 from infra.config.settings import Settings
 from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import FORMING_PAUSE_SECONDS, FORMING_SECONDS
-from projections.log_head import end_of_log
+from projections.folding.log_head import end_of_log
 from projections.read_model import NEW_LEADER_SECONDS
 
 NEWEST = 20_000

@@ -9,7 +9,7 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.reading.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from domain.identifiers import WorkspaceId
 from domain.locks.table import LockTable

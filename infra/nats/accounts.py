@@ -45,7 +45,7 @@ PASSWORD_VARIABLES = {
 
 
 @dataclass(frozen=True)
-class Service:
+class NatsService:
     """A subject that another account may publish to; `many`: its requests get more than one response."""
 
     subject: str
@@ -57,7 +57,7 @@ class NatsRole:
     """One account with one user; `watched` is what it imports, `subscribe` what the user may listen to."""
 
     user: str
-    services: Sequence[Service]
+    services: Sequence[NatsService]
     watched: Sequence[str]
     subscribe: Sequence[str]
     deny_subscribe: Sequence[str] = ()
@@ -71,7 +71,7 @@ class NatsRole:
         return self.user.upper()
 
 
-def _reading(stream: str) -> list[Service]:
+def _reading(stream: str) -> list[NatsService]:
     """Permission to read: the subject that makes a consumer names its filter, the last part.
 
     When a consumer is made, and at every start, the server compares its filters pair by pair: thousands of
@@ -79,47 +79,47 @@ def _reading(stream: str) -> list[Service]:
     another one. Every other subject accepts as many filters as fit into a message.
     """
     return [
-        Service(f"$JS.API.CONSUMER.CREATE.{stream}.*.>"),
-        Service(f"$JS.API.CONSUMER.INFO.{stream}.*"),
-        Service(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*", many=True),
+        NatsService(f"$JS.API.CONSUMER.CREATE.{stream}.*.>"),
+        NatsService(f"$JS.API.CONSUMER.INFO.{stream}.*"),
+        NatsService(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*", many=True),
     ]
 
 
-def _acknowledging(stream: str) -> list[Service]:
-    return [Service(f"$JS.ACK.{stream}.>")]
+def _acknowledging(stream: str) -> list[NatsService]:
+    return [NatsService(f"$JS.ACK.{stream}.>")]
 
 
 READ_LOG = [
-    Service("$JS.API.INFO"),
-    Service("$JS.API.STREAM.NAMES"),
-    Service("$JS.API.STREAM.LIST"),
-    Service(f"$JS.API.STREAM.INFO.{Stream.LOG}"),
-    Service(f"$JS.API.STREAM.MSG.GET.{Stream.LOG}"),
-    Service(f"$JS.API.DIRECT.GET.{Stream.LOG}", many=True),
-    Service(f"$JS.API.DIRECT.GET.{Stream.LOG}.>", many=True),
+    NatsService("$JS.API.INFO"),
+    NatsService("$JS.API.STREAM.NAMES"),
+    NatsService("$JS.API.STREAM.LIST"),
+    NatsService(f"$JS.API.STREAM.INFO.{Stream.LOG}"),
+    NatsService(f"$JS.API.STREAM.MSG.GET.{Stream.LOG}"),
+    NatsService(f"$JS.API.DIRECT.GET.{Stream.LOG}", many=True),
+    NatsService(f"$JS.API.DIRECT.GET.{Stream.LOG}.>", many=True),
     *_reading(Stream.LOG),
 ]
 
 READ_CHECKPOINTS = [
-    Service(f"$JS.API.STREAM.INFO.{Stream.CHECKPOINT}"),
-    Service(f"$JS.API.STREAM.MSG.GET.{Stream.CHECKPOINT}"),
-    Service(f"$JS.API.DIRECT.GET.{Stream.CHECKPOINT}", many=True),
+    NatsService(f"$JS.API.STREAM.INFO.{Stream.CHECKPOINT}"),
+    NatsService(f"$JS.API.STREAM.MSG.GET.{Stream.CHECKPOINT}"),
+    NatsService(f"$JS.API.DIRECT.GET.{Stream.CHECKPOINT}", many=True),
 ]
 
 GUEST_SERVICES = [
     *READ_LOG,
     *_acknowledging(Stream.LOG),
-    Service(f"$JS.API.CONSUMER.DELETE.{Stream.LOG}.*"),
+    NatsService(f"$JS.API.CONSUMER.DELETE.{Stream.LOG}.*"),
     *READ_CHECKPOINTS,
-    Service(under("report")),
+    NatsService(under("report")),
 ]
 
 RUNNER_SERVICES = [
     *GUEST_SERVICES,
-    Service(HEARTBEATS),
-    Service(RUNNERS_LETTERS),
-    Service(f"$JS.API.STREAM.INFO.{Stream.SUBMIT}"),
-    Service(f"$JS.API.STREAM.INFO.{Stream.REPORT}"),
+    NatsService(HEARTBEATS),
+    NatsService(RUNNERS_LETTERS),
+    NatsService(f"$JS.API.STREAM.INFO.{Stream.SUBMIT}"),
+    NatsService(f"$JS.API.STREAM.INFO.{Stream.REPORT}"),
     *_reading(Stream.SUBMIT),
     *_acknowledging(Stream.SUBMIT),
 ]
@@ -128,13 +128,13 @@ AUDITOR_SERVICES = [*READ_LOG, *READ_CHECKPOINTS]
 
 OPS_SERVICES = [
     *(one for one in AUDITOR_SERVICES if ".INFO." not in one.subject),
-    Service("$JS.API.STREAM.INFO.*"),
-    Service("$JS.API.CONSUMER.NAMES.*"),
-    Service("$JS.API.CONSUMER.LIST.*"),
-    Service("$JS.API.CONSUMER.INFO.*.*"),
-    Service(f"$JS.API.STREAM.MSG.GET.{Stream.TIMER}"),
-    Service(f"$JS.API.STREAM.MSG.GET.{Stream.RUNNER}"),
-    Service(f"$JS.API.DIRECT.GET.{Stream.RUNNER}", many=True),
+    NatsService("$JS.API.STREAM.INFO.*"),
+    NatsService("$JS.API.CONSUMER.NAMES.*"),
+    NatsService("$JS.API.CONSUMER.LIST.*"),
+    NatsService("$JS.API.CONSUMER.INFO.*.*"),
+    NatsService(f"$JS.API.STREAM.MSG.GET.{Stream.TIMER}"),
+    NatsService(f"$JS.API.STREAM.MSG.GET.{Stream.RUNNER}"),
+    NatsService(f"$JS.API.DIRECT.GET.{Stream.RUNNER}", many=True),
 ]
 
 _INBOX = "_INBOX.>"

@@ -42,7 +42,7 @@ class Waits(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ClientPatience:
     """Seconds that a connection may wait for its client."""
 
     head: float = 5.0
@@ -59,9 +59,9 @@ class Patience:
 class Connections:
     """All connections of one listener, at most `limit`."""
 
-    def __init__(self, limit: int, patience: Patience | None = None) -> None:
+    def __init__(self, limit: int, patience: ClientPatience | None = None) -> None:
         self._limit = limit
-        self._patience = patience or Patience()
+        self._patience = patience or ClientPatience()
         self._open = 0
         self._waiting: dict[Waits, dict[GuardedProtocol, float]] = {waits: {} for waits in Waits}
         """Start time of each wait, oldest first."""

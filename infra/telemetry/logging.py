@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from domain.context.log_context import About, current_about
-from domain.context.loopback import secrets_in_urls
+from domain.context.redaction import secrets_in_urls
 from domain.context.trace import current_traceparent, trace_id
 from infra.config.settings import Settings
 

@@ -9,10 +9,10 @@ from nats.aio.client import Client
 
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
 from adapters.event_store.codec import Message
-from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
-from adapters.event_store.log_reader import RETRY_SECONDS, JetStreamLogReader
+from adapters.event_store.reading.event_reader import JetStreamEvents
+from adapters.event_store.reading.log_reader import RETRY_SECONDS, JetStreamLogReader
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from infra.cli.arguments.validator_messages import in_words
+from infra.errors.validator_messages import in_words
 
 GUESSES = {
     "log": "`towpath trail ID` shows a task's events, `towpath logs ID` its output",

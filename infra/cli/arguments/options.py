@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.arguments.validator_messages import did_you_mean
 from infra.cli.output.durations import LONGEST_WAIT_SECONDS, seconds
+from infra.errors.validator_messages import did_you_mean
 
 
 class OutputFormat(StrEnum):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.arguments.validator_messages import in_words
+from infra.errors.validator_messages import in_words
 
 if TYPE_CHECKING:
     from infra.config.settings import Settings
@@ -71,8 +71,9 @@ def server_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
 
     `quiet`: log from warnings on unless a level was set, so that the shell stays usable.
     """
-    from infra.cli.exit_codes import CliError, Exit
     from infra.config.settings import SettingsError, load_settings
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
     from infra.telemetry.logging import configure_logging
 
     try:
@@ -117,8 +118,8 @@ def part_settings(**overrides: Any) -> Settings:
 @contextmanager
 def nothing_runs() -> Iterator[None]:
     """Converts NotRunning to an error message."""
-    from infra.cli.exit_codes import CliError
     from infra.config.installation import NotRunning
+    from infra.errors.cli_error import CliError
 
     try:
         yield
@@ -130,8 +131,8 @@ def nothing_runs() -> Iterator[None]:
 def readable_log(settings: Settings) -> Iterator[Settings]:
     """Settings with which the log can be read, from a copy if its server is down; see
     `infra.maintenance.offline`."""
-    from infra.cli.exit_codes import CliError, system_words
     from infra.cli.output.stderr import say
+    from infra.errors.cli_error import CliError, system_words
     from infra.maintenance.offline import CannotCopy, readable
     from infra.nats.binary import EmbeddedNatsError
 
@@ -151,7 +152,7 @@ def nats_failures() -> Iterator[None]:
     from nats.errors import Error as NatsError
 
     from domain.errors import Busy
-    from infra.cli.exit_codes import CliError
+    from infra.errors.cli_error import CliError
     from infra.nats.connection import NatsUnavailable
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infra.cli.exit_codes import CliError
+from infra.errors.cli_error import CliError
 
 _NOT_OURS = "is it Towpath, and of this version? `towpath version` shows both"
 

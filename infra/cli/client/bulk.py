@@ -15,10 +15,11 @@ import typer
 from infra.cli.arguments.options import OutputFormat
 from infra.cli.client.answers import list_of
 from infra.cli.client.http import Api, Json
-from infra.cli.exit_codes import CliError, Exit
 from infra.cli.output.event_text import short
 from infra.cli.output.formats import Column, emit_line
 from infra.cli.output.stderr import plain, say
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 from infra.plural import counted
 
 AT_ONCE = 100

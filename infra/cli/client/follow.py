@@ -16,10 +16,11 @@ from domain.task.transitions import TERMINAL
 from infra.cli.client.http import Api, Json, Overloaded, Unreachable, path
 from infra.cli.client.stream import events
 from infra.cli.client.waiting import saying_what_it_waits_for
-from infra.cli.exit_codes import CliError, Exit
 from infra.cli.output.event_text import kind_of
 from infra.cli.output.stderr import say
 from infra.cli.output.task_view import next_attempt
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 
 GIVE_UP_SECONDS = 60.0
 HELD_UP_SECONDS = 5.0

@@ -17,7 +17,8 @@ from domain.protocol import RUNNER_AUTH_HEADER
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.client.answers import Answer, list_of, parsed
 from infra.cli.client.sendable import check_sendable
-from infra.cli.exit_codes import CliError, Exit, from_problem, unknown_caller
+from infra.errors.cli_error import CliError, from_problem, unknown_caller
+from infra.errors.exit_codes import Exit
 
 Json = dict[str, Any]
 PAGE = 100

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 
 from infra.cli.client.http import Api, Json
 from infra.cli.client.output import pieces
-from infra.cli.exit_codes import CliError
 from infra.cli.output.stderr import say
+from infra.errors.cli_error import CliError
 
 GIVE_UP_SECONDS = 60.0
 

@@ -13,8 +13,9 @@ from typing import Any
 from domain.backoff import Backoff
 from domain.runners.output_range import ATTEMPT, GONE, OutputRange
 from infra.cli.client.http import Api, Json, Unreachable, path
-from infra.cli.exit_codes import CliError, Exit
 from infra.cli.output.stderr import say
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 
 AWAY = "runner-away"
 LIMIT = 1024 * 1024

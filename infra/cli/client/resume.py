@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client.http import Api, Json
-from infra.cli.exit_codes import CliError
+from infra.errors.cli_error import CliError
 
 MOST = 2000
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.cli.exit_codes import CliError, Exit
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 
 
 def check_sendable(value: Any, where: str) -> None:

@@ -18,8 +18,8 @@ from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client.answers import Answer, parsed
 from infra.cli.client.http import Api, Json, Silent, Unreachable
 from infra.cli.client.resume import LastSeen
-from infra.cli.exit_codes import CliError
 from infra.cli.output.stderr import say
+from infra.errors.cli_error import CliError
 
 SILENCE_SECONDS = 20.0
 LINE_BYTES = 16 * 1024 * 1024

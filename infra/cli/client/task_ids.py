@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from infra.cli.client.http import Api
-from infra.cli.exit_codes import CliError, Exit
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 
 CANDIDATES = 50
 _WHOLE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from infra.cli.client.http import Api, Json, path
-from infra.cli.exit_codes import CliError
+from infra.errors.cli_error import CliError
 
 FEW = 5
 RECENT = 500

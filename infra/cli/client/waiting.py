@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from domain.backoff import Backoff
 from infra.cli.client.answers import list_of
 from infra.cli.client.http import Api, Json, path
-from infra.cli.exit_codes import CliError
 from infra.cli.output.stderr import say
+from infra.errors.cli_error import CliError
 
 ASK_AGAIN = Backoff(first_seconds=1.0, longest_seconds=5.0, factor=1.5)
 _WAITS = ("waits-for-lock", "waits-for-runner", "waits-to-start")

@@ -79,10 +79,10 @@ def _run(work: Work, settings: Settings, directory: Path, output: OutputFormat) 
     import asyncio
 
     from infra.backup import BackupError
-    from infra.cli.exit_codes import CliError, system_words
     from infra.cli.output.formats import Column, emit
     from infra.cli.output.stderr import say, say_progress
     from infra.config.settings import SettingsError
+    from infra.errors.cli_error import CliError, system_words
     from infra.nats.binary import EmbeddedNatsError
 
     try:

@@ -91,8 +91,8 @@ def replay(
     if kind is not None and not all_:
         raise typer.BadParameter("goes with --all", param_hint="--kind")
     from infra.cli.client.http import connect
-    from infra.cli.exit_codes import Exit
     from infra.cli.output.formats import Column, emit
+    from infra.errors.exit_codes import Exit
 
     with connect(url, data_dir) as api:
         chosen = seqs or [one["seq"] for one in api.items("/dead", _MANY, kind=kind)[0]]
@@ -110,7 +110,8 @@ def replay(
 def _replay(api: Api, seq: int) -> dict[str, Any]:
     """Replay one dead letter; returns its outcome. A rejection does not stop the command."""
     from infra.cli.client.http import path
-    from infra.cli.exit_codes import CliError, Exit
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
 
     try:
         answer = api.post(path("dead", str(seq), "replay"))

@@ -62,9 +62,10 @@ def verify(
         raise typer.BadParameter(f"there is no file {str(checkpoints)!r}", param_hint="--checkpoints")
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.verification import VerifyOptions, run_verify
-    from infra.cli.exit_codes import CliError, Exit, system_words
     from infra.cli.output.formats import emit_one, print_data
     from infra.cli.output.stderr import say, say_progress
+    from infra.errors.cli_error import CliError, system_words
+    from infra.errors.exit_codes import Exit
 
     try:
         with readable_log(settings) as settings, nats_failures():
@@ -152,8 +153,8 @@ def export(
     """Write checkpoints and public keys to a file; keep it where operators cannot change it."""
     settings = installation_settings(on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
     from infra.audit.export import export_checkpoints, stored_checkpoints
-    from infra.cli.exit_codes import CliError
     from infra.cli.output.stderr import say
+    from infra.errors.cli_error import CliError
     from infra.plural import counted
 
     try:
@@ -176,10 +177,11 @@ def rotate_key(data_dir: DataDirOption = None) -> None:
     """
     settings = server_settings(data_dir=data_dir)
     from adapters.crypto.checkpoint_keys import parse_keys
-    from infra.cli.exit_codes import CliError, Exit, system_words
     from infra.cli.output.formats import print_data
     from infra.cli.output.stderr import say
     from infra.config.checkpoint_key import rotate
+    from infra.errors.cli_error import CliError, system_words
+    from infra.errors.exit_codes import Exit
 
     if settings.checkpoint_key is not None:
         raise CliError(

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from infra.cli.client.http import Json
-from infra.cli.exit_codes import CliError, Exit
 from infra.cli.output.formats import json_line
 from infra.config.private_files import create_private
+from infra.errors.cli_error import CliError
+from infra.errors.exit_codes import Exit
 
 GROUP = 20_000
 FORMATS = (".jsonl", ".parquet")

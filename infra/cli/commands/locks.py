@@ -90,8 +90,9 @@ def _offline(workspace: str | None, at: str | None, data_dir: Path | None) -> li
     """The locks in the log of a server that is down; None if there is no such log."""
     from domain.errors import NotFound
     from infra.cli.arguments.server_options import installation_settings, nats_failures, readable_log
-    from infra.cli.exit_codes import CliError, Exit
     from infra.cli.output.stderr import say
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
     from infra.maintenance.offline import is_down
     from infra.maintenance.offline_locks import run_locks
 

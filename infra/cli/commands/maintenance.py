@@ -37,9 +37,9 @@ def replay(
         on_copy=not rebuild, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir
     )
     from domain.ports.log import LogGap
-    from infra.cli.exit_codes import CliError
     from infra.cli.output.formats import emit_one, print_data
     from infra.cli.output.stderr import say, say_progress
+    from infra.errors.cli_error import CliError
     from infra.maintenance.replay import run_replay
 
     try:
@@ -66,9 +66,9 @@ def doctor(
     settings = installation_settings(
         nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
     )
-    from infra.cli.exit_codes import Exit
     from infra.cli.output.formats import Column, emit
     from infra.doctor import run_doctor
+    from infra.errors.exit_codes import Exit
 
     with nats_failures():
         findings = run_doctor(settings)

@@ -24,7 +24,7 @@ def mcp(url: UrlOption = None, data_dir: DataDirOption = None) -> None:
     from importlib.util import find_spec
 
     from infra.cli.client.http import where
-    from infra.cli.exit_codes import CliError
+    from infra.errors.cli_error import CliError
 
     missing = [name.replace("_", "-") for name in NEEDED if find_spec(name) is None]
     if missing:

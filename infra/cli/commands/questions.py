@@ -89,8 +89,9 @@ def ask(
 def _asked(api: Api, task_id: str, body: Json) -> Json:
     """Ask, and wait until it is decided. CliError where there will be no answer."""
     from infra.cli.client.http import path
-    from infra.cli.exit_codes import CliError, Exit
     from infra.cli.output.stderr import say
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
 
     try:
         found = _patiently(lambda: api.post(path("runner", "tasks", task_id, "questions"), body))
@@ -145,8 +146,9 @@ def answer(
         raise typer.BadParameter("give a choice or --text, not both")
     from infra.cli.client.http import connect, path
     from infra.cli.client.task_ids import resolve
-    from infra.cli.exit_codes import CliError, Exit
     from infra.cli.output.formats import Column, emit_one
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
 
     with connect(url, data_dir) as api:
         task_id = resolve(api, task)

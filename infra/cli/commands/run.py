@@ -166,10 +166,11 @@ def _run(
 
     from infra.cli.client.follow import Left, interrupting, stay, withdraw
     from infra.cli.client.live_output import LiveOutput
-    from infra.cli.exit_codes import Exit, exit_of
     from infra.cli.output.bytes import OutputWriter
     from infra.cli.output.formats import emit_one
     from infra.cli.output.stderr import say
+    from infra.errors.cli_error import exit_of
+    from infra.errors.exit_codes import Exit
 
     body = {"id": str(uuid7()), **body}
     stays, writer = dispatch and not detach, OutputWriter(raw=True)

@@ -85,7 +85,7 @@ def up(
     )
     if not settings.roots:
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
-    from infra.cli.exit_codes import CliError, system_words
+    from infra.errors.cli_error import CliError, system_words
     from infra.nats.binary import EmbeddedNatsError
     from infra.runtime.http_server import CannotListen
     from infra.runtime.up import CannotStart, run_up
@@ -108,9 +108,9 @@ def demo() -> None:
     """
     settings = server_settings(log_level="error")  # the demo shows events; logs would interrupt them
     from infra.cli.demo import DemoFailed, run_demo
-    from infra.cli.exit_codes import CliError
     from infra.cli.output.stderr import say
     from infra.config.process_secrets import keep_secrets
+    from infra.errors.cli_error import CliError
     from infra.nats.binary import EmbeddedNatsError
     from infra.runtime.http_server import CannotListen
     from infra.runtime.up import CannotStart
@@ -202,9 +202,10 @@ def runner(
 
 def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
     """Run a server until it ends, and exit with its exit code."""
-    from infra.cli.exit_codes import CliError, Exit
     from infra.config.process_secrets import keep_secrets
     from infra.config.settings import SettingsError
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
     from infra.runtime.standard_streams import flush_words
 
     keep_secrets()

@@ -176,8 +176,8 @@ def wait(
     from infra.cli.client.follow import wait_until_ended
     from infra.cli.client.http import connect
     from infra.cli.client.task_ids import resolve
-    from infra.cli.exit_codes import exit_of
     from infra.cli.output.task_view import show_task
+    from infra.errors.cli_error import exit_of
 
     with connect(url, data_dir) as api:
         found = wait_until_ended(api, resolve(api, id), timeout)

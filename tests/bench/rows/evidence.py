@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.reading.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from infra.composition import open_checkpoint_signer, open_core
 from infra.config.settings import Settings

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.reading.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel

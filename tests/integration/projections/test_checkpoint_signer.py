@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
-from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.reading.raw_reader import RawLog
 from adapters.nats.client import new_client
 from domain.evidence.checkpoint import CheckpointInvalid, check_follows, check_signature, make_checkpoint
 from infra.nats.embedded_server import EmbeddedNats

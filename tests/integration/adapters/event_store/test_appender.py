@@ -9,9 +9,9 @@ import pytest
 from nats.aio.client import Client
 
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
-from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
 from adapters.event_store.lock_and_workspace_log import AppenderLockLog, AppenderWorkspaceLog
+from adapters.event_store.reading.event_reader import JetStreamEvents
 from adapters.nats.jetstream_api import REQUEST_SECONDS, JetStreamApi, LogUnreachable
 from domain.errors import Invalid
 from domain.locks.claims import FIRST_CHAIN, LockFact

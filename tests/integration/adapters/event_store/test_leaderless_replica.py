@@ -6,7 +6,7 @@ import pytest
 
 from adapters.event_store.appender import SingleAppender
 from adapters.event_store.codec import filter_of
-from adapters.event_store.event_reader import JetStreamEvents
+from adapters.event_store.reading.event_reader import JetStreamEvents
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from infra.nats.streams import ensure_streams
 from tests.support.messages import creation, new_id

@@ -8,8 +8,8 @@ import pytest
 from nats.aio.client import Client
 
 from adapters.event_store.appender import SingleAppender
-from adapters.event_store.event_reader import JetStreamEvents
 from adapters.event_store.group_appender import GroupAppender
+from adapters.event_store.reading.event_reader import JetStreamEvents
 from adapters.event_store.task_cache import TaskCache
 from adapters.event_store.task_store import LogTaskStore
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage

@@ -17,8 +17,8 @@ from adapters.read_model.errors import DatabaseDamaged, DatabaseUnreachable, tra
 from adapters.read_model.snapshots import SqlSnapshots
 from adapters.read_model.store import SqlReadModel
 from domain.ports.read_model import TaskFilter
+from projections.folding.snapshots import keep, take_up
 from projections.read_model import ReadModelProjection
-from projections.snapshots import keep, take_up
 from tests.integration.projections.harness import ProjectionHarness
 from tests.support.servers.postgres import running_postgres
 from tests.support.waiting import eventually

@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import chain_link
-from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.reading.raw_reader import RawLog
 from adapters.nats.client import new_client
 from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
 from domain.evidence.merkle import leaf_hash

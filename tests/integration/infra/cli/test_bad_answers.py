@@ -16,8 +16,8 @@ from adapters.runners.submission import PushRunnerClient
 from domain.errors import Busy
 from domain.ports.dispatch import SubmitUnreachable
 from domain.protocol import Heartbeat, Report, Submission
-from infra.cli.exit_codes import CliError
 from infra.composition import push_client
+from infra.errors.cli_error import CliError
 from infra.nats.monitoring import MonitorUnavailable, server_facts
 from runner.control.heartbeat import NotAcknowledged
 from runner.control.heartbeat_channels import HttpBeats

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 import adapters.nats.client
 import infra.doctor.broker
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.reading.log_reader import JetStreamLogReader
 from adapters.nats.client import READ_VERSIONS, Kind
 from adapters.queues.dead_letter_budget import MOST_ALIKE
 from adapters.queues.dead_letters import JetStreamDeadLetters

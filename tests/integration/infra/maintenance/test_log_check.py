@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from adapters.crypto.checkpoint_keys import CheckpointKey, PublicKeys
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
-from adapters.event_store.raw_reader import RawLog
+from adapters.event_store.reading.raw_reader import RawLog
 from adapters.read_model.database import create_tables, open_database
 from infra.config.settings import Settings
 from infra.maintenance.log_check import LogDamaged, Range, check_log, ranges

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from infra.nats.embedded_server import EmbeddedNats
-from infra.runtime.http_connections import MAX_HEAD_BYTES, Connections, Patience, guarded_protocol
+from infra.runtime.http_connections import MAX_HEAD_BYTES, ClientPatience, Connections, guarded_protocol
 from infra.runtime.http_server import bind, serve
 from runner.intake.server import IntakeServer
 from tests.integration.api.live_api import LiveApi, live_api
@@ -49,7 +49,7 @@ async def start(
     """Starts a listener with a few connections and the patience given."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(patience: Patience, **settings: object) -> Listener:
+        async def start(patience: ClientPatience, **settings: object) -> Listener:
             live = await stack.enter_async_context(live_api(nats_server, tmp_path / "data", **settings))
             socket, stop = bind("127.0.0.1", 0), asyncio.Event()
             port: int = socket.getsockname()[1]
@@ -127,7 +127,7 @@ def post(path: str, token: str | None = None, length: int = 500_000) -> bytes:
 async def test_a_crowd_of_half_open_requests_does_not_hold_up_heartbeats_reports_and_others(
     start: Callable[..., Awaitable[Listener]], sent: bytes
 ) -> None:
-    listener = await start(Patience(head=600, next=600, body=600), api_runner_callback_token=TOKEN)
+    listener = await start(ClientPatience(head=600, next=600, body=600), api_runner_callback_token=TOKEN)
     headers = {"X-Runner-Token": TOKEN}
     task = await listener.live.dispatched(pool="mine")
     async with strangers(listener.port) as crowd, listener.http as http:
@@ -149,7 +149,7 @@ async def test_a_crowd_of_half_open_requests_does_not_hold_up_heartbeats_reports
 async def test_without_any_token_half_open_posts_take_no_place_either(
     start: Callable[..., Awaitable[Listener]],
 ) -> None:
-    listener = await start(Patience(), max_requests=8)
+    listener = await start(ClientPatience(), max_requests=8)
     async with strangers(listener.port) as crowd, listener.http as http:
         await crowd.open(132, post(f"/runner/tasks/{TASK}/status"))
         assert (await http.post("/runner/heartbeat", json=BEAT)).status_code == 200
@@ -160,7 +160,7 @@ async def test_a_stranger_is_told_so_before_it_has_sent_a_body(
     start: Callable[..., Awaitable[Listener]],
 ) -> None:
     listener = await start(
-        Patience(), api_runner_callback_token=TOKEN, api_tokens="admin:0123456789abcdef0123456789abcdef"
+        ClientPatience(), api_runner_callback_token=TOKEN, api_tokens="admin:0123456789abcdef0123456789abcdef"
     )
     for path in (f"/runner/tasks/{TASK}/status", "/runner/heartbeat", "/tasks", "/tasks/x/cancel"):
         async with strangers(listener.port) as one:
@@ -184,7 +184,7 @@ async def test_a_stranger_is_told_so_before_it_has_sent_a_body(
 async def test_a_trickle_ends_after_its_time(
     start: Callable[..., Awaitable[Listener]], sent: bytes, piece: bytes
 ) -> None:
-    listener = await start(Patience(head=1, next=1, body=1), api_runner_callback_token=TOKEN)
+    listener = await start(ClientPatience(head=1, next=1, body=1), api_runner_callback_token=TOKEN)
     async with strangers(listener.port) as crowd:
         await crowd.open(5, sent)
         trickle = asyncio.create_task(crowd.trickle(piece))
@@ -193,7 +193,7 @@ async def test_a_trickle_ends_after_its_time(
 
 
 async def test_a_head_has_a_size(start: Callable[..., Awaitable[Listener]]) -> None:
-    listener = await start(Patience())
+    listener = await start(ClientPatience())
     async with strangers(listener.port) as crowd:
         await crowd.open(1, b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         with contextlib.suppress(ConnectionError):
@@ -202,7 +202,7 @@ async def test_a_head_has_a_size(start: Callable[..., Awaitable[Listener]]) -> N
 
 
 async def test_a_target_in_absolute_form_names_the_host(start: Callable[..., Awaitable[Listener]]) -> None:
-    listener = await start(Patience())
+    listener = await start(ClientPatience())
     for target, host, status in (
         ("http://evil.example/livez", "localhost", 403),
         ("http://evil.example:8000/livez", "localhost", 403),
@@ -218,7 +218,7 @@ async def test_a_target_in_absolute_form_names_the_host(start: Callable[..., Awa
 async def test_requests_sent_ahead_are_answered_in_order_and_idle_ones_end(
     start: Callable[..., Awaitable[Listener]],
 ) -> None:
-    listener = await start(Patience(head=1, next=1, body=1))
+    listener = await start(ClientPatience(head=1, next=1, body=1))
     async with strangers(listener.port) as one:
         await one.open(1, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3 + b"GET /li")
         async with asyncio.timeout(30):
@@ -231,7 +231,7 @@ async def test_a_runners_intake_is_bounded_in_the_same_way() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    connections = Connections(10, Patience(head=600, next=600, body=600))
+    connections = Connections(10, ClientPatience(head=600, next=600, body=600))
     server = IntakeServer(app, "127.0.0.1", 0, guarded_protocol(connections))  # type: ignore[arg-type]
     await server.start()
     try:
@@ -264,14 +264,14 @@ REFUSED_PATH, OPEN_PATH = b"/runner/tasks/%s/status" % TASK.encode(), b"/tasks"
 async def test_what_frames_a_body_is_bounded_as_a_head_is(
     start: Callable[..., Awaitable[Listener]], path: bytes, begin: bytes, piece: bytes
 ) -> None:
-    listener = await start(Patience(head=60, next=60, body=60), api_runner_callback_token=TOKEN)
+    listener = await start(ClientPatience(head=60, next=60, body=60), api_runner_callback_token=TOKEN)
     assert await _taken(listener.port, CHUNKED % path + begin, piece) < 250 * len(piece)
 
 
 async def test_a_body_behind_its_refusal_is_not_read_for_ever(
     start: Callable[..., Awaitable[Listener]],
 ) -> None:
-    listener = await start(Patience(head=60, next=60, body=60), api_runner_callback_token=TOKEN)
+    listener = await start(ClientPatience(head=60, next=60, body=60), api_runner_callback_token=TOKEN)
     length = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000000\r\n\r\n" % REFUSED_PATH
     assert await _taken(listener.port, length, b"y" * 60_000) < 250 * 60_000
 
@@ -279,7 +279,7 @@ async def test_a_body_behind_its_refusal_is_not_read_for_ever(
 async def test_a_chunked_body_in_small_pieces_and_a_short_trailer_is_read(
     start: Callable[..., Awaitable[Listener]],
 ) -> None:
-    listener = await start(Patience())
+    listener = await start(ClientPatience())
     body = b'{"title": "small pieces", "command": ["true"]}' + b" " * 20_000
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-sum: 1\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)

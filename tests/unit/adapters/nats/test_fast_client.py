@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
 from adapters.event_store.codec import decode
-from adapters.event_store.lazy_event import LazyEvent
+from adapters.event_store.reading.lazy_event import LazyEvent
 from adapters.nats.fast_client import FastClient
 from adapters.nats.message import Arrived
 from tests.support.repository import GOLDEN

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from domain.protocol import Heartbeat, Held
-from projections.verdicts import Verdicts
+from projections.folding.void_events import VoidEvents
 from tests.unit.api.api_harness import ApiHarness, new_id, problem
 
 
@@ -129,7 +129,7 @@ async def test_a_dispatch_that_comes_behind_a_move_is_a_conflict(harness: ApiHar
     why = (await harness.http.get(f"/tasks/{task['id']}/why")).json()
     assert where in why["sentence"]
     assert "/srv/acme" in why["sentence"]
-    harness.parts.view._verdicts = Verdicts()  # type: ignore[attr-defined]  # as after a start
+    harness.parts.view._void_events = VoidEvents()  # type: ignore[attr-defined]  # as after a start
     assert (await harness.http.get(f"/tasks/{task['id']}/why")).json() == why
     dispatched = next(one.seq for one in harness.log.events if one.event == "dispatched")
     then = (await harness.http.get(f"/tasks/{task['id']}?at={dispatched}")).json()

@@ -10,7 +10,7 @@ from typing import Any
 import typer.main
 
 from infra.cli import app
-from infra.cli.exit_codes import Exit
+from infra.errors.exit_codes import Exit
 from tests.unit.infra.cli.shapes import TASK_ID
 
 SECRET = "s3cr3t-0f-0urs"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.cli.exit_codes import Exit, exit_of, from_problem
+from infra.errors.cli_error import exit_of, from_problem
+from infra.errors.exit_codes import Exit
 from tests.unit.infra.cli.conftest import Towpath
 from tests.unit.infra.cli.fake_api import FakeApi
 from tests.unit.infra.cli.shapes import OTHER_ID, TASK_ID, task_read

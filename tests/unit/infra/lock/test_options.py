@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from infra.cli.exit_codes import _BY_STATUS, Exit
-from infra.lock import endings
 from infra.lock.options import parse
 
 HEAVY = {
@@ -45,20 +43,6 @@ def test_wrong_usage_ends_with_two(arguments: list[str], capsys: pytest.CaptureF
         parse(arguments)
     assert ended.value.code == 2
     assert "towpath lock" in capsys.readouterr().err
-
-
-def test_exit_codes_are_those_of_every_command() -> None:
-    ours = (
-        endings.ERROR,
-        endings.USAGE,
-        endings.NOT_ALLOWED,
-        endings.NOT_FOUND,
-        endings.CONFLICT,
-        endings.TIMED_OUT,
-    )
-    theirs = (Exit.ERROR, Exit.USAGE, Exit.NOT_ALLOWED, Exit.NOT_FOUND, Exit.CONFLICT, Exit.TIMED_OUT)
-    assert ours == theirs
-    assert endings._BY_STATUS.items() <= {status: int(code) for status, code in _BY_STATUS.items()}.items()
 
 
 def test_nothing_heavy_is_imported_before_the_command_runs() -> None:

@@ -16,10 +16,11 @@ from uuid_utils.compat import uuid7
 
 from adapters.event_store.codec import encode
 from adapters.read_model.fold import Batch
-from adapters.read_model.judge import Judged
+from adapters.read_model.kept_judge import Judged
 from domain.errors import Refused
 from domain.locks.claims import FIRST_CHAIN, LockFact, Owed
 from domain.locks.judging import Judge
+from domain.locks.lock_facts import grant_fact
 from domain.locks.table import LockTable
 from domain.log.events import CreatedData, RegisteredData
 from domain.log.record import Recorded
@@ -357,7 +358,7 @@ def _decisions(table: LockTable) -> Iterator[LockFact]:
     for workspace in table.workspaces():
         locks = table._workspaces[workspace]
         for claim in locks.waiting.values():
-            yield table._grant(locks, claim)
+            yield grant_fact(locks, claim, table.seq)
 
 
 def _renumbered(events: list[Recorded]) -> list[Recorded]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.cli.exit_codes import CliError
+from infra.errors.cli_error import CliError
 
 ID = "0190aaaa-0000-7000-8000-000000000001"
 OF_API = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.exit_codes import Exit
+from infra.errors.exit_codes import Exit
 from tests.unit.infra.cli.conftest import Towpath
 from tests.unit.infra.cli.fake_api import FakeApi
 from tests.unit.infra.cli.shapes import TASK_ID

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from infra.lock.http import Connection, Interrupted, Problem, Unanswered, quoted
+from infra.lock.connection import Connection, Interrupted, Problem, Unanswered, quoted
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'
 CHUNKED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from projections.cooperative_fold import PART_PATHS, in_parts
+from projections.folding.cooperative_fold import PART_PATHS, in_parts
 from tests.unit.domain.locks.lock_log import LockLog
 
 

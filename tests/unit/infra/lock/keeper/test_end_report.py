@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.protocol import Report
-from infra.lock.end_report import end_of
+from infra.lock.keeper.end_report import end_of
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,18 @@ import signal
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from infra.lock import endings
-from infra.lock.claim import specification
+from infra.errors.exit_codes import Exit
+from infra.lock.connection import Interrupted, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
-from infra.lock.end_report import end_of
-from infra.lock.endings import BUSY, Ending, of_problem, of_silence
-from infra.lock.events import Events
-from infra.lock.grant import REPORT_SECONDS, Claim
-from infra.lock.heart import Heart
-from infra.lock.http import Interrupted, Problem, Unanswered
-from infra.lock.leftovers import sweep
+from infra.lock.endings import BUSY, SIGNALED, Ending, of_problem, of_silence
+from infra.lock.keeper.claim import REPORT_SECONDS, Claim
+from infra.lock.keeper.end_report import end_of
+from infra.lock.keeper.event_stream import EventStream
+from infra.lock.keeper.heartbeats import Heartbeats
+from infra.lock.keeper.specification import specification
+from infra.lock.keeper.waiting_line import WaitingLine
+from infra.lock.orphans import sweep
 from infra.lock.terminal_job import TerminalJob
-from infra.lock.waiting_line import WaitingLine
 from runner.clock import boottime
 from runner.isolation.process_traits import adopt_orphans, hide_memory
 
@@ -49,12 +49,12 @@ class Keeper:
         self._front = front
         self._say = say
         self._front_pid = os.getppid()
-        self._heart = Heart(control)
+        self._heart = Heartbeats(control)
         self._line = WaitingLine()
 
     def run(self) -> NoReturn:
         """Do all of it, and tell the front the exit code."""
-        code = endings.ERROR
+        code: int = Exit.ERROR
         try:
             code = self._run()
         except Ending as ending:
@@ -78,7 +78,7 @@ class Keeper:
             token = self._granted(spec)
         except Interrupted:
             got = os.read(self._front, 1)
-            raise Ending(endings.SIGNALED + (got[0] if got else signal.SIGKILL)) from None
+            raise Ending(SIGNALED + (got[0] if got else signal.SIGKILL)) from None
         except Unanswered as error:
             raise of_silence(self._control.main.url, error) from None
         except Problem as problem:
@@ -103,8 +103,8 @@ class Keeper:
         """The fencing token, once the command may start; else the claim is withdrawn."""
         claim = Claim(self._control, self._heart, self._line, self._front, spec)
         try:
-            token = claim.token()
-            claim.permitted()
+            token = claim.wait_for_token()
+            claim.pass_start_gate()
         except (Ending, Interrupted, Unanswered, Problem):
             self._line.clear()
             self._heart.holds = not claim.withdraw()
@@ -117,7 +117,7 @@ class Keeper:
         """What guard or shim says at the end; {} if neither could, and nothing is left."""
         heart, job = self._heart, self._job
         watched = [job.said, heart.wake, self._front]
-        with Events(self._control, task_id=self._control.task_id) as events:
+        with EventStream(self._control, task_id=self._control.task_id) as events:
             while True:
                 short = FIRST_SECONDS if not events.files and heart.valid else None
                 ready = select.select([*watched, *events.files], [], [], short)[0]
@@ -167,7 +167,7 @@ class Keeper:
         code, words = end.code, end.words
         if said.get("why") == "canceled" and self._lost_by_hand():
             words = "the lock was released by hand while the command ran; the command was killed"
-            code = endings.LOCK_LOST
+            code = Exit.LOCK_LOST
         if words:
             self._pass_on(b"R\n")
             self._tell(words)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from infra.config import installation_file
-from infra.lock.endings import ERROR, Ending
+from infra.errors.exit_codes import Exit
+from infra.lock.endings import Ending
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -23,5 +24,7 @@ def where(url: str | None, data_dir: str | None) -> tuple[str, str | None]:
         return DEFAULT_URL, token
     told = installation_file.read(directory)
     if told is None:
-        raise Ending(ERROR, f"no `towpath up` runs on {directory}: start it, or say where its API is (--url)")
+        raise Ending(
+            Exit.ERROR, f"no `towpath up` runs on {directory}: start it, or say where its API is (--url)"
+        )
     return str(told["url"]), told.get("token") if option_wins or token is None else token

@@ -8,8 +8,8 @@ import os
 import select
 from contextlib import suppress
 
+from infra.lock.connection import Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
-from infra.lock.http import Problem, Unanswered
 from runner.clock import boottime
 
 FIRST_LEASE_SECONDS = 15.0
@@ -20,7 +20,7 @@ LATE = 3.0
 """Heartbeats for a lease."""
 
 
-class Heart:
+class Heartbeats:
     """The lease, renewed until `stop`; it counts from the sending of an acknowledged heartbeat."""
 
     def __init__(self, control: ControlPlane) -> None:

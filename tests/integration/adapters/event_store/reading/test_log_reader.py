@@ -10,10 +10,10 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-import adapters.event_store.log_feed
-import adapters.event_store.log_reader
+import adapters.event_store.reading.log_feed
+import adapters.event_store.reading.log_reader
 from adapters.event_store.appender import SingleAppender
-from adapters.event_store.log_reader import JetStreamLogReader
+from adapters.event_store.reading.log_reader import JetStreamLogReader
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.nats.pull_consumer import PullTiming
 from domain.log.record import Recorded
@@ -161,7 +161,7 @@ async def test_a_lost_message_is_read_again(proxy: NatsProxy, proxied: Client, j
 async def test_a_slow_reader_gets_everything_and_holds_the_server_back(
     monkeypatch: pytest.MonkeyPatch, proxy: NatsProxy, proxied: Client, js_connection: Client
 ) -> None:
-    monkeypatch.setattr(adapters.event_store.log_feed, "BUFFERED", 50)
+    monkeypatch.setattr(adapters.event_store.reading.log_feed, "BUFFERED", 50)
     one = SingleAppender(js_connection, JetStreamApi(js_connection))
     body = "x" * 40_000
     for _ in range(5):

@@ -12,7 +12,7 @@ import secrets
 
 from nats.aio.client import Client
 
-from adapters.event_store.lazy_event import LazyEvent
+from adapters.event_store.reading.lazy_event import LazyEvent
 from adapters.nats.jetstream_api import JetStreamApi
 from adapters.nats.message import Arrived
 from adapters.nats.pull_consumer import Pull, PullTiming, nanoseconds, stream_seq

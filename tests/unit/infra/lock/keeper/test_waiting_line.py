@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.lock.waiting_line import WaitingLine, held_by, sentence
+from infra.lock.keeper.waiting_line import WaitingLine, held_by, sentence
 
 AT = "2026-03-01T12:00:03Z"
 CLAIM = {"lock_paths": ["src/api"], "workspace": "shop"}

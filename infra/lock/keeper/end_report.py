@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.lock.endings import LOCK_LOST, SIGNALED
+from infra.errors.exit_codes import Exit
+from infra.lock.endings import SIGNALED
 
 KILL = 9
 MESSAGE_CHARS = 2000
@@ -33,7 +34,7 @@ def end_of(said: dict[str, Any]) -> End:
     else:
         outcome = {"reason": {"lease": "runner-lost", "error": "error"}.get(why, "killed")}
     if why == "lease":
-        exit_code = LOCK_LOST
+        exit_code = Exit.LOCK_LOST
     elif why == "error":
         exit_code = 126
     return End({**fields, **outcome, "message": words[:MESSAGE_CHARS]}, words, exit_code)

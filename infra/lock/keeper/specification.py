@@ -6,8 +6,9 @@ import argparse
 import os
 from typing import Any
 
+from infra.errors.exit_codes import Exit
 from infra.lock.control_plane import ControlPlane
-from infra.lock.endings import NOT_FOUND, USAGE, Ending
+from infra.lock.endings import Ending
 
 MAX_TITLE_CHARS = 500
 MAX_WORD_CHARS = 2000
@@ -45,7 +46,7 @@ def workspace_around(here: str, workspaces: list[dict[str, Any]]) -> dict[str, A
     around = [one for one in workspaces if _within(here, os.path.realpath(one["root"]))]
     if not around:
         raise Ending(
-            NOT_FOUND,
+            Exit.NOT_FOUND,
             f"no registered workspace contains {here}: register one with `towpath workspaces add NAME "
             f"{here}`, or name one with -w",
         )
@@ -57,7 +58,7 @@ def lock_path(path: str, here: str, workspace: dict[str, Any]) -> str:
     root = os.path.realpath(workspace["root"])
     real = os.path.realpath(os.path.join(here, path))
     if not _within(real, root):
-        raise Ending(USAGE, f"{path} is {real}, which is not in workspace {workspace['id']} ({root})")
+        raise Ending(Exit.USAGE, f"{path} is {real}, which is not in workspace {workspace['id']} ({root})")
     return _text(os.path.relpath(real, root))
 
 

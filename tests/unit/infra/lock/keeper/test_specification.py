@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.lock.claim import lock_path, program, shown_command, workspace_around
 from infra.lock.endings import Ending
+from infra.lock.keeper.specification import lock_path, program, shown_command, workspace_around
 
 
 def workspace(name: str, root: Path) -> dict[str, Any]:

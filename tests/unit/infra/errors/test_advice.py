@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from infra.cli import app
-from infra.cli.arguments.advice import OPTIONS, for_people
+from infra.errors.advice import OPTIONS, for_people
 from infra.lock.options import parser
 from tests.support.repository import REPO
 

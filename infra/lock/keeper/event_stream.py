@@ -6,13 +6,13 @@ import select
 from contextlib import suppress
 from types import TracebackType
 
+from infra.lock.connection import quoted
 from infra.lock.control_plane import ControlPlane
-from infra.lock.http import quoted
 
 SEND_SECONDS = 2.0
 
 
-class Events:
+class EventStream:
     """A live stream whose content does not matter: whoever is woken asks how things are."""
 
     def __init__(self, control: ControlPlane, **wanted: str) -> None:
@@ -20,7 +20,7 @@ class Events:
         self._connection = control.connection()
         self._path = "/events/stream?" + "&".join(f"{name}={quoted(value)}" for name, value in wanted.items())
 
-    def __enter__(self) -> Events:
+    def __enter__(self) -> EventStream:
         return self
 
     def __exit__(

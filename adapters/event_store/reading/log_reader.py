@@ -15,7 +15,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from adapters.event_store.codec import decoded, subject_of
-from adapters.event_store.log_feed import TIMING, LogFeed
+from adapters.event_store.reading.log_feed import TIMING, LogFeed
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
 from adapters.nats.pull_consumer import PullTiming
 from domain.identifiers import LOG_START, LogSeq

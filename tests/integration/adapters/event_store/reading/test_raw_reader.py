@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from nats.aio.client import Client
 
-from adapters.event_store import raw_reader
-from adapters.event_store.raw_reader import RawLog, StoredBytes
+from adapters.event_store.reading import raw_reader
+from adapters.event_store.reading.raw_reader import RawLog, StoredBytes
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.messages import new_id
 from tests.support.nats import KINDS, api, append, connect

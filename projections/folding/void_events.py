@@ -1,4 +1,4 @@
-"""Verdicts on void events, kept so that a request can be answered by its event's position.
+"""VoidEvents on void events, kept so that a request can be answered by its event's position.
 
 Only void events are remembered, and a bounded number of them. For a position before the oldest one, the
 answer is Busy instead of a guess.
@@ -17,8 +17,8 @@ from domain.log.record import Recorded
 REMEMBERED = 4096
 
 
-class Verdicts:
-    """Verdicts of one fold, in the order of the log."""
+class VoidEvents:
+    """VoidEvents of one fold, in the order of the log."""
 
     def __init__(self) -> None:
         self._since = 0

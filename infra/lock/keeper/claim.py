@@ -7,13 +7,13 @@ import select
 import time
 from typing import Any
 
-from infra.lock import endings
+from infra.errors.exit_codes import Exit
+from infra.lock.connection import Interrupted, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
 from infra.lock.endings import BUSY, Ending, of_problem
-from infra.lock.events import Events
-from infra.lock.heart import Heart
-from infra.lock.http import Interrupted, Problem, Unanswered
-from infra.lock.waiting_line import WaitingLine, held_by, sentence
+from infra.lock.keeper.event_stream import EventStream
+from infra.lock.keeper.heartbeats import Heartbeats
+from infra.lock.keeper.waiting_line import WaitingLine, held_by, sentence
 
 FIRST_LOOK_SECONDS = 0.1
 LONGEST_LOOK_SECONDS = 5.0
@@ -28,7 +28,12 @@ class Claim:
     """A claim from its creation until the command may start, or until it is withdrawn."""
 
     def __init__(
-        self, control: ControlPlane, heart: Heart, line: WaitingLine, interrupt: int, spec: dict[str, Any]
+        self,
+        control: ControlPlane,
+        heart: Heartbeats,
+        line: WaitingLine,
+        interrupt: int,
+        spec: dict[str, Any],
     ) -> None:
         """`interrupt`: a file; once it can be read, every wait ends with Interrupted."""
         self._control = control
@@ -37,7 +42,7 @@ class Claim:
         self._interrupt = interrupt
         self._spec = spec
 
-    def token(self) -> int:
+    def wait_for_token(self) -> int:
         """Claim and wait; the fencing token. Raises Ending, Interrupted, Unanswered, Problem."""
         try:
             task = self._control.claim(self._spec)
@@ -47,7 +52,7 @@ class Claim:
             raise of_problem(problem) from None
         self._heart.holds = True
         pause = FIRST_LOOK_SECONDS
-        with Events(self._control, workspace=self._spec["workspace"]) as events:
+        with EventStream(self._control, workspace=self._spec["workspace"]) as events:
             while (task["status"], task["lock"]["state"]) != ("dispatched", "held"):
                 if task["status"] != "dispatched":
                     raise self._not_granted(task)
@@ -56,8 +61,11 @@ class Claim:
         token: int = task["lock"]["token"]
         return token
 
-    def permitted(self) -> None:
-        """Under the lease, report `running` until it is known to stand in the log. Raises like `token`."""
+    def pass_start_gate(self) -> None:
+        """The start gate: report `running` under the lease until the log has it.
+
+        Raises like `wait_for_token`.
+        """
         control = self._control
         while True:
             while not self._heart.valid:
@@ -69,7 +77,7 @@ class Claim:
                 task = control.report(REPORT_SECONDS, status="running")
             except Problem as problem:
                 if problem.code != "not-granted" and problem.status not in BUSY:
-                    raise Ending(endings.ERROR, f"not started: {problem}") from None
+                    raise Ending(Exit.ERROR, f"not started: {problem}") from None
                 self._pause()
                 continue
             except Unanswered:
@@ -77,7 +85,7 @@ class Claim:
                 continue
             ours = (task["status"], task["attempt"], task["runner_id"]) == ("running", 1, control.runner_id)
             if not ours or task["cancel_requested"]:
-                raise Ending(endings.ERROR, f"not started: the task is {task['status']}")
+                raise Ending(Exit.ERROR, f"not started: the task is {task['status']}")
             if self._heart.valid:
                 return
 
@@ -101,7 +109,7 @@ class Claim:
                 time.sleep(AGAIN_SECONDS / 4)  # a create may be under way still
         return False
 
-    def _looked(self, task: dict[str, Any], events: Events, pause: float) -> dict[str, Any]:
+    def _looked(self, task: dict[str, Any], events: EventStream, pause: float) -> dict[str, Any]:
         """The task, after something may have changed; shows what it waits for."""
         try:
             if task["lock"]["state"] == "waiting":
@@ -125,7 +133,7 @@ class Claim:
         outer = os.environ.get("TOWPATH_TASK_ID")
         if outer is not None and any(one["task_id"] == outer for one in why["blocked_by"]):
             raise Ending(
-                endings.CONFLICT,
+                Exit.CONFLICT,
                 f"this would wait for the lock under which it runs itself (task {outer}), and so without end",
             )
 
@@ -133,14 +141,14 @@ class Claim:
         [holder, *_] = problem.body["holders"]
         task = self._control.task(holder["task_id"])
         holder |= {"runner_id": task["runner_id"], "since": task["lock"]["since"]}
-        return Ending(endings.CONFLICT, held_by(self._spec, holder, task["title"]))
+        return Ending(Exit.CONFLICT, held_by(self._spec, holder, task["title"]))
 
     def _not_granted(self, task: dict[str, Any]) -> Ending:
         reason = task["reason"]
         if reason == "lock-wait-timeout":
             waited = self._spec["lock_wait_seconds"]
-            return Ending(endings.TIMED_OUT, f"the lock was not granted within {waited:g} s")
-        code = endings.CONFLICT if reason in ("workspace-locked", "workspace-changed") else endings.ERROR
+            return Ending(Exit.TIMED_OUT, f"the lock was not granted within {waited:g} s")
+        code = Exit.CONFLICT if reason in ("workspace-locked", "workspace-changed") else Exit.ERROR
         return Ending(code, f"the lock was not granted: {task['message'] or reason or task['status']}")
 
     def _pause(self) -> None:

@@ -1,30 +1,13 @@
-"""Exit codes of commands, by problem or by outcome of a task.
-
-Only this module maps HTTP statuses to exit codes. Scripts rely on the numbers, so they never change.
-"""
+"""The error that ends a command: its message for people, and its exit code."""
 
 from __future__ import annotations
 
 import os
-from enum import IntEnum
 from typing import Any
 
 from domain.task.transitions import Status
-from infra.cli.arguments.advice import for_people
-
-
-class Exit(IntEnum):
-    """The exit codes of `towpath`."""
-
-    OK = 0
-    ERROR = 1
-    USAGE = 2
-    TASK_FAILED = 3
-    NOT_ALLOWED = 4
-    NOT_FOUND = 5
-    CONFLICT = 6
-    TIMED_OUT = 8
-    INTERRUPTED = 130
+from infra.errors.advice import for_people
+from infra.errors.exit_codes import BY_STATUS, Exit
 
 
 class CliError(Exception):
@@ -43,16 +26,6 @@ def system_words(error: Exception) -> str:
     return str(error)
 
 
-_BY_STATUS = {
-    400: Exit.USAGE,
-    401: Exit.NOT_ALLOWED,
-    403: Exit.NOT_ALLOWED,
-    404: Exit.NOT_FOUND,
-    408: Exit.TIMED_OUT,
-    409: Exit.CONFLICT,
-    422: Exit.USAGE,
-    504: Exit.TIMED_OUT,
-}
 _NO_LOCK = ("workspace-locked", "workspace-changed", "lock-wait-timeout")
 
 
@@ -62,7 +35,7 @@ def from_problem(status: int, problem: Any) -> CliError:
     detail = body.get("detail") or body.get("title") or f"the API answered HTTP {status}"
     lines = [for_people(detail if isinstance(detail, str) else str(detail)), *_holders(body)]
     code = str(body.get("type") or "").rpartition(":")[2]
-    return CliError("\n  ".join(lines), _BY_STATUS.get(status, Exit.ERROR), code)
+    return CliError("\n  ".join(lines), BY_STATUS.get(status, Exit.ERROR), code)
 
 
 def unknown_caller(sent_token: bool) -> CliError:

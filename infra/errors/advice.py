@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from infra.cli.arguments.validator_messages import in_words
+from infra.errors.validator_messages import in_words
 
 _WORDS = (
     (r"register it with PUT /workspaces/([\w-]+)", r"register it with `towpath workspaces add \1 DIR`"),
