@@ -1,4 +1,4 @@
-"""The tutorial works as it is printed: its commands are typed into two terminals, its output is compared.
+"""The tutorials work as printed: their commands are typed into two terminals, the output is compared.
 
 Ids, times, ports and the reader's directory differ each time, and a narrow terminal folds lines; `…` on the
 page stands for what is left out. A command that only looks is repeated until it shows what the page shows,
@@ -18,7 +18,8 @@ from tests.support.terminal import Terminal
 from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
 
-PAGE = REPO / "docs" / "tutorial.md"
+PAGES = {"tutorial.md": 30, "several-agents.md": 15}
+"""With how many commands at least, so that a page is not skipped because it is not understood."""
 FIRST, SECOND = "console terminal-1", "console"
 LOOKS = re.compile(r"towpath (tasks|task|why|locks|runners|events|trail|verify)\b|test -e |cat ")
 GOES_ON = "towpath up"
@@ -46,10 +47,14 @@ def terminals(home: Home) -> Iterator[dict[str, Terminal]]:
         terminal.close()
 
 
-async def test_the_tutorial_shows_what_happens(home: Home, terminals: dict[str, Terminal]) -> None:
-    session = [(block.language, typed) for block in blocks(PAGE) for typed in block.session]
+@pytest.mark.parametrize(("page", "least"), PAGES.items(), ids=PAGES)
+async def test_the_tutorial_shows_what_happens(
+    home: Home, terminals: dict[str, Terminal], page: str, least: int
+) -> None:
+    shown = blocks(REPO / "docs" / page)
+    session = [(block.language, typed) for block in shown for typed in block.session]
     assert {language for language, _ in session} == terminals.keys()
-    assert len(session) > 30
+    assert len(session) > least
     for language, typed in session:
         await _follow(home, terminals[language], typed)
     shells = {terminal.pid for terminal in terminals.values()}
