@@ -26,7 +26,7 @@ from api.config import Role
 from api.reports.gateway import record_ask
 from api.schema.openapi import problems
 from api.streaming.questions import WAIT_SECONDS, awaited_question, question_now
-from domain.identifiers import Name, TaskId
+from domain.identifiers import CheckedTaskId, Name
 from domain.protocol import RUNNER_AUTH_HEADER, Ask, AskBody, Choice, QuestionText
 from domain.task.question import QuestionStateRead
 
@@ -84,7 +84,9 @@ asking = APIRouter(route_class=_AskRoute, tags=["runners"])
         **problems(400, 404, 409, 413, 415, 503, 507),
     },
 )
-async def ask(task_id: TaskId, body: AskBody, request: Request, response: Response, parts: Parts) -> Any:
+async def ask(
+    task_id: CheckedTaskId, body: AskBody, request: Request, response: Response, parts: Parts
+) -> Any:
     """Ask a person, from a running attempt; `question_id` makes it safe to send again."""
     question_id = body.question_id or parts.new_task_id()
     asked = Ask(**{**dict(body), "question_id": question_id})
@@ -104,7 +106,7 @@ async def ask(task_id: TaskId, body: AskBody, request: Request, response: Respon
 )
 async def get_question(
     request: Request,
-    task_id: TaskId,
+    task_id: CheckedTaskId,
     question_id: Name,
     parts: Parts,
     wait: Annotated[
@@ -123,7 +125,7 @@ async def get_question(
     responses=problems(400, 404, 409, 413, 415, 503, 507),
 )
 async def answer_question(
-    task_id: TaskId, question_id: Name, body: AnswerBody, parts: Parts, actor: Actor
+    task_id: CheckedTaskId, question_id: Name, body: AnswerBody, parts: Parts, actor: Actor
 ) -> Any:
     """Answer a question. The first answer stands: a second one gets 409 with whose it is, and which."""
     stored = await parts.commands.answer(task_id, question_id, body.choice, body.text, actor)

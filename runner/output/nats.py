@@ -25,6 +25,7 @@ MOST_WAITING = 1000
 AT_ONCE = 4
 HEADER_BYTES = 4096
 FLUSH_SECONDS = 5
+SMALL_BYTES = 16 * 1024
 OTHER_INSTANCE_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
@@ -94,6 +95,7 @@ class NatsOutput:
         try:
             client = await self._link.client()
             await client.publish(message.reply, data, headers=headers)
-            await client.flush(FLUSH_SECONDS)
+            if len(data) > SMALL_BYTES:  # the next large one waits until the server has this one
+                await client.flush(FLUSH_SECONDS)
         except NATS_TROUBLE as error:
             log.debug("a range of output was not answered", error=str(error))

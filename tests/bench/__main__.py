@@ -33,6 +33,7 @@ from tests.bench.rows import (
     lifecycles,
     lock_command,
     memory,
+    output,
     replay,
     reports,
 )
@@ -58,6 +59,7 @@ class Bench:
             self._throughput(mode)
         self._group(contention.NAMES, self._contention)
         self._group(lock_command.NAMES, partial(self._on_fresh, ALWAYS, lock_command.measure))
+        self._group(output.NAMES, partial(self._on_fresh, ALWAYS, output.measure))
         self._history()
 
     def _throughput(self, mode: str) -> None:

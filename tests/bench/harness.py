@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
@@ -22,7 +23,7 @@ from infra.config.settings import Settings, load_settings
 from infra.nats.embedded_server import EmbeddedNats
 from infra.runtime.http_server import bind
 from infra.runtime.memory import share_imports
-from infra.runtime.processes import run, run_projector, serve_api
+from infra.runtime.processes import run, run_projector, serve_api, serve_runner
 from infra.telemetry.logging import configure_logging
 from tests.bench.child import Child
 from tests.bench.figures import SYNC_INTERVALS
@@ -98,6 +99,24 @@ class Harness:
             listener.close()
             for child in children:
                 child.stop()
+
+    @contextlib.contextmanager
+    def runner(self, plane: ControlPlane, **changes: Any) -> Iterator[None]:
+        """Run a host runner of the bench's pool, as the broker's runner user."""
+        who = self._server.runner
+        given = {
+            "url": f"http://127.0.0.1:{plane.port}",
+            "pools": (POOL,),
+            "nats_user": who.user,
+            "nats_password": SecretStr(who.password or ""),
+            **changes,
+        }
+        settings = self.settings.model_copy(update=given)
+        child = Child("runner", lambda: run(serve_runner, settings))
+        try:
+            yield
+        finally:
+            child.stop()
 
 
 def _await_api(port: int) -> None:

@@ -21,6 +21,8 @@ class Sizes:
     waiting_paths: int = 256
     contention_lives: int = 400
     lock_commands: int = 30
+    output_megabytes: int = 200
+    output_lines: int = 100
     replay_events: int = 100_000
     small_events: int = 3_000
     large_events: int = 300_000
@@ -55,6 +57,8 @@ QUICK = Sizes(
     waiting_paths=16,
     contention_lives=20,
     lock_commands=3,
+    output_megabytes=4,
+    output_lines=5,
     replay_events=3_000,
     small_events=1_000,
     large_events=6_000,

@@ -1,4 +1,4 @@
-"""Shows a task's output while another thread follows its events."""
+"""Shows an attempt's output while another thread follows the task's events."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
 
-from infra.cli.client.http import Api, Json
+from infra.cli.client.http import Api
 from infra.cli.client.output import pieces
 from infra.cli.output.stderr import say
 from infra.errors.cli_error import CliError
@@ -17,15 +16,14 @@ GIVE_UP_SECONDS = 60.0
 
 
 class LiveOutput:
-    """The output of the task's first attempt, from its start to its end, and then of those that follow it."""
+    """The output of one attempt, from `start` to `finish`."""
 
-    def __init__(self, api: Api, task_id: str, write: Callable[[bytes], bool]) -> None:
+    def __init__(self, api: Api, task_id: str, attempt: int, write: Callable[[bytes], bool]) -> None:
         """`write` shows bytes at once, and returns whether anything reads them."""
         self._api = api
         self._task_id = task_id
+        self._attempt = attempt
         self._write = write
-        self._attempts: SimpleQueue[int | None] = SimpleQueue()
-        self._attempt = 0
         self._shown = 0
         self._progress_at = 0.0
         self._stopped = False
@@ -36,23 +34,12 @@ class LiveOutput:
         """Begin to show it."""
         self._thread.start()
 
-    def go_on(self, attempt: int) -> None:
-        """Show this attempt after those before it."""
-        self._attempts.put(attempt)
-
-    def stop(self) -> None:
-        """Show no more."""
-        self._stopped = True
-        self._attempts.put(None)
-
-    def finish(self, task: Json) -> None:
-        """Show the rest of a task that has ended; if it cannot be read, what its end says."""
-        self._attempts.put(None)
+    def finish(self, tail: str | None) -> None:
+        """Show the rest of an attempt that has ended; if it cannot be read, the `tail` that its end says."""
         self._progress_at = time.monotonic()
         while self._thread.is_alive() and time.monotonic() - self._progress_at < GIVE_UP_SECONDS:
             self._thread.join(0.2)
-        self.stop()
-        tail = task["output_tail"]
+        self._stopped = True
         complete = self._error is None and not self._thread.is_alive()
         if complete or not tail or self._shown:
             if not complete and tail:
@@ -61,26 +48,44 @@ class LiveOutput:
         self._write(tail.encode("utf-8", "replace") + (b"" if tail.endswith("\n") else b"\n"))
 
     def _run(self) -> None:
-        attempt: int | None = None
         with suppress(RuntimeError):  # the command has ended
-            while not self._stopped:
-                self._error, self._shown = None, 0
-                try:
-                    self._show(attempt)
-                except CliError as error:
-                    self._error = error
-                attempt = self._attempts.get()
-                while attempt is not None and attempt <= self._attempt:
-                    attempt = self._attempts.get()
-                if attempt is None:
-                    return
+            try:
+                self._show()
+            except CliError as error:
+                self._error = error
 
-    def _show(self, attempt: int | None) -> None:
-        for piece in pieces(self._api, self._task_id, attempt, 0, GIVE_UP_SECONDS):
+    def _show(self) -> None:
+        for piece in pieces(self._api, self._task_id, self._attempt, 0, GIVE_UP_SECONDS):
             if self._stopped:
                 return
-            self._attempt = piece.attempt
             self._progress_at = time.monotonic()
             self._shown += len(piece.range.data)
             if piece.range.data and not self._write(piece.range.data):
                 return
+
+
+class Attempts:
+    """Shows the outputs of a task's attempts, each between its start and its end."""
+
+    def __init__(self, api: Api, task_id: str, write: Callable[[bytes], bool]) -> None:
+        self._api = api
+        self._task_id = task_id
+        self._write = write
+        self._live: LiveOutput | None = None
+        self._finished = 0
+
+    def started(self, attempt: int) -> None:
+        """The attempt runs."""
+        self._live = LiveOutput(self._api, self._task_id, attempt, self._write)
+        self._live.start()
+
+    def ended(self, attempt: int, tail: str | None) -> None:
+        """The attempt has ended; again does nothing."""
+        if attempt <= self._finished:
+            return
+        self._finished = attempt
+        if self._live is None and tail:
+            self.started(attempt)
+        if self._live is not None:
+            self._live.finish(tail)
+            self._live = None

@@ -6,8 +6,11 @@ Offsets in an output never change, so a reader goes on where it was and repeats 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from domain.backoff import Backoff
@@ -20,6 +23,9 @@ from infra.errors.exit_codes import Exit
 AWAY = "runner-away"
 LIMIT = 1024 * 1024
 BLOCK = 64 * 1024
+AHEAD = 4
+AHEAD_BYTES = 960 * 1024
+"""Less than fits into a NATS message of the usual size, so that each piece comes whole."""
 WAIT_SECONDS = 5
 RETRY = Backoff(first_seconds=0.1, longest_seconds=2.0)
 
@@ -95,10 +101,35 @@ def pieces(
             time.sleep(next(pauses))
             continue
         lost_since, pauses = 0.0, RETRY.pauses()
-        attempt, offset = found.attempt or attempt, found.end
-        yield found
-        if found.is_last:
+        attempt = found.attempt or attempt
+        for one in chain([found], _ahead(api, task_id, attempt, found) if attempt else ()):
+            offset = one.end
+            yield one
+            if one.is_last:
+                return
+
+
+def _ahead(api: Api, task_id: str, attempt: int, behind: Piece) -> Iterator[Piece]:
+    """What else is there already, in pieces that are asked for before the ones in front of them have come."""
+    starts = iter(range(behind.end, behind.range.size - AHEAD_BYTES + 1, AHEAD_BYTES))
+    with ThreadPoolExecutor(AHEAD) as pool:
+
+        def ask(start: int) -> Future[Piece]:
+            return pool.submit(piece, api, task_id, attempt=attempt, offset=start, limit=AHEAD_BYTES)
+
+        asked = deque(ask(start) for start in islice(starts, AHEAD))
+        try:
+            while asked:
+                found = asked.popleft().result()
+                asked.extend(ask(start) for start in islice(starts, 1))
+                yield found
+                if len(found.range.data) < AHEAD_BYTES:
+                    return
+        except (NoOutput, Unreachable):  # asked again one by one
             return
+        finally:
+            for one in asked:
+                one.cancel()
 
 
 def pieces_so_far(api: Api, task_id: str, attempt: int | None, offset: int) -> Iterator[Piece]:

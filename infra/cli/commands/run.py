@@ -25,7 +25,7 @@ from infra.cli.arguments.server_options import DataDirOption
 
 if TYPE_CHECKING:
     from infra.cli.client.http import Api
-    from infra.cli.client.live_output import LiveOutput
+    from infra.cli.client.live_output import Attempts
 
 TRIES = 3
 _CONTEXT = {"allow_interspersed_args": False}
@@ -165,7 +165,7 @@ def _run(
     from uuid_utils.compat import uuid7
 
     from infra.cli.client.follow import Left, interrupting, stay, withdraw
-    from infra.cli.client.live_output import LiveOutput
+    from infra.cli.client.live_output import Attempts
     from infra.cli.output.bytes import OutputWriter
     from infra.cli.output.formats import emit_one
     from infra.cli.output.stderr import say
@@ -185,13 +185,11 @@ def _run(
             _show_created(task, output)
             return
         say(f"task {task['id']}")
-        live = LiveOutput(api, task["id"], writer.write) if output is OutputFormat.TABLE else None
-        if live is not None:
-            live.start()
+        outputs = Attempts(api, task["id"], writer.write) if output is OutputFormat.TABLE else None
         try:
-            task = stay(api, task, partial(_show_event, live), keep=keep)
-            if live is not None:
-                live.finish(task)
+            task = stay(api, task, partial(_show_event, outputs), keep=keep)
+            if outputs is not None:
+                outputs.ended(task["attempt"], task["output_tail"])
         except Left:
             say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
             raise typer.Exit(Exit.INTERRUPTED) from None
@@ -223,10 +221,14 @@ def _show_created(task: dict[str, Any], output: OutputFormat) -> None:
         emit_one(output, task, ())
 
 
-def _show_event(live: LiveOutput | None, event: dict[str, Any]) -> None:
+def _show_event(outputs: Attempts | None, event: dict[str, Any]) -> None:
+    """Show an event; the output of an attempt stands between its start and its end."""
+    from domain.task.transitions import TERMINAL
     from infra.cli.output.event_text import SHOWN_BY_RUN
     from infra.cli.output.formats import say_row
 
+    if outputs is not None and event["event"] in TERMINAL:
+        outputs.ended(event["attempt"] or 0, event["data"].get("output_tail"))
     say_row(event, SHOWN_BY_RUN)
-    if live is not None and event["event"] == "dispatched" and event["attempt"] > 1:
-        live.go_on(event["attempt"])
+    if outputs is not None and event["event"] == "running":
+        outputs.started(event["attempt"])

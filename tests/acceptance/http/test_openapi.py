@@ -34,6 +34,11 @@ STREAM_SECONDS = "2"  # how long a stream that stays silent is listened to
 TOKEN = "operators-own-token"
 TOKENS = {"TOWPATH_API_TOKENS": f"admin:{TOKEN}", "API_RUNNER_CALLBACK_TOKEN": "runners-own-token"}
 GUARDED = ("--header", f"Authorization: Bearer {TOKEN}", "--header", "X-Runner-Token: runners-own-token")
+OF_A_QUESTION = {
+    "POST /runner/tasks/{task_id}/questions",
+    "POST /tasks/{task_id}/questions/{question_id}/answer",
+}
+"""The one task that runs is canceled on the way; `tests/acceptance/questions` asks and answers."""
 LATER = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c12"
 Document = dict[str, Any]
 Lie = Callable[[Document], object]
@@ -111,7 +116,7 @@ async def _write_dead_letters(api: Api) -> None:
 
 async def test_the_open_api_is_as_its_document_says(busy: Api) -> None:
     _judge(busy, "--exclude-path", STREAM, "--max-examples", EXAMPLES_PER_OPERATION)
-    assert _never_succeeded(busy) == {f"GET {STREAM}"}
+    assert _never_succeeded(busy) - OF_A_QUESTION == {f"GET {STREAM}"}
 
 
 async def test_the_live_stream_is_as_its_document_says(busy: Api) -> None:
