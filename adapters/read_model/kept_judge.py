@@ -1,4 +1,4 @@
-"""The validity judge at the read model's position, folded with its rows.
+"""Which events are void, judged at the read model's position and stored with its rows.
 
 Its state (valid registrations, open claims) is in two tables, written in the transaction of their batch. A
 process that starts, or that another one has overtaken, loads it at the position of the rows. Otherwise it

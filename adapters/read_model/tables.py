@@ -153,7 +153,7 @@ positions = Table(
 )
 
 snapshots = Table(
-    "checkpoints",
+    "checkpoints",  # an older word for snapshots of folds; the stored name stays
     metadata,
     Column("name", _TEXT, primary_key=True),
     _seq("seq"),

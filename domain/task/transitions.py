@@ -1,4 +1,4 @@
-"""The transition table: which event may follow which status. The only place that compares statuses.
+"""The transition table: which event may follow which status. Decides every command and report.
 
 A cell defines what an input does to a task in a status: it records an event, it is stale (the attempt has
 already come this far: answered, not recorded), or it is refused with a stable code. The diagram in the

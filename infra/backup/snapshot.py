@@ -1,4 +1,4 @@
-"""JetStream snapshots: archives of one stream with its sequences, taken from a running server and restored.
+"""Archives of one stream with its sequences (JetStream's "snapshots"): taken while it runs, and restored.
 
 The stream's leader takes the snapshot while the stream stays in use. It arrives in chunks; the server waits
 for acknowledgements before it sends many more. A restore makes the stream again from such an archive, on one

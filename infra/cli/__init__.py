@@ -46,7 +46,7 @@ app = typer.Typer(
     cls=Group,
     help="Dispatch tasks to runners; one task at a time works in a shared workspace path.",
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 the task failed, 4 not allowed, 5 not found, "
-    "6 conflict or locked, 8 timed out.",
+    "6 conflict or locked, 8 timed out, 9 lock lost.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -1,7 +1,8 @@
 """All settings in one frozen object, read once from the environment.
 
-No other module reads a setting from the environment or defines a default: code that needs a value gets this
-object, or a part of it, from the composition root. Command-line options override fields. Rules between
+Code of the control plane that needs a value gets this object, or a part of it, from the composition root.
+`towpath lock` alone reads its few variables itself (`infra/lock/endpoint.py`), as loading this module would
+delay each command. Command-line options override fields. Rules between
 settings are checked here; every error names the variable and never shows its value.
 """
 

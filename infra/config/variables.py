@@ -110,8 +110,8 @@ class Variables(BaseSettings):
     )
     secret_key: SecretKeys | None = Field(
         None,
-        description="Signs attempt tokens and seals env values. Several, separated by commas: the first is "
-        "used, all are accepted. Default: made once, in `secret-key` in the data directory, a key per line.",
+        description="Signs attempt tokens and encrypts env values. Several, separated by commas: the first "
+        "is used, all are accepted. Default: made once, in `secret-key` in the data directory, one per line.",
     )
     checkpoint_key: CheckpointKeys | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""The command: reads its options, finds the API, forks the keeper, and becomes the front."""
+"""`towpath lock` begins here: options, URL, the fork of the keeper; then this process becomes the front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guard and shim of the command, forked and not started anew; they wait for their job until the grant."""
+"""Guard and shim of the command: forked from this process before the claim, idle until the grant."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Maintenance of an installation: replay, log checks before a start, reading the log while its server is
-down.
+"""Maintenance of an installation: replay, checks before a start, and the log read offline.
 
 Start with `log_check.py`.
 """

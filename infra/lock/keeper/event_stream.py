@@ -1,4 +1,4 @@
-"""Wakes a waiter with the workspace's events, as they come; without them, time does."""
+"""A live stream of a workspace's events, which ends a wait early; without it, the wait ends by time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEND_SECONDS = 2.0
 
 
 class EventStream:
-    """A live stream whose content does not matter: whoever is woken asks how things are."""
+    """A live stream whose content is discarded: after each event the caller reads the current state."""
 
     def __init__(self, control: ControlPlane, **wanted: str) -> None:
         """`wanted`: the filters of the stream."""
