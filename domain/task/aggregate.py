@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from eventsourcing.domain import BaseAggregate
 
@@ -17,7 +17,8 @@ from domain.errors import NotFound, Refused, refused
 from domain.identifiers import FencingToken, RunnerId, TaskId
 from domain.log import events as data
 from domain.protocol import Ask, Report
-from domain.task import retries
+from domain.task import event_data, retries
+from domain.task.current_attempt import check_attempt
 from domain.task.events import TASK_EVENTS, Created, TaskEvent
 from domain.task.question import MOST_QUESTIONS, Question
 from domain.task.transitions import TERMINAL, Input, Refuse, Stale, Status, look_up
@@ -200,7 +201,7 @@ class Task(BaseAggregate[str]):
 
         def said() -> data.EventData:
             if self.status in (Status.CREATED, Status.DISPATCHED):
-                return self._canceled_by(actor, reason, at)
+                return event_data.of_cancel(self, actor, reason, at)
             return data.CancelRequestedData(attempt=self.attempt, by=actor, reason=reason)
 
         self._decide(Input.CANCEL, said, at=at, actor=actor)
@@ -220,7 +221,9 @@ class Task(BaseAggregate[str]):
             self.cancel(reason=reason, at=at, actor=actor)
             return
         if self.status is Status.DISPATCHED:
-            self._decide(Input.RELEASE, lambda: self._canceled_by(actor, reason, at), at=at, actor=actor)
+            self._decide(
+                Input.RELEASE, lambda: event_data.of_cancel(self, actor, reason, at), at=at, actor=actor
+            )
             return
         self._decide(
             Input.RELEASE,
@@ -238,7 +241,7 @@ class Task(BaseAggregate[str]):
             Refused: older, unknown or foreign attempt, not running or asked to stop, another question is
             open.
         """
-        self._check_attempt(ask)
+        check_attempt(self, ask)
         asked = data.AskedData(
             attempt=self.attempt,
             question_id=ask.question_id,
@@ -331,7 +334,7 @@ class Task(BaseAggregate[str]):
         if self.is_open(attempt, Status.DISPATCHED):
             self._decide(
                 Input.CANCEL,
-                lambda: self._canceled_by(actor, LOCK_WAIT_TIMEOUT, at, message),
+                lambda: event_data.of_cancel(self, actor, LOCK_WAIT_TIMEOUT, at, message),
                 at=at,
                 actor=actor,
             )
@@ -345,12 +348,12 @@ class Task(BaseAggregate[str]):
         if not self.is_open(attempt, Status.QUEUED, Status.RUNNING):
             return
         if self.cancel_requested and not self.release_requested:
-            canceled = self._canceled_by(actor, "runner-lost", at)
+            canceled = event_data.of_cancel(self, actor, "runner-lost", at)
             told = {"runner_id": self.runner_id, "message": message}
             self._decide(Input.CANCELED, lambda: canceled.model_copy(update=told), at=at, actor=actor)
             return
         lost = Report(status="failed", reason="runner-lost", message=message, attempt=attempt)
-        self._decide(Input.FAILED, lambda: self._ended_data(lost, at), at=at, actor=actor)
+        self._decide(Input.FAILED, lambda: event_data.of_end(self, lost, at), at=at, actor=actor)
 
     # ------------------------------------------------------------------ runners' reports
 
@@ -365,7 +368,7 @@ class Task(BaseAggregate[str]):
         Raises:
             Refused: the attempt is older, unknown, another runner's, not granted, ended, or ended otherwise.
         """
-        self._check_attempt(report)
+        check_attempt(self, report)
         given = Input(report.status)
         cell = look_up(self.status, given)
         if isinstance(cell, Refuse):
@@ -378,78 +381,10 @@ class Task(BaseAggregate[str]):
             raise refused("not-granted", attempt=self.attempt)
         if given is Input.RUNNING:
             self._refuse_stopping()
-        self._decide(given, lambda: self._report_data(given, report, transport, at), at=at, actor=actor)
-        return True
-
-    def _check_attempt(self, report: Report | Ask) -> None:
-        if self.attempt == 0:
-            raise refused("not-dispatched", status=self.status.value)
-        attempt = report.attempt
-        if attempt is None:
-            if self.attempt > 1:
-                raise refused("attempt-required", attempt=self.attempt)
-            attempt = self.attempt
-        if attempt != self.attempt:
-            code = "stale-attempt" if attempt < self.attempt else "unknown-attempt"
-            raise refused(code, attempt=self.attempt)
-        if self.runner_id and report.runner_id and report.runner_id != self.runner_id:
-            raise refused("not-your-attempt", runner_id=self.runner_id)
-        if self.instance and report.instance and report.instance != self.instance:
-            raise refused("not-your-attempt", runner_id=self.runner_id, instance=self.instance)
-
-    def _report_data(
-        self, given: Input, report: Report, transport: data.Transport, at: datetime
-    ) -> data.EventData:
-        runner_id = report.runner_id or self.runner_id
-        if given is Input.QUEUED:
-            return data.QueuedData(
-                attempt=self.attempt, runner_id=runner_id, transport=transport, instance=report.instance
-            )
-        if given is Input.RUNNING:
-            return data.RunningData(
-                attempt=self.attempt,
-                runner_id=runner_id,
-                started_at=report.started_at or at,
-                pid=report.pid,
-                instance=report.instance or self.instance,
-            )
-        if given is Input.CANCELED:
-            return data.CanceledData(
-                attempt=self.attempt,
-                by=f"runner:{runner_id}" if runner_id else "runner",
-                reason=report.reason,
-                runner_id=runner_id,
-                message=report.message,
-                finished_at=report.finished_at or at,
-                output_tail=report.output_tail,
-            )
-        return self._ended_data(report, at)
-
-    def _ended_data(self, report: Report, at: datetime) -> data.EventData:
-        fields: dict[str, Any] = {
-            "attempt": self.attempt,
-            "runner_id": report.runner_id or self.runner_id,
-            "exit_code": report.exit_code,
-            "message": report.message,
-            "finished_at": report.finished_at or at,
-            "output_tail": report.output_tail,
-        }
-        if report.status == "succeeded":
-            return data.SucceededData(**fields)
-        return data.FailedData(**fields, reason=report.failed_reason)
-
-    def _canceled_by(
-        self, actor: str, reason: str | None, at: datetime, message: str | None = None
-    ) -> data.CanceledData:
-        return data.CanceledData(
-            attempt=self.attempt or None,
-            by=actor,
-            reason=reason,
-            runner_id=None,
-            message=message,
-            finished_at=at,
-            output_tail=None,
+        self._decide(
+            given, lambda: event_data.of_report(self, given, report, transport, at), at=at, actor=actor
         )
+        return True
 
     # ------------------------------------------------------------------ the table decides
 

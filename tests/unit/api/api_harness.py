@@ -265,3 +265,18 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert (body["status"], body["code"], body["type"]) == (status, code, f"urn:towpath:problem:{code}")
     assert len(body["detail"]) > 10
     return body
+
+
+async def finished(harness: ApiHarness) -> str:
+    """A task that held `acme` and has ended; another one's events lie between its own."""
+    if not harness.parts.view.registrations():
+        await harness.register()
+    released = harness.events().count("released")
+    task = await harness.create(workspace="acme", env={"KEY": "hush"})
+    await harness.create()
+    await harness.http.post(f"/tasks/{task['id']}/dispatch")
+    await harness.report(task["id"], "running")
+    await harness.create()
+    await harness.report(task["id"], "succeeded")
+    await harness.until("released", released + 1)
+    return str(task["id"])
