@@ -65,6 +65,7 @@ def test_every_list_has_every_form(
 ) -> None:
     path, items = answer
     api.answers[f"GET {path}"] = page(items)
+    api.answers.setdefault(f"GET /tasks/{TASK_ID}", (200, task_read()))
     as_json, as_lines, table = (towpath(*command, "-o", form) for form in ("json", "jsonl", "table"))
     assert json.loads(as_json.stdout) == items
     assert [json.loads(line) for line in as_lines.stdout.splitlines()] == items
