@@ -22,24 +22,31 @@ class FastParser(Parser):
 
     def __init__(self, client: FastClient) -> None:
         self._client = client
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._missing = 0
         self._resets = 0
         super().__init__(client)
 
     def reset(self) -> None:
         """Drop buffered bytes; the next ones come from another connection."""
         super().reset()
-        self._rest = b""
+        self._rest, self._missing = [], 0
         self._resets += 1
 
     async def parse(self, data: bytes = b"") -> None:
         """Handle all complete lines and messages, and keep the rest.
 
+        The pieces of a message are joined once, when all have come, so that its cost grows with its size.
+
         Raises:
             nats.errors.ProtocolError: the bytes are not the NATS protocol.
         """
-        buffer = self._rest + data if self._rest else bytes(data)
-        self._rest = b""
+        self._rest.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            return
+        buffer = b"".join(self._rest)
+        self._rest, self._missing = [], 0
         position, resets, takers = 0, self._resets, self._client.takers
         while True:
             line_end = buffer.find(b"\r\n", position)
@@ -72,6 +79,7 @@ class FastParser(Parser):
                 continue
             end = body + _number(total)
             if len(buffer) < end + 2:
+                self._missing = end + 2 - len(buffer)
                 break
             position = end + 2
             number, payload, block = int(sid), buffer[body + head : end], buffer[body : body + head]
@@ -87,7 +95,8 @@ class FastParser(Parser):
                     return
         if line_end < 0 and len(buffer) - position >= MAX_CONTROL_LINE_SIZE:
             raise nats.errors.ProtocolError("nats: unknown protocol")
-        self._rest = buffer[position:]
+        if position < len(buffer):
+            self._rest = [buffer[position:]]
 
 
 def _number(word: bytes) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import nats.errors
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.protocol.parser import Parser
@@ -102,6 +103,28 @@ async def test_messages_however_they_are_cut(said: list[bytes], sizes: list[int]
         position = end
     assert ours.heard == theirs.heard
     assert len(ours.heard) == sum(not one.startswith(b"+OK") for one in said)
+
+
+@given(st.integers(500_000, 2_000_000), st.lists(st.integers(1_000, 100_000), min_size=1, max_size=8))
+@settings(max_examples=20)
+async def test_the_bytes_of_a_large_message_are_copied_a_few_times_only(size: int, sizes: list[int]) -> None:
+    client, stream = Heard(), message_bytes("a.b", 1, "", b"NATS/1.0\r\na: b\r\n\r\n", bytes(size))
+    cuts = itertools.accumulate(itertools.chain.from_iterable(itertools.repeat(sizes)))
+    position, pieces, copied = 0, 0, 0
+    tracemalloc.start()
+    try:
+        while position < len(stream):
+            end = next(cuts)
+            piece = stream[position:end]
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            await client._ps.parse(piece)
+            copied += tracemalloc.get_traced_memory()[1] - before
+            position, pieces = end, pieces + 1
+    finally:
+        tracemalloc.stop()
+    assert [message[3] for message in client.heard] == [bytes(size)]
+    assert copied < 3 * len(stream) + 4096 * pieces
 
 
 @pytest.mark.parametrize("said", [b"MSG a b c d e\r\n", b"HMSG a 1 2\r\n", b"x" * 5000, b"NONSENSE\r\n"])
