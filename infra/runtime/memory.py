@@ -10,7 +10,8 @@ import gc
 import importlib
 
 COLLECT_AFTER = (50_000, 10, 10)
-HELD_BYTES = 128 * 1024
+HELD_BYTES = 4 << 20
+"""More than a range of output: buffers that the system has to hand out anew cost more than their content."""
 ARENAS = 2
 # of glibc's malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8

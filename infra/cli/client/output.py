@@ -40,6 +40,7 @@ class NoOutput(CliError):
         gone = problem.get("code") == GONE
         super().__init__(message, Exit.NOT_FOUND if gone else Exit.ERROR, str(problem.get("code")))
         self.final = gone or problem.get("ended") is True
+        self.attempt = int(problem.get("attempt") or 0)
         tail = problem.get("output_tail")
         self.tail = tail if isinstance(tail, str) else None
 
