@@ -38,6 +38,30 @@ def has_ended(task: Json) -> bool:
     return task["status"] in TERMINAL and not task.get("next_attempt_at")
 
 
+def attempt_after(api: Api, task_id: str, attempt: int, give_up_seconds: float) -> int | None:
+    """The attempt that follows this one by itself, once it has begun; None if none does.
+
+    Raises:
+        Unreachable: no connection for `give_up_seconds`.
+    """
+    answered, pauses, said = time.monotonic(), ASK_AGAIN.pauses(), False
+    while True:
+        try:
+            task: Json = api.get(path("tasks", task_id))
+            answered = time.monotonic()
+            if task.get("retry") and task["attempt"] > attempt:
+                return attempt + 1
+            if not task.get("retry") or has_ended(task):
+                return None
+            if not said and task.get("next_attempt_at"):
+                said = True
+                say(next_attempt(task))
+        except Unreachable:
+            if time.monotonic() - answered > give_up_seconds:
+                raise
+        time.sleep(next(pauses))
+
+
 def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = None) -> Json:
     """The task once it has ended.
 

@@ -42,6 +42,8 @@ def logs(
 ) -> None:
     """Print the output of a task, from the runner that keeps it.
 
+    With -f and without --attempt, attempts that follow by themselves (`run --retry`) are followed too.
+
     Ends with 5 if nothing of it is kept, 1 if its runner does not answer; both print the end of it, if known.
     """
     from infra.cli.client.http import connect
@@ -70,19 +72,44 @@ def _print(
     *,
     follow: bool,
 ) -> None:
-    from infra.cli.client.output import offset_of_last_lines, pieces, pieces_so_far
-    from infra.cli.client.waiting import saying_what_it_waits_for
+    from infra.cli.client.output import offset_of_last_lines, pieces_so_far
     from infra.cli.output.stderr import say
 
     offset = 0 if tail is None else offset_of_last_lines(api, task_id, attempt, tail)
     if follow:
-        with saying_what_it_waits_for(api, task_id):
-            for piece in pieces(api, task_id, attempt, offset, GIVE_UP_SECONDS):
-                if not write(piece.range.data):
-                    return
+        _follow(api, task_id, attempt, offset, write)
         return
     for piece in pieces_so_far(api, task_id, attempt, offset):
         if not write(piece.range.data):
             return
         if piece.range.size == 0 and not piece.range.complete:
             say("it has written nothing yet; `towpath logs -f` waits for it")
+
+
+def _follow(api: Api, task_id: str, attempt: int | None, offset: int, write: Callable[[bytes], bool]) -> None:
+    """One attempt; without `attempt` the current one, and those that follow it by themselves."""
+    from infra.cli.client.follow import attempt_after
+    from infra.cli.client.output import NoOutput, pieces
+    from infra.cli.client.waiting import saying_what_it_waits_for
+    from infra.cli.output.stderr import say
+
+    current, trouble = attempt, None
+    while True:
+        try:
+            with saying_what_it_waits_for(api, task_id):
+                for piece in pieces(api, task_id, current, offset, GIVE_UP_SECONDS):
+                    current = piece.attempt or current
+                    if not write(piece.range.data):
+                        return
+            trouble = None
+        except NoOutput as error:
+            trouble, current = error, error.attempt or current
+        following = attempt_after(api, task_id, current or 0, GIVE_UP_SECONDS) if attempt is None else None
+        if following is None:
+            if trouble is not None:
+                raise trouble
+            return
+        if trouble is not None:
+            say(str(trouble))
+        say(f"attempt {following}:")
+        current, offset = following, 0

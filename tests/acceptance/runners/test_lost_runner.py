@@ -31,9 +31,13 @@ class Parts(Client):
             "TOWPATH_SECRET_KEY": "one secret for all of them",
         }
         self.projectors = [home.start("projector", **self.control) for _ in range(2)]
-        port = free_port()
-        home.start("api", "--port", str(port), **self.control)
-        super().__init__(home, f"http://127.0.0.1:{port}")
+        self._port = free_port()
+        super().__init__(home, f"http://127.0.0.1:{self._port}")
+        self.api = self.start_api()
+
+    def start_api(self) -> Server:
+        """An API, on the same port as the one before."""
+        return self.home.start("api", "--port", str(self._port), **self.control)
 
     def _as(self, user: str, password: str | None) -> dict[str, str]:
         return LEASE | {

@@ -59,6 +59,26 @@ async def test_run_and_wait_stay_until_the_last_attempt(parts: Parts) -> None:
     assert "attempt 2 of 2" in why
 
 
+async def test_logs_go_on_with_the_next_attempt(parts: Parts) -> None:
+    await parts.ready()
+    await parts.runner("host-1")
+    root = parts.workspace("shop")
+    script = (
+        'echo "attempt $TOWPATH_ATTEMPT"; until test -e go; do sleep 0.1; done; test $TOWPATH_ATTEMPT = 3'
+    )
+    task_id = parts.create(["sh", "-c", script], workspace="shop", pool="host-1", retry=RETRY)
+    reader = parts.home.start("logs", "-f", task_id, TOWPATH_URL=parts.url)
+    reader.said_until("attempt 1")
+    (root / "go").touch()
+    assert reader.said_until("attempt 3") == ["attempt 1", "attempt 2", "attempt 3"]
+    assert reader.process.wait(DEADLINE) == 0
+    said = [line for line in reader.words.splitlines() if line.startswith("attempt")]
+    assert [line for line in said if line.endswith(":")] == ["attempt 2:", "attempt 3:"], said
+    assert any(line.startswith("attempt 2 of 3 at ") for line in said), said
+    one = parts.towpath("logs", "-f", "--attempt", "2", task_id)
+    assert (one.returncode, one.stdout, one.stderr) == (0, "attempt 2\n", "")
+
+
 async def test_a_cancel_between_two_attempts_ends_the_task(parts: Parts) -> None:
     await parts.ready()
     await parts.runner("host-1")

@@ -15,11 +15,18 @@ from infra.cli.output.bytes import harmless
 from infra.cli.output.stderr import plain
 from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Begin, Towpath, environment
 from tests.unit.infra.cli.fake_api import FakeApi
-from tests.unit.infra.cli.shapes import TASK_ID, event
+from tests.unit.infra.cli.shapes import TASK_ID, event, task_read
 
 AWAY = {"code": "runner-away", "type": "urn:towpath:problem:runner-away", "detail": "runner r1 is away"}
 GONE = {"code": "output-gone", "type": "urn:towpath:problem:output-gone", "detail": "it was deleted"}
 OVERLOADED = {"code": "overloaded", "type": "urn:towpath:problem:overloaded", "detail": "try again"}
+
+
+@pytest.fixture
+def api(api: FakeApi) -> FakeApi:
+    """An API that has the task whose output it has."""
+    api.task = task_read()
+    return api
 
 
 def raw(api: FakeApi, *arguments: str) -> subprocess.CompletedProcess[bytes]:
