@@ -94,7 +94,7 @@ async def play(order: Order, directory: Path) -> Played:
 async def _play(order: Order, harness: Harness, operators: Operators, started: float) -> Played:
     nc = await _start(order, harness)
     operators.nats = nc
-    reporters = Reporters(order.seed, REPORTED_POOL)
+    reporters = Reporters(order.seed, REPORTED_POOL, harness.history)
     reporters.nats = nc
     for workspace, root in harness.workspaces.items():
         await operators.register(workspace, str(root))

@@ -84,6 +84,9 @@ async def collect(harness: Harness, nc: Client) -> None:
         locks = await _locks(harness, name)
         history.note("locks", api=name, **(locks or {"holders": [["no answer", 0]], "waiters": []}))
         history.note("workspaces", api=name, roots=await _workspaces(harness, name))
+        runners = await _items(harness, name, "runners")
+        if runners is not None:
+            history.note("runners", api=name, shown=[one["id"] for one in runners])
     for name, url in (await _with_replay(harness)).items():
         try:
             await _rows(history, name, url)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 AWAY_SECONDS = 600.0
 """So long a job that asks waits for an API that does not answer."""
 POLL_SECONDS = 20.0
+NO_JOB_TOKEN = (
+    "this command has no job token (TOWPATH_JOB_TOKEN), and the API takes no question without one: only what "
+    "a runner starts gets one, so ask in a task (`towpath run`), not under `towpath lock`"
+)
 _MANY = 10_000
 
 
@@ -98,6 +102,8 @@ def _asked(api: Api, task_id: str, body: Json) -> Json:
     except CliError as refused:
         if refused.code == "question-open":
             raise CliError(str(refused), Exit.ERROR, refused.code) from None
+        if refused.exit is Exit.NOT_ALLOWED and not os.environ.get("TOWPATH_JOB_TOKEN"):
+            raise CliError(NO_JOB_TOKEN, refused.exit, refused.code) from None
         raise
     say(f"waits for an answer; `towpath answer {task_id}` gives one")
     place = path("tasks", task_id, "questions", body["question_id"])

@@ -52,7 +52,7 @@ def _index(facts: Iterable[Fact]) -> tuple[dict[int, list[Fact]], Counter[tuple[
         number = op_in(fact)
         if number is not None:
             marked[number].append(fact)
-        if fact.name in BY_NAME.values():
+        if fact.name in BY_NAME.values() and fact.data.get("by") != "retry":
             counted[fact.entity, fact.name] += 1
     return marked, counted
 
@@ -65,7 +65,7 @@ def op_in(fact: Fact) -> int | None:
     if fact.name == "running":
         pid = fact.data.get("pid") or 0
         return pid - PID_BASE if pid > PID_BASE else None
-    for said in (fact.data.get("message"), fact.data.get("reason")):
+    for said in (fact.data.get(name) for name in ("message", "reason", "text")):
         if said and said.startswith("op ") and said[3:].isdecimal():
             return int(said[3:])
     return None
@@ -92,12 +92,14 @@ def _acknowledged(op: Op, events: list[Fact], evidence: Evidence, lives: Lives, 
 
 def _explained(op: Op, stands: Life | None, lives: Lives) -> bool:
     """Whether there was nothing (more) to record, or the event cannot carry a number."""
-    if stands is None or op.do == "create":
+    if stands is None or op.do in ("create", "ask", "answer"):
         return False
     if op.do == "dispatch":
         return (op.task, op.answer.get("attempt")) in lives.claims
     if op.do == "cancel":
-        return stands.status == "canceled" or (stands.cancel_requested and not stands.ended)
+        return stands.status == "canceled" or (
+            stands.cancel_requested and (not stands.ended or stands.spec.get("retry") is not None)
+        )
     if op.do == "release":  # whether anything was released is asked apart
         return True
     status, attempt = op.asked["status"], op.asked.get("attempt") or stands.attempt

@@ -48,6 +48,9 @@ class Evidence:
     registrations: list[Json] = field(default_factory=list)
     workspaces: list[Json] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    runners: list[Json] = field(default_factory=list)
+    left: set[str] = field(default_factory=set)
+    """Runners whose goodbye was stored, and which never came back."""
     faults: Counter[str] = field(default_factory=Counter)
     wall: list[float] = field(default_factory=list)
     settled: bool = False
@@ -80,6 +83,8 @@ class Evidence:
             self.dead.add((line["task"], line["attempt"], line["status"]))
         elif kind == "fault":
             self.faults[line["fault"]] += 1
+        elif kind == "goodbye":
+            self.left.add(line["runner"])
         elif kind == "settled":
             self.settled = True
         else:
@@ -93,6 +98,7 @@ class Evidence:
             "locks": self.locks,
             "registration": self.registrations,
             "workspaces": self.workspaces,
+            "runners": self.runners,
         }
         if kind in lists:
             lists[kind].append(line)

@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from tests.chaos.check.questions import question_faults
+from tests.chaos.check.retries import followed, retry_faults
 from tests.chaos.check.verdict import Verdict
 from tests.chaos.history import Json
 from tests.chaos.raw_log import Fact, Stored
@@ -27,7 +29,7 @@ MAY_FOLLOW = {
     "failed": OPEN,
     "canceled": OPEN | {"created"},
     "submit-failed": frozenset({"dispatched"}),
-    "cancel-requested": frozenset({"queued", "running"}),
+    "cancel-requested": frozenset({"queued", "running", "failed", "submit-failed"}),
     "lock-release-requested": frozenset({"queued", "running"}),
     "asked": frozenset({"running"}),
     "answered": frozenset({"running"}),
@@ -49,7 +51,11 @@ class Life:
     runner: str | None = None
     cancel_requested: bool = False
     release_requested: bool = False
-    question: str | None = None
+    question: Fact | None = None
+    """The open `asked`."""
+    asked: frozenset[str] = frozenset()
+    ended_at: float = 0.0
+    """`ce-time` of the end."""
     exit_code: int | None = None
     message: str | None = None
     reason: str | None = None
@@ -124,7 +130,9 @@ def _wrong(before: Life | None, fact: Fact, locks: Locks) -> list[tuple[str, str
     if not data.get("attempt") == fact.attempt == expected:
         found.append(("attempt", f"attempt {data.get('attempt')} where {expected} was current"))
     if fact.name == "dispatched":
-        return found
+        return found + retry_faults(before, fact)
+    if fact.name == "cancel-requested" and before.ended and not followed(before):
+        found.append(("transition", f"it came in status {before.status}, and no attempt would follow"))
     refused = locks.refused.get((fact.entity, before.attempt))
     if data.get("reason") == "workspace-changed" and (
         refused is None or refused.data["reason"] != "workspace-changed"
@@ -145,8 +153,7 @@ def _wrong(before: Life | None, fact: Fact, locks: Locks) -> list[tuple[str, str
     if fact.name in ("asked", "answered"):
         if before.cancel_requested or before.release_requested:
             found.append(("question", f"{fact.name} after it was asked to stop"))
-        if before.question != (None if fact.name == "asked" else data["question_id"]):
-            found.append(("question", f"{fact.name} while {before.question} was open"))
+        found += [("question", what) for what in question_faults(before, fact)]
     if fact.name == "cancel-requested" and before.cancel_requested:
         found.append(("twice", "it was requested already"))
     if fact.name == "lock-release-requested":
@@ -162,11 +169,11 @@ def _after(before: Life | None, fact: Fact) -> Life:
     if before is None or fact.name == "created":
         return Life(fact.entity, status="created", spec=data, **here)
     if fact.name == "dispatched":
-        return Life(
-            fact.entity, status="dispatched", spec=before.spec, attempt=data["attempt"], claim=data, **here
-        )
+        begun = {"spec": before.spec, "asked": before.asked, "attempt": data["attempt"], "claim": data}
+        return Life(fact.entity, status="dispatched", **begun, **here)
     if fact.name in ("asked", "answered"):
-        return replace(before, question=data["question_id"] if fact.name == "asked" else None, **here)
+        known = before.asked | {data["question_id"]}
+        return replace(before, question=fact if fact.name == "asked" else None, asked=known, **here)
     if fact.name == "cancel-requested":
         return replace(before, cancel_requested=True, **here)
     if fact.name == "lock-release-requested":
@@ -177,9 +184,8 @@ def _after(before: Life | None, fact: Fact) -> Life:
     after = replace(before, status=fact.name, runner=runner, **here)
     if fact.name not in ENDS:
         return after
-    return replace(
-        after, exit_code=data.get("exit_code"), message=data.get("message"), reason=data.get("reason")
-    )
+    said = {name: data.get(name) for name in ("exit_code", "message", "reason")}
+    return replace(after, question=None, ended_at=fact.time, **said)
 
 
 def _chain(previous: str, stored: Stored) -> str:

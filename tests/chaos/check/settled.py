@@ -12,6 +12,7 @@ from typing import Any
 from tests.chaos.check.evidence import Evidence
 from tests.chaos.check.lives import Life, Lives
 from tests.chaos.check.locks import Locks
+from tests.chaos.check.retries import followed
 from tests.chaos.check.verdict import Verdict
 from tests.chaos.history import Json
 
@@ -28,12 +29,17 @@ def check_settled(evidence: Evidence, lives: Lives, locks: Locks, verdict: Verdi
     for life in lives.tasks.values():
         if not life.ended:
             verdict.add(5, "never-ended", f"{life.task} is {life.status} since {life.seq}")
+        elif followed(life):
+            verdict.add(5, "never-retried", f"{life.task} ended at {life.seq}, and no attempt followed")
     for key in locks.held():
         if key in lives.ends:
             verdict.add(3, "held-after-end", f"{key} holds a lock, but ended at {lives.ends[key].seq}")
     for line in evidence.outboxes:
         if line["rows"]:
             verdict.add(5, "outbox", f"the outbox of {line['runner']} still has {line['rows']} reports")
+    for line in evidence.runners:
+        for name in sorted(evidence.left & set(line["shown"])):
+            verdict.add(5, "left-shown", f"{line['api']} shows {name}, which has said goodbye")
     _views(evidence, locks, verdict)
     _models(evidence, lives, locks, verdict)
 

@@ -98,6 +98,23 @@ class Operators:
         answer = await self._send(op, f"/tasks/{task}/locks/release", {"reason": words_of(op)})
         return self._end(op, "release", answer)
 
+    async def ask(self, who: str, task: str, attempt: int, runner: str | None, expires: float | None) -> str:
+        """Ask once, as a job would; the question's id. Its default counts after `expires` seconds."""
+        op = self.history.invoke(who, "ask", task=task, attempt=attempt)
+        body: Json = {"question_id": f"q{op}", "text": words_of(op), "free_text": True, "attempt": attempt}
+        if runner is not None:
+            body["runner_id"] = runner
+        if expires is not None:
+            body |= {"choices": ["go on"], "default": "go on", "expires_seconds": expires}
+        self._end(op, "ask", await self._send(op, f"/runner/tasks/{task}/questions", body, runner=True))
+        return f"q{op}"
+
+    async def answer(self, who: str, task: str, question: str) -> Answer:
+        """Answer once."""
+        op = self.history.invoke(who, "answer", task=task)
+        answer = await self._send(op, f"/tasks/{task}/questions/{question}/answer", {"text": words_of(op)})
+        return self._end(op, "answer", answer)
+
     async def report(
         self, who: str, task: str, attempt: int, status: str, runner: str | None, by: str = "http"
     ) -> Answer:

@@ -172,9 +172,20 @@ class Scenarios:
                     await ops.report_until_answered(who, task, attempt, "canceled", runner)
                 return
             await asyncio.sleep(rng.expovariate(10))
+            if rng.random() < 0.15:
+                await self._asks(who, task, attempt, runner)
             if rng.random() < 0.04:
                 await ops.cancel(who, task)
             await self._ending(who, task, attempt, runner)
+
+    async def _asks(self, who: str, task: str, attempt: int, runner: str | None) -> None:
+        """A question that two people answer at once, or whose time may be over before they do."""
+        rng, ops = self._random, self._operators
+        expires = rng.choice([None, 0.2, 1.0])
+        question = await ops.ask(who, task, attempt, runner, expires)
+        await asyncio.sleep(rng.choice([0, 0.2, 1.0]))
+        people = ("ann", "bob") if rng.random() < 0.7 else ()
+        await asyncio.gather(*(ops.answer(name, task, question) for name in people))
 
     async def _ending(self, who: str, task: str, attempt: int, runner: str | None) -> None:
         rng, ops = self._random, self._operators
@@ -215,6 +226,9 @@ class Scenarios:
         }
         if rng.random() < 0.1:
             spec["timeout_seconds"] = seconds / 2 + 0.1
+        if rng.random() < 0.3 or kind == "fail":
+            on = ["exit", "runner-lost", "unreachable", "no-runner", "deadline"]
+            spec["retry"] = {"max_attempts": 3, "backoff_seconds": rng.choice([0.2, 1.0]), "on": on}
         self.tasks += 1
         self.jobs += 1
         answer = await ops.create(who, task, spec, True)
@@ -229,6 +243,15 @@ class Scenarios:
             await ops.release(who, task)
         if rng.random() < 0.2:
             await self._again(who, task)
+        if "retry" in spec:
+            await self._retried(who, task)
+
+    async def _retried(self, who: str, task: str) -> None:
+        """Wait until no attempt follows any more; cancel some tasks between two attempts."""
+        while (read := await self._operators.look(task))["status"] not in ENDED or read["next_attempt_at"]:
+            if read["next_attempt_at"] and self._random.random() < 0.2:
+                await self._operators.cancel(who, task)
+            await asyncio.sleep(self._random.uniform(0.1, WAIT_SECONDS))
 
     async def _again(self, who: str, task: str) -> None:
         """Wait for the end of a job, and dispatch it again where it did not succeed."""

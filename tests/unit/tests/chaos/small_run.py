@@ -24,7 +24,7 @@ from domain.locks.lock_facts import grant_fact
 from domain.locks.table import LockTable
 from domain.log.events import CreatedData, RegisteredData
 from domain.log.record import Recorded
-from domain.protocol import Report
+from domain.protocol import Ask, Report
 from domain.task.aggregate import GrantKnowledge, Task
 from domain.workspaces.registry import Registration
 from tests.chaos.history import Json, pid_of, words_of
@@ -39,6 +39,7 @@ PLANTS = (
 )
 PATHS = ([], ["src"], ["src/api"], ["src2"], ["docs", "src/web"])
 RUNNERS = ("r1", "r2")
+RETRY = {"max_attempts": 3, "backoff_seconds": 2.0, "on": ["exit"]}
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -57,9 +58,10 @@ class EarlyTable(LockTable):
 
 
 class SmallRun:
-    """`history` and `log` are complete after `play`."""
+    """`history` and `log` are complete after `play`. `more`: also retries and questions."""
 
-    def __init__(self, seed: int, plant: str | None = None) -> None:
+    def __init__(self, seed: int, plant: str | None = None, *, more: bool = False) -> None:
+        self._more = more
         self.history: list[Json] = []
         self.log: list[Stored] = []
         self._plant = plant
@@ -101,6 +103,8 @@ class SmallRun:
             return
         task_id = self._random.choice(open_tasks)
         task = self._tasks[task_id]
+        if self._more and self._random.random() < 0.5 and self._extra(task):
+            return
         if choice < 0.45:
             self.operate("dispatch", task_id)
         elif choice < 0.52:
@@ -109,6 +113,54 @@ class SmallRun:
             self.operate("release", task_id)
         else:
             self.report(task_id, self._random.choice(["queued", "running", "running", "succeeded", "failed"]))
+
+    def _extra(self, task: Task) -> bool:
+        """A retry that is due, a question, or an answer; whether one was possible."""
+        if task.next_attempt_at is not None:
+            self.retry(task)
+        elif task.open_question is not None:
+            self.answer(task)
+        elif task.status == "running" and not (task.cancel_requested or task.release_requested):
+            self.ask(task)
+        else:
+            return False
+        return True
+
+    def retry(self, task: Task) -> None:
+        """The attempt that follows by itself, once it is due."""
+        assert task.next_attempt_at is not None
+        self._clock = max(self._clock, (task.next_attempt_at - START).total_seconds())
+        workspace = task.spec.workspace
+        root = Registration(workspace, f"/w/{workspace}", "fail", 1, 1) if workspace else None
+        task.retry(root, at=self._now(), actor="retry")
+        self._record(task.id)
+
+    def ask(self, task: Task) -> None:
+        """The job asks; half of the questions have a default."""
+        op = self._invoke("ask", task.id, attempt=task.attempt)
+        over = {"expires_seconds": 1.0, "default": "no"} if self._random.random() < 0.5 else {}
+        asked = Ask(
+            question_id=f"q{op}", text=words_of(op), choices=["no"], free_text=True,
+            attempt=task.attempt, **over,
+        )  # fmt: skip
+        self._do(op, task.id, lambda: task.ask(asked, at=self._now(), actor="job"))
+
+    def answer(self, task: Task) -> None:
+        """By a person, or by its time."""
+        question = task.open_question
+        assert question is not None
+        expires = question.asked.expires_at
+        if expires is not None and self._random.random() < 0.5:
+            self._clock = max(self._clock, (expires - START).total_seconds())
+            task.question_expired(task.attempt, at=self._now(), actor="timer")
+            self._record(task.id)
+            return
+        op = self._invoke("answer", task.id)
+        self._do(
+            op,
+            task.id,
+            lambda: task.answer(question.asked.question_id, None, words_of(op), at=self._now(), actor="ann"),
+        )
 
     def create(self, workspace: str | None, paths: list[str], mode: str | None = None) -> str:
         """A new task; its id."""
@@ -120,7 +172,7 @@ class SmallRun:
                 "execution_mode": "shared-workspace" if workspace else "no-workspace",
                 "lock_mode": mode or self._random.choice(["exclusive", "exclusive", "shared"]),
                 "on_conflict": "wait", "pool": "p", "env": {}, "timeout_seconds": None,
-                "labels": {"op": str(op)},
+                "labels": {"op": str(op)}, "retry": RETRY if self._more else None,
             }
         )  # fmt: skip
         self._tasks[task_id] = Task.create(task_id, spec, at=self._now(), actor="ann")
@@ -155,6 +207,8 @@ class SmallRun:
         runner = runner or self._held.get(key) or self._random.choice(RUNNERS)
         op = self._invoke("report", task_id, status=status, attempt=task.attempt or None, by="http")
         fields: Json = {"message": words_of(op)} if status in ("succeeded", "failed", "canceled") else {}
+        if status == "failed":
+            fields["reason"] = "exit"
         report = Report(
             status=status, attempt=task.attempt or None, runner_id=runner,
             pid=pid_of(op) if status == "running" else None, **fields,
@@ -201,12 +255,14 @@ class SmallRun:
     def _wind_up(self) -> None:
         self._decide()
         for _ in range(200):
-            open_tasks = [one for one in self._tasks.values() if not one.ended]
+            open_tasks = [one for one in self._tasks.values() if not one.ended or one.next_attempt_at]
             if not open_tasks:
                 return
             for task in open_tasks:
                 lost = self._plant == "lost-outbox-row" and (task.id, task.attempt) == self._lost
-                if task.status == "created":
+                if task.next_attempt_at is not None:
+                    self.retry(task)
+                elif task.status == "created":
                     self.operate("cancel", task.id)
                 elif not lost and (not task.needs_lock or (task.id, task.attempt) in self._granted):
                     self.report(task.id, "canceled" if task.cancel_requested else "succeeded")

@@ -44,6 +44,79 @@ def test_a_clean_run_raises_no_alarm(seed: int) -> None:
     assert [why for why in verdict.unchecked if "item 5" in why] == []
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_clean_run_with_retries_and_questions_raises_no_alarm(seed: int) -> None:
+    run = SmallRun(seed, more=True).play()
+    assert check(run.history, run.log).violations == []
+
+
+def _changed(log: list[Stored], event: str, old: str, new: str) -> list[Stored]:
+    """`log`, with the first `event` that has `old` in its data changed, and its chain made anew."""
+    place = next(place for place, one in enumerate(log) if one.subject.endswith(event) and old in one.data)
+    return [*log[:place], replace(log[place], data=log[place].data.replace(old, new)), *log[place + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("event", "old", "new", "rule"),
+    [
+        (".created", '"max_attempts":3', '"max_attempts":1', "retry"),
+        (".created", '"backoff_seconds":2.0', '"backoff_seconds":200.0', "retry"),
+        (".created", '"on":["exit"]', '"on":["no-runner"]', "retry"),
+        (".answered", '"cause":"person"', '"cause":"expired"', "question"),
+        (".answered", '"question_id":"q', '"question_id":"qq', "question"),
+        (".asked", '"free_text":true', '"free_text":false', "question"),
+        (".asked", '"default":"no"', '"default":"go"', "question"),
+    ],
+)
+def test_a_wrong_retry_or_answer_is_found(event: str, old: str, new: str, rule: str) -> None:
+    run = SmallRun(11, more=True).play(200)
+    log = run.log
+    if event == ".created":
+        for number in range(sum('"max_attempts":3' in one.data for one in log)):
+            log = _changed(log, event, old, new)
+            assert number < len(log)
+    elif event == ".asked":
+        while any(one.subject.endswith(event) and old in one.data for one in log):
+            log = _changed(log, event, old, new)
+    else:
+        log = _changed(log, event, old, new)
+    assert (2, rule) in check(run.history, log).rules()
+    assert (2, rule) not in check(run.history, run.log).rules()
+
+
+def test_a_retry_over_a_cancel_a_cancel_without_a_retry_and_a_retry_that_never_came_are_found() -> None:
+    run = SmallRun(11, more=True).play(200)
+    place = next(
+        place
+        for place, one in enumerate(run.log)
+        if one.subject.endswith(".dispatched") and '"by":"retry"' in one.data
+    )
+    retried = run.log[place]
+    task, attempt = retried.subject.split(".")[2], int(retried.headers["ce-attempt"]) - 1
+    data = {"attempt": attempt, "by": "ann", "reason": None}
+    headers = {**retried.headers, "ce-id": "x", "ce-attempt": str(attempt)}
+    subject = retried.subject.replace("dispatched", "cancel-requested")
+    asked = Stored(retried.seq, subject, headers, json.dumps(data))
+    over = [*run.log[:place], asked, replace(retried, seq=retried.seq + 1)]
+    assert (2, "retry") in check([], over).rules()
+    assert (2, "retry") not in check([], run.log[: place + 1]).rules()
+    assert (2, "transition") not in check([], over[:-1]).rules()
+    twice = [*over[:-1], replace(asked, seq=asked.seq + 1, headers={**headers, "ce-id": "y"})]
+    assert (2, "transition") in check([], twice).rules()
+    cut = check([*run.history], run.log[:place])
+    assert any(one.rule == "never-retried" and task in one.what for one in cut.violations)
+
+
+def test_a_runner_that_is_shown_after_its_goodbye_is_found() -> None:
+    run = _run()
+    run.history.append({"line": "goodbye", "runner": "visitor-1", "at": 0.0})
+    run.history.append({"line": "runners", "api": "api1", "shown": ["r1"], "at": 0.0})
+    assert check(run.history, run.log).violations == []
+    run.history.append({"line": "runners", "api": "api2", "shown": ["r1", "visitor-1"], "at": 0.0})
+    assert check(run.history, run.log).rules() == {(5, "left-shown")}
+
+
 @pytest.mark.parametrize("plant", PLANTS)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))

@@ -79,6 +79,15 @@ def test_how_ask_ends_without_an_answer(
     assert done.stderr
 
 
+def test_ask_without_a_job_token_says_what_is_missing(api: FakeApi, towpath: Towpath) -> None:
+    api.answers[PLACE] = 401, _problem("unauthorised")
+    env = {name: value for name, value in JOB.items() if name != "TOWPATH_JOB_TOKEN"}
+    done = towpath("ask", "Deploy?", "--choice", "yes", **env)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "TOWPATH_JOB_TOKEN" in done.stderr
+    assert "towpath lock" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "env"),
     [
