@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AWAY_SECONDS = 600.0
 """So long a job that asks waits for an API that does not answer."""
 POLL_SECONDS = 20.0
-NO_JOB_TOKEN = (
+TOKENLESS = (
     "this command has no job token (TOWPATH_JOB_TOKEN), and the API takes no question without one: only what "
     "a runner starts gets one, so ask in a task (`towpath run`), not under `towpath lock`"
 )
@@ -103,7 +103,7 @@ def _asked(api: Api, task_id: str, body: Json) -> Json:
         if refused.code == "question-open":
             raise CliError(str(refused), Exit.ERROR, refused.code) from None
         if refused.exit is Exit.NOT_ALLOWED and not os.environ.get("TOWPATH_JOB_TOKEN"):
-            raise CliError(NO_JOB_TOKEN, refused.exit, refused.code) from None
+            raise CliError(TOKENLESS, refused.exit, refused.code) from None
         raise
     say(f"waits for an answer; `towpath answer {task_id}` gives one")
     place = path("tasks", task_id, "questions", body["question_id"])

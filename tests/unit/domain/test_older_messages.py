@@ -1,7 +1,7 @@
 """Messages of programs of the version before: this version reads them, and they read this version's.
 
-The older programs do not know questions, retries, goodbyes and secrets by name. What they send is written down
-here as they sent it; what they read are the fields that they knew, whatever else comes.
+The older programs do not know questions, retries, goodbyes and secrets by name. What they send is
+written down here as they sent it; what they read are the fields that they knew, whatever else comes.
 """
 
 from __future__ import annotations
