@@ -25,7 +25,7 @@ from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
 from domain.identifiers import TaskId
-from domain.protocol import RUNNER_AUTH_HEADER
+from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat
 from domain.runners.attempt_token import Proof
 from domain.runners.runner_key import certifies
 
@@ -157,6 +157,16 @@ class RunnerKey:
                 "a runner's own key is good for tasks whose pool is the id that it certifies, and for "
                 "reports under that id",
                 {"WWW-Authenticate": "X-Runner-Token"},
+            )
+
+    def check_beat(self, beat: Heartbeat) -> None:
+        """Raises HttpProblem unless the key certifies its runner, which serves its own pool, for one task."""
+        self.check(beat.runner_id, beat.runner_id)
+        if beat.pools != [beat.runner_id] or len(beat.held) > 1:
+            raise HttpProblem(
+                403,
+                "forbidden",
+                "a runner with a key of its own serves one pool, which is its id, and holds one task at most",
             )
 
 

@@ -106,7 +106,9 @@ class Watchdog:
         bound_at = note.bound_at or _bound_at(task)
         watched = Watched(task.id, due.deadline.attempt, runner_id, bound_at, instance)
         beat = await self._heartbeats.last(runner_id, instance=instance) if runner_id is not None else None
-        verdict = judge(watched, beat, note.sighting, due.at, self._terms)
+        seen = note.sighting
+        complete = beat is not None or seen is None or await self._heartbeats.complete(seen.at)
+        verdict = judge(watched, beat, seen, due.at, self._terms, complete=complete)
         if verdict.finding is Liveness.LOST and await self._keeps_lock(task):
             await self._look_again(due, watched, verdict, kept=True)
             if not note.kept:

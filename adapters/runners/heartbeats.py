@@ -9,8 +9,9 @@ not follow it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import nats.errors
 import nats.js.errors
@@ -22,6 +23,7 @@ from adapters.nats.leader_quorum import OUTLIVED_SECONDS
 from adapters.nats.publish import PUBLISH_SECONDS
 from domain import subjects
 from domain.backoff import Backoff
+from domain.errors import Busy
 from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
@@ -29,12 +31,15 @@ from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_insta
 from domain.subjects import Stream
 
 ALL = subjects.runner()
-MAX_MESSAGES = 40_000
+PAGE_MESSAGES = 10_000
+NEW_RUNNERS_BELOW = 0.75
+"""The part of the stream's limit above which new ids are refused, so that known runners stay heard."""
 READ_TRIES = 6
 PUBLISH_TRIES = 4
 LAG = Backoff(first_seconds=0.02)
 REMEMBERED = 1000
-LEFT_TTL = "1h"
+LEFT_SECONDS = 300
+"""How long a goodbye stays, or twice the time after which a runner is lost, if that is longer."""
 
 
 class JetStreamHeartbeats:
@@ -48,6 +53,8 @@ class JetStreamHeartbeats:
         self._nc = connection
         self._terms = terms
         self._lag = lag
+        lost_seconds = terms.lost_after.total_seconds() if terms is not None else 0.0
+        self._left_seconds = max(LEFT_SECONDS, math.ceil(2 * lost_seconds))
         self._api = JetStreamApi(connection, Stream.RUNNER)
         # reads that end attempts must not be answered by a deposed leader
         self._judged = JetStreamApi(connection, Stream.RUNNER, OUTLIVED_SECONDS)
@@ -58,10 +65,12 @@ class JetStreamHeartbeats:
         subject, body = subjects.runner(heartbeat.runner_id), heartbeat.model_dump_json().encode()
         for pause in self._lag.pauses(PUBLISH_TRIES):
             last = await self._api.last(subject)
+            if last is None:
+                await self._check_room()
             await self._check(heartbeat, _beat(last))
             headers = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
             if heartbeat.gone:
-                headers["Nats-TTL"] = LEFT_TTL
+                headers["Nats-TTL"] = f"{self._left_seconds}s"
             try:
                 stored = await self._nc.jetstream().publish(
                     subject, body, timeout=PUBLISH_SECONDS, stream=Stream.RUNNER, headers=headers
@@ -85,6 +94,18 @@ class JetStreamHeartbeats:
             if (beat := _beat(raw)) is not None:
                 found.setdefault(beat[0].runner_id, []).append(beat)
         return present(dict(sorted(found.items())))
+
+    async def complete(self, since: datetime) -> bool:
+        """See the port. A stream that rejects what is too much discards only what a later one replaces.
+
+        To a stream that was made anew, a living runner has sent a heartbeat since.
+        """
+        info = await self._judged.info()
+        if info["config"].get("discard") != "new" or not info["state"]["messages"]:
+            return False
+        created = datetime.fromisoformat(info["created"])
+        heard = timedelta.max if self._terms is None else self._terms.lost_after
+        return created <= since or datetime.fromisoformat(info["ts"]) - created >= heard
 
     async def last(
         self, runner_id: RunnerId, within: float = 0.0, instance: str | None = None
@@ -122,15 +143,28 @@ class JetStreamHeartbeats:
         elif same:
             check_counter(heartbeat, last[0] if last is not None else None)
 
+    async def _check_room(self) -> None:
+        info = await self._api.info()
+        limit = info["config"].get("max_bytes", -1)
+        if 0 < limit * NEW_RUNNERS_BELOW <= info["state"]["bytes"]:
+            raise Busy(
+                "heartbeats-full",
+                f"the heartbeats fill {Stream.RUNNER} to {info['state']['bytes'] * 100 // limit} %: a runner "
+                "that is not known yet is refused, so that known ones stay heard. Goodbyes expire by "
+                "themselves; `towpath doctor` tells more",
+            )
+
     async def _read(self) -> list[RawMessage]:
         """All stored messages, no fewer than the leader had at the call, since runners are judged on them."""
         last = await self._api.last(ALL)
         if last is None:
             return []
         for pause in self._lag.pauses(READ_TRIES):
-            found = await self._api.batch(ALL, 1, MAX_MESSAGES)
-            if found and found[-1].seq >= last.seq:
-                return found
+            found: list[RawMessage] = []
+            while page := await self._api.batch(ALL, found[-1].seq + 1 if found else 1, PAGE_MESSAGES):
+                found += page
+                if found[-1].seq >= last.seq:
+                    return found
             await asyncio.sleep(pause)
         raise LogUnreachable("the replica that was asked lags behind the last heartbeat")
 

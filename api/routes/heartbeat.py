@@ -18,9 +18,10 @@ from api.config import ApiConfig, Role
 from api.dependencies import ApiParts
 from api.problems import HttpProblem
 from api.schema.openapi import problems
-from domain.errors import NotFound
+from domain.errors import NotFound, Refused
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat, Held
 from domain.runners.runner_key import is_key
+from domain.task.transitions import Status
 
 AT_ONCE = 16
 
@@ -76,16 +77,41 @@ async def heartbeat(request: Request, beat: Heartbeat, parts: Parts) -> Any:
     `stop`: the attempt has ended, was replaced, canceled or released by hand, is another runner's, or is
     unknown. A `counter` below the last one stored is rejected with 409 `counter-went-back`; a heartbeat of
     another `instance`, while the one with this id may live, with 409 `runner-id-taken`. Neither is stored.
+
+    A runner with a key of its own serves the pool that its id is, and lists at most its one task. A heartbeat
+    that lists no open task of that pool is not stored; one that lists nothing only replaces an earlier one,
+    and is rejected with 409 `nothing-held` where there is none.
     """
     token = request.headers.get(RUNNER_AUTH_HEADER)
-    if token is not None and is_key(token):
-        RunnerKey(token).check(beat.runner_id, beat.runner_id)
-    await parts.heartbeats.publish(beat)
+    if token is None or not is_key(token) or await _is_due(parts, RunnerKey(token), beat):
+        await parts.heartbeats.publish(beat)
     wanted: list[Wanted] = []
     for start in range(0, len(beat.held), AT_ONCE):
         some = beat.held[start : start + AT_ONCE]
         wanted += await asyncio.gather(*(_wanted(parts, beat, one) for one in some))
     return HeartbeatAnswer(wanted=wanted, lease_seconds=parts.lease.lease.total_seconds())
+
+
+async def _is_due(parts: ApiParts, key: RunnerKey, beat: Heartbeat) -> bool:
+    """Whether a heartbeat by a runner's own key is to be stored: it lists its open task.
+
+    One that lists nothing may only replace an earlier one. So there are no more such runners than tasks.
+    """
+    key.check_beat(beat)
+    for held in beat.held:
+        try:
+            task = (await parts.commands.read(held.task_id)).task
+        except NotFound:
+            return False
+        statuses = (Status.DISPATCHED, Status.QUEUED, Status.RUNNING)
+        return task.spec.pool == beat.runner_id and task.is_open(held.attempt, *statuses)
+    if await parts.heartbeats.last(beat.runner_id) is None:
+        raise Refused(
+            "nothing-held",
+            "the heartbeats of a runner with a key of its own begin with one that lists its task: create the "
+            "task first",
+        )
+    return True
 
 
 async def _wanted(parts: ApiParts, beat: Heartbeat, held: Held) -> Wanted:

@@ -28,6 +28,13 @@ class Heartbeats(Protocol):
         """The last few heartbeats of every runner that has not left, by id, oldest first."""
         ...
 
+    async def complete(self, since: datetime) -> bool:
+        """Whether the last heartbeat of every runner, stored after `since`, is certainly still there.
+
+        Goodbyes are the exception: they expire.
+        """
+        ...
+
     async def last(
         self, runner_id: RunnerId, within: float = 0.0, instance: str | None = None
     ) -> tuple[Heartbeat, datetime] | None:

@@ -138,7 +138,7 @@ class Liveness(Enum):
     OPEN = auto()
     """The runner is not lost, but its list cannot tell yet: it is too old, or cut at its maximum."""
     UNKNOWN = auto()
-    """The runner has never sent a heartbeat, so its silence proves nothing."""
+    """The runner's silence proves nothing: it never sent a heartbeat, or the broker may have dropped it."""
     LOST = auto()
     FORGOTTEN = auto()
 
@@ -153,14 +153,24 @@ class Verdict:
 
 
 def judge(
-    watched: Watched, beat: Beat | None, known: Sighting | None, now: datetime, terms: LeaseTerms
+    watched: Watched,
+    beat: Beat | None,
+    known: Sighting | None,
+    now: datetime,
+    terms: LeaseTerms,
+    *,
+    complete: bool = True,
 ) -> Verdict:
     """Judge the runner of an open attempt by `beat`, its last stored heartbeat.
+
+    `complete`: whether the broker would still have a heartbeat that was stored after `known`; else that there
+    is none is no silence.
 
     `known` is the newest heartbeat seen before; `now` is a broker time at which `beat` was the last one.
     If `beat` is of another instance than the attempt's, the attempt's instance has stopped sending: while two
     instances send in turn, the last heartbeats of both are kept.
     """
+    dropped = beat is None and not complete
     others = beat is not None and watched.instance is not None and beat[0].instance != watched.instance
     if others:
         beat = None
@@ -174,6 +184,8 @@ def judge(
         return Verdict(Liveness.UNKNOWN, now + min(age, max(LONGEST_UNKNOWN, terms.lost_after)), None)
     silent_when_bound = sighting.at + terms.lost_after <= watched.bound_at
     lost_at = (watched.bound_at if silent_when_bound else sighting.at) + terms.lost_after
+    if now >= lost_at and dropped:
+        return Verdict(Liveness.UNKNOWN, now + terms.lost_after, sighting)
     if now >= lost_at:
         left = beat is not None and beat[0].leaving and not beat[0].holds(watched.task_id, watched.attempt)
         return Verdict(Liveness.FORGOTTEN if left else Liveness.LOST, now + terms.lost_after, sighting)

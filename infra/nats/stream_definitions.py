@@ -3,7 +3,7 @@
 They are plain API JSON: operators see the server's own names, and settings of every server version can be set
 and checked. All streams share one disk, so each stream but the log and the checkpoints has a limit; the space
 up to it counts as used when the log's capacity is measured. The server reserves it when it makes a stream, so
-the limits are small. A full stream of submissions or reports rejects messages, and their senders retry.
+the limits are small. A full stream of submissions, reports or heartbeats rejects messages, and their senders retry.
 Checkpoints have no limit: they grow with the log, by less than a hundredth of it.
 """
 
@@ -107,7 +107,7 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 "max_msgs_per_subject": BEATS_KEPT,
                 "max_bytes": 16 * _MIB,
                 "allow_msg_ttl": True,
-                "discard": "old",
+                "discard": "new",  # a missing heartbeat must prove that its runner sent none
                 "allow_direct": True,
             },
             IDENTITY | {"max_msgs_per_subject"},

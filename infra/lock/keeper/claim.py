@@ -51,6 +51,7 @@ class Claim:
                 raise self._locked(problem) from None
             raise of_problem(problem) from None
         self._heart.holds = True
+        self._heart.hurry()
         pause = FIRST_LOOK_SECONDS
         with EventStream(self._control, workspace=self._spec["workspace"]) as events:
             while (task["status"], task["lock"]["state"]) != ("dispatched", "held"):

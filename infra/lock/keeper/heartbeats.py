@@ -8,7 +8,7 @@ import os
 import select
 from contextlib import suppress
 
-from infra.lock.connection import Problem, Unanswered
+from infra.lock.connection import Connection, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
 from runner.clock import boottime
 
@@ -39,7 +39,7 @@ class Heartbeats:
         self.refusal: Problem | None = None
 
     def start(self) -> None:
-        """Begin; the first heartbeat is on its way at once."""
+        """Begin; the first heartbeat is sent once there is an attempt to list, and `hurry` was called."""
         _thread.start_new_thread(self._run, ())
 
     def hurry(self) -> None:
@@ -69,16 +69,8 @@ class Heartbeats:
         connection = self._control.connection()
         while True:
             begun = boottime()
-            pause = self.lease_seconds / LATE
-            try:
-                said = self._control.beat(connection, self.holds, seconds=self.lease_seconds / LATE)
-                self._renew(begun, said)
-            except Problem as problem:
-                self.refusal, pause = problem, RETRY_SECONDS
-            except Unanswered:
-                pause = RETRY_SECONDS
-            with suppress(OSError):
-                os.write(self._woken, b"w")
+            known = self.holds or self.deadline > 0  # the first heartbeat lists the attempt
+            pause = self._beat(connection, begun) if known else self.lease_seconds
             rest = max(begun + pause - boottime(), 0.01)
             if select.select([self._quit], [], [], rest)[0] and LEAVE in os.read(self._quit, 4096):
                 break
@@ -86,6 +78,18 @@ class Heartbeats:
             if self.deadline > 0:  # else the control plane has never heard of this runner
                 self._control.beat(connection, self.holds, leaving=True, seconds=LEAVE_SECONDS)
         os.write(self._going, b"g")
+
+    def _beat(self, connection: Connection, begun: float) -> float:
+        pause = self.lease_seconds / LATE
+        try:
+            self._renew(begun, self._control.beat(connection, self.holds, seconds=pause))
+        except Problem as problem:
+            self.refusal, pause = problem, RETRY_SECONDS
+        except Unanswered:
+            pause = RETRY_SECONDS
+        with suppress(OSError):
+            os.write(self._woken, b"w")
+        return pause
 
     def _renew(self, sent_at: float, said: dict[str, object]) -> None:
         seconds = said.get("lease_seconds")

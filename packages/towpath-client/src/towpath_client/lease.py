@@ -235,6 +235,8 @@ def withdraw(holding: Holding) -> Operation[None]:
 
 def beat(holding: Holding) -> Operation[float]:
     """One heartbeat, and what follows from it; seconds until the next one."""
+    if not (holding.holds or holding.deadline):
+        return AGAIN_SECONDS / 10  # the first heartbeat lists the attempt
     begun = boottime()
     pause = AGAIN_SECONDS
     try:

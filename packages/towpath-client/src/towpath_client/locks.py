@@ -38,7 +38,7 @@ class _Renewal:
         self._dropped = False
 
     def start(self) -> None:
-        """Begin; the first heartbeat is on its way at once."""
+        """Begin; the first heartbeat is sent once there is a task to list."""
         self._thread.start()
 
     def _renew(self) -> None:

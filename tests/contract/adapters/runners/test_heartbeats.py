@@ -7,18 +7,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from nats.aio.client import Client
+from nats.js.errors import APIError
 
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable, RawMessage
+from adapters.runners import heartbeats as module
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain import subjects
 from domain.backoff import Backoff
-from domain.errors import Refused
+from domain.errors import Busy, Refused
 from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat, Held
 from domain.runners.liveness import LeaseTerms, in_conflict
 from domain.subjects import Stream
 from tests.support.memory_store import MemoryHeartbeats
 from tests.support.messages import new_id, now
+from tests.support.nats import api
 from tests.support.waiting import eventually
 
 
@@ -205,4 +208,56 @@ async def test_a_goodbye_leaves_one_message_that_expires(js_connection: Client) 
     await heartbeats.publish(beat("a", 4).model_copy(update={"leaving": True}))
     api = JetStreamApi(js_connection, Stream.RUNNER)
     (left,) = await api.batch(subjects.runner("a"), 1, 10)
-    assert left.headers["Nats-TTL"] == "1h"
+    assert left.headers["Nats-TTL"] == "300s"
+
+
+async def change(connection: Client, **settings: object) -> None:
+    config = (await api(connection, f"STREAM.INFO.{Stream.RUNNER}"))["config"]
+    answer = await api(connection, f"STREAM.UPDATE.{Stream.RUNNER}", {**config, **settings})
+    assert "error" not in answer, answer
+
+
+async def test_new_ids_drive_out_no_heartbeat_and_leave_room_for_known_runners(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection)
+    await change(js_connection, max_bytes=64 << 10)
+    await heartbeats.publish(beat("live", 1))
+    with pytest.raises(Busy) as refused:
+        for number in range(100):
+            await heartbeats.publish(beat(f"flood{number}", held=40))
+    assert refused.value.code == "heartbeats-full"
+    for counter in range(2, 6):
+        await heartbeats.publish(beat("live", counter))
+    last = await heartbeats.last("live")
+    assert last is not None
+    assert last[0].counter == 5
+
+
+async def test_whoever_publishes_to_a_full_stream_is_refused_and_drives_out_nothing(
+    js_connection: Client,
+) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection)
+    await change(js_connection, max_bytes=64 << 10)
+    await heartbeats.publish(beat("live"))
+    with pytest.raises(APIError, match="maximum bytes"):
+        for number in range(100):
+            body = beat(f"flood{number}", held=40).model_dump_json().encode()
+            await js_connection.jetstream().publish(subjects.runner(f"flood{number}"), body)
+    assert await heartbeats.last("live") is not None
+
+
+async def test_a_stream_that_may_drop_heartbeats_proves_no_silence(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection)
+    assert not await heartbeats.complete(now()), "it is empty: it may have been purged"
+    await heartbeats.publish(beat("a"))
+    assert await heartbeats.complete(now())
+    assert not await heartbeats.complete(now() - timedelta(hours=1)), "the stream is younger"
+    await change(js_connection, discard="old")
+    assert not await heartbeats.complete(now())
+
+
+async def test_more_than_a_page_is_read(js_connection: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAGE_MESSAGES", 3)
+    heartbeats = JetStreamHeartbeats(js_connection)
+    for number in range(7):
+        await heartbeats.publish(beat(f"r{number}"))
+    assert len(await heartbeats.all()) == 7

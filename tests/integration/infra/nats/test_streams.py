@@ -133,6 +133,14 @@ async def test_heartbeats_of_before_learn_to_expire(nats_server: EmbeddedNats):
     await nc.close()
 
 
+async def test_heartbeats_of_before_are_not_driven_out_any_more(js_connection: Client):
+    await _change(js_connection, Stream.RUNNER, discard="old")
+    await js_connection.jetstream().publish("towpath.runner.r1", b"kept")
+    await ensure_streams(js_connection)
+    assert (await _config(js_connection, Stream.RUNNER))["discard"] == "new"
+    assert (await api(js_connection, "STREAM.INFO.TOWPATH_RUNNER"))["state"]["messages"] == 1
+
+
 async def test_a_client_library_that_rewrote_the_log_is_noticed(js_connection: Client):
     await _change(js_connection, Stream.LOG, allow_atomic=False, allow_direct=False, discard="old")
     with pytest.raises(

@@ -256,12 +256,11 @@ async def test_an_operator_may_be_a_runner_of_his_own_tasks_and_of_no_other() ->
     async with api_harness(GUARDED) as harness:
 
         async def beaten(runner_id: str, **by: str | None) -> int:
-            answer = await harness.http.post(
-                "/runner/heartbeat", json=beat(runner_id=runner_id), headers=headers(**by)
-            )
+            said = beat(runner_id=runner_id, pools=[runner_id])
+            answer = await harness.http.post("/runner/heartbeat", json=said, headers=headers(**by))
             return answer.status_code
 
-        assert await beaten(mine, key=KEY) == 200
+        assert await beaten(mine, key=KEY) == 409, "it has no task"
         assert await beaten(others, key=KEY) == 401, "another runner's id"
         assert await beaten("r1", key=KEY) == 401, "a plain runner's id"
         assert await beaten(mine, key=KEY, bearer="viewer") == 403
@@ -290,3 +289,41 @@ async def test_an_operator_may_be_a_runner_of_his_own_tasks_and_of_no_other() ->
         path = f"/runner/tasks/{own}/questions"
         assert (await harness.http.post(path, json=asked, headers=headers(KEY))).status_code == 401
         assert await reported(own, "succeeded", mine) == 200
+
+
+async def test_a_runner_with_a_key_speaks_of_its_one_open_task_alone() -> None:
+    """Else an operator's token would fill the stream in which the control plane hears all runners."""
+    mine, other = runner_id_of("h", KEY), runner_id_of("h", OTHER_KEY)
+    async with api_harness(GUARDED) as harness:
+        path = "/runner/heartbeat"
+
+        async def created(pool: str) -> str:
+            body = {"command": ["true"], "pool": pool}
+            answer = await harness.http.post("/tasks?dispatch=true", json=body, headers=headers(None))
+            return str(answer.json()["id"])
+
+        async def sent(*held: str, **fields: Any) -> httpx.Response:
+            said = beat(*held, **{"runner_id": mine, "pools": [mine], **fields})
+            return await harness.http.post(path, json=said, headers=headers(KEY))
+
+        async def known() -> list[str]:
+            return [one.runner_id for one, _ in await harness.parts.heartbeats.all()]
+
+        own, foreign, plain = [await created(pool) for pool in (mine, other, "default")]
+        problem(await sent(own, pools=["default"]), 403, "forbidden")
+        problem(await sent(own, pools=[mine, "default"]), 403, "forbidden")
+        problem(await sent(own, new_id()), 403, "forbidden")
+        problem(await sent(), 409, "nothing-held")
+        problem(await sent(leaving=True), 409, "nothing-held")
+        for unowned in (foreign, plain, new_id()):
+            await sent(unowned)
+        assert await known() == []
+        said = (await sent(own)).json()
+        assert said["wanted"] == [{"task_id": own, "attempt": 1, "wanted": "run"}]
+        assert await known() == [mine]
+        assert (await sent(counter=2, leaving=True)).status_code == 200
+        assert await known() == []
+        await harness.http.post(f"/tasks/{own}/cancel", headers=headers(None))
+        said = (await sent(own, counter=3)).json()
+        assert said["wanted"] == [{"task_id": own, "attempt": 1, "wanted": "stop"}]
+        assert await known() == [], "its task has ended"

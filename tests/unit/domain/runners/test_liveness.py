@@ -68,6 +68,17 @@ def test_verdicts(last: Beat | None, now: float, finding: Liveness, look_at: flo
     assert (verdict.finding, verdict.look_at) == (finding, at(look_at))
 
 
+@pytest.mark.parametrize(
+    ("complete", "finding"), [(True, Liveness.LOST), (False, Liveness.UNKNOWN)], ids=["kept", "dropped"]
+)
+def test_a_heartbeat_that_the_broker_may_have_dropped_is_no_silence(
+    complete: bool, finding: Liveness
+) -> None:
+    verdict = judge(BOUND, None, Sighting(9, at(10)), at(31), TERMS, complete=complete)
+    assert (verdict.finding, verdict.look_at) == (finding, at(51))
+    assert judge(BOUND, None, Sighting(9, at(10)), at(20), TERMS, complete=complete).finding is Liveness.OPEN
+
+
 def of(instance: str | None, one: Beat) -> Beat:
     return one[0].model_copy(update={"instance": instance}), one[1]
 

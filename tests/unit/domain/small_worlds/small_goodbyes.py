@@ -236,6 +236,9 @@ class Around:
         beat, stored = self.state.stored
         return _heartbeat(beat), AT + timedelta(seconds=stored)
 
+    async def complete(self, since: datetime) -> bool:
+        return True
+
     async def all(self) -> list[tuple[Heartbeat, datetime]]:
         beat, stored = self.state.stored
         return [] if beat.leaving and not beat.held else [(_heartbeat(beat), AT + timedelta(seconds=stored))]
