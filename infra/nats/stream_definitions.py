@@ -3,8 +3,8 @@
 They are plain API JSON: operators see the server's own names, and settings of every server version can be set
 and checked. All streams share one disk, so each stream but the log and the checkpoints has a limit; the space
 up to it counts as used when the log's capacity is measured. The server reserves it when it makes a stream, so
-the limits are small. A full stream of submissions, reports or heartbeats rejects messages, and their senders retry.
-Checkpoints have no limit: they grow with the log, by less than a hundredth of it.
+the limits are small. A full stream of submissions, reports or heartbeats rejects messages, whose senders
+retry. Checkpoints have no limit: they grow with the log, by less than a hundredth of it.
 """
 
 from __future__ import annotations
