@@ -160,7 +160,7 @@ HEARTBEAT: Schema = {
     },
     "Nats-TTL": {
         "type": "string",
-        "const": "1h",
+        "pattern": "^[1-9][0-9]*s$",
         "description": "with the goodbye of a runner that posts its heartbeats: nothing of it stays",
     },
     **_STREAM,
