@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
-from contextlib import suppress
 from typing import NoReturn
 
 from infra.errors.exit_codes import Exit
@@ -17,6 +15,7 @@ from infra.lock.front import TAKEN, Front
 from infra.lock.keeper.specification import program
 from infra.lock.options import parse
 from infra.lock.orphans import has_children, sweep
+from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob, let_go_of_files
 
 INHERITED: tuple[int, ...] = (*TAKEN, signal.SIGTTIN, signal.SIGTTOU)
@@ -91,14 +90,11 @@ def _keep(
         control.main.interrupt = front
         Keeper(options, control, job, front, say).run()
     except BaseException as error:
-        with suppress(OSError):
-            os.write(2, f"towpath lock: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+        tell(f"{type(error).__name__}: {error}")
     finally:
         os._exit(1)
 
 
 def _end(code: int, message: str) -> NoReturn:
-    with suppress(OSError):
-        os.write(2, f"towpath lock: {message}\n".encode("utf-8", "replace"))
-    sys.stderr.flush()
+    tell(message)
     os._exit(code)

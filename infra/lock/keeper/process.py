@@ -24,6 +24,7 @@ from infra.lock.keeper.heartbeats import Heartbeats
 from infra.lock.keeper.specification import specification
 from infra.lock.keeper.waiting_line import WaitingLine
 from infra.lock.orphans import sweep
+from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob
 from runner.clock import boottime
 from runner.isolation.process_traits import adopt_orphans, hide_memory
@@ -59,6 +60,7 @@ class Keeper:
             code = self._run()
         except Ending as ending:
             code = ending.code
+            self._heart.leave()
             self._tell(str(ending))
         finally:
             self._line.clear()
@@ -162,7 +164,7 @@ class Keeper:
             os.write(self._say, what)
 
     def _reported(self, said: dict[str, Any]) -> int:
-        """Report the end until it is answered, or the lease is over; the exit code."""
+        """Report the end until it is answered, or the lease is over; then tell the user. The exit code."""
         end = end_of(said)
         code, words = end.code, end.words
         if said.get("why") == "canceled" and self._lost_by_hand():
@@ -170,10 +172,10 @@ class Keeper:
             code = Exit.LOCK_LOST
         if words:
             self._pass_on(b"R\n")
-            self._tell(words)
         self._heart.holds = False  # the goodbye goes at the same time: what ends late, ends by its report
         self._heart.leave()
         self._send(end.fields)
+        self._tell(words)
         return code
 
     def _send(self, fields: dict[str, Any]) -> None:
@@ -206,5 +208,4 @@ class Keeper:
     def _tell(self, text: str) -> None:
         self._line.clear()
         if text:
-            with suppress(OSError):
-                os.write(2, f"towpath lock: {text}\n".encode("utf-8", "replace"))
+            tell(text)

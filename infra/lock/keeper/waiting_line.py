@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from domain.runners.runner_key import host_of
+from infra.lock.stderr import printable, write
 
 _NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -21,7 +22,7 @@ class WaitingLine:
 
     def show(self, text: str) -> None:
         """Show `text`, if it is not there already."""
-        text = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+        text = printable(text)
         if text == self._shown:
             return
         self._shown = text
@@ -29,17 +30,13 @@ class WaitingLine:
             with suppress(OSError):
                 columns = os.get_terminal_size(self._handle).columns
                 text = text[: columns - 1] if columns > 1 else text
-        self._write(f"\r\x1b[2K{text}" if self._terminal else f"{text}\n")
+        write(f"\r\x1b[2K{text}" if self._terminal else f"{text}\n", self._handle)
 
     def clear(self) -> None:
         """Leave nothing of it on a terminal."""
         if self._shown and self._terminal:
-            self._write("\r\x1b[2K")
+            write("\r\x1b[2K", self._handle)
         self._shown = ""
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError):
-            os.write(self._handle, text.encode("utf-8", "replace"))
 
 
 def sentence(task: dict[str, Any], why: dict[str, Any]) -> str:

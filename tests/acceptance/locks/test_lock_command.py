@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 
 GRANDCHILDREN = "(setsid sleep 300 &); (sh -c 'trap : TERM HUP; setsid sleep 300' &); echo up; sleep 300"
 SLEEPING = b"sleep\x00300\x00"
+HOLDING = "echo up; exec sleep 300"
 STAMPING = "while :; do date +%s.%N > stamp; sleep 0.02; done"
 
 
@@ -301,6 +302,28 @@ async def test_an_operator_cancels_or_releases(home: Home) -> None:
         assert front.stderr is not None
         assert "released by hand" in front.stderr.read()
     assert sleepers(root) == []
+
+
+def test_an_end_is_reported_though_standard_error_is_full(up: Up, root: Path) -> None:
+    """The pipe has no reader: the message is lost, the lock is not."""
+    with started(up, root, "--path", "full", "--", "sh", "-c", "echo up; exec yes >&2") as front:
+        assert first_line(front) == "up\n"
+        [task_id] = up.holders()
+        assert up.towpath("cancel", task_id).returncode == 0
+        assert front.wait(DEADLINE) == 143
+        assert up.task(task_id)["status"] == "canceled"
+        assert front.stderr is not None
+        front.stderr.close()
+
+
+def test_a_holders_title_cannot_steer_the_terminal(up: Up, root: Path) -> None:
+    evil = "a\x1b]0;b\x07\x9b2J\u202ec"
+    with started(up, root, "--path", "evil", "--title", evil, "--", "sh", "-c", HOLDING) as holder:
+        assert first_line(holder) == "up\n"
+        tried = ran(up, root, "--path", "evil", "--try", "--", "true").stderr.decode()
+        assert "a\ufffd]0;b\ufffd\ufffd2J\ufffdc" in tried
+        assert not set(evil) & set(tried) & {"\x1b", "\x07", "\x9b", "\u202e"}
+        holder.terminate()
 
 
 def all_of(server: Any) -> list[int]:
