@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import nats.errors
@@ -27,7 +28,7 @@ from domain.errors import Busy
 from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
-from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, present
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, check_lost, present
 from domain.subjects import Stream
 
 ALL = subjects.runner()
@@ -94,6 +95,18 @@ class JetStreamHeartbeats:
             if (beat := _beat(raw)) is not None:
                 found.setdefault(beat[0].runner_id, []).append(beat)
         return present(dict(sorted(found.items())))
+
+    async def forget(
+        self, runner_id: RunnerId, terms: LeaseTerms, check: Callable[[], Awaitable[None]]
+    ) -> None:
+        """See the port."""
+        subject = subjects.runner(runner_id)
+        raw = await self._judged.last(subject)
+        now = datetime.fromisoformat((await self._judged.info())["ts"])
+        check_lost(runner_id, _beat(raw), now, terms)
+        assert raw is not None
+        await check()
+        await self._api.purge(subject, raw.seq + 1)
 
     async def complete(self, since: datetime) -> bool:
         """See the port. A stream that rejects what is too much discards only what a later one replaces.

@@ -15,14 +15,18 @@ from pydantic import BaseModel, Field
 
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
+from api.dependencies import ApiParts
 from api.queries.paging import Page, PageQuery, cut, link_next
 from api.queries.runner_status import awaiting_operator
 from api.schema.openapi import problems
-from domain.errors import NotFound, Refused
-from domain.identifiers import CheckedRunnerId
+from domain.errors import Refused
+from domain.identifiers import CheckedRunnerId, RunnerId
+from domain.ports.read_model import TaskFilter
 from domain.protocol import Held
 from domain.runners.liveness import Beat, RunnerState, in_conflict
+from domain.task.transitions import Status
 
+MANY = 100
 router = APIRouter(route_class=GuardedRoute, tags=["runners"])
 
 
@@ -102,29 +106,44 @@ async def forget_runner(
 ) -> None:
     """Forget a lost runner that comes back no more: it is no longer shown or counted.
 
-    409 `runner-alive` while it may live: one that is stopped in order says goodbye by itself. 409
-    `runner-holds-lock` while a lock of its is kept for an operator. A runner that comes back is shown again.
+    409 `runner-alive` while it may live, by the broker's clock: one that is stopped in order says goodbye by
+    itself. 409 `runner-holds-lock` while a lock of its is kept for an operator, `runner-holds-task` while
+    another attempt that it had is open. A runner that comes back is shown again.
     """
-    await parts.view.at_end()
-    recent = await parts.heartbeats.recent()
-    if runner_id not in recent:
-        raise NotFound("runner-not-found", f"no runner {runner_id} is known; `towpath runners` lists them")
-    beat, at = recent[runner_id][-1]
-    if parts.lease.state(at, parts.clock()) != "lost":
+
+    async def holds_nothing() -> None:
+        await parts.view.at_end()
+        await _check_holds_nothing(parts, runner_id)
+
+    await parts.heartbeats.forget(runner_id, parts.lease, holds_nothing)
+
+
+async def _check_holds_nothing(parts: ApiParts, runner_id: RunnerId) -> None:
+    """Refused while an open attempt is bound to the id: without its heartbeats nobody could judge it."""
+    policies = {one.id: one.on_runner_lost for one in parts.view.registrations()}
+    grants = [
+        grant.claim for one in policies for grant in parts.view.holders(one) if grant.runner_id == runner_id
+    ]
+    wanted = TaskFilter(status=(Status.QUEUED, Status.RUNNING), runner=runner_id)
+    found, _ = await parts.read_model.find(wanted, MANY, None)
+    for task_id in dict.fromkeys([*(claim.task_id for claim in grants), *(one.id for one in found)]):
+        task = (await parts.commands.read(task_id)).task
+        if task.runner_id != runner_id or task.status not in (Status.QUEUED, Status.RUNNING):
+            continue
+        named = {"task_id": task_id, "attempt": task.attempt}
+        if task.spec.workspace is not None and policies.get(task.spec.workspace) == "hold":
+            raise Refused(
+                "runner-holds-lock",
+                f"the lock of task {task_id} is kept for an operator: see that nothing of it runs any "
+                "more, release it, then forget the runner",
+                named,
+            )
         raise Refused(
-            "runner-alive",
-            f"runner {runner_id} on {beat.host} may live: stop it, and it leaves by itself; if it was "
-            f"killed, try again {parts.lease.lost_after.total_seconds():g} seconds after its last heartbeat",
-            {"last_heartbeat": at},
+            "runner-holds-task",
+            f"task {task_id}, which runner {runner_id} had, is still open: it ends as `runner-lost` in a "
+            "moment; then forget the runner",
+            named,
         )
-    if kept := awaiting_operator(parts, recent).get(runner_id):
-        raise Refused(
-            "runner-holds-lock",
-            f"the lock of task {kept[0].task_id} is kept for an operator: see that nothing of it runs any "
-            "more, release it, then forget the runner",
-            {"task_id": kept[0].task_id, "attempt": kept[0].attempt},
-        )
-    await parts.heartbeats.publish(beat.model_copy(update={"leaving": True, "held": []}))
 
 
 def _conflict(beats: Sequence[Beat], state: RunnerState) -> list[InConflict]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
 from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
+from domain.runners.liveness import LeaseTerms
 
 
 class Heartbeats(Protocol):
@@ -26,6 +28,19 @@ class Heartbeats(Protocol):
 
     async def recent(self) -> dict[str, list[tuple[Heartbeat, datetime]]]:
         """The last few heartbeats of every runner that has not left, by id, oldest first."""
+        ...
+
+    async def forget(
+        self, runner_id: RunnerId, terms: LeaseTerms, check: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Remove the heartbeats of a runner that is lost by the broker's clock; a newer one stays.
+
+        `check` is called once the runner is known to be lost, and may raise.
+
+        Raises:
+            NotFound: `runner-not-found`.
+            Refused: `runner-alive`.
+        """
         ...
 
     async def complete(self, since: datetime) -> bool:

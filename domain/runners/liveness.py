@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Literal
 
-from domain.errors import Refused
+from domain.errors import NotFound, Refused
 from domain.identifiers import RunnerId, TaskId
 from domain.protocol import MAX_HELD, Heartbeat
 
@@ -57,6 +57,24 @@ def check_counter(heartbeat: Heartbeat, last: Heartbeat | None) -> None:
             "give every runner an id of its own, and let its counter rise also across restarts (a time in "
             "milliseconds will do)",
             {"counter": last.counter, "host": last.host},
+        )
+
+
+def check_lost(runner_id: RunnerId, last: Beat | None, now: datetime, terms: LeaseTerms) -> None:
+    """Refuse to forget a runner that may live.
+
+    Raises:
+        NotFound: `runner-not-found`.
+        Refused: `runner-alive`.
+    """
+    if last is None or last[0].gone:
+        raise NotFound("runner-not-found", f"no runner {runner_id} is known; `towpath runners` lists them")
+    if terms.state(last[1], now) != "lost":
+        raise Refused(
+            "runner-alive",
+            f"runner {runner_id} on {last[0].host} may live: stop it, and it leaves by itself; if it was "
+            f"killed, try again {terms.lost_after.total_seconds():g} seconds after its last heartbeat",
+            {"last_heartbeat": last[1]},
         )
 
 

@@ -7,7 +7,7 @@ has been through the stored form.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap
 from domain.ports.queues import Backlog
 from domain.protocol import Heartbeat
-from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, present
+from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, check_lost, present
 from domain.services.dead_letters import DeadLetter
 
 
@@ -225,6 +225,15 @@ class MemoryHeartbeats:
     async def recent(self) -> dict[str, list[Beat]]:
         """See the port."""
         return present({runner_id: list(self._recent[runner_id]) for runner_id in sorted(self._recent)})
+
+    async def forget(self, runner_id: str, terms: LeaseTerms, check: Callable[[], Awaitable[None]]) -> None:
+        """See the port."""
+        last = await self.last(runner_id)
+        check_lost(runner_id, last, self._clock(), terms)
+        await check()
+        kept = self._recent.pop(runner_id)
+        if newer := kept[[one is last for one in kept].index(True) + 1 :]:
+            self._recent[runner_id] = newer
 
     async def complete(self, since: datetime) -> bool:
         """See the port."""

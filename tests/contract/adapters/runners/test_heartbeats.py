@@ -15,7 +15,7 @@ from adapters.runners import heartbeats as module
 from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain import subjects
 from domain.backoff import Backoff
-from domain.errors import Busy, Refused
+from domain.errors import Busy, NotFound, Refused
 from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat, Held
 from domain.runners.liveness import LeaseTerms, in_conflict
@@ -24,6 +24,8 @@ from tests.support.memory_store import MemoryHeartbeats
 from tests.support.messages import new_id, now
 from tests.support.nats import api
 from tests.support.waiting import eventually
+
+SOON = LeaseTerms(timedelta(seconds=0.6), timedelta(seconds=0.4))
 
 
 @pytest.fixture(params=["memory", "jetstream"])
@@ -90,10 +92,9 @@ async def test_an_older_counter_never_replaces_a_newer_one(heartbeats: Heartbeat
 @pytest.fixture(params=["memory", "jetstream"])
 def guarded(request: pytest.FixtureRequest, js_connection: Client) -> Heartbeats:
     """With an id that is free a second after its runner's last heartbeat."""
-    terms = LeaseTerms(timedelta(seconds=0.6), timedelta(seconds=0.4))
     if request.param == "memory":
-        return MemoryHeartbeats(now, terms)
-    return JetStreamHeartbeats(js_connection, terms)
+        return MemoryHeartbeats(now, SOON)
+    return JetStreamHeartbeats(js_connection, SOON)
 
 
 def of(instance: str | None, one: Heartbeat) -> Heartbeat:
@@ -274,3 +275,37 @@ async def test_more_than_a_page_is_read(js_connection: Client, monkeypatch: pyte
     for number in range(7):
         await heartbeats.publish(beat(f"r{number}"))
     assert len(await heartbeats.all()) == 7
+
+
+async def nothing() -> None:
+    """No objection."""
+
+
+async def test_only_a_lost_runner_is_forgotten(guarded: Heartbeats) -> None:
+    with pytest.raises(NotFound):
+        await guarded.forget("a", SOON, nothing)
+    await guarded.publish(beat("a", 7))
+    with pytest.raises(Refused, match="may live"):
+        await guarded.forget("a", SOON, nothing)
+
+    async def forgotten() -> bool:
+        try:
+            await guarded.forget("a", SOON, nothing)
+        except Refused:
+            return False
+        return True
+
+    await eventually(forgotten)
+    assert await guarded.last("a") is None, "nothing is stored that the runner did not send"
+
+
+async def test_a_runner_that_comes_back_while_it_is_forgotten_stays(heartbeats: Heartbeats) -> None:
+    await heartbeats.publish(beat("a", 7))
+
+    async def back() -> None:
+        await heartbeats.publish(beat("a", 8))
+
+    await heartbeats.forget("a", LeaseTerms(timedelta(0), timedelta(0)), back)
+    last = await heartbeats.last("a")
+    assert last is not None
+    assert last[0].counter == 8

@@ -236,6 +236,29 @@ async def test_a_runner_whose_lock_waits_for_an_operator_is_not_forgotten(harnes
     assert body["task_id"] == task_id
 
 
+async def test_a_runner_is_lost_by_the_brokers_clock_alone(
+    harness: ApiHarness,
+) -> None:
+    """This process's clock may be ahead; the runner lives."""
+    await send(harness)
+    ahead = harness.clock.at + timedelta(minutes=1)
+    object.__setattr__(harness.parts, "clock", lambda: ahead)
+    problem(await harness.http.delete("/runners/r1"), 409, "runner-alive")
+    assert [one.runner_id for one, _ in await harness.parts.heartbeats.all()] == ["r1"]
+
+
+async def test_a_runner_with_an_open_attempt_is_not_forgotten(harness: ApiHarness) -> None:
+    await harness.register()
+    locked = (await harness.dispatched(**SHARED))["id"]
+    await harness.report(locked, "running", attempt=1, runner_id="r1")
+    await send(harness, locked)
+    harness.clock.at += timedelta(seconds=21)
+    body = problem(await harness.http.delete("/runners/r1"), 409, "runner-holds-task")
+    assert body["task_id"] == locked
+    await harness.report(locked, "failed", attempt=1, runner_id="r1")
+    assert (await harness.http.delete("/runners/r1")).status_code == 204
+
+
 KEY, OTHER_KEY = "key." + "ab" * 32, "key." + "cd" * 32
 GUARDED = ApiConfig(
     operator_tokens=(
