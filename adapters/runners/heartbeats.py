@@ -24,11 +24,19 @@ from adapters.nats.leader_quorum import OUTLIVED_SECONDS
 from adapters.nats.publish import PUBLISH_SECONDS
 from domain import subjects
 from domain.backoff import Backoff
-from domain.errors import Busy
+from domain.errors import Busy, Refused
 from domain.identifiers import RunnerId
 from domain.protocol import Heartbeat
 from domain.runners.heartbeat_validation import ArrivedBeat, Fault, examine_beat
-from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, check_lost, present
+from domain.runners.liveness import (
+    Beat,
+    LeaseTerms,
+    check_counter,
+    check_goodbye,
+    check_instance,
+    check_lost,
+    present,
+)
 from domain.subjects import Stream
 
 ALL = subjects.runner()
@@ -39,6 +47,8 @@ READ_TRIES = 6
 PUBLISH_TRIES = 4
 LAG = Backoff(first_seconds=0.02)
 REMEMBERED = 1000
+TRANSPORT, HTTP = "Towpath-Transport", "http"
+"""Marks what the control plane stored for a runner that posts its heartbeats."""
 LEFT_SECONDS = 300
 """How long a goodbye stays, or twice the time after which a runner is lost, if that is longer."""
 
@@ -69,7 +79,9 @@ class JetStreamHeartbeats:
             if last is None:
                 await self._check_room()
             await self._check(heartbeat, _beat(last))
-            headers = {EXPECTED_SEQ: str(last.seq if last is not None else 0)}
+            if heartbeat.gone and last is not None:
+                _check_transport(heartbeat, last)
+            headers = {EXPECTED_SEQ: str(last.seq if last is not None else 0), TRANSPORT: HTTP}
             if heartbeat.gone:
                 headers["Nats-TTL"] = f"{self._left_seconds}s"
             try:
@@ -149,6 +161,7 @@ class JetStreamHeartbeats:
 
     async def _check(self, heartbeat: Heartbeat, last: Beat | None) -> None:
         """Raise Refused if `heartbeat` may not follow `last`; times are the broker's."""
+        check_goodbye(heartbeat, last[0] if last is not None else None)
         same = last is None or last[0].instance == heartbeat.instance
         if not same and self._terms is not None:
             now = datetime.fromisoformat((await self._api.info())["ts"])
@@ -180,6 +193,15 @@ class JetStreamHeartbeats:
                     return found
             await asyncio.sleep(pause)
         raise LogUnreachable("the replica that was asked lags behind the last heartbeat")
+
+
+def _check_transport(heartbeat: Heartbeat, last: RawMessage) -> None:
+    """Refuse a goodbye over HTTP for a runner that NATS has let in by its password."""
+    if last.headers.get(TRANSPORT) != HTTP:
+        raise Refused(
+            "runner-id-taken",
+            f"the runner {heartbeat.runner_id} is heard over NATS: it says goodbye there",
+        )
 
 
 def _beat(raw: RawMessage | None) -> Beat | None:

@@ -78,6 +78,28 @@ def check_lost(runner_id: RunnerId, last: Beat | None, now: datetime, terms: Lea
         )
 
 
+def check_goodbye(heartbeat: Heartbeat, last: Heartbeat | None) -> None:
+    """Refuse a goodbye that comes from another instance than the last heartbeat, or under its counter.
+
+    Raises:
+        Refused: `runner-id-taken`, `counter-went-back`.
+    """
+    if not heartbeat.gone or last is None or last.gone:
+        return
+    if last.instance != heartbeat.instance:
+        raise Refused(
+            "runner-id-taken",
+            f"the runner {last.runner_id} on {last.host} is another instance: each says goodbye for itself",
+            {"host": last.host},
+        )
+    if heartbeat.counter == last.counter:
+        raise Refused(
+            "counter-went-back",
+            f"counter {last.counter} was that of a heartbeat already: a goodbye needs a higher one",
+            {"counter": last.counter, "host": last.host},
+        )
+
+
 def check_instance(heartbeat: Heartbeat, last: Beat | None, now: datetime, terms: LeaseTerms) -> None:
     """Refuse a heartbeat of another instance under this id while the last instance may be alive.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.event_store.codec import EXPECTED_FILTER, EXPECTED_SEQ, MSG_ID, SOURCE
+from adapters.runners.heartbeats import HTTP, TRANSPORT
 from domain.identifiers import EVENT_ID_PATTERN, NAME_PATTERN, TASK_ID_PATTERN
 from domain.log.events import EventData, Kind, type_name
 from domain.protocol import RUNNER_AUTH_HEADER
@@ -162,6 +163,11 @@ HEARTBEAT: Schema = {
         "type": "string",
         "pattern": "^[1-9][0-9]*s$",
         "description": "with the goodbye of a runner that posts its heartbeats: nothing of it stays",
+    },
+    TRANSPORT: {
+        "type": "string",
+        "const": HTTP,
+        "description": "of a runner that posts its heartbeats; only such a one may post a goodbye",
     },
     **_STREAM,
     **_ACROSS_ACCOUNTS,

@@ -19,7 +19,15 @@ from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap
 from domain.ports.queues import Backlog
 from domain.protocol import Heartbeat
-from domain.runners.liveness import Beat, LeaseTerms, check_counter, check_instance, check_lost, present
+from domain.runners.liveness import (
+    Beat,
+    LeaseTerms,
+    check_counter,
+    check_goodbye,
+    check_instance,
+    check_lost,
+    present,
+)
 from domain.services.dead_letters import DeadLetter
 
 
@@ -211,6 +219,7 @@ class MemoryHeartbeats:
     async def publish(self, heartbeat: Heartbeat) -> None:
         """See the port."""
         last = await self.last(heartbeat.runner_id)
+        check_goodbye(heartbeat, last[0] if last is not None else None)
         if last is None or last[0].instance == heartbeat.instance:
             check_counter(heartbeat, last[0] if last is not None else None)
         elif self._terms is not None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -340,11 +340,11 @@ async def test_a_long_outage_ends_the_command_before_anybody_else_gets_the_lock(
     up = home.up(TOWPATH_LEASE_SECONDS="3")
     root = up.workspace("shop")
     trapping = f"trap 'echo term' TERM; {STAMPING}"
-    with (
-        started(up, root, "--title", "victim", "--", "sh", "-c", f"echo up; {trapping}") as victim,
-        started(up, root, "--", "sh", "-c", "cat stamp; date +%s.%N") as heir,
-    ):
+    with ExitStack() as both:
+        command = ("sh", "-c", f"echo up; {trapping}")
+        victim = both.enter_context(started(up, root, "--title", "victim", "--", *command))
         assert first_line(victim) == "up\n"
+        heir = both.enter_context(started(up, root, "--", "sh", "-c", "cat stamp; date +%s.%N"))
         assert heir.stderr is not None
         assert heir.stderr.readline().startswith("waits for all of shop: victim")
         control_plane = all_of(up.server)

@@ -309,3 +309,26 @@ async def test_a_runner_that_comes_back_while_it_is_forgotten_stays(heartbeats: 
     last = await heartbeats.last("a")
     assert last is not None
     assert last[0].counter == 8
+
+
+@pytest.mark.parametrize(("instance", "counter"), [("two", 8), ("one", 7), ("one", 6)])
+async def test_a_goodbye_is_its_runners_own_and_newer(
+    heartbeats: Heartbeats, instance: str, counter: int
+) -> None:
+    await heartbeats.publish(of("one", beat("a", 7)))
+    goodbye = of(instance, beat("a", counter)).model_copy(update={"leaving": True})
+    with pytest.raises(Refused):
+        await heartbeats.publish(goodbye)
+    assert list(await heartbeats.recent()) == ["a"]
+    own = of("one", beat("a", 8)).model_copy(update={"leaving": True})
+    for _ in range(2):  # the first answer may be lost
+        await heartbeats.publish(own)
+    assert list(await heartbeats.recent()) == []
+
+
+async def test_a_runner_on_nats_does_not_say_goodbye_over_http(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection)
+    await js_connection.jetstream().publish("towpath.runner.a", beat("a", 7).model_dump_json().encode())
+    with pytest.raises(Refused, match="over NATS"):
+        await heartbeats.publish(beat("a", 8).model_copy(update={"leaving": True}))
+    assert list(await heartbeats.recent()) == ["a"]
