@@ -30,7 +30,7 @@ class Output:
     def __init__(self, path: str, limit: int, tail: int, secrets: Iterable[str] = ()) -> None:
         self.path = path
         self.masker = Masker(secrets)
-        plain = os.O_NOFOLLOW | os.O_CLOEXEC
+        plain = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # an earlier job may have left a link or a FIFO
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | plain, 0o600)
         os.fchmod(self.file, 0o600)  # a umask may have removed even the owner's rights
         self.read_end, self.write_end = os.pipe()
@@ -73,7 +73,10 @@ class Output:
             )
             self.rest[:0] = words.encode()
             with contextlib.suppress(OSError):
-                Path(cut_file(self.path)).write_text(str(self.missing))
+                cut = Path(cut_file(self.path))
+                cut.unlink(missing_ok=True)  # the job may have put a FIFO or a link there
+                with cut.open("x") as file:
+                    file.write(str(self.missing))
         self._write(self.rest)
         with contextlib.suppress(OSError):
             os.utime(self.file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -139,3 +140,36 @@ async def test_many_files_change_and_each_reader_wakes_for_its_own(tmp_path: Pat
         assert not b.is_set()
         (tmp_path / "b").write_text("x")
         await asyncio.wait_for(b.wait(), DEADLINE)
+
+
+@pytest.mark.parametrize("suffix", ["", ".cut"])
+@pytest.mark.parametrize("kind", ["fifo", "link", "device", "directory", "long"])
+async def test_what_a_job_put_in_place_of_a_file_holds_up_nothing(
+    one: One, tmp_path: Path, suffix: str, kind: str
+) -> None:
+    if suffix:
+        one.write(b"fine")
+    path = one.ranges.files.path(one.key)
+    path = path.with_name(path.name + suffix)
+    (tmp_path / "secret").write_text("7")
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to(tmp_path / "secret")
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "directory":
+            path.mkdir()
+        case "long":
+            path.write_bytes(b"7" * 100_000)
+    one.end()
+    if suffix or kind == "long":
+        found = await one.read(limit=4)
+        assert (found.data, found.complete) == (b"fine" if suffix else b"7777", True)
+        assert found.cut == (int("7" * 32) if suffix and kind == "long" else 0)
+    else:
+        with pytest.raises(OutputMissing):
+            await one.read()
+        with pytest.raises(FileNotFoundError):
+            one.ranges.files.read(one.key, 0, 1)

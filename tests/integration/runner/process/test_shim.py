@@ -189,3 +189,19 @@ async def test_no_start_without_a_lease(tmp_path: Path) -> None:
     assert not await process.started()
     assert (await process.ended()).why == "lease"
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["mkfifo output.cut", "ln -s victim output.cut"])
+async def test_a_job_cannot_hold_up_or_redirect_the_record_of_what_is_left_out(
+    tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "victim").write_text("as it was")
+    ended = await outcome(tmp_path, ["sh", "-c", f"{kind}; head -c 5000 /dev/zero"], output_bytes=1000)
+    assert (ended.why, ended.exit_code) == ("exit", 0)
+    assert (tmp_path / "victim").read_text() == "as it was"
+    assert (tmp_path / "output.cut").read_text() == "3900"
+
+
+async def test_a_fifo_in_place_of_the_output_keeps_the_job_from_starting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "output")
+    assert (await outcome(tmp_path, ["true"])).why == "error"
