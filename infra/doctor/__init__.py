@@ -23,7 +23,7 @@ from infra.doctor.consumers import durable_consumers
 from infra.doctor.dead import dead_letters
 from infra.doctor.examination import PATIENCE, Examination, Patience, examining
 from infra.doctor.finding import Finding, ok, problem
-from infra.doctor.holders import holders, runner_ids
+from infra.doctor.holders import heartbeat_room, holders, runner_ids
 from infra.doctor.work import locks, pools, read_model
 from infra.nats.connection import NatsUnavailable, connect, shown_urls
 
@@ -45,6 +45,7 @@ CHECKS: tuple[Check, ...] = (
     locks,
     holders,
     runner_ids,
+    heartbeat_room,
     read_model,
     pools,
     dead_letters,

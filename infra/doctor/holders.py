@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from adapters.runners.heartbeats import NEW_RUNNERS_BELOW
 from domain.locks.claims import Grant
 from domain.runners.liveness import in_conflict, state_of_holder
+from domain.subjects import Stream
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
 from infra.plural import counted
 
+NEARLY_FULL = 0.5
 NAMED = 5
 SLACK = timedelta(seconds=10)
 """Time within which another watchdog takes over from one that has died."""
@@ -68,6 +71,25 @@ async def runner_ids(about: Examination) -> list[Finding]:
         problem(f"runner {runner_id}", f"several runners have this id: {', '.join(hosts)}", advice)
         for runner_id, hosts in shared.items()
     ] or [ok("runner ids", "each runner has an id of its own")]
+
+
+async def heartbeat_room(about: Examination) -> list[Finding]:
+    """How much of their stream's limit the heartbeats take: a full one rejects those of all runners."""
+    answer = await about.ask(f"STREAM.INFO.{Stream.RUNNER}")
+    limit = answer.get("config", {}).get("max_bytes", -1)
+    if limit <= 0:
+        return []
+    used = answer["state"]["bytes"] / limit
+    found = f"the heartbeats of all runners take {used * 100:.0f} % of {Stream.RUNNER}"
+    if used < NEARLY_FULL:
+        return [ok("heartbeats", found)]
+    advice = (
+        "`towpath runners` lists who sends them: forget lost runners, and let fewer hold so many attempts; "
+        "goodbyes expire in minutes"
+    )
+    if used < NEW_RUNNERS_BELOW:
+        return [warning("heartbeats", found, advice)]
+    return [problem("heartbeats", f"{found}: new runners are refused over HTTP", advice)]
 
 
 def _named(grants: list[Grant], how: str) -> str:

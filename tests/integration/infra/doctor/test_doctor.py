@@ -271,6 +271,21 @@ async def test_a_pool_without_a_live_runner(
     await engine.dispose()
 
 
+async def test_heartbeats_that_fill_their_stream_are_told_of(
+    settings: Settings, js_connection: Client
+) -> None:
+    assert (await found(settings, "heartbeats")).state == "ok"
+    config = (await api(js_connection, "STREAM.INFO.TOWPATH_RUNNER"))["config"]
+    await JetStreamHeartbeats(js_connection).publish(
+        Heartbeat(runner_id="r1", pools=["gpu"], host="h" * 60, capacity=1, counter=1)
+    )
+    stored = (await api(js_connection, "STREAM.INFO.TOWPATH_RUNNER"))["state"]["bytes"]
+    for limit, state in ((stored * 10, "ok"), (int(stored * 1.7), "warning"), (stored + 1, "problem")):
+        await api(js_connection, "STREAM.UPDATE.TOWPATH_RUNNER", {**config, "max_bytes": limit})
+        found_now = await found(settings, "heartbeats")
+        assert found_now.state == state, found_now
+
+
 async def test_dead_letters_are_counted_by_kind(settings: Settings, js_connection: Client) -> None:
     assert (await found(settings, "dead letters")).state == "ok"
     dead = JetStreamDeadLetters(js_connection)
