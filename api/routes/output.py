@@ -91,12 +91,17 @@ async def output(
         raise HttpProblem(
             503, "too-many-streams", "too many outputs are being read; try again later", {"Retry-After": "5"}
         )
-    asked = query.model_dump(exclude={"attempt"})
+    # Answers to many readers may arrive at once: each has room from now on, less where there are many.
+    room = UNSENT_BYTES - streams.output_bytes - streams.asked_bytes
+    limit = min(query.limit, max(room, UNSENT_BYTES // streams.limit))
+    asked = query.model_dump(exclude={"attempt"}) | {"limit": limit}
     streams.open += 1
+    streams.asked_bytes += limit
     try:
         facts, found = await _unless_left(request, output_range(parts, task_id, query.attempt, asked))
     finally:
         streams.open -= 1
+        streams.asked_bytes -= limit
     return OutputResponse(found.data, streams, {**found.headers(), ATTEMPT: str(facts.number)})
 
 

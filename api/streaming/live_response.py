@@ -29,6 +29,8 @@ class Streams:
         self.dropped = 0
         self.output_bytes = 0
         """Bytes of outputs that were read and are not sent yet."""
+        self.asked_bytes = 0
+        """At most so many bytes more come for requests under way."""
 
 
 class _NotRead(Exception):

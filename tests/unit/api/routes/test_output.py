@@ -10,6 +10,7 @@ import pytest
 
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
+from api.routes.output import UNSENT_BYTES
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import OutputRange, RangeRequest
 from domain.runners.runner_key import runner_id_of
@@ -184,6 +185,26 @@ async def test_too_many_readers_are_refused(harness: ApiHarness, outputs: Memory
         outputs.data = b"x"
         outputs.grown.set()
         assert (await reading).is_success
+
+
+async def test_readers_that_wait_together_share_the_memory(
+    harness: ApiHarness, outputs: MemoryOutputs
+) -> None:
+    task_id = await running(harness)
+    streams = harness.app.state.streams
+    query = {"wait": 20, "limit": 1 << 20}
+    path = f"/tasks/{task_id}/output"
+    async with asyncio.timeout(60):
+        reading = [asyncio.ensure_future(harness.http.get(path, params=query)) for _ in range(100)]
+        while outputs.waiting < len(reading):
+            await asyncio.sleep(0)
+        asked = [one.limit for _, one in outputs.asked]
+        assert streams.asked_bytes == sum(asked)
+        assert (max(asked), min(asked)) == (1 << 20, UNSENT_BYTES // streams.limit)
+        outputs.data = b"x"
+        outputs.grown.set()
+        assert all(one.is_success for one in await asyncio.gather(*reading))
+    assert (streams.asked_bytes, streams.output_bytes, streams.open) == (0, 0, 0)
 
 
 async def test_a_viewer_may_read_and_a_stranger_may_not(outputs: MemoryOutputs) -> None:
