@@ -110,7 +110,8 @@ class Shim:
         if "lease" in order:
             self.lease = order["lease"]
         if "signal" in order and self.main is not None and self.status is None:
-            os.kill(self.main, order["signal"])  # not reaped yet, so no other process has its pid
+            with contextlib.suppress(OSError):  # a privileged command cannot be signaled by its caller
+                os.kill(self.main, order["signal"])  # not reaped yet, so no other process has its pid
         if "stop" in order:
             self.end(order["stop"], order["grace"])
 
