@@ -14,6 +14,7 @@ import asyncio
 import re
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +29,7 @@ MAX_RESERVE = 250
 RUNNER_PATHS = "/runner/"
 UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream"})
 OUTPUT_PATH = re.compile("/tasks/[^/]+/output")
+QUESTION_PATH = re.compile("/tasks/[^/]+/questions/[^/]+")
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _UNKNOWN = (
     "whether it was recorded is unknown: look, or send it again where that is safe "
@@ -139,9 +141,16 @@ class Admit:
 
 def _waits(scope: Scope) -> bool:
     """Whether a request waits for an answer to a question, or for output: it counts as a live stream."""
+    if scope["method"] != "GET":
+        return False
     if OUTPUT_PATH.fullmatch(scope["path"]):
         return True
-    return "/questions/" in scope["path"] and scope["method"] == "GET" and b"wait=" in scope["query_string"]
+    if not QUESTION_PATH.fullmatch(scope["path"]):
+        return False
+    try:
+        return float(QueryParams(scope["query_string"]).get("wait", "0")) > 0
+    except ValueError:
+        return False
 
 
 class _Visit:

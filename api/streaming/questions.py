@@ -36,9 +36,8 @@ async def awaited_question(
     closing: asyncio.Event,
 ) -> QuestionStateRead:
     """The question once it is no longer open, once its time is over, or after `seconds`."""
-    shown = question_now(parts, await parts.commands.read(task_id), question_id)
-    if _settled(shown) or seconds <= 0:
-        return shown
+    if seconds <= 0:
+        return question_now(parts, await parts.commands.read(task_id), question_id)
     if streams.open >= streams.limit:
         raise HttpProblem(
             503, "too-many-streams", f"{streams.limit} requests wait; try again later", {"Retry-After": "5"}
@@ -47,6 +46,9 @@ async def awaited_question(
     until = loop.time() + seconds
     streams.open += 1
     try:
+        shown = question_now(parts, await parts.commands.read(task_id), question_id)
+        if _settled(shown):
+            return shown
         with parts.view.listening(task_id, shown.attempt) as heard:
             while True:
                 heard.clear()

@@ -61,7 +61,34 @@ async def test_beyond_the_bound_the_answer_comes_at_once_and_later_there_is_room
         assert (await http.get("/tasks")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/events/stream"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/tasks/1/questions/a"),
+        ("GET", "/tasks/1/questions/a?wait=0"),
+        ("GET", "/tasks/1/questions/a?wait=9&wait=0"),
+        ("GET", "/tasks/1/questions/a?nowait=9"),
+        ("GET", "/tasks/1/questions/a?wait=x"),
+        ("PUT", "/tasks/1/output"),
+        ("DELETE", "/tasks/1/questions/a?wait=9"),
+    ],
+)
+async def test_what_does_not_wait_takes_a_slot(slow: Slow, method: str, path: str) -> None:
+    async with client(slow, limit=1) as http:
+        waiting = asyncio.create_task(http.get("/tasks"))
+        await eventually(lambda: slow.inside == 1)
+        assert (await http.request(method, path)).json()["code"] == "overloaded"
+        slow.open.set()
+        assert (await waiting).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/livez", "/readyz", "/metrics", "/events/stream"),
+        *("/tasks/1/output", "/tasks/1/questions/a?wait=9", "/tasks/1/questions/a?wait=0&wait=0.5"),
+    ],
+)
 async def test_probes_and_live_streams_do_not_count(slow: Slow, path: str) -> None:
     async with client(slow, limit=1) as http:
         waiting = [asyncio.create_task(http.get("/tasks")), asyncio.create_task(http.get(path))]

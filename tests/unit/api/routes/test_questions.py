@@ -132,6 +132,8 @@ async def test_where_too_many_wait_a_job_is_told_to_come_again(harness: ApiHarne
     problem(refused, 503, "too-many-streams")
     assert refused.headers["retry-after"] == "5"
     assert (await _look(harness, task_id))["state"] == "open"
+    await _answer(harness, task_id, choice="yes")
+    problem(await harness.http.get(place, params={"wait": 30}), 503, "too-many-streams")
 
 
 async def test_the_default_is_recorded_as_expired(harness: ApiHarness) -> None:
