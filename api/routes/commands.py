@@ -18,7 +18,7 @@ from api.queries.task_view import shown, task_response
 from api.schema.openapi import problems
 from domain.errors import Refused
 from domain.identifiers import CheckedTaskId, FencingToken, TaskId
-from domain.protocol import Shown
+from domain.protocol import MAX_COUNTER, Shown
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
 
@@ -75,7 +75,7 @@ class ReleaseBody(BaseModel):
     token: FencingToken | None = Field(
         default=None,
         ge=0,
-        lt=2**63,
+        le=MAX_COUNTER,
         description="the token that you saw: 409 `changed` unless it is held",
     )
 

@@ -111,7 +111,7 @@ async def test_a_question_expires_to_its_default_or_to_exit_code_8(up: Up) -> No
 async def test_a_cancel_ends_the_wait(up: Up) -> None:
     script = 'towpath ask "Go?" --choice yes; echo "code $?" > "$0/code"; exit 0'
     kept = up.home.path / "canceled"
-    kept.mkdir()
+    kept.mkdir(exist_ok=True)
     task_id = up.create(["sh", "-c", f"trap '' TERM; {script}", str(kept)])
     await _open_question(up, task_id)
     assert up.towpath("cancel", task_id).returncode == 0

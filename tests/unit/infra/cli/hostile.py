@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "cancel": ("cancel", TASK_ID),
     "wait": ("wait", TASK_ID, "--timeout", "0.1"),
     "trail": ("trail", TASK_ID),
+    "logs": ("logs", TASK_ID),
     "events": ("events",),
     "ask": ("ask", "Deploy?", "--choice", "yes"),
     "answer": ("answer", TASK_ID, "yes"),
