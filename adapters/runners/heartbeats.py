@@ -120,6 +120,12 @@ class JetStreamHeartbeats:
         await check()
         await self._api.purge(subject, raw.seq + 1)
 
+    async def fullness(self) -> float:
+        """See the port."""
+        info = await self._api.info()
+        limit = info["config"].get("max_bytes", -1)
+        return float(info["state"]["bytes"] / limit) if limit > 0 else 0.0
+
     async def complete(self, since: datetime) -> bool:
         """See the port. A stream that rejects what is too much discards only what a later one replaces.
 
@@ -170,12 +176,11 @@ class JetStreamHeartbeats:
             check_counter(heartbeat, last[0] if last is not None else None)
 
     async def _check_room(self) -> None:
-        info = await self._api.info()
-        limit = info["config"].get("max_bytes", -1)
-        if 0 < limit * NEW_RUNNERS_BELOW <= info["state"]["bytes"]:
+        taken = await self.fullness()
+        if taken >= NEW_RUNNERS_BELOW:
             raise Busy(
                 "heartbeats-full",
-                f"the heartbeats fill {Stream.RUNNER} to {info['state']['bytes'] * 100 // limit} %: a runner "
+                f"the heartbeats fill {Stream.RUNNER} to {taken * 100:.0f} %: a runner "
                 "that is not known yet is refused, so that known ones stay heard. Goodbyes expire by "
                 "themselves; `towpath doctor` tells more",
             )

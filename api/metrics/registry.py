@@ -68,6 +68,11 @@ class Metrics:
             "Runner ids under which several runners send heartbeats",
             registry=self.registry,
         )
+        self._fullness = Gauge(
+            "towpath_heartbeats_fullness_ratio",
+            "Part of the room for heartbeats that is taken; a full one rejects those of all runners",
+            registry=self.registry,
+        )
         self._refused = Counter(
             "towpath_refusals",
             "Commands and reports that the task's state did not allow, by reason",
@@ -124,6 +129,10 @@ class Metrics:
     def runner_conflicts(self, count: float) -> None:
         """Set the number of ids with several runners; NaN if unknown."""
         self._runner_conflicts.set(count)
+
+    def heartbeats_fullness(self, ratio: float) -> None:
+        """Set the part of the room for heartbeats that is taken; NaN if unknown."""
+        self._fullness.set(ratio)
 
     def dead_letters(self, count: float) -> None:
         """Set the number of dead letters; NaN if unknown."""

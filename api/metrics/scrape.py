@@ -44,12 +44,14 @@ async def _runners(parts: ApiParts, metrics: Metrics, known: bool) -> None:
         metrics.runners({}, math.nan)
         metrics.outbox(math.nan)
         metrics.runner_conflicts(math.nan)
+        metrics.heartbeats_fullness(math.nan)
         return
     recent = await parts.heartbeats.recent()
     beats = [several[-1] for several in recent.values()]
     metrics.runners(*count_runners(parts, recent))
     metrics.runner_conflicts(count_conflicts(parts, recent))
     metrics.outbox(reports_waiting(parts, beats))
+    metrics.heartbeats_fullness(await parts.heartbeats.fullness())
 
 
 async def _dead_letters(parts: ApiParts, metrics: Metrics, known: bool) -> None:

@@ -43,6 +43,10 @@ class Heartbeats(Protocol):
         """
         ...
 
+    async def fullness(self) -> float:
+        """The part of the room for heartbeats that is taken, from 0 to 1; a full one rejects them."""
+        ...
+
     async def complete(self, since: datetime) -> bool:
         """Whether the last heartbeat of every runner, stored after `since`, is certainly still there.
 

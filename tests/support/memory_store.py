@@ -244,6 +244,10 @@ class MemoryHeartbeats:
         if newer := kept[[one is last for one in kept].index(True) + 1 :]:
             self._recent[runner_id] = newer
 
+    async def fullness(self) -> float:
+        """See the port."""
+        return len(self._recent) / 1000
+
     async def complete(self, since: datetime) -> bool:
         """See the port."""
         return True

@@ -143,6 +143,7 @@ async def test_locks_kept_for_an_operator_are_raised(harness: ApiHarness) -> Non
     assert second["awaiting_operator"] == []
     told = (await harness.http.get("/metrics")).text.splitlines()
     assert 'towpath_runners{state="alive"} 1.0' in told
+    assert "towpath_heartbeats_fullness_ratio 0.002" in told
     assert 'towpath_runners{state="lost"} 1.0' in told
     assert "towpath_locks_awaiting_operator 1.0" in told
 

@@ -236,6 +236,9 @@ class Around:
         beat, stored = self.state.stored
         return _heartbeat(beat), AT + timedelta(seconds=stored)
 
+    async def fullness(self) -> float:
+        return 0.0
+
     async def complete(self, since: datetime) -> bool:
         return True
 
