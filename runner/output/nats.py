@@ -83,7 +83,8 @@ class NatsOutput:
                 await self._send(message, found.data, found.headers())
         except OutputMissing as missing:
             if asked.instance not in (None, self._instance):
-                await asyncio.sleep(OTHER_INSTANCE_SECONDS)  # the one that has it answers first
+                # The one that has it answers first, at the latest when the wait is over.
+                await asyncio.sleep(asked.wait + OTHER_INSTANCE_SECONDS)
             await self._refuse(message, GONE, str(missing))
         except StateTrouble as trouble:
             await self._refuse(message, BUSY, str(trouble))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import OutputRange, RangeRequest
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
+from runner.service import RunnerService
 from tests.integration.runner.conftest import (  # noqa: F401 (fixtures)
     StartRunner,
     control,
@@ -29,6 +31,7 @@ from tests.integration.runner.harness import (
     HttpControlPlane,
     NatsControlPlane,
     RunnerProcess,
+    runner_config,
     submission,
 )
 from tests.support.waiting import eventually
@@ -77,6 +80,31 @@ async def test_over_nats_live_and_masked(
     assert 1_000_000 < len(largest.data) < 1 << 20
     with pytest.raises(OutputNotThere):
         await outputs.read(PLACE, request(body).model_copy(update={"attempt": 2}))
+
+
+async def test_another_runner_with_the_same_id_does_not_answer_while_the_right_one_waits(
+    nats_control: NatsControlPlane,  # noqa: F811
+    nats_server: EmbeddedNats,
+    start_runner: StartRunner,  # noqa: F811
+    js_connection: Client,
+    tmp_path: Path,
+) -> None:
+    await ensure_streams(js_connection, 1)
+    config: dict[str, Any] = {"nats_url": nats_server.runner_url, "intake_port": None, "runner_id": "r1"}
+    right = await start_runner(**config)
+    outputs = NatsOutputs(js_connection)
+    body = submission(["sleep", "300"])
+    await nats_control.submit(body)
+    await eventually(lambda: "running" in nats_control.said(body["task_id"]), DEADLINE)
+    other = RunnerService(runner_config(tmp_path / "other", **config))
+    await other.start()
+    try:
+        with pytest.raises(OutputNotThere):  # so the other one listens
+            await outputs.read(PLACE, request(submission(["true"])))
+        asked = request(body, wait=1.5, instance=right.state.instance)
+        assert await outputs.read(PLACE, asked) == OutputRange(b"", 0, 0, complete=False)
+    finally:
+        await other.stop()
 
 
 async def test_no_runner_answers_at_once(js_connection: Client) -> None:
