@@ -30,6 +30,7 @@ from domain.log.payloads import (
 )
 from domain.log.record import Recorded
 from domain.task import retries
+from domain.task.question import MOST_QUESTIONS
 from domain.task.transitions import TABLE, TERMINAL, Record, Status
 
 RECORDABLE = {
@@ -158,7 +159,7 @@ def _question_fault(trace: TaskTrace, event: Recorded) -> str | None:
             return f"it was asked while question {question['question_id']} was open"
         if data["question_id"] in trace.asked:
             return f"question {data['question_id']} was asked before"
-        return None
+        return _asking_fault(trace, event.data)
     if question is None or question["question_id"] != data["question_id"]:
         return f"it answers question {data['question_id']}, which is not open"
     choice, text, offered = data["choice"], data["text"], question["choices"] or ()
@@ -168,6 +169,19 @@ def _question_fault(trace: TaskTrace, event: Recorded) -> str | None:
         return "its answer is a text, which the question does not take"
     if data["cause"] == "expired":
         return _expiry_fault(question, choice or text, event)
+    return None
+
+
+def _asking_fault(trace: TaskTrace, asked: AskedPayload) -> str | None:
+    choices, default, runner_id = asked["choices"] or (), asked["default"], asked["runner_id"]
+    if len(trace.asked) >= MOST_QUESTIONS:
+        return f"the task had asked {MOST_QUESTIONS} questions before"
+    if trace.runner_id and runner_id and runner_id != trace.runner_id:
+        return f"it is of runner {runner_id}, but the attempt is bound to {trace.runner_id}"
+    if not choices and not asked["free_text"]:
+        return "it offers no choices and takes no text, so it cannot be answered"
+    if default is not None and not asked["free_text"] and default not in choices:
+        return "its default is none of its choices"
     return None
 
 

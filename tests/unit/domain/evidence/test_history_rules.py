@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.evidence.history_rules import TaskTrace, task_fault
+from domain.identifiers import RunnerId
 from domain.locks.table import LockTable
 from domain.log.events import AnsweredData, AskedData
 from domain.log.record import Recorded
@@ -68,6 +69,8 @@ def test_a_right_history_has_no_fault() -> None:
         ([_asked(), _answered(), _asked()], "was asked before"),
         ([_asked(), CANCEL, _answered()], "after a cancel"),
         ([CANCEL, _asked()], "after a cancel"),
+        ([_asked(choices=None, default=None)], "cannot be answered"),
+        ([_asked(default="maybe")], "none of its choices"),
         ([_answered()], "which is not open"),
         ([_asked(), _answered(), _answered()], "which is not open"),
         ([_asked(), _answered(question_id="q2")], "which is not open"),
@@ -85,3 +88,11 @@ def test_a_forged_one_is_found_by_its_last_event(
     assert before == [None] * (len(events) - 1)
     assert last is not None
     assert fault in last
+
+
+def test_a_question_of_another_runner_and_one_too_many_are_found() -> None:
+    event = Journal().append("task", TASK_ID, *_asked(runner_id="r2"))
+    bound = TaskTrace(Status.RUNNING, attempt=1, runner_id=RunnerId("r1"))
+    full = TaskTrace(Status.RUNNING, attempt=1, asked=[f"q{number}" for number in range(2, 1002)])
+    assert "bound to r1" in str(task_fault(bound, event, LockTable()))
+    assert "1000 questions" in str(task_fault(full, event, LockTable()))
