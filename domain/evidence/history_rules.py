@@ -138,6 +138,12 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
             return _refusal_fault(trace, failed["reason"])
     if name in _OF_A_QUESTION:
         return _question_fault(trace, event)
+    if (
+        name == "dispatched"
+        and event.actor != event.data["by"]
+        and retries.ACTOR in (event.actor, event.data["by"])
+    ):
+        return f"it was begun by {event.data['by']}, but its actor is {event.actor}"
     if name == "dispatched" and event.actor == retries.ACTOR and not trace.retried:
         return "it was begun by a retry, but the task's retry policy begins no attempt here"
     if name == "cancel-requested" and trace.cancel_requested:

@@ -96,3 +96,8 @@ def test_a_question_of_another_runner_and_one_too_many_are_found() -> None:
     full = TaskTrace(Status.RUNNING, attempt=1, asked=[f"q{number}" for number in range(2, 1002)])
     assert "bound to r1" in str(task_fault(bound, event, LockTable()))
     assert "1000 questions" in str(task_fault(full, event, LockTable()))
+
+
+def test_a_retry_in_the_name_of_another_actor_is_found() -> None:
+    event = Journal().append("task", TASK_ID, "dispatched", {"attempt": 1, "by": "retry"})
+    assert "begun by retry" in str(task_fault(TaskTrace(), event, LockTable()))
