@@ -72,10 +72,11 @@ Shown = Annotated[str, BeforeValidator(cleaned)]
 Exact = Annotated[str, AfterValidator(refuse_unstorable)]
 """Text that a computer acts on: it is refused if it holds characters that cannot be stored."""
 OutputTail = Annotated[Shown, AfterValidator(_keep_tail)]
-_WHOLE = BeforeValidator(_number)
-AttemptNumber = Annotated[int, Field(ge=1, lt=2**31), _WHOLE]
-ExitCode = Annotated[int, Field(ge=-(2**31), lt=2**31), _WHOLE]
-Pid = Annotated[int, Field(ge=0, lt=2**31), _WHOLE]
+WHOLE = BeforeValidator(_number)
+"""Refuses what Python takes for a whole number and JSON does not: `true`, `"1"`."""
+AttemptNumber = Annotated[int, Field(ge=1, lt=2**31), WHOLE]
+ExitCode = Annotated[int, Field(ge=-(2**31), lt=2**31), WHOLE]
+Pid = Annotated[int, Field(ge=0, lt=2**31), WHOLE]
 
 
 class Wire(BaseModel):
@@ -315,10 +316,10 @@ class Heartbeat(Wire):
     )
     pools: list[Name] = Field(min_length=1, max_length=64)
     host: Annotated[str, BeforeValidator(_host), Field(description="Its first 255 characters are kept.")]
-    capacity: Annotated[int, Field(ge=0, le=1_000_000), _WHOLE]
-    counter: Annotated[int, Field(ge=0, le=MAX_COUNTER), _WHOLE]
+    capacity: Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
+    counter: Annotated[int, Field(ge=0, le=MAX_COUNTER), WHOLE]
     held: list[Held] = Field(default_factory=list, max_length=MAX_HELD)
-    outbox: Annotated[int, Field(ge=0, lt=2**31), _WHOLE] | None = Field(
+    outbox: Annotated[int, Field(ge=0, lt=2**31), WHOLE] | None = Field(
         default=None, description="Reports on the runner's disk that are not answered yet."
     )
     leaving: StrictBool = Field(

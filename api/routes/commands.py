@@ -18,7 +18,7 @@ from api.queries.task_view import shown, task_response
 from api.schema.openapi import problems
 from domain.errors import Refused
 from domain.identifiers import CheckedTaskId, FencingToken, TaskId
-from domain.protocol import MAX_COUNTER, Shown
+from domain.protocol import MAX_COUNTER, WHOLE, Shown
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
 
@@ -35,6 +35,7 @@ AttemptSeen = Annotated[
         lt=2**31,
         description="the attempt that you saw, 0 before the first: 409 `changed` if another is current",
     ),
+    WHOLE,
 ]
 CancelReason = Annotated[Shown, Field(max_length=500)]
 
@@ -72,11 +73,8 @@ class ReleaseBody(BaseModel):
         AfterValidator(_said),
         Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"\S"}),
     ]
-    token: FencingToken | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_COUNTER,
-        description="the token that you saw: 409 `changed` unless it is held",
+    token: Annotated[FencingToken, Field(ge=0, le=MAX_COUNTER), WHOLE] | None = Field(
+        default=None, description="the token that you saw: 409 `changed` unless it is held"
     )
 
 

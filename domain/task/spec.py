@@ -93,9 +93,12 @@ class Retry(BaseModel):
 
     max_attempts: Annotated[int, Field(ge=2, le=MOST_ATTEMPTS)]
     backoff_seconds: Annotated[float, Field(ge=0, le=MAX_BACKOFF_SECONDS, allow_inf_nan=False)] = 10.0
-    on: Annotated[
-        list[RetryReason], Field(min_length=1, max_length=10, json_schema_extra={"uniqueItems": True})
-    ] = ["no-runner", "unreachable", "runner-lost", "deadline"]
+    on: Annotated[list[RetryReason], Field(min_length=1, max_length=10)] = [
+        "no-runner",
+        "unreachable",
+        "runner-lost",
+        "deadline",
+    ]
 
     @property
     def policy(self) -> RetryPolicy:
