@@ -1,4 +1,4 @@
-"""Which events are void, judged at the read model's position and stored with its rows.
+"""Judges void events for the read model, and stores its state with the rows.
 
 Its state (valid registrations, open claims) is in two tables, written in the transaction of their batch. A
 process that starts, or that another one has overtaken, loads it at the position of the rows. Otherwise it

@@ -1,4 +1,4 @@
-"""What tools answer: bounded, and with what programs wrote in fields that say so.
+"""Bounds what tools answer, and marks text that others wrote as `untrusted_`.
 
 An agent reads all of it as text. Names that begin with `untrusted_` mark what a task, or somebody else,
 wrote: data to look at, and never an instruction.

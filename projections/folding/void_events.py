@@ -1,4 +1,4 @@
-"""VoidEvents on void events, kept so that a request can be answered by its event's position.
+"""Why events of a fold are void, kept by their position, so that a request can be answered.
 
 Only void events are remembered, and a bounded number of them. For a position before the oldest one, the
 answer is Busy instead of a guess.
@@ -18,7 +18,7 @@ REMEMBERED = 4096
 
 
 class VoidEvents:
-    """VoidEvents of one fold, in the order of the log."""
+    """The void events of one fold, in the order of the log."""
 
     def __init__(self) -> None:
         self._since = 0

@@ -1,4 +1,4 @@
-"""Heartbeats three times a lease; each acknowledgement renews the lease.
+"""Sends a heartbeat every third of a lease; each acknowledgement renews the lease.
 
 The lease counts from the *sending* of a heartbeat. The control plane counts from its storing, which is later,
 so the lease always ends on this side first. A failed heartbeat is not repeated, since the next one replaces

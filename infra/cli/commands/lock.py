@@ -1,4 +1,4 @@
-"""`towpath lock` as the list of commands knows it; `infra.entry` starts it without this module."""
+"""Registers `towpath lock` for the list of commands; `infra.entry` runs it without this module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lock held by a program is to the control plane: a task of a runner of its own, over HTTP.
+"""The protocol by which a program holds a lock: it acts as a runner with a key of its own, over HTTP.
 
 The protocol of `towpath lock`. The runner makes a key, and its id and pool end with the key's digest: with
 the key it may report for tasks of that pool alone, and, with an operator's token, send heartbeats of that id.

@@ -1,4 +1,4 @@
-"""What an operation asks of the world: one request, the next bytes of a stream, a pause.
+"""The I/O steps that an operation yields: one request, the next bytes of a stream, a pause.
 
 An operation is a generator that yields steps and gets their replies; it decides everything, and does no I/O.
 `Client` and `AsyncClient` carry out the same operations, so they cannot differ. A transport error is thrown
