@@ -298,6 +298,14 @@ class RunnerHoldsLock(Conflict):
     """A lock of the runner is kept for an operator."""
 
 
+class RunnerHoldsTask(Conflict):
+    """An attempt of the runner is open, so it cannot be forgotten."""
+
+
+class NothingHeld(Conflict):
+    """A runner with a key of its own lists no open task of its pool."""
+
+
 class NotReplayable(Conflict):
     """The dead letter cannot be replayed."""
 
@@ -388,6 +396,10 @@ class LogUnreachable(Unavailable):
 
 class ViewBehind(Unavailable):
     """The API has not caught up with the log yet."""
+
+
+class HeartbeatsFull(Unavailable):
+    """The room for heartbeats is nearly used up, so no new runner is taken."""
 
 
 class RunnerAway(Unavailable):
