@@ -8,6 +8,7 @@ logged.
 from __future__ import annotations
 
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -77,12 +78,12 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-class RunnerRoute(APIRoute):
+class RunnerRoute(APIRoute, ABC):
     """A route for runners and jobs that checks their token before it reads the body."""
 
+    @abstractmethod
     def check(self, request: Request) -> None:
         """Raise HttpProblem unless X-Runner-Token suffices."""
-        raise NotImplementedError
 
     def get_route_handler(self) -> _Handler:
         """FastAPI's handler, called after the check."""

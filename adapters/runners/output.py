@@ -7,6 +7,7 @@ MARGIN_SECONDS after the wait that was asked for.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx
 import nats.errors
@@ -113,8 +114,8 @@ class PoolOutputs:
         return await (self._push if self._push is not None and pushed else self._queue).read(place, asked)
 
 
-def _parsed(headers: object, data: bytes) -> OutputRange:
+def _parsed(headers: Mapping[str, str], data: bytes) -> OutputRange:
     try:
-        return OutputRange.parse(headers, data)  # type: ignore[arg-type]
+        return OutputRange.parse(headers, data)
     except ValueError as error:
         raise RunnerAway(f"its runner's answer cannot be read: {error}") from None

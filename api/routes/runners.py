@@ -119,7 +119,7 @@ async def forget_runner(
 
 
 async def _check_holds_nothing(parts: ApiParts, runner_id: RunnerId) -> None:
-    """Refused while an open attempt is bound to the id: without its heartbeats nobody could judge it."""
+    """Refused while an open attempt is bound to the id: the watchdog judges it by these heartbeats."""
     policies = {one.id: one.on_runner_lost for one in parts.view.registrations()}
     grants = [
         grant.claim for one in policies for grant in parts.view.holders(one) if grant.runner_id == runner_id

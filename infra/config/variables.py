@@ -6,6 +6,7 @@ What follows from them, and the rules between them, is in `settings.py`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,7 @@ from infra.config.setting_types import (
 PREFIX = "TOWPATH_"
 DAY = 24 * 3600
 """Longest time, in seconds, that any setting accepts."""
+Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
 
 
 class Variables(BaseSettings):
@@ -122,18 +124,12 @@ class Variables(BaseSettings):
     checkpoint_events: int = Field(
         1000, ge=1, le=10_000, description="A checkpoint is made for every so many events, …"
     )
-    checkpoint_seconds: float = Field(
+    checkpoint_seconds: Seconds = Field(
         60.0,
-        gt=0,
-        le=DAY,
-        allow_inf_nan=False,
         description="… and at the latest so long after the first event that none covers.",
     )
-    submit_deadline_seconds: float = Field(
+    submit_deadline_seconds: Seconds = Field(
         30.0,
-        gt=0,
-        le=DAY,
-        allow_inf_nan=False,
         description="A runner must take an attempt within this time, else it is `submit-failed`.",
     )
     lease_seconds: float = Field(
@@ -144,11 +140,8 @@ class Variables(BaseSettings):
         description="A runner that sends no heartbeat for so long stops its attempts, and is `suspected`. "
         "Same everywhere.",
     )
-    lease_grace_seconds: float | None = Field(
+    lease_grace_seconds: Seconds | None = Field(
         None,
-        gt=0,
-        le=DAY,
-        allow_inf_nan=False,
         description="How much longer than its lease a runner may be silent until it is `lost` and what it "
         "held ends; at least a tenth of the lease. Default: a third of it.",
     )

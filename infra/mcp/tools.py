@@ -82,7 +82,7 @@ class Tools:
 
         Use it for builds, tests and jobs that must not meet other work in the same paths, that should be on
         record, or that may outlast this session. It runs in the workspace's root, on the runner's host. It
-        queues behind whoever holds the paths, unless `reject_if_locked`; also behind a claim of yours, so
+        queues behind the holders of the paths, unless `reject_if_locked`; also behind a claim of yours, so
         release that first. Returns id, status, exit code and the end of the output. If `ended` is false, it
         goes on after `wait_seconds`: use `why` for what it waits for and `logs` for more output; ending this
         session does not cancel it. It has no terminal and no standard input. Do not put secrets into the
@@ -239,7 +239,7 @@ class Tools:
         """Ask a person, and wait for a short while; give choices, or set `free_text`.
 
         Use it for a decision that you must not take alone. It is asked through a running task: your claim
-        keeps its lock meanwhile. If `state` is `open`, nobody has answered yet: call it again with the same
+        keeps its lock meanwhile. If `state` is `open`, no answer was given yet: call it again with the same
         arguments and the `question_id` and `task_id` that it returned, later. A task has one open question at
         a time. The answer is in `answer`, and `by` says who gave it.
         """

@@ -1,4 +1,4 @@
-"""Wakes whoever waits for a file of one directory to grow, with inotify: a wait costs nothing meanwhile.
+"""Wakes readers when a file of one directory grows, with inotify: a wait costs nothing meanwhile.
 
 The kernel is asked only while somebody waits. After each wake the next comes at the earliest PAUSE_SECONDS
 later, so a job that writes much costs little. Where inotify is not available (its instances are limited per

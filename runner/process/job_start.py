@@ -148,7 +148,7 @@ def _is_inherited(handle: int) -> bool:
 
 
 def let_go(terminal: dict[str, Any] | None) -> None:
-    """Close what is the job's alone, so that whoever reads it sees its end when the job closes it."""
+    """Close what is the job's alone, so that a reader sees its end when the job closes it."""
     if terminal is not None:
         for handle in {*terminal["stdio"], *inherited(terminal)}:
             os.close(handle)

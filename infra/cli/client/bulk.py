@@ -49,7 +49,7 @@ def act_on_many(
     """Do it; returns the exit code: a conflict if some were refused.
 
     Raises:
-        CliError: too many, nobody to ask, or an answer that did not arrive; the message says how far it came.
+        CliError: too many, no terminal to ask on, or no answer; the message says how far it came.
     """
     does, statuses = _DOES[verb]
     wanted = {**wanted, "status": wanted["status"] or list(statuses)}

@@ -109,7 +109,7 @@ def _asked(api: Api, task_id: str, body: Json) -> Json:
     place = path("tasks", task_id, "questions", body["question_id"])
     while found["state"] == "open":
         if found["expired"] and found["default"] is None:
-            raise CliError("nobody has answered in time", Exit.TIMED_OUT)
+            raise CliError("no answer came in time", Exit.TIMED_OUT)
         found = _patiently(lambda: api.get(place, wait=POLL_SECONDS))
     if found["state"] == "closed":
         raise CliError("the attempt has ended, or was asked to stop: there is no answer", Exit.CONFLICT)

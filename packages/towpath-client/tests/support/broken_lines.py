@@ -58,7 +58,7 @@ class Line:
                 end.shutdown(socket.SHUT_RDWR)
 
     def hold(self) -> None:
-        """Let nothing pass any more; nobody is told."""
+        """Let nothing pass any more; neither side is told."""
         self._passes.clear()
 
     def go_on(self) -> None:

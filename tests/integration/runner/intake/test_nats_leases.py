@@ -8,6 +8,7 @@ from typing import Any
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from runner.config import RunnerTiming
+from runner.service import RunnerService
 from tests.integration.runner.harness import (
     DEADLINE,
     NatsControlPlane,
@@ -40,10 +41,7 @@ async def test_heartbeats_say_what_is_held_until_the_log_knows_its_end(
     assert (said["pools"], said["capacity"]) == (["default", "gpu"], 2)
     await nats_control.append(task_id, "succeeded", 1, {"attempt": 1})
 
-    async def let_go() -> bool:
-        return not (await heartbeat(nats_control, service))["held"]
-
-    await eventually(let_go, DEADLINE)
+    await _let_go(nats_control, service)
 
 
 async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_given_up(
@@ -69,10 +67,7 @@ async def test_an_end_is_held_while_its_report_waits_and_let_go_once_it_was_give
     assert said["held"] == [{"task_id": task_id, "attempt": 1}]
     await nats_control.start()  # and takes the report, but cannot apply it
 
-    async def let_go() -> bool:
-        return not (await heartbeat(nats_control, service))["held"]
-
-    await eventually(let_go, DEADLINE)
+    await _let_go(nats_control, service)
 
 
 async def test_an_end_that_had_no_effect_is_reported_once_more_without_its_text(
@@ -147,3 +142,12 @@ async def test_a_cancel_asked_while_the_runner_was_dead_is_confirmed_when_it_is_
     await on_nats()
     assert (await nats_control.final(task_id))["status"] == "canceled"
     assert alive(marker) == []
+
+
+async def _let_go(nats_control: NatsControlPlane, service: RunnerService) -> None:
+    """Wait until the runner lists nothing any more."""
+
+    async def holds_nothing() -> bool:
+        return not (await heartbeat(nats_control, service))["held"]
+
+    await eventually(holds_nothing, DEADLINE)

@@ -100,7 +100,7 @@ class GoodbyeWorld:
 
     def at_rest(self, state: State) -> Iterable[str]:
         if not state.task.ended:
-            yield f"end: the attempt is {state.task.status} for ever"
+            yield f"end: the attempt is {state.task.status} and never ends"
 
     def steps(self, state: State) -> Iterator[Step]:
         if state.over:

@@ -112,7 +112,7 @@ class QuestionWorld:
         return Step(label, after, due=label.startswith("timer"), broken=(*broken, *claimed))
 
     def _not_kept(self, after: State, label: str) -> Iterator[str]:
-        """Whoever is told that an answer was taken finds it in the log."""
+        """An answer that was acknowledged stands in the log."""
         actor, *rest = label.split()
         if rest[:1] == ["answers"]:
             _, choice, _, question_id = rest

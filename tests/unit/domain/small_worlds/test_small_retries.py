@@ -31,7 +31,7 @@ class BlindAppends(RetryWorld):
 
 
 class EveryFailure(RetryWorld):
-    """Retries whatever has ended, whoever wished otherwise."""
+    """Retries whatever has ended, against cancel, hold and release."""
 
     def due(self, task: Task, attempt: int) -> bool:
         return task.attempt == attempt and task.ended
