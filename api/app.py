@@ -106,6 +106,7 @@ def described() -> FastAPI:
     for routes in _ROUTES:
         app.include_router(routes.router)
     app.include_router(heartbeat.router)
+    app.include_router(questions.asking)
     app.include_router(health.probes)
     app.include_router(docs_page.router)
     app.include_router(contracts.router)

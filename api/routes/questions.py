@@ -130,6 +130,3 @@ async def answer_question(
     """Answer a question. The first answer stands: a second one gets 409 with whose it is, and which."""
     stored = await parts.commands.answer(task_id, question_id, body.choice, body.text, actor)
     return question_now(parts, stored, question_id)
-
-
-router.include_router(asking)

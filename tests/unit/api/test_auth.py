@@ -90,6 +90,12 @@ async def test_each_route_wants_its_role(guarded: ApiHarness, call: tuple[str, s
     assert guarded.events() == []
 
 
+def test_every_operation_stands_in_one_section_of_the_page() -> None:
+    """Under two tags the page would show it twice."""
+    operations = [one for item in described().openapi()["paths"].values() for one in item.values()]
+    assert {len(one["tags"]) for one in operations} == {1}
+
+
 def test_no_operators_route_is_left_out_above() -> None:
     document = described().openapi()
     declared = {
