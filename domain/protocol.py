@@ -6,6 +6,7 @@ HTTP and over NATS alike. They bound every size, so that a report always fits in
 
 from __future__ import annotations
 
+import operator
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -108,6 +109,11 @@ class Submission(Wire):
         description="Names in `env` whose values are secret: mask them in what leaves the host.",
     )
     timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    timeout_pauses: bool = Field(
+        default=False,
+        exclude_if=operator.not_,
+        description="The timeout does not run while a question of the attempt is open.",
+    )
     execution_mode: ExecutionMode
     workspace: SubmittedWorkspace | None = None
     status_callback_url: str | None = None

@@ -188,6 +188,7 @@ class Dispatch:
             else {},
             secret_names=list(spec.secrets),
             timeout_seconds=spec.timeout_seconds,
+            timeout_pauses=spec.timeout_pauses,
             execution_mode=spec.execution_mode,
             workspace=workspace,
             status_callback_url=f"{self._config.callback_base_url}/runner/tasks/{task.id}/status",

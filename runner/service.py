@@ -7,7 +7,8 @@ remaining time; the others stay in the outbox for the next start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import structlog
 
@@ -24,6 +25,7 @@ from runner.control.follower import Follower
 from runner.control.heartbeat import BeatChannel, Heart
 from runner.control.heartbeat_channels import HttpBeats, NatsBeats
 from runner.control.lease import HeartbeatLease, NoLease
+from runner.control.pauses import ApiPauses, LogPauses, PauseReader
 from runner.control.start_gate import StartGate
 from runner.control.task_log import TaskLog
 from runner.health import Health
@@ -40,7 +42,7 @@ from runner.output.ranges import OutputRanges
 from runner.output.retention import Retention
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
-from runner.store.state import RunnerState, Transport
+from runner.store.state import Attempt, RunnerState, Transport
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +81,10 @@ class RunnerService:
         self._follower: Follower | None = None
         if self._link is not None or config.api_url is not None:
             self._lease = HeartbeatLease(config.lease_seconds)
+        pauses: Callable[[Attempt], PauseReader] = partial(ApiPauses, self._http)
         if self._link is not None:
             task_log = TaskLog(self._link)
+            pauses = partial(LogPauses, task_log)
             self._follower = Follower(
                 task_log,
                 self.state,
@@ -113,6 +117,7 @@ class RunnerService:
             adoption=self._adoption,
             outputs=self._outputs,
             retention=self._retention,
+            pauses=pauses,
             tracer=tracer,
         )
         self._beats: HttpBeats | None = None

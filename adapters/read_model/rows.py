@@ -69,6 +69,7 @@ def created_row(event: Recorded) -> Row:
         "pool": data["pool"],
         "labels": _json(data["labels"]),
         "timeout_seconds": data["timeout_seconds"],
+        "timeout_pauses": data.get("timeout_pauses", False),
         "retry": orjson.dumps(data["retry"]).decode() if "retry" in data else None,
         "created_at": _stored_time(event.time),
         "status": "created",

@@ -22,7 +22,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -58,6 +58,7 @@ tasks = Table(
     _text("pool"),
     _text("labels"),
     Column("timeout_seconds", Float),
+    Column("timeout_pauses", Boolean, nullable=False),
     _optional("retry"),
     _text("created_at"),
     _text("status"),

@@ -28,6 +28,7 @@ from api.schema.openapi import problems
 from api.streaming.questions import WAIT_SECONDS, awaited_question, question_now
 from domain.identifiers import CheckedTaskId, Name
 from domain.protocol import RUNNER_AUTH_HEADER, Ask, AskBody, Choice, QuestionText
+from domain.task.pauses import Pauses, pauses_of
 from domain.task.question import QuestionStateRead
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
@@ -96,6 +97,21 @@ async def ask(
     if not stored.recorded:
         response.status_code = 200
     return question_now(parts, stored, question_id)
+
+
+@asking.get(
+    "/runner/tasks/{task_id}/pauses",
+    response_model=Pauses,
+    openapi_extra={"security": [{RUNNER_SCHEME: []}, {}]},
+    responses=problems(401, 404, 503),
+)
+async def get_pauses(task_id: TaskId, request: Request, parts: Parts) -> Any:
+    """How long questions of an attempt were open, for a runner that enforces a timeout with `timeout_pauses`.
+
+    About the token's attempt; with API_RUNNER_CALLBACK_TOKEN or no token, about the current one.
+    """
+    task = (await parts.commands.read(task_id)).task
+    return pauses_of(task, request.state.attempt or task.attempt)
 
 
 @router.get(

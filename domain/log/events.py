@@ -40,8 +40,8 @@ Added = Annotated[float | None, Field(default=None, exclude_if=_absent)]
 """A number that was added later: while it is None, it is not stored, and the stored bytes are as before."""
 AddedMap = Annotated[dict[str, str], Field(exclude_if=_empty)]
 """A map that was added later: an empty one is not stored."""
-
-
+AddedFlag = Annotated[bool, Field(exclude_if=_empty)]
+"""A flag that was added later: false is not stored."""
 AddedText = Annotated[str | None, Field(default=None, exclude_if=_absent)]
 """A text that was added later: None is not stored."""
 
@@ -86,6 +86,7 @@ class CreatedData(EventData):
     labels: dict[str, str]
     lock_wait_seconds: Added = None
     secrets: AddedMap = {}
+    timeout_pauses: AddedFlag = False
     retry: AddedRetry = None
 
 

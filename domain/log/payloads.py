@@ -56,6 +56,7 @@ class CreatedPayload(TypedDict):
     labels: dict[str, str]
     lock_wait_seconds: NotRequired[float]
     secrets: NotRequired[dict[str, str]]
+    timeout_pauses: NotRequired[bool]
     retry: NotRequired[RetryPayload]
 
 

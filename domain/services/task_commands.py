@@ -246,6 +246,7 @@ class TaskCommands(TaskChanges):
             env=self._cipher.encrypt(task_id, dict(spec.env)) if spec.env else {},
             secrets=self._cipher.encrypt(task_id, dict(spec.secrets)) if spec.secrets else {},
             timeout_seconds=spec.timeout_seconds,
+            timeout_pauses=spec.timeout_pauses,
             labels=dict(spec.labels),
             lock_wait_seconds=spec.lock_wait_seconds,
             retry=spec.retry.policy if spec.retry is not None else None,

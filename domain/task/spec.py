@@ -181,6 +181,9 @@ class TaskSpec(BaseModel):
         description="Variables like `env`, not its names again; their values are masked in output.",
     )
     timeout_seconds: Seconds | None = None
+    timeout_pauses: bool = Field(
+        default=False, description="`timeout_seconds` does not run while a question of the job is open."
+    )
     retry: Retry | None = None
     labels: Labels = {}
 
@@ -201,6 +204,8 @@ class TaskSpec(BaseModel):
             raise ValueError("`lock_wait_seconds` is about a lock: name a `workspace`, or leave it out")
         if self.lock_wait_seconds is not None and self.on_conflict == "reject":
             raise ValueError("`reject` never waits: leave out `lock_wait_seconds`, or use `wait`")
+        if self.timeout_pauses and self.timeout_seconds is None:
+            raise ValueError("`timeout_pauses` is about a timeout: give `timeout_seconds`, or leave it out")
         if twice := sorted(set(self.env) & set(self.secrets)):
             raise ValueError(f"{', '.join(twice)} stands in `env` and in `secrets`: leave it in one of them")
         _startable(self.command, {**self.env, **self.secrets})

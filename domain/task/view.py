@@ -51,6 +51,7 @@ class TaskRead(BaseModel):
     pool: str
     labels: dict[str, str]
     timeout_seconds: float | None
+    timeout_pauses: bool = False
     retry: RetryPolicy | None = None
     next_attempt_at: datetime | None = None
     created_at: datetime
@@ -107,6 +108,7 @@ def task_read(task: Task, seq: LogSeq, lock: LockRead = NO_LOCK) -> TaskRead:
         pool=spec.pool,
         labels=spec.labels,
         timeout_seconds=spec.timeout_seconds,
+        timeout_pauses=spec.timeout_pauses,
         retry=spec.retry,
         next_attempt_at=task.next_attempt_at,
         created_at=task.created_on,

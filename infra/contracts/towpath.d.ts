@@ -187,6 +187,7 @@ export interface CreatedData {
   labels: { [name: string]: string };
   lock_wait_seconds?: number | null;
   secrets?: { [name: string]: string };
+  timeout_pauses?: boolean;
   retry?: RetryPolicy | null;
 }
 
@@ -417,6 +418,17 @@ export interface PageTaskRead {
 export interface PageWorkspaceRead {
   items: WorkspaceRead[];
   next_cursor?: string | null;
+}
+
+/** How far the deadline of an attempt with `timeout_pauses` has moved. */
+export interface Pauses {
+  attempt: number;
+  /** Sum of the pauses that are over. */
+  ended_seconds: number;
+  /** Whether a question is open. */
+  open: boolean;
+  /** From asking to its expiry, if it expires. */
+  open_at_most_seconds?: number | null;
 }
 
 /** An error. `code` is stable and the last part of `type`; more members may stand beside these. */
@@ -667,6 +679,8 @@ export interface Submission {
   /** Names in `env` whose values are secret: mask them in what leaves the host. */
   secret_names?: string[];
   timeout_seconds?: number | null;
+  /** The timeout does not run while a question of the attempt is open. */
+  timeout_pauses?: boolean;
   execution_mode: "no-workspace" | "shared-workspace";
   workspace?: SubmittedWorkspace | null;
   status_callback_url?: string | null;
@@ -733,6 +747,7 @@ export interface TaskRead {
   pool: string;
   labels: { [name: string]: string };
   timeout_seconds: number | null;
+  timeout_pauses?: boolean;
   retry?: RetryPolicy | null;
   next_attempt_at?: string | null;
   created_at: string;
@@ -770,6 +785,8 @@ export interface TaskSpec {
   /** Variables like `env`, not its names again; their values are masked in output. */
   secrets?: { [name: string]: string };
   timeout_seconds?: number | null;
+  /** `timeout_seconds` does not run while a question of the job is open. */
+  timeout_pauses?: boolean;
   retry?: Retry | null;
   labels?: { [name: string]: string };
 }

@@ -8,7 +8,7 @@ reported; only `forget` overrides an earlier one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,7 +18,9 @@ import structlog
 from domain.context.trace import current_traceparent, trace_id
 from domain.context.tracer import Attributes, Span, Tracer, about_attempt, spanning
 from domain.identifiers import RunnerId
+from domain.lifecycle.asyncio_tasks import end_tasks
 from domain.protocol import OUTPUT_TAIL_BYTES, FailedReason, Report
+from runner.attempts.pausing_timeout import BACKSTOP_SECONDS, end_in_time
 from runner.attempts.report_mapping import Final, final_report, unstarted_report
 from runner.attempts.workspace import job_environment, within, working_directory
 from runner.cleanup.removal import discard
@@ -26,6 +28,7 @@ from runner.cleanup.trash import Trash
 from runner.clock import utcnow
 from runner.config import RunnerConfig
 from runner.control.lease import Lease
+from runner.control.pauses import PauseReader
 from runner.control.start_gate import Permission, Standing, StartGate
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.output.ranges import OutputRanges
@@ -60,6 +63,7 @@ class AttemptContext:
     adoption: Adoption
     outputs: OutputRanges
     retention: Retention
+    pauses: Callable[[Attempt], PauseReader]
     tracer: Tracer | None = None
 
 
@@ -194,23 +198,43 @@ class AttemptRun:
             process.renew(self._bench.lease.deadline)
         if self._wish is not None:  # it came while the shim was being started
             self._tell(process)
+        timing: list[asyncio.Task[None]] = []
         if await process.started():
+            timing = self._timing(process)
             self._log.info("job started")
             try:
                 self._bench.state.advance(self.attempt, "running")
             except StateTrouble as trouble:  # only GET /tasks/{id} shows it
                 self._bench.storage.note(trouble)
-        ended = await process.ended()
+        try:
+            ended = await process.ended()
+        finally:
+            await end_tasks(timing)
         files = self._bench.outputs.files
         return final_report(
             ended,
             attempt=self.attempt.key.attempt,
             runner_id=self._bench.runner_id,
-            timeout=job.timeout,
+            timeout=self.attempt.submission.timeout_seconds,
             started_at=started_at,
             tail=await asyncio.to_thread(files.tail, self.attempt.key),
             output_bytes=files.size(self.attempt.key) or 0,
         )
+
+    def _timing(self, process: JobProcess) -> list[asyncio.Task[None]]:
+        """A timeout that pauses is this runner's task; every other one is the shim's."""
+        submission = self.attempt.submission
+        if not submission.timeout_pauses or submission.timeout_seconds is None:
+            return []
+        pauses, grace = self._bench.pauses(self.attempt), self._bench.config.kill_grace_seconds
+        return [asyncio.create_task(end_in_time(process, submission.timeout_seconds, grace, pauses))]
+
+    @property
+    def _shim_timeout(self) -> float | None:
+        submission = self.attempt.submission
+        if submission.timeout_seconds is None or not submission.timeout_pauses:
+            return submission.timeout_seconds
+        return submission.timeout_seconds + BACKSTOP_SECONDS
 
     def _job(self) -> Job:
         bench, submission, stem = self._bench, self.attempt.submission, self.attempt.key.file_stem
@@ -230,7 +254,7 @@ class AttemptRun:
             tail_bytes=OUTPUT_TAIL_BYTES,
             secrets=tuple(self._secrets()),
             lock=bench.state.shims / f"{stem}.lock",
-            timeout=submission.timeout_seconds,
+            timeout=self._shim_timeout,
             lease=bench.lease.deadline,
             grace=bench.config.kill_grace_seconds,
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 
 import nats.js.errors
 import orjson
@@ -19,6 +21,17 @@ from domain.subjects import Stream
 from domain.validation.headers import header
 from runner.control.start_gate import LoggedEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """One event of a task; `at` is the time in its envelope."""
+
+    seq: int
+    name: str
+    attempt: int | None
+    at: datetime
+    data: bytes
 
 
 class TaskLog:
@@ -36,6 +49,26 @@ class TaskLog:
             return None
         attempt = header(message.headers, "ce-attempt")
         return parse_event(message.subject or "", attempt, message.data or b"", message.seq)
+
+    async def next_event(self, task_id: TaskId, after: int) -> StoredEvent | None:
+        """The task's first event after sequence `after`; None if there is none yet.
+
+        Raises NATS_TROUBLE; ValueError if it has no readable time.
+        """
+        js = await self._link.jetstream()
+        subject = subjects.event("task", task_id)
+        try:
+            message = await js.get_msg(Stream.LOG, seq=after + 1, subject=subject, next=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        attempt, at = (header(message.headers, name) or "" for name in ("ce-attempt", "ce-time"))
+        return StoredEvent(
+            seq=message.seq or 0,
+            name=(message.subject or "").rsplit(".", 1)[-1],
+            attempt=int(attempt) if attempt.isdecimal() else None,
+            at=datetime.fromisoformat(at),
+            data=message.data or b"",
+        )
 
     async def waiting_reports(self) -> tuple[int, int]:
         """The first and last sequence of reports waiting to be applied; first > last if there are none.

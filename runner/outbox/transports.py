@@ -96,6 +96,23 @@ class HttpReports:
             return ReportAnswer("blocked", type(error).__name__)
         return answer
 
+    async def get(self, url: str, token: str | None) -> bytes:
+        """The body of a GET beside a callback URL.
+
+        Raises SubmissionRefused, httpx.HTTPError, OSError, and AnswerUnusable, also for another status
+        than 200.
+        """
+        check_callback_url(url, self._allowed)
+        headers = {**PLAIN, **({RUNNER_AUTH_HEADER: token} if token is not None else {})}
+        async with (
+            asyncio.timeout(self._seconds),
+            self._client.stream("GET", url, headers=headers) as response,
+        ):
+            body = await bounded(response.headers, response.aiter_raw(), ANSWER_BYTES)
+        if response.status_code != 200:
+            raise AnswerUnusable(f"HTTP {response.status_code} {problem_kind(body)}".strip())
+        return body
+
     async def close(self) -> None:
         await self._client.aclose()
 

@@ -130,6 +130,11 @@ class JobProcess:
         self._watch.renewed(deadline)
         self._send({"lease": deadline})
 
+    def move_timeout(self, deadline: float) -> None:
+        """Let the timeout of a started job with a timeout come at `deadline` (CLOCK_BOOTTIME)."""
+        self._watch.timeout_moved(deadline)
+        self._send({"timeout_at": deadline})
+
     def stop(self, why: Why, grace: float) -> None:
         """Send SIGTERM to all, SIGKILL after `grace` seconds; `ended` returns the first `why`."""
         self._asked = self._asked or why

@@ -5,8 +5,8 @@ the job becomes its child, so "no child left" means "no descendant left", even a
 ignored SIGTERM. It kills the job by itself when the runner is gone (end of file on its control pipe) and when
 the lease expires on CLOCK_BOOTTIME, since a stopped runner cannot. Its parent, forked from the same program,
 is its guard (`shim_guard`), which expects ticks. Stdin: one JSON line with the job, then `{"lease":
-deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with the pids, `started`, then `ended`
-once no process is left; and a `tick` of the guard every second.
+deadline}`, `{"timeout_at": deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with the pids,
+`started`, then `ended` once no process is left; and a `tick` of the guard every second.
 
 A job may belong to a terminal (`terminal` in its description; `towpath lock`): it then has its caller's
 process group, standard streams and open files, and the shim also reports that it `stopped` or `continued`.
@@ -109,6 +109,8 @@ class Shim:
     def _obey(self, order: dict[str, Any]) -> None:
         if "lease" in order:
             self.lease = order["lease"]
+        if "timeout_at" in order and self.timeout_at is not None:
+            self.timeout_at = order["timeout_at"]
         if "signal" in order and self.main is not None and self.status is None:
             with contextlib.suppress(OSError):  # a privileged command cannot be signaled by its caller
                 os.kill(self.main, order["signal"])  # not reaped yet, so no other process has its pid

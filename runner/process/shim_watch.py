@@ -58,6 +58,9 @@ class ShimWatch:
     def renewed(self, deadline: float) -> None:
         self._lease_by = deadline + LATE_SECONDS
 
+    def timeout_moved(self, deadline: float) -> None:
+        self._timeout_by = deadline + self._grace + LATE_SECONDS
+
     def verdict(self, guard_ended: bool) -> str | None:
         """Why guard and shim are given up; None while they work."""
         self._rounds += 1

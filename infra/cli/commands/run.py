@@ -69,6 +69,9 @@ def run(
         float | None,
         typer.Option(parser=duration, metavar="TIME", help="Kill it after this time: 90, 10m, 2h."),
     ] = None,
+    timeout_pauses: Annotated[
+        bool, typer.Option("--timeout-pauses", help="Stop that time while a question of it is open.")
+    ] = False,
     retry: Annotated[
         int | None,
         typer.Option(metavar="ATTEMPTS", min=2, max=100, help="Try again, up to so many attempts in all."),
@@ -111,6 +114,8 @@ def run(
         )
     if reject and lock_wait is not None:
         raise typer.BadParameter("--reject does not wait: leave it or --lock-wait out")
+    if timeout_pauses and timeout is None:
+        raise typer.BadParameter("--timeout-pauses is about a timeout: give --timeout TIME")
     if retry is None and (retry_on or retry_backoff is not None):
         raise typer.BadParameter("--retry-on and --retry-backoff are about retries: give --retry ATTEMPTS")
     _warn_of_options_behind(context, command)
@@ -126,6 +131,7 @@ def run(
         "env": variables,
         "secrets": secrets(secret or (), variables),
         "timeout_seconds": timeout,
+        "timeout_pauses": timeout_pauses or None,
         "retry": _retry(retry, retry_on, retry_backoff),
         "title": title,
         "labels": labels(label or (), "--label"),

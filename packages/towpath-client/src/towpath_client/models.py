@@ -126,6 +126,7 @@ class Task(_Read):
     pool: str = "default"
     labels: dict[str, str] = {}
     timeout_seconds: float | None = None
+    timeout_pauses: bool = False
     retry: dict[str, Any] | None = None
     next_attempt_at: datetime | None = None
     created_at: datetime

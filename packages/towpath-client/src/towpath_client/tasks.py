@@ -45,6 +45,7 @@ class TaskOptions(TypedDict, total=False):
     env: Mapping[str, str]
     secrets: Mapping[str, str]
     timeout_seconds: float
+    timeout_pauses: bool
     labels: Mapping[str, str]
     retry: Mapping[str, Any]
 

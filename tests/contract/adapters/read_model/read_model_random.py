@@ -59,6 +59,7 @@ SPECS = st.fixed_dictionaries(
         "labels": st.dictionaries(TEXTS.filter(bool), TEXTS, max_size=2),
         "timeout_seconds": st.none() | st.floats(0.1, 1e6),
         "on_conflict": st.sampled_from(["wait", "reject"]),
+        "timeout_pauses": st.booleans(),
         "lock_wait_seconds": st.none() | st.floats(0.1, 1e6),
         "lock_mode": st.sampled_from(["exclusive", "shared"]),
         "retry": st.none()

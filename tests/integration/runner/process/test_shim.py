@@ -42,6 +42,21 @@ async def test_a_signal_from_outside(tmp_path: Path) -> None:
     assert (ended.why, ended.exit_code, ended.signal) == ("exit", None, 9)
 
 
+async def test_a_timeout_that_is_moved_comes_then(tmp_path: Path) -> None:
+    early = await JobProcess.spawn(job(tmp_path, ["sleep", "300"], timeout=300.0))
+    assert await early.started()
+    early.move_timeout(boottime())
+    assert (await early.ended()).why == "timeout"
+    script = 'until test -e "$0"; do sleep 0.05; done'
+    late = await JobProcess.spawn(job(tmp_path, ["sh", "-c", script, str(tmp_path / "go")], timeout=3.0))
+    assert await late.started()
+    began = boottime()
+    late.move_timeout(began + 300)
+    await eventually(lambda: boottime() > began + 4)
+    (tmp_path / "go").touch()
+    assert (await late.ended()).why == "exit"
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [

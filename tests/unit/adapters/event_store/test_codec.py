@@ -119,6 +119,9 @@ VARIANTS: dict[str, tuple[Kind, str, EventData]] = {
     "task.created.v1.lock-wait": (
         "task", "created", SAMPLES[("task", "created")].model_copy(update={"lock_wait_seconds": 30.0})
     ),
+    "task.created.v1.timeout-pauses": (
+        "task", "created", SAMPLES[("task", "created")].model_copy(update={"timeout_pauses": True})
+    ),
     "task.created.v1.secrets": (
         "task",
         "created",

@@ -51,6 +51,8 @@ def test_naming_a_workspace_asks_for_its_lock() -> None:
         {"workspace": "acme", "lock_wait_seconds": float("nan")},
         {"workspace": "acme", "on_conflict": "reject", "lock_wait_seconds": 5},
         {"lock_wait_seconds": 5},
+        {"timeout_pauses": True},
+        {"timeout_seconds": 5, "timeout_pauses": "yes"},
         {"shell": True},
     ],
 )

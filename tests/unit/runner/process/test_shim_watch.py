@@ -77,6 +77,17 @@ def test_a_renewed_lease_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.verdict(False) is None
 
 
+def test_a_moved_timeout_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = boottime()
+    made = watch(timeout=1.0)
+    made.hear("started")
+    made.timeout_moved(began + 60.0)
+    monkeypatch.setattr("runner.process.shim_watch.boottime", lambda: began + 30.0)
+    assert made.verdict(False) is None
+    monkeypatch.setattr("runner.process.shim_watch.boottime", lambda: began + 61.0 + LATE_SECONDS)
+    assert made.verdict(False) == "its shim did not end it in time"
+
+
 async def test_a_stopped_one_is_let_go_on_some_times(guard: subprocess.Popen[bytes]) -> None:
     made = watch(guard.pid)
 
