@@ -219,6 +219,7 @@ class AttemptRun:
             started_at=started_at,
             tail=await asyncio.to_thread(files.tail, self.attempt.key),
             output_bytes=files.size(self.attempt.key) or 0,
+            timeout_pauses=self.attempt.submission.timeout_pauses,
         )
 
     def _timing(self, process: JobProcess) -> list[asyncio.Task[None]]:

@@ -23,11 +23,14 @@ def final_report(
     started_at: datetime,
     tail: str | None,
     output_bytes: int = 0,
+    timeout_pauses: bool = False,
 ) -> Report | None:
     """The terminal report, or None if the log already has the attempt's end."""
     if ended.why == "forgotten":
         return None
     status, reason, message, code = _judge(ended, timeout)
+    if reason == "timeout" and timeout_pauses:
+        message += ", without the time of its open questions"
     message = message[: MESSAGE_CHARS - MOST_CUT_CHARS] + _cut(output_bytes)
     return Report(
         status=status,

@@ -93,6 +93,11 @@ def took(task: Json) -> str:
     return f"{length:.1f} s" if length >= 0 else "clock of the runner: finished before it started"
 
 
+def _timeout(task: Json) -> str | None:
+    seconds, pauses = task["timeout_seconds"], task.get("timeout_pauses")
+    return None if seconds is None else f"{seconds}{', pauses while it asks' if pauses else ''}"
+
+
 def _text(name: str) -> Column:
     title = name.replace("_", " ").removesuffix(" at").removesuffix(" id")
     return Column(title, lambda task: "" if task[name] is None else str(task[name]))
@@ -132,7 +137,7 @@ _SHEET = (
     _text("pool"),
     Column("runner", _runner),
     Column("labels", lambda task: " ".join(f"{name}={value}" for name, value in task["labels"].items())),
-    _text("timeout_seconds"),
+    Column("timeout_seconds", _timeout),
 )
 
 

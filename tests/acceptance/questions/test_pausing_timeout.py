@@ -6,8 +6,6 @@ import sys
 from datetime import datetime
 from typing import Any
 
-import pytest
-
 from tests.acceptance.questions.test_asking import CURL
 from tests.support.ports import free_port
 from tests.support.towpath import DEADLINE, Client, Home, Up
@@ -44,6 +42,7 @@ async def _goes_on_and_ends_in_time(client: Client) -> None:
     await _answered_after_the_timeout(client, stays)
     task = await eventually(lambda: client.ended(stays), DEADLINE)
     assert (task["status"], task["reason"]) == ("failed", "timeout")
+    assert task["message"].startswith("did not end within 5 s, without the time of its open questions")
     times = {one["event"]: one["time"] for one in client.events(task_id=stays)}
     pause = _seconds(times["answered"], times["asked"])
     assert _seconds(task["finished_at"], task["started_at"]) >= TIMEOUT + pause
@@ -65,7 +64,9 @@ async def test_a_runner_without_nats_asks_the_api(home: Home) -> None:
     assert [server.interrupt() for server in (runner, up.server)] == [0, 0]
 
 
-@pytest.mark.parametrize("options", [["--timeout-pauses"]])
-def test_it_needs_a_timeout(up: Up, options: list[str]) -> None:
-    ran = up.towpath("run", *options, "--", "true")
-    assert (ran.returncode, "--timeout" in ran.stderr) == (2, True)
+async def test_the_command_line_asks_for_it_and_needs_a_timeout(up: Up) -> None:
+    ran = up.towpath("run", "--timeout-pauses", "--", "true")
+    assert (ran.returncode, "give --timeout TIME" in " ".join(ran.stderr.split())) == (2, True)
+    ran = up.towpath("run", "--detach", "--timeout", "1m", "--timeout-pauses", "--", "true")
+    task = await eventually(lambda: up.ended(ran.stdout.strip()), DEADLINE)
+    assert (task["status"], task["timeout_seconds"], task["timeout_pauses"]) == ("succeeded", 60.0, True)
