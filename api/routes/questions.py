@@ -105,7 +105,7 @@ async def ask(
     openapi_extra={"security": [{RUNNER_SCHEME: []}, {}]},
     responses=problems(401, 404, 503),
 )
-async def get_pauses(task_id: TaskId, request: Request, parts: Parts) -> Any:
+async def get_pauses(task_id: CheckedTaskId, request: Request, parts: Parts) -> Any:
     """How long questions of an attempt were open, for a runner that enforces a timeout with `timeout_pauses`.
 
     About the token's attempt; with API_RUNNER_CALLBACK_TOKEN or no token, about the current one.

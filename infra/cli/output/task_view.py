@@ -93,9 +93,9 @@ def took(task: Json) -> str:
     return f"{length:.1f} s" if length >= 0 else "clock of the runner: finished before it started"
 
 
-def _timeout(task: Json) -> str | None:
+def _timeout(task: Json) -> str:
     seconds, pauses = task["timeout_seconds"], task.get("timeout_pauses")
-    return None if seconds is None else f"{seconds}{', pauses while it asks' if pauses else ''}"
+    return "" if seconds is None else f"{seconds}{', pauses while it asks' if pauses else ''}"
 
 
 def _text(name: str) -> Column:

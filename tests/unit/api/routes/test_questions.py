@@ -74,6 +74,24 @@ async def test_a_question_is_asked_shown_and_answered(harness: ApiHarness) -> No
     assert harness.events()[-2:] == ["asked", "answered"]
 
 
+async def test_a_runner_is_told_the_pauses_of_its_attempt(harness: ApiHarness) -> None:
+    task_id = await _running(harness)
+
+    async def pauses() -> dict[str, Any]:
+        answer = await harness.http.get(f"/runner/tasks/{task_id}/pauses")
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    nothing = {"attempt": 1, "ended_seconds": 0.0, "open": False, "open_at_most_seconds": None}
+    assert await pauses() == nothing
+    await _ask(harness, task_id, expires_seconds=60)
+    assert await pauses() == {**nothing, "open": True, "open_at_most_seconds": 60.0}
+    harness.clock.at += timedelta(seconds=7)
+    await _answer(harness, task_id, choice="yes")
+    assert await pauses() == {**nothing, "ended_seconds": 7.0}
+
+
 async def test_a_repeated_question_and_answer_change_nothing(harness: ApiHarness) -> None:
     task_id = await _running(harness)
     for expected in (201, 200):
