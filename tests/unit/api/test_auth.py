@@ -107,7 +107,7 @@ def test_no_operators_route_is_left_out_above() -> None:
     assert {call: role for call, role in declared.items() if role} == wanted
     unguarded = {path for (_, path), role in declared.items() if not role}
     contracts = {"/asyncapi.json", "/schemas", "/schemas/{name}"}
-    of_a_task = {f"/runner/tasks/{{task_id}}/{what}" for what in ("status", "questions")}
+    of_a_task = {f"/runner/tasks/{{task_id}}/{what}" for what in ("status", "questions", "pauses")}
     runners = {"/runner/heartbeat", *of_a_task}
     assert unguarded == {"/livez", "/readyz", *runners, *contracts}
 
