@@ -18,23 +18,19 @@ import typer
 
 from infra.cli.arguments.group import Group
 from infra.cli.commands import (
-    backup,
     dead,
-    evidence,
-    lock,
     locks,
     log,
     logs,
-    maintenance,
     mcp,
     questions,
     run,
     runners,
-    servers,
     tasks,
     versions,
     workspaces,
 )
+from infra.cli.commands.installation import backup, evidence, maintenance, servers
 from infra.cli.failures import exit_code
 from infra.cli.output.streams import open_streams
 from infra.runtime.standard_streams import flush_words
@@ -72,7 +68,7 @@ def _towpath(
 
 
 for part in (
-    run, lock, mcp, tasks, questions, logs, log, locks, servers, maintenance, evidence, versions, backup
+    run, locks, mcp, tasks, questions, logs, log, servers, maintenance, evidence, versions, backup
 ):  # fmt: skip
     part.add_to(app)
 app.add_typer(workspaces.app, name="workspaces")

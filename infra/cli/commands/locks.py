@@ -1,4 +1,4 @@
-"""`towpath locks` and `release`: holders, waiters, and releasing by hand."""
+"""`towpath lock`, `locks` and `release`: a lock around a command, who holds and waits, releasing by hand."""
 
 from __future__ import annotations
 
@@ -15,13 +15,27 @@ if TYPE_CHECKING:
     from infra.cli.client.http import Api
     from infra.cli.output.formats import Column
 
+_CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 _MANY = 10_000
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    app.command("lock", context_settings=_CONTEXT)(lock)
     app.command("locks")(locks)
     app.command("release")(release)
+
+
+def lock(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OPTIONS] [--] CMD", help="`towpath lock --help` explains."),
+    ] = None,
+) -> None:
+    """Run a command in this terminal while holding a lock of a workspace."""
+    from infra.lock.command import main  # `infra.entry` runs it without this module
+
+    main(arguments or [])
 
 
 def locks(

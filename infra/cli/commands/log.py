@@ -148,7 +148,7 @@ def _export(
     file: Path,
     pages: Callable[[Api], Iterable[Sequence[dict[str, Any]]]],
 ) -> None:
-    from infra.cli.commands.export import check_format, export
+    from infra.cli.output.export import check_format, export
     from infra.cli.output.stderr import say_count, say_done
 
     check_format(file)

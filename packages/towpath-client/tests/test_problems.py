@@ -80,7 +80,7 @@ def test_the_search_finds_codes_of_every_status() -> None:
 
 @pytest.mark.parametrize(("status", "code"), sorted(codes()))
 def test_every_code_has_its_class_below_that_of_its_status(status: int, code: str) -> None:
-    assert code in problems.BY_CODE, "add its class to towpath_client/problems.py"
+    assert code in problems.BY_CODE, "add its class to towpath_client/problems/codes.py"
     kind = problems.BY_CODE[code]
     assert issubclass(kind, problems.BY_STATUS[status])
     assert kind.__doc__

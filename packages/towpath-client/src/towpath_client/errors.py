@@ -1,4 +1,4 @@
-"""The errors of this package: `TowpathError`, and `Problem` for what the API answers (`problems.py`)."""
+"""The errors of this package: `TowpathError`, and `Problem` for what the API answers (`problems`)."""
 
 from __future__ import annotations
 

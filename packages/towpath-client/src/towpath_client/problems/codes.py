@@ -1,105 +1,22 @@
-"""One class for each problem code of the API, below one for each status.
-
-`except Conflict` therefore also catches a code that this version does not know: it becomes the class of its
-status. A code is the class's name in another spelling.
-"""
+"""One class for each problem code of the API. A code is the class's name in another spelling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from towpath_client.errors import Problem
-
-
-class StatusProblem(Problem):
-    """All problems of one status."""
-
-    STATUS: ClassVar[int]
-
-
-class BadRequest(StatusProblem):
-    """400: the request cannot be read."""
-
-    STATUS = 400
-
-
-class NotAuthenticated(StatusProblem):
-    """401: no known token was sent."""
-
-    STATUS = 401
-
-
-class PermissionDenied(StatusProblem):
-    """403: the token does not allow it."""
-
-    STATUS = 403
-
-
-class NotFound(StatusProblem):
-    """404: what the request names does not exist."""
-
-    STATUS = 404
-
-
-class WrongMethod(StatusProblem):
-    """405: the route takes other methods."""
-
-    STATUS = 405
-
-
-class RequestTimeout(StatusProblem):
-    """408: the request did not arrive in time."""
-
-    STATUS = 408
-
-
-class Conflict(StatusProblem):
-    """409: the present state does not allow the request."""
-
-    STATUS = 409
-
-
-class TooLarge(StatusProblem):
-    """413: the request is too large."""
-
-    STATUS = 413
-
-
-class WrongMediaType(StatusProblem):
-    """415: the request is not declared as JSON."""
-
-    STATUS = 415
-
-
-class Invalid(StatusProblem):
-    """422: the request is wrong; sending it again cannot succeed."""
-
-    STATUS = 422
-
-
-class TooManyRequests(StatusProblem):
-    """429: too many requests; this package tries again by itself first."""
-
-    STATUS = 429
-
-
-class ServerFault(StatusProblem):
-    """500: a fault of the server."""
-
-    STATUS = 500
-
-
-class Unavailable(StatusProblem):
-    """503: try again later; this package tries again by itself first, where that is safe."""
-
-    STATUS = 503
-
-
-class NoRoom(StatusProblem):
-    """507: the log has no room for new work."""
-
-    STATUS = 507
+from towpath_client.problems.statuses import (
+    BadRequest,
+    Conflict,
+    Invalid,
+    NoRoom,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    RequestTimeout,
+    ServerFault,
+    TooLarge,
+    Unavailable,
+    WrongMediaType,
+    WrongMethod,
+)
 
 
 class MalformedBody(BadRequest):
@@ -420,22 +337,3 @@ class LogFull(NoRoom):
 
 class LogNearlyFull(NoRoom):
     """The log has no room for new work."""
-
-
-def code_of(kind: type[Problem]) -> str:
-    """The code of a class: `IdTaken` is `id-taken`."""
-    return "".join(f"-{sign.lower()}" if sign.isupper() else sign for sign in kind.__name__).lstrip("-")
-
-
-def _classes() -> Iterator[type[StatusProblem]]:
-    for of_status in StatusProblem.__subclasses__():
-        yield from of_status.__subclasses__()
-
-
-BY_STATUS = {kind.STATUS: kind for kind in StatusProblem.__subclasses__()}
-BY_CODE = {code_of(kind): kind for kind in _classes()}
-
-
-def problem_class(code: str, status: int) -> type[Problem]:
-    """The class of a problem: of its code, else of its status, else `Problem` itself."""
-    return BY_CODE.get(code) or BY_STATUS.get(status) or Problem

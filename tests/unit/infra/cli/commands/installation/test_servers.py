@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from infra.cli.commands import servers
+from infra.cli.commands.installation import servers
 
 
 @pytest.mark.parametrize("text", ["::1:9000", "9000", ":9000", "[::1]:", "localhost:x"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from infra.cli.commands.servers import FORMER, Projection, parse_projection
+from infra.cli.commands.installation.servers import FORMER, Projection, parse_projection
 from infra.runtime.processes import PROJECTIONS
 
 

@@ -1,0 +1,4 @@
+"""The commands that start, check and keep an installation: they use its data directory and NATS, not the API.
+
+Start with `servers.py`.
+"""
