@@ -11,6 +11,7 @@ import pytest
 from infra.nats.embedded_server import EmbeddedNats
 from nats_settings import Nats
 from tests.support.servers.cluster import Cluster, running_cluster
+from tests.support.servers.nats_proxy import NatsProxy
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,10 @@ async def nats_cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     with running_cluster(tmp_path) as cluster:
         await cluster.ready()
         yield cluster
+
+
+@pytest.fixture
+async def proxy(nats_server: EmbeddedNats) -> AsyncIterator[NatsProxy]:
+    """Before the server: it may lose what goes through it, or cut connections."""
+    async with NatsProxy(nats_server.control_url) as running:
+        yield running

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-from eventsourcing.persistence import IntegrityError, OperationalError, ProgrammingError, StoredEvent
+from eventsourcing.persistence import IntegrityError, OperationalError
 
 from eventsourcing_nats import NatsFactory
-from eventsourcing_nats.loop_thread import LoopGone, LoopThread
 from infra.nats.embedded_server import EmbeddedNats
 from nats_settings import Nats
+from stored_events import events
 from tests.support.nats import api, connect
 from tests.support.servers.cluster import Cluster, Node
 from tests.support.servers.nats_proxy import CUT, DROP, PASS, NatsProxy, Rule
 from tests.support.waiting import eventually
 
 SOON = "8"  # a request is given up after a quarter of it
-
-
-def events(count: int, first: int = 1, originator: str = "a") -> list[StoredEvent]:
-    return [StoredEvent(originator, first + i, "t:E", b"state") for i in range(count)]
 
 
 def on_acknowledgements(action: str, times: int) -> Rule:
@@ -44,12 +38,6 @@ def on_acknowledgements(action: str, times: int) -> Rule:
         return PASS
 
     return rule
-
-
-@pytest.fixture
-async def proxy(nats_server: EmbeddedNats) -> AsyncIterator[NatsProxy]:
-    async with NatsProxy(nats_server.control_url) as running:
-        yield running
 
 
 @pytest.mark.parametrize("action", [DROP, CUT])
@@ -198,32 +186,6 @@ def test_wrong_credentials_are_said(nats_server: EmbeddedNats) -> None:
     factory.close()
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [("max_age", 10**12), ("max_msgs", 5), ("retention", "interest"), ("deny_delete", False)],
-)
-async def test_a_stream_that_may_have_forgotten_is_refused_by_the_settings_name(
-    nats_server: EmbeddedNats, setting: str, value: object
-) -> None:
-    nats = Nats(nats_server.control_url)
-    nc = await connect(nats_server.control_url)
-    env = nats.settings()
-    first = NatsFactory(env)
-    await asyncio.to_thread(first.application_recorder)
-    name = f"{env['NATS_STREAM_PREFIX']}-stored-events"
-    config = (await api(nc, f"STREAM.INFO.{name}"))["config"]
-    await api(nc, f"STREAM.DELETE.{name}")
-    made = await api(nc, f"STREAM.CREATE.{name}", {**config, setting: value})
-    assert "error" not in made
-    for more in ({}, {"CREATE_TABLE": "no"}):
-        factory = NatsFactory({**env, **more})
-        with pytest.raises(OperationalError, match=rf"{name}: {setting} is"):
-            await asyncio.to_thread(factory.application_recorder)
-        await asyncio.to_thread(factory.close)
-    await asyncio.to_thread(first.close)
-    await nc.close()
-
-
 async def test_a_leader_that_may_have_been_replaced_answers_nothing(nats_cluster: Cluster) -> None:
     nats = Nats(",".join(nats_cluster.urls), replicas=3)
     env = nats.settings(NATS_TIMEOUT="60")
@@ -264,160 +226,3 @@ def refused(call: Callable[[], object], words: str) -> bool:
     except OperationalError as error:
         return words in str(error)
     return False
-
-
-@pytest.mark.parametrize("count", [1, 3])
-async def test_a_full_stream_refuses_at_once_and_takes_events_again_when_it_has_room(
-    nats_server: EmbeddedNats, count: int
-) -> None:
-    env = Nats(nats_server.control_url).settings()
-    factory = NatsFactory(env)
-    recorder = await asyncio.to_thread(factory.application_recorder)
-    name = f"{env['NATS_STREAM_PREFIX']}-stored-events"
-    nc = await connect(nats_server.control_url)
-    config = (await api(nc, f"STREAM.INFO.{name}"))["config"]
-    assert "error" not in await api(nc, f"STREAM.UPDATE.{name}", {**config, "max_bytes": 1000})
-    large = [StoredEvent("a", version, "t:E", bytes(1000)) for version in range(1, count + 1)]
-    with pytest.raises(OperationalError, match="no room"):
-        await asyncio.to_thread(recorder.insert_events, large)
-    assert "error" not in await api(nc, f"STREAM.UPDATE.{name}", config)
-    assert await asyncio.to_thread(recorder.insert_events, large) == list(range(1, count + 1))
-    await nc.close()
-    await asyncio.to_thread(factory.close)
-
-
-async def test_a_missing_stream_is_only_made_where_that_is_allowed(nats_server: EmbeddedNats) -> None:
-    env = Nats(nats_server.control_url).settings()
-    factory = NatsFactory({**env, "CREATE_TABLE": "no"})
-    with pytest.raises(OperationalError, match="does not exist"):
-        await asyncio.to_thread(factory.application_recorder)
-    await asyncio.to_thread(factory.close)
-
-
-async def test_applications_with_odd_names_have_streams_of_their_own(nats_server: EmbeddedNats) -> None:
-    env = Nats(nats_server.control_url).settings()
-    nc = await connect(nats_server.control_url)
-    for name in ("a.b", "a-b", "a b", "a_b", "Straße", "a=2Eb", "events-a"):
-        factory = Nats(nats_server.control_url).factory(
-            name, **{"NATS_STREAM_PREFIX": env["NATS_STREAM_PREFIX"]}
-        )
-        recorder = await asyncio.to_thread(factory.application_recorder)
-        assert await asyncio.to_thread(recorder.insert_events, events(1)) == [1], name
-        await asyncio.to_thread(factory.close)
-    names = (await api(nc, "STREAM.NAMES"))["streams"]
-    assert len([name for name in names if name.startswith(env["NATS_STREAM_PREFIX"])]) == 7
-    await nc.close()
-
-
-def test_closing_again_is_nothing_and_using_it_then_is_an_error(nats_server: EmbeddedNats) -> None:
-    never_used = Nats(nats_server.control_url).factory()
-    never_used.close()
-    factory = Nats(nats_server.control_url).factory()
-    recorder = factory.application_recorder()
-    factory.close()
-    factory.close()
-    for each in (recorder.max_notification_id, never_used.application_recorder):
-        with pytest.raises(ProgrammingError, match="closed"):
-            each()
-
-
-def threads() -> list[threading.Thread]:
-    """Those of connections."""
-    return [thread for thread in threading.enumerate() if thread.name == "eventsourcing-nats"]
-
-
-async def test_a_connection_may_be_closed_at_any_moment_of_its_search_for_a_server(proxy: NatsProxy) -> None:
-    before = threads()
-    factories = [Nats(proxy.url).factory() for _ in range(20)]
-    await asyncio.gather(*[asyncio.to_thread(factory.tracking_recorder) for factory in factories])
-    assert len(threads()) == len(before) + len(factories)
-    for factory in factories:
-        closing = asyncio.create_task(asyncio.to_thread(factory.close))
-        proxy.cut()
-        await closing
-    await eventually(lambda: threads() == before)
-
-
-async def test_a_factory_that_was_not_closed_ends_with_its_last_reference(nats_server: EmbeddedNats) -> None:
-    before = threads()
-    factory = Nats(nats_server.control_url).factory()
-    await asyncio.to_thread(factory.application_recorder)
-    assert len(threads()) == len(before) + 1
-    del factory
-    gc.collect()
-    await eventually(lambda: threads() == before)
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_is_refused_and_the_parent_goes_on(nats_server: EmbeddedNats) -> None:
-    factory = Nats(nats_server.control_url).factory()
-    recorder = factory.application_recorder()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            recorder.insert_events(events(1))
-        except ProgrammingError as error:
-            status = 0 if "fork" in str(error) else 2
-        finally:
-            factory.close()
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert recorder.insert_events(events(1)) == [1]
-    factory.close()
-
-
-def test_the_loop_refuses_to_wait_for_itself_and_cancels_what_is_late() -> None:
-    thread = LoopThread("test-loop")
-    cancelled = threading.Event()
-
-    async def waits_for_itself() -> None:
-        thread.run(late, 1)
-
-    async def late() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            cancelled.set()
-
-    async def nothing() -> None:
-        pass
-
-    with pytest.raises(LoopGone, match="own thread"):
-        thread.run(waits_for_itself, 5)
-    with pytest.raises(TimeoutError):
-        thread.run(late, 0.05)
-    assert cancelled.wait(5)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(thread.run, late, 60)
-        cancelled.clear()
-        thread.run(nothing, 5)
-        thread.close(nothing, 5)
-        with pytest.raises(LoopGone, match="closed"):
-            waiting.result(10)
-    with pytest.raises(LoopGone, match="closed"):
-        thread.run(nothing, 5)
-
-
-def test_the_loop_ends_also_where_a_cancellation_gets_lost() -> None:
-    """As in nats-py: its reconnection may lose one, and its `close` may end as if it had been cancelled."""
-    thread = LoopThread("test-loop")
-    running = set[asyncio.Task[None]]()
-
-    async def loses_a_cancellation() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(3600)
-        await asyncio.sleep(3600)
-
-    async def start() -> None:
-        running.add(asyncio.create_task(loses_a_cancellation()))
-        await asyncio.sleep(0)
-
-    async def farewell() -> None:
-        raise asyncio.CancelledError
-
-    thread.run(start, 5)
-    (served,) = [one for one in threading.enumerate() if one.name == "test-loop"]
-    thread.close(farewell, 5)
-    served.join(20)
-    assert not served.is_alive()

@@ -5,89 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.acceptance.locks.lock_process import first_line, ran, started
 from tests.support.towpath import DEADLINE, TOWPATH, Home, Up
 from tests.support.waiting import eventually
 
-GRANDCHILDREN = "(setsid sleep 300 &); (sh -c 'trap : TERM HUP; setsid sleep 300' &); echo up; sleep 300"
-SLEEPING = b"sleep\x00300\x00"
 HOLDING = "echo up; exec sleep 300"
-STAMPING = "while :; do date +%s.%N > stamp; sleep 0.02; done"
 
 
 @pytest.fixture(scope="module")
 def root(up: Up) -> Path:
     return up.workspace("wrapped")
-
-
-def ran(
-    up: Up, where: Path, *command: str, given: bytes = b"", **env: str
-) -> subprocess.CompletedProcess[bytes]:
-    """`towpath lock` with these arguments, to its end."""
-    return subprocess.run(
-        [TOWPATH, "lock", *command],
-        cwd=where,
-        env={**up.home.env, "TOWPATH_URL": up.url, **env},
-        input=given,
-        capture_output=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-
-
-@contextmanager
-def started(up: Up, where: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """`towpath lock` with these arguments; what a failed test leaves of it is ended by the home."""
-    process = subprocess.Popen(
-        [TOWPATH, "lock", *command],
-        cwd=where,
-        env={**up.home.env, "TOWPATH_URL": up.url},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
-
-
-def children(pid: int) -> list[int]:
-    """Direct children of a process."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def last_heartbeat(up: Up, workspace: str) -> str:
-    """Of the runner that holds the only lock of a workspace."""
-    [holder] = up.get(f"/workspaces/{workspace}/locks")["holders"]
-    [beat] = [one for one in up.get("/runners")["items"] if one["id"] == holder["runner_id"]]
-    return str(beat["last_heartbeat"])
-
-
-def sleepers(where: Path) -> list[int]:
-    """Every process that works in the directory, whatever session or parent it has."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cwd").readlink() == where and (entry / "cmdline").read_bytes() == SLEEPING:
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
 
 
 @pytest.mark.parametrize(
@@ -230,90 +161,9 @@ async def test_a_signal_ends_the_wait_and_the_claim(up: Up, root: Path, number: 
         holder.terminate()
 
 
-@pytest.mark.parametrize(
-    "victims", [["front"], ["keeper"], ["guard"], ["shim"], ["guard", "shim"], ["keeper", "guard", "shim"]]
-)
-async def test_whatever_is_killed_nothing_outlives_it(up: Up, root: Path, victims: list[str]) -> None:
-    inside = root / f"kill-{'-'.join(victims)}"
-    inside.mkdir()
-    with started(up, inside, "--path", ".", "--", "sh", "-c", GRANDCHILDREN) as front:
-        assert first_line(front) == "up\n"
-        await eventually(lambda: len(sleepers(inside)) == 3, DEADLINE)
-        [keeper] = children(front.pid)
-        [guard] = children(keeper)
-        [shim] = children(guard)
-        pids = {"front": front.pid, "keeper": keeper, "guard": guard, "shim": shim}
-        for name in victims:
-            os.kill(pids[name], signal.SIGKILL)
-        await eventually(lambda: sleepers(inside) == [], DEADLINE)
-        code = front.wait(DEADLINE)
-        assert code == {"front": -9, "keeper": 9}.get(victims[0], 137)
-    taken = ran(up, inside, "--path", ".", "--wait", "60", "--", "true")
-    assert taken.returncode == 0
-
-
-def test_a_sigterm_for_all_of_it_lets_the_command_end_in_order(up: Up, root: Path) -> None:
-    """As service managers send it, to every process at once."""
-    script = "trap 'echo in order; exit 3' TERM; echo up; while :; do sleep 0.1; done"
-    with started(up, root, "--path", "service", "--", "sh", "-c", script) as front:
-        assert first_line(front) == "up\n"
-        [keeper] = children(front.pid)
-        [guard] = children(keeper)
-        [shim] = children(guard)
-        [command] = children(shim)
-        for pid in (front.pid, keeper, guard, shim, command):
-            os.kill(pid, signal.SIGTERM)
-        assert (first_line(front), front.wait(DEADLINE)) == ("in order\n", 3)
-
-
-async def test_a_stopped_front_loses_nothing(up: Up, root: Path) -> None:
-    with started(up, root, "--path", "stopped", "--", "sh", "-c", "echo up; read x < go; echo $x") as front:
-        os.mkfifo(root / "go")
-        assert first_line(front) == "up\n"
-        os.kill(front.pid, signal.SIGSTOP)
-        before = last_heartbeat(up, "wrapped")
-        await eventually(lambda: last_heartbeat(up, "wrapped") > before, DEADLINE)
-        os.kill(front.pid, signal.SIGCONT)
-        (root / "go").write_text("on\n")
-        assert (first_line(front), front.wait(DEADLINE)) == ("on\n", 0)
-
-
 def test_a_lock_that_would_wait_for_itself_is_refused(up: Up, root: Path) -> None:
     ended = ran(up, root, "--path", "x", "--", str(TOWPATH), "lock", "--path", "x/y", "--", "true")
     assert (ended.returncode, b"the lock under which it runs itself" in ended.stderr) == (6, True)
-
-
-async def test_an_operator_cancels_or_releases(home: Home) -> None:
-    up = home.up(TOWPATH_LEASE_SECONDS="300")  # heartbeats are too rare to bring it: the events do
-    root = up.workspace("shop")
-    with started(up, root, "--", "sh", "-c", GRANDCHILDREN) as front:
-        assert first_line(front) == "up\n"
-        [task_id] = up.holders()
-        assert up.towpath("cancel", task_id).returncode == 0
-        assert front.wait(DEADLINE) == 143
-        assert front.stderr is not None
-        assert "canceled by an operator" in front.stderr.read()
-    assert (up.task(task_id)["status"], sleepers(root)) == ("canceled", [])
-    with started(up, root, "--", "sh", "-c", GRANDCHILDREN) as front:
-        assert first_line(front) == "up\n"
-        [task_id] = up.holders()
-        up.post(f"/tasks/{task_id}/locks/release", {"reason": "stuck"})
-        assert front.wait(DEADLINE) == 9
-        assert front.stderr is not None
-        assert "released by hand" in front.stderr.read()
-    assert sleepers(root) == []
-
-
-def test_an_end_is_reported_though_standard_error_is_full(up: Up, root: Path) -> None:
-    """The pipe has no reader: the message is lost, the lock is not."""
-    with started(up, root, "--path", "full", "--", "sh", "-c", "echo up; exec yes >&2") as front:
-        assert first_line(front) == "up\n"
-        [task_id] = up.holders()
-        assert up.towpath("cancel", task_id).returncode == 0
-        assert front.wait(DEADLINE) == 143
-        assert up.task(task_id)["status"] == "canceled"
-        assert front.stderr is not None
-        front.stderr.close()
 
 
 def test_a_holders_title_cannot_steer_the_terminal(up: Up, root: Path) -> None:
@@ -324,62 +174,6 @@ def test_a_holders_title_cannot_steer_the_terminal(up: Up, root: Path) -> None:
         assert "a\ufffd]0;b\ufffd\ufffd2J\ufffdc" in tried
         assert not set(evil) & set(tried) & {"\x1b", "\x07", "\x9b", "\u202e"}
         holder.terminate()
-
-
-def all_of(server: Any) -> list[int]:
-    """The processes of a `towpath up`."""
-    found, left = [], [server.process.pid]
-    while left:
-        pid = left.pop()
-        found.append(pid)
-        left += children(pid)
-    return found
-
-
-async def test_a_long_outage_ends_the_command_before_anybody_else_gets_the_lock(home: Home) -> None:
-    up = home.up(TOWPATH_LEASE_SECONDS="3")
-    root = up.workspace("shop")
-    trapping = f"trap 'echo term' TERM; {STAMPING}"
-    with ExitStack() as both:
-        command = ("sh", "-c", f"echo up; {trapping}")
-        victim = both.enter_context(started(up, root, "--title", "victim", "--", *command))
-        assert first_line(victim) == "up\n"
-        heir = both.enter_context(started(up, root, "--", "sh", "-c", "cat stamp; date +%s.%N"))
-        assert heir.stderr is not None
-        assert heir.stderr.readline().startswith("waits for all of shop: victim")
-        control_plane = all_of(up.server)
-        for pid in control_plane:
-            os.kill(pid, signal.SIGSTOP)
-        assert victim.wait(DEADLINE) == 9
-        assert victim.stdout is not None
-        assert victim.stderr is not None
-        assert victim.stdout.read() == "term\n", "SIGTERM came first"
-        assert "the lock was lost" in victim.stderr.read()
-        for pid in control_plane:
-            os.kill(pid, signal.SIGCONT)
-        assert heir.stdout is not None
-        stamped, began = map(float, heir.stdout.read().split())
-        assert (heir.wait(DEADLINE), stamped < began) == (0, True)
-    [lost] = [one for one in up.get("/tasks")["items"] if one["title"] == "victim"]
-    assert (lost["status"], lost["reason"]) == ("failed", "runner-lost")
-
-
-async def test_a_short_outage_is_ridden_out(home: Home) -> None:
-    up = home.up(TOWPATH_LEASE_SECONDS="15")
-    root = up.workspace("shop")
-    with started(up, root, "--", "sh", "-c", "echo up; read x < go; echo $x") as front:
-        os.mkfifo(root / "go")
-        assert first_line(front) == "up\n"
-        [task_id] = up.holders()
-        control_plane = all_of(up.server)
-        for pid in control_plane:
-            os.kill(pid, signal.SIGSTOP)
-        (root / "go").write_text("on\n")
-        assert first_line(front) == "on\n"
-        for pid in control_plane:
-            os.kill(pid, signal.SIGCONT)
-        assert front.wait(DEADLINE) == 0
-    assert up.task(task_id)["status"] == "succeeded"
 
 
 def test_with_tokens_an_operators_is_enough_and_a_viewers_is_not(home: Home) -> None:

@@ -11,6 +11,8 @@ from domain.ports.read_model import ReadModel, TaskFilter
 from domain.task.view import TaskRead
 from tests.contract.adapters.read_model.read_model_lives import Lives
 
+EVERYTHING = TaskFilter()
+
 
 async def feed(model: ReadModel, events: Sequence[Recorded], size: int = 1000) -> None:
     """Apply `events` in batches, each twice."""

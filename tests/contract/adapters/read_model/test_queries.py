@@ -1,0 +1,182 @@
+"""What `ReadModel` lists, counts and finds, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from adapters.read_model.store import SqlReadModel
+from domain.errors import Invalid
+from domain.ports.read_model import TaskFilter
+from domain.task.view import TaskRead
+from tests.contract.adapters.read_model.read_model_lives import Lives
+from tests.contract.adapters.read_model.read_model_random import perform
+from tests.contract.adapters.read_model.read_model_walk import EVERYTHING, feed, mixed, walk
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_open_questions_are_shown_listed_and_counted(model: SqlReadModel, size: int) -> None:
+    lives = Lives()
+    ids = [
+        lives.create(workspace=workspace, title=f"{n}") for n, workspace in enumerate([None, "acme", None])
+    ]
+    asked_at = {}
+    for task_id in ids:
+        lives.dispatch(task_id)
+        lives.settle("acme")
+        lives.report(task_id, "running", runner_id="r1")
+        asked_at[task_id] = lives.now
+        for question_id in ("q1", "q2"):
+            perform(lives, task_id, ("ask", {"question_id": question_id, "text": "a\0?", "choices": ["b"]}))
+    await feed(model, lives.events, size)
+    assert await model.open_questions() == (3, asked_at[ids[0]])
+    assert await walk(model, TaskFilter(asking=True), 2) == lives.newest_first()
+    assert await walk(model, TaskFilter(asking=True, workspace="acme"), 2) == [lives.expected(ids[1])]
+    perform(lives, ids[0], ("answer", "q1", "b"))
+    lives.act(ids[1], lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
+    lives.report(ids[2], "failed")
+    await feed(model, lives.events[await model.position() :], size)
+    assert await model.open_questions() == (0, None)
+    assert await walk(model, TaskFilter(asking=True), 2) == []
+    assert await walk(model, TaskFilter(asking=False), 2) == lives.newest_first()
+
+
+MIDDLE = Lives().now + timedelta(seconds=8)
+
+
+FILTERS: list[tuple[TaskFilter, Callable[[TaskRead], bool]]] = [
+    (TaskFilter(), lambda one: True),
+    (TaskFilter(status=("succeeded",)), lambda one: one.status == "succeeded"),
+    (TaskFilter(status=("running", "failed")), lambda one: one.status in ("running", "failed")),
+    (TaskFilter(workspace="acme"), lambda one: one.workspace == "acme"),
+    (TaskFilter(pool="gpu"), lambda one: one.pool == "gpu"),
+    (TaskFilter(labels=(("team", "a"),)), lambda one: one.labels["team"] == "a"),
+    (TaskFilter(created_after=MIDDLE), lambda one: one.created_at > MIDDLE),
+    (
+        TaskFilter(("created", "dispatched"), "zoo", "default", (("n", "1"),), MIDDLE),
+        lambda one: (
+            one.status in ("created", "dispatched")
+            and (one.workspace, one.pool, one.labels["n"]) == ("zoo", "default", "1")
+            and one.created_at > MIDDLE
+        ),
+    ),
+    (TaskFilter(workspace="nowhere"), lambda one: False),
+    (
+        TaskFilter(labels=(("team", "a"), ("n", "1"))),
+        lambda one: (one.labels["team"], one.labels["n"]) == ("a", "1"),
+    ),
+    (TaskFilter(labels=(("team", "a"), ("team", "b"))), lambda one: False),
+    (TaskFilter(runner="r1"), lambda one: one.runner_id == "r1"),
+    (TaskFilter(("failed",), reason="error"), lambda one: one.reason == "error"),
+    (TaskFilter(created_before=MIDDLE), lambda one: one.created_at < MIDDLE),
+    (
+        TaskFilter(labels=(("team", "a"),), created_before=MIDDLE, runner="r1"),
+        lambda one: one.created_at < MIDDLE and one.labels["team"] == "a" and one.runner_id == "r1",
+    ),
+    (TaskFilter(finished_after=MIDDLE), lambda one: one.finished_at is not None and one.finished_at > MIDDLE),
+    (
+        TaskFilter(("failed", "canceled"), finished_before=MIDDLE),
+        lambda one: (
+            one.status in ("failed", "canceled") and one.finished_at is not None and one.finished_at < MIDDLE
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+async def test_pages_show_every_wanted_task_once_newest_first(model: SqlReadModel, limit: int) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    for wanted, fits in FILTERS:
+        assert await walk(model, wanted, limit) == [one for one in lives.newest_first() if fits(one)]
+
+
+async def test_tasks_are_counted_by_status_up_to_a_bound(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    for wanted, fits in FILTERS:
+        found = [one.status.value for one in lives.newest_first() if fits(one)]
+        assert await model.count(wanted, 1000) == Counter(found)
+        assert await model.count(wanted, 3) == Counter(found[:4])
+
+
+async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    before = lives.newest_first()
+    page, cursor = await model.find(EVERYTHING, 10, None)
+    lives.live()
+    await feed(model, lives.events[await model.position() :])
+    rest, end = await model.find(EVERYTHING, 1000, cursor)
+    assert [*page, *rest] == before
+    assert end is None
+
+
+async def test_tasks_are_listed_by_creation_whatever_their_ids(model: SqlReadModel) -> None:
+    lives = mixed()
+    lives.step = timedelta(milliseconds=7)
+    for version, first in enumerate("f3c0", start=4):
+        lives.create(task_id=f"{first}198c5a2-7c1e-{version}bbd-9f5e-0d9a4f6f1c11")
+    await feed(model, lives.events)
+    assert await walk(model, EVERYTHING, 1) == lives.newest_first()
+    assert [one.id[0] for one in lives.newest_first()[:4]] == ["0", "c", "3", "f"]
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+async def test_an_old_task_is_found_by_either_end_of_its_id(model: SqlReadModel, limit: int) -> None:
+    lives = mixed()
+    ids = [f"0198c5a2-7c1e-7bbd-9f5e-{number:08x}6f1c" for number in (1, 2)]
+    for task_id in [*ids, "0198c5a2-7c1e-7bbd-9f5e-6f1c00000000"]:
+        lives.create(task_id=task_id, workspace="acme", pool="gpu", labels={"team": "a", "n": "1"})
+    await feed(model, lives.events)
+    parts = {part for one in lives.newest_first() for part in (one.id[:6], one.id[-6:], one.id[-13:], one.id)}
+    for part in [*parts, "6f1c", "0198", "0000000000", "-9f5e-", "ffff"]:
+        fits = [one for one in lives.newest_first() if one.id.startswith(part) or one.id.endswith(part)]
+        assert await walk(model, TaskFilter(id_part=part), limit) == fits
+    narrowed = TaskFilter(("created",), "acme", "gpu", (("team", "a"),), MIDDLE, "6f1c")
+    assert {one.id for one in await walk(model, narrowed, limit)} == set(ids)
+    for other in (
+        TaskFilter(("failed",), id_part="6f1c"),
+        TaskFilter(labels=(("team", "b"),), id_part="6f1c"),
+    ):
+        assert await walk(model, other, limit) == []
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "bm8", "eyJhIjoxfQ", "WzEsMl0", "WyJhIiwiYiJd", "é", "\0", "W10=" * 50]
+)
+async def test_a_bad_cursor_is_invalid(model: SqlReadModel, cursor: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        await model.find(EVERYTHING, 10, cursor)
+    assert refusal.value.code == "bad-cursor"
+
+
+async def test_lock_history_tells_the_recent_facts_of_a_task_or_workspace(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events, 10)
+    facts = [event for event in lives.events if event.kind == "lock"]
+    for workspace in ("acme", "zoo", "nowhere"):
+        mine = [event.seq for event in facts if event.subject_id == workspace]
+        for limit in (1, 5, 1000):
+            assert await model.lock_history(workspace, None, limit) == mine[-limit:]
+    for task_id in lives.tasks:
+        mine = [event.seq for event in facts if event.data["task_id"] == task_id]
+        assert await model.lock_history(None, task_id, 10) == mine
+
+
+async def test_a_page_of_very_large_tasks_ends_early_and_nothing_is_missed(
+    model: SqlReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.read_model.store.PAGE_CHARS", 1000)
+    lives = Lives()
+    for number in range(7):
+        lives.create(command=["x" * (800 if number % 2 else 8)])
+    await feed(model, lives.events)
+    page, cursor = await model.find(EVERYTHING, 10, None)
+    assert 1 <= len(page) < 7
+    assert cursor is not None
+    monkeypatch.setattr("adapters.read_model.store.PAGE_CHARS", 1)
+    assert await walk(model, EVERYTHING, 10) == lives.newest_first()
