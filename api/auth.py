@@ -25,13 +25,13 @@ from api.dependencies import ApiParts
 from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
+from domain.actors import JOB_ACTOR
 from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat
 from domain.runners.attempt_token import Proof
 from domain.runners.runner_key import certifies
 
 ROLE_KEY = "x-required-role"
-JOB_ACTOR = "job"
 JOB_KEY = "x-job-token"
 SECURITY_SCHEME = "operator"
 RUNNER_SCHEME = "runner"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+JOB_ACTOR = "job"
+"""The actor of what a job sends with its own token."""
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8}")
 _CALLER = re.compile(r"(?:(?:viewer|auditor|operator|admin):|api/).+")

@@ -10,9 +10,9 @@ from __future__ import annotations
 from domain.identifiers import TaskId
 from domain.ports.queues import Deadline, Due, Timers
 from domain.services.task_findings import TaskFindings
+from domain.task.question import EXPIRY_ACTOR
 
 KIND = "question"
-ACTOR = "question-expiry"
 
 
 def deadline(task_id: TaskId, attempt: int) -> Deadline:
@@ -30,7 +30,7 @@ class QuestionExpiry:
     async def handle(self, came: Due) -> None:
         """Record `answered`, cause `expired`, if the question's deadline has passed; else arm it again."""
         due = came.deadline
-        stored = await self._tasks.question_expired(due.task_id, due.attempt, ACTOR)
+        stored = await self._tasks.question_expired(due.task_id, due.attempt, EXPIRY_ACTOR)
         question = stored.task.open_question
         if question is None or question.asked.attempt != due.attempt or question.asked.default is None:
             return

@@ -6,8 +6,9 @@ because every step of every task passes here.
 
 from __future__ import annotations
 
-from api.auth import JOB_ACTOR, RunnerKey, prove
+from api.auth import RunnerKey, prove
 from api.dependencies import ApiParts
+from domain.actors import JOB_ACTOR
 from domain.errors import Invalid, NotFound
 from domain.identifiers import TaskId, check_task_id
 from domain.log.capacity import check_capacity

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from api.auth import (
-    JOB_ACTOR,
     RUNNER_SCHEME,
     Actor,
     GuardedRoute,
@@ -26,6 +25,7 @@ from api.config import Role
 from api.reports.gateway import record_ask
 from api.schema.openapi import problems
 from api.streaming.questions import WAIT_SECONDS, awaited_question, question_now
+from domain.actors import JOB_ACTOR
 from domain.identifiers import CheckedTaskId, Name
 from domain.protocol import RUNNER_AUTH_HEADER, Ask, AskBody, Choice, QuestionText
 from domain.task.pauses import Pauses, pauses_of

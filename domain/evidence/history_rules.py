@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
+from domain.actors import JOB_ACTOR
 from domain.identifiers import RunnerId
 from domain.locks.claims import Claim, VoidClaim
 from domain.locks.judging import changed
@@ -30,7 +31,7 @@ from domain.log.payloads import (
 )
 from domain.log.record import Recorded
 from domain.task import retries
-from domain.task.question import MOST_QUESTIONS
+from domain.task.question import EXPIRY_ACTOR, MOST_QUESTIONS
 from domain.task.transitions import TABLE, TERMINAL, Record, Status
 
 RECORDABLE = {
@@ -39,10 +40,13 @@ RECORDABLE = {
 }
 """The events that the transition table allows in each status."""
 
+MAX_CLOCK_SECONDS = 2.0
+"""How far clocks may be apart before it is worth a remark."""
 _STATUS_OF = {status.value: status for status in Status}
 _STARTS = frozenset({"queued", "running"})
 _FAILS = frozenset({"failed", "submit-failed"})
 _OF_A_QUESTION = frozenset({"asked", "answered"})
+_NO_PERSONS = frozenset({JOB_ACTOR, "runner", EXPIRY_ACTOR})
 _REFUSALS = get_args(RefusedReason)
 
 
@@ -68,6 +72,8 @@ class TaskTrace:
     """Why the last attempt failed."""
     hold: bool = False
     """The lock of the attempt is kept for an operator if its runner is lost."""
+    ended_at: str = ""
+    """When the last attempt failed, by the clock of the process that recorded it."""
 
     @classmethod
     def of(cls, created: Recorded) -> TaskTrace:
@@ -110,7 +116,7 @@ class TaskTrace:
             self.runner_id = bound["runner_id"] or self.runner_id
         elif name in _FAILS:
             failed: FailedPayload = event.data  # of `submit-failed` also: both have a reason
-            self.reason = failed["reason"]
+            self.reason, self.ended_at = failed["reason"], event.time
         elif name == "cancel-requested":
             self.cancel_requested = True
         elif name == "lock-release-requested":
@@ -155,6 +161,30 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
     return None
 
 
+def hold_fault(trace: TaskTrace, dispatched: DispatchedPayload, on_runner_lost: str) -> str | None:
+    """The fault of a `dispatched` that does not keep what its workspace's registration states."""
+    wanted = "hold" if trace.retry is not None and on_runner_lost == "hold" else None
+    stated = dispatched.get("on_runner_lost")
+    if stated == wanted:
+        return None
+    return (
+        f"its on_runner_lost is {stated or 'absent'}, but {wanted or 'absent'} by the registration at "
+        f"sequence {dispatched['registration_seq']} and the task's retry policy"
+    )
+
+
+def seconds_early(trace: TaskTrace, event: Recorded) -> float:
+    """By how much a retry was begun before its pause was over; both times are those of recording processes.
+
+    It is no fault: the pause ends by the broker's clock, from which these processes' clocks may differ.
+    """
+    if event.event != "dispatched" or event.actor != retries.ACTOR or not trace.retried:
+        return 0.0
+    policy = RetryPolicy.model_validate(trace.retry)
+    due_at = retries.next_at(policy, event.subject_id, trace.attempt, datetime.fromisoformat(trace.ended_at))
+    return (due_at - event.at).total_seconds()
+
+
 def _question_fault(trace: TaskTrace, event: Recorded) -> str | None:
     """At most one question is open, each is asked and answered once, by what it offers."""
     name, data, question = event.event, event.data, trace.question
@@ -173,8 +203,12 @@ def _question_fault(trace: TaskTrace, event: Recorded) -> str | None:
         return "its answer is none of the question's choices"
     if text is not None and not question["free_text"]:
         return "its answer is a text, which the question does not take"
+    if data["by"] != event.actor:
+        return f"it was answered by {data['by']}, but its actor is {event.actor}"
     if data["cause"] == "expired":
         return _expiry_fault(question, choice or text, event)
+    if event.actor.partition(":")[0] in _NO_PERSONS:
+        return f"its cause is person, but its actor is {event.actor}"
     return None
 
 
@@ -193,6 +227,8 @@ def _asking_fault(trace: TaskTrace, asked: AskedPayload) -> str | None:
 
 def _expiry_fault(question: AskedPayload, answer: str, event: Recorded) -> str | None:
     expires_at = question["expires_at"]
+    if event.actor != EXPIRY_ACTOR:
+        return f"its cause is expired, but its actor is {event.actor}"
     if question["default"] != answer:
         return "its cause is expired, but the answer is not the question's default"
     if expires_at is None or event.at < datetime.fromisoformat(expires_at):

@@ -20,6 +20,8 @@ from domain.log.events import AnswerCause, AnsweredData, AskedData
 
 MOST_QUESTIONS = 1000
 """The limit of one task, so that a job that asks in a loop cannot fill the log."""
+EXPIRY_ACTOR = "question-expiry"
+"""The actor of the answers that are recorded at a deadline."""
 QuestionState = Literal["open", "answered", "closed"]
 
 

@@ -13,7 +13,14 @@ from adapters.event_store.reading.raw_reader import StoredBytes
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.errors import Invalid
 from domain.evidence.held_paths import HeldPaths
-from domain.evidence.history_rules import TaskTrace, lock_fault, task_fault
+from domain.evidence.history_rules import (
+    MAX_CLOCK_SECONDS,
+    TaskTrace,
+    hold_fault,
+    lock_fault,
+    seconds_early,
+    task_fault,
+)
 from domain.evidence.merkle import Tree
 from domain.locks.claims import FIRST_CHAIN
 from domain.locks.judging import CHANGING
@@ -55,9 +62,10 @@ class Auditor:
         self._lines: dict[tuple[str, str], _Line] = {}
         self._table = LockTable()
         self._held = HeldPaths()
-        self._roots: dict[str, set[str]] = {}
+        self._registered: dict[str, dict[int, RegisteredPayload]] = {}
         self._void: Counter[str] = Counter()
         self._first_void = 0
+        self._early = self._first_early = 0
         self.tree = Tree()
         self.seq = 0
 
@@ -87,6 +95,11 @@ class Auditor:
             self._report.notes.append(
                 f"void, since something else came first: {counted} (the first at sequence "
                 f"{self._first_void}); such events change nothing"
+            )
+        if self._early:
+            self._report.notes.append(
+                f"retries begun before their pause was over, by the recorded times: {self._early} (the "
+                f"first at sequence {self._first_early}); either clocks differed, or a time was changed"
             )
 
     def _missing(self, found: int) -> None:
@@ -134,12 +147,12 @@ class Auditor:
         return self._held.fault(claim)
 
     def _judged(self, event: Recorded) -> None:
-        """Update held paths, roots and void grants for the event that was just folded."""
+        """Update held paths, registrations and void grants for the event that was just folded."""
         if event.kind == "lock":
             self._held.follow(event, self._table)
         elif event.event == "registered":
             registered: RegisteredPayload = event.data
-            self._roots.setdefault(event.subject_id, set()).add(registered["root"])
+            self._registered.setdefault(event.subject_id, {})[event.seq] = registered
         if self._table.judged is not None:
             self._void[event.event] += 1
             self._first_void = self._first_void or event.seq
@@ -188,7 +201,10 @@ class Auditor:
             if state.trace.status is Status.SUCCEEDED:
                 return
         if name == "dispatched":
-            self._check_root(event)
+            self._check_registration(state.trace, event)
+            if seconds_early(state.trace, event) > MAX_CLOCK_SECONDS:
+                self._early += 1
+                self._first_early = self._first_early or event.seq
         self._link(parsed, state)
         state.trace.follow(event)
         if self._with_rows:
@@ -199,15 +215,21 @@ class Auditor:
         elif name == "dispatched":
             self._states.reopened(event.subject_id)
 
-    def _check_root(self, event: Recorded) -> None:
+    def _check_registration(self, trace: TaskTrace, event: Recorded) -> None:
         dispatched: DispatchedPayload = event.data
-        workspace, root = dispatched["workspace"], dispatched["root"]
-        if workspace is not None and root not in self._roots.get(workspace, ()):
-            self._report.add(
-                event.seq,
-                "transition",
-                f"dispatched at sequence {event.seq}: workspace {workspace} was never registered at {root}",
-            )
+        workspace, root, seq = dispatched["workspace"], dispatched["root"], dispatched["registration_seq"]
+        if workspace is None:
+            return
+        known = self._registered.get(workspace, {})
+        pinned = known.get(seq or 0)
+        if all(one["root"] != root for one in known.values()):
+            fault = f"workspace {workspace} was never registered at {root}"
+        elif pinned is None or pinned["root"] != root:
+            fault = f"workspace {workspace} was not registered at {root} by the event at sequence {seq}"
+        else:
+            fault = hold_fault(trace, dispatched, pinned["on_runner_lost"]) or ""
+        if fault:
+            self._report.add(event.seq, "transition", f"dispatched at sequence {event.seq}: {fault}")
 
     def _lock(self, event: Recorded) -> None:
         fact: LockPayload = event.data

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from adapters.event_store.measured_capacity import NEAR
 from adapters.nats.client import READ_VERSIONS, Tappable, installed_version
+from domain.evidence.history_rules import MAX_CLOCK_SECONDS
 from domain.subjects import Stream
 from infra.config.private_files import open_to_others
 from infra.config.settings import Settings
@@ -23,7 +24,6 @@ from infra.nats.monitoring import MonitorUnavailable, server_facts
 from infra.nats.ports_file import running_ports
 from infra.nats.streams import check_streams
 
-MAX_CLOCK_SECONDS = 2.0
 LOW_DISK_BYTES = 1 << 30
 
 

@@ -15,7 +15,7 @@ from api.operator_tokens import parse_operator_tokens
 from api.streaming.live_response import Streams
 from domain.log.capacity import Bound
 from domain.services.task_findings import TaskFindings
-from projections.question_expiry import ACTOR
+from domain.task.question import EXPIRY_ACTOR
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 QUESTION: dict[str, Any] = {"question_id": "deploy", "text": "Deploy?", "choices": ["yes", "no"]}
@@ -158,11 +158,16 @@ async def test_the_default_is_recorded_as_expired(harness: ApiHarness) -> None:
     task_id = await _running(harness)
     await _ask(harness, task_id, expires_seconds=60, default="no")
     findings = TaskFindings(harness.parts.commands._tasks, harness.clock)
-    assert not (await findings.question_expired(task_id, 1, ACTOR)).recorded
+    assert not (await findings.question_expired(task_id, 1, EXPIRY_ACTOR)).recorded
     harness.clock.at += timedelta(seconds=61)
-    assert (await findings.question_expired(task_id, 1, ACTOR)).recorded
+    assert (await findings.question_expired(task_id, 1, EXPIRY_ACTOR)).recorded
     shown = await _look(harness, task_id, wait=30)
-    assert (shown["answer"], shown["cause"], shown["by"], shown["expired"]) == ("no", "expired", ACTOR, True)
+    assert (shown["answer"], shown["cause"], shown["by"], shown["expired"]) == (
+        "no",
+        "expired",
+        EXPIRY_ACTOR,
+        True,
+    )
 
 
 async def test_a_job_token_asks_and_reads_its_own_task_and_does_nothing_else() -> None:

@@ -11,6 +11,7 @@ from domain.identifiers import RunnerId
 from domain.locks.table import LockTable
 from domain.log.events import AnsweredData, AskedData
 from domain.log.record import Recorded
+from domain.task.question import EXPIRY_ACTOR
 from domain.task.transitions import Status
 from tests.unit.domain.samples import AT, TASK_ID, Journal
 
@@ -46,19 +47,23 @@ CANCEL = ("cancel-requested", {"attempt": 1, "by": "ann", "reason": None})
 LATE = AT.replace(year=2100)
 
 
-def _found(*events: tuple[str, dict[str, Any]]) -> list[str | None]:
+def _found(*events: tuple[str, dict[str, Any]], actor: str = "") -> list[str | None]:
+    """`actor`: that of all events; default: whom each names."""
     trace = TaskTrace(Status.RUNNING, attempt=1)
     journal, table = Journal(), LockTable()
     found = []
     for name, data in events:
-        event: Recorded = journal.append("task", TASK_ID, name, data)
+        event: Recorded = journal.append("task", TASK_ID, name, data, actor or data.get("by", "job"))
         found.append(task_fault(trace, event, table))
         trace.follow(event)
     return found
 
 
 def test_a_right_history_has_no_fault() -> None:
-    again = (_asked(question_id="q2"), _answered(question_id="q2", choice="no", by="t", cause="expired"))
+    again = (
+        _asked(question_id="q2"),
+        _answered(question_id="q2", choice="no", by=EXPIRY_ACTOR, cause="expired"),
+    )
     assert _found(_asked(), _answered(), *again, CANCEL) == [None] * 5
 
 
@@ -77,8 +82,15 @@ def test_a_right_history_has_no_fault() -> None:
         ([_asked(), _answered(choice="maybe")], "none of the question's choices"),
         ([_asked(), _answered(choice=None)], "none of the question's choices"),
         ([_asked(), _answered(choice=None, text="hm")], "does not take"),
-        ([_asked(), _answered(cause="expired")], "not the question's default"),
-        ([_asked(expires_at=LATE), _answered(choice="no", cause="expired")], "time was not over"),
+        ([_asked(), _answered(by=EXPIRY_ACTOR, cause="expired")], "not the question's default"),
+        (
+            [_asked(expires_at=LATE), _answered(choice="no", by=EXPIRY_ACTOR, cause="expired")],
+            "time was not over",
+        ),
+        ([_asked(), _answered(choice="no", cause="expired")], "is expired, but its actor is ann"),
+        ([_asked(), _answered(by="job")], "is person, but its actor is job"),
+        ([_asked(), _answered(by="runner:r1")], "is person, but its actor is runner:r1"),
+        ([_asked(), _answered(by=EXPIRY_ACTOR)], "is person, but its actor is question-expiry"),
     ],
 )
 def test_a_forged_one_is_found_by_its_last_event(
@@ -88,6 +100,12 @@ def test_a_forged_one_is_found_by_its_last_event(
     assert before == [None] * (len(events) - 1)
     assert last is not None
     assert fault in last
+
+
+@pytest.mark.parametrize("cause", ["person", "expired"])
+def test_an_answer_in_the_name_of_another_is_found(cause: str) -> None:
+    _, last = _found(_asked(), _answered(choice="no", cause=cause), actor="bob")
+    assert last == "it was answered by ann, but its actor is bob"
 
 
 def test_a_question_of_another_runner_and_one_too_many_are_found() -> None:

@@ -22,7 +22,7 @@ from domain.log.record import Recorded
 from domain.protocol import Ask, Report, rfc3339
 from domain.task.aggregate import GrantKnowledge, Task
 from domain.task.events import TASK_EVENTS, TaskEvent
-from domain.task.question import Question
+from domain.task.question import EXPIRY_ACTOR, Question
 from domain.task.transitions import Status
 from tests.unit.domain.samples import AT, TASK_ID, created_data
 from tests.unit.domain.small_worlds.exploring import Step
@@ -130,7 +130,7 @@ class QuestionWorld:
     @staticmethod
     def _timer(state: State, attempt: int) -> Act:
         at = OVER if state.late else AT
-        return lambda task: task.question_expired(attempt, at=at, actor="timer")
+        return lambda task: task.question_expired(attempt, at=at, actor=EXPIRY_ACTOR)
 
     @staticmethod
     def _ask(attempt: int, question_id: str) -> Act:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from adapters.event_store.codec import encode
+from domain.identifiers import TaskId
 from domain.locks.claims import FIRST_CHAIN
-from domain.log.events import EVENTS, Kind
+from domain.log.events import EVENTS, Kind, RetryPolicy
+from domain.task.retries import next_at
 from infra.audit.auditor import Auditor
 from infra.audit.findings import VerifyReport
 from infra.audit.task_states import TaskStates
@@ -19,6 +21,7 @@ from tests.unit.domain.samples import created_data
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 A, B = "/srv/a", "/srv/b"
+RETRY = RetryPolicy(max_attempts=3, backoff_seconds=60.0, on=["no-runner", "runner-lost"])
 
 
 @dataclass
@@ -41,33 +44,51 @@ class Log:
         self.stored: list[Stored] = []
         self._ends: dict[tuple[Kind, str], tuple[int, str]] = {}
         self.attempts: dict[str, int] = {}
+        self.registrations: dict[tuple[str, str], int] = {}
 
     def add(self, kind: Kind, subject_id: str, event: str, **data: Any) -> int:
+        at, actor = data.pop("at", AT), data.get("by", "ann")
         version, chain = self._ends.get((kind, subject_id), (0, FIRST_CHAIN))
         seq = len(self.stored) + 1
         message = encode(
             kind, subject_id, event, EVENTS[kind, event].model_validate(data), id=f"id{seq}",
-            version=version + 1, at=AT, actor="ann", expected_seq=0, previous_chain=chain,
+            version=version + 1, at=at, actor=actor, expected_seq=0, previous_chain=chain,
         )  # fmt: skip
         self._ends[kind, subject_id] = (version + 1, message.chain)
         headers = dict(message.publish_headers)
         self.stored.append(Stored(seq, message.subject.encode(), headers, message.data))
         return seq
 
-    def registered(self, workspace: str, root: str) -> int:
-        return self.add("workspace", workspace, "registered", root=root, on_runner_lost="fail", by="ann")
+    def registered(self, workspace: str, root: str, on_runner_lost: str = "fail") -> int:
+        said = {"root": root, "on_runner_lost": on_runner_lost, "by": "ann"}
+        seq = self.add("workspace", workspace, "registered", **said)
+        self.registrations[workspace, root] = seq
+        return seq
 
     def dispatched(
-        self, task: str, workspace: str, root: str, *, rejects: bool = False, paths: Sequence[str] = ()
+        self,
+        task: str,
+        workspace: str,
+        root: str,
+        *,
+        rejects: bool = False,
+        paths: Sequence[str] = (),
+        retry: RetryPolicy | None = None,
+        **changes: Any,
     ) -> int:
-        spec = created_data(workspace=workspace, lock_paths=list(paths))
+        spec = created_data(workspace=workspace, lock_paths=list(paths), retry=retry)
         if task not in self.attempts:
             self.add("task", task, "created", **spec.model_dump())
         attempt = self.attempts[task] = self.attempts.get(task, 0) + 1
+        fields = {
+            "registration_seq": self.registrations.get((workspace, root), 1),
+            "on_conflict": "reject" if rejects else "wait",
+            "by": "ann",
+            **changes,
+        }
         return self.add(
             "task", task, "dispatched", attempt=attempt, pool="p", workspace=workspace, root=root,
-            registration_seq=1, lock_paths=list(paths), lock_mode="exclusive",
-            on_conflict="reject" if rejects else "wait", by="ann",
+            lock_paths=list(paths), lock_mode="exclusive", **fields,
         )  # fmt: skip
 
     def lock(self, task: str, workspace: str, event: str, root: str, **data: Any) -> int:
@@ -170,6 +191,51 @@ def test_a_dispatch_under_a_root_that_was_never_registered(log: Log) -> None:
     log.registered("two", B)
     seq = log.dispatched("t1", "one", B)
     assert faults(log) == [(seq, f"dispatched at sequence {seq}: workspace one was never registered at {B}")]
+
+
+def test_a_dispatch_pinned_to_another_registration(log: Log) -> None:
+    two = log.registered("two", B)
+    elsewhere = log.registered("one", f"{B}/below")
+    for pinned in (None, two, elsewhere, 999):
+        seq = log.dispatched(f"t{pinned}", "one", A, registration_seq=pinned)
+        fault = f"workspace one was not registered at {A} by the event at sequence {pinned}"
+        assert faults(log)[-1] == (seq, f"dispatched at sequence {seq}: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("registered", "retry", "stated", "by_rule"),
+    [("hold", RETRY, None, "hold"), ("fail", RETRY, "hold", "absent"), ("hold", None, "hold", "absent")],
+)
+def test_a_dispatch_that_keeps_a_lost_runners_lock_against_its_registration(
+    log: Log, registered: str, retry: RetryPolicy | None, stated: str | None, by_rule: str
+) -> None:
+    pinned = log.registered("one", A, registered)
+    seq = log.dispatched("t1", "one", A, retry=retry, on_runner_lost=stated)
+    ((found, sentence),) = faults(log)
+    assert found == seq
+    assert (
+        f"its on_runner_lost is {stated or 'absent'}, but {by_rule} by the registration at sequence {pinned}"
+    ) in sentence
+
+
+def test_the_policy_of_a_later_registration_does_not_count(log: Log) -> None:
+    first = log.registrations["one", A]
+    log.registered("one", A, "hold")
+    log.dispatched("t1", "one", A, retry=RETRY, registration_seq=first)
+    log.dispatched("t2", "one", A, retry=RETRY, on_runner_lost="hold")
+    assert faults(log) == []
+
+
+@pytest.mark.parametrize(("waited", "noted"), [(0.0, True), (57.0, True), (59.0, False), (90.0, False)])
+def test_a_retry_before_its_pause_was_over_is_a_note(log: Log, waited: float, noted: bool) -> None:
+    """Its time and that of the end come from two processes, whose clocks may differ."""
+    log.dispatched("t1", "one", A, retry=RETRY)
+    log.submit_failed("t1", "no-runner")
+    due = next_at(RETRY, TaskId("t1"), 1, AT) - timedelta(seconds=60 - waited)
+    seq = log.dispatched("t1", "one", A, by="retry", at=due)
+    report = log.looked_at()
+    assert report.findings == []
+    assert [f"(the first at sequence {seq})" in note for note in report.notes] == [True] * noted
 
 
 @pytest.mark.parametrize("paths", [["a/../b"], ["a/"], ["b", "a"], ["a", "a/b"], ["/srv/a/src"]])
