@@ -18,6 +18,7 @@ from domain.locks.table import LockTable
 from domain.log.events import CreatedData
 from domain.log.record import Recorded
 from domain.protocol import Report
+from domain.task import aggregate, event_data
 from domain.task.aggregate import Task
 from domain.task.transitions import Input, Status
 from tests.unit.domain.samples import created_data
@@ -223,7 +224,7 @@ def test_a_runner_without_gate_or_lease_is_caught(setting: Setting, promise: str
 
 
 def test_reports_that_are_taken_for_the_current_attempt_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Task, "_check_attempt", lambda self, report: None)
+    monkeypatch.setattr(aggregate, "check_attempt", lambda task, report: None)
     setting = system(E, attempts=(2,))
     assert_caught(SmallWorld(setting, any_lag(Tables(setting.specs))), "c: ")
 
@@ -235,11 +236,11 @@ def test_findings_that_are_taken_for_the_current_attempt_are_caught(monkeypatch:
 
 
 def test_attempts_that_are_not_bound_to_a_runner_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(self: Task, report: Report) -> None:
-        if report.attempt != self.attempt:
+    def check(task: Task, report: Report) -> None:
+        if report.attempt != task.attempt:
             raise refused("stale-attempt")
 
-    monkeypatch.setattr(Task, "_check_attempt", check)
+    monkeypatch.setattr(aggregate, "check_attempt", check)
     setting = system(E, E, attempts=(1, 1), runners=2, resends=1, deaths=1)
     assert_caught(SmallWorld(setting, any_lag(Tables(setting.specs))), "e: two conflicting")
 
@@ -247,7 +248,9 @@ def test_attempts_that_are_not_bound_to_a_runner_are_caught(monkeypatch: pytest.
 def test_a_cancel_that_frees_the_lock_under_a_process_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def cancel(self: Task, *, reason: str | None, at: Any, actor: str) -> None:
         if self.status in (Status.DISPATCHED, Status.QUEUED, Status.RUNNING):
-            self._decide(Input.CANCELED, lambda: self._canceled_by(actor, reason, at), at=at, actor=actor)
+            self._decide(
+                Input.CANCELED, lambda: event_data.of_cancel(self, actor, reason, at), at=at, actor=actor
+            )
 
     monkeypatch.setattr(Task, "cancel", cancel)
     setting = system(E, E, attempts=(1, 1), cancels=1)
