@@ -24,6 +24,7 @@ from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
 from api.routes import (
+    attempts,
     bulk,
     commands,
     contracts,
@@ -51,6 +52,7 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 
 _ROUTES = (
     tasks,
+    attempts,
     questions,
     bulk,
     commands,

@@ -93,6 +93,34 @@ class EventPages:
         upto = page[-1].seq if more else max(after, horizon)
         return EventPage([event for event in page if _fits(event, wanted, workspace)], upto, more)
 
+    async def of_attempts(
+        self, task_id: TaskId, after: LogSeq, limit: int
+    ) -> tuple[list[Recorded], LogSeq | None]:
+        """The events of up to `limit` attempts that begin after `after`, and after what the next ones begin.
+
+        Raises:
+            NotFound: no such task.
+            Busy: a replica lags behind an answer of the leader.
+        """
+        end = await self._parts.log.last_seq()
+        stored = await self._parts.commands.read(task_id)
+        version, last, workspace = stored.task.version, stored.seq, stored.task.spec.workspace
+        events, begun, at, following = list[Recorded](), 0, after, None
+        while at < last and following is None:
+            batch = await self._task_events(task_id, at, SCAN_STEP, version)
+            if not batch:
+                raise _lagging()
+            at = batch[-1].seq
+            for event in batch:
+                begun += event.event == "dispatched"
+                if begun > limit:
+                    following = events[-1].seq
+                    break
+                events.append(event)
+        if workspace is not None:
+            events += await self._lock_facts(task_id, workspace, after, max(end, last), LOCK_FACTS)
+        return sorted(events, key=lambda event: event.seq), following
+
     async def scan(self, wanted: EventSelection, after: LogSeq, limit: int, steps: int) -> EventPage:
         """Filter the log itself, at most `steps` steps of SCAN_STEP events.
 

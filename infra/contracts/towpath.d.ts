@@ -79,6 +79,38 @@ export interface AskedData {
   runner_id: string | null;
 }
 
+/**
+ * One attempt of a task. Steps that have not happened are null.
+ *
+ * From `claimed` on, an attempt with a workspace waits for its lock, until it is `granted` or `refused`.
+ */
+export interface AttemptRead {
+  attempt: number;
+  status: Status;
+  /** the actor that began it */
+  by: string;
+  pool: string;
+  runner_id?: string | null;
+  /** its dispatch */
+  claimed: EventAt;
+  granted?: EventAt | null;
+  refused?: EventAt | null;
+  queued?: EventAt | null;
+  started?: EventAt | null;
+  cancel_requested?: EventAt | null;
+  ended?: EventAt | null;
+  released?: EventAt | null;
+  /** the fencing token of its grant */
+  token?: number | null;
+  /** as its runner reported it */
+  started_at?: string | null;
+  /** as its runner reported it */
+  finished_at?: string | null;
+  exit_code?: number | null;
+  reason?: string | null;
+  message?: string | null;
+}
+
 /** A task that blocks another: it holds (`token`, `runner_id`, `since` its grant) or waits itself. */
 export interface Blocker {
   task_id: string;
@@ -257,6 +289,12 @@ export interface Dropped {
   count: number;
 }
 
+/** An event of the log: its sequence, and when the control plane recorded it. */
+export interface EventAt {
+  seq: number;
+  at: string;
+}
+
 /** One event; `seq` is its stream sequence, `data` depends on `type`. */
 export interface EventRead {
   seq: number;
@@ -393,6 +431,11 @@ export interface OnBehalfOfRead {
   kind: string;
   id: string;
   name: string | null;
+}
+
+export interface PageAttemptRead {
+  items: AttemptRead[];
+  next_cursor?: string | null;
 }
 
 export interface PageEventRead {

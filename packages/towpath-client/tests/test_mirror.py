@@ -13,8 +13,9 @@ from towpath_client import AsyncClient, AsyncLock, Client, Lock
 METHODS = {
     "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "trail", "events", "locks", "release",
     "output", "output_range", "workspaces", "ask", "answer", "why", "close", "lock",
+    "attempts",
 }  # fmt: skip
-NOT_AWAITED = {"lock", "tasks", "trail", "events", "locks", "output", "workspaces"}
+NOT_AWAITED = {"lock", "tasks", "attempts", "trail", "events", "locks", "output", "workspaces"}
 
 
 def public(kind: type[Any]) -> set[str]:

@@ -68,6 +68,8 @@ def test_create_dispatch_wait_and_again(client: Any) -> None:
     assert client.wait(task.id).status == Status.FAILED
     client.dispatch(task.id)
     assert client.wait(task.id, timeout=30).attempt == 2
+    ends = [(one.attempt, one.status, one.exit_code) for one in client.attempts(task.id)]
+    assert ends == [(1, Status.FAILED, 1), (2, Status.FAILED, 1)]
     past = client.get(task.id, at=task.seq)
     assert (past.status, past.seq) == (Status.CREATED, task.seq)
 

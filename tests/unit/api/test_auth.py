@@ -20,6 +20,7 @@ LEAST = {
     ("post", "/tasks/bulk"): Role.OPERATOR,
     ("get", f"/tasks/{TASK}"): Role.VIEWER,
     ("get", f"/tasks/{TASK}/why"): Role.VIEWER,
+    ("get", f"/tasks/{TASK}/attempts"): Role.VIEWER,
     ("get", f"/tasks/{TASK}/output"): Role.VIEWER,
     ("get", "/locks"): Role.VIEWER,
     ("get", "/runners"): Role.VIEWER,

@@ -26,6 +26,7 @@ from towpath_client.errors import (
 from towpath_client.ids import KEY_NAMESPACE, id_of_key
 from towpath_client.locks import Lock
 from towpath_client.models import (
+    Attempt,
     Event,
     LocksReleased,
     OutputRange,
@@ -43,6 +44,7 @@ __all__ = [
     "KEY_NAMESPACE",
     "AsyncClient",
     "AsyncLock",
+    "Attempt",
     "BadConfiguration",
     "Client",
     "Event",

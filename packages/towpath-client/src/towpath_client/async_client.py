@@ -15,6 +15,7 @@ from towpath_client.calls import Deadline
 from towpath_client.config import configured
 from towpath_client.lease import Holding, claim_body
 from towpath_client.models import (
+    Attempt,
     Event,
     LocksReleased,
     OutputRange,
@@ -166,6 +167,10 @@ class AsyncClient:
     async def why(self, task_id: TaskId, *, timeout: float | None = None) -> Why:
         """See `Client.why`."""
         return await self._run(tasks.why(task_id, self._deadline(timeout)))
+
+    def attempts(self, task_id: TaskId, *, timeout: float | None = None) -> AsyncIterator[Attempt]:
+        """See `Client.attempts`."""
+        return self._items(tasks.attempts(task_id, self._seconds(timeout)))
 
     def trail(
         self,

@@ -16,6 +16,7 @@ from towpath_client.config import configured
 from towpath_client.lease import Holding, claim_body
 from towpath_client.locks import Lock
 from towpath_client.models import (
+    Attempt,
     Event,
     LocksReleased,
     OutputRange,
@@ -195,6 +196,10 @@ class Client:
     def why(self, task_id: TaskId, *, timeout: float | None = None) -> Why:
         """What the task waits for, or what ended it: `sentence` is for people."""
         return self._run(tasks.why(task_id, self._deadline(timeout)))
+
+    def attempts(self, task_id: TaskId, *, timeout: float | None = None) -> Iterator[Attempt]:
+        """All attempts of the task in their order, with the time and the sequence of each step."""
+        return self._items(tasks.attempts(task_id, self._seconds(timeout)))
 
     def trail(
         self,

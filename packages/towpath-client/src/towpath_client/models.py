@@ -195,6 +195,41 @@ class RunResult(_Read):
         return self
 
 
+class Step(_Read):
+    """An event of the log: its sequence, and when the control plane recorded it."""
+
+    seq: int
+    at: datetime
+
+
+class Attempt(_Read):
+    """One attempt of a task. Steps that have not happened are None.
+
+    From `claimed`, its dispatch, it waits for its lock until it is `granted` or `refused`. `started_at` and
+    `finished_at` are the times that its runner reported.
+    """
+
+    attempt: int
+    status: Status
+    by: str
+    pool: str
+    runner_id: str | None = None
+    claimed: Step
+    granted: Step | None = None
+    refused: Step | None = None
+    queued: Step | None = None
+    started: Step | None = None
+    cancel_requested: Step | None = None
+    ended: Step | None = None
+    released: Step | None = None
+    token: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
 class Event(_Read):
     """An event of the log. `seq` is its place in it; `data` depends on `type`."""
 

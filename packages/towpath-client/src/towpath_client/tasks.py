@@ -13,6 +13,7 @@ from towpath_client.calls import Deadline, call, page_of, parsed, pauses
 from towpath_client.errors import NotTowpath
 from towpath_client.ids import id_of_key, new_id
 from towpath_client.models import (
+    Attempt,
     Event,
     LocksReleased,
     RunResult,
@@ -187,6 +188,11 @@ def tasks(
         "asking": asking,
     }
     return pages(Task, "/tasks", params, call_seconds)
+
+
+def attempts(task_id: TaskId, call_seconds: float) -> Feed[Attempt]:
+    """The attempts of a task, in their order."""
+    return pages(Attempt, path("tasks", task_id, "attempts"), {}, call_seconds)
 
 
 def trail(task_id: TaskId, event: str | None, actor: str | None, call_seconds: float) -> Feed[Event]:
