@@ -25,6 +25,7 @@ from api.dependencies import ApiParts
 from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
+from api.queries.as_of import say_as_of, set_as_of
 from domain.actors import JOB_ACTOR
 from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat
@@ -73,7 +74,11 @@ class GuardedRoute(APIRoute):
             asked = JsonRequest.of(request)
             if request.method not in READS:
                 await asked.body()
-            return await handle(asked)
+                return await handle(asked)
+            set_as_of(request, parts.view.seq)
+            response = await handle(asked)
+            say_as_of(request, response)
+            return response
 
         return guarded
 

@@ -28,6 +28,7 @@ from domain.validation.timestamps import ClockTime
 
 ExecutionMode = Literal["no-workspace", "shared-workspace"]
 LockMode = Literal["exclusive", "shared"]
+RunnerState = Literal["alive", "suspected", "lost"]
 ReportedStatus = Literal["queued", "running", "succeeded", "failed", "canceled"]
 FailedReason = Literal["exit", "timeout", "runner-lost", "killed", "error"]
 

@@ -18,7 +18,7 @@ from api.middleware.response_status import Answered, route_path
 from domain.locks.statistics import LogFigures, Spread
 from domain.log.capacity import LogCapacity
 from domain.log.events import Transport
-from domain.runners.liveness import RunnerState
+from domain.protocol import RunnerState
 from domain.services.dead_letters import DeadLetters
 
 RECORDED = "recorded"

@@ -9,20 +9,20 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from domain.locks.view import EntryPicture
+from domain.locks.view import EntryPicture, SeeRunner
 
 SLICE_BYTES = 256 * 1024
 PART_STRINGS = 4096
 """Writing this many takes about a millisecond."""
 
 
-async def entries_json(pictures: Iterable[EntryPicture]) -> list[bytes]:
-    """The entries as JSON; yields to other requests in between."""
+async def entries_json(pictures: Iterable[EntryPicture], see: SeeRunner | None = None) -> list[bytes]:
+    """The entries as JSON; yields to other requests in between. `see` tells about the holders' runners."""
     entries: list[bytes] = []
     for picture in pictures:
         written: list[bytes] = []
         strings = 0
-        for piece, size in _pieces(picture):
+        for piece, size in _pieces(picture, see):
             written.append(piece)
             strings += size
             if strings > PART_STRINGS:
@@ -46,10 +46,10 @@ def in_slices(body: bytes) -> Response:
     return StreamingResponse(slices(), media_type="application/json", headers=headers)
 
 
-def _pieces(picture: EntryPicture) -> Iterator[tuple[bytes, int]]:
+def _pieces(picture: EntryPicture, see: SeeRunner | None) -> Iterator[tuple[bytes, int]]:
     """The entry in pieces, each with its number of strings."""
     yield b'{"workspace":' + orjson.dumps(picture.workspace), 1
-    for name, rows in (("holders", picture.holders()), ("waiters", _short_cut(picture.waiters()))):
+    for name, rows in (("holders", picture.holders(see)), ("waiters", _short_cut(picture.waiters()))):
         yield b',"%s":[' % name.encode(), 0
         comma = b""
         for row in rows:

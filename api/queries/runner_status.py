@@ -12,9 +12,11 @@ from typing import get_args
 
 from api.dependencies import ApiParts
 from domain.errors import Busy
+from domain.identifiers import RunnerId
 from domain.locks.claims import Grant
-from domain.protocol import Heartbeat, Held
-from domain.runners.liveness import RunnerState, in_conflict, state_of_holder
+from domain.locks.view import RunnerSeen, SeeRunner
+from domain.protocol import Heartbeat, Held, RunnerState
+from domain.runners.liveness import heard_of_holder, in_conflict, state_of_holder
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
@@ -24,12 +26,12 @@ Beats = Sequence[tuple[Heartbeat, datetime]]
 """Heartbeats of runners, and when each was stored."""
 
 
-def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[str, list[Held]]:
+def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[RunnerId, list[Held]]:
     """By runner id: attempts with a kept lock, because their runner is lost and `on_runner_lost` is `hold`.
 
     `recent`: the last heartbeats of each id. A living runner there may not be the one that ran the attempt.
     """
-    found: dict[str, list[Held]] = {}
+    found: dict[RunnerId, list[Held]] = {}
     now = parts.clock()
     for workspace in sorted(one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"):
         for grant in parts.view.holders(workspace):
@@ -38,6 +40,22 @@ def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[str,
             held = Held(task_id=grant.claim.task_id, attempt=grant.claim.attempt)
             found.setdefault(grant.runner_id, []).append(held)
     return found
+
+
+async def seen_runners(parts: ApiParts) -> SeeRunner | None:
+    """Tells the state and the end of the lease of an attempt's runner; None if heartbeats cannot be read."""
+    try:
+        recent = await parts.heartbeats.recent()
+    except Busy:
+        return None
+    now = parts.clock()
+
+    def see(runner_id: RunnerId, instance: str | None, bound_at: str) -> RunnerSeen:
+        bound = datetime.fromisoformat(bound_at)
+        heard = heard_of_holder(recent.get(runner_id, ()), instance, bound)
+        return (parts.lease.state(heard, now), heard + parts.lease.lease) if heard else (None, None)
+
+    return see
 
 
 def _state(parts: ApiParts, grant: Grant, recent: Mapping[str, Beats], now: datetime) -> RunnerState | None:

@@ -6,7 +6,7 @@ after the additional grace. The watchdog decides about attempts, by the broker's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -20,10 +20,10 @@ from api.queries.paging import Page, PageQuery, cut, link_next
 from api.queries.runner_status import awaiting_operator
 from api.schema.openapi import problems
 from domain.errors import Refused
-from domain.identifiers import CheckedRunnerId, RunnerId
+from domain.identifiers import CheckedRunnerId, Name, RunnerId
 from domain.ports.read_model import TaskFilter
-from domain.protocol import Held
-from domain.runners.liveness import Beat, RunnerState, in_conflict
+from domain.protocol import Heartbeat, Held, RunnerState
+from domain.runners.liveness import Beat, in_conflict
 from domain.task.transitions import Status
 
 MANY = 100
@@ -43,6 +43,7 @@ class RunnerRead(BaseModel):
 
     `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
     operator has checked their processes and releases it. Also if another instance uses its id by now.
+    Without another heartbeat its lease ends at `lease_until`, and it counts as lost from `lost_at` on.
     """
 
     id: str
@@ -51,12 +52,23 @@ class RunnerRead(BaseModel):
     capacity: int
     running_attempts: list[Held]
     last_heartbeat: datetime
+    lease_until: datetime
+    lost_at: datetime
     state: RunnerState
+    outbox: int | None = Field(description="Reports that it has not delivered yet, if it counts them.")
     awaiting_operator: list[Held]
     instance: str | None = Field(description="Which state directory its last heartbeat came from.")
     conflict: list[InConflict] = Field(
         description="The runners that take turns under this id, where there are several: give each its own."
     )
+
+
+class RunnerQuery(PageQuery):
+    """Filters of `GET /runners`; all given ones must hold."""
+
+    state: list[RunnerState] = Field(default=[], max_length=3, description="repeatable: any of them")
+    pool: Name | None = Field(default=None, description="that serve this pool")
+    awaiting: bool | None = Field(default=None, description="whether locks of theirs wait for an operator")
 
 
 @router.get(
@@ -66,16 +78,16 @@ class RunnerRead(BaseModel):
     responses=problems(503),
 )
 async def runners(
-    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+    request: Request, response: Response, parts: Parts, query: Annotated[RunnerQuery, Query()]
 ) -> Any:
     """All runners that have sent heartbeats and have not said goodbye, by id."""
     recent = await parts.heartbeats.recent()
-    last = [beats[-1] for beats in recent.values()]
-    found, cursor = cut(last, lambda one: one[0].runner_id, query)
-    link_next(request, response, cursor)
     now = parts.clock()
-    states = {beat.runner_id: parts.lease.state(at, now) for beat, at in found}
-    kept = awaiting_operator(parts, {name: recent[name] for name in states})
+    states = {name: parts.lease.state(beats[-1][1], now) for name, beats in recent.items()}
+    kept = awaiting_operator(parts, recent)
+    fitting = [beats[-1] for name, beats in recent.items() if _fits(beats[-1][0], states[name], kept, query)]
+    found, cursor = cut(fitting, lambda one: one[0].runner_id, query)
+    link_next(request, response, cursor)
     items = [
         RunnerRead(
             id=beat.runner_id,
@@ -84,6 +96,9 @@ async def runners(
             capacity=beat.capacity,
             running_attempts=beat.held,
             last_heartbeat=at,
+            lease_until=at + parts.lease.lease,
+            lost_at=at + parts.lease.lost_after,
+            outbox=beat.outbox,
             state=states[beat.runner_id],
             awaiting_operator=kept.get(beat.runner_id, []),
             instance=beat.instance,
@@ -92,6 +107,16 @@ async def runners(
         for beat, at in found
     ]
     return Page[RunnerRead](items=items, next_cursor=cursor)
+
+
+def _fits(
+    beat: Heartbeat, state: RunnerState, kept: Mapping[RunnerId, list[Held]], query: RunnerQuery
+) -> bool:
+    return (
+        (not query.state or state in query.state)
+        and (query.pool is None or query.pool in beat.pools)
+        and (query.awaiting is None or query.awaiting is (beat.runner_id in kept))
+    )
 
 
 @router.delete(

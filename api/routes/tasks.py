@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
+from api.queries.as_of import read_model_as_of, set_as_of
 from api.queries.event_pages import EventPages
 from api.queries.paging import Cursor, Page, PageQuery, link_next
 from api.queries.positions import Point, position_at
@@ -165,6 +166,7 @@ async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> Task
 )
 async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
     """List tasks, newest first, as of the read model's position. Very large tasks end a page early."""
+    await read_model_as_of(request, parts)
     found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
     answer = Response(
         Page[TaskRead].model_construct(items=found, next_cursor=cursor).model_dump_json(),
@@ -180,8 +182,9 @@ async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery,
     openapi_extra=needs(Role.VIEWER),
     responses=problems(503),
 )
-async def count_tasks(parts: Parts, query: Annotated[TasksWanted, Query()]) -> Any:
+async def count_tasks(request: Request, parts: Parts, query: Annotated[TasksWanted, Query()]) -> Any:
     """Count tasks; exact up to 10,000, so that the cost is bounded."""
+    await read_model_as_of(request, parts)
     found = await parts.read_model.count(query.wanted(), MOST_COUNTED)
     total = sum(found.values())
     return TaskCount.model_validate(
@@ -201,7 +204,9 @@ async def get_task(
     """One task in its present state from the log's leader; with `at`, its state and lock at that time."""
     if at is not None:
         pages: EventPages = request.app.state.event_pages
-        return task_response(await task_at(parts, pages, task_id, await position_at(parts, at)), 200)
+        seq = await position_at(parts, at)
+        set_as_of(request, seq)
+        return task_response(await task_at(parts, pages, task_id, seq), 200)
     return task_response(await _task_now(parts, task_id), 200)
 
 

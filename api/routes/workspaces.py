@@ -18,14 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
+from api.queries.as_of import set_as_of
 from api.queries.lock_entries import entries_json, in_slices
 from api.queries.paging import Page, PageQuery, cut, encode_cursor, link_next
 from api.queries.positions import Point, position_at
+from api.queries.runner_status import seen_runners
 from api.queries.time_travel import entries_of
 from api.schema.openapi import problems
 from domain.identifiers import CheckedWorkspaceId, LogSeq, WorkspaceId
 from domain.locks.judging import VoidReason
-from domain.locks.view import LockEntry
+from domain.locks.table import LockTable
+from domain.locks.view import EntryPicture, LockEntry, SeeRunner
 from domain.locks.workspace_locks import OpenSize
 from domain.log.events import OnRunnerLost
 from domain.protocol import Shown
@@ -156,16 +159,20 @@ async def get_workspace(workspace: CheckedWorkspaceId, parts: Parts) -> Any:
     responses=problems(404, 503),
 )
 async def workspace_locks(
-    workspace: CheckedWorkspaceId, parts: Parts, at: Annotated[Point | None, Query()] = None
+    request: Request,
+    workspace: CheckedWorkspaceId,
+    parts: Parts,
+    at: Annotated[Point | None, Query()] = None,
 ) -> Response:
     """Holders of one workspace, and waiters in order with what blocks them: now, or `at` another time."""
+    see = None
     if at is not None:
-        table = await parts.past.locks(await position_at(parts, at))
-        pictures = await entries_of(table, [workspace])
+        pictures = await entries_of(await _table(request, parts, at), [workspace])
     else:
         await _registered(parts, workspace)
         pictures = [parts.view.picture(workspace)]
-    return in_slices((await entries_json(pictures))[0])
+        see = await _see(parts, pictures)
+    return in_slices((await entries_json(pictures, see))[0])
 
 
 class LocksQuery(PageQuery):
@@ -182,18 +189,32 @@ async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Que
 
     A page ends early where its workspaces have very many claims; `next_cursor` goes on.
     """
+    see = None
     if query.at is None:
         found, cursor = _page(parts.view.open_workspaces(), parts.view.open_size, query)
         pictures = [parts.view.picture(name) for name in found]
+        see = await _see(parts, pictures)
     else:
-        table = await parts.past.locks(await position_at(parts, query.at))
+        table = await _table(request, parts, query.at)
         found, cursor = _page(list(table.workspaces()), table.open_size, query)
         pictures = await entries_of(table, found)
-    items = b",".join(await entries_json(pictures))
+    items = b",".join(await entries_json(pictures, see))
     answer = b'{"items":[%s],"next_cursor":%s}' % (items, orjson.dumps(cursor))
     response = in_slices(answer)
     link_next(request, response, cursor)
     return response
+
+
+async def _table(request: Request, parts: ApiParts, at: LogSeq | datetime) -> LockTable:
+    """The locks at another time."""
+    seq = await position_at(parts, at)
+    set_as_of(request, seq)
+    return await parts.past.locks(seq)
+
+
+async def _see(parts: ApiParts, pictures: Sequence[EntryPicture]) -> SeeRunner | None:
+    """Tells about the runners of holders; reads heartbeats only if a runner has one."""
+    return await seen_runners(parts) if any(picture.bound for picture in pictures) else None
 
 
 def _page(

@@ -13,8 +13,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api.auth import RUNNER_SCHEME, SECURITY_SCHEME
+from api.auth import ROLE_KEY, RUNNER_SCHEME, SECURITY_SCHEME
 from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
+from api.queries.as_of import AS_OF
 from domain.identifiers import TASK_ID_PATTERN
 from domain.log.events import EVENTS
 from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Report, Submission
@@ -50,6 +51,10 @@ _RUNNER = (
     "For runners: the routes under /runner. Paste API_RUNNER_CALLBACK_TOKEN, or the `status_callback_token` "
     "of one attempt's submission; a job pastes its TOWPATH_JOB_TOKEN. It is sent as `X-Runner-Token: TOKEN`."
 )
+_AS_OF = {
+    "description": "the answer shows the log at least up to this sequence",
+    "schema": {"type": "integer", "minimum": 0},
+}
 _UNSAID = "Successful Response"  # FastAPI's default description
 
 
@@ -103,10 +108,12 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say_what_is_done(paths: dict[str, Any]) -> None:
-    for operation in (operation for item in paths.values() for operation in item.values()):
+    for method, operation in (pair for item in paths.values() for pair in item.items()):
         for status, answer in operation["responses"].items():
             if answer["description"] == _UNSAID:
                 answer["description"] = _DONE[status]
+            if method == "get" and ROLE_KEY in operation and status.startswith("2"):
+                answer.setdefault("headers", {})[AS_OF] = _AS_OF
 
 
 def _event_data(schemas: dict[str, Any]) -> dict[str, Any]:

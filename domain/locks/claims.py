@@ -17,8 +17,9 @@ Key = tuple[TaskId, int]
 class Claim(NamedTuple):
     """What one attempt wants locked. `seq` is the sequence of its `dispatched`, which orders the queue.
 
-    `traceparent` is that of `dispatched`, so that lock facts join its trace. A named tuple, because it is
-    cheap and every fold makes one for each attempt in the log.
+    `traceparent` is that of `dispatched`, so that lock facts join its trace. A claim that still waits after
+    `wait_seconds` gives up. A named tuple, because it is cheap and every fold makes one for each attempt in
+    the log.
     """
 
     task_id: TaskId
@@ -31,6 +32,7 @@ class Claim(NamedTuple):
     seq: LogSeq
     since: str
     traceparent: str | None = None
+    wait_seconds: float | None = None
 
     @property
     def key(self) -> Key:
@@ -133,6 +135,8 @@ def claim_to_json(claim: Claim) -> dict[str, Any]:
     }
     if claim.traceparent is not None:
         state["traceparent"] = claim.traceparent
+    if claim.wait_seconds is not None:
+        state["wait_seconds"] = claim.wait_seconds
     return state
 
 

@@ -137,6 +137,7 @@ class LockTable:
             event.seq,
             event.time,
             event.traceparent,
+            dispatched.get("lock_wait_seconds"),
         )
         locks = self._locks(workspace)
         if self.judged is not None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
 from domain.identifiers import FencingToken, RunnerId, TaskId, WorkspaceId
-from domain.locks.claims import Grant, Waiter
+from domain.locks.claims import Claim, Grant, Waiter
 from domain.locks.table import LockTable
 from domain.locks.workspace_locks import MOST_NAMED
-from domain.protocol import LockMode
+from domain.protocol import LockMode, RunnerState, rfc3339
+
+RunnerSeen = tuple[RunnerState | None, datetime | None]
+"""The state of the runner that has an attempt, and until when its lease is valid."""
+SeeRunner = Callable[[RunnerId, str | None, str], RunnerSeen]
+"""Tells it for a runner, its instance, and when the attempt was bound to it."""
 
 
 class HolderRead(BaseModel):
-    """An attempt that holds its claim; `token` is its fencing token, `since` the time of its grant."""
+    """An attempt that holds its claim; `token` is its fencing token, `since` the time of its grant.
+
+    `lease_until`: when its runner's lease ends without another heartbeat. That and `runner_state` are null
+    where no runner has the attempt, or where heartbeats are unknown, as in the past.
+    """
 
     task_id: TaskId
     attempt: int
@@ -25,10 +34,15 @@ class HolderRead(BaseModel):
     mode: LockMode
     token: FencingToken
     since: datetime
+    runner_state: RunnerState | None = None
+    lease_until: datetime | None = None
 
 
 class WaiterRead(BaseModel):
-    """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks that block it."""
+    """A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks that block it.
+
+    `gives_up_at`: when its `lock_wait_seconds` are over, if it has any.
+    """
 
     task_id: TaskId
     attempt: int
@@ -37,6 +51,7 @@ class WaiterRead(BaseModel):
     position: int
     blocked_by: list[TaskId]
     since: datetime
+    gives_up_at: datetime | None = None
 
 
 class LockEntry(BaseModel):
@@ -65,12 +80,21 @@ class EntryPicture:
 
     def __init__(self, table: LockTable, workspace: WorkspaceId) -> None:
         self.workspace = workspace
-        self._holders = [(one.claim, one.runner_id, one.token, one.since) for one in table.holders(workspace)]
+        self._holders = [
+            (one.claim, one.runner_id, one.token, one.since, one.instance, one.bound_at)
+            for one in table.holders(workspace)
+        ]
         self._waiters, self._crowd = table.crowd(workspace)
 
-    def holders(self) -> Iterator[dict[str, Any]]:
-        """Rows of holders."""
-        for claim, runner_id, token, since in self._holders:
+    @property
+    def bound(self) -> bool:
+        """Whether a runner has one of the holders."""
+        return any(runner_id for _, runner_id, *_ in self._holders)
+
+    def holders(self, see: SeeRunner | None = None) -> Iterator[dict[str, Any]]:
+        """Rows of holders; `see` tells about their runners."""
+        for claim, runner_id, token, since, instance, bound_at in self._holders:
+            state, until = see(runner_id, instance, bound_at or since) if see and runner_id else (None, None)
             yield {
                 "task_id": claim.task_id,
                 "attempt": claim.attempt,
@@ -79,6 +103,8 @@ class EntryPicture:
                 "mode": claim.mode,
                 "token": token,
                 "since": _short(since),
+                "runner_state": state,
+                "lease_until": _short(rfc3339(until)) if until is not None else None,
             }
 
     def waiters(self) -> Iterator[dict[str, Any]]:
@@ -92,7 +118,15 @@ class EntryPicture:
                 "position": position,
                 "blocked_by": self._crowd.in_the_way(claim.key, MOST_NAMED),
                 "since": _short(claim.since),
+                "gives_up_at": _short(rfc3339(end)) if (end := gives_up_at(claim)) is not None else None,
             }
+
+
+def gives_up_at(claim: Claim) -> datetime | None:
+    """When a waiting claim gives up; None if it waits without limit."""
+    if claim.wait_seconds is None:
+        return None
+    return datetime.fromisoformat(claim.since) + timedelta(seconds=claim.wait_seconds)
 
 
 def _short(time: str) -> str:
@@ -133,4 +167,5 @@ def _waiter(waiter: Waiter) -> WaiterRead:
         position=waiter.position,
         blocked_by=list(waiter.blocked_by),
         since=datetime.fromisoformat(claim.since),
+        gives_up_at=gives_up_at(claim),
     )

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Literal
 
 from domain.errors import NotFound, Refused
 from domain.identifiers import RunnerId, TaskId
-from domain.protocol import MAX_HELD, Heartbeat
+from domain.protocol import MAX_HELD, Heartbeat, RunnerState
 
-RunnerState = Literal["alive", "suspected", "lost"]
 Beat = tuple[Heartbeat, datetime]
 
 LONGEST_UNKNOWN = timedelta(minutes=5)
@@ -127,10 +125,16 @@ def state_of_holder(
     If the attempt was bound (at `bound_at`) to an `instance`, only that instance's heartbeats count: a later
     runner under the same id does not have the first one's processes. None: no heartbeat was ever stored.
     """
+    heard = heard_of_holder(recent, instance, bound_at)
+    return terms.state(heard, now) if heard is not None else None
+
+
+def heard_of_holder(recent: Sequence[Beat], instance: str | None, bound_at: datetime) -> datetime | None:
+    """From when the lease of the runner that has an attempt counts; arguments as for `state_of_holder`."""
     if not recent:
         return None
     own = [at for beat, at in recent if instance is None or beat.instance == instance]
-    return terms.state(own[-1] if own else bound_at, now)
+    return own[-1] if own else bound_at
 
 
 def present(recent: Mapping[str, list[Beat]]) -> dict[str, list[Beat]]:

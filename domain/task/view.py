@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from domain.identifiers import FencingToken, LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Grant, Waiter
 from domain.log.events import OnConflict, RetryPolicy
-from domain.protocol import ExecutionMode, LockMode
-from domain.runners.liveness import RunnerState
+from domain.protocol import ExecutionMode, LockMode, RunnerState
 from domain.task.aggregate import Task
 from domain.task.question import QuestionRead, question_read
 from domain.task.transitions import Status

@@ -376,7 +376,12 @@ export interface Holder {
   token: number | null;
 }
 
-/** An attempt that holds its claim; `token` is its fencing token, `since` the time of its grant. */
+/**
+ * An attempt that holds its claim; `token` is its fencing token, `since` the time of its grant.
+ *
+ * `lease_until`: when its runner's lease ends without another heartbeat. That and `runner_state` are null
+ * where no runner has the attempt, or where heartbeats are unknown, as in the past.
+ */
 export interface HolderRead {
   task_id: string;
   attempt: number;
@@ -385,6 +390,8 @@ export interface HolderRead {
   mode: "exclusive" | "shared";
   token: number;
   since: string;
+  runner_state?: "alive" | "suspected" | "lost" | null;
+  lease_until?: string | null;
 }
 
 /** One of several runners with one id. */
@@ -663,6 +670,7 @@ export interface RetryPolicy {
  *
  * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
  * operator has checked their processes and releases it. Also if another instance uses its id by now.
+ * Without another heartbeat its lease ends at `lease_until`, and it counts as lost from `lost_at` on.
  */
 export interface RunnerRead {
   id: string;
@@ -671,7 +679,11 @@ export interface RunnerRead {
   capacity: number;
   running_attempts: Held[];
   last_heartbeat: string;
+  lease_until: string;
+  lost_at: string;
   state: "alive" | "suspected" | "lost";
+  /** Reports that it has not delivered yet, if it counts them. */
+  outbox: number | null;
   awaiting_operator: Held[];
   /** Which state directory its last heartbeat came from. */
   instance: string | null;
@@ -866,7 +878,11 @@ export interface VoidRead {
   reason: "root-overlap" | "workspace-in-use" | "workspace-changed";
 }
 
-/** A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks that block it. */
+/**
+ * A claim that waits; `position` 1 is next, `blocked_by` names the first hundred tasks that block it.
+ *
+ * `gives_up_at`: when its `lock_wait_seconds` are over, if it has any.
+ */
 export interface WaiterRead {
   task_id: string;
   attempt: number;
@@ -875,6 +891,7 @@ export interface WaiterRead {
   position: number;
   blocked_by: string[];
   since: string;
+  gives_up_at?: string | null;
 }
 
 /** Whether one attempt is still wanted: `stop` it and all its processes, or let it `run`. */

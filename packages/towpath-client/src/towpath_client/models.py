@@ -257,10 +257,12 @@ class Holder(_Read):
     mode: str
     token: int
     since: datetime
+    runner_state: str | None = None
+    lease_until: datetime | None = None
 
 
 class Waiter(_Read):
-    """An attempt that waits; `position` 1 is next."""
+    """An attempt that waits; `position` 1 is next. `gives_up_at`: when its time to wait is over."""
 
     task_id: str
     attempt: int
@@ -269,6 +271,7 @@ class Waiter(_Read):
     position: int
     blocked_by: list[str] = []
     since: datetime
+    gives_up_at: datetime | None = None
 
 
 class WorkspaceLocks(_Read):

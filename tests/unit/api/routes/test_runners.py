@@ -351,3 +351,25 @@ async def test_a_runner_with_a_key_speaks_of_its_one_open_task_alone() -> None:
         said = (await sent(own, counter=3)).json()
         assert said["wanted"] == [{"task_id": own, "attempt": 1, "wanted": "stop"}]
         assert await known() == [], "its task has ended"
+
+
+async def test_runners_are_filtered(harness: ApiHarness) -> None:
+    await harness.http.put("/workspaces/acme", json={"root": "/srv/acme", "on_runner_lost": "hold"})
+    task = await harness.dispatched(workspace="acme")
+    await harness.report(task["id"], "running", runner_id="r1")
+    await harness.until("running")
+    await send(harness, task["id"])
+    harness.clock.at += timedelta(seconds=21)
+    await send(harness, runner_id="r2", pools=["gpu", "default"])
+    await send(harness, runner_id="r3")
+
+    async def found(**query: Any) -> list[str]:
+        answer = await harness.http.get("/runners", params=query)
+        return [one["id"] for one in answer.json()["items"]]
+
+    assert await found(state="lost") == await found(awaiting=True) == ["r1"]
+    assert await found(state="alive", pool="gpu") == ["r2"]
+    assert await found(state=["alive", "lost"]) == ["r1", "r2", "r3"]
+    assert await found(awaiting=False) == ["r2", "r3"]
+    assert await found(awaiting=False, limit=1) == ["r2"]
+    problem(await harness.http.get("/runners?host=h"), 422, "invalid-request")

@@ -169,21 +169,50 @@ async def test_locks_show_holders_and_waiters(harness: ApiHarness) -> None:
     empty = {"workspace": "acme", "holders": [], "waiters": []}
     assert (await harness.http.get("/workspaces/acme/locks")).json() == empty
     first = await harness.dispatched(workspace="acme", lock_paths=["src"])
-    second = await harness.dispatched(workspace="acme")
+    second = await harness.dispatched(workspace="acme", lock_wait_seconds=90)
     await harness.report(first["id"], "running", runner_id="r1")
     await harness.until("running")
     [entry] = (await harness.http.get("/locks")).json()["items"]
     assert entry == (await harness.http.get("/workspaces/acme/locks")).json()
     [holder], [waiter] = entry["holders"], entry["waiters"]
-    assert set(holder) == {"task_id", "attempt", "runner_id", "paths", "mode", "token", "since"}
+    assert set(holder) == {
+        "task_id", "attempt", "runner_id", "paths", "mode", "token", "since", "runner_state", "lease_until"
+    }  # fmt: skip
+    assert (holder["runner_state"], holder["lease_until"]) == (None, None)
     assert (holder["task_id"], holder["runner_id"], holder["paths"]) == (first["id"], "r1", ["src"])
-    assert set(waiter) == {"task_id", "attempt", "paths", "mode", "position", "blocked_by", "since"}
+    assert set(waiter) == {
+        "task_id", "attempt", "paths", "mode", "position", "blocked_by", "since", "gives_up_at"
+    }  # fmt: skip
     assert (waiter["task_id"], waiter["blocked_by"]) == (second["id"], [first["id"]])
+    assert waiter["gives_up_at"] == "2026-03-01T12:01:30Z"
+
+
+async def test_a_holder_shows_the_lease_of_its_runner_and_in_the_past_none(harness: ApiHarness) -> None:
+    await harness.register()
+    task = await harness.dispatched(workspace="acme", lock_wait_seconds=90)
+    await harness.report(task["id"], "running", runner_id="r1")
+    await harness.until("running")
+    beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=4, counter=1, held=[])
+    await harness.parts.heartbeats.publish(beat)
+
+    async def lease(query: str = "") -> list[tuple[str, str]]:
+        found = [
+            (await harness.http.get(f"/{path}{query}")).json() for path in ("locks", "workspaces/acme/locks")
+        ]
+        entries = [found[0]["items"][0], found[1]]
+        return [(one["holders"][0]["runner_state"], one["holders"][0]["lease_until"]) for one in entries]
+
+    assert await lease() == [("alive", "2026-03-01T12:00:15Z")] * 2
+    harness.clock.at += timedelta(seconds=20)
+    assert await lease() == [("lost", "2026-03-01T12:00:15Z")] * 2
+    assert await lease(f"?at={len(harness.events())}") == [(None, None)] * 2
 
 
 async def test_runners_are_shown_as_their_heartbeats_say(harness: ApiHarness) -> None:
     held = Held(task_id=new_id(), attempt=2)
-    beat = Heartbeat(runner_id="r1", pools=["default"], host="h", capacity=4, counter=1, held=[held])
+    beat = Heartbeat(
+        runner_id="r1", pools=["default"], host="h", capacity=4, counter=1, held=[held], outbox=2
+    )
     await harness.parts.heartbeats.publish(beat)
     [runner] = (await harness.http.get("/runners")).json()["items"]
     assert runner == {
@@ -193,6 +222,9 @@ async def test_runners_are_shown_as_their_heartbeats_say(harness: ApiHarness) ->
         "capacity": 4,
         "running_attempts": [{"task_id": held.task_id, "attempt": 2}],
         "last_heartbeat": "2026-03-01T12:00:00Z",
+        "lease_until": "2026-03-01T12:00:15Z",
+        "lost_at": "2026-03-01T12:00:20Z",
+        "outbox": 2,
         "state": "alive",
         "awaiting_operator": [],
         "instance": None,

@@ -33,6 +33,7 @@ class LockLog(Journal):
         on_conflict: str = "wait",
         root: str | None = None,
         workspace: str | None = SPACE,
+        wait_seconds: float | None = None,
     ) -> Recorded:
         data = DispatchedData(
             attempt=attempt,
@@ -44,6 +45,7 @@ class LockLog(Journal):
             lock_mode=mode,
             on_conflict=on_conflict,
             by="ann",
+            lock_wait_seconds=wait_seconds,
         )
         return self.append("task", task_id, "dispatched", data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -331,7 +332,7 @@ def test_the_rows_of_a_picture_are_what_the_model_of_an_entry_says(log: LockLog,
     log.dispatched("two", "src")
     log.dispatched("three", mode="shared")
     for number in range(2 * MOST_NAMED + 20):
-        log.dispatched(f"late{number}", *(["src"] if number % 3 else ["other"]))
+        log.dispatched(f"late{number}", *(["src"] if number % 3 else ["other"]), wait_seconds=90 + number % 2)
     settle(log, table)
     expected = lock_entry(table, SPACE)
     picture = EntryPicture(table, SPACE)
@@ -340,3 +341,12 @@ def test_the_rows_of_a_picture_are_what_the_model_of_an_entry_says(log: LockLog,
     rows = {"workspace": SPACE, "holders": list(picture.holders()), "waiters": list(picture.waiters())}
     assert LockEntry.model_validate(rows) == expected
     assert json.loads(json.dumps(rows)) == json.loads(expected.model_dump_json())
+
+
+def test_a_snapshot_keeps_how_long_a_claim_waits(log: LockLog, table: LockTable) -> None:
+    log.dispatched("one")
+    log.dispatched("two", wait_seconds=90.5)
+    settle(log, table)
+    restored = LockTable.restore(json.loads(json.dumps(table.snapshot())))
+    (waiter,) = lock_entry(restored, SPACE).waiters
+    assert waiter.gives_up_at == waiter.since + timedelta(seconds=90.5)
