@@ -14,8 +14,14 @@ from typing import Any
 
 from infra.errors.exit_codes import Exit
 
-TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-PASSED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, *TERMINAL)
+TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
+"""The terminal sends them to its foreground process group, so to the command, too."""
+PASSED = (
+    *(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGCONT, *TERMINAL),
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
+HARMLESS = (signal.SIGCONT, signal.SIGWINCH)
+"""They end no process by default, so no wait either."""
 TAKEN = (*PASSED, signal.SIGTSTP)
 
 
@@ -72,9 +78,15 @@ class Front:
         if number == signal.SIGTSTP:
             if not self._running:
                 self._stop(number)
-        elif not (self._running and number in TERMINAL and _in_foreground()):  # there the command got it, too
-            with suppress(OSError):
-                os.write(self._passing, bytes([number]))
+        elif self._running:
+            if not (number in TERMINAL and _in_foreground()):  # there the command got it, too
+                self._pass(number)
+        elif number not in HARMLESS:
+            self._pass(number)
+
+    def _pass(self, number: int) -> None:
+        with suppress(OSError):
+            os.write(self._passing, bytes([number]))
 
     def _stop(self, number: int) -> None:
         """Stop as the command did, so that the shell takes the terminal back."""

@@ -24,13 +24,16 @@ from infra.errors.exit_codes import Exit
 
 GIVE_UP_SECONDS = 60.0
 HELD_UP_SECONDS = 5.0
+TOGETHER_SECONDS = 0.5
+"""Signals that come so close together are one: `timeout` signals its command twice, and a group of processes
+gets what a process in front of one of them passes on, too."""
 ASK_AGAIN = Backoff(first_seconds=0.05, longest_seconds=1.0)
 _MAY_END = TERMINAL | {"cancel-requested"}
 """Events after which a task may be over; a cancel ends the retries of one whose attempt has ended."""
 
 
 class Left(Exception):
-    """The user has stopped following; the task continues."""
+    """The user has stopped following; what became of the task is the message."""
 
 
 def has_ended(task: Json) -> bool:
@@ -89,10 +92,18 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
 @contextlib.contextmanager
 def interrupting() -> Iterator[None]:
     """SIGTERM and SIGHUP act like Ctrl-C, unless the caller ignores them, as `nohup` does."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    last = -TOGETHER_SECONDS
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before >= TOGETHER_SECONDS:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
@@ -110,7 +121,7 @@ def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = Fal
     """Show the task's events after `task` until it has ended; returns the task.
 
     The first Ctrl-C (or signal of `interrupting`) requests a cancel and continues to follow; the second
-    leaves. With `keep` the first one leaves.
+    leaves, also where the API does not answer the cancel. With `keep` the first one leaves.
 
     Raises:
         Left: the user has left.
@@ -130,11 +141,13 @@ def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = Fal
             return wait_until_ended(api, task["id"])
         except KeyboardInterrupt:
             if canceling or keep:
-                raise Left from None
+                raise Left("was told to end" if canceling else "goes on") from None
             canceling = True
-            say("canceling; Ctrl-C again leaves the task alone")
-            with contextlib.suppress(KeyboardInterrupt):
+            say("canceling; Ctrl-C again does not wait for its end")
+            try:
                 _cancel(api, task["id"])
+            except KeyboardInterrupt:
+                raise Left("may not have heard of the cancel") from None
 
 
 def _show_or_wait(api: Api, task: Json, after: int, note: Callable[[Json], None]) -> None:

@@ -196,8 +196,8 @@ def _run(
             task = stay(api, task, partial(_show_event, outputs), keep=keep)
             if outputs is not None:
                 outputs.ended(task["attempt"], task["output_tail"])
-        except Left:
-            say(f"task {task['id']} goes on; `towpath wait {task['id']}` comes back to it")
+        except Left as left:
+            say(f"task {task['id']} {left}; `towpath wait {task['id']}` comes back to it")
             raise typer.Exit(Exit.INTERRUPTED) from None
     writer.end()
     if output is not OutputFormat.TABLE:

@@ -161,6 +161,32 @@ async def test_a_signal_ends_the_wait_and_the_claim(up: Up, root: Path, number: 
         holder.terminate()
 
 
+async def test_signals_that_end_nothing_do_not_end_the_wait(up: Up, root: Path) -> None:
+    with started(up, root, "--path", "s", "--", "sh", "-c", "echo up; sleep 300") as holder:
+        assert first_line(holder) == "up\n"
+        with started(up, root, "--path", "s", "--", "echo", "got it") as waiter:
+            assert waiter.stderr is not None
+            assert waiter.stderr.readline().startswith("waits for s")
+            waiter.send_signal(signal.SIGTSTP)
+            stat = Path(f"/proc/{waiter.pid}/stat")
+            await eventually(lambda: stat.read_text().rpartition(") ")[2][0] == "T", DEADLINE)
+            waiter.send_signal(signal.SIGCONT)
+            waiter.send_signal(signal.SIGWINCH)
+            holder.terminate()
+            assert (first_line(waiter), waiter.wait(DEADLINE)) == ("got it\n", 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "WINCH", "RTMIN", "RTMAX"]
+)
+def test_a_signal_reaches_the_command(up: Up, root: Path, name: str) -> None:
+    script = f"trap 'echo got; exit 9' {name}; echo up; while :; do sleep 0.05; done"
+    with started(up, root, "--path", "signals", "--", "bash", "-c", script) as process:
+        assert first_line(process) == "up\n"
+        process.send_signal(getattr(signal, f"SIG{name}"))
+        assert (first_line(process), process.wait(DEADLINE)) == ("got\n", 9)
+
+
 def test_a_lock_that_would_wait_for_itself_is_refused(up: Up, root: Path) -> None:
     ended = ran(up, root, "--path", "x", "--", str(TOWPATH), "lock", "--path", "x/y", "--", "true")
     assert (ended.returncode, b"the lock under which it runs itself" in ended.stderr) == (6, True)

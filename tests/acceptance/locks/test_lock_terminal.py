@@ -128,3 +128,18 @@ async def test_the_waiting_line_is_renewed_in_place_and_ctrl_c_ends_the_wait(
     shell.until("wait\n")
     shell.until("$ ")
     assert up.holders() == {}
+
+
+async def test_ctrl_z_and_fg_go_on_waiting(shell: InteractiveShell, up: Up) -> None:
+    shell.type(f"{LOCK} --path queue -- sleep 300 &\r")
+    shell.until("$ ")
+    await eventually(lambda: len(up.holders()) == 1, DEADLINE)
+    shell.type(f"{LOCK} --path queue -- echo got-$((6*7))\r")
+    shell.until("waits for queue in terminal: ")
+    shell.type(CTRL_Z)
+    assert "Stopped" in shell.until("$ ")
+    shell.type("kill %1; fg\r")
+    shell.until("got-42\n")
+    shell.until("$ ")
+    assert ended(shell) == "0"
+    assert up.holders() == {}

@@ -59,6 +59,8 @@ class FakeApi:
     """Bytes in one range at most."""
     troubles: list[Answer] = field(default_factory=list)
     """What the next requests for output are answered; an empty one breaks the connection."""
+    holds: dict[str, threading.Event] = field(default_factory=dict)
+    """Requests that are answered only once the event is set."""
 
     def asked(self, method: str, path: str) -> list[Seen]:
         """The requests of this method and path so far."""
@@ -90,6 +92,9 @@ class FakeApi:
                 json.loads(body) if body else None,
             )
         )
+        held = self.holds.get(f"{request.method} {path}")
+        while held is not None and not held.is_set():
+            await asyncio.sleep(0.01)
         if self.always is not None:
             status, raw = self.always
             return Response(raw, status, {"location": "http://elsewhere.invalid/?token=1"})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -182,10 +184,30 @@ def test_ctrl_c_twice_leaves_the_task_alone(api: FakeApi, begin: Begin) -> None:
     assert "Ctrl-C again" in process.stderr.readline()
     while len(api.asked("GET", "/events/stream")) < 2:
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    pressed_again_until_it_ends(process)
     _, words = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 130
-    assert f"towpath wait {api.task['id']}" in words
+    assert f"was told to end; `towpath wait {api.task['id']}`" in words
+
+
+def pressed_again_until_it_ends(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C from time to time: presses that are too close together count as one."""
+    for _ in range(int(TIMEOUT_SECONDS)):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+            return
+    raise AssertionError("it has not ended")
+
+
+def test_ctrl_c_again_leaves_also_where_the_cancel_is_not_answered(api: FakeApi, begin: Begin) -> None:
+    process = start(api, begin)
+    waits = api.holds[f"POST /tasks/{api.task['id']}/cancel"] = threading.Event()
+    process.send_signal(signal.SIGINT)
+    pressed_again_until_it_ends(process)
+    waits.set()
+    _, words = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert (process.returncode, "may not have heard of the cancel" in words) == (130, True)
 
 
 @pytest.mark.parametrize("lost", ["data: nonsense\n\n"])
