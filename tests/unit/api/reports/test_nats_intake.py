@@ -37,7 +37,7 @@ async def test_a_report_waits_for_the_one_before_it_and_other_tasks_do_not(harne
     gate, begun = asyncio.Event(), list[str]()
 
     class Slow:
-        async def take(self, task_id: str, *_: Any) -> Any:
+        async def report(self, task_id: str, *_: Any) -> Any:
             begun.append(task_id)
             await gate.wait()
             raise Busy("busy", "later")
