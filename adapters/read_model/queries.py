@@ -224,7 +224,7 @@ def as_task(row: RowMapping) -> TaskRead:
     fields: dict[str, Any] = {**row}
     for name in _JSON:
         fields[name] = orjson.loads(fields[name])
-    del fields["asked_at"]
+    del fields["asked_at"], fields["asked_until"]
     fields["next_attempt_at"] = _next_attempt(fields)
     if fields["question"] is not None:
         fields["question"] = orjson.loads(fields["question"])

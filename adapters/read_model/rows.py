@@ -43,6 +43,7 @@ _NEW_ATTEMPT: Row = {
     "runner_id": None,
     "cancel_requested": False,
     "asked_at": None,
+    "asked_until": None,
     "question": None,
     "output_tail": None,
     "ended_at": None,
@@ -172,6 +173,7 @@ def _asked(row: Row, event: Recorded) -> None:
     choices = [storable(choice) for choice in data["choices"]] if data["choices"] is not None else None
     question = {**shown, "choices": choices, "free_text": data["free_text"], "expires_at": data["expires_at"]}
     row["asked_at"] = event.time
+    row["asked_until"] = data["expires_at"] if data["default"] is None else None
     row["question"] = orjson.dumps({**question, "asked_at": event.time}).decode()
 
 
@@ -181,7 +183,7 @@ def _answered(row: Row, event: Recorded) -> None:
 
 def _nothing_asked(row: Row) -> None:
     """An attempt that has ended, or was asked to stop, waits for no answer."""
-    row["asked_at"] = row["question"] = None
+    row["asked_at"] = row["asked_until"] = row["question"] = None
 
 
 def _granted(row: Row, event: Recorded) -> None:

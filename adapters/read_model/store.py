@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import RowMapping, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model.database import TASKS_POSITION, clear_tables
@@ -29,6 +29,7 @@ from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.read_model import OpenQuestions, TaskFilter
+from domain.protocol import rfc3339
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
 
@@ -120,9 +121,10 @@ class SqlReadModel:
             found = await connection.execute(count_of_tasks(wanted, most + 1))
             return {str(status): int(count) for status, count in found}
 
-    async def open_questions(self) -> OpenQuestions:
-        """How many tasks wait for an answer, and since when the first of them; from an index."""
-        asking = select(func.count(), func.min(tasks.c.asked_at)).where(tasks.c.asked_at.is_not(None))
+    async def open_questions(self, now: datetime) -> OpenQuestions:
+        """How many jobs wait for an answer at `now`, and since when the first of them."""
+        waits = or_(tasks.c.asked_until.is_(None), tasks.c.asked_until > rfc3339(now))
+        asking = select(func.count(), func.min(tasks.c.asked_at)).where(tasks.c.asked_at.is_not(None), waits)
         async with self._connection() as connection:
             count, oldest = (await connection.execute(asking)).one()
         return OpenQuestions(count, datetime.fromisoformat(oldest) if oldest else None)

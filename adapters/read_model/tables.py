@@ -22,7 +22,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -73,6 +73,7 @@ tasks = Table(
     _optional("runner_id"),
     Column("cancel_requested", Boolean, nullable=False),
     _optional("asked_at"),
+    _optional("asked_until"),
     _optional("question"),
     _optional("output_tail"),
     _optional("ended_at"),

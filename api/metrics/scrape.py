@@ -66,8 +66,9 @@ async def _questions(parts: ApiParts, metrics: Metrics, known: bool) -> None:
     if not known:
         metrics.questions(math.nan, math.nan)
         return
-    number, oldest = await parts.read_model.open_questions()
-    age = (parts.clock() - oldest).total_seconds() if oldest is not None else 0.0
+    now = parts.clock()
+    number, oldest = await parts.read_model.open_questions(now)
+    age = (now - oldest).total_seconds() if oldest is not None else 0.0
     metrics.questions(number, max(age, 0.0))
 
 

@@ -80,7 +80,9 @@ class TasksWanted(BaseModel):
     created_before: Moment | None = None
     finished_after: Moment | None = None
     finished_before: Moment | None = None
-    asking: bool | None = Field(default=None, description="whether their job waits for an answer")
+    asking: bool | None = Field(
+        default=None, description="whether a question of their job is open, also if its time is over"
+    )
     id: str | None = Field(
         default=None, pattern=ID_PART_PATTERN, description="the beginning or the end of a task's id"
     )
@@ -230,7 +232,7 @@ async def why(request: Request, task_id: CheckedTaskId, parts: Parts) -> Any:
             found[0].title = (await parts.commands.read(found[0].task_id)).task.spec.title
     void = parts.view.void_dispatch(task_id, read.attempt)
     refused = await _refusal(request, parts, read) if void is None else None
-    return explain(read, last, found, asked, void, refused)
+    return explain(read, last, found, asked, void, refused, now=parts.clock())
 
 
 async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorded | None:

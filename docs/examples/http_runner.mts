@@ -16,6 +16,7 @@ import type {
   Accepted,
   Heartbeat,
   HeartbeatAnswer,
+  Pauses,
   Problem,
   Report,
   Submission,
@@ -34,6 +35,7 @@ const ANSWER_SECONDS = 30;
 const TAIL_BYTES = 8192;
 const BODY_BYTES = 1 << 20;
 const REMEMBERED = 1000;
+const UNREAD_SECONDS = 600;
 
 type End = Omit<Report, "attempt" | "runner_id" | "instance">;
 type Why = "canceled" | "timeout" | "lease" | "stopped";
@@ -67,6 +69,7 @@ class Attempt {
   over = false;
   #why: Why | null = null;
   #process: ChildProcess | null = null;
+  #exited = false;
 
   constructor(readonly given: Submission) {}
 
@@ -136,13 +139,13 @@ class Attempt {
     let tail = Buffer.alloc(0);
     for (const output of [started.stdout, started.stderr])
       output.on("data", (more: Buffer) => (tail = Buffer.concat([tail, more]).subarray(-TAIL_BYTES)));
-    const timer = limit ? setTimeout(() => void this.stop("timeout"), limit * 1000) : undefined;
+    if (limit) void this.#endAfter(limit);
     const closed = new Promise((resolve) => started.once("close", resolve));
     const exit = await new Promise<number | string | Error>((resolve) => {
       started.once("error", resolve);
       started.once("exit", (code, signal) => resolve(code ?? signal ?? "unknown"));
     });
-    clearTimeout(timer);
+    this.#exited = true;
     while (this.#left().length > 0) {
       if (this.#why === null) this.#kill("SIGKILL"); // nothing outlives the command
       await sleep(50);
@@ -153,6 +156,42 @@ class Attempt {
     if (exit instanceof Error) return { status: "failed", reason: "error", message: exit.message, ...more };
     if (typeof exit === "string") return { status: "failed", reason: "killed", message: exit, ...more };
     return { status: exit === 0 ? "succeeded" : "failed", exit_code: exit, ...more };
+  }
+
+  /** Ends what has just been started after `limit` seconds. A timeout that pauses moves by its questions' time. */
+  async #endAfter(limit: number): Promise<void> {
+    const due = boottime() + limit;
+    for (let deadline = due, unreadAt: number | null = null; !this.#exited; ) {
+      const now = boottime();
+      if (now < deadline) {
+        await sleep(1000 * Math.min(deadline - now, 1));
+        continue;
+      }
+      const pauses = this.given.timeout_pauses ? await this.#pauses() : { ended_seconds: 0, open: false };
+      if (pauses === null) {
+        unreadAt ??= now; // it may be waiting for a person
+        if (now >= unreadAt + UNREAD_SECONDS) return this.stop("timeout");
+        deadline = now + 1;
+        continue;
+      }
+      unreadAt = null;
+      const latest = due + pauses.ended_seconds + (pauses.open ? (pauses.open_at_most_seconds ?? Infinity) : 0);
+      if (now >= latest) return this.stop("timeout");
+      deadline = pauses.open ? Math.min(latest, now + 1) : latest;
+    }
+  }
+
+  /** For how long questions of this attempt were open, as the API knows it from then on; null: unknown. */
+  async #pauses(): Promise<Omit<Pauses, "attempt"> | null> {
+    const { status_callback_url: url, status_callback_token: token } = this.given;
+    const headers: Record<string, string> = token ? { "X-Runner-Token": token } : {};
+    const signal = AbortSignal.timeout(ANSWER_SECONDS * 1000);
+    try {
+      const answer = await fetch(url!.replace(/\/status$/, "/pauses"), { headers, redirect: "manual", signal });
+      return answer.ok ? ((await answer.json()) as Pauses) : null;
+    } catch {
+      return null;
+    }
   }
 
   #variables(): Record<string, string> {

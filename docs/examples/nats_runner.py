@@ -10,12 +10,14 @@ its attempt becomes `runner-lost`. `towpath runner` does all that; this is to re
 import asyncio
 import contextlib
 import json
+import math
 import os
 import secrets
 import signal
 import socket
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import nats
@@ -29,6 +31,7 @@ LEASE_SECONDS = float(os.environ.get("TOWPATH_LEASE_SECONDS", "15"))
 BEAT_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 5.0
 GRACE_SECONDS = 5.0
+UNREAD_SECONDS = 600.0
 TAIL_BYTES = 8192
 TROUBLE = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 
@@ -213,7 +216,8 @@ class Attempt:
         ended = asyncio.create_task(process.wait())
         asked = asyncio.create_task(self.until("stop", "over"))
         lost = asyncio.create_task(self.heart.lost())
-        await asyncio.wait({ended, asked, lost}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        late = asyncio.create_task(self.overdue(limit if limit is not None else math.inf))
+        await asyncio.wait({ended, asked, lost, late}, return_when=asyncio.FIRST_COMPLETED)
         why = asked.result() if asked.done() else "lost" if lost.done() else "" if ended.done() else "timeout"
         if why in ("stop", "over", "timeout"):
             self.kill(signal.SIGTERM)
@@ -222,9 +226,55 @@ class Attempt:
             self.kill(signal.SIGKILL)
             await asyncio.wait({ended}, timeout=0.05)
             await asyncio.sleep(0.05)
-        asked.cancel()
-        lost.cancel()
+        for waiting in (asked, lost, late):
+            waiting.cancel()
         return self.end(why, process.returncode, await reading)
+
+    async def overdue(self, limit: float) -> None:
+        """Until it has run for `limit` seconds. A timeout that pauses moves by its questions' time."""
+        due = deadline = boottime() + limit
+        unread_at = None
+        while True:
+            now = boottime()
+            if now < deadline:
+                await asyncio.sleep(min(deadline - now, 1))
+                continue
+            if not self.given.get("timeout_pauses"):
+                return
+            try:
+                paused, asks = await self.pauses()
+                unread_at = None
+            except TROUBLE:  # it may be waiting for a person
+                unread_at = unread_at or now
+                if now >= unread_at + UNREAD_SECONDS:
+                    return
+                deadline = now + 1
+                continue
+            if now >= due + paused:
+                return
+            deadline = min(due + paused, now + 1) if asks else due + paused
+
+    async def pauses(self) -> tuple[float, bool]:
+        """How long questions of this attempt can have been open, read from the log; and whether one is."""
+        paused, asked, until, seq = 0.0, None, None, 0
+        while True:
+            try:
+                found = await self.js.get_msg("TOWPATH", seq + 1, f"towpath.task.{self.id}.*", next=True)
+            except nats.js.errors.NotFoundError:
+                break
+            seq, event, data = found.seq, found.subject.rpartition(".")[2], json.loads(found.data)
+            at = datetime.fromisoformat(found.headers["ce-time"])
+            if data.get("attempt") != self.number:
+                continue
+            if event == "asked":
+                asked, expiry = at, data["expires_at"]
+                until = datetime.fromisoformat(expiry) if expiry else None
+            elif event == "answered":
+                paused += (min(at, until or at) - asked).total_seconds()
+                asked = None
+        if asked is None:
+            return paused, False
+        return paused + ((until - asked).total_seconds() if until else math.inf), True
 
     def end(self, why: str, code: int, output: bytes) -> dict | None:
         more = {"exit_code": code, "output_tail": self.redacted(output.decode(errors="replace"))}

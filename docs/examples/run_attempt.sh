@@ -8,6 +8,7 @@
 #
 #   TOWPATH_STATUS_URL, TOWPATH_STATUS_TOKEN    status_callback_url and status_callback_token
 #   TOWPATH_TIMEOUT_SECONDS                     timeout_seconds, in whole seconds; none if empty
+#   TOWPATH_TIMEOUT_PAUSES                      timeout_pauses: true if that time stands still while the job asks
 #   TOWPATH_WORKSPACE, TOWPATH_LOCK_TOKEN       for the command; start this in the workspace's root
 #
 # and from whoever runs it:
@@ -76,9 +77,32 @@ beat() { # HELD MORE: moves `until` to a lease behind the sending, less the time
 decide() { # WHY GRACE: the first reason counts
   [ -e "$dir/why" ] || { put why "$1" && kill_at=$((now + $2)) && signal TERM; }
 }
+whole() { # MEMBER: of `answer`, in whole seconds, rounded up
+  got=$(first "$1")
+  case $got in [0-9]*) echo $((${got%%[!0-9]*} + 1)) ;; *) echo 0 ;; esac
+}
+overdue() { # STARTED: whether the time is over; one that pauses moves by the time for which questions were open
+  [ -n "$limit" ] && [ "$now" -ge "$look_at" ] && [ "$now" -ge $(($1 + limit)) ] || return 1
+  [ "${TOWPATH_TIMEOUT_PAUSES:-}" = true ] || return 0
+  look_at=$((now + 3))
+  if answer=$(curl -sf -m 1 -H "@$dir/status-headers" "${TOWPATH_STATUS_URL%/status}/pauses"); then
+    unread_at=
+    deadline=$(($1 + limit + $(whole ended_seconds)))
+    if [ "$(first open)" = true ]; then
+      [ "$(first open_at_most_seconds)" != null ] || return 1
+      deadline=$((deadline + $(whole open_at_most_seconds)))
+    else
+      look_at=$deadline
+    fi
+    [ "$now" -ge "$deadline" ]
+  else # it may be waiting for a person
+    unread_at=${unread_at:-$now}
+    [ "$now" -ge $((unread_at + 600)) ]
+  fi
+}
 guard() {
   trap '' INT TERM
-  until=0 next=0
+  until=0 next=0 look_at=0 unread_at=
   while alive; do
     now
     if [ "$lease" -gt 0 ] && [ "$now" -ge "$next" ]; then
@@ -89,7 +113,7 @@ guard() {
     get started
     if [ -n "$got" ]; then
       if [ "$lease" -gt 0 ] && [ "$now" -ge "$until" ]; then decide lease 0 && kill_at=$now; fi
-      if [ -n "$limit" ] && [ "$now" -ge $((got + limit)) ]; then decide timeout "$grace"; fi
+      if overdue "$got"; then decide timeout "$grace"; fi
       if [ -e "$dir/why" ] && [ "$now" -ge "$kill_at" ]; then signal KILL; fi
     fi
     sleep 1

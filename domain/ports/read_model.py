@@ -36,7 +36,7 @@ class TaskFilter:
 
 
 class OpenQuestions(NamedTuple):
-    """How many questions are open, and when the oldest was asked."""
+    """How many questions jobs wait to be answered, and when the oldest was asked."""
 
     number: int
     oldest: datetime | None
@@ -93,8 +93,8 @@ class ReadModel(Protocol):
         """
         ...
 
-    async def open_questions(self) -> OpenQuestions:
-        """How many tasks wait for an answer.
+    async def open_questions(self, now: datetime) -> OpenQuestions:
+        """How many jobs wait for an answer at `now`; not those whose question expired without a default.
 
         Raises:
             Busy: the database is away.

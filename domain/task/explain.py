@@ -89,13 +89,15 @@ def explain(
     asked: Recorded | None = None,
     void: Void | None = None,
     refused: Recorded | None = None,
+    *,
+    now: datetime,
 ) -> Why:
     """Explain the task `read`, whose last event, or whose end, is `last`.
 
     `asked`: the cancel request that led to its end, or that ended its retries; `void`: why its `dispatched`
     is void, if it is; `refused`: the lock event that refused its claim.
     """
-    stage, since, words = _of(read, last, in_the_way)
+    stage, since, words = _of(read, last, in_the_way, now)
     if read.status is Status.DISPATCHED and (refusal := _refusal(void, refused)) is not None:
         words = f"was {refusal}: this attempt is being refused, dispatch it again then"
         stage = "waits-for-lock"
@@ -113,7 +115,9 @@ def explain(
     )
 
 
-def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stage, datetime, str]:
+def _of(
+    read: TaskRead, last: Recorded, in_the_way: list[Blocker], now: datetime
+) -> tuple[Stage, datetime, str]:
     if read.status in TERMINAL:
         stage: Stage = "ended" if read.next_attempt_at is None else "waits-to-retry"
         return stage, last.at, _ended(read, last) + _next_attempt(read)
@@ -133,21 +137,35 @@ def _of(read: TaskRead, last: Recorded, in_the_way: list[Blocker]) -> tuple[Stag
         since = read.queued_at or since
         words = f"waits {_on(read)} to be started, since {_at(since)}{_locked(read)}{asked}"
         return "waits-to-start", since, words
-    if read.question is not None:
-        return "waits-for-answer", read.question.asked_at, _asks(read, read.question)
+    question = read.question
+    if question is not None and question.waits(now):
+        return "waits-for-answer", question.asked_at, _asks(read, question)
     since = read.started_at or since
-    return "running", since, f"has been running {_on(read)} since {_at(since)}{_locked(read)}{asked}"
+    words = f"has been running {_on(read)} since {_at(since)}{_locked(read)}{asked}"
+    return "running", since, words + (_unanswered(read, question) if question is not None else "")
 
 
 def _asks(read: TaskRead, question: QuestionRead) -> str:
-    offered = " / ".join([*(question.choices or []), *(["any text"] if question.free_text else [])])
     until = f", until {_at(question.expires_at)}" if question.expires_at is not None else ""
     then = f", then `{question.default}` stands" if question.default is not None else ""
-    words = shortened(" ".join(question.text.split()), QUESTION_CHARS)
+    paused = "; its timeout stands still meanwhile" if read.timeout_pauses else ""
     return (
-        f"asks since {_at(question.asked_at)}{until}{then}: {words} ({offered}){_locked(read)}; "
+        f"asks since {_at(question.asked_at)}{until}{then}: {_asked(question)}{_locked(read)}{paused}; "
         f"answer with `towpath answer {read.id}`"
     )
+
+
+def _unanswered(read: TaskRead, question: QuestionRead) -> str:
+    assert question.expires_at is not None
+    return (
+        f"; no answer came until {_at(question.expires_at)} to what it asked: {_asked(question)}; "
+        f"`towpath answer {read.id}` still records one"
+    )
+
+
+def _asked(question: QuestionRead) -> str:
+    offered = " / ".join([*(question.choices or []), *(["any text"] if question.free_text else [])])
+    return f"{shortened(' '.join(question.text.split()), QUESTION_CHARS)} ({offered})"
 
 
 def _refusal(void: Void | None, refused: Recorded | None) -> str | None:

@@ -82,7 +82,10 @@ def given(answer: AnsweredData) -> str:
 
 
 class QuestionRead(BaseModel):
-    """The view of a question. After `expires_at` its `default` is recorded; without one it stays open."""
+    """The view of a question. After `expires_at` its `default` is recorded.
+
+    Without one it stays open for a late answer, but its job is expected to have gone on.
+    """
 
     question_id: str
     text: str
@@ -91,6 +94,10 @@ class QuestionRead(BaseModel):
     asked_at: datetime
     expires_at: datetime | None
     default: str | None
+
+    def waits(self, at: datetime) -> bool:
+        """Whether the job is expected to wait for the answer at `at`."""
+        return self.default is not None or self.expires_at is None or at < self.expires_at
 
 
 class QuestionStateRead(QuestionRead):

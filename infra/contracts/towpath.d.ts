@@ -491,7 +491,11 @@ export interface Problem {
   [more: string]: unknown;
 }
 
-/** The view of a question. After `expires_at` its `default` is recorded; without one it stays open. */
+/**
+ * The view of a question. After `expires_at` its `default` is recorded.
+ *
+ * Without one it stays open for a late answer, but its job is expected to have gone on.
+ */
 export interface QuestionRead {
   question_id: string;
   text: string;

@@ -75,6 +75,9 @@ class Tools:
         title: Annotated[str | None, Field(description="for people, in lists")] = None,
         env: dict[str, str] | None = None,
         timeout_seconds: Annotated[float | None, Field(gt=0)] = None,
+        timeout_pauses: Annotated[
+            bool, Field(description="the timeout stands still while the task asks a person; needs one")
+        ] = False,
         reject_if_locked: bool = False,
         wait_seconds: Wait = 30.0,
     ) -> Json:
@@ -97,6 +100,7 @@ class Tools:
             "title": title,
             "env": env,
             "timeout_seconds": timeout_seconds,
+            "timeout_pauses": timeout_pauses or None,
             "labels": {"by": "mcp"},
         }
         task = await self._client.create(command, dispatch=True, **options)

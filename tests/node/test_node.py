@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.jobs import resisting
-from tests.support.documents.examples import resisting_left, seen
+from tests.support.documents.examples import PAUSING, ended_after_its_pause, resisting_left, seen
 from tests.support.http.lossy_proxy import LossyProxy, lossy_proxy
 from tests.support.ports import free_port
 from tests.support.repository import REPO
@@ -95,6 +95,14 @@ def node_runner(home: Home, compiled: Path) -> Iterator[tuple[Up, LossyProxy, su
             runner.kill()
             runner.wait(DEADLINE)
         assert up.server.interrupt() == 0
+
+
+async def test_a_timeout_stands_still_while_the_job_asks(home: Home, compiled: Path) -> None:
+    with node_runner(home, compiled) as (up, _proxy, _):
+        await eventually(lambda: seen(up, "node-1"), DEADLINE)
+        task_id = up.create(["sleep", "600"], **PAUSING)
+        done = await ended_after_its_pause(up, task_id, TOKENS["API_RUNNER_CALLBACK_TOKEN"])
+        assert (done["status"], done["reason"]) == ("failed", "timeout")
 
 
 async def test_a_whole_life(home: Home, compiled: Path) -> None:

@@ -196,10 +196,11 @@ def questions(
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """List the open questions of running tasks, the oldest first."""
+    """List the open questions of running tasks, the oldest first; last those whose time is over."""
     from infra.cli.client.http import connect
-    from infra.cli.output.durations import ago, clock_time
+    from infra.cli.output.durations import ago
     from infra.cli.output.formats import Column, emit
+    from infra.cli.output.task_view import is_unanswered
 
     with connect(url, data_dir) as api:
         tasks, _ = api.items("/tasks", _MANY, asking="true")
@@ -208,18 +209,29 @@ def questions(
         for task in tasks
         if task["question"]
     ]
-    found.sort(key=lambda one: str(one["asked_at"]))
+    found.sort(key=lambda one: (is_unanswered(one), str(one["asked_at"])))
     columns = (
         Column("TASK", lambda one: one["task_id"], task=True),
         Column("ASKED", lambda one: ago(one["asked_at"])),
-        Column(
-            "UNTIL", lambda one: clock_time(one["expires_at"]) if one["expires_at"] else "", optional=True
-        ),
+        Column("UNTIL", _until, optional=True),
         Column("TITLE", lambda one: one["title"], wide=True),
         Column("QUESTION", lambda one: " ".join(one["text"].split()), wide=True),
         Column("ANSWERS", _offered, wide=True),
     )
     emit(output, found, columns)
+
+
+def _until(question: Json) -> str:
+    from infra.cli.output.durations import ago, clock_time
+    from infra.cli.output.task_view import is_unanswered
+
+    if question["expires_at"] is None:
+        return ""
+    return (
+        f"over, {ago(question['expires_at'])}"
+        if is_unanswered(question)
+        else clock_time(question["expires_at"])
+    )
 
 
 def _offered(question: Json) -> str:

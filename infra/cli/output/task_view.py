@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from infra.cli.arguments.options import OutputFormat
 from infra.cli.output.durations import ago, clock_time, duration, parse
@@ -17,12 +18,18 @@ def status_of(task: Json) -> str:
     if task["cancel_requested"] and task["finished_at"] is None:
         return f"{task['status']} (canceling)"
     if task.get("question"):
-        return f"{task['status']} (asks)"
+        return f"{task['status']} ({'unanswered' if is_unanswered(task['question']) else 'asks'})"
     if task.get("next_attempt_at"):
         return f"{task['status']} ({next_attempt(task)})"
     if task["lock"]["state"] == "waiting":
         return f"{task['status']} (waits)"
     return str(task["status"])
+
+
+def is_unanswered(question: Json) -> bool:
+    """Whether the time of an open question is over and it has no default: its job may have gone on."""
+    expires_at = question["expires_at"]
+    return question["default"] is None and expires_at is not None and parse(expires_at) <= datetime.now(UTC)
 
 
 def next_attempt(task: Json) -> str:
@@ -76,7 +83,10 @@ def _claim(task: Json) -> str:
 
 def _question(task: Json) -> str:
     question = task.get("question")
-    return f"{' '.join(question['text'].split())}; `towpath answer` answers it" if question else ""
+    if not question:
+        return ""
+    late = f"no answer came until {clock_time(question['expires_at'])}; " if is_unanswered(question) else ""
+    return f"{' '.join(question['text'].split())}; {late}`towpath answer` answers it"
 
 
 def _runner(task: Json) -> str:

@@ -90,8 +90,10 @@ async def test_an_agent_uses_every_tool(up: Up) -> None:
         assert found["locks"][0]["holders"][0]["paths"] == ["src/api"]
 
         failing = ["sh", "-c", "seq 2000; exit 3"]
-        ran = await call("run", command=failing, workspace="tools", paths=["lib"], wait_seconds=50)
+        timeout = {"timeout_seconds": 300.0, "timeout_pauses": True}
+        ran = await call("run", command=failing, workspace="tools", paths=["lib"], wait_seconds=50, **timeout)
         assert (ran["ended"], ran["status"], ran["exit_code"]) == (True, "failed", 3)
+        assert {name: up.task(ran["id"])[name] for name in timeout} == timeout
         assert ran["untrusted_output"].endswith("1999\n2000\n")
         assert (ran["size"], ran["next_offset"], ran["more"]) == (8893, 8893, False)
         first = await call("logs", id=ran["id"], offset=0, limit=4)

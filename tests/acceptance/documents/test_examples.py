@@ -9,7 +9,14 @@ import sys
 from pathlib import Path
 
 from tests.acceptance.jobs import hold, let_go, resisting
-from tests.support.documents.examples import EXAMPLES, resisting_left, running, seen
+from tests.support.documents.examples import (
+    EXAMPLES,
+    PAUSING,
+    ended_after_its_pause,
+    resisting_left,
+    running,
+    seen,
+)
 from tests.support.documents.readme import blocks
 from tests.support.repository import REPO
 from tests.support.servers.nats_proxy import DROP, PASS, NatsProxy
@@ -100,6 +107,12 @@ async def test_the_nats_runner_runs_fails_and_can_be_canceled(up: Up) -> None:
         ended = await eventually(lambda: up.ended(last), DEADLINE)
         assert int(ended["output_tail"]) == (root / "third.log").stat().st_size
         await eventually(lambda: seen(up, "mine-1")["running_attempts"] == [], DEADLINE)
+
+
+async def test_the_timeout_of_the_nats_runner_stands_still_while_the_job_asks(up: Up) -> None:
+    with running(up, sys.executable, NATS_RUNNER, "asking", "asking-1", **nats_env(up)):
+        done = await ended_after_its_pause(up, up.create(["sleep", "600"], pool="asking", **PAUSING))
+    assert (done["status"], done["reason"]) == ("failed", "timeout")
 
 
 async def test_the_nats_runner_says_again_what_was_not_acknowledged(up: Up) -> None:

@@ -10,7 +10,14 @@ from subprocess import Popen
 from typing import Any
 
 from tests.acceptance.jobs import resisting
-from tests.support.documents.examples import EXAMPLES, resisting_left, running, seen
+from tests.support.documents.examples import (
+    EXAMPLES,
+    PAUSING,
+    ended_after_its_pause,
+    resisting_left,
+    running,
+    seen,
+)
 from tests.support.http.lossy_proxy import LossyProxy, lossy_proxy
 from tests.support.http.push_runner import PushRunner, push_runner
 from tests.support.towpath import DEADLINE, Home, Up
@@ -43,6 +50,7 @@ class Listener:
             "TOWPATH_STATUS_URL": given["status_callback_url"],
             "TOWPATH_STATUS_TOKEN": given["status_callback_token"],
             "TOWPATH_TIMEOUT_SECONDS": str(given["timeout_seconds"] or ""),
+            "TOWPATH_TIMEOUT_PAUSES": "true" if given.get("timeout_pauses") else "",
             "TOWPATH_WORKSPACE": given["workspace"]["id"],
             "TOWPATH_LOCK_TOKEN": str(given["workspace"]["lock_token"]),
             "TOWPATH_RUNNER_ID": ID,
@@ -108,6 +116,15 @@ async def test_it_runs_fails_and_takes_too_long(home: Home) -> None:
         assert (code, task["status"], task["reason"]) == (124, "failed", "timeout")
         assert resisting_left(home) == []
         await eventually(lambda: host.up.holders() == {}, DEADLINE)
+
+
+async def test_its_timeout_stands_still_while_the_job_asks(home: Home) -> None:
+    with listener(home) as host:
+        given = await host.given(["sleep", "600"], **PAUSING)
+        with host.started(given) as process:
+            task = await ended_after_its_pause(host.up, given["task_id"], TOKEN)
+            code, _ = await host.end(given, process)
+        assert (code, task["status"], task["reason"]) == (124, "failed", "timeout")
 
 
 async def test_it_can_be_canceled_before_and_after_its_start(home: Home) -> None:

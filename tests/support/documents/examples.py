@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from runner.clock import boottime
 from tests.support.repository import REPO
-from tests.support.towpath import Home, Up
+from tests.support.towpath import DEADLINE, Home, Up
+from tests.support.waiting import eventually
 
 EXAMPLES = REPO / "docs" / "examples"
 
@@ -38,6 +42,25 @@ def seen(up: Up, runner_id: str) -> dict[str, Any]:
     found = [one for one in up.get("/runners")["items"] if one["id"] == runner_id]
     assert found, f"{runner_id} has sent no heartbeat"
     return found[0]
+
+
+PAUSING: dict[str, Any] = {"timeout_seconds": 6.0, "timeout_pauses": True}
+
+
+async def ended_after_its_pause(up: Up, task_id: str, token: str = "") -> dict[str, Any]:
+    """The end of a running task with a PAUSING timeout that asks, and is answered after that time."""
+    await eventually(lambda: up.task(task_id)["status"] == "running", DEADLINE)
+    question = {"question_id": "q", "text": "Go on?", "choices": ["yes"], "attempt": 1}
+    place = f"/tasks/{task_id}/questions"
+    headers = {"X-Runner-Token": token} if token else {}
+    asked = httpx.post(f"{up.url}/runner{place}", json=question, headers=headers, timeout=DEADLINE)
+    assert asked.status_code == 201, asked.text
+    over = boottime() + PAUSING["timeout_seconds"] + 2
+    await eventually(lambda: boottime() > over, DEADLINE)
+    assert up.task(task_id)["status"] == "running"
+    up.post(f"{place}/q/answer", {"choice": "yes"})
+    ended: dict[str, Any] = await eventually(lambda: up.ended(task_id), DEADLINE)
+    return ended
 
 
 def resisting_left(home: Home) -> list[int]:

@@ -106,9 +106,10 @@ class FoldedReadModel:
         reads, _ = await self.find(wanted, most + 1, None)
         return dict(Counter(read.status.value for read in reads))
 
-    async def open_questions(self) -> OpenQuestions:
+    async def open_questions(self, now: datetime) -> OpenQuestions:
         reads, _ = await self.find(TaskFilter(asking=True), 10_000, None)
-        times = [read.question.asked_at for read in reads if read.question is not None]
+        questions = [read.question for read in reads if read.question is not None]
+        times = [one.asked_at for one in questions if one.waits(now)]
         return OpenQuestions(len(times), min(times, default=None))
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:

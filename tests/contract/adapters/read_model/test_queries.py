@@ -32,16 +32,30 @@ async def test_open_questions_are_shown_listed_and_counted(model: SqlReadModel, 
         for question_id in ("q1", "q2"):
             perform(lives, task_id, ("ask", {"question_id": question_id, "text": "a\0?", "choices": ["b"]}))
     await feed(model, lives.events, size)
-    assert await model.open_questions() == (3, asked_at[ids[0]])
+    assert await model.open_questions(lives.now) == (3, asked_at[ids[0]])
     assert await walk(model, TaskFilter(asking=True), 2) == lives.newest_first()
     assert await walk(model, TaskFilter(asking=True, workspace="acme"), 2) == [lives.expected(ids[1])]
     perform(lives, ids[0], ("answer", "q1", "b"))
     lives.act(ids[1], lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
     lives.report(ids[2], "failed")
     await feed(model, lives.events[await model.position() :], size)
-    assert await model.open_questions() == (0, None)
+    assert await model.open_questions(lives.now) == (0, None)
     assert await walk(model, TaskFilter(asking=True), 2) == []
     assert await walk(model, TaskFilter(asking=False), 2) == lives.newest_first()
+
+
+async def test_questions_whose_time_is_over_without_a_default_do_not_count(model: SqlReadModel) -> None:
+    lives = Lives()
+    asked = {"text": "?", "choices": ["a"], "expires_seconds": 60}
+    for number, more in enumerate([{}, {"default": "a"}, {"expires_seconds": 7200}]):
+        task_id = lives.create()
+        lives.dispatch(task_id)
+        lives.report(task_id, "running", runner_id="r1")
+        perform(lives, task_id, ("ask", {"question_id": f"q{number}", **asked, **more}))
+    await feed(model, lives.events, 1000)
+    counts = [await model.open_questions(lives.now + timedelta(hours=hours)) for hours in (0, 1, 3)]
+    assert [one.number for one in counts] == [3, 2, 1]
+    assert len(await walk(model, TaskFilter(asking=True), 10)) == 3
 
 
 MIDDLE = Lives().now + timedelta(seconds=8)

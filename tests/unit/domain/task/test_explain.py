@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from domain.locks.view import HolderRead, LockEntry, WaiterRead
 from domain.log.record import Recorded
 from domain.protocol import rfc3339
 from domain.task.explain import MOST_BLOCKERS, Blocker, Why, blockers, explain
+from domain.task.question import QuestionRead
 from domain.task.transitions import Status
 from domain.task.view import NO_LOCK, LockRead, task_read
 from tests.unit.domain.samples import AT, LATER, OTHER_ID, TASK_ID, task_in
@@ -49,7 +50,17 @@ def blocker(holds: bool, runner_id: str | None = "r1") -> Blocker:
 
 
 def why(status: Status, last: Recorded, lock: LockRead = NO_LOCK, *in_the_way: Blocker, **more: Any) -> Why:
-    return explain(task_read(task_in(status), 9, lock), last, list(in_the_way), **more)
+    return explain(task_read(task_in(status), 9, lock), last, list(in_the_way), **more, now=LATER)
+
+
+def why_it_asks(**changes: Any) -> Why:
+    """Of a running task, whose job has asked."""
+    question = QuestionRead(
+        question_id="q", text="Go on?", choices=["yes", "no"], free_text=False, asked_at=AT,
+        expires_at=changes.pop("expires_at", None), default=changes.pop("default", None),
+    )  # fmt: skip
+    read = task_read(task_in(Status.RUNNING), 9, HELD).model_copy(update={"question": question, **changes})
+    return explain(read, event("asked", "job"), [], now=LATER)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +120,31 @@ def test_a_running_task_that_was_asked_to_stop_tells_by_whom() -> None:
     assert "asked it to stop at" in canceled.sentence
     freed = why(Status.RUNNING, event("lock-release-requested", "bob"), HELD)
     assert "freed its lock by hand at" in freed.sentence
+
+
+@pytest.mark.parametrize("pauses", [True, False])
+def test_a_job_that_asks_tells_what_and_whether_its_timeout_stands_still(pauses: bool) -> None:
+    found = why_it_asks(timeout_seconds=60.0, timeout_pauses=pauses)
+    assert found.stage == "waits-for-answer"
+    assert "asks since 2026-03-01 12:00:00Z: Go on? (yes / no), holding src" in found.sentence
+    assert found.sentence.endswith(f"; answer with `towpath answer {TASK_ID}`.")
+    assert ("; its timeout stands still meanwhile;" in found.sentence) == pauses
+
+
+@pytest.mark.parametrize(("expires_at", "default"), [(LATER, "no"), (LATER + timedelta(seconds=1), None)])
+def test_it_waits_up_to_the_deadline_or_for_the_default(expires_at: datetime, default: str | None) -> None:
+    found = why_it_asks(expires_at=expires_at, default=default)
+    assert (found.stage, found.since) == ("waits-for-answer", AT)
+    assert (", then `no` stands" in found.sentence) == (default is not None)
+
+
+def test_a_job_whose_question_expired_is_expected_to_go_on() -> None:
+    found = why_it_asks(expires_at=LATER, timeout_seconds=60.0, timeout_pauses=True)
+    assert found.stage == "running"
+    assert "has been running on" in found.sentence
+    said = "no answer came until 2026-03-01 12:00:05Z to what it asked: Go on? (yes / no); `towpath answer "
+    assert f"{said}{TASK_ID}` still records one." in found.sentence
+    assert "stands still" not in found.sentence
 
 
 def test_blockers_are_those_that_the_lock_names_and_bounded() -> None:

@@ -125,12 +125,16 @@ def test_answer_says_where_nothing_is_asked(api: FakeApi, towpath: Towpath) -> N
     assert "no open question" in done.stderr
 
 
-def test_questions_are_listed_the_oldest_first(api: FakeApi, towpath: Towpath) -> None:
+def test_questions_are_listed_the_oldest_first_and_last_those_whose_time_is_over(
+    api: FakeApi, towpath: Towpath
+) -> None:
     older = {**QUESTION, "text": "Older?", "asked_at": "2026-02-01T12:00:00Z"}
-    tasks = [task_read(question=QUESTION), task_read(question=older)]
+    over = {**older, "text": "Over?", "expires_at": "2026-02-01T13:00:00Z", "default": None}
+    tasks = [task_read(question=one) for one in (over, QUESTION, older)]
     api.answers["GET /tasks"] = 200, {"items": tasks, "next_cursor": None}
     done = towpath("questions", "-o", "jsonl")
-    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["Older?", "Deploy?"]
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["Older?", "Deploy?", "Over?"]
     assert api.seen[-1].query[0] == ("asking", "true")
     shown = towpath("questions").stdout
     assert "yes / no" in shown
+    assert "over, " in shown
