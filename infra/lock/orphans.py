@@ -20,13 +20,19 @@ def has_children() -> bool:
 
 def sweep() -> None:
     """Kill everything below this process, until nothing is left of it."""
+    from infra.lock.stderr import tell
     from runner.process.process_tree import signal_below
+    from runner.process.refusals import refusal, warning
 
+    told = False
     while True:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
             return
-        signal_below((signal.SIGKILL,))
+        refusing = signal_below((signal.SIGKILL,))
+        if refusing and not told:
+            told = True
+            tell(warning(refusal(refusing, "shim-lost")["message"], "shim-lost"))
         time.sleep(SWEEP_SECONDS)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from domain.identifiers import RunnerId
 from domain.protocol import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
 from runner.process.launcher import JobEnd
+from runner.process.refusals import WENT_ON
 
 MOST_CUT_CHARS = 60
 Final = Literal["succeeded", "failed", "canceled"]
@@ -31,6 +32,8 @@ def final_report(
     status, reason, message, code = _judge(ended, timeout)
     if reason == "timeout" and timeout_pauses:
         message += ", without the time of its open questions"
+    if ended.refused is not None:
+        message += f"; {ended.refused}: {WENT_ON}"
     message = message[: MESSAGE_CHARS - MOST_CUT_CHARS] + _cut(output_bytes)
     return Report(
         status=status,
@@ -71,6 +74,7 @@ def _cut(output_bytes: int) -> str:
 
 def _judge(ended: JobEnd, timeout: float | None) -> tuple[Final, FailedReason | None, str, int | None]:
     code = -ended.signal if ended.signal else ended.exit_code
+    killed = "everything was killed" if ended.refused is None else "all else was killed"
     match ended.why:
         case "exit" if code == 0:
             return "succeeded", None, "exited with code 0", 0
@@ -83,13 +87,13 @@ def _judge(ended: JobEnd, timeout: float | None) -> tuple[Final, FailedReason | 
         case "canceled":
             return "canceled", None, "canceled; nothing of it is left", code
         case "lease":
-            return "failed", "runner-lost", "the runner's lease ran out; everything was killed", code
+            return "failed", "runner-lost", f"the runner's lease ran out; {killed}", code
         case "stopped":
             return "failed", "runner-lost", "its runner was stopped in order", code
         case "runner-gone":
-            return "failed", "runner-lost", "the runner was gone; everything was killed", code
+            return "failed", "runner-lost", f"the runner was gone; {killed}", code
         case "shim-lost":
-            return "failed", "killed", f"{ended.message}; everything was killed", code
+            return "failed", "killed", f"{ended.message}; {killed}", code
         case _:
             return "failed", "error", ended.message or "could not be run", code
 

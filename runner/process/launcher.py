@@ -19,15 +19,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from domain.lifecycle.asyncio_tasks import end_tasks
 from runner.clock import utcnow
 from runner.isolation.job_user import JobUser
 from runner.process.orphans import Adoption, Marks, end_all, environment_marks
 from runner.process.process_tree import DEAD, look_at
+from runner.process.refusals import warning
 from runner.process.shim_protocol import (
     Guarded,
     InvalidMessage,
     Over,
+    Refused,
     Said,
     Started,
     Why,
@@ -42,6 +46,8 @@ PACKAGES = Path(__file__).parents[2]
 SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.process.shim import main; main()"
 LAST_WORDS_SECONDS = 2.0
 MAX_DRAINED_BYTES = 64 * 1024
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +79,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class JobEnd:
-    """How a job ended, with no descendant left. `message` is set for "error" and "shim-lost"."""
+    """How a job ended, with no descendant left. `message` is set for "error" and "shim-lost".
+
+    `refused`: which process could not be signaled, so that it went on until it ended by itself.
+    """
 
     why: Why
     finished_at: datetime
     exit_code: int | None = None
     signal: int | None = None
     message: str | None = None
+    refused: str | None = None
 
 
 class JobProcess:
@@ -96,6 +106,7 @@ class JobProcess:
         self._asked: Why | None = None
         self._given_up: str | None = None
         self._guarded = False
+        self._refused: str | None = None
         self._first: Started | Over | None = None
         self._watching = asyncio.create_task(self._watch_over())
 
@@ -155,8 +166,9 @@ class JobProcess:
                 self._give_up("its shim said twice that it had started")
         await self.close()
         if not isinstance(said, Over):
-            return JobEnd(why=self._asked or "shim-lost", message=self._cause(), finished_at=utcnow())
-        fields = said.model_dump(exclude={"event"})
+            why = self._asked or "shim-lost"
+            return JobEnd(why=why, message=self._cause(), finished_at=utcnow(), refused=self._refused)
+        fields = {**said.model_dump(exclude={"event"}), "refused": self._refused}
         if said.why == "shim-lost" and self._asked is not None:
             fields["why"] = self._asked  # the first request is the one reported
         return JobEnd(**fields)
@@ -218,6 +230,11 @@ class JobProcess:
                 raise InvalidMessage("named its processes twice")
             self._guarded = True
             self._learn(said)
+        if isinstance(said, Refused):
+            self._watch.refusing = said.processes
+            if self._refused is None:
+                log.warning("a process of a job cannot be ended", why=warning(said.message, said.why))
+            self._refused = said.message
         self._watch.hear(said.event)
 
     def _learn(self, said: Guarded) -> None:

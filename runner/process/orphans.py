@@ -26,6 +26,7 @@ from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans
 from runner.process import shim_lock
 from runner.process.process_tree import DEAD, below, look_at, process_table, send
+from runner.process.refusals import refusal, warning
 from runner.process.shim_protocol import keepers
 from runner.store.state import Key
 
@@ -80,6 +81,8 @@ class Marks:
     processes: list[tuple[int, str]] = field(default_factory=list)
     """Guard and shim, with their start times."""
     cgroup: str | None = None
+    refused: bool = False
+    """One of them could not be signaled, and this was logged."""
 
     def living(self) -> list[tuple[int, str]]:
         """Living processes with a mark: those of the job; after them its parents, shim and guard."""
@@ -166,13 +169,17 @@ def _kill(marks: Marks) -> bool:
     if marks.cgroup is not None:
         cgroup.kill(marks.cgroup)
     living = marks.living()
-    _send_all(living)
+    refusing = _send_all(living)
+    if refusing and not marks.refused:
+        marks.refused = True
+        said = refusal(refusing, "runner-gone")
+        log.warning("a process of a job cannot be ended", why=warning(said["message"], said["why"]))
     return bool(living) or (marks.cgroup is not None and cgroup.occupied(marks.cgroup))
 
 
-def _send_all(processes: Iterable[tuple[int, str]]) -> None:
-    for pid, started in processes:
-        send(pid, started, signal.SIGKILL)
+def _send_all(processes: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Kill them; returns those that could not be signaled."""
+    return [one for one in processes if not send(*one, signal.SIGKILL)]
 
 
 def state_of(pid: int, started: str) -> str | None:

@@ -78,40 +78,53 @@ def descendants(root: int) -> list[tuple[int, str]]:
     return below(process_table(), [root])
 
 
-def signal_below(numbers: Sequence[int], spared: Collection[int] = ()) -> None:
+def signal_below(numbers: Sequence[int], spared: Collection[int] = ()) -> list[tuple[int, str]]:
     """Signal all descendants but `spared`, once. Processes forked meanwhile need another call.
 
-    If /proc cannot be read (a job may use up all descriptors of the host or of its shim), only the children
-    are signaled. Under a subreaper a killed child's children come next, so repeated calls reach all.
+    Returns those that this process may not signal, since they have gained privileges. If /proc cannot be read
+    (a job may use up all descriptors of the host or of its shim), only the children are signaled. Under a
+    subreaper a killed child's children come next, so repeated calls reach all.
     """
+    refusing = []
     try:
         for pid, started in descendants(os.getpid()):
-            for number in numbers if pid not in spared else ():
-                send(pid, started, number)
+            if pid not in spared and not all(send(pid, started, number) for number in numbers):
+                refusing.append((pid, started))
     except OSError:
         for pid in children():
             for number in numbers if pid not in spared else ():
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)  # a child keeps its pid until it is waited for
+    return refusing
 
 
-def send(pid: int, started: str, number: int) -> None:
+def refuses(pid: int, started: str) -> bool:
+    """Whether that process is alive and may not be signaled by this one. Raises as `send`."""
+    seen = look_at(pid)
+    return seen is not None and seen.state not in DEAD and not send(pid, started, 0)
+
+
+def send(pid: int, started: str, number: int) -> bool:
     """Signal exactly that process; a process that reuses the pid is left alone.
 
-    Raises OSError if this process can open no file.
+    Returns False if this process may not signal it, True also if it is gone. Raises OSError if this process
+    can open no file.
     """
     try:
         handle = os.pidfd_open(pid)
     except OSError as error:
         if error.errno in EXHAUSTED:
             raise
-        return
+        return True
     try:
         seen = look_at(pid)
         if seen is not None and seen.started == started:
             signal.pidfd_send_signal(handle, number)
-    except OSError as error:  # gone, or (setuid) not permitted: the next sweep retries
+    except PermissionError:  # it has gained privileges: the next sweep retries
+        return False
+    except OSError as error:
         if error.errno in EXHAUSTED:
             raise
     finally:
         os.close(handle)
+    return True

@@ -6,7 +6,8 @@ ignored SIGTERM. It kills the job by itself when the runner is gone (end of file
 the lease expires on CLOCK_BOOTTIME, since a stopped runner cannot. Its parent, forked from the same program,
 is its guard (`shim_guard`), which expects ticks. Stdin: one JSON line with the job, then `{"lease":
 deadline}`, `{"timeout_at": deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with the pids,
-`started`, then `ended` once no process is left; and a `tick` of the guard every second.
+`started`, `refused` once a process may not be signaled, which is then waited for, `ended` once no process is
+left; and a `tick` of the guard every second.
 
 A job may belong to a terminal (`terminal` in its description; `towpath lock`): it then has its caller's
 process group, standard streams and open files, and the shim also reports that it `stopped` or `continued`.
@@ -31,7 +32,7 @@ from typing import Any
 from runner.clock import boottime
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory
-from runner.process import job_start, proc_listing
+from runner.process import job_start, proc_listing, refusals
 from runner.process.process_tree import look_at, signal_below
 from runner.process.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
 from runner.process.shim_output import Output
@@ -62,6 +63,7 @@ class Shim:
         self.message: str | None = None
         self.main: int | None = None
         self.status: int | None = None
+        self.refused = False  # a process could not be signaled, and this was told
         self.control_open = True
         self.buffer = rest
         self.output: Output | None = None
@@ -226,7 +228,13 @@ class Shim:
         if number == signal.SIGKILL and self.job["cgroup"] is not None:
             cgroup.kill(self.job["cgroup"])
         continued = (signal.SIGCONT,) if number != signal.SIGKILL else ()  # a stopped process ignores SIGTERM
-        signal_below((number, *continued))
+        refusing = signal_below((number, *continued))
+        if refusing and not self.refused:
+            self.refused = True
+            refusal = refusals.refusal(refusing, self.why or "error")
+            self.tell("refused", **refusal)
+            if self.output is not None:
+                self.output.note(refusals.warning(refusal["message"], refusal["why"]))
 
     # -- what the runner hears
 

@@ -22,7 +22,7 @@ from typing import Any
 from runner.clock import boottime
 from runner.isolation import cgroup
 from runner.isolation.process_traits import die_with_parent
-from runner.process import proc_listing
+from runner.process import proc_listing, refusals
 from runner.process.process_tree import STOPPED, look_at, signal_below
 
 ROUND_SECONDS = 0.25
@@ -53,7 +53,7 @@ class Guard:
         self.stops = 0
         self.rounds = self.silent = self.late = 0
         self.idle = self.troubled = False
-        self.runner_gone = False
+        self.runner_gone = self.refused = False
         self.ticks = ticks
         self.wake_read, wake_write = os.pipe()
         for end in (self.wake_read, wake_write, ticks):
@@ -194,7 +194,10 @@ class Guard:
     def _kill(self, *spared: int) -> None:
         if self.cgroup is not None:
             cgroup.kill(self.cgroup)
-        signal_below((signal.SIGKILL,), spared)
+        refusing = signal_below((signal.SIGKILL,), spared)
+        if refusing and self.lost is not None and not self.refused:  # else its shim tells
+            self.refused = True
+            self._tell("refused", **refusals.refusal(refusing, "shim-lost"))
 
     def _runner_listens(self) -> bool:
         """Whether a write would not block: a full pipe would stop this process."""

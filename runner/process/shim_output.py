@@ -58,6 +58,10 @@ class Output:
             self.taken += len(chunk)
             self._put(self.masker.feed(chunk))
 
+    def note(self, text: str) -> None:
+        """Add a line of the shim's own."""
+        self._put(f"\n[towpath: {text}]\n".encode())
+
     def finish(self) -> None:
         """Store the rest, once no process of the job can write."""
         while self.open:

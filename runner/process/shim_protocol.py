@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from runner.process.process_tree import look_at
+from runner.process.refusals import MOST_NAMED
 
 Why = Literal[
     "exit", "timeout", "canceled", "lease", "runner-gone", "stopped", "forgotten", "error", "shim-lost"
@@ -53,6 +54,16 @@ class Started(BaseModel):
     started_at: AwareDatetime
 
 
+class Refused(BaseModel):
+    """Processes that could not be signaled; `why` the job is being ended."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    event: Literal["refused"] = "refused"
+    processes: Annotated[list[Process], Field(max_length=MOST_NAMED)]
+    message: Annotated[str, Field(max_length=200)]
+    why: Why
+
+
 class Over(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     event: Literal["ended"] = "ended"
@@ -63,7 +74,7 @@ class Over(BaseModel):
     message: str | None = None
 
 
-Said = Guarded | Tick | Started | Over
+Said = Guarded | Tick | Started | Refused | Over
 _LINE: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="event")])
 
 

@@ -13,7 +13,7 @@ import signal
 
 from runner.clock import boottime
 from runner.process.orphans import state_of
-from runner.process.process_tree import STOPPED, send
+from runner.process.process_tree import STOPPED, refuses, send
 
 ROUND_SECONDS = 1.0
 STOPS = 3
@@ -41,6 +41,8 @@ class ShimWatch:
         self._rounds = 0  # of silence
         self._stops = self._gone = 0
         self.guard = guard
+        self.refusing: list[tuple[int, str]] = []
+        """Processes of the job that could not be signaled."""
         self.over = False
         """`ended` was received: no process of the job is left."""
 
@@ -64,7 +66,7 @@ class ShimWatch:
     def verdict(self, guard_ended: bool) -> str | None:
         """Why guard and shim are given up; None while they work."""
         self._rounds += 1
-        if boottime() > min(self._stop_by, self._timeout_by, self._lease_by):
+        if boottime() > min(self._stop_by, self._timeout_by, self._lease_by) and not self._is_refused():
             return "its shim did not end it in time"
         if guard_ended:
             self._gone += 1
@@ -79,6 +81,13 @@ class ShimWatch:
         if self._rounds > DEAF_ROUNDS:
             return "the guard of its shim did not answer"
         return None
+
+    def _is_refused(self) -> bool:
+        """Whether the shim still waits for a process that this one may not signal either."""
+        try:
+            return any(refuses(*one) for one in self.refusing)
+        except OSError:  # no descriptors are left: the next round retries
+            return True
 
     def _let_go_on(self, guard: tuple[int, str]) -> None:
         with contextlib.suppress(OSError):  # no descriptors are left: the next round retries

@@ -28,6 +28,7 @@ from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob
 from runner.clock import boottime
 from runner.isolation.process_traits import adopt_orphans, hide_memory
+from runner.process.refusals import WENT_ON, warning
 
 GRACE_SECONDS = 5.0
 NOTICE = 5.0
@@ -52,6 +53,7 @@ class Keeper:
         self._front_pid = os.getppid()
         self._heart = Heartbeats(control)
         self._line = WaitingLine()
+        self._refused = ""
 
     def run(self) -> NoReturn:
         """Do all of it, and tell the front the exit code."""
@@ -156,6 +158,9 @@ class Keeper:
                 self._pass_on(b"S\n")
             case "stopped":
                 self._pass_on(b"T%d\n" % said["signal"])
+            case "refused":
+                self._refused = said["message"]
+                self._tell(warning(said["message"], said["why"]))
             case "continued" if os.getppid() == self._front_pid:  # else it is gone, and its pid another's
                 os.kill(self._front_pid, signal.SIGCONT)
 
@@ -165,10 +170,11 @@ class Keeper:
 
     def _reported(self, said: dict[str, Any]) -> int:
         """Report the end until it is answered, or the lease is over; then tell the user. The exit code."""
-        end = end_of(said)
+        end = end_of(said, self._refused)
         code, words = end.code, end.words
         if said.get("why") == "canceled" and self._lost_by_hand():
-            words = "the lock was released by hand while the command ran; the command was killed"
+            killed = f"{self._refused}: {WENT_ON}" if self._refused else "the command was killed"
+            words = f"the lock was released by hand while the command ran; {killed}"
             code = Exit.LOCK_LOST
         if words:
             self._pass_on(b"R\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,13 @@ def ran(
 
 
 @contextmanager
-def started(up: Up, where: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """`towpath lock` with these arguments; what a failed test leaves of it is ended by the home."""
+def started(up: Up, where: Path, *command: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """`towpath lock` with these arguments, run by the program `under`.
+
+    What a failed test leaves of it is ended by the home.
+    """
     process = subprocess.Popen(
-        [TOWPATH, "lock", *command],
+        [*under, TOWPATH, "lock", *command],
         cwd=where,
         env={**up.home.env, "TOWPATH_URL": up.url},
         stdin=subprocess.DEVNULL,

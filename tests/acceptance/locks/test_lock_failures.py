@@ -98,6 +98,31 @@ async def test_an_operator_cancels_or_releases(home: Home) -> None:
     assert sleepers(root) == []
 
 
+async def test_a_command_that_cannot_be_signaled_keeps_the_lock_until_it_ends(up: Up, root: Path) -> None:
+    """Without CAP_KILL, root may not signal what has become another user; others have nothing to lose."""
+    inside = root / "refusing"
+    inside.mkdir()
+    is_root = os.geteuid() == 0
+    under = ["setpriv", "--bounding-set=-kill"] if is_root else []
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if is_root else []
+    command = ("--path", ".", "--", *other, "sh", "-c", "echo up; exec sleep 300")
+    with started(up, inside, *command, under=under) as front:
+        assert first_line(front) == "up\n"
+        [task_id] = [one for one in up.holders() if up.task(one)["lock_paths"] == ["refusing"]]
+        assert up.towpath("cancel", task_id).returncode == 0
+        assert front.stderr is not None
+        if is_root:
+            said = front.stderr.readline()
+            assert "cannot be signaled by user 0: it goes on, and its end is waited for" in said
+            assert task_id in up.holders()
+            [command_pid] = sleepers(inside)
+            os.kill(command_pid, signal.SIGKILL)
+        assert front.wait(DEADLINE) == (137 if is_root else 143)
+        assert ("it went on until it ended by itself" in front.stderr.read()) == is_root
+    task = up.task(task_id)
+    assert (task["status"], "it went on until" in task["message"]) == ("canceled", is_root)
+
+
 def test_an_end_is_reported_though_standard_error_is_full(up: Up, root: Path) -> None:
     """The pipe has no reader: the message is lost, the lock is not."""
     with started(up, root, "--path", "full", "--", "sh", "-c", "echo up; exec yes >&2") as front:

@@ -38,6 +38,20 @@ def report_of(**ended: Any) -> Report | None:
             "SIGTERM; everything",
         ),
         ({"why": "runner-gone"}, "failed", "runner-lost", None, "gone"),
+        (
+            {"why": "exit", "exit_code": 0, "refused": "process 7"},
+            "succeeded",
+            None,
+            0,
+            "process 7: it went on",
+        ),
+        (
+            {"why": "lease", "refused": "process 7"},
+            "failed",
+            "runner-lost",
+            None,
+            "all else was killed; process 7",
+        ),
         ({"why": "error", "message": "cannot start 'x'"}, "failed", "error", None, "cannot start 'x'"),
     ],
 )

@@ -34,3 +34,12 @@ def test_ends(
     assert (report.status, report.reason, report.exit_code, end.code) == (status, reason, code, exit_code)
     assert report.message
     assert bool(end.words) is (said.get("why") != "exit"), "of its own end the command has told the user"
+
+
+@pytest.mark.parametrize("why", ["exit", "canceled", "lease", "stopped", "shim-lost"])
+def test_what_could_not_be_signaled_is_told_and_not_called_killed(why: str) -> None:
+    end = end_of({"why": why, "exit_code": 0}, "process 7 (sudo, user 0) cannot be signaled by user 1000")
+    told = "process 7 (sudo, user 0) cannot be signaled by user 1000: it went on until it ended by itself"
+    assert end.fields["message"].endswith(f"; {told}")
+    assert end.words.endswith(told) is (why != "exit")
+    assert not {"everything was killed", "the command was killed"} & set(end.words.split("; "))
