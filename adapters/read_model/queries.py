@@ -35,6 +35,7 @@ from domain.identifiers import TaskId, WorkspaceId, check_task_id
 from domain.log.events import RetryPolicy
 from domain.ports.read_model import TaskFilter
 from domain.protocol import rfc3339
+from domain.runners.runner_key import is_shown_id
 from domain.task import retries
 from domain.task.transitions import Status
 from domain.task.view import LockRead, TaskRead
@@ -141,11 +142,11 @@ def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.workspace is not None:
         named.append(tasks.c.workspace == storable(wanted.workspace))
     if wanted.pool is not None:
-        named.append(tasks.c.pool == storable(wanted.pool))
+        named += _of_runner(tasks.c.pool, wanted.pool)
     if wanted.asking is not None:
         named.append(tasks.c.asked_at.is_not(None) if wanted.asking else tasks.c.asked_at.is_(None))
     if wanted.runner is not None:
-        named.append(tasks.c.runner_id == storable(wanted.runner))
+        named += _of_runner(tasks.c.runner_id, wanted.runner)
     if wanted.reason is not None:
         named.append(tasks.c.reason == storable(wanted.reason))
     if wanted.finished_after is not None:
@@ -153,6 +154,14 @@ def _named(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.finished_before is not None:
         named.append(_bound(wanted.finished_before) > _FINISHED)
     return named
+
+
+def _of_runner(column: ColumnElement[str], given: str) -> list[ColumnElement[bool]]:
+    """`column` is the runner's id or pool `given`, which may be shortened as tables show it."""
+    stored = storable(given)
+    if is_shown_id(given):
+        return [column >= stored, column < stored + _BEHIND_EVERY_DIGIT]
+    return [column == stored]
 
 
 def _bound(at: datetime) -> str:

@@ -19,6 +19,7 @@ from domain.log.events import EVENTS
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
+from domain.runners.runner_key import is_shown_id
 
 SCAN_STEP = 500
 SCAN_STEPS = 20
@@ -230,7 +231,9 @@ def _fits(event: Recorded, wanted: EventSelection | None, workspace: WorkspaceId
 
 
 def _by(event: Recorded, actor: str | None) -> bool:
-    return actor is None or is_by(event.actor, actor)
+    if actor is None or is_by(event.actor, actor):
+        return True
+    return is_shown_id(actor) and event.actor.startswith(actor)
 
 
 def _stored_filter(wanted: EventSelection) -> EventFilter | None:

@@ -63,6 +63,9 @@ LabelFilter = Annotated[
 TaskCursor = Annotated[Cursor, WithJsonSchema({"type": "string", "format": "task-cursor", "maxLength": 500})]
 
 
+_SHORTENED = "of `towpath lock`, eight of the digest's digits suffice"
+
+
 class TasksWanted(BaseModel):
     """Filters of tasks; all given ones must hold. Unknown ones are refused."""
 
@@ -70,11 +73,13 @@ class TasksWanted(BaseModel):
 
     status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
     workspace: CheckedWorkspaceId | None = None
-    pool: Name | None = None
+    pool: Name | None = Field(default=None, description=f"a pool's name; {_SHORTENED}")
     label: list[LabelFilter] = Field(
         default=[], max_length=8, description="`name:value`, repeatable: all of them"
     )
-    runner: CheckedRunnerId | None = Field(default=None, description="the runner of the current attempt")
+    runner: CheckedRunnerId | None = Field(
+        default=None, description=f"the runner of the current attempt; {_SHORTENED}"
+    )
     reason: Name | None = Field(default=None, description="why it did not succeed, such as `exit`")
     created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
     created_before: Moment | None = None

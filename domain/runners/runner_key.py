@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PREFIX = "key."
 MARK = "-lock-"
 DIGEST_CHARS = 32
+SHOWN_CHARS = 8
+"""So much of the digest tables show; with it people name the runner."""
 HOST_CHARS = 64 - len(MARK) - DIGEST_CHARS
 
 
@@ -39,6 +41,18 @@ def takes_itself(pool: str) -> bool:
 def host_of(runner_id: str) -> str:
     """What people read in a runner's id: the host of one that certifies itself, else all of it."""
     return runner_id.rpartition(MARK)[0] if takes_itself(runner_id) else runner_id
+
+
+def shown_id(runner_id: str) -> str:
+    """A runner's id as tables show it: that of one that certifies itself is shortened."""
+    short = runner_id[: SHOWN_CHARS - DIGEST_CHARS]
+    return short if takes_itself(runner_id) and is_shown_id(short) else runner_id
+
+
+def is_shown_id(text: str) -> bool:
+    """Whether `text` may be a shortened id."""
+    host, mark, digest = text.rpartition(MARK)
+    return bool(host and mark) and len(digest) == SHOWN_CHARS and set(digest) <= set("0123456789abcdef")
 
 
 def is_key(token: str) -> bool:

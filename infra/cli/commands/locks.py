@@ -147,10 +147,10 @@ def _state(claim: dict[str, Any]) -> str:
 
 
 def _detail(claim: dict[str, Any]) -> str:
-    from infra.cli.output.event_text import short
+    from infra.cli.output.event_text import short, short_runner
 
     if "token" in claim:
-        return f"on {claim['runner_id']}" if claim["runner_id"] else ""
+        return f"on {short_runner(claim['runner_id'])}" if claim["runner_id"] else ""
     return "behind " + " ".join(short(task_id) for task_id in claim["blocked_by"])
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli.arguments.group import Group
 from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import DataDirOption
+
+if TYPE_CHECKING:
+    from infra.cli.client.http import Api
 
 _MANY = 10_000
 
@@ -33,19 +36,20 @@ def runners(
         return
     from infra.cli.client.http import connect
     from infra.cli.output.durations import ago
+    from infra.cli.output.event_text import short_runner
     from infra.cli.output.formats import Column, emit
     from infra.cli.output.stderr import say
 
     with connect(url, data_dir) as api:
         found, _ = api.items("/runners", _MANY)
     columns = (
-        Column("ID", lambda one: one["id"], wide=True),
+        Column("ID", lambda one: short_runner(one["id"]), wide=True),
         Column("STATE", lambda one: one["state"], colored=True),
-        Column("POOLS", lambda one: " ".join(one["pools"]), wide=True),
+        Column("POOLS", _pools, wide=True),
         Column("HOST", lambda one: one["host"], wide=True),
         Column("HOLDS", _holds, right=True),
         Column("AT ONCE", lambda one: str(one["capacity"]), right=True),
-        Column("LAST HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
+        Column("HEARTBEAT", lambda one: ago(one["last_heartbeat"])),
     )
     emit(output, found, columns)
     _say_conflicts(found)
@@ -61,7 +65,7 @@ def runners(
 
 @app.command("forget")
 def forget(
-    id: Annotated[str, typer.Argument(metavar="ID", help="A lost runner.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="A lost runner, as `towpath runners` shows it.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
@@ -71,6 +75,7 @@ def forget(
     from infra.cli.output.formats import Column, emit_one
 
     with connect(url, data_dir) as api:
+        id = _whole(api, id)
         api.delete(path("runners", id))
     emit_one(output, {"id": id, "forgotten": True}, [Column("forgotten", lambda row: row["id"])])
 
@@ -85,6 +90,29 @@ def _say_conflicts(found: list[dict[str, Any]]) -> None:
                 f"conflict: several runners have the id {one['id']}: {hosts}. Give each an id "
                 "(TOWPATH_RUNNER_ID) and a state directory of its own."
             )
+
+
+def _pools(runner: dict[str, Any]) -> str:
+    """Pools that the runner serves. That of `towpath lock` is its id, which a terminal shows once."""
+    from infra.cli.output.event_text import short_runner
+
+    shown = {pool: short_runner(pool) for pool in runner["pools"]}
+    return " ".join("itself" if pool == runner["id"] != short else short for pool, short in shown.items())
+
+
+def _whole(api: Api, given: str) -> str:
+    """The whole id of a runner that is shortened as tables show it."""
+    from domain.runners.runner_key import is_shown_id
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
+
+    if not is_shown_id(given):
+        return given
+    known, _ = api.items("/runners", _MANY)
+    found = [str(one["id"]) for one in known if one["id"].startswith(given)]
+    if len(found) > 1:
+        raise CliError("several runners begin so; give the whole id:\n  " + "\n  ".join(found), Exit.USAGE)
+    return found[0] if found else given
 
 
 def _holds(runner: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from domain.actors import shown_actor
+from domain.runners.runner_key import shown_id
 from domain.workspaces.paths import listed
 from infra.cli.output.durations import clock_time, duration
 from infra.cli.output.formats import Column, Json, terminal_width
@@ -17,6 +18,17 @@ from infra.cli.output.table import SHORT_ID
 def short(task_id: str) -> str:
     """A task id in text: on a terminal its last, random part, which commands accept as an id."""
     return task_id if terminal_width(sys.stdout) is None else task_id[-SHORT_ID:]
+
+
+def short_runner(runner_id: str) -> str:
+    """A runner's id in text: on a terminal as short as commands accept it."""
+    return runner_id if terminal_width(sys.stdout) is None else shown_id(runner_id)
+
+
+def short_actor(actor: str) -> str:
+    """An actor for people."""
+    kind, colon, name = actor.partition(":")
+    return f"{kind}:{short_runner(name)}" if colon and kind == "runner" else shown_actor(actor)
 
 
 def scope(paths: list[str], mode: str = "exclusive") -> str:
@@ -50,6 +62,11 @@ def _named(label: str, value: Any) -> str:
     return "" if value is None else f"{label} {value}"
 
 
+def _on(data: Json) -> str:
+    runner_id = data.get("runner_id")
+    return "" if runner_id is None else f"on {short_runner(runner_id)}"
+
+
 def _created(_: Json, data: Json) -> str:
     policy = data.get("retry")
     return _join(shlex.join(data["command"]), policy and f"up to {policy['max_attempts']} attempts")
@@ -58,7 +75,9 @@ def _created(_: Json, data: Json) -> str:
 def _dispatched(_: Json, data: Json) -> str:
     claim = data["workspace"] and f"{data['workspace']}: {scope(data['lock_paths'], data['lock_mode'])}"
     wait = data.get("lock_wait_seconds")
-    return _join(f"pool {data['pool']}", claim, _named("waits at most", wait and duration(wait)))
+    return _join(
+        f"pool {short_runner(data['pool'])}", claim, _named("waits at most", wait and duration(wait))
+    )
 
 
 def _ended(_: Json, data: Json) -> str:
@@ -68,7 +87,7 @@ def _ended(_: Json, data: Json) -> str:
 
 
 def _by(_: Json, data: Json) -> str:
-    return _join(_named("on", data.get("runner_id")), data.get("reason"), data.get("message"))
+    return _join(_on(data), data.get("reason"), data.get("message"))
 
 
 def _asked(_: Json, data: Json) -> str:
@@ -95,8 +114,8 @@ def _shorts(holders: Iterable[Json]) -> str:
 _WORDS: dict[str, Callable[[Json, Json], str]] = {
     "created": _created,
     "dispatched": _dispatched,
-    "queued": lambda _, data: _join(_named("on", data["runner_id"]), f"over {data['transport']}"),
-    "running": lambda _, data: _join(_named("on", data["runner_id"]), _named("pid", data["pid"])),
+    "queued": lambda _, data: _join(_on(data), f"over {data['transport']}"),
+    "running": lambda _, data: _join(_on(data), _named("pid", data["pid"])),
     "succeeded": _ended,
     "failed": _ended,
     "cancel-requested": lambda _, data: _join(_named("by", shown_actor(str(data["by"]))), data["reason"]),
@@ -128,7 +147,7 @@ TRAIL = (
     Column("TIME", lambda event: clock_time(event["time"])),
     Column("EVENT", name_of, colored=True),
     Column("ATT", _attempt, right=True),
-    Column("ACTOR", lambda event: shown_actor(str(event["actor"])), wide=True),
+    Column("ACTOR", lambda event: short_actor(str(event["actor"])), wide=True),
     Column("DETAIL", detail, wide=True),
 )
 WATCHED = (

@@ -58,6 +58,21 @@ async def test_questions_whose_time_is_over_without_a_default_do_not_count(model
     assert len(await walk(model, TaskFilter(asking=True), 10)) == 3
 
 
+async def test_a_shortened_id_finds_the_tasks_of_that_runner(model: SqlReadModel) -> None:
+    lives = Lives()
+    ids = [f"host-lock-{digest}{'0' * 24}" for digest in ("0123abcd", "0123abce")]
+    for pool in (*ids, "host-lock-0123abcd"):
+        task_id = lives.create(pool=pool)
+        lives.dispatch(task_id)
+        lives.report(task_id, "running", runner_id=pool)
+    await feed(model, lives.events)
+    by_hand, second, first = lives.newest_first()
+    for short, fitting in (("host-lock-0123abcd", [by_hand, first]), ("host-lock-0123abce", [second])):
+        assert await walk(model, TaskFilter(runner=short), 10) == fitting
+        assert await walk(model, TaskFilter(pool=short), 10) == fitting
+    assert await walk(model, TaskFilter(runner="host-lock-0123ab"), 10) == []
+
+
 MIDDLE = Lives().now + timedelta(seconds=8)
 
 

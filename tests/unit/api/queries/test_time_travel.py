@@ -165,6 +165,13 @@ async def names(harness: ApiHarness, url: str, **params: Any) -> list[str]:
             return found
 
 
+async def test_the_log_by_a_runner_as_tables_show_it(harness: ApiHarness) -> None:
+    task = await harness.dispatched()
+    await harness.report(task["id"], "running", runner_id="host-lock-0123abcd" + "0" * 24)
+    assert await names(harness, "/events", actor="runner:host-lock-0123abcd") == ["running"]
+    assert await names(harness, "/events", actor="runner:host-lock-0123abce") == []
+
+
 @pytest.mark.parametrize("limit", [1, 3, 100])
 async def test_the_log_by_actor_and_time(harness: ApiHarness, limit: int) -> None:
     first, second = await contended(harness)

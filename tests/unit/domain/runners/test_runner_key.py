@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.identifiers import check_name
-from domain.runners.runner_key import certifies, host_of, is_key, runner_id_of, takes_itself
+from domain.runners.runner_key import (
+    certifies,
+    host_of,
+    is_key,
+    is_shown_id,
+    runner_id_of,
+    shown_id,
+    takes_itself,
+)
 
 KEY = "key." + "ab" * 32
 
@@ -31,6 +39,19 @@ def test_only_its_own_key_certifies_an_id() -> None:
     assert not certifies(KEY, "")
     assert not certifies(KEY.removeprefix("key."), made)
     assert host_of(made) == "build-7"
+
+
+def test_its_id_is_shown_shortened_and_others_whole() -> None:
+    made = runner_id_of("build-7", KEY)
+    short = shown_id(made)
+    assert re.fullmatch("build-7-lock-[0-9a-f]{8}", short)
+    assert made.startswith(short)
+    assert is_shown_id(short)
+    assert not is_shown_id(made)
+    for name in ("default", "build-7", "x-lock-" + "z" * 32, short):
+        assert shown_id(name) == name
+    for name in ("-lock-0123abcd", "x-lock-0123abc", "x-lock-0123ABCD", "0123abcd"):
+        assert not is_shown_id(name)
 
 
 @pytest.mark.parametrize(
