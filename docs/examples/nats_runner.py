@@ -166,6 +166,8 @@ class Attempt:
             return "over"  # another one has been started with this one's id
         if event in ("cancel-requested", "lock-release-requested"):
             return "stop"
+        if event in ("asked", "answered"):
+            return "running"  # a question of its job
         return event if event in ("dispatched", "queued", "running") else "over"
 
     async def until(self, *wanted) -> str:

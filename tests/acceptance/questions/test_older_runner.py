@@ -36,4 +36,6 @@ async def test_it_goes_on_through_a_question_and_still_hears_of_a_cancel(up: Up)
         assert up.task(task_id)["question"]["question_id"] == "q2"
         up.post(f"/tasks/{task_id}/cancel")
         assert (await eventually(lambda: up.ended(task_id), DEADLINE))["status"] == "canceled"
+        (canceled,) = up.events(task_id=task_id, event="canceled")
+        assert canceled["actor"] == "runner:older-1", "it had taken a question for the end"
         assert up.get(f"/tasks/{task_id}/questions/q2")["state"] == "closed"
