@@ -10,8 +10,9 @@ WHICH = $$(command -v $(PYTHON) >/dev/null 2>&1 && echo "$(PYTHON) is $$($(PYTHO
 VERSION := import sys; print(*sys.version_info[:3], sep=".")
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 NODE := tests/node/node_modules/.package-lock.json
+CONSOLE := $(BIN)/python api/console/build.py
 
-.PHONY: interpreter help demo up test check bench bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages clean
+.PHONY: interpreter help demo console up test check bench bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +56,13 @@ interpreter:
 demo: $(ENV) ## run real tasks that contend for a workspace, and show the trail
 	@$(BIN)/towpath demo
 
+# Built again only after a change. Exit code 3: this machine has no Node, so that of PyPI is installed, by hash.
+console: $(ENV) ## build the operators' console, which `make up` does, too; brings Node where there is none
+	@$(CONSOLE) $(TOOLS) || { test $$? = 3 && $(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--require-hashes -r requirements-node.lock >&2 && $(CONSOLE) $(TOOLS); }
+
 up: $(ENV) ## start NATS, API, projections and one runner; stop with Ctrl-C; ARGS="--port 8010"
+	@$(MAKE) --no-print-directory console || echo "going on without the console" >&2
 	@$(BIN)/towpath up $(ARGS) || { code=$$?; echo 'options go into ARGS: make up ARGS="--port 8010"' >&2; exit $$code; }
 
 test: $(ENV) ## all tests that need nothing but Python; WORKERS=2 runs two at a time
@@ -90,12 +97,14 @@ test-deployment: $(ENV) ## check the deployment files; needs docker compose, sys
 $(NODE): tests/node/package.json tests/node/package-lock.json
 	@cd tests/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch ../../$(NODE)
 
-test-node: $(ENV) $(NODE) ## compile the TypeScript types, and run a runner on Node; needs Node 20 and npm
+test-node: $(ENV) $(NODE) ## compile TypeScript, test the console's modules, run a runner on Node; needs Node 20 and npm
+	@$(MAKE) --no-print-directory console TOOLS=--tools
 	@$(BIN)/python -m pytest -m node tests/node $(ARGS)
 
-test-pages: $(ENV) ## look at the pages in a browser; needs Debian's chromium
+test-pages: $(ENV) console ## look at the pages in a browser; needs Debian's chromium
 	@$(BIN)/python -m pytest -m pages tests/pages $(ARGS)
 
 clean: ## remove the environment and all that was built, but no data
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist tests/node/node_modules
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist tests/node/node_modules \
+		api/console/dist api/console/node_modules api/console/src/generated
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

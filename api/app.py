@@ -27,6 +27,7 @@ from api.routes import (
     attempts,
     bulk,
     commands,
+    console,
     contracts,
     dead_letters,
     events,
@@ -113,6 +114,8 @@ def described() -> FastAPI:
     app.include_router(docs_page.router)
     app.include_router(contracts.router)
     app.include_router(contracts.pages)
+    app.include_router(session.login)
+    app.include_router(console.router)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Authentication: operators by bearer token and role, runners by callback or attempt token.
+"""Authentication: operators by bearer token or console cookie, runners by callback or attempt token.
 
 Each route declares the role it needs; a route without one cannot be built. The check runs before the body is
 read. `api.callers` says how events name the caller. Tokens are compared by digest in constant time and never
@@ -26,6 +26,7 @@ from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
 from api.problems import HttpProblem
 from api.queries.as_of import say_as_of, set_as_of
+from api.session_cookies import require_console, session_of
 from domain.actors import JOB_ACTOR
 from domain.identifiers import TaskId
 from domain.protocol import RUNNER_AUTH_HEADER, Heartbeat
@@ -36,6 +37,7 @@ ROLE_KEY = "x-required-role"
 JOB_KEY = "x-job-token"
 SECURITY_SCHEME = "operator"
 RUNNER_SCHEME = "runner"
+SESSION_SCHEME = "session"
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -48,9 +50,9 @@ def needs(role: Role, *, job: bool = False) -> dict[str, Any]:
         return {
             ROLE_KEY: role.label,
             JOB_KEY: True,
-            "security": [{SECURITY_SCHEME: []}, {RUNNER_SCHEME: []}, {}],
+            "security": [{SECURITY_SCHEME: []}, {SESSION_SCHEME: []}, {RUNNER_SCHEME: []}, {}],
         }
-    return {ROLE_KEY: role.label, "security": [{SECURITY_SCHEME: []}, {}]}
+    return {ROLE_KEY: role.label, "security": [{SECURITY_SCHEME: []}, {SESSION_SCHEME: []}, {}]}
 
 
 class GuardedRoute(APIRoute):
@@ -69,7 +71,7 @@ class GuardedRoute(APIRoute):
                     refuse_on_behalf()
                 request.state.actor = JOB_ACTOR
             else:
-                request.state.caller = authorise(parts.config, request.headers, role)
+                request.state.caller = authorise(parts, request, role)
                 request.state.actor = request.state.caller.actor
             asked = JsonRequest.of(request)
             if request.method not in READS:
@@ -83,12 +85,12 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-class RunnerRoute(APIRoute, ABC):
-    """A route for runners and jobs that checks their token before it reads the body."""
+class CheckedRoute(APIRoute, ABC):
+    """A route for runners, jobs or the login; it checks the request before it reads the body."""
 
     @abstractmethod
     def check(self, request: Request) -> None:
-        """Raise HttpProblem unless X-Runner-Token suffices."""
+        """Raise HttpProblem unless the request's headers suffice."""
 
     def get_route_handler(self) -> _Handler:
         """FastAPI's handler, called after the check."""
@@ -103,19 +105,35 @@ class RunnerRoute(APIRoute, ABC):
         return guarded
 
 
+class ConsoleRoute(CheckedRoute):
+    """A route that only the console's own page may call: it sets or clears its cookie."""
+
+    def check(self, request: Request) -> None:
+        """Raise HttpProblem 403 if another page, or a program, sent it."""
+        require_console(request.app.state.parts, request)
+
+
 def job_attempt(parts: ApiParts, request: Request) -> int | None:
     """The attempt whose job sends the request about the task in its path; None where no job token is sent."""
     token = request.headers.get(RUNNER_AUTH_HEADER)
     return parts.job_tokens.check(request.path_params["task_id"], token) if token is not None else None
 
 
-def authorise(config: ApiConfig, headers: Headers, role: Role) -> Caller:
-    """Who sends a request, if it has at least `role`.
+def authorise(parts: ApiParts, request: Request, role: Role) -> Caller:
+    """Who sends a request, if it has at least `role`. A bearer token goes first, then the console's cookie.
 
     Raises:
-        HttpProblem: 401 without a known token, 403 for a lower role, or as `caller_of`.
+        HttpProblem: 401 without a known token, 403 for a lower role, or as `caller_of` and `session_of`.
     """
-    caller = caller_of(_token_of(config, headers) if config.operator_tokens else None, headers)
+    session = None
+    if not parts.config.operator_tokens:
+        token = None
+    elif "authorization" in request.headers or (session := session_of(parts, request)) is None:
+        token = _token_of(parts.config, request.headers)
+    else:
+        token = session.token
+    request.state.session = session
+    caller = caller_of(token, request.headers)
     if caller.role < role:
         raise HttpProblem(
             403,
@@ -128,7 +146,7 @@ def authorise(config: ApiConfig, headers: Headers, role: Role) -> Caller:
 
 def _token_of(config: ApiConfig, headers: Headers) -> OperatorToken:
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    token = _find(config, given.strip()) if scheme.lower() == "bearer" else None
+    token = find_token(config, given.strip()) if scheme.lower() == "bearer" else None
     if token is None:
         raise HttpProblem(
             401,
@@ -139,7 +157,8 @@ def _token_of(config: ApiConfig, headers: Headers) -> OperatorToken:
     return token
 
 
-def _find(config: ApiConfig, given: str) -> OperatorToken | None:
+def find_token(config: ApiConfig, given: str) -> OperatorToken | None:
+    """The configured token that `given` is; compared by digest, in constant time."""
     digest = digest_of(given)
     found = None
     for token in config.operator_tokens:

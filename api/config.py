@@ -10,11 +10,14 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 
 from domain.context.loopback import is_loopback
 from domain.validation.token_rules import MIN_TOKEN_CHARS, too_short
 
 BODY_LIMIT_BYTES = 512 * 1024
+CONSOLE_BUNDLE = Path(__file__).with_name("console") / "dist"
+"""Where `make console` puts the console, and where the wheel has it."""
 
 
 class ApiConfigError(ValueError):

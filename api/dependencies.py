@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from api.config import ApiConfig
+from api.config import CONSOLE_BUNDLE, ApiConfig
+from api.sessions import Sessions
 from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
 from domain.log.capacity import AmpleCapacity, LogCapacity
@@ -33,8 +34,9 @@ from domain.services.workspaces import WorkspaceService
 class ApiParts:
     """Use cases, readers and settings.
 
-    `new_task_id` makes a UUIDv7 string. `readiness` returns "ok" or a fault for each part. `lease` defines
-    when a runner counts as suspected and lost.
+    `console`: the directory of the console's bundle, which may be missing. `new_task_id` makes a UUIDv7
+    string. `readiness` returns "ok" or a fault for each part. `lease` defines when a runner counts as
+    suspected and lost.
     """
 
     commands: TaskCommands
@@ -50,6 +52,7 @@ class ApiParts:
     dead_letter_service: DeadLetterService
     tokens: AttemptTokens
     job_tokens: JobTokens
+    sessions: Sessions
     clock: Clock
     new_task_id: Callable[[], TaskId]
     readiness: Callable[[], Awaitable[dict[str, str]]]
@@ -58,5 +61,6 @@ class ApiParts:
     contracts: Path
     lease: LeaseTerms
     outputs: Outputs = field(default_factory=NoOutputs)
+    console: Path = CONSOLE_BUNDLE
     capacity: LogCapacity = field(default_factory=AmpleCapacity)
     tracer: Tracer | None = None

@@ -50,6 +50,7 @@ from adapters.runners.submission import PoolRunnerClient, PushRunnerClient, Queu
 from adapters.telemetry.tracing import TracedAppender, TracedEventQueue, TracedRunnerClient
 from api.config import ApiConfig
 from api.dependencies import ApiParts
+from api.sessions import Sessions
 from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
 from domain.log.capacity import LogCapacity
@@ -125,6 +126,7 @@ class Core:
     cipher: AesGcmEnvCipher
     tokens: AttemptTokens
     job_tokens: JobTokens
+    sessions: Sessions
     dead_letters: JetStreamDeadLetters
     heartbeats: JetStreamHeartbeats
     tracer: Tracer | None
@@ -195,6 +197,7 @@ async def open_core(
             cipher=AesGcmEnvCipher(*keys),
             tokens=AttemptTokens(*keys),
             job_tokens=JobTokens(*keys),
+            sessions=Sessions(*keys),
             dead_letters=JetStreamDeadLetters(connection),
             heartbeats=JetStreamHeartbeats(connection, settings.lease_terms),
             tracer=tracer,
@@ -235,6 +238,7 @@ def api_parts(
         dead_letter_service=DeadLetterService(core.dead_letters, reports, core.reader, handlers),
         tokens=core.tokens,
         job_tokens=core.job_tokens,
+        sessions=core.sessions,
         clock=now,
         new_task_id=lambda: TaskId(new_id()),
         readiness=readiness,

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from api.auth import RUNNER_SCHEME, Parts, RunnerKey, RunnerRoute, authorise
-from api.config import ApiConfig, Role
+from api.auth import RUNNER_SCHEME, CheckedRoute, Parts, RunnerKey, authorise
+from api.config import Role
 from api.dependencies import ApiParts
 from api.problems import HttpProblem
 from api.schema.openapi import problems
@@ -39,19 +39,20 @@ class HeartbeatAnswer(BaseModel):
     lease_seconds: float = Field(description="How long the runner's processes may run since it sent this.")
 
 
-class _HeartbeatRoute(RunnerRoute):
+class _HeartbeatRoute(CheckedRoute):
     """Checks the callback token; an attempt's token does not suffice for all attempts of a runner.
 
     An operator may also bring a key of the runner's own, which is then held against the runner's id.
     """
 
     def check(self, request: Request) -> None:
-        config: ApiConfig = request.app.state.parts.config
+        parts: ApiParts = request.app.state.parts
+        config = parts.config
         token = request.headers.get(RUNNER_AUTH_HEADER)
         if config.callback_token is None or (token is not None and config.accepts_callback(token)):
             return
         if token is not None and is_key(token):
-            authorise(config, request.headers, Role.OPERATOR)
+            authorise(parts, request, Role.OPERATOR)
             return
         raise HttpProblem(
             401,

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from api.auth import (
     RUNNER_SCHEME,
     Actor,
+    CheckedRoute,
     GuardedRoute,
     Parts,
-    RunnerRoute,
     job_attempt,
     needs,
     prove,
@@ -58,7 +58,7 @@ class AnswerBody(BaseModel):
         return self
 
 
-class _AskRoute(RunnerRoute):
+class _AskRoute(CheckedRoute):
     """Notes the attempt that the token proves; None where it proves none and needs none."""
 
     def check(self, request: Request) -> None:

@@ -1,16 +1,26 @@
-"""`GET /session`: who the caller is and what it may do, so that clients need not try."""
+"""`/session`: who the caller is and what it may do, so that clients need not try; and the console's login.
+
+`POST` exchanges an operator's token for a cookie, which scripts in the page cannot read.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from datetime import datetime
+from typing import Annotated
 
-from api.auth import ROLE_KEY, CallerSent, GuardedRoute, needs
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from api.auth import ROLE_KEY, CallerSent, ConsoleRoute, GuardedRoute, Parts, find_token, needs
+from api.callers import Caller, caller_of
 from api.config import Role
-from api.problems import leaves
+from api.problems import HttpProblem, leaves
 from api.schema.openapi import problems
+from api.session_cookies import CONSOLE_HEADER, clear_cookies, set_cookie
+from domain.errors import Refused
 
 router = APIRouter(route_class=GuardedRoute, tags=["session"])
+login = APIRouter(route_class=ConsoleRoute, tags=["session"])
 
 
 class OnBehalfOfRead(BaseModel):
@@ -19,6 +29,14 @@ class OnBehalfOfRead(BaseModel):
     kind: str
     id: str
     name: str | None
+
+
+class LoginBody(BaseModel):
+    """A token as it stands behind the colon in TOWPATH_API_TOKENS."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    token: Annotated[SecretStr, Field(min_length=1, max_length=500)]
 
 
 class SessionRead(BaseModel):
@@ -30,6 +48,7 @@ class SessionRead(BaseModel):
     on_behalf_of: OnBehalfOfRead | None
     may_act_on_behalf: bool = Field(description="whether it may send Towpath-On-Behalf-Of and Towpath-Role")
     open: bool = Field(description="the API has no tokens: every local program may do everything")
+    expires: datetime | None = Field(description="when its cookie ends; null if it came without one")
     permitted: list[str] = Field(
         description="the routes that its role permits", examples=[["GET /tasks", "POST /tasks"]]
     )
@@ -38,6 +57,46 @@ class SessionRead(BaseModel):
 @router.get("/session", response_model=SessionRead, openapi_extra=needs(Role.VIEWER), responses=problems())
 async def session(request: Request, caller: CallerSent) -> SessionRead:
     """Who one is, and what one may do."""
+    held = request.state.session
+    return _read(request, caller, held.expires if held is not None else None)
+
+
+_CONSOLE_PARAMETERS = [
+    {"name": CONSOLE_HEADER, "in": "header", "required": True, "schema": {"type": "string", "enum": ["1"]}},
+    {"name": "Origin", "in": "header", "required": True, "schema": {"type": "string"}},
+]
+
+
+@login.post(
+    "/session",
+    response_model=SessionRead,
+    openapi_extra={"parameters": _CONSOLE_PARAMETERS, "security": [{}]},
+    responses=problems(400, 409, 413, 415, 503),
+)
+async def log_in(request: Request, response: Response, body: LoginBody, parts: Parts) -> SessionRead:
+    """Exchange a token for the console's cookie, for 12 hours."""
+    if not parts.config.operator_tokens:
+        raise Refused("no-login-needed", "this API has no tokens: it is open to this machine's programs")
+    token = find_token(parts.config, body.token.get_secret_value())
+    if token is None:
+        raise HttpProblem(401, "unauthorised", "this is none of the tokens in TOWPATH_API_TOKENS")
+    value, session = parts.sessions.mint(token, parts.clock())
+    set_cookie(request, response, value)
+    return _read(request, caller_of(token, request.headers), session.expires)
+
+
+@login.delete(
+    "/session",
+    status_code=204,
+    openapi_extra={"parameters": _CONSOLE_PARAMETERS, "security": [{}]},
+    responses=problems(),
+)
+async def log_out(response: Response) -> None:
+    """Let the browser forget the cookie; it stays valid until it ends where somebody has copied it."""
+    clear_cookies(response)
+
+
+def _read(request: Request, caller: Caller, expires: datetime | None) -> SessionRead:
     person = caller.on_behalf_of
     return SessionRead(
         actor=caller.actor,
@@ -46,6 +105,7 @@ async def session(request: Request, caller: CallerSent) -> SessionRead:
         on_behalf_of=OnBehalfOfRead(**person._asdict()) if person is not None else None,
         may_act_on_behalf=caller.may_act_on_behalf,
         open=caller.token is None,
+        expires=expires,
         permitted=_permitted(request, caller.role),
     )
 

@@ -13,9 +13,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api.auth import ROLE_KEY, RUNNER_SCHEME, SECURITY_SCHEME
+from api.auth import ROLE_KEY, RUNNER_SCHEME, SECURITY_SCHEME, SESSION_SCHEME
 from api.problems import MEDIA_TYPE, FieldError, Problem, ValidationProblem
 from api.queries.as_of import AS_OF
+from api.session_cookies import CONSOLE_HEADER
+from api.sessions import COOKIE, SECURE_COOKIE
 from domain.identifiers import TASK_ID_PATTERN
 from domain.log.events import EVENTS
 from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Report, Submission
@@ -55,6 +57,10 @@ _AS_OF = {
     "description": "the answer shows the log at least up to this sequence",
     "schema": {"type": "integer", "minimum": 0},
 }
+_SESSION = (
+    f"For the console: the cookie that `POST /session` sets, `{SECURE_COOKIE}` over TLS. Requests that "
+    f"change something need `{CONSOLE_HEADER}: 1` and the page's `Origin` beside it. Bearer tokens go first."
+)
 _UNSAID = "Successful Response"  # FastAPI's default description
 
 
@@ -93,6 +99,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
         schemas.setdefault(name, one)
     components["securitySchemes"] = {
         SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": _OPERATOR},
+        SESSION_SCHEME: {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": _SESSION},
         RUNNER_SCHEME: {
             "type": "apiKey",
             "in": "header",

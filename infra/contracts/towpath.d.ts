@@ -433,6 +433,11 @@ export interface LocksReleased {
   process_may_run: boolean;
 }
 
+/** A token as it stands behind the colon in TOWPATH_API_TOKENS. */
+export interface LoginBody {
+  token: string;
+}
+
 /** The person for whom the caller acts; `kind` says where `id` is known. */
 export interface OnBehalfOfRead {
   kind: string;
@@ -721,6 +726,8 @@ export interface SessionRead {
   may_act_on_behalf: boolean;
   /** the API has no tokens: every local program may do everything */
   open: boolean;
+  /** when its cookie ends; null if it came without one */
+  expires: string | null;
   /** the routes that its role permits */
   permitted: string[];
 }

@@ -24,6 +24,7 @@ from adapters.event_store.task_store import LogTaskStore
 from api.app import begin_closing, create_app
 from api.config import ApiConfig
 from api.dependencies import ApiParts
+from api.sessions import Sessions
 from domain.errors import Invalid
 from domain.log.record import Recorded
 from domain.ports.read_model import OpenQuestions, TaskFilter
@@ -235,6 +236,7 @@ async def api_harness(
         dead_letter_service=DeadLetterService(dead, reports, reader, handlers or {}),
         tokens=tokens,
         job_tokens=JobTokens(KEY),
+        sessions=Sessions(KEY),
         clock=clock,
         new_task_id=new_id,
         readiness=ready,

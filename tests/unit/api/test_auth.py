@@ -110,7 +110,7 @@ def test_no_operators_route_is_left_out_above() -> None:
     contracts = {"/asyncapi.json", "/schemas", "/schemas/{name}"}
     of_a_task = {f"/runner/tasks/{{task_id}}/{what}" for what in ("status", "questions", "pauses")}
     runners = {"/runner/heartbeat", *of_a_task}
-    assert unguarded == {"/livez", "/readyz", *runners, *contracts}
+    assert unguarded == {"/livez", "/readyz", "/session", *runners, *contracts}
 
 
 def test_every_operators_route_documents_what_a_guard_answers() -> None:

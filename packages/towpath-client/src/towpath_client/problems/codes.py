@@ -51,6 +51,10 @@ class NotOnBehalf(PermissionDenied):
     """The token may not act on behalf of others."""
 
 
+class NotFromConsole(PermissionDenied):
+    """A session cookie came with a command that the console's own page did not send."""
+
+
 class NoSuchRoute(NotFound):
     """The API has no such route: it may be older than this package."""
 
@@ -101,6 +105,10 @@ class MethodNotAllowed(WrongMethod):
 
 class BodyTooSlow(RequestTimeout):
     """The body did not arrive in time."""
+
+
+class NoLoginNeeded(Conflict):
+    """The API has no tokens, so there is nothing to log in with."""
 
 
 class IdTaken(Conflict):

@@ -1,0 +1,90 @@
+// What a page shows where there is nothing to show: loading, empty, failed.
+import type { ComponentChildren } from "preact";
+import { now } from "../lib/clock";
+import { Problem, Unreachable } from "../lib/api";
+import { duration } from "../lib/format";
+import { type Resource, connection } from "../lib/resource";
+import { Link } from "./Link";
+
+/** Grey lines in the place of rows. */
+export function Skeleton({ rows = 8 }: { rows?: number }) {
+  return (
+    <div class="skeleton" role="status" aria-label="loading">
+      {Array.from({ length: rows }, (_, index) => (
+        <span key={index} />
+      ))}
+    </div>
+  );
+}
+
+interface EmptyProps {
+  title: string;
+  children?: ComponentChildren;
+}
+
+export function Empty({ title, children }: EmptyProps) {
+  return (
+    <div class="empty">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+const TITLES: Record<number, string> = {
+  401: "Log in to see this",
+  403: "Your role does not permit this",
+  404: "There is no such thing",
+  422: "The API does not understand this search",
+  503: "The API cannot answer at the moment",
+  507: "The log is full",
+};
+
+function advice(error: Error): ComponentChildren {
+  const status = error instanceof Problem ? error.status : 0;
+  if (error instanceof Unreachable) return <p>Is the network there, and does <code>towpath up</code> run?</p>;
+  if (status === 403 && error instanceof Problem && typeof error.extra["required_role"] === "string")
+    return <p>It needs the role {error.extra["required_role"]}.</p>;
+  if (status === 404) return <p><Link to="/tasks" params={{ at: null }}>All tasks</Link></p>;
+  if (status === 507) return <p>Raise <code>TOWPATH_LOG_MAX_BYTES</code>, or give the disk more room. What runs may still end.</p>;
+  return null;
+}
+
+/** A failure instead of content. */
+export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
+  const title = error instanceof Unreachable ? "The API does not answer" : undefined;
+  const known = error instanceof Problem ? TITLES[error.status] : undefined;
+  return (
+    <div class="empty failed" role="alert">
+      <h2>{title ?? known ?? "This could not be loaded"}</h2>
+      {error instanceof Unreachable ? null : <p>{error.message}</p>}
+      {advice(error)}
+      <Again />
+      {retry && (
+        <button type="button" class="button" onClick={retry}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Again() {
+  const found = connection.value;
+  return found.state === "away" ? <p class="dim">Trying again in {duration(found.againAt - now.value)}.</p> : null;
+}
+
+interface LoadedProps<T> {
+  of: Resource<T>;
+  rows?: number;
+  children: (data: T) => ComponentChildren;
+}
+
+/** The data of a resource, or what stands in its place. Old data stays, dimmed, while the API is away. */
+export function Loaded<T>({ of, rows, children }: LoadedProps<T>) {
+  const data = of.data.value;
+  const error = of.error.value;
+  if (data !== null) return <div class={error === null ? "loaded" : "loaded stale"}>{children(data)}</div>;
+  if (error !== null) return <Failed error={error} retry={of.reload} />;
+  return of.slow.value ? <Skeleton {...(rows === undefined ? {} : { rows })} /> : null;
+}

@@ -1,0 +1,91 @@
+import { useEffect, useRef } from "preact/hooks";
+import type { Task } from "../lib/api";
+import { shortId } from "../lib/format";
+import { shortcut } from "../lib/keys";
+import { shown } from "../lib/safe_text";
+import { stateOf } from "../lib/status";
+import { Link } from "./Link";
+import { TaskStatus } from "./Status";
+import { Ago, Span } from "./Time";
+
+/** Tasks as rows; cards below 720 px. `j` and `k` go through them. */
+export function TaskTable({ tasks }: { tasks: readonly Task[] }) {
+  const body = useRef<HTMLTableSectionElement>(null);
+  useEffect(() => {
+    const step = (by: number) => {
+      const links = [...(body.current?.querySelectorAll<HTMLAnchorElement>("a.row-link") ?? [])];
+      const here = links.findIndex((link) => link === document.activeElement);
+      links[Math.max(0, Math.min(links.length - 1, here < 0 ? 0 : here + by))]?.focus();
+    };
+    const ends = [
+      shortcut({ keys: "j", what: "next row", run: () => step(1) }),
+      shortcut({ keys: "k", what: "previous row", run: () => step(-1) }),
+    ];
+    return () => ends.forEach((end) => end());
+  }, []);
+  return (
+    <table class="table task-table">
+      <thead>
+        <tr>
+          <th scope="col">Status</th>
+          <th scope="col">Task</th>
+          <th scope="col">Workspace</th>
+          <th scope="col" class="right">Attempt</th>
+          <th scope="col">Runner</th>
+          <th scope="col" class="right">Waited</th>
+          <th scope="col" class="right">Ran</th>
+          <th scope="col" class="right">Created</th>
+        </tr>
+      </thead>
+      <tbody ref={body}>
+        {tasks.map((task) => (
+          <Row key={task.id} task={task} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Row({ task }: { task: Task }) {
+  const state = stateOf(task);
+  return (
+    <tr class={state === "failed" || state === "submit-failed" ? "row bad-row" : "row"}>
+      <td class="cell-status">
+        <TaskStatus task={task} />
+      </td>
+      <td class="cell-title">
+        <Link to={`/tasks/${task.id}`} class="row-link">
+          <bdi>{shown(task.title)}</bdi>
+        </Link>
+        <span class="mono dim id">{shortId(task.id)}</span>
+        {task.reason !== null && <span class="dim reason">{reason(task)}</span>}
+      </td>
+      <td class="cell-place mono">{task.workspace === null ? <span class="none">–</span> : <Place task={task} />}</td>
+      <td class="right number cell-attempt" data-name="attempt">{task.attempt === 0 ? <span class="none">–</span> : `#${task.attempt}`}</td>
+      <td class="mono cell-runner" data-name="on">{task.runner_id === null ? <span class="none">–</span> : <bdi>{shown(task.runner_id)}</bdi>}</td>
+      <td class="right cell-waited" data-name="waited">
+        <Span from={task.dispatched_at} to={task.started_at ?? task.finished_at} />
+      </td>
+      <td class="right cell-ran" data-name="ran">
+        <Span from={task.started_at} to={task.finished_at} />
+      </td>
+      <td class="right cell-created">
+        <Ago at={task.created_at} />
+      </td>
+    </tr>
+  );
+}
+
+function Place({ task }: { task: Task }) {
+  return (
+    <bdi>
+      {shown(task.workspace ?? "")}
+      <span class="dim">:</span>
+      {task.lock_paths.map(shown).join(" ") || "."}
+    </bdi>
+  );
+}
+
+function reason(task: Task): string {
+  return task.reason === "exit" && task.exit_code !== null ? `exit ${task.exit_code}` : shown(task.reason ?? "");
+}

@@ -1,0 +1,35 @@
+// Moments and durations that tick by themselves: only their own text is drawn again.
+import { now } from "../lib/clock";
+import { ago, clockTime, dayTime, duration } from "../lib/format";
+
+/** How long ago something was; the exact time on hover. */
+export function Ago({ at }: { at: string }) {
+  const moment = new Date(at);
+  return (
+    <time dateTime={at} title={`${dayTime(moment)} UTC`}>
+      {ago(now.value - moment.getTime())}
+    </time>
+  );
+}
+
+/** A moment of the clock, in UTC. */
+export function Moment({ at }: { at: string }) {
+  const moment = new Date(at);
+  return (
+    <time dateTime={at} title={at}>
+      {clockTime(moment, new Date(now.value))}
+    </time>
+  );
+}
+
+/** From one moment to another, or to now: then it ticks and says so with an arrow. */
+export function Span({ from, to }: { from: string | null; to: string | null }) {
+  if (from === null) return <span class="none">–</span>;
+  const began = new Date(from).getTime();
+  if (to !== null) return <span class="number">{duration(new Date(to).getTime() - began)}</span>;
+  return (
+    <span class="number ticking" title="and counting">
+      {duration(now.value - began)}
+    </span>
+  );
+}

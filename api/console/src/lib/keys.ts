@@ -1,0 +1,63 @@
+// Keyboard shortcuts: single keys, or `g` and a letter. Never while something is typed, and they can be switched off.
+import { signal } from "@preact/signals";
+
+const KEY = "towpath-keys";
+const SEQUENCE_SECONDS = 1.5;
+
+function stored(): boolean {
+  try {
+    return localStorage.getItem(KEY) !== "off";
+  } catch {
+    return true;
+  }
+}
+
+export const keysOn = signal(stored());
+
+export function switchKeys(on: boolean): void {
+  keysOn.value = on;
+  try {
+    localStorage.setItem(KEY, on ? "on" : "off");
+  } catch {
+    // it holds for this page then
+  }
+}
+
+export interface Shortcut {
+  /** One key such as `/`, or two such as `g t`. */
+  keys: string;
+  what: string;
+  run: () => void;
+}
+
+const known = new Map<string, Shortcut>();
+
+/** All shortcuts that work now, for the page of help. */
+export function shortcuts(): Shortcut[] {
+  return [...known.values()];
+}
+
+/** Let a shortcut work until the function that is returned is called. */
+export function shortcut(one: Shortcut): () => void {
+  known.set(one.keys, one);
+  return () => {
+    if (known.get(one.keys) === one) known.delete(one.keys);
+  };
+}
+
+function typing(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.closest("input, textarea, select, dialog, [contenteditable]") !== null;
+}
+
+export function followKeys(): void {
+  let first: { key: string; at: number } | null = null;
+  document.addEventListener("keydown", (event) => {
+    if (!keysOn.value || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const begun = first !== null && Date.now() - first.at < SEQUENCE_SECONDS * 1000 ? `${first.key} ` : "";
+    const found = known.get(begun + event.key) ?? known.get(event.key);
+    first = found === undefined ? { key: event.key, at: Date.now() } : null;
+    if (found === undefined) return;
+    event.preventDefault();
+    found.run();
+  });
+}

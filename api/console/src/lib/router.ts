@@ -1,0 +1,85 @@
+// The address is the state: a page's path and parameters stand in the URL, and `at` on every link.
+import { computed, signal } from "@preact/signals";
+
+export interface Place {
+  /** Below `/console`, such as `/tasks/0198…`. */
+  path: string;
+  query: URLSearchParams;
+}
+
+export type Params = Record<string, string | number | readonly string[] | null | undefined>;
+
+/** ASGI root_path: where a proxy has put the API, "" at the top. */
+export const ROOT = document.querySelector<HTMLMetaElement>('meta[name="towpath-root"]')?.content ?? "";
+const BASE = `${ROOT}/console`;
+
+function read(): Place {
+  const below = location.pathname.slice(BASE.length);
+  return { path: below === "" ? "/" : below, query: new URLSearchParams(location.search) };
+}
+
+export const place = signal<Place>(read());
+
+/** The moment that is shown, as the URL has it: a sequence or a time; null is now. */
+export const at = computed(() => place.value.query.get("at"));
+
+/** The address of a page; keeps `at` unless `params` has another. */
+export function href(path: string, params: Params = {}): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries({ at: at.value, ...params })) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined && one !== "") query.append(name, String(one));
+    }
+  }
+  const text = query.toString().replaceAll("%3A", ":").replaceAll("%2F", "/");
+  return BASE + path + (text === "" ? "" : `?${text}`);
+}
+
+/** Show the page at `url`, which `href` made. */
+export function go(url: string, options: { replace?: boolean } = {}): void {
+  if (options.replace) history.replaceState(null, "", url);
+  else history.pushState(null, "", url);
+  place.value = read();
+}
+
+/** The parameters of `path` if it has the form of `pattern`, such as `/tasks/:id`. */
+export function match(pattern: string, path: string): Record<string, string> | null {
+  const wanted = pattern.split("/");
+  const given = path.replace(/(?<=.)\/$/, "").split("/");
+  if (wanted.length !== given.length) return null;
+  const found: Record<string, string> = {};
+  for (const [index, part] of wanted.entries()) {
+    const value = given[index] ?? "";
+    if (part.startsWith(":")) {
+      try {
+        found[part.slice(1)] = decodeURIComponent(value);
+      } catch {
+        return null;
+      }
+    } else if (part !== value) return null;
+  }
+  return found;
+}
+
+/** Follow links inside the console without loading the page again; returns what ends that. */
+export function followLinks(): () => void {
+  const click = (event: MouseEvent) => {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    const other = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0;
+    if (link === null || event.defaultPrevented || other || link.target !== "" || link.hasAttribute("download")) return;
+    const url = new URL(link.href);
+    if (url.origin !== location.origin || !`${url.pathname}/`.startsWith(`${BASE}/`)) return;
+    event.preventDefault();
+    go(url.pathname + url.search);
+    if (url.pathname !== location.pathname) scrollTo(0, 0);
+  };
+  const back = () => {
+    place.value = read();
+  };
+  document.addEventListener("click", click);
+  addEventListener("popstate", back);
+  return () => {
+    document.removeEventListener("click", click);
+    removeEventListener("popstate", back);
+  };
+}

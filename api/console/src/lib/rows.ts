@@ -1,0 +1,54 @@
+// Rows of a list that is loaded again and again: known ones change in their place, new ones are kept back.
+import type { Task } from "./api";
+
+export interface Page {
+  items: Task[];
+  next_cursor?: string | null;
+}
+
+export interface Listed {
+  rows: readonly Task[];
+  /** Newer than the first row, newest first; not shown yet. */
+  fresh: readonly Task[];
+  /** Whether there may be more between `fresh` and `rows` than one page holds. */
+  gap: boolean;
+  /** Where older rows go on. */
+  cursor: string | null;
+  /** The newest page, for `newest` where there is a gap. */
+  page: Page;
+}
+
+export function begin(page: Page): Listed {
+  return { rows: page.items, fresh: [], gap: false, cursor: page.next_cursor ?? null, page };
+}
+
+/** After the newest page was loaded again. The newer `seq` of a row wins. */
+export function refreshed(listed: Listed, page: Page): Listed {
+  const found = new Map(page.items.map((task) => [task.id, task]));
+  const rows = listed.rows.map((row) => {
+    const now = found.get(row.id);
+    return now !== undefined && now.seq >= row.seq ? now : row;
+  });
+  const known = new Set(rows.map((row) => row.id));
+  const fresh = page.items.filter((task) => !known.has(task.id) && isNewer(task, rows[0]));
+  const gap = fresh.length > 0 && fresh.length === page.items.length && page.next_cursor != null;
+  if (rows.length === 0) return begin(page);
+  return { ...listed, rows, fresh, gap, page };
+}
+
+/** With the new rows shown; after a gap the list begins anew. */
+export function newest(listed: Listed): Listed {
+  if (listed.gap) return begin(listed.page);
+  return { ...listed, rows: [...listed.fresh, ...listed.rows], fresh: [] };
+}
+
+/** With the next page of older rows. */
+export function extended(listed: Listed, page: Page): Listed {
+  const known = new Set(listed.rows.map((row) => row.id));
+  const more = page.items.filter((task) => !known.has(task.id));
+  return { ...listed, rows: [...listed.rows, ...more], cursor: page.next_cursor ?? null };
+}
+
+function isNewer(task: Task, first: Task | undefined): boolean {
+  return first === undefined || task.created_at >= first.created_at;
+}

@@ -1,0 +1,19 @@
+// Starts the console: the session, the clock, the links, and the frame with the page that the address names.
+import { render } from "preact";
+import { Frame } from "./components/Frame";
+import { followKeys } from "./lib/keys";
+import { tick } from "./lib/clock";
+import { followLinks, go, href, place } from "./lib/router";
+import { loadSession } from "./lib/session";
+import { paintTheme } from "./lib/theme";
+import { START } from "./pages";
+
+paintTheme();
+tick();
+followLinks();
+followKeys();
+if (place.value.path === "/") go(href(START), { replace: true });
+// the pages' own requests tell what is wrong, if it is
+loadSession().catch(() => undefined);
+const app = document.querySelector("#app");
+if (app !== null) render(<Frame />, app);

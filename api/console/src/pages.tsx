@@ -1,0 +1,26 @@
+// The table of pages. A page is one file in `pages/`; an entry here gives it its address and, with `nav`, its place
+// in the rail. `g` and the letter of `key` lead there.
+import type { ComponentType } from "preact";
+import type { IconName } from "./components/Icon";
+import { TaskPage } from "./pages/Task";
+import { TasksPage } from "./pages/Tasks";
+
+export interface PageProps {
+  /** Values of the `:names` in the path. */
+  params: Record<string, string>;
+}
+
+export interface PageEntry {
+  path: string;
+  title: string;
+  page: ComponentType<PageProps>;
+  nav?: { icon: IconName; key: string };
+}
+
+export const PAGES: readonly PageEntry[] = [
+  { path: "/tasks", title: "Tasks", page: TasksPage, nav: { icon: "tasks", key: "t" } },
+  { path: "/tasks/:id", title: "Task", page: TaskPage },
+];
+
+/** Where `/console/` leads. */
+export const START = "/tasks";

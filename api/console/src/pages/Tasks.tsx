@@ -1,0 +1,154 @@
+// The list of tasks. Rows change in their place; new ones wait above until they are asked for, so nothing moves
+// under the eye or the pointer.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { FilterChips, StatusTabs } from "../components/Filters";
+import { Empty, Loaded } from "../components/States";
+import { TaskTable } from "../components/TaskTable";
+import { type Schemas, get, sawSeq } from "../lib/api";
+import { count } from "../lib/format";
+import { shortcut } from "../lib/keys";
+import { type Filters, fromUrl, isEmpty } from "../lib/query";
+import { useResource } from "../lib/resource";
+import { type Listed, begin, extended, newest, refreshed } from "../lib/rows";
+import { at, place } from "../lib/router";
+
+const PAGE = 50;
+const REFRESH_SECONDS = 3;
+
+type Query = Record<string, string | readonly string[]>;
+
+function queryOf(filters: Filters): Query {
+  const repeated = new Set(["status", "label"]);
+  return Object.fromEntries(
+    Object.entries(filters).map(([name, values]) => [name, repeated.has(name) ? values : (values[0] ?? "")]),
+  );
+}
+
+export function TasksPage() {
+  const filters = fromUrl(place.value.query);
+  return (
+    <section class="page tasks" aria-labelledby="tasks-title">
+      {at.value === null ? <Live key={JSON.stringify(filters)} filters={filters} /> : <NotOfThePast />}
+    </section>
+  );
+}
+
+function NotOfThePast() {
+  return (
+    <Empty title="The list shows the present only">
+      <p>Open one task to see it as of then, or return to live.</p>
+    </Empty>
+  );
+}
+
+function Live({ filters }: { filters: Filters }) {
+  const query = queryOf(filters);
+  const key = JSON.stringify(query);
+  const rows = useSignal<Listed | null>(null);
+  const found = useResource(
+    key,
+    async (signal) => {
+      const page = await get("/tasks", { query: { ...query, limit: PAGE }, signal });
+      for (const task of page.items) sawSeq(task.seq);
+      rows.value = rows.value === null ? begin(page) : refreshed(rows.value, page);
+      return page;
+    },
+    { seconds: REFRESH_SECONDS },
+  );
+  const { status: _, ...others } = query;
+  const counts = useResource(
+    `count ${JSON.stringify(others)}`,
+    (signal) => get("/tasks/count", { query: others, signal }),
+    { seconds: REFRESH_SECONDS * 2 },
+  );
+  const show = () => {
+    if (rows.value !== null) rows.value = newest(rows.value);
+  };
+  useEffect(() => shortcut({ keys: ".", what: "show new rows", run: show }), []);
+  const more = async () => {
+    const cursor = rows.value?.cursor;
+    if (cursor == null) return;
+    const page = await get("/tasks", { query: { ...query, limit: PAGE, cursor } });
+    if (rows.value !== null) rows.value = extended(rows.value, page);
+  };
+  return (
+    <>
+      <header class="page-head">
+        <div class="title-row">
+          <h1 id="tasks-title">Tasks</h1>
+          <Total shown={rows.value?.rows.length ?? 0} counts={counts.data.value} filters={filters} />
+        </div>
+        <StatusTabs filters={filters} counts={counts.data.value?.by_status ?? null} />
+        <FilterChips filters={filters} />
+      </header>
+      <Loaded of={found} rows={12}>
+        {() => (rows.value === null ? null : <Rows listed={rows.value} filters={filters} show={show} more={more} />)}
+      </Loaded>
+    </>
+  );
+}
+
+function Total({ shown, counts, filters }: { shown: number; counts: Schemas["TaskCount"] | null; filters: Filters }) {
+  if (counts === null) return null;
+  const wanted = filters.status;
+  const total = wanted ? wanted.reduce((sum, one) => sum + (counts.by_status[one] ?? 0), 0) : counts.count;
+  return (
+    <span class="dim" role="status">
+      {count(shown)} of {count(Math.max(total, shown))}
+      {counts.capped && "+"}
+    </span>
+  );
+}
+
+interface RowsProps {
+  listed: Listed;
+  filters: Filters;
+  show: () => void;
+  more: () => Promise<void>;
+}
+
+function Rows({ listed, filters, show, more }: RowsProps) {
+  const busy = useSignal(false);
+  if (listed.rows.length === 0 && listed.fresh.length === 0) return <NoTasks filtered={!isEmpty(filters)} />;
+  const next = async () => {
+    busy.value = true;
+    await more().catch(() => undefined);
+    busy.value = false;
+  };
+  return (
+    <>
+      <div class="fresh" role="status">
+        {listed.fresh.length > 0 && (
+          <button type="button" class="button" onClick={show}>
+            {listed.gap ? `${count(listed.fresh.length)}+` : count(listed.fresh.length)} new · press <kbd>.</kbd>
+          </button>
+        )}
+      </div>
+      <TaskTable tasks={listed.rows} />
+      {listed.cursor !== null && (
+        <button type="button" class="button more" disabled={busy.value} onClick={() => void next()}>
+          Show {PAGE} more
+        </button>
+      )}
+    </>
+  );
+}
+
+function NoTasks({ filtered }: { filtered: boolean }) {
+  if (filtered) {
+    return (
+      <Empty title="No task fits this search">
+        <p>Take a filter away, or wait: the list looks again by itself.</p>
+      </Empty>
+    );
+  }
+  return (
+    <Empty title="No task yet">
+      <p>Run one from a terminal; it shows here at once.</p>
+      <pre>{"towpath run -- sh -c 'echo hello from $(hostname)'"}</pre>
+      <p>Or let it hold a lock on a directory:</p>
+      <pre>{'towpath workspaces add shop "$PWD/shop"\ntowpath run --workspace shop --path src -- make'}</pre>
+    </Empty>
+  );
+}
