@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from api.config import CONSOLE_BUNDLE
 from infra.config.installation import Published, publish, running_on, with_own_token
 from infra.config.settings import Settings
 from infra.maintenance.damaged_read_model import move_aside
@@ -197,7 +196,7 @@ def run_up(settings: Settings, say: Words) -> int:
         supervisor.start()
         started = supervisor.settings
         say(f"API        {started.listen_url}  (docs: {started.listen_url}/docs)")
-        say(f"console    {_console(started.listen_url)}")
+        say(f"console    {started.listen_url}/console/")
         say(f"NATS       {shown_urls(started)}")
         say(f"data       {started.data_dir}")
         if wait_ready(supervisor, lambda: bool(stopping)):
@@ -210,12 +209,6 @@ def run_up(settings: Settings, say: Words) -> int:
         supervisor.stop()
     say("stopped")
     return 0
-
-
-def _console(api_url: str) -> str:
-    if (CONSOLE_BUNDLE / "index.html").is_file():
-        return f"{api_url}/console/"
-    return f"not built: `make console` builds it, for {api_url}/console/"
 
 
 def _refuse_second(data_dir: Path) -> None:
