@@ -29,7 +29,7 @@ _SOURCES = (
     "build.mjs",
     "package-lock.json",
 )
-_STAMP = DIST / ".sources"
+_STAMP = HERE / ".built"
 _MODULES = HERE / "node_modules"
 _INSTALLED = _MODULES / ".installed"
 NO_NODE = (
@@ -85,7 +85,7 @@ def has_node() -> bool:
 def build() -> None:
     """Build the bundle unless it is there and of these sources. Raises CannotBuild."""
     digest = _digest()
-    if _STAMP.is_file() and _STAMP.read_text() == digest:
+    if (DIST / "index.html").is_file() and _STAMP.is_file() and _STAMP.read_text() == digest:
         return
     install(tools=False)
     run("build.mjs")

@@ -35,7 +35,10 @@ def roles_table() -> str:
     """One line for each role: what it may do, and its routes."""
     routes = roles_by_route()
     lines = ["| role | may, beyond the roles above | routes |", "|---|---|---|"]
-    said = {OPEN: "no token: probes, documents, the console and its login", **{role.label: _MAY[role] for role in Role}}
+    said = {
+        OPEN: "no token: probes, documents, the console and its login",
+        **{role.label: _MAY[role] for role in Role},
+    }
     said[RUNNER] = "`X-Runner-Token`: what runners send"
     for name, may in said.items():
         own = ", ".join(f"`{method} {path}`" for (method, path), least in routes.items() if least == name)

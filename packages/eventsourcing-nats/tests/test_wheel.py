@@ -140,7 +140,10 @@ def test_it_is_typed_and_depends_on_the_library_and_the_client_alone(
     assert all("<" in line for line in told[:-1]), "a dependency has no upper bound"
 
 
-def test_the_wheel_of_the_repository_does_not_bring_it(tmp_path: Path) -> None:
+def test_the_wheel_of_the_repository_does_not_bring_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_BUILD_WITHOUT_CONSOLE", "1")  # it needs Node
     names = top_level(wheel_of(REPOSITORY, tmp_path / "dist"))
     assert "domain" in names
     assert names & {"packages", "eventsourcing_nats", "tests"} == set()
