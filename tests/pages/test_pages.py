@@ -7,15 +7,13 @@ The browser itself says what a page asks for and complains of, which no look at 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.support.towpath import Home, Up
 
@@ -41,17 +39,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     home = Home(tmp_path_factory.mktemp("guarded"))
     yield home.up(TOWPATH_API_TOKENS=f"operator:{TOKEN}")
     home.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "install Debian's chromium: apt-get install chromium"
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to sandbox root
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=as_root)
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -1,0 +1,112 @@
+"""The console in a browser: each complaint of the browser's and each request to elsewhere fails a test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.support.towpath import Home, Json, Up
+
+TOKENS = {role: f"{role}-token-0123456789" for role in ("viewer", "auditor", "operator", "admin")}
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
+"""A title that tries to be markup, to run backwards, and to colour a terminal."""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An open API with some tasks of every kind."""
+    home = Home(tmp_path_factory.mktemp("console"))
+    yield home.up()
+    home.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An API with a token of each role, named like its role."""
+    home = Home(tmp_path_factory.mktemp("guarded"))
+    entries = ",".join(f"{role}={role}:{token}" for role, token in TOKENS.items())
+    yield home.up(TOWPATH_API_TOKENS=entries)
+    home.close()
+
+
+class Screen:
+    """One window of the console, and what the browser says about it."""
+
+    def __init__(self, up: Up, context: BrowserContext) -> None:
+        self.up, self.context = up, context
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.origins: set[str] = set()
+        self.expected: list[str] = []
+        """Parts of complaints that the test has caused on purpose."""
+        self.page.on("request", lambda request: self._asked(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda said: self.complaints.append(said.text))
+
+    def _asked(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "data":
+            self.origins.add(f"{parts.scheme}://{parts.netloc}")
+
+    def open(self, path: str) -> Page:
+        """Show `/console` + `path`."""
+        self.page.goto(f"{self.up.url}/console{path}")
+        return self.page
+
+    def log_in(self, role: str) -> None:
+        """With the token of `role`, in the dialog that is open."""
+        self.page.get_by_label("Token").fill(TOKENS[role])
+        self.page.get_by_role("button", name="Log in").click()
+        self.page.get_by_role("dialog").wait_for(state="detached")
+
+    def sideways(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def check(self) -> None:
+        """Nothing was loaded from elsewhere, and the browser complained of nothing but what was expected."""
+        unexpected = [
+            one for one in self.complaints if not any(expected in one for expected in self.expected)
+        ]
+        assert unexpected == []
+        assert self.origins <= {self.up.url}
+
+
+Opener = Callable[..., Screen]
+
+
+@pytest.fixture
+def screen(browser: Browser) -> Iterator[Opener]:
+    """Opens windows: `screen(up, width=390, height=844, scheme="dark")`; checks each one at the end."""
+    opened: list[Screen] = []
+    with contextlib.ExitStack() as stack:
+
+        def open_one(
+            up: Up, width: int = 1440, height: int = 900, scheme: str = "light", **more: object
+        ) -> Screen:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,  # type: ignore[arg-type]
+                **more,  # type: ignore[arg-type]
+            )
+            stack.callback(context.close)
+            opened.append(Screen(up, context))
+            return opened[-1]
+
+        yield open_one
+        for one in opened:
+            one.check()
+
+
+def as_operator(up: Up, method: str, path: str, body: Json | None = None) -> Json:
+    """A request of a program with the operator's token."""
+    headers = {"Authorization": f"Bearer {TOKENS['operator']}"}
+    answer = httpx.request(method, up.url + path, json=body, headers=headers, timeout=30)
+    assert answer.is_success, answer.text
+    found: Json = answer.json()
+    return found
