@@ -46,6 +46,8 @@ MAX_EXPIRES_SECONDS = 30 * 24 * 3600.0
 MAX_HELD = 5_000  # a heartbeat with this many attempts still fits into the API's body limit
 MAX_COUNTER = 2**53 - 1  # the largest integer that a JSON number holds exactly in every language
 RUNNER_AUTH_HEADER = "X-Runner-Token"
+JOB_TOKEN_HEADER = "Towpath-Job-Token"  # noqa: S105 - a header
+"""On the answer to `running` of a runner with a key of its own, which gets no submission: its job's token."""
 
 
 def _keep_tail(value: str) -> str:

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.auth import RunnerKey
 from api.dependencies import ApiParts
 from api.metrics.registry import RECORDED, STALE, Metrics
 from api.problems import HttpProblem, body_errors, domain_response, http_response, invalid_shape
@@ -22,12 +23,14 @@ from api.reports.gateway import CONFLICTING_END, record_report, reporter
 from api.schema.openapi import STATUS_PATH
 from domain.errors import DomainError, Refused
 from domain.identifiers import TaskId
-from domain.protocol import RUNNER_AUTH_HEADER
+from domain.protocol import JOB_TOKEN_HEADER, RUNNER_AUTH_HEADER
+from domain.task.transitions import Status
 from domain.task.view import task_read
 
 _JSON = [(b"content-type", b"application/json")]
 _BEFORE, _AFTER = STATUS_PATH.split("{task_id}")
 _TOKEN = RUNNER_AUTH_HEADER.lower().encode()
+_JOB_TOKEN = JOB_TOKEN_HEADER.lower().encode()
 
 
 def status_route(endpoint: StatusEndpoint) -> Route:
@@ -101,8 +104,10 @@ class StatusEndpoint:
         outcome = RECORDED if stored.recorded else STALE
         read = task_read(stored.task, stored.seq, parts.view.lock_of(stored.task))
         answer = read.model_dump_json().encode()
-        length = (b"content-length", str(len(answer)).encode())
-        await send({"type": "http.response.start", "status": 200, "headers": [*_JSON, length]})
+        headers = [*_JSON, (b"content-length", str(len(answer)).encode())]
+        if isinstance(proof, RunnerKey) and read.status is Status.RUNNING:
+            headers.append((_JOB_TOKEN, parts.job_tokens.mint(task_id, read.attempt).encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
         return outcome
 

@@ -20,7 +20,7 @@ from api.session_cookies import CONSOLE_HEADER
 from api.sessions import COOKIE, SECURE_COOKIE
 from domain.identifiers import TASK_ID_PATTERN
 from domain.log.events import EVENTS
-from domain.protocol import RUNNER_AUTH_HEADER, Accepted, Report, Submission
+from domain.protocol import JOB_TOKEN_HEADER, RUNNER_AUTH_HEADER, Accepted, Report, Submission
 from domain.task.view import TaskRead
 
 STATUS_PATH = "/runner/tasks/{task_id}/status"
@@ -206,7 +206,17 @@ def _report_operation() -> dict[str, Any]:
         "parameters": [{"name": "task_id", "in": "path", "required": True, "schema": task_id}],
         "requestBody": {"required": True, "content": _json("Report")},
         "responses": {
-            "200": {"description": "the task as it is now", "content": _json("TaskRead")},
+            "200": {
+                "description": "the task as it is now",
+                "content": _json("TaskRead"),
+                "headers": {
+                    JOB_TOKEN_HEADER: {
+                        "description": "for the job of a running attempt; only where the report was sent "
+                        "with a key of the runner's own, which gets no submission",
+                        "schema": {"type": "string"},
+                    }
+                },
+            },
             **{
                 str(status): problem(status)
                 for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 503, 507)

@@ -52,6 +52,8 @@ class Connection:
         self.socket: socket.socket | None = None
         self.interrupt: int | None = None
         """A file; once it can be read, no answer is waited for any more."""
+        self.fields: dict[str, str] = {}
+        """The header fields of the last answer, by names in lower case."""
         self._rest = b""
 
     def close(self) -> None:
@@ -111,7 +113,7 @@ class Connection:
             status = int(head[0].split(" ", 2)[1])
             if status >= 200:
                 break
-        fields = {
+        self.fields = fields = {
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
         }
         if "chunked" in fields.get("transfer-encoding", ""):

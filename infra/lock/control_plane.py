@@ -13,6 +13,7 @@ Json = dict[str, Any]
 ATTEMPT = 1
 BEAT_SECONDS = 5.0
 PAGE = 500
+JOB_TOKEN_FIELD = "towpath-job-token"  # noqa: S105 - a header
 
 
 class ControlPlane:
@@ -23,6 +24,8 @@ class ControlPlane:
         key = PREFIX + os.urandom(32).hex()
         self.runner_id = runner_id_of(self.host, key)
         self.task_id = _uuid7()
+        self.job_token: str | None = None
+        """With which the command asks questions; from the answer to `running`."""
         self._url = url
         self._headers = {"X-Runner-Token": key, "Accept": "application/json"}
         if token is not None:
@@ -66,6 +69,11 @@ class ControlPlane:
         found: Json = self.main.ask("GET", f"/tasks/{self.task_id}/why")
         return found
 
+    def blockers(self, task_id: str) -> list[str]:
+        """The tasks for whose locks a task waits."""
+        found: list[str] = self.task(task_id)["lock"]["blocked_by"]
+        return found
+
     def cancel(self, reason: str, seconds: float) -> Json:
         """Withdraw the claim; the task as it is then."""
         path = f"/tasks/{self.task_id}/cancel"
@@ -77,6 +85,7 @@ class ControlPlane:
         body = {"attempt": ATTEMPT, "runner_id": self.runner_id, **fields}
         path = f"/runner/tasks/{self.task_id}/status"
         found: Json = self.main.ask("POST", path, body, seconds)
+        self.job_token = self.main.fields.get(JOB_TOKEN_FIELD, self.job_token)
         return found
 
     def beat(

@@ -25,7 +25,7 @@ AWAY_SECONDS = 600.0
 POLL_SECONDS = 20.0
 TOKENLESS = (
     "this command has no job token (TOWPATH_JOB_TOKEN), and the API takes no question without one: only what "
-    "a runner starts gets one, so ask in a task (`towpath run`), not under `towpath lock`"
+    "a runner or `towpath lock` starts gets one, from a control plane that is not older than they are"
 )
 _MANY = 10_000
 

@@ -7,6 +7,7 @@ import select
 import time
 from typing import Any
 
+from domain.locks.nesting import Nesting, tasks_around
 from infra.errors.exit_codes import Exit
 from infra.lock.connection import Interrupted, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
@@ -41,6 +42,7 @@ class Claim:
         self._line = line
         self._interrupt = interrupt
         self._spec = spec
+        self._nesting = Nesting(tasks_around(os.environ), control.blockers)
 
     def wait_for_token(self) -> int:
         """Claim and wait; the fencing token. Raises Ending, Interrupted, Unanswered, Problem."""
@@ -115,7 +117,7 @@ class Claim:
         try:
             if task["lock"]["state"] == "waiting":
                 why = self._control.why()
-                self._check_own(why)
+                self._check_nesting([one["task_id"] for one in why["blocked_by"]])
                 if why["stage"] == "waits-for-lock":
                     self._line.show(sentence(task, why))
             events.wait(pause, self._interrupt)
@@ -130,12 +132,14 @@ class Claim:
         self._pause()
         return task
 
-    def _check_own(self, why: dict[str, Any]) -> None:
-        outer = os.environ.get("TOWPATH_TASK_ID")
-        if outer is not None and any(one["task_id"] == outer for one in why["blocked_by"]):
+    def _check_nesting(self, blocked_by: list[str]) -> None:
+        outer = self._nesting.waits_for(blocked_by)
+        if outer is not None:
+            behind = "" if outer in blocked_by else ", behind others,"
             raise Ending(
                 Exit.CONFLICT,
-                f"this would wait for the lock under which it runs itself (task {outer}), and so without end",
+                f"this would wait{behind} for the lock under which it runs itself (task {outer}), and so "
+                "without end",
             )
 
     def _locked(self, problem: Problem) -> Ending:

@@ -13,6 +13,7 @@ import signal
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from domain.locks.nesting import AROUND, TASK, tasks_around
 from infra.errors.exit_codes import Exit
 from infra.lock.connection import Interrupted, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
@@ -36,6 +37,7 @@ NOTICE = 5.0
 FIRST_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
+JOB_TOKEN = "TOWPATH_JOB_TOKEN"  # noqa: S105 - a variable
 
 
 class Keeper:
@@ -90,18 +92,27 @@ class Keeper:
         self._line.clear()
         self._control.main.interrupt = None
         heart = self._heart
-        names = {
-            "TOWPATH_TASK_ID": self._control.task_id,
-            "TOWPATH_ATTEMPT": "1",
-            "TOWPATH_RUNNER_ID": self._control.runner_id,
-            "TOWPATH_WORKSPACE": spec["workspace"],
-            "TOWPATH_LOCK_TOKEN": str(token),
-        }
+        names = self._names(spec["workspace"], token)
         notice = heart.lease_seconds / NOTICE
         self._job.start(self._options.command, heart.deadline, notice, GRACE_SECONDS, **names)
         heart.orders = self._job.orders
         heart.tell(lease=heart.deadline)
         return self._reported(self._followed())
+
+    def _names(self, workspace: str, token: int) -> dict[str, str]:
+        """What the command finds in its environment, besides what the caller has there."""
+        control, around = self._control, tasks_around(os.environ)
+        os.environ.pop(JOB_TOKEN, None)  # of the job in which this runs
+        return {
+            **({AROUND: " ".join(around)} if around else {}),
+            **({JOB_TOKEN: control.job_token} if control.job_token is not None else {}),
+            **({"TOWPATH_URL": control.main.url} if self._options.url is not None else {}),
+            TASK: control.task_id,
+            "TOWPATH_ATTEMPT": "1",
+            "TOWPATH_RUNNER_ID": control.runner_id,
+            "TOWPATH_WORKSPACE": workspace,
+            "TOWPATH_LOCK_TOKEN": str(token),
+        }
 
     def _granted(self, spec: dict[str, Any]) -> int:
         """The fencing token, once the command may start; else the claim is withdrawn."""

@@ -50,7 +50,11 @@ def strict_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running Towpath with tokens, whose leases are short."""
     home = Home(tmp_path_factory.mktemp("strict"))
     tokens = "operator:wonderland-of-operators,viewer:looking-glass-of-viewers"
-    up = home.up(TOWPATH_API_TOKENS=tokens, TOWPATH_LEASE_SECONDS="4")
+    up = home.up(
+        TOWPATH_API_TOKENS=tokens,
+        TOWPATH_LEASE_SECONDS="4",
+        API_RUNNER_CALLBACK_TOKEN="drink-me-of-runners",
+    )
     yield up
     assert up.server.interrupt() == 0
     home.close()

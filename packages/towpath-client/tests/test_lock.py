@@ -83,6 +83,24 @@ def test_who_does_not_get_it_leaves_no_claim(client: Any, workspace: str) -> Non
         pass
 
 
+def test_a_lock_that_would_wait_for_the_task_around_its_program_is_refused(
+    client: Any, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client.lock(workspace, ["src"]) as outer:
+        for env in ({"TOWPATH_TASK_ID": outer.task_id}, {"TOWPATH_AROUND_TASK_IDS": f"{outer.task_id} x"}):
+            with monkeypatch.context() as patch:
+                for name, value in env.items():
+                    patch.setenv(name, value)
+                between = client.create(
+                    ["true"], workspace=workspace, lock_paths=["src", "docs"], dispatch=True
+                )
+                for inner in (client.lock(workspace, ["src"]), client.lock(workspace, ["docs"])):
+                    with pytest.raises(LockNotGranted, match="without end"), inner:
+                        pass
+                    assert client.get(inner.task_id).status == Status.CANCELED
+                client.cancel(between.id)
+
+
 def test_no_such_workspace(client: Any) -> None:
     with pytest.raises(problems.NoSuchWorkspace), client.lock("nowhere"):
         pass
@@ -139,6 +157,20 @@ def test_an_operators_token_is_enough(strict: Any, strict_up: Up, kind: str, str
     for viewer in opened(kind, strict_up.url, VIEWER):
         with pytest.raises(problems.Forbidden), viewer.lock(strict_workspace):
             pass
+
+
+def test_who_holds_it_may_ask(strict: Any, strict_workspace: str) -> None:
+    with strict.lock(strict_workspace) as lock:
+
+        def answered() -> Any:
+            return strict.get(lock.task_id).question and strict.answer(lock.task_id, "b")
+
+        answers = threading.Thread(target=until, args=(answered,))
+        answers.start()
+        assert strict.ask("Which?", ["a", "b"], task_id=lock.task_id, timeout=30).answer == "b"
+        answers.join()
+    with pytest.raises(problems.Ended):
+        strict.ask("Which?", ["a", "b"], task_id=lock.task_id)
 
 
 @pytest.fixture

@@ -192,6 +192,22 @@ def test_a_lock_that_would_wait_for_itself_is_refused(up: Up, root: Path) -> Non
     assert (ended.returncode, b"the lock under which it runs itself" in ended.stderr) == (6, True)
 
 
+def test_a_lock_that_would_wait_for_one_further_out_is_refused(up: Up, root: Path) -> None:
+    lock = f"{TOWPATH} lock"
+    ended = ran(up, root, "--path", "x", "--", "sh", "-c", f"{lock} --path z -- {lock} --path x -- true")
+    assert (ended.returncode, b"the lock under which it runs itself" in ended.stderr) == (6, True)
+    between = f"{TOWPATH} run --detach -w wrapped --path x --path y -- true"
+    ended = ran(up, root, "--path", "x", "--", "sh", "-c", f"{between} && exec {lock} --path y -- true")
+    assert (ended.returncode, b"wait, behind others, for the lock" in ended.stderr) == (6, True)
+
+
+def test_a_task_that_would_wait_for_the_lock_around_its_run_is_canceled(up: Up, root: Path) -> None:
+    ended = ran(up, root, "--path", "x", "--", str(TOWPATH), "run", "-w", "wrapped", "--", "true")
+    assert (ended.returncode, b"without end" in ended.stderr) == (3, True)
+    newest = up.get("/tasks", workspace="wrapped")["items"][0]
+    assert (newest["command"], newest["status"]) == (["true"], "canceled")
+
+
 def test_a_holders_title_cannot_steer_the_terminal(up: Up, root: Path) -> None:
     evil = "a\x1b]0;b\x07\x9b2J\u202ec"
     with started(up, root, "--path", "evil", "--title", evil, "--", "sh", "-c", HOLDING) as holder:
@@ -216,6 +232,19 @@ def test_with_tokens_an_operators_is_enough_and_a_viewers_is_not(home: Home) -> 
     assert home.run("workspaces", "add", "shop", root, **as_operator).returncode == 0
     ended = home.run("lock", "-w", "shop", "--", "echo", "held", **as_operator)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "held\n", "")
+    asks = (TOWPATH, "ask", "Deploy?", "--choice", "yes")
+    asking = subprocess.Popen(
+        [TOWPATH, "lock", "--url", url, "-w", "shop", "--", *asks],
+        env={**home.env, "TOWPATH_TOKEN": operator, "TOWPATH_JOB_TOKEN": "of another task"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with asking:
+        assert asking.stderr is not None
+        task_id = asking.stderr.readline().split("towpath answer ")[1].split("`")[0]
+        assert home.run("answer", task_id, "yes", **as_operator).returncode == 0
+        assert (asking.wait(DEADLINE), asking.stdout and asking.stdout.read()) == (0, "yes\n")
     ended = home.run("lock", "-w", "shop", "--", "true", TOWPATH_URL=url, TOWPATH_TOKEN=viewer)
     assert (ended.returncode, "operator" in ended.stderr) == (4, True)
     assert (

@@ -13,7 +13,7 @@ from towpath_client import output, questions, stream, tasks
 from towpath_client.async_locks import AsyncLock
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
-from towpath_client.lease import Holding, claim_body
+from towpath_client.lease import Holdings, claim_body
 from towpath_client.models import (
     Attempt,
     Event,
@@ -50,6 +50,7 @@ class AsyncClient:
         timeout: float = 30.0,
     ) -> None:
         self._config = configured(url, token, job_token, timeout)
+        self._holdings = Holdings()
         with configuring():
             self._http = httpx.AsyncClient(**options(self._config))
 
@@ -270,7 +271,7 @@ class AsyncClient:
                 expires_seconds,
                 default,
                 task_id,
-                self._config.job_token,
+                self._holdings.job_token(task_id, self._config.job_token),
                 question_id,
                 timeout,
                 self._config.timeout,
@@ -300,6 +301,6 @@ class AsyncClient:
         labels: Mapping[str, str] | None = None,
     ) -> AsyncLock:
         """See `Client.lock`."""
-        holding = Holding(self._config.timeout)
+        holding = self._holdings.new(self._config.timeout)
         body = claim_body(holding, workspace, paths, shared, wait, title, labels)
         return AsyncLock(self._run, holding, body)

@@ -13,7 +13,7 @@ import httpx
 from towpath_client import output, questions, stream, tasks
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
-from towpath_client.lease import Holding, claim_body
+from towpath_client.lease import Holdings, claim_body
 from towpath_client.locks import Lock
 from towpath_client.models import (
     Attempt,
@@ -56,6 +56,7 @@ class Client:
         timeout: float = 30.0,
     ) -> None:
         self._config = configured(url, token, job_token, timeout)
+        self._holdings = Holdings()
         self._process = os.getpid()
         self._http = self._connected()
         self._inherited: list[httpx.Client] = []
@@ -326,7 +327,7 @@ class Client:
                 expires_seconds,
                 default,
                 task_id,
-                self._config.job_token,
+                self._holdings.job_token(task_id, self._config.job_token),
                 question_id,
                 timeout,
                 self._config.timeout,
@@ -368,6 +369,6 @@ class Client:
             LockNotGranted: not within `wait`, or the claim was canceled.
             WorkspaceLocked: `wait` is 0, and others hold the paths.
         """
-        holding = Holding(self._config.timeout)
+        holding = self._holdings.new(self._config.timeout)
         body = claim_body(holding, workspace, paths, shared, wait, title, labels)
         return Lock(self._run, holding, body)

@@ -18,11 +18,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
+from weakref import WeakValueDictionary
 
 from towpath_client.calls import Deadline, call, parsed, pauses, problem_of
 from towpath_client.errors import LockLost, LockNotGranted, Problem, TowpathError, Unanswered, Unreachable
 from towpath_client.ids import new_id
 from towpath_client.models import HeartbeatAnswer, LockState, Status, Task
+from towpath_client.nesting import outer_lock, tasks_around
 from towpath_client.questions import RUNNER_TOKEN
 from towpath_client.steps import Answer, Operation, Pause, Request, Send, path
 from towpath_client.tasks import cancel, get
@@ -36,6 +38,7 @@ BEATS_A_LEASE = 3.0
 CANCEL_SECONDS = 5.0
 MARK, DIGEST_CHARS, NAME_CHARS = "-lock-", 32, 64
 MESSAGE_CHARS = 2000
+JOB_TOKEN_FIELD = "towpath-job-token"  # noqa: S105 - a header
 _TRANSIENT = (408, 429, 502, 503, 504, 507)
 
 
@@ -64,6 +67,8 @@ class Holding:
         self.holds = False
         """Whether heartbeats list the attempt."""
         self.token: int | None = None
+        self.job_token: str | None = None
+        """With which questions are asked while it is held."""
         self.lost: str | None = None
         """Why it was lost."""
         self.canceled = False
@@ -167,11 +172,15 @@ def acquire(holding: Holding, body: Mapping[str, Any]) -> Operation[None]:
     task = parsed(Task, (yield from call(request, Deadline(holding.call_seconds), repeatable=True)))
     holding.holds = True
     between = pauses(LONGEST_LOOK_SECONDS)
+    around, seen = tasks_around(), set[str]()
     while task.status != Status.DISPATCHED or task.lock.state != LockState.HELD:
         if task.status != Status.DISPATCHED:
             raise LockNotGranted(task.message or task.reason or f"the claim is {task.status}")
-        if os.environ.get("TOWPATH_TASK_ID") in task.lock.blocked_by:
-            raise LockNotGranted("it waits for the lock of the task in which this program runs, without end")
+        outer = yield from outer_lock(task.lock.blocked_by, around, seen, holding.call_seconds)
+        if outer is not None:
+            raise LockNotGranted(
+                f"it waits for the lock under which this program runs (task {outer}), and so without end"
+            )
         yield Pause(next(between))
         task = yield from get(task.id, Deadline(holding.call_seconds))
     token = task.lock.token
@@ -200,6 +209,7 @@ def _permitted(holding: Holding) -> Operation[None]:
             yield Pause(AGAIN_SECONDS)
             continue
         task = parsed(Task, answer)
+        holding.job_token = answer.headers.get(JOB_TOKEN_FIELD, holding.job_token)
         if task.status != Status.RUNNING or task.runner_id != holding.runner_id or task.cancel_requested:
             raise LockNotGranted(f"the claim is {task.status}, and was to be canceled")
         if holding.valid:
@@ -306,6 +316,24 @@ def finish(holding: Holding, status: str, **fields: Any) -> Operation[None]:
         if boottime() > until:
             raise error
         yield Pause(AGAIN_SECONDS)
+
+
+class Holdings:
+    """The locks that a client has made, while anything else knows them."""
+
+    def __init__(self) -> None:
+        self._all: WeakValueDictionary[str, Holding] = WeakValueDictionary()
+
+    def new(self, call_seconds: float) -> Holding:
+        """For a lock that is about to be claimed."""
+        holding = Holding(call_seconds)
+        self._all[holding.task_id] = holding
+        return holding
+
+    def job_token(self, task_id: object, otherwise: str | None) -> str | None:
+        """With which a question of a task is asked: that of the lock that it stands for, or `otherwise`."""
+        holding = self._all.get(str(task_id))
+        return holding.job_token if holding is not None else otherwise
 
 
 def goodbye(holding: Holding) -> Operation[None]:

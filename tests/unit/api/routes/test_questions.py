@@ -14,6 +14,7 @@ from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
 from api.streaming.live_response import Streams
 from domain.log.capacity import Bound
+from domain.runners.runner_key import runner_id_of
 from domain.services.task_findings import TaskFindings
 from domain.task.question import EXPIRY_ACTOR
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
@@ -199,6 +200,31 @@ async def test_a_job_token_asks_and_reads_its_own_task_and_does_nothing_else() -
         problem(await harness.http.post(answer, json={"choice": "yes"}, headers=viewer), 403, "forbidden")
         given = await harness.http.post(answer, json={"choice": "yes"}, headers=operator)
         assert given.json()["by"].startswith("operator:")
+
+
+async def test_a_runner_with_a_key_of_its_own_gets_its_jobs_token_with_running() -> None:
+    key = "key." + "ab" * 32
+    mine = runner_id_of("h", key)
+    async with api_harness(GUARDED) as harness:
+        operator = {"Authorization": "Bearer op-token"}
+
+        async def made(pool: str) -> str:
+            body = {"command": ["true"], "pool": pool}
+            answer = await harness.http.post("/tasks?dispatch=true", json=body, headers=operator)
+            return str(answer.json()["id"])
+
+        task_id, plain = await made(mine), await made("default")
+        running = [await harness.report(task_id, "running", key, attempt=1, runner_id=mine) for _ in range(2)]
+        tokens = {one.headers["towpath-job-token"] for one in running}
+        assert tokens == {harness.parts.job_tokens.mint(task_id, 1)}, "also after a lost response"
+        assert (await _ask(harness, task_id, *tokens)).status_code == 201
+        problem(await harness.report(task_id, "succeeded", *tokens), 401, "unauthorised")
+
+        for token, task, runner_id in (("callback-token", plain, "r1"), (key, plain, mine)):
+            said = await harness.report(task, "running", token, attempt=1, runner_id=runner_id)
+            assert "towpath-job-token" not in said.headers, said.text
+        ended = await harness.report(task_id, "succeeded", key, attempt=1, runner_id=mine)
+        assert (ended.status_code, "towpath-job-token" in ended.headers) == (200, False)
 
 
 async def test_the_attempt_of_a_job_token_is_the_one_that_asks(harness: ApiHarness) -> None:
