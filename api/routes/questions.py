@@ -26,6 +26,7 @@ from api.reports.gateway import record_ask
 from api.schema.openapi import problems
 from api.streaming.questions import WAIT_SECONDS, awaited_question, question_now
 from domain.actors import JOB_ACTOR
+from domain.errors import refused
 from domain.identifiers import CheckedTaskId, Name
 from domain.protocol import RUNNER_AUTH_HEADER, Ask, AskBody, Choice, QuestionText
 from domain.task.pauses import Pauses, pauses_of
@@ -103,7 +104,7 @@ async def ask(
     "/runner/tasks/{task_id}/pauses",
     response_model=Pauses,
     openapi_extra={"security": [{RUNNER_SCHEME: []}, {}]},
-    responses=problems(401, 404, 503),
+    responses=problems(401, 404, 409, 503),
 )
 async def get_pauses(task_id: CheckedTaskId, request: Request, parts: Parts) -> Any:
     """How long questions of an attempt were open, for a runner that enforces a timeout with `timeout_pauses`.
@@ -111,6 +112,8 @@ async def get_pauses(task_id: CheckedTaskId, request: Request, parts: Parts) -> 
     About the token's attempt; with API_RUNNER_CALLBACK_TOKEN or no token, about the current one.
     """
     task = (await parts.commands.read(task_id)).task
+    if task.attempt == 0:
+        raise refused("not-dispatched", status=task.status.value)
     return pauses_of(task, request.state.attempt or task.attempt)
 
 

@@ -154,6 +154,8 @@ def _with_or_without_a_lock(schema: dict[str, Any]) -> None:
             "properties": {**locked, "lock_wait_seconds": nothing},
         },
     ]
+    schema["if"] = {"required": ["timeout_pauses"], "properties": {"timeout_pauses": {"const": True}}}
+    schema["then"] = {"required": ["timeout_seconds"], "properties": {"timeout_seconds": {"type": "number"}}}
 
 
 class TaskSpec(BaseModel):

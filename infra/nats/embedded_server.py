@@ -36,6 +36,8 @@ from infra.nats.syntax import nats_string
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.005
+_LOCK_SECONDS = 1.0
+"""A server that was killed keeps its lock until the last of its threads has ended."""
 
 log = structlog.get_logger(__name__)
 
@@ -195,13 +197,12 @@ jetstream {{
     def _locked(self) -> Iterator[int]:
         descriptor = create_private(self._data_dir / "nats.lock", os.O_RDWR)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _taken(descriptor):
+                raise EmbeddedNatsError(
+                    f"{self._data_dir} is in use by another NATS server: stop that `towpath up`, "
+                    "or choose another directory with --data-dir"
+                )
             yield descriptor
-        except BlockingIOError:
-            raise EmbeddedNatsError(
-                f"{self._data_dir} is in use by another NATS server: stop that `towpath up`, "
-                "or choose another directory with --data-dir"
-            ) from None
         finally:
             os.close(descriptor)
 
@@ -247,6 +248,19 @@ jetstream {{
             with contextlib.suppress(FileNotFoundError):
                 lines += (self._data_dir / name).read_text(errors="replace").splitlines()[-5:]
         return "\n".join(lines)
+
+
+def _taken(descriptor: int) -> bool:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
 
 
 def _check_free(port: int, option: str) -> None:

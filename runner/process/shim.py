@@ -293,16 +293,24 @@ def main_of_terminal(terminal: dict[str, Any]) -> None:
 
 def guard_and_shim(job: dict[str, Any], rest: bytes, begin: Callable[[int], None]) -> None:
     """Fork the shim and guard it; returns in both. `begin(pid of the shim)` runs in the guard first."""
-    guard = os.getpid()
+    guard_pid = os.getpid()
     ticks, say_tick = os.pipe()
+    ready, say_ready = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(ticks)
-        run_shim(Shim(job, rest, guard, say_tick))
+        os.close(say_ready)
+        if os.read(ready, 1):  # no job that could stop the guard from being set up; empty: the guard is gone
+            os.close(ready)
+            run_shim(Shim(job, rest, guard_pid, say_tick))
         return
+    os.close(ready)
     os.close(say_tick)
     begin(pid)
-    Guard(job, pid, ticks).run()
+    guard = Guard(job, pid, ticks)
+    os.write(say_ready, b"\n")
+    os.close(say_ready)
+    guard.run()
 
 
 def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 PAGES = {"tutorial.md": 30, "several-agents.md": 15}
 """With how many commands at least, so that a page is not skipped because it is not understood."""
 FIRST, SECOND = "console terminal-1", "console"
-LOOKS = re.compile(r"towpath (tasks|task|why|locks|runners|events|trail|verify)\b|test -e |cat ")
+LOOKS = re.compile(r"towpath (tasks|task|wait|why|locks|runners|events|trail|verify)\b|test -e |cat ")
 GOES_ON = "towpath up"
 DIFFERS = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{12}\b"), "TASK"),

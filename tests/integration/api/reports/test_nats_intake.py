@@ -184,11 +184,11 @@ async def test_a_report_that_cannot_be_recorded_now_comes_again(live: LiveApi) -
     reports, failed = live.parts.reports, asyncio.Event()
 
     class FirstBusy:
-        async def take(self, *given: Any) -> Any:
+        async def report(self, *given: Any) -> Any:
             if not failed.is_set():
                 failed.set()
                 raise Busy("busy", "later")
-            return await reports.take(*given)
+            return await reports.report(*given)
 
     intake = ReportIntake(replace(live.parts, reports=FirstBusy()), queue(live))
     await intake.start()

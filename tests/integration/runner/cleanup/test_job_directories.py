@@ -102,7 +102,7 @@ def test_an_exchange_between_check_and_start_changes_nothing(
     job |= {"env": {"PATH": os.environ["PATH"]}, "user": None, "cgroup": None}
     job["own_signals"] = False
     with (tmp_path / "said").open("wb") as output:
-        pid = job_start.start(job, output.fileno(), None)
+        pid = job_start.start(job, (0, output.fileno(), output.fileno()), None)
     assert os.waitpid(pid, 0)[1] == 0
     assert (tmp_path / "said").read_text().splitlines()[0] == str(place.moved)
     assert (place.moved / "mark").exists()

@@ -124,7 +124,7 @@ async def test_what_cannot_be_kept_is_not_acknowledged(harness: ApiHarness) -> N
 
 async def test_a_report_whose_time_is_over_comes_again(harness: ApiHarness) -> None:
     class Endless:
-        async def take(self, *_: Any) -> None:
+        async def report(self, *_: Any) -> None:
             await asyncio.Event().wait()
 
     settlement = Settlement(replace(harness.parts, reports=Endless()), None)

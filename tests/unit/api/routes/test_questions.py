@@ -93,6 +93,12 @@ async def test_a_runner_is_told_the_pauses_of_its_attempt(harness: ApiHarness) -
     assert await pauses() == {**nothing, "ended_seconds": 7.0}
 
 
+async def test_a_task_without_an_attempt_has_no_pauses(harness: ApiHarness) -> None:
+    task_id = (await harness.create())["id"]
+    answer = await harness.http.get(f"/runner/tasks/{task_id}/pauses")
+    problem(answer, 409, "not-dispatched")
+
+
 async def test_a_repeated_question_and_answer_change_nothing(harness: ApiHarness) -> None:
     task_id = await _running(harness)
     for expected in (201, 200):
