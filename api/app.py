@@ -23,9 +23,11 @@ from api.middleware.head_requests import AnswerHead
 from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
+from api.queries.overview import Overviews
 from api.routes import (
     attempts,
     bulk,
+    changes,
     commands,
     console,
     contracts,
@@ -34,6 +36,7 @@ from api.routes import (
     health,
     heartbeat,
     output,
+    overview,
     questions,
     runners,
     session,
@@ -43,6 +46,7 @@ from api.routes import (
 from api.routes.status import ShortCut, StatusEndpoint, status_route
 from api.schema import docs_page
 from api.schema.openapi import Described
+from api.streaming.change_feed import ChangeFeed
 from api.streaming.live_response import Streams
 from domain.validation.web_hosts import WebHosts
 
@@ -52,6 +56,7 @@ _ABOUT = "Dispatches tasks to runners, locks workspaces, and records every step 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 _ROUTES = (
+    overview,
     tasks,
     attempts,
     questions,
@@ -59,6 +64,7 @@ _ROUTES = (
     commands,
     output,
     events,
+    changes,
     workspaces,
     runners,
     dead_letters,
@@ -81,6 +87,8 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.event_pages = EventPages(parts)
     app.state.closing = asyncio.Event()
     app.state.streams = streams
+    app.state.overviews = Overviews(parts)
+    app.state.changes = ChangeFeed(parts, app.state.closing)
     reports = StatusEndpoint(parts, metrics)
     app.router.routes.append(status_route(reports))
     problems.install(app)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from domain.errors import Busy
 from domain.identifiers import LOG_START, FencingToken, LogSeq, TaskId, WorkspaceId
-from domain.locks.claims import Grant, Key
+from domain.locks.claims import Grant, Key, Waiter
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
 from domain.locks.table import LockTable
@@ -241,13 +241,18 @@ class FoldedLockView:
         grant = self._table.grant(task.id, task.attempt)
         if grant is not None:
             return held(grant)
-        waiter = self._table.waiter(task.id, task.attempt)
-        if waiter is not None:
-            return waiting(waiter)
+        lock = self.waiting(task.id, task.attempt)
+        if lock is not None:
+            return lock
         past = self._past.get((task.id, task.attempt))
         if past is not None and past.event == "released":
             return LockRead(state="released", token=past.token, since=datetime.fromisoformat(past.time))
         return NO_LOCK
+
+    def waiting(self, task_id: TaskId, attempt: int) -> LockRead | None:
+        """See the port."""
+        waiter = self._table.waiter(task_id, attempt)
+        return waiting(waiter) if waiter is not None else None
 
     def refusal(self, task_id: TaskId, attempt: int) -> list[HolderPayload]:
         """See the port."""
@@ -274,6 +279,10 @@ class FoldedLockView:
     def holders(self, workspace: WorkspaceId) -> list[Grant]:
         """See the port."""
         return self._table.holders(workspace)
+
+    def first_waiter(self, workspace: WorkspaceId) -> Waiter | None:
+        """See the port."""
+        return self._table.first_waiter(workspace)
 
     def in_the_way(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> LockEntry:
         """See the port."""

@@ -7,6 +7,7 @@ each task's versions must be contiguous: a fold that skipped an event would stay
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from domain.log.payloads import CreatedPayload, LockPayload
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 
-NEEDED = ("attempt", "lock_state", "version")
+NEEDED = ("attempt", "lock_state", "version", "status")
 """The columns that the fold reads of tasks created in earlier batches."""
 
 
@@ -38,6 +39,7 @@ class Batch:
         self.known: dict[TaskId, Row] = {}
         self.labels: list[tuple[str, str, str, TaskId]] = []
         self.grants: dict[Key, Row] = {}
+        self._before: dict[TaskId, str] = {}
         self.needs = self._look_through()
 
     @classmethod
@@ -76,10 +78,10 @@ class Batch:
         Raises:
             LogGap: an event is not the next one of its task.
         """
-        known = self.known = {
-            task_id: {"attempt": attempt, "lock_state": lock_state, "version": version}
-            for task_id, attempt, lock_state, version in rows
-        }
+        known = self.known
+        for task_id, attempt, lock_state, version, status in rows:
+            known[task_id] = {"attempt": attempt, "lock_state": lock_state, "version": version}
+            self._before[task_id] = status
         new = self.new
         for event in self.events:
             kind = event.kind
@@ -99,6 +101,15 @@ class Batch:
                 row["version"] = event.version
             elif kind == "lock":
                 self._lock(event)
+
+    def status_changes(self) -> dict[str, int]:
+        """By how much the number of tasks in each status changes."""
+        changes: Counter[str] = Counter(row["status"] for row in self.new.values())
+        for task_id, row in self.known.items():
+            if (now := row.get("status")) is not None:
+                changes[now] += 1
+                changes[self._before[task_id]] -= 1
+        return {status: change for status, change in changes.items() if change}
 
     def _created(self, event: Recorded) -> Row:
         row = created_row(event)

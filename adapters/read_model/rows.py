@@ -42,6 +42,7 @@ _NEW_ATTEMPT: Row = {
     "reason": None,
     "runner_id": None,
     "cancel_requested": False,
+    "cancel_asked_at": None,
     "asked_at": None,
     "asked_until": None,
     "question": None,
@@ -117,6 +118,7 @@ def _ended(row: Row, event: Recorded) -> None:
     if data["runner_id"]:
         row["runner_id"] = data["runner_id"]
     leave_queue(row)
+    row["cancel_asked_at"] = None
     _nothing_asked(row)
 
 
@@ -146,6 +148,7 @@ def _submit_failed(row: Row, event: Recorded) -> None:
     row["finished_at"] = row["ended_at"] = event.time
     row["message"] = storable(data["message"])
     row["reason"] = data["reason"]
+    row["cancel_asked_at"] = None
     leave_queue(row)
 
 
@@ -158,6 +161,7 @@ def leave_queue(row: Row) -> None:
 
 def _cancel_requested(row: Row, event: Recorded) -> None:
     row["cancel_requested"] = True
+    row["cancel_asked_at"] = event.time
     _nothing_asked(row)
 
 

@@ -15,20 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model.database import TASKS_POSITION, clear_tables
 from adapters.read_model.errors import translated
-from adapters.read_model.queries import (
-    as_task,
-    chars_of,
-    count_of_tasks,
-    cursor_at,
-    lock_facts,
-    page_of_tasks,
-)
-from adapters.read_model.tables import positions, tasks
+from adapters.read_model.queries import as_task, chars_of, failures_since, lock_facts, unconfirmed_cancels
+from adapters.read_model.tables import positions, status_counts, tasks
+from adapters.read_model.task_search import COUNT_EXAMINED, EXAMINED, TaskSearch, cursor_at, search_of
 from adapters.read_model.writer import batch_writer
-from domain.identifiers import LogSeq, TaskId, WorkspaceId
+from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
-from domain.ports.read_model import OpenQuestions, TaskFilter
+from domain.ports.read_model import OpenQuestions, TaskCounts, TaskFilter, TaskState, UnconfirmedCancel
 from domain.protocol import rfc3339
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
@@ -85,12 +79,19 @@ class SqlReadModel:
             row = found.mappings().first()
             return as_task(row) if row is not None else None
 
-    async def find(
-        self, wanted: TaskFilter, limit: int, after: str | None
-    ) -> tuple[list[TaskRead], str | None]:
-        """Matching tasks, newest first, and the cursor of the next page, None at the end.
+    async def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+        """The states of those of the tasks `ids` that exist."""
+        wanted = select(tasks.c.id, tasks.c.status, tasks.c.workspace).where(tasks.c.id.in_(ids))
+        async with self._connection() as connection:
+            return {row.id: TaskState(row.status, row.workspace) for row in await connection.execute(wanted)}
 
-        A page of very large tasks has fewer than `limit`, but at least one.
+    async def find(
+        self, wanted: TaskFilter, limit: int, after: str | None, *, brief: bool = False
+    ) -> tuple[list[TaskRead], str | None]:
+        """Matching tasks in the wanted order, and the cursor of the next page, None at the end.
+
+        A page of very large tasks has fewer than `limit`, but at least one. So has one for which EXAMINED
+        tasks were looked at, down to none.
 
         Raises:
             Invalid: `after` is not a cursor of an earlier call (`bad-cursor`).
@@ -98,28 +99,49 @@ class SqlReadModel:
         rows: list[RowMapping] = []
         chars = 0
         more = False
-        wide = page_of_tasks(wanted, limit + 1, after).execution_options(yield_per=ROWS_AT_ONCE)
-        async with self._connection() as connection, connection.stream(wide) as found:
-            async for row in found.mappings():
-                more = len(rows) == limit or chars > PAGE_CHARS
-                if more:
-                    break
-                rows.append(row)
-                chars += chars_of(row)
-        return [as_task(row) for row in rows], cursor_at(rows[-1]) if more else None
+        search = search_of(wanted, after)
+        wide = search.page(limit + 1, brief=brief).execution_options(yield_per=ROWS_AT_ONCE)
+        async with self._connection() as connection:
+            async with connection.stream(wide) as found:
+                async for row in found.mappings():
+                    more = len(rows) == limit or chars > PAGE_CHARS
+                    if more:
+                        break
+                    rows.append(row)
+                    chars += chars_of(row)
+            last = rows[-1] if more else await _last_examined(connection, search, EXAMINED)
+        return [as_task(row) for row in rows], cursor_at(last, wanted.oldest_first) if last else None
 
     async def count_by_status(self) -> dict[str, int]:
-        """The number of tasks in each status, 0 included; one pass over an index."""
+        """The number of tasks in each status, 0 included; kept, not counted."""
         async with self._connection() as connection:
-            counted = select(tasks.c.status, func.count()).group_by(tasks.c.status)
-            found = {str(status): int(count) for status, count in await connection.execute(counted)}
+            kept = select(status_counts.c.status, status_counts.c.number)
+            found = {str(status): int(count) for status, count in await connection.execute(kept)}
         return {status.value: found.get(status.value, 0) for status in Status}
 
-    async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
-        """How many matching tasks are in each status, 0 left out; of too many the newest `most` + 1."""
+    async def count(self, wanted: TaskFilter, most: int) -> TaskCounts:
+        """How many matching tasks are in each status, 0 left out; of too many the first `most`."""
+        search = search_of(wanted)
         async with self._connection() as connection:
-            found = await connection.execute(count_of_tasks(wanted, most + 1))
-            return {str(status): int(count) for status, count in found}
+            found = await connection.execute(search.count(most + 1))
+            by_status = {str(status): int(count) for status, count in found}
+            many = sum(by_status.values()) > most
+            capped = many or await _last_examined(connection, search, COUNT_EXAMINED) is not None
+        return TaskCounts(by_status, capped)
+
+    async def failures_since(self, at: datetime, most: int) -> list[tuple[RunnerId | None, int]]:
+        """How many tasks failed since `at`, by runner, most first; from an index, at most `most` of them."""
+        async with self._connection() as connection:
+            return [(runner, number) for runner, number in await connection.execute(failures_since(at, most))]
+
+    async def unconfirmed_cancels(self, before: datetime, most: int) -> list[UnconfirmedCancel]:
+        """Attempts that were asked to stop before `before` and have not ended, the longest first."""
+        async with self._connection() as connection:
+            rows = await connection.execute(unconfirmed_cancels(before, most))
+            return [
+                UnconfirmedCancel(name, title, runner, datetime.fromisoformat(at))
+                for name, title, runner, at in rows
+            ]
 
     async def open_questions(self, now: datetime) -> OpenQuestions:
         """How many jobs wait for an answer at `now`, and since when the first of them."""
@@ -143,3 +165,9 @@ class SqlReadModel:
         with translated():
             async with self._engine.connect() as connection:
                 yield connection
+
+
+async def _last_examined(connection: AsyncConnection, search: TaskSearch, examined: int) -> RowMapping | None:
+    """The last task looked at, if there may be others behind it."""
+    query = search.last_examined(examined)
+    return (await connection.execute(query)).mappings().first() if query is not None else None

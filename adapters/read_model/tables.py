@@ -8,21 +8,26 @@ merges them; this serves every choice of statuses with the fewest indexes.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
+    TextClause,
     func,
     literal_column,
+    text,
 )
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -72,6 +77,7 @@ tasks = Table(
     _optional("reason"),
     _optional("runner_id"),
     Column("cancel_requested", Boolean, nullable=False),
+    _optional("cancel_asked_at"),
     _optional("asked_at"),
     _optional("asked_until"),
     _optional("question"),
@@ -85,23 +91,42 @@ tasks = Table(
     Column("version", Integer, nullable=False),
 )
 Index("tasks_by_status", tasks.c.status, tasks.c.created_at, tasks.c.id)
-Index(
+Index("tasks_by_pool", tasks.c.pool, tasks.c.status, tasks.c.created_at, tasks.c.id)
+HAS_OPEN_LOCK = text("lock_state IN ('waiting', 'held')")
+EXIT_IS_ERROR = text("exit_code <> 0")
+TRIED_AGAIN = text("attempt > 1")
+"""Conditions of partial indexes; a query that repeats one as it stands can use its index."""
+
+
+def _partial(name: str, where: ColumnElement[bool] | TextClause, *columns: Column[Any]) -> None:
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_partial("tasks_by_runner", tasks.c.runner_id.is_not(None), tasks.c.runner_id, tasks.c.created_at, tasks.c.id)
+_partial("tasks_by_reason", tasks.c.reason.is_not(None), tasks.c.reason, tasks.c.created_at, tasks.c.id)
+_partial("tasks_by_exit_code", EXIT_IS_ERROR, tasks.c.exit_code, tasks.c.created_at, tasks.c.id)
+_partial("tasks_by_lock", HAS_OPEN_LOCK, tasks.c.lock_state, tasks.c.created_at, tasks.c.id)
+_partial("tasks_tried_again", TRIED_AGAIN, tasks.c.created_at, tasks.c.id, tasks.c.attempt)
+_partial("tasks_canceling", tasks.c.cancel_asked_at.is_not(None), tasks.c.cancel_asked_at)
+_partial("tasks_failed", tasks.c.ended_at.is_not(None), tasks.c.ended_at, tasks.c.runner_id)
+_partial(
     "tasks_by_workspace",
+    tasks.c.workspace.is_not(None),
     tasks.c.workspace,
     tasks.c.status,
     tasks.c.created_at,
     tasks.c.id,
-    sqlite_where=tasks.c.workspace.is_not(None),
-    postgresql_where=tasks.c.workspace.is_not(None),
 )
-Index(
-    "tasks_asking",
-    tasks.c.asked_at,
-    sqlite_where=tasks.c.asked_at.is_not(None),
-    postgresql_where=tasks.c.asked_at.is_not(None),
-)
-Index("tasks_by_pool", tasks.c.pool, tasks.c.status, tasks.c.created_at, tasks.c.id)
+_partial("tasks_asking", tasks.c.asked_at.is_not(None), tasks.c.asked_at)
 Index("tasks_by_end_of_id", func.substr(tasks.c.id, literal_column(str(END_OF_ID))))
+
+status_counts = Table(
+    "status_counts",
+    metadata,
+    Column("status", _TEXT, primary_key=True),
+    _seq("number"),
+)
+"""The number of tasks in each status; kept, since counting them takes longer the more there are."""
 
 task_labels = Table(
     "task_labels",

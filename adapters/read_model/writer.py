@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.read_model.database import TASKS_POSITION
 from adapters.read_model.fold import NEEDED, Batch
 from adapters.read_model.kept_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
-from adapters.read_model.tables import grants, task_labels, tasks
+from adapters.read_model.tables import grants, status_counts, task_labels, tasks
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
@@ -118,6 +118,9 @@ class Statements:
         insert_grant, _ = self._insert(grants)
         keep = ", ".join(f"{name} = coalesce(excluded.{name}, {grants.name}.{name})" for name in _FACTS)
         self._upsert_grant = f"{insert_grant} ON CONFLICT (task_id, attempt) DO UPDATE SET {keep}"
+        insert_count, _ = self._insert(status_counts)
+        added = f"number = {status_counts.name}.number + excluded.number"
+        self._add_to_count = f"{insert_count} ON CONFLICT (status) DO UPDATE SET {added}"
         advanced = f"seq = {mark(1)}, event_id = {mark(2)}"
         self._advance = f"UPDATE positions SET {advanced} WHERE name = '{TASKS_POSITION}'"
 
@@ -138,6 +141,8 @@ class Statements:
                 [(*key, grant["workspace"], *map(grant.get, _FACTS)) for key, grant in batch.grants.items()],
             )
 
+        if changes := batch.status_changes():
+            yield self._add_to_count, list(changes.items())
         yield from self._judged(batch)
 
     def _judged(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:

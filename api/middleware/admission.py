@@ -27,7 +27,7 @@ SWEEPS = 25
 """How often within that time late requests are looked for."""
 MAX_RESERVE = 250
 RUNNER_PATHS = "/runner/"
-UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream"})
+UNCOUNTED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream", "/changes"})
 OUTPUT_PATH = re.compile("/tasks/[^/]+/output")
 QUESTION_PATH = re.compile("/tasks/[^/]+/questions/[^/]+")
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -9,7 +9,7 @@ from domain.context.trace import TRACEPARENT, current_traceparent, use_tracepare
 from domain.context.tracer import TASK_ID, Span, Tracer, spanning
 
 _HEADER = TRACEPARENT.encode()
-_UNTRACED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream", "/runner/heartbeat"})
+_UNTRACED = frozenset({"/livez", "/readyz", "/metrics", "/events/stream", "/changes", "/runner/heartbeat"})
 _READS = ("GET", "HEAD", "OPTIONS")
 
 

@@ -35,7 +35,7 @@ def awaiting_operator(parts: ApiParts, recent: Mapping[str, Beats]) -> dict[Runn
     now = parts.clock()
     for workspace in sorted(one.id for one in parts.view.registrations() if one.on_runner_lost == "hold"):
         for grant in parts.view.holders(workspace):
-            if grant.runner_id is None or _state(parts, grant, recent, now) != "lost":
+            if grant.runner_id is None or grant_state(parts, grant, recent, now) != "lost":
                 continue
             held = Held(task_id=grant.claim.task_id, attempt=grant.claim.attempt)
             found.setdefault(grant.runner_id, []).append(held)
@@ -58,7 +58,10 @@ async def seen_runners(parts: ApiParts) -> SeeRunner | None:
     return see
 
 
-def _state(parts: ApiParts, grant: Grant, recent: Mapping[str, Beats], now: datetime) -> RunnerState | None:
+def grant_state(
+    parts: ApiParts, grant: Grant, recent: Mapping[str, Beats], now: datetime
+) -> RunnerState | None:
+    """The state of the runner that has the attempt of a grant."""
     bound_at = datetime.fromisoformat(grant.bound_at or grant.since)
     return state_of_holder(recent.get(grant.runner_id or "", ()), grant.instance, bound_at, now, parts.lease)
 

@@ -18,14 +18,13 @@ from starlette.responses import StreamingResponse
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
-from api.problems import HttpProblem
 from api.queries.event_pages import EventPage, EventPages, EventSelection
 from api.queries.lock_entries import in_slices
 from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.queries.positions import MAX_SEQ, Point
 from api.schema.openapi import problems
 from api.streaming.event_stream import EventStream
-from api.streaming.live_response import LiveResponse, Streams
+from api.streaming.live_response import LiveResponse, Streams, check_free
 from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS, type_name
 from domain.log.position import PATTERN, Position
@@ -191,13 +190,7 @@ async def stream(
 ) -> LiveResponse:
     """The log as server-sent events: behind Last-Event-ID or `after_seq`; without them, from now on."""
     streams: Streams = request.app.state.streams
-    if streams.open >= streams.limit:
-        raise HttpProblem(
-            503,
-            "too-many-streams",
-            f"{streams.limit} live streams are open; try again later, or page GET /events with after_seq",
-            {"Retry-After": "5"},
-        )
+    check_free(streams, "try again later, or page GET /events with after_seq")
     position = last_event_id
     if position is None and query.after_seq is not None:
         position = Position(query.after_seq)
@@ -208,8 +201,7 @@ async def stream(
     if query.task_id is not None:
         await parts.commands.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return LiveResponse(live.chunks(query.wanted(), after), streams, headers)
+    return LiveResponse(live.chunks(query.wanted(), after), streams)
 
 
 async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> LogSeq:

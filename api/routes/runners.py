@@ -150,7 +150,10 @@ async def _check_holds_nothing(parts: ApiParts, runner_id: RunnerId) -> None:
         grant.claim for one in policies for grant in parts.view.holders(one) if grant.runner_id == runner_id
     ]
     wanted = TaskFilter(status=(Status.QUEUED, Status.RUNNING), runner=runner_id)
-    found, _ = await parts.read_model.find(wanted, MANY, None)
+    found, cursor = await parts.read_model.find(wanted, MANY, None, brief=True)
+    while cursor is not None and len(found) < MANY:  # a page may be short
+        more, cursor = await parts.read_model.find(wanted, MANY, cursor, brief=True)
+        found += more
     for task_id in dict.fromkeys([*(claim.task_id for claim in grants), *(one.id for one in found)]):
         task = (await parts.commands.read(task_id)).task
         if task.runner_id != runner_id or task.status not in (Status.QUEUED, Status.RUNNING):

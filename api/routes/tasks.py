@@ -7,10 +7,11 @@ may lag behind the log by the read model's delay. Creating with a client's `id` 
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
@@ -20,108 +21,51 @@ from api.queries.event_pages import EventPages
 from api.queries.paging import Cursor, Page, PageQuery, link_next
 from api.queries.positions import Point, position_at
 from api.queries.runner_status import show_runner_state
+from api.queries.task_filters import TasksWanted
+from api.queries.task_rows import LEFT_OUT, TaskRows, show_waiting
 from api.queries.task_view import shown, task_response
 from api.queries.time_travel import task_at
 from api.routes.commands import dispatch_and_wait
 from api.schema.openapi import problems
 from domain.errors import DomainError, NotFound, Refused
 from domain.identifiers import (
-    ID_PART_PATTERN,
-    CheckedRunnerId,
     CheckedTaskId,
-    CheckedWorkspaceId,
     LogSeq,
-    Name,
     TaskId,
 )
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
-from domain.ports.read_model import TaskFilter
 from domain.task.explain import Why, blockers, explain
 from domain.task.spec import TaskSpec
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
-from domain.validation.timestamps import Moment
 
 MOST_COUNTED = 10_000
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 
 
-def _label(value: str) -> str:
-    name, colon, text = value.partition(":")
-    if not colon or not name or "=" in name or "\x00" in value or len(name) > 200 or len(text) > 500:
-        raise ValueError("write a label as name:value")
-    return value
-
-
-LabelFilter = Annotated[
-    str, AfterValidator(_label), Field(json_schema_extra={"pattern": r"^[^:=\x00]{1,200}:[^\x00]{0,500}$"})
-]
-
 TaskCursor = Annotated[Cursor, WithJsonSchema({"type": "string", "format": "task-cursor", "maxLength": 500})]
-
-
-_SHORTENED = "of `towpath lock`, eight of the digest's digits suffice"
-
-
-class TasksWanted(BaseModel):
-    """Filters of tasks; all given ones must hold. Unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    status: list[Status] = Field(default=[], max_length=16, description="repeatable: any of them")
-    workspace: CheckedWorkspaceId | None = None
-    pool: Name | None = Field(default=None, description=f"a pool's name; {_SHORTENED}")
-    label: list[LabelFilter] = Field(
-        default=[], max_length=8, description="`name:value`, repeatable: all of them"
-    )
-    runner: CheckedRunnerId | None = Field(
-        default=None, description=f"the runner of the current attempt; {_SHORTENED}"
-    )
-    reason: Name | None = Field(default=None, description="why it did not succeed, such as `exit`")
-    created_after: Moment | None = Field(default=None, description="RFC 3339 with an offset")
-    created_before: Moment | None = None
-    finished_after: Moment | None = None
-    finished_before: Moment | None = None
-    asking: bool | None = Field(
-        default=None, description="whether a question of their job is open, also if its time is over"
-    )
-    id: str | None = Field(
-        default=None, pattern=ID_PART_PATTERN, description="the beginning or the end of a task's id"
-    )
-
-    def wanted(self) -> TaskFilter:
-        """The filter for the read model."""
-        labels = (one.partition(":") for one in self.label)
-        return TaskFilter(
-            status=tuple(status.value for status in self.status),
-            workspace=self.workspace,
-            pool=self.pool,
-            labels=tuple(dict.fromkeys((name, value) for name, _, value in labels)),
-            created_after=self.created_after,
-            id_part=self.id,
-            asking=self.asking,
-            runner=self.runner,
-            reason=self.reason,
-            created_before=self.created_before,
-            finished_after=self.finished_after,
-            finished_before=self.finished_before,
-        )
 
 
 class TaskQuery(TasksWanted, PageQuery):
     """Filters of `GET /tasks`, and which page."""
 
     cursor: TaskCursor | None = None
+    order: Literal["newest", "oldest"] = Field(default="newest", description="by creation, this first")
+    view: Literal["full", "row"] = Field(
+        default="full", description=f"`row`: without {', '.join(f'`{one}`' for one in sorted(LEFT_OUT))}"
+    )
 
 
 class TaskCount(BaseModel):
     """How many tasks a filter finds, as of the read model's position."""
 
     count: int = Field(description=f"exact up to {MOST_COUNTED}")
-    capped: bool = Field(description=f"there are more than {MOST_COUNTED}")
+    capped: bool = Field(
+        description=f"there are more than {MOST_COUNTED}, or more may be: too many tasks had to be looked at"
+    )
     by_status: dict[Status, int] = Field(
         description=f"without zeros; if `capped`, of the newest {MOST_COUNTED} and one more"
     )
@@ -167,18 +111,24 @@ async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> Task
 
 @router.get(
     "/tasks",
-    response_model=Page[TaskRead],
+    response_model=Page[TaskRead] | TaskRows,
     openapi_extra=needs(Role.VIEWER),
     responses=problems(503),
 )
 async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
-    """List tasks, newest first, as of the read model's position. Very large tasks end a page early."""
+    """List tasks as of the read model's position.
+
+    A page may be short, even empty, and still have a `next_cursor`: very large tasks end it early, and for
+    filters that no index serves a bounded number of tasks is looked at. The place and blockers of waiting
+    locks are those of this process.
+    """
     await read_model_as_of(request, parts)
-    found, cursor = await parts.read_model.find(query.wanted(), query.limit, query.cursor)
-    answer = Response(
-        Page[TaskRead].model_construct(items=found, next_cursor=cursor).model_dump_json(),
-        media_type="application/json",
-    )
+    wanted, brief = replace(query.wanted(), oldest_first=query.order == "oldest"), query.view == "row"
+    found, cursor = await parts.read_model.find(wanted, query.limit, query.cursor, brief=brief)
+    show_waiting(parts, found)
+    page = Page[TaskRead].model_construct(items=found, next_cursor=cursor)
+    body = page.model_dump_json(exclude={"items": {"__all__": LEFT_OUT}} if brief else None)
+    answer = Response(body, media_type="application/json")
     link_next(request, answer, cursor)
     return answer
 
@@ -193,10 +143,8 @@ async def count_tasks(request: Request, parts: Parts, query: Annotated[TasksWant
     """Count tasks; exact up to 10,000, so that the cost is bounded."""
     await read_model_as_of(request, parts)
     found = await parts.read_model.count(query.wanted(), MOST_COUNTED)
-    total = sum(found.values())
-    return TaskCount.model_validate(
-        {"count": min(total, MOST_COUNTED), "capped": total > MOST_COUNTED, "by_status": found}
-    )
+    total = min(sum(found.by_status.values()), MOST_COUNTED)
+    return TaskCount.model_validate({"count": total, "capped": found.capped, "by_status": found.by_status})
 
 
 @router.get(

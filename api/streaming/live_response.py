@@ -14,6 +14,8 @@ import structlog
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.problems import HttpProblem
+
 PATIENCE_SECONDS = 30.0
 ABORT = "towpath.abort"
 """ASGI extension: `{"call": …}` closes the connection without sending the rest."""
@@ -33,6 +35,17 @@ class Streams:
         """At most so many bytes more come for requests under way."""
 
 
+def check_free(streams: Streams, otherwise: str) -> None:
+    """Refuse one stream too many; `otherwise`: what a client can do.
+
+    Raises:
+        HttpProblem: 503 `too-many-streams`.
+    """
+    if streams.open >= streams.limit:
+        detail = f"{streams.limit} live streams are open; {otherwise}"
+        raise HttpProblem(503, "too-many-streams", detail, {"Retry-After": "5"})
+
+
 class _NotRead(Exception):
     """The reader has stopped reading."""
 
@@ -40,8 +53,9 @@ class _NotRead(Exception):
 class LiveResponse(StreamingResponse):
     """Sends chunks for as long as the reader reads them."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], streams: Streams, headers: Mapping[str, str]) -> None:
-        super().__init__(chunks, media_type="text/event-stream", headers=dict(headers))
+    def __init__(self, chunks: AsyncIterator[bytes], streams: Streams) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(chunks, media_type="text/event-stream", headers=headers)
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

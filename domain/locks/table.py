@@ -353,6 +353,11 @@ class LockTable:
         locks = self._workspaces.get(workspace)
         return locks.waiters() if locks else iter(())
 
+    def first_waiter(self, workspace: WorkspaceId) -> Waiter | None:
+        """The claim of a workspace that has waited longest."""
+        locks = self._workspaces.get(workspace)
+        return locks.waiter(next(iter(locks.waiting))) if locks and locks.waiting else None
+
     def crowd(self, workspace: WorkspaceId) -> tuple[list[tuple[Claim, int]], Crowd]:
         """All waiting claims of a workspace with their positions, and which claims block which now."""
         locks = self._workspaces.get(workspace) or WorkspaceLocks()

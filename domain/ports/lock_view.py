@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol
 
 from domain.identifiers import FencingToken, LogSeq, TaskId, WorkspaceId
-from domain.locks.claims import Grant
+from domain.locks.claims import Grant, Waiter
 from domain.locks.judging import Void
 from domain.locks.statistics import LogFigures
 from domain.locks.view import EntryPicture, LockEntry
@@ -91,6 +91,10 @@ class LockView(GrantView, RegistrationView, Protocol):
         """The lock of the task's current attempt."""
         ...
 
+    def waiting(self, task_id: TaskId, attempt: int) -> LockRead | None:
+        """The place of an attempt that waits for its lock, and what blocks it; None if it does not wait."""
+        ...
+
     async def decided(self, task_id: TaskId, attempt: int, timeout: float = 2.0) -> LockDecision:
         """Wait until the lock projection has granted or refused this attempt, or others block it.
 
@@ -149,6 +153,10 @@ class LockView(GrantView, RegistrationView, Protocol):
 
     def holders(self, workspace: WorkspaceId) -> list[Grant]:
         """The grants of a workspace, in order."""
+        ...
+
+    def first_waiter(self, workspace: WorkspaceId) -> Waiter | None:
+        """The claim of a workspace that has waited longest, and what blocks it."""
         ...
 
     def in_the_way(self, workspace: WorkspaceId, task_id: TaskId, attempt: int) -> LockEntry:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from domain.identifiers import LogSeq, TaskId, WorkspaceId
+from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.task.view import TaskRead
@@ -18,7 +18,8 @@ class TaskFilter:
     """Which tasks to list; None matches any value.
 
     `id_part` is the beginning or the end of an id, of at least 4 characters. It serves to name one task: if
-    very many ids match, only some are searched. `asking`: whether its job waits for an answer.
+    very many ids match, only some are searched. `asking`: whether its job waits for an answer. `ids`: only
+    these. `words`: each is in the title, in any case. `lock`: `waiting` or `held` by the current attempt.
     """
 
     status: tuple[str, ...] = ()
@@ -33,6 +34,35 @@ class TaskFilter:
     created_before: datetime | None = None
     finished_after: datetime | None = None
     finished_before: datetime | None = None
+    ids: tuple[TaskId, ...] = ()
+    words: tuple[str, ...] = ()
+    exit_code: int | None = None
+    lock: str | None = None
+    min_attempt: int | None = None
+    oldest_first: bool = False
+
+
+class TaskCounts(NamedTuple):
+    """How many matching tasks are in each status, 0 left out; `capped`: there are more, or may be."""
+
+    by_status: dict[str, int]
+    capped: bool
+
+
+class TaskState(NamedTuple):
+    """A task's status, and the workspace that it is for."""
+
+    status: str
+    workspace: WorkspaceId | None
+
+
+class UnconfirmedCancel(NamedTuple):
+    """A task whose attempt was asked to stop at `asked_at` and has not ended."""
+
+    id: TaskId
+    title: str
+    runner_id: RunnerId | None
+    asked_at: datetime
 
 
 class OpenQuestions(NamedTuple):
@@ -71,10 +101,22 @@ class ReadModel(Protocol):
         """One task, or None."""
         ...
 
+    async def states(self, ids: Sequence[TaskId]) -> dict[TaskId, TaskState]:
+        """The states of those of the tasks `ids`, some thousand at most, that exist.
+
+        Raises:
+            Busy: the database is away.
+        """
+        ...
+
     async def find(
-        self, wanted: TaskFilter, limit: int, after: str | None
+        self, wanted: TaskFilter, limit: int, after: str | None, *, brief: bool = False
     ) -> tuple[list[TaskRead], str | None]:
-        """Matching tasks, newest first, and the next page's cursor; `after` is the cursor to go on from."""
+        """Matching tasks in the wanted order, and the next page's cursor; `after` is that to go on from.
+
+        A page may be short, even empty, and have a cursor, since a bounded number of tasks is looked at.
+        `brief`: with empty `command`, `message` and `output_tail`.
+        """
         ...
 
     async def count_by_status(self) -> dict[str, int]:
@@ -85,11 +127,27 @@ class ReadModel(Protocol):
         """
         ...
 
-    async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
-        """How many matching tasks are in each status, 0 left out; of more than `most` the newest `most` + 1.
+    async def count(self, wanted: TaskFilter, most: int) -> TaskCounts:
+        """Count matching tasks; of more than `most` the first `most` + 1.
 
         Raises:
             Busy: the database is unreachable.
+        """
+        ...
+
+    async def failures_since(self, at: datetime, most: int) -> list[tuple[RunnerId | None, int]]:
+        """How many tasks failed since `at` and were not tried again, by runner, most first.
+
+        Raises:
+            Busy: the database is away.
+        """
+        ...
+
+    async def unconfirmed_cancels(self, before: datetime, most: int) -> list[UnconfirmedCancel]:
+        """Attempts that were asked to stop before `before` and have not ended, the longest first.
+
+        Raises:
+            Busy: the database is away.
         """
         ...
 

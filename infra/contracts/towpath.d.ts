@@ -111,6 +111,22 @@ export interface AttemptRead {
   message?: string | null;
 }
 
+/**
+ * Something that a person should look at: `link` is a path of this API, with its filter.
+ *
+ * `since`: when it began. `number`: of how many of the kind this one tells.
+ */
+export interface Attention {
+  kind: "unknown" | "log-room" | "lost-runner-holds-lock" | "dead-letters" | "cancel-not-confirmed" | "long-wait" | "failures" | "lag" | "runner-conflict" | "open-questions";
+  sentence: string;
+  link: string;
+  since?: string | null;
+  number?: number;
+  task_id?: string | null;
+  workspace?: string | null;
+  runner_id?: string | null;
+}
+
 /** A task that blocks another: it holds (`token`, `runner_id`, `since` its grant) or waits itself. */
 export interface Blocker {
   task_id: string;
@@ -198,6 +214,15 @@ export interface CheckpointData {
   key_id: string;
   /** Ed25519 */
   signature: string;
+}
+
+/** A workspace where claims wait; `task_id` has waited longest. */
+export interface Contended {
+  workspace: string;
+  held: number;
+  waiting: number;
+  longest_wait_seconds: number;
+  task_id: string;
 }
 
 /**
@@ -401,6 +426,12 @@ export interface InConflict {
   last_heartbeat: string;
 }
 
+/** How many events or messages are not applied yet, and the age of the oldest. */
+export interface LagRead {
+  events: number;
+  seconds: number;
+}
+
 /** The locks of one workspace. `paths` [] means the whole workspace. */
 export interface LockEntry {
   workspace: string;
@@ -425,6 +456,14 @@ export interface LockReleaseRequestedData {
   reason: string;
 }
 
+/** Claims that hold and wait; `due`: workspaces with a lock event due; the longest wait now. */
+export interface LocksOverview {
+  held: number;
+  waiting: number;
+  due: number;
+  longest_wait_seconds: number | null;
+}
+
 /** The released lock. `released_paths` is ["."] for the whole workspace and [] if nothing was held. */
 export interface LocksReleased {
   task_id: string;
@@ -443,6 +482,29 @@ export interface OnBehalfOfRead {
   kind: string;
   id: string;
   name: string | null;
+}
+
+/** All figures of a moment, at most a second old; null where one is unknown now. */
+export interface Overview {
+  time: string;
+  /** what needs a person, the most urgent first */
+  attention: Attention[];
+  /** tasks by status */
+  tasks: { [name: string]: number } | null;
+  failed_last_hour: number | null;
+  locks: LocksOverview;
+  /** where most claims wait */
+  contended: Contended[];
+  /** runners by state */
+  runners: { [name: string]: number } | null;
+  /** locks of lost runners that are kept for an operator */
+  awaiting_operator: number | null;
+  open_questions: number | null;
+  dead_letters: number | null;
+  log_room: RoomRead[];
+  lags: { [name: string]: LagRead | null };
+  /** events of each of the last 60 whole minutes, the oldest first */
+  events_per_minute: number[] | null;
 }
 
 export interface PageAttemptRead {
@@ -467,6 +529,11 @@ export interface PageRunnerRead {
 
 export interface PageTaskRead {
   items: TaskRead[];
+  next_cursor?: string | null;
+}
+
+export interface PageTaskRow {
+  items: TaskRow[];
   next_cursor?: string | null;
 }
 
@@ -674,6 +741,13 @@ export interface RetryPolicy {
   on: ("no-runner" | "unreachable" | "runner-lost" | "deadline" | "exit")[];
 }
 
+/** A limit of the log; `reserve_bytes` are for ending what has begun. */
+export interface RoomRead {
+  name: string;
+  left_bytes: number;
+  reserve_bytes: number;
+}
+
 /**
  * A runner; `running_attempts` are those it reports, from acceptance to the answered end.
  *
@@ -785,7 +859,7 @@ export interface SucceededData {
 export interface TaskCount {
   /** exact up to 10000 */
   count: number;
-  /** there are more than 10000 */
+  /** there are more than 10000, or more may be: too many tasks had to be looked at */
   capped: boolean;
   /** without zeros; if `capped`, of the newest 10000 and one more */
   by_status: { [name: string]: number };
@@ -829,6 +903,40 @@ export interface TaskRead {
   cancel_requested: boolean;
   question?: QuestionRead | null;
   output_tail: string | null;
+  lock: LockRead;
+  seq: number;
+  version: number;
+}
+
+/** A task as a row of a list. */
+export interface TaskRow {
+  id: string;
+  title: string;
+  status: Status;
+  attempt: number;
+  execution_mode: "no-workspace" | "shared-workspace";
+  workspace: string | null;
+  lock_paths: string[];
+  lock_mode: "exclusive" | "shared";
+  on_conflict: "wait" | "reject";
+  lock_wait_seconds?: number | null;
+  pool: string;
+  labels: { [name: string]: string };
+  timeout_seconds: number | null;
+  timeout_pauses?: boolean;
+  retry?: RetryPolicy | null;
+  next_attempt_at?: string | null;
+  created_at: string;
+  dispatched_at: string | null;
+  queued_at: string | null;
+  started_at: string | null;
+  finished_at: string | null;
+  exit_code: number | null;
+  reason: string | null;
+  runner_id: string | null;
+  runner_state?: "alive" | "suspected" | "lost" | null;
+  cancel_requested: boolean;
+  question?: QuestionRead | null;
   lock: LockRead;
   seq: number;
   version: number;

@@ -17,11 +17,16 @@ from infra.cli.arguments.options import (
 )
 from infra.cli.arguments.positions import AtOption, SinceOption
 from infra.cli.arguments.selection import (
+    BeforeOption,
+    ExitCodeOption,
     FinishedSinceOption,
     LabelOption,
+    LockOption,
+    MinAttemptOption,
     PoolOption,
     ReasonOption,
     RunnerOption,
+    SearchOption,
     Selection,
     StatusOption,
     WorkspaceOption,
@@ -52,14 +57,24 @@ def tasks(
     runner: RunnerOption = None,
     reason: ReasonOption = None,
     since: SinceOption = None,
+    before: BeforeOption = None,
     finished_since: FinishedSinceOption = None,
+    search: SearchOption = None,
+    lock: LockOption = None,
+    exit_code: ExitCodeOption = None,
+    min_attempt: MinAttemptOption = None,
+    oldest: Annotated[bool, typer.Option("--oldest", help="The oldest first, not the newest.")] = False,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Show at most this many.")] = 50,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """List tasks, newest first."""
-    wanted = Selection(status, workspace, pool, label, runner, reason, since, finished_since).params()
+    selected = Selection(
+        status, workspace, pool, label, runner, reason, since, finished_since, before, search, lock,
+        exit_code, min_attempt,
+    )  # fmt: skip
+    wanted = {**selected.params(), "order": "oldest" if oldest else None}
     from infra.cli.client.http import connect
     from infra.cli.output.formats import emit
     from infra.cli.output.stderr import say
@@ -69,7 +84,10 @@ def tasks(
         found, more = api.items("/tasks", limit, **wanted)
     emit(output, found, LIST)
     if more:
-        say(f"there are older ones than {'this' if limit == 1 else f'these {limit}'}; --limit shows more")
+        more_are = "newer" if oldest else "older"
+        say(
+            f"there are {more_are} ones than {'this' if limit == 1 else f'these {limit}'}; --limit shows more"
+        )
 
 
 def task(
@@ -118,7 +136,12 @@ def dispatch(
     runner: RunnerOption = None,
     reason: ReasonOption = None,
     since: SinceOption = None,
+    before: BeforeOption = None,
     finished_since: FinishedSinceOption = None,
+    search: SearchOption = None,
+    lock: LockOption = None,
+    exit_code: ExitCodeOption = None,
+    min_attempt: MinAttemptOption = None,
     yes: YesOption = False,
     url: UrlOption = None,
     data_dir: DataDirOption = None,
@@ -129,7 +152,10 @@ def dispatch(
     A task has none yet if it was only created; it gets another if it did not succeed. Several are
     counted, and you are asked first; without --status, those that failed or reached no runner are meant.
     """
-    selected = Selection(status, workspace, pool, label, runner, reason, since, finished_since)
+    selected = Selection(
+        status, workspace, pool, label, runner, reason, since, finished_since, before, search, lock,
+        exit_code, min_attempt,
+    )  # fmt: skip
     _command("dispatch", id, selected, yes, None, url, data_dir, output)
 
 
@@ -141,6 +167,10 @@ def cancel(
     label: LabelOption = None,
     runner: RunnerOption = None,
     since: SinceOption = None,
+    before: BeforeOption = None,
+    search: SearchOption = None,
+    lock: LockOption = None,
+    min_attempt: MinAttemptOption = None,
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded in the log.")
     ] = None,
@@ -155,7 +185,9 @@ def cancel(
 
     Without --status, all that have not ended are meant. Several are counted, and you are asked first.
     """
-    selected = Selection(status, workspace, pool, label, runner, None, since, None)
+    selected = Selection(
+        status, workspace, pool, label, runner, None, since, None, before, search, lock, None, min_attempt
+    )
     _command("cancel", id, selected, yes, reason, url, data_dir, output)
 
 

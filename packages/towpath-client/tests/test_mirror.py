@@ -11,8 +11,8 @@ import pytest
 from towpath_client import AsyncClient, AsyncLock, Client, Lock
 
 METHODS = {
-    "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "trail", "events", "locks", "release",
-    "output", "output_range", "workspaces", "ask", "answer", "why", "close", "lock",
+    "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "count", "trail", "events", "locks",
+    "release", "output", "output_range", "workspaces", "ask", "answer", "why", "close", "lock",
     "attempts",
 }  # fmt: skip
 NOT_AWAITED = {"lock", "tasks", "attempts", "trail", "events", "locks", "output", "workspaces"}

@@ -177,3 +177,28 @@ def test_a_command_about_what_was_seen(client: Any, workspace: str) -> None:
     assert client.release(task.id, "it hangs", token=running.lock.token).process_may_run
     client.cancel(task.id, attempt=1)
     assert client.wait(task.id, timeout=30).status == Status.CANCELED
+
+
+def test_tasks_are_filtered_and_counted(client: Any) -> None:
+    batch = ("batch", str(uuid.uuid4()))
+    codes = [
+        client.run(["sh", "-c", f"exit {code}"], title=f"Exit {code}", labels=dict([batch])).task
+        for code in (0, 3)
+    ]
+    until(lambda: client.count(label=batch, status=["failed", "succeeded"]).count == 2)
+
+    def listed(**filters: Any) -> list[str]:
+        found = [one.title for one in client.tasks(label=[batch], **filters)]
+        order = filters.pop("order", None)
+        assert client.count(label=batch, **filters).count == len(found), order
+        return found
+
+    assert listed() == ["Exit 3", "Exit 0"]
+    assert listed(order="oldest") == ["Exit 0", "Exit 3"]
+    assert listed(exit_code=3) == listed(q="exit 3") == listed(reason="exit") == ["Exit 3"]
+    assert listed(id=[one.id for one in codes]) == ["Exit 3", "Exit 0"]
+    assert listed(id=codes[0].id, finished_after=codes[0].created_at) == ["Exit 0"]
+    assert listed(lock="waiting") == listed(min_attempt=2) == listed(created_before=codes[0].created_at) == []
+    assert listed(runner=codes[0].runner_id) == ["Exit 3", "Exit 0"]
+    with pytest.raises(TypeError, match="no such filter"):
+        client.count(colour="red")

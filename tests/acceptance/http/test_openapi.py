@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 ST = Path(sys.executable).with_name("schemathesis")
 EXAMPLES_PER_OPERATION = "6"
 SECONDS = 600.0
-STREAM = "/events/stream"
+STREAMS = ("/events/stream", "/changes")
 STREAM_SECONDS = "2"  # how long a stream that stays silent is listened to
 TOKEN = "operators-own-token"
 TOKENS = {"TOWPATH_API_TOKENS": f"admin:{TOKEN}", "API_RUNNER_CALLBACK_TOKEN": "runners-own-token"}
@@ -40,8 +40,8 @@ OF_A_QUESTION = {
 }
 """The one task that runs is canceled on the way; `tests/acceptance/questions` asks and answers."""
 OUTPUT = "/tasks/{task_id}/output"
-ELSEWHERE = ("--exclude-path", STREAM, "--exclude-path", OUTPUT)
-"""The stream has a test of its own. The tasks here have no runner that could be asked for output."""
+ELSEWHERE = [part for path in (*STREAMS, OUTPUT) for part in ("--exclude-path", path)]
+"""The streams have a test of their own. The tasks here have no runner that could be asked for output."""
 LATER = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c12"
 Document = dict[str, Any]
 Lie = Callable[[Document], object]
@@ -119,14 +119,15 @@ async def _write_dead_letters(api: Api) -> None:
 
 async def test_the_open_api_is_as_its_document_says(busy: Api) -> None:
     _judge(busy, *ELSEWHERE, "--max-examples", EXAMPLES_PER_OPERATION)
-    assert _never_succeeded(busy) - OF_A_QUESTION == {f"GET {STREAM}", f"GET {OUTPUT}"}
+    assert _never_succeeded(busy) - OF_A_QUESTION == {f"GET {path}" for path in (*STREAMS, OUTPUT)}
 
 
-async def test_the_live_stream_is_as_its_document_says(busy: Api) -> None:
+@pytest.mark.parametrize("stream", STREAMS)
+async def test_a_live_stream_is_as_its_document_says(busy: Api, stream: str) -> None:
     """By itself and without coverage: each of its answers stays open for a while."""
-    _judge(busy, "--include-path", STREAM, "--phases", "examples,fuzzing", "--max-examples", "8",
+    _judge(busy, "--include-path", stream, "--phases", "examples,fuzzing", "--max-examples", "8",
            "--request-timeout", STREAM_SECONDS)  # fmt: skip
-    assert f"GET {STREAM}" not in _never_succeeded(busy)
+    assert f"GET {stream}" not in _never_succeeded(busy)
 
 
 @pytest.mark.parametrize("api", [TOKENS], indirect=True)

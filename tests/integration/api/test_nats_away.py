@@ -53,7 +53,7 @@ async def test_every_route_answers(nats_server: EmbeddedNats, tmp_path: Path) ->
             answer = await live.http.request(method, path, json=body)
             assert answer.status_code == 503, (method, path, answer.status_code, answer.text)
             assert answer.headers["retry-after"], path
-        for path in ("/livez", "/metrics", "/tasks", "/locks", "/workspaces"):
+        for path in ("/livez", "/metrics", "/tasks", "/locks", "/workspaces", "/overview"):
             assert (await live.http.get(path)).status_code == 200, path
         nats_server.start()
 

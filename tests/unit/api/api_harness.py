@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from api.dependencies import ApiParts
 from api.sessions import Sessions
 from domain.errors import Invalid
 from domain.log.record import Recorded
-from domain.ports.read_model import OpenQuestions, TaskFilter
+from domain.ports.read_model import OpenQuestions, TaskCounts, TaskFilter, TaskState, UnconfirmedCancel
 from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
 from domain.services.dead_letters import DeadLetterService
@@ -88,13 +88,18 @@ class FoldedReadModel:
         stored = replay(events)
         return task_read(stored.task, stored.seq)
 
+    async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
+        reads = [read for one in ids if (read := await self.get(one))]
+        return {read.id: TaskState(read.status.value, read.workspace) for read in reads}
+
     async def find(
-        self, wanted: TaskFilter, limit: int, after: str | None
+        self, wanted: TaskFilter, limit: int, after: str | None, *, brief: bool = False
     ) -> tuple[list[TaskRead], str | None]:
         if after is not None and not after.isdigit():
             raise Invalid("bad-cursor", "use `next_cursor` as it was given")
         ids = dict.fromkeys(one.subject_id for one in self._events() if one.kind == "task")
-        reads = [read for one in reversed(ids) if (read := await self.get(one)) and _fits(read, wanted)]
+        order = ids if wanted.oldest_first else reversed(ids)
+        reads = [read for one in order if (read := await self.get(one)) and _fits(read, wanted)]
         start = int(after or 0)
         more = len(reads) > start + limit
         return reads[start : start + limit], str(start + limit) if more else None
@@ -103,9 +108,23 @@ class FoldedReadModel:
         reads, _ = await self.find(TaskFilter(), 10_000, None)
         return dict(Counter(read.status.value for read in reads))
 
-    async def count(self, wanted: TaskFilter, most: int) -> dict[str, int]:
+    async def count(self, wanted: TaskFilter, most: int) -> TaskCounts:
         reads, _ = await self.find(wanted, most + 1, None)
-        return dict(Counter(read.status.value for read in reads))
+        return TaskCounts(dict(Counter(read.status.value for read in reads)), len(reads) > most)
+
+    async def failures_since(self, at: datetime, most: int) -> list[tuple[str | None, int]]:
+        failed = TaskFilter(("failed", "submit-failed"), finished_after=at)
+        reads, _ = await self.find(failed, most, None)
+        return list(Counter(read.runner_id for read in reads).most_common())
+
+    async def unconfirmed_cancels(self, before: datetime, most: int) -> list[UnconfirmedCancel]:
+        reads, _ = await self.find(TaskFilter(("dispatched", "queued", "running")), 10_000, None)
+        asked = {one.subject_id: one.at for one in self._events() if one.event == "cancel-requested"}
+        return [
+            UnconfirmedCancel(read.id, read.title, read.runner_id, asked[read.id])
+            for read in reads
+            if read.cancel_requested and asked[read.id] < before
+        ][:most]
 
     async def open_questions(self, now: datetime) -> OpenQuestions:
         reads, _ = await self.find(TaskFilter(asking=True), 10_000, None)
@@ -133,6 +152,11 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
         and all(read.labels.get(name) == value for name, value in wanted.labels)
         and wanted.runner in (None, read.runner_id)
         and wanted.reason in (None, read.reason)
+        and wanted.exit_code in (None, read.exit_code)
+        and (not wanted.ids or read.id in wanted.ids)
+        and all(word.lower() in read.title.lower() for word in wanted.words)
+        and read.attempt >= (wanted.min_attempt or 0)
+        and wanted.lock in (None, read.lock.state)
         and _inside(read.created_at, wanted.created_after, wanted.created_before)
         and _inside(read.finished_at, wanted.finished_after, wanted.finished_before)
         and (wanted.id_part is None or read.id.startswith(wanted.id_part) or read.id.endswith(wanted.id_part))

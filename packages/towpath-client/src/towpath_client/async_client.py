@@ -22,13 +22,14 @@ from towpath_client.models import (
     Question,
     RunResult,
     Task,
+    TaskCount,
     Why,
     Workspace,
     WorkspaceLocks,
 )
 from towpath_client.output import RANGE_BYTES
 from towpath_client.steps import Done, Emit, Feed, Operation, resume
-from towpath_client.tasks import TaskId, TaskOptions
+from towpath_client.tasks import TaskFilters, TaskId, TaskOptions
 from towpath_client.transport import AsyncExchange, configuring, options
 
 if TYPE_CHECKING:
@@ -150,20 +151,14 @@ class AsyncClient:
         return await self._run(tasks.get(task_id, self._deadline(timeout), at))
 
     def tasks(
-        self,
-        *,
-        status: Sequence[str] | str | None = None,
-        workspace: str | None = None,
-        pool: str | None = None,
-        label: tuple[str, str] | None = None,
-        created_after: datetime | None = None,
-        asking: bool | None = None,
-        timeout: float | None = None,
+        self, *, order: str | None = None, timeout: float | None = None, **filters: Unpack[TaskFilters]
     ) -> AsyncIterator[Task]:
         """See `Client.tasks`."""
-        return self._items(
-            tasks.tasks(status, workspace, pool, label, created_after, asking, self._seconds(timeout))
-        )
+        return self._items(tasks.tasks(order, filters, self._seconds(timeout)))
+
+    async def count(self, *, timeout: float | None = None, **filters: Unpack[TaskFilters]) -> TaskCount:
+        """See `Client.count`."""
+        return await self._run(tasks.count(filters, self._deadline(timeout)))
 
     async def why(self, task_id: TaskId, *, timeout: float | None = None) -> Why:
         """See `Client.why`."""

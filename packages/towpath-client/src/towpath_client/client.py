@@ -23,13 +23,14 @@ from towpath_client.models import (
     Question,
     RunResult,
     Task,
+    TaskCount,
     Why,
     Workspace,
     WorkspaceLocks,
 )
 from towpath_client.output import RANGE_BYTES
 from towpath_client.steps import Done, Emit, Feed, Operation, resume
-from towpath_client.tasks import TaskId, TaskOptions
+from towpath_client.tasks import TaskFilters, TaskId, TaskOptions
 from towpath_client.transport import Exchange, configuring, options
 
 if TYPE_CHECKING:
@@ -179,20 +180,17 @@ class Client:
         return self._run(tasks.get(task_id, self._deadline(timeout), at))
 
     def tasks(
-        self,
-        *,
-        status: Sequence[str] | str | None = None,
-        workspace: str | None = None,
-        pool: str | None = None,
-        label: tuple[str, str] | None = None,
-        created_after: datetime | None = None,
-        asking: bool | None = None,
-        timeout: float | None = None,
+        self, *, order: str | None = None, timeout: float | None = None, **filters: Unpack[TaskFilters]
     ) -> Iterator[Task]:
-        """Tasks that match all that is given, newest first; pages are read as they are needed."""
-        return self._items(
-            tasks.tasks(status, workspace, pool, label, created_after, asking, self._seconds(timeout))
-        )
+        """Tasks that match all filters (`TaskFilters`), newest first; with `order="oldest"`, oldest first.
+
+        Pages are read as they are needed.
+        """
+        return self._items(tasks.tasks(order, filters, self._seconds(timeout)))
+
+    def count(self, *, timeout: float | None = None, **filters: Unpack[TaskFilters]) -> TaskCount:
+        """How many tasks match all filters (`TaskFilters`): exact up to 10,000, then `capped`."""
+        return self._run(tasks.count(filters, self._deadline(timeout)))
 
     def why(self, task_id: TaskId, *, timeout: float | None = None) -> Why:
         """What the task waits for, or what ended it: `sentence` is for people."""

@@ -247,6 +247,14 @@ class Event(_Read):
     data: dict[str, Any] = {}
 
 
+class TaskCount(_Read):
+    """How many tasks match; `capped`: there are more than that, or may be."""
+
+    count: int
+    capped: bool
+    by_status: dict[str, int]
+
+
 class Holder(_Read):
     """An attempt that holds its lock."""
 

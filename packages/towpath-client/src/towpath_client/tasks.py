@@ -19,6 +19,7 @@ from towpath_client.models import (
     RunResult,
     Status,
     Task,
+    TaskCount,
     Why,
     Workspace,
     WorkspaceLocks,
@@ -169,25 +170,60 @@ def pages(model: type[M], where: str, params: Mapping[str, Any], call_seconds: f
         cursor = following
 
 
-def tasks(
-    status: Sequence[str] | str | None,
-    workspace: str | None,
-    pool: str | None,
-    label: tuple[str, str] | None,
-    created_after: datetime | None,
-    asking: bool | None,
-    call_seconds: float,
-) -> Feed[Task]:
-    """Tasks, newest first."""
-    params = {
-        "status": [str(Status(one)) for one in ([status] if isinstance(status, str) else status or ())],
-        "workspace": workspace,
-        "pool": pool,
-        "label": ":".join(label) if label is not None else None,
-        "created_after": point(created_after),
-        "asking": asking,
-    }
-    return pages(Task, "/tasks", params, call_seconds)
+class TaskFilters(TypedDict, total=False):
+    """What tasks are listed or counted by; the API's own names. All given ones must hold."""
+
+    id: TaskId | Sequence[TaskId]
+    status: Sequence[str] | str
+    workspace: str
+    pool: str
+    label: tuple[str, str] | Sequence[tuple[str, str]]
+    runner: str
+    reason: str
+    exit_code: int
+    lock: str
+    min_attempt: int
+    q: str
+    created_after: datetime
+    created_before: datetime
+    finished_after: datetime
+    finished_before: datetime
+    asking: bool
+
+
+def tasks(order: str | None, filters: TaskFilters, call_seconds: float) -> Feed[Task]:
+    """Tasks, by default newest first."""
+    return pages(Task, "/tasks", {**_params(filters), "order": order}, call_seconds)
+
+
+def count(filters: TaskFilters, deadline: Deadline) -> Operation[TaskCount]:
+    """How many tasks match."""
+    request = Request("GET", "/tasks/count", _params(filters))
+    return parsed(TaskCount, (yield from call(request, deadline, repeatable=True)))
+
+
+def _params(filters: TaskFilters) -> dict[str, Any]:
+    params: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+    unknown = params.keys() - TaskFilters.__annotations__.keys()
+    if unknown:
+        known = ", ".join(TaskFilters.__annotations__)
+        raise TypeError(f"{', '.join(sorted(unknown))}: no such filter; there are {known}")
+    for name in ("created_after", "created_before", "finished_after", "finished_before"):
+        if name in params:
+            params[name] = point(params[name])
+    for name, one in (("id", (str, UUID)), ("status", str)):
+        if name in params:
+            params[name] = [str(value) for value in _several(params[name], one)]
+    if "status" in params:
+        params["status"] = [str(Status(value)) for value in params["status"]]
+    if "label" in params:
+        single = isinstance(params["label"][0], str) if params["label"] else False
+        params["label"] = [":".join(pair) for pair in ([params["label"]] if single else params["label"])]
+    return params
+
+
+def _several(value: Any, one: type[Any] | tuple[type[Any], ...]) -> Sequence[Any]:
+    return [value] if isinstance(value, one) else list(value)
 
 
 def attempts(task_id: TaskId, call_seconds: float) -> Feed[Attempt]:

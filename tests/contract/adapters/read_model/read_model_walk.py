@@ -39,7 +39,7 @@ def mixed() -> Lives:
     lives = Lives()
     lives.step = timedelta(0)
     chance = random.Random(7)
-    for number in range(60):
+    for number in range(90):
         if number % 4 == 0:
             lives.now += timedelta(seconds=1)
         workspace = chance.choice([None, "acme", "zoo"])
@@ -47,6 +47,7 @@ def mixed() -> Lives:
             workspace=workspace,
             pool=chance.choice(["default", "gpu"]),
             labels={"team": chance.choice(["a", "b"]), "n": str(number % 3)},
+            title=f"Build {number % 7}: 100%_{chance.choice(['nightly', 'Nächte'])}",
         )
         if chance.random() < 0.8:
             lives.dispatch(task_id)
@@ -55,7 +56,12 @@ def mixed() -> Lives:
         if chance.random() < 0.6:
             lives.report(task_id, "running", runner_id="r1")
         if chance.random() < 0.6:
-            lives.report(task_id, chance.choice(["succeeded", "failed", "canceled"]))
+            status = chance.choice(["succeeded", "failed", "canceled"])
+            lives.report(task_id, status, exit_code={"succeeded": 0, "failed": number % 3 + 1}.get(status))
             if workspace:
+                lives.settle(workspace)
+        if chance.random() < 0.2:
+            lives.dispatch(task_id)
+            if workspace and chance.random() < 0.5:
                 lives.settle(workspace)
     return lives

@@ -139,3 +139,32 @@ async def test_random_lives_are_shown_as_the_domain_shows_them(
     facts = [event.seq for event in lives.events if (event.kind, event.subject_id) == ("lock", "acme")]
     assert await model.lock_history("acme", None, 1000) == facts
     assert await model.lock_history("acme", None, 3) == facts[-3:]
+    counted = Counter(task.status.value for task in lives.tasks.values())
+    assert {status: count for status, count in (await model.count_by_status()).items() if count} == counted
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_cancels_that_no_runner_has_confirmed(model: SqlReadModel, size: int) -> None:
+    lives, asked = Lives(), []
+    for number in range(4):
+        task_id = lives.create(title=f"job {number}")
+        lives.dispatch(task_id)
+        lives.report(task_id, "running", runner_id="r1")
+        asked.append((task_id, f"job {number}", "r1", lives.now))
+        lives.act(task_id, lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
+    lives.report(asked[0][0], "canceled")
+    lives.report(asked[1][0], "failed")
+    await feed(model, lives.events, size)
+    assert await model.unconfirmed_cancels(lives.now, 10) == asked[2:]
+    assert await model.unconfirmed_cancels(lives.now, 1) == asked[2:3]
+    assert await model.unconfirmed_cancels(asked[3][3], 10) == asked[2:3]
+
+
+async def test_the_states_of_tasks(model: SqlReadModel) -> None:
+    lives = Lives()
+    first, second, _ = lives.create(workspace="acme"), lives.live(), lives.create()
+    await feed(model, lives.events)
+    unknown = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"
+    states = {first: ("created", "acme"), second: ("succeeded", None)}
+    assert await model.states([first, second, unknown]) == states
+    assert await model.states([]) == {}

@@ -68,7 +68,7 @@ async def test_bytes_and_what_is_known_of_them(harness: ApiHarness, outputs: Mem
     outputs.data = b"<script>alert(1)</script>"
     answer = await harness.http.get(f"/tasks/{task_id}/output", params={"offset": 1, "limit": 6})
     assert (answer.status_code, answer.content) == (200, b"script")
-    said = {name: value for name, value in answer.headers.items() if name.startswith("towpath-")}
+    said = {name: value for name, value in answer.headers.items() if name.startswith("towpath-output-")}
     assert said == {
         "towpath-output-attempt": "1",
         "towpath-output-offset": "1",

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api.queries.task_rows import show_waiting
+from domain.ports.read_model import TaskFilter
+from domain.task.view import LockRead
 from tests.unit.api.api_harness import ApiHarness, new_id, problem
 
 SHARED = {"workspace": "acme", "execution_mode": "shared-workspace"}
@@ -184,6 +187,8 @@ async def test_lists_filter_by_status_pool_label_and_time(harness: ApiHarness) -
         "&".join(["label=a:b"] * 9), "runner=%3E", "finished_after=x",
         "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
         "created_after=yesterday", "created_after=2026-01-01T00:00:00", "cursor=%00", "colour=red",
+        "lock=none", "exit_code=x", "q=", "q=%20", "order=up", "view=wide", "min_attempt=-1",
+        "q=" + "a%20" * 9, "id=abcd&id=abcd", "&".join(["id=0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"] * 201),
         "id=abc", "id=ABCD", "id=%25%25%25%25", "id=" + "a" * 37, "id=abcd%00",
         "created_after=0001-01-01T00:00:00%2B14:00",
     ],
@@ -228,3 +233,59 @@ async def test_every_label_that_is_stored_is_found(harness: ApiHarness, name: st
     await harness.create(labels={name: f"{value}!", f"{name}!": value})
     found = await harness.http.get("/tasks", params={"label": f"{name}:{value}"})
     assert [one["id"] for one in found.json()["items"]] == [task["id"]]
+
+
+async def test_lists_filter_by_what_became_of_a_task(harness: ApiHarness) -> None:
+    first, second, third = [await harness.dispatched(title=title) for title in ("Build A", "build B", "Test")]
+    for task, code in ((first, 3), (second, 4)):
+        await harness.report(task["id"], "running")
+        await harness.report(task["id"], "failed", exit_code=code)
+    await harness.http.post(f"/tasks/{first['id']}/dispatch")
+    names = {task["id"]: task["title"] for task in (first, second, third)}
+
+    async def listed(**query: object) -> list[str]:
+        answer = await harness.http.get("/tasks", params=query)
+        assert answer.status_code == 200, answer.text
+        found = [names[one["id"]] for one in answer.json()["items"]]
+        counted = await harness.http.get(
+            "/tasks/count",
+            params={name: value for name, value in query.items() if name not in ("order", "view")},
+        )
+        assert (counted.json()["count"], counted.json()["capped"]) == (len(found), False)
+        return found
+
+    assert await listed(exit_code=4) == ["build B"]
+    assert await listed(q="BUILD") == ["build B", "Build A"]
+    assert await listed(q="a build", order="oldest") == ["Build A"]
+    assert await listed(order="oldest", view="row") == ["Build A", "build B", "Test"]
+    assert await listed(min_attempt=2) == ["Build A"]
+    assert await listed(id=[third["id"], second["id"], new_id()]) == ["Test", "build B"]
+    assert await listed(id=third["id"][-8:]) == ["Test"]
+
+
+async def test_a_row_is_a_task_without_its_large_fields(harness: ApiHarness) -> None:
+    await harness.create(labels={"team": "a"})
+    [task] = (await harness.http.get("/tasks")).json()["items"]
+    [row] = (await harness.http.get("/tasks?view=row")).json()["items"]
+    assert task.keys() - row.keys() == {"command", "message", "output_tail"}
+    assert row == {name: task[name] for name in row}
+
+
+async def test_a_list_says_where_a_task_waits_and_behind_whom(harness: ApiHarness) -> None:
+    await harness.register()
+    holder = await harness.dispatched(**SHARED)
+    waiter = await harness.dispatched(**SHARED)
+    rows = (await harness.http.get("/tasks?view=row&order=oldest")).json()["items"]
+    assert rows[1]["lock"]["state"] == "none", "the fold of the harness knows no locks"
+    reads, _ = await harness.read_model.find(TaskFilter(), 10, None)
+    reads[0].lock = LockRead(state="waiting")
+    reads[1].lock = LockRead(state="waiting")
+    show_waiting(harness.parts, reads)
+    assert (reads[0].id, reads[0].lock.position, reads[0].lock.blocked_by) == (
+        waiter["id"],
+        1,
+        [holder["id"]],
+    )
+    assert (reads[1].lock.state, reads[1].lock.position) == ("waiting", None), (
+        "it holds by now: left as it is"
+    )

@@ -350,3 +350,19 @@ def test_a_snapshot_keeps_how_long_a_claim_waits(log: LockLog, table: LockTable)
     restored = LockTable.restore(json.loads(json.dumps(table.snapshot())))
     (waiter,) = lock_entry(restored, SPACE).waiters
     assert waiter.gives_up_at == waiter.since + timedelta(seconds=90.5)
+
+
+def test_the_first_waiter_has_waited_longest(log: LockLog, table: LockTable) -> None:
+    for name in ("one", "two", "three"):
+        log.dispatched(name)
+    assert table.first_waiter(SPACE) is None
+    settle(log, table)
+    first = table.first_waiter(SPACE)
+    assert first is not None
+    assert (first.claim.task_id, first.blocked_by, first.in_the_way) == ("two", ("one",), 1)
+    log.said("two", "canceled")
+    settle(log, table)
+    first = table.first_waiter(SPACE)
+    assert first is not None
+    assert first.claim.task_id == "three"
+    assert table.first_waiter("nowhere") is None

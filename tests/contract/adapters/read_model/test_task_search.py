@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from domain.task.view import TaskRead
 from tests.contract.adapters.read_model.read_model_lives import Lives
 from tests.contract.adapters.read_model.read_model_random import perform
 from tests.contract.adapters.read_model.read_model_walk import EVERYTHING, feed, mixed, walk
+from tests.unit.api.api_harness import new_id
 
 
 @pytest.mark.parametrize("size", [1, 1000])
@@ -105,6 +107,36 @@ FILTERS: list[tuple[TaskFilter, Callable[[TaskRead], bool]]] = [
         TaskFilter(labels=(("team", "a"),), created_before=MIDDLE, runner="r1"),
         lambda one: one.created_at < MIDDLE and one.labels["team"] == "a" and one.runner_id == "r1",
     ),
+    (TaskFilter(exit_code=2), lambda one: one.exit_code == 2),
+    (
+        TaskFilter(exit_code=0, labels=(("team", "a"),)),
+        lambda one: (one.exit_code, one.labels["team"]) == (0, "a"),
+    ),
+    (
+        TaskFilter(exit_code=2, runner="r1", reason="error"),
+        lambda one: (one.exit_code, one.reason) == (2, "error"),
+    ),
+    (TaskFilter(lock="waiting"), lambda one: one.lock.state == "waiting"),
+    (
+        TaskFilter(("running",), "acme", lock="held"),
+        lambda one: (one.status, one.workspace, one.lock.state) == ("running", "acme", "held"),
+    ),
+    (TaskFilter(min_attempt=1), lambda one: one.attempt >= 1),
+    (TaskFilter(min_attempt=2), lambda one: one.attempt >= 2),
+    (TaskFilter(min_attempt=3), lambda one: False),
+    (
+        TaskFilter(("dispatched",), min_attempt=2, workspace="zoo"),
+        lambda one: (one.status, one.attempt, one.workspace) == ("dispatched", 2, "zoo"),
+    ),
+    (TaskFilter(words=("bUILD 3",)), lambda one: "Build 3" in one.title),
+    (
+        TaskFilter(("failed",), words=("NIGHT", "100%_")),
+        lambda one: "night" in one.title and one.status == "failed",
+    ),
+    (TaskFilter(words=("Nächte",), pool="gpu"), lambda one: "Nächte" in one.title and one.pool == "gpu"),
+    (TaskFilter(words=("NÄCHTE",)), lambda one: False),
+    (TaskFilter(words=("10__",)), lambda one: False),
+    (TaskFilter(workspace="acme", pool="gpu"), lambda one: (one.workspace, one.pool) == ("acme", "gpu")),
     (TaskFilter(finished_after=MIDDLE), lambda one: one.finished_at is not None and one.finished_at > MIDDLE),
     (
         TaskFilter(("failed", "canceled"), finished_before=MIDDLE),
@@ -128,8 +160,82 @@ async def test_tasks_are_counted_by_status_up_to_a_bound(model: SqlReadModel) ->
     await feed(model, lives.events)
     for wanted, fits in FILTERS:
         found = [one.status.value for one in lives.newest_first() if fits(one)]
-        assert await model.count(wanted, 1000) == Counter(found)
-        assert await model.count(wanted, 3) == Counter(found[:4])
+        assert await model.count(wanted, 1000) == (Counter(found), False)
+        assert await model.count(wanted, 3) == (Counter(found[:4]), len(found) > 3)
+
+
+async def test_lists_begin_with_the_oldest_task_where_it_is_asked_for(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    oldest_first = lives.newest_first()[::-1]
+    for wanted, fits in FILTERS:
+        oldest = replace(wanted, oldest_first=True)
+        assert await walk(model, oldest, 4) == [one for one in oldest_first if fits(one)]
+    _, cursor = await model.find(TaskFilter(oldest_first=True), 4, None)
+    with pytest.raises(Invalid, match="cursor"):
+        await model.find(EVERYTHING, 4, cursor)
+
+
+async def test_tasks_are_listed_by_their_ids(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    named = lives.newest_first()[3:40:7]
+    ids = tuple(one.id for one in named)
+    assert await walk(model, TaskFilter(ids=(*ids, new_id())), 2) == named
+    failed = [one for one in named if one.status == "failed"]
+    assert await walk(model, TaskFilter(("failed",), ids=ids), 2) == failed
+    assert await model.count(TaskFilter(ids=ids), 100) == (Counter(one.status.value for one in named), False)
+
+
+async def test_a_bounded_number_of_tasks_is_looked_at_and_none_is_missed(
+    model: SqlReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    for name in ("EXAMINED", "COUNT_EXAMINED"):
+        for place in ("store", "task_search"):
+            monkeypatch.setattr(f"adapters.read_model.{place}.{name}", 7)
+    page, cursor = await model.find(TaskFilter(words=("no", "such", "title")), 10, None)
+    assert (page, cursor is not None) == ([], True)
+    for wanted, fits in FILTERS:
+        for oldest_first in (False, True):
+            order = -1 if oldest_first else 1
+            fitting = [one for one in lives.newest_first()[::order] if fits(one)]
+            assert await walk(model, replace(wanted, oldest_first=oldest_first), 5) == fitting
+    counted = await model.count(TaskFilter(words=("build",)), 1000)
+    assert (sum(counted.by_status.values()), counted.capped) == (7, True)
+
+
+async def test_a_row_has_no_large_fields(model: SqlReadModel) -> None:
+    lives = mixed()
+    await feed(model, lives.events)
+    rows, _ = await model.find(EVERYTHING, 100, None, brief=True)
+    large = {"command": [], "message": None, "output_tail": None}
+    assert rows == [one.model_copy(update=large) for one in lives.newest_first()]
+
+
+async def test_failures_are_counted_by_runner(model: SqlReadModel) -> None:
+    lives = Lives()
+    for number, runner in enumerate(["r1", "r2", "r2", None]):
+        task_id = lives.create()
+        lives.dispatch(task_id)
+        if runner is None:
+            lives.act(
+                task_id, lambda task: task.submit_failed(1, "unreachable", "away", at=lives.now, actor="op")
+            )
+        else:
+            lives.report(task_id, "running", runner_id=runner)
+            lives.report(task_id, "failed", exit_code=number + 1)
+        if number == 0:
+            since = lives.now - lives.step
+    await feed(model, lives.events)
+    assert [task.status.value for task in lives.tasks.values()] == ["failed"] * 3 + ["submit-failed"]
+    assert await model.failures_since(since, 100) == [("r2", 2), (None, 1)]
+    assert await model.failures_since(lives.now, 100) == []
+    assert sum(number for _, number in await model.failures_since(since, 2)) == 2
+    lives.dispatch(next(iter(reversed(lives.tasks))))
+    await feed(model, lives.events[await model.position() :])
+    assert await model.failures_since(since, 100) == [("r2", 2)]
 
 
 async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadModel) -> None:

@@ -1,0 +1,222 @@
+"""The overview: all figures of a moment, and what needs a person; made at most once a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from pydantic import BaseModel, Field
+
+from api.dependencies import ApiParts
+from api.queries.attention import (
+    CONFIRMED_WITHIN,
+    FAILURES_WITHIN,
+    MOST_OF_A_KIND,
+    Attention,
+    Observed,
+    attention,
+    lost_holders,
+    waited,
+)
+from api.queries.stock import Stock, bounded, take_stock
+from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
+from domain.locks.claims import Waiter
+from domain.ports.read_model import TaskFilter, UnconfirmedCancel
+from domain.protocol import RunnerState
+from domain.task.transitions import Status
+
+FRESH_SECONDS = 1.0
+MINUTES = 60
+MOST_FAILURES = 10_000
+MOST_CONTENDED = 5
+AT_ONCE = 8
+_MINUTE = timedelta(minutes=1)
+_CLOCKS_DIFFER = timedelta(seconds=5)
+
+
+class LocksOverview(BaseModel):
+    """Claims that hold and wait; `due`: workspaces with a lock event due; the longest wait now."""
+
+    held: int
+    waiting: int
+    due: int
+    longest_wait_seconds: float | None
+
+
+class Contended(BaseModel):
+    """A workspace where claims wait; `task_id` has waited longest."""
+
+    workspace: WorkspaceId
+    held: int
+    waiting: int
+    longest_wait_seconds: float
+    task_id: TaskId
+
+
+class LagRead(BaseModel):
+    """How many events or messages are not applied yet, and the age of the oldest."""
+
+    events: int
+    seconds: float
+
+
+class RoomRead(BaseModel):
+    """A limit of the log; `reserve_bytes` are for ending what has begun."""
+
+    name: str
+    left_bytes: int
+    reserve_bytes: int
+
+
+class Overview(BaseModel):
+    """All figures of a moment, at most a second old; null where one is unknown now."""
+
+    time: datetime
+    attention: list[Attention] = Field(description="what needs a person, the most urgent first")
+    tasks: dict[Status, int] | None = Field(description="tasks by status")
+    failed_last_hour: int | None
+    locks: LocksOverview
+    contended: list[Contended] = Field(description="where most claims wait")
+    runners: dict[RunnerState, int] | None = Field(description="runners by state")
+    awaiting_operator: int | None = Field(description="locks of lost runners that are kept for an operator")
+    open_questions: int | None
+    dead_letters: int | None
+    log_room: list[RoomRead]
+    lags: dict[str, LagRead | None]
+    events_per_minute: list[int] | None = Field(
+        description=f"events of each of the last {MINUTES} whole minutes, the oldest first"
+    )
+
+
+class Overviews:
+    """Makes the overview; requests within a second share one."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+        self._rate = EventRate(parts)
+        self._made: tuple[float, LogSeq, Overview] | None = None
+        self._making = asyncio.Lock()
+
+    async def now(self) -> tuple[LogSeq, Overview]:
+        """The overview, and up to which sequence it certainly shows the log."""
+        async with self._making:
+            clock = asyncio.get_running_loop().time
+            if self._made is None or clock() - self._made[0] >= FRESH_SECONDS:
+                began = clock()
+                seq, overview = await self._make()
+                self._made = (began, seq, overview)
+            return self._made[1], self._made[2]
+
+    async def _make(self) -> tuple[LogSeq, Overview]:
+        parts = self._parts
+        position = await bounded(lambda parts: parts.read_model.position(), parts)
+        seq = min(parts.view.seq, position) if position is not None else parts.view.seq
+        stock, cancels, failures, rate = await asyncio.gather(
+            take_stock(parts),
+            bounded(_unconfirmed, parts),
+            bounded(_failures, parts),
+            bounded(lambda _: self._rate.last(), parts),
+        )
+        waits = [waiter for name in parts.view.open_workspaces() if (waiter := parts.view.first_waiter(name))]
+        lost = lost_holders(parts, stock)
+        named = [one.claim.task_id for one in lost[:MOST_OF_A_KIND]]
+        named += [one.claim.task_id for one in _longest(waits)]
+        named += [name for one in _longest(waits) for name in one.blocked_by[:1]]
+        titles = await bounded(lambda parts: _titles(parts, named), parts)
+        seen = Observed(stock, lost, waits, cancels, failures, titles or {}, parts.clock())
+        return seq, _overview(parts, seen, rate)
+
+
+class EventRate:
+    """Events of each of the last minutes, from the log's positions at whole minutes, which are final."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+        self._seqs: dict[datetime, LogSeq] = {}
+
+    async def last(self) -> list[int]:
+        """The oldest minute first."""
+        now = self._parts.clock()
+        end = now.replace(second=0, microsecond=0)
+        times = [end - _MINUTE * number for number in range(MINUTES, -1, -1)]
+        self._seqs = {at: seq for at, seq in self._seqs.items() if times[0] <= at}
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def look(at: datetime) -> LogSeq:
+            async with slots:
+                return await self._parts.log.seq_at(at)
+
+        missing = [at for at in times if at not in self._seqs]
+        found = dict(zip(missing, await asyncio.gather(*map(look, missing)), strict=True))
+        self._seqs |= {at: seq for at, seq in found.items() if now - at > _CLOCKS_DIFFER}
+        seqs = [found[at] if at in found else self._seqs[at] for at in times]
+        return [max(after - before, 0) for before, after in pairwise(seqs)]
+
+
+async def _unconfirmed(parts: ApiParts) -> list[UnconfirmedCancel]:
+    before = parts.clock() - CONFIRMED_WITHIN
+    return await parts.read_model.unconfirmed_cancels(before, MOST_OF_A_KIND)
+
+
+async def _failures(parts: ApiParts) -> list[tuple[RunnerId | None, int]]:
+    return await parts.read_model.failures_since(parts.clock() - FAILURES_WITHIN, MOST_FAILURES)
+
+
+async def _titles(parts: ApiParts, ids: Sequence[TaskId]) -> dict[TaskId, str]:
+    if not ids:
+        return {}
+    found, _ = await parts.read_model.find(
+        TaskFilter(ids=tuple(dict.fromkeys(ids))), len(ids), None, brief=True
+    )
+    return {one.id: one.title for one in found}
+
+
+def _longest(waits: Sequence[Waiter]) -> list[Waiter]:
+    return sorted(waits, key=lambda one: one.claim.since)[:MOST_OF_A_KIND]
+
+
+def _overview(parts: ApiParts, seen: Observed, rate: list[int] | None) -> Overview:
+    stock: Stock = seen.stock
+    longest = [waited(one, seen.now).total_seconds() for one in _longest(seen.waits)[:1]]
+    return Overview(
+        time=seen.now,
+        attention=attention(parts, seen),
+        tasks={Status(name): number for name, number in stock.tasks.items()}
+        if stock.tasks is not None
+        else None,
+        failed_last_hour=sum(number for _, number in seen.failures) if seen.failures is not None else None,
+        locks=LocksOverview(**stock.locks._asdict(), longest_wait_seconds=longest[0] if longest else None),
+        contended=_contended(parts, seen),
+        runners=stock.runners.states if stock.runners is not None else None,
+        awaiting_operator=stock.runners.awaiting_operator if stock.runners is not None else None,
+        open_questions=stock.questions.number if stock.questions is not None else None,
+        dead_letters=stock.dead_letters,
+        log_room=[
+            RoomRead(name=one.name, left_bytes=max(one.left, 0), reserve_bytes=one.reserve)
+            for one in parts.capacity.bounds()
+        ],
+        lags={
+            name: LagRead(events=lag.events, seconds=lag.seconds) if lag is not None else None
+            for name, lag in stock.lags.items()
+        },
+        events_per_minute=rate,
+    )
+
+
+def _contended(parts: ApiParts, seen: Observed) -> list[Contended]:
+    found = []
+    for waiter in seen.waits:
+        size = parts.view.open_size(waiter.claim.workspace)
+        found.append(
+            Contended(
+                workspace=waiter.claim.workspace,
+                held=size.held,
+                waiting=size.waiting,
+                longest_wait_seconds=waited(waiter, seen.now).total_seconds(),
+                task_id=waiter.claim.task_id,
+            )
+        )
+    found.sort(key=lambda one: (-one.waiting, -one.longest_wait_seconds, one.workspace))
+    return found[:MOST_CONTENDED]
