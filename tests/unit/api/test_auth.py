@@ -30,6 +30,8 @@ LEAST = {
     ("get", "/metrics"): Role.VIEWER,
     ("get", "/version"): Role.VIEWER,
     ("get", "/session"): Role.VIEWER,
+    ("get", "/overview"): Role.VIEWER,
+    ("get", "/changes?after_seq=x"): Role.VIEWER,
     ("get", "/events"): Role.AUDITOR,
     ("get", f"/events/stream?task_id={TASK}"): Role.AUDITOR,
     ("get", f"/tasks/{TASK}/events"): Role.AUDITOR,

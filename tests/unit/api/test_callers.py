@@ -137,7 +137,8 @@ async def test_what_the_session_permits_is_what_the_routes_allow(api: ApiHarness
     permitted = (await _session(api, sent("v-token")))["permitted"]
     for one in (await _session(api, sent("a-token")))["permitted"]:
         method, path = one.split()
-        answer = await api.http.request(method, path, headers=sent("v-token"), content=b"{")
+        asked = "HEAD" if method == "GET" else method  # a stream would not end
+        answer = await api.http.request(asked, path, headers=sent("v-token"), content=b"{")
         assert (answer.status_code == 403) is (one not in permitted), one
 
 

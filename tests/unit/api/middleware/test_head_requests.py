@@ -8,6 +8,7 @@ from api.middleware.bodies import READS
 from infra.documents.roles_table import roles_by_route
 from tests.unit.api.api_harness import ApiHarness
 
+STREAMS = ("/events/stream", "/changes")
 GETS = sorted(path for method, path in roles_by_route() if method == "GET")
 
 
@@ -20,11 +21,11 @@ async def ids(harness: ApiHarness) -> dict[str, str]:
 
 
 def test_there_are_routes_to_ask() -> None:
-    assert {"/tasks", "/livez", "/docs", "/openapi.json", "/events/stream"} <= set(GETS)
+    assert {"/tasks", "/livez", "/docs", "/openapi.json", *STREAMS} <= set(GETS)
     assert "HEAD" in READS
 
 
-@pytest.mark.parametrize("path", [path for path in GETS if path != "/events/stream"])
+@pytest.mark.parametrize("path", [path for path in GETS if path not in STREAMS])
 async def test_head_is_get_without_the_body(harness: ApiHarness, ids: dict[str, str], path: str) -> None:
     url = path.format(**ids)
     got, head = await harness.http.get(url), await harness.http.head(url)
@@ -36,8 +37,9 @@ async def test_head_is_get_without_the_body(harness: ApiHarness, ids: dict[str, 
     }
 
 
-async def test_a_live_stream_answers_its_headers_and_ends(harness: ApiHarness) -> None:
-    head = await harness.http.head("/events/stream?after_seq=0")
+@pytest.mark.parametrize("path", STREAMS)
+async def test_a_live_stream_answers_its_headers_and_ends(harness: ApiHarness, path: str) -> None:
+    head = await harness.http.head(f"{path}?after_seq=0")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"].startswith("text/event-stream")
     assert harness.app.state.streams.open == 0

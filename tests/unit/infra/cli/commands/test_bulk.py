@@ -107,3 +107,36 @@ def test_an_id_or_a_selection_is_given_and_not_both(
     assert done.returncode == 2
     assert "give a task's id, or options" in done.stderr
     assert api.seen == []
+
+
+SELECTING = (
+    "--search",
+    "night build",
+    "--lock",
+    "waiting",
+    "--min-attempt",
+    "2",
+    "--before",
+    "2026-03-02T00:00:00Z",
+)
+SELECTED = [
+    ("created_before", "2026-03-02T00:00:00+00:00"),
+    ("q", "night build"),
+    ("lock", "waiting"),
+    ("min_attempt", "2"),
+]
+
+
+def test_a_list_and_both_commands_select_by_the_same_words(api: FakeApi, towpath: Towpath) -> None:
+    _serve(api, [_task(1, status="dispatched")], ["recorded"])
+    listed = towpath("tasks", *SELECTING, "--exit-code", "3", "--oldest")
+    assert listed.returncode == 0, listed.stderr
+    for command in ("cancel", "dispatch"):
+        done = towpath(command, *SELECTING, "--yes")
+        assert done.returncode == 0, done.stderr
+    first, *others = api.asked("GET", "/tasks")
+    assert [pair for pair in first.query if pair in SELECTED] == SELECTED
+    assert {("exit_code", "3"), ("order", "oldest")} <= set(first.query)
+    for asked in (*others, *api.asked("GET", "/tasks/count")):
+        assert [pair for pair in asked.query if pair in SELECTED] == SELECTED
+    assert towpath("tasks", "--lock", "free").returncode == 2
