@@ -33,6 +33,11 @@ _WORDS = (
     (r"\blabels\b(?=[:.`])", "--label"),
     (r"\bsecrets\b(?=[:.`])", "--secret"),
     (r"\bon_runner_lost\b", "--on-runner-lost"),
+    (r"body: `choices` are all different", "give each --choice once"),
+    (r"body: `default` is one of `choices`", "--default is one of the choices"),
+    (r"`choices`", "--choice"),
+    (r"`free_text`", "--free-text"),
+    (r"\bexpires_seconds\b", "--expires"),
 )
 
 
@@ -50,6 +55,10 @@ OPTIONS = {
     "labels": "--label",
     "secrets": "--secret",
     "on_runner_lost": "--on-runner-lost",
+    "choices": "--choice",
+    "free_text": "--free-text",
+    "expires_seconds": "--expires",
+    "default": "--default",
     "after_seq": "--after",
     "task_id": "--task",
     **{

@@ -21,6 +21,7 @@ _WORDS = (
     (r"(?:Value|List|Tuple) should have at least 1 item[^;\n]*", "it is empty: give some, or leave it out"),
     (r"String should have at least 1 character", "it is empty: give some text, or leave it out"),
     (r"String should have at most (\d+) characters", r"give at most \1 characters"),
+    (r"Value should have at most (\d+) items? after validation[^;\n]*", r"give at most \1 characters"),
     (r"(?:List|Tuple) should have at most (\d+) items[^;\n]*", r"give it at most \1 times"),
 )
 _CHOICE = re.compile(r"Input should be ('[^']*'(?:(?:, | or )'[^']*')*)")

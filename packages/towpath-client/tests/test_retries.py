@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from both_clients import opened
 from scripted_server import DROP, HANG, Scripted, scripted
-from towpath_client import BadConfiguration, Client, NotTowpath, Status, Unanswered, problems
+from towpath_client import AsyncClient, BadConfiguration, Client, NotTowpath, Status, Unanswered, problems
 
 ID = "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"
 TASK = {
@@ -127,6 +128,18 @@ def test_arguments_win_over_the_environment(kind: str, monkeypatch: pytest.Monke
     with against(kind, CREATED) as (client, server):
         client.get(ID)
         assert server.headers[0]["authorization"] == "Bearer looking-glass"
+
+
+def test_an_async_client_in_another_event_loop_says_so() -> None:
+    one, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    with scripted(CREATED) as server:
+        client = AsyncClient(server.url)
+        assert one.run_until_complete(client.get(ID)).id == ID
+        with pytest.raises(BadConfiguration, match="another event loop"):
+            other.run_until_complete(client.get(ID))
+        one.run_until_complete(client.close())
+    one.close()
+    other.close()
 
 
 def test_a_closed_client_says_so(kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -13,6 +14,7 @@ from towpath_client import output, questions, stream, tasks
 from towpath_client.async_locks import AsyncLock
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
+from towpath_client.errors import BadConfiguration
 from towpath_client.lease import Holdings, claim_body
 from towpath_client.models import (
     Attempt,
@@ -54,6 +56,7 @@ class AsyncClient:
         self._holdings = Holdings()
         with configuring():
             self._http = httpx.AsyncClient(**options(self._config))
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,8 +70,15 @@ class AsyncClient:
         """Close all connections."""
         await self._http.aclose()
 
+    def _exchange(self) -> AsyncExchange:
+        running = asyncio.get_running_loop()
+        self._loop = self._loop or running
+        if self._loop is not running:  # its connections are of the other one, which may have ended
+            raise BadConfiguration("this client is of another event loop: make one for each")
+        return AsyncExchange(self._http)
+
     async def _run(self, operation: Operation[R]) -> R:
-        exchange = AsyncExchange(self._http)
+        exchange = self._exchange()
         try:
             step = resume(operation, None)
             while not isinstance(step, Done):
@@ -79,7 +89,7 @@ class AsyncClient:
             await exchange.close()
 
     async def _items(self, feed: Feed[T]) -> AsyncIterator[T]:
-        exchange = AsyncExchange(self._http)
+        exchange = self._exchange()
         try:
             step: Any = resume(feed, None)
             while not isinstance(step, Done):

@@ -115,6 +115,10 @@ def test_the_way_out_of_a_refusal_leaves_the_flag_out() -> None:
             "body.pool: String should match pattern '^[A-Za-z0-9_-]{1,64}$'",
             "--pool: give 1 to 64 of the",
         ),
+        (
+            "body.choices.0: Value should have at most 64 items after validation, not 70",
+            "--choice: give at most 64",
+        ),
         ("query.limit: Input should be less than or equal to 100", "--limit: give at most 100"),
     ],
 )
