@@ -49,7 +49,7 @@ async def attempt_facts(parts: ApiParts, stored: StoredTask, number: int | None)
             task.output_tail,
         )
     if number > task.attempt:
-        have = f"attempts 1 to {task.attempt}" if task.attempt else "no attempt yet"
+        have = {0: "no attempt yet", 1: "one attempt"}.get(task.attempt, f"attempts 1 to {task.attempt}")
         raise NotFound("no-such-attempt", f"the task has {have}; leave `attempt` out for the current one")
     events = await parts.log.page(LOG_START, task.version, EventFilter("task", task.id))
     if len(events) < task.version:

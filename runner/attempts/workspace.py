@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,6 +115,8 @@ def job_environment(
     `api_url` is where this runner reaches the API, for a submission that does not say where its job does.
     """
     env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    if "PATH" in env:
+        env["PATH"] = _with_towpath(env["PATH"])
     if user is not None:
         env.update(user.environment)
     env.update(submission.env)
@@ -132,3 +136,11 @@ def job_environment(
     if traceparent is not None:
         env.setdefault("TRACEPARENT", traceparent)
     return env
+
+
+def _with_towpath(path: str) -> str:
+    """`path`, and behind it the directory of this `towpath`, if a job would find none for `towpath ask`."""
+    own = Path(sys.executable).with_name("towpath")
+    if shutil.which("towpath", path=path) is not None or not own.is_file():
+        return path
+    return f"{path}{os.pathsep}{own.parent}"

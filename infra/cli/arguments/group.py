@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from infra.cli.output.stderr import say
+from infra.errors.exit_codes import Exit
 from infra.errors.validator_messages import in_words
 
 GUESSES = {
@@ -98,9 +101,19 @@ class Group(TyperGroup):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; rewrites validators' errors for users."""
+        """Run the command; rewrites validators' errors for users, and folds them on a terminal.
+
+        Ctrl-C at a question ends the command as it does anywhere else.
+        """
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
             error.message = in_words(error.message)
-            raise
+            shown = StringIO()
+            error.show(shown)
+            say(shown.getvalue().rstrip("\n"))
+            raise typer.Exit(error.exit_code) from None
+        except typer.Abort as error:
+            say("")
+            interrupted = isinstance(error.__context__, KeyboardInterrupt)
+            raise typer.Exit(Exit.INTERRUPTED if interrupted else Exit.ERROR) from None

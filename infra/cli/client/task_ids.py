@@ -9,6 +9,7 @@ from infra.errors.cli_error import CliError
 from infra.errors.exit_codes import Exit
 
 CANDIDATES = 50
+SHOWN = 10
 _WHOLE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -29,7 +30,10 @@ def resolve(api: Api, given: str) -> str:
     if not found:
         raise CliError(f"no task has an id that starts or ends with {given}", Exit.NOT_FOUND)
     if more or len(found) > 1:
-        some = "\n  ".join(f"{task['id']}  {task['status']}  {task['title']}" for task in fitting[:10])
+        some = [f"{task['id']}  {task['status']}  {task['title']}" for task in fitting[:SHOWN]]
+        if more or len(found) > SHOWN:
+            some.append(f"… and {'others' if more else f'{len(found) - SHOWN} more'}")
         many = f"more than {CANDIDATES}" if more else len(found)
-        raise CliError(f"{given} fits {many} tasks; give more of the id:\n  {some}", Exit.USAGE)
+        listing = "\n  ".join(some)
+        raise CliError(f"{given} fits {many} tasks; give more of the id:\n  {listing}", Exit.USAGE)
     return str(found[0])

@@ -151,6 +151,9 @@ def _detail(claim: dict[str, Any]) -> str:
 
     if "token" in claim:
         return f"on {short_runner(claim['runner_id'])}" if claim["runner_id"] else ""
+    first, *others = claim["blocked_by"]
+    if len(others) > 1 and short(first) != first:  # a long queue, on a terminal
+        return f"behind {short(first)} and {len(others)} more"
     return "behind " + " ".join(short(task_id) for task_id in claim["blocked_by"])
 
 

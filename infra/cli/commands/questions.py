@@ -230,7 +230,7 @@ def _until(question: Json) -> str:
     return (
         f"over, {ago(question['expires_at'])}"
         if is_unanswered(question)
-        else clock_time(question["expires_at"])
+        else clock_time(question["expires_at"])[:-4]
     )
 
 

@@ -26,6 +26,7 @@ from infra.cli.arguments.server_options import DataDirOption
 if TYPE_CHECKING:
     from infra.cli.client.http import Api
     from infra.cli.client.live_output import Attempts
+    from infra.cli.output.bytes import OutputWriter
 
 TRIES = 3
 _CONTEXT = {"allow_interspersed_args": False}
@@ -193,7 +194,7 @@ def _run(
         say(f"task {task['id']}")
         outputs = Attempts(api, task["id"], writer.write) if output is OutputFormat.TABLE else None
         try:
-            task = stay(api, task, partial(_show_event, outputs), keep=keep)
+            task = stay(api, task, partial(_show_event, outputs, writer), keep=keep)
             if outputs is not None:
                 outputs.ended(task["attempt"], task["output_tail"])
         except Left as left:
@@ -227,14 +228,15 @@ def _show_created(task: dict[str, Any], output: OutputFormat) -> None:
         emit_one(output, task, ())
 
 
-def _show_event(outputs: Attempts | None, event: dict[str, Any]) -> None:
-    """Show an event; the output of an attempt stands between its start and its end."""
+def _show_event(outputs: Attempts | None, writer: OutputWriter, event: dict[str, Any]) -> None:
+    """Show an event on a line of its own; the output of an attempt stands between its start and its end."""
     from domain.task.transitions import TERMINAL
     from infra.cli.output.event_text import SHOWN_BY_RUN
     from infra.cli.output.formats import say_row
 
     if outputs is not None and event["event"] in TERMINAL:
         outputs.ended(event["attempt"] or 0, event["data"].get("output_tail"))
+    writer.end()
     say_row(event, SHOWN_BY_RUN)
     if outputs is not None and event["event"] == "running":
         outputs.started(event["attempt"])

@@ -92,7 +92,7 @@ def _by(_: Json, data: Json) -> str:
 
 def _asked(_: Json, data: Json) -> str:
     offered = [*(data["choices"] or []), *(["any text"] if data["free_text"] else [])]
-    until = data["expires_at"] and f"until {clock_time(data['expires_at'])}"
+    until = data["expires_at"] and f"until {clock_time(data['expires_at'])[:-4]}"
     return _join(f"{' '.join(data['text'].split())} ({' / '.join(offered)})", until)
 
 

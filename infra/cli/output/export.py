@@ -52,7 +52,7 @@ def export(path: Path, pages: Iterable[Sequence[Json]], progress: Callable[[int,
                     progress(count, events[-1]["seq"])
         draft.replace(path)
     except OSError as error:
-        raise CliError(f"{path} cannot be written: {error}") from None
+        raise CliError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         draft.unlink(missing_ok=True)
     return count

@@ -1,8 +1,8 @@
 """Tables for terminals: whole texts, shortened ids, blocks where a line is too narrow.
 
-On a terminal, a row that is too long wraps in its wide columns. If one of them would get less than LEAST
-columns (the longest: ROOMY), or the terminal is narrow, each row becomes a block with a line per column. In a
-file or a pipe, lines are as long as needed and ids are whole.
+On a terminal, a row that is too long wraps in its wide columns, or its longest text stands below it: what
+needs fewer lines. If a column would get less than LEAST, or the terminal is narrow, each row becomes a block
+with a line per column. In a file or a pipe, lines are as long as needed and ids are whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 GAP = 2
 LEAST = 12
-ROOMY = 16
 NARROW = 60
 INDENT = 4
 SHORT_ID = 12
@@ -81,20 +80,20 @@ class Column:
 
 def whole_width(rows: Sequence[Json], columns: Sequence[Column]) -> int:
     """The width of the table if nothing wraps."""
-    return sum(_natural(rows, _saying(rows, columns), short=False)) + GAP * len(columns)
+    columns = _saying(rows, columns)
+    return sum(_natural(columns, _sizes(rows, columns, short=False), least=True)) + GAP * len(columns)
 
 
 def listed(rows: Sequence[Json], columns: Sequence[Column], width: int | None) -> Table | Group:
     """A table with a head, or blocks; `width` None: as wide as needed."""
     columns = _saying(rows, columns)
-    natural = _natural(rows, columns, short=width is not None)
-    if width is None:
-        return _grid(rows, columns, natural, head=True, short=False)
-    room = width - GAP * (len(columns) - 1)
-    widths = _fitted(natural, columns, room)
-    if widths is None or (width <= NARROW and sum(natural) > room):
+    sizes = _sizes(rows, columns, short=width is not None)
+    natural = _natural(columns, sizes)
+    if width is None or sum(natural) + GAP * (len(columns) - 1) <= width:
+        return _grid(rows, columns, natural, head=True, short=width is not None)
+    if width <= NARROW or not any(one.wide for one in columns):
         return _blocks(rows, columns)
-    return _grid(rows, columns, widths, head=True, short=True)
+    return _wrapped(rows, columns, sizes, natural, width)
 
 
 def line(row: Json, columns: Sequence[Column], width: int | None) -> Table | Group:
@@ -102,7 +101,8 @@ def line(row: Json, columns: Sequence[Column], width: int | None) -> Table | Gro
     from rich.console import Group
     from rich.padding import Padding
 
-    natural = _natural([row], [replace(one, title="") for one in columns], short=width is not None)
+    untitled = [replace(one, title="") for one in columns]
+    natural = _natural(untitled, _sizes([row], columns, short=width is not None), least=True)
     if width is None:
         return _grid([row], columns, natural, head=False, short=False)
     sized = list(zip(columns, natural, strict=True))
@@ -130,16 +130,51 @@ def sheet(row: Json, columns: Sequence[Column], *, short: bool = False) -> Table
     return table
 
 
+def _wrapped(
+    rows: Sequence[Json],
+    columns: Sequence[Column],
+    sizes: Sequence[Sequence[int]],
+    natural: Sequence[int],
+    width: int,
+) -> Table | Group:
+    """All columns side by side, or the longest text of a row below the others: what needs fewer lines."""
+    longest = max((number for number, one in enumerate(columns) if one.wide), key=natural.__getitem__)
+    rest = [number for number in range(len(columns)) if number != longest]
+    others = [columns[number] for number in rest]
+    room = width - GAP * (len(columns) - 1)
+    beside = _fitted(natural, columns, room)
+    above = _fitted([natural[number] for number in rest], others, room + GAP)
+    if above is None:
+        return (
+            _blocks(rows, columns) if beside is None else _grid(rows, columns, beside, head=True, short=True)
+        )
+    lines = _lines([[row[number] for number in rest] for row in sizes], above)
+    lines += _lines([[row[longest]] for row in sizes], [width - INDENT])
+    if beside is not None and _lines(sizes, beside) <= lines:
+        return _grid(rows, columns, beside, head=True, short=True)
+    return _stacked(rows, others, above, columns[longest])
+
+
 def _saying(rows: Sequence[Json], columns: Sequence[Column]) -> list[Column]:
     return [one for one in columns if not one.optional or any(one.cell(row) for row in rows)]
 
 
-def _natural(rows: Sequence[Json], columns: Sequence[Column], *, short: bool) -> list[int]:
-    """The width that each column needs so that no text wraps."""
+def _sizes(rows: Sequence[Json], columns: Sequence[Column], *, short: bool) -> list[list[int]]:
+    """The width of each text, row by row."""
+    return [[one.text(row, short=short).cell_len for one in columns] for row in rows]
+
+
+def _natural(columns: Sequence[Column], sizes: Sequence[Sequence[int]], *, least: bool = False) -> list[int]:
+    """The width that each column needs so that no text wraps; `least`: at least its `width`."""
     return [
-        max([len(one.title), one.width or 0, *(one.text(row, short=short).cell_len for row in rows)])
-        for one in columns
+        max([len(one.title), (one.width or 0) if least else 0, *(size[number] for size in sizes)])
+        for number, one in enumerate(columns)
     ]
+
+
+def _lines(sizes: Sequence[Sequence[int]], widths: Sequence[int]) -> int:
+    """The lines of a table of these widths, about: words wrap whole."""
+    return sum(max(-(-size // width) for size, width in zip(row, widths, strict=True)) for row in sizes)
 
 
 def _fitted(natural: Sequence[int], columns: Sequence[Column], room: int) -> list[int] | None:
@@ -149,7 +184,7 @@ def _fitted(natural: Sequence[int], columns: Sequence[Column], room: int) -> lis
     wide = sorted((number for number, one in enumerate(columns) if one.wide), key=lambda one: natural[one])
     for place, number in enumerate(wide):
         share = room // (len(wide) - place)
-        if share < min(natural[number], ROOMY if number == wide[-1] else LEAST):
+        if share < min(natural[number], LEAST):
             return None
         widths[number] = min(natural[number], share)
         room -= widths[number]
@@ -168,6 +203,23 @@ def _grid(
     for row in rows:
         table.add_row(*(column.text(row, short=short) for column in columns))
     return table
+
+
+def _stacked(rows: Sequence[Json], columns: Sequence[Column], widths: Sequence[int], below: Column) -> Group:
+    """A table whose rows have one text on lines of its own."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[Any] = [
+        _grid([], columns, widths, head=True, short=True),
+        Padding(Text(below.title, "bold"), (0, 0, 0, INDENT)),
+    ]
+    for row in rows:
+        parts.append(_grid([row], columns, widths, head=False, short=True))
+        if text := below.text(row, short=True):
+            parts.append(Padding(text, (0, 0, 0, INDENT)))
+    return Group(*parts)
 
 
 def _blocks(rows: Sequence[Json], columns: Sequence[Column]) -> Group:

@@ -143,10 +143,10 @@ class Claim:
             )
 
     def _locked(self, problem: Problem) -> Ending:
-        [holder, *_] = problem.body["holders"]
+        [holder, *others] = problem.body["holders"]
         task = self._control.task(holder["task_id"])
         holder |= {"runner_id": task["runner_id"], "since": task["lock"]["since"]}
-        return Ending(Exit.CONFLICT, held_by(self._spec, holder, task["title"]))
+        return Ending(Exit.CONFLICT, held_by(self._spec, holder, task["title"], len(others)))
 
     def _not_granted(self, task: dict[str, Any]) -> Ending:
         reason = task["reason"]

@@ -49,16 +49,15 @@ def sentence(task: dict[str, Any], why: dict[str, Any]) -> str:
     first = blocked_by[0]
     if not first["holds"]:
         return f"{start}, behind {first['title'] or first['task_id']}, which waits{_before(before - 1)}"
-    others = len(blocked_by) - before - 1
-    more = f" and {others} more" if others else ""
+    more = _more(len(blocked_by) - before - 1)
     return f"{start}: {_holder(first, first['title'])}{more}{_before(before)}"
 
 
-def held_by(claim: dict[str, Any], holder: dict[str, Any], title: str) -> str:
-    """Why a claim that does not wait was refused."""
+def held_by(claim: dict[str, Any], holder: dict[str, Any], title: str, others: int = 0) -> str:
+    """Why a claim that does not wait was refused; `others`: how many are in its way beside `holder`."""
     if holder.get("token") is None:
-        return f"{_what(claim)} is locked: {title} waits for it"
-    return f"{_what(claim)} is locked: {_holder(holder, title)}"
+        return f"{_what(claim)} is locked: {title} waits for it{_more(others)}"
+    return f"{_what(claim)} is locked: {_holder(holder, title)}{_more(others)}"
 
 
 def _what(claim: dict[str, Any]) -> str:
@@ -70,6 +69,10 @@ def _holder(holder: dict[str, Any], title: str | None) -> str:
     where = f" on {host_of(holder['runner_id'])}" if holder.get("runner_id") else ""
     since = f" since {_local(holder['since'])}" if holder.get("since") else ""
     return f"{title or holder['task_id']}{where} (token {holder['token']}){since}"
+
+
+def _more(others: int) -> str:
+    return f" and {others} more" if others else ""
 
 
 def _before(count: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,10 +95,20 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = submission("/srv", env={"A": "1", "TOWPATH_ATTEMPT": "99"})
     env = job_environment(sent, "me")
     assert "TOWPATH_RUNNER_TOKEN" not in env
-    assert env["PATH"] == "/bin"
+    assert env["PATH"].split(":")[0] == "/bin"
     assert (env["A"], env["TOWPATH_RUNNER_ID"]) == ("1", "me")
     assert env["TOWPATH_TASK_ID"] == sent.task_id
     assert (env["TOWPATH_ATTEMPT"], env["TOWPATH_LOCK_TOKEN"], env["TOWPATH_WORKSPACE"]) == ("3", "57", "w")
+
+
+def test_a_job_finds_towpath_and_its_own_path_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = job_environment(submission(None), "me")["PATH"]
+    assert found.split(":")[0] == str(tmp_path)
+    assert shutil.which("towpath", path=found) == str(Path(sys.executable).with_name("towpath"))
+    (tmp_path / "towpath").touch(mode=0o755)
+    assert job_environment(submission(None), "me")["PATH"] == str(tmp_path)
+    assert job_environment(submission(None, env={"PATH": "/own"}), "me")["PATH"] == "/own"
 
 
 def test_a_task_without_a_lock_brings_no_token_of_its_own() -> None:

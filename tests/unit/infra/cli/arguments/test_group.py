@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import REPO
-from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Towpath
+from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Towpath, environment
 from tests.unit.infra.cli.fake_api import FakeApi
+from tests.unit.infra.cli.screen import on_screen
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,14 @@ def test_a_wrong_word(towpath: Towpath, given: str, names: str, meant: str) -> N
     assert meant in said
     for foreign in ("Input should", "Value error", "String should", "TOWPATH_", "[Errno", ".0:"):
         assert foreign not in said
+
+
+def test_a_long_usage_error_is_folded_on_a_terminal(api: FakeApi) -> None:
+    code, shown = on_screen(["run", "--path", "src", "--", "true"], environment(api))
+    assert code == 2
+    assert shown.startswith("Usage: towpath run [OPTIONS]")
+    assert "name its --workspace" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("shown", ["lock granted", "lock-granted", "granted"])

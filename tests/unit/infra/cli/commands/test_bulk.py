@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.infra.cli.conftest import Towpath
+from tests.unit.infra.cli.conftest import Towpath, environment
 from tests.unit.infra.cli.fake_api import FakeApi
+from tests.unit.infra.cli.screen import CTRL_C, on_screen
 from tests.unit.infra.cli.shapes import task_read
 
 
@@ -67,6 +68,14 @@ def test_without_a_terminal_and_without_yes_nothing_is_done(api: FakeApi, towpat
     assert "dispatches 7 tasks: 7 failed" in done.stderr
     assert "and 2 more" in done.stderr
     assert "--yes" in done.stderr
+    assert api.asked("POST", "/tasks/bulk") == []
+
+
+def test_ctrl_c_at_the_question_does_nothing(api: FakeApi) -> None:
+    _serve(api, [_task(1, status="failed")], ["recorded"])
+    code, shown = on_screen(["dispatch", "--status", "failed"], environment(api), [("[y/N]: ", CTRL_C)])
+    assert code == 130
+    assert "Aborted" not in shown
     assert api.asked("POST", "/tasks/bulk") == []
 
 

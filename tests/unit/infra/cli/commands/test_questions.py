@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.infra.cli.conftest import Towpath
+from tests.unit.infra.cli.conftest import Towpath, environment
 from tests.unit.infra.cli.fake_api import FakeApi
+from tests.unit.infra.cli.screen import CTRL_C, on_screen
 from tests.unit.infra.cli.shapes import TASK_ID, TIME, task_read
 
 JOB = {
@@ -116,6 +117,19 @@ def test_answer_without_a_terminal_names_the_choices(api: FakeApi, towpath: Towp
     done = towpath("answer", TASK_ID)
     assert done.returncode == 2
     assert "yes, no" in done.stderr
+
+
+def test_ctrl_c_at_a_question_ends_as_anywhere(api: FakeApi) -> None:
+    api.task = task_read(status="running", question=QUESTION)
+    code, shown = on_screen(["answer", TASK_ID], environment(api), [("its number: ", CTRL_C)])
+    assert code == 130
+    assert "Aborted" not in shown
+    code, shown = on_screen(
+        ["answer", TASK_ID], environment(api), [("number: ", "maybe\n"), ("number: ", "\x04")]
+    )
+    assert code == 1
+    assert "that is none of: yes, no" in shown
+    assert all(one.method == "GET" for one in api.seen)
 
 
 def test_answer_says_where_nothing_is_asked(api: FakeApi, towpath: Towpath) -> None:

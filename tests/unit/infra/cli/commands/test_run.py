@@ -10,8 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Begin, Towpath
+from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Begin, Towpath, environment
 from tests.unit.infra.cli.fake_api import FakeApi
+from tests.unit.infra.cli.screen import on_screen
 from tests.unit.infra.cli.shapes import event
 
 
@@ -30,6 +31,16 @@ def test_a_task_that_fails(api: FakeApi, installed: Towpath) -> None:
     done = installed("run", "false", "-o", "json", "--")
     assert (done.returncode, done.stdout) == (3, "oh\n")
     assert api.seen[0].body["command"] == ["false", "-o", "json", "--"]
+
+
+def test_output_without_a_line_end_does_not_run_into_the_next_event(api: FakeApi) -> None:
+    api.script = [event("running"), event("failed")]
+    api.output = b"50 %"
+    code, shown = on_screen(["run", "--", "false"], environment(api))
+    assert code == 3
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert "50 %" in lines
+    assert lines[-1].split()[1] == "failed"
 
 
 def test_json_is_the_task_alone(api: FakeApi, towpath: Towpath) -> None:

@@ -108,6 +108,46 @@ def test_narrow_rows_are_blocks_and_wide_ones_are_lines(
             assert letters(TITLES[0])[:20] in letters(shown)
 
 
+@pytest.mark.parametrize("width", [80], indirect=True)
+def test_a_usual_terminal_shows_a_queue_as_a_table(api: FakeApi, towpath: Towpath, width: int) -> None:
+    claim = {**CLAIM, "paths": []}
+    waiters = [
+        {**claim, "task_id": one, "position": number, "blocked_by": IDS[:number]}
+        for number, one in enumerate(IDS[1:], start=1)
+    ]
+    locks = {"workspace": "shop", "holders": [{**claim, "task_id": IDS[0], "token": 4}], "waiters": waiters}
+    api.answers["GET /locks"] = (200, {"items": [locks], "next_cursor": None})
+    for one in IDS:
+        api.answers[f"GET /tasks/{one}"] = (200, task_read(id=one, title="agent"))
+    first, *others = (one[-12:] for one in IDS)
+    lines = towpath("locks").stdout.splitlines()
+    assert lines[0].split() == ["WORKSPACE", "STATE", "TASK", "TITLE", "PATHS", "SINCE"]
+    assert [line.split()[:4] for line in lines[2::2]] == [
+        ["shop", "held", "4", first],
+        *(["shop", "waiting", str(number), one] for number, one in enumerate(others, start=1)),
+    ]
+    assert [line.strip() for line in lines[1::2]] == [
+        "DETAIL",
+        "on runner-8cb4de95a6",
+        f"behind {first}",
+        f"behind {first} {others[0]}",
+        f"behind {first} and 2 more",
+    ]
+
+
+@pytest.mark.parametrize("width", [80], indirect=True)
+def test_a_usual_terminal_shows_the_log_as_a_table(api: FakeApi, towpath: Towpath, width: int) -> None:
+    registered = event("registered", "workspace", root="/srv/shop", on_runner_lost="fail")
+    events = [
+        {**registered, "task_id": None, "workspace": "shop"},
+        event("created", title="agent one", command=["sh", "one.sh"]),
+    ]
+    api.answers["GET /events"] = (200, {"items": events, "next_cursor": None})
+    lines = towpath("events").stdout.splitlines()
+    assert lines[0].split() == ["SEQ", "TIME", "EVENT", "TASK", "TITLE", "DETAIL"]
+    assert any(line.endswith("sh one.sh") for line in map(str.rstrip, lines))
+
+
 def test_no_column_is_a_sliver(width: int) -> None:
     from infra.cli.output.table import LEAST, Column, _fitted
 

@@ -1,0 +1,44 @@
+"""A command on a terminal of its own: what a person sees, and what they type."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import termios
+import time
+from collections.abc import Mapping, Sequence
+
+from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, TOWPATH
+
+CTRL_C = "\x03"
+_STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_screen(
+    arguments: Sequence[str], env: Mapping[str, str], typed: Sequence[tuple[str, str]] = (), columns: int = 80
+) -> tuple[int, str]:
+    """The exit code of `towpath …`, and all that appears; `typed`: what to type once a text has appeared."""
+    pid, screen = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        os.execve(TOWPATH, ["towpath", *arguments], dict(env))
+    waiting, seen, start, deadline = list(typed), "", 0, time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        ready, _, _ = select.select([screen], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"nothing more than {seen!r}"
+        try:
+            more = os.read(screen, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not more:
+            break
+        seen = _STYLES.sub("", seen + more.decode(errors="replace")).replace("\r\n", "\n")
+        while waiting and waiting[0][0] in seen[start:]:
+            start = seen.index(waiting[0][0], start) + len(waiting[0][0])
+            os.write(screen, waiting.pop(0)[1].encode())
+    os.close(screen)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
