@@ -8,14 +8,19 @@ claims, too.
 Delivery: each timer is handled at least once, by any of the watchdogs, and acknowledged when its result is
 recorded in the log or the next check is armed. A crash in between causes a redelivery; checks are idempotent.
 The end of an attempt is decided on linearizable reads only, with times of the broker's clock.
+
+A lost `towpath lock` leaves the list of runners with its attempt: its id comes back no more.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
 
+from domain.errors import NotFound, Refused
+from domain.identifiers import RunnerId
 from domain.ports.lock_view import RegistrationView
 from domain.ports.queues import Due, Timers
 from domain.ports.runners import Heartbeats
@@ -61,6 +66,8 @@ class Watchdog:
             await self._untaken(due, note, task)
         elif task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._taken(due, note, task)
+        else:
+            await self._forget(note.runner_id)
 
     # ------------------------------------------------------------------ no runner has it
 
@@ -140,6 +147,17 @@ class Watchdog:
                 attempt=watched.attempt,
                 sequence=stored.seq,
             )
+        await self._forget(watched.runner_id)
+
+    async def _forget(self, runner_id: RunnerId | None) -> None:
+        """Remove the heartbeats of a runner of one attempt, which has ended, if it is lost."""
+
+        async def holds_nothing() -> None:
+            pass
+
+        if runner_id is not None and takes_itself(runner_id):
+            with suppress(NotFound, Refused):  # it has left in order, or is about to
+                await self._heartbeats.forget(runner_id, self._terms, holds_nothing)
 
     async def _look_again(self, due: Due, watched: Watched, verdict: Verdict, *, kept: bool = False) -> None:
         seen = verdict.sighting

@@ -93,7 +93,8 @@ class Claims:
         if own:
             return f"your own claim {own[0]} holds these paths or some of them: release it first"
         try:
-            return (await self._client.why(task_id)).sentence
+            about = [task_id, *(one["task_id"] for one in holders[:1])]
+            return " ".join([(await self._client.why(one)).sentence for one in about])
         except TowpathError:
             return str(refused)
 

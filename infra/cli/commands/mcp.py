@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from infra.cli.arguments.options import UrlOption
@@ -24,6 +26,7 @@ def mcp(url: UrlOption = None, data_dir: DataDirOption = None) -> None:
     from importlib.util import find_spec
 
     from infra.cli.client.http import where
+    from infra.cli.output.stderr import say
     from infra.errors.cli_error import CliError
 
     missing = [name.replace("_", "-") for name in NEEDED if find_spec(name) is None]
@@ -33,6 +36,8 @@ def mcp(url: UrlOption = None, data_dir: DataDirOption = None) -> None:
             "in a checkout with `pip install ./packages/towpath-client '.[mcp]'`"
         )
     found, token = where(url, data_dir)
+    if sys.stdin.isatty():
+        say("a coding agent starts this and speaks to it on stdin: docs/coding-agents.md; Ctrl-C ends it")
     from infra.mcp.server import serve
 
     serve(found, token)

@@ -147,7 +147,8 @@ def test_problems_are_exceptions(client: Any) -> None:
 
 def test_no_connection_is_tried_again_until_the_time_is_over() -> None:
     started = time.monotonic()
-    with Client(f"http://127.0.0.1:{free_port()}", timeout=0.6) as client, pytest.raises(Unreachable):
+    url = f"http://127.0.0.1:{free_port()}"
+    with Client(url, timeout=0.6) as client, pytest.raises(Unreachable, match=f"at {url} "):
         client.get(uuid.uuid4())
     assert time.monotonic() - started >= 0.1
 

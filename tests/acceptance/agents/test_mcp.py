@@ -137,6 +137,7 @@ async def test_a_claim_that_conflicts_is_refused_at_once_and_named(up: Up) -> No
     async with agent(up, root) as one, agent(up, root) as other:
         claim = await one("claim", paths=["src"], title="rename a module")
         words = await other.refused("claim", paths=["src/api"])
+        assert "rename a module" in words
         assert claim["claim"] in words
         assert "your own claim" in await one.refused("claim", paths=["src", "docs"])
         assert "no claim of this session" in await other.refused("release", claim=claim["claim"])

@@ -87,11 +87,16 @@ class ProjectionHarness:
         return task_id
 
     async def report(
-        self, task_id: str, status: str = "succeeded", attempt: int = 1, instance: str | None = None
+        self,
+        task_id: str,
+        status: str = "succeeded",
+        attempt: int = 1,
+        instance: str | None = None,
+        runner_id: str = "r1",
     ) -> None:
-        said = {"status": status, "attempt": attempt, "runner_id": "r1", "instance": instance}
+        said = {"status": status, "attempt": attempt, "runner_id": runner_id, "instance": instance}
         report = Report.model_validate(said)
-        await self.reports.report(task_id, report, Proof(attempt, 1), "nats", "runner:r1")
+        await self.reports.report(task_id, report, Proof(attempt, 1), "nats", f"runner:{runner_id}")
 
     async def facts(self, workspace: str = "acme") -> list[Recorded]:
         """All lock facts of a workspace, after checking that they form one unbroken chain."""

@@ -14,6 +14,7 @@ from domain.log.filter import EventFilter
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat, Held, Report
 from domain.runners.liveness import LeaseTerms
+from domain.runners.runner_key import runner_id_of
 from projections.attempt_timer import parse_note
 from tests.integration.projections.dispatching import DispatchHarness, dispatch_harness
 from tests.support.nats import api
@@ -31,11 +32,12 @@ async def harness(js_connection: Client) -> AsyncIterator[DispatchHarness]:
 
 
 class Beating:
-    """Runner `r1` as its heartbeats show it."""
+    """A runner as its heartbeats show it."""
 
-    def __init__(self, harness: DispatchHarness, instance: str | None = None) -> None:
+    def __init__(self, harness: DispatchHarness, instance: str | None = None, name: str = "r1") -> None:
         self._stage = harness
         self._instance = instance
+        self._name = name
         self.held: list[str] = []
         self._counter = 0
 
@@ -43,7 +45,7 @@ class Beating:
         self._counter += 1
         await self._stage.heartbeats.publish(
             Heartbeat(
-                runner_id="r1",
+                runner_id=self._name,
                 instance=self._instance,
                 pools=["default"],
                 host="h",
@@ -98,6 +100,24 @@ async def test_what_a_silent_runner_had_fails_and_its_lock_comes_home(
     assert task.finished_at - last >= harness.terms.lost_after
     assert "r1" in (task.message or "")
     await harness.until(("granted", task_id), ("released", task_id), ("granted", waiter))
+
+
+async def test_a_lost_lock_is_listed_no_more_and_a_lost_runner_is(harness: DispatchHarness) -> None:
+    harness.start()
+    key = runner_id_of("vm", "key.secret")
+    await Beating(harness).once()
+    killed = Beating(harness, name=key)
+    task_id = await harness.dispatch(pool=key)
+    await eventually(lambda: harness.status_is(task_id, "dispatched", granted=True))
+    killed.held = [task_id]
+    await killed.once()
+    await harness.report(task_id, "running", runner_id=key)
+    await eventually(lambda: harness.status_is(task_id, *ENDED))
+
+    async def only_the_other_is_listed() -> bool:
+        return [beat.runner_id for beat, _ in await harness.heartbeats.all()] == ["r1"]
+
+    await eventually(only_the_other_is_listed)
 
 
 async def test_a_runner_that_beats_and_lists_it_keeps_it(harness: DispatchHarness) -> None:

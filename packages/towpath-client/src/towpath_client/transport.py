@@ -188,7 +188,10 @@ def _translated(http: httpx.Client | httpx.AsyncClient) -> Iterator[None]:
     try:
         yield
     except _NOT_SENT as error:
-        raise Unreachable(f"nothing answers at the URL of the API ({_words(error)})") from None
+        place = f"{http.base_url.scheme}://{http.base_url.netloc.decode()}"  # no password that stands in it
+        raise Unreachable(
+            f"nothing answers at {place} ({_words(error)}): start it, or give another `url` (TOWPATH_URL)"
+        ) from None
     except httpx.TimeoutException:
         raise Unanswered("no answer came in time") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:

@@ -52,6 +52,7 @@ def test_a_refusal_names_the_holder() -> None:
         "src/api in shop is locked: build on host-7 (token 37) since 12:00:03"
     )
     assert held_by(CLAIM, NEXT, "other") == "src/api in shop is locked: other waits for it"
+    assert held_by(CLAIM, BUILD, "build", 2).endswith(" since 12:00:03 and 2 more")
 
 
 def test_without_a_terminal_each_change_is_a_line() -> None:
