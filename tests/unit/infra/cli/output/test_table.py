@@ -9,6 +9,7 @@ import struct
 import subprocess
 import termios
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -137,10 +138,11 @@ def test_a_usual_terminal_shows_a_queue_as_a_table(api: FakeApi, towpath: Towpat
 
 @pytest.mark.parametrize("width", [80], indirect=True)
 def test_a_usual_terminal_shows_the_log_as_a_table(api: FakeApi, towpath: Towpath, width: int) -> None:
+    today = {"time": datetime.now(UTC).isoformat()}
     registered = event("registered", "workspace", root="/srv/shop", on_runner_lost="fail")
     events = [
-        {**registered, "task_id": None, "workspace": "shop"},
-        event("created", title="agent one", command=["sh", "one.sh"]),
+        {**registered, **today, "task_id": None, "workspace": "shop"},
+        {**event("created", title="agent one", command=["sh", "one.sh"]), **today},
     ]
     api.answers["GET /events"] = (200, {"items": events, "next_cursor": None})
     lines = towpath("events").stdout.splitlines()
