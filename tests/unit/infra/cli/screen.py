@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import termios
 import time
@@ -24,21 +25,32 @@ def on_screen(
     """The exit code of `towpath …`, and all that appears; `typed`: what to type once a text has appeared."""
     pid, screen = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job ignores it
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.execve(TOWPATH, ["towpath", *arguments], dict(env))
-    waiting, seen, start, deadline = list(typed), "", 0, time.monotonic() + TIMEOUT_SECONDS
+    try:
+        seen = _seen(screen, list(typed))
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        os.close(screen)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code, seen
+
+
+def _seen(screen: int, waiting: list[tuple[str, str]]) -> str:
+    seen, start, deadline = "", 0, time.monotonic() + TIMEOUT_SECONDS
     while True:
         ready, _, _ = select.select([screen], [], [], max(0.0, deadline - time.monotonic()))
         assert ready, f"nothing more than {seen!r}"
         try:
             more = os.read(screen, 65536)
         except OSError:  # the other side is closed
-            break
+            return seen
         if not more:
-            break
+            return seen
         seen = _STYLES.sub("", seen + more.decode(errors="replace")).replace("\r\n", "\n")
         while waiting and waiting[0][0] in seen[start:]:
             start = seen.index(waiting[0][0], start) + len(waiting[0][0])
             os.write(screen, waiting.pop(0)[1].encode())
-    os.close(screen)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
