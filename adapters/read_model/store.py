@@ -110,7 +110,7 @@ class SqlReadModel:
                     rows.append(row)
                     chars += chars_of(row)
             last = rows[-1] if more else await _last_examined(connection, search, EXAMINED)
-        return [as_task(row) for row in rows], cursor_at(last, wanted.oldest_first) if last else None
+        return [as_task(row) for row in rows], cursor_at(last) if last else None
 
     async def count_by_status(self) -> dict[str, int]:
         """The number of tasks in each status, 0 included; kept, not counted."""

@@ -108,9 +108,9 @@ def search_of(wanted: TaskFilter, after: str | None = None) -> TaskSearch:
     """The search for `wanted`, behind the cursor `after`.
 
     Raises:
-        Invalid: `after` was not made by `cursor_at` for this order (`bad-cursor`).
+        Invalid: `after` was not made by `cursor_at` (`bad-cursor`).
     """
-    place = _place(after, wanted.oldest_first) if after is not None else None
+    place = _place(after) if after is not None else None
     if wanted.id_part is not None:
         named = _named_by_part(wanted.id_part)
         return _search(named, wanted, place, replace(wanted, id_part=None))
@@ -290,18 +290,15 @@ def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None
     return bounds
 
 
-def cursor_at(row: RowMapping, oldest_first: bool) -> str:
+def cursor_at(row: RowMapping) -> str:
     """The opaque cursor of the page that begins after `row`."""
-    place = [row["created_at"], row["id"], *(["oldest"] if oldest_first else [])]
-    return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps([row["created_at"], row["id"]])).decode().rstrip("=")
 
 
-def _place(cursor: str, oldest_first: bool) -> Place:
+def _place(cursor: str) -> Place:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        created_at, task_id, *order = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if order != (["oldest"] if oldest_first else []):
-            raise ValueError("of the other order")
+        created_at, task_id = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         return rfc3339(datetime.fromisoformat(created_at)), check_task_id(task_id)
     except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise Invalid(

@@ -15,10 +15,6 @@ from adapters.read_model.task_search import COUNT_EXAMINED, EXAMINED, search_of
 from domain.ports.read_model import TaskFilter
 
 WHEN = datetime(2026, 3, 1, tzinfo=UTC)
-OLDEST_CURSOR = (
-    "WyIyMDI2LTAzLTAxVDEyOjAwOjAwLjAwMDAwMFoiLCIwMTk4YzVhMi03YzFlLTdiYmQtOWY1ZS0wZDlhNGY2ZjFjMTEiLCJvbGRlc3Qi"
-    "XQ"
-)
 CURSOR = "WyIyMDI2LTAzLTAxVDEyOjAwOjAwLjAwMDAwMFoiLCIwMTk4YzVhMi03YzFlLTdiYmQtOWY1ZS0wZDlhNGY2ZjFjMTEiXQ"
 
 
@@ -51,7 +47,7 @@ QUERIES = {
     "count": search_of(TaskFilter(("failed",), "acme")).count(10_001),
     "row": search_of(TaskFilter()).page(50, brief=True),
     "oldest": page_of_tasks(TaskFilter(("failed",), oldest_first=True), 50, None),
-    "oldest, second page": page_of_tasks(TaskFilter(workspace="acme", oldest_first=True), 50, OLDEST_CURSOR),
+    "oldest, second page": page_of_tasks(TaskFilter(workspace="acme", oldest_first=True), 50, CURSOR),
     "runner": page_of_tasks(TaskFilter(runner="r1"), 50, CURSOR),
     "reason": page_of_tasks(TaskFilter(reason="exit"), 50, CURSOR),
     "exit code": page_of_tasks(TaskFilter(exit_code=3), 50, CURSOR),

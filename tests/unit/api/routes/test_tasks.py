@@ -188,7 +188,7 @@ async def test_lists_filter_by_status_pool_label_and_time(harness: ApiHarness) -
         "limit=0", "limit=501", "limit=x", "limit=" + "9" * 5000,
         "created_after=yesterday", "created_after=2026-01-01T00:00:00", "cursor=%00", "colour=red",
         "lock=none", "exit_code=x", "q=", "q=%20", "order=up", "view=wide", "min_attempt=-1",
-        "q=" + "a%20" * 9, "id=abcd&id=abcd", "&".join(["id=0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"] * 201),
+        "q=" + "a" * 201, "&".join(["id=0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"] * 201),
         "id=abc", "id=ABCD", "id=%25%25%25%25", "id=" + "a" * 37, "id=abcd%00",
         "created_after=0001-01-01T00:00:00%2B14:00",
     ],
