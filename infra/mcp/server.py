@@ -1,7 +1,7 @@
 """The server: its tools and resources, and an orderly end that gives every claim back.
 
-The end comes with the end of stdin, SIGTERM or SIGINT. stdout carries the protocol alone; log lines go to
-stderr.
+The end comes with the end of stdin or of stdout's reader, SIGTERM or SIGINT. stdout carries the protocol
+alone; log lines go to stderr.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import json
 import logging
 import os
 import signal
+import stat
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -45,21 +47,40 @@ async def _serve(url: str, token: str | None) -> None:
         claims = Claims(client)
         ending: set[asyncio.Task[None]] = set()
 
-        def end(number: int) -> None:
-            ending.add(asyncio.create_task(_end(claims, number)))
+        def end(code: int) -> None:
+            ending.add(asyncio.create_task(_end(claims, code)))
 
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, end, number)
+            loop.add_signal_handler(number, end, 128 + number)
+        _when_stdout_has_no_reader(loop, lambda: end(0))
         try:
             await build(client, job, claims).run_stdio_async()
+        except* BrokenPipeError:
+            await _end(claims, 0)
         finally:
             await claims.close()
 
 
-async def _end(claims: Claims, number: int) -> None:
+def _when_stdout_has_no_reader(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    """Call `act` once the agent has closed its end, also while nothing is written."""
+    handle = os.dup(sys.stdout.fileno())
+    kind = os.fstat(handle).st_mode
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        os.close(handle)
+        return
+
+    def gone() -> None:
+        loop.remove_reader(handle)
+        act()
+
+    loop.add_reader(handle, gone)  # nothing is ever read from it: what comes is its end
+
+
+async def _end(claims: Claims, code: int) -> None:
     """Give everything back and exit, without the thread that reads stdin: no signal interrupts it."""
     await claims.close()
-    os._exit(128 + number)
+    os._exit(code)
 
 
 def build(client: AsyncClient, job: AsyncClient, claims: Claims) -> MCPServer[Any]:

@@ -168,7 +168,7 @@ async def test_a_killed_server_gives_everything_back(up: Up, tmp_path: Path) -> 
     assert up.task(claim)["reason"] == "runner-lost"
 
 
-@pytest.mark.parametrize("way", ["stdin", "SIGTERM"])
+@pytest.mark.parametrize("way", ["stdin", "stdout", "SIGTERM"])
 async def test_an_orderly_end_gives_everything_back_at_once(up: Up, way: str) -> None:
     root = up.workspace(f"end-{way.lower()}")
     with subprocess.Popen(
@@ -194,14 +194,16 @@ async def test_an_orderly_end_gives_everything_back_at_once(up: Up, way: str) ->
         assert claim in up.holders()
         if way == "stdin":
             server.stdin.close()
+        elif way == "stdout":
+            server.stdout.close()
         else:
             server.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(server.wait, DEADLINE)
         task = up.task(claim)
-        assert (code, task["status"]) == (0 if way == "stdin" else 143, "succeeded")
+        assert (code, task["status"]) == (143 if way == "SIGTERM" else 0, "succeeded")
         assert claim not in up.holders()
         assert task["runner_id"] not in [one["id"] for one in up.get("/runners")["items"]]
-        assert (server.stdout.read(), server.stderr.read()) == ("", "")
+        assert ("" if way == "stdout" else server.stdout.read(), server.stderr.read()) == ("", "")
 
 
 def send(server: subprocess.Popen[str], method: str, number: int | None, params: dict[str, Any]) -> None:
