@@ -70,9 +70,12 @@ def test_an_exception_is_the_reason_of_its_end(client: Any, workspace: str) -> N
 
 def test_who_does_not_get_it_leaves_no_claim(client: Any, workspace: str) -> None:
     with client.lock(workspace, ["src"]) as held:
-        with pytest.raises(problems.WorkspaceLocked) as locked, client.lock(workspace, wait=0):
+        refused = client.lock(workspace, wait=0)
+        with pytest.raises(problems.WorkspaceLocked) as locked, refused:
             pass
         assert locked.value.extra["holders"][0]["task_id"] == held.task_id
+        assert client.wait(refused.task_id, timeout=30).reason == "workspace-locked"
+        assert held.task_id in client.why(refused.task_id).sentence
         waiting = client.lock(workspace, ["src/api"], wait=0.3)
         with pytest.raises(LockNotGranted), waiting:
             pass

@@ -25,6 +25,7 @@ from towpath_client.errors import LockLost, LockNotGranted, Problem, TowpathErro
 from towpath_client.ids import new_id
 from towpath_client.models import HeartbeatAnswer, LockState, Status, Task
 from towpath_client.nesting import outer_lock, tasks_around
+from towpath_client.problems import WorkspaceLocked
 from towpath_client.questions import RUNNER_TOKEN
 from towpath_client.steps import Answer, Operation, Pause, Request, Send, path
 from towpath_client.tasks import cancel, get
@@ -72,6 +73,8 @@ class Holding:
         self.lost: str | None = None
         """Why it was lost."""
         self.canceled = False
+        self.refused = False
+        """Whether others hold the paths, so that the claim ends without being withdrawn, and says who."""
         self.refusal: TowpathError | None = None
         """Why the last heartbeat was refused."""
         self._counter = 0
@@ -169,7 +172,11 @@ def _program() -> str:
 def acquire(holding: Holding, body: Mapping[str, Any]) -> Operation[None]:
     """Claim, wait for the grant, and report `running`; the heartbeats go on beside it."""
     request = Request("POST", "/tasks", {"dispatch": True}, body)
-    task = parsed(Task, (yield from call(request, Deadline(holding.call_seconds), repeatable=True)))
+    try:
+        task = parsed(Task, (yield from call(request, Deadline(holding.call_seconds), repeatable=True)))
+    except WorkspaceLocked:
+        holding.refused = True
+        raise
     holding.holds = True
     between = pauses(LONGEST_LOOK_SECONDS)
     around, seen = tasks_around(), set[str]()
@@ -222,6 +229,8 @@ def _later(error: TowpathError) -> bool:
 
 def withdraw(holding: Holding) -> Operation[None]:
     """Take the claim out of the queue, also one whose creation is still under way."""
+    if holding.refused:
+        return
     for _ in range(4):
         try:
             task = yield from cancel(
