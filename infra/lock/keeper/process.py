@@ -36,6 +36,7 @@ NOTICE = 5.0
 """SIGTERM comes a fifth of the lease before its end, SIGKILL at its end."""
 FIRST_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
+STOPPED_SECONDS = 0.2
 LEAVE_SECONDS = 2.0
 JOB_TOKEN = "TOWPATH_JOB_TOKEN"  # noqa: S105 - a variable
 
@@ -120,6 +121,7 @@ class Keeper:
         try:
             token = claim.wait_for_token()
             claim.pass_start_gate()
+            self._wait_while_stopped()
         except (Ending, Interrupted, Unanswered, Problem):
             self._line.clear()
             self._heart.holds = not claim.withdraw()
@@ -127,6 +129,21 @@ class Keeper:
                 self._tell("the claim could not be withdrawn: it ends by itself once its turn comes")
             raise
         return token
+
+    def _wait_while_stopped(self) -> None:
+        """Start nothing while Ctrl-Z has stopped the front. Raises Interrupted, Ending."""
+        while self._front_is_stopped():
+            if select.select([self._front], [], [], STOPPED_SECONDS)[0]:
+                raise Interrupted
+            if self._heart.unwanted or not self._heart.valid:
+                raise Ending(
+                    Exit.ERROR, "not started: the lock was lost, or canceled, while this was stopped"
+                )
+
+    def _front_is_stopped(self) -> bool:
+        with suppress(OSError), open(f"/proc/{self._front_pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] == b"T"
+        return False
 
     def _followed(self) -> dict[str, Any]:
         """What guard or shim says at the end; {} if neither could, and nothing is left."""

@@ -161,18 +161,29 @@ async def test_a_signal_ends_the_wait_and_the_claim(up: Up, root: Path, number: 
         holder.terminate()
 
 
-async def test_signals_that_end_nothing_do_not_end_the_wait(up: Up, root: Path) -> None:
+def beat(up: Up, runner_id: str) -> str:
+    """When its last heartbeat came."""
+    return str([one["last_heartbeat"] for one in up.get("/runners")["items"] if one["id"] == runner_id])
+
+
+async def test_signals_that_end_nothing_do_not_end_the_wait_nor_start_the_command(up: Up, root: Path) -> None:
     with started(up, root, "--path", "s", "--", "sh", "-c", "echo up; sleep 300") as holder:
         assert first_line(holder) == "up\n"
-        with started(up, root, "--path", "s", "--", "echo", "got it") as waiter:
+        with started(up, root, "--path", "s", "--", "sh", "-c", "touch ran; echo got it") as waiter:
             assert waiter.stderr is not None
             assert waiter.stderr.readline().startswith("waits for s")
+            waiter.send_signal(signal.SIGWINCH)
             waiter.send_signal(signal.SIGTSTP)
             stat = Path(f"/proc/{waiter.pid}/stat")
             await eventually(lambda: stat.read_text().rpartition(") ")[2][0] == "T", DEADLINE)
-            waiter.send_signal(signal.SIGCONT)
-            waiter.send_signal(signal.SIGWINCH)
+            [old] = up.holders()
             holder.terminate()
+            [task_id] = await eventually(lambda: set(up.holders()) - {old}, DEADLINE)
+            runner_id = await eventually(lambda: up.task(task_id)["runner_id"], DEADLINE)
+            before = beat(up, runner_id)
+            await eventually(lambda: beat(up, runner_id) != before, DEADLINE)
+            assert (up.task(task_id)["status"], (root / "ran").exists()) == ("running", False)
+            waiter.send_signal(signal.SIGCONT)
             assert (first_line(waiter), waiter.wait(DEADLINE)) == ("got it\n", 0)
 
 
