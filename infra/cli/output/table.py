@@ -150,7 +150,7 @@ def _wrapped(
         )
     lines = _lines([[row[number] for number in rest] for row in sizes], above)
     lines += _lines([[row[longest]] for row in sizes], [width - INDENT])
-    if beside is not None and _lines(sizes, beside) <= lines:
+    if beside is not None and _lines(sizes, beside) < lines:
         return _grid(rows, columns, beside, head=True, short=True)
     return _stacked(rows, others, above, columns[longest])
 
