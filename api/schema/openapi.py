@@ -58,7 +58,7 @@ _AS_OF = {
     "schema": {"type": "integer", "minimum": 0},
 }
 _SESSION = (
-    f"For the console: the cookie that `POST /session` sets, `{SECURE_COOKIE}` over TLS. Requests that "
+    f"For the console: the cookie that the route `/session` sets, `{SECURE_COOKIE}` over TLS. Requests that "
     f"change something need `{CONSOLE_HEADER}: 1` and the page's `Origin` beside it. Bearer tokens go first."
 )
 _UNSAID = "Successful Response"  # FastAPI's default description

@@ -22,6 +22,8 @@ _WORDS = (
         "the API does not know this request: is it Towpath of this version? `towpath version` shows both",
     ),
     (r"GET /schemas lists them", "the documentation lists them"),
+    (r"GET /docs lists the API's routes", "`towpath --help` lists the commands"),
+    (r"look at GET /overview every 5 seconds", "look at `towpath tasks`"),
     (r"use on_conflict `wait`", "leave --reject out to wait"),
     (r"\block_paths\b", "--path"),
     (r"\block_mode\b", "--shared"),

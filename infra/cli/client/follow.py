@@ -90,14 +90,14 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
 
 
 @contextlib.contextmanager
-def interrupting() -> Iterator[None]:
+def interrupting(together_seconds: float = TOGETHER_SECONDS) -> Iterator[None]:
     """SIGTERM and SIGHUP act like Ctrl-C, unless the caller ignores them, as `nohup` does."""
-    last = -TOGETHER_SECONDS
+    last = -together_seconds
 
     def interrupt(_number: int, _frame: object) -> None:
         nonlocal last
         before, last = last, time.monotonic()
-        if last - before >= TOGETHER_SECONDS:
+        if last - before >= together_seconds:
             raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

@@ -121,6 +121,7 @@ async def test_the_session_says_who_one_is_and_what_one_may(api: ApiHarness) -> 
         "on_behalf_of": None,
         "may_act_on_behalf": False,
         "open": False,
+        "expires": None,
     }
     assert {"GET /tasks", "GET /session"} <= set(permitted)
     assert not {"POST /tasks", "GET /events", "DELETE /dead/{seq}"} & set(permitted)

@@ -17,17 +17,15 @@ def send(*numbers: signal.Signals) -> None:
         os.kill(os.getpid(), number)
 
 
-def test_signals_that_come_together_interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "TOGETHER_SECONDS", 3600.0)
-    with follow.interrupting():
+def test_signals_that_come_together_interrupt_once() -> None:
+    with follow.interrupting(together_seconds=3600.0):
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGTERM)
         send(*GROUP)
 
 
-def test_a_later_signal_interrupts_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "TOGETHER_SECONDS", 0.0)
-    with follow.interrupting():
+def test_a_later_signal_interrupts_again() -> None:
+    with follow.interrupting(together_seconds=0.0):
         for number in GROUP:
             with pytest.raises(KeyboardInterrupt):
                 send(number)
