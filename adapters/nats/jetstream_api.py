@@ -20,12 +20,13 @@ import orjson
 from nats.aio.client import Client
 
 from adapters.nats.leader_quorum import Leadership, NoMajority, certain_seconds
-from adapters.nats.message import Arrived, parse_block
+from adapters.nats.message import Arrived, LazyHeaders, parse_block
 from adapters.nats.request_reply import replies_of
 from domain.errors import Busy
 from domain.subjects import Stream, under
 
 REQUEST_SECONDS = 5.0
+_SEQUENCE, _SUBJECT = b"\r\nNats-Sequence: ", b"\r\nNats-Subject: "
 _NO_MESSAGE = 10037
 _NO_CONSUMER = 10014
 _NO_STREAM = 10059
@@ -52,7 +53,7 @@ class StreamMissing(LogUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """A stored message; only leader reads fill `time` (of storing) and `block` (header bytes)."""
+    """A stored message. `block`: its header bytes, where they are known; only leader reads fill `time`."""
 
     seq: int
     subject: str
@@ -134,9 +135,15 @@ class JetStreamApi:
         body = orjson.dumps({"filter": subject, "seq": below_seq})
         await self._request(f"$JS.API.STREAM.PURGE.{self._stream}", body)
 
-    async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
-        """Up to `count` messages at or after `seq` whose subject matches; perhaps from a follower."""
-        return await self._direct(count, {"next_by_subj": subject, "seq": seq}) if count > 0 else []
+    async def batch(self, subject: str | None, seq: int, count: int) -> list[RawMessage]:
+        """Up to `count` messages at or after `seq` whose subject matches; perhaps from a follower.
+
+        Before it sends any, the server counts all that match, and a pattern costs it more the longer the
+        stream is. None matches all without a pattern.
+        """
+        if count <= 0:
+            return []
+        return await self._direct(count, {"seq": seq, **({"next_by_subj": subject} if subject else {})})
 
     async def last_of_each(self, subject: str, count: int) -> list[RawMessage] | None:
         """The last message of each matching subject, at most `count`, in order.
@@ -240,6 +247,12 @@ def _without_majority(error: NoMajority) -> LogUnreachable:
     return LogUnreachable(f"the log's leader may have been replaced: {error}")
 
 
+def _last_value(block: bytes, needle: bytes) -> bytes:
+    """The value of the last such header: the server appends its own. ValueError if there is none."""
+    start = block.rindex(needle) + len(needle)
+    return block[start : block.index(b"\r", start)]
+
+
 class _Batch:
     """Collects the messages of one batch until it is complete or the server reports its end."""
 
@@ -251,13 +264,17 @@ class _Batch:
     def take(self, message: Arrived) -> None:
         if self.done.done():
             return
-        headers = message.headers
-        if "Nats-Sequence" not in headers:
+        block = message.raw_headers
+        headers = LazyHeaders(block) if block else message.headers
+        if (_SEQUENCE not in block) if block else ("Nats-Sequence" not in headers):
             self._end(headers.get("Status", ""))
             return
         try:
-            seq = int(headers["Nats-Sequence"])
-            self._messages.append(RawMessage(seq, headers["Nats-Subject"], headers, message.data))
+            if block:
+                seq, subject = int(_last_value(block, _SEQUENCE)), _last_value(block, _SUBJECT).decode()
+            else:  # of nats-py's own client
+                seq, subject = int(headers["Nats-Sequence"]), headers["Nats-Subject"]
+            self._messages.append(RawMessage(seq, subject, headers, message.data, block=block))
         except (KeyError, ValueError) as error:
             self.done.set_exception(LogUnreachable(f"a message came back in an unknown form: {error!r}"))
             return

@@ -3,12 +3,16 @@
 Filters that the log supports are applied there. The trail of one task is its own subject plus its lock
 events: the read model knows their sequences up to its position, later ones are found in the workspace's lock
 events. Any other filter scans the log in bounded steps: such a page may be short and still name where to
-continue. No page is based on a replica that lags unnoticed.
+continue. No page is based on a replica that lags unnoticed. `newest_events.py` has pages from the other end.
+
+A filter of the log costs more the longer the log is, so a first step is scanned: common events fill the page.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.dependencies import ApiParts
@@ -16,7 +20,7 @@ from domain.actors import is_by
 from domain.errors import Busy
 from domain.identifiers import LOG_START, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS
-from domain.log.filter import EventFilter
+from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from domain.runners.runner_key import is_shown_id
@@ -34,7 +38,8 @@ class EventSelection:
 
     task_id: TaskId | None = None
     workspace: WorkspaceId | None = None
-    event: str | None = None
+    events: tuple[str, ...] = ()
+    """Names, any of which matches; none: every name."""
     actor: str | None = None
     upto: LogSeq | None = None
     """Only events up to this sequence."""
@@ -63,12 +68,29 @@ class EventPages:
         """Up to `limit` events after `after`, read in the cheapest way that the filter permits."""
         if wanted.task_id is not None:
             return _until(await self.of_task(wanted.task_id, after, limit, wanted), wanted)
-        stored = _stored_filter(wanted)
-        if stored is None:
-            return _until(await self.scan(wanted, after, limit, SCAN_STEPS), wanted)
-        events = await self._parts.log.page(after, limit, stored)
-        page = EventPage(events, events[-1].seq if events else after, len(events) == limit)
+        stored = stored_filters(wanted)
+        if stored == [ALL_EVENTS]:
+            events = await self._parts.log.page(after, limit)
+            return _until(EventPage(events, _end_of(events, after), len(events) == limit), wanted)
+        page = await self.scan(wanted, after, limit, 1 if stored else SCAN_STEPS)
+        if stored and page.more and len(page.events) < limit:
+            page = await self._stored(stored, page, limit)
         return _until(page, wanted)
+
+    async def _stored(self, stored: Sequence[EventFilter], begun: EventPage, limit: int) -> EventPage:
+        """The rest of the page `begun` by the log's own filters."""
+        log, after, left = self._parts.log, begun.upto, limit - len(begun.events)
+        if len(stored) == 1:
+            events = await log.page(after, left, stored[0])
+            return EventPage([*begun.events, *events], _end_of(events, after), len(events) == left)
+        ends = await asyncio.gather(*(log.last_seq_of(one) for one in stored))
+        found = await asyncio.gather(*(log.page(after, left, one) for one in stored))
+        for events, end in zip(found, ends, strict=True):
+            if len(events) < left and _end_of(events, after) < end:
+                raise lagging()
+        merged = sorted((event for events in found for event in events), key=lambda event: event.seq)
+        events = merged[:left]
+        return EventPage([*begun.events, *events], _end_of(events, after), len(events) == left)
 
     async def of_task(
         self, task_id: TaskId, after: LogSeq, limit: int, wanted: EventSelection | None = None
@@ -85,7 +107,7 @@ class EventPages:
         events = await self._task_events(task_id, after, limit, version) if last > after else []
         whole = last <= (events[-1].seq if events else after)
         if not whole and len(events) < limit:
-            raise _lagging()
+            raise lagging()
         horizon = max(end, last) if whole else events[-1].seq
         facts = await self._lock_facts(task_id, workspace, after, horizon, limit) if workspace else []
         merged = sorted([*events, *facts], key=lambda event: event.seq)
@@ -110,7 +132,7 @@ class EventPages:
         while at < last and following is None:
             batch = await self._task_events(task_id, at, SCAN_STEP, version)
             if not batch:
-                raise _lagging()
+                raise lagging()
             at = batch[-1].seq
             for event in batch:
                 begun += event.event == "dispatched"
@@ -137,7 +159,7 @@ class EventPages:
                 if event.seq != after + 1:
                     raise LogGap(f"the log has no event at sequence {after + 1}; run `towpath verify`")
                 after = event.seq
-                if await self._matches(event, wanted):
+                if await self.matches(event, wanted):
                     found.append(event)
                     if len(found) == limit:
                         return EventPage(found, after, True)
@@ -175,15 +197,16 @@ class EventPages:
                 return [fact for _, fact in sorted(facts.items())]
             batch = await log.page(at, SCAN_STEP, of_workspace)
             if not batch:
-                raise _lagging()
+                raise lagging()
             at = batch[-1].seq
             facts.update(
                 {fact.seq: fact for fact in batch if fact.task_id == task_id and fact.seq <= horizon}
             )
         raise Busy("busy", "the read model is being rebuilt; send the same request again later")
 
-    async def _matches(self, event: Recorded, wanted: EventSelection) -> bool:
-        if wanted.event is not None and event.event != wanted.event:
+    async def matches(self, event: Recorded, wanted: EventSelection) -> bool:
+        """Whether `wanted` selects the event."""
+        if wanted.events and event.event not in wanted.events:
             return False
         if wanted.task_id is not None and event.task_id != wanted.task_id:
             return False
@@ -215,7 +238,8 @@ class EventPages:
             self._workspaces.popitem(last=False)
 
 
-def _lagging() -> Busy:
+def lagging() -> Busy:
+    """The error for a read that lacks events which the leader has."""
     return Busy("busy", "a replica of the log lags behind; send the same request again")
 
 
@@ -227,7 +251,7 @@ def _fits(event: Recorded, wanted: EventSelection | None, workspace: WorkspaceId
         return False
     if not _by(event, wanted.actor):
         return False
-    return wanted.event is None or wanted.event == event.event
+    return not wanted.events or event.event in wanted.events
 
 
 def _by(event: Recorded, actor: str | None) -> bool:
@@ -236,14 +260,22 @@ def _by(event: Recorded, actor: str | None) -> bool:
     return is_shown_id(actor) and event.actor.startswith(actor)
 
 
-def _stored_filter(wanted: EventSelection) -> EventFilter | None:
-    """The log's own filter that is equivalent; None if there is none."""
+def stored_filters(wanted: EventSelection) -> list[EventFilter]:
+    """The log's own filters that select the same together; none if there are none."""
     if wanted.actor is not None:
-        return None
+        return []
     if wanted.workspace is None:
-        return EventFilter(event=wanted.event)
-    kind = _KIND_OF.get(wanted.event or "")
-    return EventFilter(kind, wanted.workspace, wanted.event) if kind else None
+        return [EventFilter(event=name) for name in wanted.events] or [ALL_EVENTS]
+    kinds = [_KIND_OF.get(name) for name in wanted.events]
+    return [
+        EventFilter(kind, wanted.workspace, name)
+        for kind, name in zip(kinds, wanted.events, strict=True)
+        if kind is not None and None not in kinds
+    ]
+
+
+def _end_of(events: Sequence[Recorded], after: LogSeq) -> LogSeq:
+    return events[-1].seq if events else after
 
 
 def _until(page: EventPage, wanted: EventSelection) -> EventPage:

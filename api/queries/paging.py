@@ -107,5 +107,7 @@ def link_next(request: Request, response: Response, cursor: str | None) -> None:
     """Set `Link: rel="next"`: this request's URL with the next page's cursor."""
     if cursor is None:
         return
-    url = request.url.include_query_params(cursor=cursor).remove_query_params("after_seq")
+    url = request.url.include_query_params(cursor=cursor)
+    if "before_seq" not in request.query_params:  # else `after_seq` still bounds the pages to come
+        url = url.remove_query_params("after_seq")
     response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.responses import StreamingResponse
 
@@ -20,14 +20,16 @@ from api.config import Role
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPage, EventPages, EventSelection
 from api.queries.lock_entries import in_slices
+from api.queries.newest_events import NewestEvents
 from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.queries.positions import MAX_SEQ, Point
 from api.schema.openapi import problems
 from api.streaming.event_stream import EventStream
 from api.streaming.live_response import LiveResponse, Streams, check_free
+from domain.errors import NotFound
 from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS, type_name
-from domain.log.position import PATTERN, Position
+from domain.log.position import BEYOND, PATTERN, Position
 from domain.services.positions import check_position, position_at
 
 EventName = Literal[
@@ -46,7 +48,10 @@ Actor = Annotated[
     ),
 ]
 
+EventNames = Annotated[list[EventName], Field(max_length=32, description="repeatable: any of them")]
 Resume = Annotated[Position, BeforeValidator(Position.parse)]
+
+Seq = Annotated[LogSeq, Path(ge=1, le=MAX_SEQ, description="its place in the log", examples=[1])]
 
 PAGE_BYTES = 4 << 20
 """Size limit of the events on one page; the last one may exceed it."""
@@ -101,12 +106,12 @@ class FilterQuery(BaseModel):
     workspace: CheckedWorkspaceId | None = Field(
         default=None, description="lock facts, registrations and events of tasks of this workspace"
     )
-    event: EventName | None = None
+    event: EventNames = []
     actor: Actor | None = None
 
     def wanted(self, upto: LogSeq | None = None) -> EventSelection:
         """The filter for EventPages."""
-        return EventSelection(self.task_id, self.workspace, self.event, self.actor, upto)
+        return EventSelection(self.task_id, self.workspace, tuple(self.event), self.actor, upto)
 
 
 class Span(BaseModel):
@@ -117,13 +122,20 @@ class Span(BaseModel):
 
 
 class EventQuery(FilterQuery, Span, PageQuery):
-    """Query of `GET /events`; `cursor` goes before `after_seq`, the further of which and `from` counts."""
+    """Query of `GET /events`; `cursor` goes before `after_seq`, the further of which and `from` counts.
+
+    With `before_seq`, `cursor` goes on before what it names.
+    """
+
+    before_seq: LogSeq | None = Field(
+        default=None, ge=1, le=MAX_SEQ, description="only events before this sequence, newest first"
+    )
 
 
 class TrailQuery(Span, PageQuery):
     """Query of `GET /tasks/{id}/events`."""
 
-    event: EventName | None = None
+    event: EventNames = []
     actor: Actor | None = None
 
 
@@ -141,7 +153,7 @@ async def trail(
     Very large events end a page early; `next_cursor` goes on.
     """
     after = await _start(parts, query, query.cursor, 0)
-    wanted = EventSelection(task_id, None, query.event, query.actor, await _end(parts, query))
+    wanted = EventSelection(task_id, None, tuple(query.event), query.actor, await _end(parts, query))
     return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
 
 
@@ -152,12 +164,19 @@ async def trail(
     responses=problems(404, 503),
 )
 async def events(request: Request, parts: Parts, query: Annotated[EventQuery, Query()]) -> Response:
-    """The log in its order. A short page with a `next_cursor` has been scanned, not read to its end.
+    """The log in its order, or with `before_seq` newest first (a large number: from the log's end).
 
-    Very large events end a page early, too.
+    A short page with a `next_cursor` has been scanned, not read to its end. Very large events end a page
+    early, too.
     """
-    after = await _start(parts, query, query.cursor, query.after_seq or 0)
     wanted = query.wanted(await _end(parts, query))
+    if query.before_seq is not None:
+        after, before = await _start(parts, query, None, query.after_seq or 0), query.before_seq
+        if query.cursor is not None:
+            before = await check_position(parts.log, cursor_position(query.cursor), parts.view)
+        newest = NewestEvents(parts, _pages(request))
+        return await _answer(request, parts, await newest.page(wanted, after, before, query.limit))
+    after = await _start(parts, query, query.cursor, query.after_seq or 0)
     return await _answer(request, parts, await _pages(request).page(wanted, after, query.limit))
 
 
@@ -202,6 +221,23 @@ async def stream(
         await parts.commands.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)
     return LiveResponse(live.chunks(query.wanted(), after), streams)
+
+
+@router.get(
+    "/events/{seq}",
+    response_model=EventRead,
+    openapi_extra=needs(Role.AUDITOR),
+    responses=problems(404, 503),
+)
+async def event(seq: Seq, parts: Parts) -> Response:
+    """One event of the log."""
+    found = await parts.log.at([seq])
+    if not found:
+        last = await parts.log.last_seq()
+        raise NotFound(
+            BEYOND, f"the log ends at sequence {last}; ask for one that is there", {"last_seq": last}
+        )
+    return in_slices(orjson.dumps(found[0].as_json()))
 
 
 async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> LogSeq:

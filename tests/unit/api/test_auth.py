@@ -33,6 +33,7 @@ LEAST = {
     ("get", "/overview"): Role.VIEWER,
     ("get", "/changes?after_seq=x"): Role.VIEWER,
     ("get", "/events"): Role.AUDITOR,
+    ("get", "/events/77"): Role.AUDITOR,
     ("get", f"/events/stream?task_id={TASK}"): Role.AUDITOR,
     ("get", f"/tasks/{TASK}/events"): Role.AUDITOR,
     ("post", "/tasks"): Role.OPERATOR,

@@ -84,7 +84,7 @@ async def test_a_quiet_stream_shows_life_and_its_position(harness: ApiHarness) -
     stream = EventStream(
         harness.parts, EventPages(harness.parts), harness.app.state.closing, heartbeat_seconds=0.01
     )
-    chunks = stream.chunks(EventSelection(event="failed"), 0)
+    chunks = stream.chunks(EventSelection(events=("failed",)), 0)
     assert await anext(chunks) == b"retry: 1000\nid: 0\n\n"
     assert await anext(chunks) == b": heartbeat\nid: 1\n\n"
     await chunks.aclose()
@@ -103,7 +103,7 @@ async def test_a_stream_without_a_match_shows_life_while_the_log_grows(harness: 
 
     pages = EventPages(replace(harness.parts, log=Endless()))
     stream = EventStream(harness.parts, pages, harness.app.state.closing, heartbeat_seconds=0.01)
-    chunks = stream.chunks(EventSelection(event="failed"), 0)
+    chunks = stream.chunks(EventSelection(events=("failed",)), 0)
     await anext(chunks)
     assert re.fullmatch(rb": heartbeat\nid: [1-9][0-9]+\n\n", await asyncio.wait_for(anext(chunks), 10))
     await chunks.aclose()
@@ -200,7 +200,7 @@ async def test_a_stream_says_which_log_its_position_is_of(harness: ApiHarness) -
     stream = EventStream(
         harness.parts, EventPages(harness.parts), harness.app.state.closing, heartbeat_seconds=0.01
     )
-    chunks = stream.chunks(EventSelection(event="failed"), 1)
+    chunks = stream.chunks(EventSelection(events=("failed",)), 1)
     named = f": position 1.{harness.log.events[0].id}\n\n".encode()
     wanted = [b"retry: 1000\nid: 1\n\n", named, b": heartbeat\nid: 1\n\n", named]
     assert [await anext(chunks) for _ in wanted] == wanted
