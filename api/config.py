@@ -67,6 +67,7 @@ class ApiConfig:
     what runners must send in X-Runner-Token, unless they send their attempt's own token; None accepts reports
     without a token. `callback_token_previous` is accepted too, during a rotation. `body_limit_bytes`: the
     largest request body. `max_requests`, `max_streams`: limits of concurrent requests and live streams.
+    `submit_deadline_seconds`: within which a runner must take an attempt.
     `hosts`: names the API answers to, besides IP addresses and `localhost`. `ready_seconds`: the timeout
     of the checks behind `/readyz`.
     """
@@ -77,6 +78,7 @@ class ApiConfig:
     body_limit_bytes: int = BODY_LIMIT_BYTES
     max_requests: int = 1000
     max_streams: int = 1000
+    submit_deadline_seconds: float = 30.0
     hosts: tuple[str, ...] = ()
     ready_seconds: float = 5.0
 

@@ -248,6 +248,7 @@ def api_parts(
             callback_token=callback.get_secret_value() if callback else None,
             max_requests=settings.max_requests,
             max_streams=settings.max_streams,
+            submit_deadline_seconds=settings.submit_deadline_seconds,
             hosts=own_hosts(settings, settings.host),
             callback_token_previous=previous.get_secret_value() if previous else None,
         ),

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adapters.read_model.claim_rows import ClaimRows
 from adapters.read_model.kept_judge import Judged
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
 from domain.identifiers import LogSeq, TaskId
-from domain.locks.claims import Key
 from domain.locks.judging import CHANGING, Judge
 from domain.log.payloads import CreatedPayload, LockPayload
 from domain.log.record import Recorded
@@ -38,8 +38,8 @@ class Batch:
         self.new: dict[TaskId, Row] = {}
         self.known: dict[TaskId, Row] = {}
         self.labels: list[tuple[str, str, str, TaskId]] = []
-        self.grants: dict[Key, Row] = {}
         self._before: dict[TaskId, str] = {}
+        self.grants = ClaimRows()
         self.needs = self._look_through()
 
     @classmethod
@@ -94,9 +94,12 @@ class Batch:
                 if row is None:
                     row = new[task_id] = self._created(event)
                 else:
+                    before = row["lock_state"]
                     TASK_FACTS[event.event](row, event)
                     if void is not None:
                         leave_queue(row)
+                    if row["attempt"]:
+                        self.grants.note_task(event, row["attempt"], before, row["lock_state"])
                 row["seq"] = event.seq
                 row["version"] = event.version
             elif kind == "lock":
@@ -119,17 +122,11 @@ class Batch:
         return row
 
     def _lock(self, event: Recorded) -> None:
-        name = event.event
+        self.grants.note_lock(event)
         data: LockPayload = event.data
-        task_id, attempt = data["task_id"], data["attempt"]
-        grant = self.grants.get((task_id, attempt))
-        if grant is None:
-            grant = self.grants[(task_id, attempt)] = {"workspace": event.subject_id}
-        grant[f"{name}_seq"] = grant["last_seq"] = event.seq
-        grant[f"{name}_at"] = event.time
-        row = self.new.get(task_id) or self.known.get(task_id)
-        if row is not None and row["attempt"] == attempt:
-            LOCK_FACTS[name](row, event)
+        row = self.new.get(data["task_id"]) or self.known.get(data["task_id"])
+        if row is not None and row["attempt"] == data["attempt"]:
+            LOCK_FACTS[event.event](row, event)
 
 
 def _version_gap(event: Recorded, row: Row | None) -> LogGap:

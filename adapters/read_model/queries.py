@@ -18,7 +18,7 @@ from domain.task.transitions import Status
 from domain.task.view import LockRead, TaskRead
 
 _JSON = ("command", "lock_paths", "labels")
-_HIDDEN = ("asked_at", "asked_until", "cancel_asked_at")
+_HIDDEN = ("created_seq", "asked_at", "asked_until", "cancel_asked_at")
 _STOPPING = (Status.DISPATCHED.value, Status.QUEUED.value, Status.RUNNING.value)
 _LOCK = {"lock_state": "state", "lock_token": "token", "lock_since": "since"}
 
@@ -29,6 +29,7 @@ def lock_facts(workspace: WorkspaceId | None, task_id: TaskId | None, limit: int
     Rows are ordered by their own last fact, so they contain the `limit` most recent facts.
     """
     found = select(grants.c.granted_seq, grants.c.refused_seq, grants.c.released_seq)
+    found = found.where(grants.c.last_seq.is_not(None))
     if workspace is not None:
         found = found.where(grants.c.workspace == workspace)
     if task_id is not None:

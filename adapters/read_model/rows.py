@@ -74,6 +74,7 @@ def created_row(event: Recorded) -> Row:
         "timeout_pauses": data.get("timeout_pauses", False),
         "retry": orjson.dumps(data["retry"]).decode() if "retry" in data else None,
         "created_at": _stored_time(event.time),
+        "created_seq": event.seq,
         "status": "created",
         "attempt": 0,
         "dispatched_at": None,

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import RowMapping, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.read_model.claims import as_claim, claims_of
 from adapters.read_model.database import TASKS_POSITION, clear_tables
 from adapters.read_model.errors import translated
 from adapters.read_model.queries import as_task, chars_of, failures_since, lock_facts, unconfirmed_cancels
@@ -22,7 +23,14 @@ from adapters.read_model.writer import batch_writer
 from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
-from domain.ports.read_model import OpenQuestions, TaskCounts, TaskFilter, TaskState, UnconfirmedCancel
+from domain.ports.read_model import (
+    OpenQuestions,
+    PastClaim,
+    TaskCounts,
+    TaskFilter,
+    TaskState,
+    UnconfirmedCancel,
+)
 from domain.protocol import rfc3339
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
@@ -150,6 +158,14 @@ class SqlReadModel:
         async with self._connection() as connection:
             count, oldest = (await connection.execute(asking)).one()
         return OpenQuestions(count, datetime.fromisoformat(oldest) if oldest else None)
+
+    async def claims(
+        self, workspace: WorkspaceId, after: LogSeq, before: LogSeq, limit: int
+    ) -> list[PastClaim]:
+        """The `limit` newest claims of a workspace made after `after` and before `before`, newest first."""
+        async with self._connection() as connection:
+            found = await connection.execute(claims_of(workspace, after, before, limit))
+            return [as_claim(row) for row in found.mappings()]
 
     async def lock_history(
         self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int

@@ -87,9 +87,11 @@ tasks = Table(
     _text("lock_state"),
     Column("lock_token", BigInteger),
     _optional("lock_since"),
+    _seq("created_seq"),
     _seq("seq"),
     Column("version", Integer, nullable=False),
 )
+Index("tasks_by_creation", tasks.c.created_seq)
 Index("tasks_by_status", tasks.c.status, tasks.c.created_at, tasks.c.id)
 Index("tasks_by_pool", tasks.c.pool, tasks.c.status, tasks.c.created_at, tasks.c.id)
 HAS_OPEN_LOCK = text("lock_state IN ('waiting', 'held')")
@@ -144,16 +146,24 @@ grants = Table(
     Column("task_id", _TEXT, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     _text("workspace"),
+    Column("claimed_seq", BigInteger),
+    _optional("claimed_at"),
     Column("granted_seq", BigInteger),
     _optional("granted_at"),
     Column("refused_seq", BigInteger),
     _optional("refused_at"),
     Column("released_seq", BigInteger),
     _optional("released_at"),
-    _seq("last_seq"),
+    Column("left_seq", BigInteger),
+    _optional("left_at"),
+    _optional("runner_id"),
+    Column("bound_seq", BigInteger),
+    _optional("cause"),
+    Column("last_seq", BigInteger),
     sqlite_with_rowid=False,
 )
 Index("grants_by_workspace", grants.c.workspace, grants.c.last_seq)
+Index("grants_by_claim", grants.c.workspace, grants.c.claimed_seq)
 
 judged_registrations = Table(
     "judged_registrations",

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.log.events import Kind, type_name
 from domain.log.payloads import NamingPayload
+
+
+class EventAt(BaseModel):
+    """An event of the log: its sequence, and when the control plane recorded it."""
+
+    seq: LogSeq
+    at: datetime
 
 
 @dataclass(slots=True)
@@ -76,3 +85,8 @@ class Recorded:
             "chain": self.chain,
             "data": data,
         }
+
+
+def event_at(event: Recorded) -> EventAt:
+    """The event's sequence and time."""
+    return EventAt(seq=event.seq, at=event.at)

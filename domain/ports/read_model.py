@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
+from domain.locks.history import ClaimRead
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.task.view import TaskRead
@@ -63,6 +64,13 @@ class UnconfirmedCancel(NamedTuple):
     title: str
     runner_id: RunnerId | None
     asked_at: datetime
+
+
+class PastClaim(NamedTuple):
+    """A claim as it is, and the sequence from which its runner was known."""
+
+    read: ClaimRead
+    bound_seq: LogSeq | None
 
 
 class OpenQuestions(NamedTuple):
@@ -157,6 +165,12 @@ class ReadModel(Protocol):
         Raises:
             Busy: the database is away.
         """
+        ...
+
+    async def claims(
+        self, workspace: WorkspaceId, after: LogSeq, before: LogSeq, limit: int
+    ) -> list[PastClaim]:
+        """The `limit` newest claims of a workspace made after `after` and before `before`, newest first."""
         ...
 
     async def lock_history(

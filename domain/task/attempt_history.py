@@ -7,9 +7,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from domain.identifiers import FencingToken, LogSeq, RunnerId
+from domain.identifiers import FencingToken, RunnerId
 from domain.log.payloads import BoundPayload, DispatchedPayload, EndedPayload, RunningPayload, ToldPayload
-from domain.log.record import Recorded
+from domain.log.record import EventAt, Recorded, event_at
 from domain.task.transitions import TERMINAL, Status
 
 _STATUSES = {status.value for status in Status}
@@ -23,13 +23,6 @@ _STEPS = {
     "released": "released",
     **dict.fromkeys(_ENDS, "ended"),
 }
-
-
-class EventAt(BaseModel):
-    """An event of the log: its sequence, and when the control plane recorded it."""
-
-    seq: LogSeq
-    at: datetime
 
 
 class AttemptRead(BaseModel):
@@ -78,14 +71,14 @@ def _begun(event: Recorded) -> AttemptRead:
         status=Status.DISPATCHED,
         by=event.actor,
         pool=data["pool"],
-        claimed=_mark(event),
+        claimed=event_at(event),
     )
 
 
 def _note(read: AttemptRead, event: Recorded) -> None:
     name = event.event
     if (step := _STEPS.get(name)) is not None:
-        setattr(read, step, _mark(event))
+        setattr(read, step, event_at(event))
     if name in _STATUSES:
         read.status = Status(name)
     if name in _ENDS:
@@ -108,7 +101,3 @@ def _end(read: AttemptRead, event: Recorded) -> None:
     ended: EndedPayload = event.data
     read.runner_id = ended["runner_id"] or read.runner_id
     read.finished_at = datetime.fromisoformat(ended["finished_at"])
-
-
-def _mark(event: Recorded) -> EventAt:
-    return EventAt(seq=event.seq, at=event.at)

@@ -27,7 +27,14 @@ from api.dependencies import ApiParts
 from api.sessions import Sessions
 from domain.errors import Invalid
 from domain.log.record import Recorded
-from domain.ports.read_model import OpenQuestions, TaskCounts, TaskFilter, TaskState, UnconfirmedCancel
+from domain.ports.read_model import (
+    OpenQuestions,
+    PastClaim,
+    TaskCounts,
+    TaskFilter,
+    TaskState,
+    UnconfirmedCancel,
+)
 from domain.runners.attempt_token import AttemptTokens, JobTokens
 from domain.runners.liveness import LeaseTerms
 from domain.services.dead_letters import DeadLetterService
@@ -39,6 +46,7 @@ from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
 from projections.time_travel import TimeTravel
+from tests.support.claims import claims_of
 from tests.support.memory_store import (
     MemoryBacklogs,
     MemoryDeadLetters,
@@ -131,6 +139,10 @@ class FoldedReadModel:
         questions = [read.question for read in reads if read.question is not None]
         times = [one.asked_at for one in questions if one.waits(now)]
         return OpenQuestions(len(times), min(times, default=None))
+
+    async def claims(self, workspace: str, after: int, before: int, limit: int) -> list[PastClaim]:
+        found = claims_of(self._events(), workspace)
+        return [one for one in found if after < one.read.claimed.seq < before][:limit]
 
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
         facts = [one for one in self._events() if one.kind == "lock"]

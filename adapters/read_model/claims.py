@@ -1,0 +1,51 @@
+"""Queries of claims: the history of a workspace's locks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import RowMapping, Select, select
+
+from adapters.read_model.tables import grants, tasks
+from domain.identifiers import FencingToken, LogSeq, WorkspaceId
+from domain.locks.history import ClaimRead
+from domain.log.record import EventAt
+from domain.ports.read_model import PastClaim
+
+_STEPS = ("granted", "refused", "left", "released")
+
+
+def claims_of(workspace: WorkspaceId, after: LogSeq, before: LogSeq, limit: int) -> Select[Any]:
+    """The `limit` newest claims of a workspace that were made after `after` and before `before`."""
+    made = grants.c.claimed_seq
+    return (
+        select(grants, tasks.c.title, tasks.c.lock_paths, tasks.c.lock_mode)
+        .join(tasks, tasks.c.id == grants.c.task_id)
+        .where(grants.c.workspace == workspace, made > after, made < before)
+        .order_by(made.desc())
+        .limit(limit)
+    )
+
+
+def as_claim(row: RowMapping) -> PastClaim:
+    """The view of a row of `claims_of`."""
+    read = ClaimRead(
+        task_id=row["task_id"],
+        title=row["title"],
+        attempt=row["attempt"],
+        paths=orjson.loads(row["lock_paths"]),
+        mode=row["lock_mode"],
+        runner_id=row["runner_id"],
+        token=FencingToken(row["granted_seq"]) if row["granted_seq"] is not None else None,
+        claimed=EventAt(seq=row["claimed_seq"], at=datetime.fromisoformat(row["claimed_at"])),
+        **{name: _step(row, name) for name in _STEPS},
+        cause=row["cause"],
+    )
+    return PastClaim(read, row["bound_seq"])
+
+
+def _step(row: RowMapping, name: str) -> EventAt | None:
+    seq = row[f"{name}_seq"]
+    return EventAt(seq=seq, at=datetime.fromisoformat(row[f"{name}_at"])) if seq is not None else None
