@@ -2,25 +2,40 @@
 
 A rung is a snapshot of the lock table at a position. Near the head, rungs are RUNG_EVERY events apart,
 further back at doubling distances, and their number is bounded. A query about a position d events back folds
-at most max(RUNG_EVERY, about d / 8) events. Losing a rung only makes a fold longer.
+at most max(RUNG_EVERY, about d / 32) events. Losing a rung only makes a fold longer.
+
+The states of the last questions are kept as plain data, from which each question gets a table of its own: an
+index is built while it is read, perhaps in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from domain.errors import Busy, NotFound
 from domain.identifiers import LogSeq
 from domain.locks.table import LockTable
+from domain.log.record import Recorded
 from domain.ports.log import LogReader, Snapshots
 from projections.folding.cooperative_fold import in_parts
 from projections.folding.snapshots import fits, keep
 
 RUNG_EVERY = 10_000
-WIDTH = 16
+WIDTH = 64
 PREFIX = "past."
 WAITING = 8
+KEPT = 16
+MOST_KEPT_PATHS = 300_000
+"""Claims and paths in all kept states together."""
+MANY_PATHS = 50_000
+"""A rung with so many claims and paths is large, so only each SPARSE-th is saved."""
+SPARSE = 4
+NEAR = 500
+"""Events that are read as one page; a consumer costs more."""
 TRAVEL_SECONDS = 120.0
 
 
@@ -41,6 +56,8 @@ class Ladder:
         if index <= self._last:
             return
         self._last = index
+        if index % SPARSE and _size(table) >= MANY_PATHS:
+            return
         await keep(self._snapshots, slot(index), table.seq, event_id, table.snapshot())
 
 
@@ -50,14 +67,22 @@ def slot(index: int) -> str:
     return f"{PREFIX}{level}.{(index >> (level + 1)) % WIDTH}"
 
 
+class _Kept(NamedTuple):
+    """A state, and how many claims and paths it has."""
+
+    state: dict[str, Any]
+    size: int
+
+
 class TimeTravel:
-    """Port `Past`. One query folds at a time; up to WAITING others wait."""
+    """Port `Past`. One question folds at a time; up to WAITING wait, those about one sequence together."""
 
     def __init__(self, reader: LogReader, snapshots: Snapshots) -> None:
         self._reader = reader
         self._snapshots = snapshots
         self._folding = asyncio.Lock()
-        self._waiting = 0
+        self._folds: dict[LogSeq, asyncio.Task[_Kept]] = {}
+        self._kept: OrderedDict[LogSeq, _Kept] = OrderedDict()
 
     async def position(self, at: LogSeq | datetime) -> LogSeq:
         """See the port."""
@@ -70,42 +95,88 @@ class TimeTravel:
 
     async def locks(self, seq: LogSeq) -> LockTable:
         """See the port."""
-        if self._waiting >= WAITING:
-            raise Busy("busy", "too many ask about the past at once; send the same request again later")
-        self._waiting += 1
+        kept = self._kept.get(seq)
+        if kept is None:
+            kept = await asyncio.shield(self._fold_of(seq))
+        else:
+            self._kept.move_to_end(seq)
+        return await _restored(kept.state)
+
+    def _fold_of(self, seq: LogSeq) -> asyncio.Task[_Kept]:
+        fold = self._folds.get(seq)
+        if fold is None:
+            if len(self._folds) >= WAITING:
+                raise Busy("busy", "too many ask about the past at once; send the same request again later")
+            fold = self._folds[seq] = asyncio.create_task(self._in_turn(seq))
+            fold.add_done_callback(lambda done: self._forget(seq, done))
+        return fold
+
+    def _forget(self, seq: LogSeq, fold: asyncio.Task[_Kept]) -> None:
+        del self._folds[seq]
+        if not fold.cancelled():
+            fold.exception()  # all who asked may have left
+
+    async def _in_turn(self, seq: LogSeq) -> _Kept:
         try:
             async with self._folding, asyncio.timeout(TRAVEL_SECONDS):
-                return await self._fold(seq)
+                table = await self._fold(seq)
         except TimeoutError:
             raise Busy(
                 "busy", "the past could not be read in time; send the same request again later"
             ) from None
-        finally:
-            self._waiting -= 1
+        kept = _Kept(table.snapshot(), _size(table))
+        self._kept[seq] = kept
+        while len(self._kept) > 1 and (
+            len(self._kept) > KEPT or sum(one.size for one in self._kept.values()) > MOST_KEPT_PATHS
+        ):
+            self._kept.popitem(last=False)
+        return kept
 
     async def _fold(self, seq: LogSeq) -> LockTable:
         table = await self._nearest(seq)
         ladder = Ladder(self._snapshots)
         ladder.start(table.seq)
+        if seq - table.seq <= NEAR:
+            await _fold_parts(table, await self._reader.page(table.seq, seq - table.seq), seq)
         if table.seq == seq:
             return table
         async for batch in self._reader.follow(table.seq):
-            async for part in in_parts(batch):
-                for event in part:
-                    if event.seq > seq:
-                        return table
-                    table.fold(event)
+            await _fold_parts(table, batch, seq)
             if table.seq >= seq:
                 return table
             await ladder.climb(table, batch[-1].id)
         raise AssertionError("a log is followed without end")
 
     async def _nearest(self, seq: LogSeq) -> LockTable:
-        """The table of the last rung of this log at or before `seq`; an empty table if there is none."""
+        """The table of the last state of this log at or before `seq`; an empty table if there is none."""
+        known = max((at for at in self._kept if at <= seq), default=None)
+        if known is not None and seq - known <= NEAR:
+            return await _restored(self._kept[known].state)
         upto = seq
         while (found := await self._snapshots.latest(PREFIX, upto)) is not None:
             at, kept = found
+            if known is not None and known > at:
+                return await _restored(self._kept[known].state)
             if await fits(self._reader, at, kept):
-                return await asyncio.to_thread(LockTable.restore, kept["state"])
+                return await _restored(kept["state"])
             upto = LogSeq(at - 1)
-        return LockTable()
+        return await _restored(self._kept[known].state) if known is not None else LockTable()
+
+
+async def _restored(state: dict[str, Any]) -> LockTable:
+    return await asyncio.to_thread(LockTable.restore, state)
+
+
+async def _fold_parts(table: LockTable, events: Iterable[Recorded], upto: LogSeq) -> None:
+    """Fold those of `events` that follow the table's position without a hole, up to `upto`."""
+    following = [event for number, event in enumerate(events, table.seq + 1) if number == event.seq <= upto]
+    if following:
+        async for part in in_parts(following):
+            for event in part:
+                table.fold(event)
+
+
+def _size(table: LockTable) -> int:
+    """How many claims and paths the table has."""
+    sizes = [table.open_size(workspace) for workspace in table.workspaces()]
+    return sum(one.claims + one.paths for one in sizes)

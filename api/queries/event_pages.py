@@ -116,6 +116,17 @@ class EventPages:
         upto = page[-1].seq if more else max(after, horizon)
         return EventPage([event for event in page if _fits(event, wanted, workspace)], upto, more)
 
+    async def whole_trail(
+        self, task_id: TaskId, upto: LogSeq, wanted: EventSelection | None = None
+    ) -> list[Recorded]:
+        """The trail up to `upto`, or those of its events that `wanted` selects."""
+        found, at, more = list[Recorded](), LOG_START, True
+        while more and at < upto:
+            page = await self.of_task(task_id, at, SCAN_STEP, wanted)
+            found += [event for event in page.events if event.seq <= upto]
+            at, more = page.upto, page.more
+        return found
+
     async def of_attempts(
         self, task_id: TaskId, after: LogSeq, limit: int
     ) -> tuple[list[Recorded], LogSeq | None]:

@@ -12,7 +12,7 @@ import asyncio
 from api.dependencies import ApiParts
 from api.queries import event_pages
 from api.queries.event_pages import EventPage, EventPages, EventSelection, lagging, stored_filters
-from domain.identifiers import LOG_START, LogSeq
+from domain.identifiers import LogSeq
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 
@@ -96,11 +96,8 @@ class NewestEvents:
     async def _trail(self, wanted: EventSelection, after: LogSeq, before: LogSeq, limit: int) -> EventPage:
         """The page of one task, from its whole trail."""
         assert wanted.task_id is not None
-        found, at, more = list[Recorded](), LOG_START, True
-        while more and at < before:
-            part = await self._pages.of_task(wanted.task_id, at, event_pages.SCAN_STEP, wanted)
-            found += [event for event in part.events if after < event.seq < before]
-            at, more = part.upto, part.more
+        trail = await self._pages.whole_trail(wanted.task_id, LogSeq(before - 1), wanted)
+        found = [event for event in trail if event.seq > after]
         page = found[::-1][:limit]
         upto = page[-1].seq if len(found) > limit else LogSeq(after + 1)
         return EventPage(page, upto, len(found) > limit)

@@ -6,7 +6,6 @@ may lag behind the log by the read model's delay. Creating with a client's `id` 
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from api.queries.as_of import read_model_as_of, set_as_of
 from api.queries.event_pages import EventPages
 from api.queries.paging import Cursor, Page, PageQuery, link_next
 from api.queries.positions import Point, position_at
+from api.queries.reasons import why_at, why_now
 from api.queries.runner_status import show_runner_state
 from api.queries.task_filters import TasksWanted
 from api.queries.task_rows import LEFT_OUT, TaskRows, show_waiting
@@ -27,16 +27,13 @@ from api.queries.task_view import shown, task_response
 from api.queries.time_travel import task_at
 from api.routes.commands import dispatch_and_wait
 from api.schema.openapi import problems
-from domain.errors import DomainError, NotFound, Refused
+from domain.errors import DomainError, Refused
 from domain.identifiers import (
     CheckedTaskId,
-    LogSeq,
     TaskId,
 )
-from domain.log.filter import EventFilter
-from domain.log.record import Recorded
 from domain.ports.log import StoredTask
-from domain.task.explain import Why, blockers, explain
+from domain.task.explain import Why
 from domain.task.spec import TaskSpec
 from domain.task.transitions import Status
 from domain.task.view import TaskRead
@@ -171,51 +168,16 @@ async def get_task(
     openapi_extra=needs(Role.VIEWER),
     responses=problems(404, 503),
 )
-async def why(request: Request, task_id: CheckedTaskId, parts: Parts) -> Any:
-    """What the task waits for, or what ended it, in a sentence."""
-    read = await _task_now(parts, task_id)
-    asked = await _cancel_request(parts, read)
-    (last,) = await parts.log.at([await _end_of(parts, read) if asked is not None else read.seq])
-    entry = None
-    if read.workspace is not None:
-        entry = parts.view.in_the_way(read.workspace, read.id, read.attempt)
-    found = blockers(read, entry)
-    if found:
-        with contextlib.suppress(NotFound):
-            found[0].title = (await parts.commands.read(found[0].task_id)).task.spec.title
-    void = parts.view.void_dispatch(task_id, read.attempt)
-    refused = await _refusal(request, parts, read) if void is None else None
-    return explain(read, last, found, asked, void, refused, now=parts.clock())
-
-
-async def _refusal(request: Request, parts: ApiParts, read: TaskRead) -> Recorded | None:
-    """The event that refused the claim of an attempt that is about to end; read from the log."""
-    if read.status is not Status.DISPATCHED or read.workspace is None or read.lock.state != "none":
-        return None
+async def why(
+    request: Request, task_id: CheckedTaskId, parts: Parts, at: Annotated[Point | None, Query()] = None
+) -> Any:
+    """What the task waits for, or what ended it, in a sentence: now, or `at` another time."""
     pages: EventPages = request.app.state.event_pages
-    facts = await pages.lock_facts(read.id, read.workspace, parts.view.seq)
-    return next(
-        (one for one in facts if (one.event, one.attempt) == ("refused", read.attempt)),
-        None,
-    )
-
-
-async def _cancel_request(parts: ApiParts, read: TaskRead) -> Recorded | None:
-    """The cancel request of a canceled attempt, or of one with retries that has failed.
-
-    The runner's report does not name its actor.
-    """
-    failed = read.status in (Status.FAILED, Status.SUBMIT_FAILED) and read.retry is not None
-    if not read.cancel_requested or not (failed or read.status is Status.CANCELED):
-        return None
-    seq = await parts.log.last_seq_of(EventFilter("task", read.id, "cancel-requested"))
-    found = await parts.log.at([seq])
-    return found[0] if found and found[0].attempt == read.attempt else None
-
-
-async def _end_of(parts: ApiParts, read: TaskRead) -> LogSeq:
-    """The sequence of the event that ended the attempt."""
-    return await parts.log.last_seq_of(EventFilter("task", read.id, read.status.value))
+    if at is None:
+        return await why_now(parts, pages, await _task_now(parts, task_id))
+    seq = await position_at(parts, at)
+    set_as_of(request, seq)
+    return await why_at(parts, pages, task_id, seq)
 
 
 async def _task_now(parts: ApiParts, task_id: TaskId) -> TaskRead:

@@ -26,7 +26,7 @@ from api.queries.runner_status import seen_runners
 from api.queries.time_travel import entries_of
 from api.schema.openapi import problems
 from domain.identifiers import CheckedWorkspaceId, LogSeq, WorkspaceId
-from domain.locks.judging import VoidReason
+from domain.locks.judging import Void, VoidReason
 from domain.locks.table import LockTable
 from domain.locks.view import EntryPicture, LockEntry, SeeRunner
 from domain.locks.workspace_locks import OpenSize
@@ -109,7 +109,7 @@ async def register(
     """Register or change a workspace; the same again records nothing."""
     registered, new = await parts.workspaces.register(workspace, body.root, body.on_runner_lost, actor)
     response.status_code = 201 if new else 200
-    return _shown(parts, registered)
+    return _shown(registered, parts.view.void_registration(registered.id))
 
 
 @router.delete(
@@ -126,6 +126,12 @@ async def remove(
     return Response(status_code=204)
 
 
+class PastQuery(PageQuery):
+    """Query of `GET /locks` and `GET /workspaces`."""
+
+    at: Point | None = None
+
+
 @router.get(
     "/workspaces",
     response_model=Page[WorkspaceRead],
@@ -133,12 +139,16 @@ async def remove(
     responses=problems(),
 )
 async def list_workspaces(
-    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+    request: Request, response: Response, parts: Parts, query: Annotated[PastQuery, Query()]
 ) -> Any:
-    """All registered workspaces, by id."""
-    found, cursor = cut(parts.view.registrations(), lambda one: one.id, query)
+    """All registered workspaces, by id: now, or `at` another time."""
+    registered, void_of = parts.view.registrations(), parts.view.void_registration
+    if query.at is not None:
+        judge = (await _table(request, parts, query.at)).judge
+        registered, void_of = list(judge.registrations), judge.void
+    found, cursor = cut(registered, lambda one: one.id, query)
     link_next(request, response, cursor)
-    return Page[WorkspaceRead](items=[_shown(parts, one) for one in found], next_cursor=cursor)
+    return Page[WorkspaceRead](items=[_shown(one, void_of(one.id)) for one in found], next_cursor=cursor)
 
 
 @router.get(
@@ -149,7 +159,8 @@ async def list_workspaces(
 )
 async def get_workspace(workspace: CheckedWorkspaceId, parts: Parts) -> Any:
     """One registered workspace."""
-    return _shown(parts, await _registered(parts, workspace))
+    registered = await _registered(parts, workspace)
+    return _shown(registered, parts.view.void_registration(workspace))
 
 
 @router.get(
@@ -175,16 +186,10 @@ async def workspace_locks(
     return in_slices((await entries_json(pictures, see))[0])
 
 
-class LocksQuery(PageQuery):
-    """Query of `GET /locks`."""
-
-    at: Point | None = None
-
-
 @router.get(
     "/locks", response_model=Page[LockEntry], openapi_extra=needs(Role.VIEWER), responses=problems(404, 503)
 )
-async def locks(request: Request, parts: Parts, query: Annotated[LocksQuery, Query()]) -> Response:
+async def locks(request: Request, parts: Parts, query: Annotated[PastQuery, Query()]) -> Response:
     """Workspaces in which anything holds or waits, by id: now, or `at` another time.
 
     A page ends early where its workspaces have very many claims; `next_cursor` goes on.
@@ -218,7 +223,7 @@ async def _see(parts: ApiParts, pictures: Sequence[EntryPicture]) -> SeeRunner |
 
 
 def _page(
-    names: Sequence[WorkspaceId], size_of: Callable[[WorkspaceId], OpenSize], query: LocksQuery
+    names: Sequence[WorkspaceId], size_of: Callable[[WorkspaceId], OpenSize], query: PastQuery
 ) -> tuple[list[WorkspaceId], str | None]:
     """The workspaces of one page: at most `limit` and PAGE_PATHS paths, but at least one workspace."""
     found, cursor = cut(names, str, query)
@@ -241,8 +246,7 @@ async def _registered(parts: ApiParts, workspace: WorkspaceId) -> Registration:
     return registration
 
 
-def _shown(parts: ApiParts, one: Registration) -> WorkspaceRead:
-    void = parts.view.void_registration(one.id)
+def _shown(one: Registration, void: Void | None) -> WorkspaceRead:
     return WorkspaceRead(
         id=one.id,
         root=one.root,

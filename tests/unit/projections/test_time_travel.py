@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from domain.errors import Busy
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from projections import time_travel
-from projections.time_travel import PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
+from projections.time_travel import KEPT, PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
 from tests.support.memory_store import MemoryLog, MemoryLogReader, MemorySnapshots
 
 
@@ -22,7 +24,7 @@ def test_rungs_are_few_and_near_ones_are_dense() -> None:
     rungs = sorted(last.values())
     for back in (1, 10, 100, 1_000, 10_000, 60_000):
         below = max(rung for rung in rungs if rung <= 100_000 - back)
-        assert 100_000 - back - below <= max(1, back / 6), f"{back} events back"
+        assert 100_000 - back - below <= max(1, back / 24), f"{back} events back"
 
 
 def recorded(seq: int, kind: str = "task", event: str = "created", **data: object) -> Recorded:
@@ -32,10 +34,14 @@ def recorded(seq: int, kind: str = "task", event: str = "created", **data: objec
     return Recorded(seq, kind, subject, event, f"id{seq}", 1, attempt, time, "a", "c", dict(data))
 
 
+CLAIM: dict[str, Any] = {
+    "lock_paths": [], "lock_mode": "exclusive", "on_conflict": "wait", "root": "/w"
+}  # fmt: skip
+
+
 def a_log(lives: int) -> MemoryLog:
     """Claims that are granted and released one after the other, in a workspace registered at first."""
     log = MemoryLog()
-    claim = {"lock_paths": [], "lock_mode": "exclusive", "on_conflict": "wait", "root": "/w"}
     registered = recorded(1, "workspace", "registered", root="/w", on_runner_lost="fail", by="a")
     for life in range(lives):
         seq = life * 4
@@ -43,7 +49,7 @@ def a_log(lives: int) -> MemoryLog:
         held = {"task_id": task, "attempt": 1, "seen_seq": seq}
         log.events += [
             recorded(seq + 1, workspace="w") if life else registered,
-            recorded(seq + 2, event="dispatched", of=seq + 1, attempt=1, workspace="w", **claim),
+            recorded(seq + 2, event="dispatched", of=seq + 1, attempt=1, workspace="w", **CLAIM),
             recorded(seq + 3, "lock", "granted", root="/w", paths=[], mode="exclusive", **held),
             recorded(seq + 4, "lock", "released", cause="x", **held),
         ]
@@ -68,6 +74,7 @@ class Counting(MemoryLogReader):
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_travel, "RUNG_EVERY", 20)
+    monkeypatch.setattr(time_travel, "NEAR", 0)
 
 
 async def climbed(log: MemoryLog, checkpoints: MemorySnapshots) -> None:
@@ -123,6 +130,70 @@ async def test_rungs_of_another_log_are_passed_over() -> None:
     table = await TimeTravel(reader, checkpoints).locks(70)
     assert table.snapshot() == table_at(other, 70).snapshot()
     assert reader.starts == [21]
+
+
+@pytest.mark.parametrize("near", [0, 3, 1000])
+async def test_what_was_asked_is_kept_and_serves_its_neighbours(
+    monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    monkeypatch.setattr(time_travel, "NEAR", near)
+    log = a_log(30)
+    reader = Counting(log)
+    reader.starts = []
+    travel = TimeTravel(reader, MemorySnapshots())
+    for seq in (50, 53, 40, 50, 120, 0, 51, 53):
+        table = await travel.locks(seq)
+        assert table.snapshot() == table_at(log, seq).snapshot()
+        table.fold(recorded(seq + 1, event="dispatched", of=9, attempt=1, workspace="w", **CLAIM))
+    read = list(reader.starts)
+    for seq in (50, 53, 40):
+        assert (await travel.locks(seq)).snapshot() == table_at(log, seq).snapshot()
+    assert reader.starts == read
+
+
+async def test_all_who_ask_for_the_same_sequence_wait_for_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_travel, "NEAR", 0)
+    monkeypatch.setattr(time_travel, "WAITING", 2)
+    log = a_log(30)
+    reader = Counting(log)
+    reader.starts = []
+    travel = TimeTravel(reader, MemorySnapshots())
+    gone = asyncio.create_task(travel.locks(60))
+    asked = [asyncio.create_task(travel.locks(seq)) for seq in (60, 100) * 10]
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(Busy, match="too many"):
+        await travel.locks(61)
+    tables = await asyncio.gather(*asked)
+    assert [one.seq for one in tables] == [60, 100] * 10
+    assert reader.starts == [0, 60]
+    assert (await travel.locks(61)).seq == 61
+
+
+async def test_few_states_are_kept_and_fewer_of_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = a_log(30)
+    travel = TimeTravel(MemoryLogReader(log), MemorySnapshots())
+    for seq in range(2, 60):
+        await travel.locks(seq)
+    assert list(travel._kept) == list(range(60 - KEPT, 60))
+    monkeypatch.setattr(time_travel, "MOST_KEPT_PATHS", 1)
+    await travel.locks(62)
+    assert sum(one.size for one in travel._kept.values()) <= 1
+    assert 62 in travel._kept
+
+
+async def test_of_large_rungs_fewer_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_travel, "RUNG_EVERY", 10)
+    monkeypatch.setattr(time_travel, "MANY_PATHS", 0)
+    snapshots, saved = MemorySnapshots(), set[int]()
+    table, ladder = LockTable(), Ladder(snapshots)
+    ladder.start(0)
+    for event in a_log(30).events:
+        table.fold(event)
+        await ladder.climb(table, event.id)
+        found = await snapshots.latest(PREFIX, event.seq)
+        saved |= {found[0]} if found is not None else set()
+    assert saved == {40, 80, 120}
 
 
 async def test_not_everybody_asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

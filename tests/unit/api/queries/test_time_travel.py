@@ -191,3 +191,75 @@ async def test_the_log_by_actor_and_time(harness: ApiHarness, limit: int) -> Non
         await names(harness, "/events", **{"from": 3, "to": 5, "workspace": "acme", "limit": limit}) == some
     )
     assert await names(harness, "/events", **{"from": 99, "limit": limit}) == []
+
+
+async def test_why_at_a_position_is_what_why_said_then(harness: ApiHarness) -> None:
+    said: dict[int, dict[str, Any]] = {}
+    await harness.register()
+    first = await harness.dispatched(workspace="acme", title="first", lock_paths=["src"])
+    await harness.until("granted")
+    second = await harness.dispatched(workspace="acme", title="second", lock_paths=["src/api"])
+
+    async def note() -> None:
+        end = len(harness.log.events)
+        assert await harness.parts.view.caught_up(end)
+        said[end] = {one["id"]: await get(harness, f"/tasks/{one['id']}/why") for one in (first, second)}
+
+    await note()
+    harness.clock.at += timedelta(minutes=1)
+    await harness.report(first["id"], "queued", attempt=1)
+    await note()
+    await harness.report(first["id"], "running", attempt=1)
+    await note()
+    await harness.http.post(f"/tasks/{first['id']}/cancel", json={"reason": "enough"})
+    await note()
+    await harness.report(first["id"], "canceled", attempt=1)
+    await harness.until("granted", 2)
+    await note()
+    await harness.report(second["id"], "running", attempt=1)
+    await harness.report(second["id"], "failed", exit_code=1, attempt=1)
+    await harness.until("released", 2)
+    await note()
+    for seq, whys in said.items():
+        for task_id, why in whys.items():
+            assert await get(harness, f"/tasks/{task_id}/why", at=seq) == why
+    assert said[len(harness.log.events)][first["id"]]["sentence"].endswith(
+        f", event {harness.events().index('cancel-requested') + 1}."
+    )
+    created = next(one.seq for one in harness.log.events if one.subject_id == second["id"])
+    missing = await harness.http.get(f"/tasks/{second['id']}/why", params={"at": created - 1})
+    problem(missing, 404, "no-such-task")
+    problem(await harness.http.get(f"/tasks/{second['id']}/why?at=999"), 404, "beyond-the-log")
+
+
+async def test_a_refused_attempt_says_so_in_the_past(harness: ApiHarness) -> None:
+    await contended(harness)
+    task = await harness.create(workspace="acme", on_conflict="reject", title="third")
+    await harness.http.post(f"/tasks/{task['id']}/dispatch")
+    await harness.until("refused")
+    why = await get(harness, f"/tasks/{task['id']}/why", at=at_of(harness, "refused").seq)
+    assert "was refused its lock" in why["sentence"]
+
+
+async def test_workspaces_as_they_were(harness: ApiHarness) -> None:
+    await harness.register()
+    await harness.register("zoo", "/srv/zoo")
+    await harness.register("acme", "/srv/other")
+    await harness.http.delete("/workspaces/zoo")
+    roots = []
+    for seq in range(5):
+        items = (await get(harness, "/workspaces", at=seq))["items"]
+        roots.append({one["id"]: one["root"] for one in items})
+    assert roots == [
+        {},
+        {"acme": "/srv/acme"},
+        {"acme": "/srv/acme", "zoo": "/srv/zoo"},
+        {"acme": "/srv/other", "zoo": "/srv/zoo"},
+        {"acme": "/srv/other"},
+    ]
+    assert (await get(harness, "/workspaces", at=4)) == (await get(harness, "/workspaces"))
+    paged = await get(harness, "/workspaces", at=2, limit=1)
+    assert [one["id"] for one in paged["items"]] == ["acme"]
+    rest = await get(harness, "/workspaces", at=2, limit=1, cursor=paged["next_cursor"])
+    assert [one["id"] for one in rest["items"]] == ["zoo"]
+    problem(await harness.http.get("/workspaces?at=9"), 404, "beyond-the-log")
