@@ -13,9 +13,9 @@ from datetime import datetime
 from sqlalchemy import RowMapping, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.read_model.claims import as_claim, claims_of
 from adapters.read_model.database import TASKS_POSITION, clear_tables
 from adapters.read_model.errors import translated
+from adapters.read_model.past import as_claim, claims_of, created_upto
 from adapters.read_model.queries import as_task, chars_of, failures_since, lock_facts, unconfirmed_cancels
 from adapters.read_model.tables import positions, status_counts, tasks
 from adapters.read_model.task_search import COUNT_EXAMINED, EXAMINED, TaskSearch, cursor_at, search_of
@@ -158,6 +158,17 @@ class SqlReadModel:
         async with self._connection() as connection:
             count, oldest = (await connection.execute(asking)).one()
         return OpenQuestions(count, datetime.fromisoformat(oldest) if oldest else None)
+
+    async def created_upto(
+        self, upto: LogSeq, behind: TaskId | None, limit: int, *, oldest_first: bool = False
+    ) -> list[TaskRead]:
+        """At most `limit` of the tasks created at or before `upto`, in this order, after the task `behind`.
+
+        None where the read model has no task `behind`.
+        """
+        async with self._connection() as connection:
+            found = await connection.execute(created_upto(upto, behind, limit, oldest_first))
+            return [as_task(row) for row in found.mappings()]
 
     async def claims(
         self, workspace: WorkspaceId, after: LogSeq, before: LogSeq, limit: int

@@ -1,4 +1,4 @@
-"""Why a task is where it is, or was at a position: gathers what `domain.task.explain` puts into a sentence."""
+"""Why a task is where it is, or was: gathers what `domain.task.explain` puts into a sentence."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _may_be_refused(read: TaskRead) -> bool:
 
 
 def _was_asked(read: TaskRead) -> bool:
-    """Whether a canceled attempt, or a failed one with retries, was asked to stop: a runner names no actor."""
+    """Whether a cancel request stands behind its end, or ended its retries; a report names no actor."""
     failed = read.status in (Status.FAILED, Status.SUBMIT_FAILED) and read.retry is not None
     return read.cancel_requested and (failed or read.status is Status.CANCELED)
 

@@ -21,7 +21,7 @@ async def task_at(parts: ApiParts, pages: EventPages, task_id: TaskId, seq: LogS
     task = stored.task
     lock = NO_LOCK
     if task.needs_lock and task.attempt:
-        lock = await _lock_of(pages, task, await parts.past.locks(seq), seq)
+        lock = await lock_of(pages, task, await parts.past.locks(seq), seq)
     return task_read(task, stored.seq, lock)
 
 
@@ -34,13 +34,20 @@ async def entries_of(table: LockTable, workspaces: Sequence[WorkspaceId]) -> lis
     return await asyncio.to_thread(entries)
 
 
-async def _lock_of(pages: EventPages, task: Task, table: LockTable, seq: LogSeq) -> LockRead:
-    grant = table.grant(task.id, task.attempt)
+def open_lock(table: LockTable, task_id: TaskId, attempt: int) -> LockRead | None:
+    """The lock of an attempt that holds or waits in a past table; None for any other."""
+    grant = table.grant(task_id, attempt)
     if grant is not None:
         return held(grant)
-    waiter = await asyncio.to_thread(table.waiter, task.id, task.attempt)
-    if waiter is not None:
-        return waiting(waiter)
+    waiter = table.waiter(task_id, attempt)
+    return waiting(waiter) if waiter is not None else None
+
+
+async def lock_of(pages: EventPages, task: Task, table: LockTable, seq: LogSeq) -> LockRead:
+    """The lock of the task's attempt in the table after `seq`, or how it had ended by then."""
+    found = await asyncio.to_thread(open_lock, table, task.id, task.attempt)
+    if found is not None:
+        return found
     workspace = task.spec.workspace
     facts = await pages.lock_facts(task.id, workspace, seq) if workspace is not None else []
     of_attempt = {fact.event: fact for fact in facts if fact.attempt == task.attempt}

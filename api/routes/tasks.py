@@ -18,6 +18,7 @@ from api.dependencies import ApiParts
 from api.queries.as_of import read_model_as_of, set_as_of
 from api.queries.event_pages import EventPages
 from api.queries.paging import Cursor, Page, PageQuery, link_next
+from api.queries.past_tasks import tasks_at
 from api.queries.positions import Point, position_at
 from api.queries.reasons import why_at, why_now
 from api.queries.runner_status import show_runner_state
@@ -50,6 +51,9 @@ class TaskQuery(TasksWanted, PageQuery):
     """Filters of `GET /tasks`, and which page."""
 
     cursor: TaskCursor | None = None
+    at: Point | None = Field(
+        default=None, description="the tasks in their state after this sequence or time; filters hold for it"
+    )
     order: Literal["newest", "oldest"] = Field(default="newest", description="by creation, this first")
     view: Literal["full", "row"] = Field(
         default="full", description=f"`row`: without {', '.join(f'`{one}`' for one in sorted(LEFT_OUT))}"
@@ -110,19 +114,25 @@ async def _dispatch_new(parts: ApiParts, stored: StoredTask, actor: str) -> Task
     "/tasks",
     response_model=Page[TaskRead] | TaskRows,
     openapi_extra=needs(Role.VIEWER),
-    responses=problems(503),
+    responses=problems(404, 503),
 )
 async def list_tasks(request: Request, parts: Parts, query: Annotated[TaskQuery, Query()]) -> Response:
     """List tasks as of the read model's position.
 
     A page may be short, even empty, and still have a `next_cursor`: very large tasks end it early, and for
-    filters that no index serves a bounded number of tasks is looked at. The place and blockers of waiting
-    locks are those of this process.
+    filters that no index serves, or with `at`, a bounded number of tasks is looked at. The place and blockers
+    of waiting locks are those of this process.
     """
-    await read_model_as_of(request, parts)
     wanted, brief = replace(query.wanted(), oldest_first=query.order == "oldest"), query.view == "row"
-    found, cursor = await parts.read_model.find(wanted, query.limit, query.cursor, brief=brief)
-    show_waiting(parts, found)
+    if query.at is not None:
+        pages: EventPages = request.app.state.event_pages
+        seq = await position_at(parts, query.at)
+        set_as_of(request, seq)
+        found, cursor = await tasks_at(parts, pages, wanted, seq, query.limit, query.cursor)
+    else:
+        await read_model_as_of(request, parts)
+        found, cursor = await parts.read_model.find(wanted, query.limit, query.cursor, brief=brief)
+        show_waiting(parts, found)
     page = Page[TaskRead].model_construct(items=found, next_cursor=cursor)
     body = page.model_dump_json(exclude={"items": {"__all__": LEFT_OUT}} if brief else None)
     answer = Response(body, media_type="application/json")

@@ -167,6 +167,15 @@ class ReadModel(Protocol):
         """
         ...
 
+    async def created_upto(
+        self, upto: LogSeq, behind: TaskId | None, limit: int, *, oldest_first: bool = False
+    ) -> list[TaskRead]:
+        """At most `limit` of the tasks created at or before `upto`, in this order, after the task `behind`.
+
+        None where the read model has no task `behind`.
+        """
+        ...
+
     async def claims(
         self, workspace: WorkspaceId, after: LogSeq, before: LogSeq, limit: int
     ) -> list[PastClaim]:

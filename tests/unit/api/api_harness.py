@@ -41,7 +41,7 @@ from domain.services.dead_letters import DeadLetterService
 from domain.services.task_commands import TaskCommands
 from domain.services.task_reports import TaskReports
 from domain.services.workspaces import WorkspaceService
-from domain.task.view import TaskRead, task_read
+from domain.task.view import LockRead, TaskRead, task_read
 from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
@@ -139,6 +139,20 @@ class FoldedReadModel:
         questions = [read.question for read in reads if read.question is not None]
         times = [one.asked_at for one in questions if one.waits(now)]
         return OpenQuestions(len(times), min(times, default=None))
+
+    async def created_upto(
+        self, upto: int, behind: str | None, limit: int, *, oldest_first: bool = False
+    ) -> list[TaskRead]:
+        ids = [one.subject_id for one in self._events()[:upto] if one.event == "created"]
+        ids = ids if oldest_first else ids[::-1]
+        if behind is not None:
+            ids = ids[ids.index(behind) + 1 :] if behind in ids else []
+        found = [read for one in ids[:limit] if (read := await self.get(one))]
+        for read in (one for one in found if one.workspace is not None):
+            for claim, _ in claims_of(self._events(), read.workspace):
+                if (claim.task_id, claim.attempt) == (read.id, read.attempt) and claim.released is not None:
+                    read.lock = LockRead(state="released", token=claim.token, since=claim.released.at)
+        return found
 
     async def claims(self, workspace: str, after: int, before: int, limit: int) -> list[PastClaim]:
         found = claims_of(self._events(), workspace)

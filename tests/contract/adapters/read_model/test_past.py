@@ -1,4 +1,4 @@
-"""Claims in the read model, on SQLite and on PostgreSQL: as a fold of the log tells them."""
+"""Claims and past tasks in the read model, on SQLite and on PostgreSQL: as a fold of the log tells them."""
 
 from __future__ import annotations
 
@@ -49,3 +49,19 @@ async def test_random_claims_are_as_a_fold_tells_them(
         await feed(model, left[:size])
         left = left[size:]
     assert await model.claims("acme", 0, END, 1000) == claims_of(lives.events, "acme")
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_tasks_that_existed_by_then_are_listed_by_creation(model: SqlReadModel, size: int) -> None:
+    lives = mixed()
+    await feed(model, lives.events, size)
+    made = {event.subject_id: event.seq for event in lives.events if event.event == "created"}
+    ids = sorted(made, key=lambda one: -made[one])
+    for upto in (0, 1, made[ids[3]], made[ids[3]] - 1, len(lives.events)):
+        there = [one for one in ids if made[one] <= upto]
+        found = await model.created_upto(upto, None, 1000)
+        assert [one.id for one in found] == there
+        assert found == [lives.expected(one) for one in there]
+        assert [one.id for one in await model.created_upto(upto, None, 2)] == there[:2]
+    assert [one.id for one in await model.created_upto(END, ids[4], 3)] == ids[5:8]
+    assert await model.created_upto(END, "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1cff", 3) == []

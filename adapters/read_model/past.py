@@ -1,4 +1,4 @@
-"""Queries of claims: the history of a workspace's locks."""
+"""Queries about the past: the history of a workspace's locks, and the tasks that existed by then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import RowMapping, Select, select
 
 from adapters.read_model.tables import grants, tasks
-from domain.identifiers import FencingToken, LogSeq, WorkspaceId
+from domain.identifiers import FencingToken, LogSeq, TaskId, WorkspaceId
 from domain.locks.history import ClaimRead
 from domain.log.record import EventAt
 from domain.ports.read_model import PastClaim
@@ -27,6 +27,17 @@ def claims_of(workspace: WorkspaceId, after: LogSeq, before: LogSeq, limit: int)
         .order_by(made.desc())
         .limit(limit)
     )
+
+
+def created_upto(upto: LogSeq, behind: TaskId | None, limit: int, oldest_first: bool) -> Select[Any]:
+    """At most `limit` of the tasks created at or before `upto`, in this order, after the task `behind`."""
+    made = tasks.c.created_seq
+    wanted = select(tasks).where(made <= upto)
+    if behind is not None:
+        named = tasks.alias()
+        there = select(named.c.created_seq).where(named.c.id == behind).scalar_subquery()
+        wanted = wanted.where(made > there if oldest_first else made < there)
+    return wanted.order_by(made.asc() if oldest_first else made.desc()).limit(limit)
 
 
 def as_claim(row: RowMapping) -> PastClaim:
