@@ -105,8 +105,7 @@ class JetStreamDeadLetters:
 
     async def page(self, after: int, limit: int, kind: str | None = None) -> list[DeadLetter]:
         """See the port."""
-        subject = subjects.under("dead", kind) if kind else subjects.under("dead")
-        return [_letter(raw) for raw in await self._api.batch(subject, after + 1, limit)]
+        return [_letter(raw) for raw in await self._api.batch(_subject(kind), after + 1, limit)]
 
     async def get(self, seq: int) -> DeadLetter | None:
         """See the port."""
@@ -123,13 +122,19 @@ class JetStreamDeadLetters:
         stream = next(name for prefix, name in _STREAMS.items() if letter.source.startswith(prefix))
         await publish(self._nc, stream, letter.source, letter.body, {})
 
-    async def count(self) -> int:
+    async def count(self, kind: str | None = None) -> int:
         """See the port."""
+        if kind is not None:
+            return await self._api.count(_subject(kind))
         return int((await self._api.info())["state"]["messages"])
 
     async def last_seq(self) -> int:
         """See the port."""
         return int((await self._api.info())["state"]["last_seq"])
+
+
+def _subject(kind: str | None) -> str:
+    return subjects.under("dead", kind) if kind else subjects.under("dead")
 
 
 def _cut(kind: str, reason: str, body: bytes) -> bytes:

@@ -32,7 +32,9 @@ class ClaimRows(dict[Key, Row]):
         elif name in ("queued", "running") and now == "held":
             bound: BoundPayload = event.data
             if bound["runner_id"]:
-                self._of(key).update(runner_id=bound["runner_id"], bound_seq=event.seq)
+                row = self._of(key)
+                row["runner_id"] = bound["runner_id"]
+                row.setdefault("bound_seq", event.seq)
         elif name in _ENDS and before == "waiting":
             self._of(key).update(left_seq=event.seq, left_at=event.time, cause=name)
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 

@@ -22,6 +22,7 @@ from adapters.read_model.tables import grants, status_counts, task_labels, tasks
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
+BOUND = "bound_seq"
 _FACTS = tuple(column.name for column in grants.columns)[3:]
 _NEEDED = f"SELECT id, {', '.join(NEEDED)} FROM {tasks.name} WHERE id"
 _POSITION = f"SELECT seq, event_id FROM positions WHERE name = '{TASKS_POSITION}'"
@@ -108,6 +109,12 @@ class PostgresWriter:
             return batch.position
 
 
+def _newer_or_first(name: str) -> str:
+    """What an upsert writes to a column of `grants`: the newer value, or the first one of BOUND."""
+    places = (f"excluded.{name}", f"{grants.name}.{name}")
+    return f"coalesce({', '.join(reversed(places) if name == BOUND else places)})"
+
+
 class Statements:
     """The SQL of a batch, with the driver's placeholders; `mark(1)` is the first placeholder."""
 
@@ -116,7 +123,7 @@ class Statements:
         self._insert_task, self._task_names = self._insert(tasks)
         self._insert_label, _ = self._insert(task_labels)
         insert_grant, _ = self._insert(grants)
-        keep = ", ".join(f"{name} = coalesce(excluded.{name}, {grants.name}.{name})" for name in _FACTS)
+        keep = ", ".join(f"{name} = {_newer_or_first(name)}" for name in _FACTS)
         self._upsert_grant = f"{insert_grant} ON CONFLICT (task_id, attempt) DO UPDATE SET {keep}"
         insert_count, _ = self._insert(status_counts)
         added = f"number = {status_counts.name}.number + excluded.number"

@@ -66,6 +66,7 @@ class Dropped(BaseModel):
 class DeadLetterPage(Page[DeadLetterRead]):
     """`dropped`: letters that this process has dropped since its start, to keep room for other kinds."""
 
+    total: int = Field(description="how many there are on all pages, of the kind that was asked for")
     dropped: list[Dropped]
 
 
@@ -101,6 +102,7 @@ async def dead_letters(
     return DeadLetterPage(
         items=[DeadLetterRead(**_fields(one)) for one in page],
         next_cursor=cursor,
+        total=await parts.dead_letters.count(query.kind),
         dropped=[
             Dropped(kind=kind, reason=reason, count=count)
             for (kind, reason), count in sorted(parts.dead_letters.dropped.items())

@@ -96,8 +96,8 @@ class DeadLetters(Protocol):
         """Publish its body again on its source subject."""
         ...
 
-    async def count(self) -> int:
-        """The number of letters."""
+    async def count(self, kind: str | None = None) -> int:
+        """The number of letters, or of those of one kind."""
         ...
 
     async def last_seq(self) -> int:

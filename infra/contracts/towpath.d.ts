@@ -216,6 +216,29 @@ export interface CheckpointData {
   signature: string;
 }
 
+/**
+ * One attempt's claim. Steps that have not happened are null; `paths` [] means the whole workspace.
+ *
+ * It waits from `claimed` to `granted`, or until it is `refused` or its attempt ends before (`left`); it
+ * holds from `granted` to `released`.
+ */
+export interface ClaimRead {
+  task_id: string;
+  title: string | null;
+  attempt: number;
+  paths: string[];
+  mode: "exclusive" | "shared";
+  runner_id: string | null;
+  token: number | null;
+  claimed: EventAt;
+  granted: EventAt | null;
+  refused: EventAt | null;
+  left: EventAt | null;
+  released: EventAt | null;
+  /** what ended it: an end of the attempt, `operator`, `held`, … */
+  cause: string | null;
+}
+
 /** A workspace where claims wait; `task_id` has waited longest. */
 export interface Contended {
   workspace: string;
@@ -223,6 +246,29 @@ export interface Contended {
   waiting: number;
   longest_wait_seconds: number;
   task_id: string;
+}
+
+/**
+ * The claims of a workspace that were made after `since`.
+ *
+ * `capped`: there are more; only the newest `claims` are counted.
+ */
+export interface Contention {
+  since: number;
+  claims: number;
+  capped: boolean;
+  granted: number;
+  refused: number;
+  /** their attempts ended while they waited */
+  left: number;
+  waiting: number;
+  holding: number;
+  waited: Spent;
+  held: Spent;
+  /** the 20 that were waited for longest */
+  paths: PathContention[];
+  /** the 5 longest waits */
+  longest: ClaimRead[];
 }
 
 /**
@@ -252,6 +298,8 @@ export interface CreatedData {
 export interface DeadLetterPage {
   items: DeadLetterRead[];
   next_cursor?: string | null;
+  /** how many there are on all pages, of the kind that was asked for */
+  total: number;
   dropped: Dropped[];
 }
 
@@ -472,6 +520,24 @@ export interface LocksReleased {
   process_may_run: boolean;
 }
 
+/**
+ * The log from its first event to its last; null where it is empty.
+ *
+ * `ticks` are spread evenly over the sequences, first and last left out. A runner that sends no heartbeat
+ * for `lease_seconds` is suspected, and lost after `lost_seconds`; an attempt that no runner takes within
+ * `submit_deadline_seconds` ends `submit-failed`.
+ */
+export interface LogRead {
+  first: EventAt | null;
+  last: EventAt | null;
+  ticks: EventAt[];
+  /** the clock of this process */
+  now: string;
+  lease_seconds: number;
+  lost_seconds: number;
+  submit_deadline_seconds: number;
+}
+
 /** A token as it stands behind the colon in TOWPATH_API_TOKENS. */
 export interface LoginBody {
   token: string;
@@ -512,6 +578,11 @@ export interface PageAttemptRead {
   next_cursor?: string | null;
 }
 
+export interface PageClaimRead {
+  items: ClaimRead[];
+  next_cursor?: string | null;
+}
+
 export interface PageEventRead {
   items: TowpathEvent[];
   next_cursor?: string | null;
@@ -540,6 +611,14 @@ export interface PageTaskRow {
 export interface PageWorkspaceRead {
   items: WorkspaceRead[];
   next_cursor?: string | null;
+}
+
+/** The claims that name a path (`.`: the whole workspace). */
+export interface PathContention {
+  path: string;
+  claims: number;
+  waited_seconds: number;
+  held_seconds: number;
 }
 
 /** How far the deadline of an attempt with `timeout_pauses` has moved. */
@@ -804,6 +883,13 @@ export interface SessionRead {
   expires: string | null;
   /** the routes that its role permits */
   permitted: string[];
+}
+
+/** How long claims waited or held, in seconds; those that still do count up to now. */
+export interface Spent {
+  total_seconds: number;
+  median_seconds: number;
+  longest_seconds: number;
 }
 
 /** The statuses of a task; the last four are terminal. */

@@ -20,22 +20,35 @@ def claims_of(events: list[Recorded], workspace: str) -> list[PastClaim]:
 
 def _claims(mine: list[Recorded], workspace: str) -> list[PastClaim]:
     """The claims of one task, from its events."""
-    if mine[0].workspace != workspace:
+    spec = mine[0].data
+    if spec["workspace"] != workspace:
         return []
-    task_id = mine[0].subject_id
     found = []
     for one in attempts(mine):
-        bound = one.queued or one.started
+        of_attempt = [event for event in mine if event.attempt == one.attempt]
+        bound = [
+            event for event in of_attempt
+            if event.event in ("queued", "running") and event.data["runner_id"]
+        ]  # fmt: skip
         left = one.ended if one.granted is None and one.refused is None else None
-        cause = next(
-            (event.data.get("cause") or event.data.get("reason") for event in mine
-             if event.attempt == one.attempt and event.event in ("released", "refused")),
-            one.status.value if left else None,
-        )  # fmt: skip
+        cause = one.status.value if left else None
+        for event in of_attempt:
+            if event.event in ("released", "refused"):
+                cause = event.data["cause" if event.event == "released" else "reason"]
         read = ClaimRead(
-            title=mine[0].data["title"], task_id=task_id, attempt=one.attempt, runner_id=one.runner_id,
-            paths=mine[0].data["lock_paths"], mode=mine[0].data["lock_mode"], token=one.token, left=left,
-            claimed=one.claimed, granted=one.granted, refused=one.refused, released=one.released, cause=cause,
-        )  # fmt: skip
-        found.append(PastClaim(read, bound.seq if bound else None))
+            title=spec["title"],
+            task_id=mine[0].subject_id,
+            attempt=one.attempt,
+            paths=spec["lock_paths"],
+            mode=spec["lock_mode"],
+            runner_id=bound[-1].data["runner_id"] if bound else None,
+            token=one.token,
+            claimed=one.claimed,
+            granted=one.granted,
+            refused=one.refused,
+            left=left,
+            released=one.released,
+            cause=cause,
+        )
+        found.append(PastClaim(read, bound[0].seq if bound else None))
     return found

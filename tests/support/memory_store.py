@@ -183,9 +183,9 @@ class MemoryDeadLetters:
         """See the port; `put` shows what was put back."""
         self.put.append(letter)
 
-    async def count(self) -> int:
+    async def count(self, kind: str | None = None) -> int:
         """See the port."""
-        return len(self.letters)
+        return sum(kind in (None, one.kind) for one in self.letters.values())
 
     async def last_seq(self) -> int:
         """See the port."""

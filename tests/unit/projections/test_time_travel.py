@@ -35,7 +35,7 @@ def recorded(seq: int, kind: str = "task", event: str = "created", **data: objec
 
 
 CLAIM: dict[str, Any] = {
-    "lock_paths": [], "lock_mode": "exclusive", "on_conflict": "wait", "root": "/w"
+    "lock_paths": [], "lock_mode": "exclusive", "on_conflict": "wait", "root": "/w", "by": "a"
 }  # fmt: skip
 
 

@@ -91,6 +91,7 @@ async def test_they_are_listed_by_kind_shown_and_removed(js_connection: Client) 
     ]
     assert [one.seq for one in await dead.page(1, 2)] == [2, 3]
     assert [one.seq for one in await dead.page(0, 10, "report")] == [1, 3]
+    assert [await dead.count(kind) for kind in (None, "report", "due-attempt", "submit")] == [4, 2, 2, 0]
     assert await dead.get(3) == found[2]
     assert (found[2].reason, found[2].detail, found[2].source, found[2].source_seq) == (
         "why",
