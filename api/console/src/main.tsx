@@ -4,8 +4,8 @@ import { Frame } from "./components/Frame";
 import { followKeys } from "./lib/keys";
 import { tick } from "./lib/clock";
 import { followLinks, go, href, place } from "./lib/router";
-import { loadSession } from "./lib/session";
 import { paintTheme } from "./lib/theme";
+import { watchVersion } from "./lib/version";
 import { START } from "./pages";
 
 paintTheme();
@@ -13,7 +13,6 @@ tick();
 followLinks();
 followKeys();
 if (place.value.path === "/") go(href(START), { replace: true });
-// the pages' own requests tell what is wrong, if it is
-loadSession().catch(() => undefined);
+watchVersion();
 const app = document.querySelector("#app");
 if (app !== null) render(<Frame />, app);

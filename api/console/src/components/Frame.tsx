@@ -3,6 +3,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { loginNeeded } from "../lib/api";
 import { shortcut } from "../lib/keys";
 import { at, go, href, match, place } from "../lib/router";
+import { useResource } from "../lib/resource";
+import { loadSession } from "../lib/session";
+import { outdated } from "../lib/version";
 import { PAGES, type PageEntry } from "../pages";
 import { Link } from "./Link";
 import { Login } from "./Login";
@@ -27,6 +30,7 @@ function find(path: string): Found | null {
 
 export function Frame() {
   const found = find(place.value.path);
+  useResource("session", loadSession);
   const main = useRef<HTMLElement>(null);
   const path = place.value.path;
   useEffect(() => {
@@ -37,7 +41,6 @@ export function Frame() {
   }, []);
   useEffect(() => {
     document.title = `${at.value === null ? "" : `as of ${at.value} · `}${found?.entry.title ?? "Not found"} · Towpath`;
-    // a page's own title may say more; it sets it after this
   }, [path, at.value]);
   return (
     <div class={at.value === null ? "frame" : "frame past"}>
@@ -47,6 +50,7 @@ export function Frame() {
       <Rail current={found?.entry ?? null} />
       <TopBar />
       <main id="main" ref={main} tabIndex={-1}>
+        {outdated.value && <NewVersion />}
         <PastBanner />
         {found === null ? <NotFound /> : <found.entry.page key={path} params={found.params} />}
       </main>
@@ -59,6 +63,17 @@ export function Frame() {
 function skip(event: Event, main: HTMLElement | null): void {
   event.preventDefault();
   main?.focus();
+}
+
+function NewVersion() {
+  return (
+    <p class="past-banner" role="status">
+      <span>The API serves a newer console.</span>
+      <button type="button" class="button" onClick={() => location.reload()}>
+        Load it
+      </button>
+    </p>
+  );
 }
 
 function NotFound() {

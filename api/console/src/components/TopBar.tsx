@@ -9,6 +9,7 @@ import { shown } from "../lib/safe_text";
 import { logOut, session } from "../lib/session";
 import { nextTheme, theme } from "../lib/theme";
 import { AsOfChip } from "./AsOf";
+import { Help } from "./Help";
 import { Icon } from "./Icon";
 
 export function TopBar() {
@@ -20,6 +21,7 @@ export function TopBar() {
       <button type="button" class="bare" aria-label={`theme: ${theme.value}`} title={`theme: ${theme.value}`} onClick={nextTheme}>
         <Icon name={theme.value} />
       </button>
+      <Help />
       <Actor />
     </header>
   );

@@ -16,14 +16,16 @@ export const logins = signal(0);
 
 const rank = computed(() => (session.value === null ? -1 : ORDER.indexOf(session.value.role)));
 
-/** The role that an operation needs, if the session's own does not suffice; null if it may. */
+/** The role that an operation needs, if the session's own does not suffice; null if it may, or is not known yet. */
 export function roleMissing(operation: Operation): Role | null {
   const needed = ROLES[operation];
-  return rank.value >= ORDER.indexOf(needed) ? null : needed;
+  return session.value === null || rank.value >= ORDER.indexOf(needed) ? null : needed;
 }
 
-export async function loadSession(): Promise<void> {
-  session.value = await get("/session");
+export async function loadSession(signal: AbortSignal): Promise<Session> {
+  const found = await get("/session", { signal });
+  session.value = found;
+  return found;
 }
 
 /** Exchange a token for the cookie. Throws Problem 401 if it is none of the API's. */
