@@ -100,7 +100,7 @@ def test_the_reason_why_a_task_waits_leads_to_the_one_it_waits_for(
 ) -> None:
     page = screen(up).open(f"/tasks/{tasks['test']}")
     expect(page.locator(".why")).to_contain_text("waits for src in shop")
-    page.locator(".blockers").get_by_role("link", name="build").click()
+    page.locator(".why").get_by_role("link", name="build").click()
     expect(page).to_have_url(f"{up.url}/console/tasks/{tasks['build']}")
     expect(page.locator(".why")).to_contain_text("has been running")
     expect(page).to_have_title(re.compile("^build · "))

@@ -5,7 +5,7 @@ export function Facts({ rows }: { rows: readonly (readonly [string, ComponentChi
   return (
     <dl class="facts">
       {rows.map(([name, value]) =>
-        value === null || value === undefined || value === "" ? null : (
+        value === null || value === undefined || value === "" || value === false ? null : (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{value}</dd>

@@ -78,7 +78,7 @@ function NewVersion() {
 
 function NotFound() {
   return (
-    <Empty title="There is no such page">
+    <Empty page title="There is no such page">
       <p>
         <Link to="/tasks">Tasks</Link>
       </p>

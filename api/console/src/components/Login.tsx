@@ -31,6 +31,7 @@ export function Login() {
           Paste your token: what stands behind the colon of your entry in <code>TOWPATH_API_TOKENS</code>. This browser stays
           logged in for 12 hours.
         </p>
+        <input type="text" autocomplete="username" hidden readOnly value="towpath" />
         <label for={field}>Token</label>
         <input
           id={field}

@@ -7,11 +7,12 @@ import { Icon } from "./Icon";
 
 interface OutputProps {
   text: string;
-  label: string;
+  title: string;
+  note: string;
 }
 
 /** Output of a task, in its colours; what could deceive the eye is shown as what it is. */
-export function Output({ text, label }: OutputProps) {
+export function Output({ text, title, note }: OutputProps) {
   const wrap = useSignal(true);
   const pieces = useMemo(() => terminal(text), [text]);
   const copied = async () => {
@@ -21,6 +22,9 @@ export function Output({ text, label }: OutputProps) {
   return (
     <div class="output">
       <div class="output-tools">
+        <h2>
+          {title} <small class="dim">{note}</small>
+        </h2>
         <label>
           <input
             type="checkbox"
@@ -35,7 +39,7 @@ export function Output({ text, label }: OutputProps) {
           <Icon name="copy" /> copy
         </button>
       </div>
-      <pre class={wrap.value ? "wrap" : ""} tabIndex={0} aria-label={label} dir="ltr">
+      <pre class={wrap.value ? "wrap" : ""} tabIndex={0} aria-label={title} dir="ltr">
         {pieces.map((piece, index) =>
           piece.style === "" ? (
             piece.text

@@ -19,13 +19,15 @@ export function Skeleton({ rows = 8 }: { rows?: number }) {
 
 interface EmptyProps {
   title: string;
+  /** Whether it stands for the whole page. */
+  page?: boolean;
   children?: ComponentChildren;
 }
 
-export function Empty({ title, children }: EmptyProps) {
+export function Empty({ title, page, children }: EmptyProps) {
   return (
     <div class="empty">
-      <h2>{title}</h2>
+      {page ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children}
     </div>
   );

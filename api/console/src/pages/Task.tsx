@@ -15,6 +15,7 @@ import { commandLine } from "../lib/format";
 import { useResource } from "../lib/resource";
 import { at, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
+import { type Part, parts } from "../lib/sentence";
 import { roleMissing, session } from "../lib/session";
 import { ended, mayCancel, mayDispatch, stateOf } from "../lib/status";
 import type { PageProps } from "../pages";
@@ -47,6 +48,7 @@ export function TaskPage({ params }: PageProps) {
   }, [title, then]);
   return (
     <article class="page task">
+      {found.data.value === null && <h1 class="off-screen">Task {id}</h1>}
       <Loaded of={found}>{(data) => <Content {...data} reload={found.reload} />}</Loaded>
     </article>
   );
@@ -88,8 +90,8 @@ function Content({ task, why, reload }: Shown & { reload: () => void }) {
 function Headline({ why }: { why: Schemas["Why"] }) {
   return (
     <div class="why">
-      <p dir="auto">{shown(why.sentence)}</p>
-      {why.blocked_by.length > 0 && (
+      <p dir="auto">{parts(why.sentence, why.task_id, why.blocked_by).map(drawn)}</p>
+      {why.blocked_by.length > 1 && (
         <ul class="blockers">
           {why.blocked_by.map((one) => (
             <li key={one.task_id}>
@@ -103,6 +105,12 @@ function Headline({ why }: { why: Schemas["Why"] }) {
       )}
     </div>
   );
+}
+
+function drawn(part: Part, index: number) {
+  if (part.kind === "task") return <TaskLink key={index} id={part.id} title={part.title} />;
+  if (part.kind === "time") return <Moment key={index} at={part.at} />;
+  return shown(part.text);
 }
 
 function RunAgain({ task, after }: { task: Task; after: () => void }) {
@@ -122,16 +130,15 @@ function RunAgain({ task, after }: { task: Task; after: () => void }) {
 
 function OutputTail({ task }: { task: Task }) {
   const tail = task.output_tail;
+  const none = ended(stateOf(task)) ? "The log has no output of this attempt." : "The log has its end when the attempt has ended.";
   return (
     <section class="card" aria-label="Output">
-      <h2>Output {tail !== null && <small class="dim">its end, as the log has it</small>}</h2>
-      {tail === null ? (
+      {tail !== null && <Output text={tail} title="Output" note="its end, as the log has it" />}
+      {tail === null && <h2>Output</h2>}
+      {tail === null && (
         <p class="dim">
-          {ended(stateOf(task)) ? "The log has no output of this attempt." : "The log has its end when the attempt has ended."}{" "}
-          All of it, live: <code>towpath logs -f {task.id}</code>
+          {none} All of it, live: <code>towpath logs -f {task.id}</code>
         </p>
-      ) : (
-        <Output text={tail} label={`output of ${task.title}`} />
       )}
     </section>
   );

@@ -28,7 +28,7 @@ function queryOf(filters: Filters): Query {
 export function TasksPage() {
   const filters = fromUrl(place.value.query);
   return (
-    <section class="page tasks" aria-labelledby="tasks-title">
+    <section class="page tasks" aria-label="Tasks">
       {at.value === null ? <Live key={JSON.stringify(filters)} filters={filters} /> : <NotOfThePast />}
     </section>
   );
@@ -36,7 +36,7 @@ export function TasksPage() {
 
 function NotOfThePast() {
   return (
-    <Empty title="The list shows the present only">
+    <Empty page title="The list shows the present only">
       <p>Open one task to see it as of then, or return to live.</p>
     </Empty>
   );
@@ -76,7 +76,7 @@ function Live({ filters }: { filters: Filters }) {
     <>
       <header class="page-head">
         <div class="title-row">
-          <h1 id="tasks-title">Tasks</h1>
+          <h1>Tasks</h1>
           <Total shown={rows.value?.rows.length ?? 0} counts={counts.data.value} filters={filters} />
         </div>
         <StatusTabs filters={filters} counts={counts.data.value?.by_status ?? null} />
