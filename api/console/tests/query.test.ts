@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Filters, format, fromUrl, isEmpty, parse, without } from "../src/lib/query";
+import { type Filters, format, fromUrl, isEmpty, parse, toApi, without } from "../src/lib/query";
 
 describe("parse", () => {
   it.each<[string, Filters]>([
@@ -30,6 +30,15 @@ it("takes back what it has written", () => {
 it("reads a URL, and no parameter that is not one of its own", () => {
   const query = new URLSearchParams("status=failed&status=running&workspace=&pool=a&pool=b&at=7&q=x");
   expect(fromUrl(query)).toEqual({ status: ["failed", "running"], pool: ["b"], q: ["x"] });
+});
+
+it("speaks the API's parameters", () => {
+  expect(toApi(parse("exit:3 status:failed lock:held nightly"))).toEqual({
+    exit_code: "3",
+    status: ["failed"],
+    lock: "held",
+    q: "nightly",
+  });
 });
 
 it("takes one filter away", () => {

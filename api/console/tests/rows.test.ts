@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import type { Task } from "../src/lib/api";
+import type { Row } from "../src/lib/api";
 import { begin, extended, newest, refreshed } from "../src/lib/rows";
 
-const task = (id: string, created: number, seq = created): Task =>
-  ({ id, seq, created_at: `2026-01-01T00:00:${String(created).padStart(2, "0")}Z` }) as Task;
-const ids = (tasks: readonly Task[]) => tasks.map((one) => one.id).join(" ");
-const page = (items: Task[], next_cursor: string | null = null) => ({ items, next_cursor });
+const task = (id: string, created: number, seq = created): Row =>
+  ({ id, seq, created_at: `2026-01-01T00:00:${String(created).padStart(2, "0")}Z` }) as Row;
+const ids = (tasks: readonly Row[]) => tasks.map((one) => one.id).join(" ");
+const page = (items: Row[], next_cursor: string | null = null) => ({ items, next_cursor });
 
 it("keeps new rows back until they are asked for", () => {
   const first = begin(page([task("b", 2), task("a", 1)]));

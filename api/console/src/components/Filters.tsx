@@ -13,7 +13,7 @@ const TABS: readonly { title: string; status: readonly Status[]; state: State | 
   { title: "All", status: [], state: null },
   { title: "Running", status: ["running"], state: "running" },
   { title: "Queued", status: ["queued"], state: "queued" },
-  { title: "Waiting", status: ["dispatched"], state: "waiting" },
+  { title: "Dispatched", status: ["dispatched"], state: "dispatched" },
   { title: "Failed", status: ["failed", "submit-failed"], state: "failed" },
   { title: "Succeeded", status: ["succeeded"], state: "succeeded" },
   { title: "Canceled", status: ["canceled"], state: "canceled" },
@@ -28,19 +28,24 @@ interface TabsProps {
 /** The usual questions, one press each, with the number of answers. */
 export function StatusTabs({ filters, counts }: TabsProps) {
   const chosen = new Set(filters.status ?? []);
+  const waiting = filters.lock?.[0] === "waiting";
   return (
     <nav class="tabs" aria-label="By status">
       {TABS.map(({ title, status, state }) => {
-        const here = status.length === chosen.size && status.every((one) => chosen.has(one));
+        const here = !waiting && status.length === chosen.size && status.every((one) => chosen.has(one));
         const number = status.reduce((sum, one) => sum + (counts?.[one] ?? 0), 0);
         return (
-          <Link key={title} to="/tasks" params={{ ...filters, status }} current={here}>
+          <Link key={title} to="/tasks" params={{ ...filters, status, lock: [] }} current={here}>
             {state !== null && <Glyph state={state} />}
             {title}
             {state !== null && counts !== null && <span class="number dim">{count(number)}</span>}
           </Link>
         );
       })}
+      <Link to="/tasks" params={{ ...filters, status: [], lock: waiting ? [] : ["waiting"] }} current={waiting}>
+        <Glyph state="waiting" />
+        Waiting for lock
+      </Link>
     </nav>
   );
 }

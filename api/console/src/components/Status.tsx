@@ -1,6 +1,6 @@
 // Each state has its own shape, a word and the colour of its family; none of them stands alone for it.
 import type { JSX } from "preact";
-import type { Task } from "../lib/api";
+import type { Row } from "../lib/api";
 import { FAMILY, type State, WORD, stateOf } from "../lib/status";
 
 const RING = <circle cx="8" cy="8" r="6.2" />;
@@ -73,6 +73,6 @@ export function StateWord({ state }: { state: State }) {
   );
 }
 
-export function TaskStatus({ task }: { task: Task }) {
+export function TaskStatus({ task }: { task: Row }) {
   return <StateWord state={stateOf(task)} />;
 }

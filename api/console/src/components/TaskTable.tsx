@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { Task } from "../lib/api";
+import type { Row } from "../lib/api";
 import { shortId } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { shown } from "../lib/safe_text";
@@ -9,7 +9,7 @@ import { TaskStatus } from "./Status";
 import { Ago, Span } from "./Time";
 
 /** Tasks as rows; cards below 720 px. `j` and `k` go through them. */
-export function TaskTable({ tasks }: { tasks: readonly Task[] }) {
+export function TaskTable({ tasks }: { tasks: readonly Row[] }) {
   const body = useRef<HTMLTableSectionElement>(null);
   useEffect(() => {
     const step = (by: number) => {
@@ -39,14 +39,14 @@ export function TaskTable({ tasks }: { tasks: readonly Task[] }) {
       </thead>
       <tbody ref={body}>
         {tasks.map((task) => (
-          <Row key={task.id} task={task} />
+          <TaskRow key={task.id} task={task} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function Row({ task }: { task: Task }) {
+function TaskRow({ task }: { task: Row }) {
   const state = stateOf(task);
   return (
     <tr class={state === "failed" || state === "submit-failed" ? "row bad-row" : "row"}>
@@ -76,7 +76,7 @@ function Row({ task }: { task: Task }) {
   );
 }
 
-function Place({ task }: { task: Task }) {
+function Place({ task }: { task: Row }) {
   return (
     <bdi>
       {shown(task.workspace ?? "")}
@@ -86,6 +86,6 @@ function Place({ task }: { task: Task }) {
   );
 }
 
-function reason(task: Task): string {
+function reason(task: Row): string {
   return task.reason === "exit" && task.exit_code !== null ? `exit ${task.exit_code}` : shown(task.reason ?? "");
 }

@@ -5,6 +5,8 @@ import { ROOT } from "./router";
 
 export type Schemas = components["schemas"];
 export type Task = Schemas["TaskRead"];
+/** A task as lists have it: without command, message and output. */
+export type Row = Schemas["TaskRow"];
 
 type Method = "get" | "post" | "put" | "delete";
 type PathsWith<M extends Method> = { [P in keyof paths]: paths[P] extends Record<M, object> ? P : never }[keyof paths];

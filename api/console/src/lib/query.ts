@@ -1,7 +1,7 @@
 // The search of tasks: `status:running workspace:shop label:team:web` and text, to and from the URL's parameters.
 
 /** Qualifiers by the API's parameter; the last ones may be given several times. */
-export const QUALIFIERS = ["workspace", "pool", "runner", "reason", "id", "status", "label"] as const;
+export const QUALIFIERS = ["workspace", "pool", "runner", "reason", "exit", "lock", "asking", "id", "status", "label"] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];
 const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["status", "label"]);
 
@@ -45,6 +45,14 @@ export function without(filters: Filters, name: keyof Filters, value: string): F
   const rest = { ...filters, [name]: (filters[name] ?? []).filter((one) => one !== value) };
   if (rest[name]?.length === 0) delete rest[name];
   return rest;
+}
+
+/** The parameters of the API's routes of tasks. */
+export function toApi(filters: Filters): Record<string, string | readonly string[]> {
+  const names: Partial<Record<string, string>> = { exit: "exit_code" };
+  return Object.fromEntries(
+    Object.entries(filters).map(([name, values]) => [names[name] ?? name, REPEATED.has(name) ? values : (values[0] ?? "")]),
+  );
 }
 
 export function isEmpty(filters: Filters): boolean {

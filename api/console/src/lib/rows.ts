@@ -1,15 +1,15 @@
 // Rows of a list that is loaded again and again: known ones change in their place, new ones are kept back.
-import type { Task } from "./api";
+import type { Row } from "./api";
 
 export interface Page {
-  items: Task[];
+  items: Row[];
   next_cursor?: string | null;
 }
 
 export interface Listed {
-  rows: readonly Task[];
+  rows: readonly Row[];
   /** Newer than the first row, newest first; not shown yet. */
-  fresh: readonly Task[];
+  fresh: readonly Row[];
   /** Whether there may be more between `fresh` and `rows` than one page holds. */
   gap: boolean;
   /** Where older rows go on. */
@@ -49,6 +49,6 @@ export function extended(listed: Listed, page: Page): Listed {
   return { ...listed, rows: [...listed.rows, ...more], cursor: page.next_cursor ?? null };
 }
 
-function isNewer(task: Task, first: Task | undefined): boolean {
+function isNewer(task: Row, first: Row | undefined): boolean {
   return first === undefined || task.created_at >= first.created_at;
 }

@@ -8,22 +8,13 @@ import { TaskTable } from "../components/TaskTable";
 import { type Schemas, get, sawSeq } from "../lib/api";
 import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
-import { type Filters, fromUrl, isEmpty } from "../lib/query";
+import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
 import { useResource } from "../lib/resource";
 import { type Listed, begin, extended, newest, refreshed } from "../lib/rows";
 import { at, place } from "../lib/router";
 
 const PAGE = 50;
 const REFRESH_SECONDS = 3;
-
-type Query = Record<string, string | readonly string[]>;
-
-function queryOf(filters: Filters): Query {
-  const repeated = new Set(["status", "label"]);
-  return Object.fromEntries(
-    Object.entries(filters).map(([name, values]) => [name, repeated.has(name) ? values : (values[0] ?? "")]),
-  );
-}
 
 export function TasksPage() {
   const filters = fromUrl(place.value.query);
@@ -43,13 +34,13 @@ function NotOfThePast() {
 }
 
 function Live({ filters }: { filters: Filters }) {
-  const query = queryOf(filters);
+  const query = toApi(filters);
   const key = JSON.stringify(query);
   const rows = useSignal<Listed | null>(null);
   const found = useResource(
     key,
     async (signal) => {
-      const page = await get("/tasks", { query: { ...query, limit: PAGE }, signal });
+      const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE }, signal });
       for (const task of page.items) sawSeq(task.seq);
       rows.value = rows.value === null ? begin(page) : refreshed(rows.value, page);
       return page;
@@ -69,7 +60,7 @@ function Live({ filters }: { filters: Filters }) {
   const more = async () => {
     const cursor = rows.value?.cursor;
     if (cursor == null) return;
-    const page = await get("/tasks", { query: { ...query, limit: PAGE, cursor } });
+    const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, cursor } });
     if (rows.value !== null) rows.value = extended(rows.value, page);
   };
   return (
