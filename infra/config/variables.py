@@ -112,9 +112,9 @@ class Variables(BaseSettings):
     )
     secret_key: SecretKeys | None = Field(
         None,
-        description="Signs attempt tokens and the console's cookies, and encrypts env values. Several, separated "
-        "by commas: the first is used, all are accepted. Default: made once, in `secret-key` in the data "
-        "directory, one per line.",
+        description="Signs attempt tokens and the console's cookies, and encrypts env values. Several, "
+        "separated by commas: the first is used, all are accepted. Default: made once, in `secret-key` in "
+        "the data directory, one per line.",
     )
     checkpoint_key: CheckpointKeys | None = Field(
         None,
