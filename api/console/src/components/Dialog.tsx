@@ -21,8 +21,13 @@ export function Dialog({ title, close, children }: DialogProps) {
     event.preventDefault();
     close?.();
   };
+  // a browser lets a second Escape through, whatever was said to the first
+  const closed = () => {
+    if (close === undefined) ref.current?.showModal();
+    else if (ref.current !== null) close();
+  };
   return (
-    <dialog ref={ref} class="dialog" aria-labelledby={id} onCancel={cancel}>
+    <dialog ref={ref} class="dialog" aria-labelledby={id} onCancel={cancel} onClose={closed}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>

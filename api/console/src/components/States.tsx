@@ -59,7 +59,7 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   return (
     <div class="empty failed" role="alert">
       <h2>{title ?? known ?? "This could not be loaded"}</h2>
-      {error instanceof Unreachable ? null : <p>{error.message}</p>}
+      {known !== TITLES[401] && !(error instanceof Unreachable) && <p>{error.message}</p>}
       {advice(error)}
       <Again />
       {retry && (
