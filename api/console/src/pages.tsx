@@ -2,6 +2,7 @@
 // in the rail. `g` and the letter of `key` lead there.
 import type { ComponentType } from "preact";
 import type { IconName } from "./components/Icon";
+import { LocksPage, WorkspaceLocksPage } from "./pages/Locks";
 import { TaskPage } from "./pages/Task";
 import { TasksPage } from "./pages/Tasks";
 
@@ -20,6 +21,8 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   { path: "/tasks", title: "Tasks", page: TasksPage, nav: { icon: "tasks", key: "t" } },
   { path: "/tasks/:id", title: "Task", page: TaskPage },
+  { path: "/locks", title: "Locks", page: LocksPage, nav: { icon: "locks", key: "l" } },
+  { path: "/locks/:workspace", title: "Locks", page: WorkspaceLocksPage },
 ];
 
 /** Where `/console/` leads. */

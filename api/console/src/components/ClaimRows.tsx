@@ -1,0 +1,121 @@
+// One claim of a workspace: who holds or waits, and the chain that it belongs to when it is pointed at.
+import type { Signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { now } from "../lib/clock";
+import { duration } from "../lib/format";
+import { type Holder, type Side, type Waiter, keyOf } from "../lib/locks";
+import { shown } from "../lib/safe_text";
+import type { Titles } from "../lib/titles";
+import { TaskLink } from "./Link";
+import { ReleaseButton } from "./Release";
+import { RunnerLink } from "./Runner";
+import { Glyph } from "./Status";
+import { Span } from "./Time";
+
+/** What all claims of one card share. */
+export interface Card {
+  workspace: string;
+  titles: Titles;
+  /** The claim that is pointed at or focused. */
+  pointed: Signal<string | null>;
+  /** The sides of its chain. */
+  sides: Signal<ReadonlyMap<string, Side>>;
+}
+
+interface ClaimProps {
+  claim: Holder | Waiter;
+  card: Card;
+  kind: string;
+  children: ComponentChildren;
+}
+
+/** A list item that marks its chain while it is hovered or holds the focus. */
+export function ClaimItem({ claim, card, kind, children }: ClaimProps) {
+  const key = keyOf(claim);
+  const point = () => {
+    card.pointed.value = key;
+  };
+  const leave = () => {
+    if (card.pointed.value === key) card.pointed.value = null;
+  };
+  const side = card.pointed.value === null ? undefined : (card.sides.value.get(key) ?? "other");
+  return (
+    <li class={`claim ${kind}`} data-side={side} onPointerEnter={point} onPointerLeave={leave} onFocusIn={point} onFocusOut={leave}>
+      {children}
+    </li>
+  );
+}
+
+/** `first`: whether this is the first of its paths; the others only name it. */
+export function HolderRow({ holder, first, card }: { holder: Holder; first: boolean; card: Card }) {
+  const title = card.titles.get(holder.task_id) ?? "";
+  return (
+    <ClaimItem claim={holder} card={card} kind="holds">
+      <ModeGlyph mode={holder.mode} />
+      <span class="name">
+        <TaskLink id={holder.task_id} title={title} />
+      </span>
+      <span class="number">
+        token <b>{holder.token}</b>
+      </span>
+      {first ? (
+        <>
+          <span class="runner">{holder.runner_id === null ? <span class="dim">no runner yet</span> : <RunnerLink id={holder.runner_id} />}</span>
+          <Lease holder={holder} />
+          <span class="dim">
+            held <Span from={holder.since} to={null} />
+          </span>
+          <ReleaseButton holder={holder} workspace={card.workspace} title={title} />
+        </>
+      ) : (
+        <span class="dim">as above</span>
+      )}
+    </ClaimItem>
+  );
+}
+
+function ModeGlyph({ mode }: { mode: Holder["mode"] }) {
+  return (
+    <span class="mode">
+      <svg class="glyph moving" viewBox="0 0 16 16" aria-hidden="true">
+        {mode === "shared" ? <path d="M2.5 2.5h7v7h-7zM6.5 6.5h7v7h-7z" /> : <path class="solid" d="M2.5 2.5h11v11h-11z" />}
+      </svg>
+      {mode === "shared" ? <span>shared</span> : <span class="off-screen">holds alone</span>}
+    </span>
+  );
+}
+
+/** How long the lease of the runner lasts without another heartbeat. */
+function Lease({ holder }: { holder: Holder }) {
+  const { runner_state: state, lease_until: until } = holder;
+  if (state === "lost" || state === "suspected") return <span class={state === "lost" ? "bad strong" : "blocked strong"}>{state}</span>;
+  if (until == null) return null;
+  return <span class="dim number">lease {duration(new Date(until).getTime() - now.value)}</span>;
+}
+
+/** A waiter at one of its paths. */
+export function WaiterAtPath({ waiter, card }: { waiter: Waiter; card: Card }) {
+  return (
+    <ClaimItem claim={waiter} card={card} kind="waits">
+      <Glyph state="waiting" />
+      <span class="off-screen">waits, place</span>
+      <span class="number">{waiter.position}</span>
+      <span class="name">
+        <TaskLink id={waiter.task_id} title={card.titles.get(waiter.task_id) ?? ""} />
+      </span>
+      {waiter.mode === "shared" && <span class="dim">shared</span>}
+    </ClaimItem>
+  );
+}
+
+/** Paths as people write them. */
+export function Paths({ of: paths }: { of: readonly string[] }) {
+  if (paths.length === 0) return <span>the whole workspace</span>;
+  const named = paths.slice(0, 3).map(shown);
+  return (
+    <bdi class="mono">
+      {named.join(" ")}
+      {paths.length > named.length && ` and ${paths.length - named.length} more`}
+    </bdi>
+  );
+}

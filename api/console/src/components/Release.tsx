@@ -1,0 +1,192 @@
+// Freeing a lock by hand: the one command that may let two processes write at once, so it shows what is known of the
+// runner and its process, and wants the token typed.
+import { signal, useSignal } from "@preact/signals";
+import { useEffect, useId } from "preact/hooks";
+import { type Schemas, get, post } from "../lib/api";
+import { useTitleFocus } from "../lib/focus";
+import { type Holder, processWords } from "../lib/locks";
+import { say } from "../lib/messages";
+import { useResource } from "../lib/resource";
+import { at } from "../lib/router";
+import { shown } from "../lib/safe_text";
+import { Permitted, recorded } from "./Command";
+import { Dialog } from "./Dialog";
+import { Facts } from "./Facts";
+import { RunnerWord } from "./Runner";
+import { Loaded } from "./States";
+import { Ago, Moment } from "./Time";
+
+interface Lock {
+  holder: Holder;
+  workspace: string;
+  title: string;
+}
+
+const OPERATION = "POST /tasks/{task_id}/locks/release";
+const REFRESH_SECONDS = 3;
+const MOST_PAGES = 4;
+
+/** What is about to be freed; it stays while the page beneath is drawn anew. */
+const chosen = signal<Lock | null>(null);
+
+export function ReleaseButton({ holder, workspace, title }: Lock) {
+  if (at.value !== null) return null;
+  const choose = () => {
+    chosen.value = { holder, workspace, title };
+  };
+  return (
+    <Permitted operation={OPERATION}>
+      {(missing) => (
+        <button
+          type="button"
+          class="button small"
+          disabled={missing !== undefined}
+          aria-describedby={missing}
+          aria-label={`Release the lock of ${shown(title) || holder.task_id}`}
+          onClick={choose}
+        >
+          Release…
+        </button>
+      )}
+    </Permitted>
+  );
+}
+
+/** The dialog, once for each page that has ReleaseButtons. `after`: when it has closed, whatever came of it. */
+export function Releasing({ after }: { after: () => void }) {
+  useEffect(() => () => {
+    chosen.value = null;
+  }, []);
+  const lock = chosen.value;
+  const toTitle = useTitleFocus(lock !== null);
+  if (lock === null) return null;
+  const close = (freed: boolean) => {
+    if (freed) toTitle();
+    chosen.value = null;
+    after();
+  };
+  return (
+    <Dialog title="Release this lock by hand?" close={() => close(false)}>
+      <Form lock={lock} close={close} />
+    </Dialog>
+  );
+}
+
+interface Known {
+  task: Schemas["TaskRead"];
+  runner: Schemas["RunnerRead"] | null;
+}
+
+async function load({ holder }: Lock, signal: AbortSignal): Promise<Known> {
+  const task = await get("/tasks/{task_id}", { path: { task_id: holder.task_id }, signal });
+  return { task, runner: holder.runner_id === null ? null : await findRunner(holder.runner_id, signal) };
+}
+
+async function findRunner(id: string, signal: AbortSignal): Promise<Known["runner"]> {
+  let cursor: string | null | undefined;
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const found = await get("/runners", { query: { limit: 500, cursor }, signal });
+    const runner = found.items.find((one) => one.id === id);
+    cursor = found.next_cursor;
+    if (runner !== undefined || cursor == null) return runner ?? null;
+  }
+  return null;
+}
+
+function Form({ lock, close }: { lock: Lock; close: (freed: boolean) => void }) {
+  const { holder } = lock;
+  const known = useResource(`release ${holder.task_id}`, (signal) => load(lock, signal), { seconds: REFRESH_SECONDS });
+  const [token, reason, wrong, busy] = [useSignal(""), useSignal(""), useSignal<string | null>(null), useSignal(false)];
+  const [tokenField, reasonField, wrongId] = [useId(), useId(), useId()];
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    if (token.value.trim() !== String(holder.token)) {
+      wrong.value = `The token of this lock is ${holder.token}; what you typed is another one.`;
+      return;
+    }
+    busy.value = true;
+    close(await release(lock, Number(token.value), reason.value.trim()));
+  };
+  return (
+    <form class="release" onSubmit={(event) => void submit(event)}>
+      <Facts
+        rows={[
+          ["Task", <bdi>{shown(lock.title) || holder.task_id}</bdi>],
+          ["Holds", <bdi class="mono">{`${lock.workspace}: ${holder.paths.slice(0, 8).map(shown).join(" ") || "."}`}</bdi>],
+          ["Token", <b class="mono">{holder.token}</b>],
+          ["Since", <Moment at={holder.since} />],
+        ]}
+      />
+      <Loaded of={known} rows={3}>{(data) => <Danger lock={lock} known={data} />}</Loaded>
+      <label for={tokenField}>Type the token {holder.token}: the release counts only while this very lock is held</label>
+      <input
+        id={tokenField}
+        class="field mono"
+        inputMode="numeric"
+        autocomplete="off"
+        required
+        aria-invalid={wrong.value !== null}
+        aria-describedby={wrongId}
+        value={token}
+        onInput={(event) => {
+          token.value = event.currentTarget.value;
+          wrong.value = null;
+        }}
+      />
+      <p id={wrongId} class="wrong" role="alert">
+        {wrong}
+      </p>
+      <label for={reasonField}>Reason, for the log</label>
+      <input
+        id={reasonField}
+        class="field"
+        required
+        maxLength={500}
+        pattern=".*\S.*"
+        value={reason}
+        onInput={(event) => {
+          reason.value = event.currentTarget.value;
+        }}
+      />
+      <div class="dialog-end">
+        <button type="button" class="button" onClick={() => close(false)}>
+          Keep the lock
+        </button>
+        <button type="submit" class="button danger" disabled={busy.value}>
+          Release lock
+        </button>
+      </div>
+    </form>
+  );
+}
+
+/** What an operator has to know first: the runner, its last heartbeat, and the process. */
+function Danger({ lock: { holder }, known: { task, runner } }: { lock: Lock; known: Known }) {
+  const { mayRun, words } = processWords(task, holder);
+  return (
+    <div class={mayRun ? "danger-note" : "danger-note safe"}>
+      <Facts
+        rows={[
+          ["Runner", holder.runner_id === null ? "none has taken it" : <span class="mono">{shown(holder.runner_id)}</span>],
+          ["Its state", runner !== null && <RunnerWord state={holder.runner_state ?? runner.state} />],
+          ["Heartbeat", holder.runner_id === null ? null : runner === null ? "it sends none that the API knows" : <Ago at={runner.last_heartbeat} />],
+          ["Process", <strong>{words}</strong>],
+        ]}
+      />
+      {mayRun && runner?.state === "alive" && (
+        <p>Its runner is alive: canceling the task ends the process first, and frees the lock after it.</p>
+      )}
+      {mayRun && runner?.state !== "alive" && <p>See on its host that nothing of it runs any more; then release.</p>}
+    </div>
+  );
+}
+
+async function release({ holder, title }: Lock, token: number, reason: string): Promise<boolean> {
+  let mayRun = false;
+  const path = { task_id: holder.task_id };
+  const done = await recorded(async () => {
+    mayRun = (await post("/tasks/{task_id}/locks/release", { path }, { token, reason })).process_may_run;
+  }, "The release is recorded.");
+  if (done && mayRun) say(`${title || holder.task_id}: its process may still write, until attempt ${holder.attempt} ends.`, "bad");
+  return done;
+}

@@ -1,0 +1,181 @@
+// Locks: who holds which path of which workspace, who waits behind whom, and the release by hand.
+import { LockCard, Numbers } from "../components/LockCard";
+import { Link } from "../components/Link";
+import { Releasing } from "../components/Release";
+import { Empty, Loaded } from "../components/States";
+import { type Task, get } from "../lib/api";
+import { plural } from "../lib/format";
+import { type Entry, mostContended, taskIds } from "../lib/locks";
+import { type Resource, useResource } from "../lib/resource";
+import { at } from "../lib/router";
+import { shown } from "../lib/safe_text";
+import { type Titles, loadTitles } from "../lib/titles";
+import type { PageProps } from "../pages";
+
+const REFRESH_SECONDS = 2;
+const FREED_SECONDS = 10;
+const MOST_WORKSPACES = 100;
+const MOST_TITLES = 400;
+
+interface Shown {
+  entries: Entry[];
+  titles: Titles;
+  /** Roots by workspace; none in the past, which may have had others. */
+  roots: ReadonlyMap<string, string>;
+  more: boolean;
+}
+
+async function loadAll(then: string | null, signal: AbortSignal): Promise<Shown> {
+  const [locks, workspaces] = await Promise.all([
+    get("/locks", { query: { limit: MOST_WORKSPACES, at: then }, signal }),
+    then === null ? get("/workspaces", { query: { limit: 500 }, signal }) : null,
+  ]);
+  const entries = mostContended(locks.items);
+  return {
+    entries,
+    titles: await loadTitles(taskIds(entries, MOST_TITLES), signal),
+    roots: new Map(workspaces?.items.map((one) => [one.id, one.root])),
+    more: locks.next_cursor != null,
+  };
+}
+
+async function loadOne(workspace: string, then: string | null, signal: AbortSignal): Promise<Shown> {
+  const path = { workspace };
+  const [entry, registered] = await Promise.all([
+    get("/workspaces/{workspace}/locks", { path, query: { at: then }, signal }),
+    then === null ? get("/workspaces/{workspace}", { path, signal }) : null,
+  ]);
+  return {
+    entries: [entry],
+    titles: await loadTitles(taskIds([entry], MOST_TITLES), signal),
+    roots: new Map(registered === null ? [] : [[workspace, registered.root]]),
+    more: false,
+  };
+}
+
+/** Tasks whose lock was freed by hand while their attempt goes on; not known of the past. */
+function useFreed(workspace: string | null): Resource<Task[]> {
+  const now = at.value === null;
+  return useResource(
+    `freed ${workspace} ${now}`,
+    async (signal) => {
+      if (!now) return [];
+      const query = { status: ["queued", "running"], workspace, view: "row", limit: 200 };
+      const page = await get("/tasks", { query, signal });
+      return (page.items as Task[]).filter((task) => task.workspace !== null && task.lock.state === "released");
+    },
+    { seconds: now ? FREED_SECONDS : 0 },
+  );
+}
+
+export function LocksPage() {
+  const then = at.value;
+  const found = useResource(`locks ${then}`, (signal) => loadAll(then, signal), { seconds: then === null ? REFRESH_SECONDS : 0 });
+  const freed = useFreed(null);
+  const after = () => [found, freed].forEach((one) => one.reload());
+  const data = found.data.value;
+  return (
+    <div class="page locks">
+      <header class="page-head">
+        <div class="title-row">
+          <h1 tabIndex={-1}>Locks</h1>
+          {data !== null && <Total entries={data.entries} />}
+        </div>
+        <Past />
+      </header>
+      <Loaded of={found} rows={6}>
+        {(shown) => <Cards {...shown} freed={freed.data.value ?? []} whole={false} />}
+      </Loaded>
+      <Releasing after={after} />
+    </div>
+  );
+}
+
+export function WorkspaceLocksPage({ params }: PageProps) {
+  const workspace = params["workspace"] ?? "";
+  const then = at.value;
+  const found = useResource(`${workspace} ${then}`, (signal) => loadOne(workspace, then, signal), {
+    seconds: then === null ? REFRESH_SECONDS : 0,
+  });
+  const freed = useFreed(workspace);
+  const after = () => [found, freed].forEach((one) => one.reload());
+  const entry = found.data.value?.entries[0];
+  return (
+    <div class="page locks">
+      <header class="page-head">
+        <p class="crumbs">
+          <Link to="/locks">Locks</Link> / {shown(workspace)}
+        </p>
+        <div class="title-row">
+          <h1 tabIndex={-1}>{shown(workspace)}</h1>
+          {entry !== undefined && <Numbers entry={entry} />}
+        </div>
+        <Past />
+      </header>
+      <Loaded of={found} rows={6}>
+        {(shown) => <Cards {...shown} freed={freed.data.value ?? []} whole />}
+      </Loaded>
+      <Releasing after={after} />
+    </div>
+  );
+}
+
+function Past() {
+  if (at.value === null) return null;
+  return <p class="dim">Heartbeats are not in the log: whether a runner was alive, and its lease, are not known of the past.</p>;
+}
+
+function Total({ entries }: { entries: readonly Entry[] }) {
+  const held = entries.reduce((sum, one) => sum + one.holders.length, 0);
+  const waiting = entries.reduce((sum, one) => sum + one.waiters.length, 0);
+  return (
+    <span class="dim" role="status">
+      {held} held · {waiting} waiting · {plural(entries.length, "workspace")}
+    </span>
+  );
+}
+
+function Cards({ entries, titles, roots, more, freed, whole }: Shown & { freed: readonly Task[]; whole: boolean }) {
+  const busy = entries.filter((one) => whole || one.holders.length + one.waiters.length > 0);
+  const named = new Set(busy.map((one) => one.workspace));
+  const without = [...new Set(freed.map((task) => task.workspace ?? ""))].filter((id) => !named.has(id));
+  const all = [...busy, ...without.map((workspace): Entry => ({ workspace, holders: [], waiters: [] }))];
+  if (all.length === 0) return <NoLocks roots={roots} />;
+  return (
+    <div class="cards">
+      {all.map((entry) => (
+        <LockCard
+          key={entry.workspace}
+          entry={entry}
+          titles={titles}
+          freed={freed.filter((task) => task.workspace === entry.workspace)}
+          root={roots.get(entry.workspace) ?? null}
+          whole={whole}
+        />
+      ))}
+      {more && <p class="dim">Of the first {MOST_WORKSPACES} workspaces by name that hold anything; there are more.</p>}
+    </div>
+  );
+}
+
+function NoLocks({ roots }: { roots: ReadonlyMap<string, string> }) {
+  if (at.value !== null) return <Empty title="Nothing was held, and nothing waited" />;
+  const [workspace] = roots.keys();
+  if (workspace !== undefined) {
+    return (
+      <Empty title="Nothing is held, and nothing waits">
+        <p>Hold a lock around any command in a terminal, and it shows here:</p>
+        <pre>{`towpath lock --workspace ${workspace} -- sleep 60`}</pre>
+        <p>
+          <Link to="/workspaces">{plural(roots.size, "workspace")}</Link> registered.
+        </p>
+      </Empty>
+    );
+  }
+  return (
+    <Empty title="No workspace yet">
+      <p>A workspace is a directory whose paths can be locked. Register one, and hold a lock in it:</p>
+      <pre>{'towpath workspaces add shop "$PWD/shop"\ntowpath lock --workspace shop -- sleep 60'}</pre>
+    </Empty>
+  );
+}
