@@ -3,8 +3,10 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "./components/Icon";
 import { LocksPage, WorkspaceLocksPage } from "./pages/Locks";
+import { RunnersPage } from "./pages/Runners";
 import { TaskPage } from "./pages/Task";
 import { TasksPage } from "./pages/Tasks";
+import { WorkspacesPage } from "./pages/Workspaces";
 
 export interface PageProps {
   /** Values of the `:names` in the path. */
@@ -23,6 +25,8 @@ export const PAGES: readonly PageEntry[] = [
   { path: "/tasks/:id", title: "Task", page: TaskPage },
   { path: "/locks", title: "Locks", page: LocksPage, nav: { icon: "locks", key: "l" } },
   { path: "/locks/:workspace", title: "Locks", page: WorkspaceLocksPage },
+  { path: "/workspaces", title: "Workspaces", page: WorkspacesPage, nav: { icon: "workspaces", key: "w" } },
+  { path: "/runners", title: "Runners", page: RunnersPage, nav: { icon: "runners", key: "r" } },
 ];
 
 /** Where `/console/` leads. */

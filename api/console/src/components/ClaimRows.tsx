@@ -16,6 +16,8 @@ import { Span } from "./Time";
 export interface Card {
   workspace: string;
   titles: Titles;
+  /** Whether the card is alone on its page. */
+  whole: boolean;
   /** The claim that is pointed at or focused. */
   pointed: Signal<string | null>;
   /** The sides of its chain. */

@@ -17,15 +17,17 @@ interface LockCardProps {
   /** Tasks whose lock was freed by hand, and whose attempt has not ended. */
   freed: readonly Task[];
   root: string | null;
-  /** Whether it is the only card of its page: nothing is left out that a page can bear. */
-  whole: boolean;
+  /** `whole`: the only card of its page; `brief`: only its numbers. */
+  extent: "whole" | "some" | "brief";
 }
 
-const FEW = { nodes: 40, claims: 8 };
-const MANY = { nodes: 400, claims: 200 };
+// a page of ten thousand elements is slow, and read by no one
+const FEW = { nodes: 20, claims: 5 };
+const MANY = { nodes: 120, claims: 60 };
 
-export function LockCard({ entry, titles, freed, root, whole }: LockCardProps) {
+export function LockCard({ entry, titles, freed, root, extent }: LockCardProps) {
   const heading = useId();
+  const whole = extent === "whole";
   const most = whole ? MANY : FEW;
   const pointed = useSignal<string | null>(null);
   const shownEntry = useSignal(entry);
@@ -33,7 +35,7 @@ export function LockCard({ entry, titles, freed, root, whole }: LockCardProps) {
   const sides = useComputed<ReadonlyMap<string, Side>>(() =>
     pointed.value === null ? new Map() : chain(shownEntry.value, pointed.value),
   );
-  const card: Card = { workspace: entry.workspace, titles, pointed, sides };
+  const card: Card = { workspace: entry.workspace, titles, pointed, sides, whole };
   return (
     <section class="card lock-card" aria-labelledby={heading}>
       <header class="lock-head">
@@ -44,10 +46,12 @@ export function LockCard({ entry, titles, freed, root, whole }: LockCardProps) {
         <Numbers entry={entry} />
       </header>
       <Freed tasks={freed} />
-      <div class="lock-parts">
-        <Tree entry={entry} card={card} most={most} />
-        {entry.waiters.length > 0 && <Waiters entry={entry} card={card} most={most.claims} />}
-      </div>
+      {extent !== "brief" && (
+        <div class="lock-parts">
+          <Tree entry={entry} card={card} most={most} />
+          {entry.waiters.length > 0 && <Waiters entry={entry} card={card} most={most.claims} />}
+        </div>
+      )}
     </section>
   );
 }
@@ -104,7 +108,7 @@ function Tree({ entry, card, most }: PartProps & { most: typeof FEW }) {
 function More({ card, words }: { card: Card; words: string }) {
   return (
     <p class="dim left-out">
-      <Link to={`/locks/${encodeURIComponent(card.workspace)}`}>{words}</Link>
+      {card.whole ? `and ${words}` : <Link to={`/locks/${encodeURIComponent(card.workspace)}`}>{words}</Link>}
     </p>
   );
 }

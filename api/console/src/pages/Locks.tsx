@@ -16,6 +16,7 @@ const REFRESH_SECONDS = 2;
 const FREED_SECONDS = 10;
 const MOST_WORKSPACES = 100;
 const MOST_TITLES = 400;
+const FULL_CARDS = 6;
 
 interface Shown {
   entries: Entry[];
@@ -143,14 +144,14 @@ function Cards({ entries, titles, roots, more, freed, whole }: Shown & { freed: 
   if (all.length === 0) return <NoLocks roots={roots} />;
   return (
     <div class="cards">
-      {all.map((entry) => (
+      {all.map((entry, index) => (
         <LockCard
           key={entry.workspace}
           entry={entry}
           titles={titles}
           freed={freed.filter((task) => task.workspace === entry.workspace)}
           root={roots.get(entry.workspace) ?? null}
-          whole={whole}
+          extent={whole ? "whole" : index < FULL_CARDS ? "some" : "brief"}
         />
       ))}
       {more && <p class="dim">Of the first {MOST_WORKSPACES} workspaces by name that hold anything; there are more.</p>}

@@ -1,0 +1,233 @@
+// Runners: which are alive, what they hold, when the next one is lost, and which are gone for good.
+import { Command } from "../components/Command";
+import { Link, TaskLink } from "../components/Link";
+import { RunnerWord } from "../components/Runner";
+import { Empty, Loaded } from "../components/States";
+import { Ago } from "../components/Time";
+import { get, remove } from "../lib/api";
+import { now } from "../lib/clock";
+import { focusTitle } from "../lib/focus";
+import { count, plural } from "../lib/format";
+import { useResource } from "../lib/resource";
+import { at, place } from "../lib/router";
+import { type Runner, countdown, leaseLeft, needyFirst } from "../lib/runners";
+import { shown } from "../lib/safe_text";
+import { type Titles, loadTitles } from "../lib/titles";
+
+const REFRESH_SECONDS = 2;
+const MOST_HELD = 12;
+const PAGE = 200;
+const RING = 2 * Math.PI * 6;
+
+interface Shown {
+  runners: Runner[];
+  titles: Titles;
+  more: boolean;
+}
+
+async function load(signal: AbortSignal): Promise<Shown> {
+  const page = await get("/runners", { query: { limit: PAGE }, signal });
+  const ids = page.items.flatMap((one) => [...one.running_attempts, ...one.awaiting_operator].slice(0, MOST_HELD).map((held) => held.task_id));
+  return { runners: needyFirst(page.items), titles: await loadTitles([...new Set(ids)], signal), more: page.next_cursor != null };
+}
+
+export function RunnersPage() {
+  return <div class="page runners">{at.value === null ? <Live /> : <NotOfThePast />}</div>;
+}
+
+function NotOfThePast() {
+  return (
+    <>
+      <h1>Runners</h1>
+      <Empty title="Heartbeats are not in the log">
+        <p>Which runners were alive at another time is not known. What they held then is on the page of locks.</p>
+      </Empty>
+    </>
+  );
+}
+
+function Live() {
+  const found = useResource("runners", load, { seconds: REFRESH_SECONDS });
+  const data = found.data.value;
+  return (
+    <>
+      <header class="page-head">
+        <div class="title-row">
+          <h1 tabIndex={-1}>Runners</h1>
+          {data !== null && <Total runners={data.runners} />}
+        </div>
+      </header>
+      <Loaded of={found} rows={4}>
+        {(all) => (all.runners.length === 0 ? <NoRunners /> : <Rows {...all} reload={found.reload} />)}
+      </Loaded>
+    </>
+  );
+}
+
+function Total({ runners }: { runners: readonly Runner[] }) {
+  const of = (state: Runner["state"]) => runners.filter((one) => one.state === state).length;
+  const parts = (["alive", "suspected", "lost"] as const).filter((state) => state === "alive" || of(state) > 0);
+  return (
+    <span class="dim" role="status">
+      {parts.map((state) => `${count(of(state))} ${state}`).join(" · ")}
+    </span>
+  );
+}
+
+function Rows({ runners, titles, more, reload }: Shown & { reload: () => void }) {
+  const chosen = place.value.query.get("runner");
+  return (
+    <>
+      <table class="table runner-table">
+        <thead>
+          <tr>
+            <th scope="col">State</th>
+            <th scope="col">Runner</th>
+            <th scope="col">Pools</th>
+            <th scope="col">Capacity</th>
+            <th scope="col">Runs</th>
+            <th scope="col">Outbox</th>
+            <th scope="col">
+              <span class="off-screen">Commands</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {runners.map((one) => (
+            <Row key={one.id} runner={one} titles={titles} chosen={one.id === chosen} reload={reload} />
+          ))}
+        </tbody>
+      </table>
+      {more && <p class="dim left-out">The first {PAGE} by id; there are more.</p>}
+    </>
+  );
+}
+
+interface RowProps {
+  runner: Runner;
+  titles: Titles;
+  chosen: boolean;
+  reload: () => void;
+}
+
+function Row({ runner, titles, chosen, reload }: RowProps) {
+  return (
+    <tr class={chosen ? "chosen" : ""} aria-current={chosen ? "true" : undefined}>
+      <td>
+        <RunnerWord state={runner.state} />
+        <span class="countdown dim number">
+          {runner.state === "alive" && <LeaseRing left={leaseLeft(runner, now.value)} />}
+          {countdown(runner, now.value)}
+        </span>
+      </td>
+      <th scope="row">
+        <bdi class="mono">{shown(runner.id)}</bdi>
+        <span class="dim under">
+          <bdi>{shown(runner.host)}</bdi> · heartbeat <Ago at={runner.last_heartbeat} />
+        </span>
+        <Notes runner={runner} titles={titles} />
+      </th>
+      <td data-name="pools">
+        {runner.pools.map((pool) => (
+          <span key={pool} class="label">
+            {shown(pool)}
+          </span>
+        ))}
+      </td>
+      <td data-name="capacity">
+        <CapacityBar used={runner.running_attempts.length} of={runner.capacity} />
+      </td>
+      <td data-name="runs">
+        <Held of={runner.running_attempts} titles={titles} />
+      </td>
+      <td class="number" data-name="outbox">
+        {runner.outbox === null ? <span class="none">–</span> : runner.outbox === 0 ? "empty" : plural(runner.outbox, "report")}
+      </td>
+      <td>{runner.state === "lost" && <Forget id={runner.id} after={reload} />}</td>
+    </tr>
+  );
+}
+
+function LeaseRing({ left }: { left: number }) {
+  return (
+    <svg class="glyph ring" viewBox="0 0 16 16" aria-hidden="true">
+      <circle class="track" cx="8" cy="8" r="6" />
+      <circle cx="8" cy="8" r="6" transform="rotate(-90 8 8)" stroke-dasharray={`${left * RING} ${RING}`} />
+    </svg>
+  );
+}
+
+function CapacityBar({ used, of }: { used: number; of: number }) {
+  const share = of === 0 ? 1 : Math.min(1, used / of);
+  return (
+    <span class="capacity">
+      <svg class={used >= of ? "bar full" : "bar"} viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+        <rect class="track" width="100" height="8" />
+        <rect width={share * 100} height="8" />
+      </svg>
+      <span class="number">
+        {count(used)} of {count(of)}
+      </span>
+    </span>
+  );
+}
+
+function Held({ of, titles }: { of: Runner["running_attempts"]; titles: Titles }) {
+  if (of.length === 0) return <span class="none">–</span>;
+  return (
+    <ul class="held">
+      {of.slice(0, MOST_HELD).map((one) => (
+        <li key={`${one.task_id} ${one.attempt}`}>
+          <TaskLink id={one.task_id} title={titles.get(one.task_id) ?? ""} /> <span class="dim number">#{one.attempt}</span>
+        </li>
+      ))}
+      {of.length > MOST_HELD && <li class="dim">and {count(of.length - MOST_HELD)} more</li>}
+    </ul>
+  );
+}
+
+function Notes({ runner, titles }: { runner: Runner; titles: Titles }) {
+  return (
+    <>
+      {runner.conflict.length > 0 && (
+        <p class="note">
+          <strong>Several runners use this id</strong>, on {runner.conflict.map((one) => shown(one.host)).join(", ")}: give each its own.
+        </p>
+      )}
+      {runner.awaiting_operator.length > 0 && (
+        <div class="note">
+          <strong>Locks wait for an operator.</strong> See that no process of these runs any more, then{" "}
+          <Link to="/locks">release them</Link>:
+          <Held of={runner.awaiting_operator} titles={titles} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function Forget({ id, after }: { id: string; after: () => void }) {
+  const forgotten = () => {
+    after();
+    focusTitle();
+  };
+  return (
+    <Command
+      operation="DELETE /runners/{runner_id}"
+      label="Forget"
+      run={() => remove("/runners/{runner_id}", { path: { runner_id: id } })}
+      done={`${id} is forgotten. If it comes back, it is shown again.`}
+      after={forgotten}
+    />
+  );
+}
+
+function NoRunners() {
+  return (
+    <Empty title="No runner">
+      <p>
+        <code>towpath up</code> starts one. On another host, with that host's address of NATS:
+      </p>
+      <pre>{"towpath runner --runner-id host-2 \\\n  --nats-url nats://HOST:4222"}</pre>
+    </Empty>
+  );
+}

@@ -1,0 +1,39 @@
+"""The page of runners: what it shows of a live one, of none, and that it knows nothing of the past."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.pages.console.conftest import Opener
+from tests.support.towpath import DEADLINE, Up
+
+pytestmark = pytest.mark.pages
+
+SECONDS = DEADLINE * 1000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("which", ["live", "past", "empty"])
+def test_the_page_of_runners_is_at_fault_for_no_screen_reader_or_narrow_window(
+    up: Up, screen: Opener, which: str, width: int, height: int, scheme: str
+) -> None:
+    window = screen(up, width, height, scheme, bypass_csp=True, reduced_motion="reduce")
+    page = window.page
+    if which == "past":
+        window.open("/runners?at=1")
+        expect(page.get_by_text("Heartbeats are not in the log")).to_be_visible(timeout=SECONDS)
+        assert page.locator(".page .button").count() == 0
+    elif which == "empty":
+        empty = '{"items":[],"next_cursor":null}'
+        page.route("**/runners?*", lambda one: one.fulfill(body=empty, content_type="application/json"))
+        window.open("/runners")
+        expect(page.get_by_text("towpath runner --runner-id")).to_be_visible(timeout=SECONDS)
+    else:
+        window.open("/runners")
+        expect(page.locator("[data-runner-state=alive]")).to_be_visible(timeout=SECONDS)
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    assert window.sideways() <= 0
