@@ -6,6 +6,7 @@ import {
   blockers,
   chain,
   firstNodes,
+  firstPlaces,
   mostContended,
   pathTree,
   processWords,
@@ -48,6 +49,11 @@ describe("the tree", () => {
 
   it("takes names of JavaScript's own for names", () => {
     expect(drawn(pathTree(entry([holder("a", ["__proto__/constructor"])])))).toEqual([".", "  __proto__/constructor =a"]);
+  });
+
+  it("knows where each claim is drawn first", () => {
+    const tree = pathTree(entry([holder("a", ["z", "b/c"])], [waiter("w", ["z/1", "b"], 1, ["a"])]));
+    expect([...firstPlaces(tree)]).toEqual([["w 1", "b"], ["a 1", "b/c"]]);
   });
 
   it("counts what it leaves out", () => {

@@ -129,7 +129,7 @@ def test_the_past_shows_the_locks_of_then_and_no_command(held: Locks, screen: Op
 def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(up: Up, screen: Opener) -> None:
     up.workspace("freed")
     task = up.create(["sleep", "600"], title="hangs", workspace="freed", lock_paths=["src"])
-    page = screen(up).open("/locks")
+    page = screen(up, bypass_csp=True).open("/locks")
     freed = card(page, "freed")
     opener = freed.get_by_role("button", name="Release the lock of hangs")
     opener.focus()
@@ -152,6 +152,7 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(up: Up
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     expect(page.locator(".message.bad")).to_contain_text("its process may still write")
     expect(page.locator(".freed")).to_contain_text("hangs was released from src", timeout=SECONDS)
+    assert [one["id"] for one in Axe().run(page).response["violations"]] == []
     (asked,) = up.events(task_id=task, event="lock-release-requested")
     assert asked["data"]["reason"] == "it hangs"
     assert task not in up.holders()

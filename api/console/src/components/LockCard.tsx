@@ -72,16 +72,19 @@ export function Numbers({ entry }: { entry: Entry }) {
 }
 
 function Freed({ tasks }: { tasks: readonly Task[] }) {
-  if (tasks.length === 0) return null;
   return (
-    <ul class="freed">
-      {tasks.map((task) => (
-        <li key={task.id} role="status">
-          <TaskLink id={task.id} title={task.title} /> was released from <Paths of={task.lock_paths} />:{" "}
-          <strong>its process may still write</strong>, until attempt {task.attempt} ends.
-        </li>
-      ))}
-    </ul>
+    <div role="status">
+      {tasks.length > 0 && (
+        <ul class="freed">
+          {tasks.map((task) => (
+            <li key={task.id}>
+              <TaskLink id={task.id} title={task.title} /> was released from <Paths of={task.lock_paths} />:{" "}
+              <strong>its process may still write</strong>, until attempt {task.attempt} ends.
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
   );
 }
 
@@ -126,8 +129,8 @@ function Node({ node, card, first, most }: NodeProps) {
   return (
     <li>
       <div class="path-line">
-        <span class="path mono">{node.path === "" ? <span title="the whole workspace">. </span> : <bdi>{shown(node.name)}</bdi>}</span>
-        {node.path === "" && holders.length + waiters.length === 0 && <span class="dim">nothing holds the whole workspace</span>}
+        <span class="path mono">{node.path === "" ? "." : <bdi>{shown(node.name)}</bdi>}</span>
+        {node.path === "" && <span class="dim">{holders.length === 0 ? "nothing holds the whole workspace" : "the whole workspace"}</span>}
         {inherited.length > 0 && holders.length === 0 && <Inherited holders={inherited} card={card} />}
       </div>
       {holders.length + waiters.length > 0 && (
