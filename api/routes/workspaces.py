@@ -136,7 +136,7 @@ class PastQuery(PageQuery):
     "/workspaces",
     response_model=Page[WorkspaceRead],
     openapi_extra=needs(Role.VIEWER),
-    responses=problems(),
+    responses=problems(404, 503),
 )
 async def list_workspaces(
     request: Request, response: Response, parts: Parts, query: Annotated[PastQuery, Query()]
