@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.read_model.claim_rows import BOUND
 from adapters.read_model.database import TASKS_POSITION
 from adapters.read_model.fold import NEEDED, Batch
 from adapters.read_model.kept_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
@@ -22,7 +23,6 @@ from adapters.read_model.tables import grants, status_counts, task_labels, tasks
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
-BOUND = "bound_seq"
 _FACTS = tuple(column.name for column in grants.columns)[3:]
 _NEEDED = f"SELECT id, {', '.join(NEEDED)} FROM {tasks.name} WHERE id"
 _POSITION = f"SELECT seq, event_id FROM positions WHERE name = '{TASKS_POSITION}'"

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from adapters.event_store.reading.raw_reader import StoredBytes
+from adapters.read_model.claim_rows import change_claim, lock_changes, task_changes
 from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.errors import Invalid
 from domain.evidence.held_paths import HeldPaths
@@ -207,9 +208,13 @@ class Auditor:
                 self._first_early = self._first_early or event.seq
         self._link(parsed, state)
         state.trace.follow(event)
-        if self._with_rows:
+        if self._with_rows and state.row:
+            before = state.row["lock_state"]
             TASK_FACTS[name](state.row, event)
             state.row["seq"], state.row["version"] = event.seq, event.version
+            changes = task_changes(event, before, state.row["lock_state"])
+            if changes is not None:
+                change_claim(state.grants.setdefault(state.row["attempt"], {}), changes)
         if name in _ENDS:
             self._states.ended(event.subject_id)
         elif name == "dispatched":
@@ -237,9 +242,7 @@ class Auditor:
         state = self._states.get(fact["task_id"])
         if state is None:
             return
-        grant = state.grants.setdefault(attempt, {"workspace": event.subject_id})
-        grant[f"{name}_seq"] = grant["last_seq"] = event.seq
-        grant[f"{name}_at"] = event.time
+        change_claim(state.grants.setdefault(attempt, {}), lock_changes(event))
         state.last_seq = event.seq
         if name == "refused" and attempt == state.trace.attempt:
             refused: RefusedPayload = event.data

@@ -130,7 +130,7 @@ def _compare(
 ) -> bool:
     """Compare one task; returns whether the verified log contains it."""
     known = states.rows(row.id)
-    if row.seq > span.last or any(grant[-1] > span.last for grant in held):
+    if row.seq > span.last or any((grant[-1] or 0) > span.last for grant in held):
         return known is not None
     if known is None:
         report.add(row.seq, "read-model", f"the read model has a task {row.id} that is not in the log")
