@@ -1,0 +1,85 @@
+"""Journey: a runner is killed while it holds a lock; a person frees the lock and forgets the runner."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.pages.console.conftest import Opener
+from tests.support.towpath import DEADLINE, Home, Server, Up
+
+pytestmark = pytest.mark.pages
+
+SECONDS = DEADLINE * 1000
+Fleet = tuple[Up, Server]
+LEASE = {"TOWPATH_LEASE_SECONDS": "3", "TOWPATH_LEASE_GRACE_SECONDS": "1"}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Its own runner alive, and `host-2` killed while its task holds a lock that is kept for an operator."""
+    home = Home(tmp_path_factory.mktemp("fleet"))
+    with contextlib.closing(home):
+        up = home.up(**LEASE)
+        root = home.path / "kept"
+        root.mkdir()
+        kept = {"root": str(root), "on_runner_lost": "hold"}
+        httpx.put(f"{up.url}/workspaces/kept", json=kept, timeout=30).raise_for_status()
+        env = {
+            "TOWPATH_NATS_URL": up.nats_url,
+            "TOWPATH_NATS_USER": "runner",
+            "TOWPATH_NATS_PASSWORD": (up.data_dir / "nats-runner-password").read_text().strip(),
+            "TOWPATH_DATA_DIR": str(home.path / "host-2"),
+            "TOWPATH_RUNNER_ID": "host-2",
+            "TOWPATH_POOLS": "second",
+        }
+        runner = home.start("runner", "--root", home.path, **env, **LEASE)
+        up.create(["sleep", "600"], title="build", workspace="kept", lock_paths=["src"], pool="second")
+        up.create(["sleep", "600"], title="<b>bold</b>")
+        yield up, runner
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator("tbody tr").filter(has=page.get_by_role("rowheader", name=name))
+
+
+def test_a_runner_is_lost_its_lock_freed_and_it_is_forgotten(fleet: Fleet, screen: Opener) -> None:
+    up, runner = fleet
+    (task,) = up.get("/tasks", workspace="kept")["items"]
+    window = screen(up)
+    page = window.open("/runners")
+    host = row(page, "host-2")
+    expect(host).to_contain_text("alive", timeout=SECONDS)
+    expect(host).to_contain_text("lease")
+    expect(host.get_by_role("link", name="build")).to_be_visible(timeout=SECONDS)
+    expect(host).to_contain_text("1 of")
+    expect(page.locator(".held").get_by_role("link", name="<b>bold</b>")).to_be_visible(timeout=SECONDS)
+    runner.kill()
+    expect(host.locator("[data-runner-state=lost]")).to_be_visible(timeout=SECONDS)
+    expect(host).to_contain_text("Locks wait for an operator", timeout=SECONDS)
+    window.expected.append("409")
+    host.get_by_role("button", name="Forget").click()
+    expect(page.locator(".message.bad")).to_contain_text("kept for an operator")
+    page.get_by_role("button", name="dismiss").click()
+
+    window.open("/locks/kept")
+    page.get_by_role("button", name="Release the lock of build").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("[data-runner-state=lost]")).to_be_visible(timeout=SECONDS)
+    expect(dialog).to_contain_text("See on its host")
+    dialog.get_by_label("Type the token").fill(str(up.holders()[task["id"]]))
+    dialog.get_by_label("Reason").fill("its host is gone")
+    dialog.get_by_role("button", name="Release lock").click()
+    expect(page.get_by_text("0 held")).not_to_have_count(0, timeout=SECONDS)
+    window.open(f"/tasks/{task['id']}")
+    expect(page.locator("article [data-state=failed]")).to_be_visible(timeout=SECONDS)
+
+    window.open("/runners")
+    host.get_by_role("button", name="Forget").focus()
+    page.keyboard.press("Enter")
+    expect(host).to_have_count(0, timeout=SECONDS)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
