@@ -34,7 +34,8 @@ def ran(
 def started(up: Up, where: Path, *command: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """`towpath lock` with these arguments, run by the program `under`.
 
-    What a failed test leaves of it is ended by the home.
+    What a failed test leaves of it is ended by the home. It has a process group of its own: the kernel sends
+    SIGHUP to all of a group that has a stopped process and no parent left in its session.
     """
     process = subprocess.Popen(
         [*under, TOWPATH, "lock", *command],
@@ -44,6 +45,7 @@ def started(up: Up, where: Path, *command: str, under: Sequence[str] = ()) -> It
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,
     )
     with process:
         try:

@@ -103,6 +103,7 @@ async def test_a_shell_under_the_lock_has_job_control_of_its_own(shell: Interact
     assert len(up.holders()) == 1, "the inner shell's job was stopped, not the lock's"
     shell.type("kill -9 %1; wait %1; echo inner-$((6*7))\r")
     shell.until("inner-42\n")
+    shell.until("$ ")  # before its prompt, bash would not read an end of input
     shell.type(CTRL_D)
     shell.until("exit\n")
     shell.until("$ ")
