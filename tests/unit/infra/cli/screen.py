@@ -12,6 +12,7 @@ import struct
 import termios
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, TOWPATH
 
@@ -29,7 +30,7 @@ def on_screen(
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.execve(TOWPATH, ["towpath", *arguments], dict(env))
     try:
-        seen = _seen(screen, list(typed))
+        seen = _seen(pid, screen, list(typed))
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         raise
@@ -39,7 +40,7 @@ def on_screen(
     return code, seen
 
 
-def _seen(screen: int, waiting: list[tuple[str, str]]) -> str:
+def _seen(pid: int, screen: int, waiting: list[tuple[str, str]]) -> str:
     seen, start, deadline = "", 0, time.monotonic() + TIMEOUT_SECONDS
     while True:
         ready, _, _ = select.select([screen], [], [], max(0.0, deadline - time.monotonic()))
@@ -53,4 +54,10 @@ def _seen(screen: int, waiting: list[tuple[str, str]]) -> str:
         seen = _STYLES.sub("", seen + more.decode(errors="replace")).replace("\r\n", "\n")
         while waiting and waiting[0][0] in seen[start:]:
             start = seen.index(waiting[0][0], start) + len(waiting[0][0])
+            while not _sleeps(pid):  # Python loses a Ctrl-C that comes just before it reads
+                assert time.monotonic() < deadline, f"it never waits for keys after {seen!r}"
             os.write(screen, waiting.pop(0)[1].encode())
+
+
+def _sleeps(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"

@@ -10,6 +10,7 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from adapters.event_store.codec import encode
+from adapters.read_model.claim_rows import ClaimRows
 from adapters.read_model.fold import Batch
 from adapters.read_model.kept_judge import Judged
 from domain.locks.claims import FIRST_CHAIN, LockFact, Owed
@@ -64,7 +65,7 @@ class SmallRecord:
             if self._plant == "skipping-fold" and name == "postgres":
                 events = [e for e in events if e.event != "cancel-requested"]
             batch = Batch.__new__(Batch)
-            batch.new, batch.known, batch.labels, batch.grants = {}, {}, [], {}
+            batch.new, batch.known, batch.labels, batch.grants = {}, {}, [], ClaimRows()
             batch.judged = Judged(Judge())
             batch.events = _renumbered(events)
             batch.fold([])
