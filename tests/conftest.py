@@ -17,9 +17,10 @@ from tests.support.servers.postgres import Postgres, running_postgres
 
 
 def pytest_configure() -> None:
-    """Where the tests run in the background of a script, Ctrl-C is ignored, also by all that they start."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Where the tests run in the background of a script, these are ignored, also by all that they start."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture
