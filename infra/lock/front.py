@@ -33,6 +33,8 @@ class Front:
         self._passing, self._told = passing, told
         self._taken = [number for number in TAKEN if number not in ignored]
         self._running = False
+        self._early: set[int] = set()
+        """Harmless signals from before it was heard that the command runs, which may be meant for it."""
         self._code: int | None = None
         self._modes = _terminal_modes()
         wake, woken = os.pipe()
@@ -67,6 +69,8 @@ class Front:
     def _hear(self, what: bytes, value: bytes) -> None:
         if what == b"S":
             self._running = True
+            for number in self._early:
+                self._got(number)
         elif what == b"T":
             self._stop(int(value))
         elif what == b"R":
@@ -81,7 +85,9 @@ class Front:
         elif self._running:
             if not (number in TERMINAL and _in_foreground()):  # there the command got it, too
                 self._pass(number)
-        elif number not in HARMLESS:
+        elif number in HARMLESS:
+            self._early.add(number)
+        else:
             self._pass(number)
 
     def _pass(self, number: int) -> None:
