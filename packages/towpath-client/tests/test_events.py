@@ -54,7 +54,7 @@ def test_no_event_is_missed_or_given_twice_while_connections_break(
         def make() -> None:
             for number in range(30):
                 made.append(direct.create(["true"], title=str(number)).id)
-                if number % 5 == 0:
+                if number % 5 == 0 and line.accepted.acquire(timeout=30):
                     line.cut()
 
         maker = threading.Thread(target=make)

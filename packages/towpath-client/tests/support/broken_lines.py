@@ -21,6 +21,7 @@ class Line:
         self._passes.set()
         self.accepts = True
         self.connections = 0
+        self.accepted = threading.Semaphore(0)
         self._threads = [self._start(self._accept)]
 
     def _start(self, work: object, *arguments: object) -> threading.Thread:
@@ -41,6 +42,7 @@ class Line:
             far = socket.create_connection(self._target)
             self._ends += [near, far]
             self._threads += [self._start(self._pass, near, far), self._start(self._pass, far, near)]
+            self.accepted.release()  # from now on a cut ends it
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
