@@ -24,28 +24,13 @@ from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
 from api.queries.overview import Overviews
-from api.routes import (
-    attempts,
-    bulk,
-    changes,
-    commands,
-    console,
-    contracts,
-    dead_letters,
-    events,
-    health,
-    heartbeat,
-    lock_history,
-    log,
-    output,
-    overview,
-    questions,
-    runners,
-    session,
-    tasks,
-    workspaces,
-)
-from api.routes.status import ShortCut, StatusEndpoint, status_route
+from api.routes.locks import lock_history, workspaces
+from api.routes.log import changes, events, extent
+from api.routes.operations import dead_letters, health, overview
+from api.routes.pages import console, contracts, session
+from api.routes.runners import heartbeat, runners
+from api.routes.runners.status import ShortCut, StatusEndpoint, status_route
+from api.routes.tasks import attempts, bulk, commands, output, questions, tasks
 from api.schema import docs_page
 from api.schema.openapi import Described
 from api.streaming.change_feed import ChangeFeed
@@ -61,7 +46,7 @@ _ROUTES = (
     overview,
     tasks,
     attempts,
-    log,
+    extent,
     questions,
     bulk,
     commands,

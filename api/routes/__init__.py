@@ -1,4 +1,5 @@
 """HTTP routes, one file per resource: requests, required roles and response statuses.
 
-Start with `tasks.py`.
+The packages are named by what they serve, and know nothing of one another: `tasks`, `locks` (and workspaces),
+`log`, `runners` (and what runners send), `operations`, `pages` (for a browser). Start with `tasks/tasks.py`.
 """

@@ -237,7 +237,7 @@ async def test_runners_are_shown_as_their_heartbeats_say(harness: ApiHarness) ->
 async def test_a_page_of_locks_ends_early_where_very_many_paths_are_claimed(
     harness: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.routes.workspaces.PAGE_PATHS", 5)
+    monkeypatch.setattr("api.routes.locks.workspaces.PAGE_PATHS", 5)
     for name in ("one", "two", "three"):
         await harness.register(name, f"/srv/{name}")
         await harness.dispatched(workspace=name, lock_paths=["a", "b"])

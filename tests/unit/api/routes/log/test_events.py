@@ -9,7 +9,7 @@ import pytest
 
 from api.queries import event_pages
 from api.queries.event_pages import EventPages, EventSelection
-from api.routes.events import PAGE_BYTES
+from api.routes.log.events import PAGE_BYTES
 from domain.errors import Busy
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded

@@ -10,7 +10,7 @@ import pytest
 
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
-from api.routes.output import UNSENT_BYTES
+from api.routes.tasks.output import UNSENT_BYTES
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import OutputRange, RangeRequest
 from domain.runners.runner_key import runner_id_of

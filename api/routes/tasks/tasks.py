@@ -26,7 +26,7 @@ from api.queries.task_filters import TasksWanted
 from api.queries.task_rows import LEFT_OUT, TaskRows, show_waiting
 from api.queries.task_view import shown, task_response
 from api.queries.time_travel import task_at
-from api.routes.commands import dispatch_and_wait
+from api.routes.tasks.commands import dispatch_and_wait
 from api.schema.openapi import problems
 from domain.errors import DomainError, Refused
 from domain.identifiers import (

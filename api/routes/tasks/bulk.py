@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
-from api.routes.commands import AttemptSeen, CancelReason
+from api.routes.tasks.commands import AttemptSeen, CancelReason
 from api.schema.openapi import problems
 from domain.errors import DomainError
 from domain.identifiers import CheckedTaskId, TaskId

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from api.routes import lock_history
+from api.routes.locks import lock_history
 from tests.unit.api.api_harness import ApiHarness, problem
 
 HISTORY = "/workspaces/acme/locks/history"

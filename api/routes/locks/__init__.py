@@ -1,0 +1,1 @@
+"""Workspaces and their locks: who holds and waits, now and in the past. `workspaces.py` has `/locks` too."""

@@ -1,0 +1,1 @@
+"""For those who run the control plane: the overview, probes and metrics, dead letters."""

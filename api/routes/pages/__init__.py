@@ -1,0 +1,1 @@
+"""What a browser loads: the console and its login (`session.py`), and the documents of the interfaces."""

@@ -1,0 +1,1 @@
+"""Runners: the list for operators, and what runners send: heartbeats, and reports in `status.py`."""

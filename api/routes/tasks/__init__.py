@@ -1,0 +1,1 @@
+"""Tasks: creating, listing, explaining, commands for one or many, their attempts, output and questions."""
