@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ import orjson
 from nats.aio.client import Client
 
 from adapters.nats.leader_quorum import Leadership, NoMajority, certain_seconds
-from adapters.nats.message import Arrived, LazyHeaders, parse_block
+from adapters.nats.message import Arrived
 from adapters.nats.request_reply import replies_of
 from domain.errors import Busy
 from domain.subjects import Stream, under
@@ -51,16 +50,23 @@ class StreamMissing(LogUnreachable):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
-    """A stored message. `block`: its header bytes, where they are known; only leader reads fill `time`."""
+class RawMessage(Arrived):
+    """A stored message. `raw_headers` is empty with nats-py's own client; only leader reads fill `time`."""
 
-    seq: int
-    subject: str
-    headers: Mapping[str, str]
-    data: bytes
-    time: str = ""
-    block: bytes = b""
+    __slots__ = ("seq", "time")
+
+    def __init__(
+        self,
+        seq: int,
+        subject: str,
+        data: bytes,
+        raw_headers: bytes,
+        headers: Mapping[str, str] | None = None,
+        time: str = "",
+    ) -> None:
+        super().__init__(subject, "", data, raw_headers, headers)
+        self.seq = seq
+        self.time = time
 
 
 class JetStreamApi:
@@ -217,9 +223,7 @@ class JetStreamApi:
             return None
         block = base64.b64decode(message.get("hdrs", ""))
         data = base64.b64decode(message.get("data", ""))
-        return RawMessage(
-            message["seq"], message["subject"], parse_block(block), data, message["time"], block
-        )
+        return RawMessage(message["seq"], message["subject"], data, block, time=message["time"])
 
     async def _request(self, subject: str, body: bytes) -> dict[str, Any]:
         try:
@@ -265,16 +269,17 @@ class _Batch:
         if self.done.done():
             return
         block = message.raw_headers
-        headers = LazyHeaders(block) if block else message.headers
-        if (_SEQUENCE not in block) if block else ("Nats-Sequence" not in headers):
-            self._end(headers.get("Status", ""))
+        if (_SEQUENCE not in block) if block else ("Nats-Sequence" not in message.headers):
+            self._end(message.headers.get("Status", ""))
             return
         try:
             if block:
                 seq, subject = int(_last_value(block, _SEQUENCE)), _last_value(block, _SUBJECT).decode()
+                self._messages.append(RawMessage(seq, subject, message.data, block))
             else:  # of nats-py's own client
+                headers = message.headers
                 seq, subject = int(headers["Nats-Sequence"]), headers["Nats-Subject"]
-            self._messages.append(RawMessage(seq, subject, headers, message.data, block=block))
+                self._messages.append(RawMessage(seq, subject, message.data, b"", headers))
         except (KeyError, ValueError) as error:
             self.done.set_exception(LogUnreachable(f"a message came back in an unknown form: {error!r}"))
             return

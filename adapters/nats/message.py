@@ -5,7 +5,7 @@ Each event has a dozen headers, and every process of the control plane reads eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 _VERSION_LINE = b"NATS/1.0\r\n"
 _STATUS_LINE = b"NATS/1.0 "
@@ -17,7 +17,12 @@ class Arrived:
     __slots__ = ("_headers", "data", "raw_headers", "reply", "subject")
 
     def __init__(
-        self, subject: str, reply: str, data: bytes, raw_headers: bytes, headers: dict[str, str] | None = None
+        self,
+        subject: str,
+        reply: str,
+        data: bytes,
+        raw_headers: bytes,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.subject = subject
         self.reply = reply
@@ -31,28 +36,6 @@ class Arrived:
         if self._headers is None:
             self._headers = parse_block(self.raw_headers) if self.raw_headers else {}
         return self._headers
-
-
-class LazyHeaders(Mapping[str, str]):
-    """The headers of a block, parsed on first use."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._found: dict[str, str] | None = None
-
-    def _parsed(self) -> dict[str, str]:
-        if self._found is None:
-            self._found = parse_block(self._raw)
-        return self._found
-
-    def __getitem__(self, name: str) -> str:
-        return self._parsed()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parsed())
-
-    def __len__(self) -> int:
-        return len(self._parsed())
 
 
 Take = Callable[[Arrived], None]

@@ -18,7 +18,6 @@ from adapters.event_store.codec import decoded, subject_of
 from adapters.event_store.reading.lazy_event import LazyEvent
 from adapters.event_store.reading.log_feed import TIMING, LogFeed
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
-from adapters.nats.message import Arrived
 from adapters.nats.pull_consumer import PullTiming
 from domain.identifiers import LOG_START, LogSeq
 from domain.log.filter import ALL_EVENTS, EventFilter
@@ -60,9 +59,7 @@ class JetStreamLogReader:
         events, size = list[Recorded](), 0
         subject = subject_of(wanted) if wanted != ALL_EVENTS else None
         for message in await self._api.batch(subject, after_seq + 1, limit):
-            headers = None if message.block else dict(message.headers)
-            arrived = Arrived(message.subject, "", message.data, message.block, headers)
-            events.append(LazyEvent(LogSeq(message.seq), arrived))
+            events.append(LazyEvent(LogSeq(message.seq), message))
             size += len(message.data)
             if size > PART_BYTES:  # yield to other tasks
                 size = 0

@@ -120,7 +120,7 @@ class _Requests:
             found = await asyncio.gather(*(self._api.get(seq) for seq in range(first, end + 1)))
             self._position = end
             batch = [
-                StoredBytes(LogSeq(one.seq), one.subject.encode(), one.block, one.data)
+                StoredBytes(LogSeq(one.seq), one.subject.encode(), one.raw_headers, one.data)
                 for one in found
                 if one
             ]
