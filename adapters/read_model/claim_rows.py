@@ -12,7 +12,6 @@ from domain.log.payloads import BoundPayload, DispatchedPayload, LockPayload, Re
 from domain.log.record import Recorded
 from domain.task.transitions import TERMINAL
 
-_ENDS = {status.value for status in TERMINAL}
 BOUND = "bound_seq"
 """The only column whose first value stands."""
 
@@ -44,7 +43,7 @@ def task_changes(event: Recorded, before: str, now: str) -> Row | None:
         bound: BoundPayload = event.data
         if bound["runner_id"]:
             return {"runner_id": bound["runner_id"], BOUND: event.seq}
-    elif name in _ENDS and before == "waiting":
+    elif name in TERMINAL and before == "waiting":
         return {"left_seq": event.seq, "left_at": event.time, "cause": name}
     return None
 

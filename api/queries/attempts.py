@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from api.dependencies import ApiParts
-from domain.errors import Busy, NotFound
+from api.queries.event_pages import lagging
+from domain.errors import NotFound
 from domain.identifiers import LOG_START, RunnerId
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
 from domain.task.transitions import TERMINAL
-
-_ENDS = {status.value for status in TERMINAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ async def attempt_facts(parts: ApiParts, stored: StoredTask, number: int | None)
         raise NotFound("no-such-attempt", f"the task has {have}; leave `attempt` out for the current one")
     events = await parts.log.page(LOG_START, task.version, EventFilter("task", task.id))
     if len(events) < task.version:
-        raise Busy("busy", "a replica of the log lags behind; send the same request again")
+        raise lagging()
     facts = AttemptFacts(number, task.spec.pool)
     for event in events:
         if event.attempt == number:
@@ -70,6 +69,6 @@ def _with(facts: AttemptFacts, event: Recorded) -> AttemptFacts:
         instance=data.get("instance") or facts.instance,
         taken=facts.taken or event.event in ("queued", "running"),
         started=facts.started or event.event == "running",
-        ended=facts.ended or event.event in _ENDS,
+        ended=facts.ended or event.event in TERMINAL,
         output_tail=data.get("output_tail") or facts.output_tail,
     )

@@ -48,7 +48,7 @@ class Attention(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the sentences are made from. None: unknown now."""
+    """What the sentences are made from; `waits` has the longest first. None: unknown now."""
 
     stock: Stock
     lost: Sequence[Grant]
@@ -150,7 +150,7 @@ def _cancels(seen: Observed) -> Iterator[Attention]:
 
 def _waits(seen: Observed) -> Iterator[Attention]:
     long = [one for one in seen.waits if waited(one, seen.now) >= LONG_WAIT]
-    for waiter in sorted(long, key=lambda one: one.claim.since)[:MOST_OF_A_KIND]:
+    for waiter in long[:MOST_OF_A_KIND]:
         claim = waiter.claim
         behind = f" behind {seen.name(waiter.blocked_by[0])}" if waiter.blocked_by else ""
         more = f" and {_counted(waiter.in_the_way - 1, 'other')}" if waiter.in_the_way > 1 else ""

@@ -20,10 +20,9 @@ from api.queries.attention import (
     lost_holders,
     waited,
 )
-from api.queries.stock import Stock, bounded, take_stock
-from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
-from domain.locks.claims import Waiter
-from domain.ports.read_model import TaskFilter, UnconfirmedCancel
+from api.queries.stock import LagRead, bounded, take_stock
+from domain.identifiers import LogSeq, TaskId, WorkspaceId
+from domain.ports.read_model import TaskFilter
 from domain.protocol import RunnerState
 from domain.task.transitions import Status
 
@@ -53,13 +52,6 @@ class Contended(BaseModel):
     waiting: int
     longest_wait_seconds: float
     task_id: TaskId
-
-
-class LagRead(BaseModel):
-    """How many events or messages are not applied yet, and the age of the oldest."""
-
-    events: int
-    seconds: float
 
 
 class RoomRead(BaseModel):
@@ -111,20 +103,22 @@ class Overviews:
 
     async def _make(self) -> tuple[LogSeq, Overview]:
         parts = self._parts
-        position = await bounded(lambda parts: parts.read_model.position(), parts)
+        position = await bounded(parts.read_model.position())
         seq = min(parts.view.seq, position) if position is not None else parts.view.seq
+        now = parts.clock()
         stock, cancels, failures, rate = await asyncio.gather(
             take_stock(parts),
-            bounded(_unconfirmed, parts),
-            bounded(_failures, parts),
-            bounded(lambda _: self._rate.last(), parts),
+            bounded(parts.read_model.unconfirmed_cancels(now - CONFIRMED_WITHIN, MOST_OF_A_KIND)),
+            bounded(parts.read_model.failures_since(now - FAILURES_WITHIN, MOST_FAILURES)),
+            bounded(self._rate.last()),
         )
-        waits = [waiter for name in parts.view.open_workspaces() if (waiter := parts.view.first_waiter(name))]
+        first = (parts.view.first_waiter(name) for name in parts.view.open_workspaces())
+        waits = sorted((one for one in first if one), key=lambda one: one.claim.since)
         lost = lost_holders(parts, stock)
         named = [one.claim.task_id for one in lost[:MOST_OF_A_KIND]]
-        named += [one.claim.task_id for one in _longest(waits)]
-        named += [name for one in _longest(waits) for name in one.blocked_by[:1]]
-        titles = await bounded(lambda parts: _titles(parts, named), parts)
+        for waiter in waits[:MOST_OF_A_KIND]:
+            named += [waiter.claim.task_id, *waiter.blocked_by[:1]]
+        titles = await bounded(_titles(parts, named))
         seen = Observed(stock, lost, waits, cancels, failures, titles or {}, parts.clock())
         return seq, _overview(parts, seen, rate)
 
@@ -155,15 +149,6 @@ class EventRate:
         return [max(after - before, 0) for before, after in pairwise(seqs)]
 
 
-async def _unconfirmed(parts: ApiParts) -> list[UnconfirmedCancel]:
-    before = parts.clock() - CONFIRMED_WITHIN
-    return await parts.read_model.unconfirmed_cancels(before, MOST_OF_A_KIND)
-
-
-async def _failures(parts: ApiParts) -> list[tuple[RunnerId | None, int]]:
-    return await parts.read_model.failures_since(parts.clock() - FAILURES_WITHIN, MOST_FAILURES)
-
-
 async def _titles(parts: ApiParts, ids: Sequence[TaskId]) -> dict[TaskId, str]:
     if not ids:
         return {}
@@ -173,13 +158,9 @@ async def _titles(parts: ApiParts, ids: Sequence[TaskId]) -> dict[TaskId, str]:
     return {one.id: one.title for one in found}
 
 
-def _longest(waits: Sequence[Waiter]) -> list[Waiter]:
-    return sorted(waits, key=lambda one: one.claim.since)[:MOST_OF_A_KIND]
-
-
 def _overview(parts: ApiParts, seen: Observed, rate: list[int] | None) -> Overview:
-    stock: Stock = seen.stock
-    longest = [waited(one, seen.now).total_seconds() for one in _longest(seen.waits)[:1]]
+    stock, runners = seen.stock, seen.stock.runners
+    longest = waited(seen.waits[0], seen.now).total_seconds() if seen.waits else None
     return Overview(
         time=seen.now,
         attention=attention(parts, seen),
@@ -187,20 +168,17 @@ def _overview(parts: ApiParts, seen: Observed, rate: list[int] | None) -> Overvi
         if stock.tasks is not None
         else None,
         failed_last_hour=sum(number for _, number in seen.failures) if seen.failures is not None else None,
-        locks=LocksOverview(**stock.locks._asdict(), longest_wait_seconds=longest[0] if longest else None),
+        locks=LocksOverview(**stock.locks._asdict(), longest_wait_seconds=longest),
         contended=_contended(parts, seen),
-        runners=stock.runners.states if stock.runners is not None else None,
-        awaiting_operator=stock.runners.awaiting_operator if stock.runners is not None else None,
+        runners=runners.states if runners is not None else None,
+        awaiting_operator=runners.awaiting_operator if runners is not None else None,
         open_questions=stock.questions.number if stock.questions is not None else None,
         dead_letters=stock.dead_letters,
         log_room=[
             RoomRead(name=one.name, left_bytes=max(one.left, 0), reserve_bytes=one.reserve)
             for one in parts.capacity.bounds()
         ],
-        lags={
-            name: LagRead(events=lag.events, seconds=lag.seconds) if lag is not None else None
-            for name, lag in stock.lags.items()
-        },
+        lags=stock.lags,
         events_per_minute=rate,
     )
 

@@ -7,9 +7,11 @@ the history of the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+
+from pydantic import BaseModel
 
 from api.dependencies import ApiParts
 from api.queries.runner_status import Beats, count_conflicts, count_runners, reports_waiting
@@ -39,9 +41,8 @@ class RunnerStock:
     recent: Mapping[str, Beats]
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """Events or messages that are not applied yet, and the age of the oldest."""
+class LagRead(BaseModel):
+    """How many events or messages are not applied yet, and the age of the oldest."""
 
     events: int
     seconds: float
@@ -56,20 +57,20 @@ class Stock:
     dead_letters: int | None
     tasks: dict[str, int] | None
     questions: OpenQuestions | None
-    lags: dict[str, Lag | None]
+    lags: dict[str, LagRead | None]
 
 
 async def take_stock(parts: ApiParts) -> Stock:
     """Ask for all figures at once."""
     runners, dead_letters, tasks, questions, folds, queues = await asyncio.gather(
-        bounded(_runners, parts),
-        bounded(_dead_letters, parts),
-        bounded(_tasks, parts),
-        bounded(_questions, parts),
-        bounded(_folds, parts),
-        bounded(_queues, parts),
+        bounded(_runners(parts)),
+        bounded(parts.dead_letters.count()),
+        bounded(parts.read_model.count_by_status()),
+        bounded(parts.read_model.open_questions(parts.clock())),
+        bounded(_folds(parts)),
+        bounded(_queues(parts)),
     )
-    lags: dict[str, Lag | None] = dict.fromkeys((VIEW, READ_MODEL, *parts.backlogs.names))
+    lags: dict[str, LagRead | None] = dict.fromkeys((VIEW, READ_MODEL, *parts.backlogs.names))
     return Stock(
         parts.view.open_locks(),
         runners,
@@ -80,11 +81,11 @@ async def take_stock(parts: ApiParts) -> Stock:
     )
 
 
-async def bounded(ask: Callable[[ApiParts], Awaitable[T]], parts: ApiParts) -> T | None:
-    """The answer of `ask`; None where there is none in time."""
+async def bounded(answer: Awaitable[T]) -> T | None:
+    """The answer; None where there is none in time."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await ask(parts)
+            return await answer
     except (Busy, TimeoutError):
         return None
 
@@ -103,36 +104,24 @@ async def _runners(parts: ApiParts) -> RunnerStock:
     )
 
 
-async def _dead_letters(parts: ApiParts) -> int:
-    return await parts.dead_letters.count()
-
-
-async def _tasks(parts: ApiParts) -> dict[str, int]:
-    return await parts.read_model.count_by_status()
-
-
-async def _questions(parts: ApiParts) -> OpenQuestions:
-    return await parts.read_model.open_questions(parts.clock())
-
-
-async def _folds(parts: ApiParts) -> dict[str, Lag | None]:
+async def _folds(parts: ApiParts) -> dict[str, LagRead | None]:
     """How far this process's fold and the read model are behind the leader."""
-    last, found = await parts.log.last_seq(), dict[str, Lag | None]()
+    last, found = await parts.log.last_seq(), dict[str, LagRead | None]()
     for name, position in ((VIEW, parts.view.seq), (READ_MODEL, await parts.read_model.position())):
         behind = max(last - position, 0)
         oldest = await parts.log.at([LogSeq(position + 1)]) if behind else []
         waited = max((parts.clock() - oldest[0].at).total_seconds(), 0.0) if oldest else 0.0
-        found[name] = Lag(behind, waited)
+        found[name] = LagRead(events=behind, seconds=waited)
     return found
 
 
-async def _queues(parts: ApiParts) -> dict[str, Lag | None]:
+async def _queues(parts: ApiParts) -> dict[str, LagRead | None]:
     """How far the consumers of shared queues are behind; None for a queue without a consumer yet."""
-    found = dict[str, Lag | None]()
+    found = dict[str, LagRead | None]()
     for name, backlog in (await parts.backlogs.all()).items():
         if backlog is None:
             found[name] = None
             continue
         waited = (parts.clock() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
-        found[name] = Lag(backlog.messages, max(waited, 0.0))
+        found[name] = LagRead(events=backlog.messages, seconds=max(waited, 0.0))
     return found

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import orjson
 
 from api.dependencies import ApiParts
+from api.queries.event_pages import lagging
 from domain.errors import Busy, NotFound
 from domain.identifiers import LOG_START, LogSeq, TaskId, WorkspaceId
 from domain.lifecycle.asyncio_tasks import wait_at_most
@@ -177,7 +178,7 @@ class ChangeFeed:
         while at < upto:
             page = await self._parts.log.page(at, min(PAGE, upto - at))
             if not page:
-                raise Busy("busy", "a replica of the log lags behind; send the same request again")
+                raise lagging()
             for event in page:
                 if event.task_id is not None:
                     seqs[event.task_id] = event.seq

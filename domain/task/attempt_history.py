@@ -13,15 +13,14 @@ from domain.log.record import EventAt, Recorded, event_at
 from domain.task.transitions import TERMINAL, Status
 
 _STATUSES = {status.value for status in Status}
-_ENDS = {status.value for status in TERMINAL}
-_STEPS = {
+_STEPS: dict[str, str] = {
     "granted": "granted",
     "refused": "refused",
     "queued": "queued",
     "running": "started",
     "cancel-requested": "cancel_requested",
     "released": "released",
-    **dict.fromkeys(_ENDS, "ended"),
+    **dict.fromkeys(TERMINAL, "ended"),
 }
 
 
@@ -81,7 +80,7 @@ def _note(read: AttemptRead, event: Recorded) -> None:
         setattr(read, step, event_at(event))
     if name in _STATUSES:
         read.status = Status(name)
-    if name in _ENDS:
+    if name in TERMINAL:
         _end(read, event)
     elif name == "granted":
         read.token = FencingToken(event.seq)
