@@ -23,7 +23,7 @@ from domain.log.events import EVENTS
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
-from domain.runners.runner_key import is_shown_id
+from domain.runners.runner_key import is_named
 
 SCAN_STEP = 500
 SCAN_STEPS = 20
@@ -266,9 +266,7 @@ def _fits(event: Recorded, wanted: EventSelection | None, workspace: WorkspaceId
 
 
 def _by(event: Recorded, actor: str | None) -> bool:
-    if actor is None or is_by(event.actor, actor):
-        return True
-    return is_shown_id(actor) and event.actor.startswith(actor)
+    return actor is None or is_by(event.actor, actor) or is_named(event.actor, actor)
 
 
 def stored_filters(wanted: EventSelection) -> list[EventFilter]:

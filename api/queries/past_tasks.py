@@ -15,12 +15,13 @@ import orjson
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPages
 from api.queries.paging import bad_cursor, decode_cursor, encode_cursor
+from api.queries.positions import check_read_model
 from api.queries.time_travel import lock_of, open_lock
-from domain.errors import Busy
 from domain.identifiers import LogSeq, TaskId, check_task_id
 from domain.locks.table import LockTable
 from domain.ports.read_model import TaskFilter
 from domain.protocol import rfc3339
+from domain.runners.runner_key import is_named
 from domain.task.view import NO_LOCK, TaskRead, task_read
 
 EXAMINED = 500
@@ -36,8 +37,7 @@ async def tasks_at(
         Invalid: `cursor` is not one of this list (`bad-cursor`).
         Busy: the read model has not come to `seq` yet.
     """
-    if seq > await parts.read_model.position():
-        raise Busy("busy", f"the read model has not come to sequence {seq} yet; send the request again")
+    await check_read_model(parts, seq)
     before = _task_of(cursor) if cursor is not None else None
     table = await parts.past.locks(seq)
     await asyncio.to_thread(table.prepare)
@@ -73,8 +73,8 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
     return (
         (not wanted.status or read.status.value in wanted.status)
         and wanted.workspace in (None, read.workspace)
-        and wanted.pool in (None, read.pool)
-        and wanted.runner in (None, read.runner_id)
+        and (wanted.pool is None or is_named(read.pool, wanted.pool))
+        and (wanted.runner is None or is_named(read.runner_id or "", wanted.runner))
         and wanted.reason in (None, read.reason)
         and wanted.asking in (None, read.question is not None)
         and wanted.exit_code in (None, read.exit_code)

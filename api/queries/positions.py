@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from api.dependencies import ApiParts
-from domain.errors import NotFound
+from domain.errors import Busy, NotFound
 from domain.identifiers import LogSeq
 from domain.validation.timestamps import Moment
 
@@ -47,3 +47,9 @@ async def position_at(parts: ApiParts, at: LogSeq | datetime) -> LogSeq:
     if isinstance(at, datetime) and at > parts.clock() + CLOCKS_DIFFER:
         raise NotFound("beyond-the-log", "that time has not come yet; leave `at` out to see what is now")
     return await parts.past.position(at)
+
+
+async def check_read_model(parts: ApiParts, seq: LogSeq) -> None:
+    """Raise Busy while the read model has not come as far as `seq`."""
+    if seq > await parts.read_model.position():
+        raise Busy("busy", f"the read model has not come to sequence {seq} yet; send the request again")

@@ -55,6 +55,11 @@ def is_shown_id(text: str) -> bool:
     return bool(host and mark) and len(digest) == SHOWN_CHARS and set(digest) <= set("0123456789abcdef")
 
 
+def is_named(runner_id: str, given: str) -> bool:
+    """Whether `given` is the id, or may be its shortened form."""
+    return runner_id == given or (is_shown_id(given) and runner_id.startswith(given))
+
+
 def is_key(token: str) -> bool:
     """Whether a token is a runner's own key, of whatever runner."""
     return token.startswith(PREFIX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,9 +13,8 @@ from api.config import Role
 from api.dependencies import ApiParts
 from api.queries.as_of import read_model_as_of, set_as_of
 from api.queries.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
-from api.queries.positions import MAX_SEQ, Point, position_at
+from api.queries.positions import MAX_SEQ, Point, check_read_model, position_at
 from api.schema.openapi import problems
-from domain.errors import Busy
 from domain.identifiers import LOG_START, CheckedWorkspaceId, LogSeq
 from domain.locks.history import ClaimRead, Contention, contention
 
@@ -91,13 +91,12 @@ async def workspace_contention(
     return contention(since, found, more, parts.clock())
 
 
-async def _at(request: Request, parts: ApiParts, at: Any) -> LogSeq | None:
+async def _at(request: Request, parts: ApiParts, at: LogSeq | datetime | None) -> LogSeq | None:
     """The sequence of `at`. Busy while the read model has not come as far."""
-    await read_model_as_of(request, parts)
     if at is None:
+        await read_model_as_of(request, parts)
         return None
     seq = await position_at(parts, at)
-    if seq > await parts.read_model.position():
-        raise Busy("busy", f"the read model has not come to sequence {seq} yet; send the request again")
+    await check_read_model(parts, seq)
     set_as_of(request, seq)
     return seq

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.queries import past_tasks
+from domain.runners.runner_key import runner_id_of, shown_id
 from tests.unit.api.api_harness import ApiHarness, new_id, problem
 from tests.unit.api.queries.test_time_travel import contended
 
@@ -64,6 +65,16 @@ async def test_at_every_position_each_task_is_as_it_was(
             ({"created_before": "2026-03-01T12:00:30Z"}, lambda one: one["title"] == "first"),
         ):
             assert await walk(harness, at=seq, limit=limit, **wanted) == [one for one in found if fits(one)]
+
+
+async def test_a_shortened_id_names_a_runner(harness: ApiHarness) -> None:
+    made = runner_id_of("build-7", "key.alice")
+    task = await harness.dispatched(pool=made)
+    await harness.report(task["id"], "running", attempt=1, runner_id=made)
+    seq = len(harness.log.events)
+    for name in (made, shown_id(made)):
+        for wanted in ({"runner": name}, {"pool": name}):
+            assert [one["id"] for one in await walk(harness, at=seq, **wanted)] == [task["id"]]
 
 
 async def test_the_answer_names_its_position_and_waits_for_the_read_model(harness: ApiHarness) -> None:

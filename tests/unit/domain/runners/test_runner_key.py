@@ -13,6 +13,7 @@ from domain.runners.runner_key import (
     certifies,
     host_of,
     is_key,
+    is_named,
     is_shown_id,
     runner_id_of,
     shown_id,
@@ -52,6 +53,9 @@ def test_its_id_is_shown_shortened_and_others_whole() -> None:
         assert shown_id(name) == name
     for name in ("-lock-0123abcd", "x-lock-0123abc", "x-lock-0123ABCD", "0123abcd"):
         assert not is_shown_id(name)
+    assert is_named(made, short)
+    assert is_named(made, made)
+    assert not any(is_named(made, name) for name in ("build-7", made[:-1], shown_id(made)[:-1] + "g"))
 
 
 @pytest.mark.parametrize(
