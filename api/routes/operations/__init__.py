@@ -1,1 +1,4 @@
-"""For those who run the control plane: the overview, probes and metrics, dead letters."""
+"""For those who run the control plane: the overview, probes and metrics, dead letters.
+
+Start with `overview.py`.
+"""

@@ -1,1 +1,4 @@
-"""Runners: the list for operators, and what runners send: heartbeats, and reports in `status.py`."""
+"""Runners: the list for operators, and what runners send: heartbeats, and reports in `status.py`.
+
+Start with `status.py`.
+"""

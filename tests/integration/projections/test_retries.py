@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -229,7 +228,8 @@ async def test_an_end_without_a_policy_arms_nothing(harness: DispatchHarness) ->
     await _fail(harness, task_id, 1)
     end = await _end(harness, task_id)
     await harness.retries().plan(end)
-    await harness.retries().plan(replace(end, data={**end.data, "reason": "killed"}))
+    fields = {name: getattr(end, name) for name in Recorded.__slots__}
+    await harness.retries().plan(Recorded(**{**fields, "data": {**end.data, "reason": "killed"}}))
     await harness.retries().handle(_due(task_id))
     assert await harness.armed() == []
     assert await _begun(harness, task_id) == ["operator:ann"]
