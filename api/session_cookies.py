@@ -20,15 +20,14 @@ CONSOLE_HEADER = "X-Towpath-Console"
 
 
 def session_of(parts: ApiParts, request: Request) -> Session | None:
-    """The session of the request's cookie; None without a valid one.
+    """The session of the request's first valid cookie; None without one.
 
     Raises:
         HttpProblem: 403 if a valid one comes with an unsafe method that the console did not send.
     """
-    value = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
-    if value is None:
-        return None
-    session = parts.sessions.check(value, parts.config.operator_tokens, parts.clock())
+    values = [request.cookies[name] for name in (SECURE_COOKIE, COOKIE) if name in request.cookies]
+    checked = (parts.sessions.check(one, parts.config.operator_tokens, parts.clock()) for one in values)
+    session = next((one for one in checked if one is not None), None)
     if session is not None and request.method not in READS:
         require_console(parts, request)
     return session

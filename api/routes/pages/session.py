@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from api.auth import ROLE_KEY, CallerSent, ConsoleRoute, GuardedRoute, Parts, find_token, needs
 from api.callers import Caller, caller_of
@@ -18,6 +18,7 @@ from api.problems import HttpProblem, leaves
 from api.schema.openapi import problems
 from api.session_cookies import CONSOLE_HEADER, clear_cookies, set_cookie
 from domain.errors import Refused
+from domain.validation.outside_text import refuse_unstorable
 
 router = APIRouter(route_class=GuardedRoute, tags=["session"])
 login = APIRouter(route_class=ConsoleRoute, tags=["session"])
@@ -37,6 +38,12 @@ class LoginBody(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     token: Annotated[SecretStr, Field(min_length=1, max_length=500)]
+
+    @field_validator("token")
+    @classmethod
+    def _has_bytes(cls, token: SecretStr) -> SecretStr:
+        refuse_unstorable(token.get_secret_value())
+        return token
 
 
 class SessionRead(BaseModel):
