@@ -81,12 +81,17 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
         and wanted.lock in (None, read.lock.state)
         and (wanted.min_attempt is None or read.attempt >= wanted.min_attempt)
         and (not wanted.ids or read.id in wanted.ids)
-        and all(word.lower() in read.title.lower() for word in wanted.words)
+        and all(_ascii_lower(word) in _ascii_lower(read.title) for word in wanted.words)
         and all(read.labels.get(name) == value for name, value in wanted.labels)
         and _inside(read.created_at, wanted.created_after, wanted.created_before)
         and _inside(read.finished_at, wanted.finished_after, wanted.finished_before)
         and (wanted.id_part is None or read.id.startswith(wanted.id_part) or read.id.endswith(wanted.id_part))
     )
+
+
+def _ascii_lower(text: str) -> bytes:
+    """As the read model's databases compare: other letters keep their case."""
+    return text.encode().lower()
 
 
 def _inside(at: datetime | None, after: datetime | None, before: datetime | None) -> bool:

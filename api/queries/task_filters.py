@@ -97,7 +97,7 @@ class TasksWanted(BaseModel):
             finished_after=self.finished_after,
             finished_before=self.finished_before,
             ids=tuple(TaskId(one) for one in self.id) if len(self.id) > 1 else (),
-            words=tuple((self.q or "").split()),
+            words=tuple(dict.fromkeys((self.q or "").split())),
             exit_code=self.exit_code,
             lock=self.lock,
             min_attempt=self.min_attempt,

@@ -77,6 +77,12 @@ async def test_a_shortened_id_names_a_runner(harness: ApiHarness) -> None:
             assert [one["id"] for one in await walk(harness, at=seq, **wanted)] == [task["id"]]
 
 
+async def test_words_mean_what_they_mean_now(harness: ApiHarness) -> None:
+    await harness.create(title="Äpfel ZÄHLEN")
+    for words, number in (("äpfel", 0), ("zÄhlen pfel", 1)):
+        assert len(await walk(harness, at=1, q=words)) == number, words
+
+
 async def test_the_answer_names_its_position_and_waits_for_the_read_model(harness: ApiHarness) -> None:
     await a_day(harness)
     answer = await harness.http.get("/tasks?at=4")
