@@ -93,9 +93,10 @@ class Overviews:
 
     async def now(self) -> tuple[LogSeq, Overview]:
         """The overview, and up to which sequence it certainly shows the log."""
-        async with self._making:
-            clock = asyncio.get_running_loop().time
-            if self._made is None or clock() - self._made[0] >= FRESH_SECONDS:
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        async with self._making:  # who waits here shares what is made meanwhile, however long that takes
+            if self._made is None or asked - self._made[0] >= FRESH_SECONDS:
                 began = clock()
                 seq, overview = await self._make()
                 self._made = (began, seq, overview)
@@ -118,7 +119,8 @@ class Overviews:
         named = [one.claim.task_id for one in lost[:MOST_OF_A_KIND]]
         for waiter in waits[:MOST_OF_A_KIND]:
             named += [waiter.claim.task_id, *waiter.blocked_by[:1]]
-        titles = await bounded(_titles(parts, named))
+        known = stock.tasks is not None  # else its database is away: another wait would be in vain
+        titles = await bounded(_titles(parts, named)) if known else None
         seen = Observed(stock, lost, waits, cancels, failures, titles or {}, parts.clock())
         return seq, _overview(parts, seen, rate)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,3 +125,26 @@ async def test_the_room_of_the_log_and_lags(harness: ApiHarness) -> None:
     assert found["attention"][0]["sentence"] == (
         "the disk has room for 100 MiB, of which 64 are kept for ends: free some"
     )
+
+
+async def test_those_who_wait_for_a_slow_one_share_it(
+    harness: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, ahead, made = asyncio.get_running_loop(), 0.0, 0
+    overviews, clock = Overviews(harness.parts), loop.time
+    make = overviews._make
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+
+    async def slowly() -> Any:
+        nonlocal ahead, made
+        made += 1
+        await asyncio.sleep(0)  # all the others ask
+        ahead += 10.0
+        return await make()
+
+    monkeypatch.setattr(overviews, "_make", slowly)
+    found = await asyncio.gather(*(overviews.now() for _ in range(20)))
+    assert made == 1
+    assert len({id(overview) for _, overview in found}) == 1
+    await overviews.now()
+    assert made == 2
