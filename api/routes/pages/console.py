@@ -44,6 +44,7 @@ _TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_NEVER = re.compile(r"q\s*=\s*0(\.0*)?")
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
 _NOT_BUILT = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Towpath</title>
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
@@ -76,12 +77,10 @@ async def console_file(digest: str, name: str, request: Request, parts: Parts) -
     kind = _TYPES.get(Path(name).suffix)
     if kind is not None and _DIGEST.fullmatch(digest) and _FILE.fullmatch(name):
         path = parts.console / "a" / digest / name
-        accepted = {
-            one.partition(";")[0].strip() for one in request.headers.get("accept-encoding", "").split(",")
-        }
+        accepted = _accepted(request.headers.get("accept-encoding", ""))
         for coding, suffix in (*_CODINGS, ("", "")):
             file = path.with_name(name + suffix)
-            if coding in {*accepted, ""} and await asyncio.to_thread(file.is_file):
+            if coding in accepted and await asyncio.to_thread(file.is_file):
                 headers = {**_FOREVER, "Content-Encoding": coding} if coding else _FOREVER
                 return FileResponse(file, headers=headers, media_type=kind)
     raise HttpProblem(
@@ -100,6 +99,12 @@ async def console(request: Request, parts: Parts) -> HTMLResponse:
     except FileNotFoundError:
         page = _NOT_BUILT
     return HTMLResponse(page.replace(_ROOT, escape(_root(request))), headers=_INDEX)
+
+
+def _accepted(header: str) -> set[str]:
+    """The codings that `Accept-Encoding` lists, without those of weight 0; and none."""
+    listed = (one.lower().partition(";") for one in header.split(","))
+    return {coding.strip() for coding, _, weight in listed if not _NEVER.fullmatch(weight.strip())} | {""}
 
 
 def _root(request: Request) -> str:
