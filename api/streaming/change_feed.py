@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import NamedTuple
 
 import orjson
@@ -30,7 +30,7 @@ HEARTBEAT_SECONDS = 15.0
 MOST_BEHIND = 10_000
 """Events that are looked through for one message; a reader further behind is told to reset."""
 MOST_NAMED = 1_000
-"""Tasks in one message; of more, it only says reset."""
+"""Tasks and workspaces in one message; of more, it only says reset."""
 KEPT = 64
 PAGE = 500
 
@@ -93,7 +93,7 @@ class ChangeFeed:
         """Up to where everything is shown: by the read model, and by this process's fold."""
         return min(await self._parts.read_model.position(), self._parts.view.seq)
 
-    async def chunks(self, first: Change) -> AsyncIterator[bytes]:
+    async def chunks(self, first: Change) -> AsyncGenerator[bytes]:
         """`first`, and then all changes after it, at most one message each PAUSE_SECONDS, until closing."""
         yield b"retry: 1000\n" + first.message()
         after = first.upto
@@ -202,6 +202,6 @@ def _merged(changes: list[Change]) -> Change:
 
 
 def _bounded(change: Change) -> Change:
-    if change.reset or len(change.tasks) > MOST_NAMED:
+    if change.reset or len(change.tasks) + len(change.workspaces) > MOST_NAMED:
         return Change(change.after, change.upto, {}, set(), reset=True)
     return change

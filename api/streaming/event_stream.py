@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from api.dependencies import ApiParts
 from api.queries.event_pages import EventPage, EventPages, EventSelection
@@ -47,7 +47,7 @@ class EventStream:
         self._heartbeat_seconds = heartbeat_seconds
         self._away_seconds = away_seconds
 
-    async def chunks(self, wanted: EventSelection, after: LogSeq) -> AsyncIterator[bytes]:
+    async def chunks(self, wanted: EventSelection, after: LogSeq) -> AsyncGenerator[bytes]:
         """Events after `after` as SSE, a page at a time; ends when `closing` is set."""
         yield f"retry: 1000\nid: {after}\n\n".encode()
         async for chunk in self._position(after):

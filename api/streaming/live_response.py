@@ -8,13 +8,16 @@ resumes with Last-Event-ID and misses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 
 import structlog
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.problems import HttpProblem
+from api.sessions import Session
+from domain.ports.log import Clock
 
 PATIENCE_SECONDS = 30.0
 ABORT = "towpath.abort"
@@ -46,6 +49,17 @@ def check_free(streams: Streams, otherwise: str) -> None:
         raise HttpProblem(503, "too-many-streams", detail, {"Retry-After": "5"})
 
 
+async def while_valid(
+    chunks: AsyncGenerator[bytes], session: Session | None, clock: Clock
+) -> AsyncIterator[bytes]:
+    """Ends a stream that was opened with a console's cookie, at the first chunk after the session's end."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if session is not None and clock() >= session.expires:
+                return
+            yield chunk
+
+
 class _NotRead(Exception):
     """The reader has stopped reading."""
 
@@ -60,6 +74,7 @@ class LiveResponse(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the chunks end, the reader disconnects, or it stops reading."""
+        check_free(self._streams, "try again later")  # again: others may have begun meanwhile
         self._streams.open += 1
         try:
             await _patiently(super().__call__, self._streams, scope, receive, send)

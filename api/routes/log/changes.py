@@ -8,12 +8,12 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.responses import StreamingResponse
 
-from api.auth import GuardedRoute, needs
+from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.queries.positions import MAX_SEQ
 from api.schema.openapi import problems
 from api.streaming.change_feed import MOST_BEHIND, ChangeFeed
-from api.streaming.live_response import LiveResponse, Streams, check_free
+from api.streaming.live_response import LiveResponse, Streams, check_free, while_valid
 from domain.identifiers import LogSeq
 from domain.log.position import PATTERN, Position
 
@@ -80,6 +80,7 @@ class ChangesQuery(BaseModel):
 )
 async def changes(
     request: Request,
+    parts: Parts,
     query: Annotated[ChangesQuery, Query()],
     last_event_id: Annotated[
         Annotated[Position, BeforeValidator(Position.parse)] | None,
@@ -97,4 +98,5 @@ async def changes(
     after = last_event_id
     if after is None and query.after_seq is not None:
         after = Position(query.after_seq)
-    return LiveResponse(feed.chunks(await feed.first(after)), streams)
+    chunks = feed.chunks(await feed.first(after))
+    return LiveResponse(while_valid(chunks, request.state.session, parts.clock), streams)

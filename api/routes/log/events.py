@@ -25,7 +25,7 @@ from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, 
 from api.queries.positions import MAX_SEQ, Point
 from api.schema.openapi import problems
 from api.streaming.event_stream import EventStream
-from api.streaming.live_response import LiveResponse, Streams, check_free
+from api.streaming.live_response import LiveResponse, Streams, check_free, while_valid
 from domain.errors import NotFound
 from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS, type_name
@@ -220,7 +220,8 @@ async def stream(
     if query.task_id is not None:
         await parts.commands.read(query.task_id)
     live = EventStream(parts, _pages(request), request.app.state.closing)
-    return LiveResponse(live.chunks(query.wanted(), after), streams)
+    chunks = live.chunks(query.wanted(), after)
+    return LiveResponse(while_valid(chunks, request.state.session, parts.clock), streams)
 
 
 @router.get(

@@ -10,8 +10,9 @@ import pytest
 
 from api.config import ApiConfig, Role
 from api.operator_tokens import parse_operator_tokens
-from api.sessions import COOKIE, SECURE_COOKIE, Sessions
+from api.sessions import COOKIE, SECURE_COOKIE, SESSION_LIFE, Sessions
 from tests.unit.api.api_harness import KEY, ApiHarness, Moment, api_harness, problem
+from tests.unit.api.sse_reader import sse
 from tests.unit.api.test_auth import LEAST, TOKENS, bearer
 
 OWN = {"X-Towpath-Console": "1", "Origin": "http://localhost:8000"}
@@ -190,3 +191,38 @@ def test_cookies_of_the_previous_key_are_accepted_and_new_ones_have_the_first() 
     old, new = Sessions(KEY), Sessions(b"a new key", KEY)
     assert new.check(old.mint(token, now)[0], CONFIG.operator_tokens, now) is not None
     assert old.check(new.mint(token, now)[0], CONFIG.operator_tokens, now) is None
+
+
+async def test_a_token_without_bytes_is_refused(guarded: ApiHarness) -> None:
+    headers = {**OWN, "Content-Type": "application/json"}
+    answer = await guarded.http.post("/session", content=b'{"token":"\\ud800"}', headers=headers)
+    problem(answer, 422, "invalid-request")
+
+
+async def test_a_stale_cookie_of_the_other_form_does_not_hide_a_valid_one(guarded: ApiHarness) -> None:
+    answer = await logged_in(guarded, Role.VIEWER)
+    guarded.http.cookies.clear()
+    valid = answer.headers["set-cookie"].partition(";")[0]
+    for cookie in (f"{SECURE_COOKIE}=a.b; {valid}", f"{valid}; {SECURE_COOKIE}=a.b"):
+        assert (await guarded.http.get("/session", headers={"Cookie": cookie})).status_code == 200
+    stale = f"{SECURE_COOKIE}=a.b; {COOKIE}=a.b"
+    problem(await guarded.http.get("/session", headers={"Cookie": stale}), 401, "unauthorised")
+
+
+@pytest.mark.parametrize("path", ["/changes", "/events/stream"])
+async def test_a_stream_ends_with_the_session_that_opened_it(guarded: ApiHarness, path: str) -> None:
+    cookie = (await logged_in(guarded, Role.AUDITOR)).headers["set-cookie"].partition(";")[0]
+    async with (
+        sse(guarded.app, path, {"Cookie": cookie}) as reader,
+        sse(guarded.app, path, bearer(TOKENS[Role.AUDITOR])) as other,
+    ):
+        for one in (reader, other):
+            assert await one.frame() is not None
+        guarded.clock.at += SESSION_LIFE
+        await guarded.http.post(
+            "/tasks?dispatch=true", json={"command": ["true"]}, headers=bearer(TOKENS[Role.OPERATOR])
+        )
+        while await reader.frame() is not None:
+            pass
+        assert reader.ended
+        assert await other.frame() is not None

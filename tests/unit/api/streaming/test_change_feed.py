@@ -10,7 +10,8 @@ import pytest
 
 from api.app import begin_closing
 from api.config import ApiConfig
-from api.streaming.change_feed import PAUSE_SECONDS
+from api.streaming.change_feed import PAUSE_SECONDS, Change, ChangeFeed
+from domain.log.position import Position
 from tests.unit.api.api_harness import ApiHarness, api_harness, finished, problem
 from tests.unit.api.sse_reader import SseReader, sse
 
@@ -105,6 +106,15 @@ async def test_too_many_tasks_are_a_reset(harness: ApiHarness, monkeypatch: pyte
         assert (await message(reader))["reset"]
 
 
+async def test_too_many_workspaces_are_a_reset(harness: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.streaming.change_feed.MOST_NAMED", 2)
+    for name in ("one", "two", "three"):
+        await harness.register(name, f"/srv/{name}")
+    async with sse(harness.app, "/changes?after_seq=0") as reader:
+        await message(reader)
+        assert (await message(reader))["reset"]
+
+
 @pytest.mark.parametrize("position", ["99", "2.0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11"])
 async def test_a_position_of_another_log_is_a_reset(harness: ApiHarness, position: str) -> None:
     await finished(harness)
@@ -160,3 +170,20 @@ async def test_streams_are_bounded(harness: ApiHarness) -> None:
             await message(reader)
             problem(await small.http.get("/changes"), 503, "too-many-streams")
         problem(await small.http.get("/changes?colour=red"), 422, "invalid-request")
+
+
+async def test_streams_that_are_asked_for_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with api_harness(ApiConfig(max_streams=1)) as small:
+        feed: ChangeFeed = small.app.state.changes
+        first, all_asked = feed.first, asyncio.Barrier(2)
+
+        async def together(after: Position | None) -> Change:
+            await all_asked.wait()
+            return await first(after)
+
+        monkeypatch.setattr(feed, "first", together)
+        async with sse(small.app, "/changes") as one, sse(small.app, "/changes") as other:
+            async with asyncio.timeout(5):
+                starts = [await reader.sent.get() for reader in (one, other)]
+            assert sorted(start["status"] for start in starts) == [200, 503]
+            assert small.app.state.streams.open == 1
