@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import orjson
@@ -43,6 +42,7 @@ from adapters.read_model.tables import (
     task_labels,
     tasks,
 )
+from adapters.read_model.task_conditions import BEHIND_EVERY_DIGIT, of_runner, others_of
 from domain.errors import Invalid
 from domain.identifiers import check_task_id
 from domain.ports.read_model import TaskFilter
@@ -56,11 +56,6 @@ COUNT_EXAMINED = 200_000
 PART_CANDIDATES = 1_000
 """Tasks examined for each end of an id; four random characters match one task in 65,536."""
 _STATUSES = tuple(status.value for status in Status)
-_BEHIND_EVERY_DIGIT = "g"
-_FINISHED = func.replace(tasks.c.finished_at, "Z", "")
-"""Reported times have microseconds or no fraction at all; without the Z both sort as text."""
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
-"""What both databases make lower-case with the collation of the columns."""
 _BRIEF = {"command": "'[]'", "message": "NULL", "output_tail": "NULL"}
 Place = tuple[str, str]
 Range = Callable[[int], Select[Any]]
@@ -112,65 +107,39 @@ def search_of(wanted: TaskFilter, after: str | None = None) -> TaskSearch:
     """
     place = _place(after) if after is not None else None
     if wanted.id_part is not None:
-        named = _named_by_part(wanted.id_part)
-        return _search(named, wanted, place, replace(wanted, id_part=None))
-    for made in (_by_ids, _by_lock, _by_runner, _by_exit_code, _by_reason, _asking, _tried_again):
-        found = made(wanted)
-        if found is not None:
-            conditions, left = found
-            return _search(select(tasks.c.id, tasks.c.created_at).where(*conditions), wanted, place, left)
-    if wanted.labels:
-        return _labelled(wanted, place)
-    return _merged(wanted, place)
+        return _search(_named_by_part(wanted.id_part), wanted, place, replace(wanted, id_part=None))
+    if (narrowed := _narrowed(wanted)) is not None:
+        conditions, left = narrowed
+        return _search(select(tasks.c.id, tasks.c.created_at).where(*conditions), wanted, place, left)
+    return _labelled(wanted, place) if wanted.labels else _merged(wanted, place)
 
 
-Narrowed = tuple[list[ColumnElement[bool] | TextClause], TaskFilter]
-"""The conditions of an index range, and the filters that are left."""
-
-
-def _by_ids(wanted: TaskFilter) -> Narrowed | None:
-    return ([tasks.c.id.in_(wanted.ids)], replace(wanted, ids=())) if wanted.ids else None
-
-
-def _by_lock(wanted: TaskFilter) -> Narrowed | None:
-    if wanted.lock is None:
-        return None
-    return [HAS_OPEN_LOCK, tasks.c.lock_state == wanted.lock], replace(wanted, lock=None)
-
-
-def _by_runner(wanted: TaskFilter) -> Narrowed | None:
-    if wanted.runner is None:
-        return None
-    return [*_of_runner(tasks.c.runner_id, wanted.runner)], replace(wanted, runner=None)
-
-
-def _by_exit_code(wanted: TaskFilter) -> Narrowed | None:
-    if not wanted.exit_code:
-        return None
-    return [EXIT_IS_ERROR, tasks.c.exit_code == wanted.exit_code], replace(wanted, exit_code=None)
-
-
-def _by_reason(wanted: TaskFilter) -> Narrowed | None:
-    if wanted.reason is None:
-        return None
-    return [tasks.c.reason == storable(wanted.reason)], replace(wanted, reason=None)
-
-
-def _asking(wanted: TaskFilter) -> Narrowed | None:
-    return ([tasks.c.asked_at.is_not(None)], replace(wanted, asking=None)) if wanted.asking else None
-
-
-def _tried_again(wanted: TaskFilter) -> Narrowed | None:
-    if wanted.min_attempt is None or wanted.min_attempt < 2:
-        return None
-    return [TRIED_AGAIN], replace(wanted, min_attempt=wanted.min_attempt if wanted.min_attempt > 2 else None)
+def _narrowed(wanted: TaskFilter) -> tuple[list[ColumnElement[bool] | TextClause], TaskFilter] | None:
+    """The conditions of the most selective index range, and the filters that are left."""
+    task = tasks.c
+    if wanted.ids:
+        return [task.id.in_(wanted.ids)], replace(wanted, ids=())
+    if wanted.lock is not None:
+        return [HAS_OPEN_LOCK, task.lock_state == wanted.lock], replace(wanted, lock=None)
+    if wanted.runner is not None:
+        return [*of_runner(task.runner_id, wanted.runner)], replace(wanted, runner=None)
+    if wanted.exit_code:
+        return [EXIT_IS_ERROR, task.exit_code == wanted.exit_code], replace(wanted, exit_code=None)
+    if wanted.reason is not None:
+        return [task.reason == storable(wanted.reason)], replace(wanted, reason=None)
+    if wanted.asking:
+        return [task.asked_at.is_not(None)], replace(wanted, asking=None)
+    if wanted.min_attempt is not None and wanted.min_attempt >= 2:
+        more = wanted.min_attempt if wanted.min_attempt > 2 else None
+        return [TRIED_AGAIN], replace(wanted, min_attempt=more)
+    return None
 
 
 def _search(found: Select[Any], wanted: TaskFilter, place: Place | None, left: TaskFilter) -> TaskSearch:
     """A search by one range of `tasks`."""
     bounded = found.where(*_between(tasks.c, "id", wanted, place))
     ordered = bounded.order_by(*_order(tasks.c.created_at, tasks.c.id, wanted.oldest_first))
-    return TaskSearch(ordered.limit, _others(left), wanted.oldest_first)
+    return TaskSearch(ordered.limit, others_of(left), wanted.oldest_first)
 
 
 def _labelled(wanted: TaskFilter, place: Place | None) -> TaskSearch:
@@ -180,7 +149,7 @@ def _labelled(wanted: TaskFilter, place: Place | None) -> TaskSearch:
         label.key == storable(key), label.value == storable(value), *_between(label, "task_id", wanted, place)
     )
     ordered = found.order_by(*_order(label.created_at, label.task_id, wanted.oldest_first))
-    return TaskSearch(ordered.limit, _others(replace(wanted, labels=tuple(more))), wanted.oldest_first)
+    return TaskSearch(ordered.limit, others_of(replace(wanted, labels=tuple(more))), wanted.oldest_first)
 
 
 def _merged(wanted: TaskFilter, place: Place | None) -> TaskSearch:
@@ -204,13 +173,13 @@ def _merged(wanted: TaskFilter, place: Place | None) -> TaskSearch:
         order = _order(every.c.created_at, every.c.id, wanted.oldest_first)
         return select(every.c.id, every.c.created_at).order_by(*order).limit(limit)
 
-    return TaskSearch(merged, _others(left), wanted.oldest_first)
+    return TaskSearch(merged, others_of(left), wanted.oldest_first)
 
 
 def _named_by_part(part: str) -> Select[Any]:
     """Tasks whose id begins or ends with `part`: two limited index ranges."""
     last_four = func.substr(tasks.c.id, literal_column(str(END_OF_ID)))
-    begins = select(tasks.c.id).where(tasks.c.id >= part, tasks.c.id < part + _BEHIND_EVERY_DIGIT)
+    begins = select(tasks.c.id).where(tasks.c.id >= part, tasks.c.id < part + BEHIND_EVERY_DIGIT)
     begins = begins.order_by(tasks.c.id.desc()).limit(PART_CANDIDATES)
     alike = select(tasks.c.id).where(last_four == part[-4:]).limit(PART_CANDIDATES).subquery("alike")
     ends = select(alike.c.id).where(func.substr(alike.c.id, 37 - len(part)) == part)
@@ -218,64 +187,8 @@ def _named_by_part(part: str) -> Select[Any]:
     return select(tasks.c.id, tasks.c.created_at).join(ids, tasks.c.id == ids.c.id)
 
 
-def _others(left: TaskFilter) -> list[ColumnElement[bool]]:
-    """The conditions for all filters of `left` but the times of creation."""
-    task, found = tasks.c, list[ColumnElement[bool]]()
-    equal = {
-        "workspace": left.workspace,
-        "reason": left.reason,
-        "lock_state": left.lock,
-    }
-    found += [task[name] == storable(value) for name, value in equal.items() if value is not None]
-    for column, runner in ((task.pool, left.pool), (task.runner_id, left.runner)):
-        if runner is not None:
-            found += _of_runner(column, runner)
-    if left.exit_code is not None:
-        found.append(task.exit_code == left.exit_code)
-    if left.status:
-        found.append(task.status.in_(left.status))
-    if left.asking is not None:
-        found.append(task.asked_at.is_not(None) if left.asking else task.asked_at.is_(None))
-    if left.min_attempt is not None:
-        found.append(task.attempt >= left.min_attempt)
-    if left.finished_after is not None:
-        found.append(_bound(left.finished_after) < _FINISHED)
-    if left.finished_before is not None:
-        found.append(_bound(left.finished_before) > _FINISHED)
-    title = func.lower(task.title)
-    found += [title.contains(storable(word).translate(_LOWER), autoescape=True) for word in left.words]
-    return [*found, *_with_labels(left.labels)]
-
-
-def _of_runner(column: ColumnElement[str], given: str) -> list[ColumnElement[bool]]:
-    """`column` is the runner's id or pool `given`, which may be shortened as tables show it."""
-    stored = storable(given)
-    if is_shown_id(given):
-        return [column >= stored, column < stored + _BEHIND_EVERY_DIGIT]
-    return [column == stored]
-
-
-def _with_labels(labels: Iterable[tuple[str, str]]) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    for key, value in labels:
-        label = task_labels.alias()
-        of_task = select(label.c.task_id).where(
-            label.c.key == storable(key),
-            label.c.value == storable(value),
-            label.c.created_at == tasks.c.created_at,
-            label.c.task_id == tasks.c.id,
-        )
-        found.append(of_task.correlate(tasks).exists())
-    return found
-
-
 def _order(created_at: Any, task_id: Any, oldest_first: bool) -> tuple[Any, Any]:
     return (created_at, task_id) if oldest_first else (created_at.desc(), task_id.desc())
-
-
-def _bound(at: datetime) -> str:
-    """`at` in the form of `_FINISHED`."""
-    return rfc3339(at).removesuffix("Z").removesuffix(".000000")
 
 
 def _between(columns: Any, id_name: str, wanted: TaskFilter, place: Place | None) -> list[Any]:
