@@ -61,6 +61,11 @@ _SESSION = (
     f"For the console: the cookie that the route `/session` sets, `{SECURE_COOKIE}` over TLS. Requests that "
     f"change something need `{CONSOLE_HEADER}: 1` and the page's `Origin` beside it. Bearer tokens go first."
 )
+_JOB_TOKEN = {
+    "description": "for the job of a running attempt; only where the report was sent with a key of the "
+    "runner's own, which gets no submission",
+    "schema": {"type": "string"},
+}
 _UNSAID = "Successful Response"  # FastAPI's default description
 
 
@@ -209,13 +214,7 @@ def _report_operation() -> dict[str, Any]:
             "200": {
                 "description": "the task as it is now",
                 "content": _json("TaskRead"),
-                "headers": {
-                    JOB_TOKEN_HEADER: {
-                        "description": "for the job of a running attempt; only where the report was sent "
-                        "with a key of the runner's own, which gets no submission",
-                        "schema": {"type": "string"},
-                    }
-                },
+                "headers": {JOB_TOKEN_HEADER: _JOB_TOKEN},
             },
             **{
                 str(status): problem(status)

@@ -6,12 +6,11 @@ already holds against the same rules. Each function returns None, or a sentence 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
 from domain.actors import JOB_ACTOR
-from domain.identifiers import RunnerId
+from domain.evidence.task_trace import STARTS, TaskTrace
 from domain.locks.claims import Claim, VoidClaim
 from domain.locks.judging import changed
 from domain.locks.table import LockTable
@@ -19,20 +18,17 @@ from domain.log.events import RefusedReason, RetryPolicy
 from domain.log.payloads import (
     AskedPayload,
     BoundPayload,
-    CreatedPayload,
     DispatchedPayload,
-    FailedPayload,
     GrantedPayload,
     LockPayload,
     RefusedPayload,
     ReleasedPayload,
-    RetryPayload,
     SubmitFailedPayload,
 )
 from domain.log.record import Recorded
 from domain.task import retries
 from domain.task.question import EXPIRY_ACTOR, MOST_QUESTIONS
-from domain.task.transitions import TABLE, TERMINAL, Record, Status
+from domain.task.transitions import TABLE, Record
 
 RECORDABLE = {
     status: frozenset(cell.event for cell in row.values() if isinstance(cell, Record))
@@ -42,91 +38,9 @@ RECORDABLE = {
 
 MAX_CLOCK_SECONDS = 2.0
 """How far clocks may be apart before it is worth a remark."""
-_STATUS_OF = {status.value: status for status in Status}
-_STARTS = frozenset({"queued", "running"})
-_FAILS = frozenset({"failed", "submit-failed"})
 _OF_A_QUESTION = frozenset({"asked", "answered"})
 _NO_PERSONS = frozenset({JOB_ACTOR, "runner", EXPIRY_ACTOR})
 _REFUSALS = get_args(RefusedReason)
-
-
-@dataclass(slots=True)
-class TaskTrace:
-    """The part of a task's state that the history rules need."""
-
-    status: Status = Status.CREATED
-    attempt: int = 0
-    runner_id: RunnerId | None = None
-    locked: bool = False
-    cancel_requested: bool = False
-    release_requested: bool = False
-    refused: str | None = None
-    """The reason of the current attempt's `refused`; the check of lock facts assigns it."""
-    question: AskedPayload | None = None
-    """The payload of the open `asked`."""
-    asked: list[str] = field(default_factory=list)
-    """The ids of all questions."""
-    retry: RetryPayload | None = None
-    """The retry policy of the task."""
-    reason: str | None = None
-    """Why the last attempt failed."""
-    hold: bool = False
-    """The lock of the attempt is kept for an operator if its runner is lost."""
-    ended_at: str = ""
-    """When the last attempt failed, by the clock of the process that recorded it."""
-
-    @classmethod
-    def of(cls, created: Recorded) -> TaskTrace:
-        """The trace of a task after its `created`."""
-        data: CreatedPayload = created.data
-        return cls(retry=data.get("retry"))
-
-    @property
-    def ended(self) -> bool:
-        """Whether the current attempt has ended."""
-        return self.status in TERMINAL
-
-    @property
-    def retried(self) -> bool:
-        """Whether the next attempt follows by itself."""
-        if self.retry is None:
-            return False
-        policy = RetryPolicy.model_validate(self.retry)
-        stopped = self.cancel_requested or self.release_requested
-        return retries.retried(
-            policy, self.status, self.attempt, self.reason, stopped=stopped, hold=self.hold
-        )
-
-    def follow(self, event: Recorded) -> None:
-        """Apply an event, whether or not it breaks a rule."""
-        name = event.event
-        status = _STATUS_OF.get(name)
-        if status is not None:
-            self.status = status
-        if name == "dispatched":
-            dispatched: DispatchedPayload = event.data
-            self.attempt = dispatched["attempt"]
-            self.locked = dispatched["workspace"] is not None
-            self.runner_id = None
-            self.cancel_requested = self.release_requested = False
-            self.refused = self.question = None
-            self.hold = dispatched.get("on_runner_lost") == "hold"
-        elif name in _STARTS:
-            bound: BoundPayload = event.data
-            self.runner_id = bound["runner_id"] or self.runner_id
-        elif name in _FAILS:
-            failed: FailedPayload = event.data  # of `submit-failed` also: both have a reason
-            self.reason, self.ended_at = failed["reason"], event.time
-        elif name == "cancel-requested":
-            self.cancel_requested = True
-        elif name == "lock-release-requested":
-            self.release_requested = True
-        elif name == "asked":
-            question: AskedPayload = event.data
-            self.question = question
-            self.asked.append(question["question_id"])
-        elif name == "answered":
-            self.question = None
 
 
 def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | None:
@@ -136,7 +50,7 @@ def task_fault(trace: TaskTrace, event: Recorded, table: LockTable) -> str | Non
         return f"{name} cannot follow in status {status.value}"
     if attempt != (trace.attempt + 1 if name == "dispatched" else trace.attempt or None):
         return f"{name} is about attempt {attempt}, but the task is at attempt {trace.attempt}"
-    if name in _STARTS:
+    if name in STARTS:
         return _start_fault(trace, event, table)
     if name == "submit-failed":
         failed: SubmitFailedPayload = event.data

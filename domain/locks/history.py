@@ -42,6 +42,16 @@ class ClaimRead(BaseModel):
         over = self.granted or self.refused or self.left
         return over.at if over is not None else None
 
+    def waited_seconds(self, now: datetime) -> float:
+        """How long it waited, or has waited up to now."""
+        return ((self.waited_until or now) - self.claimed.at).total_seconds()
+
+    def held_seconds(self, now: datetime) -> float:
+        """How long it held, or has held up to now."""
+        if self.granted is None:
+            return 0.0
+        return ((self.released.at if self.released else now) - self.granted.at).total_seconds()
+
     def at(self, seq: LogSeq, bound: LogSeq | None) -> ClaimRead:
         """The claim after `seq`; its runner was known from `bound` on."""
         then = {
@@ -100,19 +110,6 @@ class Contention(BaseModel):
 
 def contention(since: LogSeq, claims: Sequence[ClaimRead], capped: bool, now: datetime) -> Contention:
     """Sum up `claims`."""
-    waits = [((one.waited_until or now) - one.claimed.at).total_seconds() for one in claims]
-    holds = [
-        ((one.released.at if one.released else now) - one.granted.at).total_seconds() if one.granted else 0.0
-        for one in claims
-    ]
-    paths: dict[str, PathContention] = {}
-    for one, waited, held in zip(claims, waits, holds, strict=True):
-        for path in one.paths or ["."]:
-            of_path = paths.get(path) or PathContention(path=path, claims=0, waited_seconds=0, held_seconds=0)
-            of_path.claims += 1
-            of_path.waited_seconds += waited
-            of_path.held_seconds += held
-            paths[path] = of_path
     granted = [one for one in claims if one.granted is not None]
     return Contention(
         since=since,
@@ -123,16 +120,25 @@ def contention(since: LogSeq, claims: Sequence[ClaimRead], capped: bool, now: da
         left=sum(one.left is not None for one in claims),
         waiting=sum(one.waited_until is None for one in claims),
         holding=sum(one.released is None for one in granted),
-        waited=_spent(waits),
-        held=_spent(held for one, held in zip(claims, holds, strict=True) if one.granted is not None),
-        paths=sorted(paths.values(), key=lambda one: (-one.waited_seconds, -one.claims, one.path))[
-            :MOST_PATHS
-        ],
-        longest=[
-            one
-            for _, one in sorted(zip(waits, claims, strict=True), key=lambda pair: -pair[0])[:MOST_LONGEST]
-        ],
+        waited=_spent(one.waited_seconds(now) for one in claims),
+        held=_spent(one.held_seconds(now) for one in granted),
+        paths=_by_path(claims, now)[:MOST_PATHS],
+        longest=sorted(claims, key=lambda one: -one.waited_seconds(now))[:MOST_LONGEST],
     )
+
+
+def _by_path(claims: Sequence[ClaimRead], now: datetime) -> list[PathContention]:
+    """What claims have waited and held, for each path; that waited for longest first."""
+    paths: dict[str, PathContention] = {}
+    for one in claims:
+        for path in one.paths or ["."]:
+            of_path = paths.setdefault(
+                path, PathContention(path=path, claims=0, waited_seconds=0, held_seconds=0)
+            )
+            of_path.claims += 1
+            of_path.waited_seconds += one.waited_seconds(now)
+            of_path.held_seconds += one.held_seconds(now)
+    return sorted(paths.values(), key=lambda one: (-one.waited_seconds, -one.claims, one.path))
 
 
 def _spent(seconds: Iterable[float]) -> Spent:

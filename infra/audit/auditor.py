@@ -16,13 +16,13 @@ from domain.errors import Invalid
 from domain.evidence.held_paths import HeldPaths
 from domain.evidence.history_rules import (
     MAX_CLOCK_SECONDS,
-    TaskTrace,
     hold_fault,
     lock_fault,
     seconds_early,
     task_fault,
 )
 from domain.evidence.merkle import Tree
+from domain.evidence.task_trace import TaskTrace
 from domain.locks.claims import FIRST_CHAIN
 from domain.locks.judging import CHANGING
 from domain.locks.table import LockTable
@@ -183,18 +183,7 @@ class Auditor:
         state = self._states.get(event.subject_id)
         name = event.event
         if state is None or name == "created":
-            if state is not None or name != "created":
-                words = "is created twice" if state else f"begins with {name}"
-                self._report.add(
-                    event.seq, "transition", f"task {event.subject_id} {words} at sequence {event.seq}"
-                )
-                return
-            state = TaskState(0, FIRST_CHAIN, 0, TaskTrace.of(event))
-            self._link(parsed, state)
-            if self._with_rows:
-                state.row = created_row(event)
-                state.row["seq"], state.row["version"] = event.seq, event.version
-            self._states.add(event.subject_id, state)
+            self._begin(parsed, event, state)
             return
         fault = task_fault(state.trace, event, self._table)
         if fault is not None:
@@ -209,16 +198,26 @@ class Auditor:
         self._link(parsed, state)
         state.trace.follow(event)
         if self._with_rows and state.row:
-            before = state.row["lock_state"]
-            TASK_FACTS[name](state.row, event)
-            state.row["seq"], state.row["version"] = event.seq, event.version
-            changes = task_changes(event, before, state.row["lock_state"])
-            if changes is not None:
-                change_claim(state.grants.setdefault(state.row["attempt"], {}), changes)
+            _fold_row(state, event)
         if name in _ENDS:
             self._states.ended(event.subject_id)
         elif name == "dispatched":
             self._states.reopened(event.subject_id)
+
+    def _begin(self, parsed: Parsed, event: Recorded, state: TaskState | None) -> None:
+        """Take up a task by its first event, unless it has a `state`, or begins with another event."""
+        if state is not None or event.event != "created":
+            words = "is created twice" if state else f"begins with {event.event}"
+            self._report.add(
+                event.seq, "transition", f"task {event.subject_id} {words} at sequence {event.seq}"
+            )
+            return
+        state = TaskState(0, FIRST_CHAIN, 0, TaskTrace.of(event))
+        self._link(parsed, state)
+        if self._with_rows:
+            state.row = created_row(event)
+            state.row["seq"], state.row["version"] = event.seq, event.version
+        self._states.add(event.subject_id, state)
 
     def _check_registration(self, trace: TaskTrace, event: Recorded) -> None:
         dispatched: DispatchedPayload = event.data
@@ -249,6 +248,17 @@ class Auditor:
             state.trace.refused = refused["reason"]
         if self._with_rows and state.row and state.row["attempt"] == attempt:
             LOCK_FACTS[name](state.row, event)
+
+
+def _fold_row(state: TaskState, event: Recorded) -> None:
+    """Fold an event of a task into the rows that the read model must have of it."""
+    row = state.row
+    before = row["lock_state"]
+    TASK_FACTS[event.event](row, event)
+    row["seq"], row["version"] = event.seq, event.version
+    changes = task_changes(event, before, row["lock_state"])
+    if changes is not None:
+        change_claim(state.grants.setdefault(row["attempt"], {}), changes)
 
 
 def _is_normal(event: Recorded) -> bool:

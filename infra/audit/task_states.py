@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from adapters.read_model.rows import Row
-from domain.evidence.history_rules import TaskTrace
+from domain.evidence.task_trace import TaskTrace
 from domain.identifiers import TaskId
 from domain.task.transitions import Status
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from domain.evidence.history_rules import TaskTrace, task_fault
+from domain.evidence.history_rules import task_fault
+from domain.evidence.task_trace import TaskTrace
 from domain.identifiers import RunnerId
 from domain.locks.table import LockTable
 from domain.log.events import AnsweredData, AskedData

@@ -15,7 +15,8 @@ from itertools import product
 from typing import Any
 
 from domain.errors import DomainError
-from domain.evidence.history_rules import TaskTrace, task_fault
+from domain.evidence.history_rules import task_fault
+from domain.evidence.task_trace import TaskTrace
 from domain.locks.table import LockTable
 from domain.log.events import EVENTS
 from domain.log.record import Recorded

@@ -12,7 +12,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from domain.errors import DomainError
-from domain.evidence.history_rules import TaskTrace, task_fault
+from domain.evidence.history_rules import task_fault
+from domain.evidence.task_trace import TaskTrace
 from domain.identifiers import FencingToken
 from domain.locks.table import LockTable
 from domain.log.events import RetryPolicy
