@@ -1,13 +1,19 @@
-"""Debian's Chromium, for all tests of pages."""
+"""Debian's Chromium, and APIs to look at, for all tests of pages."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.towpath import Home, Up
+
+TOKENS = {role: f"{role}-token-0123456789" for role in ("viewer", "auditor", "operator", "admin")}
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +25,25 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=as_root)
         yield browser
         browser.close()
+
+
+@contextlib.contextmanager
+def running(path: Path, **env: str) -> Iterator[Up]:
+    """`towpath up` in `path`; all of it ends with the context, also where it never became ready."""
+    with contextlib.closing(Home(path)) as home:
+        yield home.up(**env)
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An open API."""
+    with running(tmp_path_factory.mktemp("open")) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An API with a token of each role, named like its role."""
+    entries = ",".join(f"{role}={role}:{token}" for role, token in TOKENS.items())
+    with running(tmp_path_factory.mktemp("guarded"), TOWPATH_API_TOKENS=entries) as up:
+        yield up

@@ -15,30 +15,14 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.towpath import Home, Up
+from tests.pages.conftest import TOKENS
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
 
-TOKEN = "operators-own-token"
 METHODS = ("get", "put", "post", "delete")
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 ELSEWHERE = '<script src="http://elsewhere.example/x.js"></script><script>nothing.there()</script>'
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """An API whose pages are looked at and nothing else."""
-    home = Home(tmp_path_factory.mktemp("up"))
-    yield home.up()
-    home.close()
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """An API that asks for a token."""
-    home = Home(tmp_path_factory.mktemp("guarded"))
-    yield home.up(TOWPATH_API_TOKENS=f"operator:{TOKEN}")
-    home.close()
 
 
 class Visit:
@@ -110,12 +94,13 @@ def test_a_request_is_tried_with_a_token_from_docs(guarded: Up, browser: Browser
     assert "unauthorised" in answered("401")
     page.locator(".auth-wrapper > button.authorize").click()
     operator = page.locator(".auth-container", has_text="TOWPATH_API_TOKENS")
-    operator.locator("input").fill(TOKEN)
+    operator.locator("input").fill(TOKENS["operator"])
     operator.locator("button.authorize").click()
     operator.locator("button", has_text="Logout").wait_for()
     operator.locator("button.btn-done").click()
     assert "from the page" in answered("201")
-    listed = httpx.get(f"{guarded.url}/tasks", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+    headers = {"Authorization": f"Bearer {TOKENS['operator']}"}
+    listed = httpx.get(f"{guarded.url}/tasks", headers=headers).json()
     assert [task["title"] for task in listed["items"]] == ["from the page"]
     assert visit.origins() == {guarded.url}
     assert [said for said in visit.complaints if "401" not in said] == []

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.towpath import Home, Json, Up
+from tests.pages.conftest import TOKENS
+from tests.support.towpath import Json, Up
 
-TOKENS = {role: f"{role}-token-0123456789" for role in ("viewer", "auditor", "operator", "admin")}
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
 """A title that tries to be markup, to run backwards, and to colour a terminal."""
+Case = TypeVar("Case", bound=Callable[..., None])
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """An open API with some tasks of every kind."""
-    home = Home(tmp_path_factory.mktemp("console"))
-    yield home.up()
-    home.close()
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """An API with a token of each role, named like its role."""
-    home = Home(tmp_path_factory.mktemp("guarded"))
-    entries = ",".join(f"{role}={role}:{token}" for role, token in TOKENS.items())
-    yield home.up(TOWPATH_API_TOKENS=entries)
-    home.close()
+def every_view(test: Case) -> Case:
+    """Runs `test` in light and dark, wide and narrow: its arguments `width`, `height` and `scheme`."""
+    sizes = pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+    return sizes(pytest.mark.parametrize("scheme", ["light", "dark"])(test))
 
 
 class Screen:
@@ -64,9 +56,11 @@ class Screen:
         self.page.get_by_role("button", name="Log in").click()
         self.page.get_by_role("dialog").wait_for(state="detached")
 
-    def sideways(self) -> int:
-        """By how many pixels the page is wider than its window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+    def has_no_fault(self) -> None:
+        """For a screen reader, as far as axe finds it; and the page is no wider than its window."""
+        found = Axe().run(self.page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+        assert self.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
     def check(self) -> None:
         """Nothing was loaded from elsewhere, and the browser complained of nothing but what was expected."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.pages.conftest import running
 from tests.pages.console.conftest import Opener
-from tests.support.towpath import DEADLINE, Home, Server, Up
+from tests.support.towpath import DEADLINE, Server, Up
 
 pytestmark = pytest.mark.pages
 
@@ -22,9 +22,8 @@ LEASE = {"TOWPATH_LEASE_SECONDS": "3", "TOWPATH_LEASE_GRACE_SECONDS": "1"}
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Its own runner alive, and `host-2` killed while its task holds a lock that is kept for an operator."""
-    home = Home(tmp_path_factory.mktemp("fleet"))
-    with contextlib.closing(home):
-        up = home.up(**LEASE)
+    with running(tmp_path_factory.mktemp("fleet"), **LEASE) as up:
+        home = up.home
         root = home.path / "kept"
         root.mkdir()
         kept = {"root": str(root), "on_runner_lost": "hold"}

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.pages.console.conftest import HOSTILE, Opener
+from tests.pages.console.conftest import HOSTILE, Opener, every_view
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
 
-SIZES = [(1440, 900), (390, 844)]
-SCHEMES = ["light", "dark"]
 SECONDS = DEADLINE * 1000
 OUTPUT = r"""printf '\033[31mFAILED\033[0m <b>test</b>\n\342\200\256gnp.exe\007\n'; exit 3"""
 LONG = "never dispatched " + "x" * 480
@@ -39,9 +36,8 @@ def settled(page: Page) -> None:
         expect(page.locator(f"tbody [data-state={state}]")).to_have_count(1, timeout=SECONDS)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("which", ["list", "failed", "test", "nothing", "past", "nowhere"])
+@every_view
+@pytest.mark.parametrize("which", ["list", "failed", "test", "nothing", "past", "then", "nowhere"])
 def test_no_page_is_at_fault_for_a_screen_reader_or_a_narrow_window(
     up: Up, tasks: dict[str, str], screen: Opener, which: str, width: int, height: int, scheme: str
 ) -> None:
@@ -54,16 +50,17 @@ def test_no_page_is_at_fault_for_a_screen_reader_or_a_narrow_window(
     elif which == "nowhere":
         window.expected.append("404")
         window.open("/tasks/01990000-0000-7000-8000-000000000000")
-        page.get_by_role("alert").wait_for()
+        page.get_by_role("alert").get_by_role("link", name="All tasks").wait_for()
     elif which == "past":
         window.open(f"/tasks/{tasks['failed']}?at={up.task(tasks['failed'])['seq']}")
         page.locator(".facts").wait_for()
+    elif which == "then":
+        window.open(f"/tasks?at={up.events()[-1]['seq']}")
+        expect(page.locator("tbody tr")).to_have_count(4)
     elif which != "list":
         window.open(f"/tasks/{tasks[which]}")
         page.locator(".trail li").first.wait_for()
-    found = Axe().run(page).response["violations"]
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-    assert window.sideways() <= 0
+    window.has_no_fault()
 
 
 def test_the_list_shows_each_task_with_its_shape_and_its_word(
@@ -145,3 +142,20 @@ def test_the_past_is_framed_named_and_holds_no_command(up: Up, tasks: dict[str, 
     page.get_by_role("button", name="Return to live").click()
     expect(page.locator("article [data-state=failed]")).to_be_visible()
     expect(page.get_by_role("button", name="Run again")).to_be_enabled()
+
+
+def test_the_list_of_the_past_has_the_tasks_of_then_in_their_states(
+    up: Up, tasks: dict[str, str], screen: Opener
+) -> None:
+    page = screen(up).open("/tasks")
+    settled(page)
+    (waits,) = up.events(task_id=tasks["test"], event="dispatched")
+    page = screen(up).open(f"/tasks?at={waits['seq']}")
+    row = page.locator("tbody tr").filter(has=page.get_by_role("link", name="test", exact=True))
+    expect(row.locator("[data-state=waiting]")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    row.get_by_role("link").click()
+    expect(page).to_have_url(f"{up.url}/console/tasks/{tasks['test']}?at={waits['seq']}")
+    expect(page.locator(".why")).to_contain_text("waits for src in shop")
+    page = screen(up).open("/tasks?at=1")
+    expect(page.get_by_text("There was no task")).to_be_visible()

@@ -8,7 +8,7 @@ import { shown } from "../lib/safe_text";
 import type { Titles } from "../lib/titles";
 import { TaskLink } from "./Link";
 import { ReleaseButton } from "./Release";
-import { RunnerLink } from "./Runner";
+import { RunnerLink, RunnerWord } from "./Runner";
 import { Glyph } from "./Status";
 import { Span } from "./Time";
 
@@ -90,7 +90,7 @@ function ModeGlyph({ mode }: { mode: Holder["mode"] }) {
 /** How long the lease of the runner lasts without another heartbeat. */
 function Lease({ holder }: { holder: Holder }) {
   const { runner_state: state, lease_until: until } = holder;
-  if (state === "lost" || state === "suspected") return <span class={state === "lost" ? "bad strong" : "blocked strong"}>{state}</span>;
+  if (state === "lost" || state === "suspected") return <RunnerWord state={state} />;
   if (until == null) return null;
   return <span class="dim number">lease {duration(new Date(until).getTime() - now.value)}</span>;
 }

@@ -8,10 +8,7 @@ import { say } from "../lib/messages";
 import { at } from "../lib/router";
 import { type Operation, roleMissing } from "../lib/session";
 
-interface CommandProps {
-  operation: Operation;
-  label: string;
-  kind?: "plain" | "first" | "danger";
+interface CommandProps extends Omit<ButtonProps, "press" | "busy"> {
   run: () => Promise<unknown>;
   /** Said once it is recorded. */
   done: string;
@@ -19,30 +16,70 @@ interface CommandProps {
   after: () => void;
 }
 
-export function Command({ operation, label, kind = "plain", run, done, after }: CommandProps) {
+export function Command({ run, done, after, ...button }: CommandProps) {
   const busy = useSignal(false);
-  if (at.value !== null) return null;
   const click = async () => {
     busy.value = true;
     await recorded(run, done);
     busy.value = false;
     after();
   };
+  return <PermittedButton {...button} busy={busy.value} press={() => void click()} />;
+}
+
+interface ButtonProps {
+  operation: Operation;
+  label: string;
+  kind?: "plain" | "first" | "danger" | "small";
+  /** For screen readers, where `label` alone does not tell what it is about. */
+  name?: string;
+  busy?: boolean;
+  press: () => void;
+}
+
+export function PermittedButton({ operation, label, kind = "plain", name, busy = false, press }: ButtonProps) {
+  if (at.value !== null) return null;
   return (
     <Permitted operation={operation}>
       {(missing) => (
         <button
           type="button"
           class={`button ${kind}`}
-          disabled={missing !== undefined || busy.value}
+          disabled={missing !== undefined || busy}
           aria-describedby={missing}
-          aria-busy={busy.value}
-          onClick={() => void click()}
+          aria-label={name}
+          aria-busy={busy}
+          onClick={press}
         >
           {label}
         </button>
       )}
     </Permitted>
+  );
+}
+
+interface DialogButtonProps extends Omit<ButtonProps, "press"> {
+  /** Called when the dialog has closed, whatever came of it. */
+  after: () => void;
+  /** Draws the dialog. */
+  children: (close: () => void) => ComponentChildren;
+}
+
+/** A button with the dialog that it opens. */
+export function DialogButton({ after, children, ...button }: DialogButtonProps) {
+  const open = useSignal(false);
+  const close = () => {
+    open.value = false;
+    after();
+  };
+  const press = () => {
+    open.value = true;
+  };
+  return (
+    <>
+      <PermittedButton {...button} press={press} />
+      {open.value && at.value === null && children(close)}
+    </>
   );
 }
 

@@ -43,7 +43,7 @@ export function LockCard({ entry, titles, freed, root, extent }: LockCardProps) 
           {whole ? "Paths" : <Link to={`/locks/${encodeURIComponent(entry.workspace)}`}>{entry.workspace}</Link>}
         </h2>
         {root !== null && <span class="mono dim root">{shown(root)}</span>}
-        <Numbers entry={entry} />
+        {!whole && <Numbers entry={entry} />}
       </header>
       <Freed tasks={freed} />
       {extent !== "brief" && (
@@ -130,7 +130,7 @@ function Node({ node, card, first, most }: NodeProps) {
     <li>
       <div class="path-line">
         <span class="path mono">{node.path === "" ? "." : <bdi>{shown(node.name)}</bdi>}</span>
-        {node.path === "" && <span class="dim">{holders.length === 0 ? "nothing holds the whole workspace" : "the whole workspace"}</span>}
+        {node.path === "" && <span class="dim">the whole workspace</span>}
         {inherited.length > 0 && holders.length === 0 && <Inherited holders={inherited} card={card} />}
       </div>
       {holders.length + waiters.length > 0 && (

@@ -4,13 +4,14 @@ import { Problem } from "../lib/api";
 import { logIn } from "../lib/session";
 import { Mark } from "./Icon";
 import { Dialog } from "./Dialog";
+import { TextField } from "./Form";
 
 /** The login, over the page that asked for it: what was typed and scrolled there stays. */
 export function Login() {
   const token = useSignal("");
   const busy = useSignal(false);
   const wrong = useSignal<string | null>(null);
-  const [field, words] = [useId(), useId()];
+  const words = useId();
   const submit = async (event: Event) => {
     event.preventDefault();
     busy.value = true;
@@ -32,10 +33,8 @@ export function Login() {
           logged in for 12 hours.
         </p>
         <input type="text" autocomplete="username" hidden readOnly value="towpath" />
-        <label for={field}>Token</label>
-        <input
-          id={field}
-          class="field"
+        <TextField
+          label="Token"
           type="password"
           autocomplete="current-password"
           required
@@ -44,9 +43,6 @@ export function Login() {
           aria-describedby={words}
           aria-invalid={wrong.value !== null}
           value={token}
-          onInput={(event) => {
-            token.value = event.currentTarget.value;
-          }}
         />
         <p class="wrong" role="alert">
           {wrong}

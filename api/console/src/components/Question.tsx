@@ -4,6 +4,7 @@ import { type Schemas, post } from "../lib/api";
 import { at } from "../lib/router";
 import { shown, visible } from "../lib/safe_text";
 import { Permitted, recorded } from "./Command";
+import { TextField } from "./Form";
 import { StateWord } from "./Status";
 import { Ago, Moment } from "./Time";
 
@@ -19,7 +20,7 @@ const ANSWER = "POST /tasks/{task_id}/questions/{question_id}/answer";
 export function Question({ taskId, question, after }: QuestionProps) {
   const text = useSignal("");
   const busy = useSignal(false);
-  const [title, field] = [useId(), useId()];
+  const title = useId();
   const answer = async (body: Schemas["AnswerBody"]) => {
     busy.value = true;
     const path = { task_id: taskId, question_id: question.question_id };
@@ -64,18 +65,7 @@ export function Question({ taskId, question, after }: QuestionProps) {
                       void answer({ text: text.value });
                     }}
                   >
-                    <label for={field}>Your answer</label>
-                    <input
-                      id={field}
-                      class="field"
-                      required
-                      maxLength={4000}
-                      disabled={off}
-                      value={text}
-                      onInput={(event) => {
-                        text.value = event.currentTarget.value;
-                      }}
-                    />
+                    <TextField label="Your answer" required maxLength={4000} disabled={off} value={text} />
                     <button type="submit" class="button" disabled={off} aria-describedby={missing}>
                       Send
                     </button>

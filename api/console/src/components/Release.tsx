@@ -9,9 +9,9 @@ import { say } from "../lib/messages";
 import { useResource } from "../lib/resource";
 import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
-import { Permitted, recorded } from "./Command";
-import { Dialog } from "./Dialog";
+import { PermittedButton, recorded } from "./Command";
 import { Facts } from "./Facts";
+import { FormDialog, ReasonField, TextField } from "./Form";
 import { RunnerWord } from "./Runner";
 import { Loaded } from "./States";
 import { Ago, Moment } from "./Time";
@@ -22,7 +22,6 @@ interface Lock {
   title: string;
 }
 
-const OPERATION = "POST /tasks/{task_id}/locks/release";
 const REFRESH_SECONDS = 3;
 const MOST_PAGES = 4;
 
@@ -30,25 +29,17 @@ const MOST_PAGES = 4;
 const chosen = signal<Lock | null>(null);
 
 export function ReleaseButton({ holder, workspace, title }: Lock) {
-  if (at.value !== null) return null;
   const choose = () => {
     chosen.value = { holder, workspace, title };
   };
   return (
-    <Permitted operation={OPERATION}>
-      {(missing) => (
-        <button
-          type="button"
-          class="button small"
-          disabled={missing !== undefined}
-          aria-describedby={missing}
-          aria-label={`Release the lock of ${shown(title) || holder.task_id}`}
-          onClick={choose}
-        >
-          Release…
-        </button>
-      )}
-    </Permitted>
+    <PermittedButton
+      operation="POST /tasks/{task_id}/locks/release"
+      kind="small"
+      label="Release…"
+      name={`Release the lock of ${shown(title) || holder.task_id}`}
+      press={choose}
+    />
   );
 }
 
@@ -59,17 +50,13 @@ export function Releasing({ after }: { after: () => void }) {
   }, []);
   const lock = chosen.value;
   const toTitle = useTitleFocus(lock !== null);
-  if (lock === null) return null;
+  if (lock === null || at.value !== null) return null;
   const close = (freed: boolean) => {
     if (freed) toTitle();
     chosen.value = null;
     after();
   };
-  return (
-    <Dialog title="Release this lock by hand?" close={() => close(false)}>
-      <Form lock={lock} close={close} />
-    </Dialog>
-  );
+  return <ReleaseDialog lock={lock} close={close} />;
 }
 
 interface Known {
@@ -93,22 +80,28 @@ async function findRunner(id: string, signal: AbortSignal): Promise<Known["runne
   return null;
 }
 
-function Form({ lock, close }: { lock: Lock; close: (freed: boolean) => void }) {
+function ReleaseDialog({ lock, close }: { lock: Lock; close: (freed: boolean) => void }) {
   const { holder } = lock;
   const known = useResource(`release ${holder.task_id}`, (signal) => load(lock, signal), { seconds: REFRESH_SECONDS });
-  const [token, reason, wrong, busy] = [useSignal(""), useSignal(""), useSignal<string | null>(null), useSignal(false)];
-  const [tokenField, reasonField, wrongId] = [useId(), useId(), useId()];
-  const submit = async (event: Event) => {
-    event.preventDefault();
+  const [token, reason, refused] = [useSignal(""), useSignal(""), useSignal<string | null>(null)];
+  const wrong = refused.value !== null && refused.value === token.value;
+  const wrongId = useId();
+  const submit = async () => {
     if (token.value.trim() !== String(holder.token)) {
-      wrong.value = `The token of this lock is ${holder.token}; what you typed is another one.`;
+      refused.value = token.value;
       return;
     }
-    busy.value = true;
     close(await release(lock, Number(token.value), reason.value.trim()));
   };
   return (
-    <form class="release" onSubmit={(event) => void submit(event)}>
+    <FormDialog
+      title="Release this lock by hand?"
+      close={() => close(false)}
+      keep="Keep the lock"
+      send="Release lock"
+      class="release"
+      submit={submit}
+    >
       <Facts
         rows={[
           ["Task", <bdi>{shown(lock.title) || holder.task_id}</bdi>],
@@ -118,45 +111,21 @@ function Form({ lock, close }: { lock: Lock; close: (freed: boolean) => void }) 
         ]}
       />
       <Loaded of={known} rows={3}>{(data) => <Danger lock={lock} known={data} />}</Loaded>
-      <label for={tokenField}>Type the token {holder.token}: the release counts only while this very lock is held</label>
-      <input
-        id={tokenField}
-        class="field mono"
+      <TextField
+        label={`Type the token ${holder.token}: the release counts only while this very lock is held`}
+        class="mono"
         inputMode="numeric"
         autocomplete="off"
         required
-        aria-invalid={wrong.value !== null}
+        aria-invalid={wrong}
         aria-describedby={wrongId}
         value={token}
-        onInput={(event) => {
-          token.value = event.currentTarget.value;
-          wrong.value = null;
-        }}
       />
       <p id={wrongId} class="wrong" role="alert">
-        {wrong}
+        {wrong && `The token of this lock is ${holder.token}; what you typed is another one.`}
       </p>
-      <label for={reasonField}>Reason, for the log</label>
-      <input
-        id={reasonField}
-        class="field"
-        required
-        maxLength={500}
-        pattern=".*\S.*"
-        value={reason}
-        onInput={(event) => {
-          reason.value = event.currentTarget.value;
-        }}
-      />
-      <div class="dialog-end">
-        <button type="button" class="button" onClick={() => close(false)}>
-          Keep the lock
-        </button>
-        <button type="submit" class="button danger" disabled={busy.value}>
-          Release lock
-        </button>
-      </div>
-    </form>
+      <ReasonField value={reason} />
+    </FormDialog>
   );
 }
 

@@ -4,6 +4,7 @@ import { now } from "../lib/clock";
 import { Problem, Unreachable } from "../lib/api";
 import { duration } from "../lib/format";
 import { type Resource, connection } from "../lib/resource";
+import { at, place } from "../lib/router";
 import { Link } from "./Link";
 
 /** Grey lines in the place of rows. */
@@ -36,7 +37,7 @@ export function Empty({ title, page, children }: EmptyProps) {
 const TITLES: Record<number, string> = {
   401: "Log in to see this",
   403: "Your role does not permit this",
-  404: "There is no such thing",
+  404: "Not found",
   422: "The API does not understand this search",
   503: "The API cannot answer at the moment",
   507: "The log is full",
@@ -47,9 +48,28 @@ function advice(error: Error): ComponentChildren {
   if (error instanceof Unreachable) return <p>Is the network there, and does <code>towpath up</code> run?</p>;
   if (status === 403 && error instanceof Problem && typeof error.extra["required_role"] === "string")
     return <p>It needs the role {error.extra["required_role"]}.</p>;
-  if (status === 404) return <p><Link to="/tasks" params={{ at: null }}>All tasks</Link></p>;
+  if (status === 404) return <Elsewhere />;
   if (status === 507) return <p>Raise <code>TOWPATH_LOG_MAX_BYTES</code>, or give the disk more room. What runs may still end.</p>;
   return null;
+}
+
+/** Where to go from what is not there: the list that it would be in, and in the past the present. */
+function Elsewhere() {
+  const { path } = place.value;
+  const [, list = "tasks"] = path.split("/");
+  return (
+    <p>
+      {at.value !== null && (
+        <>
+          <Link to={path} params={{ at: null }}>
+            As it is now
+          </Link>{" "}
+          ·{" "}
+        </>
+      )}
+      <Link to={`/${list}`}>All {list}</Link>
+    </p>
+  );
 }
 
 /** A failure instead of content. */

@@ -5,6 +5,7 @@ import { shortcut } from "../lib/keys";
 import { shown } from "../lib/safe_text";
 import { stateOf } from "../lib/status";
 import { Link } from "./Link";
+import { Columns } from "./Page";
 import { TaskStatus } from "./Status";
 import { Ago, Span } from "./Time";
 
@@ -25,18 +26,10 @@ export function TaskTable({ tasks }: { tasks: readonly Row[] }) {
   }, []);
   return (
     <table class="table task-table">
-      <thead>
-        <tr>
-          <th scope="col">Status</th>
-          <th scope="col">Task</th>
-          <th scope="col">Workspace</th>
-          <th scope="col" class="right">Attempt</th>
-          <th scope="col">Runner</th>
-          <th scope="col" class="right">Waited</th>
-          <th scope="col" class="right">Ran</th>
-          <th scope="col" class="right">Created</th>
-        </tr>
-      </thead>
+      <Columns
+        names={["Status", "Task", "Workspace", "Attempt", "Runner", "Waited", "Ran", "Created"]}
+        right={["Attempt", "Waited", "Ran", "Created"]}
+      />
       <tbody ref={body}>
         {tasks.map((task) => (
           <TaskRow key={task.id} task={task} />

@@ -91,7 +91,9 @@ function Actor() {
     return (
       <span class="actor" title="The API has no tokens: every program of this machine may do everything">
         <Icon name="person" />
-        <span>open, this machine only</span>
+        <span>
+          open<span class="wide">, this machine only</span>
+        </span>
       </span>
     );
   }

@@ -117,29 +117,17 @@ async function json(response: Response): Promise<unknown> {
   return response.status === 204 ? undefined : await response.json();
 }
 
-export async function get<P extends PathsWith<"get">>(path: P, ask: Ask = {}): Promise<Answer<Responses<P, "get">>> {
-  return (await json(await request("GET", path, ask))) as Answer<Responses<P, "get">>;
+function bare<M extends "get" | "delete">(method: M) {
+  return async <P extends PathsWith<M>>(path: P, ask: Ask = {}) =>
+    (await json(await request(method.toUpperCase(), path, ask))) as Answer<Responses<P, M>>;
 }
 
-export async function post<P extends PathsWith<"post">>(
-  path: P,
-  ask: Ask,
-  body: Body<P, "post">,
-): Promise<Answer<Responses<P, "post">>> {
-  return (await json(await request("POST", path, ask, body))) as Answer<Responses<P, "post">>;
+function withBody<M extends "post" | "put">(method: M) {
+  return async <P extends PathsWith<M>>(path: P, ask: Ask, body: Body<P, M>) =>
+    (await json(await request(method.toUpperCase(), path, ask, body))) as Answer<Responses<P, M>>;
 }
 
-export async function put<P extends PathsWith<"put">>(
-  path: P,
-  ask: Ask,
-  body: Body<P, "put">,
-): Promise<Answer<Responses<P, "put">>> {
-  return (await json(await request("PUT", path, ask, body))) as Answer<Responses<P, "put">>;
-}
-
-export async function remove<P extends PathsWith<"delete">>(
-  path: P,
-  ask: Ask,
-): Promise<Answer<Responses<P, "delete">>> {
-  return (await json(await request("DELETE", path, ask))) as Answer<Responses<P, "delete">>;
-}
+export const get = bare("get");
+export const remove = bare("delete");
+export const post = withBody("post");
+export const put = withBody("put");

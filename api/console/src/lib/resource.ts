@@ -2,6 +2,7 @@
 import { batch, signal, useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Problem, Unreachable } from "./api";
+import { at } from "./router";
 import { logins } from "./session";
 
 export type Connection =
@@ -73,6 +74,16 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
     error.value = null;
   }
   return { data, error, slow, reload: () => run.current() };
+}
+
+/** As useResource, of the moment in the address: the present again every so many `seconds`, the past once. */
+export function useMoment<T>(
+  key: string,
+  load: (then: string | null, signal: AbortSignal) => Promise<T>,
+  seconds: number,
+): Resource<T> {
+  const then = at.value;
+  return useResource(`${key} ${then}`, (signal) => load(then, signal), { seconds: then === null ? seconds : 0 });
 }
 
 interface Told<T> {

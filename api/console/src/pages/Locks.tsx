@@ -2,11 +2,12 @@
 import { LockCard, Numbers } from "../components/LockCard";
 import { Link } from "../components/Link";
 import { Releasing } from "../components/Release";
-import { Empty, Loaded } from "../components/States";
+import { Page } from "../components/Page";
+import { Empty } from "../components/States";
 import { type Task, get } from "../lib/api";
 import { plural } from "../lib/format";
 import { type Entry, mostContended, taskIds } from "../lib/locks";
-import { type Resource, useResource } from "../lib/resource";
+import { type Resource, useMoment } from "../lib/resource";
 import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type Titles, loadTitles } from "../lib/titles";
@@ -21,7 +22,7 @@ const FULL_CARDS = 6;
 interface Shown {
   entries: Entry[];
   titles: Titles;
-  /** Roots by workspace; none in the past, which may have had others. */
+  /** Roots by workspace, as far as they are known. */
   roots: ReadonlyMap<string, string>;
   more: boolean;
 }
@@ -29,13 +30,13 @@ interface Shown {
 async function loadAll(then: string | null, signal: AbortSignal): Promise<Shown> {
   const [locks, workspaces] = await Promise.all([
     get("/locks", { query: { limit: MOST_WORKSPACES, at: then }, signal }),
-    then === null ? get("/workspaces", { query: { limit: 500 }, signal }) : null,
+    get("/workspaces", { query: { limit: 500, at: then }, signal }),
   ]);
   const entries = mostContended(locks.items);
   return {
     entries,
     titles: await loadTitles(taskIds(entries, MOST_TITLES), signal),
-    roots: new Map(workspaces?.items.map((one) => [one.id, one.root])),
+    roots: new Map(workspaces.items.map((one) => [one.id, one.root])),
     more: locks.next_cursor != null,
   };
 }
@@ -56,68 +57,51 @@ async function loadOne(workspace: string, then: string | null, signal: AbortSign
 
 /** Tasks whose lock was freed by hand while their attempt goes on; not known of the past. */
 function useFreed(workspace: string | null): Resource<Task[]> {
-  const now = at.value === null;
-  return useResource(
-    `freed ${workspace} ${now}`,
-    async (signal) => {
-      if (!now) return [];
+  return useMoment(
+    `freed ${workspace}`,
+    async (then, signal) => {
+      if (then !== null) return [];
       const query = { status: ["queued", "running"], workspace, view: "row", limit: 200 };
       const page = await get("/tasks", { query, signal });
       return (page.items as Task[]).filter((task) => task.workspace !== null && task.lock.state === "released");
     },
-    { seconds: now ? FREED_SECONDS : 0 },
+    FREED_SECONDS,
   );
 }
 
 export function LocksPage() {
-  const then = at.value;
-  const found = useResource(`locks ${then}`, (signal) => loadAll(then, signal), { seconds: then === null ? REFRESH_SECONDS : 0 });
-  const freed = useFreed(null);
-  const after = () => [found, freed].forEach((one) => one.reload());
-  const data = found.data.value;
-  return (
-    <div class="page locks">
-      <header class="page-head">
-        <div class="title-row">
-          <h1 tabIndex={-1}>Locks</h1>
-          {data !== null && <Total entries={data.entries} />}
-        </div>
-        <Past />
-      </header>
-      <Loaded of={found} rows={6}>
-        {(shown) => <Cards {...shown} freed={freed.data.value ?? []} whole={false} />}
-      </Loaded>
-      <Releasing after={after} />
-    </div>
-  );
+  return <LocksOf workspace={null} of={useMoment("locks", loadAll, REFRESH_SECONDS)} />;
 }
 
 export function WorkspaceLocksPage({ params }: PageProps) {
   const workspace = params["workspace"] ?? "";
-  const then = at.value;
-  const found = useResource(`${workspace} ${then}`, (signal) => loadOne(workspace, then, signal), {
-    seconds: then === null ? REFRESH_SECONDS : 0,
-  });
+  const load = (then: string | null, signal: AbortSignal) => loadOne(workspace, then, signal);
+  return <LocksOf workspace={workspace} of={useMoment(workspace, load, REFRESH_SECONDS)} />;
+}
+
+function LocksOf({ workspace, of }: { workspace: string | null; of: Resource<Shown> }) {
   const freed = useFreed(workspace);
-  const after = () => [found, freed].forEach((one) => one.reload());
-  const entry = found.data.value?.entries[0];
+  const whole = workspace !== null;
+  const crumbs = whole && (
+    <p class="crumbs">
+      <Link to="/locks">Locks</Link> / {shown(workspace)}
+    </p>
+  );
   return (
-    <div class="page locks">
-      <header class="page-head">
-        <p class="crumbs">
-          <Link to="/locks">Locks</Link> / {shown(workspace)}
-        </p>
-        <div class="title-row">
-          <h1 tabIndex={-1}>{shown(workspace)}</h1>
-          {entry !== undefined && <Numbers entry={entry} />}
-        </div>
-        <Past />
-      </header>
-      <Loaded of={found} rows={6}>
-        {(shown) => <Cards {...shown} freed={freed.data.value ?? []} whole />}
-      </Loaded>
-      <Releasing after={after} />
-    </div>
+    <>
+      <Page
+        kind="locks"
+        title={whole ? shown(workspace) : "Locks"}
+        of={of}
+        rows={6}
+        total={({ entries }) => (whole ? entries.map((one) => <Numbers key={one.workspace} entry={one} />) : total(entries))}
+        above={crumbs}
+        beneath={<Past />}
+      >
+        {(data) => <Cards {...data} freed={freed.data.value ?? []} whole={whole} />}
+      </Page>
+      <Releasing after={() => [of, freed].forEach((one) => one.reload())} />
+    </>
   );
 }
 
@@ -126,14 +110,10 @@ function Past() {
   return <p class="dim">Heartbeats are not in the log: whether a runner was alive, and its lease, are not known of the past.</p>;
 }
 
-function Total({ entries }: { entries: readonly Entry[] }) {
+function total(entries: readonly Entry[]): string {
   const held = entries.reduce((sum, one) => sum + one.holders.length, 0);
   const waiting = entries.reduce((sum, one) => sum + one.waiters.length, 0);
-  return (
-    <span class="dim" role="status">
-      {held} held · {waiting} waiting · {plural(entries.length, "workspace")}
-    </span>
-  );
+  return `${held} held · ${waiting} waiting · ${plural(entries.length, "workspace")}`;
 }
 
 function Cards({ entries, titles, roots, more, freed, whole }: Shown & { freed: readonly Task[]; whole: boolean }) {

@@ -1,8 +1,9 @@
 // Runners: which are alive, what they hold, when the next one is lost, and which are gone for good.
 import { Command } from "../components/Command";
 import { Link, TaskLink } from "../components/Link";
+import { Columns, Page } from "../components/Page";
 import { RunnerWord } from "../components/Runner";
-import { Empty, Loaded } from "../components/States";
+import { Empty } from "../components/States";
 import { Ago } from "../components/Time";
 import { get, remove } from "../lib/api";
 import { now } from "../lib/clock";
@@ -32,66 +33,43 @@ async function load(signal: AbortSignal): Promise<Shown> {
 }
 
 export function RunnersPage() {
-  return <div class="page runners">{at.value === null ? <Live /> : <NotOfThePast />}</div>;
+  return at.value === null ? <Live /> : <NotOfThePast />;
 }
 
 function NotOfThePast() {
   return (
-    <>
+    <div class="page runners">
       <h1>Runners</h1>
       <Empty title="Heartbeats are not in the log">
-        <p>Which runners were alive at another time is not known. What they held then is on the page of locks.</p>
+        <p>
+          Which runners were alive at another time is not known. What they held then is on <Link to="/locks">the page of locks</Link>.
+        </p>
       </Empty>
-    </>
+    </div>
   );
 }
 
 function Live() {
   const found = useResource("runners", load, { seconds: REFRESH_SECONDS });
-  const data = found.data.value;
   return (
-    <>
-      <header class="page-head">
-        <div class="title-row">
-          <h1 tabIndex={-1}>Runners</h1>
-          {data !== null && <Total runners={data.runners} />}
-        </div>
-      </header>
-      <Loaded of={found} rows={4}>
-        {(all) => (all.runners.length === 0 ? <NoRunners /> : <Rows {...all} reload={found.reload} />)}
-      </Loaded>
-    </>
+    <Page kind="runners" title="Runners" of={found} rows={4} total={({ runners }) => total(runners)}>
+      {(all) => (all.runners.length === 0 ? <NoRunners /> : <Rows {...all} reload={found.reload} />)}
+    </Page>
   );
 }
 
-function Total({ runners }: { runners: readonly Runner[] }) {
+function total(runners: readonly Runner[]): string {
   const of = (state: Runner["state"]) => runners.filter((one) => one.state === state).length;
   const parts = (["alive", "suspected", "lost"] as const).filter((state) => state === "alive" || of(state) > 0);
-  return (
-    <span class="dim" role="status">
-      {parts.map((state) => `${count(of(state))} ${state}`).join(" · ")}
-    </span>
-  );
+  return parts.map((state) => `${count(of(state))} ${state}`).join(" · ");
 }
 
 function Rows({ runners, titles, more, reload }: Shown & { reload: () => void }) {
   const chosen = place.value.query.get("runner");
   return (
     <>
-      <table class="table runner-table">
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Runner</th>
-            <th scope="col">Pools</th>
-            <th scope="col">Capacity</th>
-            <th scope="col">Runs</th>
-            <th scope="col">Outbox</th>
-            <th scope="col">
-              <span class="off-screen">Commands</span>
-            </th>
-          </tr>
-        </thead>
+      <table class="table machines runner-table">
+        <Columns names={["State", "Runner", "Pools", "Capacity", "Runs", "Outbox"]} commands />
         <tbody>
           {runners.map((one) => (
             <Row key={one.id} runner={one} titles={titles} chosen={one.id === chosen} reload={reload} />
@@ -143,7 +121,7 @@ function Row({ runner, titles, chosen, reload }: RowProps) {
       <td class="number" data-name="outbox">
         {runner.outbox === null ? <span class="none">–</span> : runner.outbox === 0 ? "empty" : plural(runner.outbox, "report")}
       </td>
-      <td>{runner.state === "lost" && <Forget id={runner.id} after={reload} />}</td>
+      <td class="commands">{runner.state === "lost" && <Forget id={runner.id} after={reload} />}</td>
     </tr>
   );
 }

@@ -12,36 +12,39 @@ import { Ago, Moment, Span } from "../components/Time";
 import { Trail } from "../components/Trail";
 import { type Schemas, type Task, get, post, sawSeq } from "../lib/api";
 import { commandLine } from "../lib/format";
-import { useResource } from "../lib/resource";
+import { useMoment, useResource } from "../lib/resource";
 import { at, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type Part, parts } from "../lib/sentence";
 import { roleMissing, session } from "../lib/session";
 import { ended, mayCancel, mayDispatch, stateOf } from "../lib/status";
+import { loadTitles } from "../lib/titles";
 import type { PageProps } from "../pages";
 
 interface Shown {
   task: Task;
-  /** What it waits for, or what ended it; not known of the past. */
-  why: Schemas["Why"] | null;
+  /** What it waits for, or what ended it. */
+  why: Schemas["Why"];
 }
 
 const REFRESH_SECONDS = 2;
+const MOST_BLOCKERS = 20;
 const TRAIL = "GET /tasks/{task_id}/events";
 
 async function load(id: string, then: string | null, signal: AbortSignal): Promise<Shown> {
-  const ask = { path: { task_id: id }, signal };
-  if (then !== null) return { task: await get("/tasks/{task_id}", { ...ask, query: { at: then } }), why: null };
+  const ask = { path: { task_id: id }, query: { at: then }, signal };
   const [task, why] = await Promise.all([get("/tasks/{task_id}", ask), get("/tasks/{task_id}/why", ask)]);
-  sawSeq(task.seq);
-  return { task, why };
+  if (then === null) sawSeq(task.seq);
+  const near = why.blocked_by.slice(0, MOST_BLOCKERS).filter((one) => one.title === null);
+  const titles = await loadTitles(near.map((one) => one.task_id), signal);
+  const blocked_by = why.blocked_by.map((one) => ({ ...one, title: one.title ?? (titles.get(one.task_id) || null) }));
+  return { task, why: { ...why, blocked_by } };
 }
 
 export function TaskPage({ params }: PageProps) {
   const id = params["id"] ?? "";
   const then = at.value;
-  const seconds = then === null ? REFRESH_SECONDS : 0;
-  const found = useResource(`${id} ${then}`, (signal) => load(id, then, signal), { seconds });
+  const found = useMoment(id, (when, signal) => load(id, when, signal), REFRESH_SECONDS);
   const title = found.data.value?.task.title;
   useEffect(() => {
     if (title !== undefined) document.title = `${then === null ? "" : `as of ${then} · `}${shown(title)} · Towpath`;
@@ -66,7 +69,7 @@ function Content({ task, why, reload }: Shown & { reload: () => void }) {
           <TaskStatus task={task} />
           {task.attempt > 0 && <span class="chip">attempt {task.attempt}</span>}
         </div>
-        {why !== null && <Headline why={why} />}
+        <Headline why={why} />
         <div class="actions">
           {mayDispatch(task) && <RunAgain task={task} after={reload} />}
           {mayCancel(task) && <CancelButton task={task} after={reload} />}
@@ -93,7 +96,7 @@ function Headline({ why }: { why: Schemas["Why"] }) {
       <p dir="auto">{parts(why.sentence, why.task_id, why.blocked_by).map(drawn)}</p>
       {why.blocked_by.length > 1 && (
         <ul class="blockers">
-          {why.blocked_by.map((one) => (
+          {why.blocked_by.slice(0, MOST_BLOCKERS).map((one) => (
             <li key={one.task_id}>
               <TaskLink id={one.task_id} title={one.title} /> {one.holds ? "holds" : "waits for"}{" "}
               <span class="mono">{one.paths.map(shown).join(" ")}</span>
@@ -101,6 +104,7 @@ function Headline({ why }: { why: Schemas["Why"] }) {
               <Moment at={one.since} />
             </li>
           ))}
+          {why.blocked_by.length > MOST_BLOCKERS && <li class="dim">and {why.blocked_by.length - MOST_BLOCKERS} more</li>}
         </ul>
       )}
     </div>

@@ -9,7 +9,7 @@ import { type Schemas, get, sawSeq } from "../lib/api";
 import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
-import { useResource } from "../lib/resource";
+import { useMoment } from "../lib/resource";
 import { type Listed, begin, extended, newest, refreshed } from "../lib/rows";
 import { at, place } from "../lib/router";
 
@@ -20,38 +20,30 @@ export function TasksPage() {
   const filters = fromUrl(place.value.query);
   return (
     <section class="page tasks" aria-label="Tasks">
-      {at.value === null ? <Live key={JSON.stringify(filters)} filters={filters} /> : <NotOfThePast />}
+      <List key={JSON.stringify([filters, at.value])} filters={filters} />
     </section>
   );
 }
 
-function NotOfThePast() {
-  return (
-    <Empty page title="The list shows the present only">
-      <p>Open one task to see it as of then, or return to live.</p>
-    </Empty>
-  );
-}
-
-function Live({ filters }: { filters: Filters }) {
+function List({ filters }: { filters: Filters }) {
   const query = toApi(filters);
   const key = JSON.stringify(query);
   const rows = useSignal<Listed | null>(null);
-  const found = useResource(
+  const found = useMoment(
     key,
-    async (signal) => {
-      const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE }, signal });
-      for (const task of page.items) sawSeq(task.seq);
+    async (then, signal) => {
+      const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, at: then }, signal });
+      if (then === null) for (const task of page.items) sawSeq(task.seq);
       rows.value = rows.value === null ? begin(page) : refreshed(rows.value, page);
       return page;
     },
-    { seconds: REFRESH_SECONDS },
+    REFRESH_SECONDS,
   );
   const { status: _, ...others } = query;
-  const counts = useResource(
+  const counts = useMoment(
     `count ${JSON.stringify(others)}`,
-    (signal) => get("/tasks/count", { query: others, signal }),
-    { seconds: REFRESH_SECONDS * 2 },
+    async (then, signal) => (then === null ? get("/tasks/count", { query: others, signal }) : null),
+    REFRESH_SECONDS * 2,
   );
   const show = () => {
     if (rows.value !== null) rows.value = newest(rows.value);
@@ -60,7 +52,7 @@ function Live({ filters }: { filters: Filters }) {
   const more = async () => {
     const cursor = rows.value?.cursor;
     if (cursor == null) return;
-    const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, cursor } });
+    const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, at: at.value, cursor } });
     if (rows.value !== null) rows.value = extended(rows.value, page);
   };
   return (
@@ -101,7 +93,8 @@ interface RowsProps {
 
 function Rows({ listed, filters, show, more }: RowsProps) {
   const busy = useSignal(false);
-  if (listed.rows.length === 0 && listed.fresh.length === 0) return <NoTasks filtered={!isEmpty(filters)} />;
+  // a page of the past looks at so many tasks only: it may be empty, and another one follow
+  if (listed.rows.length === 0 && listed.fresh.length === 0 && listed.cursor === null) return <NoTasks filtered={!isEmpty(filters)} />;
   const next = async () => {
     busy.value = true;
     await more().catch(() => undefined);
@@ -119,7 +112,7 @@ function Rows({ listed, filters, show, more }: RowsProps) {
       <TaskTable tasks={listed.rows} />
       {listed.cursor !== null && (
         <button type="button" class="button more" disabled={busy.value} onClick={() => void next()}>
-          Show {PAGE} more
+          {at.value === null ? `Show ${PAGE} more` : "Show more"}
         </button>
       )}
     </>
@@ -127,6 +120,7 @@ function Rows({ listed, filters, show, more }: RowsProps) {
 }
 
 function NoTasks({ filtered }: { filtered: boolean }) {
+  if (at.value !== null) return <Empty title={filtered ? "No task fitted this search" : "There was no task"} />;
   if (filtered) {
     return (
       <Empty title="No task fits this search">

@@ -1,14 +1,15 @@
 // Workspaces: the registered directories, what is open in them, and how one is added or removed.
 import { useSignal } from "@preact/signals";
-import { Permitted } from "../components/Command";
+import { PermittedButton } from "../components/Command";
 import { Link } from "../components/Link";
-import { Empty, Loaded } from "../components/States";
+import { Columns, Page } from "../components/Page";
+import { Empty } from "../components/States";
 import { Moment } from "../components/Time";
 import { AddButton, POLICIES, RemoveDialog } from "../components/WorkspaceDialogs";
 import { type Schemas, get } from "../lib/api";
 import { useTitleFocus } from "../lib/focus";
 import { count, plural } from "../lib/format";
-import { useResource } from "../lib/resource";
+import { useMoment } from "../lib/resource";
 import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
 
@@ -28,36 +29,16 @@ interface Shown {
   more: boolean;
 }
 
-async function load(signal: AbortSignal): Promise<Shown> {
-  const [page, locks] = await Promise.all([
-    get("/workspaces", { query: { limit: PAGE }, signal }),
-    get("/locks", { query: { limit: PAGE }, signal }),
-  ]);
+async function load(then: string | null, signal: AbortSignal): Promise<Shown> {
+  const query = { limit: PAGE, at: then };
+  const [page, locks] = await Promise.all([get("/workspaces", { query, signal }), get("/locks", { query, signal })]);
   const open = locks.items.map((one) => [one.workspace, { held: one.holders.length, waiting: one.waiters.length }] as const);
   return { workspaces: page.items, open: new Map(open), more: page.next_cursor != null || locks.next_cursor != null };
 }
 
 export function WorkspacesPage() {
-  return <div class="page workspaces">{at.value === null ? <Live /> : <NotOfThePast />}</div>;
-}
-
-function NotOfThePast() {
-  return (
-    <>
-      <h1>Workspaces</h1>
-      <Empty title="The list shows the present only">
-        <p>
-          What was held then is on <Link to="/locks">the page of locks</Link>.
-        </p>
-      </Empty>
-    </>
-  );
-}
-
-function Live() {
-  const found = useResource("workspaces", load, { seconds: REFRESH_SECONDS });
+  const found = useMoment("workspaces", load, REFRESH_SECONDS);
   const removing = useSignal<Workspace | null>(null);
-  const data = found.data.value;
   const toTitle = useTitleFocus(removing.value !== null);
   const close = (done: boolean) => {
     if (done) toTitle();
@@ -69,21 +50,17 @@ function Live() {
   };
   return (
     <>
-      <header class="page-head">
-        <div class="title-row">
-          <h1 tabIndex={-1}>Workspaces</h1>
-          {data !== null && (
-            <span class="dim" role="status">
-              {plural(data.workspaces.length, "workspace")}
-            </span>
-          )}
-          <AddButton after={found.reload} />
-        </div>
-      </header>
-      <Loaded of={found} rows={4}>
+      <Page
+        kind="workspaces"
+        title="Workspaces"
+        of={found}
+        rows={4}
+        total={({ workspaces }) => plural(workspaces.length, "workspace")}
+        beside={<AddButton after={found.reload} />}
+      >
         {(all) => (all.workspaces.length === 0 ? <NoWorkspaces /> : <Rows {...all} choose={choose} />)}
-      </Loaded>
-      {removing.value !== null && <RemoveDialog workspace={removing.value} close={close} />}
+      </Page>
+      {removing.value !== null && at.value === null && <RemoveDialog workspace={removing.value} close={close} />}
     </>
   );
 }
@@ -91,18 +68,8 @@ function Live() {
 function Rows({ workspaces, open, more, choose }: Shown & { choose: (one: Workspace) => void }) {
   return (
     <>
-      <table class="table workspace-table">
-        <thead>
-          <tr>
-            <th scope="col">Workspace</th>
-            <th scope="col">Root</th>
-            <th scope="col">Runner lost</th>
-            <th scope="col">Open claims</th>
-            <th scope="col">
-              <span class="off-screen">Commands</span>
-            </th>
-          </tr>
-        </thead>
+      <table class="table machines workspace-table">
+        <Columns names={["Workspace", "Root", "Lost runner", "Open claims"]} commands={at.value === null} />
         <tbody>
           {workspaces.map((one) => (
             <Row key={one.id} workspace={one} open={open.get(one.id) ?? { held: 0, waiting: 0 }} choose={choose} />
@@ -135,8 +102,8 @@ function Row({ workspace, open, choose }: RowProps) {
           </p>
         )}
       </td>
-      <td data-name="runner lost" title={POLICIES[policy]}>
-        {policy}
+      <td data-name="lost runner" title={POLICIES[policy]}>
+        {policy} <span class="dim">{policy === "hold" ? "keeps its locks" : "frees its locks"}</span>
       </td>
       <td class="number" data-name="open claims">
         {open.held + open.waiting === 0 ? (
@@ -147,27 +114,23 @@ function Row({ workspace, open, choose }: RowProps) {
           </Link>
         )}
       </td>
-      <td>
-        <Permitted operation="DELETE /workspaces/{workspace}">
-          {(missing) => (
-            <button
-              type="button"
-              class="button small"
-              disabled={missing !== undefined}
-              aria-describedby={missing}
-              aria-label={`Remove ${shown(id)}`}
-              onClick={() => choose(workspace)}
-            >
-              Remove…
-            </button>
-          )}
-        </Permitted>
-      </td>
+      {at.value === null && (
+        <td class="commands">
+          <PermittedButton
+            operation="DELETE /workspaces/{workspace}"
+            kind="small"
+            label="Remove…"
+            name={`Remove ${shown(id)}`}
+            press={() => choose(workspace)}
+          />
+        </td>
+      )}
     </tr>
   );
 }
 
 function NoWorkspaces() {
+  if (at.value !== null) return <Empty title="No workspace was registered" />;
   return (
     <Empty title="No workspace yet">
       <p>A workspace is a directory whose paths can be locked. Add one here, or from a terminal:</p>
