@@ -23,7 +23,7 @@ from api.middleware.head_requests import AnswerHead
 from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
-from api.queries.overview import Overviews
+from api.queries.figures.overview import Overviews
 from api.routes.locks import lock_history, workspaces
 from api.routes.log import changes, events, extent
 from api.routes.operations import dead_letters, health, overview

@@ -9,7 +9,7 @@ import math
 
 from api.dependencies import ApiParts
 from api.metrics.registry import Metrics
-from api.queries.stock import RunnerStock, take_stock
+from api.queries.figures.stock import RunnerStock, take_stock
 from domain.ports.read_model import OpenQuestions
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from api.auth import GuardedRoute, needs
 from api.config import Role
 from api.queries.as_of import set_as_of
-from api.queries.overview import Overview, Overviews
+from api.queries.figures.overview import Overview, Overviews
 from api.schema.openapi import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["overview"])

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
-from api.queries.task_view import shown, task_response
+from api.queries.tasks.task_view import shown, task_response
 from api.schema.openapi import problems
 from domain.errors import Refused
 from domain.identifiers import CheckedTaskId, FencingToken, TaskId

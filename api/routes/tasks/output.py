@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.problems import HttpProblem
-from api.queries.outputs import output_range
+from api.queries.tasks.outputs import output_range
 from api.schema.openapi import problems
 from api.streaming.live_response import OutputResponse, Streams
 from domain.identifiers import CheckedTaskId

@@ -18,13 +18,13 @@ from api.dependencies import ApiParts
 from api.queries.as_of import read_model_as_of, set_as_of
 from api.queries.event_pages import EventPages
 from api.queries.paging import Cursor, Page, PageQuery, link_next
-from api.queries.past_tasks import tasks_at
 from api.queries.positions import Point, position_at
-from api.queries.reasons import why_at, why_now
 from api.queries.runner_status import show_runner_state
-from api.queries.task_filters import TasksWanted
-from api.queries.task_rows import LEFT_OUT, TaskRows, show_waiting
-from api.queries.task_view import shown, task_response
+from api.queries.tasks.past_tasks import tasks_at
+from api.queries.tasks.reasons import why_at, why_now
+from api.queries.tasks.task_filters import TasksWanted
+from api.queries.tasks.task_rows import LEFT_OUT, TaskRows, show_waiting
+from api.queries.tasks.task_view import shown, task_response
 from api.queries.time_travel import task_at
 from api.routes.tasks.commands import dispatch_and_wait
 from api.schema.openapi import problems

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api.queries.task_rows import show_waiting
+from api.queries.tasks.task_rows import show_waiting
 from domain.ports.read_model import TaskFilter
 from domain.task.view import LockRead
 from tests.unit.api.api_harness import ApiHarness, new_id, problem

@@ -9,7 +9,7 @@ import pytest
 
 from domain.protocol import Heartbeat
 from tests.unit.api.api_harness import ApiHarness, new_id
-from tests.unit.api.queries.test_overview import SHARED, overview
+from tests.unit.api.queries.figures.test_overview import SHARED, overview
 
 
 async def needed(harness: ApiHarness) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.queries.as_of import AS_OF
-from api.queries.overview import EventRate, Overviews
+from api.queries.figures.overview import EventRate, Overviews
 from domain.errors import Busy
 from domain.log.capacity import Bound
 from domain.ports.queues import Backlog

@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from api.dependencies import ApiParts
-from api.queries.attempts import AttemptFacts, attempt_facts
+from api.queries.tasks.attempts import AttemptFacts, attempt_facts
 from domain.errors import Busy, NotFound
 from domain.identifiers import TaskId
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pydantic import BaseModel, Field
 
 from api.dependencies import ApiParts
-from api.queries.attention import (
+from api.queries.figures.attention import (
     CONFIRMED_WITHIN,
     FAILURES_WITHIN,
     MOST_OF_A_KIND,
@@ -20,7 +20,7 @@ from api.queries.attention import (
     lost_holders,
     waited,
 )
-from api.queries.stock import LagRead, bounded, take_stock
+from api.queries.figures.stock import LagRead, bounded, take_stock
 from domain.identifiers import LogSeq, TaskId, WorkspaceId
 from domain.ports.read_model import TaskFilter
 from domain.protocol import RunnerState

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.queries import past_tasks
+from api.queries.tasks import past_tasks
 from domain.runners.runner_key import runner_id_of, shown_id
 from tests.unit.api.api_harness import ApiHarness, new_id, problem
 from tests.unit.api.queries.test_time_travel import contended

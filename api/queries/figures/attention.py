@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel
 
 from api.dependencies import ApiParts
+from api.queries.figures.stock import READ_MODEL, VIEW, Stock
 from api.queries.runner_status import grant_state
-from api.queries.stock import READ_MODEL, VIEW, Stock
 from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Claim, Grant, Waiter
 from domain.ports.read_model import UnconfirmedCancel
