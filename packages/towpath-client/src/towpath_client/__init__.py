@@ -6,7 +6,6 @@ that decide everything and do no I/O (`steps.py`). `transport.py` does it, with 
 
 from towpath_client import problems
 from towpath_client.async_client import AsyncClient
-from towpath_client.async_locks import AsyncLock
 from towpath_client.client import Client
 from towpath_client.errors import (
     BadConfiguration,
@@ -24,7 +23,8 @@ from towpath_client.errors import (
     Unreachable,
 )
 from towpath_client.ids import KEY_NAMESPACE, id_of_key
-from towpath_client.locks import Lock
+from towpath_client.locks.async_lock import AsyncLock
+from towpath_client.locks.lock import Lock
 from towpath_client.models import (
     Attempt,
     Event,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import httpx
 
 from towpath_client import output, questions, stream, tasks
-from towpath_client.async_locks import AsyncLock
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
 from towpath_client.errors import BadConfiguration
-from towpath_client.lease import Holdings, claim_body
+from towpath_client.locks.async_lock import AsyncLock
+from towpath_client.locks.lease import Holdings, claim_body
 from towpath_client.models import (
     Attempt,
     Event,

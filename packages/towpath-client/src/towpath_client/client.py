@@ -13,8 +13,8 @@ import httpx
 from towpath_client import output, questions, stream, tasks
 from towpath_client.calls import Deadline
 from towpath_client.config import configured
-from towpath_client.lease import Holdings, claim_body
-from towpath_client.locks import Lock
+from towpath_client.locks.lease import Holdings, claim_body
+from towpath_client.locks.lock import Lock
 from towpath_client.models import (
     Attempt,
     Event,

@@ -1,91 +1,72 @@
-"""`Client.lock`: a lock around a block of a program, renewed by a thread."""
+"""`AsyncClient.lock`: a lock around a block of a program, renewed by a task of the event loop."""
 
 from __future__ import annotations
 
-import atexit
+import asyncio
 import os
-import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from towpath_client import lease
 from towpath_client.errors import LockLost, TowpathError
-from towpath_client.lease import Holding
+from towpath_client.locks import lease
+from towpath_client.locks.lease import Holding
+from towpath_client.locks.lock import DROPPED
 from towpath_client.steps import Operation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Run = Callable[[Operation[Any]], Any]
-EXIT_SECONDS = 5.0
-DROPPED = "its lock object was dropped, or the program ended, without leaving the block"
+Run = Callable[[Operation[Any]], Coroutine[Any, Any, Any]]
 
 
 class _Renewal:
-    """Heartbeats until they are stopped. It knows no Lock, so that one may be garbage."""
+    """Heartbeats until they are stopped. It knows no AsyncLock, so that one may be garbage."""
 
     def __init__(self, run: Run, holding: Holding) -> None:
         self._run, self._holding = run, holding
-        self._thread = threading.Thread(target=self._renew, name="towpath-lock", daemon=True)
-        self.lost = threading.Event()
-        self._orders: SimpleQueue[None] = (
-            SimpleQueue()
-        )  # unlike an Event, it may be used while garbage is collected
+        self.lost = asyncio.Event()
+        self._stop = asyncio.Event()
         self._dropped = False
 
     def start(self) -> None:
-        """Begin; the first heartbeat is sent once there is a task to list."""
-        self._thread.start()
+        """Begin, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._renew())
 
-    def _renew(self) -> None:
+    async def _renew(self) -> None:
         holding = self._holding
-        ended = False
-        while not ended and lease.beats_on(holding):
-            pause = self._run(lease.beat(holding))
+        while not self._stop.is_set() and lease.beats_on(holding):
+            pause = await self._run(lease.beat(holding))
             if holding.lost is not None:
                 self.lost.set()
-            ended = self._ended(pause)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause)
             if not holding.look():
                 self.lost.set()
         if self._dropped:
             with suppress(TowpathError):
                 fields = {"status": "failed", "reason": "error", "message": DROPPED}
-                self._run(lease.finish(holding, **fields))
-            self._run(lease.goodbye(holding))
+                await self._run(lease.finish(holding, **fields))
+            await self._run(lease.goodbye(holding))
 
-    def _ended(self, seconds: float) -> bool:
-        with suppress(Empty):
-            self._orders.get(timeout=seconds)
-            return True
-        return False
-
-    def end(self) -> None:
+    async def end(self) -> None:
         """No further heartbeat after the present one."""
-        self._orders.put(None)
-        self._thread.join()
+        self._stop.set()
+        await self._task
 
     def drop(self) -> None:
-        """The lock object is garbage: the thread gives the lock back."""
+        """The lock object is garbage: the task gives the lock back, if its loop still runs."""
         if os.getpid() == self._holding.process:
             self._dropped = True
-            self._orders.put(None)
-
-    def drop_at_exit(self) -> None:
-        """The interpreter ends inside the block."""
-        self.drop()
-        if os.getpid() == self._holding.process:
-            self._thread.join(EXIT_SECONDS)
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
 
 
-class Lock:
-    """A lock that is held inside its `with`; it can be used once.
-
-    After `lost` is set, `token`, `check` and the end of the block raise LockLost.
-    """
+class AsyncLock:
+    """As `Lock`, for `async with`. Work that blocks the event loop blocks the renewal, too."""
 
     def __init__(self, run: Run, holding: Holding, body: Mapping[str, Any]) -> None:
         self._run, self._holding, self._body = run, holding, body
@@ -107,25 +88,23 @@ class Lock:
         """Raise LockLost once the lock is no longer valid."""
         self._holding.check()
 
-    def __enter__(self) -> Self:
-        renewal = self._renewal
+    async def __aenter__(self) -> Self:
         self._holding.begin()
-        renewal.start()
-        self._garbage = weakref.finalize(self, renewal.drop)
+        self._renewal.start()
+        self._garbage = weakref.finalize(self, self._renewal.drop)
         self._garbage.atexit = False
-        atexit.register(renewal.drop_at_exit)
         try:
-            self._run(lease.acquire(self._holding, self._body))
+            await self._run(lease.acquire(self._holding, self._body))
         except BaseException:
             try:
                 with suppress(TowpathError):
-                    self._run(lease.withdraw(self._holding))
+                    await self._run(lease.withdraw(self._holding))
             finally:
-                self._leave()
+                await self._leave()
             raise
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         holding = self._holding
@@ -133,17 +112,16 @@ class Lock:
             return
         end = lease.end_of(holding, error)
         try:
-            self._run(lease.finish(holding, **end))
+            await self._run(lease.finish(holding, **end))
         except TowpathError:
             if error is None and holding.lost is None:
                 raise
         finally:
-            self._leave()
+            await self._leave()
         if error is None and holding.lost is not None:
             raise LockLost(f"the lock was lost: {holding.lost}")
 
-    def _leave(self) -> None:
+    async def _leave(self) -> None:
         self._garbage.detach()
-        atexit.unregister(self._renewal.drop_at_exit)
-        self._renewal.end()
-        self._run(lease.goodbye(self._holding))
+        await self._renewal.end()
+        await self._run(lease.goodbye(self._holding))

@@ -23,8 +23,8 @@ from weakref import WeakValueDictionary
 from towpath_client.calls import Deadline, call, parsed, pauses, problem_of
 from towpath_client.errors import LockLost, LockNotGranted, Problem, TowpathError, Unanswered, Unreachable
 from towpath_client.ids import new_id
+from towpath_client.locks.nesting import outer_lock, tasks_around
 from towpath_client.models import HeartbeatAnswer, LockState, Status, Task
-from towpath_client.nesting import outer_lock, tasks_around
 from towpath_client.problems import WorkspaceLocked
 from towpath_client.questions import RUNNER_TOKEN
 from towpath_client.steps import Answer, Operation, Pause, Request, Send, path

@@ -1,72 +1,91 @@
-"""`AsyncClient.lock`: a lock around a block of a program, renewed by a task of the event loop."""
+"""`Client.lock`: a lock around a block of a program, renewed by a thread."""
 
 from __future__ import annotations
 
-import asyncio
+import atexit
 import os
+import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from towpath_client import lease
 from towpath_client.errors import LockLost, TowpathError
-from towpath_client.lease import Holding
-from towpath_client.locks import DROPPED
+from towpath_client.locks import lease
+from towpath_client.locks.lease import Holding
 from towpath_client.steps import Operation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Run = Callable[[Operation[Any]], Coroutine[Any, Any, Any]]
+Run = Callable[[Operation[Any]], Any]
+EXIT_SECONDS = 5.0
+DROPPED = "its lock object was dropped, or the program ended, without leaving the block"
 
 
 class _Renewal:
-    """Heartbeats until they are stopped. It knows no AsyncLock, so that one may be garbage."""
+    """Heartbeats until they are stopped. It knows no Lock, so that one may be garbage."""
 
     def __init__(self, run: Run, holding: Holding) -> None:
         self._run, self._holding = run, holding
-        self.lost = asyncio.Event()
-        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._renew, name="towpath-lock", daemon=True)
+        self.lost = threading.Event()
+        self._orders: SimpleQueue[None] = (
+            SimpleQueue()
+        )  # unlike an Event, it may be used while garbage is collected
         self._dropped = False
 
     def start(self) -> None:
-        """Begin, in the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._renew())
+        """Begin; the first heartbeat is sent once there is a task to list."""
+        self._thread.start()
 
-    async def _renew(self) -> None:
+    def _renew(self) -> None:
         holding = self._holding
-        while not self._stop.is_set() and lease.beats_on(holding):
-            pause = await self._run(lease.beat(holding))
+        ended = False
+        while not ended and lease.beats_on(holding):
+            pause = self._run(lease.beat(holding))
             if holding.lost is not None:
                 self.lost.set()
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), pause)
+            ended = self._ended(pause)
             if not holding.look():
                 self.lost.set()
         if self._dropped:
             with suppress(TowpathError):
                 fields = {"status": "failed", "reason": "error", "message": DROPPED}
-                await self._run(lease.finish(holding, **fields))
-            await self._run(lease.goodbye(holding))
+                self._run(lease.finish(holding, **fields))
+            self._run(lease.goodbye(holding))
 
-    async def end(self) -> None:
+    def _ended(self, seconds: float) -> bool:
+        with suppress(Empty):
+            self._orders.get(timeout=seconds)
+            return True
+        return False
+
+    def end(self) -> None:
         """No further heartbeat after the present one."""
-        self._stop.set()
-        await self._task
+        self._orders.put(None)
+        self._thread.join()
 
     def drop(self) -> None:
-        """The lock object is garbage: the task gives the lock back, if its loop still runs."""
+        """The lock object is garbage: the thread gives the lock back."""
         if os.getpid() == self._holding.process:
             self._dropped = True
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
+            self._orders.put(None)
+
+    def drop_at_exit(self) -> None:
+        """The interpreter ends inside the block."""
+        self.drop()
+        if os.getpid() == self._holding.process:
+            self._thread.join(EXIT_SECONDS)
 
 
-class AsyncLock:
-    """As `Lock`, for `async with`. Work that blocks the event loop blocks the renewal, too."""
+class Lock:
+    """A lock that is held inside its `with`; it can be used once.
+
+    After `lost` is set, `token`, `check` and the end of the block raise LockLost.
+    """
 
     def __init__(self, run: Run, holding: Holding, body: Mapping[str, Any]) -> None:
         self._run, self._holding, self._body = run, holding, body
@@ -88,23 +107,25 @@ class AsyncLock:
         """Raise LockLost once the lock is no longer valid."""
         self._holding.check()
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
+        renewal = self._renewal
         self._holding.begin()
-        self._renewal.start()
-        self._garbage = weakref.finalize(self, self._renewal.drop)
+        renewal.start()
+        self._garbage = weakref.finalize(self, renewal.drop)
         self._garbage.atexit = False
+        atexit.register(renewal.drop_at_exit)
         try:
-            await self._run(lease.acquire(self._holding, self._body))
+            self._run(lease.acquire(self._holding, self._body))
         except BaseException:
             try:
                 with suppress(TowpathError):
-                    await self._run(lease.withdraw(self._holding))
+                    self._run(lease.withdraw(self._holding))
             finally:
-                await self._leave()
+                self._leave()
             raise
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         holding = self._holding
@@ -112,16 +133,17 @@ class AsyncLock:
             return
         end = lease.end_of(holding, error)
         try:
-            await self._run(lease.finish(holding, **end))
+            self._run(lease.finish(holding, **end))
         except TowpathError:
             if error is None and holding.lost is None:
                 raise
         finally:
-            await self._leave()
+            self._leave()
         if error is None and holding.lost is not None:
             raise LockLost(f"the lock was lost: {holding.lost}")
 
-    async def _leave(self) -> None:
+    def _leave(self) -> None:
         self._garbage.detach()
-        await self._renewal.end()
-        await self._run(lease.goodbye(self._holding))
+        atexit.unregister(self._renewal.drop_at_exit)
+        self._renewal.end()
+        self._run(lease.goodbye(self._holding))
