@@ -48,7 +48,7 @@ NEEDED = (
     "infra.runtime.processes",
     "runner.service",
 )
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 log = structlog.get_logger(__name__)
 Words = Callable[[str], None]
@@ -304,12 +304,17 @@ def _runner_is_there(client: httpx.Client, settings: Settings) -> bool:
 
 
 def _become_child(part: _Part, parent: int, listener: socket.socket | None) -> None:
-    """Run the child's main function and exit; never returns. Only the API keeps `listener`."""
+    """Run the child's main function and exit; never returns. Only the API keeps `listener`.
+
+    It has its part's name in `ps` and `top`.
+    """
     code = 1
     try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
+        prctl(PR_SET_NAME, part.name.encode())
         for number in (signal.SIGINT, signal.SIGHUP):  # sent to the whole group: the parent ends us
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

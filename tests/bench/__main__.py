@@ -36,6 +36,7 @@ from tests.bench.rows import (
     output,
     replay,
     reports,
+    tasks,
 )
 from tests.bench.sizes import QUICK, Sizes
 
@@ -56,6 +57,7 @@ class Bench:
     def run(self) -> None:
         """Measure everything that is wanted."""
         for mode in (ALWAYS, INTERVAL):
+            self._group(tasks.names(mode), partial(self._tasks, mode))
             self._throughput(mode)
         self._group(contention.NAMES, self._contention)
         self._group(lock_command.NAMES, partial(self._on_fresh, ALWAYS, lock_command.measure))
@@ -74,6 +76,10 @@ class Bench:
     def _on_fresh(self, mode: str, measure: Callable[[Harness, Sizes], list[Row]]) -> list[Row]:
         with self._harness(mode) as harness:
             return measure(harness, self._sizes)
+
+    def _tasks(self, mode: str) -> list[Row]:
+        with tempfile.TemporaryDirectory(dir=self._home, prefix="up-") as home:
+            return tasks.measure(Path(home), mode, self._sizes)
 
     def _contention(self) -> list[Row]:
         with ExitStack() as stack:

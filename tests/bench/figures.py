@@ -37,6 +37,12 @@ class Goal:
 
 
 GOALS = {
+    "tasks/always": Goal("tasks/s", "ratio", ">=", 0.08),
+    "tasks/interval": Goal("tasks/s", "ratio", ">=", 0.08),
+    "task-cpu": Goal("ms", "figure", "<=", 20),
+    "task-latency-p50": Goal("ms", "ratio", "<=", 20),
+    "task-latency-p99": Goal("ms", "ratio", "<=", 60),
+    "shim-memory": Goal("MB", "figure", "<=", 2),
     "http-reports/always": Goal("reports/s", "ratio", ">=", 0.7),
     "http-reports/interval": Goal("reports/s", "ratio", ">=", 0.5),
     "nats-reports/always": Goal("reports/s", "ratio", ">=", 0.5),

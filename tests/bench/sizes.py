@@ -10,6 +10,8 @@ class Sizes:
     """Counts of one run; `rounds` is how often ours and the baseline take turns."""
 
     rounds: int = 3
+    tasks: int = 300
+    task_latencies: int = 200
     reports_always: int = 2500
     reports_interval: int = 5000
     appends_always: int = 4000
@@ -46,6 +48,8 @@ class Sizes:
 
 QUICK = Sizes(
     rounds=1,
+    tasks=24,
+    task_latencies=5,
     reports_always=200,
     reports_interval=200,
     appends_always=300,
