@@ -21,7 +21,7 @@ writeFileSync(
 
 const made = await build({
   absWorkingDir: here,
-  entryPoints: { console: "src/main.tsx", style: "styles/style.css" },
+  entryPoints: { console: "src/main.tsx", "feed-worker": "src/feed_worker.ts", style: "styles/style.css" },
   bundle: true,
   minify: true,
   write: false,

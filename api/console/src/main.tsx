@@ -1,6 +1,7 @@
 // Starts the console: the session, the clock, the links, and the frame with the page that the address names.
 import { render } from "preact";
 import { Frame } from "./components/Frame";
+import { startFeed } from "./lib/feed/feed";
 import { followKeys } from "./lib/keys";
 import { tick } from "./lib/clock";
 import { followLinks, go, href, place } from "./lib/router";
@@ -14,5 +15,6 @@ followLinks();
 followKeys();
 if (place.value.path === "/") go(href(START), { replace: true });
 watchVersion();
+startFeed();
 const app = document.querySelector("#app");
 if (app !== null) render(<Frame />, app);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.pages.conftest import TOKENS
-from tests.support.towpath import Json, Up
+from tests.support.towpath import DEADLINE, Json, Up
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
 """A title that tries to be markup, to run backwards, and to colour a terminal."""
@@ -104,3 +105,11 @@ def as_operator(up: Up, method: str, path: str, body: Json | None = None) -> Jso
     assert answer.is_success, answer.text
     found: Json = answer.json()
     return found
+
+
+def until(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait for something outside of `page`, whose events go on meanwhile."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        page.wait_for_timeout(20)

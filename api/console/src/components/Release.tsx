@@ -82,7 +82,7 @@ async function findRunner(id: string, signal: AbortSignal): Promise<Known["runne
 
 function ReleaseDialog({ lock, close }: { lock: Lock; close: (freed: boolean) => void }) {
   const { holder } = lock;
-  const known = useResource(`release ${holder.task_id}`, (signal) => load(lock, signal), { seconds: REFRESH_SECONDS });
+  const known = useResource(`release ${holder.task_id}`, (signal) => load(lock, signal), REFRESH_SECONDS);
   const [token, reason, refused] = [useSignal(""), useSignal(""), useSignal<string | null>(null)];
   const wrong = refused.value !== null && refused.value === token.value;
   const wrongId = useId();

@@ -2,8 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { now } from "../lib/clock";
 import { Problem, Unreachable } from "../lib/api";
+import { connection } from "../lib/connection";
 import { duration } from "../lib/format";
-import { type Resource, connection } from "../lib/resource";
+import type { Resource } from "../lib/resource";
 import { at, place } from "../lib/router";
 import { Link } from "./Link";
 
@@ -106,7 +107,8 @@ interface LoadedProps<T> {
 export function Loaded<T>({ of, rows, children }: LoadedProps<T>) {
   const data = of.data.value;
   const error = of.error.value;
-  if (data !== null) return <div class={error === null ? "loaded" : "loaded stale"}>{children(data)}</div>;
+  const stale = error !== null || (at.value === null && connection.value.state === "away");
+  if (data !== null) return <div class={stale ? "loaded stale" : "loaded"}>{children(data)}</div>;
   if (error !== null) return <Failed error={error} retry={of.reload} />;
   return of.slow.value ? <Skeleton {...(rows === undefined ? {} : { rows })} /> : null;
 }

@@ -1,9 +1,10 @@
 import { useEffect, useRef } from "preact/hooks";
 import { now } from "../lib/clock";
+import { connection } from "../lib/connection";
 import { clockTime, duration } from "../lib/format";
+import { link } from "../lib/feed/feed";
 import { shortcut } from "../lib/keys";
 import { format, fromUrl, parse } from "../lib/query";
-import { connection } from "../lib/resource";
 import { go, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { logOut, session } from "../lib/session";
@@ -66,10 +67,14 @@ function Search() {
 function ConnectionChip() {
   const found = connection.value;
   if (found.state !== "away") {
+    const polls = found.state === "connected" && link.value.state === "polling";
     return (
-      <span class={`chip link ${found.state}`} role="status">
+      <span class={`chip link ${found.state}`} role="status" title={polls ? "the API has no room for another live stream" : undefined}>
         <span class="lamp" aria-hidden="true" />
-        <span>{found.state === "connected" ? "connected" : "connecting"}</span>
+        <span>
+          {found.state}
+          {polls && ", looks every 5s"}
+        </span>
       </span>
     );
   }

@@ -59,6 +59,20 @@ export function sawSeq(seq: number): void {
   if (seq > lastSeq.value) lastSeq.value = seq;
 }
 
+const answered = new WeakMap<AbortSignal, number>();
+
+/** Up to which sequence all answers to requests with `signal` show the log. */
+export function answeredUpTo(signal: AbortSignal): number {
+  return answered.get(signal) ?? Number.POSITIVE_INFINITY;
+}
+
+function sawAnswer(response: Response, ask: Ask): void {
+  const asOf = Number(response.headers.get("Towpath-As-Of") ?? Number.NaN);
+  if (!Number.isSafeInteger(asOf) || ask.query?.["at"] != null) return;
+  sawSeq(asOf);
+  if (ask.signal) answered.set(ask.signal, Math.min(asOf, answeredUpTo(ask.signal)));
+}
+
 /** The address of a route. */
 export function address(template: string, ask: Ask = {}): string {
   const path = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(ask.path?.[name] ?? ""));
@@ -91,8 +105,7 @@ export async function request(method: string, template: string, ask: Ask = {}, b
     throw new Unreachable();
   }
   if (!response.ok) throw await problemOf(response);
-  const asOf = Number(response.headers.get("Towpath-As-Of"));
-  if (Number.isSafeInteger(asOf) && ask.query?.["at"] == null) sawSeq(asOf);
+  sawAnswer(response, ask);
   return response;
 }
 

@@ -1,18 +1,17 @@
-// Loading for pages: the last answer stays while the next one is under way or fails, and says how old it is.
-import { batch, signal, useSignal, type Signal } from "@preact/signals";
+// Loading for pages: the last answer stays while the next one is under way or fails. What the log tells of is loaded
+// again when the feed has news of it, once a second at most; the rest by time.
+import { batch, useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { Problem, Unreachable } from "./api";
+import { Problem, Unreachable, answeredUpTo } from "./api";
+import { lastAnswer, requests } from "./connection";
+import { follow, link, reconnect } from "./feed/feed";
+import type { News } from "./feed/news";
 import { at } from "./router";
 import { logins } from "./session";
 
-export type Connection =
-  | { state: "connecting" }
-  | { state: "connected" }
-  | { state: "away"; lastAt: number | null; againAt: number };
-
-/** Whether the last request of any page was answered. */
-export const connection = signal<Connection>({ state: "connecting" });
-let lastAnswer: number | null = null;
+const LEAST_SECONDS = 1;
+/** Should news be lost on a way that nothing foresees, a page is this old at most. */
+const SAFETY_SECONDS = 60;
 
 export interface Resource<T> {
   data: Signal<T | null>;
@@ -24,21 +23,26 @@ export interface Resource<T> {
   reload: () => void;
 }
 
-export interface Every {
-  /** Load again so long after each answer, while the page is visible; 0: only once. */
-  seconds?: number;
-}
+/** Whether news are about what is shown. */
+export type Concerns = (news: News) => boolean;
 
-/** Loads when `key` changes, after a login, on `reload`, and every so many seconds. */
-export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>, every: Every = {}): Resource<T> {
+/** When to load again, while the page is visible: so many seconds after each answer (0: never), or after news and,
+ * for what the log does not tell, also so many seconds after each answer. */
+export type Again = number | Concerns | { news: Concerns; seconds: number };
+
+/** Loads when `key` changes, after a login, on `reload`, and `again`. */
+export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>, again: Again = 0): Resource<T> {
   const data = useSignal<T | null>(null);
   const error = useSignal<Error | null>(null);
   const slow = useSignal(false);
   const latest = useRef(load);
   latest.current = load;
+  const { news: told = null, seconds } = parts(again);
+  const concerns = useRef(told);
+  concerns.current = told;
   const run = useRef<() => void>(() => {});
   const login = logins.value;
-  const seconds = every.seconds ?? 0;
+  const live = told !== null;
 
   useEffect(() => {
     const loading = new Loading(
@@ -63,8 +67,12 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
     );
     run.current = () => loading.start();
     loading.start();
-    return () => loading.stop();
-  }, [key, login, seconds]);
+    const unfollow = live ? follow((news) => (news.all || concerns.current?.(news)) && loading.outdated(news)) : null;
+    return () => {
+      unfollow?.();
+      loading.stop();
+    };
+  }, [key, login, seconds, live]);
 
   // another key is another thing: what was shown for the first may not stand for the second
   const before = useRef(key);
@@ -76,14 +84,19 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
   return { data, error, slow, reload: () => run.current() };
 }
 
-/** As useResource, of the moment in the address: the present again every so many `seconds`, the past once. */
+function parts(again: Again): { news?: Concerns; seconds: number } {
+  if (typeof again === "number") return { seconds: again };
+  return typeof again === "function" ? { news: again, seconds: SAFETY_SECONDS } : again;
+}
+
+/** As useResource, of the moment in the address: the present `again` and again, the past once. */
 export function useMoment<T>(
   key: string,
   load: (then: string | null, signal: AbortSignal) => Promise<T>,
-  seconds: number,
+  again: Again,
 ): Resource<T> {
   const then = at.value;
-  return useResource(`${key} ${then}`, (signal) => load(then, signal), { seconds: then === null ? seconds : 0 });
+  return useResource(`${key} ${then}`, (signal) => load(then, signal), then === null ? again : 0);
 }
 
 interface Told<T> {
@@ -97,8 +110,15 @@ class Loading<T> {
   private abort: AbortController | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
+  private begun = 0;
+  /** Up to which sequence the last answer shows the log, and news are known. */
+  private shown = Number.POSITIVE_INFINITY;
+  private wanted = 0;
   private readonly wake = () => {
-    if (!document.hidden && this.abort === null && (this.seconds > 0 || this.failures > 0)) this.start();
+    if (document.hidden || this.abort !== null) return;
+    const old = this.seconds > 0 && Date.now() - this.begun >= this.seconds * 1000;
+    if (old || this.failures > 0) this.start();
+    else if (this.shown < this.wanted) this.soon();
   };
 
   constructor(
@@ -115,16 +135,12 @@ class Loading<T> {
     clearTimeout(this.timer);
     const abort = new AbortController();
     this.abort = abort;
+    this.begun = Date.now();
     const slow = setTimeout(() => this.told.begun(), 200);
     this.load(abort.signal)
       .then(
         (found) => {
-          if (abort.signal.aborted) return;
-          this.failures = 0;
-          lastAnswer = Date.now();
-          connection.value = { state: "connected" };
-          this.told.done(found);
-          if (this.seconds > 0) this.later(this.seconds);
+          if (!abort.signal.aborted) this.done(found, answeredUpTo(abort.signal));
         },
         (error: unknown) => {
           if (!abort.signal.aborted) this.failed(error instanceof Error ? error : new Error(String(error)));
@@ -132,7 +148,9 @@ class Loading<T> {
       )
       .finally(() => {
         clearTimeout(slow);
-        if (this.abort === abort) this.abort = null;
+        if (this.abort !== abort) return;
+        this.abort = null;
+        if (this.shown < this.wanted) this.soon();
       });
   }
 
@@ -143,18 +161,41 @@ class Loading<T> {
     clearTimeout(this.timer);
   }
 
+  /** What is shown has changed; and the API answers, if it did not before. */
+  outdated(news: News): void {
+    if (news.reset) this.shown = -1;
+    this.wanted = news.reset ? news.seq : Math.max(this.wanted, news.seq);
+    if (this.failures > 0 || this.shown < this.wanted) this.soon();
+  }
+
+  private soon(): void {
+    if (this.abort !== null || document.hidden) return; // looked at again afterwards
+    this.later(Math.max(0, (this.begun + LEAST_SECONDS * 1000 - Date.now()) / 1000));
+  }
+
+  private done(found: T, shown: number): void {
+    this.failures = 0;
+    this.shown = shown;
+    lastAnswer.value = Date.now();
+    requests.value = { state: "connected" };
+    if (link.peek().state === "away") reconnect();
+    this.told.done(found);
+    if (this.seconds > 0) this.later(this.seconds);
+  }
+
   private failed(error: Error): void {
     this.told.failed(error);
+    this.shown = Math.max(this.shown, this.wanted);
     const passes = error instanceof Unreachable || (error instanceof Problem && error.status === 503);
     if (!passes) {
-      connection.value = { state: "connected" };
+      requests.value = { state: "connected" };
       if (this.seconds > 0 && !(error instanceof Problem && error.status === 401)) this.later(this.seconds * 4);
       return;
     }
     this.failures += 1;
     const asked = error instanceof Problem ? (error.retryAfterSeconds ?? 1) : 1;
     const wait = Math.min(30, Math.max(asked, 2 ** Math.min(this.failures - 1, 5)));
-    connection.value = { state: "away", lastAt: lastAnswer, againAt: Date.now() + wait * 1000 };
+    requests.value = { state: "away", lastAt: lastAnswer.peek(), againAt: Date.now() + wait * 1000 };
     this.later(wait);
   }
 

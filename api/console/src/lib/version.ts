@@ -1,6 +1,6 @@
 // Whether the API serves another build of the console by now: it may be a newer one after a restart.
 import { effect, signal } from "@preact/signals";
-import { connection } from "./resource";
+import { connection } from "./connection";
 import { ROOT } from "./router";
 
 export const outdated = signal(false);

@@ -13,8 +13,8 @@ import { shown } from "../lib/safe_text";
 import { type Titles, loadTitles } from "../lib/titles";
 import type { PageProps } from "../pages";
 
-const REFRESH_SECONDS = 2;
-const FREED_SECONDS = 10;
+/** Heartbeats, on which the leases depend, are not in the log. */
+const LEASE_SECONDS = 5;
 const MOST_WORKSPACES = 100;
 const MOST_TITLES = 400;
 const FULL_CARDS = 6;
@@ -65,18 +65,19 @@ function useFreed(workspace: string | null): Resource<Task[]> {
       const page = await get("/tasks", { query, signal });
       return (page.items as Task[]).filter((task) => task.workspace !== null && task.lock.state === "released");
     },
-    FREED_SECONDS,
+    (news) => (workspace === null ? news.workspaces.size > 0 : news.workspaces.has(workspace)),
   );
 }
 
 export function LocksPage() {
-  return <LocksOf workspace={null} of={useMoment("locks", loadAll, REFRESH_SECONDS)} />;
+  return <LocksOf workspace={null} of={useMoment("locks", loadAll, { news: (news) => news.workspaces.size > 0, seconds: LEASE_SECONDS })} />;
 }
 
 export function WorkspaceLocksPage({ params }: PageProps) {
   const workspace = params["workspace"] ?? "";
   const load = (then: string | null, signal: AbortSignal) => loadOne(workspace, then, signal);
-  return <LocksOf workspace={workspace} of={useMoment(workspace, load, REFRESH_SECONDS)} />;
+  const found = useMoment(workspace, load, { news: (news) => news.workspaces.has(workspace), seconds: LEASE_SECONDS });
+  return <LocksOf workspace={workspace} of={found} />;
 }
 
 function LocksOf({ workspace, of }: { workspace: string | null; of: Resource<Shown> }) {

@@ -50,7 +50,7 @@ function NotOfThePast() {
 }
 
 function Live() {
-  const found = useResource("runners", load, { seconds: REFRESH_SECONDS });
+  const found = useResource("runners", load, REFRESH_SECONDS);
   return (
     <Page kind="runners" title="Runners" of={found} rows={4} total={({ runners }) => total(runners)}>
       {(all) => (all.runners.length === 0 ? <NoRunners /> : <Rows {...all} reload={found.reload} />)}

@@ -12,7 +12,7 @@ import { Ago, Moment, Span } from "../components/Time";
 import { Trail } from "../components/Trail";
 import { type Schemas, type Task, get, post, sawSeq } from "../lib/api";
 import { commandLine } from "../lib/format";
-import { useMoment, useResource } from "../lib/resource";
+import { type Resource, useMoment, useResource } from "../lib/resource";
 import { at, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type Part, parts } from "../lib/sentence";
@@ -27,7 +27,6 @@ interface Shown {
   why: Schemas["Why"];
 }
 
-const REFRESH_SECONDS = 2;
 const MOST_BLOCKERS = 20;
 const TRAIL = "GET /tasks/{task_id}/events";
 
@@ -44,7 +43,11 @@ async function load(id: string, then: string | null, signal: AbortSignal): Promi
 export function TaskPage({ params }: PageProps) {
   const id = params["id"] ?? "";
   const then = at.value;
-  const found = useMoment(id, (when, signal) => load(id, when, signal), REFRESH_SECONDS);
+  const found: Resource<Shown> = useMoment(
+    id,
+    (when, signal) => load(id, when, signal),
+    (news) => news.tasks.has(id) || news.workspaces.has(found.data.value?.task.workspace ?? ""),
+  );
   const title = found.data.value?.task.title;
   useEffect(() => {
     if (title !== undefined) document.title = `${then === null ? "" : `as of ${then} · `}${shown(title)} · Towpath`;

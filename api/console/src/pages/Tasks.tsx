@@ -14,7 +14,6 @@ import { type Listed, begin, extended, newest, refreshed } from "../lib/rows";
 import { at, place } from "../lib/router";
 
 const PAGE = 50;
-const REFRESH_SECONDS = 3;
 
 export function TasksPage() {
   const filters = fromUrl(place.value.query);
@@ -37,13 +36,13 @@ function List({ filters }: { filters: Filters }) {
       rows.value = rows.value === null ? begin(page) : refreshed(rows.value, page);
       return page;
     },
-    REFRESH_SECONDS,
+    (news) => news.tasks.size > 0,
   );
   const { status: _, ...others } = query;
   const counts = useMoment(
     `count ${JSON.stringify(others)}`,
     async (then, signal) => (then === null ? get("/tasks/count", { query: others, signal }) : null),
-    REFRESH_SECONDS * 2,
+    (news) => news.tasks.size > 0,
   );
   const show = () => {
     if (rows.value !== null) rows.value = newest(rows.value);

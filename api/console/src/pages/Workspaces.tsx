@@ -13,7 +13,6 @@ import { useMoment } from "../lib/resource";
 import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
 
-const REFRESH_SECONDS = 3;
 const PAGE = 500;
 
 type Workspace = Schemas["WorkspaceRead"];
@@ -37,7 +36,7 @@ async function load(then: string | null, signal: AbortSignal): Promise<Shown> {
 }
 
 export function WorkspacesPage() {
-  const found = useMoment("workspaces", load, REFRESH_SECONDS);
+  const found = useMoment("workspaces", load, (news) => news.workspaces.size > 0);
   const removing = useSignal<Workspace | null>(null);
   const toTitle = useTitleFocus(removing.value !== null);
   const close = (done: boolean) => {
