@@ -129,7 +129,7 @@ def test_searching_filters_and_the_address_is_the_state(
 def test_the_past_is_framed_named_and_holds_no_command(up: Up, tasks: dict[str, str], screen: Opener) -> None:
     window = screen(up)
     page = window.open(f"/tasks/{tasks['failed']}")
-    page.locator(".trail a").first.click()
+    page.locator(".trail .then").first.click()
     created = up.events(task_id=tasks["failed"], event="created")[0]["seq"]
     expect(page).to_have_url(f"{up.url}/console/tasks/{tasks['failed']}?at={created}")
     expect(page.locator(".past-banner")).to_be_visible()

@@ -5,19 +5,19 @@ import { DialogButton, recorded } from "./Command";
 import { FormDialog, TextField } from "./Form";
 
 /** Cancel a task, with a reason if there is one; only the attempt that was seen. */
-export function CancelButton({ task, after }: { task: Task; after: () => void }) {
+export function CancelButton({ task, after, reread }: { task: Task; after: () => void; reread: () => Promise<string> }) {
   return (
     <DialogButton operation="POST /tasks/{task_id}/cancel" kind="danger" label="Cancel…" after={after}>
-      {(close) => <CancelDialog task={task} close={close} />}
+      {(close) => <CancelDialog task={task} close={close} reread={reread} />}
     </DialogButton>
   );
 }
 
-function CancelDialog({ task, close }: { task: Task; close: () => void }) {
+function CancelDialog({ task, close, reread }: { task: Task; close: () => void; reread: () => Promise<string> }) {
   const reason = useSignal("");
   const submit = async () => {
     const body = { attempt: task.attempt, reason: reason.value.trim() || null };
-    await recorded(() => post("/tasks/{task_id}/cancel", { path: { task_id: task.id } }, body), "The cancel is recorded.");
+    await recorded(() => post("/tasks/{task_id}/cancel", { path: { task_id: task.id } }, body), "The cancel is recorded.", reread);
     close();
   };
   return (

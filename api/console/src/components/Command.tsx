@@ -12,15 +12,17 @@ interface CommandProps extends Omit<ButtonProps, "press" | "busy"> {
   run: () => Promise<unknown>;
   /** Said once it is recorded. */
   done: string;
+  /** Reads what is there now, where no answer told whether it was recorded. */
+  reread?: () => Promise<string>;
   /** Called afterwards, also when it failed: what was seen may be gone. */
   after: () => void;
 }
 
-export function Command({ run, done, after, ...button }: CommandProps) {
+export function Command({ run, done, reread, after, ...button }: CommandProps) {
   const busy = useSignal(false);
   const click = async () => {
     busy.value = true;
-    await recorded(run, done);
+    await recorded(run, done, reread);
     busy.value = false;
     after();
   };
@@ -102,15 +104,27 @@ export function Permitted({ operation, children }: PermittedProps) {
 }
 
 /** Whether a command was recorded; tells the person what became of it. Never sends anything twice. */
-export async function recorded(run: () => Promise<unknown>, done: string): Promise<boolean> {
+export async function recorded(run: () => Promise<unknown>, done: string, reread?: () => Promise<string>): Promise<boolean> {
   try {
     await run();
     say(done);
     return true;
   } catch (error) {
-    const unknown = error instanceof Unreachable || (error instanceof Problem && error.status === 503);
     const words = error instanceof Error ? error.message : String(error);
-    say(unknown ? `Whether this was recorded is unknown (${words}). The page shows what is there now.` : words, "bad");
+    say(isUnknown(error) ? `Whether this was recorded is unknown (${words}). ${await known(reread)}` : words, "bad");
     return false;
+  }
+}
+
+/** Whether an error leaves open what became of a command. */
+export function isUnknown(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof Problem && error.status === 503);
+}
+
+async function known(reread?: () => Promise<string>): Promise<string> {
+  try {
+    return (await reread?.()) ?? "The page shows what is there now.";
+  } catch {
+    return "What is there now cannot be read yet: look again before you repeat it.";
   }
 }

@@ -1,30 +1,25 @@
+// The output of a task, attempt by attempt. Which one stands in the address; of the past, the log has an end only.
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
-import { copy } from "../lib/clipboard";
-import { say } from "../lib/messages";
-import { terminal } from "../lib/safe_text";
-import { Icon } from "./Icon";
+import type { Task } from "../lib/api";
+import { at, go, href, place } from "../lib/router";
+import { ended, stateOf } from "../lib/status";
+import type { Attempt } from "../lib/timeline";
+import { OutputView, Tail } from "./OutputView";
 
 interface OutputProps {
-  text: string;
-  title: string;
-  note: string;
+  task: Task;
+  attempts: readonly Attempt[];
 }
 
-/** Output of a task, in its colours; what could deceive the eye is shown as what it is. */
-export function Output({ text, title, note }: OutputProps) {
+export function Output({ task, attempts }: OutputProps) {
   const wrap = useSignal(true);
-  const pieces = useMemo(() => terminal(text), [text]);
-  const copied = async () => {
-    const done = await copy(text);
-    say(done ? "Copied." : "The browser did not let it be copied.", done ? "good" : "bad");
-  };
+  const asked = Number(place.value.query.get("attempt"));
+  const attempt = asked >= 1 && asked <= task.attempt ? asked : task.attempt;
   return (
-    <div class="output">
+    <section class="card output" aria-labelledby="output-title">
       <div class="output-tools">
-        <h2>
-          {title} <small class="dim">{note}</small>
-        </h2>
+        <h2 id="output-title">Output</h2>
+        {task.attempt > 1 && at.value === null && <Pick task={task} attempt={attempt} />}
         <label>
           <input
             type="checkbox"
@@ -35,21 +30,40 @@ export function Output({ text, title, note }: OutputProps) {
           />
           wrap lines
         </label>
-        <button type="button" class="bare" onClick={() => void copied()}>
-          <Icon name="copy" /> copy
-        </button>
       </div>
-      <pre class={wrap.value ? "wrap" : ""} tabIndex={0} aria-label={title} dir="ltr">
-        {pieces.map((piece, index) =>
-          piece.style === "" ? (
-            piece.text
-          ) : (
-            <span key={index} class={piece.style}>
-              {piece.text}
-            </span>
-          ),
-        )}
-      </pre>
-    </div>
+      <Body task={task} attempt={attempts.find((one) => one.attempt === attempt) ?? null} wrap={wrap.value} />
+    </section>
+  );
+}
+
+function Body({ task, attempt, wrap }: { task: Task; attempt: Attempt | null; wrap: boolean }) {
+  if (at.value !== null) {
+    const over = ended(stateOf(task)) || task.next_attempt_at != null;
+    const none = over ? "The log has no output of this attempt." : "The log has the end of an output when its attempt has ended.";
+    return task.output_tail === null ? <p class="dim">{none}</p> : <Tail text={task.output_tail} wrap={wrap} />;
+  }
+  if (attempt === null) return <p class="dim">It has not run yet.</p>;
+  const over = attempt.ended != null;
+  if (attempt.started == null) return <p class="dim">{over ? "This attempt never started, so it printed nothing." : `Attempt ${attempt.attempt} has not started yet.`}</p>;
+  return <OutputView key={attempt.attempt} which={{ taskId: task.id, attempt: attempt.attempt }} over={over} wrap={wrap} />;
+}
+
+function Pick({ task, attempt }: { task: Task; attempt: number }) {
+  const numbers = Array.from({ length: task.attempt }, (_, index) => task.attempt - index).slice(0, 200);
+  const pick = (event: { currentTarget: HTMLSelectElement }) => {
+    const chosen = event.currentTarget.value;
+    go(href(place.value.path, { attempt: chosen === String(task.attempt) ? null : chosen }), { replace: true });
+  };
+  return (
+    <label>
+      of attempt{" "}
+      <select class="field" value={attempt} onChange={pick}>
+        {numbers.map((number) => (
+          <option key={number} value={number}>
+            {number === task.attempt ? `${number} (the last)` : number}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
