@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Block, type Limits, appended, bounded, lineStart, prepended, textOf } from "../src/lib/output_blocks";
+import { type Block, type Limits, appended, back, bounded, lineStart, on, prepended, textOf } from "../src/lib/output_blocks";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const LIMITS: Limits = { blockBytes: 12, bytes: 40, lines: 100, pieces: 100 };
@@ -55,6 +55,14 @@ describe("bounds", () => {
     expect(colours.reduce((sum, one) => sum + one.pieces.length, 0)).toBeLessThanOrEqual(1500);
     expect(colours.at(-1)?.to).toBe(11 * 20_000);
   });
+});
+
+it("leaves half of what was shown when it turns a page", () => {
+  const page = bytes("0123456789\n".repeat(10));
+  const shown = bounded(appended([], 110, page, LIMITS), "last", LIMITS);
+  expect(ranges(shown)).toEqual([[187, 198], [198, 209], [209, 220]]);
+  expect(ranges(back(shown, 77, page, LIMITS))).toEqual([[176, 187], [187, 198], [198, 209]]);
+  expect(ranges(on(shown, 220, page, LIMITS))).toEqual([[198, 209], [209, 220], [220, 231]]);
 });
 
 it("cuts a line without end between two characters", () => {

@@ -19,7 +19,7 @@ def test_a_question_is_answered_from_its_page(up: Up, screen: Opener) -> None:
     page = screen(up).open(f"/tasks/{task}")
     expect(page.locator(".words")).to_have_text("Deploy <b>4.2</b>?", timeout=SECONDS)
     page.get_by_role("button", name="yes", exact=True).click()
-    expect(page.locator("article [data-state=succeeded]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".page-head [data-state=succeeded]")).to_be_visible(timeout=SECONDS)
     expect(page.locator(".output pre")).to_contain_text("yes")
     (answered,) = up.events(task_id=task, event="answered")
     assert answered["data"]["choice"] == "yes"
@@ -28,7 +28,7 @@ def test_a_question_is_answered_from_its_page(up: Up, screen: Opener) -> None:
 def test_a_task_is_canceled_by_keyboard_alone_and_the_focus_returns(up: Up, screen: Opener) -> None:
     task = up.create(["sleep", "600"], title="forgotten")
     page = screen(up).open(f"/tasks/{task}")
-    expect(page.locator("article [data-state=running]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".page-head [data-state=running]")).to_be_visible(timeout=SECONDS)
     opener = page.get_by_role("button", name="Cancel…")
     opener.focus()
     page.keyboard.press("Enter")
@@ -40,7 +40,7 @@ def test_a_task_is_canceled_by_keyboard_alone_and_the_focus_returns(up: Up, scre
     expect(reason).to_be_focused()
     page.keyboard.type("nobody needs it")
     page.keyboard.press("Enter")
-    expect(page.locator("article [data-state=canceled]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".page-head [data-state=canceled]")).to_be_visible(timeout=SECONDS)
     (asked,) = up.events(task_id=task, event="cancel-requested")
     assert asked["data"]["reason"] == "nobody needs it"
 

@@ -75,7 +75,7 @@ def test_a_runner_is_lost_its_lock_freed_and_it_is_forgotten(fleet: Fleet, scree
     dialog.get_by_role("button", name="Release lock").click()
     expect(page.get_by_text("0 held")).not_to_have_count(0, timeout=SECONDS)
     window.open(f"/tasks/{task['id']}")
-    expect(page.locator("article [data-state=failed]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".page-head [data-state=failed]")).to_be_visible(timeout=SECONDS)
 
     window.open("/runners")
     host.get_by_role("button", name="Forget").focus()

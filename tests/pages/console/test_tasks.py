@@ -133,14 +133,14 @@ def test_the_past_is_framed_named_and_holds_no_command(up: Up, tasks: dict[str, 
     created = up.events(task_id=tasks["failed"], event="created")[0]["seq"]
     expect(page).to_have_url(f"{up.url}/console/tasks/{tasks['failed']}?at={created}")
     expect(page.locator(".past-banner")).to_be_visible()
-    expect(page.locator("article [data-state=created]")).to_be_visible()
+    expect(page.locator(".page-head [data-state=created]")).to_be_visible()
     expect(page.locator(".trail li")).to_have_count(1)
     expect(page).to_have_title(re.compile(f"^as of {created} · "))
     assert page.locator("article .button").count() == 0
     for link in page.locator(".rail a").all():
         assert f"at={created}" in str(link.get_attribute("href"))
     page.get_by_role("button", name="Return to live").click()
-    expect(page.locator("article [data-state=failed]")).to_be_visible()
+    expect(page.locator(".page-head [data-state=failed]")).to_be_visible()
     expect(page.get_by_role("button", name="Run again")).to_be_enabled()
 
 

@@ -45,6 +45,24 @@ export function prepended(blocks: readonly Block[], from: number, bytes: Uint8Ar
   return [...before, ...after];
 }
 
+/** A page further back: at least half of what was shown stays, so that the eye finds its place. */
+export function back(blocks: readonly Block[], from: number, bytes: Uint8Array, limits = LIMITS): Block[] {
+  const near = bounded(cut(from, bytes, PLAIN, limits), "last", half(limits));
+  const start = near[0]?.from ?? from;
+  return bounded(prepended(blocks, start, bytes.subarray(start - from), limits), "first", limits);
+}
+
+/** A page further on, as `back`. */
+export function on(blocks: readonly Block[], from: number, bytes: Uint8Array, limits = LIMITS): Block[] {
+  const near = bounded(cut(from, bytes, PLAIN, limits), "first", half(limits));
+  const end = near.at(-1)?.to ?? from;
+  return bounded(appended(blocks, from, bytes.subarray(0, end - from), limits), "last", limits);
+}
+
+function half({ blockBytes, bytes, lines, pieces }: Limits): Limits {
+  return { blockBytes, bytes: bytes / 2, lines: lines / 2, pieces: pieces / 2 };
+}
+
 /** As many blocks as the limits allow, from one end of `blocks`; at least one. */
 export function bounded(blocks: readonly Block[], keep: "first" | "last", limits = LIMITS): Block[] {
   const kept: Block[] = [];

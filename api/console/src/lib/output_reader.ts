@@ -2,7 +2,7 @@
 // more than LIMITS allow, so that the length of an output costs nothing.
 import { batch, signal } from "@preact/signals";
 import { Problem, Unreachable, request } from "./api";
-import { type Block, LIMITS, appended, bounded, lineStart, prepended } from "./output_blocks";
+import { type Block, LIMITS, appended, back, bounded, lineStart, on } from "./output_blocks";
 
 const OUTPUT = "/tasks/{task_id}/output";
 const STEP_BYTES = 64 << 10;
@@ -96,7 +96,7 @@ export class OutputReader {
       const found = await this.all(from, to - from, abort);
       if (this.from !== to) return;
       const skip = from === 0 ? 0 : lineStart(found);
-      const whole = bounded(prepended(this.blocks.value, from + skip, found.subarray(skip)), "first");
+      const whole = back(this.blocks.value, from + skip, found.subarray(skip));
       if ((whole.at(-1)?.to ?? 0) < this.to) this.following.value = false;
       this.blocks.value = whole;
     });
@@ -106,7 +106,7 @@ export class OutputReader {
     const from = this.to;
     void this.turned(async (abort) => {
       const { bytes } = await readRange(this.which, from, STEP_BYTES, 0, abort);
-      if (this.to === from) this.blocks.value = bounded(appended(this.blocks.value, from, bytes), "last");
+      if (this.to === from) this.blocks.value = on(this.blocks.value, from, bytes);
     });
   }
 
