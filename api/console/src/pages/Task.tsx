@@ -33,7 +33,10 @@ export function TaskPage({ params }: PageProps) {
     news: (news) => news.tasks.has(id) || news.workspaces.has(found.data.value?.task.workspace ?? ""),
     seconds: leased.value ? LEASE_SECONDS : OTHER_SECONDS,
   });
-  leased.value = found.data.value?.holder != null;
+  const holds = found.data.value?.holder != null;
+  useEffect(() => {
+    leased.value = holds;
+  }, [holds]);
   const title = found.data.value?.task.title;
   useEffect(() => {
     if (title !== undefined) document.title = `${then === null ? "" : `as of ${then} · `}${shown(title)} · Towpath`;
