@@ -1,4 +1,4 @@
-"""The page of one task: its attempts on a timeline, its output while it grows, its trail, and unknown outcomes."""
+"""The page of one task: its timeline, its output while it grows, its trail, and unknown outcomes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ COUNTING = 'n=0; until [ -e "$1" ]; do n=$((n+1)); echo "line $n"; sleep 0.02; d
 @pytest.fixture(scope="module")
 def retried(up: Up) -> str:
     """A task whose two attempts have failed."""
-    task = up.create(["sh", "-c", "echo attempt $TOWPATH_ATTEMPT; exit 4"], title="flaky", retry=RETRY)
-    return task
+    return up.create(["sh", "-c", "echo attempt $TOWPATH_ATTEMPT; exit 4"], title="flaky", retry=RETRY)
 
 
 @pytest.fixture(scope="module")
