@@ -25,7 +25,7 @@ from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
 from api.queries.figures.overview import Overviews
 from api.routes.locks import lock_history, workspaces
-from api.routes.log import changes, events, extent
+from api.routes.log import changes, events, evidence, extent
 from api.routes.operations import dead_letters, health, overview
 from api.routes.pages import console, contracts, session
 from api.routes.runners import heartbeat, runners
@@ -53,6 +53,7 @@ _ROUTES = (
     output,
     events,
     changes,
+    evidence,
     workspaces,
     lock_history,
     runners,

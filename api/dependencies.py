@@ -6,7 +6,7 @@ JetStream and SQL or in memory.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from api.sessions import Sessions
 from domain.context.tracer import Tracer
 from domain.identifiers import TaskId
 from domain.log.capacity import AmpleCapacity, LogCapacity
+from domain.ports.evidence import AuditRecords, LogCheckpoints
 from domain.ports.lock_view import LockView
 from domain.ports.log import Clock, LogReader
 from domain.ports.outputs import NoOutputs, Outputs
@@ -34,7 +35,8 @@ from domain.services.workspaces import WorkspaceService
 class ApiParts:
     """Use cases, readers and settings.
 
-    `console`: the directory of the console's bundle, which may be missing. `new_task_id` makes a UUIDv7
+    `checkpoint_keys`: the public keys of checkpoints by id, as far as they are known here. `console`: the
+    directory of the console's bundle, which may be missing. `new_task_id` makes a UUIDv7
     string. `readiness` returns "ok" or a fault for each part. `lease` defines when a runner counts as
     suspected and lost.
     """
@@ -50,6 +52,9 @@ class ApiParts:
     backlogs: Backlogs
     dead_letters: DeadLetters
     dead_letter_service: DeadLetterService
+    checkpoints: LogCheckpoints
+    checkpoint_keys: Callable[[], Mapping[str, str]]
+    audit_records: AuditRecords
     tokens: AttemptTokens
     job_tokens: JobTokens
     sessions: Sessions

@@ -17,6 +17,7 @@ class Stream:
     TIMER = "TOWPATH_TIMER"
     RUNNER = "TOWPATH_RUNNER"
     CHECKPOINT = "TOWPATH_CHECKPOINT"
+    AUDIT = "TOWPATH_AUDIT"
 
 
 ROOT = "towpath."
@@ -86,6 +87,11 @@ def checkpoint(number: int | str = ANY) -> str:
 def append_checkpoint(number: int | str = ANY) -> str:
     """Where a checkpoint is published; its stream stores it on `checkpoint(…)`."""
     return f"towpath.append.checkpoint.{number}"
+
+
+def audit(kind: str = ANY) -> str:
+    """Audit records: verifications of the log, and what became of dead letters."""
+    return f"towpath.audit.{kind}"
 
 
 def under(*tokens: str) -> str:

@@ -19,10 +19,11 @@ from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils import uuid7
 
-from adapters.crypto.checkpoint_keys import parse_keys
+from adapters.crypto.checkpoint_keys import parse_keys, public_texts
 from adapters.crypto.env_encryption import AesGcmEnvCipher
 from adapters.event_store.append_logging import LoggingAppender
 from adapters.event_store.appender import SETTLE_SECONDS, SingleAppender
+from adapters.event_store.audit_records import JetStreamAuditRecords
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import Message
 from adapters.event_store.group_appender import WHERE_NOT_SYNCED, WHERE_SYNCED, GroupAppender
@@ -219,6 +220,7 @@ def api_parts(
         DISPATCH: dispatcher(core, view, http).handle,
         retries.CONSUMER: Retries(commands, JetStreamTimers(core.connection)).plan,
     }
+    audit_records = JetStreamAuditRecords(core.connection)
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
     return ApiParts(
         commands=commands,
@@ -235,7 +237,12 @@ def api_parts(
             core.connection, [Queue(one.figure, one.stream, one.name) for one in CONSUMERS]
         ),
         dead_letters=core.dead_letters,
-        dead_letter_service=DeadLetterService(core.dead_letters, reports, core.reader, handlers),
+        dead_letter_service=DeadLetterService(
+            core.dead_letters, reports, core.reader, handlers, audit_records, now
+        ),
+        checkpoints=JetStreamLogCheckpoints(core.connection),
+        checkpoint_keys=lambda: public_texts(settings.checkpoint_keys(make=False)),
+        audit_records=audit_records,
         tokens=core.tokens,
         job_tokens=core.job_tokens,
         sessions=core.sessions,

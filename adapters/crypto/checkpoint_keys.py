@@ -8,7 +8,7 @@ older signatures stay valid. A key's id is the beginning of the SHA-256 of its p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -82,3 +82,8 @@ def parse_keys(texts: Iterable[str]) -> tuple[CheckpointKey, PublicKeys]:
     private = [CheckpointKey(text) for text in given if not text.startswith(PUBLIC)]
     public = [_raw(text.removeprefix(PUBLIC)) for text in given if text.startswith(PUBLIC)]
     return private[0], PublicKeys([*(key.public for key in private), *public])
+
+
+def public_texts(texts: Sequence[str]) -> Mapping[str, str]:
+    """The public keys of configured keys, as hex texts by id; {} for none. ValueError: as `parse_keys`."""
+    return parse_keys(texts)[1].as_texts() if texts else {}

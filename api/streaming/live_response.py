@@ -67,9 +67,15 @@ class _NotRead(Exception):
 class LiveResponse(StreamingResponse):
     """Sends chunks for as long as the reader reads them."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], streams: Streams) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(chunks, media_type="text/event-stream", headers=headers)
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        streams: Streams,
+        media_type: str = "text/event-stream",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        live = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(chunks, media_type=media_type, headers={**live, **(headers or {})})
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

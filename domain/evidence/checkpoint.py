@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, Protocol, Self
@@ -22,6 +22,10 @@ FIRST_PREVIOUS = "0" * 64
 PRINT_BYTES = 4
 SIGNED_AS = b"towpath-checkpoint-v1\n"
 """The prefix of every signed text (domain separation): the signature is valid for no other kind of text."""
+
+
+EXPORT_FORMAT = "towpath-checkpoints"
+EXPORT_VERSION = 1
 
 
 class CheckpointInvalid(ValueError):
@@ -153,6 +157,11 @@ def make_checkpoint(
     )
     signature = signer.sign(unsigned.signed_text()).hex()
     return LogCheckpoint(**{**unsigned.as_json(), "peaks": unsigned.peaks, "signature": signature})
+
+
+def export_head(public_keys: Mapping[str, str]) -> dict[str, Any]:
+    """The first line of exported checkpoints; the keys are hex texts by key id."""
+    return {"format": EXPORT_FORMAT, "version": EXPORT_VERSION, "public_keys": dict(public_keys)}
 
 
 def prints_of(leaves: Iterable[bytes]) -> str:

@@ -1,10 +1,11 @@
-"""Ports of evidence: the log's stored bytes, and its signed checkpoints."""
+"""Ports of evidence: the log's stored bytes, its signed checkpoints, and audit records beside it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from domain.evidence.audit_record import AuditData, AuditKind, AuditRecord
 from domain.evidence.checkpoint import LogCheckpoint
 
 
@@ -68,4 +69,16 @@ class LogCheckpoints(Protocol):
         Raises:
             Busy: the outcome is unknown; read the last checkpoint.
         """
+        ...
+
+
+class AuditRecords(Protocol):
+    """Audit records. Only the newest of each kind are kept, but no client can delete one."""
+
+    async def add(self, kind: AuditKind, what: AuditData) -> int:
+        """Store a record and return its number. Busy: the outcome is unknown."""
+        ...
+
+    async def newest(self, kind: AuditKind, limit: int, before: int | None = None) -> list[AuditRecord]:
+        """Up to `limit` records with a number below `before`, newest first. Busy: NATS does not answer."""
         ...

@@ -1,8 +1,8 @@
 """Operators' service for dead letters: list, show, replay, drop.
 
 A replay takes the message's ordinary path, so that the same rules decide: a report is applied, an event is
-handled, a deadline comes due again. The letter is removed only after that. A crash in between keeps it, and
-replaying it again is idempotent. Secrets never leave this module.
+handled, a deadline comes due again. The letter is removed only after that and after an audit record says who
+did it. A crash in between keeps it, and replaying it again is idempotent. Secrets never leave this module.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from pydantic import ValidationError
 
 from domain.context.redaction import without_secrets
 from domain.errors import DomainError, NotFound, Refused
+from domain.evidence.audit_record import AuditData
 from domain.identifiers import LogSeq, check_task_id
 from domain.log.record import Recorded
-from domain.ports.log import LogReader
-from domain.protocol import Submission
+from domain.ports.evidence import AuditRecords
+from domain.ports.log import Clock, LogReader
+from domain.protocol import Submission, rfc3339
 from domain.runners.report_reader import read_said
 from domain.services.task_reports import TaskReports, record_said
 from domain.task.transitions import Status
@@ -122,26 +124,49 @@ class DeadLetterService:
         tasks: TaskReports,
         log: LogReader,
         handlers: Mapping[str, Callable[[Recorded], Awaitable[None]]],
+        records: AuditRecords,
+        clock: Clock,
     ) -> None:
         self._letters = letters
         self._tasks = tasks
         self._log = log
         self._handlers = handlers
+        self._records = records
+        self._clock = clock
 
     async def get(self, seq: int) -> DeadLetter:
         """One letter; NotFound if it does not exist."""
         letter = await self._letters.get(seq)
         if letter is None:
-            raise NotFound("no-such-dead-letter", f"there is no dead letter {seq}; GET /dead lists them")
+            raise NotFound(
+                "no-such-dead-letter",
+                f"there is no dead letter {seq}; GET /dead lists them, GET /dead/settled what was done with "
+                "earlier ones",
+            )
         return letter
 
-    async def drop(self, seq: int) -> DeadLetter:
+    async def drop(self, seq: int, actor: str, reason: str) -> DeadLetter:
         """Remove a letter for good, and return it."""
         letter = await self.get(seq)
-        await self._letters.remove(seq)
+        await self._settle(letter, actor, action="dropped", note=reason)
         return letter
 
-    async def replay(self, seq: int) -> tuple[DeadLetter, Outcome]:
+    async def _settle(self, letter: DeadLetter, actor: str, **done: str) -> None:
+        """Record who did what with the letter, then remove it: none goes without a record."""
+        about = {
+            "seq": letter.seq,
+            "kept_at": rfc3339(letter.at),
+            "kind": letter.kind,
+            "subject": letter.subject_id,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "size": len(letter.body),
+        }
+        what = AuditData(at=self._clock(), by=actor, data=about | done)
+        await self._records.add("dead-letter", what)
+        await self._letters.remove(letter.seq)
+
+    async def replay(self, seq: int, actor: str) -> tuple[DeadLetter, Outcome]:
         """Process the message again, and remove the letter.
 
         Raises:
@@ -151,7 +176,7 @@ class DeadLetterService:
         """
         letter = await self.get(seq)
         outcome = await self._way(letter)
-        await self._letters.remove(seq)
+        await self._settle(letter, actor, action="replayed", outcome=outcome)
         return letter, outcome
 
     async def _way(self, letter: DeadLetter) -> Outcome:

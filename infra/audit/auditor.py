@@ -69,6 +69,8 @@ class Auditor:
         self._early = self._first_early = 0
         self.tree = Tree()
         self.seq = 0
+        self.event_id: str | None = None
+        """The id of the event at `seq`, if that is one."""
 
     def take(self, stored: StoredBytes) -> bytes:
         """Check the next message and return its leaf hash. Raises TooMany (from the report)."""
@@ -78,8 +80,10 @@ class Auditor:
         self.seq = seq
         leaf, lines = leaf_of(stored)
         self.tree.append(leaf)
+        self.event_id = None
         try:
             parsed = parse(stored, leaf, lines)
+            self.event_id = parsed.event.id
             self._check(parsed)
         except BadForm as error:
             self._report.add(seq, "form", f"what stands at sequence {seq} is damaged: {error}")

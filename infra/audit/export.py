@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import orjson
 
-from adapters.crypto.checkpoint_keys import PublicKeys, parse_keys
+from adapters.crypto.checkpoint_keys import public_texts
 from adapters.event_store.checkpoints import JetStreamLogCheckpoints
-from infra.audit.export_reader import head
+from domain.evidence.checkpoint import export_head
 from infra.config.private_files import create_private
 from infra.config.settings import Settings
 from infra.nats.connection import connect
@@ -52,13 +52,12 @@ def export_checkpoints(settings: Settings, path: Path, after: int) -> tuple[int,
 
 
 async def _write(settings: Settings, file: IO[bytes], after: int) -> tuple[int, int]:
-    own = settings.checkpoint_keys(make=False)
-    keys = parse_keys(own)[1] if own else PublicKeys(())
+    keys = public_texts(settings.checkpoint_keys(make=False))
     count, upto = 0, 0
     async with AsyncExitStack() as stack:
         connection = await connect(settings, "towpath-checkpoints")
         stack.push_async_callback(connection.close)
-        file.write(orjson.dumps(head(keys)) + b"\n")
+        file.write(orjson.dumps(export_head(keys)) + b"\n")
         async for checkpoint in JetStreamLogCheckpoints(connection).read(after):
             file.write(checkpoint.encoded() + b"\n")
             count, upto = count + 1, checkpoint.last_seq

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import orjson
 
 from adapters.crypto.checkpoint_keys import PublicKeys
-from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint
-
-FORMAT = "towpath-checkpoints"
-VERSION = 1
+from domain.evidence.checkpoint import EXPORT_FORMAT, EXPORT_VERSION, CheckpointInvalid, LogCheckpoint
 
 
 class NotAnExport(ValueError):
     """The file is no export of checkpoints; the message says why."""
-
-
-def head(keys: PublicKeys) -> dict[str, Any]:
-    """The first line."""
-    return {"format": FORMAT, "version": VERSION, "public_keys": dict(keys.as_texts())}
 
 
 def read_keys(path: Path) -> PublicKeys | None:
@@ -53,7 +45,7 @@ def _keys(file: IO[bytes]) -> PublicKeys | None:
         if "format" not in first and "signature" in first:
             file.seek(0)
             return None
-        if first["format"] != FORMAT or first["version"] != VERSION:
+        if first["format"] != EXPORT_FORMAT or first["version"] != EXPORT_VERSION:
             raise NotAnExport(f"{file.name} has another format or version")
         return PublicKeys.of_texts(first["public_keys"].values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -79,6 +79,8 @@ class VerifyReport:
     findings: list[Doubt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     events: int = 0
+    last_event_id: str | None = None
+    """The id of the last event that was checked; with it a result cannot be taken for another log's."""
     checkpoints: int = 0
     covered_upto: int = 0
     tasks_compared: int = 0

@@ -78,7 +78,7 @@ async def verify(
                 await one.over_read_model(*rows, progress_of_rows or progress)
         except TooMany:
             report.notes.append("so much is wrong that the rest was not looked at")
-        report.events = one.auditor.seq
+        report.events, report.last_event_id = one.auditor.seq, one.auditor.event_id
         report.exported = one.compared()
     return report
 

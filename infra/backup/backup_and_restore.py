@@ -1,10 +1,11 @@
 """`towpath backup` and `towpath restore`: the streams that cannot be rebuilt.
 
-Included: the log with its sequences, the checkpoints, the dead letters, reports that the API has not taken
-yet, and each runner's last heartbeat: without it, a lost runner would look like one that never sent any. Not
-included: submissions and timers, which dispatch makes again (after a restore it begins at the start of the
-log); the read model, which is a replay; secrets. Each stream is saved before those that it refers to: a
-report saved after it was applied is redelivered and stale, while one that is missed in between would be lost.
+Included: the log with its sequences, the checkpoints, the dead letters, audit records, reports that the API
+has not taken yet, and each runner's last heartbeat: without it, a lost runner would look like one that never
+sent any. Not included: submissions and timers, which dispatch makes again (after a restore it begins at the
+start of the log); the read model, which is a replay; secrets. Each stream is saved before those that it
+refers to: a report saved after it was applied is redelivered and stale, while one that is missed in between
+would be lost.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from infra.nats.stream_definitions import stream_definitions
 from infra.nats.streams import ensure_streams
 from infra.plural import counted
 
-KEPT = (Stream.REPORT, Stream.RUNNER, Stream.CHECKPOINT, Stream.DEAD, Stream.LOG)
+KEPT = (Stream.REPORT, Stream.RUNNER, Stream.AUDIT, Stream.CHECKPOINT, Stream.DEAD, Stream.LOG)
 _NOT_FOUND = 10059
 Progress = Callable[[int, int], None]
 Words = Callable[[str], None]

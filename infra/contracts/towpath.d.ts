@@ -127,6 +127,16 @@ export interface Attention {
   runner_id?: string | null;
 }
 
+/** An audit record as it is stored. */
+export interface AuditData {
+  /** when, by the control plane's clock */
+  at: string;
+  /** the actor, as in events */
+  by: string;
+  /** what was found or done; depends on the kind */
+  data: { [name: string]: unknown };
+}
+
 /** A task that blocks another: it holds (`token`, `runner_id`, `since` its grant) or waits itself. */
 export interface Blocker {
   task_id: string;
@@ -216,6 +226,33 @@ export interface CheckpointData {
   signature: string;
 }
 
+/** Checkpoints, newest first, and what they cover. */
+export interface CheckpointPage {
+  items: CheckpointRead[];
+  next_cursor?: string | null;
+  /** how many checkpoints there are */
+  count: number;
+  /** the last sequence that a checkpoint covers; 0 for none */
+  covered_upto: number;
+  /** the last sequence of the log */
+  last_seq: number;
+  /** the public keys of this installation by their ids, as this process knows them; compare them with a copy that you got another way */
+  public_keys: { [name: string]: string };
+}
+
+/** A signed checkpoint without `peaks` and `prints`, which the export has. */
+export interface CheckpointRead {
+  number: number;
+  first_seq: number;
+  last_seq: number;
+  root: string;
+  tree_root: string;
+  previous: string;
+  time: string;
+  key_id: string;
+  signature: string;
+}
+
 /**
  * One attempt's claim. Steps that have not happened are null; `paths` [] means the whole workspace.
  *
@@ -237,6 +274,13 @@ export interface ClaimRead {
   released: EventAt | null;
   /** what ended it: an end of the attempt, `operator`, `held`, … */
   cause: string | null;
+}
+
+/** The exported checkpoints that the log was compared with, and how far they cover it. */
+export interface ComparedRead {
+  file: string;
+  checkpoints: number;
+  covered_upto: number;
 }
 
 /** A workspace where claims wait; `task_id` has waited longest. */
@@ -353,6 +397,14 @@ export interface DispatchedData {
   by: string;
   lock_wait_seconds?: number | null;
   on_runner_lost?: string | null;
+}
+
+/** A fault: the first sequence that it makes doubtful, and `exact` if it is that one. */
+export interface DoubtRead {
+  seq: number;
+  kind: string;
+  sentence: string;
+  exact?: boolean;
 }
 
 /** How many letters of one kind and reason were dropped, because only some alike are kept. */
@@ -598,6 +650,11 @@ export interface PageRunnerRead {
   next_cursor?: string | null;
 }
 
+export interface PageSettled {
+  items: Settled[];
+  next_cursor?: string | null;
+}
+
 export interface PageTaskRead {
   items: TaskRead[];
   next_cursor?: string | null;
@@ -605,6 +662,11 @@ export interface PageTaskRead {
 
 export interface PageTaskRow {
   items: TaskRow[];
+  next_cursor?: string | null;
+}
+
+export interface PageVerificationRead {
+  items: VerificationRead[];
   next_cursor?: string | null;
 }
 
@@ -885,6 +947,27 @@ export interface SessionRead {
   permitted: string[];
 }
 
+/**
+ * What became of a dead letter: who replayed or dropped it, and when.
+ *
+ * `outcome` is the result of a replay, `note` the reason of a drop. Its other fields are the letter's.
+ */
+export interface Settled {
+  number: number;
+  at: string;
+  by: string;
+  action: "replayed" | "dropped";
+  outcome?: "recorded" | "stale" | "handled" | "sent" | "queued" | null;
+  note?: string | null;
+  seq: number;
+  kept_at: string;
+  kind: string;
+  subject: string;
+  reason: string;
+  detail: string;
+  size: number;
+}
+
 /** How long claims waited or held, in seconds; those that still do count up to now. */
 export interface Spent {
   total_seconds: number;
@@ -1060,6 +1143,47 @@ export interface ValidationProblem {
   code: string;
   errors?: FieldError[];
   [more: string]: unknown;
+}
+
+/** The result of a `towpath verify`, over the events 1 to `events`. */
+export interface VerificationBody {
+  ok: boolean;
+  /** the last sequence that was checked */
+  events: number;
+  /** the id of the event there: a result about another log is refused */
+  last_event_id?: string | null;
+  checkpoints?: number;
+  covered_upto?: number;
+  tasks_compared?: number;
+  first_bad_seq?: number | null;
+  findings?: DoubtRead[];
+  notes?: string[];
+  exported?: ComparedRead | null;
+  command: string;
+  host?: string;
+  version?: string;
+}
+
+/** A recorded verification: `by` states that the command had this result; nothing here proves it. */
+export interface VerificationRead {
+  ok: boolean;
+  /** the last sequence that was checked */
+  events: number;
+  /** the id of the event there: a result about another log is refused */
+  last_event_id?: string | null;
+  checkpoints?: number;
+  covered_upto?: number;
+  tasks_compared?: number;
+  first_bad_seq?: number | null;
+  findings?: DoubtRead[];
+  notes?: string[];
+  exported?: ComparedRead | null;
+  command: string;
+  host?: string;
+  version?: string;
+  number: number;
+  at: string;
+  by: string;
 }
 
 /** What runs here: the program, the contracts it keeps, and the NATS server it is connected to now. */

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from domain import subjects
+from domain.evidence.audit_record import AuditData
 from domain.log.events import EVENTS, EventData, Kind
 from domain.protocol import Ask, Heartbeat, Report, Submission
 from domain.runners.output_range import RangeRequest
@@ -201,6 +202,17 @@ def _beside() -> Iterator[Channel]:
             "kind": {"description": "what it was", "examples": ["report", "submit", "dispatch", "heartbeat"]},
             "id": {"description": "the task, pool or runner it is about, percent-encoded"},
         },
+    )
+    yield Channel(
+        "audit",
+        subjects.audit("{kind}"),
+        Stream.AUDIT,
+        "send",
+        "An audit record: a verification of the log, or what became of a dead letter, with who and when. The "
+        "newest 1000 of each kind are kept.",
+        AuditData,
+        headers.of(headers.AUDIT, "Nats-Msg-Id"),
+        {"kind": {"description": "what it is about", "examples": ["verification", "dead-letter"]}},
     )
     yield Channel(
         "timer.at",

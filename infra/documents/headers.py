@@ -180,6 +180,7 @@ DEAD: Schema = {
     "towpath-reason": {"type": "string", "description": "a stable code, or why it is no submission"},
     "towpath-detail": {"type": "string", "description": "a sentence, percent-encoded"},
 }
+AUDIT: Schema = {MSG_ID: {"type": "string", "description": "128 random bits"}, **_STREAM}
 TIMER_AT: Schema = {
     "Nats-Schedule": {"type": "string", "pattern": r"^@at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
     "Nats-Schedule-Target": {"type": "string", "pattern": r"^towpath\.timer\.due\."},

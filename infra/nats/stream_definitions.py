@@ -128,4 +128,21 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
             },
             IDENTITY | LOSES_MESSAGES | REWRITES_HISTORY,
         ),
+        StreamDefinition(
+            Stream.AUDIT,
+            {
+                **kept,
+                "description": "Verifications of the log, and what became of dead letters",
+                "subjects": [subjects.audit()],
+                "max_msgs_per_subject": 1000,  # so that one kind never displaces another
+                "max_bytes": 16 * _MIB,
+                "max_msg_size": 32 * 1024,
+                "discard": "old",
+                "duplicate_window": 120 * _SECOND,
+                "deny_delete": True,
+                "deny_purge": True,
+                "allow_direct": True,
+            },
+            IDENTITY | REWRITES_HISTORY,
+        ),
     )

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from adapters.event_store.codec import Message, decode, filter_of
+from domain.evidence.audit_record import AuditData, AuditKind, AuditRecord
+from domain.evidence.checkpoint import LogCheckpoint
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import AppendConflict, LogGap
@@ -190,6 +192,59 @@ class MemoryDeadLetters:
     async def last_seq(self) -> int:
         """See the port."""
         return max(self.letters, default=0)
+
+
+class MemoryAuditRecords:
+    """Port `AuditRecords`; `trouble` is raised instead of adding one."""
+
+    def __init__(self) -> None:
+        self.trouble: Exception | None = None
+        self.added: list[tuple[AuditKind, AuditData]] = []
+
+    async def add(self, kind: AuditKind, what: AuditData) -> int:
+        """See the port."""
+        if self.trouble is not None:
+            raise self.trouble
+        self.added.append((kind, what))
+        return len(self.added)
+
+    async def newest(self, kind: AuditKind, limit: int, before: int | None = None) -> list[AuditRecord]:
+        """See the port."""
+        numbered = enumerate(self.added, 1)
+        found = [AuditRecord(number, what) for number, (of, what) in numbered if of == kind]
+        return [one for one in reversed(found) if before is None or one.number < before][:limit]
+
+
+class MemoryCheckpoints:
+    """Port `LogCheckpoints`; `trouble` is raised by reads."""
+
+    def __init__(self) -> None:
+        self.trouble: Exception | None = None
+        self.stored: list[LogCheckpoint] = []
+
+    async def ever(self) -> int:
+        """See the port."""
+        return len(self.stored)
+
+    async def last(self) -> LogCheckpoint | None:
+        """See the port."""
+        if self.trouble is not None:
+            raise self.trouble
+        return self.stored[-1] if self.stored else None
+
+    async def read(self, after: int = 0) -> AsyncIterator[LogCheckpoint]:
+        """See the port."""
+        for one in self.stored[after:]:
+            if self.trouble is not None:
+                raise self.trouble
+            yield one
+
+    async def append(self, checkpoint: LogCheckpoint) -> bool:
+        """See the port."""
+        if checkpoint.number != len(self.stored) + 1:
+            return False
+        self.stored.append(checkpoint)
+        return True
 
 
 class MemoryBacklogs:

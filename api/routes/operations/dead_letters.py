@@ -1,22 +1,21 @@
 """Dead letters: list, show, replay, drop.
 
 Bodies are shown without secrets, and only if they are JSON. A replay returns the result of processing the
-message again; if it is rejected again, it stays. Replays and drops are logged with their actor.
+message again; if it is rejected again, it stays. `GET /dead/settled` has replays and drops with their actors.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
-from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
+from api.queries.paging import Page, PageQuery, cursor_position, cursor_seq, encode_cursor, link_next
 from api.queries.positions import MAX_SEQ
 from api.schema.openapi import problems
 from domain.errors import NotFound
@@ -53,6 +52,27 @@ class Replayed(DeadLetterRead):
     """A replayed and removed dead letter; `outcome` is the result of its replay."""
 
     outcome: Outcome
+
+
+class Settled(BaseModel):
+    """What became of a dead letter: who replayed or dropped it, and when.
+
+    `outcome` is the result of a replay, `note` the reason of a drop. Its other fields are the letter's.
+    """
+
+    number: int
+    at: datetime
+    by: str
+    action: Literal["replayed", "dropped"]
+    outcome: Outcome | None = None
+    note: str | None = None
+    seq: int
+    kept_at: datetime
+    kind: str
+    subject: str
+    reason: str
+    detail: str
+    size: int
 
 
 class Dropped(BaseModel):
@@ -126,6 +146,25 @@ async def _checked(parts: ApiParts, position: Position) -> int:
 
 
 @router.get(
+    "/dead/settled",
+    response_model=Page[Settled],
+    openapi_extra=needs(Role.OPERATOR),
+    responses=problems(503),
+)
+async def settled(
+    request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
+) -> Any:
+    """Dead letters that were replayed or dropped by hand, newest first; the newest 1000 are kept."""
+    before = cursor_seq(query.cursor) if query.cursor else None
+    found = await parts.audit_records.newest("dead-letter", query.limit + 1, before)
+    page = found[: query.limit]
+    cursor = encode_cursor(str(page[-1].number)) if len(found) > len(page) else None
+    link_next(request, response, cursor)
+    items = [Settled(number=one.number, at=one.what.at, by=one.what.by, **one.what.data) for one in page]
+    return Page[Settled](items=items, next_cursor=cursor)
+
+
+@router.get(
     "/dead/{seq}",
     response_model=DeadLetterShown,
     openapi_extra=needs(Role.OPERATOR),
@@ -145,8 +184,7 @@ async def dead_letter(seq: Seq, parts: Parts) -> Any:
 )
 async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
     """Process the message again; 409 with the reason if it is rejected again, and it stays."""
-    letter, outcome = await parts.dead_letter_service.replay(seq)
-    _log().info("dead letter replayed", seq=seq, kind=letter.kind, outcome=outcome, actor=actor)
+    letter, outcome = await parts.dead_letter_service.replay(seq, actor)
     return Replayed(**_fields(letter), outcome=outcome)
 
 
@@ -158,8 +196,7 @@ async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
 )
 async def drop(seq: Seq, parts: Parts, actor: Actor, query: Annotated[DropQuery, Query()]) -> Any:
     """Remove the letter for good; returns it without its body."""
-    letter = await parts.dead_letter_service.drop(seq)
-    _log().info("dead letter dropped", seq=seq, kind=letter.kind, reason=query.reason, actor=actor)
+    letter = await parts.dead_letter_service.drop(seq, actor, query.reason)
     return DeadLetterRead(**_fields(letter))
 
 
@@ -174,8 +211,3 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
         "size": len(letter.body),
         "source": letter.source,
     }
-
-
-def _log() -> structlog.stdlib.BoundLogger:
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger("towpath.api")
-    return logger

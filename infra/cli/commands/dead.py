@@ -1,4 +1,4 @@
-"""`towpath dead`: messages that could not be applied; `show`, `replay` and `drop` them."""
+"""`towpath dead`: messages that could not be applied; `show`, `replay`, `drop` them; who did (`settled`)."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _replay(api: Api, seq: int) -> dict[str, Any]:
 @app.command("drop")
 def drop(
     seqs: Annotated[list[int], typer.Argument(metavar="SEQ…", min=1, help="Their numbers.")],
-    reason: Annotated[str, typer.Option(help="Why; the API logs it.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")],
     url: UrlOption = None,
     data_dir: DataDirOption = None,
     output: OutputOption = OutputFormat.TABLE,
@@ -138,6 +138,33 @@ def drop(
     with connect(url, data_dir) as api:
         dropped = [api.delete(path("dead", str(seq)), reason=reason) for seq in seqs]
     emit(output, dropped, _columns())
+
+
+@app.command("settled")
+def settled(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Show at most this many.")] = 100,
+    url: UrlOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """List what was replayed and dropped, newest first: who did it, when, and why."""
+    from infra.cli.client.http import connect
+    from infra.cli.output.durations import ago
+    from infra.cli.output.formats import Column, emit
+
+    with connect(url, data_dir) as api:
+        found, _ = api.items("/dead/settled", limit)
+    columns = (
+        Column("SEQ", lambda one: str(one["seq"]), right=True),
+        Column("WHEN", lambda one: ago(one["at"])),
+        Column("BY", lambda one: one["by"]),
+        Column("ACTION", lambda one: one["action"]),
+        Column("OUTCOME", lambda one: one["outcome"] or one["note"] or "", wide=True),
+        Column("KIND", lambda one: one["kind"]),
+        Column("SUBJECT", lambda one: one["subject"], wide=True),
+        Column("REASON", lambda one: one["reason"], wide=True),
+    )
+    emit(output, found, columns)
 
 
 def _columns() -> tuple[Column, ...]:

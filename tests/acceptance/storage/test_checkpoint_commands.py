@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from infra.errors.exit_codes import Exit
+from tests.support.ports import free_port
 from tests.support.towpath import DEADLINE, Home, Up
 from tests.support.waiting import eventually
 
@@ -145,3 +150,29 @@ def test_a_key_from_the_environment_is_replaced_there(home: Home) -> None:
     assert ended.returncode == 2
     assert "TOWPATH_CHECKPOINT_KEY" in ended.stderr
     assert not (home.path / ".towpath" / "checkpoint-key").exists()
+
+
+async def test_a_verification_is_recorded_with_who_when_and_what(home: Home) -> None:
+    roles = ("viewer", "auditor", "operator")
+    entries = ",".join(f"{role}=my-{role}:token-of-the-{role}" for role in roles)
+    up = home.up(**OFTEN, TOWPATH_API_TOKENS=entries)
+    auditor = Auditor(home, up)
+    headers = {role: {"Authorization": f"Bearer token-of-the-{role}"} for role in roles}
+    task = {"command": ["true"]}
+    httpx.post(f"{up.url}/tasks", json=task, headers=headers["operator"], timeout=30).raise_for_status()
+    verify = ("verify", "--record", *auditor.where, "--url", up.url)
+
+    forbidden = home.run(*verify, TOWPATH_TOKEN="token-of-the-viewer")
+    assert (forbidden.returncode, forbidden.stdout) == (Exit.NOT_ALLOWED, ""), "before anything is read"
+    assert "auditor" in forbidden.stderr
+
+    done = home.run(*verify, TOWPATH_TOKEN="token-of-the-auditor")
+    assert done.returncode == 0, done.stderr
+    assert "recorded as verification 1 by auditor:my-auditor" in done.stderr
+    (kept,) = httpx.get(f"{up.url}/verifications", headers=headers["auditor"], timeout=30).json()["items"]
+    assert (kept["ok"], kept["by"], kept["events"]) == (True, "auditor:my-auditor", 1)
+    assert kept["command"] == f"towpath verify --data-dir {up.data_dir} --record"
+    assert kept["host"] == socket.gethostname()
+
+    offline = home.run("verify", "--record", *auditor.where, "--url", f"http://127.0.0.1:{free_port()}")
+    assert (offline.returncode, offline.stdout) == (Exit.ERROR, "")

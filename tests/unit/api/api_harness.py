@@ -48,7 +48,9 @@ from projections.locks import LockProjection
 from projections.time_travel import TimeTravel
 from tests.support.claims import claims_of
 from tests.support.memory_store import (
+    MemoryAuditRecords,
     MemoryBacklogs,
+    MemoryCheckpoints,
     MemoryDeadLetters,
     MemoryEvents,
     MemoryHeartbeats,
@@ -261,7 +263,7 @@ async def api_harness(
     `handlers` act on events that are replayed; `overrides` replace parts.
     """
     log, clock, dead = MemoryLog(), Moment(), MemoryDeadLetters()
-    events = MemoryEvents(log)
+    events, audit = MemoryEvents(log), MemoryAuditRecords()
     reader, read_model, tokens = MemoryLogReader(log), FoldedReadModel(log), AttemptTokens(KEY)
     checkpoints = MemorySnapshots()
     view = FoldedLockView(reader, checkpoints)
@@ -283,7 +285,10 @@ async def api_harness(
         heartbeats=MemoryHeartbeats(clock),
         backlogs=MemoryBacklogs(),
         dead_letters=dead,
-        dead_letter_service=DeadLetterService(dead, reports, reader, handlers or {}),
+        dead_letter_service=DeadLetterService(dead, reports, reader, handlers or {}, audit, clock),
+        checkpoints=MemoryCheckpoints(),
+        checkpoint_keys=lambda: {"0123456789abcdef": "ab" * 32},
+        audit_records=audit,
         tokens=tokens,
         job_tokens=JobTokens(KEY),
         sessions=Sessions(KEY),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.arguments.group import Group
-from infra.cli.arguments.options import OutputFormat, OutputOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, UrlOption
 from infra.cli.arguments.server_options import (
     DataDirOption,
     NatsPortOption,
@@ -47,9 +47,13 @@ def verify(
     read_model: Annotated[
         bool, typer.Option("--read-model/--no-read-model", help="Compare the read model with the log.")
     ] = True,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the result with your name, by the API; needs role auditor.")
+    ] = False,
     nats_url: NatsUrlOption = None,
     nats_port: NatsPortOption = None,
     data_dir: DataDirOption = None,
+    url: UrlOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Check that the log is whole and unchanged. Ends with 1 and names the first bad sequence if not.
@@ -67,6 +71,17 @@ def verify(
     from infra.errors.cli_error import CliError, system_words
     from infra.errors.exit_codes import Exit
 
+    recorder = None
+    if record:
+        from infra.cli.client.verification_recorder import VerificationRecorder, verify_command
+        from infra.nats.connection import shown_urls
+
+        servers = shown_urls(settings).replace(", ", ",") if nats_url is not None else None
+        words = verify_command(
+            checkpoints, public_key or (), data_dir, servers=servers, read_model=read_model
+        )
+        recorder = VerificationRecorder(url, data_dir, words)
+        recorder.check()
     try:
         with readable_log(settings) as settings, nats_failures():
             report = run_verify(
@@ -84,6 +99,8 @@ def verify(
             print_data(line)
     for note in report.notes:
         say(f"note: {note}")
+    if recorder is not None:
+        say(recorder.record(report))
     if not report.ok:
         raise typer.Exit(Exit.ERROR)
 

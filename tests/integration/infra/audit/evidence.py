@@ -20,10 +20,9 @@ from adapters.event_store.checkpoints import JetStreamLogCheckpoints
 from adapters.event_store.codec import chain_link
 from adapters.event_store.reading.raw_reader import RawLog
 from adapters.nats.client import new_client
-from domain.evidence.checkpoint import LogCheckpoint, make_checkpoint
+from domain.evidence.checkpoint import LogCheckpoint, export_head, make_checkpoint
 from domain.evidence.merkle import leaf_hash
 from domain.locks.claims import FIRST_CHAIN
-from infra.audit.export_reader import head
 from infra.audit.findings import VerifyReport
 from infra.audit.verification import VerifyOptions, verify
 from infra.config.settings import Settings
@@ -201,7 +200,7 @@ async def _seal(server: EmbeddedNats, found: Evidence) -> None:
             found.checkpoints.append(make_checkpoint(previous, part, one.time, KEY))
     finally:
         await client.close()
-    lines = [json.dumps(head(keys)).encode(), *(one.encoded() for one in found.checkpoints)]
+    lines = [json.dumps(export_head(keys.as_texts())).encode(), *(one.encoded() for one in found.checkpoints)]
     found.exported.write_bytes(b"".join(line + b"\n" for line in lines))
 
 

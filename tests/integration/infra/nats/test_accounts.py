@@ -152,6 +152,8 @@ async def test_anyone_may_report(js_connection: Client, reader: Client):
         "towpath.timer.at.deadline.A.1",
         "towpath.dead.report.A",
         "towpath.dead.submit.A",
+        "towpath.audit.verification",
+        "$JS.API.STREAM.MSG.GET.TOWPATH_AUDIT",
         "$JS.API.STREAM.CREATE.X",
         "$JS.API.STREAM.UPDATE.TOWPATH",
         "$JS.API.STREAM.DELETE.TOWPATH",

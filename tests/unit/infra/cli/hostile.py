@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "dead": ("dead",),
     "dead show": ("dead", "show", "1"),
     "dead replay": ("dead", "replay", "1"),
+    "dead settled": ("dead", "settled"),
     "dead drop": ("dead", "drop", "1", "--reason", "old"),
     "version": ("version",),
 }

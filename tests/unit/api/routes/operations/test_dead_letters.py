@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from adapters.nats.jetstream_api import LogUnreachable
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
 from domain.log.record import Recorded
+from tests.support.memory_store import MemoryAuditRecords
 from tests.unit.api.api_harness import ApiHarness, api_harness, new_id, problem
 
 SECRET = "5ecr3t-value"
@@ -200,6 +202,55 @@ async def test_dropping_needs_a_reason_and_an_admin() -> None:
         problem(await harness.http.delete(f"/dead/{seq}", headers=of("admin")), 422, "invalid-request")
         assert (await harness.http.delete(f"/dead/{seq}", headers=of("admin"), params=reason)).is_success
         assert harness.dead.letters == {}
+        gone = problem(
+            await harness.http.get(f"/dead/{seq}", headers=of("admin")), 404, "no-such-dead-letter"
+        )
+        assert "GET /dead/settled" in gone["detail"]
+
+
+async def test_who_replayed_and_dropped_what_is_listed_newest_first() -> None:
+    config = ApiConfig(operator_tokens=parse_operator_tokens("operator=ann:o-token,admin=bob:a-token"))
+    ann, bob = {"Authorization": "Bearer o-token"}, {"Authorization": "Bearer a-token"}
+    async with api_harness(config) as harness:
+        task = (
+            await harness.http.post("/tasks?dispatch=true", json={"command": ["true"]}, headers=ann)
+        ).json()
+        first = await kept(harness, "report", task["id"], {"status": "running", "attempt": 1})
+        second = await kept(harness, "heartbeat", "host-1", {}, "wrong-runner")
+        await harness.http.post(f"/dead/{first}/replay", headers=ann)
+        problem(await harness.http.post(f"/dead/{second}/replay", headers=ann), 409, "not-replayable")
+        await harness.http.delete(f"/dead/{second}", headers=bob, params={"reason": "seen"})
+        newest, oldest = (await harness.http.get("/dead/settled", headers=ann)).json()["items"]
+        assert newest == {
+            "number": 2,
+            "at": "2026-03-01T12:00:00Z",
+            "by": "admin:bob",
+            "action": "dropped",
+            "outcome": None,
+            "note": "seen",
+            "seq": second,
+            "kept_at": "2026-03-01T12:00:00Z",
+            "kind": "heartbeat",
+            "subject": "host-1",
+            "reason": "wrong-runner",
+            "detail": "tried 20 times",
+            "size": 2,
+        }
+        assert (oldest["by"], oldest["action"], oldest["outcome"]) == ("operator:ann", "replayed", "recorded")
+        page = (await harness.http.get("/dead/settled", params={"limit": 1}, headers=ann)).json()
+        after = {"cursor": page["next_cursor"]}
+        rest = (await harness.http.get("/dead/settled", params=after, headers=ann)).json()
+        assert ([one["number"] for one in rest["items"]], rest["next_cursor"]) == ([1], None)
+
+
+async def test_no_letter_goes_without_a_record(harness: ApiHarness) -> None:
+    seq = await kept(harness, "report", "t", {})
+    records = harness.parts.audit_records
+    assert isinstance(records, MemoryAuditRecords)
+    records.trouble = LogUnreachable()
+    refused = await harness.http.delete(f"/dead/{seq}", params={"reason": "seen"})
+    problem(refused, 503, "log-unreachable")
+    assert list(harness.dead.letters) == [seq]
 
 
 async def test_their_number_is_a_metric() -> None:

@@ -104,3 +104,24 @@ def test_dropping_brings_the_reason(towpath: Towpath, api: FakeApi) -> None:
         api.answers[f"DELETE /dead/{seq}"] = 200, letter(seq)
     assert towpath("dead", "drop", "3", "5", "--reason", "seen").returncode == Exit.OK
     assert api.asked("DELETE", "/dead/5")[0].query == [("reason", "seen")]
+
+
+def test_what_was_settled_is_listed_with_who_did_it(towpath: Towpath, api: FakeApi) -> None:
+    done = {
+        "number": 2,
+        "by": "admin:bob",
+        "action": "dropped",
+        "outcome": None,
+        "note": "seen",
+        "kept_at": "",
+    }
+    replayed = {**done, "by": "operator:ann", "action": "replayed", "outcome": "recorded", "note": None}
+    api.answers["GET /dead/settled"] = 200, {"items": [letter(5, **done), letter(3, **replayed)]}
+    head, first, second = towpath("dead", "settled").stdout.splitlines()
+    assert head.split()[:5] == ["SEQ", "WHEN", "BY", "ACTION", "OUTCOME"]
+    assert ("admin:bob" in first, "dropped" in first, "seen" in first) == (True, True, True)
+    assert ("operator:ann" in second, "recorded" in second) == (True, True)
+    assert [one["by"] for one in json.loads(towpath("dead", "settled", "-o", "json").stdout)] == [
+        "admin:bob",
+        "operator:ann",
+    ]
