@@ -40,6 +40,7 @@ from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
 from runner.output.nats import NatsOutput
 from runner.output.ranges import OutputRanges
 from runner.output.retention import Retention
+from runner.process.forking import Launcher
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
 from runner.store.state import Attempt, RunnerState, Transport
@@ -99,6 +100,7 @@ class RunnerService:
         self._trash = Trash(self._work)
         self._held = hold(self._work) if config.user is not None else None
         self._adoption = Adoption()
+        self._launcher = Launcher(self._adoption)
         own = own_cgroup() if config.job_cgroups else None
         self._cgroups = own / f"towpath-{self.runner_id}" if own else None
         self._outputs = OutputRanges(self.state)
@@ -115,6 +117,7 @@ class RunnerService:
             trash=self._trash,
             cgroups=self._cgroups,
             adoption=self._adoption,
+            launcher=self._launcher,
             outputs=self._outputs,
             retention=self._retention,
             pauses=pauses,
@@ -134,6 +137,7 @@ class RunnerService:
 
     def _listed(self) -> Iterator[Service]:
         """In the order of starting. Attempts end, and their reports go out, while lease and NATS last."""
+        yield self._launcher
         if self._link is not None:
             yield self._link
         if self._output_link is not None:

@@ -33,6 +33,7 @@ from runner.control.start_gate import Permission, Standing, StartGate
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.output.ranges import OutputRanges
 from runner.output.retention import Retention
+from runner.process.forking import Launcher
 from runner.process.launcher import Job, JobProcess
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
@@ -61,6 +62,7 @@ class AttemptContext:
     cgroups: Path | None
     """Parent of the jobs' cgroups, if permitted."""
     adoption: Adoption
+    launcher: Launcher
     outputs: OutputRanges
     retention: Retention
     pauses: Callable[[Attempt], PauseReader]
@@ -193,7 +195,11 @@ class AttemptRun:
         except SubmissionRefused as error:
             return self._final("failed", error.message, "error")
         started_at = utcnow()
-        process = self._process = await JobProcess.spawn(job, self._bench.adoption)
+        try:
+            process = await JobProcess.spawn(job, self._bench.adoption, self._bench.launcher)
+        except OSError as error:
+            return self._final("failed", f"no process can be started: {error.strerror}", "error")
+        self._process = process
         if self._bench.lease.deadline is not None:
             process.renew(self._bench.lease.deadline)
         if self._wish is not None:  # it came while the shim was being started

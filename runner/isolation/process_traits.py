@@ -7,6 +7,7 @@ import os
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +34,11 @@ def hide_memory() -> None:
 def forgo_privileges() -> None:
     """Prevent programs executed from now on from gaining privileges, by a set-user-ID bit or otherwise."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def name_process(name: str) -> None:
+    """Set what `ps` and `top` call this process; at most 15 characters."""
+    LIBC.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -1,8 +1,9 @@
 """The runner's side of a shim: starts it, renews the lease, stops the job, learns how it ended.
 
-The job description goes through the shim's control pipe, not its arguments, which every user of the host can
-read. Both pipes close with the runner, so guard and shim notice its death. The runner does not rely on them:
-a watch detects when they stop responding, and the runner then kills all processes of the job.
+The guard is forked by the launcher (`forking`), or without it runs in an interpreter of its own. The job goes
+through a channel, not its arguments, which every user of the host can read. The channels close with the
+runner, so guard and shim notice its death. The runner does not rely on them: a watch detects when they stop
+responding, and the runner then kills all processes of the job.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import contextlib
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,9 @@ import structlog
 from domain.lifecycle.asyncio_tasks import end_tasks
 from runner.clock import utcnow
 from runner.isolation.job_user import JobUser
+from runner.process.channels import Channels, open_channels
+from runner.process.forked_child import Child
+from runner.process.forking import INTERPRETER, PACKAGES, Launcher, NotLaunched
 from runner.process.orphans import Adoption, Marks, end_all, environment_marks
 from runner.process.process_tree import DEAD, look_at
 from runner.process.refusals import warning
@@ -41,11 +44,9 @@ from runner.process.shim_protocol import (
 )
 from runner.process.shim_watch import ROUND_SECONDS, ShimWatch
 
-PACKAGES = Path(__file__).parents[2]
 # Only the standard library and this package, which comes last and so can shadow nothing.
 SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.process.shim import main; main()"
 LAST_WORDS_SECONDS = 2.0
-MAX_DRAINED_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +96,9 @@ class JobEnd:
 class JobProcess:
     """One job under its shim. Await `started`, then `ended`, then `close`."""
 
-    def __init__(self, process: Process, job: Job, adoption: Adoption) -> None:
+    def __init__(self, process: Child, channels: Channels, job: Job, adoption: Adoption) -> None:
         self._process = process
+        self._channels = channels
         self._adoption = adoption
         self._cgroup = job.cgroup
         seen = look_at(process.pid)
@@ -111,23 +113,21 @@ class JobProcess:
         self._watching = asyncio.create_task(self._watch_over())
 
     @classmethod
-    async def spawn(cls, job: Job, adoption: Adoption | None = None) -> JobProcess:
-        """Start a shim with `job`. Main thread only: parent-death signals depend on the thread."""
+    async def spawn(
+        cls, job: Job, adoption: Adoption | None = None, launcher: Launcher | None = None
+    ) -> JobProcess:
+        """Start a shim with `job`. Main thread only: parent-death signals depend on the thread.
+
+        Raises OSError if no process can be started.
+        """
         adoption = adoption or Adoption()
         adoption.starting += 1
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", SHIM, PACKAGES),
-                stdin=PIPE,
-                stdout=PIPE,
-                cwd="/",
-                env={},
-                start_new_session=True,
-            )
+            process, channels = await _start_guard(launcher)
             adoption.own.add(process.pid)
         finally:
             adoption.starting -= 1
-        self = cls(process, job, adoption)
+        self = cls(process, channels, job, adoption)
         order = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(job).items()}
         self._send({**order, "runner_pid": os.getpid()})
         return self
@@ -175,11 +175,10 @@ class JobProcess:
 
     async def close(self) -> None:
         """Kill what is left and wait for it. May be called again, and instead of `ended`."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()  # now the rest ends, by itself or through the watch
+        self._channels.end_orders()  # now the rest ends, by itself or through the watch
         if not self._watch.over:
             self._watch.told_to_stop(0)
-        draining = asyncio.create_task(self._drain())
+        draining = asyncio.create_task(self._channels.drain())
         waiting = asyncio.ensure_future(self._process.wait())
         await asyncio.wait({waiting, self._watching}, return_when=asyncio.FIRST_COMPLETED)
         await end_tasks([self._watching])
@@ -187,13 +186,8 @@ class JobProcess:
             await end_all(self._marks, self._adoption)
         await waiting
         await end_tasks([draining])
+        self._channels.close()
         self._adoption.own.discard(self._process.pid)
-
-    async def _drain(self) -> None:
-        """Discard unread output: the event loop reports no end of a process whose pipe is full."""
-        assert self._process.stdout is not None
-        while await self._process.stdout.read(MAX_DRAINED_BYTES):
-            pass
 
     async def _watch_over(self) -> None:
         """Watch until the guard is gone; if it is given up, kill all from here, which ends `_read`."""
@@ -257,8 +251,7 @@ class JobProcess:
         self._given_up = self._given_up or message
 
     async def _line(self) -> bytes:
-        assert self._process.stdout is not None
-        reading = asyncio.ensure_future(self._process.stdout.readline())
+        reading = asyncio.ensure_future(self._channels.line())
         await asyncio.wait({reading, self._watching}, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():  # given up and killed; earlier messages are still in the pipe
             await asyncio.wait({reading}, timeout=LAST_WORDS_SECONDS)
@@ -273,6 +266,24 @@ class JobProcess:
             return b""
 
     def _send(self, order: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._channels.send(json.dumps(order).encode() + b"\n")
+
+
+async def _start_guard(launcher: Launcher | None) -> tuple[Child, Channels]:
+    if launcher is not None:
+        try:
+            return await launcher.launch()
+        except NotLaunched as error:
+            log.warning("a job is started without the launcher", why=str(error))
+    return await open_channels(_start_interpreter)
+
+
+async def _start_interpreter(orders: int, saying: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(*INTERPRETER, SHIM, PACKAGES),
+        stdin=orders,
+        stdout=saying,
+        cwd="/",
+        env={},
+        start_new_session=True,
+    )

@@ -16,13 +16,13 @@ from runner.isolation.process_traits import LIBC
 NAME_OFFSET = 19  # in struct dirent of 64-bit Linux: d_ino, d_off, d_reclen, d_type
 
 _held: int | None = None  # a DIR *
+LIBC.opendir.restype = LIBC.readdir.restype = ctypes.c_void_p
+LIBC.readdir.argtypes = LIBC.rewinddir.argtypes = [ctypes.c_void_p]
 
 
 def hold() -> None:
     """Open /proc. Call it in the process that lists: a fork shares the directory's read position."""
     global _held
-    LIBC.opendir.restype = LIBC.readdir.restype = ctypes.c_void_p
-    LIBC.readdir.argtypes = LIBC.rewinddir.argtypes = [ctypes.c_void_p]
     _held = LIBC.opendir(b"/proc")
 
 

@@ -26,12 +26,11 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from runner.clock import boottime
 from runner.isolation import cgroup
-from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory
+from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory, name_process
 from runner.process import job_start, proc_listing, refusals
 from runner.process.process_tree import look_at, signal_below
 from runner.process.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
@@ -208,15 +207,18 @@ class Shim:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | changes)
             except ChildProcessError:
+                if self.status is not None:
+                    self.why = self.why or "exit"
                 return False
             if pid == 0:
+                if self.status is not None:
+                    self.end("exit", self.grace)  # the job's remaining processes end with it
                 return True
             if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
                 if pid == self.main:
                     self._tell_change(status)
             elif pid == self.main:
                 self.status = status
-                self.end("exit", self.grace)  # the job's remaining processes end with it
 
     def _patience(self) -> float:
         if self.kill_at is None:
@@ -293,6 +295,7 @@ def main_of_terminal(terminal: dict[str, Any]) -> None:
 
 def guard_and_shim(job: dict[str, Any], rest: bytes, begin: Callable[[int], None]) -> None:
     """Fork the shim and guard it; returns in both. `begin(pid of the shim)` runs in the guard first."""
+    name_process("towpath-guard")
     guard_pid = os.getpid()
     ticks, say_tick = os.pipe()
     ready, say_ready = os.pipe()
@@ -316,7 +319,8 @@ def guard_and_shim(job: dict[str, Any], rest: bytes, begin: Callable[[int], None
 def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
     """Report the pids to the runner, on its pipe, and in the lock's file for a later runner."""
     starts = [[pid, seen.started] for pid in pids if (seen := look_at(pid)) is not None]
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs the shim time
+        boot = file.read().decode().strip()
     facts = {"processes": starts, "cgroup": job["cgroup"], "boot": boot}
     with contextlib.suppress(OSError):  # a full disk: the mark in the environment remains
         os.ftruncate(lock, 0)
@@ -327,6 +331,7 @@ def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
 
 def run_shim(shim: Shim) -> None:
     """Run the shim below its guard until the job has ended."""
+    name_process("towpath-shim")
     adopt_orphans()
     proc_listing.hold()
     # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.

@@ -18,13 +18,13 @@ from contextlib import suppress
 from tests.chaos.deployments.harness import GRACE_SECONDS, LEASE_SECONDS, Harness, Machine
 from tests.chaos.faults.http_proxy import MISCHIEF
 from tests.chaos.faults.power import cut_power
-from tests.chaos.machines.processes import Child, Part, shims_of
+from tests.chaos.machines.processes import Child, Part, launchers_of, shims_of
 
 KINDS = {"nats": 1, "api": 2, "projector": 2, "runner": 3}
 """How often each is chosen: while NATS elects a leader, nothing else happens that could go wrong."""
-SHIM_SECONDS = 1.0
+ALONE_SECONDS = 1.0
 """How long a runner is left alone that has lost a shim: it alone finds what the shim has left."""
-SHIM_DEEDS = (("kill", signal.SIGKILL), ("stop", signal.SIGSTOP), ("terminate", signal.SIGTERM))
+DEEDS = (("kill", signal.SIGKILL), ("stop", signal.SIGSTOP), ("terminate", signal.SIGTERM))
 FAULTS = {
     "kill": 6,
     "kill-many": 1,
@@ -32,6 +32,7 @@ FAULTS = {
     "pause-runner-past-lease": 2,
     "restart": 3,
     "kill-shim": 3,
+    "kill-launcher": 3,
     "cut": 5,
     "half-cut": 4,
     "full-disk": 2,
@@ -66,7 +67,8 @@ class Nemesis:
             "pause": self._pause,
             "pause-runner-past-lease": self._pause_past_lease,
             "restart": self._restart,
-            "kill-shim": self._kill_shim,
+            "kill-shim": lambda: self._hit("shim", shims_of),
+            "kill-launcher": lambda: self._hit("launcher", launchers_of),
             "cut": lambda: self._cut("cut", ["both"]),
             "half-cut": lambda: self._cut("half-cut", ["in", "out"]),
             "full-disk": self._fill,
@@ -158,19 +160,19 @@ class Nemesis:
 
         await self._during(fault, part, stop, go_on, seconds)
 
-    async def _kill_shim(self) -> None:
-        """Somebody kills, ends or stops what stands between a runner and its job: the shim or its guard."""
+    async def _hit(self, kind: str, find: Callable[[int], list[int]]) -> None:
+        """Kill, end or stop what stands between a runner and its jobs: a shim, a guard, or the launcher."""
         runners = [one for one in self._world.of_kind("runner") if not self._busy & _with_parent(one)]
-        shims = [(one, pid) for one in runners if one.pid for pid in shims_of(one.pid)]
-        if not shims:
+        found = [(one, pid) for one in runners if one.pid for pid in find(one.pid)]
+        if not found:
             return
-        runner, pid = self._random.choice(shims)
+        runner, pid = self._random.choice(found)
         self._busy |= _with_parent(runner)
         try:
-            deed, number = self._random.choice(SHIM_DEEDS)
+            deed, number = self._random.choice(DEEDS)
             os.kill(pid, number)
-            self._begin(deed, "shim", runner.name)
-            await asyncio.sleep(SHIM_SECONDS)
+            self._begin(deed, kind, runner.name)
+            await asyncio.sleep(ALONE_SECONDS)
             self._over(deed, runner.name)
         except ProcessLookupError:  # its job has just ended
             return

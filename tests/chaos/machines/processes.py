@@ -171,8 +171,19 @@ def shims_of(runner: int) -> list[int]:
     return guards + [pid for guard in guards for pid in children_of(guard) if _is_shim(pid)]
 
 
+def launchers_of(runner: int) -> list[int]:
+    """The process from which a runner's shims are forked; it has their command line."""
+    return [pid for pid in children_of(runner) if _name_of(pid) == "towpath-launch"]
+
+
 def _is_shim(pid: int) -> bool:
-    return any("runner.process.shim" in word for word in command_of(pid))
+    return _name_of(pid) in ("towpath-guard", "towpath-shim")
+
+
+def _name_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def families_of(pids: Iterable[int]) -> set[int]:

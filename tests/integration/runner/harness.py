@@ -34,7 +34,7 @@ from runner.errors import RunnerConfigError
 from runner.intake.server import IntakeServer
 from runner.isolation.confinement import check_available
 from runner.nats_link import NATS_TROUBLE
-from runner.process.process_tree import process_table
+from runner.process.process_tree import DEAD, process_table
 from tests.support.ports import free_port
 from tests.support.repository import REPO
 from tests.support.waiting import eventually
@@ -122,15 +122,25 @@ async def all_gone(marker: str) -> None:
     await eventually(lambda: not alive(marker), DEADLINE)
 
 
+def name_of(pid: int) -> str:
+    """What `ps` calls that process; empty if it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
+def named_below(parent: int, name: str) -> list[int]:
+    """Pids of the living children of that name."""
+    table = process_table()
+    children = [pid for pid, seen in table.items() if seen.parent == parent and seen.state not in DEAD]
+    return [pid for pid in children if name_of(pid) == name]
+
+
 def keepers(runner: RunnerProcess) -> tuple[int, int]:
     """Pids of the guard and the shim of the runner's only job."""
-
-    def child(parent: int) -> int:
-        [found] = [pid for pid, seen in process_table().items() if seen.parent == parent]
-        return found
-
-    guard = child(runner.process.pid)
-    return guard, child(guard)
+    [guard] = named_below(runner.process.pid, "towpath-guard")
+    [shim] = named_below(guard, "towpath-shim")
+    return guard, shim
 
 
 def submission(command: list[str], **changes: Any) -> dict[str, Any]:

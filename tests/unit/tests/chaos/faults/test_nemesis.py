@@ -24,7 +24,15 @@ def _world(tmp_path: Path, *pids: int | None) -> Harness:
 async def test_what_does_not_run_is_not_counted_as_broken(tmp_path: Path) -> None:
     harness = _world(tmp_path, None, None)
     nemesis = Nemesis(harness, seed=1)
-    for fault in ("kill", "kill-many", "pause", "pause-runner-past-lease", "restart", "kill-shim"):
+    for fault in (
+        "kill",
+        "kill-many",
+        "pause",
+        "pause-runner-past-lease",
+        "restart",
+        "kill-shim",
+        "kill-launcher",
+    ):
         for _ in range(10):
             await nemesis._fault[fault]()
     harness.history.close()

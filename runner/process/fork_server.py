@@ -1,0 +1,94 @@
+"""The launcher: a warm process of the runner, from which the guards of jobs are forked.
+
+It saves each job an interpreter's start and imports. It has one thread, no environment, and gets no job: that
+goes from the runner to the guard alone. `clone` makes each guard the runner's own child, so runner and guard
+see each other's death as if the runner had forked it, and the launcher's death ends no job.
+
+Stdin: a socket; each message brings a guard's standard input and output. A new guard writes its pid to its
+output first. If none can be forked, the launcher writes the negative error number there. So the end of the
+output without a line means that there is no guard, whatever became of the launcher. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from runner.isolation.process_traits import die_with_parent, hide_memory, name_process
+from runner.process.job_start import close_others
+
+CLONE_PARENT = 0x8000
+CLONE = {"x86_64": 56, "aarch64": 220}
+"""The number of the system call `clone`; containers often forbid its successor, `clone3`."""
+# Keeps the interpreter's lock, as the child goes on in the middle of this call.
+_LIBC = ctypes.PyDLL(None, use_errno=True)
+
+
+def available() -> bool:
+    """Whether a launcher can work on this machine."""
+    return os.uname().machine in CLONE
+
+
+def serve(main: Callable[[], None]) -> None:
+    """Fork a process that runs `main` for each message, until the runner is gone."""
+    close_others()
+    hide_memory()
+    name_process("towpath-launch")
+    die_with_parent(signal.SIGKILL)
+    gc.collect()
+    gc.freeze()  # a collection in a fork would write to, and so copy, every object
+    door = socket.socket(fileno=0)
+    while True:
+        message, handles, _, _ = socket.recv_fds(door, 1, 2)
+        if not message:
+            return
+        if len(handles) == 2:  # fewer: this process may open no more files, and the runner sees the end
+            _launch(main, *handles)
+        for handle in handles:
+            os.close(handle)
+
+
+def _launch(main: Callable[[], None], orders: int, said: int) -> None:
+    try:
+        pid = clone()
+    except OSError as error:
+        os.write(said, b"%d\n" % -(error.errno or 0))
+        return
+    if pid == 0:
+        _become_guard(main, orders, said)
+
+
+def clone() -> int:
+    """As `os.fork`, but the new process is a child of this one's parent. For a process of one thread.
+
+    The C library does not learn of it: its record of this thread's id is the launcher's until the next fork.
+    Only locks that record their owner use it, within a process.
+    """
+    pid: int = _LIBC.syscall(CLONE[os.uname().machine], CLONE_PARENT | signal.SIGCHLD, None, None, None, None)
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return pid
+
+
+def _become_guard(main: Callable[[], None], orders: int, said: int) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        os.dup2(orders, 0)
+        os.dup2(said, 1)
+        os.write(1, b"%d\n" % os.getpid())
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)

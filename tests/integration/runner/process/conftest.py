@@ -1,0 +1,18 @@
+"""A launcher that works, for tests that start jobs without a runner."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runner.process.forking import Launcher
+from runner.process.orphans import Adoption
+
+
+@pytest.fixture
+async def launcher() -> AsyncIterator[Launcher]:
+    made = Launcher(Adoption())
+    await made.start()
+    yield made
+    await made.stop()
