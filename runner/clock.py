@@ -6,13 +6,25 @@ waking up, although the control plane has given the attempt away.
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
+from functools import cache
 
 
 def boottime() -> float:
     """Seconds since boot, suspended time included; comparable between all processes of a host."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@cache
+def this_boot() -> str:
+    """The id of this boot of the host."""
+    handle = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, 64).decode().strip()
+    finally:
+        os.close(handle)
 
 
 def utcnow() -> datetime:

@@ -15,6 +15,7 @@ process group, standard streams and open files, and the shim also reports that i
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import fcntl
 import json
@@ -28,7 +29,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.clock import boottime
+from runner.clock import boottime, this_boot
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory, name_process
 from runner.process import job_start, proc_listing, refusals
@@ -151,7 +152,7 @@ class Shim:
         self.listen(0)  # known events first: no exec after a cancel, without a runner or a lease
         if self.why is None:
             self._start()
-        while self._reap():
+        while self.reap():
             self.listen(self._patience())
             if self.kill_at is not None and boottime() >= self.kill_at:
                 self._signal_all(signal.SIGKILL)
@@ -162,7 +163,7 @@ class Shim:
 
     def abandon(self) -> None:
         """After an error of the shim itself: kill everything, whatever else fails."""
-        while self._reap():
+        while self.reap():
             self._signal_all(signal.SIGKILL)
             time.sleep(SWEEP_SECONDS)
 
@@ -200,7 +201,7 @@ class Shim:
         self.output = Output(job["output"], job["output_bytes"], job["tail_bytes"], job["secrets"])
         return os.open(os.devnull, os.O_RDWR), self.output.write_end, self.output.write_end
 
-    def _reap(self) -> bool:
+    def reap(self) -> bool:
         """Collect dead children. False once none is left: as a subreaper it then has no descendants."""
         changes = os.WUNTRACED | os.WCONTINUED if self.terminal is not None else 0
         while True:
@@ -319,9 +320,7 @@ def guard_and_shim(job: dict[str, Any], rest: bytes, begin: Callable[[int], None
 def write_down(lock: int, job: dict[str, Any], *pids: int) -> None:
     """Report the pids to the runner, on its pipe, and in the lock's file for a later runner."""
     starts = [[pid, seen.started] for pid in pids if (seen := look_at(pid)) is not None]
-    with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs the shim time
-        boot = file.read().decode().strip()
-    facts = {"processes": starts, "cgroup": job["cgroup"], "boot": boot}
+    facts = {"processes": starts, "cgroup": job["cgroup"], "boot": this_boot()}
     with contextlib.suppress(OSError):  # a full disk: the mark in the environment remains
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(facts).encode(), 0)
@@ -335,9 +334,9 @@ def run_shim(shim: Shim) -> None:
     adopt_orphans()
     proc_listing.hold()
     # Handlers, not SIG_IGN: exec resets a handler, while the job would inherit an ignored signal.
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    _signal.signal(signal.SIGCHLD, lambda *_: None)  # without enums, whose use copies 40 pages of memory
     for number in FORWARDED:
-        signal.signal(number, lambda got, _: setattr(shim, "signaled", got))
+        _signal.signal(number, lambda got, _: setattr(shim, "signaled", got))
     signal.set_wakeup_fd(shim.wake_write, warn_on_full_buffer=False)
     die_with_parent(signal.SIGTERM)
     try:

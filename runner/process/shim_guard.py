@@ -8,6 +8,7 @@ only.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import json
 import math
@@ -64,7 +65,7 @@ class Guard:
             self.poll.register(end, select.POLLIN)
         self.poll.register(0, select.POLLRDHUP)  # only the shim reads the control pipe
         for number in (signal.SIGCHLD, *FORWARDED):
-            signal.signal(number, self._signaled)
+            _signal.signal(number, self._signaled)  # without enums, whose use copies 40 pages of memory
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         die_with_parent(signal.SIGTERM)
         proc_listing.hold()
@@ -72,9 +73,9 @@ class Guard:
 
     def run(self) -> None:
         """Run until no child is left: as a subreaper it then has no descendants."""
-        while self._reap():
+        while self.reap():
             try:
-                self._step()
+                self.step()
             except (OSError, MemoryError) as error:  # without its guard the job would be unguarded
                 self._own_trouble(error)
         if self.cgroup is not None:
@@ -83,7 +84,7 @@ class Guard:
             said = {"why": "shim-lost", "message": self.lost, "finished_at": datetime.now(UTC).isoformat()}
             self._tell("ended", **said)
 
-    def _step(self) -> None:
+    def step(self) -> None:
         self._listen()
         self._judge()
         if self.lost is not None:
@@ -104,7 +105,7 @@ class Guard:
         if number != signal.SIGCHLD and os.getppid() == self.runner and self.status is None:
             self._send(number)  # the shim ends the job cleanly and reports the signal
 
-    def _reap(self) -> bool:
+    def reap(self) -> bool:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)

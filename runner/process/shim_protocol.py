@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from runner.clock import this_boot as this_boot
 from runner.process.process_tree import look_at
 from runner.process.refusals import MOST_NAMED
 
@@ -92,10 +93,6 @@ def written_facts(text: bytes) -> Facts | None:
         return Facts.model_validate_json(text)
     except ValidationError:
         return None
-
-
-def this_boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def keepers(facts: Facts, guard: int | None = None) -> list[tuple[int, str]]:
