@@ -16,6 +16,31 @@ from tests.support.towpath import Home, Up
 TOKENS = {role: f"{role}-token-0123456789" for role in ("viewer", "auditor", "operator", "admin")}
 
 
+class Figures:
+    """What a run has measured, printed at its end."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def add(self, name: str, figure: str) -> None:
+        self.lines.append((name, figure))
+
+
+_MEASURED = Figures()
+
+
+@pytest.fixture
+def figures() -> Figures:
+    return _MEASURED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _MEASURED.lines:
+        terminalreporter.section("measured")
+    for name, figure in _MEASURED.lines:
+        terminalreporter.line(f"{name:44} {figure}")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")

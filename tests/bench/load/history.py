@@ -38,7 +38,7 @@ ACTOR = "bench"
 
 
 @dataclass(slots=True)
-class _Line:
+class Line:
     """One filter of the log, and its last event."""
 
     kind: Kind
@@ -58,7 +58,7 @@ class _Line:
         return message
 
 
-Entry = tuple[_Line, str, EventData]
+Entry = tuple[Line, str, EventData]
 
 
 class History:
@@ -67,14 +67,14 @@ class History:
     def __init__(self, connection: Client, prefix: str, workspaces: int = BATCH // 2) -> None:
         self._nc = connection
         self.workspaces = [f"{prefix}-{number}" for number in range(workspaces)]
-        self._locks = [_Line("lock", workspace) for workspace in self.workspaces]
+        self._locks = [Line("lock", workspace) for workspace in self.workspaces]
         self._registered: list[int] = []
         self._seq = 0
 
     async def register(self) -> None:
         """Register all workspaces, under roots that do not exist."""
-        lines = [_Line("workspace", workspace) for workspace in self.workspaces]
-        await self._commit([
+        lines = [Line("workspace", workspace) for workspace in self.workspaces]
+        await self.commit([
             (line, "registered", RegisteredData(root=_root(line.id), on_runner_lost="fail", by=ACTOR))
             for line in lines
         ])  # fmt: skip
@@ -84,7 +84,7 @@ class History:
         """Write `count` whole lives of EVENTS_PER_LIFE events; the ids of the tasks."""
         ids: list[str] = []
         while len(ids) < count:
-            tasks = [_Line("task", new_id()) for _ in range(min(len(self._locks), count - len(ids)))]
+            tasks = [Line("task", new_id()) for _ in range(min(len(self._locks), count - len(ids)))]
             await self._cohort(tasks)
             ids += [task.id for task in tasks]
         return ids
@@ -93,24 +93,24 @@ class History:
         """Write `count` tasks without a workspace that wait for their runner; their ids."""
         ids: list[str] = []
         while len(ids) < count:
-            tasks = [_Line("task", new_id()) for _ in range(min(BATCH, count - len(ids)))]
-            await self._commit([(task, "created", created_data(None)) for task in tasks])
-            await self._commit([(task, "dispatched", _dispatched(None, None)) for task in tasks])
+            tasks = [Line("task", new_id()) for _ in range(min(BATCH, count - len(ids)))]
+            await self.commit([(task, "created", created_data(None)) for task in tasks])
+            await self.commit([(task, "dispatched", _dispatched(None, None)) for task in tasks])
             ids += [task.id for task in tasks]
         return ids
 
-    async def _cohort(self, tasks: Sequence[_Line]) -> None:
+    async def _cohort(self, tasks: Sequence[Line]) -> None:
         places = list(zip(tasks, self._locks, self._registered, strict=False))
-        await self._commit([(task, "created", created_data(lock.id)) for task, lock, _ in places])
+        await self.commit([(task, "created", created_data(lock.id)) for task, lock, _ in places])
         first: list[Entry] = []
         for task, lock, registration in places:
             first.append((task, "dispatched", _dispatched(lock.id, registration)))
             first.append((lock, "granted", _granted(task.id, lock.id, self._seq + len(first))))
-        await self._commit(first)
-        await self._commit([
+        await self.commit(first)
+        await self.commit([
             (task, "queued", QueuedData(attempt=1, runner_id="bench", transport="nats")) for task in tasks
         ])  # fmt: skip
-        await self._commit([
+        await self.commit([
             (task, "running", RunningData(attempt=1, runner_id="bench", started_at=now(), pid=4242))
             for task in tasks
         ])  # fmt: skip
@@ -118,10 +118,10 @@ class History:
         for task, lock, _ in places:
             last.append((task, "succeeded", _succeeded()))
             last.append((lock, "released", _released(task.id, self._seq + len(last))))
-        await self._commit(last)
+        await self.commit(last)
 
-    async def _commit(self, entries: Sequence[Entry]) -> None:
-        """Append all as one atomic batch."""
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """Append all as one atomic batch, at most BATCH of them."""
         batch_id = new_id()
         numbers = itertools.count(1)
         for line, event, data in entries:

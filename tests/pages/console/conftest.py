@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.pages.conftest import TOKENS
+from tests.pages.conftest import TOKENS, running
+from tests.pages.console.installations import CAPACITY, HOSTILE, Lively, lively
+from tests.pages.console.looks import faults
 from tests.support.towpath import DEADLINE, Json, Up
 
-HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
-"""A title that tries to be markup, to run backwards, and to colour a terminal."""
+__all__ = ["HOSTILE"]
 Case = TypeVar("Case", bound=Callable[..., None])
 
 
@@ -58,10 +58,8 @@ class Screen:
         self.page.get_by_role("dialog").wait_for(state="detached")
 
     def has_no_fault(self) -> None:
-        """For a screen reader, as far as axe finds it; and the page is no wider than its window."""
-        found = Axe().run(self.page).response["violations"]
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-        assert self.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        """For a screen reader, as far as axe finds it, and to the eye, as far as it can be measured."""
+        assert faults(self.page) == []
 
     def check(self) -> None:
         """Nothing was loaded from elsewhere, and the browser complained of nothing but what was expected."""
@@ -73,6 +71,13 @@ class Screen:
 
 
 Opener = Callable[..., Screen]
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lively]:
+    """An installation that has everything, for tests that only look."""
+    with running(tmp_path_factory.mktemp("full"), **CAPACITY) as up:
+        yield lively(up)
 
 
 @pytest.fixture

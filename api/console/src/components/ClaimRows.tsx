@@ -54,24 +54,26 @@ export function HolderRow({ holder, first, card }: { holder: Holder; first: bool
   return (
     <ClaimItem claim={holder} card={card} kind="holds">
       <ModeGlyph mode={holder.mode} />
-      <span class="name">
-        <TaskLink id={holder.task_id} title={title} />
+      <span class="words">
+        <span class="name">
+          <TaskLink id={holder.task_id} title={title} />
+        </span>
+        <span class="number">
+          token <b>{holder.token}</b>
+        </span>
+        {first ? (
+          <>
+            <span class="runner">{holder.runner_id === null ? <span class="dim">no runner yet</span> : <RunnerLink id={holder.runner_id} />}</span>
+            <Lease holder={holder} />
+            <span class="dim">
+              held <Span from={holder.since} to={null} />
+            </span>
+          </>
+        ) : (
+          <span class="dim">as above</span>
+        )}
       </span>
-      <span class="number">
-        token <b>{holder.token}</b>
-      </span>
-      {first ? (
-        <>
-          <span class="runner">{holder.runner_id === null ? <span class="dim">no runner yet</span> : <RunnerLink id={holder.runner_id} />}</span>
-          <Lease holder={holder} />
-          <span class="dim">
-            held <Span from={holder.since} to={null} />
-          </span>
-          <ReleaseButton holder={holder} workspace={card.workspace} title={title} />
-        </>
-      ) : (
-        <span class="dim">as above</span>
-      )}
+      {first && <ReleaseButton holder={holder} workspace={card.workspace} title={title} />}
     </ClaimItem>
   );
 }
@@ -100,12 +102,14 @@ export function WaiterAtPath({ waiter, card }: { waiter: Waiter; card: Card }) {
   return (
     <ClaimItem claim={waiter} card={card} kind="waits">
       <Glyph state="waiting" />
-      <span class="off-screen">waits, place</span>
-      <span class="number">{waiter.position}</span>
-      <span class="name">
-        <TaskLink id={waiter.task_id} title={card.titles.get(waiter.task_id) ?? ""} />
+      <span class="words">
+        <span class="off-screen">waits, place</span>
+        <span class="number">{waiter.position}</span>
+        <span class="name">
+          <TaskLink id={waiter.task_id} title={card.titles.get(waiter.task_id) ?? ""} />
+        </span>
+        {waiter.mode === "shared" && <span class="dim">shared</span>}
       </span>
-      {waiter.mode === "shared" && <span class="dim">shared</span>}
     </ClaimItem>
   );
 }

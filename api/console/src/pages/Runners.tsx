@@ -174,7 +174,7 @@ function Notes({ runner, titles }: { runner: Runner; titles: Titles }) {
       )}
       {runner.awaiting_operator.length > 0 && (
         <div class="note">
-          <strong>Locks wait for an operator.</strong> See that no process of these runs any more, then{" "}
+          <strong>Locks wait for an operator.</strong> Make sure that no process of these tasks runs any more, then{" "}
           <Link to="/locks">release them</Link>:
           <Held of={runner.awaiting_operator} titles={titles} />
         </div>

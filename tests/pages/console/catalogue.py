@@ -1,0 +1,123 @@
+"""Every page of the console and every state that it can be in, for the matrix and the contact sheet.
+
+A new page is one more line in PAGES; a test compares them with the routes of `pages.tsx`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.pages.console.installations import Lively
+from tests.support.towpath import DEADLINE
+
+SECONDS = DEADLINE * 1000
+
+
+@dataclass(frozen=True)
+class PageCase:
+    """One route of the console.
+
+    `address` is below `/console`; `ready` chooses what is there once the data is. `empty`: words of the page
+    where nothing was ever done, None if it has no such state. `past`: like `ready`, where the past shows
+    another thing.
+    """
+
+    name: str
+    route: str
+    address: Callable[[Lively], str]
+    ready: str
+    empty: str | None = None
+    past: str | None = None
+
+
+def _at(path: str) -> Callable[[Lively], str]:
+    return lambda _: path
+
+
+def _task(name: str) -> Callable[[Lively], str]:
+    return lambda lively: f"/tasks/{lively.tasks[name]}"
+
+
+PAGES = (
+    PageCase("tasks", "/tasks", _at("/tasks"), "tbody tr", empty="No task yet"),
+    PageCase("task", "/tasks/:id", _task("failed"), ".output pre", past="main .failed"),
+    PageCase("task-waiting", "/tasks/:id", _task("lint"), ".blockers", past=".blockers"),
+    PageCase("task-asking", "/tasks/:id", _task("asking"), ".question", past="main .failed"),
+    PageCase("locks", "/locks", _at("/locks"), ".claim.waits", empty="No workspace yet"),
+    PageCase("workspace", "/locks/:workspace", _at("/locks/shop"), ".claim.waits"),
+    PageCase("workspaces", "/workspaces", _at("/workspaces"), "tbody tr", empty="No workspace yet"),
+    PageCase("runners", "/runners", _at("/runners"), "[data-runner-state]", past="main .empty"),
+)  # fmt: skip
+
+PROBLEMS = {
+    "forbidden": (
+        403,
+        "forbidden",
+        "this needs the role auditor; yours is viewer",
+        {"required_role": "auditor"},
+    ),
+    "nowhere": (404, "not-found", "there is no such thing here", {}),
+    "busy": (
+        503,
+        "log-unavailable",
+        "the log cannot be reached at the moment; try again in a few seconds",
+        {},
+    ),
+    "full": (507, "log-full", "the log is full: 1.0 GiB of 1.0 GiB are taken", {}),
+}
+STATES = ("live", "past", "empty", "stale", "away", *PROBLEMS)
+
+
+def cases() -> list[tuple[PageCase, str]]:
+    """Each page with each state that it has."""
+    return [(page, state) for page in PAGES for state in STATES if state != "empty" or page.empty is not None]
+
+
+def show(page: Page, case: PageCase, state: str, full: Lively, empty_url: str) -> list[str]:
+    """Bring `page` to this state; parts of the complaints of the browser that it causes."""
+    page.unroute_all()
+    base = f"{full.up.url}/console{case.address(full)}"
+    if state == "empty":
+        page.route("**/runners?*", lambda route: _answer(route, 200, {"items": [], "next_cursor": None}))
+        page.goto(f"{empty_url}/console{case.address(full)}")
+        expect(page.locator("main").get_by_text(str(case.empty)).first).to_be_visible(timeout=SECONDS)
+        return []
+    if state in ("live", "past", "stale"):
+        page.goto(base + (f"{'&' if '?' in base else '?'}at={full.past}" if state == "past" else ""))
+        ready = case.past if state == "past" and case.past is not None else case.ready
+        page.locator(ready).first.wait_for(timeout=SECONDS)
+        if state == "stale":
+            _break(page, lambda route: route.abort())
+            page.locator(".stale").first.wait_for(timeout=SECONDS)
+        page.wait_for_load_state("networkidle")
+        return ["ERR_FAILED", "404"] if state != "live" else []
+    if state == "away":
+        _break(page, lambda route: route.abort())
+    else:
+        status, code, detail, more = PROBLEMS[state]
+        body = {
+            "type": f"urn:towpath:problem:{code}",
+            "title": code,
+            "status": status,
+            "code": code,
+            "detail": detail,
+            **more,
+        }
+        _break(page, lambda route: _answer(route, status, body))
+    page.goto(base)
+    page.locator("main .failed").first.wait_for(timeout=SECONDS)
+    return ["ERR_FAILED", *(str(problem[0]) for problem in PROBLEMS.values())]
+
+
+def _break(page: Page, answer: Callable[[Route], None]) -> None:
+    """Let `answer` stand for all routes but the console's own and the session's."""
+    page.route(lambda url: "/console/" not in url and not url.endswith("/session"), answer)
+
+
+def _answer(route: Route, status: int, body: object) -> None:
+    kind = "application/json" if status == 200 else "application/problem+json"
+    route.fulfill(status=status, body=json.dumps(body), content_type=kind)

@@ -1,0 +1,110 @@
+"""An installation with all that pages show: each state of a task, locks, waiters, a lost runner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.towpath import DEADLINE, Server, Up
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
+"""A title that tries to be markup, to run backwards, and to colour a terminal."""
+LEASE = {"TOWPATH_LEASE_SECONDS": "5", "TOWPATH_LEASE_GRACE_SECONDS": "2"}
+"""For an installation whose second runner is to be lost soon."""
+CAPACITY = {"TOWPATH_RUNNER_CAPACITY": "16"}
+
+_OUTPUT = r"""
+printf 'collecting \033[1mtests\033[0m … 212 items\n'
+for part in api web locks runner; do printf 'tests/%s \033[32mpassed\033[0m in 0.4 s\n' $part; done
+printf '\033[31mFAILED\033[0m tests/locks/test_release.py: <b>free</b> or held? \342\200\256gnp.exe\007\n'
+exit 3"""
+
+
+@dataclass(frozen=True)
+class Lively:
+    """`tasks`: ids by name. `past`: a position at which the first tasks ran and waited."""
+
+    up: Up
+    tasks: dict[str, str]
+    past: int
+
+
+def lively(up: Up) -> Lively:
+    """Fill `up` with workspaces `shop` and `web` and tasks in every state."""
+    for workspace in ("shop", "web", "docs-site"):
+        up.workspace(workspace)
+    ids: dict[str, str] = {}
+
+    def task(name: str, command: list[str], title: str | None = None, **spec: Any) -> None:
+        ids[name] = up.create(command, title=title or name, **spec)
+
+    def claim(workspace: str, *paths: str) -> dict[str, Any]:
+        return {"workspace": workspace, "lock_paths": list(paths)}
+
+    sleep = ["sleep", "3600"]
+    task("succeeded", ["sh", "-c", "echo built 14 files; sleep .2"], "compile assets", **claim("web", "dist"))
+    _until(lambda: up.ended(ids["succeeded"]))
+    task("build", sleep, "build", labels={"team": "web", "branch": "main"}, **claim("shop", "src"))
+    task("docs", sleep, "spell check of the handbook", lock_mode="shared", **claim("shop", "docs"))
+    task("shared", sleep, "links of the handbook", lock_mode="shared", **claim("shop", "docs"))
+    _until(lambda: len(up.holders()) == 3)
+    task("test", ["true"], "integration tests", **claim("shop", "src/api"))
+    task("lint", ["true"], "lint", **claim("shop", "src/api", "docs"))
+    past = int(up.events()[-1]["seq"])
+    task("hostile", sleep, HOSTILE, **claim("web", "dist/<b>x</b>/\u202egnp"))
+    task("long", ["true"], "L" * 490, **claim("web", "dist"))
+    task("failed", ["sh", "-c", _OUTPUT], "unit tests", labels={"<b>x</b>": HOSTILE, "team": "api"})
+    task(
+        "retrying",
+        ["false"],
+        "deploy to staging",
+        retry={"max_attempts": 3, "backoff_seconds": 3600, "on": ["exit"]},
+    )
+    task(
+        "asking",
+        ["sh", "-c", 'towpath ask "Deploy <b>4.2</b> to production?" --choice yes --choice no'],
+        "release 4.2",
+    )
+    task("canceled", sleep, "nightly crawl")
+    task("idle", ["make", "report"], "quarterly report", dispatch=False)
+    _until(lambda: up.task(ids["canceled"])["status"] == "running")
+    up.post(f"/tasks/{ids['canceled']}/cancel", {"reason": "superseded by the weekly one"})
+    for name in ("failed", "canceled"):
+        _until(lambda name=name: up.ended(ids[name]))  # type: ignore[misc]
+    _until(lambda: up.task(ids["asking"])["question"])
+    _until(lambda: up.task(ids["retrying"])["next_attempt_at"])
+    return Lively(up, ids, past)
+
+
+def lost_runner(up: Up) -> Server:
+    """A runner `host-2` that died while its task held a lock, which is kept for an operator. Needs LEASE."""
+    root = up.home.path / "legacy"
+    root.mkdir()
+    body = {"root": str(root), "on_runner_lost": "hold"}
+    httpx.put(f"{up.url}/workspaces/legacy", json=body, timeout=30).raise_for_status()
+    env = {
+        "TOWPATH_NATS_URL": up.nats_url,
+        "TOWPATH_NATS_USER": "runner",
+        "TOWPATH_NATS_PASSWORD": (up.data_dir / "nats-runner-password").read_text().strip(),
+        "TOWPATH_DATA_DIR": str(up.home.path / "host-2"),
+        "TOWPATH_RUNNER_ID": "host-2",
+        "TOWPATH_POOLS": "batch",
+    }
+    runner = up.home.start("runner", "--root", up.home.path, **env, **LEASE)
+    claim = {"workspace": "legacy", "lock_paths": ["data"], "pool": "batch"}
+    task = up.create(["sleep", "3600"], title="import of the old orders", **claim)
+    _until(lambda: up.task(task)["status"] == "running")
+    runner.kill()
+    _until(lambda: any(one["state"] == "lost" for one in up.get("/runners")["items"]))
+    return runner
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "the installation did not come to its state"
+        time.sleep(0.05)

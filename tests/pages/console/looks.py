@@ -1,0 +1,41 @@
+"""What can be wrong with the look of a page, whatever it shows: found by axe and by measuring every text.
+
+Each check answers with what is wrong, in words that name the element; an empty list is a sound page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+_AXE = Axe().axe_script
+_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+_MEASURE = Path(__file__).with_name("measure.js").read_text()
+
+
+def axe_faults(page: Page) -> list[str]:
+    """Violations of WCAG 2.2 A and AA and of axe's best practices. Needs `bypass_csp`."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_AXE)
+    options = {**_RULES, "resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+
+
+def layout_faults(page: Page) -> list[str]:
+    """Sideways scroll, texts that lie on each other or are cut off, inline styles in the markup."""
+    found: list[str] = page.evaluate(f"({_MEASURE})()")
+    return found
+
+
+def motion_faults(page: Page) -> list[str]:
+    """Animations that go on although the person wants none."""
+    moving = "document.getAnimations().map(one => one.effect.target.outerHTML.slice(0, 120))"
+    return [f"moves: {html}" for html in page.evaluate(moving)]
+
+
+def faults(page: Page) -> list[str]:
+    """All of it, as the page stands."""
+    return axe_faults(page) + layout_faults(page)

@@ -1,0 +1,166 @@
+"""The budgets of the console. Times are asserted in relation to how slow this machine is at the moment.
+
+The figures are printed at the end of the run. CONSOLE_SECONDS=60 measures the feed for longer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, CDPSession, Page
+
+from tests.pages.conftest import Figures, running
+from tests.pages.console.catalogue import PAGES, SECONDS, PageCase
+from tests.pages.console.crowd import fill, meanwhile
+from tests.pages.console.installations import CAPACITY, Lively, lively
+
+pytestmark = pytest.mark.pages
+
+FIRST_LOAD_KB, FIRST_LOAD_REQUESTS = 120, 12
+MOST_NODES = 3000
+CROWD = 100_000
+FIRST_ROWS_MS = {1: 1000, 4: 2500}
+EVENTS_PER_SECOND = 1000
+FEED_SECONDS = float(os.environ.get("CONSOLE_SECONDS", "8"))
+LONGEST_TASK_MS = TYPING_MS = 100
+HEAP_MB = 20
+LOOP_MS = 45.0
+"""What `_LOOP` takes on an idle machine of two cores: the unit of all times here."""
+_LOOP = """() => {
+    const begun = performance.now();
+    let sum = 0;
+    for (let i = 0; i < 3e6; i += 1) sum += Math.sqrt(i) % 7;
+    return performance.now() - begun + sum * 0;
+}"""
+_FIRST_ROWS = """new MutationObserver((_, observer) => {
+    if (document.querySelector('tbody tr') === null) return;
+    window.firstRows = performance.now();
+    observer.disconnect();
+}).observe(document, { childList: true, subtree: true });"""
+_WATCH = """() => {
+    window.longest = window.typing = 0;
+    const note = (list) => { longest = Math.max(longest, ...list.getEntries().map((one) => one.duration)); };
+    new PerformanceObserver(note).observe({ type: 'longtask' });
+    document.addEventListener('keydown', () => {
+        const begun = performance.now();
+        const painted = () => { typing = Math.max(typing, performance.now() - begun); };
+        requestAnimationFrame(() => setTimeout(painted));
+    }, true);
+}"""
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lively]:
+    """An installation with the usual things, and 100,000 tasks."""
+    with running(tmp_path_factory.mktemp("crowd"), **CAPACITY, TOWPATH_NATS_SYNC_INTERVAL="1s") as up:
+        fill(up, CROWD)
+        yield lively(up)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def gauge(browser: Browser) -> Iterator[Page]:
+    """A page of its own, in which the machine is measured."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("case", PAGES, ids=lambda case: case.name)
+def test_a_first_load_is_small(full: Lively, page: Page, figures: Figures, case: PageCase) -> None:
+    session = _cdp(page)
+    sizes: list[float] = []
+    session.on("Network.loadingFinished", lambda one: sizes.append(one["encodedDataLength"]))
+    session.send("Network.enable")
+    page.goto(f"{full.up.url}/console{case.address(full)}")
+    page.locator(case.ready).first.wait_for(timeout=SECONDS)
+    session.send("Network.disable")
+    kilobytes = sum(sizes) / 1024
+    figures.add(f"first load of {case.name}", f"{kilobytes:.1f} KB in {len(sizes)} requests")
+    assert kilobytes <= FIRST_LOAD_KB
+    assert len(sizes) <= FIRST_LOAD_REQUESTS
+
+
+@pytest.mark.parametrize("slower", FIRST_ROWS_MS)
+def test_the_first_of_100_000_tasks_come_at_once(
+    full: Lively, page: Page, gauge: Page, figures: Figures, slower: int
+) -> None:
+    page.add_init_script(_FIRST_ROWS)
+    busy = _slowness(gauge)
+    _cdp(page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    taken = []
+    for _ in range(3):
+        page.goto(f"{full.up.url}/console/tasks")
+        page.wait_for_function("window.firstRows !== undefined", timeout=SECONDS)
+        taken.append(page.evaluate("firstRows"))
+    figures.add(f"first rows of 100,000 at {slower}x", f"{min(taken):.0f} ms (machine {busy:.1f}x)")
+    assert min(taken) <= FIRST_ROWS_MS[slower] * busy
+
+
+def test_the_list_of_100_000_tasks_stays_small(full: Lively, page: Page, figures: Figures) -> None:
+    page.goto(f"{full.up.url}/console/tasks")
+    rows = page.locator("tbody tr")
+    rows.first.wait_for(timeout=SECONDS)
+    for _ in range(20):  # through a thousand rows
+        page.keyboard.press("End")
+        more = page.get_by_role("button", name=re.compile("^Show .* more"))
+        if more.count():
+            more.click()
+        page.wait_for_load_state("networkidle")
+    nodes = page.evaluate("document.querySelectorAll('*').length")
+    figures.add("nodes of the list after scrolling", str(nodes))
+    assert nodes <= MOST_NODES
+
+
+def test_1000_events_a_second_leave_the_page_at_hand(
+    full: Lively, page: Page, gauge: Page, figures: Figures
+) -> None:
+    page.goto(f"{full.up.url}/console/tasks")
+    page.locator("tbody tr").first.wait_for(timeout=SECONDS)
+    session = _cdp(page)
+    before = _heap(session)
+    page.evaluate(_WATCH)
+    busy = 1.0
+    with meanwhile(full.up, lambda crowd: crowd.steadily(EVENTS_PER_SECOND, FEED_SECONDS)) as written:
+        page.locator("header input").focus()
+        while not written:
+            page.keyboard.type("status:failed ", delay=40)
+            page.keyboard.press("Control+a")
+            busy = max(busy, _slowness(gauge))
+    longest, typing = page.evaluate("[longest, typing]")
+    grown = _heap(session) - before
+    rate = written[0] / FEED_SECONDS
+    figures.add(
+        f"at {rate:.0f} events/s for {FEED_SECONDS:.0f} s",
+        f"longest task {longest:.0f} ms, typing {typing:.0f} ms, heap {grown:+.1f} MB (machine {busy:.1f}x)",
+    )
+    assert rate > EVENTS_PER_SECOND / 2
+    assert longest <= LONGEST_TASK_MS * busy
+    assert typing <= TYPING_MS * busy
+    assert grown <= HEAP_MB
+
+
+def _cdp(page: Page) -> CDPSession:
+    return page.context.new_cdp_session(page)
+
+
+def _heap(session: CDPSession) -> float:
+    """Megabytes in use after a collection."""
+    session.send("HeapProfiler.collectGarbage")
+    used: dict[str, Any] = session.send("Runtime.getHeapUsage")
+    return float(used["usedSize"]) / 1e6
+
+
+def _slowness(page: Page) -> float:
+    """How much longer a loop takes now than on an idle machine; never below 1."""
+    return max(1.0, float(page.evaluate(_LOOP)) / LOOP_MS)

@@ -1,0 +1,52 @@
+"""The checks of pages find what they are for: each test plants a fault and sees it refused."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.console.catalogue import SECONDS
+from tests.pages.console.conftest import Opener
+from tests.pages.console.looks import axe_faults, layout_faults, motion_faults
+from tests.support.towpath import Up
+
+pytestmark = pytest.mark.pages
+
+STYLES = {
+    "a token of 3:1": (":root { --dim: #949494 !important }", "color-contrast"),
+    "a target of 10 px": (".rail a { min-height: 0; height: 10px; overflow: hidden }", "target-size"),
+    "a page that is too wide": ("h1 { width: 3000px }", "sideways scroll"),
+    "a title that is cut off": ("h1 { width: 10px; overflow: hidden; white-space: nowrap }", "cut off"),
+    "one text on another": (".rail li { height: 4px }", "on each other"),
+}
+
+
+@pytest.mark.parametrize("fault", STYLES)
+def test_a_fault_of_style_is_seen(up: Up, screen: Opener, fault: str) -> None:
+    style, complaint = STYLES[fault]
+    page = screen(up, bypass_csp=True).open("/workspaces")
+    expect(page.locator("main .empty")).to_be_visible(timeout=SECONDS)
+    assert axe_faults(page) + layout_faults(page) == []
+    page.add_style_tag(content=style)
+    assert any(one.startswith(complaint) for one in axe_faults(page) + layout_faults(page))
+
+
+def test_motion_is_seen(up: Up, screen: Opener) -> None:
+    page = screen(up, bypass_csp=True, reduced_motion="reduce").open("/workspaces")
+    expect(page.locator("main .empty")).to_be_visible(timeout=SECONDS)
+    assert motion_faults(page) == []
+    page.evaluate("document.body.animate({ opacity: [0, 1] }, { duration: 60000, iterations: Infinity })")
+    assert len(motion_faults(page)) == 1
+
+
+def test_what_comes_from_a_cdn_is_seen(up: Up, screen: Opener) -> None:
+    window = screen(up, bypass_csp=True)
+    page = window.open("/workspaces")
+    page.route("https://cdn.example/**", lambda route: route.abort())
+    page.evaluate(
+        "() => { const one = new Image(); one.src = 'https://cdn.example/x.png'; document.body.append(one) }"
+    )
+    with pytest.raises(AssertionError):
+        window.check()
+    window.expected.append("ERR_FAILED")
+    window.origins.discard("https://cdn.example")
