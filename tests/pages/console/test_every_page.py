@@ -37,6 +37,8 @@ _FOCUSED = """() => {
     const outlined = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2;
     return [nameOf(document.activeElement), outlined || document.activeElement === document.body];
 }"""
+POINTED = ".page :is(a, button)"
+MOST_POINTED = 25
 pages = pytest.mark.parametrize("case", PAGES, ids=lambda case: case.name)
 
 
@@ -65,6 +67,23 @@ def test_the_keyboard_reaches_each_control_and_shows_where_it_is(
     # rows may have come and gone meanwhile; what is still there was in reach
     assert not missed & set(page.evaluate("controls.map((one, index) => one.isConnected ? nameOf(one) : '')"))
     assert not unseen
+
+
+@pages
+def test_nothing_moves_under_the_pointer(full: Lively, screen: Opener, case: PageCase) -> None:
+    """What moves when it is pointed at takes the click away from the button that was aimed at."""
+    page = screen(full.up).page
+    show(page, case, "live", full, full.up.url)
+    places = (
+        f"[...document.querySelectorAll('{POINTED}')].map((one) => [one.offsetTop, one.offsetLeft].join())"
+    )
+    for control in page.locator(f"{POINTED}:visible").all()[:MOST_POINTED]:
+        page.mouse.move(0, 0)
+        before = page.evaluate(places)
+        control.hover()
+        after = page.evaluate(places)
+        if len(after) == len(before):  # else rows have come or gone by themselves
+            assert after == before
 
 
 @pytest.mark.parametrize("plant", PLANTS)
