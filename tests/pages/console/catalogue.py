@@ -113,6 +113,12 @@ def show(page: Page, case: PageCase, state: str, full: Lively, empty_url: str) -
     return ["ERR_FAILED", *(str(problem[0]) for problem in PROBLEMS.values())]
 
 
+def text_of_past(page: Page, case: PageCase, full: Lively) -> str:
+    """What `case` shows of the moment `full.past`: it must never change."""
+    show(page, case, "past", full, full.up.url)
+    return page.locator("main .page").inner_text()
+
+
 def _break(page: Page, answer: Callable[[Route], None]) -> None:
     """Let `answer` stand for all routes but the console's own and the session's."""
     page.route(lambda url: "/console/" not in url and not url.endswith("/session"), answer)

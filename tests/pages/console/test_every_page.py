@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Request, Route, expect
+from playwright.sync_api import Route, expect
 
-from tests.pages.console.catalogue import PAGES, SECONDS, PageCase, show
-from tests.pages.console.conftest import Opener, Screen
+from tests.pages.console.catalogue import PAGES, SECONDS, PageCase, show, text_of_past
+from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import HOSTILE, Lively
 from tests.pages.console.looks import layout_faults
 
@@ -110,11 +110,10 @@ def test_planted_text_is_shown_as_text(full: Lively, screen: Opener, case: PageC
 def test_the_past_stays_as_it_was_and_changes_nothing(full: Lively, screen: Opener, case: PageCase) -> None:
     """The page of a moment is the same after the log has gone on, and no button sends a command."""
     window = screen(full.up)
-    before = _past(window, case, full)
-    task = full.up.create(["true"], title="later", workspace="shop", lock_paths=["later"])
+    before = text_of_past(window.page, case, full)
+    full.up.create(["true"], title="later", workspace="shop", lock_paths=["later"])
     expect(window.page.locator("main")).not_to_contain_text("later")
-    full.up.post(f"/tasks/{task}/cancel") if full.up.ended(task) is None else None
-    after = _past(window, case, full)
+    after = text_of_past(window.page, case, full)
     assert after == before
     sent: list[str] = []
     window.page.on("request", lambda request: sent.append(request.url) if request.method != "GET" else None)
@@ -122,19 +121,6 @@ def test_the_past_stays_as_it_was_and_changes_nothing(full: Lively, screen: Open
         button.click()
     assert sent == []
     window.expected.append("404")
-
-
-def _past(window: Screen, case: PageCase, full: Lively) -> str:
-    """The text of the page at a moment of the past."""
-    asked: list[str] = []
-
-    def note(request: Request) -> None:
-        asked.append(request.url)
-
-    window.page.on("request", note)
-    show(window.page, case, "past", full, full.up.url)
-    window.page.remove_listener("request", note)
-    return window.page.locator("main .page").inner_text()
 
 
 def _plant(route: Route, text: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.console.catalogue import SECONDS
+from tests.pages.console.catalogue import PAGES, SECONDS, text_of_past
 from tests.pages.console.conftest import Opener
+from tests.pages.console.installations import Lively
 from tests.pages.console.looks import axe_faults, layout_faults, motion_faults
 from tests.support.towpath import Up
 
@@ -50,3 +51,14 @@ def test_what_comes_from_a_cdn_is_seen(up: Up, screen: Opener) -> None:
         window.check()
     window.expected.append("ERR_FAILED")
     window.origins.discard("https://cdn.example")
+
+
+def test_a_figure_of_now_in_the_past_is_seen(full: Lively, screen: Opener) -> None:
+    """A page that forgets the moment when it asks for locks."""
+    window = screen(full.up)
+    window.context.route("**/locks?*", lambda route: route.continue_(url=route.request.url.split("at=")[0]))
+    (locks,) = (case for case in PAGES if case.name == "locks")
+    before = text_of_past(window.page, locks, full)
+    task = full.up.create(["sleep", "600"], title="one more", workspace="docs-site", lock_paths=["more"])
+    assert text_of_past(window.page, locks, full) != before
+    full.up.post(f"/tasks/{task}/cancel")

@@ -102,7 +102,7 @@ function Row({ workspace, open, choose }: RowProps) {
         )}
       </td>
       <td data-name="lost runner" title={POLICIES[policy]}>
-        {policy} <span class="dim">{policy === "hold" ? "keeps its locks" : "frees its locks"}</span>
+        {policy} <span class="dim">· {policy === "hold" ? "keeps its locks" : "frees its locks"}</span>
       </td>
       <td class="number" data-name="open claims">
         {open.held + open.waiting === 0 ? (
