@@ -19,6 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.pages.console.catalogue import cases, show
+from tests.pages.console.crowd import fill
 from tests.pages.console.installations import CAPACITY, LEASE, Lively, lively, lost_runner
 from tests.support.repository import REPO
 from tests.support.towpath import Home, Up
@@ -26,6 +27,9 @@ from tests.support.towpath import Home, Up
 OUT = REPO / "dist" / "console-sheet"
 VIEWS = ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark"))
 TALLEST = 2400
+CROWD = 100_000
+CROWDED = "crowded"
+"""Moments with such a name are of an installation with CROWD tasks."""
 _STYLE = """body { font: 14px system-ui; margin: 24px; background: #dfe3e8 } h2 { margin: 32px 0 8px }
 div { display: flex; gap: 12px; align-items: start; overflow-x: auto } figure { margin: 0 }
 img { display: block; height: 560px }
@@ -45,6 +49,11 @@ MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
     "search-nothing": ("/tasks?q=no-such-thing", lambda page: page.locator(".empty").wait_for()),
     "no-such-page": ("/nowhere", lambda page: page.locator(".empty").wait_for()),
+    "crowded-tasks": ("/tasks", lambda page: page.locator("tbody tr").first.wait_for()),
+    "crowded-search": (
+        "/tasks?status=canceled&q=lint",
+        lambda page: page.locator("tbody tr").first.wait_for(),
+    ),
 }
 """Dialogs and the like: a page, and what a person does there."""
 
@@ -71,13 +80,15 @@ def _take(browser: Browser, full: Lively, empty: Up, only: str) -> Iterator[tupl
             show(page, case, state, full, empty.url)
             yield name, _shots(page, name)
     page.unroute_all()
-    for name, (path, act) in MOMENTS.items():
-        if only in name:
-            page.set_viewport_size({"width": 1440, "height": 900})
-            page.goto(f"{full.up.url}/console{path.replace(':build', full.tasks['build'])}")
-            page.wait_for_load_state("networkidle")
-            act(page)
-            yield name, _shots(page, name)
+    moments = {name: one for name, one in MOMENTS.items() if only in name}
+    if any(name.startswith(CROWDED) for name in moments):
+        fill(full.up, CROWD)
+    for name, (path, act) in moments.items():
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.goto(f"{full.up.url}/console{path.replace(':build', full.tasks['build'])}")
+        page.wait_for_load_state("networkidle")
+        act(page)
+        yield name, _shots(page, name)
 
 
 def _write(taken: list[tuple[str, list[Path]]]) -> Path:

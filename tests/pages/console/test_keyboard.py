@@ -52,7 +52,7 @@ def test_a_task_is_found_in_the_list_and_opened(full: Lively, screen: Opener) ->
 
 def test_the_first_tab_stop_skips_to_the_content(full: Lively, screen: Opener) -> None:
     page = screen(full.up).open("/locks")
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".claim").first).to_be_visible(timeout=SECONDS)
     press(page, "Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     press(page, "Enter")

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.pages
 
 STYLES = {
     "a token of 3:1": (":root { --dim: #949494 !important }", "color-contrast"),
-    "a target of 10 px": (".rail a { min-height: 0; height: 10px; overflow: hidden }", "target-size"),
+    "a target of 10 px": (
+        ".top .bare { min-height: 0; min-width: 0; height: 10px; width: 10px }",
+        "target-size",
+    ),
     "a page that is too wide": ("h1 { width: 3000px }", "sideways scroll"),
     "a title that is cut off": ("h1 { width: 10px; overflow: hidden; white-space: nowrap }", "cut off"),
     "one text on another": (".rail li { height: 4px }", "on each other"),
@@ -44,9 +47,8 @@ def test_what_comes_from_a_cdn_is_seen(up: Up, screen: Opener) -> None:
     window = screen(up, bypass_csp=True)
     page = window.open("/workspaces")
     page.route("https://cdn.example/**", lambda route: route.abort())
-    page.evaluate(
-        "() => { const one = new Image(); one.src = 'https://cdn.example/x.png'; document.body.append(one) }"
-    )
+    with page.expect_request("https://cdn.example/x.png"):
+        page.evaluate("() => { new Image().src = 'https://cdn.example/x.png' }")
     with pytest.raises(AssertionError):
         window.check()
     window.expected.append("ERR_FAILED")
