@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page, Route, expect
 
 from tests.pages.console.installations import Lively
+from tests.pages.console.looks import settle
 from tests.support.towpath import DEADLINE
 
 SECONDS = DEADLINE * 1000
@@ -72,6 +73,14 @@ PROBLEMS = {
 STATES = ("live", "past", "empty", "stale", "away", *PROBLEMS)
 
 
+_LATER = """() => {
+    const now = Date.now;
+    Date.now = () => now() + 120_000;
+    dispatchEvent(new Event('online'));
+}"""
+"""Lets what is shown be so old that it is loaded again."""
+
+
 def cases() -> list[tuple[PageCase, str]]:
     """Each page with each state that it has."""
     return [(page, state) for page in PAGES for state in STATES if state != "empty" or page.empty is not None]
@@ -92,8 +101,9 @@ def show(page: Page, case: PageCase, state: str, full: Lively, empty_url: str) -
         page.locator(ready).first.wait_for(timeout=SECONDS)
         if state == "stale":
             _break(page, lambda route: route.abort())
+            page.evaluate(_LATER)
             page.locator(".stale").first.wait_for(timeout=SECONDS)
-        page.wait_for_load_state("networkidle")
+        settle(page)
         return ["ERR_FAILED", "404"] if state != "live" else []
     if state == "away":
         _break(page, lambda route: route.abort())

@@ -15,6 +15,19 @@ _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "b
 _MEASURE = Path(__file__).with_name("measure.js").read_text()
 
 
+_SETTLED = """() => new Promise((done) => {
+    let timer = setTimeout(done, 250);
+    const again = () => { clearTimeout(timer); timer = setTimeout(done, 250); };
+    new MutationObserver(again).observe(document.body, { childList: true, subtree: true });
+    setTimeout(done, 10_000);
+})"""
+
+
+def settle(page: Page) -> None:
+    """Wait until no element has come or gone for a while; a live stream never lets the network be idle."""
+    page.evaluate(_SETTLED)
+
+
 def axe_faults(page: Page) -> list[str]:
     """Violations of WCAG 2.2 A and AA and of axe's best practices. Needs `bypass_csp`."""
     if not page.evaluate("'axe' in window"):

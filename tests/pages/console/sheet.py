@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.pages.console.catalogue import cases, show
 from tests.pages.console.crowd import fill
 from tests.pages.console.installations import CAPACITY, LEASE, Lively, lively, lost_runner
+from tests.pages.console.looks import settle
 from tests.support.repository import REPO
 from tests.support.towpath import Home, Up
 
@@ -86,7 +87,7 @@ def _take(browser: Browser, full: Lively, empty: Up, only: str) -> Iterator[tupl
     for name, (path, act) in moments.items():
         page.set_viewport_size({"width": 1440, "height": 900})
         page.goto(f"{full.up.url}/console{path.replace(':build', full.tasks['build'])}")
-        page.wait_for_load_state("networkidle")
+        settle(page)
         act(page)
         yield name, _shots(page, name)
 

@@ -17,6 +17,7 @@ from tests.pages.conftest import Figures, running
 from tests.pages.console.catalogue import PAGES, SECONDS, PageCase
 from tests.pages.console.crowd import fill, meanwhile
 from tests.pages.console.installations import CAPACITY, Lively, lively
+from tests.pages.console.looks import settle
 
 pytestmark = pytest.mark.pages
 
@@ -116,7 +117,7 @@ def test_the_list_of_100_000_tasks_stays_small(full: Lively, page: Page, figures
         more = page.get_by_role("button", name=re.compile("^Show .* more"))
         if more.count():
             more.click()
-        page.wait_for_load_state("networkidle")
+        settle(page)
     nodes = page.evaluate("document.querySelectorAll('*').length")
     figures.add("nodes of the list after scrolling", str(nodes))
     assert nodes <= MOST_NODES

@@ -12,7 +12,7 @@ from playwright.sync_api import Route, expect
 from tests.pages.console.catalogue import PAGES, SECONDS, PageCase, show, text_of_past
 from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import HOSTILE, Lively
-from tests.pages.console.looks import layout_faults
+from tests.pages.console.looks import layout_faults, settle
 
 pytestmark = pytest.mark.pages
 
@@ -94,7 +94,7 @@ def test_planted_text_is_shown_as_text(full: Lively, screen: Opener, case: PageC
     page.route("**/*", lambda route: _plant(route, PLANTS[plant]))
     page.goto(f"{full.up.url}/console{case.address(full)}")
     page.locator(case.ready).first.wait_for(timeout=SECONDS)
-    page.wait_for_load_state("networkidle")
+    settle(page)
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
         assert layout_faults(page) == []

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.pages.conftest import TOKENS
 from tests.pages.console.catalogue import SECONDS
 from tests.pages.console.conftest import Opener, Screen, as_operator
+from tests.pages.console.looks import settle
 from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
@@ -60,7 +61,7 @@ def test_each_button_is_shown_to_each_role_and_names_the_role_that_it_needs(
             else:
                 expect(button).to_be_disabled(timeout=SECONDS)
                 expect(button).to_have_accessible_description(f"needs {needed}")
-        page.wait_for_load_state("networkidle")
+        settle(page)
         may = set(page.locator(".page .button:enabled").all_inner_texts())
         assert not may or RANK[role] >= RANK["operator"], f"{role} may {may} on {path}"
 
