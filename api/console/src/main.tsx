@@ -4,16 +4,14 @@ import { Frame } from "./components/Frame";
 import { startFeed } from "./lib/feed/feed";
 import { followKeys } from "./lib/keys";
 import { tick } from "./lib/clock";
-import { followLinks, go, href, place } from "./lib/router";
+import { followLinks } from "./lib/router";
 import { paintTheme } from "./lib/theme";
 import { watchVersion } from "./lib/version";
-import { START } from "./pages";
 
 paintTheme();
 tick();
 followLinks();
 followKeys();
-if (place.value.path === "/") go(href(START), { replace: true });
 watchVersion();
 startFeed();
 const app = document.querySelector("#app");

@@ -3,6 +3,7 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "./components/Icon";
 import { LocksPage, WorkspaceLocksPage } from "./pages/Locks";
+import { OverviewPage } from "./pages/Overview";
 import { RunnersPage } from "./pages/Runners";
 import { TaskPage } from "./pages/Task";
 import { TasksPage } from "./pages/Tasks";
@@ -21,6 +22,7 @@ export interface PageEntry {
 }
 
 export const PAGES: readonly PageEntry[] = [
+  { path: "/", title: "Overview", page: OverviewPage, nav: { icon: "overview", key: "o" } },
   { path: "/tasks", title: "Tasks", page: TasksPage, nav: { icon: "tasks", key: "t" } },
   { path: "/tasks/:id", title: "Task", page: TaskPage },
   { path: "/locks", title: "Locks", page: LocksPage, nav: { icon: "locks", key: "l" } },
@@ -28,6 +30,3 @@ export const PAGES: readonly PageEntry[] = [
   { path: "/workspaces", title: "Workspaces", page: WorkspacesPage, nav: { icon: "workspaces", key: "w" } },
   { path: "/runners", title: "Runners", page: RunnersPage, nav: { icon: "runners", key: "r" } },
 ];
-
-/** Where `/console/` leads. */
-export const START = "/tasks";

@@ -44,6 +44,7 @@ def _task(name: str) -> Callable[[Lively], str]:
 
 
 PAGES = (
+    PageCase("overview", "/", _at("/"), ".need", empty="Nothing: no lost", past=".overview .card + .card"),
     PageCase("tasks", "/tasks", _at("/tasks"), "tbody tr", empty="No task yet"),
     PageCase("task", "/tasks/:id", _task("failed"), ".output pre", past="main .failed"),
     PageCase("task-waiting", "/tasks/:id", _task("lint"), ".blockers", past=".blockers"),

@@ -42,12 +42,19 @@ def _open(page: Page, button: str) -> None:
     page.get_by_role("dialog").wait_for()
 
 
+def _palette(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type("s")
+    page.get_by_role("group", name="Workspaces").wait_for()
+
+
 MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-release": ("/locks", lambda page: _open(page, "Release the lock of build")),
     "dialog-cancel": ("/tasks/:build", lambda page: _open(page, "Cancel…")),
     "dialog-add": ("/workspaces", lambda page: _open(page, "Add…")),
     "dialog-remove": ("/workspaces", lambda page: _open(page, "Remove docs-site")),
     "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
+    "palette": ("/", _palette),
     "search-nothing": ("/tasks?q=no-such-thing", lambda page: page.locator(".empty").wait_for()),
     "no-such-page": ("/nowhere", lambda page: page.locator(".empty").wait_for()),
     "crowded-tasks": ("/tasks", lambda page: page.locator("tbody tr").first.wait_for()),

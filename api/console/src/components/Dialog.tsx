@@ -5,11 +5,13 @@ interface DialogProps {
   title: string;
   /** Called when it is dismissed; without it, the dialog cannot be. */
   close?: () => void;
+  /** A class of its own. */
+  kind?: string;
   children: ComponentChildren;
 }
 
 /** A modal dialog; the browser keeps the focus inside and gives it back. */
-export function Dialog({ title, close, children }: DialogProps) {
+export function Dialog({ title, close, kind = "", children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
@@ -27,7 +29,7 @@ export function Dialog({ title, close, children }: DialogProps) {
     else if (ref.current !== null) close();
   };
   return (
-    <dialog ref={ref} class="dialog" aria-labelledby={id} onCancel={cancel} onClose={closed}>
+    <dialog ref={ref} class={`dialog ${kind}`} aria-labelledby={id} onCancel={cancel} onClose={closed}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>

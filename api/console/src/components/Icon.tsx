@@ -1,9 +1,11 @@
 // The signs of the frame; those of states are in Status.tsx.
 const PATHS = {
+  overview: "M2 2.5h5v6H2zM9.5 2.5H14v3.7H9.5zM9.5 8.7H14v4.8H9.5zM2 11h5v2.5H2z",
   tasks: "M2.5 4h1M2.5 8h1M2.5 12h1M6 4h7.5M6 8h7.5M6 12h7.5",
   locks: "M2.5 1.8v12.4M13.5 1.8v12.4M2.5 3.2 7 8l-4.5 4.8M13.5 3.2 9 8l4.5 4.8",
   workspaces: "M1.8 12.8V3.2h4.4l1.6 2h6.4v7.6z",
   runners: "M2 2.5h12v4.5H2zM2 9h12v4.5H2zM4.6 4.8v.1M4.6 11.3v.1",
+  prompt: "m2.5 3.5 4.5 4.5-4.5 4.5M8.5 12.5h5",
   search: "M7 12.2A5.2 5.2 0 1 0 7 1.8a5.2 5.2 0 0 0 0 10.4zM10.8 10.8l3.4 3.4",
   auto: "M8 1.8a6.2 6.2 0 1 0 0 12.4zM8 1.8a6.2 6.2 0 0 1 0 12.4",
   light: "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM8 1v1.6M8 13.4V15M1 8h1.6M13.4 8H15M3.1 3.1l1.1 1.1M11.8 11.8l1.1 1.1M3.1 12.9l1.1-1.1M11.8 4.2l1.1-1.1",

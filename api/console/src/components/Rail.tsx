@@ -1,4 +1,4 @@
-import { PAGES, type PageEntry, START } from "../pages";
+import { PAGES, type PageEntry } from "../pages";
 import { Icon, Mark } from "./Icon";
 import { Link } from "./Link";
 
@@ -6,7 +6,7 @@ import { Link } from "./Link";
 export function Rail({ current }: { current: PageEntry | null }) {
   return (
     <nav class="rail" aria-label="Pages">
-      <Link to={START} class="brand">
+      <Link to="/" class="brand">
         <Mark />
         <span>Towpath</span>
       </Link>

@@ -12,11 +12,13 @@ import { nextTheme, theme } from "../lib/theme";
 import { AsOfChip } from "./AsOf";
 import { Help } from "./Help";
 import { Icon } from "./Icon";
+import { Palette } from "./Palette";
 
 export function TopBar() {
   return (
     <header class="top">
       <Search />
+      <Palette />
       <AsOfChip />
       <ConnectionChip />
       <button type="button" class="bare" aria-label={`theme: ${theme.value}`} title={`theme: ${theme.value}`} onClick={nextTheme}>

@@ -1,7 +1,7 @@
 // The search of tasks: `status:running workspace:shop label:team:web` and text, to and from the URL's parameters.
 
 /** Qualifiers by the API's parameter; the last ones may be given several times. */
-export const QUALIFIERS = ["workspace", "pool", "runner", "reason", "exit", "lock", "asking", "id", "status", "label"] as const;
+export const QUALIFIERS = ["workspace", "pool", "runner", "reason", "exit", "lock", "asking", "finished_after", "id", "status", "label"] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];
 const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["status", "label"]);
 

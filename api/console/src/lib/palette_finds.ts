@@ -1,0 +1,78 @@
+// Where the palette finds its entries: the table of pages, the controls of the page that is shown, and the API.
+import { PAGES } from "../pages";
+import { get } from "./api";
+import { shortId } from "./format";
+import { shortcuts } from "./keys";
+import type { Entry } from "./palette";
+import { isEmpty, parse, toApi } from "./query";
+import { at, go, href, place } from "./router";
+import { shown } from "./safe_text";
+import { WORD, stateOf } from "./status";
+
+const CONTROLS = "main :is(.page-head, .past-banner, .fresh) button:not(:disabled)";
+const MOST_TASKS = 6;
+
+function visit(url: string): void {
+  go(url);
+  document.querySelector<HTMLElement>("main")?.focus();
+}
+
+export function pages(): Entry[] {
+  return PAGES.flatMap(({ path, title, nav }) =>
+    nav === undefined ? [] : [{ id: `page ${path}`, label: title, detail: `g ${nav.key}`, run: () => visit(href(path)) }],
+  );
+}
+
+/** The buttons in the head of the page, and shortcuts that lead to no page. */
+export function actions(): Entry[] {
+  const buttons = [...document.querySelectorAll<HTMLButtonElement>(CONTROLS)].map((button, index) => ({
+    id: `button ${index}`,
+    label: button.ariaLabel ?? button.textContent?.trim() ?? "",
+    run: () => {
+      button.focus();
+      button.click();
+    },
+  }));
+  const keys = shortcuts().filter(({ keys }) => /^\S$/.test(keys));
+  return [...buttons, ...keys.map(({ keys, what, run }) => ({ id: `key ${keys}`, label: what, detail: keys, run }))];
+}
+
+/** The page that is shown, as of `seq`. */
+export function moment(seq: number): string {
+  return href(place.value.path, { ...Object.fromEntries(place.value.query), at: seq });
+}
+
+/** Tasks by id or title, or by the qualifiers of the search. */
+export async function findTasks(text: string, signal: AbortSignal): Promise<Entry[]> {
+  const filters = parse(text);
+  if (isEmpty(filters)) return [];
+  const found = await get("/tasks", { query: { ...toApi(filters), view: "row", limit: MOST_TASKS, at: at.value }, signal });
+  return found.items.map((task) => ({
+    id: `task ${task.id}`,
+    label: shown(task.title),
+    detail: `${WORD[stateOf(task)]} · ${shortId(task.id)}`,
+    run: () => visit(href(`/tasks/${task.id}`)),
+  }));
+}
+
+export async function workspaces(signal: AbortSignal): Promise<Entry[]> {
+  const found = await get("/workspaces", { query: { limit: 500, at: at.value }, signal });
+  return found.items.map(({ id, root }) => ({
+    id: `workspace ${id}`,
+    label: shown(id),
+    detail: shown(root),
+    run: () => visit(href(`/locks/${encodeURIComponent(id)}`)),
+  }));
+}
+
+/** None of the past: their heartbeats are not in the log. */
+export async function runners(signal: AbortSignal): Promise<Entry[]> {
+  if (at.value !== null) return [];
+  const found = await get("/runners", { query: { limit: 200 }, signal });
+  return found.items.map(({ id, state }) => ({
+    id: `runner ${id}`,
+    label: shown(id),
+    detail: state,
+    run: () => visit(href("/runners", { runner: id })),
+  }));
+}

@@ -1,0 +1,155 @@
+// The start page: first what needs a person, each with the way to it; then the figures, each with the list behind it.
+import { Contention, DeadLetters, EventRate, Lags, LogRoom, Runners } from "../components/OverviewCards";
+import { Link } from "../components/Link";
+import { OverviewThen } from "../components/OverviewThen";
+import { Page } from "../components/Page";
+import { Glyph } from "../components/Status";
+import { Ago } from "../components/Time";
+import { type Schemas, get } from "../lib/api";
+import { count, plural } from "../lib/format";
+import { type Attention, KINDS, target } from "../lib/overview";
+import { useResource } from "../lib/resource";
+import { ROOT, at, match } from "../lib/router";
+import { shown } from "../lib/safe_text";
+import { type State, WORD } from "../lib/status";
+import { type Titles, loadTitles } from "../lib/titles";
+import { PAGES } from "../pages";
+
+type Overview = Schemas["Overview"];
+
+interface Shown {
+  overview: Overview;
+  titles: Titles;
+}
+
+/** Runners, lags and waits change without an event. */
+const REFRESH_SECONDS = 5;
+
+async function load(signal: AbortSignal): Promise<Shown> {
+  const overview = await get("/overview", { signal });
+  // titles adorn: without them, ids stand there
+  const titles = await loadTitles(overview.contended.map((one) => one.task_id), signal).catch(() => new Map());
+  return { overview, titles };
+}
+
+export function OverviewPage() {
+  return at.value === null ? <Live /> : <OverviewThen />;
+}
+
+function Live() {
+  const found = useResource("overview", load, { news: () => true, seconds: REFRESH_SECONDS });
+  return (
+    <Page kind="overview" title="Overview" of={found} rows={8} total={({ overview }) => summary(overview)}>
+      {({ overview, titles }) => (
+        <>
+          <NeedsYou items={overview.attention} />
+          <Strip overview={overview} />
+          <div class="figures">
+            <Contention of={overview} titles={titles} />
+            <EventRate minutes={overview.events_per_minute} />
+            <Runners of={overview} />
+            <DeadLetters number={overview.dead_letters} />
+            <LogRoom bounds={overview.log_room} />
+            <Lags of={overview.lags} />
+          </div>
+        </>
+      )}
+    </Page>
+  );
+}
+
+function summary({ attention }: Overview): string {
+  return attention.length === 0 ? "nothing needs you" : `${plural(attention.length, "thing")} to look at`;
+}
+
+function NeedsYou({ items }: { items: readonly Attention[] }) {
+  return (
+    <section class="card needs" aria-labelledby="needs">
+      <h2 id="needs">
+        Needs you <span class="number dim">{count(items.length)}</span>
+      </h2>
+      {items.length === 0 ? (
+        <p class="calm">
+          <Glyph state="succeeded" /> Nothing: no lost runner holds a lock, nothing waits long, nothing failed in the last hour.
+        </p>
+      ) : (
+        <ul>
+          {items.map((item, index) => (
+            <Item key={`${item.kind} ${item.link} ${index}`} item={item} id={`needs-${index}`} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const SIGN: Record<"bad" | "blocked", State> = { bad: "submit-failed", blocked: "waiting" };
+
+function Item({ item, id }: { item: Attention; id: string }) {
+  const { family, verb } = KINDS[item.kind];
+  return (
+    <li class={`need ${family}-edge`}>
+      <Glyph state={item.kind === "open-questions" ? "asking" : SIGN[family === "bad" ? "bad" : "blocked"]} />
+      <span class="sentence" id={id} dir="auto">
+        {shown(item.sentence)}
+      </span>
+      {item.since != null && item.kind !== "failures" && (
+        <span class="dim since">
+          <Ago at={item.since} />
+        </span>
+      )}
+      <Way item={item} id={id} words={verb} />
+    </li>
+  );
+}
+
+function Way({ item, id, words }: { item: Attention; id: string; words: string }) {
+  const to = target(item.link);
+  if (to === null) return null;
+  const page = "page" in to && PAGES.some((one) => match(one.path, to.page) !== null);
+  const about = { class: "button small", "aria-describedby": id };
+  if (!("page" in to) || !page) {
+    return (
+      <a {...about} href={ROOT + item.link} target="_blank" rel="noreferrer">
+        {words}
+      </a>
+    );
+  }
+  const names = [...new Set(to.query.keys())];
+  return (
+    <Link {...about} to={to.page} params={Object.fromEntries(names.map((name) => [name, to.query.getAll(name)]))}>
+      {words}
+    </Link>
+  );
+}
+
+/** The states, each with the list that it counts. */
+function Strip({ overview }: { overview: Overview }) {
+  const { tasks, locks } = overview;
+  const hour = new Date(Date.parse(overview.time) - 3_600_000).toISOString();
+  const figures: [State, string, number | null | undefined, Record<string, string | string[]>][] = [
+    ["running", WORD.running, tasks?.running, { status: "running" }],
+    ["queued", WORD.queued, tasks?.queued, { status: "queued" }],
+    ["waiting", "wait for a lock", locks.waiting, { lock: "waiting" }],
+    ["asking", "ask a person", overview.open_questions, { asking: "true" }],
+    ["failed", "failed in 1 h", overview.failed_last_hour, { status: ["failed", "submit-failed"], finished_after: hour }],
+    ["succeeded", WORD.succeeded, tasks?.succeeded, { status: "succeeded" }],
+    ["canceled", WORD.canceled, tasks?.canceled, { status: "canceled" }],
+    ["created", "not dispatched", tasks?.created, { status: "created" }],
+  ];
+  return (
+    <ul class="strip" aria-label="Tasks by state">
+      {figures.map(([state, words, number, params]) => (
+        <li key={state}>
+          <Link to="/tasks" params={params} class={number ? "" : "nil"}>
+            <b class="number">{number == null ? "?" : count(number)}</b>
+            <span>
+              <Glyph state={state} />
+              {words}
+            </span>
+          </Link>
+        </li>
+      ))}
+    </ul>
+  );
+}

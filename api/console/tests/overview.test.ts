@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+import { heights, rateInWords, target } from "../src/lib/overview.ts";
+
+describe("target", () => {
+  it.each([
+    ["/workspaces/shop/locks", "/locks/shop", ""],
+    ["/tasks/0199/why", "/tasks/0199", ""],
+    ["/tasks/0199", "/tasks/0199", ""],
+    ["/tasks?asking=true", "/tasks", "asking=true"],
+    ["/tasks?status=failed&status=submit-failed", "/tasks", "status=failed&status=submit-failed"],
+    ["/runners", "/runners", ""],
+    ["/dead", "/evidence", ""],
+  ])("%s has a page", (link, page, query) => {
+    const found = target(link);
+    expect(found !== null && "page" in found && [found.page, found.query.toString()]).toEqual([page, query]);
+  });
+
+  it("leads to the API where the console has no page, and nowhere from its own figures", () => {
+    expect(target("/metrics")).toEqual({ api: "/metrics" });
+    expect(target("/overview")).toBeNull();
+  });
+});
+
+describe("rateInWords", () => {
+  it("tells the sum, the most and the last", () => {
+    expect(rateInWords([0, 4, 2, 1])).toBe("7 events in the last hour, at most 4 in a minute, 2 minutes ago; 1 in the last minute.");
+    expect(rateInWords([0, 1])).toBe("1 event in the last hour, at most 1 in a minute, in the last one; 1 in the last minute.");
+    expect(rateInWords([0, 0])).toBe("No events in the last hour.");
+    expect(rateInWords([])).toBe("No events in the last hour.");
+  });
+});
+
+describe("heights", () => {
+  it("keeps what is small visible, and nothing at nothing", () => {
+    expect(heights([0, 1, 1000], 40)).toEqual([0, 1, 40]);
+    expect(heights([0, 0], 40)).toEqual([0, 0]);
+  });
+});
