@@ -113,8 +113,8 @@ def _become_guard(main: Callable[[], None], orders: int, said: int) -> NoReturn:
         os.write(1, b"%d\n" % os.getpid())
         main()
         code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+    except (SystemExit, BrokenPipeError):
+        pass  # the runner is gone, or has given up this launch
     except BaseException:
         traceback.print_exc()
     finally:
