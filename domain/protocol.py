@@ -130,10 +130,15 @@ class Submission(Wire):
     )
 
     @property
+    def declared_secrets(self) -> list[str]:
+        """Values that the task declares as secret."""
+        return [self.env[name] for name in self.secret_names if name in self.env]
+
+    @property
     def secret_values(self) -> list[str]:
         """Values that must be masked in this attempt's output: declared secrets and the attempt's tokens."""
-        declared = [self.env[name] for name in self.secret_names if name in self.env]
-        return [*declared, *(one for one in (self.status_callback_token, self.job_token) if one)]
+        tokens = (self.status_callback_token, self.job_token)
+        return [*self.declared_secrets, *(one for one in tokens if one)]
 
     def without_secrets(self) -> Submission:
         """A copy without environment and tokens, for keeping after the attempt has ended."""

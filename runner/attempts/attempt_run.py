@@ -36,6 +36,7 @@ from runner.output.retention import Retention
 from runner.process.forking import Launcher
 from runner.process.launcher import Job, JobProcess
 from runner.process.orphans import Adoption
+from runner.process.secret_encodings import encodings
 from runner.store.disk_guard import Storage
 from runner.store.state import Attempt, RunnerState, Transport
 
@@ -323,7 +324,9 @@ class AttemptRun:
 
     def _secrets(self) -> list[str]:
         """Values to mask in the output. The runner's own messages hold no value, so they are not masked."""
-        return [*self.attempt.submission.secret_values, *self._bench.config.secrets]
+        submission = self.attempt.submission
+        encoded = encodings(submission.declared_secrets)
+        return [*submission.secret_values, *encoded, *self._bench.config.secrets]
 
 
 def _outcome(report: Report | None) -> Attributes:
