@@ -39,14 +39,13 @@ class OutputRanges:
             StateTrouble: the runner's state cannot be read.
         """
         key = Key(asked.task_id, asked.attempt)
+        if self._is_ready(key, asked.offset):
+            return
         with self._growth.watching(self.files.path(key).name) as changed, suppress(TimeoutError):
             async with asyncio.timeout(asked.wait):
-                while True:
-                    changed.clear()
-                    found = self._look(key, asked.offset)
-                    if found.complete or found.size > found.offset:
-                        return
+                while not self._is_ready(key, asked.offset):
                     await changed.wait()
+                    changed.clear()
 
     async def read(self, asked: RangeRequest) -> OutputRange:
         """What is there now. Raises as `ready`."""
@@ -60,6 +59,10 @@ class OutputRanges:
         except FileNotFoundError:
             raise OutputMissing("the output was just deleted: it was old, or there was too much") from None
         return replace(found, data=data)
+
+    def _is_ready(self, key: Key, offset: int) -> bool:
+        found = self._look(key, offset)
+        return found.complete or found.size > found.offset
 
     def _look(self, key: Key, offset: int) -> OutputRange:
         is_open = self._state.is_open(key)

@@ -13,10 +13,19 @@ from nats.aio.client import Client
 
 from tests.chaos.check import check
 from tests.chaos.check.verdict import Verdict
+from tests.chaos.clients.lock_commands import LockCommands
 from tests.chaos.clients.operators import Operators
 from tests.chaos.clients.reporters import Reporters
 from tests.chaos.clients.scenarios import REPORTED_POOL, Ground, Scenarios
-from tests.chaos.deployments.harness import API_TOKEN, CALLBACK_TOKEN, LEASE_SECONDS, Harness, until
+from tests.chaos.deployments.harness import (
+    API_TOKEN,
+    CALLBACK_TOKEN,
+    GRACE_SECONDS,
+    LEASE_SECONDS,
+    TOWPATH,
+    Harness,
+    until,
+)
 from tests.chaos.deployments.single_node import single_node
 from tests.chaos.deployments.three_nodes import three_nodes
 from tests.chaos.faults.nemesis import Nemesis
@@ -30,6 +39,7 @@ FINISH_SECONDS = 60.0
 SETTLE_SECONDS = 60.0
 CLIENTS = 480
 JOB_SHARE = 0.07
+LOCK_COMMANDS = 4
 
 
 @dataclass
@@ -44,6 +54,7 @@ class Played:
     mischief: Counter[str]
     tasks: int
     jobs: int
+    lock_commands: Counter[str]
     seconds: float
     directory: Path
     ends: Counter[str] = field(default_factory=Counter)
@@ -99,22 +110,34 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
     for workspace, root in harness.workspaces.items():
         await operators.register(workspace, str(root))
     scenarios = Scenarios(operators, reporters, Ground(harness.workspaces, harness.pools), order.seed)
+    commands = LockCommands(
+        TOWPATH,
+        operators,
+        harness.history,
+        harness.lock_places,
+        harness.workspaces,
+        LEASE_SECONDS + GRACE_SECONDS,
+        order.seed,
+    )
     beating = asyncio.create_task(reporters.run(LEASE_SECONDS / 3))
     nemesis = Nemesis(harness, order.seed, order.only, lambda: _up_to_date(nc))
     wanting = asyncio.create_task(scenarios.run(CLIENTS, order.per_second, JOB_SHARE))
     moving = asyncio.create_task(scenarios.move())
+    locking = asyncio.create_task(commands.run(LOCK_COMMANDS))
     breaking = asyncio.create_task(nemesis.run(order.between))
     try:
         await asyncio.wait(
-            {wanting, moving, breaking}, timeout=order.seconds, return_when=asyncio.FIRST_EXCEPTION
+            {wanting, moving, locking, breaking}, timeout=order.seconds, return_when=asyncio.FIRST_EXCEPTION
         )
     finally:
         breaking.cancel()
         scenarios.stop.set()
+        commands.stop.set()
     (end,) = await asyncio.gather(breaking, return_exceptions=True)
     await nemesis.heal()
     await wanting
     await moving
+    await locking
     left = await scenarios.finish(FINISH_SECONDS)
     open_ = await settle(harness, nc, SETTLE_SECONDS)
     open_ += [f"a client still waits in {where} ({times} do)" for where, times in Counter(left).items()]
@@ -139,6 +162,7 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
         mischief=sum((proxy.done for proxy in harness.proxies), Counter()),
         tasks=scenarios.tasks,
         jobs=scenarios.jobs,
+        lock_commands=Counter(_told(line["code"]) for line in lines if line["line"] == "lock-command"),
         seconds=time.monotonic() - started,
         directory=harness.directory,
         ends=Counter(f"{line['process']} with {line['code']}" for line in lines if line["line"] == "ended"),
@@ -146,6 +170,10 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
         open_=open_,
         errors=scenarios.errors + nemesis.errors,
     )
+
+
+def _told(code: int | None) -> str:
+    return "did not end" if code is None else f"killed by signal {-code}" if code < 0 else str(code)
 
 
 async def _start(order: Order, harness: Harness) -> Client:

@@ -17,6 +17,8 @@ def report(played: list[Played]) -> list[str]:
     parts = [NAMES[one.nodes] for one in played]
     lines = [*_head(["", *parts]), *_totals(played), "", *_head(["faults", *parts])]
     lines += _rows([one.faults for one in played])
+    lines += ["", *_head(["exit codes of `towpath lock`", *parts])]
+    lines += _rows([one.lock_commands for one in played])
     lines += ["", *_head(["operations: ok / refused / unknown", *parts])]
     kinds = sorted({do for one in played for do, _ in one.operations})
     for do in kinds:
@@ -50,6 +52,7 @@ def _totals(played: list[Played]) -> Iterable[str]:
     yield _row(["seconds", *(f"{one.seconds:.0f}" for one in played)])
     yield _row(["tasks created", *(str(one.tasks) for one in played)])
     yield _row(["of them run as processes", *(str(one.jobs) for one in played)])
+    yield _row(["commands run by `towpath lock`", *(str(one.lock_commands.total()) for one in played)])
     yield _row(["events in the log", *(str(one.verdict.events) for one in played)])
     yield _row(["void ones among them", *(str(one.verdict.void) for one in played)])
     yield _row(["faults", *(str(one.faults.total()) for one in played)])

@@ -20,11 +20,14 @@ from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.chaos.clients.scenarios import JOB
 from tests.chaos.deployments.harness import API_TOKEN, TOWPATH, Harness
 from tests.chaos.history import History, Json
+from tests.chaos.machines.processes import running_with
 from tests.support.nats import api
 
 LOOK_SECONDS = 1.0
+LEFT_LOOKS = 15
 SQL_SECONDS = 20.0
 REPLAY_SECONDS = 180.0
 
@@ -92,7 +95,18 @@ async def collect(harness: Harness, nc: Client) -> None:
             await _rows(history, name, url)
         except Exception as error:  # a replay stops at a log with a hole: that is for the checker to say
             history.note("unreadable", model=name, why=str(error)[:500])
+    for command in await _left_behind():
+        history.note("left-behind", command=command)
     history.note("settled", wall=time.time())
+
+
+async def _left_behind() -> list[str]:
+    """Jobs and lock commands that still run, though every task has ended."""
+    for _ in range(LEFT_LOOKS):
+        if not (found := running_with([str(JOB), "lock="])):
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    return found
 
 
 async def _with_replay(harness: Harness) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from tests.chaos.check.appends import check_appends
 from tests.chaos.check.evidence import Evidence
 from tests.chaos.check.lives import Lives
+from tests.chaos.check.lock_commands import check_lock_commands
 from tests.chaos.check.locks import Locks
 from tests.chaos.check.overlaps import check_overlaps
 from tests.chaos.check.registrations import Registrations, check_registrations
@@ -38,6 +39,7 @@ def check(history: Iterable[Json], log: Iterable[Stored]) -> Verdict:
     check_appends(evidence, facts, lives, verdict)
     check_registrations(evidence, registrations, verdict)
     check_overlaps(evidence, lives, locks, verdict)
+    check_lock_commands(evidence, lives, verdict)
     check_settled(evidence, lives, locks, verdict)
     verdict.events = len(facts)
     verdict.void = len(registrations.void_registrations) + len(registrations.void_claims)

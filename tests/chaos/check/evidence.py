@@ -49,6 +49,8 @@ class Evidence:
     workspaces: list[Json] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     runners: list[Json] = field(default_factory=list)
+    lock_commands: list[Json] = field(default_factory=list)
+    left_behind: list[Json] = field(default_factory=list)
     left: set[str] = field(default_factory=set)
     """Runners whose goodbye was stored, and which never came back."""
     faults: Counter[str] = field(default_factory=Counter)
@@ -99,6 +101,8 @@ class Evidence:
             "registration": self.registrations,
             "workspaces": self.workspaces,
             "runners": self.runners,
+            "lock-command": self.lock_commands,
+            "left-behind": self.left_behind,
         }
         if kind in lists:
             lists[kind].append(line)

@@ -9,7 +9,7 @@ ITEMS = {
     2: "legal transitions, contiguous versions",
     3: "conflicting holders are disjoint, releases have their cause",
     4: "no processes of conflicting claims overlap in time",
-    5: "every task ends, outboxes are empty, read models equal the replay",
+    5: "every task ends, nothing stays behind, outboxes are empty, read models equal the replay",
 }
 
 

@@ -151,6 +151,15 @@ class Operators:
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
+    async def labelled(self, label: str) -> Json | None:
+        """The newest task with a label, if there is one, however long it takes to be told."""
+        for pause in _pauses():
+            status, told = await self._ask("GET", f"/tasks?label={label}", None, {})
+            if status == 200:
+                return dict(told["items"][0]) if told["items"] else None
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
     async def register(self, workspace: str, root: str) -> None:
         """Register a workspace, however long it takes."""
         for pause in _pauses():

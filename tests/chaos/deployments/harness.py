@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.clients.lock_commands import Place
 from tests.chaos.faults.http_proxy import HttpProxy
 from tests.chaos.history import History
 from tests.chaos.machines.disks import Disk
@@ -61,6 +62,7 @@ class Harness:
     runner_states: dict[str, Path] = field(default_factory=dict)
     workspaces: dict[str, Path] = field(default_factory=dict)
     pools: tuple[str, ...] = POOLS
+    lock_places: list[Place] = field(default_factory=list)
 
     def environment(self, data_dir: str, **more: str) -> dict[str, str]:
         """Of every process: nothing of the caller's Towpath settings, short leases, one secret key."""
@@ -93,6 +95,10 @@ class Harness:
         process = Process(kind, name, [*program, *arguments], env, host, self.directory, self.history)
         self.parts.append(process)
         return process
+
+    def lock_place(self, host: Host, url: str) -> None:
+        """Let lock commands run on `host`, which reaches an API at `url`."""
+        self.lock_places.append(Place(host, self.environment(f"data-{host.name}", TOWPATH_URL=url)))
 
     def disk(self, name: str, path: Path, megabytes: int, part: Part) -> Disk:
         """A new disk at `path`; `part` is to be started again after it was full."""

@@ -45,6 +45,8 @@ def single_node(harness: Harness) -> None:
         harness.parts.append(Child(CHILD_KINDS[name], f"up/{name}", lambda name=name: family.pid(name)))
     harness.parts.append(Child("nats", "up/nats", family.nats))
     _beside(harness, roots, here)
+    for proxy in harness.proxies:
+        harness.lock_place(here, proxy.url)
     every = tuple(disk for disk, _ in harness.disks)
     harness.machines.append(Machine("here", "machine", tuple(harness.parts), every))
     harness.links = {

@@ -45,6 +45,9 @@ def three_nodes(harness: Harness) -> None:
         _control_plane(harness, number, model, network.clients, hosts)
     for number in range(1, 4):
         _runner(harness, number, roots, hosts, network.clients)
+    lockers = [network.host(name) for name in ("lock1", "lock2")]
+    for locker, proxy in zip(lockers, harness.proxies, strict=True):
+        harness.lock_place(locker, proxy.url)
     harness.links = {
         "nats–nats": [HostLink(host, [other for other in nodes if other != host]) for host in nodes],
         "nats–all": [HostLink(host, [o for o in network.hosts.values() if o != host]) for host in nodes],
@@ -55,6 +58,7 @@ def three_nodes(harness: Harness) -> None:
             HostLink(hosts[name], [o for o in network.hosts.values() if o.name != name])
             for name in ("run1", "run2", "run3")
         ],
+        "locks–api": [HostLink(locker, [network.clients]) for locker in lockers],
         "clients–api": [HostLink(hosts[name], [network.clients]) for name in ("api1", "api2")],
         "projector–runner": [HostLink(hosts["run3"], [hosts["proj1"], hosts["proj2"]])],
     }

@@ -165,6 +165,12 @@ def command_of(pid: int) -> list[str]:
     return []
 
 
+def running_with(words: Iterable[str]) -> list[str]:
+    """Command lines of all processes that have one of `words` in an argument."""
+    lines = [command_of(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [" ".join(line) for line in lines if any(word in one for word in words for one in line)]
+
+
 def shims_of(runner: int) -> list[int]:
     """The shims below a runner, one per attempt that runs, and the guard above each of them."""
     guards = [pid for pid in children_of(runner) if _is_shim(pid)]

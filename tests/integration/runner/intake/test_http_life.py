@@ -136,13 +136,14 @@ async def test_cancel_of_a_resisting_job_is_reported_when_nothing_is_left(host: 
 
 
 async def test_the_environment_and_the_redacted_tail(host: Submitter, tmp_path: Path) -> None:
-    script = "echo $KEY cb-token; echo $TOWPATH_TASK_ID $TOWPATH_ATTEMPT $TOWPATH_LOCK_TOKEN; pwd"
+    script = "echo $KEY cb-token; printf user:$KEY | base64; echo $TOWPATH_TASK_ID $TOWPATH_ATTEMPT $TOWPATH_LOCK_TOKEN; pwd"
     script = f"echo $CC; {script}; exit 7"
-    given = {"env": {"KEY": "s3cret", "CC": "exited"}, "secret_names": ["KEY", "GONE"]}
+    given = {"env": {"KEY": "s3cret-value", "CC": "exited"}, "secret_names": ["KEY", "GONE"]}
     task_id = await host.submit(["sh", "-c", script], **given, **workspace(tmp_path / "root"))
     final = await host.control.final(task_id)
     tail = final["output_tail"]
-    assert tail == f"exited\n[redacted] [redacted]\n{task_id} 1 7\n{tmp_path / 'root'}\n"
+    encoded = "dXNlcjp[redacted]U="
+    assert tail == f"exited\n[redacted] [redacted]\n{encoded}\n{task_id} 1 7\n{tmp_path / 'root'}\n"
     assert final["message"] == "exited with code 7"
     whole = host.runner.state.outputs / f"{task_id}.1.out"
     assert whole.read_text() == tail
