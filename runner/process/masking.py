@@ -3,8 +3,8 @@
 What could be the beginning of a secret is held back until more comes or the job ends, so a secret that two
 writes share is recognised, and readers of the file need to know no secret. A value is also masked without
 surrounding white space, line by line, and in its JSON form. Values and lines shorter than three bytes stay:
-masking every `1` hides nothing and destroys the output. Cut secrets are not recognised; encoded ones are given
-as secrets of their own (`secret_encodings.py`). Standard library only: the shim imports it.
+masking every `1` hides nothing and destroys the output. Cut secrets are not recognised; encoded ones are
+given as secrets of their own (`secret_encodings.py`). Standard library only: the shim imports it.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class LockCommands:
 
     async def _free(self, number: str) -> None:
         """Release by hand what a lost command holds in a workspace of the policy `hold`, once it is dead."""
-        found = await self._operators.labelled(f"lock={number}")
+        found = await self._operators.of_lock_command(number)
         if found is None or found["status"] in ENDED:
             return
         await asyncio.sleep(self._lost_seconds + LOOK_SECONDS)

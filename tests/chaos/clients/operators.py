@@ -151,10 +151,10 @@ class Operators:
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
-    async def labelled(self, label: str) -> Json | None:
-        """The newest task with a label, if there is one, however long it takes to be told."""
+    async def of_lock_command(self, number: str) -> Json | None:
+        """The task of a `towpath lock`, if it made one, however long it takes to be told."""
         for pause in _pauses():
-            status, told = await self._ask("GET", f"/tasks?label={label}", None, {})
+            status, told = await self._ask("GET", f"/tasks?label=lock:{number}", None, {})
             if status == 200:
                 return dict(told["items"][0]) if told["items"] else None
             await asyncio.sleep(pause)

@@ -136,8 +136,8 @@ async def test_cancel_of_a_resisting_job_is_reported_when_nothing_is_left(host: 
 
 
 async def test_the_environment_and_the_redacted_tail(host: Submitter, tmp_path: Path) -> None:
-    script = "echo $KEY cb-token; printf user:$KEY | base64; echo $TOWPATH_TASK_ID $TOWPATH_ATTEMPT $TOWPATH_LOCK_TOKEN; pwd"
-    script = f"echo $CC; {script}; exit 7"
+    script = "echo $TOWPATH_TASK_ID $TOWPATH_ATTEMPT $TOWPATH_LOCK_TOKEN; pwd"
+    script = f"echo $CC; echo $KEY cb-token; printf user:$KEY | base64; {script}; exit 7"
     given = {"env": {"KEY": "s3cret-value", "CC": "exited"}, "secret_names": ["KEY", "GONE"]}
     task_id = await host.submit(["sh", "-c", script], **given, **workspace(tmp_path / "root"))
     final = await host.control.final(task_id)
