@@ -27,3 +27,9 @@ it("leaves a sentence that names nothing as it is", () => {
   expect(parts("x runs.", OWN, [])).toEqual([{ kind: "text", text: "x runs." }]);
   expect(parts("", OWN, [])).toEqual([]);
 });
+
+it("leaves out how a question is answered on the command line", () => {
+  expect(parts(`x asks: Deploy? (yes / no); answer with \`towpath answer ${OWN}\`.`, OWN, [])).toEqual([
+    { kind: "text", text: "x asks: Deploy? (yes / no)." },
+  ]);
+});

@@ -29,7 +29,7 @@ interface EmptyProps {
 export function Empty({ title, page, children }: EmptyProps) {
   return (
     <div class="empty">
-      <svg class="picture" viewBox="0 0 48 32" aria-hidden="true">
+      <svg class="sign" viewBox="0 0 48 32" aria-hidden="true">
         <path d="M6 4v24M42 4v24M6 7l16 9-16 9M42 7l-16 9 16 9" />
       </svg>
       {page ? <h1>{title}</h1> : <h2>{title}</h2>}
@@ -82,7 +82,7 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   const known = error instanceof Problem ? TITLES[error.status] : undefined;
   return (
     <div class="empty failed" role="alert">
-      <svg class="picture" viewBox="0 0 32 32" aria-hidden="true">
+      <svg class="sign" viewBox="0 0 32 32" aria-hidden="true">
         <path d="M16 4 30 28H2zM16 13v7M16 24v.2" />
       </svg>
       <h2>{title ?? known ?? "This could not be loaded"}</h2>

@@ -10,11 +10,13 @@ interface Named {
   title: string | null;
 }
 
+/** The page has buttons for it. */
+const ON_THE_COMMAND_LINE = /; answer with `towpath answer [^`]*`/;
 const TIME = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/g;
 
 /** `others` are the tasks that the sentence may name, as it names them: `title (id)` or the id alone. */
 export function parts(sentence: string, own: string, others: readonly Named[]): Part[] {
-  let found: Part[] = [{ kind: "text", text: sentence.replace(` (${own})`, "") }];
+  let found: Part[] = [{ kind: "text", text: sentence.replace(` (${own})`, "").replace(ON_THE_COMMAND_LINE, "") }];
   for (const { task_id: id, title } of others) {
     const name = title !== null && sentence.includes(`${title} (${id})`) ? `${title} (${id})` : id;
     found = split(found, name, { kind: "task", id, title: title ?? id });
