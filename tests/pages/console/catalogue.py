@@ -124,6 +124,39 @@ def show(page: Page, case: PageCase, state: str, full: Lively, empty_url: str) -
     return ["ERR_FAILED", *(str(problem[0]) for problem in PROBLEMS.values())]
 
 
+def _open(page: Page, button: str) -> None:
+    page.get_by_role("button", name=button).first.click()
+    page.get_by_role("dialog").wait_for()
+
+
+def _palette(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type("s")
+    page.get_by_role("group", name="Workspaces").wait_for()
+
+
+MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "dialog-release": ("/locks", lambda page: _open(page, "Release the lock of build")),
+    "dialog-cancel": ("/tasks/:build", lambda page: _open(page, "Cancel…")),
+    "dialog-add": ("/workspaces", lambda page: _open(page, "Add…")),
+    "dialog-remove": ("/workspaces", lambda page: _open(page, "Remove docs-site")),
+    "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
+    "palette": ("/", _palette),
+    "search-nothing": ("/tasks?q=no-such-thing", lambda page: page.locator(".empty").wait_for()),
+    "no-such-page": ("/nowhere", lambda page: page.locator(".empty").wait_for()),
+}
+"""Dialogs and the like: a page, and what a person does there."""
+
+
+def show_moment(page: Page, name: str, full: Lively) -> None:
+    """Bring `page` to one of MOMENTS."""
+    path, act = MOMENTS[name]
+    page.unroute_all()
+    page.goto(f"{full.up.url}/console{path.replace(':build', full.tasks['build'])}")
+    settle(page)
+    act(page)
+
+
 def text_of_past(page: Page, case: PageCase, full: Lively) -> str:
     """What `case` shows of the moment `full.past`: it must never change."""
     show(page, case, "past", full, full.up.url)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.pages.conftest import TOKENS, running
 from tests.pages.console.installations import CAPACITY, HOSTILE, Lively, lively
-from tests.pages.console.looks import faults
+from tests.pages.console.looks import faults_in_every_view
 from tests.support.towpath import DEADLINE, Json, Up
 
 __all__ = ["HOSTILE"]
@@ -22,9 +22,8 @@ Case = TypeVar("Case", bound=Callable[..., None])
 
 
 def every_view(test: Case) -> Case:
-    """Runs `test` in light and dark, wide and narrow: its arguments `width`, `height` and `scheme`."""
-    sizes = pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-    return sizes(pytest.mark.parametrize("scheme", ["light", "dark"])(test))
+    """Gives `test` its arguments `width`, `height` and `scheme`; `has_no_fault` then looks in all of them."""
+    return pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "light")])(test)
 
 
 class Screen:
@@ -58,8 +57,12 @@ class Screen:
         self.page.get_by_role("dialog").wait_for(state="detached")
 
     def has_no_fault(self) -> None:
-        """For a screen reader, as far as axe finds it, and to the eye, as far as it can be measured."""
-        assert faults(self.page) == []
+        """For a screen reader, as far as axe finds it, and to the eye, as far as it can be measured.
+
+        Light and dark, wide, narrow and zoomed.
+        """
+        found = faults_in_every_view(self.page)
+        assert not found, "\n".join(found)
 
     def check(self) -> None:
         """Nothing was loaded from elsewhere, and the browser complained of nothing but what was expected."""

@@ -6,10 +6,16 @@ Each check answers with what is wrong, in words that name the element; an empty 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+Scheme = Literal["light", "dark"]
+VIEWS: tuple[tuple[int, Scheme], ...] = ((1440, "light"), (1440, "dark"), (390, "dark"), (390, "light"))
+HEIGHT = 900
+ZOOMED = (720, 320)
+"""Widths of 1440 px at 200 %, and of the narrowest window that WCAG asks for (1280 px at 400 %)."""
 _AXE = Axe().axe_script
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 _MEASURE = Path(__file__).with_name("measure.js").read_text()
@@ -49,6 +55,18 @@ def motion_faults(page: Page) -> list[str]:
     return [f"moves: {html}" for html in page.evaluate(moving)]
 
 
-def faults(page: Page) -> list[str]:
-    """All of it, as the page stands."""
-    return axe_faults(page) + layout_faults(page)
+def faults_in_every_view(page: Page) -> list[str]:
+    """All of it in each of VIEWS and ZOOMED, without motion; each with the views that have it."""
+    found: dict[str, list[str]] = {}
+    for width, scheme in VIEWS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for fault in axe_faults(page) + layout_faults(page):
+            found.setdefault(fault, []).append(f"{width} {scheme}")
+    for width in ZOOMED:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        for fault in layout_faults(page):
+            found.setdefault(fault, []).append(str(width))
+    for fault in motion_faults(page):
+        found.setdefault(fault, []).append("reduced motion")
+    return [f"{fault}  ({', '.join(dict.fromkeys(views))})" for fault, views in found.items()]

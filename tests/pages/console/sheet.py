@@ -13,90 +13,61 @@ import html
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.pages.console.catalogue import cases, show
+from tests.pages.console.catalogue import MOMENTS, cases, show, show_moment
 from tests.pages.console.crowd import fill
 from tests.pages.console.installations import CAPACITY, LEASE, Lively, lively, lost_runner
-from tests.pages.console.looks import settle
+from tests.pages.console.looks import HEIGHT, VIEWS, settle
 from tests.support.repository import REPO
 from tests.support.towpath import Home, Up
 
 OUT = REPO / "dist" / "console-sheet"
-VIEWS = ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark"))
 TALLEST = 2400
 CROWD = 100_000
 CROWDED = "crowded"
-"""Moments with such a name are of an installation with CROWD tasks."""
+CROWDED_PATHS = ("/tasks", "/tasks?status=canceled&q=lint", "/locks")
+"""Looked at with CROWD tasks more."""
 _STYLE = """body { font: 14px system-ui; margin: 24px; background: #dfe3e8 } h2 { margin: 32px 0 8px }
 div { display: flex; gap: 12px; align-items: start; overflow-x: auto } figure { margin: 0 }
 img { display: block; height: 560px }
 figcaption { font-size: 12px; color: #555 }"""
 
 
-def _open(page: Page, button: str) -> None:
-    page.get_by_role("button", name=button).first.click()
-    page.get_by_role("dialog").wait_for()
-
-
-def _palette(page: Page) -> None:
-    page.keyboard.press("Control+k")
-    page.keyboard.type("s")
-    page.get_by_role("group", name="Workspaces").wait_for()
-
-
-MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
-    "dialog-release": ("/locks", lambda page: _open(page, "Release the lock of build")),
-    "dialog-cancel": ("/tasks/:build", lambda page: _open(page, "Cancel…")),
-    "dialog-add": ("/workspaces", lambda page: _open(page, "Add…")),
-    "dialog-remove": ("/workspaces", lambda page: _open(page, "Remove docs-site")),
-    "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
-    "palette": ("/", _palette),
-    "search-nothing": ("/tasks?q=no-such-thing", lambda page: page.locator(".empty").wait_for()),
-    "no-such-page": ("/nowhere", lambda page: page.locator(".empty").wait_for()),
-    "crowded-tasks": ("/tasks", lambda page: page.locator("tbody tr").first.wait_for()),
-    "crowded-search": (
-        "/tasks?status=canceled&q=lint",
-        lambda page: page.locator("tbody tr").first.wait_for(),
-    ),
-}
-"""Dialogs and the like: a page, and what a person does there."""
-
-
 def _shots(page: Page, name: str) -> list[Path]:
     files = []
     for width, scheme in VIEWS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         file = OUT / f"{name}-{width}-{scheme}.png"
         tall = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
-        page.set_viewport_size({"width": width, "height": max(900, tall)})
+        page.set_viewport_size({"width": width, "height": max(HEIGHT, tall)})
         page.screenshot(path=file)
         files.append(file)
     return files
 
 
 def _take(browser: Browser, full: Lively, empty: Up, only: str) -> Iterator[tuple[str, list[Path]]]:
-    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page = browser.new_context(viewport={"width": 1440, "height": HEIGHT}).new_page()
     for case, state in cases():
         name = f"{case.name}-{state}"
         if only in name:
-            page.set_viewport_size({"width": 1440, "height": 900})
+            page.set_viewport_size({"width": 1440, "height": HEIGHT})
             show(page, case, state, full, empty.url)
             yield name, _shots(page, name)
-    page.unroute_all()
-    moments = {name: one for name, one in MOMENTS.items() if only in name}
-    if any(name.startswith(CROWDED) for name in moments):
-        fill(full.up, CROWD)
-    for name, (path, act) in moments.items():
-        page.set_viewport_size({"width": 1440, "height": 900})
-        page.goto(f"{full.up.url}/console{path.replace(':build', full.tasks['build'])}")
-        settle(page)
-        act(page)
+    for name in (name for name in MOMENTS if only in name):
+        page.set_viewport_size({"width": 1440, "height": HEIGHT})
+        show_moment(page, name, full)
         yield name, _shots(page, name)
+    if only in CROWDED:
+        fill(full.up, CROWD)
+        for number, path in enumerate(CROWDED_PATHS):
+            page.goto(f"{full.up.url}/console{path}")
+            settle(page)
+            yield f"{CROWDED}-{number}", _shots(page, f"{CROWDED}-{number}")
 
 
 def _write(taken: list[tuple[str, list[Path]]]) -> Path:

@@ -136,6 +136,7 @@ def test_a_dropped_message_is_seen(up: Up, screen: Opener) -> None:
     """The check of the feed refuses a stream that leaves one message out."""
     window = screen(up)
     window.page.add_init_script(WITHOUT_WORKERS + RECORDING + DROPPING)
+    up.create(["true"], title="before", dispatch=False)
     page = window.open("/tasks")
     is_live(page, up)
     tasks = []

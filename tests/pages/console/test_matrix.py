@@ -8,18 +8,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.pages.console.catalogue import PAGES, PageCase, cases, show
+from tests.pages.console.catalogue import MOMENTS, PAGES, PageCase, cases, show, show_moment
 from tests.pages.console.conftest import Screen
 from tests.pages.console.installations import Lively
-from tests.pages.console.looks import faults, layout_faults, motion_faults
+from tests.pages.console.looks import HEIGHT
 from tests.support.repository import REPO
 from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
-
-VIEWS = ((1440, "light"), (1440, "dark"), (390, "dark"), (390, "light"))
-ZOOMED = (720, 320)
-"""Widths of 1440 px at 200 %, and of the narrowest window that WCAG asks for (1280 px at 400 %)."""
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +31,16 @@ def test_no_page_is_at_fault_in_any_state(
     full: Lively, up: Up, window: Screen, case: PageCase, state: str
 ) -> None:
     page = window.page
-    found: dict[str, list[str]] = {}  # views by fault
-
-    def note(view: str, said: list[str]) -> None:
-        for one in said:
-            found.setdefault(one, []).append(view)
-
-    page.set_viewport_size({"width": VIEWS[0][0], "height": 900})
+    page.set_viewport_size({"width": 1440, "height": HEIGHT})
     show(page, case, state, full, up.url)
-    for width, scheme in VIEWS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        note(f"{width} {scheme}", faults(page))
-    for width in ZOOMED:
-        page.set_viewport_size({"width": width, "height": 900})
-        note(str(width), layout_faults(page))
-    note("reduced motion", motion_faults(page))
-    assert not found, "\n".join(f"{one}  ({', '.join(views)})" for one, views in found.items())
+    window.has_no_fault()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_no_dialog_is_at_fault(full: Lively, window: Screen, moment: str) -> None:
+    window.page.set_viewport_size({"width": 1440, "height": HEIGHT})
+    show_moment(window.page, moment, full)
+    window.has_no_fault()
 
 
 def test_every_route_of_the_router_is_in_the_catalogue() -> None:
