@@ -52,7 +52,7 @@ PAGES = (
     PageCase("locks", "/locks", _at("/locks"), ".claim.waits", empty="No workspace yet"),
     PageCase("workspace", "/locks/:workspace", _at("/locks/shop"), ".claim.waits"),
     PageCase("workspaces", "/workspaces", _at("/workspaces"), "tbody tr", empty="No workspace yet"),
-    PageCase("runners", "/runners", _at("/runners"), "[data-runner-state]", empty="No runner", past="main .empty"),
+    PageCase("runners", "/runners", _at("/runners"), "tbody tr", empty="No runner", past="main .empty"),
 )  # fmt: skip
 
 PROBLEMS = {
