@@ -125,9 +125,9 @@ export function LogRoom({ bounds }: { bounds: Overview["log_room"] }) {
       <ul class="tally">
         {bounds.map((one) => (
           <li key={one.name}>
-            <span>{shown(one.name)}</span>
-            <b class="number">{bytes(one.left_bytes)} left</b>
-            <small class="dim">of which {bytes(one.reserve_bytes)} are kept for ends</small>
+            <small class="dim">{shown(one.name)}</small>
+            <b class="number room">{bytes(one.left_bytes)} left</b>
+            {one.reserve_bytes > 0 && <small class="dim">{bytes(one.reserve_bytes)} of it are kept for what has begun</small>}
           </li>
         ))}
       </ul>
@@ -136,13 +136,16 @@ export function LogRoom({ bounds }: { bounds: Overview["log_room"] }) {
 }
 
 export function Lags({ of }: { of: Overview["lags"] }) {
+  const all = Object.entries(of);
+  const late = all.filter(([, lag]) => lag == null || lag.events > 0);
   return (
     <Card title="Behind the log">
+      <p class="calm">{late.length === 0 ? `Nothing: all ${all.length} readers have read it to its end.` : `${late.length} of ${all.length} readers:`}</p>
       <ul class="tally">
-        {Object.entries(of).map(([name, lag]) => (
+        {late.map(([name, lag]) => (
           <li key={name}>
             <span>{shown(name)}</span>
-            <b class="number">{lag == null ? "not known" : lag.events === 0 ? "up to date" : plural(lag.events, "event")}</b>
+            <b class="number">{lag == null ? "not known" : plural(lag.events, "event")}</b>
             {lag != null && lag.events > 0 && <small class="dim">oldest {duration(lag.seconds * 1000)}</small>}
           </li>
         ))}

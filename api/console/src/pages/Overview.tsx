@@ -43,6 +43,7 @@ function Live() {
       {({ overview, titles }) => (
         <>
           <NeedsYou items={overview.attention} />
+          {isNew(overview) && <Begin />}
           <Strip overview={overview} />
           <div class="figures">
             <Contention of={overview} titles={titles} />
@@ -55,6 +56,23 @@ function Live() {
         </>
       )}
     </Page>
+  );
+}
+
+/** Whether no task was ever made here. */
+function isNew({ tasks }: Overview): boolean {
+  return tasks !== null && Object.values(tasks).every((number) => number === 0);
+}
+
+function Begin() {
+  return (
+    <section class="card begin" aria-labelledby="begin">
+      <h2 id="begin">Begin here</h2>
+      <p>Run a task from a terminal; it shows here at once:</p>
+      <pre>{"towpath run -- sh -c 'echo hello from $(hostname)'"}</pre>
+      <p>Let two of them want the same directory: the second one waits, and this page shows for whom.</p>
+      <pre>{'towpath workspaces add shop "$PWD"\ntowpath run --workspace shop --path src -- sleep 60 &\ntowpath run --workspace shop --path src -- echo my turn'}</pre>
+    </section>
   );
 }
 
