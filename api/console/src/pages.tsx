@@ -2,6 +2,7 @@
 // in the rail. `g` and the letter of `key` lead there.
 import type { ComponentType } from "preact";
 import type { IconName } from "./components/Icon";
+import { match } from "./lib/router";
 import { LocksPage, WorkspaceLocksPage } from "./pages/Locks";
 import { OverviewPage } from "./pages/Overview";
 import { RunnersPage } from "./pages/Runners";
@@ -30,3 +31,8 @@ export const PAGES: readonly PageEntry[] = [
   { path: "/workspaces", title: "Workspaces", page: WorkspacesPage, nav: { icon: "workspaces", key: "w" } },
   { path: "/runners", title: "Runners", page: RunnersPage, nav: { icon: "runners", key: "r" } },
 ];
+
+/** Whether `path` is the address of a page. */
+export function hasPage(path: string): boolean {
+  return PAGES.some((one) => match(one.path, path) !== null);
+}

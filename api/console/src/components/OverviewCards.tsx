@@ -5,6 +5,7 @@ import { bytes, count, duration, plural } from "../lib/format";
 import { heights, rateInWords } from "../lib/overview";
 import { shown } from "../lib/safe_text";
 import type { Titles } from "../lib/titles";
+import { hasPage } from "../pages";
 import { Link, TaskLink } from "./Link";
 import { type RunnerState, RunnerWord } from "./Runner";
 
@@ -113,7 +114,11 @@ export function DeadLetters({ number }: { number: number | null }) {
     <Card title="Dead letters">
       {number === null && NOT_KNOWN}
       {number === 0 && <p class="calm">None: every message was applied.</p>}
-      {number !== null && number > 0 && <p>{plural(number, "message")} could not be applied.</p>}
+      {number !== null && number > 0 && (
+        <p>
+          {hasPage("/evidence") ? <Link to="/evidence">{plural(number, "message")}</Link> : plural(number, "message")} could not be applied.
+        </p>
+      )}
     </Card>
   );
 }

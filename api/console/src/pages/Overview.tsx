@@ -9,11 +9,11 @@ import { type Schemas, get } from "../lib/api";
 import { count, plural } from "../lib/format";
 import { type Attention, KINDS, target } from "../lib/overview";
 import { useResource } from "../lib/resource";
-import { ROOT, at, match } from "../lib/router";
+import { ROOT, at } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type State, WORD } from "../lib/status";
 import { type Titles, loadTitles } from "../lib/titles";
-import { PAGES } from "../pages";
+import { hasPage } from "../pages";
 
 type Overview = Schemas["Overview"];
 
@@ -124,9 +124,8 @@ function Item({ item, id }: { item: Attention; id: string }) {
 function Way({ item, id, words }: { item: Attention; id: string; words: string }) {
   const to = target(item.link);
   if (to === null) return null;
-  const page = "page" in to && PAGES.some((one) => match(one.path, to.page) !== null);
   const about = { class: "button small", "aria-describedby": id };
-  if (!("page" in to) || !page) {
+  if (!("page" in to) || !hasPage(to.page)) {
     return (
       <a {...about} href={ROOT + item.link} target="_blank" rel="noreferrer">
         {words}

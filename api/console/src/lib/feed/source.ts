@@ -69,15 +69,23 @@ export class Source {
   /** Why the stream ended: the log's position answers, too, or tells that a login is needed, or nothing answers. */
   private async look(refused: boolean): Promise<void> {
     const { signal } = this.looking;
+    const found = await this.position(signal);
+    if (signal.aborted) return;
+    if (typeof found !== "number") return found === "login" ? this.become({ state: "login" }) : this.away(found.after);
+    if (refused) this.poll(found);
+    this.later(refused ? FULL_SECONDS : REOPEN_SECONDS);
+  }
+
+  /** The last sequence of the log, or what stands in the way; `after`: seconds that the API asks to wait. */
+  private async position(signal: AbortSignal): Promise<number | "login" | { after: number }> {
     try {
       const answer = await fetch(`${this.root}/log`, { cache: "no-store", signal });
-      if (answer.status === 401) return this.become({ state: "login" });
-      if (!answer.ok) return this.away(Number(answer.headers.get("Retry-After") ?? 0));
+      if (answer.status === 401) return "login";
+      if (!answer.ok) return { after: Number(answer.headers.get("Retry-After") ?? 0) };
       const { last } = (await answer.json()) as { last: { seq: number } | null };
-      if (refused) this.poll(last?.seq ?? 0);
-      this.later(refused ? FULL_SECONDS : REOPEN_SECONDS);
+      return last?.seq ?? 0;
     } catch {
-      if (!signal.aborted) this.away(0);
+      return { after: 0 };
     }
   }
 
