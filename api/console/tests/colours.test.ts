@@ -107,3 +107,8 @@ it("notices families that differ by hue alone", () => {
   expect(distance("#2e8b57", "#b5651d", "normal")).toBeGreaterThan(12);
   expect(distance("#2e8b57", "#b5651d", "deutan")).toBeLessThan(distance("#2e8b57", "#b5651d", "normal") / 2);
 });
+
+it("notices a token of 3:1", () => {
+  expect(contrast("#949494", "#ffffff")).toBeGreaterThan(3);
+  expect(contrast("#949494", "#ffffff")).toBeLessThan(LEAST_CONTRAST);
+});
