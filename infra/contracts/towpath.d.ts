@@ -575,13 +575,15 @@ export interface LocksReleased {
 /**
  * The log from its first event to its last; null where it is empty.
  *
- * `ticks` are spread evenly over the sequences, first and last left out. A runner that sends no heartbeat
- * for `lease_seconds` is suspected, and lost after `lost_seconds`; an attempt that no runner takes within
- * `submit_deadline_seconds` ends `submit-failed`.
+ * `ticks` are spread evenly over the sequences; first and last are left out, `from` and `to` are not. `at`
+ * is the last event up to the wanted `at`; null if none is wanted, or the log began later. A runner that
+ * sends no heartbeat for `lease_seconds` is suspected, and lost after `lost_seconds`; an attempt that no
+ * runner takes within `submit_deadline_seconds` ends `submit-failed`.
  */
 export interface LogRead {
   first: EventAt | null;
   last: EventAt | null;
+  at: EventAt | null;
   ticks: EventAt[];
   /** the clock of this process */
   now: string;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -32,3 +33,12 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float =
         if asyncio.get_running_loop().time() > deadline:
             raise failed or AssertionError(f"still {answer!r} after {timeout} s: {condition}")
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def until(condition: Callable[[], T], timeout: float = 10.0) -> T:
+    """As `eventually`, where a test cannot wait for a coroutine: beside a browser's own loop."""
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {timeout} s: {condition}"
+        time.sleep(_POLL_SECONDS)
+    return answer

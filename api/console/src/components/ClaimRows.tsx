@@ -2,13 +2,16 @@
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { now } from "../lib/clock";
+import type { ClaimChange } from "../lib/differences";
 import { duration } from "../lib/format";
+import { leaseSeconds } from "../lib/lease";
 import { type Holder, type Side, type Waiter, keyOf } from "../lib/locks";
 import { shown } from "../lib/safe_text";
 import type { Titles } from "../lib/titles";
 import { TaskLink } from "./Link";
+import { NowTag } from "./SinceThen";
 import { ReleaseButton } from "./Release";
-import { RunnerLink, RunnerWord } from "./Runner";
+import { LeaseRing, RunnerLink, RunnerWord } from "./Runner";
 import { Glyph } from "./Status";
 import { Span } from "./Time";
 
@@ -22,6 +25,8 @@ export interface Card {
   pointed: Signal<string | null>;
   /** The sides of its chain. */
   sides: Signal<ReadonlyMap<string, Side>>;
+  /** What has become of the claims, by their keys, where the past is compared with now. */
+  changes: ReadonlyMap<string, ClaimChange>;
 }
 
 interface ClaimProps {
@@ -61,6 +66,7 @@ export function HolderRow({ holder, first, card }: { holder: Holder; first: bool
         <span class="number">
           token <b>{holder.token}</b>
         </span>
+        <NowTag change={card.changes.get(keyOf(holder))} />
         {first ? (
           <>
             <span class="runner">{holder.runner_id === null ? <span class="dim">no runner yet</span> : <RunnerLink id={holder.runner_id} />}</span>
@@ -78,7 +84,7 @@ export function HolderRow({ holder, first, card }: { holder: Holder; first: bool
   );
 }
 
-function ModeGlyph({ mode }: { mode: Holder["mode"] }) {
+export function ModeGlyph({ mode }: { mode: Holder["mode"] }) {
   return (
     <span class="mode">
       <svg class="glyph moving" viewBox="0 0 16 16" aria-hidden="true">
@@ -90,11 +96,17 @@ function ModeGlyph({ mode }: { mode: Holder["mode"] }) {
 }
 
 /** How long the lease of the runner lasts without another heartbeat. */
-function Lease({ holder }: { holder: Holder }) {
+export function Lease({ holder }: { holder: Holder }) {
   const { runner_state: state, lease_until: until } = holder;
   if (state === "lost" || state === "suspected") return <RunnerWord state={state} />;
   if (until == null) return null;
-  return <span class="dim number">lease {duration(new Date(until).getTime() - now.value)}</span>;
+  const left = Date.parse(until) - now.value;
+  return (
+    <span class="countdown dim number">
+      {leaseSeconds.value > 0 && <LeaseRing left={Math.min(1, Math.max(0, left / 1000 / leaseSeconds.value))} />}
+      lease {duration(left)}
+    </span>
+  );
 }
 
 /** A waiter at one of its paths. */
@@ -109,6 +121,7 @@ export function WaiterAtPath({ waiter, card }: { waiter: Waiter; card: Card }) {
           <TaskLink id={waiter.task_id} title={card.titles.get(waiter.task_id) ?? ""} />
         </span>
         {waiter.mode === "shared" && <span class="dim">shared</span>}
+        <NowTag change={card.changes.get(keyOf(waiter))} />
       </span>
     </ClaimItem>
   );

@@ -10,9 +10,10 @@ import { PAGES, type PageEntry } from "../pages";
 import { Link } from "./Link";
 import { Login } from "./Login";
 import { Messages } from "./Messages";
-import { PastBanner } from "./AsOf";
+import { PastBanner } from "./PastBanner";
 import { Rail } from "./Rail";
 import { Empty } from "./States";
+import { TimeMachine } from "./TimeMachine";
 import { TopBar } from "./TopBar";
 
 interface Found {
@@ -54,6 +55,7 @@ export function Frame() {
         <PastBanner />
         {found === null ? <NotFound /> : <found.entry.page key={path} params={found.params} />}
       </main>
+      <TimeMachine />
       <Messages />
       {loginNeeded.value && <Login />}
     </div>

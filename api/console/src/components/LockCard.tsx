@@ -1,13 +1,17 @@
-// The locks of one workspace: its paths as a tree, and those that wait in their order.
+// The locks of one workspace: its paths as a tree and those that wait in their order, all claims as a list, or what has been.
 import { useComputed, useSignal } from "@preact/signals";
 import { useId, useMemo } from "preact/hooks";
 import type { Task } from "../lib/api";
+import { claimChanges } from "../lib/differences";
 import { plural } from "../lib/format";
 import { type Entry, type PathNode, type Side, type Waiter, behind, chain, firstNodes, firstPlaces, keyOf, longestSince, pathTree } from "../lib/locks";
 import { shown } from "../lib/safe_text";
 import type { Titles } from "../lib/titles";
 import { type Card, ClaimItem, HolderRow, Paths, WaiterAtPath } from "./ClaimRows";
+import { ClaimTable } from "./ClaimTable";
 import { Link, TaskLink } from "./Link";
+import { LockHistory } from "./LockHistory";
+import { NowTag, SinceThen } from "./SinceThen";
 import { Glyph } from "./Status";
 import { Moment, Span } from "./Time";
 
@@ -19,13 +23,19 @@ interface LockCardProps {
   root: string | null;
   /** `whole`: the only card of its page; `brief`: only its numbers. */
   extent: "whole" | "some" | "brief";
+  view: View;
+  /** The same workspace now, where the past is compared with it. */
+  present: Entry | null;
 }
 
+export type View = "tree" | "list" | "history";
+
 // a page of ten thousand elements is slow, and read by no one
+const HEADINGS: Record<View, string> = { tree: "Paths", list: "Claims", history: "History" };
 const FEW = { nodes: 20, claims: 5 };
 const MANY = { nodes: 120, claims: 60 };
 
-export function LockCard({ entry, titles, freed, root, extent }: LockCardProps) {
+export function LockCard({ entry, titles, freed, root, extent, view, present }: LockCardProps) {
   const heading = useId();
   const whole = extent === "whole";
   const most = whole ? MANY : FEW;
@@ -35,18 +45,23 @@ export function LockCard({ entry, titles, freed, root, extent }: LockCardProps) 
   const sides = useComputed<ReadonlyMap<string, Side>>(() =>
     pointed.value === null ? new Map() : chain(shownEntry.value, pointed.value),
   );
-  const card: Card = { workspace: entry.workspace, titles, pointed, sides, whole };
+  const changes = useMemo(() => (present === null ? [] : claimChanges(entry, present)), [entry, present]);
+  const byClaim = new Map(changes.map((one) => [keyOf(one.claim), one]));
+  const card: Card = { workspace: entry.workspace, titles, pointed, sides, whole, changes: byClaim };
   return (
     <section class="card lock-card" aria-labelledby={heading}>
       <header class="lock-head">
         <h2 id={heading} tabIndex={-1} data-workspace={entry.workspace}>
-          {whole ? "Paths" : <Link to={`/locks/${encodeURIComponent(entry.workspace)}`}>{entry.workspace}</Link>}
+          {whole ? HEADINGS[view] : <Link to={`/locks/${encodeURIComponent(entry.workspace)}`} params={{ view }}>{entry.workspace}</Link>}
         </h2>
         {root !== null && <span class="mono dim root">{shown(root)}</span>}
         {!whole && <Numbers entry={entry} />}
       </header>
       <Freed tasks={freed} />
-      {extent !== "brief" && (
+      {present !== null && <SinceThen changes={changes} titles={titles} />}
+      {extent !== "brief" && view === "list" && <ClaimTable entry={entry} card={card} most={most.claims * 2} />}
+      {extent !== "brief" && view === "history" && <LockHistory workspace={entry.workspace} titles={titles} whole={whole} />}
+      {extent !== "brief" && view === "tree" && (
         <div class="lock-parts">
           <Tree entry={entry} card={card} most={most} />
           {entry.waiters.length > 0 && <Waiters entry={entry} card={card} most={most.claims} />}
@@ -108,7 +123,7 @@ function Tree({ entry, card, most }: PartProps & { most: typeof FEW }) {
   );
 }
 
-function More({ card, words }: { card: Card; words: string }) {
+export function More({ card, words }: { card: Card; words: string }) {
   return (
     <p class="dim left-out">
       {card.whole ? `and ${words}` : <Link to={`/locks/${encodeURIComponent(card.workspace)}`}>{words}</Link>}
@@ -201,6 +216,7 @@ function WaiterRow({ waiter, entry, card }: PartProps & { waiter: Waiter }) {
             part.kind === "task" ? <TaskLink key={index} id={part.id} title={name(part.id)} /> : shown(part.text),
           )}
         </p>
+        <NowTag change={card.changes.get(keyOf(waiter))} />
         <p class="dim">
           waits <Span from={waiter.since} to={null} />
           {waiter.gives_up_at != null && (

@@ -6,6 +6,8 @@ import { Link } from "./Link";
 
 export type RunnerState = Schemas["RunnerRead"]["state"];
 
+const RING = 2 * Math.PI * 6;
+
 const FAMILY: Record<RunnerState, string> = { alive: "good", suspected: "blocked", lost: "bad" };
 
 const SHAPES: Record<RunnerState, JSX.Element> = {
@@ -30,5 +32,15 @@ export function RunnerLink({ id }: { id: string }) {
     <Link to="/runners" params={{ runner: id }} class="mono">
       <bdi>{shown(id)}</bdi>
     </Link>
+  );
+}
+
+/** How much of a lease is left, from 1 to 0; the time stands beside it in words. */
+export function LeaseRing({ left }: { left: number }) {
+  return (
+    <svg class="glyph ring" viewBox="0 0 16 16" aria-hidden="true">
+      <circle class="track" cx="8" cy="8" r="6" />
+      <circle cx="8" cy="8" r="6" transform="rotate(-90 8 8)" stroke-dasharray={`${left * RING} ${RING}`} />
+    </svg>
   );
 }

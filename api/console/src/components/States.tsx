@@ -114,7 +114,13 @@ export function Loaded<T>({ of, rows, children }: LoadedProps<T>) {
   const data = of.data.value;
   const error = of.error.value;
   const stale = error !== null || (at.value === null && connection.value.state === "away");
-  if (data !== null) return <div class={stale ? "loaded stale" : "loaded"}>{children(data)}</div>;
+  if (data !== null) {
+    return (
+      <div class={stale ? "loaded stale" : "loaded"} aria-busy={of.old.value}>
+        {children(data)}
+      </div>
+    );
+  }
   if (error !== null) return <Failed error={error} retry={of.reload} />;
   return of.slow.value ? <Skeleton {...(rows === undefined ? {} : { rows })} /> : null;
 }

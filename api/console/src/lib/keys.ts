@@ -24,7 +24,7 @@ export function switchKeys(on: boolean): void {
 }
 
 export interface Shortcut {
-  /** One key such as `/`, or two such as `g t`. */
+  /** One key such as `/` or `Shift+ArrowLeft`, or two such as `g t`. */
   keys: string;
   what: string;
   run: () => void;
@@ -54,8 +54,9 @@ export function followKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (!keysOn.value || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     const begun = first !== null && Date.now() - first.at < SEQUENCE_SECONDS * 1000 ? `${first.key} ` : "";
-    const found = known.get(begun + event.key) ?? known.get(event.key);
-    first = found === undefined ? { key: event.key, at: Date.now() } : null;
+    const key = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
+    const found = known.get(begun + key) ?? known.get(key);
+    first = found === undefined ? { key, at: Date.now() } : null;
     if (found === undefined) return;
     event.preventDefault();
     found.run();

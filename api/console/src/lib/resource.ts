@@ -15,6 +15,8 @@ export interface Resource<T> {
   data: Signal<T | null>;
   /** Why the last load failed; null if it did not. */
   error: Signal<Error | null>;
+  /** Whether `data` is that of another moment, until that of this one has come. */
+  old: Signal<boolean>;
   /** Loading for longer than 200 ms with nothing to show: draw a skeleton. */
   slow: Signal<boolean>;
   /** Load now; ends a load that is under way. */
@@ -28,9 +30,18 @@ export type Concerns = (news: News) => boolean;
  * for what the log does not tell, also so many seconds after each answer. */
 export type Again = number | Concerns | { news: Concerns; seconds: number };
 
-/** Loads when `key` changes, after a login, on `reload`, and `again`. */
-export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>, again: Again = 0): Resource<T> {
+/**
+ * Loads when `key` changes, after a login, on `reload`, and `again`. Keys that are `about` the same differ only in the
+ * moment: the data of one stays, as `old`, until that of the next is there.
+ */
+export function useResource<T>(
+  key: string,
+  load: (signal: AbortSignal) => Promise<T>,
+  again: Again = 0,
+  about: string = key,
+): Resource<T> {
   const data = useSignal<T | null>(null);
+  const old = useSignal(false);
   const error = useSignal<Error | null>(null);
   const slow = useSignal(false);
   const latest = useRef(load);
@@ -52,11 +63,13 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
         done: (found) =>
           batch(() => {
             data.value = found;
+            old.value = false;
             error.value = null;
             slow.value = false;
           }),
         failed: (problem) =>
           batch(() => {
+            if (old.value) data.value = null;
             error.value = problem;
             slow.value = false;
           }),
@@ -72,14 +85,15 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
     };
   }, [key, login, seconds, live]);
 
-  // another key is another thing: what was shown for the first may not stand for the second
-  const before = useRef(key);
-  if (before.current !== key) {
-    before.current = key;
+  // another thing: what was shown for the first may not stand for the second
+  const before = useRef({ key, about });
+  if (before.current.about !== about) {
     data.value = null;
+    old.value = false;
     error.value = null;
-  }
-  return { data, error, slow, reload: () => run.current() };
+  } else if (before.current.key !== key) old.value = true;
+  before.current = { key, about };
+  return { data, old, error, slow, reload: () => run.current() };
 }
 
 function parts(again: Again): { news?: Concerns; seconds: number } {
@@ -94,5 +108,6 @@ export function useMoment<T>(
   again: Again,
 ): Resource<T> {
   const then = at.value;
-  return useResource(`${key} ${then}`, (signal) => load(then, signal), then === null ? again : 0);
+  const about = `${key} ${then === null}`; // the present never stands for the past
+  return useResource(`${key} ${then}`, (signal) => load(then, signal), then === null ? again : 0, about);
 }

@@ -23,16 +23,27 @@ export const place = signal<Place>(read());
 /** The moment that is shown, as the URL has it: a sequence or a time; null is now. */
 export const at = computed(() => place.value.query.get("at"));
 
-/** The address of a page; keeps `at` unless `params` has another. */
+/** Whether the past is shown beside the present. */
+export const comparing = computed(() => at.value !== null && place.value.query.get("compare") === "now");
+
+/** The address of a page; keeps `at`, and whether it is compared with now, unless `params` has another. */
 export function href(path: string, params: Params = {}): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ at: at.value, ...params })) {
+  const all: Params = { at: at.value, compare: comparing.value ? "now" : null, ...params };
+  if (all["at"] == null) all["compare"] = null;
+  for (const [name, value] of Object.entries(all)) {
     for (const one of Array.isArray(value) ? value : [value]) {
       if (one !== null && one !== undefined && one !== "") query.append(name, String(one));
     }
   }
   const text = query.toString().replaceAll("%3A", ":").replaceAll("%2F", "/");
   return BASE + path + (text === "" ? "" : `?${text}`);
+}
+
+/** The address of this page with other `params`, such as another `at`. */
+export function here(params: Params): string {
+  const { path, query } = place.value;
+  return href(path, { ...Object.fromEntries([...query.keys()].map((name) => [name, query.getAll(name)])), ...params });
 }
 
 /** Show the page at `url`, which `href` made. */

@@ -1,14 +1,15 @@
 // Locks: who holds which path of which workspace, who waits behind whom, and the release by hand.
-import { LockCard, Numbers } from "../components/LockCard";
+import { LockCard, Numbers, type View } from "../components/LockCard";
 import { Link } from "../components/Link";
 import { Releasing } from "../components/Release";
 import { Page } from "../components/Page";
 import { Empty } from "../components/States";
-import { type Task, get } from "../lib/api";
+import { Problem, type Task, get } from "../lib/api";
 import { plural } from "../lib/format";
+import { useLease } from "../lib/lease";
 import { type Entry, mostContended, taskIds } from "../lib/locks";
-import { type Resource, useMoment } from "../lib/resource";
-import { at } from "../lib/router";
+import { type Resource, useMoment, useResource } from "../lib/resource";
+import { at, comparing, here, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type Titles, loadTitles } from "../lib/titles";
 import type { PageProps } from "../pages";
@@ -18,6 +19,7 @@ const LEASE_SECONDS = 5;
 const MOST_WORKSPACES = 100;
 const MOST_TITLES = 400;
 const FULL_CARDS = 6;
+const FULL_HISTORIES = 3; // each is a request of its own
 
 interface Shown {
   entries: Entry[];
@@ -69,6 +71,43 @@ function useFreed(workspace: string | null): Resource<Task[]> {
   );
 }
 
+const REMOVED: Shown = { entries: [], titles: new Map(), roots: new Map(), more: false };
+
+/** The same now, while the past is compared with it. */
+function usePresent(workspace: string | null): Resource<Shown | null> {
+  const on = comparing.value;
+  return useResource(
+    `present ${workspace} ${on}`,
+    async (signal) => {
+      if (!on) return null;
+      if (workspace === null) return loadAll(null, signal);
+      return loadOne(workspace, null, signal).catch((error: unknown) => {
+        if (error instanceof Problem && error.status === 404) return REMOVED;
+        throw error;
+      });
+    },
+    on ? (news) => (workspace === null ? news.workspaces.size > 0 : news.workspaces.has(workspace)) : 0,
+  );
+}
+
+const VIEWS: readonly View[] = ["tree", "list", "history"];
+
+function viewShown(): View {
+  return VIEWS.find((one) => one === place.value.query.get("view")) ?? "tree";
+}
+
+function Views() {
+  return (
+    <nav class="views" aria-label="View">
+      {VIEWS.map((view) => (
+        <a key={view} href={here({ view: view === "tree" ? null : view })} aria-current={view === viewShown() ? "true" : undefined}>
+          {view}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
 export function LocksPage() {
   return <LocksOf workspace={null} of={useMoment("locks", loadAll, { news: (news) => news.workspaces.size > 0, seconds: LEASE_SECONDS })} />;
 }
@@ -82,6 +121,8 @@ export function WorkspaceLocksPage({ params }: PageProps) {
 
 function LocksOf({ workspace, of }: { workspace: string | null; of: Resource<Shown> }) {
   const freed = useFreed(workspace);
+  const present = usePresent(workspace);
+  useLease();
   const whole = workspace !== null;
   const crumbs = whole && (
     <p class="crumbs">
@@ -97,9 +138,10 @@ function LocksOf({ workspace, of }: { workspace: string | null; of: Resource<Sho
         rows={6}
         total={({ entries }) => (whole ? entries.map((one) => <Numbers key={one.workspace} entry={one} />) : total(entries))}
         above={crumbs}
+        beside={<Views />}
         beneath={<Past />}
       >
-        {(data) => <Cards {...data} freed={freed.data.value ?? []} whole={whole} />}
+        {(data) => <Cards {...data} freed={freed.data.value ?? []} whole={whole} present={present.data.value} />}
       </Page>
       <Releasing after={() => [of, freed].forEach((one) => one.reload())} />
     </>
@@ -117,11 +159,20 @@ function total(entries: readonly Entry[]): string {
   return `${held} held · ${waiting} waiting · ${plural(entries.length, "workspace")}`;
 }
 
-function Cards({ entries, titles, roots, more, freed, whole }: Shown & { freed: readonly Task[]; whole: boolean }) {
+interface CardsProps extends Shown {
+  freed: readonly Task[];
+  whole: boolean;
+  present: Shown | null;
+}
+
+function Cards({ entries, titles, roots, more, freed, whole, present }: CardsProps) {
   const busy = entries.filter((one) => whole || one.holders.length + one.waiters.length > 0);
   const named = new Set(busy.map((one) => one.workspace));
-  const without = [...new Set(freed.map((task) => task.workspace ?? ""))].filter((id) => !named.has(id));
-  const all = [...busy, ...without.map((workspace): Entry => ({ workspace, holders: [], waiters: [] }))];
+  const since = (present?.entries ?? []).filter((one) => one.holders.length + one.waiters.length > 0);
+  const others = [...freed.map((task) => task.workspace ?? ""), ...since.map((one) => one.workspace)];
+  const without = [...new Set(others)].filter((id) => !named.has(id));
+  const all = [...busy, ...without.map(nothingIn)];
+  const now = new Map(present?.entries.map((one) => [one.workspace, one]));
   if (all.length === 0) return <NoLocks roots={roots} />;
   return (
     <div class="cards">
@@ -129,15 +180,21 @@ function Cards({ entries, titles, roots, more, freed, whole }: Shown & { freed: 
         <LockCard
           key={entry.workspace}
           entry={entry}
-          titles={titles}
+          titles={present === null ? titles : new Map([...titles, ...present.titles])}
+          view={viewShown()}
+          present={present === null ? null : (now.get(entry.workspace) ?? nothingIn(entry.workspace))}
           freed={freed.filter((task) => task.workspace === entry.workspace)}
           root={roots.get(entry.workspace) ?? null}
-          extent={whole ? "whole" : index < FULL_CARDS ? "some" : "brief"}
+          extent={whole ? "whole" : index < (viewShown() === "history" ? FULL_HISTORIES : FULL_CARDS) ? "some" : "brief"}
         />
       ))}
       {more && <p class="dim">Of the first {MOST_WORKSPACES} workspaces by name that hold anything; there are more.</p>}
     </div>
   );
+}
+
+function nothingIn(workspace: string): Entry {
+  return { workspace, holders: [], waiters: [] };
 }
 
 function NoLocks({ roots }: { roots: ReadonlyMap<string, string> }) {

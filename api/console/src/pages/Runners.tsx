@@ -2,7 +2,7 @@
 import { Command } from "../components/Command";
 import { Link, TaskLink } from "../components/Link";
 import { Columns, Page } from "../components/Page";
-import { RunnerWord } from "../components/Runner";
+import { LeaseRing, RunnerWord } from "../components/Runner";
 import { Empty } from "../components/States";
 import { Ago } from "../components/Time";
 import { get, remove } from "../lib/api";
@@ -18,7 +18,6 @@ import { type Titles, loadTitles } from "../lib/titles";
 const REFRESH_SECONDS = 2;
 const MOST_HELD = 12;
 const PAGE = 200;
-const RING = 2 * Math.PI * 6;
 
 interface Shown {
   runners: Runner[];
@@ -123,15 +122,6 @@ function Row({ runner, titles, chosen, reload }: RowProps) {
       </td>
       <td class="commands">{runner.state === "lost" && <Forget id={runner.id} after={reload} />}</td>
     </tr>
-  );
-}
-
-function LeaseRing({ left }: { left: number }) {
-  return (
-    <svg class="glyph ring" viewBox="0 0 16 16" aria-hidden="true">
-      <circle class="track" cx="8" cy="8" r="6" />
-      <circle cx="8" cy="8" r="6" transform="rotate(-90 8 8)" stroke-dasharray={`${left * RING} ${RING}`} />
-    </svg>
   );
 }
 
