@@ -39,7 +39,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, dict[str
 
 
 def machine(page: Page) -> Page:
-    page.get_by_role("region", name="Time machine").get_by_role("slider").wait_for()
+    """The page with the time machine opened by its key."""
+    page.get_by_role("heading", level=1).wait_for()
+    page.keyboard.press("t")
+    expect(page.get_by_role("slider", name="Moment")).to_be_focused(timeout=SECONDS)
     return page
 
 
@@ -56,11 +59,11 @@ def test_the_open_machine_is_not_at_fault_for_a_screen_reader_or_a_narrow_window
     window = screen(up, width, height, scheme, bypass_csp=True, reduced_motion="reduce")
     page = window.open("/locks")
     page.get_by_role("button", name=re.compile("^live")).click()
-    machine(page)
+    page.get_by_role("slider", name="Moment").wait_for()
     window.has_no_fault()
     page.get_by_role("button", name="One event back").click()
     page.get_by_role("button", name="Look closer").click()
-    page.get_by_text("released by hand").wait_for()
+    page.locator(".legend").get_by_text("released by hand").wait_for()
     window.has_no_fault()
 
 
@@ -71,9 +74,7 @@ def test_by_keyboard_alone_into_the_past_along_it_and_back(
     last = up.events()[-1]["seq"]
     page = screen(up).open("/locks")
     page.locator(".claim.holds").first.wait_for()
-    page.keyboard.press("t")
-    slider = machine(page).get_by_role("slider", name="Moment")
-    expect(slider).to_be_focused()
+    machine(page)
     page.keyboard.press("ArrowLeft")
     expect(page).to_have_url(f"{up.url}/console/locks?at={last - 1}")
     expect(page.locator(".past-banner")).to_contain_text(f"As of {last - 1}")
@@ -97,8 +98,6 @@ def test_shift_and_an_arrow_go_to_the_next_event_of_what_is_shown(
     up, ids = log
     trail = [event["seq"] for event in up.get(f"/tasks/{ids['build']}/events")["items"]]
     page = screen(up).open(f"/tasks/{ids['build']}?at={trail[1]}")
-    page.locator(".facts").wait_for()
-    page.keyboard.press("t")
     machine(page)
     for seq in trail[2:5]:
         page.keyboard.press("Shift+ArrowRight")
@@ -110,7 +109,6 @@ def test_shift_and_an_arrow_go_to_the_next_event_of_what_is_shown(
     expect(page).to_have_url(re.compile(f"at={trail[2]}$"))
     granted = up.events(task_id=ids["test"], event="granted")[0]["seq"]
     page.goto(f"{up.url}/console/locks/shop?at={granted - 1}")
-    page.keyboard.press("t")
     machine(page)
     page.get_by_role("button", name="Next event of this workspace").click()
     expect(page).to_have_url(re.compile(f"at={granted}$"))
@@ -122,7 +120,6 @@ def test_while_dragging_only_the_number_moves_and_the_page_follows_when_it_is_le
     up, _ = log
     page = screen(up).open("/locks")
     page.locator(".claim.holds").first.wait_for()
-    page.keyboard.press("t")
     slider = machine(page).get_by_role("slider")
     box = slider.bounding_box()
     assert box is not None
@@ -162,7 +159,6 @@ def test_a_sequence_a_time_or_how_long_ago_can_be_typed(
 ) -> None:
     up, _ = log
     page = screen(up).open("/tasks")
-    page.keyboard.press("t")
     field = machine(page).get_by_label("Go to a sequence or time")
     field.fill("some day")
     page.keyboard.press("Enter")
@@ -183,21 +179,19 @@ def test_marks_tell_what_went_wrong_and_a_click_goes_there(
 ) -> None:
     up, ids = log
     page = screen(up).open(f"/tasks/{ids['fails']}")
-    page.keyboard.press("t")
     legend = machine(page).locator(".legend")
     expect(legend).to_contain_text("1 lock refused")
     expect(legend).to_contain_text("1 released by hand")
     failed = up.events(task_id=ids["fails"], event="failed")[0]["seq"]
     page.locator(".marks .mark-failed").first.click()
     expect(page).to_have_url(re.compile(f"at={failed}$"))
-    expect(page.locator("article [data-state=failed]")).to_be_visible()
+    expect(page.locator("article .title-row [data-state=failed]")).to_be_visible()
 
 
 def test_it_plays_to_the_end_of_the_log_and_stops(log: tuple[Up, dict[str, str]], screen: Opener) -> None:
     up, _ = log
     last = up.events()[-1]["seq"]
     page = screen(up).open(f"/locks?at={last - 8}")
-    page.keyboard.press("t")
     play = machine(page).get_by_role("button", name="Play ten events a second")
     play.click()
     expect(play).to_have_attribute("aria-pressed", "true")
@@ -212,14 +206,11 @@ def test_a_viewer_has_no_marks_and_is_told_but_can_step(guarded: Up, screen: Ope
     window.expected.append("401")
     page = window.open(f"/tasks/{task}")
     window.log_in("viewer")
-    page.locator(".facts").wait_for()
-    page.keyboard.press("t")
     machine(page)
     expect(page.locator(".legend")).to_contain_text("need the role auditor")
     attempt = as_operator(guarded, "GET", f"/tasks/{task}/attempts")["items"][0]
     page.get_by_role("button", name="Event before of this task").click()
     expect(page).to_have_url(re.compile(f"at={attempt['started']['seq']}$"))
-    expect(page.locator("article [data-state=running]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("article .title-row [data-state=running]")).to_be_visible(timeout=SECONDS)
     page.goto(f"{guarded.url}/console/tasks")
-    page.keyboard.press("t")
     expect(machine(page).get_by_role("button", name="Next event of the log")).to_be_disabled()

@@ -2,10 +2,13 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Row } from "../lib/api";
 import { shortId } from "../lib/format";
 import { shortcut } from "../lib/keys";
+import { presentRows } from "../lib/present";
+import { comparing } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { stateOf } from "../lib/status";
 import { Link } from "./Link";
 import { Columns } from "./Page";
+import { NowStatus } from "./SinceThen";
 import { TaskStatus } from "./Status";
 import { Ago, Span } from "./Time";
 
@@ -52,6 +55,7 @@ function TaskRow({ task }: { task: Row }) {
         </Link>
         <span class="mono dim id">{shortId(task.id)}</span>
         {task.reason !== null && <span class="dim reason">{reason(task)}</span>}
+        {comparing.value && <NowStatus then={task} now={presentRows.value.get(task.id)} />}
       </td>
       <td class="cell-place mono">{task.workspace === null ? <span class="none">–</span> : <Place task={task} />}</td>
       <td class="right number cell-attempt" data-name="attempt">{task.attempt === 0 ? <span class="none">–</span> : `#${task.attempt}`}</td>

@@ -38,16 +38,19 @@ function Machine() {
   const dock = useRef<HTMLElement>(null);
   useLayoutEffect(() => {
     const before = document.activeElement;
-    dock.current?.querySelector<HTMLElement>("input[type=range]")?.focus();
     return () => {
       if (dock.current?.contains(document.activeElement) && before instanceof HTMLElement) before.focus();
     };
   }, []);
   const found = useResource("log", async (signal) => get("/log", { query: { ticks: TICKS }, signal }), REFRESH_SECONDS);
   const log = found.data.value;
+  const ready = log?.last != null;
+  useLayoutEffect(() => {
+    if (ready) dock.current?.querySelector<HTMLElement>("input[type=range]")?.focus();
+  }, [ready]);
   return (
     <section ref={dock} class="machine" aria-label="Time machine">
-      {log?.last == null ? <p class="dim">{log === null ? "Looking at the log…" : "The log has no event yet."}</p> : <Travel log={log} />}
+      {ready && log !== null ? <Travel log={log} /> : <p class="dim">{log === null ? "Looking at the log…" : "The log has no event yet."}</p>}
       <button type="button" class="bare machine-close" aria-label="Close the time machine" title="close (t)" onClick={() => toggle(false)}>
         <Icon name="close" />
       </button>

@@ -8,14 +8,15 @@ import { LockBox } from "../components/LockBox";
 import { Output } from "../components/Output";
 import { Question } from "../components/Question";
 import { Releasing } from "../components/Release";
+import { TaskSince } from "../components/SinceThen";
 import { Loaded } from "../components/States";
 import { TaskStatus } from "../components/Status";
 import { TaskFacts } from "../components/TaskFacts";
 import { type Deadline, Timeline } from "../components/Timeline";
 import { Trail } from "../components/Trail";
 import { type Task, get, post } from "../lib/api";
-import { type Resource, useMoment } from "../lib/resource";
-import { at, href } from "../lib/router";
+import { type Resource, useMoment, useResource } from "../lib/resource";
+import { at, comparing, href } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { WORD, mayCancel, mayDispatch, stateOf } from "../lib/status";
 import { type TaskSeen, loadTask } from "../lib/task_page";
@@ -71,6 +72,7 @@ function Content({ seen, reload }: { seen: TaskSeen; reload: () => void }) {
           {mayCancel(task) && <CancelButton task={task} after={reload} reread={() => reread(task.id)} />}
         </div>
       </header>
+      {comparing.value && <Since then={task} />}
       {task.question != null && <Question taskId={task.id} question={task.question} after={reload} />}
       {attempts.length > 0 && <Timeline task={task} attempts={attempts} deadlines={deadlines(seen)} />}
       <div class="columns">
@@ -84,6 +86,17 @@ function Content({ seen, reload }: { seen: TaskSeen; reload: () => void }) {
         </aside>
       </div>
     </>
+  );
+}
+
+/** The task of the past beside the same task now. */
+function Since({ then }: { then: Task }) {
+  const load = (signal: AbortSignal) => get("/tasks/{task_id}", { path: { task_id: then.id }, signal });
+  const found = useResource(`now ${then.id}`, load, (news) => news.tasks.has(then.id));
+  return (
+    <section class="card" aria-label="Compared with now">
+      <Loaded of={found}>{(now) => <TaskSince then={then} now={now} />}</Loaded>
+    </section>
   );
 }
 

@@ -10,6 +10,7 @@ import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
 import { useMoment } from "../lib/resource";
+import { usePresentRows } from "../lib/present";
 import { type Listed, begin, extended, newest, refreshed } from "../lib/rows";
 import { at, place } from "../lib/router";
 
@@ -92,6 +93,7 @@ interface RowsProps {
 
 function Rows({ listed, filters, show, more }: RowsProps) {
   const busy = useSignal(false);
+  usePresentRows(listed.rows.map((task) => task.id));
   // a page of the past looks at so many tasks only: it may be empty, and another one follow
   if (listed.rows.length === 0 && listed.fresh.length === 0 && listed.cursor === null) return <NoTasks filtered={!isEmpty(filters)} />;
   const next = async () => {
