@@ -56,6 +56,11 @@ it("takes away what came later than the moment that is shown", () => {
   expect(asOf([one], "2026-01-01T00:00:12Z")[0]?.status).toBe("running");
   expect(asOf([one], "2026-01-01T00:00:05Z")[0]?.token).toBeNull();
   expect(asOf([one], "0")).toEqual([]);
+  const bound = { ...one, runner_id: "host-7", started_at: "2026-01-01T00:00:12Z", finished_at: "2026-01-01T00:01:00Z" };
+  const seen = (at: string) => asOf([bound], at).map((then) => [then.runner_id, then.started_at, then.finished_at]);
+  expect(seen("11")).toEqual([[null, null, null]]);
+  expect(seen("12")).toEqual([["host-7", null, null]]);
+  expect(seen("13")).toEqual([["host-7", bound.started_at, null]]);
 });
 
 describe("axis", () => {

@@ -32,7 +32,7 @@ function Shortcuts() {
           <div key={one.keys}>
             <dt>
               {one.keys.split(" ").map((key) => (
-                <kbd key={key}>{key}</kbd>
+                <kbd key={key}>{key.replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("Shift+", "⇧ ")}</kbd>
               ))}
             </dt>
             <dd>{one.what}</dd>

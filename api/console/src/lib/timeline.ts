@@ -54,7 +54,10 @@ export function asOf(attempts: readonly Attempt[], then: string): Attempt[] {
       if (then.ended != null) return then;
       const status = then.started != null ? "running" : then.queued != null ? "queued" : "dispatched";
       const token = then.granted == null ? null : one.token ?? null;
-      return { ...then, status, token, exit_code: null, reason: null, message: null };
+      const taken = then.queued != null || then.started != null;
+      const runner_id = taken ? (one.runner_id ?? null) : null;
+      const started_at = then.started == null ? null : (one.started_at ?? null);
+      return { ...then, status, token, runner_id, started_at, finished_at: null, exit_code: null, reason: null, message: null };
     });
 }
 

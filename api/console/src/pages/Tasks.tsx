@@ -20,7 +20,7 @@ export function TasksPage() {
   const filters = fromUrl(place.value.query);
   return (
     <section class="page tasks" aria-label="Tasks">
-      <List key={JSON.stringify([filters, at.value])} filters={filters} />
+      <List key={JSON.stringify([filters, at.value === null])} filters={filters} />
     </section>
   );
 }
@@ -34,7 +34,7 @@ function List({ filters }: { filters: Filters }) {
     async (then, signal) => {
       const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, at: then }, signal });
       if (then === null) for (const task of page.items) sawSeq(task.seq);
-      rows.value = rows.value === null ? begin(page) : refreshed(rows.value, page);
+      rows.value = rows.value === null || then !== null ? begin(page) : refreshed(rows.value, page);
       return page;
     },
     (news) => news.tasks.size > 0,
