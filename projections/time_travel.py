@@ -119,31 +119,39 @@ class TimeTravel:
     async def _in_turn(self, seq: LogSeq) -> _Kept:
         try:
             async with self._folding, asyncio.timeout(TRAVEL_SECONDS):
-                table = await self._fold(seq)
+                table = await self._nearest(seq)
+                if seq - table.seq > NEAR:  # steps back from here begin at a kept state, too
+                    await self._fold(table, LogSeq(seq - NEAR // 2))
+                    self._keep(table)
+                await self._fold(table, seq)
         except TimeoutError:
             raise Busy(
                 "busy", "the past could not be read in time; send the same request again later"
             ) from None
-        kept = _Kept(table.snapshot(), _size(table))
-        self._kept[seq] = kept
+        return self._keep(table)
+
+    def _keep(self, table: LockTable) -> _Kept:
+        kept = self._kept[table.seq] = _Kept(table.snapshot(), _size(table))
         while len(self._kept) > 1 and (
             len(self._kept) > KEPT or sum(one.size for one in self._kept.values()) > MOST_KEPT_PATHS
         ):
             self._kept.popitem(last=False)
         return kept
 
-    async def _fold(self, seq: LogSeq) -> LockTable:
-        table = await self._nearest(seq)
+    async def _fold(self, table: LockTable, seq: LogSeq) -> None:
+        """Bring the table to `seq`."""
+        if table.seq == seq:
+            return
         ladder = Ladder(self._snapshots)
         ladder.start(table.seq)
         if seq - table.seq <= NEAR:
             await _fold_parts(table, await self._reader.page(table.seq, seq - table.seq), seq)
         if table.seq == seq:
-            return table
+            return
         async for batch in self._reader.follow(table.seq):
             await _fold_parts(table, batch, seq)
             if table.seq >= seq:
-                return table
+                return
             await ladder.climb(table, batch[-1].id)
         raise AssertionError("a log is followed without end")
 

@@ -151,6 +151,17 @@ async def test_what_was_asked_is_kept_and_serves_its_neighbours(
     assert reader.starts == read
 
 
+async def test_steps_back_from_a_far_question_begin_at_a_kept_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_travel, "NEAR", 20)
+    log = a_log(30)
+    reader = Counting(log)
+    reader.starts = []
+    travel = TimeTravel(reader, MemorySnapshots())
+    for seq in range(100, 89, -1):
+        assert (await travel.locks(seq)).snapshot() == table_at(log, seq).snapshot()
+    assert reader.starts == [0]
+
+
 async def test_all_who_ask_for_the_same_sequence_wait_for_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_travel, "NEAR", 0)
     monkeypatch.setattr(time_travel, "WAITING", 2)
