@@ -62,9 +62,9 @@ class Fold:
         found = Then({self._titles[task]: word for task, word in self._status.items()})
         for workspace in self._table.workspaces():
             for holder in self._table.holders(workspace):
-                found.claims.add(f"{self._titles[holder.task_id]} {holder.token}")
+                found.claims.add(f"{self._titles[holder.claim.task_id]} {holder.token}")
             for place, waiter in enumerate(self._table.waiters(workspace), 1):
-                title = self._titles[waiter.task_id]
+                title = self._titles[waiter.claim.task_id]
                 found.claims.add(f"{title} waits, {place}")
                 if found.tasks[title] == "dispatched":
                     found.tasks[title] = "waiting for lock"
