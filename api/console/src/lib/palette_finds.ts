@@ -4,7 +4,7 @@ import { get } from "./api";
 import { shortId } from "./format";
 import { shortcuts } from "./keys";
 import type { Entry } from "./palette";
-import { isEmpty, parse, toApi } from "./query";
+import { parse } from "./query";
 import { at, go, href, place } from "./router";
 import { shown } from "./safe_text";
 import { WORD, stateOf } from "./status";
@@ -34,7 +34,7 @@ export function actions(): Entry[] {
     },
   }));
   const keys = shortcuts().filter(({ keys }) => /^\S$/.test(keys));
-  return [...buttons, ...keys.map(({ keys, what, run }) => ({ id: `key ${keys}`, label: what, detail: keys, run }))];
+  return [...buttons, ...keys.map(({ keys, what, run }) => ({ id: `key ${keys}`, label: what[0]?.toUpperCase() + what.slice(1), detail: keys, run }))];
 }
 
 /** The page that is shown, as of `seq`. */
@@ -42,11 +42,12 @@ export function moment(seq: number): string {
   return href(place.value.path, { ...Object.fromEntries(place.value.query), at: seq });
 }
 
-/** Tasks by id or title, or by the qualifiers of the search. */
+/** Tasks by a part of the id or the title. */
 export async function findTasks(text: string, signal: AbortSignal): Promise<Entry[]> {
-  const filters = parse(text);
-  if (isEmpty(filters)) return [];
-  const found = await get("/tasks", { query: { ...toApi(filters), view: "row", limit: MOST_TASKS, at: at.value }, signal });
+  const { q, id } = parse(text);
+  if (q === undefined && id === undefined) return [];
+  const query = { ...(id === undefined ? { q: q?.[0] } : { id }), view: "row", limit: MOST_TASKS, at: at.value };
+  const found = await get("/tasks", { query, signal });
   return found.items.map((task) => ({
     id: `task ${task.id}`,
     label: shown(task.title),
