@@ -11,10 +11,19 @@ from typing import Any
 MAX_ANSWER_BYTES = 8 << 20
 CONNECT_SECONDS = 5.0
 _LINE = b"\r\n"
+_WITHOUT_BODY = (204, 304)
 
 
 class Unanswered(Exception):
     """No whole answer came; the request may have been processed."""
+
+
+class Closed(ConnectionError):
+    """The other side closed the connection."""
+
+
+class TooLong(ConnectionError):
+    """The answer has more bytes than are read."""
 
 
 class Interrupted(Exception):
@@ -34,8 +43,8 @@ class Problem(Exception):
 class Connection:
     """Requests to one API, one at a time; reconnects by itself."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
-        """Raises ValueError if `url` is none of http or https."""
+    def __init__(self, url: str, headers: dict[str, str], most: int = MAX_ANSWER_BYTES) -> None:
+        """`most`: bytes of an answer. Raises ValueError if `url` is none of http or https."""
         scheme, mark, rest = url.partition("://")
         if not mark or scheme not in ("http", "https"):
             raise ValueError(f"{url!r} is no URL of http or https: look at TOWPATH_URL")
@@ -54,13 +63,14 @@ class Connection:
         """A file; once it can be read, no answer is waited for any more."""
         self.fields: dict[str, str] = {}
         """The header fields of the last answer, by names in lower case."""
-        self._rest = b""
+        self._most = most
+        self._rest = bytearray()
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         if self.socket is not None:
             self.socket.close()
-        self.socket, self._rest = None, b""
+        self.socket, self._rest = None, bytearray()
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, seconds: float = 30.0) -> Any:
         """The JSON of a successful answer, within `seconds`.
@@ -72,7 +82,7 @@ class Connection:
         for kept in (True, False) if self.socket is not None else (False,):
             try:
                 self.send(method, path, body, seconds)
-                status, said = self._answer(end)
+                status, said = self.answer(end)
                 break
             except (OSError, ValueError, IndexError) as error:
                 self.close()
@@ -92,14 +102,26 @@ class Connection:
         head = f"{method} {self._base}{path} HTTP/1.1\r\nHost: {self._place}\r\n{self._headers}"
         if body is not None:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        found = self.open(seconds)
+        found.settimeout(seconds)
+        found.sendall(head.encode() + _LINE + content)
+        return found
+
+    def open(self, seconds: float) -> socket.socket:
+        """The open connection, or a new one. Raises OSError."""
         if self.socket is None:
             self.socket = self._connected(min(seconds, CONNECT_SECONDS))
-        self.socket.settimeout(seconds)
-        self.socket.sendall(head.encode() + _LINE + content)
         return self.socket
 
+    @property
+    def was_closed(self) -> bool:
+        """Whether the other side has closed the kept connection, or has said what nothing was asked for."""
+        return self.socket is not None and bool(self._rest or select.select([self.socket], [], [], 0)[0])
+
     def _connected(self, seconds: float) -> socket.socket:
-        found = socket.create_connection((self._host, self._port), seconds)
+        # as bytes, since a text is encoded as IDNA first, whose module takes longer to import than to connect
+        host = self._host.encode() if self._host.isascii() else self._host
+        found = socket.create_connection((host, self._port), seconds)  # type: ignore[arg-type]
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._tls:
             return found
@@ -107,7 +129,11 @@ class Connection:
 
         return ssl.create_default_context().wrap_socket(found, server_hostname=self._host)
 
-    def _answer(self, end: float) -> tuple[int, bytes]:
+    def answer(self, end: float) -> tuple[int, bytes]:
+        """Status and body, which must be there at `end`; the header fields are in `fields`.
+
+        Raises OSError (TimeoutError too late), ValueError and IndexError where it is no HTTP.
+        """
         while True:
             head = self._until(_LINE + _LINE, end).decode("latin-1").split("\r\n")
             status = int(head[0].split(" ", 2)[1])
@@ -118,32 +144,52 @@ class Connection:
         }
         if "chunked" in fields.get("transfer-encoding", ""):
             said = self._chunks(end)
-        else:
+        elif "content-length" in fields or status in _WITHOUT_BODY:
             said = self._exactly(int(fields.get("content-length", "0")), end)
+        else:
+            said = self._to_the_end(end)
         if fields.get("connection", "").lower() == "close":
             self.close()
         return status, said
 
     def _chunks(self, end: float) -> bytes:
-        said = b""
+        said = bytearray()
         while size := int(self._until(_LINE, end).split(b";")[0], 16):
             said += self._exactly(size, end)
             self._until(_LINE, end)
+            self._check(len(said))
         while self._until(_LINE, end):
             pass
-        return said
+        return bytes(said)
 
     def _until(self, mark: bytes, end: float) -> bytes:
-        while mark not in self._rest:
+        while (at := self._rest.find(mark)) < 0:
             self._more(end)
-        found, _, self._rest = self._rest.partition(mark)
+        found = bytes(self._rest[:at])
+        del self._rest[: at + len(mark)]
         return found
 
     def _exactly(self, size: int, end: float) -> bytes:
+        self._check(size)
         while len(self._rest) < size:
             self._more(end)
-        found, self._rest = self._rest[:size], self._rest[size:]
+        found = bytes(self._rest[:size])
+        del self._rest[:size]
         return found
+
+    def _to_the_end(self, end: float) -> bytes:
+        """A body whose end is that of the connection."""
+        try:
+            while True:
+                self._more(end)
+        except Closed:
+            found = bytes(self._rest)
+        self.close()
+        return found
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise TooLong(f"the answer is larger than {self._most} bytes")
 
     def _more(self, end: float) -> None:
         assert self.socket is not None
@@ -159,10 +205,9 @@ class Connection:
                 raise TimeoutError("no answer in time")
         chunk = self.socket.recv(65536)
         if not chunk:
-            raise ConnectionError("the connection was closed")
+            raise Closed("the connection was closed")
         self._rest += chunk
-        if len(self._rest) > MAX_ANSWER_BYTES:
-            raise ConnectionError("the answer is too long")
+        self._check(len(self._rest))
 
 
 def _words(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.runners.runner_key import PREFIX, runner_id_of
 from infra.lock.connection import Connection, quoted
+from infra.lock.ids import uuid7
 
 Json = dict[str, Any]
 ATTEMPT = 1
@@ -23,7 +24,7 @@ class ControlPlane:
         self.host = os.uname().nodename
         key = PREFIX + os.urandom(32).hex()
         self.runner_id = runner_id_of(self.host, key)
-        self.task_id = _uuid7()
+        self.task_id = uuid7()
         self.job_token: str | None = None
         """With which the command asks questions; from the answer to `running`."""
         self._url = url
@@ -104,11 +105,3 @@ class ControlPlane:
         }
         found: Json = connection.ask("POST", "/runner/heartbeat", body, seconds)
         return found
-
-
-def _uuid7() -> str:
-    raw = bytearray(int(time.time() * 1000).to_bytes(6) + os.urandom(10))
-    raw[6] = raw[6] & 0x0F | 0x70
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

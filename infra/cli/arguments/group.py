@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from infra.cli.arguments.plain_values import convert_plainly
 from infra.cli.output.stderr import say
 from infra.errors.exit_codes import Exit
 from infra.errors.validator_messages import in_words
@@ -68,6 +69,12 @@ def _no_type(ctx: Any) -> str:
 class Group(TyperGroup):
     """A command group whose errors say what to type instead."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse the group's own options."""
+        for one in self.get_params(ctx):
+            convert_plainly(one)
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` name; the error for an unknown one suggests a similar name."""
         if args and args[0] not in self.commands:
@@ -86,9 +93,10 @@ class Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name; its help names values in words, not by Python types."""
         command: Any = super().get_command(ctx, cmd_name)
-        for one in command.params if command is not None else ():
+        for one in command.get_params(ctx) if command is not None else ():
             if one.metavar is None and not getattr(one, "is_flag", False):
                 one.metavar = METAVARS.get(one.name or "")
+            convert_plainly(one)
             if one.param_type_name == "argument":
                 one.display_type_rich = _no_type  # the option's name suffices
         return command

@@ -7,9 +7,8 @@ leaves is told how to follow the task again.
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from domain.backoff import Backoff
 from domain.task.transitions import TERMINAL
@@ -24,9 +23,6 @@ from infra.errors.exit_codes import Exit
 
 GIVE_UP_SECONDS = 60.0
 HELD_UP_SECONDS = 5.0
-TOGETHER_SECONDS = 0.5
-"""Signals that come so close together are one: `timeout` signals its command twice, and a group of processes
-gets what a process in front of one of them passes on, too."""
 ASK_AGAIN = Backoff(first_seconds=0.05, longest_seconds=1.0)
 _MAY_END = TERMINAL | {"cancel-requested"}
 """Events after which a task may be over; a cancel ends the retries of one whose attempt has ended."""
@@ -89,28 +85,6 @@ def wait_until_ended(api: Api, task_id: str, timeout_seconds: float | None = Non
         time.sleep(pause if left is None else min(pause, left))
 
 
-@contextlib.contextmanager
-def interrupting(together_seconds: float = TOGETHER_SECONDS) -> Iterator[None]:
-    """SIGTERM and SIGHUP act like Ctrl-C, unless the caller ignores them, as `nohup` does."""
-    last = -together_seconds
-
-    def interrupt(_number: int, _frame: object) -> None:
-        nonlocal last
-        before, last = last, time.monotonic()
-        if last - before >= together_seconds:
-            raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-
 def withdraw(api: Api, task_id: str) -> None:
     """Cancel a task whose creation was interrupted, if it exists."""
     with contextlib.suppress(CliError, KeyboardInterrupt):
@@ -120,8 +94,8 @@ def withdraw(api: Api, task_id: str) -> None:
 def stay(api: Api, task: Json, show: Callable[[Json], None], *, keep: bool = False) -> Json:
     """Show the task's events after `task` until it has ended; returns the task.
 
-    The first Ctrl-C (or signal of `interrupting`) requests a cancel and continues to follow; the second
-    leaves, also where the API does not answer the cancel. With `keep` the first one leaves.
+    The first Ctrl-C (or another signal of `interrupting`) requests a cancel and continues to follow; the
+    second leaves, also where the API does not answer the cancel. With `keep` the first one leaves.
 
     Raises:
         Left: the user has left.

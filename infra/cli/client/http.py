@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
-import httpx
-
 from domain.context.loopback import is_loopback
-from domain.protocol import RUNNER_AUTH_HEADER
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.client.answers import Answer, list_of, parsed
+from infra.cli.client.endpoint import endpoint
+from infra.cli.client.light_http import NotConnected, Response, light
 from infra.cli.client.sendable import check_sendable
 from infra.errors.cli_error import CliError, from_problem, unknown_caller
 from infra.errors.exit_codes import Exit
+from infra.lock.connection import TooLong
+
+if TYPE_CHECKING:
+    import httpx
 
 Json = dict[str, Any]
 PAGE = 100
@@ -57,6 +61,10 @@ def where(url: str | None, data_dir: Path | None) -> tuple[str, str | None]:
         CliError: the settings are invalid.
         Unreachable: nothing runs on the selected data directory.
     """
+    return endpoint(url, data_dir) or _by_settings(url, data_dir)
+
+
+def _by_settings(url: str | None, data_dir: Path | None) -> tuple[str, str | None]:
     from infra.config.installation import NotRunning, completed
     from infra.config.settings import SettingsError, load_settings
 
@@ -119,10 +127,13 @@ class Api:
         without_password = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(netloc=without_password).geturl()
         self._sends_token = token is not None
-        trust_env = not is_loopback(parts.hostname or "")
-        self._http = _client(url, token, answer_seconds, trust_env=trust_env)
-        if job_token is not None:
-            self._http.headers[RUNNER_AUTH_HEADER] = job_token
+        self._base, self._trust_env = url, not is_loopback(parts.hostname or "")
+        self._headers = _headers(token, job_token)
+        self._light = light(url, self._headers, ANSWER_BYTES, trust_env=self._trust_env)
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return _client(self._base, self._headers, self._answer_seconds, trust_env=self._trust_env)
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +141,10 @@ class Api:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        if self._light is not None:
+            self._light.close()
+        if "_http" in self.__dict__:
+            self._http.close()
 
     def get(self, path: str, **params: Any) -> Any:
         """The object in the response; params that are None or empty are left out."""
@@ -154,26 +168,46 @@ class Api:
         """The parsed JSON response, None if it is empty."""
         check_sendable(body, "")
         check_sendable(params, "")
-        with (
-            self._failures(),
-            self._http.stream(method, path, json=body, params=_given(params or {})) as answer,
-        ):
-            said = self._read(answer)
-        return self._parsed(answer, said)
+        return self._parsed(self._response(method, path, body, _given(params or {})))
+
+    def _response(self, method: str, path: str, body: Json | None, params: Json) -> Response:
+        if self._light is not None:
+            try:
+                return self._lightly(method, path, body, params)
+            except NotConnected:
+                self._light = None  # httpx tries again, and knows what to say about each failure
+        with self._failures(), self._http.stream(method, path, json=body, params=params) as answer:
+            return self._whole(answer)
+
+    def _lightly(self, method: str, path: str, body: Json | None, params: Json) -> Response:
+        assert self._light is not None
+        try:
+            response = self._light.request(method, path, body, params, self._answer_seconds)
+            check_plain(response.fields)
+        except TimeoutError:
+            raise Silent(f"{self._url} did not answer in time; try again", Exit.TIMED_OUT) from None
+        except (AnswerUnusable, TooLong) as error:
+            raise CliError(f"{self._url}: {error}") from None
+        except (OSError, ValueError, IndexError) as error:
+            raise Unanswered(f"the connection to {self._url} broke ({_reason(error)}); try again") from None
+        return response
+
+    def _whole(self, answer: httpx.Response) -> Response:
+        return Response(answer.status_code, answer.headers, self._read(answer))
 
     def range(
         self, path: str, expected: Collection[str], **params: Any
     ) -> tuple[Mapping[str, str], bytes] | Json:
         """Headers and body of a response that is not JSON, or the problem if its code is `expected`."""
         with self._failures(), self._http.stream("GET", path, params=_given(params)) as answer:
-            said = self._read(answer)
-        if answer.status_code == 200:
-            return answer.headers, said
-        problem = parsed(said)
+            found = self._whole(answer)
+        if found.status == 200:
+            return found.fields, found.content
+        problem = parsed(found.content)
         if isinstance(problem, Answer) and problem.get("code") in expected:
             return problem
-        self._parsed(answer, said)
-        raise CliError(f"{self._url} answered HTTP {answer.status_code}: is it Towpath?")
+        self._parsed(found)
+        raise CliError(f"{self._url} answered HTTP {found.status}: is it Towpath?")
 
     def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
         """The first `limit` items of a paged list, and whether there are more."""
@@ -206,13 +240,15 @@ class Api:
         headers = {"Accept": "text/event-stream"}
         if after is not None:
             headers["Last-Event-ID"] = str(after)
+        import httpx
+
         timeout = httpx.Timeout(self._answer_seconds, connect=CONNECT_SECONDS, read=silence_seconds)
         with (
             self._failures(),
             self._http.stream("GET", path, params=_given(params), headers=headers, timeout=timeout) as answer,
         ):
             if answer.status_code != 200:
-                self._parsed(answer, self._read(answer))
+                self._parsed(self._whole(answer))
             check_plain(answer.headers)
             yield answer.iter_raw()
 
@@ -233,25 +269,28 @@ class Api:
             raise CliError(f"{self._url} answered nothing: is it Towpath?")
         return body
 
-    def _parsed(self, answer: httpx.Response, content: bytes) -> Any:
+    def _parsed(self, answer: Response) -> Any:
+        status, fields, content = answer
         body = parsed(content)
-        if answer.status_code == 503:
+        if status == 503:
             raise Overloaded(str(from_problem(503, body)))
-        if answer.is_redirect:
+        if 300 <= status < 400:
             raise CliError(
-                f"{self._url} sends elsewhere (HTTP {answer.status_code}, to "
-                f"{_shown(answer.headers.get('location', 'nowhere'))}): give the API's own URL"
+                f"{self._url} sends elsewhere (HTTP {status}, to "
+                f"{_shown(fields.get('location', 'nowhere'))}): give the API's own URL"
             )
-        if answer.status_code == 401:
+        if status == 401:
             raise unknown_caller(self._sends_token)
-        if not answer.is_success:
-            raise from_problem(answer.status_code, body)
+        if not 200 <= status < 300:
+            raise from_problem(status, body)
         if content and not isinstance(body, Answer):
             raise CliError(f"{self._url} answered something else than JSON of Towpath's: is it Towpath?")
         return body
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
+        import httpx
+
         try:
             yield
         except httpx.ConnectError as error:
@@ -273,12 +312,23 @@ class Api:
             raise CliError(f"{self._url} cannot be used as a URL: look at TOWPATH_URL", Exit.USAGE) from None
 
 
-def _client(url: str, token: str | None, answer_seconds: float, *, trust_env: bool) -> httpx.Client:
+def _headers(token: str | None, job_token: str | None) -> dict[str, str]:
+    found = {**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})}
+    if job_token is not None:
+        from domain.protocol import RUNNER_AUTH_HEADER
+
+        found[RUNNER_AUTH_HEADER] = job_token
+    return found
+
+
+def _client(url: str, headers: dict[str, str], answer_seconds: float, *, trust_env: bool) -> httpx.Client:
     """An HTTP client that connects to this machine without a proxy and never shows a proxy's password."""
+    import httpx
+
     try:
         return httpx.Client(
             base_url=url,
-            headers={**PLAIN, **({"Authorization": f"Bearer {token}"} if token else {})},
+            headers=headers,
             timeout=httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS),
             trust_env=trust_env,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -169,9 +169,29 @@ def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
 def _run(
     api: Api, body: dict[str, Any], output: OutputFormat, *, detach: bool, dispatch: bool, keep: bool
 ) -> None:
-    from uuid_utils.compat import uuid7
+    from infra.cli.client.interruption import interrupting
+    from infra.lock.ids import uuid7
 
-    from infra.cli.client.follow import Left, interrupting, stay, withdraw
+    body = {"id": uuid7(), **body}
+    stays = dispatch and not detach
+    with interrupting():
+        try:
+            task = _create(api, body, dispatch)
+        except KeyboardInterrupt:
+            if stays and not keep:
+                from infra.cli.client.follow import withdraw
+
+                withdraw(api, body["id"])
+            raise
+        if not stays:
+            _show_created(task, output)
+            return
+        _stay(api, task, output, keep=keep)
+
+
+def _stay(api: Api, task: dict[str, Any], output: OutputFormat, *, keep: bool) -> NoReturn:
+    """Show what happens until the task has ended, and exit as it ended."""
+    from infra.cli.client.follow import Left, stay
     from infra.cli.client.live_output import Attempts
     from infra.cli.output.bytes import OutputWriter
     from infra.cli.output.formats import emit_one
@@ -179,27 +199,16 @@ def _run(
     from infra.errors.cli_error import exit_of
     from infra.errors.exit_codes import Exit
 
-    body = {"id": str(uuid7()), **body}
-    stays, writer = dispatch and not detach, OutputWriter(raw=True)
-    with interrupting():
-        try:
-            task = _create(api, body, dispatch)
-        except KeyboardInterrupt:
-            if stays and not keep:
-                withdraw(api, body["id"])
-            raise
-        if not stays:
-            _show_created(task, output)
-            return
-        say(f"task {task['id']}")
-        outputs = Attempts(api, task["id"], writer.write) if output is OutputFormat.TABLE else None
-        try:
-            task = stay(api, task, partial(_show_event, outputs, writer), keep=keep)
-            if outputs is not None:
-                outputs.ended(task["attempt"], task["output_tail"])
-        except Left as left:
-            say(f"task {task['id']} {left}; `towpath wait {task['id']}` comes back to it")
-            raise typer.Exit(Exit.INTERRUPTED) from None
+    writer = OutputWriter(raw=True)
+    say(f"task {task['id']}")
+    outputs = Attempts(api, task["id"], writer.write) if output is OutputFormat.TABLE else None
+    try:
+        task = stay(api, task, partial(_show_event, outputs, writer), keep=keep)
+        if outputs is not None:
+            outputs.ended(task["attempt"], task["output_tail"])
+    except Left as left:
+        say(f"task {task['id']} {left}; `towpath wait {task['id']}` comes back to it")
+        raise typer.Exit(Exit.INTERRUPTED) from None
     writer.end()
     if output is not OutputFormat.TABLE:
         emit_one(output, task, ())

@@ -1,4 +1,4 @@
-"""Signals that end the following of a task."""
+"""Signals that ask a command to end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from infra.cli.client import follow
+from infra.cli.client.interruption import interrupting
 
 GROUP = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -18,14 +18,14 @@ def send(*numbers: signal.Signals) -> None:
 
 
 def test_signals_that_come_together_interrupt_once() -> None:
-    with follow.interrupting(together_seconds=3600.0):
+    with interrupting(together_seconds=3600.0):
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGTERM)
         send(*GROUP)
 
 
 def test_a_later_signal_interrupts_again() -> None:
-    with follow.interrupting(together_seconds=0.0):
+    with interrupting(together_seconds=0.0):
         for number in GROUP:
             with pytest.raises(KeyboardInterrupt):
                 send(number)
@@ -34,7 +34,7 @@ def test_a_later_signal_interrupts_again() -> None:
 def test_a_signal_that_the_caller_ignores_interrupts_nothing() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with follow.interrupting():
+        with interrupting():
             send(signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
