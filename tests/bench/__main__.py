@@ -29,6 +29,7 @@ from tests.bench.rows import (
     contention,
     evidence,
     growth,
+    growth_pages,
     handoff,
     lifecycles,
     lock_command,
@@ -66,7 +67,7 @@ class Bench:
 
     def _throughput(self, mode: str) -> None:
         groups: list[tuple[list[str], Callable[[Harness, Sizes], list[Row]]]] = [
-            ([f"http-reports/{mode}", f"nats-reports/{mode}"], reports.measure),
+            (reports.names(mode), reports.measure),
             ([f"lifecycles/{mode}"], lifecycles.measure),
             ([f"handoff-p50/{mode}", f"handoff-p99/{mode}"], handoff.measure),
         ]
@@ -89,8 +90,7 @@ class Bench:
     def _history(self) -> None:
         """The rows about a long log, which share one: filling it is most of their work."""
         sizes = self._sizes
-        growth_rows = [name for name in GOALS if name.startswith("growth-")]
-        rest = ["replay", *growth_rows, "memory", *evidence.NAMES]
+        rest = ["replay", *growth.NAMES, "memory", *evidence.NAMES, *growth_pages.NAMES]
         if not any(self._is_wanted(name) for name in rest):
             return
         try:
@@ -100,10 +100,11 @@ class Bench:
                 self._group(["replay"], partial(replay.measure, large, sizes))
                 _, few = self._fill(small, "past", sizes.small_events, waiting)
                 more, many = self._fill(large, "past", sizes.large_events - sizes.replay_events, waiting)
-                self._group(growth_rows, partial(growth.measure, small, large, (few, many), sizes))
+                self._group(growth.NAMES, partial(growth.measure, small, large, (few, many), sizes))
                 lives = sizes.memory_lives - len(known) - len(more)
                 self._group(["memory"], partial(memory.measure, large, known, lives, sizes))
                 self._group(evidence.NAMES, partial(evidence.measure, large, sizes))
+                self._group(growth_pages.NAMES, partial(growth_pages.measure, small, large, sizes))
         except Exception:
             self._fail([name for name in rest if name not in {one.what for one in self.rows}])
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,28 +77,32 @@ class Harness:
         self._server.stop()
 
     @contextlib.contextmanager
-    def control_plane(self, *, api: bool = True, projector: bool = True) -> Iterator[ControlPlane]:
-        """Start the processes; when the API answers, hand them over; end them afterwards."""
+    def control_plane(self, *, apis: int = 1, projector: bool = True) -> Iterator[ControlPlane]:
+        """Start the processes; when the first API answers, hand them over; end them afterwards.
+
+        Further APIs have ports of their own, and share the queue of reports with it.
+        """
         share_imports("api.app", "api.reports.nats_intake")
         children: list[Child] = []
-        listener = bind("127.0.0.1", 0)
-        port: int = listener.getsockname()[1]
-        settings = self.settings.model_copy(update={"port": port, "url": f"http://127.0.0.1:{port}"})
+        listeners = [bind("127.0.0.1", 0) for _ in range(apis)]
+        ports: list[int] = [one.getsockname()[1] for one in listeners]
+        settings = self.settings
         try:
-            if api:
-                children.append(
-                    Child("api", lambda: run(lambda given, stop: serve_api(given, stop, listener), settings))
-                )
+            for listener, port in zip(listeners, ports, strict=True):
+                own = self.settings.model_copy(update={"port": port, "url": f"http://127.0.0.1:{port}"})
+                children.append(Child("api", partial(_run_api, own, listener)))
             if projector:
                 children.append(Child("locks", lambda: run_projector(settings, ("locks",))))
                 others = ("dispatch", "watchdog", "read-model", "checkpoint-signer")
                 children.append(Child("projector", lambda: run_projector(settings, others)))
-            listener.close()
-            if api:
+            for listener in listeners:
+                listener.close()
+            for port in ports:
                 _await_api(port)
-            yield ControlPlane(port if api else 0, tuple(child.pid for child in children))
+            yield ControlPlane(ports[0] if ports else 0, tuple(child.pid for child in children))
         finally:
-            listener.close()
+            for listener in listeners:
+                listener.close()
             for child in children:
                 child.stop()
 
@@ -117,6 +123,10 @@ class Harness:
             yield
         finally:
             child.stop()
+
+
+def _run_api(settings: Settings, listener: socket.socket) -> int:
+    return run(lambda given, stop: serve_api(given, stop, listener), settings)
 
 
 def _await_api(port: int) -> None:

@@ -29,6 +29,7 @@ class Sizes:
     small_events: int = 3_000
     large_events: int = 300_000
     growth_tasks: int = 300
+    growth_requests: int = 100
     memory_lives: int = 100_000
     memory_touches: int = 5_000
     evidence_events: int = 1_000_000
@@ -67,6 +68,7 @@ QUICK = Sizes(
     small_events=1_000,
     large_events=6_000,
     growth_tasks=40,
+    growth_requests=5,
     memory_lives=700,
     memory_touches=100,
     evidence_events=11_500,  # a rung of time travel, and something behind it

@@ -48,7 +48,7 @@ def measure(harnesses: Sequence[Harness], sizes: Sizes) -> list[Row]:
             in_child(
                 "register", partial(register, harness.settings, PREFIX, 1 + len(ELSEWHERE)), TURN_SECONDS
             )
-            stack.enter_context(harness.control_plane(api=False))
+            stack.enter_context(harness.control_plane(apis=0))
             crowd = partial(_crowd, harness.settings, waiters, sizes.waiting_paths)
             in_child("crowd", crowd, TURN_SECONDS)
         for _ in range(sizes.rounds):

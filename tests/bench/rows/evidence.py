@@ -37,7 +37,7 @@ NAMES = ("verify", "verify-memory", "time-travel", "time-travel-near")
 def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """The rows; the log is filled up to `sizes.evidence_events` first."""
     settings = harness.settings
-    with harness.control_plane(api=False):
+    with harness.control_plane(apis=0):
         in_child("fill", lambda: _fill_up(settings, sizes.evidence_events), 2 * TURN_SECONDS)
     last = in_child("seal", lambda: _seal(settings), TURN_SECONDS)
     raw = in_child("raw", lambda: raw_callback(settings, last, TURN_SECONDS), TURN_SECONDS)

@@ -22,6 +22,7 @@ from tests.bench.load.http_client import report_requests, send
 from tests.bench.rows.reports import QUEUED, RUNNING
 from tests.bench.sizes import Sizes
 
+NAMES = ["growth-append-cached", "growth-append-cold", "growth-callback-cached", "growth-callback-cold"]
 TURN_SECONDS = 180.0
 Medians = dict[str, tuple[float, float]]
 Place = tuple[Settings, ControlPlane, Sequence[str]]

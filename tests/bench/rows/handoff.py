@@ -44,7 +44,7 @@ def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """Both rows for one kind of fsync."""
     mode, seconds = harness.mode, sizes.handoff_seconds
     in_child("register", lambda: register(harness.settings, PREFIX, WORKSPACES), TURN_SECONDS)
-    with harness.control_plane(api=False):
+    with harness.control_plane(apis=0):
         probe = Child(
             "probe",
             lambda: run_loop(

@@ -41,7 +41,7 @@ def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     for _ in range(sizes.rounds):
         appends = in_child("raw", lambda: pipelined(harness.settings, sizes.appends(mode)), TURN_SECONDS)
         raw.append(appends / EVENTS_PER_LIFE)
-        with harness.control_plane(api=False):
+        with harness.control_plane(apis=0):
             lives.append(in_child("driver", lambda: _rate(harness.settings, sizes.lives(mode)), TURN_SECONDS))
     return [row(f"lifecycles/{mode}", *middle_turn(lives, raw))]
 

@@ -1,8 +1,8 @@
-"""Rows `http-reports` and `nats-reports`: what the control plane takes from runners in a second.
+"""Rows `http-reports`, `nats-reports` and `nats-reports-two`: what the control plane takes in a second.
 
 Every report is a real transition of a task of its own: `queued` over HTTP, later `running` over NATS.
 All processes run as under `towpath up`. Both count only what stands in the log: HTTP until the last
-answer, NATS until the last event.
+answer, NATS until the last event. In the third row two API processes share the queue of reports.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra.config.settings import Settings
 from tests.bench.baselines.bare_route import bare_route
 from tests.bench.baselines.raw_publishes import IN_FLIGHT, pipelined
 from tests.bench.child import in_child
-from tests.bench.figures import Row, middle_turn, row
+from tests.bench.figures import ALWAYS, Row, middle_turn, row
 from tests.bench.harness import POOL, ControlPlane, Harness, settled
 from tests.bench.load.http_client import CONNECTIONS, report_requests, request, send
 from tests.bench.sizes import Sizes
@@ -33,7 +33,7 @@ RUNNING = b'{"status":"running","attempt":1,"runner_id":"bench","pid":4242}'
 def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     """Both rows for one kind of fsync."""
     mode, settings, count = harness.mode, harness.settings, sizes.reports(harness.mode)
-    bare, raw, http, nats = [], [], [], []
+    bare, raw, http, nats, two = [], [], [], [], []
     for _ in range(sizes.rounds):
         raw.append(in_child("raw", partial(pipelined, settings, sizes.appends(mode)), TURN_SECONDS))
         with bare_route(settings) as port:
@@ -42,10 +42,18 @@ def measure(harness: Harness, sizes: Sizes) -> list[Row]:
             rates = in_child("client", partial(_ours, settings, control, count), TURN_SECONDS)
         http.append(rates[0])
         nats.append(rates[1])
-    return [
-        row(f"http-reports/{mode}", *middle_turn(http, bare)),
-        row(f"nats-reports/{mode}", *middle_turn(nats, raw)),
-    ]
+        if mode == ALWAYS:
+            with harness.control_plane(apis=2) as control:
+                rates = in_child("client", partial(_ours, settings, control, count), TURN_SECONDS)
+            two.append(rates[1])
+    rows = {"http-reports": (http, bare), "nats-reports": (nats, raw), "nats-reports-two": (two, raw)}
+    return [row(f"{what}/{mode}", *middle_turn(*figures)) for what, figures in rows.items() if all(figures)]
+
+
+def names(mode: str) -> list[str]:
+    """The rows of one kind of fsync."""
+    both = [f"http-reports/{mode}", f"nats-reports/{mode}"]
+    return [*both, f"nats-reports-two/{mode}"] if mode == ALWAYS else both
 
 
 async def _bare(port: int, count: int) -> float:
