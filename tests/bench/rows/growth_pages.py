@@ -1,7 +1,7 @@
 """Rows `growth-page`, `growth-metrics` and `locks-at`: reads behind a long history, against a short one.
 
 Both logs are there at once, each on a server of its own, and take turns request by request. A page has 50
-events: the log's first ones, those of one kind, and those behind its middle. `locks-at` is the longest time of
+events: the log's first ones, those of one kind, and those behind its middle. `locks-at` is the longest of
 `GET /locks` at positions all over the long log, each asked for once.
 """
 
