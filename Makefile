@@ -12,7 +12,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 NODE := tests/node/node_modules/.package-lock.json
 CONSOLE := $(BIN)/python api/console/build.py
 
-.PHONY: interpreter help demo console up test check bench bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages console-sheet clean
+.PHONY: interpreter help demo console up test check bench bench-steps bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages console-sheet clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ check: $(ENV) ## lint, format, types, and who may import whom
 
 bench: $(ENV) ## measure; ARGS="…" goes to the program, whose output alone is on stdout
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-steps: $(ENV) ## count what a task costs each part; ARGS="--at-once"
+	@$(BIN)/python -m tests.bench.steps $(ARGS)
 
 bench-eventsourcing: $(ENV) ## measure the store for the eventsourcing library beside its own stores
 	@cd packages/eventsourcing-nats && ../../$(BIN)/python -m bench

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from domain.lifecycle.asyncio_tasks import end_tasks
 from infra.runtime.http_connections import Connections, connection_limit, guarded_protocol
 
 BACKLOG = 2048
@@ -43,6 +44,18 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers; it ends at once, and not with its next tick."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def main_loop(self) -> None:
+        told = asyncio.create_task(self._ending.wait())
+        ticking = asyncio.create_task(super().main_loop())
+        await asyncio.wait({told, ticking}, return_when=asyncio.FIRST_COMPLETED)
+        await end_tasks([told, ticking])
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -71,12 +84,14 @@ async def serve(
         ws="none",
         timeout_graceful_shutdown=graceful_seconds,
     )
-    server = _Server(config)
+    ended = asyncio.Event()
+    server = _Server(config, ended)
 
     async def end() -> None:
         await stop.wait()
         closing()
         server.should_exit = True
+        ended.set()
 
     ending = asyncio.create_task(end())
     try:

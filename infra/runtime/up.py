@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from infra.nats.embedded_server import EmbeddedNats
 from infra.runtime.http_server import bind
 from infra.runtime.memory import share_imports
 from infra.runtime.standard_streams import flush_words
-from infra.runtime.stop_signals import let_go_of_descriptors, stop_signals
+from infra.runtime.stop_signals import Wakeups, let_go_of_descriptors, stop_signals
 from infra.telemetry.otel_tracer import check_tracing, preload
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ STOP_SECONDS = 15.0
 MAX_RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
 WATCH_SECONDS = 0.2
-STOP_ORDER = ("runner", "api", "projector", "locks")
+LOOK_SECONDS = 0.005
+STOP_ORDER = (("runner",), ("api",), ("projector", "locks"))
 NEEDED = (
     "api.app",
     "api.reports.nats_intake",
@@ -148,11 +149,11 @@ class Supervisor:
         nats_port = self._nats.port if self._nats is not None else None
         self._published = publish(self._given, self.settings, nats_port)
 
-    def watch(self, stop: Callable[[], bool]) -> None:
+    def watch(self, stop: Callable[[], bool], pause: Callable[[float], None]) -> None:
         """Wait until `stop()`; restart children that die. Raises CannotStart if one keeps dying."""
         while not stop():
             self.look()
-            signal.sigtimedwait([], WATCH_SECONDS)
+            pause(WATCH_SECONDS)
 
     def look(self) -> None:
         """Restart children that have died. Raises CannotStart if one keeps dying, or if NATS has died."""
@@ -171,13 +172,13 @@ class Supervisor:
         self._fork(part)
 
     def stop(self) -> None:
-        """Stop the children in STOP_ORDER, then NATS; each drains before the next is stopped."""
+        """Stop the children in STOP_ORDER, then NATS; each drains before the next are stopped."""
         if self._published is not None:
             self._published.withdraw()
         if self._listener is not None:
             self._listener.close()  # the API process has its own copy
-        for part in sorted(self._parts, key=lambda part: STOP_ORDER.index(part.name)):
-            _end(part)
+        for names in STOP_ORDER:
+            _end([part for part in self._parts if part.name in names])
         self._parts.clear()
         if self._nats is not None:
             self._nats.stop()
@@ -191,6 +192,7 @@ def run_up(settings: Settings, say: Words) -> int:
     stopping: list[int] = []
     for number in stop_signals(signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _frame: stopping.append(got))
+    wakeups = Wakeups()
     supervisor = Supervisor(settings, say)
     try:
         supervisor.start()
@@ -204,7 +206,7 @@ def run_up(settings: Settings, say: Words) -> int:
             for shortage in room_shortages(started):
                 say(f"room       {shortage}")
             say("ready")
-        supervisor.watch(lambda: bool(stopping))
+        supervisor.watch(lambda: bool(stopping), wakeups.wait)
     finally:
         supervisor.stop()
     say("stopped")
@@ -318,6 +320,7 @@ def _become_child(part: _Part, parent: int, listener: socket.socket | None) -> N
         for number in (signal.SIGINT, signal.SIGHUP):  # sent to the whole group: the parent ends us
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)  # the parent's
         let_go_of_descriptors({listener.fileno()} if listener and part.name == "api" else ())
         code = part.main()
     except Exception as error:
@@ -345,17 +348,30 @@ def _runner(settings: Settings) -> int:
     return run(serve_runner, settings, (signal.SIGTERM,))
 
 
-def _end(part: _Part) -> None:
-    """Send SIGTERM, and SIGKILL after STOP_SECONDS with a message."""
-    try:
-        os.kill(part.pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while os.waitpid(part.pid, os.WNOHANG)[0] == 0:
-            if time.monotonic() > deadline:
+def _end(parts: Sequence[_Part]) -> None:
+    """Send SIGTERM to all, and SIGKILL after STOP_SECONDS with a message."""
+    left = [part for part in parts if _tell(part, signal.SIGTERM)]
+    deadline = time.monotonic() + STOP_SECONDS
+    while left := [part for part in left if _lives(part)]:
+        if time.monotonic() > deadline:
+            for part in left:
                 log.warning("part did not end in time and is killed", part=part.name)
-                os.kill(part.pid, signal.SIGKILL)
+                _tell(part, signal.SIGKILL)
                 os.waitpid(part.pid, 0)
-                return
-            signal.sigtimedwait([], 0.02)
-    except (ProcessLookupError, ChildProcessError):
-        return
+            return
+        signal.sigtimedwait([], LOOK_SECONDS)
+
+
+def _tell(part: _Part, number: int) -> bool:
+    try:
+        os.kill(part.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _lives(part: _Part) -> bool:
+    try:
+        return os.waitpid(part.pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False

@@ -52,7 +52,7 @@ def measure(home: Path, mode: str, sizes: Sizes) -> list[Row]:
     count = sizes.tasks
     bare, ours, processor = list[float](), list[float](), list[float]()
     with up(home, mode, CAPACITY) as installation:
-        in_child("warm", lambda: _rate(installation, WARM_TASKS), TURN_SECONDS)
+        in_child("warm", lambda: rate(installation, WARM_TASKS), TURN_SECONDS)
         for _ in range(sizes.rounds):
             bare.append(
                 Child("bare", lambda: asyncio.run(bare_processes(COMMAND, count, CAPACITY))).result(
@@ -60,7 +60,7 @@ def measure(home: Path, mode: str, sizes: Sizes) -> list[Row]:
                 )
             )
             before = seconds_by_part(installation.pid)
-            ours.append(in_child("tasks", lambda: _rate(installation, count), TURN_SECONDS))
+            ours.append(in_child("tasks", lambda: rate(installation, count), TURN_SECONDS))
             processor.append(_milliseconds_a_task(before, seconds_by_part(installation.pid), count))
         rows = [row(f"tasks/{mode}", *middle_turn(ours, bare))]
         if mode == ALWAYS:
@@ -70,7 +70,17 @@ def measure(home: Path, mode: str, sizes: Sizes) -> list[Row]:
     return rows
 
 
-async def _rate(installation: Installation, count: int) -> float:
+async def one_by_one(installation: Installation, count: int) -> float:
+    """Tasks a second, each posted once the one before has ended."""
+    started = time.perf_counter()
+    for _ in range(count):
+        async with _ended(installation, END, 1) as end:
+            await _post(installation, COMMAND, 1, 1)
+            await end
+    return count / (time.perf_counter() - started)
+
+
+async def rate(installation: Installation, count: int) -> float:
     """Whole tasks a second, from the first POST to the last end in the log."""
     async with _ended(installation, END, count) as all_ended:
         started = time.perf_counter()

@@ -201,7 +201,10 @@ def runner(
 
 
 def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
-    """Run a server until it ends, and exit with its exit code."""
+    """Run a server until it ends, and exit with its exit code.
+
+    At once: with everything imported, Python takes a tenth of a second to take itself down.
+    """
     from infra.config.process_secrets import keep_secrets
     from infra.config.settings import SettingsError
     from infra.errors.cli_error import CliError
@@ -215,7 +218,7 @@ def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
         raise CliError(str(error), Exit.USAGE) from None
     finally:
         flush_words()
-    raise typer.Exit(code)
+    os._exit(code)
 
 
 def _print(line: str) -> None:
