@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Entry, matching, sequence, step } from "../src/lib/palette.ts";
+import { type Entry, matching, step } from "../src/lib/palette.ts";
 
 const entries = (...labels: string[]): Entry[] => labels.map((label) => ({ id: label, label, run: () => {} }));
 const labels = (found: Entry[]) => found.map((one) => one.label);
@@ -14,21 +14,6 @@ describe("matching", () => {
 
   it("offers no more than fit", () => {
     expect(matching(entries(...Array.from({ length: 20 }, (_, index) => `task ${index}`)), "task")).toHaveLength(7);
-  });
-});
-
-describe("sequence", () => {
-  it.each([
-    ["1200", 1200],
-    ["1 200", 1200],
-    ["1\u202f200", 1200],
-    ["#7", 7],
-    ["0", null],
-    ["9999", null],
-    ["12a", null],
-    ["", null],
-  ])("%s", (text, seq) => {
-    expect(sequence(text, 5000)).toBe(seq);
   });
 });
 

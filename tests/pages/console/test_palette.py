@@ -85,6 +85,9 @@ def test_a_number_leads_to_the_page_as_of_that_sequence(up: Up, task: str, scree
     typed(page, "return")
     picks(page, "Return to live")
     expect(page).to_have_url(re.compile("/console/tasks$"))
+    typed(page, "1s ago")
+    picks(page, "Go to ")
+    expect(page).to_have_url(re.compile(r"/console/tasks\?at=20\d\d-"))
 
 
 def test_the_actions_of_a_page_are_there_and_do_what_its_buttons_do(up: Up, screen: Opener) -> None:

@@ -1,12 +1,9 @@
 // The palette: everything by its name, without a mouse. Ctrl or Cmd and K open it from anywhere but a dialog.
 import { type Signal, signal, useSignal } from "@preact/signals";
 import { useEffect, useId, useMemo } from "preact/hooks";
-import { lastSeq } from "../lib/api";
-import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
-import { type Entry, type Group, matching, sequence, step } from "../lib/palette";
-import { actions, findTasks, moment, pages, runners, workspaces } from "../lib/palette_finds";
-import { go } from "../lib/router";
+import { type Entry, type Group, matching, step } from "../lib/palette";
+import { actions, findTasks, moments, pages, runners, workspaces } from "../lib/palette_finds";
 import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
 
@@ -74,11 +71,9 @@ function useGroups(text: string): Group[] {
   const hosts = useFound("", runners);
   // the dialog covers the page: its controls are those of the moment in which it was opened
   const own = useMemo(() => [pages(), actions()] as const, []);
-  const seq = sequence(text, lastSeq.value);
-  const then = seq === null ? [] : [{ id: "seq", label: `Go to sequence ${count(seq)}`, detail: "this page as of then", run: () => go(moment(seq)) }];
   const some = text.trim() !== "";
   return [
-    { title: "Time", entries: then },
+    { title: "Time", entries: moments(text) },
     { title: "Pages", entries: matching(own[0], text) },
     { title: "Actions of this page", entries: matching(own[1], text) },
     { title: "Tasks", entries: some ? tasks.value : [] },
@@ -118,7 +113,7 @@ function Finder() {
         aria-controls={`${id}-list`}
         aria-autocomplete="list"
         aria-activedescendant={all.length > 0 ? `${id}-${index}` : undefined}
-        placeholder="page, task, workspace, runner, action, or a sequence"
+        placeholder="page, task, workspace, runner, action, sequence, or 10m ago"
         spellcheck={false}
         autocomplete="off"
         autofocus

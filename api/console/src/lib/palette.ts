@@ -24,13 +24,6 @@ export function matching(entries: readonly Entry[], text: string): Entry[] {
   return fits.toSorted((a, b) => begins(a) - begins(b)).slice(0, MOST);
 }
 
-/** The sequence that `text` names: `1200`, `1 200` or `#1200`; null if none, or none of the log. */
-export function sequence(text: string, last: number): number | null {
-  const found = /^\s*#?\s*(\d[\d\s\u202f]*)$/.exec(text)?.[1]?.replace(/\D/g, "");
-  const seq = Number(found);
-  return found !== undefined && seq >= 1 && seq <= last ? seq : null;
-}
-
 /** The index `by` steps on, around the ends. */
 export function step(index: number, by: number, length: number): number {
   return length === 0 ? 0 : (index + by + length) % length;

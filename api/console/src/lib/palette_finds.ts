@@ -1,13 +1,15 @@
 // Where the palette finds its entries: the table of pages, the controls of the page that is shown, and the API.
 import { PAGES } from "../pages";
-import { get } from "./api";
-import { shortId } from "./format";
+import { get, lastSeq } from "./api";
+import { count, dayTime, shortId } from "./format";
 import { shortcuts } from "./keys";
+import { travel } from "./moment";
 import type { Entry } from "./palette";
 import { parse } from "./query";
-import { at, go, href, place } from "./router";
+import { at, go, href } from "./router";
 import { shown } from "./safe_text";
 import { WORD, stateOf } from "./status";
+import { parseWhen } from "./when";
 
 const CONTROLS = "main :is(.page-head, .past-banner, .fresh) button:not(:disabled)";
 const MOST_TASKS = 6;
@@ -37,9 +39,16 @@ export function actions(): Entry[] {
   return [...buttons, ...keys.map(({ keys, what, run }) => ({ id: `key ${keys}`, label: what[0]?.toUpperCase() + what.slice(1), detail: keys, run }))];
 }
 
-/** The page that is shown, as of `seq`. */
-export function moment(seq: number): string {
-  return href(place.value.path, { ...Object.fromEntries(place.value.query), at: seq });
+/** The page that is shown as of the moment that `text` names: a sequence, a time, `10m ago`. */
+export function moments(text: string): Entry[] {
+  const when = parseWhen(text, new Date());
+  if (when?.kind === "seq" && when.seq >= 1 && when.seq <= lastSeq.value) return [moment(`Go to sequence ${count(when.seq)}`, when.seq)];
+  if (when?.kind === "time" && when.at.getTime() <= Date.now()) return [moment(`Go to ${dayTime(when.at)}`, when.at.toISOString())];
+  return [];
+}
+
+function moment(label: string, then: number | string): Entry {
+  return { id: "moment", label, detail: "this page as of then", run: () => travel(then, { jump: true }) };
 }
 
 /** Tasks by a part of the id or the title. */
