@@ -118,6 +118,7 @@ def test_a_killed_api_that_comes_back_is_followed_on_with_every_sequence_once(
     expect(away).to_contain_text(
         re.compile(r"not connected · last known \d\d:\d\d:\d\d · again in"), timeout=SECONDS
     )
+    expect(page.get_by_role("button", name=re.compile("^not live"))).to_be_visible()
     expect(page.locator(".loaded.stale")).to_be_visible()
     up = home.up("--port", up.url.rpartition(":")[2], "--nats-port", up.nats_port)
     after = up.create(["true"], title="after", dispatch=False)
