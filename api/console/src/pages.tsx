@@ -3,6 +3,9 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "./components/Icon";
 import { match } from "./lib/router";
+import { EvidencePage } from "./pages/Evidence";
+import { LogPage } from "./pages/Log";
+import { LogEventPage } from "./pages/LogEvent";
 import { LocksPage, WorkspaceLocksPage } from "./pages/Locks";
 import { OverviewPage } from "./pages/Overview";
 import { RunnersPage } from "./pages/Runners";
@@ -30,6 +33,9 @@ export const PAGES: readonly PageEntry[] = [
   { path: "/locks/:workspace", title: "Locks", page: WorkspaceLocksPage },
   { path: "/workspaces", title: "Workspaces", page: WorkspacesPage, nav: { icon: "workspaces", key: "w" } },
   { path: "/runners", title: "Runners", page: RunnersPage, nav: { icon: "runners", key: "r" } },
+  { path: "/log", title: "Log", page: LogPage, nav: { icon: "log", key: "e" } },
+  { path: "/log/:seq", title: "Event", page: LogEventPage },
+  { path: "/evidence", title: "Evidence", page: EvidencePage, nav: { icon: "evidence", key: "v" } },
 ];
 
 /** Whether `path` is the address of a page. */

@@ -21,6 +21,7 @@ export interface Ask {
   /** Values of the `{names}` in the path. */
   path?: Record<string, string>;
   query?: Record<string, Value | readonly string[]>;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
@@ -86,7 +87,7 @@ export function address(template: string, ask: Ask = {}): string {
 
 /** The response of a route, whatever its content. Throws Problem, Unreachable, or what `signal` was aborted with. */
 export async function request(method: string, template: string, ask: Ask = {}, body?: unknown): Promise<Response> {
-  const headers: Record<string, string> = { Accept: "application/json" };
+  const headers: Record<string, string> = { Accept: "application/json", ...ask.headers };
   if (method !== "GET") headers["X-Towpath-Console"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;

@@ -1,0 +1,14 @@
+// Which rows of a long list are drawn: those in sight and some around them.
+
+export interface Drawn {
+  first: number;
+  /** Behind the last one. */
+  end: number;
+}
+
+const AROUND = 12;
+
+export function drawn(rows: number, rowHeight: number, top: number, height: number): Drawn {
+  const first = Math.max(0, Math.min(Math.floor(top / rowHeight), rows) - AROUND);
+  return { first, end: Math.min(rows, Math.ceil((top + height) / rowHeight) + AROUND) };
+}
