@@ -53,6 +53,10 @@ PAGES = (
     PageCase("workspace", "/locks/:workspace", _at("/locks/shop"), ".claim.waits"),
     PageCase("workspaces", "/workspaces", _at("/workspaces"), "tbody tr", empty="No workspace yet"),
     PageCase("runners", "/runners", _at("/runners"), "tbody tr", empty="No runner", past="main .empty"),
+    PageCase("log", "/log", _at("/log"), ".log-line", empty="Nothing is recorded yet"),
+    PageCase("event", "/log/:seq", _at("/log/1"), "pre.json"),
+    PageCase("evidence", "/evidence", _at("/evidence"), ".verification-table tbody tr",
+             empty="No verification is recorded", past="main .empty"),
 )  # fmt: skip
 
 PROBLEMS = {

@@ -77,6 +77,7 @@ def lively(up: Up) -> Lively:
         _until(lambda name=name: up.ended(ids[name]))  # type: ignore[misc]
     _until(lambda: up.task(ids["asking"])["question"])
     _until(lambda: up.task(ids["retrying"])["next_attempt_at"])
+    up.post("/verifications", {"ok": True, "events": past, "command": "towpath verify", "host": "laptop"})
     return Lively(up, ids, past)
 
 

@@ -116,10 +116,12 @@ function useTitles(lines: readonly Line[]): Titles {
   const titles = useSignal<Titles>(new Map());
   const wanted = [...new Set(lines.flatMap((line) => line.taskId ?? []))].filter((id) => !titles.value.has(id));
   const key = wanted.join(" ");
+  const asked = useRef(0);
   useEffect(() => {
     if (key === "") return;
     const abort = new AbortController();
     const timer = setTimeout(() => {
+      asked.current = Date.now();
       loadTitles(key.split(" "), abort.signal).then(
         (found) => {
           const known = [...found].filter(([, title]) => title !== "");
@@ -127,7 +129,7 @@ function useTitles(lines: readonly Line[]): Titles {
         },
         () => undefined, // ids are shown instead
       );
-    }, TITLES_MS);
+    }, Math.max(0, asked.current + TITLES_MS - Date.now()));
     return () => {
       clearTimeout(timer);
       abort.abort();

@@ -101,7 +101,10 @@ export class LiveLog {
   }
 
   private async later(query: Query, tail: Tail): Promise<void> {
-    const page = await this.page({ ...query, after_seq: tail.rows.at(-1)?.seq ?? 0 });
+    const after_seq = tail.rows.at(-1)?.seq ?? 0;
+    let page = await this.page({ ...query, after_seq });
+    // a page may be empty because so many others were looked at, and another one follow
+    while (page.lines.length === 0 && page.cursor !== null) page = await this.page({ ...query, after_seq, cursor: page.cursor });
     if (this.tail.value !== null) this.tail.value = readLater(this.tail.value, page.lines);
   }
 

@@ -1,5 +1,5 @@
 // The live stream of events: one connection, resumed behind the last position, and none in a tab that is long hidden.
-import { Problem, request, sawSeq } from "./api";
+import { Problem, Unreachable, request, sawSeq } from "./api";
 import { type Line, type LogEvent, lineOf } from "./log_lines";
 import { type Message, SseReader } from "./sse";
 
@@ -8,7 +8,7 @@ const SILENT_MS = 45_000; // the API sends a position at least every 15 s
 const HIDDEN_MS = 30_000;
 const MOST_WAIT_SECONDS = 30;
 
-export type StreamState = { kind: "opening" | "live" | "asleep" } | { kind: "away"; againAt: number };
+export type StreamState = { kind: "opening" | "live" | "asleep" } | { kind: "away"; againAt: number; error: Error };
 
 export interface Told {
   /** The stream begins behind this sequence; what was shown before is of another log, or of long ago. */
@@ -38,12 +38,14 @@ export class LogStream {
     private readonly told: Told,
   ) {
     document.addEventListener("visibilitychange", this.seen);
+    addEventListener("online", this.back);
     void this.open();
   }
 
   stop(): void {
     this.stopped = true;
     document.removeEventListener("visibilitychange", this.seen);
+    removeEventListener("online", this.back);
     this.close();
   }
 
@@ -54,6 +56,11 @@ export class LogStream {
       if (this.asleep) this.wake();
       else if (this.timers.has("again")) void this.open();
     }
+  };
+
+  /** The network is back: an old connection may be dead unseen. */
+  private readonly back = () => {
+    if (!this.asleep && !document.hidden) void this.open();
   };
 
   private sleep(): void {
@@ -149,7 +156,7 @@ export class LogStream {
     this.failures += 1;
     const asked = error instanceof Problem ? (error.retryAfterSeconds ?? 1) : 1;
     const wait = Math.min(MOST_WAIT_SECONDS, Math.max(asked, 2 ** Math.min(this.failures - 1, 5))) * 1000;
-    this.told.state({ kind: "away", againAt: Date.now() + wait });
+    this.told.state({ kind: "away", againAt: Date.now() + wait, error: error ?? new Unreachable() });
     this.later("again", wait, () => {
       if (!document.hidden) void this.open();
     });

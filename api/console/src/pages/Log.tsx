@@ -4,7 +4,7 @@ import { CopyButton } from "../components/CopyButton";
 import { LogFilterBar } from "../components/LogFilterBar";
 import { LogLines } from "../components/LogLines";
 import { Empty, Failed, Skeleton } from "../components/States";
-import { address, type Problem } from "../lib/api";
+import { address } from "../lib/api";
 import { now } from "../lib/clock";
 import { count, duration } from "../lib/format";
 import { shortcut } from "../lib/keys";
@@ -81,8 +81,10 @@ function turn(log: LiveLog): void {
 }
 
 function Lines({ log, filtered }: { log: LiveLog; filtered: boolean }) {
-  const [tail, error] = [log.tail.value, log.error.value];
-  if (error !== null) return <Failed error={error as Problem} retry={() => log.restart()} />;
+  const [tail, stream] = [log.tail.value, log.stream.value];
+  const away = stream.kind === "away" ? stream.error : null;
+  const error = log.error.value ?? (tail === null ? away : null);
+  if (error !== null) return <Failed error={error} retry={() => log.restart()} />;
   if (tail === null) return <Skeleton rows={16} />;
   if (tail.rows.length === 0 && tail.older.done && news(tail) === 0) {
     return (
@@ -91,7 +93,11 @@ function Lines({ log, filtered }: { log: LiveLog; filtered: boolean }) {
       </Empty>
     );
   }
-  return <LogLines log={log} tail={tail} />;
+  return (
+    <div class={away === null ? "loaded" : "loaded stale"}>
+      <LogLines log={log} tail={tail} />
+    </div>
+  );
 }
 
 function State({ log }: { log: LiveLog }) {

@@ -18,6 +18,8 @@ import { loadTitles } from "../lib/titles";
 import type { PageProps } from "../pages";
 
 const EVENT = "GET /events/{seq}";
+/** An event never changes, but the log may be replaced by an older backup. */
+const REFRESH_SECONDS = 60;
 
 interface Found {
   event: LogEvent;
@@ -86,7 +88,7 @@ function Steps({ seq }: { seq: number }) {
 }
 
 function Event({ seq }: { seq: string }) {
-  const found = useResource(`event ${seq}`, (signal) => load(seq, signal));
+  const found = useResource(`event ${seq}`, (signal) => load(seq, signal), REFRESH_SECONDS);
   return <Loaded of={found}>{(data) => <Content {...data} />}</Loaded>;
 }
 
