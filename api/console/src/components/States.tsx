@@ -71,7 +71,7 @@ function Elsewhere() {
           ·{" "}
         </>
       )}
-      <Link to={`/${list}`}>All {list}</Link>
+      <Link to={`/${list}`}>{list === "log" ? "The log" : `All ${list}`}</Link>
     </p>
   );
 }
