@@ -225,8 +225,12 @@ class RunnerState:
             self.file.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def settle(self, key: Key) -> None:
-        """The control plane knows the end; heartbeats no longer list the attempt."""
-        self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", key)
+        """The control plane knows the end; heartbeats no longer list the attempt.
+
+        If that is lost, the next start finds it out again.
+        """
+        with self.file.repeatable():
+            self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", key)
         self.let_go(key)
 
     def say_bare(self, key: Key) -> None:
@@ -311,8 +315,11 @@ class RunnerState:
         return int(self.file.rows("SELECT count(*) FROM outbox")[0][0])
 
     def answered(self, row: OutboxRow, *, settles: bool = False) -> None:
-        """Delete an answered report; if it `settles`, its attempt is settled in the same transaction."""
-        with self.file.transaction():
+        """Delete an answered report; if it `settles`, its attempt is settled in the same transaction.
+
+        If that is lost, the next start sends the report once more, and the control plane knows it already.
+        """
+        with self.file.repeatable(), self.file.transaction():
             self.file.run("DELETE FROM outbox WHERE id = ?", (row.id,))
             if settles:
                 self.file.run(f"{SETTLE} WHERE task_id = ? AND attempt = ?", row.key)

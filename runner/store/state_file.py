@@ -1,7 +1,7 @@
 """The SQLite file of the state: one owner, checked on opening, explicit about disk errors.
 
-WAL with synchronous=FULL: a commit is on the disk. SQLite's errors become StateTrouble, which distinguishes a
-disk that may have space again (wait) from a permanently damaged file (damaged).
+WAL with synchronous=FULL: a commit is on the disk, but for what `repeatable` marks. SQLite's errors become
+StateTrouble, which tells a disk that may have space again (wait) from a permanently damaged file (damaged).
 """
 
 from __future__ import annotations
@@ -69,6 +69,18 @@ class StateFile:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def repeatable(self) -> Iterator[None]:
+        """Statements that a power cut may undo, since their loss only repeats work: they need no fsync.
+
+        They are kept if the process is killed, and a later synced transaction syncs them, too.
+        """
+        self.run("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self.run("PRAGMA synchronous = FULL")
 
     def check(self, reserve: int) -> None:
         """Raise StateTrouble if the file was replaced, or fewer than `reserve` bytes are free."""

@@ -206,3 +206,27 @@ def test_an_interrupted_step_writes_nothing(opened: RunnerState) -> None:
     with pytest.raises(AttributeError):
         opened.accept(sub, "http", broken)
     assert opened.find(Key(sub.task_id, 1)) is None
+
+
+def _synced(state: RunnerState) -> bool:
+    full = 2
+    return bool(state.file.rows("PRAGMA synchronous")[0][0] == full)
+
+
+def test_only_what_can_be_repeated_is_not_synced(opened: RunnerState) -> None:
+    sub = sent()
+    opened.accept(sub, "nats", Report(status="queued", attempt=1))
+    assert _synced(opened)
+    with opened.file.repeatable():
+        assert not _synced(opened)
+        with pytest.raises(StateTrouble):
+            opened.file.run("SELECT * FROM nothing")
+    assert _synced(opened)
+
+    row = opened.pending(sub.task_id)
+    assert row is not None
+    opened.answered(row)
+    opened.settle(row.key)
+    assert _synced(opened)
+    assert opened.pending(sub.task_id) is None
+    assert not opened.holds(row.key)
