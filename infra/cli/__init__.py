@@ -3,9 +3,10 @@
 Start with `commands/run.py`.
 
 Every invocation pays for its imports, even `--help`. So command modules import only typer and the standard
-library; expensive modules (httpx, rich, pydantic, the servers) are imported inside the command. httpx imports
-its own command line if it can, with rich and pygments: two thirds of its import time. A None in `sys.modules`
-makes Python treat that module as missing.
+library; expensive modules (httpx, rich, pydantic, the servers) are imported inside the command, and only
+where it needs them (docs/adr/0071-short-commands-import-little.md). httpx imports its own command line if it
+can, with rich and pygments: two thirds of its import time. A None in `sys.modules` makes Python treat that
+module as missing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """All settings in one frozen object, read once from the environment.
 
 Code of the control plane that needs a value gets this object, or a part of it, from the composition root.
-`towpath lock` alone reads its few variables itself (`infra/lock/endpoint.py`), as loading this module would
-delay each command. Command-line options override fields. Rules between
+Only clients read three of the variables themselves where these are plain (`infra/cli/client/endpoint.py`), as
+loading this module would delay each command. Command-line options override fields. Rules between
 settings are checked here; every error names the variable and never shows its value.
 """
 
