@@ -269,11 +269,8 @@ def api_parts(
 
 @asynccontextmanager
 async def open_outputs(settings: Settings) -> AsyncIterator[Outputs]:
-    """Asks runners for output. It has its own connections, since ranges are large.
-
-    nats-py's own parser gathers a large message in linear time; ours is made for small ones.
-    """
-    connection = await connect(settings.model_copy(update={"nats_client": "plain"}), "towpath-output")
+    """Asks runners for output. It has its own connections, since ranges are large."""
+    connection = await connect(settings, "towpath-output")
     try:
         async with push_client() as http:
             push = None

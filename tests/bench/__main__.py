@@ -35,6 +35,7 @@ from tests.bench.rows import (
     lock_command,
     memory,
     output,
+    output_cost,
     replay,
     reports,
     tasks,
@@ -63,6 +64,7 @@ class Bench:
         self._group(contention.NAMES, self._contention)
         self._group(lock_command.NAMES, partial(self._on_fresh, ALWAYS, lock_command.measure))
         self._group(output.NAMES, partial(self._on_fresh, ALWAYS, output.measure))
+        self._group(output_cost.NAMES, partial(self._on_fresh, ALWAYS, output_cost.measure))
         self._history()
 
     def _throughput(self, mode: str) -> None:

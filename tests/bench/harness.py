@@ -76,6 +76,12 @@ class Harness:
     ) -> None:
         self._server.stop()
 
+    @property
+    def nats_pid(self) -> int:
+        """The server's process id."""
+        assert self._server.pid is not None
+        return self._server.pid
+
     @contextlib.contextmanager
     def control_plane(self, *, apis: int = 1, projector: bool = True) -> Iterator[ControlPlane]:
         """Start the processes; when the first API answers, hand them over; end them afterwards.
@@ -107,7 +113,7 @@ class Harness:
                 child.stop()
 
     @contextlib.contextmanager
-    def runner(self, plane: ControlPlane, **changes: Any) -> Iterator[None]:
+    def runner(self, plane: ControlPlane, **changes: Any) -> Iterator[Child]:
         """Run a host runner of the bench's pool, as the broker's runner user."""
         who = self._server.runner
         given = {
@@ -120,7 +126,7 @@ class Harness:
         settings = self.settings.model_copy(update=given)
         child = Child("runner", lambda: run(serve_runner, settings))
         try:
-            yield
+            yield child
         finally:
             child.stop()
 

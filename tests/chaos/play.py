@@ -137,8 +137,12 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
     await nemesis.heal()
     await wanting
     await moving
-    await locking
+    await asyncio.wait({locking}, timeout=FINISH_SECONDS)
     left = await scenarios.finish(FINISH_SECONDS)
+    if not locking.cancel():
+        locking.result()
+    else:
+        left.append("a lock command, or its release")
     open_ = await settle(harness, nc, SETTLE_SECONDS)
     open_ += [f"a client still waits in {where} ({times} do)" for where, times in Counter(left).items()]
     beating.cancel()

@@ -1,7 +1,8 @@
 """Rows `output`: a job's bytes from its write to the client, and how long after its write a line is there.
 
 A real runner, its shim, NATS and the API stand between them, as for `towpath logs -f`. The yardstick is `cat`
-of as many bytes, sent by the same HTTP server to the same HTTP client.
+of as many bytes, sent by the same HTTP server to the same HTTP client. Row `output-hops` is the
+limit: what the bare hops that a range passes (`bare_hops.py`) reach beside the same `cat`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from starlette.routing import Route
 from infra.cli.client.http import Api
 from infra.cli.client.output import pieces
 from infra.runtime.http_server import bind, serve
+from tests.bench.baselines.bare_hops import bare_hops
 from tests.bench.child import Child, run_loop
 from tests.bench.figures import Row, middle_turn, row
 from tests.bench.harness import POOL, Harness
 from tests.bench.sizes import Sizes
 
-NAMES = ["output", "output-delay"]
+NAMES = ["output", "output-hops", "output-delay"]
 MEGABYTE = 1_000_000
 PIECE_BYTES = 64 * 1024
 GIVE_UP_SECONDS = 60.0
@@ -42,7 +44,7 @@ for _ in range(int(sys.argv[1])):
 
 
 def measure(harness: Harness, sizes: Sizes) -> list[Row]:
-    """Both rows."""
+    """All rows."""
     size = sizes.output_megabytes * MEGABYTE
     file = harness.settings.data_dir / "bytes"
     with file.open("wb") as made:
@@ -51,18 +53,42 @@ def measure(harness: Harness, sizes: Sizes) -> list[Row]:
         harness.control_plane() as plane,
         harness.runner(plane, runner_output_bytes=2 * size),
         _cat(file) as port,
+        bare_hops(harness.settings, file) as hops,
         Api(f"http://127.0.0.1:{plane.port}", None) as api,
     ):
-        _ours(api, ["true"])
-        ours, theirs = [], []
-        for _ in range(sizes.rounds):
-            theirs.append(sizes.output_megabytes / _cat_seconds(port, size))
-            started = time.perf_counter()
-            found = sum(len(one) for one in _ours(api, ["cat", str(file)]))
-            ours.append(sizes.output_megabytes / (time.perf_counter() - started))
-            assert found == size, (found, size)
+        _seconds(_ours(api, ["true"]), 0)
+        _seconds(_bare(hops), size)
+        turns = [
+            [
+                sizes.output_megabytes / seconds
+                for seconds in (
+                    _cat_seconds(port, size),
+                    _seconds(_bare(hops), size),
+                    _seconds(_ours(api, ["cat", str(file)]), size),
+                )
+            ]
+            for _ in range(sizes.rounds)
+        ]
         delays = _delays(api, sizes.output_lines)
-    return [row("output", *middle_turn(ours, theirs)), row("output-delay", median(delays))]
+    cat, bare, ours = zip(*turns, strict=True)
+    return [
+        row("output", *middle_turn(ours, cat)),
+        row("output-hops", *middle_turn(bare, cat)),
+        row("output-delay", median(delays)),
+    ]
+
+
+def _seconds(output: Iterator[bytes], size: int) -> float:
+    started = time.perf_counter()
+    found = sum(len(one) for one in output)
+    assert found == size, (found, size)
+    return time.perf_counter() - started
+
+
+def _bare(port: int) -> Iterator[bytes]:
+    with Api(f"http://127.0.0.1:{port}", None) as api:
+        for piece in pieces(api, "any", 1, 0, GIVE_UP_SECONDS):
+            yield piece.range.data
 
 
 def _ours(api: Api, command: list[str]) -> Iterator[bytes]:
