@@ -10,7 +10,7 @@ from api.streaming.live_response import OutputResponse, Streams
 
 
 class Server:
-    """As uvicorn: waits before each message, until the connection has taken what the one before it brought."""
+    """As uvicorn: waits before each message, until what the one before it brought is taken."""
 
     def __init__(self) -> None:
         self.taken = asyncio.Event()
