@@ -11,7 +11,10 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GLANCE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -111,7 +114,7 @@ def remove_nested(top: str, stop: Callable[[], bool]) -> None:
             outer = os.open("..", FLAGS, dir_fd=handle)
             os.close(handle)
             handle = outer
-            _try_rmdir(name if path else Path(name).name, handle)
+            _try_rmdir(name if path else os.path.basename(name.rstrip("/")), handle)
     finally:
         os.close(handle)
 
@@ -163,7 +166,7 @@ def make_writable(name: str, parent: int | None = None) -> None:
     """Give the owner access to an own directory that is closed to it. Raises OSError."""
     handle = os.open(name, GLANCE, dir_fd=parent)
     try:
-        Path(f"/proc/self/fd/{handle}").chmod(stat.S_IRWXU)
+        os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
     finally:
         os.close(handle)
 

@@ -2,7 +2,7 @@
 
 Membership survives a change of session, environment and parent, and the end of shim and runner. A job can
 leave only if it may write into another cgroup: as root, or below a directory delegated to its user. So this
-is one mark of several. Standard library only: the shim imports it.
+is one mark of several. Standard library only, and little of it: the shim imports it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,23 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.cleanup.removal import remove_nested
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REMOVE_SECONDS = 2.0
 
 
-def own_cgroup(proc: Path = Path("/proc/self")) -> Path | None:
+def own_cgroup(proc: str | Path = "/proc/self") -> Path | None:
     """The directory of this process's cgroup; None if this process cannot create cgroups in it."""
+    from pathlib import Path
+
     try:
-        path = _unified_path((proc / "cgroup").read_text())
-        mount = _unified_mount((proc / "mountinfo").read_text())
+        path = _unified_path(Path(proc, "cgroup").read_text())
+        mount = _unified_mount(Path(proc, "mountinfo").read_text())
     except OSError:
         return None
     if path is None or mount is None or ".." in path.split("/"):
@@ -45,16 +50,18 @@ def _unified_mount(text: str) -> str | None:
     return None
 
 
-def is_of(path: str | None, parent: str, name: str, proc: Path = Path("/proc/self")) -> bool:
+def is_of(path: str | None, parent: str, name: str, proc: str | Path = "/proc/self") -> bool:
     """Whether `path` is this user's cgroup that was made for `name` below `parent`.
 
     Checks a path that was read from a file, before its processes are killed and it is removed.
     """
     if path is None or "\0" in path:
         return False
+    from pathlib import Path
+
     where = Path(path)
     try:
-        mount = _unified_mount((proc / "mountinfo").read_text())
+        mount = _unified_mount(Path(proc, "mountinfo").read_text())
         inside = mount is not None and where.is_relative_to(mount) and where.resolve(strict=True) == where
         return inside and where.parts[-2:] == (parent, name) and where.stat().st_uid == os.geteuid()
     except (OSError, RuntimeError, UnicodeError):
@@ -64,7 +71,7 @@ def is_of(path: str | None, parent: str, name: str, proc: Path = Path("/proc/sel
 def make(path: str) -> bool:
     """Make the cgroup; False if that is not permitted."""
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        os.makedirs(path, exist_ok=True)
     except OSError:
         return False
     return True
@@ -85,7 +92,8 @@ def kill(path: str) -> None:
 def occupied(path: str) -> bool:
     """Whether a living process is in or below it."""
     try:
-        return "populated 1" in Path(path, "cgroup.events").read_text()
+        with open(f"{path}/cgroup.events") as file:
+            return "populated 1" in file.read()
     except OSError:
         return False
 
@@ -97,7 +105,7 @@ def remove(path: str, seconds: float = REMOVE_SECONDS) -> None:
     """
     _remove_nested(path, time.monotonic() + seconds)
     with contextlib.suppress(OSError):
-        Path(path).parent.rmdir()
+        os.rmdir(os.path.dirname(path))
 
 
 def remove_left(parent: Path) -> None:

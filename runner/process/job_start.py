@@ -11,7 +11,6 @@ import json
 import os
 import re
 import signal
-from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.clock import boottime
@@ -38,7 +37,7 @@ def open_directory(path: str, within: list[str] | None) -> tuple[int, str]:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise JobStartFailed(f"cannot start in directory {path!r}: {why}") from None
-    real = os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - pathlib costs the shim time
+    real = os.readlink(f"/proc/self/fd/{handle}")
     if os.fstat(handle).st_nlink == 0:
         why = "it was removed"
     elif within is not None and not any(os.path.commonpath([real, root]) == root for root in within):
@@ -113,7 +112,7 @@ def _become_job(
         stage = "directory"
         os.fchdir(directory)
         if job["user"] is not None:
-            Path(job["cwd"]).stat()  # also by its name: a program that cannot resolve it could not work
+            os.stat(job["cwd"])  # also by its name: a program that cannot resolve it could not work
         stage = "program"
         die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
@@ -136,7 +135,7 @@ def inherited(terminal: dict[str, Any] | None) -> set[int]:
     """Open files that the caller of a job of a terminal has given it, besides its standard streams."""
     if terminal is None:
         return set()
-    handles = [int(one.name) for one in Path("/proc/self/fd").iterdir()]
+    handles = [int(name) for name in os.listdir("/proc/self/fd")]
     return {one for one in handles if one > 2 and _is_inherited(one)}
 
 

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from runner.process.masking import Masker
 
@@ -77,9 +76,10 @@ class Output:
             )
             self.rest[:0] = words.encode()
             with contextlib.suppress(OSError):
-                cut = Path(cut_file(self.path))
-                cut.unlink(missing_ok=True)  # the job may have put a FIFO or a link there
-                with cut.open("x") as file:
+                cut = cut_file(self.path)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(cut)  # the job may have put a FIFO or a link there
+                with open(cut, "x") as file:
                     file.write(str(self.missing))
         self._write(self.rest)
         with contextlib.suppress(OSError):

@@ -35,9 +35,10 @@ TYPERS = {"inspect", "subprocess", "typer"}
 TASKS = {"items": [], "next_cursor": None}
 
 
-def imported(api: FakeApi, where: Path, *arguments: str) -> set[str]:
+def imported(
+    api: FakeApi, where: Path, *arguments: str, entry: str = "from infra.entry import main; main()"
+) -> set[str]:
     """The modules that one command imports."""
-    entry = "from infra.entry import main; main()"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", entry, *arguments],
         cwd=where,
@@ -79,3 +80,11 @@ def test_the_help_of_lock_imports_not_even_typer(api: FakeApi, tmp_path: Path) -
 
     assert "infra.lock.command" in found
     assert heavy(found, HEAVY | TYPERS) == set()
+
+
+def test_the_processes_of_lock_import_not_even_pathlib(api: FakeApi, tmp_path: Path) -> None:
+    processes = "infra.lock.command", "infra.lock.keeper.process", "runner.process.shim"
+    found = imported(api, tmp_path, entry=f"import {', '.join(processes)}")
+
+    assert found >= set(processes)
+    assert heavy(found, HEAVY | TYPERS | {"pathlib", "shutil", "tempfile", "urllib"}) == set()
