@@ -15,7 +15,7 @@ from domain.context.loopback import is_loopback
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
 from infra.cli.client.answers import Answer, list_of, parsed
 from infra.cli.client.endpoint import endpoint
-from infra.cli.client.light_http import NotConnected, Response, light
+from infra.cli.client.light_http import LightHttp, NotConnected, Response, light_client
 from infra.cli.client.sendable import check_sendable
 from infra.errors.cli_error import CliError, from_problem, unknown_caller
 from infra.errors.exit_codes import Exit
@@ -129,7 +129,7 @@ class Api:
         self._sends_token = token is not None
         self._base, self._trust_env = url, not is_loopback(parts.hostname or "")
         self._headers = _headers(token, job_token)
-        self._light = light(url, self._headers, ANSWER_BYTES, trust_env=self._trust_env)
+        self._light = light_client(url, self._headers, ANSWER_BYTES, trust_env=self._trust_env)
 
     @cached_property
     def _http(self) -> httpx.Client:
@@ -171,18 +171,17 @@ class Api:
         return self._parsed(self._response(method, path, body, _given(params or {})))
 
     def _response(self, method: str, path: str, body: Json | None, params: Json) -> Response:
-        if self._light is not None:
+        if (light := self._light) is not None:
             try:
-                return self._lightly(method, path, body, params)
+                return self._lightly(light, method, path, body, params)
             except NotConnected:
                 self._light = None  # httpx tries again, and knows what to say about each failure
         with self._failures(), self._http.stream(method, path, json=body, params=params) as answer:
             return self._whole(answer)
 
-    def _lightly(self, method: str, path: str, body: Json | None, params: Json) -> Response:
-        assert self._light is not None
+    def _lightly(self, light: LightHttp, method: str, path: str, body: Json | None, params: Json) -> Response:
         try:
-            response = self._light.request(method, path, body, params, self._answer_seconds)
+            response = light.request(method, path, body, params, self._answer_seconds)
             check_plain(response.fields)
         except TimeoutError:
             raise Silent(f"{self._url} did not answer in time; try again", Exit.TIMED_OUT) from None

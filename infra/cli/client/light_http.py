@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from infra.lock.connection import Connection, quoted
@@ -31,35 +32,46 @@ class NotConnected(Exception):
 
 
 class LightHttp:
-    """One API on one connection; opens another where that was closed."""
+    """One API; keeps its connections open, one for each request at the same time, from whichever thread."""
 
     def __init__(self, url: str, headers: dict[str, str], most: int) -> None:
-        self._connection = Connection(url, headers, most)
+        self._new = partial(Connection, url, headers, most)
+        self._idle: list[Connection] = []
 
     def request(
         self, method: str, path: str, body: dict[str, Any] | None, params: Mapping[str, Any], seconds: float
     ) -> Response:
         """The response within `seconds`. Raises NotConnected, and what `Connection.answer` raises."""
-        if self._connection.was_closed:
-            self._connection.close()
+        connection = self._connection()
         try:
-            self._connection.open(seconds)
+            connection.open(seconds)
         except OSError as error:
             raise NotConnected from error
         try:
-            self._connection.send(method, path + _query(params), body, seconds)
-            status, content = self._connection.answer(time.monotonic() + seconds)
+            connection.send(method, path + _query(params), body, seconds)
+            status, content = connection.answer(time.monotonic() + seconds)
         except BaseException:
-            self._connection.close()  # what was not read belongs to no other request
+            connection.close()  # what was not read belongs to no other request
             raise
-        return Response(status, self._connection.fields, content)
+        self._idle.append(connection)
+        return Response(status, connection.fields, content)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _connection(self) -> Connection:
+        try:
+            found = self._idle.pop()
+        except IndexError:
+            return self._new()
+        if found.was_closed:
+            found.close()
+        return found
 
 
-def light(url: str, headers: dict[str, str], most: int, *, trust_env: bool) -> LightHttp | None:
+def light_client(url: str, headers: dict[str, str], most: int, *, trust_env: bool) -> LightHttp | None:
     """A client for `url`, or None where httpx is needed. `trust_env`: use the proxies of the environment."""
     proxied = trust_env and any(name.lower().endswith("_proxy") for name in os.environ)
     sendable = all(value.isascii() and value.isprintable() for value in headers.values())

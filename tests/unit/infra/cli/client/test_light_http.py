@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from infra.cli.client.http import Api, Silent, Unanswered, Unreachable
-from infra.cli.client.light_http import is_plain, light
+from infra.cli.client.light_http import is_plain, light_client
 from infra.errors.cli_error import CliError
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'
@@ -56,6 +57,34 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_again() -> None:
         assert api.get("/x") == {"a": 1}
         assert api.post("/y", {"b": 2}) == {"a": 1}
     assert len(asked) == 2
+
+
+def test_requests_of_several_threads_get_their_own_answers() -> None:
+    """The first request is answered only once the second one has its answer, over a connection of its own."""
+    begun, answered = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            first, _ = listening.accept()
+            first.recv(65536)
+            begun.set()
+            peer, _ = listening.accept()
+            peer.recv(65536)
+            peer.sendall(OK.replace(b"1}", b"2}"))
+            answered.wait(10)
+            first.sendall(OK)
+            first.close()
+            peer.close()
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        with Api(f"http://127.0.0.1:{listening.getsockname()[1]}", None) as api, ThreadPoolExecutor() as pool:
+            slow = pool.submit(api.get, "/slow")
+            assert begun.wait(10)
+            assert api.get("/quick") == {"a": 2}
+            answered.set()
+            assert slow.result(10) == {"a": 1}
+        serving.join(10)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +134,8 @@ def test_urls_that_httpx_has_to_read() -> None:
 def test_proxies_and_headers_that_httpx_has_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert light("http://h", {}, 1, trust_env=True) is not None
-    assert light("http://h", {"X": "a\r\nY: b"}, 1, trust_env=True) is None
+    assert light_client("http://h", {}, 1, trust_env=True) is not None
+    assert light_client("http://h", {"X": "a\r\nY: b"}, 1, trust_env=True) is None
     monkeypatch.setenv("ALL_PROXY", "http://proxy")
-    assert light("http://h", {}, 1, trust_env=True) is None
-    assert light("http://127.0.0.1", {}, 1, trust_env=False) is not None
+    assert light_client("http://h", {}, 1, trust_env=True) is None
+    assert light_client("http://127.0.0.1", {}, 1, trust_env=False) is not None
