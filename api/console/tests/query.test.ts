@@ -33,7 +33,7 @@ it("reads a URL, and no parameter that is not one of its own", () => {
 });
 
 it("speaks the API's parameters", () => {
-  expect(toApi(parse("exit:3 status:failed lock:held nightly"))).toEqual({
+  expect(toApi(parse("exit:3 status:failed lock:held nightly"), 0)).toEqual({
     exit_code: "3",
     status: ["failed"],
     lock: "held",
@@ -46,4 +46,18 @@ it("takes one filter away", () => {
   const rest = without(filters, "status", "failed");
   expect(rest).toEqual({ status: ["running"], q: ["x"] });
   expect(isEmpty(without(without(rest, "status", "running"), "q", "x"))).toBe(true);
+});
+
+it.each([
+  ["created:<2h", { created_after: "2026-01-31T10:00:00.000Z" }],
+  ["created:>30m created:<1d", { created_before: "2026-01-31T11:30:00.000Z", created_after: "2026-01-30T12:00:00.000Z" }],
+  ["ended:5m", { finished_after: "2026-01-31T11:55:00.000Z" }],
+  ["created:>2026-01-30", { created_after: "2026-01-31T00:00:00.000Z" }],
+  ["created:2026-01-30", { created_after: "2026-01-30T00:00:00.000Z", created_before: "2026-01-31T00:00:00.000Z" }],
+  ["ended:<2026-01-30T10:00:00Z", { finished_before: "2026-01-30T10:00:00.000Z" }],
+  ["created:yesterday", { created_after: "yesterday" }],
+  ["attempts:>2", { min_attempt: "3" }],
+  ["attempts:3", { min_attempt: "3" }],
+])("reckons with times: %s", (text, query) => {
+  expect(toApi(parse(text), Date.parse("2026-01-31T12:00:00Z"))).toEqual(query);
 });

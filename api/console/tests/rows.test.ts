@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Row } from "../src/lib/api";
-import { begin, extended, newest, refreshed } from "../src/lib/rows";
+import { begin, extended, newest, refreshed, refreshedOldest, updated } from "../src/lib/rows";
 
 const task = (id: string, created: number, seq = created): Row =>
   ({ id, seq, created_at: `2026-01-01T00:00:${String(created).padStart(2, "0")}Z` }) as Row;
@@ -37,4 +37,17 @@ it("takes older pages, and no older row for a new one", () => {
 
 it("shows at once what comes into an empty list", () => {
   expect(ids(refreshed(begin(page([])), page([task("a", 1)])).rows)).toBe("a");
+});
+
+it("changes rows that were loaded again in their places", () => {
+  const listed = begin(page([task("b", 2), task("a", 1)], "x"));
+  const now = updated(listed, [task("a", 1, 9), task("z", 9)]);
+  expect([ids(now.rows), now.rows[1]?.seq, now.cursor]).toEqual(["b a", 9, "x"]);
+});
+
+it("lets new rows come at the end where the oldest are first", () => {
+  const all = begin(page([task("a", 1), task("b", 2)]));
+  expect(ids(refreshedOldest(all, page([task("a", 1), task("b", 2), task("c", 3)])).rows)).toBe("a b c");
+  const more = begin(page([task("a", 1)], "x"));
+  expect(ids(refreshedOldest(more, page([task("a", 1)], "x")).rows)).toBe("a");
 });

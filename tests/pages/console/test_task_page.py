@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from runner.config import RunnerConfig
 from tests.pages.console.conftest import Opener, every_view
+from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
@@ -100,6 +102,19 @@ def test_what_a_task_waits_for_is_a_deadline_and_a_lock(up: Up, screen: Opener) 
     expect(page.get_by_role("dialog")).to_contain_text("Release this lock by hand?")
     page.keyboard.press("Escape")
     expect(lock.get_by_role("button")).to_be_focused()
+
+
+def test_a_task_that_ignores_its_cancel_shows_when_it_is_killed(up: Up, screen: Opener) -> None:
+    task = up.create(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], title="stubborn")
+    page = screen(up).open(f"/tasks/{task}")
+    expect(page.locator(".output pre")).to_have_text("ready\n", timeout=SECONDS)
+    up.post(f"/tasks/{task}/cancel")
+    expect(page.locator(".deadlines")).to_contain_text("SIGKILL after the cancel", timeout=SECONDS)
+    expect(attempts(page)).to_contain_text("cancel asked")
+    expect(attempts(page)).to_contain_text("canceled", timeout=SECONDS)
+    expect(page.locator(".deadlines")).to_have_count(0)
+    console = (REPO / "api/console/src/pages/Task.tsx").read_text()
+    assert f"KILL_GRACE_SECONDS = {RunnerConfig.kill_grace_seconds:.0f};" in console
 
 
 def test_output_is_followed_paused_and_followed_again_by_keyboard(

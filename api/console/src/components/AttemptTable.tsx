@@ -70,7 +70,7 @@ function Row({ lane, end, task }: { lane: LaneOf; end: number; task: Task }) {
         const found = spent(lane.segments, step, end);
         return (
           <td key={step} class="right number">
-            {found === null ? <span class="none">–</span> : <span class={found.goesOn && at.value === null ? "ticking" : undefined}>{duration(found.ms)}</span>}
+            {found === null ? <span class="none">–</span> : <Spent {...found} />}
           </td>
         );
       })}
@@ -93,6 +93,12 @@ function Row({ lane, end, task }: { lane: LaneOf; end: number; task: Task }) {
       <td class="dim by">{shown(attempt.by)}</td>
     </tr>
   );
+}
+
+/** Of the past, the log does not tell how long something had been going on. */
+function Spent({ ms, goesOn }: { ms: number; goesOn: boolean }) {
+  if (goesOn && at.value !== null) return <span class="dim">goes on</span>;
+  return <span class={goesOn ? "ticking" : undefined}>{duration(ms)}</span>;
 }
 
 function stateOf({ attempt, segments }: LaneOf, task: Task): State {

@@ -3,8 +3,8 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import { Problem, Unreachable } from "../lib/api";
 import { say } from "../lib/messages";
+import { isUnknown } from "../lib/outcome";
 import { at } from "../lib/router";
 import { type Operation, roleMissing } from "../lib/session";
 
@@ -114,11 +114,6 @@ export async function recorded(run: () => Promise<unknown>, done: string, reread
     say(isUnknown(error) ? `Whether this was recorded is unknown (${words}). ${await known(reread)}` : words, "bad");
     return false;
   }
-}
-
-/** Whether an error leaves open what became of a command. */
-export function isUnknown(error: unknown): boolean {
-  return error instanceof Unreachable || (error instanceof Problem && error.status === 503);
 }
 
 async function known(reread?: () => Promise<string>): Promise<string> {

@@ -1,88 +1,198 @@
-import { useEffect, useRef } from "preact/hooks";
+// Tasks as rows; cards below 720 px. Only those in sight are in the document; rows have one height, so the place of
+// each is known.
+import { type Signal, useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Row } from "../lib/api";
-import { shortId } from "../lib/format";
 import { shortcut } from "../lib/keys";
-import { presentRows } from "../lib/present";
-import { comparing } from "../lib/router";
-import { shown } from "../lib/safe_text";
-import { stateOf } from "../lib/status";
-import { Link } from "./Link";
-import { Columns } from "./Page";
-import { NowStatus } from "./SinceThen";
-import { TaskStatus } from "./Status";
-import { Ago, Span } from "./Time";
+import { href, place } from "../lib/router";
+import { type Sort, type SortKey, nextSort } from "../lib/sorting";
+import { type Drawn, drawn } from "../lib/window";
+import { TaskRow } from "./TaskRow";
 
-/** Tasks as rows; cards below 720 px. `j` and `k` go through them. */
-export function TaskTable({ tasks }: { tasks: readonly Row[] }) {
+const ROW_PIXELS = 37;
+/** Before the window has been measured. */
+const FIRST_ROWS = 40;
+
+interface TaskTableProps {
+  tasks: readonly Row[];
+  /** Of all that the search finds; null if that is not known. */
+  total: number | null;
+  sort: Sort | null;
+  /** Ids that are chosen; null where nothing can be. */
+  picked: Signal<ReadonlySet<string>> | null;
+  /** Called with the rows that are in the document. */
+  seen: (rows: Drawn) => void;
+}
+
+export function TaskTable({ tasks, total, sort, picked, seen }: TaskTableProps) {
   const body = useRef<HTMLTableSectionElement>(null);
-  useEffect(() => {
-    const step = (by: number) => {
-      const links = [...(body.current?.querySelectorAll<HTMLAnchorElement>("a.row-link") ?? [])];
-      const here = links.findIndex((link) => link === document.activeElement);
-      links[Math.max(0, Math.min(links.length - 1, here < 0 ? 0 : here + by))]?.focus();
-    };
-    const ends = [
-      shortcut({ keys: "j", what: "next row", run: () => step(1) }),
-      shortcut({ keys: "k", what: "previous row", run: () => step(-1) }),
-    ];
-    return () => ends.forEach((end) => end());
-  }, []);
+  const { first, end, height } = useDrawn(body, tasks.length);
+  useEffect(() => seen({ first, end }), [first, end, tasks.length]);
+  const pick = usePick(tasks, picked);
+  useRowKeys(body, tasks, pick);
+  const all = picked !== null && tasks.length > 0 && tasks.every((one) => picked.value.has(one.id));
+  const columns = picked === null ? 8 : 9;
   return (
-    <table class="table task-table">
-      <Columns
-        names={["Status", "Task", "Workspace", "Attempt", "Runner", "Waited", "Ran", "Created"]}
-        right={["Attempt", "Waited", "Ran", "Created"]}
-      />
+    <table class="table task-table" aria-rowcount={total === null ? -1 : total + 1}>
+      <thead>
+        <tr aria-rowindex={1}>
+          {picked !== null && (
+            <th scope="col" class="cell-pick">
+              <label>
+                <input
+                  type="checkbox"
+                  aria-label={`Select all ${tasks.length} loaded tasks`}
+                  checked={all}
+                  onChange={() => {
+                    picked.value = all ? new Set() : new Set(tasks.map((one) => one.id));
+                  }}
+                />
+              </label>
+            </th>
+          )}
+          {HEADS.map(([key, name, side]) => (
+            <Head key={key} of={key} name={name} side={side} sort={sort} />
+          ))}
+          <OrderHead sorted={sort !== null} />
+        </tr>
+      </thead>
       <tbody ref={body}>
-        {tasks.map((task) => (
-          <TaskRow key={task.id} task={task} />
+        <Spacer pixels={first * height} columns={columns} />
+        {tasks.slice(first, end).map((task, index) => (
+          <TaskRow key={task.id} task={task} index={first + index} picked={picked?.value.has(task.id) ?? false} pick={pick} />
         ))}
+        <Spacer pixels={(tasks.length - end) * height} columns={columns} />
       </tbody>
     </table>
   );
 }
 
-function TaskRow({ task }: { task: Row }) {
-  const state = stateOf(task);
+const HEADS: readonly (readonly [SortKey, string, "right" | ""])[] = [
+  ["status", "Status", ""],
+  ["title", "Task", ""],
+  ["workspace", "Workspace", ""],
+  ["attempt", "Attempt", "right"],
+  ["runner", "Runner", ""],
+  ["waited", "Waited", "right"],
+  ["ran", "Ran", "right"],
+];
+const CELLS: Record<SortKey, string> = {
+  status: "status",
+  title: "title",
+  workspace: "place",
+  attempt: "attempt",
+  runner: "runner",
+  waited: "waited",
+  ran: "ran",
+};
+
+function Head({ of, name, side, sort }: { of: SortKey; name: string; side: string; sort: Sort | null }) {
+  const here = sort?.key === of ? sort : null;
   return (
-    <tr class={state === "failed" || state === "submit-failed" ? "row bad-row" : "row"}>
-      <td class="cell-status">
-        <TaskStatus task={task} />
-      </td>
-      <td class="cell-title">
-        <Link to={`/tasks/${task.id}`} class="row-link">
-          <bdi>{shown(task.title)}</bdi>
-        </Link>
-        <span class="mono dim id">{shortId(task.id)}</span>
-        {task.reason !== null && <span class="dim reason">{reason(task)}</span>}
-        {comparing.value && <NowStatus then={task} now={presentRows.value.get(task.id)} />}
-      </td>
-      <td class="cell-place mono">{task.workspace === null ? <span class="none">–</span> : <Place task={task} />}</td>
-      <td class="right number cell-attempt" data-name="attempt">{task.attempt === 0 ? <span class="none">–</span> : `#${task.attempt}`}</td>
-      <td class="mono cell-runner" data-name="on">{task.runner_id === null ? <span class="none">–</span> : <bdi>{shown(task.runner_id)}</bdi>}</td>
-      <td class="right cell-waited" data-name="waited">
-        <Span from={task.dispatched_at} to={task.started_at ?? task.finished_at} />
-      </td>
-      <td class="right cell-ran" data-name="ran">
-        <Span from={task.started_at} to={task.finished_at} />
-      </td>
-      <td class="right cell-created">
-        <Ago at={task.created_at} />
-      </td>
+    <th scope="col" class={`${side} cell-${CELLS[of]}`} aria-sort={here === null ? undefined : here.down ? "descending" : "ascending"}>
+      <a href={otherwise(nextSort(sort, of), "sort")} title={`sort what is loaded by ${name.toLowerCase()}`}>
+        {name}
+        {here !== null && <span aria-hidden="true">{here.down ? " ▾" : " ▴"}</span>}
+      </a>
+    </th>
+  );
+}
+
+/** The one order that the API has: of all tasks, not only of those that are loaded. */
+function OrderHead({ sorted }: { sorted: boolean }) {
+  const oldest = place.value.query.get("order") === "oldest";
+  return (
+    <th scope="col" class="right cell-created" aria-sort={sorted ? undefined : oldest ? "ascending" : "descending"}>
+      <a href={otherwise(sorted || oldest ? null : "oldest", "order")} title={sorted || oldest ? "newest first" : "oldest first"}>
+        Created{!sorted && <span aria-hidden="true">{oldest ? " ▴" : " ▾"}</span>}
+      </a>
+    </th>
+  );
+}
+
+/** This list in another order. */
+function otherwise(value: string | null, name: "sort" | "order"): string {
+  const query = place.value.query;
+  const params: Record<string, string[] | string | null> = {};
+  for (const one of query.keys()) params[one] = query.getAll(one);
+  return href("/tasks", { ...params, sort: null, [name]: value });
+}
+
+function Spacer({ pixels, columns }: { pixels: number; columns: number }) {
+  if (pixels <= 0) return null;
+  return (
+    <tr class="spacer" aria-hidden="true">
+      <td colSpan={columns} style={{ height: `${pixels}px` }} />
     </tr>
   );
 }
 
-function Place({ task }: { task: Row }) {
-  return (
-    <bdi>
-      {shown(task.workspace ?? "")}
-      <span class="dim">:</span>
-      {task.lock_paths.map(shown).join(" ") || "."}
-    </bdi>
-  );
+/** Which rows belong into the document, and how high one is. */
+function useDrawn(body: RefObject<HTMLTableSectionElement | null>, count: number): Drawn & { height: number } {
+  const height = useSignal(ROW_PIXELS);
+  const rows = useSignal<Drawn>({ first: 0, end: FIRST_ROWS });
+  const look = () => {
+    const host = body.current;
+    if (host === null) return;
+    const [one, other] = host.querySelectorAll<HTMLElement>(".row");
+    if (one !== undefined && other !== undefined) height.value = other.offsetTop - one.offsetTop || height.value;
+    const now = drawn(count, height.value, Math.max(0, -host.getBoundingClientRect().top), innerHeight, 0);
+    if (now.first !== rows.value.first || now.end !== rows.value.end) rows.value = now;
+  };
+  useLayoutEffect(look);
+  useEffect(() => {
+    addEventListener("scroll", look, { passive: true });
+    addEventListener("resize", look);
+    return () => {
+      removeEventListener("scroll", look);
+      removeEventListener("resize", look);
+    };
+  }, [count]);
+  const end = Math.min(rows.value.end, count);
+  return { first: Math.min(rows.value.first, end), end, height: height.value };
 }
 
-function reason(task: Row): string {
-  return task.reason === "exit" && task.exit_code !== null ? `exit ${task.exit_code}` : shown(task.reason ?? "");
+type Pick = ((task: Row, index: number, range: boolean) => void) | null;
+
+function usePick(tasks: readonly Row[], picked: TaskTableProps["picked"]): Pick {
+  const last = useRef(-1);
+  if (picked === null) return null;
+  return (task, index, range) => {
+    const chosen = new Set(picked.value);
+    const on = !chosen.has(task.id);
+    const [from, to] = range && last.current >= 0 ? [Math.min(last.current, index), Math.max(last.current, index)] : [index, index];
+    for (const one of tasks.slice(from, to + 1)) on ? chosen.add(one.id) : chosen.delete(one.id);
+    last.current = index;
+    picked.value = chosen;
+  };
+}
+
+/** `j` and `k` go through the rows, `x` chooses one. */
+function useRowKeys(body: RefObject<HTMLTableSectionElement | null>, tasks: readonly Row[], pick: Pick): void {
+  const latest = useRef({ tasks, pick });
+  latest.current = { tasks, pick };
+  useEffect(() => {
+    const here = () => Number(document.activeElement?.closest<HTMLElement>("tr.row")?.dataset["index"] ?? -1);
+    const link = (index: number) => body.current?.querySelector<HTMLElement>(`tr[data-index="${index}"] a.row-link`);
+    const step = (by: number) => {
+      const rows = [...(body.current?.querySelectorAll<HTMLElement>("tr.row") ?? [])];
+      const inSight = rows.find((row) => row.getBoundingClientRect().top >= 0);
+      const at = here();
+      const next = at < 0 ? Number(inSight?.dataset["index"] ?? 0) : at + by;
+      link(Math.max(0, Math.min(latest.current.tasks.length - 1, next)))?.focus();
+      dispatchEvent(new Event("scroll")); // the rows around it are drawn before the next key comes
+    };
+    const choose = () => {
+      const index = here();
+      const task = latest.current.tasks[index];
+      if (task !== undefined) latest.current.pick?.(task, index, false);
+    };
+    const ends = [
+      shortcut({ keys: "j", what: "next row", run: () => step(1) }),
+      shortcut({ keys: "k", what: "previous row", run: () => step(-1) }),
+      shortcut({ keys: "x", what: "choose the row", run: choose }),
+    ];
+    return () => ends.forEach((end) => end());
+  }, []);
 }

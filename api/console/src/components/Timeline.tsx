@@ -174,7 +174,7 @@ function Lane({ lane, y, stretches, end, room }: LaneProps) {
         const from = place(stretches, one.from);
         const to = Math.max(from + 3, place(stretches, Math.max(one.from, one.to ?? end)));
         const x = Math.min(from, room - 3);
-        const words = `${one.step} ${duration((one.to ?? end) - one.from)}`;
+        const words = one.to === null && at.value !== null ? one.step : `${one.step} ${duration((one.to ?? end) - one.from)}`;
         return (
           <g key={`${one.step} ${one.from}`}>
             <StepShape step={one.step} x={x} y={y} width={to - from} height={BAR} open={one.to === null} />

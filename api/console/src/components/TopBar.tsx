@@ -1,11 +1,7 @@
-import { useEffect, useRef } from "preact/hooks";
 import { now } from "../lib/clock";
 import { connection } from "../lib/connection";
 import { clockTime, duration } from "../lib/format";
 import { link } from "../lib/feed/feed";
-import { shortcut } from "../lib/keys";
-import { format, fromUrl, parse } from "../lib/query";
-import { go, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { logOut, session } from "../lib/session";
 import { nextTheme, theme } from "../lib/theme";
@@ -13,6 +9,7 @@ import { AsOfChip } from "./AsOf";
 import { Help } from "./Help";
 import { Icon } from "./Icon";
 import { Palette } from "./Palette";
+import { Search } from "./Search";
 
 export function TopBar() {
   return (
@@ -27,42 +24,6 @@ export function TopBar() {
       <Help />
       <Actor />
     </header>
-  );
-}
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** Finds tasks from anywhere. On the list of tasks it holds the filters that are set. */
-function Search() {
-  const field = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    return shortcut({ keys: "/", what: "search tasks", run: () => field.current?.select() });
-  }, []);
-  const onTasks = place.value.path === "/tasks";
-  const value = onTasks ? format(fromUrl(place.value.query)) : "";
-  const submit = (event: Event) => {
-    event.preventDefault();
-    const text = field.current?.value.trim() ?? "";
-    if (UUID.test(text)) go(href(`/tasks/${text.toLowerCase()}`));
-    else go(href("/tasks", parse(text)));
-    field.current?.blur();
-  };
-  return (
-    <form role="search" class="search" onSubmit={submit}>
-      <Icon name="search" />
-      <input
-        key={value}
-        ref={field}
-        type="search"
-        class="field"
-        aria-label="Search tasks"
-        placeholder="status:failed workspace:shop …"
-        spellcheck={false}
-        autocomplete="off"
-        defaultValue={value}
-      />
-      <kbd aria-hidden="true">/</kbd>
-    </form>
   );
 }
 

@@ -33,10 +33,10 @@ export function Trail({ task }: { task: Task }) {
 
 function Events({ task }: { task: Task }) {
   const pages = useSignal(1);
-  const found = useResource(`trail ${task.id} ${pages.value}`, (signal) => load(task.id, pages.value, signal));
+  const found = useResource(`trail ${task.id}`, (signal) => load(task.id, pages.value, signal));
   useEffect(() => {
     if (found.data.value !== null) found.reload();
-  }, [task.seq, task.lock.state]);
+  }, [task.seq, task.lock.state, pages.value]);
   return (
     <Loaded of={found} rows={4}>
       {({ events, cursor }) => (

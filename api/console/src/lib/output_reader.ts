@@ -116,6 +116,7 @@ export class OutputReader {
     this.busy.value = true;
     try {
       await load(new AbortController().signal);
+      this.error.value = null;
     } catch (error) {
       this.error.value = error as Error;
     }

@@ -1,9 +1,11 @@
 // The search of tasks: `status:running workspace:shop label:team:web` and text, to and from the URL's parameters.
 
 /** Qualifiers by the API's parameter; the last ones may be given several times. */
-export const QUALIFIERS = ["workspace", "pool", "runner", "reason", "exit", "lock", "asking", "finished_after", "id", "status", "label"] as const;
+export const QUALIFIERS = [
+  "workspace", "pool", "runner", "reason", "exit", "lock", "attempts", "asking", "id", "created", "ended", "finished_after", "status", "label",
+] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];
-const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["status", "label"]);
+const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["created", "ended", "status", "label"]);
 
 export type Filters = Partial<Record<Qualifier | "q", string[]>>;
 
@@ -47,12 +49,42 @@ export function without(filters: Filters, name: keyof Filters, value: string): F
   return rest;
 }
 
-/** The parameters of the API's routes of tasks. */
-export function toApi(filters: Filters): Record<string, string | readonly string[]> {
-  const names: Partial<Record<string, string>> = { exit: "exit_code" };
-  return Object.fromEntries(
-    Object.entries(filters).map(([name, values]) => [names[name] ?? name, REPEATED.has(name) ? values : (values[0] ?? "")]),
-  );
+/** The parameters of the API's routes of tasks. What it would not understand it gets as it is, and refuses with a reason. */
+export function toApi(filters: Filters, now: number): Record<string, string | readonly string[]> {
+  const found: Record<string, string | readonly string[]> = {};
+  for (const [name, values] of Object.entries(filters)) {
+    const first = values[0] ?? "";
+    if (name === "created" || name === "ended") Object.assign(found, ...values.map((value) => times(TIMES[name], value, now)));
+    else if (name === "attempts") found["min_attempt"] = atLeast(first);
+    else found[name === "exit" ? "exit_code" : name] = REPEATED.has(name) ? values : first;
+  }
+  return found;
+}
+
+const TIMES = { created: ["created_after", "created_before"], ended: ["finished_after", "finished_before"] } as const;
+const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+
+/** `<2h`: less than two hours ago; `>2h`: longer ago; `>2026-01-31`: after it; `2026-01-31`: on that day. UTC. */
+function times([after, before]: readonly [string, string], value: string, now: number): Record<string, string> {
+  const [, sign = "", rest = ""] = /^([<>]?)=?(.*)$/.exec(value) ?? [];
+  const span = /^(\d{1,6})([smhdw])$/.exec(rest);
+  if (span !== null) {
+    const moment = new Date(now - Number(span[1]) * (UNIT_SECONDS[span[2] ?? ""] ?? 0) * 1000).toISOString();
+    return sign === ">" ? { [before]: moment } : { [after]: moment };
+  }
+  const day = /^\d{4}-\d\d-\d\d$/.test(rest);
+  const moment = day ? Date.parse(`${rest}T00:00:00Z`) : Date.parse(rest);
+  if (Number.isNaN(moment)) return { [after]: value };
+  const end = day ? moment + 86_400_000 : moment;
+  if (sign === ">") return { [after]: new Date(end).toISOString() };
+  if (sign === "<") return { [before]: new Date(moment).toISOString() };
+  return { [after]: new Date(moment).toISOString(), [before]: new Date(end).toISOString() };
+}
+
+/** `3` and `>2` are both at least 3. */
+function atLeast(value: string): string {
+  const more = /^>(\d{1,9})$/.exec(value);
+  return more === null ? value.replace(/^>=/, "") : String(Number(more[1]) + 1);
 }
 
 export function isEmpty(filters: Filters): boolean {

@@ -22,13 +22,25 @@ export function begin(page: Page): Listed {
   return { rows: page.items, fresh: [], gap: false, cursor: page.next_cursor ?? null, page };
 }
 
-/** After the newest page was loaded again. The newer `seq` of a row wins. */
-export function refreshed(listed: Listed, page: Page): Listed {
-  const found = new Map(page.items.map((task) => [task.id, task]));
+/** With rows that were loaded again, in their places. The newer `seq` of a row wins. */
+export function updated(listed: Listed, items: readonly Row[]): Listed {
+  const found = new Map(items.map((task) => [task.id, task]));
   const rows = listed.rows.map((row) => {
     const now = found.get(row.id);
     return now !== undefined && now.seq >= row.seq ? now : row;
   });
+  return { ...listed, rows };
+}
+
+/** After the first page of the oldest was loaded again: what is new comes at the end. */
+export function refreshedOldest(listed: Listed, page: Page): Listed {
+  const now = updated(listed, page.items);
+  return now.cursor === null ? extended(now, page) : now;
+}
+
+/** After the newest page was loaded again. */
+export function refreshed(listed: Listed, page: Page): Listed {
+  const { rows } = updated(listed, page.items);
   const known = new Set(rows.map((row) => row.id));
   const fresh = page.items.filter((task) => !known.has(task.id) && isNewer(task, rows[0]));
   const gap = fresh.length > 0 && fresh.length === page.items.length && page.next_cursor != null;

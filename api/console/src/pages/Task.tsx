@@ -25,6 +25,8 @@ import type { PageProps } from "../pages";
 /** Leases are not in the log. */
 const LEASE_SECONDS = 5;
 const OTHER_SECONDS = 60;
+/** Between SIGTERM and SIGKILL (runner/config.py). */
+const KILL_GRACE_SECONDS = 5;
 
 export function TaskPage({ params }: PageProps) {
   const id = params["id"] ?? "";
@@ -123,7 +125,7 @@ async function reread(id: string): Promise<string> {
 }
 
 /** Moments at which something happens by itself, if nothing else does before. */
-function deadlines({ task, holder, waiter }: TaskSeen): Deadline[] {
+function deadlines({ task, attempts, holder, waiter }: TaskSeen): Deadline[] {
   const found: Deadline[] = [];
   const add = (moment: string | null | undefined, word: string) => {
     if (moment != null) found.push({ at: Date.parse(moment), word });
@@ -132,6 +134,8 @@ function deadlines({ task, holder, waiter }: TaskSeen): Deadline[] {
     const word = task.timeout_pauses ? "timeout, pauses not counted" : "timeout";
     found.push({ at: Date.parse(task.started_at) + task.timeout_seconds * 1000, word });
   }
+  const asked = attempts.at(-1)?.cancel_requested;
+  if (task.status === "running" && asked != null) found.push({ at: Date.parse(asked.at) + KILL_GRACE_SECONDS * 1000, word: "SIGKILL after the cancel" });
   add(task.next_attempt_at, "next attempt");
   add(waiter?.gives_up_at, "gives up waiting");
   add(holder?.lease_until, "lease ends");

@@ -1,85 +1,126 @@
 // The list of tasks. Rows change in their place; new ones wait above until they are asked for, so nothing moves
 // under the eye or the pointer.
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { type Signal, useSignal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { FilterChips, StatusTabs } from "../components/Filters";
-import { Empty, Loaded } from "../components/States";
+import { NoTasks } from "../components/NoTasks";
+import { SavedViews } from "../components/SavedViews";
+import { SelectionBar } from "../components/SelectionBar";
+import { Loaded } from "../components/States";
 import { TaskTable } from "../components/TaskTable";
 import { type Schemas, get, sawSeq } from "../lib/api";
+import { now } from "../lib/clock";
 import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
+import { sawLabels } from "../lib/known_values";
 import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
-import { useMoment } from "../lib/resource";
 import { usePresentRows } from "../lib/present";
-import { type Listed, begin, extended, newest, refreshed } from "../lib/rows";
-import { at, place } from "../lib/router";
+import { useMoment } from "../lib/resource";
+import { type Listed, begin, extended, newest, refreshed, refreshedOldest, updated } from "../lib/rows";
+import { at, href, place } from "../lib/router";
+import { type Sort, order, parseSort } from "../lib/sorting";
+import type { Drawn } from "../lib/window";
 
-const PAGE = 50;
+const FIRST_PAGE = 50;
+const NEXT_PAGE = 200;
+/** Rows that are in sight and were loaded earlier are asked for by id; the API takes so many. */
+const MOST_IDS = 200;
+/** So near to the last loaded row the next page is loaded. */
+const NEAR_ROWS = 40;
 
 export function TasksPage() {
   const filters = fromUrl(place.value.query);
+  const oldest = place.value.query.get("order") === "oldest";
   return (
     <section class="page tasks" aria-label="Tasks">
-      <List key={JSON.stringify([filters, at.value === null])} filters={filters} />
+      <List key={JSON.stringify([filters, at.value === null, oldest])} filters={filters} oldest={oldest} />
     </section>
   );
 }
 
-function List({ filters }: { filters: Filters }) {
-  const query = toApi(filters);
-  const key = JSON.stringify(query);
+function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
+  const key = JSON.stringify([filters, oldest]);
   const rows = useSignal<Listed | null>(null);
+  const picked = useSignal<ReadonlySet<string>>(new Set());
+  const inSight = useRef<Drawn>({ first: 0, end: 0 });
+  const query = () => ({ ...toApi(filters, Date.now()), order: oldest ? "oldest" : "newest", view: "row" });
   const found = useMoment(
     key,
     async (then, signal) => {
-      const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, at: then }, signal });
+      const known = rows.value?.rows.slice(inSight.current.first, inSight.current.end) ?? [];
+      const page = await get("/tasks", { query: { ...query(), limit: FIRST_PAGE, at: then }, signal });
       if (then === null) for (const task of page.items) sawSeq(task.seq);
-      rows.value = rows.value === null || then !== null ? begin(page) : refreshed(rows.value, page);
+      sawLabels(page.items);
+      const there = new Set(page.items.map((one) => one.id));
+      const id = known.map((one) => one.id).filter((one) => !there.has(one)).slice(0, MOST_IDS);
+      const seen = id.length === 0 || then !== null ? [] : (await get("/tasks", { query: { id, view: "row", limit: MOST_IDS }, signal })).items;
+      if (rows.value === null || then !== null) rows.value = begin(page);
+      else rows.value = updated(oldest ? refreshedOldest(rows.value, page) : refreshed(rows.value, page), seen);
       return page;
     },
     (news) => news.tasks.size > 0,
   );
-  const { status: _, ...others } = query;
+  const { status: _, ...others } = filters;
   const counts = useMoment(
     `count ${JSON.stringify(others)}`,
-    async (then, signal) => (then === null ? get("/tasks/count", { query: others, signal }) : null),
+    async (then, signal) => (then === null ? get("/tasks/count", { query: toApi(others, Date.now()), signal }) : null),
     (news) => news.tasks.size > 0,
   );
   const show = () => {
-    if (rows.value !== null) rows.value = newest(rows.value);
+    if (rows.value === null || rows.value.fresh.length === 0) return;
+    rows.value = newest(rows.value);
+    scrollTo(0, 0);
   };
   useEffect(() => shortcut({ keys: ".", what: "show new rows", run: show }), []);
   const more = async () => {
     const cursor = rows.value?.cursor;
     if (cursor == null) return;
-    const page = await get("/tasks", { query: { ...query, view: "row", limit: PAGE, at: at.value, cursor } });
+    const page = await get("/tasks", { query: { ...query(), limit: NEXT_PAGE, at: at.value, cursor } });
     if (rows.value !== null) rows.value = extended(rows.value, page);
   };
+  const total = totalOf(counts.data.value, filters);
   return (
     <>
       <header class="page-head">
         <div class="title-row">
-          <h1>Tasks</h1>
-          <Total shown={rows.value?.rows.length ?? 0} counts={counts.data.value} filters={filters} />
+          <h1 tabIndex={-1}>Tasks</h1>
+          <Total shown={rows.value?.rows.length ?? 0} total={total} />
+          {at.value === null && <SavedViews filters={filters} />}
         </div>
         <StatusTabs filters={filters} counts={counts.data.value?.by_status ?? null} />
         <FilterChips filters={filters} />
       </header>
       <Loaded of={found} rows={12}>
-        {() => (rows.value === null ? null : <Rows listed={rows.value} filters={filters} show={show} more={more} />)}
+        {() =>
+          rows.value === null ? null : (
+            <Rows listed={rows.value} filters={filters} total={total} picked={picked} inSight={inSight} show={show} more={more} reload={found.reload} />
+          )
+        }
       </Loaded>
     </>
   );
 }
 
-function Total({ shown, counts, filters }: { shown: number; counts: Schemas["TaskCount"] | null; filters: Filters }) {
+interface Counted {
+  count: number;
+  capped: boolean;
+}
+
+function totalOf(counts: Schemas["TaskCount"] | null, { status }: Filters): Counted | null {
   if (counts === null) return null;
-  const wanted = filters.status;
-  const total = wanted ? wanted.reduce((sum, one) => sum + (counts.by_status[one] ?? 0), 0) : counts.count;
+  const number = status ? status.reduce((sum, one) => sum + (counts.by_status[one as keyof typeof counts.by_status] ?? 0), 0) : counts.count;
+  return { count: number, capped: counts.capped };
+}
+
+function words({ count: number, capped }: Counted): string {
+  return `${count(number)}${capped ? "+" : ""}`;
+}
+
+function Total({ shown, total }: { shown: number; total: Counted | null }) {
+  if (total === null) return null;
   return (
     <span class="dim" role="status">
-      {count(shown)} of {count(Math.max(total, shown))}
-      {counts.capped && "+"}
+      {count(shown)} of {words({ ...total, count: Math.max(total.count, shown) })}
     </span>
   );
 }
@@ -87,22 +128,40 @@ function Total({ shown, counts, filters }: { shown: number; counts: Schemas["Tas
 interface RowsProps {
   listed: Listed;
   filters: Filters;
+  total: Counted | null;
+  picked: Signal<ReadonlySet<string>>;
+  inSight: { current: Drawn };
   show: () => void;
   more: () => Promise<void>;
+  reload: () => void;
 }
 
-function Rows({ listed, filters, show, more }: RowsProps) {
-  const busy = useSignal(false);
+function Rows({ listed, filters, total, picked, inSight, show, more, reload }: RowsProps) {
+  const loading = useRef(false);
+  const failed = useSignal(false);
+  const sort = parseSort(place.value.query.get("sort"));
+  const rows = useSorted(listed, sort);
   usePresentRows(listed.rows.map((task) => task.id));
   // a page of the past looks at so many tasks only: it may be empty, and another one follow
   if (listed.rows.length === 0 && listed.fresh.length === 0 && listed.cursor === null) return <NoTasks filtered={!isEmpty(filters)} />;
   const next = async () => {
-    busy.value = true;
-    await more().catch(() => undefined);
-    busy.value = false;
+    if (loading.current) return;
+    loading.current = true;
+    failed.value = false;
+    await more().catch(() => {
+      failed.value = true;
+    });
+    loading.current = false;
   };
+  const byItself = at.value === null && sort === null;
+  const seen = (drawn: Drawn) => {
+    inSight.current = drawn;
+    if (byItself && listed.cursor !== null && !failed.value && drawn.end > listed.rows.length - NEAR_ROWS && drawn.first > 0) void next();
+  };
+  const others = total !== null && total.count > listed.rows.length ? words(total) : null;
   return (
     <>
+      {sort !== null && <SortNote sort={sort} loaded={listed.rows.length} total={total} />}
       <div class="fresh" role="status">
         {listed.fresh.length > 0 && (
           <button type="button" class="button" onClick={show}>
@@ -110,31 +169,36 @@ function Rows({ listed, filters, show, more }: RowsProps) {
           </button>
         )}
       </div>
-      <TaskTable tasks={listed.rows} />
+      <TaskTable tasks={rows} total={total === null || total.capped ? null : total.count} sort={sort} picked={at.value === null ? picked : null} seen={seen} />
       {listed.cursor !== null && (
-        <button type="button" class="button more" disabled={busy.value} onClick={() => void next()}>
-          {at.value === null ? `Show ${PAGE} more` : "Show more"}
+        <button type="button" class="button more" onClick={() => void next()}>
+          {failed.value ? "Loading more failed: try again" : at.value === null ? `Show ${NEXT_PAGE} more` : "Show more"}
         </button>
       )}
+      {at.value === null && <SelectionBar rows={listed.rows} picked={picked} filters={filters} others={others} after={reload} />}
     </>
   );
 }
 
-function NoTasks({ filtered }: { filtered: boolean }) {
-  if (at.value !== null) return <Empty title={filtered ? "No task fitted this search" : "There was no task"} />;
-  if (filtered) {
-    return (
-      <Empty title="No task fits this search">
-        <p>Take a filter away, or wait: the list looks again by itself.</p>
-      </Empty>
-    );
-  }
+/** In the order that was asked for. It is made when it is asked for and when rows come, not when they change: nothing moves. */
+function useSorted(listed: Listed, sort: Sort | null): Listed["rows"] {
+  const ids = useMemo(
+    () => (sort === null ? null : order(listed.rows, sort, now.peek())),
+    [sort?.key, sort?.down, listed.rows.length],
+  );
+  if (ids === null) return listed.rows;
+  const byId = new Map(listed.rows.map((one) => [one.id, one]));
+  return ids.flatMap((id) => byId.get(id) ?? []);
+}
+
+function SortNote({ sort, loaded, total }: { sort: Sort; loaded: number; total: Counted | null }) {
+  const { path, query } = place.value;
+  const params = Object.fromEntries([...query.keys()].map((name) => [name, query.getAll(name)]));
+  const all = total !== null && !total.capped && total.count <= loaded;
   return (
-    <Empty title="No task yet">
-      <p>Run one from a terminal; it shows here at once.</p>
-      <pre>{"towpath run -- sh -c 'echo hello from $(hostname)'"}</pre>
-      <p>Or let it hold a lock on a directory:</p>
-      <pre>{'towpath workspaces add shop "$PWD/shop"\ntowpath run --workspace shop --path src -- make'}</pre>
-    </Empty>
+    <p class="sort-note" role="status">
+      Sorted by {sort.key}: {all ? `all ${count(loaded)} tasks` : `only the ${count(loaded)} tasks that are loaded, not the others`}.{" "}
+      <a href={href(path, { ...params, sort: null })}>Newest first</a>
+    </p>
   );
 }
