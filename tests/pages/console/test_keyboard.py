@@ -40,6 +40,7 @@ def test_g_and_a_letter_lead_to_each_page_of_the_rail(full: Lively, screen: Open
         press(page, "g", key)
         expect(page).to_have_url(f"{full.up.url}/console{path}")
         expect(page.locator(".rail a[aria-current=page]")).to_have_count(1)
+        expect(page.locator("main")).to_be_focused()
 
 
 def test_a_task_is_found_in_the_list_and_opened(full: Lively, screen: Opener) -> None:

@@ -43,6 +43,12 @@ export function Frame() {
   useEffect(() => {
     document.title = `${at.value === null ? "" : `as of ${at.value} · `}${found?.entry.title ?? "Not found"} · Towpath`;
   }, [path, at.value]);
+  const before = useRef(path);
+  useEffect(() => {
+    // as after a load: a screen reader begins with the new page, and Tab goes into it
+    if (before.current !== path) main.current?.focus({ preventScroll: true });
+    before.current = path;
+  }, [path]);
   return (
     <div class={at.value === null ? "frame" : "frame past"}>
       <a class="skip" href="#main" onClick={(event) => skip(event, main.current)}>
