@@ -8,6 +8,7 @@ describe("target", () => {
     ["/tasks/0199", "/tasks/0199", ""],
     ["/tasks?asking=true", "/tasks", "asking=true"],
     ["/tasks?status=failed&status=submit-failed", "/tasks", "status=failed&status=submit-failed"],
+    ["/tasks?status=failed&finished_after=2026-01-31T10:00:00Z", "/tasks", "status=failed&ended=%3E2026-01-31T10%3A00%3A00Z"],
     ["/runners", "/runners", ""],
     ["/dead", "/evidence", ""],
   ])("%s has a page", (link, page, query) => {

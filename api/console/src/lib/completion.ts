@@ -33,7 +33,6 @@ const HINTS: Record<Qualifier, string> = {
   asking: "a question of its job is open",
   created: "<2h: less than two hours ago; >2026-01-31: after it",
   ended: "<2h: less than two hours ago; >2026-01-31: after it",
-  finished_after: "a time, RFC 3339",
   id: "an id, its beginning or its end",
 };
 const ORDER: readonly Qualifier[] = [

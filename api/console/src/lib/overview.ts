@@ -22,9 +22,18 @@ export function target(link: string): Target | null {
   if (path === "/overview") return null;
   for (const [form, page] of PAGES) {
     const found = form.exec(path);
-    if (found !== null) return { page: page(found[1] ?? ""), query: new URLSearchParams(query) };
+    if (found !== null) return { page: page(found[1] ?? ""), query: ofConsole(new URLSearchParams(query)) };
   }
   return { api: link };
+}
+
+/** The console's qualifiers for the API's parameters. */
+function ofConsole(query: URLSearchParams): URLSearchParams {
+  const since = query.get("finished_after");
+  if (since === null) return query;
+  query.delete("finished_after");
+  query.set("ended", `>${since}`);
+  return query;
 }
 
 /** The words of the link, and how urgent it looks. */

@@ -2,7 +2,7 @@
 
 /** Qualifiers by the API's parameter; the last ones may be given several times. */
 export const QUALIFIERS = [
-  "workspace", "pool", "runner", "reason", "exit", "lock", "attempts", "asking", "id", "created", "ended", "finished_after", "status", "label",
+  "workspace", "pool", "runner", "reason", "exit", "lock", "attempts", "asking", "id", "created", "ended", "status", "label",
 ] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];
 const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["created", "ended", "status", "label"]);

@@ -143,13 +143,12 @@ function Way({ item, id, words }: { item: Attention; id: string; words: string }
 /** The states, each with the list that it counts. */
 function Strip({ overview }: { overview: Overview }) {
   const { tasks, locks } = overview;
-  const hour = new Date(Date.parse(overview.time) - 3_600_000).toISOString();
   const figures: [State, string, number | null | undefined, Record<string, string | string[]>][] = [
     ["running", WORD.running, tasks?.running, { status: "running" }],
     ["queued", WORD.queued, tasks?.queued, { status: "queued" }],
     ["waiting", "wait for a lock", locks.waiting, { lock: "waiting" }],
     ["asking", "ask a person", overview.open_questions, { asking: "true" }],
-    ["failed", "failed in 1 h", overview.failed_last_hour, { status: ["failed", "submit-failed"], finished_after: hour }],
+    ["failed", "failed in 1 h", overview.failed_last_hour, { status: ["failed", "submit-failed"], ended: "<1h" }],
     ["succeeded", WORD.succeeded, tasks?.succeeded, { status: "succeeded" }],
     ["canceled", WORD.canceled, tasks?.canceled, { status: "canceled" }],
     ["created", "not dispatched", tasks?.created, { status: "created" }],
