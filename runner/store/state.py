@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -190,8 +190,11 @@ class RunnerState:
         return True
 
     def advance(self, attempt: Attempt, phase: Phase, report: Report | None = None) -> int | None:
-        """Set the attempt's phase; returns the id of its report, if any."""
-        with self.file.transaction():
+        """Set the attempt's phase; returns the id of its report, if any.
+
+        Without a report nothing depends on it after a power cut: it was open, and nothing of it runs.
+        """
+        with nullcontext() if report is not None else self.file.repeatable(), self.file.transaction():
             self.file.run(
                 "UPDATE attempts SET phase = ?, changed_at = ? WHERE task_id = ? AND attempt = ?",
                 (phase, time.time(), *attempt.key),
