@@ -6,6 +6,8 @@ import { type Line, lineOf } from "./log_lines";
 import { LogStream, type StreamState } from "./log_stream";
 import { type LinePage, type Tail, arrived, begin, followed, readBack, readLater, readOn } from "./tail";
 
+/** More than a window shows, and within the budget of a first load. */
+const FIRST_PAGE = 50;
 const PAGE = 200;
 /** Larger than any sequence; exact in JavaScript. */
 const END = Number.MAX_SAFE_INTEGER;
@@ -119,7 +121,7 @@ export class LiveLog {
     this.error.value = null;
     const own = this.loads;
     try {
-      const page = await this.page({ ...this.query(), before_seq: before });
+      const page = await this.page({ ...this.query(), limit: FIRST_PAGE, before_seq: before });
       if (own !== this.loads) return; // the stream began anew meanwhile
       this.tail.value = arrived(begin(page, this.then === null ? before - 1 : 0), this.early, this.pace.value === "follow");
       this.early = [];
