@@ -139,6 +139,21 @@ def _palette(page: Page) -> None:
     page.get_by_role("group", name="Workspaces").wait_for()
 
 
+def _machine(page: Page) -> None:
+    page.keyboard.press("t")
+    page.get_by_role("slider", name="Moment").wait_for()
+
+
+def _suggestions(page: Page) -> None:
+    page.get_by_label("Search tasks").fill("status:")
+    page.get_by_role("option").first.wait_for()
+
+
+def _chosen(page: Page) -> None:
+    page.locator("tbody .cell-pick label").first.click()
+    page.get_by_role("region", name="Chosen tasks").wait_for()
+
+
 MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-release": ("/locks", lambda page: _open(page, "Release the lock of build")),
     "dialog-cancel": ("/tasks/:build", lambda page: _open(page, "Cancel…")),
@@ -146,6 +161,11 @@ MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-remove": ("/workspaces", lambda page: _open(page, "Remove docs-site")),
     "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
     "palette": ("/", _palette),
+    "time-machine": ("/locks", _machine),
+    "compared": ("/locks?at=:past&compare=now", lambda page: page.locator(".now-tag").first.wait_for()),
+    "locks-history": ("/locks/shop?view=history", lambda page: page.locator(".lane").first.wait_for()),
+    "tasks-suggestions": ("/tasks", _suggestions),
+    "tasks-chosen": ("/tasks", _chosen),
     "search-nothing": ("/tasks?q=no-such-thing", lambda page: page.locator(".empty").wait_for()),
     "no-such-page": ("/nowhere", lambda page: page.locator(".empty").wait_for()),
 }
@@ -156,7 +176,8 @@ def show_moment(page: Page, name: str, full: Lively) -> None:
     """Bring `page` to one of MOMENTS."""
     path, act = MOMENTS[name]
     page.unroute_all()
-    page.goto(f"{full.up.url}/console{path.replace(':build', full.tasks['build'])}")
+    path = path.replace(":build", full.tasks["build"]).replace(":past", str(full.past))
+    page.goto(full.up.url + "/console" + path)
     settle(page)
     act(page)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from tests.support.towpath import DEADLINE, Server, Up
+from tests.support.waiting import until
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
 """A title that tries to be markup, to run backwards, and to colour a terminal."""
@@ -47,11 +46,11 @@ def lively(up: Up) -> Lively:
 
     sleep = ["sleep", "3600"]
     task("succeeded", ["sh", "-c", "echo built 14 files; sleep .2"], "compile assets", **claim("web", "dist"))
-    _until(lambda: up.ended(ids["succeeded"]))
+    until(lambda: up.ended(ids["succeeded"]), DEADLINE)
     task("build", sleep, "build", labels={"team": "web", "branch": "main"}, **claim("shop", "src"))
     task("docs", sleep, "spell check of the handbook", lock_mode="shared", **claim("shop", "docs"))
     task("shared", sleep, "links of the handbook", lock_mode="shared", **claim("shop", "docs"))
-    _until(lambda: len(up.holders()) == 3)
+    until(lambda: len(up.holders()) == 3, DEADLINE)
     task("test", ["true"], "integration tests", **claim("shop", "src/api"))
     task("lint", ["true"], "lint", **claim("shop", "src/api", "docs"))
     past = int(up.events()[-1]["seq"])
@@ -71,12 +70,12 @@ def lively(up: Up) -> Lively:
     )
     task("canceled", sleep, "nightly crawl")
     task("idle", ["make", "report"], "quarterly report", dispatch=False)
-    _until(lambda: up.task(ids["canceled"])["status"] == "running")
+    until(lambda: up.task(ids["canceled"])["status"] == "running", DEADLINE)
     up.post(f"/tasks/{ids['canceled']}/cancel", {"reason": "superseded by the weekly one"})
     for name in ("failed", "canceled"):
-        _until(lambda name=name: up.ended(ids[name]))  # type: ignore[misc]
-    _until(lambda: up.task(ids["asking"])["question"])
-    _until(lambda: up.task(ids["retrying"])["next_attempt_at"])
+        until(lambda name=name: up.ended(ids[name]), DEADLINE)  # type: ignore[misc]
+    until(lambda: up.task(ids["asking"])["question"], DEADLINE)
+    until(lambda: up.task(ids["retrying"])["next_attempt_at"], DEADLINE)
     up.post("/verifications", {"ok": True, "events": past, "command": "towpath verify", "host": "laptop"})
     return Lively(up, ids, past)
 
@@ -98,14 +97,7 @@ def lost_runner(up: Up) -> Server:
     runner = up.home.start("runner", "--root", up.home.path, **env, **LEASE)
     claim = {"workspace": "legacy", "lock_paths": ["data"], "pool": "batch"}
     task = up.create(["sleep", "3600"], title="import of the old orders", **claim)
-    _until(lambda: up.task(task)["status"] == "running")
+    until(lambda: up.task(task)["status"] == "running", DEADLINE)
     runner.kill()
-    _until(lambda: any(one["state"] == "lost" for one in up.get("/runners")["items"]))
+    until(lambda: any(one["state"] == "lost" for one in up.get("/runners")["items"]), DEADLINE)
     return runner
-
-
-def _until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, "the installation did not come to its state"
-        time.sleep(0.05)
