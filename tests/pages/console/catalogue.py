@@ -146,6 +146,7 @@ def _machine(page: Page) -> None:
 
 def _suggestions(page: Page) -> None:
     page.get_by_label("Search tasks").fill("status:")
+    page.keyboard.press("ArrowDown")
     page.get_by_role("option").first.wait_for()
 
 
@@ -162,7 +163,10 @@ MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
     "palette": ("/", _palette),
     "time-machine": ("/locks", _machine),
-    "compared": ("/locks?at=:past&compare=now", lambda page: page.locator(".now-tag").first.wait_for()),
+    "compared": (
+        "/locks?at=:past&compare=now",
+        lambda page: page.locator(".now-tag, .since").first.wait_for(),
+    ),
     "locks-history": ("/locks/shop?view=history", lambda page: page.locator(".lane").first.wait_for()),
     "tasks-suggestions": ("/tasks", _suggestions),
     "tasks-chosen": ("/tasks", _chosen),
