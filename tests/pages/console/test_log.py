@@ -186,7 +186,7 @@ def test_an_event_has_its_json_as_text_and_leads_to_what_was_then(up: Up, screen
     expect(page.locator("aside").get_by_role("link", name=re.compile("<img src=x"))).to_be_visible()
     assert page.title() != "owned"
     page.get_by_role("link", name="the task", exact=True).click()
-    expect(page.get_by_text(f"As of {seq}")).to_be_visible()
+    expect(page.locator(".past-banner strong")).to_have_text(f"As of {seq}", timeout=SECONDS)
     page.goto(f"{up.url}/console/log/{seq}")
     page.keyboard.press("k")
     expect(page.locator(".crumbs .mono")).to_have_text(f"{seq - 1}")

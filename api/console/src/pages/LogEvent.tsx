@@ -9,9 +9,10 @@ import { lastSeq, request } from "../lib/api";
 import { count } from "../lib/format";
 import { indented } from "../lib/json_text";
 import { shortcut } from "../lib/keys";
+import { seqThen } from "../lib/moment";
 import { type LogEvent, lineOf, named } from "../lib/log_lines";
 import { useResource } from "../lib/resource";
-import { at, go, href } from "../lib/router";
+import { go, href } from "../lib/router";
 import { shown, visible } from "../lib/safe_text";
 import { roleMissing, session } from "../lib/session";
 import { loadTitles } from "../lib/titles";
@@ -38,9 +39,9 @@ async function load(seq: string, signal: AbortSignal): Promise<Found> {
 export function LogEventPage({ params }: PageProps) {
   const seq = params["seq"] ?? "";
   const number = /^\d{1,16}$/.test(seq) ? Number(seq) : null;
-  const then = at.value;
+  const then = seqThen.value;
   const missing = session.value === null ? null : roleMissing(EVENT);
-  const later = then !== null && number !== null && /^\d+$/.test(then) && number > Number(then);
+  const later = then !== null && number !== null && number > then;
   return (
     <article class="page log-event">
       <header class="page-head">
@@ -67,7 +68,7 @@ export function LogEventPage({ params }: PageProps) {
 }
 
 function Steps({ seq }: { seq: number }) {
-  const end = /^\d+$/.test(at.value ?? "") ? Number(at.value) : lastSeq.value;
+  const end = seqThen.value ?? lastSeq.value;
   const [previous, next] = [seq > 1 ? seq - 1 : null, end === 0 || seq < end ? seq + 1 : null];
   useEffect(() => {
     const to = (other: number | null) => () => {
