@@ -24,7 +24,7 @@ export function LogPage() {
       {missing !== null && <Forbidden filters={filters} role={missing} />}
       {/* what the session permits is known with its first answer */}
       {session.value !== null && missing === null && (
-        <Live key={JSON.stringify([filters, at.value, logins.value])} filters={filters} />
+        <Live filters={filters} />
       )}
     </section>
   );
@@ -46,8 +46,9 @@ function Forbidden({ filters, role }: { filters: LogFilters; role: string }) {
 
 function Live({ filters }: { filters: LogFilters }) {
   const then = at.value;
-  const log = useMemo(() => new LiveLog(filters, then), []);
-  useEffect(() => () => log.stop(), []);
+  const key = JSON.stringify([filters, then, logins.value]);
+  const log = useMemo(() => new LiveLog(filters, then), [key]);
+  useEffect(() => () => log.stop(), [log]);
   useEffect(() => {
     if (then !== null) return;
     const ends = [
@@ -55,7 +56,7 @@ function Live({ filters }: { filters: LogFilters }) {
       shortcut({ keys: ".", what: "show new events", run: () => log.follow() }),
     ];
     return () => ends.forEach((end) => end());
-  }, []);
+  }, [log]);
   return (
     <>
       <header class="page-head">
@@ -69,7 +70,7 @@ function Live({ filters }: { filters: LogFilters }) {
         </div>
         <LogFilterBar filters={filters} disabled={false} />
       </header>
-      <Lines log={log} filtered={isFiltered(filters)} />
+      <Lines key={key} log={log} filtered={isFiltered(filters)} />
       {then === null && <News log={log} />}
     </>
   );
