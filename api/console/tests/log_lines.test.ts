@@ -24,6 +24,7 @@ it.each([
   ["task", "dispatched", { pool: "default", workspace: null, lock_paths: [] }, "pool default"],
   ["task", "running", { runner_id: "host-1", pid: 7 }, "on host-1, pid 7"],
   ["task", "failed", { reason: "exit", exit_code: 3, message: null }, "exit 3"],
+  ["task", "failed", { reason: "exit", exit_code: 3, message: "exited with code 3" }, "exited with code 3"],
   ["task", "failed", { reason: "timeout", exit_code: null, message: "too long" }, "timeout, too long"],
   ["lock", "granted", { paths: [], mode: "exclusive" }, "token 23, whole workspace"],
   ["lock", "released", { cause: "succeeded", cause_seq: 22 }, "after succeeded at 22"],

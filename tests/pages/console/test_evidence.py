@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -54,7 +55,8 @@ def keep(up: Up, kind: str, subject: str, body: str, reason: str, detail: str) -
         finally:
             await connection.close()
 
-    return asyncio.run(kept())
+    with ThreadPoolExecutor(1) as beside:  # Playwright's own loop runs in this thread
+        return beside.submit(lambda: asyncio.run(kept())).result()
 
 
 def record(up: Up, **result: object) -> None:

@@ -94,7 +94,8 @@ function scope(paths: unknown, mode: unknown): string {
 
 function ended(data: Data): string {
   const { reason, exit_code: code } = data;
-  return joined(reason !== "exit" && text(reason), typeof code === "number" && `exit ${code}`, text(data["message"]));
+  const told = typeof code === "number" && text(data["message"]).includes(String(code));
+  return joined(reason !== "exit" && text(reason), typeof code === "number" && !told && `exit ${code}`, text(data["message"]));
 }
 
 function wordsOf(event: LogEvent): string {
