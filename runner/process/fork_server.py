@@ -11,6 +11,7 @@ output without a line means that there is no guard, whatever became of the launc
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -85,7 +86,8 @@ def _launch(main: Callable[[], None], orders: int, said: int) -> None:
     try:
         pid = clone()
     except OSError as error:
-        os.write(said, b"%d\n" % -(error.errno or 0))
+        with contextlib.suppress(OSError):  # the runner has given up this launch
+            os.write(said, b"%d\n" % -(error.errno or 0))
         return
     if pid == 0:
         _become_guard(main, orders, said)

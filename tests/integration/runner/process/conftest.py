@@ -8,11 +8,12 @@ import pytest
 
 from runner.process.forking import Launcher
 from runner.process.orphans import Adoption
+from tests.integration.runner.harness import DEADLINE
 
 
 @pytest.fixture
 async def launcher() -> AsyncIterator[Launcher]:
-    made = Launcher(Adoption())
+    made = Launcher(Adoption(), answer_seconds=DEADLINE)
     await made.start()
     yield made
     await made.stop()

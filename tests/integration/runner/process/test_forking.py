@@ -102,8 +102,8 @@ async def test_one_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     launcher = Launcher(Adoption(), answer_seconds=QUICK)
     await launcher.start()
     try:
-        first = await up(launcher)
         assert await eventually(lambda: forked(launcher, tmp_path / "first"), DEADLINE)
+        first = await up(launcher)
         os.kill(first, signal.SIGSTOP)
         job = small_job(tmp_path / "second", ["sh", "-c", "echo x >> ran"])
         with capture_logs() as logs:
