@@ -4,13 +4,14 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { type Schemas, get, lastSeq } from "../lib/api";
 import { count, dayTime } from "../lib/format";
 import { shortcut } from "../lib/keys";
-import { type Marks, loadMarks } from "../lib/marks";
+import type { Marks } from "../lib/marks";
+import { say } from "../lib/messages";
 import { machineOpen, momentLog, preview, scrub, seqThen, travel } from "../lib/moment";
 import { useResource } from "../lib/resource";
 import { at, place } from "../lib/router";
 import { roleMissing } from "../lib/session";
 import { useSettled } from "../lib/settled";
-import { type Subject, canStep, neighbour, subjectOf } from "../lib/steps";
+import { type Subject, canStep, loadMarks, neighbour, subjectOf } from "../lib/steps";
 import { type Range, type Tick, holding, merged, timeAt, zoomed } from "../lib/axis";
 import { GoTo } from "./GoTo";
 import { Icon } from "./Icon";
@@ -154,9 +155,13 @@ function useSteps(seq: number, whole: Range): Steppers {
     if (!canStep(subject)) return;
     neighbour(subject, seq, forwards, asked.signal).then(
       (next) => {
-        if (next !== null && !asked.signal.aborted) travel(next);
+        if (asked.signal.aborted) return;
+        if (next !== null && next >= 1 && next <= whole.to) travel(next);
+        else say(`${forwards ? "No later" : "No earlier"} event of ${subject.words}.`);
       },
-      () => undefined,
+      (error: unknown) => {
+        if (!asked.signal.aborted) say(error instanceof Error ? error.message : String(error), "bad");
+      },
     );
   };
   const key = (event: KeyboardEvent, page: number): boolean => {

@@ -96,6 +96,19 @@ export function labels(ticks: readonly Tick[], range: Range, most: number): Labe
   return found;
 }
 
+/** The sequences of all steps of `items`, in their order. */
+export function seqsIn(items: readonly object[]): number[] {
+  const found = new Set<number>();
+  for (const item of items)
+    for (const step of Object.values(item)) if (typeof step === "object" && step !== null && "seq" in step) found.add(Number(step.seq));
+  return [...found].sort((a, b) => a - b);
+}
+
+/** The last of `seqs` before `seq`, or the first after it; null if there is none. */
+export function nearest(seqs: readonly number[], seq: number, forwards: boolean): number | null {
+  return (forwards ? seqs.find((one) => one > seq) : seqs.findLast((one) => one < seq)) ?? null;
+}
+
 function clamped(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), Math.max(least, most));
 }

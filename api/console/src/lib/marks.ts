@@ -1,6 +1,5 @@
 // What the time machine marks on its axis: failures, refused locks, lost runners, and locks that a person has freed.
-import { type Schemas, get } from "./api";
-import type { Range } from "./axis";
+import type { Schemas } from "./api";
 
 export type MarkKind = "failed" | "refused" | "lost" | "freed";
 
@@ -21,17 +20,6 @@ export const MARK_WORDS: Record<MarkKind, string> = {
   refused: "lock refused",
   freed: "released by hand",
 };
-
-const EVENTS = ["failed", "submit-failed", "refused", "lock-release-requested"] as const;
-const MOST = 100;
-
-/** The newest marks of a part of the log: at most so many, whatever its length. */
-export async function loadMarks({ from, to }: Range, signal: AbortSignal): Promise<Marks> {
-  const query = { event: EVENTS, after_seq: from - 1, before_seq: to + 1, limit: MOST };
-  const page = await get("/events", { query, signal });
-  const marks = page.items.map((event) => ({ seq: event.seq, kind: kindOf(event) })).reverse();
-  return { marks, before: page.next_cursor == null ? null : (marks[0]?.seq ?? to) };
-}
 
 export function kindOf({ event, data }: Pick<Schemas["EventRead"], "event" | "data">): MarkKind {
   if (event === "refused") return "refused";

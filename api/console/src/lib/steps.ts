@@ -1,6 +1,8 @@
-// The event before or after a moment that changes what a page shows. Who may read the log asks it; a viewer has the
-// steps of attempts and claims, which are in what viewers see anyway.
+// What the time machine asks the log: the event before or after a moment that changes what a page shows, and the marks.
+// A viewer, who may not read the log, has the steps of attempts and claims, which are in what viewers see anyway.
 import { get } from "./api";
+import { type Range, nearest, seqsIn } from "./axis";
+import { type Marks, kindOf } from "./marks";
 import { match } from "./router";
 import { roleMissing } from "./session";
 
@@ -38,21 +40,18 @@ async function claimsOf(workspace: string, signal: AbortSignal): Promise<number[
   return seqsIn(page.items);
 }
 
-/** The sequences of all steps of `items`, in their order. */
-export function seqsIn(items: readonly object[]): number[] {
-  const found = new Set<number>();
-  for (const item of items)
-    for (const step of Object.values(item)) if (typeof step === "object" && step !== null && "seq" in step) found.add(Number(step.seq));
-  return [...found].sort((a, b) => a - b);
+/** Whether a step of the subject can be found with this role. */
+export function canStep(subject: Subject): boolean {
+  return everyEvent(subject) || subject.known !== null || roleMissing("GET /events") === null;
 }
 
-/** Whether a step of the subject can be found with this role. */
-export function canStep({ known }: Subject): boolean {
-  return known !== null || roleMissing("GET /events") === null;
+function everyEvent({ events }: Subject): boolean {
+  return Object.keys(events).length === 0;
 }
 
 /** The sequence of the nearest event of `subject` after `seq`, or before it; null if there is none (or none near). */
 export async function neighbour(subject: Subject, seq: number, forwards: boolean, signal: AbortSignal): Promise<number | null> {
+  if (everyEvent(subject)) return seq + (forwards ? 1 : -1);
   if (roleMissing("GET /events") !== null) return nearest((await subject.known?.(signal)) ?? [], seq, forwards);
   const begin = forwards ? { after_seq: seq } : { before_seq: seq };
   let cursor: string | null | undefined;
@@ -66,6 +65,13 @@ export async function neighbour(subject: Subject, seq: number, forwards: boolean
   return null;
 }
 
-export function nearest(seqs: readonly number[], seq: number, forwards: boolean): number | null {
-  return (forwards ? seqs.find((one) => one > seq) : seqs.findLast((one) => one < seq)) ?? null;
+const MARKED = ["failed", "submit-failed", "refused", "lock-release-requested"] as const;
+const MOST_MARKS = 100;
+
+/** The newest marks of a part of the log: at most so many, whatever its length. */
+export async function loadMarks({ from, to }: Range, signal: AbortSignal): Promise<Marks> {
+  const query = { event: MARKED, after_seq: from - 1, before_seq: to + 1, limit: MOST_MARKS };
+  const page = await get("/events", { query, signal });
+  const marks = page.items.map((event) => ({ seq: event.seq, kind: kindOf(event) })).reverse();
+  return { marks, before: page.next_cursor == null ? null : (marks[0]?.seq ?? to) };
 }
