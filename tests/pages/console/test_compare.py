@@ -100,7 +100,7 @@ def test_tasks_tell_their_state_now_and_a_task_each_fact(story: Story, screen: O
     expect(page.locator("tbody tr").filter(has=page.get_by_role("link", name="docs"))).to_have_count(0)
     row.get_by_role("link", name="build").click()
     facts = page.get_by_role("region", name="Compared with now").locator("tbody tr")
-    expect(facts.filter(has_text="Status")).to_contain_text("running canceled")
+    expect(facts.filter(has_text="Status")).to_contain_text(re.compile(r"running\s*canceled"))
     expect(facts.filter(has_text="Lock")).to_contain_text("released")
 
 
@@ -119,8 +119,7 @@ def test_history_has_a_lane_for_each_path_and_leads_to_the_moments(story: Story,
     expect(rows.filter(has=page.get_by_role("link", name="lint"))).to_contain_text("waits")
     src.locator(".bar-of").filter(has_text="build").locator(".bar-holds").click()
     expect(page).to_have_url(re.compile(f"at={granted['seq']}"))
-    expect(rows).to_have_count(1)
-    expect(rows).to_contain_text("holds")
+    expect(build).to_contain_text("holds")
     expect(page.locator(".lane")).to_have_count(1)
 
 

@@ -120,10 +120,12 @@ def nothing_can_be_changed(page: Page) -> None:
     assert set(outside) <= HARMLESS
 
 
-def rows(page: Page, selector: str) -> list[str]:
-    """Texts of the elements, in one question."""
-    found: list[str] = page.locator(selector).evaluate_all(
-        "all => all.map(one => one.innerText.replace(/\\s+/g, ' ').trim())"
+def cells(page: Page, row: str, *selectors: str) -> list[list[str]]:
+    """Texts of these parts of each row, all read at once."""
+    found: list[list[str]] = page.locator(row).evaluate_all(
+        "(all, parts) => all.map(row => parts.map(part =>"
+        " (row.querySelector(part)?.innerText ?? '').replace(/\\s+/g, ' ').trim()))",
+        list(selectors),
     )
     return found
 
@@ -160,7 +162,7 @@ def look(page: Page, seq: int, then: Then, ids: dict[str, str], rng: random.Rand
     until(lambda: claims_shown(page, seq) == then.claims, DEADLINE)
     nothing_can_be_changed(page)
     show(page, f"/workspaces?at={seq}")
-    until(lambda: set(rows(page, ".workspace-table th a")) == then.workspaces, DEADLINE)
+    until(lambda: workspaces_shown(page, seq) == then.workspaces, DEADLINE)
     nothing_can_be_changed(page)
     if then.tasks:
         title = rng.choice(sorted(then.tasks))
@@ -173,22 +175,22 @@ def look(page: Page, seq: int, then: Then, ids: dict[str, str], rng: random.Rand
     nothing_can_be_changed(page)
 
 
-def tasks_shown(page: Page, seq: int) -> dict[str, str] | None:
-    """States by title, as the list has them; None while it is on the way."""
+def tasks_shown(page: Page, seq: int) -> dict[str, str]:
+    """States by title, as the list has them."""
     settled(page, seq)
-    titles, words = rows(page, ".task-table .row-link"), rows(page, ".task-table .cell-status .status")
-    return dict(zip(titles, words, strict=True)) if len(titles) == len(words) else None
+    return {title: word for title, word in cells(page, ".task-table tbody tr", ".row-link", ".status")}
 
 
 def claims_shown(page: Page, seq: int) -> set[str]:
     """Who holds with which token, and who waits at which place."""
     settled(page, seq)
-    found = set()
-    for state, title, token in zip(
-        rows(page, ".claim-table .claim-state"),
-        rows(page, ".claim-table th[scope=row]"),
-        rows(page, ".claim-table td[data-name=token]"),
-        strict=True,
-    ):
-        found.add(f"{title} {state if state.startswith('waits') else token}")
-    return found
+    parts = (".claim-state", "th[scope=row]", "td[data-name=token]")
+    return {
+        f"{title} {state if state.startswith('waits') else token}"
+        for state, title, token in cells(page, ".claim-table tbody tr", *parts)
+    }
+
+
+def workspaces_shown(page: Page, seq: int) -> set[str]:
+    settled(page, seq)
+    return {name for (name,) in cells(page, ".workspace-table tbody tr", "th a")}

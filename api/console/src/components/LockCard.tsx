@@ -52,7 +52,7 @@ export function LockCard({ entry, titles, freed, root, extent, view, present }: 
     <section class="card lock-card" aria-labelledby={heading}>
       <header class="lock-head">
         <h2 id={heading} tabIndex={-1} data-workspace={entry.workspace}>
-          {whole ? HEADINGS[view] : <Link to={`/locks/${encodeURIComponent(entry.workspace)}`} params={{ view }}>{entry.workspace}</Link>}
+          {whole ? HEADINGS[view] : <Link to={`/locks/${encodeURIComponent(entry.workspace)}`} params={{ view: view === "tree" ? null : view }}>{entry.workspace}</Link>}
         </h2>
         {root !== null && <span class="mono dim root">{shown(root)}</span>}
         {!whole && <Numbers entry={entry} />}
