@@ -178,7 +178,7 @@ def look(page: Page, seq: int, then: Then, ids: dict[str, str], rng: random.Rand
 def tasks_shown(page: Page, seq: int) -> dict[str, str]:
     """States by title, as the list has them."""
     settled(page, seq)
-    return {title: word for title, word in cells(page, ".task-table tbody tr", ".row-link", ".status")}
+    return dict(cells(page, ".task-table tbody tr", ".row-link", ".status"))
 
 
 def claims_shown(page: Page, seq: int) -> set[str]:
