@@ -144,7 +144,7 @@ def test_each_page_of_the_past_is_a_fold_of_the_log_to_that_event(world: Up, scr
     rng = random.Random(SEED)
     moments = sorted(rng.sample(range(1, len(events) + 1), min(MOMENTS, len(events))))
     fold = Fold(titles)
-    page = screen(world).open("/tasks?at=1")
+    page = screen(world, height=2400).open("/tasks?at=1")
     for event in events:
         fold.fold(event)
         seq = event["seq"]
@@ -178,7 +178,7 @@ def look(page: Page, seq: int, then: Then, ids: dict[str, str], rng: random.Rand
 def tasks_shown(page: Page, seq: int) -> dict[str, str]:
     """States by title, as the list has them."""
     settled(page, seq)
-    return dict(cells(page, ".task-table tbody tr", ".row-link", ".status"))
+    return dict(cells(page, ".task-table tbody tr:has(.row-link)", ".row-link", ".status"))
 
 
 def claims_shown(page: Page, seq: int) -> set[str]:

@@ -141,7 +141,8 @@ function Rows({ listed, filters, total, picked, inSight, show, more, reload }: R
   const failed = useSignal(false);
   const sort = parseSort(place.value.query.get("sort"));
   const rows = useSorted(listed, sort);
-  usePresentRows(listed.rows.map((task) => task.id));
+  const compared = useSignal<Drawn>({ first: 0, end: FIRST_PAGE });
+  usePresentRows(rows.slice(compared.value.first, compared.value.end).map((task) => task.id));
   // a page of the past looks at so many tasks only: it may be empty, and another one follow
   if (listed.rows.length === 0 && listed.fresh.length === 0 && listed.cursor === null) return <NoTasks filtered={!isEmpty(filters)} />;
   const next = async () => {
@@ -156,6 +157,7 @@ function Rows({ listed, filters, total, picked, inSight, show, more, reload }: R
   const byItself = at.value === null && sort === null;
   const seen = (drawn: Drawn) => {
     inSight.current = drawn;
+    if (at.value !== null) compared.value = drawn;
     if (byItself && listed.cursor !== null && !failed.value && drawn.end > listed.rows.length - NEAR_ROWS && drawn.first > 0) void next();
   };
   const others = total !== null && total.count > listed.rows.length ? words(total) : null;
