@@ -51,9 +51,9 @@ export function LogEventPage({ params }: PageProps) {
         {number !== null && <Steps seq={number} />}
       </header>
       {missing !== null ? (
-        <Empty title={`The log needs the role ${missing}`} />
+        <Empty page title={`The log needs the role ${missing}`} />
       ) : later ? (
-        <Empty title="This event came after the moment that is shown">
+        <Empty page title="This event came after the moment that is shown">
           <p>
             <Link to={`/log/${seq}`} params={{ at: null }}>
               Show it
@@ -90,7 +90,12 @@ function Steps({ seq }: { seq: number }) {
 
 function Event({ seq }: { seq: string }) {
   const found = useResource(`event ${seq}`, (signal) => load(seq, signal), REFRESH_SECONDS);
-  return <Loaded of={found}>{(data) => <Content {...data} />}</Loaded>;
+  return (
+    <>
+      {found.data.value === null && <h1 class="off-screen">Event {shown(seq)}</h1>}
+      <Loaded of={found}>{(data) => <Content {...data} />}</Loaded>
+    </>
+  );
 }
 
 function Content({ event, text, title }: Found) {
