@@ -58,10 +58,10 @@ def test_no_part_of_the_list_is_at_fault(
         page.locator("tbody .cell-pick label").first.click()
         expect(page.get_by_role("region", name="Chosen tasks")).to_contain_text("1 selected")
     elif which == "views":
-        page.locator(".views summary").click()
+        page.locator(".saved-views summary").click()
         page.get_by_label("Save this search as").fill("mine")
         page.keyboard.press("Enter")
-        page.locator(".views summary").click()
+        page.locator(".saved-views summary").click()
         expect(page.get_by_role("link", name="mine")).to_be_visible()
     window.has_no_fault()
 
@@ -114,20 +114,20 @@ def test_what_the_api_does_not_understand_is_told(up: Up, screen: Opener) -> Non
 def test_a_search_is_saved_under_a_name_and_removed(up: Up, many: None, screen: Opener) -> None:
     page = screen(up).open("/tasks?status=failed&workspace=shop")
     expect(rows(page)).to_have_count(1, timeout=SECONDS)
-    page.locator(".views summary").click()
+    page.locator(".saved-views summary").click()
     page.get_by_label("Save this search as").fill("<b>broken</b>")
     page.get_by_role("button", name="Save").click()
     page.goto(f"{up.url}/console/tasks")
     expect(rows(page).nth(5)).to_be_visible()
-    page.locator(".views summary").click()
+    page.locator(".saved-views summary").click()
     page.get_by_role("link", name="<b>broken</b>").click()
     expect(page).to_have_url(re.compile(r"\?workspace=shop&status=failed$"))
     expect(rows(page)).to_have_count(1)
-    page.locator(".views summary").click()
+    page.locator(".saved-views summary").click()
     page.get_by_role("button", name="Remove view <b>broken</b>").click()
     page.reload()
-    page.locator(".views summary").click()
-    expect(page.locator(".views li")).to_have_count(0)
+    page.locator(".saved-views summary").click()
+    expect(page.locator(".saved-views li")).to_have_count(0)
 
 
 def test_only_rows_in_sight_are_in_the_document_and_all_can_be_reached(

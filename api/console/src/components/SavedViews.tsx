@@ -22,7 +22,7 @@ export function SavedViews({ filters }: { filters: Filters }) {
     open.value = event.currentTarget.open;
   };
   return (
-    <details ref={menu} class="menu views" onKeyDown={escape} onToggle={toggle}>
+    <details ref={menu} class="menu saved-views" onKeyDown={escape} onToggle={toggle}>
       <summary class="button small">Views{views.value.length > 0 && ` (${views.value.length})`}</summary>
       {open.value && <Menu filters={filters} close={close} />}
     </details>

@@ -93,7 +93,7 @@ function Head({ of, name, side, sort }: { of: SortKey; name: string; side: strin
     <th scope="col" class={`${side} cell-${CELLS[of]}`} aria-sort={here === null ? undefined : here.down ? "descending" : "ascending"}>
       <a href={otherwise(nextSort(sort, of), "sort")} title={`sort what is loaded by ${name.toLowerCase()}`}>
         {name}
-        {here !== null && <span aria-hidden="true">{here.down ? " ▾" : " ▴"}</span>}
+        {here !== null && <span aria-hidden="true">{here.down ? "▾" : "▴"}</span>}
       </a>
     </th>
   );
@@ -105,7 +105,7 @@ function OrderHead({ sorted }: { sorted: boolean }) {
   return (
     <th scope="col" class="right cell-created" aria-sort={sorted ? undefined : oldest ? "ascending" : "descending"}>
       <a href={otherwise(sorted || oldest ? null : "oldest", "order")} title={sorted || oldest ? "newest first" : "oldest first"}>
-        Created{!sorted && <span aria-hidden="true">{oldest ? " ▴" : " ▾"}</span>}
+        Created{!sorted && <span aria-hidden="true">{oldest ? "▴" : "▾"}</span>}
       </a>
     </th>
   );
