@@ -5,6 +5,7 @@ import { type LogFilters, toQuery } from "./log_filters";
 import { type Line, lineOf } from "./log_lines";
 import { LogStream, type StreamState } from "./log_stream";
 import { type LinePage, type Tail, arrived, begin, followed, readBack, readLater, readOn } from "./tail";
+import { loadTitles } from "./titles";
 
 /** More than a window shows, and within the budget of a first load. */
 const FIRST_PAGE = 50;
@@ -122,12 +123,19 @@ export class LiveLog {
     const own = this.loads;
     try {
       const page = await this.page({ ...this.query(), limit: FIRST_PAGE, before_seq: before });
+      await this.nameTasks(page.lines);
       if (own !== this.loads) return; // the stream began anew meanwhile
       this.tail.value = arrived(begin(page, this.then === null ? before - 1 : 0), this.early, this.pace.value === "follow");
       this.early = [];
     } catch (error) {
       if (!this.abort.signal.aborted) this.error.value = error as Error;
     }
+  }
+
+  /** Ask for the titles of tasks before their lines are drawn, so that no text changes under the eye. */
+  private async nameTasks(lines: readonly Line[]): Promise<void> {
+    const ids = [...new Set(lines.flatMap((line) => line.taskId ?? []))];
+    await loadTitles(ids, this.abort.signal).catch(() => undefined); // ids are shown instead
   }
 
   /** One read at a time; a failure stays until `retry`. */
