@@ -12,7 +12,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 NODE := tests/node/node_modules/.package-lock.json
 CONSOLE := $(BIN)/python api/console/build.py
 
-.PHONY: interpreter help demo console up test check bench bench-steps bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages console-sheet clean
+.PHONY: interpreter help demo console up test check bench bench-steps bench-eventsourcing docs chaos test-containers test-deployment test-node test-pages console-sheet console-picture clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ test-pages: $(ENV) console ## look at the pages in a browser; needs Debian's chr
 
 console-sheet: $(ENV) console ## take pictures of all pages of the console in all states, into dist/console-sheet; ARGS="--only locks"
 	@$(BIN)/python -m tests.pages.console.sheet $(ARGS)
+
+console-picture: $(ENV) console ## take the two pictures of the console in the README; ARGS="--seconds 60"
+	@$(BIN)/python -m tests.pages.picture $(ARGS)
 
 clean: ## remove the environment and all that was built, but no data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist tests/node/node_modules \
