@@ -171,11 +171,14 @@ class Connection:
 
     def _exactly(self, size: int, end: float) -> bytes:
         self._check(size)
-        while len(self._rest) < size:
-            self._more(end)
-        found = bytes(self._rest[:size])
+        found = self._rest[:size]
         del self._rest[:size]
-        return found
+        have = len(found)
+        found.extend(bytes(size - have))
+        with memoryview(found) as room:
+            while have < size:
+                have += self._into(room[have:], end)
+        return bytes(found)
 
     def _to_the_end(self, end: float) -> bytes:
         """A body whose end is that of the connection."""
@@ -192,6 +195,20 @@ class Connection:
             raise TooLong(f"the answer is larger than {self._most} bytes")
 
     def _more(self, end: float) -> None:
+        chunk = self._ready(end).recv(65536)
+        if not chunk:
+            raise Closed("the connection was closed")
+        self._rest += chunk
+        self._check(len(self._rest))
+
+    def _into(self, room: memoryview, end: float) -> int:
+        size = self._ready(end).recv_into(room)
+        if not size:
+            raise Closed("the connection was closed")
+        return size
+
+    def _ready(self, end: float) -> socket.socket:
+        """The socket, set to wait until `end`; Interrupted where `interrupt` comes first."""
         assert self.socket is not None
         self.socket.settimeout(max(end - time.monotonic(), 0.001))
         pending = getattr(self.socket, "pending", None)
@@ -203,11 +220,7 @@ class Connection:
                 raise Interrupted
             if not ready:
                 raise TimeoutError("no answer in time")
-        chunk = self.socket.recv(65536)
-        if not chunk:
-            raise Closed("the connection was closed")
-        self._rest += chunk
-        self._check(len(self._rest))
+        return self.socket
 
 
 def _words(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -123,6 +123,8 @@ class Api:
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._answer_seconds = answer_seconds
+        self.beside = partial(Api, url, token, job_token=job_token, answer_seconds=answer_seconds)
+        """Makes another client of the same API, for another thread."""
         parts = urlsplit(url)
         without_password = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(netloc=without_password).geturl()
@@ -197,9 +199,11 @@ class Api:
     def range(
         self, path: str, expected: Collection[str], **params: Any
     ) -> tuple[Mapping[str, str], bytes] | Json:
-        """Headers and body of a response that is not JSON, or the problem if its code is `expected`."""
-        with self._failures(), self._http.stream("GET", path, params=_given(params)) as answer:
-            found = self._whole(answer)
+        """Headers and body of a response that is not JSON, or the problem if its code is `expected`.
+
+        Names of headers are to be looked up in lower case.
+        """
+        found = self._response("GET", path, None, _given(params))
         if found.status == 200:
             return found.fields, found.content
         problem = parsed(found.content)

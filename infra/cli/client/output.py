@@ -9,12 +9,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, cycle
 from typing import Any
 
 from domain.backoff import Backoff
-from domain.runners.output_range import ATTEMPT, GONE, OutputRange
+from domain.runners.output_range import ATTEMPT, COMPLETE, CUT, GONE, OFFSET, SIZE, OutputRange
 from infra.cli.client.http import Api, Json, Unreachable, path
 from infra.cli.output.stderr import say
 from infra.errors.cli_error import CliError
@@ -68,8 +69,9 @@ def piece(api: Api, task_id: str, **asked: Any) -> Piece:
     found = api.range(path("tasks", task_id, "output"), (GONE, AWAY), **asked)
     if isinstance(found, dict):
         raise NoOutput(str(found["detail"]), found)
-    headers, body = found
+    fields, body = found
     try:
+        headers = {name: fields[name.lower()] for name in (ATTEMPT, OFFSET, SIZE, COMPLETE, CUT)}
         return Piece(int(headers[ATTEMPT]), OutputRange.parse(headers, body))
     except (KeyError, ValueError):
         raise CliError("the API's answer is no range of output: is it Towpath of this version?") from None
@@ -112,17 +114,21 @@ def pieces(
 
 def _ahead(api: Api, task_id: str, attempt: int, behind: Piece) -> Iterator[Piece]:
     """What else is there already, in pieces that are asked for before the ones in front of them have come."""
-    starts = iter(range(behind.end, behind.range.size - AHEAD_BYTES + 1, AHEAD_BYTES))
-    with ThreadPoolExecutor(AHEAD) as pool:
-
-        def ask(start: int) -> Future[Piece]:
-            return pool.submit(piece, api, task_id, attempt=attempt, offset=start, limit=AHEAD_BYTES)
-
-        asked = deque(ask(start) for start in islice(starts, AHEAD))
+    start, size = behind.end, behind.range.size
+    asked: deque[Future[Piece]] = deque()
+    with ExitStack() as stack:
+        clients = cycle([stack.enter_context(api.beside()) for _ in range(AHEAD)])
+        pool = stack.enter_context(ThreadPoolExecutor(AHEAD))
         try:
-            while asked:
+            while True:
+                while len(asked) < AHEAD and start + AHEAD_BYTES <= size:
+                    limits = {"attempt": attempt, "offset": start, "limit": AHEAD_BYTES}
+                    asked.append(pool.submit(piece, next(clients), task_id, **limits))
+                    start += AHEAD_BYTES
+                if not asked:
+                    return
                 found = asked.popleft().result()
-                asked.extend(ask(start) for start in islice(starts, 1))
+                size = max(size, found.range.size)
                 yield found
                 if len(found.range.data) < AHEAD_BYTES:
                     return
