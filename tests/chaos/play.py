@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from tests.chaos.check import check
 from tests.chaos.check.verdict import Verdict
-from tests.chaos.clients.lock_commands import LockCommands
+from tests.chaos.clients.lock_commands import LONGEST_SECONDS, LockCommands
 from tests.chaos.clients.operators import Operators
 from tests.chaos.clients.reporters import Reporters
 from tests.chaos.clients.scenarios import REPORTED_POOL, Ground, Scenarios
@@ -137,7 +137,7 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
     await nemesis.heal()
     await wanting
     await moving
-    await asyncio.wait({locking}, timeout=FINISH_SECONDS)
+    await asyncio.wait({locking}, timeout=LONGEST_SECONDS + FINISH_SECONDS)
     left = await scenarios.finish(FINISH_SECONDS)
     if not locking.cancel():
         locking.result()

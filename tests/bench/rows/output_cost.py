@@ -136,7 +136,7 @@ async def _follow(port: int, ids: list[str], over: Path, seconds: float) -> int:
 def _cores(pid: int, seconds: float) -> float:
     before, started = _ticks(pid), time.monotonic()
     time.sleep(seconds)
-    return (_ticks(pid) - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - started)
+    return max(1, _ticks(pid) - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - started)
 
 
 def _ticks(pid: int) -> int:

@@ -28,7 +28,7 @@ from tests.chaos.machines.processes import families_of
 
 HARMED_SHARE = 0.6
 LONGEST_SECONDS = 90.0
-"""More than the longest wait, job, stop and lease together."""
+"""After the last fault: more than the longest wait, job, stop and lease together."""
 LOOK_SECONDS = 1.0
 
 
@@ -98,15 +98,20 @@ class LockCommands:
         await self._free(number)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int | None:
-        """The exit code; None: it did not end, and was killed."""
-        try:
-            async with asyncio.timeout(LONGEST_SECONDS):
-                return await process.wait()
-        except TimeoutError:
-            for pid in families_of([process.pid]):
-                _send(pid, signal.SIGKILL)
-            await process.wait()
-            return None
+        """The exit code; None: it did not end in time once all was healed, and was killed.
+
+        While faults are in force a wait may last: what ends it is a timer of the control plane.
+        """
+        ending, stop = asyncio.create_task(process.wait()), asyncio.create_task(self.stop.wait())
+        await asyncio.wait({ending, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        done, _ = await asyncio.wait({ending}, timeout=LONGEST_SECONDS)
+        if done:
+            return ending.result()
+        for pid in families_of([process.pid]):
+            _send(pid, signal.SIGKILL)
+        await ending
+        return None
 
     async def _harm(self, pid: int) -> None:
         rng = self._random
