@@ -31,6 +31,9 @@ _SETTLED = """() => new Promise((done) => {
     setTimeout(done, 10_000);
 })"""
 
+_DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+"""Pictures that fit the window are drawn anew in the next frame."""
+
 
 def settle(page: Page) -> None:
     """Wait until no element has come or gone for a while; a live stream never lets the network be idle."""
@@ -58,12 +61,17 @@ def motion_faults(page: Page) -> list[str]:
     return [f"moves: {html}" for html in page.evaluate(moving)]
 
 
+def _resize(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    page.evaluate(_DRAWN)
+
+
 def faults_in_every_view(page: Page) -> list[str]:
     """All of it in each of VIEWS and ZOOMED, without motion; each with the views that have it."""
     found: dict[str, list[str]] = {}
     widths: set[int] = set()
     for width, scheme in VIEWS:
-        page.set_viewport_size({"width": width, "height": HEIGHT})
+        _resize(page, width)
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         # a scheme changes colours and nothing else
         new = axe_faults(page) + layout_faults(page) if width not in widths else axe_faults(page, _COLOURS)
@@ -71,7 +79,7 @@ def faults_in_every_view(page: Page) -> list[str]:
         for fault in new:
             found.setdefault(fault, []).append(f"{width} {scheme}")
     for width in ZOOMED:
-        page.set_viewport_size({"width": width, "height": HEIGHT})
+        _resize(page, width)
         for fault in layout_faults(page):
             found.setdefault(fault, []).append(str(width))
     for fault in motion_faults(page):
