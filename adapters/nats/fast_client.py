@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import nats.aio.client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.command import hpub_cmd, pub_cmd
@@ -18,6 +19,10 @@ from nats.protocol.command import hpub_cmd, pub_cmd
 from adapters.nats.message import Arrived, Take, TakeBytes
 from adapters.nats.parser import FastParser
 from adapters.nats.plain_client import PlainClient
+
+READ_BYTES = 256 * 1024
+"""What is read from a connection at once, as much as uvloop reads; nats-py stops reading every 64 KiB."""
+nats.aio.client.DEFAULT_BUFFER_SIZE = READ_BYTES
 
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
