@@ -69,9 +69,9 @@ def test_chosen_tasks_are_canceled_with_a_reason_by_keyboard_alone(up: Up, scree
 
 
 def test_all_that_a_search_finds_is_frozen_counted_and_sent(up: Up, screen: Opener) -> None:
-    created(up, "all", 130)
+    created(up, "whole", 130)
     window = screen(up)
-    page = window.open("/tasks?label=bulk:all")
+    page = window.open("/tasks?label=bulk:whole")
     expect(page.locator("tbody tr.row").first).to_be_visible()
     sizes: list[int] = []
     page.on(
@@ -84,7 +84,7 @@ def test_all_that_a_search_finds_is_frozen_counted_and_sent(up: Up, screen: Open
     page.get_by_role("button", name="Select all 130 that match").click()
     page.get_by_role("button", name=re.compile("^Cancel .*…")).click()
     expect(page.get_by_role("dialog")).to_contain_text("130 tasks, as they are now: 130 created.")
-    late = up.create(["true"], title="late", labels={"bulk": "all"}, dispatch=False)
+    late = up.create(["true"], title="late", labels={"bulk": "whole"}, dispatch=False)
     confirmed(page, 130)
     expect(page.get_by_role("dialog")).to_contain_text("130 of 130 · 130 recorded · done", timeout=SECONDS)
     assert sizes == [100, 30]
