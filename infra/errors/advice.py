@@ -13,6 +13,7 @@ _WORDS = (
     (r"register it with PUT /workspaces/([\w-]+)", r"register it with `towpath workspaces add \1 DIR`"),
     (r"list them with GET /tasks", "`towpath tasks` lists them"),
     (r"GET /dead lists them", "`towpath dead` lists them"),
+    (r"GET /dead/settled what was", "`towpath dead settled` what was"),
     (r"GET /events shows what is there", "`towpath events` shows what is there"),
     (r"page GET /events with after_seq", "read it in pages with `towpath events --from SEQ`"),
     (r"GET /readyz says more", "`towpath doctor` says more"),
