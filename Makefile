@@ -104,8 +104,8 @@ test-node: $(ENV) $(NODE) ## compile TypeScript, test the console's modules, run
 	@$(MAKE) --no-print-directory console TOOLS=--tools
 	@$(BIN)/python -m pytest -m node tests/node $(ARGS)
 
-test-pages: $(ENV) console ## look at the pages in a browser; needs Debian's chromium
-	@$(BIN)/python -m pytest -m pages tests/pages $(ARGS)
+test-pages: $(ENV) console ## look at the pages in a browser; needs Debian's chromium-headless-shell or chromium; WORKERS=2
+	@$(BIN)/python -m pytest -m pages tests/pages -n $(WORKERS) --dist loadfile $(ARGS)
 
 console-sheet: $(ENV) console ## take pictures of all pages of the console in all states, into dist/console-sheet; ARGS="--only locks"
 	@$(BIN)/python -m tests.pages.console.sheet $(ARGS)

@@ -68,7 +68,7 @@ def test_the_wheel_holds_what_is_served_and_not_what_it_is_made_from(wheel: Path
         names = [name for name in files.namelist() if name.startswith("api/console/")]
         page = files.read("api/console/dist/index.html").decode()
     (digest,) = set(re.findall(r"/console/a/([0-9a-f]{16})/", page))
-    served = ("console.js", "feed-worker.js", "mark.svg", "style.css")
+    served = ("console.js", "feed-worker.js", "style.css")
     wanted = {
         f"api/console/dist/a/{digest}/{name}{coding}" for name in served for coding in ("", ".br", ".gz")
     }

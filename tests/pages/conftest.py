@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.pages.chromium import launched
 from tests.support.towpath import Home, Up
 
 TOKENS = {role: f"{role}-token-0123456789" for role in ("viewer", "auditor", "operator", "admin")}
@@ -34,6 +34,19 @@ def figures() -> Figures:
     return _MEASURED
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures to the process that prints them, where tests run in several."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = _MEASURED.lines
+
+
+def pytest_testnodedown(node: Any) -> None:
+    _MEASURED.lines += [
+        (name, figure) for name, figure in getattr(node, "workeroutput", {}).get("figures", [])
+    ]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _MEASURED.lines:
         terminalreporter.section("measured")
@@ -43,13 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "install Debian's chromium: apt-get install chromium"
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to sandbox root
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=as_root)
+    with sync_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        browser.close()
 
 
 @contextlib.contextmanager

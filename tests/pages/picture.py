@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.pages.chromium import launched
 from tests.support.repository import REPO
 from tests.support.towpath import Home, Up
 
@@ -72,9 +72,6 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=240.0, help="over how long the tasks are begun")
     seconds = options.parse_args().seconds
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise SystemExit("install Debian's chromium: apt-get install chromium")
     IMAGES.mkdir(exist_ok=True)
     place = "/srv" if os.access("/srv", os.W_OK) else None  # the picture shows the path
     with (
@@ -83,13 +80,10 @@ def main() -> None:
     ):
         up = home.up(TOWPATH_RUNNER_ID="host-7", TOWPATH_RUNNER_CAPACITY="8")
         world(up, seconds)
-        with sync_playwright() as playwright:
-            as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-            browser = playwright.chromium.launch(executable_path=chromium, args=as_root)
+        with sync_playwright() as playwright, launched(playwright) as browser:
             for scheme in ("light", "dark"):
                 path = take(browser, up, scheme)
                 sys.stdout.write(f"{path.relative_to(REPO)}: {path.stat().st_size / 1024:.0f} KiB\n")
-            browser.close()
         up.server.interrupt()
 
 

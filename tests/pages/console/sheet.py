@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import html
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.pages.chromium import launched
 from tests.pages.console.catalogue import MOMENTS, cases, show, show_moment
 from tests.pages.console.crowd import fill
 from tests.pages.console.installations import CAPACITY, LEASE, Lively, lively, lost_runner
@@ -87,7 +86,6 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="a part of the names of pictures")
     only = arguments.parse_args().only
     OUT.mkdir(parents=True, exist_ok=True)
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with contextlib.ExitStack() as stack:
         homes = [stack.enter_context(tempfile.TemporaryDirectory(prefix="console-")) for _ in range(2)]
         full_home, empty_home = (stack.enter_context(contextlib.closing(Home(Path(one)))) for one in homes)
@@ -95,9 +93,8 @@ def main() -> None:
         full = lively(full_up)
         lost_runner(full_up)
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=as_root)
+        browser = stack.enter_context(launched(playwright))
         print(_write(list(_take(browser, full, empty, only))))  # noqa: T201
-        browser.close()
 
 
 if __name__ == "__main__":
