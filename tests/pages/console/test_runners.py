@@ -21,6 +21,7 @@ def test_the_page_of_runners_is_at_fault_for_no_screen_reader_or_narrow_window(
     window = screen(up, width, height, scheme, bypass_csp=True, reduced_motion="reduce")
     page = window.page
     if which == "past":
+        up.create(["true"], dispatch=False)
         window.open("/runners?at=1")
         expect(page.get_by_text("Heartbeats are not in the log")).to_be_visible(timeout=SECONDS)
         assert page.locator(".page .button").count() == 0

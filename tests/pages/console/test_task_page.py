@@ -126,6 +126,7 @@ def test_output_is_followed_paused_and_followed_again_by_keyboard(
     text = page.locator(".output pre")
     expect(text).to_contain_text("line 60\n", timeout=SECONDS)
     assert text.evaluate("one => one.scrollHeight - one.scrollTop - one.clientHeight") < 20
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.keyboard.press("p")
     expect(page.locator(".output-bar")).to_contain_text("paused")
     shown = text.inner_text()

@@ -1,7 +1,7 @@
 // The output of an attempt as it is read: its end, followed while it grows; the rest by range, and what is not shown
 // is told.
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Problem, Unreachable } from "../lib/api";
 import { copy } from "../lib/clipboard";
 import { bytes, plural } from "../lib/format";
@@ -22,6 +22,8 @@ export function OutputView({ which, over, wrap }: { which: Which; over: boolean;
   useEffect(() => {
     if (reader.error.value !== null) reader.start();
   }, [over]);
+  // whether a person has scrolled up: the page's own scrolling to the end must not undo a pause by its key
+  const left = useRef(false);
   const facts = reader.facts.value;
   const error = reader.error.value;
   const blocks = reader.blocks.value;
@@ -31,9 +33,13 @@ export function OutputView({ which, over, wrap }: { which: Which; over: boolean;
   }, [reader]);
   if (facts === null) return error === null ? <p class="dim">Reading …</p> : <Missing error={error} wrap={wrap} retry={() => reader.start()} />;
   const scrolled = (above: number, below: number, up: boolean) => {
+    if (up && below > END_PIXELS) left.current = true;
+    const back = left.current && !up && !reader.following.value;
     if (reader.following.value && up && below > END_PIXELS) reader.pause();
-    else if (!reader.following.value && !up && below <= END_PIXELS && reader.to >= facts.size && !facts.complete) reader.follow();
-    else if (!reader.following.value && up && above < NEAR_PIXELS) reader.earlier();
+    else if (back && below <= END_PIXELS && reader.to >= facts.size && !facts.complete) {
+      left.current = false;
+      reader.follow();
+    } else if (!reader.following.value && up && above < NEAR_PIXELS) reader.earlier();
     else if (!reader.following.value && !up && below < NEAR_PIXELS && reader.to < facts.size) reader.later();
   };
   return (
