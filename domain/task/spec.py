@@ -16,7 +16,7 @@ from pydantic import (
 
 from domain.identifiers import CheckedTaskId, CheckedWorkspaceId, Name
 from domain.log.events import OnConflict, RetryPolicy, RetryReason
-from domain.protocol import Exact, ExecutionMode, LockMode, Shown
+from domain.protocol import WHOLE, Exact, ExecutionMode, LockMode, Shown
 from domain.workspaces.paths import DEEP, MAX_PATH_CHARS, MAX_PATHS, UP
 
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600.0
@@ -91,7 +91,7 @@ class Retry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    max_attempts: Annotated[int, Field(ge=2, le=MOST_ATTEMPTS)]
+    max_attempts: Annotated[int, Field(ge=2, le=MOST_ATTEMPTS, strict=False), WHOLE]
     backoff_seconds: Annotated[float, Field(ge=0, le=MAX_BACKOFF_SECONDS, allow_inf_nan=False)] = 10.0
     on: Annotated[list[RetryReason], Field(min_length=1, max_length=10)] = [
         "no-runner",

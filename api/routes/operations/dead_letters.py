@@ -165,7 +165,7 @@ async def settled(
 
 
 @router.get(
-    "/dead/{seq}",
+    "/dead/{seq:int}",
     response_model=DeadLetterShown,
     openapi_extra=needs(Role.OPERATOR),
     responses=problems(404, 503),
@@ -177,7 +177,7 @@ async def dead_letter(seq: Seq, parts: Parts) -> Any:
 
 
 @router.post(
-    "/dead/{seq}/replay",
+    "/dead/{seq:int}/replay",
     response_model=Replayed,
     openapi_extra=needs(Role.OPERATOR),
     responses=problems(404, 409, 503, 507),
@@ -189,7 +189,7 @@ async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
 
 
 @router.delete(
-    "/dead/{seq}",
+    "/dead/{seq:int}",
     response_model=DeadLetterRead,
     openapi_extra=needs(Role.ADMIN),
     responses=problems(404, 503),

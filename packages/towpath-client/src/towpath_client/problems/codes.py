@@ -111,6 +111,10 @@ class NoLoginNeeded(Conflict):
     """The API has no tokens, so there is nothing to log in with."""
 
 
+class CheckpointsDamaged(Conflict):
+    """A stored checkpoint is missing or malformed."""
+
+
 class IdTaken(Conflict):
     """Another task has this id, or was created with this key and other content."""
 
