@@ -19,20 +19,19 @@ from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
 from api.queries.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
-from api.queries.positions import MAX_SEQ
 from api.schema.openapi import problems
 from api.streaming.live_response import LiveResponse, Streams, check_free, while_valid
 from domain.errors import Invalid, Refused
 from domain.evidence.audit_record import AuditData
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint, export_head
 from domain.log.position import Position
-from domain.protocol import Shown
+from domain.protocol import MAX_COUNTER, Shown
 from domain.services.positions import check_position
 
 CHUNK_CHECKPOINTS = 50
 EXPORT_TYPE = "application/jsonl"
 EXPORT_NAME = "towpath-checkpoints.jsonl"
-Seq = Annotated[int, Field(ge=0, le=MAX_SEQ)]
+Seq = Annotated[int, Field(ge=0, le=MAX_COUNTER)]
 Text = Annotated[Shown, Field(max_length=500)]
 
 router = APIRouter(route_class=GuardedRoute, tags=["evidence"])
@@ -69,7 +68,7 @@ class ExportQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: Annotated[int, Field(ge=0, le=MAX_SEQ, description="only checkpoints after this number")] = 0
+    after: Annotated[int, Field(ge=0, le=MAX_COUNTER, description="only checkpoints after this number")] = 0
 
 
 class DoubtRead(BaseModel):
