@@ -21,7 +21,7 @@ from api.dependencies import ApiParts
 from api.queries.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
 from api.schema.openapi import problems
 from api.streaming.live_response import LiveResponse, Streams, check_free, while_valid
-from domain.errors import Invalid, Refused
+from domain.errors import Refused
 from domain.evidence.audit_record import AuditData
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint, export_head
 from domain.log.position import Position
@@ -237,8 +237,7 @@ async def record(body: VerificationBody, parts: Parts, actor: Actor) -> Any:
 
     404 if this log does not reach so far, or holds another event there.
     """
-    if body.covered_upto > body.events:
-        raise Invalid("invalid-request", "`covered_upto` cannot lie behind `events`")
+    body.covered_upto = min(body.covered_upto, body.events)  # no checkpoint can cover more than was checked
     await check_position(parts.log, Position(body.events, body.last_event_id), parts.view)
     what = AuditData(at=parts.clock(), by=actor, data=body.model_dump(mode="json"))
     return _read(await parts.audit_records.add("verification", what), what)

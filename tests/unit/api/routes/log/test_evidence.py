@@ -121,7 +121,6 @@ async def test_a_result_about_another_log_is_refused(harness: ApiHarness) -> Non
 @pytest.mark.parametrize(
     "changes",
     [
-        {"covered_upto": 2},
         {"events": -1},
         {"command": ""},
         {"notes": ["x" * 501]},
