@@ -114,8 +114,10 @@ class VerificationBody(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> VerificationBody:
-        """Whatever was sent, a log with findings was not `ok`."""
-        self.ok = self.ok and not self.findings and self.first_bad_seq is None
+        if self.ok and (self.findings or self.first_bad_seq is not None):
+            raise ValueError("`ok` is false where there are findings")
+        if self.covered_upto > self.events:
+            raise ValueError("`covered_upto` cannot be more than `events`")
         return self
 
 
@@ -237,7 +239,6 @@ async def record(body: VerificationBody, parts: Parts, actor: Actor) -> Any:
 
     404 if this log does not reach so far, or holds another event there.
     """
-    body.covered_upto = min(body.covered_upto, body.events)  # no checkpoint can cover more than was checked
     await check_position(parts.log, Position(body.events, body.last_event_id), parts.view)
     what = AuditData(at=parts.clock(), by=actor, data=body.model_dump(mode="json"))
     return _read(await parts.audit_records.add("verification", what), what)

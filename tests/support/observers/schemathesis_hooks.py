@@ -38,6 +38,7 @@ ANSWERS = "POST /tasks/{task_id}/questions/{question_id}/answer"
 BULK = "POST /tasks/bulk"
 CONSOLES = ("POST /session", "DELETE /session")
 ASKS = "POST /runner/tasks/{task_id}/questions"
+RECORDS = "POST /verifications"
 
 
 @schemathesis.hook
@@ -45,7 +46,8 @@ def filter_case(context: Any, case: Any) -> bool:
     """Leave out reports that break the document; `tests/unit` says what becomes of them.
 
     And what no schema can say: the `Origin` of the console's own page, questions with a default or with
-    choices, answers that a question does not offer, a task twice in one bulk.
+    choices, answers that a question does not offer, a task twice in one bulk, and results
+    of `verify` that contradict themselves.
     """
     generation = case.meta.generation if case.meta else None
     negative = generation is not None and generation.mode.is_negative
@@ -67,7 +69,15 @@ def filter_case(context: Any, case: Any) -> bool:
         )
         if len(set(offered)) < len(offered) or (default is not None and not case.body.get("free_text")):
             return False
+    if case.operation.label == RECORDS and not negative and _contradicts_itself(case.body):
+        return False
     return case.operation.label != MENDS or not negative
+
+
+def _contradicts_itself(body: Any) -> bool:
+    """Whether a result of `verify` is `ok` with findings, or is covered further than it was checked."""
+    found = bool(body.get("findings")) or body.get("first_bad_seq") is not None
+    return (body["ok"] and found) or body.get("covered_upto", 0) > body["events"]
 
 
 @schemathesis.hook
