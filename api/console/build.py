@@ -137,7 +137,7 @@ def main() -> int:
             install(tools=True)
         build()
     except CannotBuild as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{error}\n")
         return 3 if isinstance(error, NoNode) else 1
     return 0
 

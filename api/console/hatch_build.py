@@ -13,10 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class ConsoleHook(BuildHookInterface):  # type: ignore[type-arg]
+class ConsoleHook(BuildHookInterface[BuilderConfig]):
     """Builds `api/console/dist`, which the wheel's `artifacts` take in."""
 
     def dependencies(self) -> list[str]:
