@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 MAX_ANSWER_BYTES = 8 << 20
+MAX_HEAD_BYTES = 64 << 10
 CONNECT_SECONDS = 5.0
 _LINE = b"\r\n"
 _WITHOUT_BODY = (204, 304)
@@ -142,7 +143,7 @@ class Connection:
         self.fields = fields = {
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
         }
-        if "chunked" in fields.get("transfer-encoding", ""):
+        if "chunked" in fields.get("transfer-encoding", "").lower():
             said = self._chunks(end)
         elif "content-length" in fields or status in _WITHOUT_BODY:
             said = self._exactly(int(fields.get("content-length", "0")), end)
@@ -155,15 +156,16 @@ class Connection:
     def _chunks(self, end: float) -> bytes:
         said = bytearray()
         while size := int(self._until(_LINE, end).split(b";")[0], 16):
+            self._check(len(said) + size)
             said += self._exactly(size, end)
             self._until(_LINE, end)
-            self._check(len(said))
         while self._until(_LINE, end):
             pass
         return bytes(said)
 
     def _until(self, mark: bytes, end: float) -> bytes:
         while (at := self._rest.find(mark)) < 0:
+            self._check(len(self._rest), MAX_HEAD_BYTES)  # it is searched anew each time
             self._more(end)
         found = bytes(self._rest[:at])
         del self._rest[: at + len(mark)]
@@ -184,22 +186,23 @@ class Connection:
         """A body whose end is that of the connection."""
         try:
             while True:
+                self._check(len(self._rest))
                 self._more(end)
         except Closed:
             found = bytes(self._rest)
         self.close()
         return found
 
-    def _check(self, size: int) -> None:
-        if size > self._most:
-            raise TooLong(f"the answer is larger than {self._most} bytes")
+    def _check(self, size: int, most: int | None = None) -> None:
+        most = self._most if most is None else most
+        if size > most:
+            raise TooLong(f"the answer is larger than {most} bytes")
 
     def _more(self, end: float) -> None:
         chunk = self._ready(end).recv(65536)
         if not chunk:
             raise Closed("the connection was closed")
         self._rest += chunk
-        self._check(len(self._rest))
 
     def _into(self, room: memoryview, end: float) -> int:
         size = self._ready(end).recv_into(room)
@@ -210,12 +213,13 @@ class Connection:
     def _ready(self, end: float) -> socket.socket:
         """The socket, set to wait until `end`; Interrupted where `interrupt` comes first."""
         assert self.socket is not None
-        self.socket.settimeout(max(end - time.monotonic(), 0.001))
+        left = end - time.monotonic()
+        if left <= 0:  # also while something comes all the time
+            raise TimeoutError("no answer in time")
+        self.socket.settimeout(left)
         pending = getattr(self.socket, "pending", None)
         if self.interrupt is not None and not (pending is not None and pending()):
-            ready, _, _ = select.select(
-                [self.socket.fileno(), self.interrupt], [], [], max(end - time.monotonic(), 0)
-            )
+            ready, _, _ = select.select([self.socket.fileno(), self.interrupt], [], [], left)
             if self.interrupt in ready:
                 raise Interrupted
             if not ready:

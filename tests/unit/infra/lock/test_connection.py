@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -16,6 +16,7 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'
 CHUNKED = (
     b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n{"a\r\n4\r\n":1}\r\n0\r\nT: t\r\n\r\n'
 )
+CAPITAL = CHUNKED.replace(b"chunked", b"Chunked")
 EARLY = b"HTTP/1.1 100 Continue\r\n\r\n" + OK
 GONE = b'HTTP/1.1 404 Not Found\r\nContent-Length: 38\r\n\r\n{"type":"urn:x:no-such","detail":"no"}'
 
@@ -40,7 +41,7 @@ def server(*connections: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
     listening.close()
 
 
-@pytest.mark.parametrize("answer", [OK, CHUNKED, EARLY])
+@pytest.mark.parametrize("answer", [OK, CHUNKED, CAPITAL, EARLY])
 def test_answers(answer: bytes) -> None:
     with server([answer, answer]) as (url, asked):
         connection = Connection(url, {"X-Key": "k"})
@@ -86,6 +87,35 @@ def test_silence_ends_in_time_and_an_interrupt_at_once() -> None:
         connection.ask("GET", "/x", seconds=600)
     connection.close()
     listening.close()
+
+
+def test_an_answer_that_never_begins_is_given_up_in_time() -> None:
+    """However fast what is no answer comes."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listening.accept()[0] as peer, suppress(OSError):
+            peer.recv(65536)
+            for _ in range(400):
+                peer.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000)
+            peer.sendall(OK)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    connection = Connection(f"http://127.0.0.1:{listening.getsockname()[1]}", {})
+    with pytest.raises(Unanswered, match="no answer in time"):
+        connection.ask("GET", "/x", seconds=0.05)
+    connection.close()
+    thread.join(10)
+    listening.close()
+
+
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nX: ", CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n1;"]
+)
+def test_a_head_has_a_bound(begin: bytes) -> None:
+    with server([begin + b"x" * (1 << 18)]) as (url, _), pytest.raises(Unanswered, match="65536 bytes"):
+        Connection(url, {}).ask("GET", "/x")
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x", "http://x:port"])
