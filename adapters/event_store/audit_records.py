@@ -6,6 +6,7 @@ before the last one and longer.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import Iterable, Iterator
@@ -40,14 +41,14 @@ class JetStreamAuditRecords:
     async def newest(self, kind: AuditKind, limit: int, before: int | None = None) -> list[AuditRecord]:
         """See the port."""
         subject = subjects.audit(kind)
-        last = await self._api.last(subject)
-        if last is None:
+        last, oldest = await asyncio.gather(self._api.last(subject), self._api.next(subject, 1))
+        if last is None or oldest is None:
             return []
         end = last.seq + 1 if before is None else min(before, last.seq + 1)
         found: list[AuditRecord] = []
         wide = FIRST_STRETCH
-        while end > 1 and len(found) < limit:
-            first = max(1, end - wide)
+        while oldest.seq < end and len(found) < limit:
+            first = max(oldest.seq, end - wide)
             stored = await self._api.batch(subject, first, min(end - first, MOST_AT_ONCE))
             if end == last.seq + 1 and (not stored or stored[-1].seq < last.seq):
                 raise LogUnreachable("a replica of the audit records lags behind")

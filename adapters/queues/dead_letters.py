@@ -25,6 +25,8 @@ from domain.validation.headers import header
 from domain.validation.outside_text import storable
 
 DETAIL_CHARS = 1000
+NAME_CHARS = 200
+"""Of kind, subject and reason; runners' letters may bring longer ones, which no audit record would hold."""
 LOOKED_AT_ONLY = frozenset({"invalid-report", "unauthorised", "wrong-token"})
 """Reasons of reports that cannot be replayed."""
 LOOKED_AT_BYTES = 8 * 1024
@@ -157,10 +159,10 @@ def _letter(raw: RawMessage) -> DeadLetter:
     return DeadLetter(
         seq=raw.seq,
         at=_time(raw.time or headers.get("Nats-Time-Stamp", "")),
-        kind=kind,
-        subject_id=subject_id,
-        reason=unquote(header(headers, _REASON) or "unknown"),
-        detail=unquote(header(headers, _DETAIL) or ""),
+        kind=kind[:NAME_CHARS],
+        subject_id=subject_id[:NAME_CHARS],
+        reason=unquote(header(headers, _REASON) or "unknown")[:NAME_CHARS],
+        detail=unquote(header(headers, _DETAIL) or "")[:DETAIL_CHARS],
         body=raw.data,
         source=source,
         source_seq=int(source_seq) if source_seq.isdecimal() else None,

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 AuditKind = Literal["verification", "dead-letter"]
+DATA_BYTES = 14 * 1024
+"""The longest `data` of a record, as JSON."""
 
 
 class AuditData(BaseModel):

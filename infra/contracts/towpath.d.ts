@@ -1147,7 +1147,7 @@ export interface ValidationProblem {
   [more: string]: unknown;
 }
 
-/** The result of a `towpath verify`, over the events 1 to `events`. */
+/** The result of a `towpath verify`, over the events 1 to `events`; at most 14 KiB as JSON. */
 export interface VerificationBody {
   ok: boolean;
   /** the last sequence that was checked */

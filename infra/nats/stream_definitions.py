@@ -134,9 +134,10 @@ def stream_definitions(replicas: int = 1, max_bytes: int | None = None) -> tuple
                 **kept,
                 "description": "Verifications of the log, and what became of dead letters",
                 "subjects": [subjects.audit()],
-                "max_msgs_per_subject": 1000,  # so that one kind never displaces another
-                "max_bytes": 16 * _MIB,
-                "max_msg_size": 32 * 1024,
+                # So that one kind never displaces another: 1000 of each of the two, of the largest size, fit.
+                "max_msgs_per_subject": 1000,
+                "max_bytes": 32 * _MIB,
+                "max_msg_size": 16 * 1024,
                 "discard": "old",
                 "duplicate_window": 120 * _SECOND,
                 "deny_delete": True,

@@ -18,11 +18,12 @@ from starlette.responses import StreamingResponse
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
+from api.queries.audit_pages import audit_page, show
 from api.queries.paging import Page, PageQuery, cursor_seq, encode_cursor, link_next
 from api.schema.openapi import problems
 from api.streaming.live_response import LiveResponse, Streams, check_free, while_valid
 from domain.errors import Refused
-from domain.evidence.audit_record import AuditData
+from domain.evidence.audit_record import DATA_BYTES, AuditData, AuditRecord
 from domain.evidence.checkpoint import CheckpointInvalid, LogCheckpoint, export_head
 from domain.log.position import Position
 from domain.protocol import MAX_COUNTER, Shown
@@ -88,13 +89,8 @@ class ComparedRead(BaseModel):
     covered_upto: Seq
 
 
-class VerificationBody(BaseModel):
-    """The result of a `towpath verify`, over the events 1 to `events`."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"ok": True, "events": 1, "command": "towpath verify"}]},
-    )
+class VerificationFields(BaseModel):
+    """What a verification found; records of other versions are read by it, too."""
 
     ok: bool
     events: Seq = Field(description="the last sequence that was checked")
@@ -112,19 +108,28 @@ class VerificationBody(BaseModel):
     host: Annotated[Shown, Field(max_length=255)] = ""
     version: Annotated[Shown, Field(max_length=64)] = ""
 
+
+class VerificationBody(VerificationFields):
+    """The result of a `towpath verify`, over the events 1 to `events`; at most 14 KiB as JSON."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"ok": True, "events": 1, "command": "towpath verify"}]},
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> VerificationBody:
         if self.ok and (self.findings or self.first_bad_seq is not None):
             raise ValueError("`ok` is false where there are findings")
         if self.covered_upto > self.events:
             raise ValueError("`covered_upto` cannot be more than `events`")
+        if len(self.model_dump_json().encode()) > DATA_BYTES:
+            raise ValueError(f"it has more than {DATA_BYTES} bytes as JSON: shorten `findings` and `notes`")
         return self
 
 
-class VerificationRead(VerificationBody):
+class VerificationRead(VerificationFields):
     """A recorded verification: `by` states that the command had this result; nothing here proves it."""
-
-    model_config = ConfigDict(extra="ignore")
 
     number: int
     at: datetime
@@ -219,12 +224,7 @@ async def verifications(
     request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
 ) -> Any:
     """Verifications that callers have recorded, newest first; the newest 1000 are kept."""
-    before = cursor_seq(query.cursor) if query.cursor else None
-    found = await parts.audit_records.newest("verification", query.limit + 1, before)
-    page = found[: query.limit]
-    cursor = encode_cursor(str(page[-1].number)) if len(found) > len(page) else None
-    link_next(request, response, cursor)
-    return Page[VerificationRead](items=[_read(one.number, one.what) for one in page], next_cursor=cursor)
+    return await audit_page(request, response, parts, query, "verification", VerificationRead)
 
 
 @router.post(
@@ -241,11 +241,8 @@ async def record(body: VerificationBody, parts: Parts, actor: Actor) -> Any:
     """
     await check_position(parts.log, Position(body.events, body.last_event_id), parts.view)
     what = AuditData(at=parts.clock(), by=actor, data=body.model_dump(mode="json"))
-    return _read(await parts.audit_records.add("verification", what), what)
-
-
-def _read(number: int, what: AuditData) -> VerificationRead:
-    return VerificationRead(number=number, at=what.at, by=what.by, **what.data)
+    number = await parts.audit_records.add("verification", what)
+    return show(AuditRecord(number, what), VerificationRead)
 
 
 def _damaged(error: CheckpointInvalid) -> Refused:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.dependencies import ApiParts
-from api.queries.paging import Page, PageQuery, cursor_position, cursor_seq, encode_cursor, link_next
+from api.queries.audit_pages import audit_page
+from api.queries.paging import Page, PageQuery, cursor_position, encode_cursor, link_next
 from api.queries.positions import MAX_SEQ
 from api.schema.openapi import problems
 from domain.errors import NotFound
@@ -155,13 +156,7 @@ async def settled(
     request: Request, response: Response, parts: Parts, query: Annotated[PageQuery, Query()]
 ) -> Any:
     """Dead letters that were replayed or dropped by hand, newest first; the newest 1000 are kept."""
-    before = cursor_seq(query.cursor) if query.cursor else None
-    found = await parts.audit_records.newest("dead-letter", query.limit + 1, before)
-    page = found[: query.limit]
-    cursor = encode_cursor(str(page[-1].number)) if len(found) > len(page) else None
-    link_next(request, response, cursor)
-    items = [Settled(number=one.number, at=one.what.at, by=one.what.by, **one.what.data) for one in page]
-    return Page[Settled](items=items, next_cursor=cursor)
+    return await audit_page(request, response, parts, query, "dead-letter", Settled)
 
 
 @router.get(

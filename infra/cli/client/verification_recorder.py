@@ -12,7 +12,8 @@ from infra.audit.findings import VerifyReport
 from infra.cli.client.http import connect
 
 _PATH = "/verifications"
-_TEXT_CHARS = 500
+_TEXT_BYTES = 500
+_COMMAND_BYTES = 1000
 _NOTES = 10
 
 
@@ -36,7 +37,12 @@ def verify_command(
         words += ["--nats-url", servers]
     if data_dir is not None:
         words += ["--data-dir", str(data_dir)]
-    return shlex.join([*words, "--record"])[:1000]
+    return _cut(shlex.join([*words, "--record"]), _COMMAND_BYTES)
+
+
+def _cut(text: str, most: int = _TEXT_BYTES) -> str:
+    """The beginning of `text`, as the API takes it: names of files may be no UTF-8."""
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 class VerificationRecorder:
@@ -64,19 +70,19 @@ class VerificationRecorder:
             "tasks_compared": report.tasks_compared,
             "first_bad_seq": first.seq if first else None,
             "findings": [
-                {"seq": one.seq, "kind": one.kind, "exact": one.exact, "sentence": one.sentence[:_TEXT_CHARS]}
+                {"seq": one.seq, "kind": one.kind, "exact": one.exact, "sentence": _cut(one.sentence)}
                 for one in report.findings
             ],
-            "notes": [note[:_TEXT_CHARS] for note in report.notes[:_NOTES]],
+            "notes": [_cut(note) for note in report.notes[:_NOTES]],
             "exported": {
-                "file": exported.file[-_TEXT_CHARS:],
+                "file": _cut(exported.file[-_TEXT_BYTES:]),
                 "checkpoints": exported.count,
                 "covered_upto": exported.covered_upto,
             }
             if exported
             else None,
             "command": self._command,
-            "host": socket.gethostname()[:255],
+            "host": _cut(socket.gethostname(), 255),
             "version": version("towpath"),
         }
         with connect(self._url, self._data_dir) as api:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from nats.aio.client import Client
 
 from adapters.event_store import audit_records
 from adapters.event_store.audit_records import JetStreamAuditRecords
-from domain.evidence.audit_record import AuditData, AuditKind
+from domain.evidence.audit_record import DATA_BYTES, AuditData, AuditKind
 from domain.ports.evidence import AuditRecords
 from tests.support.memory_store import MemoryAuditRecords
 from tests.support.nats import api
@@ -70,6 +71,25 @@ async def test_the_stream_deletes_nothing_on_request_and_bounds_each_kind(js_con
     await add(records, "dead-letter", *range(1003))
     assert len(await records.newest("dead-letter", 2000)) == 1000
     assert await newest(records, "verification", 10) == [1], "a flood of one kind displaces no other"
+
+
+async def test_the_largest_records_of_one_kind_displace_no_other(js_connection: Client) -> None:
+    records = JetStreamAuditRecords(js_connection)
+    await add(records, "dead-letter", 1)
+    largest = AuditData(at=AT, by="auditor:eve", data={"number": 2, "text": "x" * (DATA_BYTES - 30)})
+    for _ in range(21):
+        await asyncio.gather(*(records.add("verification", largest) for _ in range(50)))
+    assert len(await records.newest("verification", 2000)) == 1000
+    assert await newest(records, "dead-letter", 10) == [1]
+
+
+async def test_a_page_reads_nothing_before_the_oldest_record(js_connection: Client) -> None:
+    records = JetStreamAuditRecords(js_connection)
+    await asyncio.gather(*(records.add("verification", what(number)) for number in range(1500)))
+    before = js_connection.stats["in_msgs"]
+    (found,) = await records.newest("verification", 10, 502)
+    assert found.number == 501
+    assert js_connection.stats["in_msgs"] - before < 20
 
 
 async def test_what_another_program_has_put_there_is_left_out(js_connection: Client) -> None:

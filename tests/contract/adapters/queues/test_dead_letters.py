@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
-from urllib.parse import unquote
+from typing import Any, cast
+from urllib.parse import quote, unquote
 
 import pytest
 from nats.aio.client import Client
 
+from adapters.event_store.audit_records import JetStreamAuditRecords
 from adapters.nats.jetstream_api import JetStreamApi, RawMessage
 from adapters.queues.dead_letter_budget import MOST_ALIKE, MOST_BYTES
-from adapters.queues.dead_letters import LOOKED_AT_BYTES, JetStreamDeadLetters
+from adapters.queues.dead_letters import DETAIL_CHARS, LOOKED_AT_BYTES, JetStreamDeadLetters
+from domain.evidence.audit_record import DATA_BYTES
 from domain.runners.report_reader import read_report
+from domain.services.dead_letters import DeadLetterService
 from tests.support.nats import subjects
 
 
@@ -74,6 +79,20 @@ async def test_header_names_are_read_in_any_case(js_connection: Client) -> None:
     await js_connection.jetstream().publish("towpath.dead.submit.gpu", b"x", headers=headers)
     (letter,) = await JetStreamDeadLetters(js_connection).page(0, 10)
     assert (letter.reason, letter.detail) == ("no", "why!")
+
+
+async def test_what_runners_write_too_long_can_be_dropped_and_is_recorded(js_connection: Client) -> None:
+    names = ("towpath-reason", "towpath-detail", "towpath-source")
+    headers = {name: "towpath.submit." + quote("\x01" * 5000) for name in names}
+    await js_connection.jetstream().publish("towpath.dead.submit.gpu", b"x", headers=headers)
+    dead, records = JetStreamDeadLetters(js_connection), JetStreamAuditRecords(js_connection)
+    tasks = log = cast("Any", None)
+    service = DeadLetterService(dead, tasks, log, {}, records, lambda: datetime.now(UTC))
+    await service.drop(1, "admin:bob", "\x01" * 500)
+    assert await dead.count() == 0
+    (found,) = await records.newest("dead-letter", 10)
+    assert len(found.what.data["detail"]) == DETAIL_CHARS
+    assert len(json.dumps(found.what.data)) <= DATA_BYTES
 
 
 async def test_they_are_listed_by_kind_shown_and_removed(js_connection: Client) -> None:

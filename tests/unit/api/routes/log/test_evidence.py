@@ -11,6 +11,7 @@ import pytest
 from adapters.crypto.checkpoint_keys import CheckpointKey
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
+from domain.evidence.audit_record import AuditData
 from domain.evidence.checkpoint import CheckpointInvalid, make_checkpoint
 from domain.evidence.merkle import leaf_hash
 from infra.audit.export_reader import read_checkpoints, read_keys
@@ -107,6 +108,14 @@ async def test_verifications_are_listed_newest_first(harness: ApiHarness) -> Non
     assert ([one["command"] for one in rest["items"]], rest["next_cursor"]) == (["1", "0"], None)
 
 
+async def test_records_of_other_versions_and_programs_break_no_list(harness: ApiHarness) -> None:
+    records = harness.parts.audit_records
+    for data in ({**WHOLE, "covered_upto": 9, "later": 1}, {**WHOLE, "number": 7}, {"x": 1}):
+        await records.add("verification", AuditData(at=harness.clock.at, by="auditor:eve", data=data))
+    page = await harness.http.get("/verifications")
+    assert [one["number"] for one in page.json()["items"]] == [2, 1]
+
+
 async def test_a_result_about_another_log_is_refused(harness: ApiHarness) -> None:
     await harness.create()
     (event,) = harness.log.events
@@ -127,6 +136,7 @@ async def test_a_result_about_another_log_is_refused(harness: ApiHarness) -> Non
         {"events": -1},
         {"command": ""},
         {"notes": ["x" * 501]},
+        {"notes": ["\u6f22" * 500] * 10},
         {"by": "operator:ann"},
         {"unknown": 1},
     ],
