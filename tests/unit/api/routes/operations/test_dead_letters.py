@@ -253,6 +253,12 @@ async def test_no_letter_goes_without_a_record(harness: ApiHarness) -> None:
     assert list(harness.dead.letters) == [seq]
 
 
+async def test_a_number_with_any_count_of_digits_is_answered(harness: ApiHarness) -> None:
+    for digits in ("0", "9" * 20, "9" * 5000):
+        problem(await harness.http.get(f"/dead/{digits}"), 422, "invalid-request")
+        problem(await harness.http.post(f"/dead/{digits}/replay"), 422, "invalid-request")
+
+
 async def test_their_number_is_a_metric() -> None:
     async with api_harness() as harness:
         await kept(harness, "report", "t", {})
