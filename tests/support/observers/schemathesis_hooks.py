@@ -39,6 +39,8 @@ BULK = "POST /tasks/bulk"
 CONSOLES = ("POST /session", "DELETE /session")
 ASKS = "POST /runner/tasks/{task_id}/questions"
 RECORDS = "POST /verifications"
+FITTING_BYTES = 12 * 1024
+"""A result of so many bytes fits with all its defaults."""
 
 
 @schemathesis.hook
@@ -47,7 +49,7 @@ def filter_case(context: Any, case: Any) -> bool:
 
     And what no schema can say: the `Origin` of the console's own page, questions with a default or with
     choices, answers that a question does not offer, a task twice in one bulk, and results
-    of `verify` that contradict themselves.
+    of `verify` that contradict themselves or are too long together.
     """
     generation = case.meta.generation if case.meta else None
     negative = generation is not None and generation.mode.is_negative
@@ -69,15 +71,16 @@ def filter_case(context: Any, case: Any) -> bool:
         )
         if len(set(offered)) < len(offered) or (default is not None and not case.body.get("free_text")):
             return False
-    if case.operation.label == RECORDS and not negative and _contradicts_itself(case.body):
+    if case.operation.label == RECORDS and not negative and _is_no_result(case.body):
         return False
     return case.operation.label != MENDS or not negative
 
 
-def _contradicts_itself(body: Any) -> bool:
-    """Whether a result of `verify` is `ok` with findings, or is covered further than it was checked."""
+def _is_no_result(body: Any) -> bool:
+    """Whether a result of `verify` contradicts itself, or is covered further than checked, or is too long."""
     found = bool(body.get("findings")) or body.get("first_bad_seq") is not None
-    return (body["ok"] and found) or body.get("covered_upto", 0) > body["events"]
+    contradicts = (body["ok"] and found) or body.get("covered_upto", 0) > body["events"]
+    return contradicts or len(json.dumps(body)) > FITTING_BYTES
 
 
 @schemathesis.hook
