@@ -17,6 +17,7 @@ from fastapi.telemetry import TelemetryConfig
 from api import problems
 from api.dependencies import ApiParts
 from api.metrics.registry import CapacityLeft, CountRequests, DroppedLetters, LogCounts, Metrics
+from api.metrics.siblings import Siblings
 from api.middleware.admission import Admit
 from api.middleware.body_limit import LimitBody
 from api.middleware.head_requests import AnswerHead
@@ -63,8 +64,11 @@ _ROUTES = (
 )
 
 
-def create_app(parts: ApiParts) -> FastAPI:
-    """The ASGI application for `parts`. `app.state.metrics` holds its metrics, also for the report intake."""
+def create_app(parts: ApiParts, siblings: Siblings | None = None) -> FastAPI:
+    """The ASGI application for `parts`. `app.state.metrics` holds its metrics, also for the report intake.
+
+    `siblings`: other processes that serve the same port.
+    """
     metrics = Metrics(lambda: parts.view.seq)
     metrics.registry.register(CapacityLeft(parts.capacity))
     streams = Streams(parts.config.max_streams)
@@ -74,6 +78,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app = described()
     app.state.parts = parts
     app.state.metrics = metrics
+    app.state.siblings = siblings
     app.state.event_pages = EventPages(parts)
     app.state.closing = asyncio.Event()
     app.state.streams = streams

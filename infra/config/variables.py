@@ -110,6 +110,9 @@ class Variables(BaseSettings):
     max_streams: int = Field(
         1000, ge=1, le=100_000, description="Live event streams an API process serves at once; more get 503."
     )
+    workers: int = Field(
+        1, ge=1, le=64, description="API processes that share the port, each with the limits above."
+    )
     secret_key: SecretKeys | None = Field(
         None,
         description="Signs attempt tokens and the console's cookies, and encrypts env values. Several, "

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -25,6 +25,9 @@ from infra.runtime.standard_streams import write_words
 from infra.runtime.stop_signals import stop_signals
 from infra.telemetry.otel_tracer import check_tracing, open_tracer
 
+if TYPE_CHECKING:
+    from api.metrics.siblings import Siblings
+
 DRAIN_SECONDS = 6.0
 PROJECTOR_CACHE = 500
 INTAKE_CONNECTIONS = 64
@@ -35,22 +38,15 @@ log = structlog.get_logger(__name__)
 Main = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
-def run_api(settings: Settings) -> int:
-    """Serve the HTTP API and take reports over NATS. Returns the exit code."""
-    settings.check_api()
-    check_tracing(settings)
-    return 1 if _damaged(settings) else run(serve_api, settings)
-
-
 def run_projector(settings: Settings, only: Collection[str] = PROJECTIONS) -> int:
     """Run the projections, or only some of them. Returns the exit code."""
     check_tracing(settings)
-    if _damaged(settings):
+    if damaged(settings):
         return 1
     return run(lambda settings, stop: serve_projector(settings, stop, only), settings)
 
 
-def _damaged(settings: Settings) -> bool:
+def damaged(settings: Settings) -> bool:
     """Whether the log is damaged; prints the reason. A damaged log must not be used."""
     import nats.errors
 
@@ -129,8 +125,13 @@ def _message(error: BaseException) -> str:
     return said if ours and said else f"{type(error).__name__}: {said}"  # ours say what to do
 
 
-async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.socket | None = None) -> None:
-    """Run the API; `listener` is an already bound socket."""
+async def serve_api(
+    settings: Settings,
+    stop: asyncio.Event,
+    listener: socket.socket | None = None,
+    siblings: Siblings | None = None,
+) -> None:
+    """Run the API; `listener` is an already bound socket, which its `siblings` accept from, too."""
     from adapters.queues.report_queue import JetStreamReportQueue
     from api.app import begin_closing, create_app
     from api.reports.nats_intake import ReportIntake
@@ -139,7 +140,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
     from infra.composition import api_parts, now, open_core, open_outputs, push_client
     from infra.runtime.http_connections import Connections, connection_limit
     from infra.runtime.http_server import bind, serve
-    from infra.runtime.readiness import Readiness
+    from infra.runtime.readiness import Readiness, wait_until_ready
     from projections.lock_view import FoldedLockView
 
     listener = listener or bind(settings.host, settings.port)
@@ -160,14 +161,21 @@ async def serve_api(settings: Settings, stop: asyncio.Event, listener: socket.so
             intake=lambda: intake.connected,
         )
         parts = api_parts(core, view, http, readiness, capacity, outputs)
-        app = create_app(parts)
+        app = create_app(parts, siblings)
         intake = ReportIntake(parts, JetStreamReportQueue(core.connection), app.state.metrics)
         connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))
         closing = asyncio.Event()
-        serving = partial(serve, app, listener, closing, lambda: begin_closing(app), connections)
+
+        async def serving() -> None:
+            if siblings is not None and not siblings.first:
+                await wait_until_ready(readiness, closing)
+            await serve(app, listener, closing, lambda: begin_closing(app), connections)
+
+        counts = [] if siblings is None else [Background(partial(siblings.serve, app.state.metrics))]
         await Services(
             Background(view.run, save=view.save),
             Background(capacity.run),
+            *counts,
             intake,
             Background(serving, drain=(closing.set, DRAIN_SECONDS)),
         ).run_until(stop)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from domain.errors import Busy
 
@@ -17,6 +18,7 @@ OK = "ok"
 ANSWER_SECONDS = 2.0
 LAG_EVENTS = 10_000
 STILL_SECONDS = 30.0
+LOOK_SECONDS = 0.05
 _LOG_SILENT = "not known: the log does not answer"
 
 Number = Callable[[], Awaitable[int]]
@@ -95,3 +97,12 @@ class Readiness:
             return None, "the database does not answer; check TOWPATH_DATABASE_URL"
         except Busy as error:
             return None, error.detail
+
+
+async def wait_until_ready(
+    readiness: Callable[[], Awaitable[dict[str, str]]], given_up: asyncio.Event
+) -> None:
+    """Return once every part is ok, or when `given_up` is set."""
+    while not given_up.is_set() and set((await readiness()).values()) != {OK}:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(given_up.wait(), LOOK_SECONDS)

@@ -1,32 +1,28 @@
 """`towpath up`: everything on one machine, in one process group.
 
 Imports happen once, here. Then the API, the lock projection (which every task waits for), the other
-projections and the runner are forked: four processes start in the time of one. A child that dies is started
-again, unless it keeps dying. Ctrl-C drains: the runner stops first, so that its last reports still arrive.
+projections and the runner are forked: four processes start in the time of one. Ctrl-C drains: the runner
+stops first, so that its last reports still arrive.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import structlog
 
 from infra.config.installation import Published, publish, running_on, with_own_token
 from infra.config.settings import Settings
 from infra.maintenance.damaged_read_model import move_aside
 from infra.nats.connection import shown_urls
 from infra.nats.embedded_server import EmbeddedNats
+from infra.runtime.api_workers import API_NEEDS, add_workers
+from infra.runtime.forked_parts import WATCH_SECONDS, CannotStart, ForkedParts, Words
 from infra.runtime.http_server import bind
 from infra.runtime.memory import share_imports
-from infra.runtime.standard_streams import flush_words
-from infra.runtime.stop_signals import Wakeups, let_go_of_descriptors, stop_signals
+from infra.runtime.stop_signals import Wakeups, stop_signals
 from infra.telemetry.otel_tracer import check_tracing, preload
 
 if TYPE_CHECKING:
@@ -36,37 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
 READY_SECONDS = 30.0
-STOP_SECONDS = 15.0
-MAX_RESTARTS = 5
-RESTART_WINDOW_SECONDS = 60.0
-WATCH_SECONDS = 0.2
-LOOK_SECONDS = 0.005
-STOP_ORDER = (("runner",), ("api",), ("projector", "locks"))
-NEEDED = (
-    "api.app",
-    "api.reports.nats_intake",
-    "infra.composition",
-    "infra.runtime.processes",
-    "runner.service",
-)
-PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-
-log = structlog.get_logger(__name__)
-Words = Callable[[str], None]
-
-
-class CannotStart(Exception):
-    """`towpath up` cannot start or continue; the message says what to do."""
-
-
-@dataclass
-class _Part:
-    """One child process and how often it was started."""
-
-    name: str
-    main: Callable[[], int]
-    pid: int = 0
-    starts: list[float] = field(default_factory=list)
+NEEDED = (*API_NEEDS, "runner.service")
 
 
 class Supervisor:
@@ -75,7 +41,7 @@ class Supervisor:
     def __init__(self, settings: Settings, say: Words) -> None:
         self._say = say
         self._nats: EmbeddedNats | None = None
-        self._parts: list[_Part] = []
+        self._parts = ForkedParts(say)
         self._listener: socket.socket | None = None
         self._published: Published | None = None
         self._given = settings
@@ -107,15 +73,15 @@ class Supervisor:
         share_imports(*NEEDED)
         self.settings = control = self._with_nats(settings, "control")
         asyncio.run(_prepare_streams(control, self._nats.store if self._nats is not None else None))
-        self._add("api", lambda: _api(control, listener))
-        self._add("locks", lambda: _projector(control, ("locks",)))
-        self._add(
+        add_workers(self._parts, control, listener)
+        self._parts.add("locks", lambda: _projector(control, ("locks",)))
+        self._parts.add(
             "projector",
             lambda: _projector(control, ("dispatch", "watchdog", "read-model", "checkpoint-signer")),
         )
         if settings.host_runner_url is None:
             runner = self._with_nats(settings, "runner")
-            self._add("runner", lambda: _runner(runner))
+            self._parts.add("runner", lambda: _runner(runner))
 
     def _with_nats(self, settings: Settings, user: str) -> Settings:
         """The settings with which a child connects to NATS, as the control plane or as a runner."""
@@ -131,26 +97,13 @@ class Supervisor:
             }
         return settings.model_copy(update=update)
 
-    def _add(self, name: str, main: Callable[[], int]) -> None:
-        part = _Part(name, main)
-        self._parts.append(part)
-        self._fork(part)
-
-    def _fork(self, part: _Part) -> None:
-        flush_words()
-        part.starts.append(time.monotonic())
-        parent = os.getpid()
-        part.pid = os.fork()
-        if part.pid == 0:
-            _become_child(part, parent, self._listener)
-
     def publish(self) -> None:
         """Write the installation file, where commands on this machine find addresses and tokens."""
         nats_port = self._nats.port if self._nats is not None else None
         self._published = publish(self._given, self.settings, nats_port)
 
     def watch(self, stop: Callable[[], bool], pause: Callable[[float], None]) -> None:
-        """Wait until `stop()`; restart children that die. Raises CannotStart if one keeps dying."""
+        """Wait until `stop()`; restart children that die. Raises CannotStart as `look`."""
         while not stop():
             self.look()
             pause(WATCH_SECONDS)
@@ -159,27 +112,17 @@ class Supervisor:
         """Restart children that have died. Raises CannotStart if one keeps dying, or if NATS has died."""
         if self._nats is not None and self._nats.pid is None:
             raise CannotStart("the NATS server ended; its last words are in nats.log in the data directory")
-        for part in self._parts:
-            pid, status = os.waitpid(part.pid, os.WNOHANG)
-            if pid:
-                self._restart(part, os.waitstatus_to_exitcode(status))
-
-    def _restart(self, part: _Part, code: int) -> None:
-        recent = [at for at in part.starts if at > time.monotonic() - RESTART_WINDOW_SECONDS]
-        if len(recent) > MAX_RESTARTS:
-            raise CannotStart(f"the {part.name} keeps ending (last with {code}); see the lines above")
-        self._say(f"the {part.name} ended with {code}; starting it again")
-        self._fork(part)
+        self._parts.look()
 
     def stop(self) -> None:
-        """Stop the children in STOP_ORDER, then NATS; each drains before the next are stopped."""
+        """Stop the runner, then the API, then the projectors, then NATS; each drains before the next."""
         if self._published is not None:
             self._published.withdraw()
         if self._listener is not None:
             self._listener.close()  # the API process has its own copy
-        for names in STOP_ORDER:
-            _end([part for part in self._parts if part.name in names])
-        self._parts.clear()
+        self._parts.stop("runner")
+        self._parts.stop("api")
+        self._parts.stop("projector", "locks")
         if self._nats is not None:
             self._nats.stop()
 
@@ -305,37 +248,6 @@ def _runner_is_there(client: httpx.Client, settings: Settings) -> bool:
     return any(runner["state"] == "alive" for runner in answer.json()["items"])
 
 
-def _become_child(part: _Part, parent: int, listener: socket.socket | None) -> None:
-    """Run the child's main function and exit; never returns. Only the API keeps `listener`.
-
-    It has its part's name in `ps` and `top`.
-    """
-    code = 1
-    try:
-        prctl = ctypes.CDLL(None).prctl
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-        prctl(PR_SET_NAME, part.name.encode())
-        for number in (signal.SIGINT, signal.SIGHUP):  # sent to the whole group: the parent ends us
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)  # the parent's
-        let_go_of_descriptors({listener.fileno()} if listener and part.name == "api" else ())
-        code = part.main()
-    except Exception as error:
-        log.error("part failed", part=part.name, error=repr(error))
-    finally:
-        flush_words()
-        os._exit(code)
-
-
-def _api(settings: Settings, listener: socket.socket) -> int:
-    from infra.runtime.processes import run, serve_api
-
-    return run(lambda settings, stop: serve_api(settings, stop, listener), settings, (signal.SIGTERM,))
-
-
 def _projector(settings: Settings, only: tuple[str, ...]) -> int:
     from infra.runtime.processes import run, serve_projector
 
@@ -346,32 +258,3 @@ def _runner(settings: Settings) -> int:
     from infra.runtime.processes import run, serve_runner
 
     return run(serve_runner, settings, (signal.SIGTERM,))
-
-
-def _end(parts: Sequence[_Part]) -> None:
-    """Send SIGTERM to all, and SIGKILL after STOP_SECONDS with a message."""
-    left = [part for part in parts if _tell(part, signal.SIGTERM)]
-    deadline = time.monotonic() + STOP_SECONDS
-    while left := [part for part in left if _lives(part)]:
-        if time.monotonic() > deadline:
-            for part in left:
-                log.warning("part did not end in time and is killed", part=part.name)
-                _tell(part, signal.SIGKILL)
-                os.waitpid(part.pid, 0)
-            return
-        signal.sigtimedwait([], LOOK_SECONDS)
-
-
-def _tell(part: _Part, number: int) -> bool:
-    try:
-        os.kill(part.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _lives(part: _Part) -> bool:
-    try:
-        return os.waitpid(part.pid, os.WNOHANG)[0] == 0
-    except ChildProcessError:
-        return False

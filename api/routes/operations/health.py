@@ -16,6 +16,7 @@ from api.auth import GuardedRoute, Parts, needs
 from api.config import Role
 from api.metrics.registry import Metrics
 from api.metrics.scrape import refresh_gauges
+from api.metrics.siblings import Siblings
 from api.problems import problem_response
 from api.schema.openapi import problems
 from domain.protocol import CONTRACT_VERSION
@@ -93,5 +94,7 @@ async def readyz(parts: Parts, request: Request) -> Any:
 async def metrics(request: Request, parts: Parts) -> Response:
     """Prometheus text format; docs/metrics.md lists all. Without NATS, only what this process has counted."""
     counted: Metrics = request.app.state.metrics
+    siblings: Siblings | None = request.app.state.siblings
     await refresh_gauges(parts, counted)
-    return Response(counted.render(), media_type=_EXPOSITION)
+    text = counted.render() if siblings is None else await siblings.render(counted)
+    return Response(text, media_type=_EXPOSITION)

@@ -20,6 +20,10 @@ DataDirOption = Annotated[
 ]
 HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [env: TOWPATH_HOST]")]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the API. [env: TOWPATH_PORT]")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", help="API processes that share the port. [env: TOWPATH_WORKERS]"),
+]
 NatsPortOption = Annotated[
     int | None, typer.Option("--nats-port", help="Port of the embedded NATS server. [env: TOWPATH_NATS_PORT]")
 ]

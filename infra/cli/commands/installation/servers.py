@@ -19,6 +19,7 @@ from infra.cli.arguments.server_options import (
     NatsUrlOption,
     PortOption,
     RootOption,
+    WorkersOption,
     nothing_runs,
     part_settings,
     server_settings,
@@ -66,6 +67,7 @@ def up(
     data_dir: DataDirOption = None,
     root: RootOption = None,
     host: HostOption = None,
+    workers: WorkersOption = None,
     job_user: JobUserOption = None,
     job_signals: JobSignalsOption = None,
 ) -> None:
@@ -79,6 +81,7 @@ def up(
         data_dir=data_dir,
         roots=root or None,
         host=host,
+        workers=workers,
         job_user=job_user,
         job_signals=job_signals,
         quiet=True,
@@ -87,8 +90,9 @@ def up(
         settings = settings.model_copy(update={"roots": (Path.cwd(),)})
     from infra.errors.cli_error import CliError, system_words
     from infra.nats.binary import EmbeddedNatsError
+    from infra.runtime.forked_parts import CannotStart
     from infra.runtime.http_server import CannotListen
-    from infra.runtime.up import CannotStart, run_up
+    from infra.runtime.up import run_up
 
     try:
         _start(lambda settings: run_up(settings, _print), settings)
@@ -112,8 +116,8 @@ def demo() -> None:
     from infra.config.process_secrets import keep_secrets
     from infra.errors.cli_error import CliError
     from infra.nats.binary import EmbeddedNatsError
+    from infra.runtime.forked_parts import CannotStart
     from infra.runtime.http_server import CannotListen
-    from infra.runtime.up import CannotStart
 
     keep_secrets()
     try:
@@ -125,14 +129,21 @@ def demo() -> None:
 def api(
     port: PortOption = None,
     host: HostOption = None,
+    workers: WorkersOption = None,
     nats_url: NatsUrlOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Start an API process that uses a running NATS."""
-    settings = part_settings(port=port, host=host, nats_url=nats_url, data_dir=data_dir)
-    from infra.runtime.processes import run_api
+    """Start an API that uses a running NATS."""
+    settings = part_settings(port=port, host=host, workers=workers, nats_url=nats_url, data_dir=data_dir)
+    from infra.errors.cli_error import CliError
+    from infra.runtime.api_workers import run_api
+    from infra.runtime.forked_parts import CannotStart
+    from infra.runtime.http_server import CannotListen
 
-    _start(run_api, settings)
+    try:
+        _start(run_api, settings)
+    except (CannotStart, CannotListen) as error:
+        raise CliError(str(error)) from None
 
 
 def projector(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from infra.runtime.readiness import LAG_EVENTS, OK, STILL_SECONDS, Behind
+import asyncio
+
+from infra.runtime.readiness import LAG_EVENTS, OK, STILL_SECONDS, Behind, wait_until_ready
 
 
 class Clock:
@@ -33,3 +35,25 @@ def test_a_little_is_behind_only_when_nothing_moves() -> None:
     assert behind.said(9, 10) == OK
     clock.at += STILL_SECONDS
     assert behind.said(9, 10) != OK
+
+
+async def test_it_is_waited_for_until_every_part_is_ok_or_it_is_given_up() -> None:
+    states = [{"log": "away", "view": OK}, {"log": OK, "view": "behind"}, {"log": OK, "view": OK}]
+    asked = 0
+
+    async def readiness() -> dict[str, str]:
+        nonlocal asked
+        asked += 1
+        return states[min(asked, len(states)) - 1]
+
+    await asyncio.wait_for(wait_until_ready(readiness, asyncio.Event()), 30)
+    assert asked == 3
+
+    async def never() -> dict[str, str]:
+        return states[0]
+
+    given_up = asyncio.Event()
+    waiting = asyncio.create_task(wait_until_ready(never, given_up))
+    await asyncio.sleep(0)
+    given_up.set()
+    await asyncio.wait_for(waiting, 30)
