@@ -12,8 +12,9 @@ from tests.support.waiting import until
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u001b[31mred"
 """A title that tries to be markup, to run backwards, and to colour a terminal."""
-LEASE = {"TOWPATH_LEASE_SECONDS": "5", "TOWPATH_LEASE_GRACE_SECONDS": "2"}
-"""For an installation whose second runner is to be lost soon."""
+LEASE = {"TOWPATH_LEASE_SECONDS": "10", "TOWPATH_LEASE_GRACE_SECONDS": "2"}
+"""For an installation whose second runner is to be lost soon, and no other one of a busy machine."""
+SECOND = "batch"
 CAPACITY = {"TOWPATH_RUNNER_CAPACITY": "16"}
 
 _OUTPUT = r"""
@@ -80,22 +81,27 @@ def lively(up: Up) -> Lively:
     return Lively(up, ids, past)
 
 
-def lost_runner(up: Up) -> Server:
-    """A runner `host-2` that died while its task held a lock, which is kept for an operator. Needs LEASE."""
-    root = up.home.path / "legacy"
-    root.mkdir()
-    body = {"root": str(root), "on_runner_lost": "hold"}
-    httpx.put(f"{up.url}/workspaces/legacy", json=body, timeout=30).raise_for_status()
+def second_runner(up: Up, **settings: str) -> Server:
+    """A runner `host-2`, which can be stopped and killed; its pool is SECOND."""
     env = {
         "TOWPATH_NATS_URL": up.nats_url,
         "TOWPATH_NATS_USER": "runner",
         "TOWPATH_NATS_PASSWORD": (up.data_dir / "nats-runner-password").read_text().strip(),
         "TOWPATH_DATA_DIR": str(up.home.path / "host-2"),
         "TOWPATH_RUNNER_ID": "host-2",
-        "TOWPATH_POOLS": "batch",
+        "TOWPATH_POOLS": SECOND,
     }
-    runner = up.home.start("runner", "--root", up.home.path, **env, **LEASE)
-    claim = {"workspace": "legacy", "lock_paths": ["data"], "pool": "batch"}
+    return up.home.start("runner", "--root", up.home.path, **env, **settings)
+
+
+def lost_runner(up: Up) -> Server:
+    """A runner `host-2` that died while its task held a lock, which is kept for an operator. Needs LEASE."""
+    root = up.home.path / "legacy"
+    root.mkdir()
+    body = {"root": str(root), "on_runner_lost": "hold"}
+    httpx.put(f"{up.url}/workspaces/legacy", json=body, timeout=30).raise_for_status()
+    runner = second_runner(up, **LEASE)
+    claim = {"workspace": "legacy", "lock_paths": ["data"], "pool": SECOND}
     task = up.create(["sleep", "3600"], title="import of the old orders", **claim)
     until(lambda: up.task(task)["status"] == "running", DEADLINE)
     runner.kill()

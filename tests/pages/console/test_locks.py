@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.pages.conftest import TOKENS, running
 from tests.pages.console.conftest import HOSTILE, Opener, as_operator, every_view
-from tests.support.towpath import DEADLINE, Json, Up
+from tests.pages.console.installations import SECOND, second_runner
+from tests.support.towpath import DEADLINE, Json, Server, Up
 
 pytestmark = pytest.mark.pages
 
@@ -122,9 +126,21 @@ def test_the_past_shows_the_locks_of_then_and_no_command(held: Locks, screen: Op
     expect(before.get_by_text("Nothing was held, and nothing waited")).to_be_visible(timeout=SECONDS)
 
 
-def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(up: Up, screen: Opener) -> None:
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[tuple[Up, Server]]:
+    """With a second runner, which is stopped for long before it counts as lost."""
+    lease = {"TOWPATH_LEASE_SECONDS": "600"}
+    with running(tmp_path, **lease) as up:
+        yield up, second_runner(up, **lease)
+
+
+def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
+    patient: tuple[Up, Server], screen: Opener
+) -> None:
+    up, runner = patient
     up.workspace("freed")
-    task = up.create(["sleep", "600"], title="hangs", workspace="freed", lock_paths=["src"])
+    claim = {"workspace": "freed", "lock_paths": ["src"]}
+    task = up.create(["sleep", "600"], title="hangs", pool=SECOND, **claim)
     window = screen(up, bypass_csp=True)
     page = window.open("/locks")
     freed = card(page, "freed")
@@ -138,12 +154,14 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(up: Up
     expect(opener).to_be_focused()
     page.keyboard.press("Enter")
     token = up.holders()[task]
+    expect(dialog.get_by_label("Type the token")).to_be_focused()
     page.keyboard.type(f"{token}0")
     page.keyboard.press("Tab")
     page.keyboard.type("it hangs")
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("alert")).to_contain_text(f"The token of this lock is {token}")
     dialog.get_by_label("Type the token").fill(str(token))
+    os.killpg(runner.process.pid, signal.SIGSTOP)  # a release cancels, too: its task may not end yet
     page.keyboard.press("Enter")
     expect(dialog).to_have_count(0, timeout=SECONDS)
     expect(page.get_by_role("heading", level=1)).to_be_focused()
@@ -153,8 +171,9 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(up: Up
     (asked,) = up.events(task_id=task, event="lock-release-requested")
     assert asked["data"]["reason"] == "it hangs"
     assert task not in up.holders()
-    up.post(f"/tasks/{task}/cancel")
+    os.killpg(runner.process.pid, signal.SIGCONT)
     expect(page.locator(".freed")).to_have_count(0, timeout=SECONDS)
+    assert up.ended(task)
 
 
 def test_a_lock_that_has_changed_hands_meanwhile_is_not_released(up: Up, screen: Opener) -> None:

@@ -10,34 +10,25 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.pages.conftest import running
 from tests.pages.console.conftest import Opener
+from tests.pages.console.installations import LEASE, SECOND, second_runner
 from tests.support.towpath import DEADLINE, Server, Up
 
 pytestmark = pytest.mark.pages
 
 SECONDS = DEADLINE * 1000
 Fleet = tuple[Up, Server]
-LEASE = {"TOWPATH_LEASE_SECONDS": "3", "TOWPATH_LEASE_GRACE_SECONDS": "1"}
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Its own runner alive, and `host-2` killed while its task holds a lock that is kept for an operator."""
     with running(tmp_path_factory.mktemp("fleet"), **LEASE) as up:
-        home = up.home
-        root = home.path / "kept"
+        root = up.home.path / "kept"
         root.mkdir()
         kept = {"root": str(root), "on_runner_lost": "hold"}
         httpx.put(f"{up.url}/workspaces/kept", json=kept, timeout=30).raise_for_status()
-        env = {
-            "TOWPATH_NATS_URL": up.nats_url,
-            "TOWPATH_NATS_USER": "runner",
-            "TOWPATH_NATS_PASSWORD": (up.data_dir / "nats-runner-password").read_text().strip(),
-            "TOWPATH_DATA_DIR": str(home.path / "host-2"),
-            "TOWPATH_RUNNER_ID": "host-2",
-            "TOWPATH_POOLS": "second",
-        }
-        runner = home.start("runner", "--root", home.path, **env, **LEASE)
-        up.create(["sleep", "600"], title="build", workspace="kept", lock_paths=["src"], pool="second")
+        runner = second_runner(up, **LEASE)
+        up.create(["sleep", "600"], title="build", workspace="kept", lock_paths=["src"], pool=SECOND)
         up.create(["sleep", "600"], title="<b>bold</b>")
         yield up, runner
 

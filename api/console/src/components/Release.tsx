@@ -61,12 +61,15 @@ export function Releasing({ after }: { after: () => void }) {
 
 interface Known {
   task: Schemas["TaskRead"];
+  /** Of the runner, which may have taken the task after the lock was read; null: none has. */
+  runnerId: string | null;
   runner: Schemas["RunnerRead"] | null;
 }
 
 async function load({ holder }: Lock, signal: AbortSignal): Promise<Known> {
   const task = await get("/tasks/{task_id}", { path: { task_id: holder.task_id }, signal });
-  return { task, runner: holder.runner_id === null ? null : await findRunner(holder.runner_id, signal) };
+  const runnerId = holder.runner_id ?? (task.attempt === holder.attempt ? task.runner_id : null);
+  return { task, runnerId, runner: runnerId === null ? null : await findRunner(runnerId, signal) };
 }
 
 async function findRunner(id: string, signal: AbortSignal): Promise<Known["runner"]> {
@@ -130,15 +133,15 @@ function ReleaseDialog({ lock, close }: { lock: Lock; close: (freed: boolean) =>
 }
 
 /** What an operator has to know first: the runner, its last heartbeat, and the process. */
-function Danger({ lock: { holder }, known: { task, runner } }: { lock: Lock; known: Known }) {
-  const { mayRun, words } = processWords(task, holder);
+function Danger({ lock: { holder }, known: { task, runnerId, runner } }: { lock: Lock; known: Known }) {
+  const { mayRun, words } = processWords(task, { ...holder, runner_id: runnerId });
   return (
     <div class={mayRun ? "danger-note" : "danger-note safe"}>
       <Facts
         rows={[
-          ["Runner", holder.runner_id === null ? "none has taken it" : <span class="mono">{shown(holder.runner_id)}</span>],
-          ["Its state", runner !== null && <RunnerWord state={holder.runner_state ?? runner.state} />],
-          ["Heartbeat", holder.runner_id === null ? null : runner === null ? "it sends none that the API knows" : <Ago at={runner.last_heartbeat} />],
+          ["Runner", runnerId === null ? "none has taken it" : <span class="mono">{shown(runnerId)}</span>],
+          ["Its state", runner !== null && <RunnerWord state={runner.state} />],
+          ["Heartbeat", runnerId === null ? null : runner === null ? "it sends none that the API knows" : <Ago at={runner.last_heartbeat} />],
           ["Process", <strong>{words}</strong>],
         ]}
       />
