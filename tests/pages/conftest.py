@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.pages.chromium import launched
-from tests.support.towpath import Home, Up
+from tests.support.towpath import DEADLINE, Home, Up
 
 TOKENS = {role: f"{role}-token-0123456789" for role in ("viewer", "auditor", "operator", "admin")}
+expect.set_options(timeout=DEADLINE * 1000)
+"""A machine may be busy: what comes at last is no failure."""
 
 
 class Figures:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page, Route, expect
 
 from tests.pages.console.installations import Lively
-from tests.pages.console.looks import settle
+from tests.pages.console.looks import press, settle
 from tests.support.towpath import DEADLINE
 
 SECONDS = DEADLINE * 1000
@@ -133,14 +133,20 @@ def _open(page: Page, button: str) -> None:
     page.get_by_role("dialog").wait_for()
 
 
+def _keys(page: Page) -> None:
+    press(page, "?")
+    page.get_by_role("dialog").wait_for()
+
+
 def _palette(page: Page) -> None:
-    page.keyboard.press("Control+k")
+    press(page, "Control+k")
+    expect(page.locator("dialog [role=combobox]")).to_be_focused()
     page.keyboard.type("s")
     page.get_by_role("group", name="Workspaces").wait_for()
 
 
 def _machine(page: Page) -> None:
-    page.keyboard.press("t")
+    press(page, "t")
     page.get_by_role("slider", name="Moment").wait_for()
 
 
@@ -160,7 +166,7 @@ MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-cancel": ("/tasks/:build", lambda page: _open(page, "Cancel…")),
     "dialog-add": ("/workspaces", lambda page: _open(page, "Add…")),
     "dialog-remove": ("/workspaces", lambda page: _open(page, "Remove docs-site")),
-    "dialog-keys": ("/tasks", lambda page: page.keyboard.press("?")),
+    "dialog-keys": ("/tasks", _keys),
     "palette": ("/", _palette),
     "time-machine": ("/locks", _machine),
     "compared": (

@@ -97,6 +97,7 @@ def screen(browser: Browser) -> Iterator[Opener]:
                 color_scheme=scheme,  # type: ignore[arg-type]
                 **more,  # type: ignore[arg-type]
             )
+            context.set_default_timeout(DEADLINE * 1000)
             stack.callback(context.close)
             opened.append(Screen(up, context))
             return opened[-1]

@@ -61,6 +61,13 @@ def motion_faults(page: Page) -> list[str]:
     return [f"moves: {html}" for html in page.evaluate(moving)]
 
 
+def press(page: Page, *keys: str) -> None:
+    """Press `keys`, once what is shown listens: shortcuts begin with the frame after they were rendered."""
+    page.evaluate(_DRAWN)
+    for key in keys:
+        page.keyboard.press(key)
+
+
 def _resize(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": HEIGHT})
     page.evaluate(_DRAWN)

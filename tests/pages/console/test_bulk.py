@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.pages.console.conftest import Opener, every_view
+from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
@@ -41,10 +42,9 @@ def test_chosen_tasks_are_canceled_with_a_reason_by_keyboard_alone(up: Up, scree
     tasks = created(up, "keys", 7)
     page = screen(up).open("/tasks?label=bulk:keys")
     expect(page.locator("tbody tr.row")).to_have_count(7)
-    for _ in range(6):
-        page.keyboard.press("j")
-        page.keyboard.press("x")
-    page.keyboard.press("c")
+    press(page, *"jx" * 6)
+    expect(page.get_by_role("region", name="Chosen tasks")).to_contain_text("6 selected")
+    press(page, "c")
     dialog = page.get_by_role("dialog", name="Cancel tasks")
     expect(dialog).to_contain_text("6 tasks, as they are now: 6 created.")
     expect(dialog.get_by_role("list", name="Some of them").get_by_role("link")).to_have_count(5)
@@ -169,5 +169,5 @@ def test_viewers_see_which_role_it_needs(guarded: Up, screen: Opener) -> None:
     bar = page.get_by_role("region", name="Chosen tasks")
     expect(bar.get_by_role("button", name="Cancel 1 task…")).to_be_disabled()
     expect(bar).to_contain_text("needs operator")
-    page.keyboard.press("c")
+    press(page, "c")
     expect(page.get_by_role("dialog")).to_have_count(0)

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.pages.console.conftest import Opener
+from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
@@ -66,7 +67,7 @@ def test_new_rows_wait_until_they_are_asked_for(up: Up, screen: Opener) -> None:
     up.create(["true"], title="second", dispatch=False, labels={"of": "rows"})
     expect(page.get_by_role("button", name="1 new")).to_be_visible(timeout=SECONDS)
     expect(page.locator("tbody tr")).to_have_count(1)
-    page.keyboard.press(".")
+    press(page, ".")
     expect(page.locator("tbody tr").first).to_contain_text("second")
 
 
@@ -76,6 +77,7 @@ def test_while_the_api_is_away_what_was_known_stays_and_is_dimmed(up: Up, screen
     expect(page.locator("tbody tr").first).to_be_visible()
     window.expected += ["ERR_FAILED", "503"]
     page.route("**/tasks?*", lambda route: route.abort())
+    up.create(["true"], title="asked for in vain", dispatch=False)  # news, for which the page asks again
     expect(page.locator(".stale tbody tr").first).to_be_visible(timeout=SECONDS)
     expect(page.locator(".chip.away")).to_contain_text("again in")
     page.unroute("**/tasks?*")

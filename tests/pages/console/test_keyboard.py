@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.pages.console.catalogue import SECONDS
 from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import Lively
+from tests.pages.console.looks import press
 from tests.support.repository import REPO
 
 pytestmark = pytest.mark.pages
@@ -25,11 +26,6 @@ RAIL = dict(
     )
 )
 """Keys of the pages in the rail, by path."""
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def test_g_and_a_letter_lead_to_each_page_of_the_rail(full: Lively, screen: Opener) -> None:
@@ -75,12 +71,16 @@ def test_the_help_opens_gives_the_focus_back_and_switches_the_keys_off(full: Liv
     press(page, "?")
     on = help_.get_by_role("checkbox")
     on.focus()
-    press(page, "Space", "Escape", "g", "l")
+    press(page, "Space", "Escape")
+    expect(help_).to_have_count(0)
+    press(page, "g", "l")
     expect(page).to_have_url(f"{full.up.url}/console/tasks")
     button.focus()
     press(page, "Enter")
     on.focus()
-    press(page, "Space", "Escape", "g", "l")
+    press(page, "Space", "Escape")
+    expect(help_).to_have_count(0)
+    press(page, "g", "l")
     expect(page).to_have_url(f"{full.up.url}/console/locks")
 
 

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, as_operator, every_view, until
+from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Home, Up
 
 pytestmark = pytest.mark.pages
@@ -81,7 +82,7 @@ def test_the_log_follows_pauses_by_key_and_counts_what_comes(up: Up, screen: Ope
     up.create(["true"], title="followed", dispatch=False)
     shows(page, last_seq(up))
     expect(page.get_by_role("link", name="followed")).to_be_visible(timeout=SECONDS)
-    page.keyboard.press("p")
+    press(page, "p")
     expect(page.locator(".log .chip")).to_have_text("paused")
     top = page.locator(".log-box").evaluate("(one) => one.scrollTop")
     some_events(up, 3)
@@ -157,7 +158,8 @@ def test_a_killed_api_in_mid_stream_leaves_no_gap_and_no_line_twice(
     page = window.open("/log")
     shows(page, 60)
     if paused:
-        page.keyboard.press("p")
+        press(page, "p")
+        expect(page.locator(".log .chip")).to_have_text("paused")
     page.evaluate("window.__same = true")
     some_events(up, 5)
     up.server.kill()
@@ -189,9 +191,10 @@ def test_an_event_has_its_json_as_text_and_leads_to_what_was_then(up: Up, screen
     page.get_by_role("link", name="the task", exact=True).click()
     expect(page.locator(".past-banner strong")).to_have_text(f"As of {seq}", timeout=SECONDS)
     page.goto(f"{up.url}/console/log/{seq}")
-    page.keyboard.press("k")
+    expect(text).to_contain_text(f'"large": {large}')
+    press(page, "k")
     expect(page.locator(".crumbs .mono")).to_have_text(f"{seq - 1}")
-    page.keyboard.press("j")
+    press(page, "j")
     expect(page.locator(".crumbs .mono")).to_have_text(f"{seq}")
     page.goto(f"{up.url}/console/log/{seq}?at={seq - 1}")
     expect(page.get_by_text("This event came after the moment that is shown")).to_be_visible()

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
+from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
@@ -25,7 +26,7 @@ def task(up: Up) -> str:
 def typed(page: Page, text: str) -> None:
     """Type `text` into the palette, once the page has it."""
     page.get_by_role("button", name="command palette").wait_for()
-    page.keyboard.press("Control+k")
+    press(page, "Control+k")
     expect(page.locator("dialog [role=combobox]")).to_be_focused()
     page.keyboard.type(text)
 
@@ -107,7 +108,8 @@ def test_the_focus_returns_and_arrows_go_around_the_ends(up: Up, task: str, scre
     page = screen(up).open("/tasks")
     row = page.get_by_role("link", name="nightly report")
     row.focus()
-    page.keyboard.press("Control+k")
+    press(page, "Control+k")
+    expect(page.locator("dialog [role=combobox]")).to_be_focused()
     options = page.get_by_role("option")
     page.keyboard.press("ArrowUp")
     expect(options.last).to_have_attribute("aria-selected", "true")
@@ -134,14 +136,11 @@ def test_keys_that_are_switched_off_stay_off_and_the_palette_opens_all_the_same(
 ) -> None:
     page = screen(up).open("/tasks")
     page.get_by_role("link", name="nightly report").wait_for()
-    page.keyboard.press("?")
+    press(page, "?")
     page.get_by_label("Shortcuts of single keys are on").uncheck()
     page.keyboard.press("Escape")
     page.reload()
     page.get_by_role("link", name="nightly report").wait_for()
-    page.keyboard.press("?")
-    page.keyboard.press("g")
-    page.keyboard.press("l")
-    page.keyboard.press("Control+k")
+    press(page, "?", "g", "l", "Control+k")
     expect(page.locator("dialog [role=combobox]")).to_be_focused()
     expect(page).to_have_url(re.compile("/console/tasks$"))

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
-from tests.pages.console.looks import settle
+from tests.pages.console.looks import press, settle
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
@@ -73,7 +73,7 @@ def test_no_part_of_the_list_is_at_fault(
 def test_a_search_is_completed_by_keyboard(up: Up, many: None, screen: Opener) -> None:
     page = screen(up).open("/tasks")
     expect(rows(page).first).to_be_visible()
-    page.keyboard.press("/")
+    press(page, "/")
     field = page.get_by_role("combobox", name="Search tasks")
     page.keyboard.type("wor")
     expect(page.get_by_role("option")).to_have_text(re.compile("^workspace:"))
@@ -158,8 +158,7 @@ def test_only_rows_in_sight_are_in_the_document_and_all_can_be_reached(
 def test_rows_are_gone_through_and_chosen_by_keyboard(up: Up, many: None, screen: Opener) -> None:
     page = screen(up).open("/tasks?label=of:many")
     expect(rows(page).first).to_be_visible()
-    for _ in range(45):
-        page.keyboard.press("j")
+    press(page, *"j" * 45)
     focused = page.locator("tr:has(a.row-link:focus)")
     expect(focused).to_have_attribute("data-index", "44")
     expect(focused).to_be_in_viewport()

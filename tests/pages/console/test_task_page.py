@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from runner.config import RunnerConfig
 from tests.pages.console.conftest import Opener, every_view
+from tests.pages.console.looks import press
 from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Up
 
@@ -127,7 +128,7 @@ def test_output_is_followed_paused_and_followed_again_by_keyboard(
     expect(text).to_contain_text("line 60\n", timeout=SECONDS)
     assert text.evaluate("one => one.scrollHeight - one.scrollTop - one.clientHeight") < 20
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    page.keyboard.press("p")
+    press(page, "p")
     expect(page.locator(".output-bar")).to_contain_text("paused")
     shown = text.inner_text()
     hidden = page.locator(".not-shown", has_text="The last")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
+from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Up
 
 pytestmark = pytest.mark.pages
@@ -109,7 +110,7 @@ def test_searching_filters_and_the_address_is_the_state(
     window = screen(up)
     page = window.open("/tasks")
     settled(page)
-    page.keyboard.press("/")
+    press(page, "/")
     page.keyboard.type("status:running label:team:web")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{up.url}/console/tasks?status=running&label=team:web")

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Request, expect
 
 from tests.pages.conftest import running
 from tests.pages.console.conftest import Opener, as_operator, every_view
+from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Up
 from tests.support.waiting import until
 
@@ -41,7 +42,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, dict[str
 def machine(page: Page) -> Page:
     """The page with the time machine opened by its key."""
     page.get_by_role("heading", level=1).wait_for()
-    page.keyboard.press("t")
+    press(page, "t")
     expect(page.get_by_role("slider", name="Moment")).to_be_focused(timeout=SECONDS)
     return page
 
