@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
@@ -26,14 +25,6 @@ from domain.log.position import BEYOND, OTHER_LOG, Position
 from domain.protocol import Shown
 from domain.services.dead_letters import DeadLetter, Outcome
 
-
-class Digits(StringConvertor):
-    """A number as text: the parameter's type refuses too many digits, on which Starlette's `int` fails."""
-
-    regex = "[0-9]+"
-
-
-register_url_convertor("digits", Digits())
 router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
 _RESTORED = "what is here comes from an older backup, or the cursor from elsewhere; list them from the start"
 Seq = Annotated[int, Path(ge=1, le=MAX_SEQ, description="its sequence among the dead letters", examples=[1])]
@@ -169,7 +160,7 @@ async def settled(
 
 
 @router.get(
-    "/dead/{seq:digits}",
+    "/dead/{seq}",
     response_model=DeadLetterShown,
     openapi_extra=needs(Role.OPERATOR),
     responses=problems(404, 503),
@@ -181,7 +172,7 @@ async def dead_letter(seq: Seq, parts: Parts) -> Any:
 
 
 @router.post(
-    "/dead/{seq:digits}/replay",
+    "/dead/{seq}/replay",
     response_model=Replayed,
     openapi_extra=needs(Role.OPERATOR),
     responses=problems(404, 409, 503, 507),
@@ -193,7 +184,7 @@ async def replay(seq: Seq, parts: Parts, actor: Actor) -> Any:
 
 
 @router.delete(
-    "/dead/{seq:digits}",
+    "/dead/{seq}",
     response_model=DeadLetterRead,
     openapi_extra=needs(Role.ADMIN),
     responses=problems(404, 503),
