@@ -22,7 +22,7 @@ HostOption = Annotated[str | None, typer.Option("--host", help="Address to liste
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the API. [env: TOWPATH_PORT]")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", help="API processes that share the port. [env: TOWPATH_WORKERS]"),
+    typer.Option("--workers", metavar="N", help="API processes that share the port. [env: TOWPATH_WORKERS]"),
 ]
 NatsPortOption = Annotated[
     int | None, typer.Option("--nats-port", help="Port of the embedded NATS server. [env: TOWPATH_NATS_PORT]")
