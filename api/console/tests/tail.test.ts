@@ -57,7 +57,7 @@ it("follows with a bounded number of rows; what is left out is read again", () =
   expect(tail.rows.length).toBe(MOST_FOLLOWED);
   expect(tail.rows[0]?.seq).toBe(21);
   expect(tail.older).toEqual({ cursor: null, done: false });
-  const read = readBack(tail, page(1, 20, null));
+  const read = readBack(tail, tail.older, page(1, 20, null));
   whole(read);
   expect(read.rows[0]?.seq).toBe(1);
 });
@@ -84,7 +84,7 @@ it("keeps a bounded number while it is paused, counts the others, and reads them
   tail = arrived(tail, [line(end + 1)], false);
   for (let step = 0; tail.skipped > 0 && step < 100; step += 1) {
     const last = tail.rows.at(-1)?.seq ?? 0;
-    tail = readLater(tail, lines(last + 1, Math.min(last + STEP, end + 1)));
+    tail = readLater(tail, last, lines(last + 1, Math.min(last + STEP, end + 1)));
   }
   expect(news(tail)).toBe(0);
   expect(tail.rows.at(-1)?.seq).toBe(end + 1);
@@ -93,30 +93,41 @@ it("keeps a bounded number while it is paused, counts the others, and reads them
 
 it("never counts less than one where something is still to be read", () => {
   const tail: Tail = { ...begin(page(1, 3), 3), skipped: 2, heard: 9 };
-  expect(readLater(tail, [line(5), line(6), line(7)]).skipped).toBe(1);
-  expect(readLater(tail, [line(5), line(9)]).skipped).toBe(0);
+  expect(readLater(tail, 3, [line(5), line(6), line(7)]).skipped).toBe(1);
+  expect(readLater(tail, 3, [line(5), line(9)]).skipped).toBe(0);
 });
 
 it("reads back in pages, short and empty ones too", () => {
   let tail = begin(page(11, 20), 20);
-  tail = readBack(tail, { lines: [], cursor: "further" });
+  tail = readBack(tail, tail.older, { lines: [], cursor: "further" });
   expect(tail.older).toEqual({ cursor: "further", done: false });
-  tail = readBack(tail, { lines: [line(10), line(9)], cursor: null });
+  tail = readBack(tail, tail.older, { lines: [line(10), line(9)], cursor: null });
   expect(tail.rows[0]?.seq).toBe(9);
   expect(tail.older.done).toBe(true);
+});
+
+it("takes no page for its own that was asked for from rows that are gone", () => {
+  const asked = arrived(begin(page(101, 110), 110), lines(111, 120), false);
+  const anew = begin(page(901, 910), 910);
+  expect(readBack(anew, asked.older, page(81, 100))).toBe(anew);
+  expect(readLater(anew, 110, lines(111, 120))).toBe(anew);
+  const held = { ...asked, held: lines(111, 101 + MOST_FOLLOWED) };
+  const trimmed = followed(held) as Tail;
+  expect(trimmed.rows[0]?.seq).toBe(102);
+  whole(readBack(trimmed, held.older, page(81, 100)));
 });
 
 it("leaves out the newest rows of a long way back, and reads them again on the way forth", () => {
   let tail = arrived(begin(page(30_001, 30_010), 30_010), lines(30_011, 30_015), false);
   while (tail.rows.length < MOST_READ) {
     const first = tail.rows[0]?.seq ?? 0;
-    tail = readBack(tail, page(first - STEP, first - 1));
+    tail = readBack(tail, tail.older, page(first - STEP, first - 1));
   }
   whole(tail);
   expect(tail.held).toEqual([]);
   const last = tail.rows.at(-1)?.seq ?? 0;
   expect(last + news(tail)).toBe(30_015);
-  const read = readLater(tail, lines(last + 1, 30_015));
+  const read = readLater(tail, last, lines(last + 1, 30_015));
   expect(read.rows.at(-1)?.seq).toBe(30_015);
   expect(news(read)).toBe(0);
   whole(read);

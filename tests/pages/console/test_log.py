@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, as_operator, every_view, until
 from tests.pages.console.looks import press
@@ -117,6 +117,39 @@ def test_scrolling_up_pauses_reads_older_pages_and_the_way_down_has_no_gap(up: U
         walked = page.evaluate(WALK)
     assert walked == list(range(1, last + 8))
     expect(page.locator(".log .chip")).to_have_text("follows", timeout=SECONDS)
+
+
+def test_lines_of_one_moment_stay_until_those_of_the_next_are_there(up: Up, screen: Opener) -> None:
+    some_events(up, 6)
+    page = screen(up).open("/log?at=6")
+    shows(page, 6)
+    held: list[Route] = []
+    page.route(re.compile(r"/events\?.*to=5\b"), lambda route: held.append(route))
+    page.keyboard.press("t")
+    expect(page.get_by_role("slider", name="Moment")).to_be_focused(timeout=SECONDS)
+    page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile("at=5$"))
+    until(page, lambda: len(held) > 0)
+    expect(page.locator(".log .loaded[aria-busy=true]")).to_be_visible()
+    shows(page, 6)
+    assert page.locator(".log .skeleton").count() == 0
+    held[0].continue_()
+    expect(page.locator(f"{ROWS}[data-seq='6']")).to_have_count(0, timeout=SECONDS)
+    shows(page, 5)
+    expect(page.locator(".log .loaded[aria-busy=false]")).to_be_visible()
+
+
+def test_what_is_read_in_the_past_stays_in_sight_while_older_lines_come(up: Up, screen: Opener) -> None:
+    some_events(up, max(0, 300 - last_seq(up)))
+    page = screen(up).open("/log?at=300")
+    shows(page, 300)
+    box = page.locator(".log-box")
+    height = box.evaluate("(one) => one.scrollHeight")
+    box.hover()
+    page.mouse.wheel(0, -100_000)
+    until(page, lambda: box.evaluate("(one) => one.scrollHeight") > 2 * height)
+    shows(page, 251)
+    expect(page.locator(f"{ROWS}[data-seq='300']")).not_to_be_in_viewport()
 
 
 def test_filters_stand_in_the_address_and_are_the_apis(up: Up, screen: Opener) -> None:

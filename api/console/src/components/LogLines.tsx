@@ -48,7 +48,7 @@ export function LogLines({ log, tail }: { log: LiveLog; tail: Tail }) {
     });
     watch.observe(element);
     return () => watch.disconnect();
-  }, []);
+  }, [log]);
   const nearTop = () => {
     if (sight.value.top < NEAR_ROWS * height.value) void log.up();
   };

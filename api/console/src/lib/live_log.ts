@@ -24,6 +24,8 @@ export class LiveLog {
   /** What keeps older or later lines from being read, until `retry`. */
   readonly stuck: Signal<Error | null> = signal(null);
   private early: Line[] = [];
+  /** Until the first page is there, what comes waits for it. */
+  private beginning = true;
   private live: LogStream | null = null;
   private reading = false;
   private loads = 0;
@@ -54,14 +56,14 @@ export class LiveLog {
     }
     this.live = new LogStream(toQuery(this.filters), {
       begun: (seq) => {
-        this.tail.value = null;
+        this.beginning = true;
         this.early = [];
         void this.load(seq + 1);
       },
       arrived: (lines) => this.take(lines),
       state: (state) => {
         this.stream.value = state;
-        if (state.kind === "live" && this.tail.value === null && this.error.value !== null) void this.load(this.before);
+        if (state.kind === "live" && this.beginning && this.error.value !== null) void this.load(this.before);
       },
       refused: (error) => {
         this.error.value = error;
@@ -71,7 +73,7 @@ export class LiveLog {
   }
 
   pause(pace: "read" | "held"): void {
-    if (this.then === null && this.pace.value !== "held") this.pace.value = pace;
+    if (this.pace.value !== "held") this.pace.value = pace;
   }
 
   /** Show all that came, and follow. */
@@ -99,7 +101,7 @@ export class LiveLog {
     await this.read(async (query) => {
       const before = tail.older.cursor === null ? (tail.rows[0]?.seq ?? END) : END;
       const page = await this.page({ ...query, before_seq: before, cursor: tail.older.cursor });
-      if (this.tail.value !== null) this.tail.value = readBack(this.tail.value, page);
+      if (this.tail.value !== null) this.tail.value = readBack(this.tail.value, tail.older, page);
     });
   }
 
@@ -108,11 +110,11 @@ export class LiveLog {
     let page = await this.page({ ...query, after_seq });
     // a page may be empty because so many others were looked at, and another one follow
     while (page.lines.length === 0 && page.cursor !== null) page = await this.page({ ...query, after_seq, cursor: page.cursor });
-    if (this.tail.value !== null) this.tail.value = readLater(this.tail.value, page.lines);
+    if (this.tail.value !== null) this.tail.value = readLater(this.tail.value, after_seq, page.lines);
   }
 
   private take(lines: readonly Line[]): void {
-    if (this.tail.value === null) this.early.push(...lines);
+    if (this.tail.value === null || this.beginning) this.early.push(...lines);
     else this.tail.value = arrived(this.tail.value, lines, this.pace.value === "follow");
   }
 
@@ -126,9 +128,9 @@ export class LiveLog {
       await this.nameTasks(page.lines);
       if (own !== this.loads) return; // the stream began anew meanwhile
       this.tail.value = arrived(begin(page, this.then === null ? before - 1 : 0), this.early, this.pace.value === "follow");
-      this.early = [];
+      [this.early, this.beginning] = [[], false];
     } catch (error) {
-      if (!this.abort.signal.aborted) this.error.value = error as Error;
+      if (own === this.loads && !this.abort.signal.aborted) this.error.value = error as Error;
     }
   }
 

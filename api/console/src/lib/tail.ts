@@ -66,16 +66,18 @@ export function readOn(tail: Tail): Tail {
   return { ...appended(tail, tail.held.slice(0, STEP)), held: tail.held.slice(STEP) };
 }
 
-/** After a page of the log behind the last row was read, where nothing is held. */
-export function readLater(tail: Tail, lines: readonly Line[]): Tail {
+/** After a page of the log behind the row `last` was read, where nothing is held. */
+export function readLater(tail: Tail, last: number, lines: readonly Line[]): Tail {
+  if (lastSeq(tail.rows) !== last) return tail;
   const more = lines.filter((line) => line.seq > lastSeq(tail.rows));
   const read = appended(tail, more);
   const whole = lastSeq(read.rows) >= tail.heard;
   return { ...read, heard: Math.max(tail.heard, lastSeq(read.rows)), skipped: whole ? 0 : Math.max(1, tail.skipped - more.length) };
 }
 
-/** After a page of older lines was read. */
-export function readBack(tail: Tail, page: LinePage): Tail {
+/** After the page of older lines at `asked` was read. Where other rows have come to stand there meanwhile, it is not theirs. */
+export function readBack(tail: Tail, asked: Older, page: LinePage): Tail {
+  if (tail.older !== asked) return tail;
   const first = tail.rows[0]?.seq ?? Number.POSITIVE_INFINITY;
   const more = [...page.lines].reverse().filter((line) => line.seq < first);
   const rows = [...more, ...tail.rows];

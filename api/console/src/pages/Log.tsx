@@ -1,5 +1,5 @@
 // The log, live: every event as it is recorded, filtered by the API. It pauses without a gap.
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { CopyButton } from "../components/CopyButton";
 import { LogFilterBar } from "../components/LogFilterBar";
 import { LogLines } from "../components/LogLines";
@@ -70,7 +70,7 @@ function Live({ filters }: { filters: LogFilters }) {
         </div>
         <LogFilterBar filters={filters} disabled={false} />
       </header>
-      <Lines key={key} log={log} filtered={isFiltered(filters)} />
+      <Lines log={log} about={JSON.stringify([filters, then === null, logins.value])} filtered={isFiltered(filters)} />
       {then === null && <News log={log} />}
     </>
   );
@@ -81,8 +81,12 @@ function turn(log: LiveLog): void {
   else log.follow();
 }
 
-function Lines({ log, filtered }: { log: LiveLog; filtered: boolean }) {
-  const [tail, stream] = [log.tail.value, log.stream.value];
+/** Lines of another moment stay until those of this one are there, where both are `about` the same. */
+function Lines({ log, about, filtered }: { log: LiveLog; about: string; filtered: boolean }) {
+  const kept = useRef({ log, about });
+  if (log.tail.value !== null || log.error.value !== null || kept.current.about !== about) kept.current = { log, about };
+  const shown = kept.current.log;
+  const [tail, stream] = [shown.tail.value, shown.stream.value];
   const away = stream.kind === "away" ? stream.error : null;
   const error = log.error.value ?? (tail === null ? away : null);
   if (error !== null) return <Failed error={error} retry={() => log.restart()} />;
@@ -95,8 +99,8 @@ function Lines({ log, filtered }: { log: LiveLog; filtered: boolean }) {
     );
   }
   return (
-    <div class={away === null ? "loaded" : "loaded stale"}>
-      <LogLines log={log} tail={tail} />
+    <div class={away === null ? "loaded" : "loaded stale"} aria-busy={shown !== log}>
+      <LogLines key={about} log={shown} tail={tail} />
     </div>
   );
 }
