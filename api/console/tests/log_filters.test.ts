@@ -42,5 +42,6 @@ it.each([
 
 it("writes a line for a shell that nothing in the address can break", () => {
   expect(curl("http://x/events/stream?actor='", true)).toBe("curl -N 'http://x/events/stream?actor=%27'");
+  expect(natsSub(of("kind=task&task_id=x';id'")).command).toBe("nats sub 'towpath.task.x'\\'';id'\\''.*'");
   expect(curl("http://x/", false)).toBe("curl -N -H \"Authorization: Bearer $TOWPATH_TOKEN\" 'http://x/'");
 });

@@ -88,7 +88,7 @@ function Row({ one }: { one: Verification }) {
       </td>
       <td data-name="command">
         <span class="command-line">
-          <code class="wrap">{shown(one.command)}</code> <CopyButton text={one.command} label="copy" />
+          <code class="wrap">{shown(one.command)}</code> <CopyButton text={shown(one.command)} label="copy" />
         </span>
       </td>
     </tr>

@@ -60,7 +60,12 @@ export function shortId(id: string): string {
 
 /** Words of a command as a person would type them into a shell. */
 export function commandLine(words: readonly string[]): string {
-  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word))).join(" ");
+}
+
+/** A text as one word of a shell, whatever it holds. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** "1 task", "2 tasks". */

@@ -1,4 +1,5 @@
 // The filters of the log in the URL, and the same question for other programs.
+import { quoted } from "./format";
 import type { EventName, Kind } from "./log_lines";
 import type { Params } from "./router";
 
@@ -79,7 +80,7 @@ export function natsSub(filters: LogFilters): NatsCommand {
     subject = `towpath.${of}.${filters.workspace}.${kind === of ? name : "*"}`;
     exact &&= kind === of; // events of its tasks are under the tasks
   }
-  return { command: `nats sub '${subject}'`, exact };
+  return { command: `nats sub ${quoted(subject)}`, exact };
 }
 
 /** `curl` of the stream at `url`; with a token from the environment unless the API is open. */
