@@ -103,6 +103,16 @@ it("comes back with the news after an outage, rather than at the end of its wait
   expect(asked).toEqual([0, 1, 5]);
 });
 
+it("asks for nothing once it is stopped, also in the middle of a load that is behind the news", async () => {
+  vi.stubGlobal("fetch", (_: string, { signal }: RequestInit) => new Promise((_, fail) => signal?.addEventListener("abort", () => fail(signal.reason))));
+  loading.outdated(anything(41));
+  await pass(1);
+  loading.outdated(anything(42));
+  loading.stop();
+  await pass(300);
+  expect(asked).toEqual([0, 1]);
+});
+
 it("does not ask again and again for what is refused", async () => {
   failing = new Problem(404, {}, null);
   loading.outdated(anything(41));

@@ -55,7 +55,7 @@ export class Loading<T> {
       )
       .finally(() => {
         clearTimeout(slow);
-        if (this.abort !== abort) return;
+        if (abort.signal.aborted) return; // another one has begun, or nobody looks any more
         this.abort = null;
         if (this.shown < this.wanted) this.soon();
       });
