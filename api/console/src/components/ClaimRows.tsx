@@ -1,7 +1,7 @@
 // One claim of a workspace: who holds or waits, and the chain that it belongs to when it is pointed at.
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { now } from "../lib/clock";
+import { apiNow } from "../lib/clock";
 import type { ClaimChange } from "../lib/differences";
 import { duration } from "../lib/format";
 import { leaseSeconds } from "../lib/lease";
@@ -100,7 +100,7 @@ export function Lease({ holder }: { holder: Holder }) {
   const { runner_state: state, lease_until: until } = holder;
   if (state === "lost" || state === "suspected") return <RunnerWord state={state} />;
   if (until == null) return null;
-  const left = Date.parse(until) - now.value;
+  const left = Date.parse(until) - apiNow.value;
   return (
     <span class="countdown dim number">
       {leaseSeconds.value > 0 && <LeaseRing left={Math.min(1, Math.max(0, left / 1000 / leaseSeconds.value))} />}

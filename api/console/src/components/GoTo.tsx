@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
+import { apiTime } from "../lib/clock";
 import { count } from "../lib/format";
 import { travel } from "../lib/moment";
 import { parseWhen } from "../lib/when";
@@ -11,12 +12,12 @@ export function GoTo({ last }: { last: number }) {
   const id = useId();
   const submit = (event: Event) => {
     event.preventDefault();
-    const when = parseWhen(text.value, new Date());
+    const when = parseWhen(text.value, new Date(apiTime()));
     wrong.value = "";
     if (when === null) wrong.value = "Write a sequence, a time such as 12:00:03, or 10m ago.";
     else if (when.kind === "now") travel(null);
     else if (when.kind === "seq" && when.seq > last) wrong.value = `The log ends at ${count(last)}.`;
-    else if (when.kind === "time" && when.at.getTime() > Date.now()) wrong.value = "That time has not come yet.";
+    else if (when.kind === "time" && when.at.getTime() > apiTime()) wrong.value = "That time has not come yet.";
     else travel(when.kind === "seq" ? when.seq : when.at.toISOString(), { jump: true });
     if (wrong.value === "") text.value = "";
   };

@@ -1,6 +1,6 @@
 // The lock of a task: what it claims, whether it has it, and until when the runner that holds it is believed.
 import type { Task } from "../lib/api";
-import { now } from "../lib/clock";
+import { apiNow } from "../lib/clock";
 import { duration } from "../lib/format";
 import type { Holder, Waiter } from "../lib/locks";
 import { at, href } from "../lib/router";
@@ -43,7 +43,7 @@ export function LockBox({ task, claim: { holder, waiter } }: { task: Task; claim
 
 function Until({ moment }: { moment: string }) {
   if (at.value !== null) return <Moment at={moment} />;
-  const left = Date.parse(moment) - now.value;
+  const left = Date.parse(moment) - apiNow.value;
   return (
     <>
       <span class="number">{left > 0 ? `in ${duration(left)}` : "is over"}</span>{" "}

@@ -1,6 +1,6 @@
 // What has been in a workspace: a lane a path with its claims in time, and beneath the same as a table.
 import { get } from "../lib/api";
-import { now } from "../lib/clock";
+import { apiNow } from "../lib/clock";
 import { clockTime, count, plural } from "../lib/format";
 import { type Axis, type Bar, type Claim, type Lane, axisOf, endWords, endingOf, lanes } from "../lib/lanes";
 import { momentLog, travel } from "../lib/moment";
@@ -52,7 +52,7 @@ export function LockHistory({ workspace, titles, whole }: LockHistoryProps) {
 
 /** Up to when the lanes go: now, or the shown moment. */
 function until(claims: readonly Claim[]): number {
-  if (at.value === null) return now.value;
+  if (at.value === null) return apiNow.value;
   const steps = claims.flatMap((one) => [one.claimed, one.granted, one.refused, one.left, one.released]);
   return Math.max(...[...steps, momentLog.value?.at ?? null].map((step) => (step === null ? 0 : Date.parse(step.at))));
 }
@@ -185,7 +185,7 @@ function Step({ step }: { step: { seq: number; at: string } }) {
   const moment = new Date(step.at);
   return (
     <Link to={place.value.path} params={{ at: step.seq, view: "history" }} class="mono" title={step.at}>
-      {count(step.seq)} <time dateTime={step.at}>{clockTime(moment, new Date(now.value))}</time>
+      {count(step.seq)} <time dateTime={step.at}>{clockTime(moment, new Date(apiNow.value))}</time>
     </Link>
   );
 }

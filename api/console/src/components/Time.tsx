@@ -1,5 +1,5 @@
 // Moments and durations that tick by themselves: only their own text is drawn again.
-import { now } from "../lib/clock";
+import { apiNow } from "../lib/clock";
 import { ago, clockTime, dayTime, duration } from "../lib/format";
 import { at as shownAt } from "../lib/router";
 
@@ -9,7 +9,7 @@ export function Ago({ at }: { at: string }) {
   const moment = new Date(at);
   return (
     <time dateTime={at} title={`${dayTime(moment)} UTC`}>
-      {ago(now.value - moment.getTime())}
+      {ago(apiNow.value - moment.getTime())}
     </time>
   );
 }
@@ -19,7 +19,7 @@ export function Moment({ at }: { at: string }) {
   const moment = new Date(at);
   return (
     <time dateTime={at} title={at}>
-      {clockTime(moment, new Date(now.value))}
+      {clockTime(moment, new Date(apiNow.value))}
     </time>
   );
 }
@@ -38,7 +38,7 @@ export function Span({ from, to }: { from: string | null; to: string | null }) {
   }
   return (
     <span class="number ticking" title="and counting">
-      {duration(now.value - began)}
+      {duration(apiNow.value - began)}
     </span>
   );
 }

@@ -3,7 +3,7 @@ import type { RefObject } from "preact";
 import { useSignal } from "@preact/signals";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import type { Task } from "../lib/api";
-import { now } from "../lib/clock";
+import { apiNow } from "../lib/clock";
 import { clockTime, duration } from "../lib/format";
 import { at } from "../lib/router";
 import { type Attempt, STEPS, type Segment, type Stretch, axis, place, segments, ticks } from "../lib/timeline";
@@ -38,7 +38,7 @@ export function Timeline({ task, attempts, deadlines }: TimelineProps) {
   const all = useSignal(false);
   const lanes = attempts.map((attempt) => ({ attempt, segments: segments(attempt) }));
   const drawn = all.value ? lanes : lanes.slice(-MOST_LANES);
-  const end = at.value === null ? now.value : lastMoment(lanes);
+  const end = at.value === null ? apiNow.value : lastMoment(lanes);
   const more = attempts.length - drawn.length;
   return (
     <section class="card timeline" aria-labelledby="timeline-title">

@@ -1,6 +1,7 @@
 // The typed client of the API. Every failure is a Problem (the API's own words) or Unreachable; nothing is repeated here.
 import { signal } from "@preact/signals";
 import type { components, paths } from "../generated/api";
+import { sawDate } from "./clock";
 import { ROOT } from "./router";
 
 export type Schemas = components["schemas"];
@@ -105,6 +106,7 @@ export async function request(method: string, template: string, ask: Ask = {}, b
     if (ask.signal?.aborted) throw error;
     throw new Unreachable();
   }
+  sawDate(response.headers.get("Date"));
   if (!response.ok) throw await problemOf(response);
   sawAnswer(response, ask);
   return response;

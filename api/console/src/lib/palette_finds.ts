@@ -1,6 +1,7 @@
 // Where the palette finds its entries: the table of pages, the controls of the page that is shown, and the API.
 import { PAGES } from "../pages";
 import { get, lastSeq } from "./api";
+import { apiTime } from "./clock";
 import { count, dayTime, shortId } from "./format";
 import { shortcuts } from "./keys";
 import { travel } from "./moment";
@@ -41,9 +42,9 @@ export function actions(): Entry[] {
 
 /** The page that is shown as of the moment that `text` names: a sequence, a time, `10m ago`. */
 export function moments(text: string): Entry[] {
-  const when = parseWhen(text, new Date());
+  const when = parseWhen(text, new Date(apiTime()));
   if (when?.kind === "seq" && when.seq >= 1 && when.seq <= lastSeq.value) return [moment(`Go to sequence ${count(when.seq)}`, when.seq)];
-  if (when?.kind === "time" && when.at.getTime() <= Date.now()) return [moment(`Go to ${dayTime(when.at)}`, when.at.toISOString())];
+  if (when?.kind === "time" && when.at.getTime() <= apiTime()) return [moment(`Go to ${dayTime(when.at)}`, when.at.toISOString())];
   return [];
 }
 

@@ -6,7 +6,7 @@ import { LeaseRing, RunnerWord } from "../components/Runner";
 import { Empty } from "../components/States";
 import { Ago } from "../components/Time";
 import { get, remove } from "../lib/api";
-import { now } from "../lib/clock";
+import { apiNow } from "../lib/clock";
 import { focusTitle } from "../lib/focus";
 import { count, plural } from "../lib/format";
 import { useResource } from "../lib/resource";
@@ -93,8 +93,8 @@ function Row({ runner, titles, chosen, reload }: RowProps) {
       <td>
         <RunnerWord state={runner.state} />
         <span class="countdown dim number">
-          {runner.state === "alive" && <LeaseRing left={leaseLeft(runner, now.value)} />}
-          {countdown(runner, now.value)}
+          {runner.state === "alive" && <LeaseRing left={leaseLeft(runner, apiNow.value)} />}
+          {countdown(runner, apiNow.value)}
         </span>
       </td>
       <th scope="row">
