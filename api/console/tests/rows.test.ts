@@ -31,8 +31,15 @@ it("begins anew where more has come than a page holds", () => {
 it("takes older pages, and no older row for a new one", () => {
   const two = extended(begin(page([task("c", 3), task("b", 2)], "x")), page([task("b", 2), task("a", 1)]));
   expect([ids(two.rows), two.cursor]).toEqual(["c b a", null]);
-  const back = refreshed(begin(page([task("c", 3)])), page([task("c", 3), task("b", 2)]));
+  const back = refreshed(begin(page([task("c", 3)], "x")), page([task("c", 3), task("b", 2)], "y"));
   expect(ids(back.fresh)).toBe("");
+});
+
+it("keeps back what the search finds only since then, and shows it in its place", () => {
+  const failed = begin(page([task("d", 4), task("b", 2)]));
+  const later = refreshed(failed, page([task("d", 4), task("c", 3), task("b", 2), task("a", 1)]));
+  expect([ids(later.rows), ids(later.fresh), later.gap]).toEqual(["d b", "c a", false]);
+  expect(ids(newest(later).rows)).toBe("d c b a");
 });
 
 it("shows at once what comes into an empty list", () => {

@@ -46,6 +46,18 @@ def nodes(page: Page) -> int:
     return int(page.evaluate("document.querySelectorAll('*').length"))
 
 
+def scrolled_to(page: Page, index: int) -> Locator:
+    """The row at `index`, brought into sight with the wheel."""
+    page.mouse.move(700, 500)
+    wanted = page.locator(f"tr[data-index='{index}']")
+    for _ in range(40):
+        if wanted.count():
+            break
+        page.mouse.wheel(0, 1000)
+        settle(page)
+    return wanted
+
+
 @every_view
 @pytest.mark.parametrize("which", ["suggestions", "chosen", "views", "sorted"])
 def test_no_part_of_the_list_is_at_fault(
@@ -186,14 +198,24 @@ def test_other_orders_are_of_what_is_loaded_and_say_so(up: Up, many: None, scree
 def test_a_row_far_below_changes_in_its_place(up: Up, many: None, screen: Opener) -> None:
     page = screen(up).open("/tasks?label=of:many")
     expect(rows(page).first).to_be_visible()
-    page.mouse.move(700, 500)
-    wanted = page.locator("tr[data-index='120']")
-    for _ in range(40):
-        if wanted.count():
-            break
-        page.mouse.wheel(0, 1000)
-        settle(page)
+    wanted = scrolled_to(page, 120)
     task = str(wanted.get_attribute("data-id"))
     up.post(f"/tasks/{task}/dispatch")
     expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1, timeout=SECONDS)
     expect(wanted).to_have_attribute("data-id", task)
+
+
+def test_a_row_that_changed_out_of_sight_is_as_it_is_now_once_it_is_seen(
+    up: Up, many: None, screen: Opener
+) -> None:
+    page = screen(up).open("/tasks?label=of:many")
+    expect(rows(page).first).to_be_visible()
+    task = str(scrolled_to(page, 130).get_attribute("data-id"))
+    page.mouse.wheel(0, -100_000)
+    expect(rows(page).first).to_have_attribute("data-index", "0")
+    done = up.get("/tasks/count", label="of:many")["by_status"].get("succeeded", 0) + 1
+    up.post(f"/tasks/{task}/dispatch")
+    # the page has heard of it, and has not asked for it
+    expect(page.get_by_role("link", name=f"Succeeded {done}")).to_be_visible(timeout=SECONDS)
+    scrolled_to(page, 130)
+    expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1, timeout=SECONDS)

@@ -3,6 +3,7 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Row } from "../lib/api";
 import { type Action, type Target, target } from "../lib/bulk";
+import { apiTime } from "../lib/clock";
 import { count, plural } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { type Filters, toApi } from "../lib/query";
@@ -28,10 +29,12 @@ interface Chosen {
 export function SelectionBar({ rows, picked, filters, others, after }: SelectionBarProps) {
   const chosen = useSignal<Chosen | null>(null);
   const all = useSignal(false);
-  const size = picked.value.size;
+  // a list that has begun anew has left some of them out
+  const here = picked.value.size === 0 ? [] : rows.filter((one) => picked.value.has(one.id));
+  const size = here.length;
   const open = (action: Action) => {
-    if (picked.value.size === 0 || roleMissing("POST /tasks/bulk") !== null) return;
-    chosen.value = { action, targets: all.value ? null : rows.filter((one) => picked.value.has(one.id)).map(target) };
+    if (size === 0 || roleMissing("POST /tasks/bulk") !== null) return;
+    chosen.value = { action, targets: all.value ? null : here.map(target) };
   };
   // what is chosen by hand after that is no longer all
   useEffect(() => {
@@ -74,7 +77,7 @@ export function SelectionBar({ rows, picked, filters, others, after }: Selection
           </button>
         </div>
       )}
-      {chosen.value !== null && <BulkDialog {...chosen.value} query={() => toApi(filters, Date.now())} close={close} />}
+      {chosen.value !== null && <BulkDialog {...chosen.value} query={() => toApi(filters, apiTime())} close={close} />}
     </>
   );
 }

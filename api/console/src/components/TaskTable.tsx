@@ -5,7 +5,7 @@ import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Row } from "../lib/api";
 import { shortcut } from "../lib/keys";
-import { href, place } from "../lib/router";
+import { here, place } from "../lib/router";
 import { type Sort, type SortKey, nextSort } from "../lib/sorting";
 import { type Drawn, drawn } from "../lib/window";
 import { TaskRow } from "./TaskRow";
@@ -28,7 +28,7 @@ interface TaskTableProps {
 export function TaskTable({ tasks, total, sort, picked, seen }: TaskTableProps) {
   const body = useRef<HTMLTableSectionElement>(null);
   const { first, end, height } = useDrawn(body, tasks.length);
-  useEffect(() => seen({ first, end }), [first, end, tasks.length]);
+  useEffect(() => seen({ first, end }), [first, end, tasks.length, sort?.key, sort?.down]);
   const pick = usePick(tasks, picked);
   useRowKeys(body, tasks, pick);
   const all = picked !== null && tasks.length > 0 && tasks.every((one) => picked.value.has(one.id));
@@ -113,10 +113,7 @@ function OrderHead({ sorted }: { sorted: boolean }) {
 
 /** This list in another order. */
 function otherwise(value: string | null, name: "sort" | "order"): string {
-  const query = place.value.query;
-  const params: Record<string, string[] | string | null> = {};
-  for (const one of query.keys()) params[one] = query.getAll(one);
-  return href("/tasks", { ...params, sort: null, [name]: value });
+  return here({ sort: null, [name]: value });
 }
 
 function Spacer({ pixels, columns }: { pixels: number; columns: number }) {
@@ -156,14 +153,15 @@ function useDrawn(body: RefObject<HTMLTableSectionElement | null>, count: number
 type Pick = ((task: Row, index: number, range: boolean) => void) | null;
 
 function usePick(tasks: readonly Row[], picked: TaskTableProps["picked"]): Pick {
-  const last = useRef(-1);
+  const last = useRef<string | null>(null); // its place changes with the order, and with new rows
   if (picked === null) return null;
   return (task, index, range) => {
     const chosen = new Set(picked.value);
     const on = !chosen.has(task.id);
-    const [from, to] = range && last.current >= 0 ? [Math.min(last.current, index), Math.max(last.current, index)] : [index, index];
+    const before = range ? tasks.findIndex((one) => one.id === last.current) : -1;
+    const [from, to] = before < 0 ? [index, index] : [Math.min(before, index), Math.max(before, index)];
     for (const one of tasks.slice(from, to + 1)) on ? chosen.add(one.id) : chosen.delete(one.id);
-    last.current = index;
+    last.current = task.id;
     picked.value = chosen;
   };
 }

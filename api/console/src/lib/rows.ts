@@ -8,7 +8,7 @@ export interface Page {
 
 export interface Listed {
   rows: readonly Row[];
-  /** Newer than the first row, newest first; not shown yet. */
+  /** Not shown yet: newer than the first row, or found by the search only since it was shown. Newest first. */
   fresh: readonly Row[];
   /** Whether there may be more between `fresh` and `rows` than one page holds. */
   gap: boolean;
@@ -42,7 +42,10 @@ export function refreshedOldest(listed: Listed, page: Page): Listed {
 export function refreshed(listed: Listed, page: Page): Listed {
   const { rows } = updated(listed, page.items);
   const known = new Set(rows.map((row) => row.id));
-  const fresh = page.items.filter((task) => !known.has(task.id) && isNewer(task, rows[0]));
+  const last = rows.at(-1);
+  // what comes behind the last row while there are further pages is on one of those
+  const here = (task: Row) => listed.cursor === null || last === undefined || newestFirst(task, last) < 0;
+  const fresh = page.items.filter((task) => !known.has(task.id) && here(task));
   const gap = fresh.length > 0 && fresh.length === page.items.length && page.next_cursor != null;
   if (rows.length === 0) return begin(page);
   return { ...listed, rows, fresh, gap, page };
@@ -51,7 +54,7 @@ export function refreshed(listed: Listed, page: Page): Listed {
 /** With the new rows shown; after a gap the list begins anew. */
 export function newest(listed: Listed): Listed {
   if (listed.gap) return begin(listed.page);
-  return { ...listed, rows: [...listed.fresh, ...listed.rows], fresh: [] };
+  return { ...listed, rows: [...listed.fresh, ...listed.rows].toSorted(newestFirst), fresh: [] };
 }
 
 /** With the next page of older rows. */
@@ -61,6 +64,8 @@ export function extended(listed: Listed, page: Page): Listed {
   return { ...listed, rows: [...listed.rows, ...more], cursor: page.next_cursor ?? null };
 }
 
-function isNewer(task: Row, first: Row | undefined): boolean {
-  return first === undefined || task.created_at >= first.created_at;
+/** The API's order. */
+function newestFirst(one: Row, other: Row): number {
+  if (one.created_at !== other.created_at) return one.created_at < other.created_at ? 1 : -1;
+  return one.id < other.id ? 1 : -1;
 }

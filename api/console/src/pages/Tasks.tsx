@@ -8,16 +8,16 @@ import { SavedViews } from "../components/SavedViews";
 import { SelectionBar } from "../components/SelectionBar";
 import { Loaded } from "../components/States";
 import { TaskTable } from "../components/TaskTable";
-import { type Schemas, get, sawSeq } from "../lib/api";
-import { now } from "../lib/clock";
+import { type Row, type Schemas, get, sawSeq } from "../lib/api";
+import { apiNow, apiTime } from "../lib/clock";
 import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { sawLabels } from "../lib/known_values";
-import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
 import { usePresentRows } from "../lib/present";
+import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
 import { useMoment } from "../lib/resource";
 import { type Listed, begin, extended, newest, refreshed, refreshedOldest, updated } from "../lib/rows";
-import { at, href, place } from "../lib/router";
+import { at, here, place } from "../lib/router";
 import { type Sort, order, parseSort } from "../lib/sorting";
 import type { Drawn } from "../lib/window";
 
@@ -27,6 +27,9 @@ const NEXT_PAGE = 200;
 const MOST_IDS = 200;
 /** So near to the last loaded row the next page is loaded. */
 const NEAR_ROWS = 40;
+/** Rows that come into sight are asked for once the list stands still, and at most once a second. */
+const SETTLED_MS = 250;
+const LEAST_MS = 1000;
 
 export function TasksPage() {
   const filters = fromUrl(place.value.query);
@@ -42,17 +45,16 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
   const key = JSON.stringify([filters, oldest]);
   const rows = useSignal<Listed | null>(null);
   const picked = useSignal<ReadonlySet<string>>(new Set());
-  const inSight = useRef<Drawn>({ first: 0, end: 0 });
-  const query = () => ({ ...toApi(filters, Date.now()), order: oldest ? "oldest" : "newest", view: "row" });
+  const inSight = useRef<() => readonly Row[]>(() => []);
+  const query = () => ({ ...toApi(filters, apiTime()), order: oldest ? "oldest" : "newest", view: "row" });
   const found = useMoment(
     key,
     async (then, signal) => {
-      const known = rows.value?.rows.slice(inSight.current.first, inSight.current.end) ?? [];
       const page = await get("/tasks", { query: { ...query(), limit: FIRST_PAGE, at: then }, signal });
       if (then === null) for (const task of page.items) sawSeq(task.seq);
       sawLabels(page.items);
       const there = new Set(page.items.map((one) => one.id));
-      const id = known.map((one) => one.id).filter((one) => !there.has(one)).slice(0, MOST_IDS);
+      const id = inSight.current().map((one) => one.id).filter((one) => !there.has(one)).slice(0, MOST_IDS);
       const seen = id.length === 0 || then !== null ? [] : (await get("/tasks", { query: { id, view: "row", limit: MOST_IDS }, signal })).items;
       if (rows.value === null || then !== null) rows.value = begin(page);
       else rows.value = updated(oldest ? refreshedOldest(rows.value, page) : refreshed(rows.value, page), seen);
@@ -63,7 +65,7 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
   const { status: _, ...others } = filters;
   const counts = useMoment(
     `count ${JSON.stringify(others)}`,
-    async (then, signal) => (then === null ? get("/tasks/count", { query: toApi(others, Date.now()), signal }) : null),
+    async (then, signal) => (then === null ? get("/tasks/count", { query: toApi(others, apiTime()), signal }) : null),
     (news) => news.tasks.size > 0,
   );
   const show = () => {
@@ -76,7 +78,8 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
     const cursor = rows.value?.cursor;
     if (cursor == null) return;
     const page = await get("/tasks", { query: { ...query(), limit: NEXT_PAGE, at: at.value, cursor } });
-    if (rows.value !== null) rows.value = extended(rows.value, page);
+    // a list that has begun anew meanwhile goes on elsewhere
+    if (rows.value?.cursor === cursor) rows.value = extended(rows.value, page);
   };
   const total = totalOf(counts.data.value, filters);
   return (
@@ -130,7 +133,8 @@ interface RowsProps {
   filters: Filters;
   total: Counted | null;
   picked: Signal<ReadonlySet<string>>;
-  inSight: { current: Drawn };
+  /** The rows that are in the document. */
+  inSight: { current: () => readonly Row[] };
   show: () => void;
   more: () => Promise<void>;
   reload: () => void;
@@ -141,6 +145,9 @@ function Rows({ listed, filters, total, picked, inSight, show, more, reload }: R
   const failed = useSignal(false);
   const sort = parseSort(place.value.query.get("sort"));
   const rows = useSorted(listed, sort);
+  const drawn = useRef<Drawn>({ first: 0, end: 0 });
+  inSight.current = () => rows.slice(drawn.current.first, drawn.current.end);
+  const settled = useSettled(reload);
   const compared = useSignal<Drawn>({ first: 0, end: FIRST_PAGE });
   usePresentRows(rows.slice(compared.value.first, compared.value.end).map((task) => task.id));
   // a page of the past looks at so many tasks only: it may be empty, and another one follow
@@ -155,10 +162,12 @@ function Rows({ listed, filters, total, picked, inSight, show, more, reload }: R
     loading.current = false;
   };
   const byItself = at.value === null && sort === null;
-  const seen = (drawn: Drawn) => {
-    inSight.current = drawn;
-    if (at.value !== null) compared.value = drawn;
-    if (byItself && listed.cursor !== null && !failed.value && drawn.end > listed.rows.length - NEAR_ROWS && drawn.first > 0) void next();
+  const seen = (now: Drawn) => {
+    drawn.current = now;
+    if (at.value !== null) compared.value = now;
+    // rows that come into sight may have changed while nothing asked for them
+    else if (now.end > FIRST_PAGE || sort !== null) settled();
+    if (byItself && listed.cursor !== null && !failed.value && now.end > listed.rows.length - NEAR_ROWS && now.first > 0) void next();
   };
   const others = total !== null && total.count > listed.rows.length ? words(total) : null;
   return (
@@ -182,10 +191,24 @@ function Rows({ listed, filters, total, picked, inSight, show, more, reload }: R
   );
 }
 
+/** What runs `run` once nothing has called it for a while, and at most once a second. */
+function useSettled(run: () => void): () => void {
+  const state = useRef<{ timer?: ReturnType<typeof setTimeout>; ran: number }>({ ran: 0 });
+  useEffect(() => () => clearTimeout(state.current.timer), []);
+  return () => {
+    const wait = Math.max(SETTLED_MS, state.current.ran + LEAST_MS - Date.now());
+    clearTimeout(state.current.timer);
+    state.current.timer = setTimeout(() => {
+      state.current.ran = Date.now();
+      run();
+    }, wait);
+  };
+}
+
 /** In the order that was asked for. It is made when it is asked for and when rows come, not when they change: nothing moves. */
 function useSorted(listed: Listed, sort: Sort | null): Listed["rows"] {
   const ids = useMemo(
-    () => (sort === null ? null : order(listed.rows, sort, now.peek())),
+    () => (sort === null ? null : order(listed.rows, sort, apiNow.peek())),
     [sort?.key, sort?.down, listed.rows.length],
   );
   if (ids === null) return listed.rows;
@@ -194,13 +217,11 @@ function useSorted(listed: Listed, sort: Sort | null): Listed["rows"] {
 }
 
 function SortNote({ sort, loaded, total }: { sort: Sort; loaded: number; total: Counted | null }) {
-  const { path, query } = place.value;
-  const params = Object.fromEntries([...query.keys()].map((name) => [name, query.getAll(name)]));
   const all = total !== null && !total.capped && total.count <= loaded;
   return (
     <p class="sort-note" role="status">
       Sorted by {sort.key}: {all ? `all ${count(loaded)} tasks` : `only the ${count(loaded)} tasks that are loaded, not the others`}.{" "}
-      <a href={href(path, { ...params, sort: null })}>Newest first</a>
+      <a href={here({ sort: null })}>Newest first</a>
     </p>
   );
 }
