@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Filters, format, fromUrl, isEmpty, parse, toApi, without } from "../src/lib/query";
+import { type Filters, format, fromUrl, isEmpty, isRelative, parse, toApi, without } from "../src/lib/query";
 
 describe("parse", () => {
   it.each<[string, Filters]>([
@@ -41,6 +41,12 @@ it("speaks the API's parameters", () => {
   });
 });
 
+it("knows which searches find another thing at another time", () => {
+  const relative = (text: string) => isRelative(parse(text));
+  expect(["created:<2h", "ended:>1d", "created:2026-01-01 ended:5m"].map(relative)).toEqual([true, true, true]);
+  expect(["created:>2026-01-31", "created:soon", "status:failed 2h"].map(relative)).toEqual([false, false, false]);
+});
+
 it("takes one filter away", () => {
   const filters: Filters = { status: ["failed", "running"], q: ["x"] };
   const rest = without(filters, "status", "failed");
@@ -55,7 +61,10 @@ it.each([
   ["created:>2026-01-30", { created_after: "2026-01-31T00:00:00.000Z" }],
   ["created:2026-01-30", { created_after: "2026-01-30T00:00:00.000Z", created_before: "2026-01-31T00:00:00.000Z" }],
   ["ended:<2026-01-30T10:00:00Z", { finished_before: "2026-01-30T10:00:00.000Z" }],
+  ["ended:>2026-01-30T10:00", { finished_after: "2026-01-30T10:00:00.000Z" }],
+  ["ended:>2026-01-30t10:00:00.5+02:00", { finished_after: "2026-01-30T08:00:00.500Z" }],
   ["created:yesterday", { created_after: "yesterday" }],
+  ["created:>day-1", { created_after: ">day-1" }],
   ["attempts:>2", { min_attempt: "3" }],
   ["attempts:3", { min_attempt: "3" }],
 ])("reckons with times: %s", (text, query) => {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -125,6 +127,27 @@ def test_what_the_api_does_not_understand_is_told(up: Up, screen: Opener) -> Non
     window.expected.append("422")
     page = window.open("/tasks?created=yesterday")
     expect(page.get_by_role("alert")).to_contain_text("does not understand this search")
+
+
+def test_a_relative_time_is_reckoned_from_the_moment_that_is_shown(
+    up: Up, many: None, screen: Opener
+) -> None:
+    created = up.events(event="created")[0]
+    page = screen(up).page
+    with page.expect_request(re.compile(r"/tasks\?.*created_after")) as asked:
+        page.goto(f"{up.url}/console/tasks?created=<2h&at={created['seq']}")
+    expect(rows(page)).to_have_count(1)
+    (after,) = parse_qs(urlsplit(asked.value.url).query)["created_after"]
+    then = datetime.fromisoformat(created["time"])
+    assert abs(then - timedelta(hours=2) - datetime.fromisoformat(after)) < timedelta(milliseconds=2)
+
+
+def test_times_are_reckoned_by_the_clock_of_the_api(up: Up, many: None, screen: Opener) -> None:
+    page = screen(up).page
+    page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=5))
+    page.goto(f"{up.url}/console/tasks?label=of:hostile&created=<1h")
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).first.locator(".cell-created")).not_to_contain_text("h ago")
 
 
 def test_a_search_is_saved_under_a_name_and_removed(up: Up, many: None, screen: Opener) -> None:

@@ -1,6 +1,6 @@
 // The moment that is shown: the event that `at` in the address names, as the log has it, and how to go to another one.
 import { computed, signal } from "@preact/signals";
-import { type Schemas, get, sawSeq } from "./api";
+import { type Ask, type Schemas, get, sawSeq } from "./api";
 import { useResource, type Resource } from "./resource";
 import { at, go, here } from "./router";
 
@@ -40,6 +40,12 @@ export function useMomentLog(): Resource<Log | null> {
     },
     then === null ? 0 : REFRESH_SECONDS,
   );
+}
+
+/** When the moment `then` of the address was: the time of its event. */
+export async function timeOf(then: string, ask: Ask = {}): Promise<number> {
+  const log = await get("/log", { ...ask, query: { at: then } });
+  return log.at === null ? 0 : Date.parse(log.at.at);
 }
 
 const SOON_MS = 250;

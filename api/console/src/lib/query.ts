@@ -49,7 +49,12 @@ export function without(filters: Filters, name: keyof Filters, value: string): F
   return rest;
 }
 
-/** The parameters of the API's routes of tasks. What it would not understand it gets as it is, and refuses with a reason. */
+/** Whether what `filters` find depends on the time at which they are asked. */
+export function isRelative({ created = [], ended = [] }: Filters): boolean {
+  return [...created, ...ended].some((value) => SPAN.test(value));
+}
+
+/** The parameters of the API's routes of tasks, asked at `now`. What it would not understand it gets as it is, and refuses with a reason. */
 export function toApi(filters: Filters, now: number): Record<string, string | readonly string[]> {
   const found: Record<string, string | readonly string[]> = {};
   for (const [name, values] of Object.entries(filters)) {
@@ -62,18 +67,22 @@ export function toApi(filters: Filters, now: number): Record<string, string | re
 }
 
 const TIMES = { created: ["created_after", "created_before"], ended: ["finished_after", "finished_before"] } as const;
+const SIGNED = /^([<>]?)=?(.*)$/;
+const SPAN = /^[<>]?=?(\d{1,6})([smhdw])$/;
+const STAMP = /^(\d{4}-\d\d-\d\d)(t\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(z|[+-]\d\d:\d\d)?$/i;
 const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
 
 /** `<2h`: less than two hours ago; `>2h`: longer ago; `>2026-01-31`: after it; `2026-01-31`: on that day. UTC. */
 function times([after, before]: readonly [string, string], value: string, now: number): Record<string, string> {
-  const [, sign = "", rest = ""] = /^([<>]?)=?(.*)$/.exec(value) ?? [];
-  const span = /^(\d{1,6})([smhdw])$/.exec(rest);
-  if (span !== null) {
-    const moment = new Date(now - Number(span[1]) * (UNIT_SECONDS[span[2] ?? ""] ?? 0) * 1000).toISOString();
+  const [, sign = "", rest = ""] = SIGNED.exec(value) ?? [];
+  const [, amount, unit = ""] = SPAN.exec(value) ?? [];
+  if (amount !== undefined) {
+    const moment = new Date(now - Number(amount) * (UNIT_SECONDS[unit] ?? 0) * 1000).toISOString();
     return sign === ">" ? { [before]: moment } : { [after]: moment };
   }
-  const day = /^\d{4}-\d\d-\d\d$/.test(rest);
-  const moment = day ? Date.parse(`${rest}T00:00:00Z`) : Date.parse(rest);
+  const [, date, time = "T00:00", zone = "Z"] = STAMP.exec(rest) ?? [];
+  const day = rest === date;
+  const moment = Date.parse(`${date}${time}${zone}`.toUpperCase());
   if (Number.isNaN(moment)) return { [after]: value };
   const end = day ? moment + 86_400_000 : moment;
   if (sign === ">") return { [after]: new Date(end).toISOString() };

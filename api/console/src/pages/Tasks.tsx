@@ -8,13 +8,14 @@ import { SavedViews } from "../components/SavedViews";
 import { SelectionBar } from "../components/SelectionBar";
 import { Loaded } from "../components/States";
 import { TaskTable } from "../components/TaskTable";
-import { type Row, type Schemas, get, sawSeq } from "../lib/api";
-import { apiNow, apiTime } from "../lib/clock";
+import { type Ask, type Row, type Schemas, get, sawSeq } from "../lib/api";
+import { ahead, apiNow, apiTime } from "../lib/clock";
 import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { sawLabels } from "../lib/known_values";
+import { timeOf } from "../lib/moment";
 import { usePresentRows } from "../lib/present";
-import { type Filters, fromUrl, isEmpty, toApi } from "../lib/query";
+import { type Filters, fromUrl, isEmpty, isRelative, toApi } from "../lib/query";
 import { useMoment } from "../lib/resource";
 import { type Listed, begin, extended, newest, refreshed, refreshedOldest, updated } from "../lib/rows";
 import { at, here, place } from "../lib/router";
@@ -42,15 +43,19 @@ export function TasksPage() {
 }
 
 function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
-  const key = JSON.stringify([filters, oldest]);
+  const key = JSON.stringify([filters, oldest, isRelative(filters) && ahead.value]);
   const rows = useSignal<Listed | null>(null);
   const picked = useSignal<ReadonlySet<string>>(new Set());
   const inSight = useRef<() => readonly Row[]>(() => []);
-  const query = () => ({ ...toApi(filters, apiTime()), order: oldest ? "oldest" : "newest", view: "row" });
+  // in the past "two hours ago" is two hours before the moment that is shown: a link to it finds the same every day
+  const query = async (then: string | null, ask: Ask = {}) => {
+    const time = then !== null && isRelative(filters) ? await timeOf(then, ask) : apiTime();
+    return { ...toApi(filters, time), order: oldest ? "oldest" : "newest", view: "row", at: then };
+  };
   const found = useMoment(
     key,
     async (then, signal) => {
-      const page = await get("/tasks", { query: { ...query(), limit: FIRST_PAGE, at: then }, signal });
+      const page = await get("/tasks", { query: { ...(await query(then, { signal })), limit: FIRST_PAGE }, signal });
       if (then === null) for (const task of page.items) sawSeq(task.seq);
       sawLabels(page.items);
       const there = new Set(page.items.map((one) => one.id));
@@ -77,7 +82,7 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
   const more = async () => {
     const cursor = rows.value?.cursor;
     if (cursor == null) return;
-    const page = await get("/tasks", { query: { ...query(), limit: NEXT_PAGE, at: at.value, cursor } });
+    const page = await get("/tasks", { query: { ...(await query(at.value)), limit: NEXT_PAGE, cursor } });
     // a list that has begun anew meanwhile goes on elsewhere
     if (rows.value?.cursor === cursor) rows.value = extended(rows.value, page);
   };
