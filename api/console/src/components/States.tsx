@@ -50,8 +50,6 @@ const TITLES: Record<number, string> = {
 function advice(error: Error): ComponentChildren {
   const status = error instanceof Problem ? error.status : 0;
   if (error instanceof Unreachable) return <p>Is the network there, and does <code>towpath up</code> run?</p>;
-  if (status === 403 && error instanceof Problem && typeof error.extra["required_role"] === "string")
-    return <p>It needs the role {error.extra["required_role"]}.</p>;
   if (status === 404) return <Elsewhere />;
   if (status === 507) return <p>Raise <code>TOWPATH_LOG_MAX_BYTES</code>, or give the disk more room. What runs may still end.</p>;
   return null;

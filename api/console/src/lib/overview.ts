@@ -50,15 +50,15 @@ export const KINDS: Record<Kind, { verb: string; family: Family }> = {
   "open-questions": { verb: "Answer", family: "blocked" },
 };
 
-/** "412 events in the last hour, at most 40 in a minute, 7 minutes ago; 3 in the last minute." */
+/** "412 events in the last hour, 3 in the last minute; at most 40 in a minute, 7 minutes ago." */
 export function rateInWords(minutes: readonly number[]): string {
   const sum = minutes.reduce((all, one) => all + one, 0);
   const last = minutes.at(-1) ?? 0;
   if (sum === 0) return "No events in the last hour.";
   const most = Math.max(...minutes);
   const since = minutes.length - 1 - minutes.lastIndexOf(most);
-  const when = since === 0 ? "in the last one" : `${plural(since, "minute")} ago`;
-  return `${plural(sum, "event")} in the last hour, at most ${count(most)} in a minute, ${when}; ${count(last)} in the last minute.`;
+  const before = since === 0 ? "never more" : `at most ${count(most)} in a minute, ${plural(since, "minute")} ago`;
+  return `${plural(sum, "event")} in the last hour, ${count(last)} in the last minute; ${before}.`;
 }
 
 /** Heights of bars from 0 to `height`; what is not 0 is seen. */

@@ -62,7 +62,7 @@ function Live({ filters }: { filters: LogFilters }) {
       <header class="page-head">
         <div class="title-row">
           <h1 tabIndex={-1}>Log</h1>
-          {then === null && <State log={log} />}
+          {then === null && log.error.value === null && <State log={log} />}
           <span class="log-tools">
             <Copies filters={filters} />
             {then === null && <PauseButton log={log} />}
