@@ -28,6 +28,10 @@ describe("terminal", () => {
     expect(pieces(`${ESC}[38;5;196ma${ESC}[38;2;1;2;3mb${ESC}[48;5;1;1mc`).map((one) => one.style)).toEqual(["", "", "ansi-bold"]);
   });
 
+  it("gives each state of a progress bar a line of its own", () => {
+    expect(pieces("begin\r\n10%\r50%\r\n")).toEqual([{ text: "begin\n10%␍\n50%\n", style: "" }]);
+  });
+
   it("shows broken sequences as what they are", () => {
     expect(pieces(`x${ESC}[31`)).toEqual([{ text: "x␛[31", style: "" }]);
     expect(pieces("<img src=x onerror=alert(1)>")).toEqual([{ text: "<img src=x onerror=alert(1)>", style: "" }]);

@@ -18,7 +18,8 @@ export function terminal(text: string, start: Style = PLAIN): { pieces: Piece[];
   const add = (part: string) => {
     if (part !== "") pieces.push({ text: visible(part), style: style.classes() });
   };
-  const lines = text.replace(/\r\n/g, "\n");
+  // a lone carriage return begins its line anew, as progress bars do: each state has a line of its own here
+  const lines = text.replace(/\r\n/g, "\n").replace(/\r/g, "\r\n");
   for (const one of lines.matchAll(ESCAPE)) {
     add(lines.slice(from, one.index));
     from = one.index + one[0].length;

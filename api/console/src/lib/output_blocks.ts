@@ -122,8 +122,7 @@ function characterStart(bytes: Uint8Array, at: number): number {
 
 function made(from: number, bytes: Uint8Array, start: Style): Block {
   const { pieces, end } = terminal(decoded(bytes), start);
-  let lines = 0;
-  for (const byte of bytes) if (byte === NEWLINE) lines += 1;
+  const lines = pieces.reduce((sum, { text }) => sum + text.split("\n").length - 1, 0);
   return { from, to: from + bytes.length, bytes, lines, start, end, pieces };
 }
 
