@@ -43,12 +43,14 @@ class Claim:
         self._interrupt = interrupt
         self._spec = spec
         self._nesting = Nesting(tasks_around(os.environ), control.blockers)
+        self._refused = False
 
     def wait_for_token(self) -> int:
         """Claim and wait; the fencing token. Raises Ending, Interrupted, Unanswered, Problem."""
         try:
             task = self._control.claim(self._spec)
         except Problem as problem:
+            self._refused = problem.status < 500  # else it may have been made
             if problem.code == "workspace-locked":
                 raise self._locked(problem) from None
             raise of_problem(problem) from None
@@ -94,6 +96,8 @@ class Claim:
 
     def withdraw(self) -> bool:
         """Take the claim out of the queue; whether nothing is left of it."""
+        if self._refused:
+            return True
         control = self._control
         control.main.close()
         control.main.interrupt = None

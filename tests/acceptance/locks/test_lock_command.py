@@ -257,7 +257,7 @@ def test_with_tokens_an_operators_is_enough_and_a_viewers_is_not(home: Home) -> 
         assert home.run("answer", task_id, "yes", **as_operator).returncode == 0
         assert (asking.wait(DEADLINE), asking.stdout and asking.stdout.read()) == (0, "yes\n")
     ended = home.run("lock", "-w", "shop", "--", "true", TOWPATH_URL=url, TOWPATH_TOKEN=viewer)
-    assert (ended.returncode, "operator" in ended.stderr) == (4, True)
+    assert (ended.returncode, "operator" in ended.stderr, ended.stderr.count("\n")) == (4, True, 1)
     assert (
         home.run("lock", "-w", "shop", "--", "true", TOWPATH_URL=url, TOWPATH_TOKEN="wrong").returncode == 4
     )
