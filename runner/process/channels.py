@@ -58,11 +58,14 @@ async def open_channels(start: Callable[[int, int], Awaitable[T]]) -> tuple[T, C
     with contextlib.ExitStack() as opened:
         orders, ordered = map(opened.enter_context, socket.socketpair())
         said, saying = map(opened.enter_context, socket.socketpair())
-        with ordered, saying:
-            started = await start(ordered.fileno(), saying.fileno())
         channels = await _connected(orders, said)
         opened.pop_all()  # the transports own them
-        return started, channels
+        with ordered, saying:
+            try:
+                return await start(ordered.fileno(), saying.fileno()), channels
+            except BaseException:
+                channels.close()
+                raise
 
 
 async def _connected(orders: socket.socket, said: socket.socket) -> Channels:

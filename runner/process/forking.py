@@ -61,6 +61,7 @@ class Launcher:
         self._failures = 0
         """How often in a row it has ended soon."""
         self._launches = asyncio.Semaphore(MOST_LAUNCHES)
+        self._given_up: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         if available():
@@ -89,7 +90,8 @@ class Launcher:
             try:
                 return await _watched(await self._answer(process, channels), channels)
             except BaseException:
-                channels.close()  # a guard that was forked after all exits
+                self._given_up.add(reaping := asyncio.create_task(_reaped(channels)))
+                reaping.add_done_callback(self._given_up.discard)
                 raise
 
     async def _ready(self) -> tuple[Process, socket.socket]:
@@ -167,6 +169,16 @@ async def _line_in_time(channels: Channels, seconds: float) -> bytes | None:
             return await channels.line()
     except TimeoutError:
         return None
+
+
+async def _reaped(channels: Channels) -> None:
+    """Let a guard exit whose launch was given up, and reap it: it is a child of this process alone."""
+    channels.end_orders()
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(await channels.line())
+        if pid > 0:
+            await ForkedChild(pid).wait()
+    channels.close()
 
 
 async def _watched(pid: int, channels: Channels) -> tuple[ForkedChild, Channels]:

@@ -90,6 +90,21 @@ async def test_many_start_at_once(launcher: Launcher, tmp_path: Path) -> None:
     await eventually(lambda: open_files() <= before, DEADLINE)
 
 
+async def test_a_guard_whose_launch_was_given_up_is_reaped(launcher: Launcher, tmp_path: Path) -> None:
+    pid = await up(launcher)
+    assert await forked(launcher, tmp_path / "first")
+    before = open_files()
+    os.kill(pid, signal.SIGSTOP)
+    launching = asyncio.create_task(launcher.launch())
+    await eventually(lambda: open_files() == before + 2, DEADLINE)  # the launcher's ends are on their way
+    launching.cancel()
+    await asyncio.wait({launching})
+    assert launching.cancelled()
+    os.kill(pid, signal.SIGCONT)
+    assert await forked(launcher, tmp_path / "second")  # so the guard before it was forked, too
+    assert await eventually(lambda: (zombies(), open_files()) == ([], before), DEADLINE)
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -111,7 +126,7 @@ async def test_one_that_is_stopped_is_replaced(tmp_path: Path) -> None:
         assert (job.cwd / "ran").read_text() == "x\n"
         assert "it did not answer" in [entry.get("why") for entry in logs]
         await up(launcher, first)
-        assert zombies() == []
+        await eventually(lambda: zombies() == [], DEADLINE)  # of launches that were too slow at first
     finally:
         await launcher.stop()
 
