@@ -80,6 +80,8 @@ class Connection:
         repeatable. Raises Unanswered, Problem.
         """
         end = time.monotonic() + seconds
+        if self.was_closed:
+            self.close()  # what has come belongs to no request
         for kept in (True, False) if self.socket is not None else (False,):
             try:
                 self.send(method, path, body, seconds)

@@ -68,6 +68,15 @@ def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
     assert len(asked) == 2
 
 
+def test_an_answer_that_came_twice_belongs_to_one_request_only() -> None:
+    """As from a proxy that has sent a request again: taken for the next, it would acknowledge a heartbeat."""
+    with server([OK * 2], [OK.replace(b"1}", b"2}")]) as (url, asked):
+        connection = Connection(url, {})
+        assert [connection.ask("POST", "/x"), connection.ask("POST", "/y")] == [{"a": 1}, {"a": 2}]
+        connection.close()
+    assert asked[1].startswith(b"POST /base/y ")
+
+
 @pytest.mark.parametrize(
     "answer", [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"]
 )
