@@ -23,6 +23,8 @@ PASSED = (
 HARMLESS = (signal.SIGCONT, signal.SIGWINCH)
 """They end no process by default, so no wait either."""
 TAKEN = (*PASSED, signal.SIGTSTP)
+GOES_ON = 0
+"""Passed on instead of a signal, after each stop that the keeper has told of."""
 
 
 class Front:
@@ -73,6 +75,7 @@ class Front:
                 self._got(number)
         elif what == b"T":
             self._stop(int(value))
+            self._pass(GOES_ON)
         elif what == b"R":
             _restore(self._modes)
         elif what == b"X":

@@ -18,6 +18,7 @@ from infra.errors.exit_codes import Exit
 from infra.lock.connection import Interrupted, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
 from infra.lock.endings import BUSY, SIGNALED, Ending, of_problem, of_silence
+from infra.lock.front import GOES_ON, HARMLESS
 from infra.lock.keeper.claim import REPORT_SECONDS, Claim
 from infra.lock.keeper.end_report import end_of
 from infra.lock.keeper.event_stream import EventStream
@@ -38,6 +39,7 @@ FIRST_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 STOPPED_SECONDS = 0.2
 LEAVE_SECONDS = 2.0
+GO_ON_SECONDS = 0.05
 JOB_TOKEN = "TOWPATH_JOB_TOKEN"  # noqa: S105 - a variable
 
 
@@ -57,6 +59,10 @@ class Keeper:
         self._heart = Heartbeats(control)
         self._line = WaitingLine()
         self._refused = ""
+        self._stopped = False
+        """The command is stopped."""
+        self._stops = 0
+        """How often the front was told to stop, and has not said that it goes on."""
 
     def run(self) -> NoReturn:
         """Do all of it, and tell the front the exit code."""
@@ -67,11 +73,14 @@ class Keeper:
             code = ending.code
             self._heart.leave()
             self._tell(str(ending))
+        except Exception as error:  # an answer that is none of the API's, for example
+            self._tell(f"{type(error).__name__}: {error}")
         finally:
             self._line.clear()
             self._heart.leave()
             self._job.give_up()
             self._heart.left(LEAVE_SECONDS)
+            self._let_front_go_on()
             with suppress(OSError):
                 os.write(self._say, b"X%d\n" % code)
             os._exit(0)
@@ -122,7 +131,7 @@ class Keeper:
             token = claim.wait_for_token()
             claim.pass_start_gate()
             self._wait_while_stopped()
-        except (Ending, Interrupted, Unanswered, Problem):
+        except Exception:
             self._line.clear()
             self._heart.holds = not claim.withdraw()
             if self._heart.holds:
@@ -152,6 +161,9 @@ class Keeper:
         with EventStream(self._control, task_id=self._control.task_id) as events:
             while True:
                 short = FIRST_SECONDS if not events.files and heart.valid else None
+                if self._stops and not self._stopped:  # it may be about to stop: then SIGCONT came too early
+                    self._continue_front()
+                    short = GO_ON_SECONDS
                 ready = select.select([*watched, *events.files], [], [], short)[0]
                 if not ready:
                     events.open()  # a short command does not pay for it
@@ -173,24 +185,44 @@ class Keeper:
                     self._act_on(said)
 
     def _hear_front(self, watched: list[int]) -> None:
-        got = os.read(self._front, 64)
-        for number in got:
+        got = self._from_front()
+        for number in got or ():
             self._heart.tell(signal=number)
-        if not got:
+        if got is None:
             watched.remove(self._front)
             self._heart.tell(stop="stopped", grace=0)
+
+    def _from_front(self) -> list[int] | None:
+        """The signals that it has passed on; None at its end."""
+        got = os.read(self._front, 64)
+        self._stops = self._stops - got.count(GOES_ON) if got else 0
+        return [number for number in got if number != GOES_ON] if got else None
 
     def _act_on(self, said: dict[str, Any]) -> None:
         match said["event"]:
             case "started":
                 self._pass_on(b"S\n")
             case "stopped":
+                self._stopped = True
+                self._stops += 1
                 self._pass_on(b"T%d\n" % said["signal"])
             case "refused":
                 self._refused = said["message"]
                 self._tell(warning(said["message"], said["why"]))
-            case "continued" if os.getppid() == self._front_pid:  # else it is gone, and its pid another's
-                os.kill(self._front_pid, signal.SIGCONT)
+            case "continued":
+                self._stopped = False
+
+    def _let_front_go_on(self) -> None:
+        """It may have stopped with the command, which was killed since."""
+        until = boottime() + LEAVE_SECONDS
+        while self._stops and boottime() < until:
+            self._continue_front()
+            if select.select([self._front], [], [], GO_ON_SECONDS)[0]:
+                self._from_front()
+
+    def _continue_front(self) -> None:
+        if os.getppid() == self._front_pid:  # else it is gone, and its pid another's
+            os.kill(self._front_pid, signal.SIGCONT)
 
     def _pass_on(self, what: bytes) -> None:
         with suppress(OSError):  # the front was killed
@@ -226,12 +258,19 @@ class Keeper:
                     return
             except Unanswered:
                 pass
-            if boottime() > until or select.select([self._front], [], [], AGAIN_SECONDS)[0]:
+            if boottime() > until or self._told_to_end(AGAIN_SECONDS):
                 self._tell("its end could not be reported: the lock comes back after lease and grace")
                 return
             if not said:
                 said = True
                 self._tell("the command has ended; the control plane does not answer, trying again")
+
+    def _told_to_end(self, seconds: float) -> bool:
+        """Whether within `seconds` the front ends, or gets a signal that ends waits."""
+        if not select.select([self._front], [], [], seconds)[0]:
+            return False
+        got = self._from_front()
+        return got is None or any(number not in HARMLESS for number in got)
 
     def _lost_by_hand(self) -> bool:
         try:

@@ -77,6 +77,51 @@ async def test_a_stopped_front_loses_nothing(up: Up, root: Path) -> None:
         assert (first_line(front), front.wait(DEADLINE)) == ("on\n", 0)
 
 
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+
+
+def command_of(front: int) -> tuple[int, int]:
+    """Keeper and command, which have said `up`."""
+    [keeper] = children(front)
+    [guard] = children(keeper)
+    [shim] = children(guard)
+    [command] = children(shim)
+    return keeper, command
+
+
+async def test_a_command_that_is_stopped_and_continued_at_once_is_not_left_stopped(
+    up: Up, root: Path
+) -> None:
+    """The keeper hears of both together, so its front is about to stop only when it is continued."""
+    script = "echo up; until test -e ../go-on; do sleep 0.02; done; exit 3"
+    inside = root / "both"
+    inside.mkdir()
+    with started(up, inside, "--path", ".", "--", "sh", "-c", script) as front:
+        assert first_line(front) == "up\n"
+        keeper, command = command_of(front.pid)
+        for _ in range(20):
+            os.kill(keeper, signal.SIGSTOP)
+            await eventually(lambda: state_of(keeper) == "T", DEADLINE)
+            os.kill(command, signal.SIGSTOP)
+            await eventually(lambda: state_of(command) == "T", DEADLINE)
+            os.kill(command, signal.SIGCONT)
+            await eventually(lambda: state_of(command) != "T", DEADLINE)
+            os.kill(keeper, signal.SIGCONT)
+        (root / "go-on").touch()
+        assert front.wait(DEADLINE) == 3
+
+
+async def test_a_command_that_is_killed_while_it_is_stopped_ends(up: Up, root: Path) -> None:
+    with started(up, root, "--path", "stopped-killed", "--", "sh", "-c", "echo up; exec sleep 300") as front:
+        assert first_line(front) == "up\n"
+        _, command = command_of(front.pid)
+        os.kill(command, signal.SIGSTOP)
+        await eventually(lambda: state_of(front.pid) == "T", DEADLINE)
+        os.kill(command, signal.SIGKILL)
+        assert front.wait(DEADLINE) == 137
+
+
 async def test_an_operator_cancels_or_releases(home: Home) -> None:
     up = home.up(TOWPATH_LEASE_SECONDS="300")  # heartbeats are too rare to bring it: the events do
     root = up.workspace("shop")
