@@ -172,7 +172,7 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
         ends=Counter(f"{line['process']} with {line['code']}" for line in lines if line["line"] == "ended"),
         stuck=Counter(line["process"] for line in lines if line["line"] == "stuck"),
         open_=open_,
-        errors=scenarios.errors + nemesis.errors,
+        errors=scenarios.errors + nemesis.errors + commands.errors,
     )
 
 

@@ -30,7 +30,7 @@ def check_lock_commands(evidence: Evidence, lives: Lives, verdict: Verdict) -> N
         if len(own) > 1:
             verdict.add(1, "lock-twice", f"lock command {number} made the tasks {own}")
         if code is None:
-            verdict.add(5, "lock-stuck", f"lock command {number} did not end")
+            verdict.add(5, "lock-stuck", f"lock command {number} did not end: {line['stuck']}")
         elif code in NOT_RUN and wrote:
             verdict.add(4, "lock-code", f"lock command {number} ended with {code}, but its job ran ({own})")
         elif code in OF_THE_JOB:

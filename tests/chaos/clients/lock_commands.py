@@ -24,12 +24,14 @@ from tests.chaos.clients.operators import ENDED, Operators
 from tests.chaos.clients.scenarios import JOB, PATHS
 from tests.chaos.history import History
 from tests.chaos.machines.network import Host
-from tests.chaos.machines.processes import families_of
+from tests.chaos.machines.processes import families_of, state_of
 
 HARMED_SHARE = 0.6
 LONGEST_SECONDS = 90.0
 """After the last fault: more than the longest wait, job, stop and lease together."""
 LOOK_SECONDS = 1.0
+ABORT_SECONDS = 5.0
+STUCK_CHARS = 20_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class LockCommands:
         self._random = random.Random(seed)
         self._numbers = itertools.count(1)
         self.stop = asyncio.Event()
+        self.errors: list[str] = []
 
     async def run(self, at_once: int) -> None:
         """Run commands, `at_once` beside each other."""
@@ -81,26 +84,34 @@ class LockCommands:
         job = [sys.executable, "-I", "-S", str(JOB), str(home / "marks.jsonl"), kind]
         job.append(str(rng.choice([0.1, 0.5, 2.0, 4.0])))
         command = [*place.host.prefix, self._program, "lock", *options, "--", *job]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=place.env,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        words = self._history.path.with_name(f"lock-{number}.log")
+        with words.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**place.env, "PYTHONFAULTHANDLER": "1"},
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
         harming = asyncio.create_task(self._harm(process.pid))
-        code = await self._ended(process)
+        code, stuck = await self._ended(process, words), ""
+        if code is None:
+            stuck = words.read_text(errors="replace")[-STUCK_CHARS:]
+        words.unlink()
         harming.cancel()
-        await asyncio.gather(harming, return_exceptions=True)
-        self._history.note("lock-command", number=number, code=code)
+        [harmed] = await asyncio.gather(harming, return_exceptions=True)
+        if isinstance(harmed, Exception):
+            self.errors.append(f"a fault of lock command {number} broke off: {harmed!r}")
+        self._history.note("lock-command", number=number, code=code, stuck=stuck)
         await self._free(number)
 
-    async def _ended(self, process: asyncio.subprocess.Process) -> int | None:
+    async def _ended(self, process: asyncio.subprocess.Process, words: Path) -> int | None:
         """The exit code; None: it did not end in time once all was healed, and was killed.
 
         While faults are in force a wait may last: what ends it is a timer of the control plane.
+        What its processes were doing then is added to `words`, which has what they have said.
         """
         ending, stop = asyncio.create_task(process.wait()), asyncio.create_task(self.stop.wait())
         await asyncio.wait({ending, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +119,14 @@ class LockCommands:
         done, _ = await asyncio.wait({ending}, timeout=LONGEST_SECONDS)
         if done:
             return ending.result()
-        for pid in families_of([process.pid]):
+        family = families_of([process.pid])
+        with words.open("a") as file:
+            file.write("".join(map(state_of, sorted(family))))
+        for pid in family:  # each of them adds where it was, by the interpreter's own fault handler
+            _send(pid, signal.SIGABRT)
+            _send(pid, signal.SIGCONT)
+        await asyncio.wait({ending}, timeout=ABORT_SECONDS)
+        for pid in family | families_of([process.pid]):
             _send(pid, signal.SIGKILL)
         await ending
         return None

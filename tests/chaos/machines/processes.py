@@ -150,11 +150,12 @@ Part = Process | Child
 
 
 def children_of(parent: int) -> list[int]:
-    """Ids of its child processes, oldest first."""
+    """Ids of its child processes, oldest first; none of one that is gone."""
     found = []
-    for task in Path(f"/proc/{parent}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(pid) for pid in task.read_text().split()]
+    with contextlib.suppress(OSError):  # it ends while its threads are listed
+        for task in Path(f"/proc/{parent}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += [int(pid) for pid in (task / "children").read_text().split()]
     return sorted(found)
 
 
@@ -199,6 +200,15 @@ def families_of(pids: Iterable[int]) -> set[int]:
         found |= new
         new = {child for pid in new for child in children_of(pid)} - found
     return found
+
+
+def state_of(pid: int) -> str:
+    """A line about what a process does, as its kernel sees it."""
+    seen = [f"{pid} {_name_of(pid)}"]
+    for name in ("stat", "wchan", "syscall"):
+        with contextlib.suppress(OSError):
+            seen.append(Path(f"/proc/{pid}/{name}").read_text().strip())
+    return " | ".join(seen) + "\n"
 
 
 def runs(pid: int) -> bool:

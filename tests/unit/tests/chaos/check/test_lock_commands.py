@@ -28,7 +28,7 @@ def rules(history: list[Json], *tasks: str, end: tuple[str, int | None] = ("succ
 
 def told(code: int | None, *marks: str, task: str = "t") -> list[Json]:
     wrote = [{"line": "mark", "mark": mark, "task": task, "at": 0.0} for mark in marks]
-    return [*wrote, {"line": "lock-command", "number": "1", "code": code, "at": 0.0}]
+    return [*wrote, {"line": "lock-command", "number": "1", "code": code, "stuck": "", "at": 0.0}]
 
 
 @pytest.mark.parametrize(
